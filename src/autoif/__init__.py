@@ -1,0 +1,1 @@
+"""AutoIF: instruction-following training data that running code has verified."""

@@ -1,0 +1,35 @@
+"""What can go wrong, by boundary. Every message is one line and says what to do.
+
+    AutoIFError
+    ├── ConfigError    a setting, a command line or an input file: exit code 2
+    ├── ModelError     an endpoint or a model file: exit code 2
+    │   └── BudgetExhausted   the token or money limit is reached; the run can be resumed
+    ├── SandboxError   a sandbox that cannot be built or enforced: exit code 2
+    └── StoreError     the run folder: damaged, locked, of another config, or out of space: exit code 2
+
+A bad function, a bad answer or a bad response is none of these: it is data (see `records.Dropped`).
+"""
+
+
+class AutoIFError(Exception):
+    """An error whose message is meant for the user."""
+
+
+class ConfigError(AutoIFError):
+    """A setting or an input file is wrong."""
+
+
+class ModelError(AutoIFError):
+    """A model endpoint or a model file can't be used."""
+
+
+class BudgetExhausted(ModelError):
+    """The run has spent its `--budget-tokens` or `--budget-usd`."""
+
+
+class SandboxError(AutoIFError):
+    """A sandbox can't be built, or the kernel doesn't enforce one of its layers."""
+
+
+class StoreError(AutoIFError):
+    """The run folder can't be read, written or trusted."""

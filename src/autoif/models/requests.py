@@ -1,0 +1,54 @@
+"""What a stage asks of a model, and what it gets: independent of endpoint, transport and cache."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from pydantic import JsonValue
+
+Role = Literal["writer", "responder", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt, sampled `samples` times.
+
+    `stage` only accounts for usage: it is no part of the request's identity. `seed` comes from the record's id, never
+    from time or order. Exactly one of `messages` (chat) and `prompt` (plain completion) is given.
+    """
+
+    role: Role
+    stage: str
+    messages: tuple[tuple[str, str], ...] = ()
+    """(role, content) pairs of a chat."""
+    prompt: str = ""
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    json_schema: dict[str, JsonValue] | None = field(default=None, hash=False)
+    """Constrains the answer where the server can; elsewhere the answer is merely asked for in this form."""
+    top_logprobs: int = 0
+    """How many alternatives of the first token to return with their log-probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled answer. An answer that the server refused for this request alone is data, not an error."""
+
+    text: str
+    finish_reason: str
+    """"stop", "length", or "refused" (the server rejected this one request: too long, filtered)."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    logprobs: tuple[tuple[str, float], ...] = ()
+    """(token, log-probability) alternatives of the first token, most likely first."""
+
+
+class Chat(Protocol):
+    """Anything that answers requests: the client, the cache before it, the scripted model."""
+
+    async def sample(self, request: Request) -> list[Completion]:
+        """Return `request.samples` completions, in order of their sample index."""
+        ...

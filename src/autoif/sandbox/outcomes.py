@@ -1,0 +1,27 @@
+"""What running a function came to, and within which limits."""
+
+from dataclasses import dataclass
+
+from autoif.records import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict of one function on one input."""
+
+    verdict: Verdict
+    detail: str = ""
+    """Why it is neither pass nor fail; free of addresses and times, so that runs compare byte for byte."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a function may use."""
+
+    timeout_s: float = 2.0
+    """Wall-clock seconds for one input (loading the function counts as the first input's)."""
+    memory_mb: int = 256
+    """Address space of the child beyond what it starts with, in MiB."""
+    output_bytes: int = 1 << 16
+    """Longest detail or output that is read from a child before it is cut."""
