@@ -48,6 +48,7 @@ class Reason(StrEnum):
     DUPLICATE_EXACT = "duplicate_exact"
     DUPLICATE_NORMALISED = "duplicate_normalised"
     DUPLICATE_NEAR = "duplicate_near"
+    NOT_AN_INSTRUCTION = "not_an_instruction"
     OVER_LIMIT = "over_limit"
     # verification
     NO_READABLE_ANSWER = "no_readable_answer"
@@ -107,6 +108,8 @@ class Answer(Record):
     """What had to be mended to read it, as `FormatRepair` values."""
     loss: str | None = None
     """Why nothing could be read from it, as a `FormatLoss` value; None if it was read."""
+    cases_lost: int = 0
+    """Cases in a readable answer that could not be read."""
 
 
 class Matrix(Record):

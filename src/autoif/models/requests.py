@@ -5,6 +5,8 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
+from autoif.records import content_id
+
 Role = Literal["writer", "responder", "judge"]
 
 
@@ -44,6 +46,11 @@ class Completion:
     completion_tokens: int = 0
     logprobs: tuple[tuple[str, float], ...] = ()
     """(token, log-probability) alternatives of the first token, most likely first."""
+
+
+def sampling_seed(*parts: JsonValue) -> int:
+    """Return the seed, 0 to 2^31 - 1, that belongs to these ids: the same in every run, engine and order."""
+    return int(content_id("seed", *parts), 16) % (1 << 31)
 
 
 class Chat(Protocol):

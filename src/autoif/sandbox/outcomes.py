@@ -13,6 +13,8 @@ class Outcome:
     detail: str = ""
     """Why it is neither pass nor fail; free of addresses and times, so that runs compare byte for byte."""
     seconds: float = 0.0
+    loaded: bool = True
+    """False if the source gave no `evaluate` to call: a syntax error, a missing module, no such function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,308 @@
+"""Every setting of a run, typed and closed: preset, then TOML file, then `--set key=value`, the later one winning.
+
+Each default is the paper's number and names its section. `presets/*.toml` hold what differs from it.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from autoif.errors import ConfigError
+from autoif.models.endpoint import Budget, Endpoint
+from autoif.records import Record
+from autoif.thresholds import Threshold
+
+ROLES = ("writer", "responder", "judge")
+
+
+class Models(Record):
+    """Who writes, who answers, who judges: one model by default (self-alignment), any of them another by config."""
+
+    writer: Endpoint = Endpoint()
+    """Instructions, functions, cases and back-translations."""
+    responder: Endpoint = Endpoint()
+    judge: Endpoint = Endpoint()
+    """Quality scores, and NLI labels where no NLI model is used."""
+    slots: int = Field(default=8, ge=1, le=64)
+    """Answers that the embedded model writes at the same time."""
+
+
+class SelfInstruct(Record):
+    """§3.2, seeds and rewrites."""
+
+    rewrites_per_seed: int = Field(default=100, ge=0)
+    """§4: K = 100 rewrites of each seed."""
+    rewrites_per_call: int = Field(default=50, ge=1)
+    """Released code: 50 a call."""
+    seed_limit: int = Field(default=0, ge=0)
+    """Rewrite only so many of the seeds; 0 is all."""
+    max_instructions: int = Field(default=0, ge=0)
+    """Carry at most so many instructions on, seeds and rewrites in turn; 0 is all."""
+    max_chars: int = Field(default=200, ge=20)
+    near_duplicate: float = Field(default=90.0, ge=0, le=100)
+    """Similarity, 0 to 100, from which two instructions with the same numbers, quotes and negations are one."""
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    max_tokens: int = Field(default=2048, ge=16)
+
+
+class Verification(Record):
+    """§3.2, verification functions and cases."""
+
+    functions_per_instruction: int = Field(default=8, ge=1)
+    """Released samples: K = 8."""
+    cases_per_function: int = Field(default=3, ge=1, le=20)
+    """§3.2: three cases with each function."""
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    max_tokens: int = Field(default=1024, ge=32)
+
+
+class CrossValidation(Record):
+    """§3.2, functions against cases."""
+
+    case_agreement: Threshold = "> 0.5"
+    """Share of the functions that must agree with a case for it to be kept."""
+    function_agreement: Threshold = "> 0.5"
+    """Share of the kept cases that a function must agree with to be kept."""
+    min_functions: int = Field(default=1, ge=1)
+    """Functions that must load before any filtering."""
+    min_cases: int = Field(default=1, ge=1)
+    """Cases there must be before any filtering."""
+
+
+class BackTranslationSettings(Record):
+    """§3.2, back-translation and NLI."""
+
+    max_functions: int = Field(default=0, ge=0)
+    """Back-translate the first so many functions; 0 is all."""
+    dropped_contradictions: Threshold = "> 0"
+    """Share of contradicting back-translations from which the instruction is dropped."""
+    nli: Literal["auto", "transformers", "chat"] = "auto"
+    """Who labels: the NLI model (`nli` extra), or the judge asked for a label; auto takes the first if installed."""
+    nli_model: str = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int = Field(default=128, ge=8)
+
+
+class Augmentation(Record):
+    """§3.3, queries joined with instructions."""
+
+    queries_per_instruction: int = Field(default=16, ge=1)
+    """§3.3: 16."""
+    min_chars: int = Field(default=20, ge=0)
+    """§3.3: longer than 20 characters."""
+    max_chars: int = Field(default=300, ge=1)
+    """§3.3: shorter than 300 characters."""
+    language: str = "en"
+    """§3.3: English; "" takes every language."""
+
+
+class RejectionSampling(Record):
+    """§3.3, responses and their verification."""
+
+    responses_per_prompt: int = Field(default=8, ge=1)
+    """§3.3: K = 8."""
+    pass_rate: Threshold = "> 0.5"
+    """Share of the functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    max_tokens: int = Field(default=1024, ge=16)
+    max_chars: int = Field(default=20_000, ge=1)
+
+
+class Scoring(Record):
+    """§3.3, quality verification."""
+
+    samples: int = Field(default=1, ge=1)
+    """Scores asked for each response; their mean counts."""
+    mean: Threshold = ">= 8"
+    """§3.3: drop below 8."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int = Field(default=512, ge=8)
+
+
+class Preferences(Record):
+    """§3.4, pairs for DPO."""
+
+    positive: Threshold = "> 0.5"
+    negative: Threshold = "= 0"
+    instruction_level: bool = True
+    query_level: bool = True
+    scored_only: bool = True
+    """Chosen responses must have passed quality verification, too."""
+    positives_per_prompt: int = Field(default=1, ge=1)
+    negatives_per_prompt: int = Field(default=1, ge=1)
+    """Pairs of a prompt or an instruction: at most positives x negatives."""
+
+
+class SandboxSettings(Record):
+    """How model-written code is run."""
+
+    backend: str = "auto"
+    timeout_s: float = Field(default=2.0, gt=0)
+    memory_mb: int = Field(default=256, ge=16)
+    workers: int = Field(default=0, ge=0)
+    """Processes; 0 is one a core."""
+
+
+class Execution(Record):
+    """How the work is laid out; nothing here changes the results."""
+
+    engine: Literal["local", "ray"] = "local"
+    workers: int = Field(default=2, ge=1)
+    """Shards in flight at once."""
+    records_in_flight: int = Field(default=64, ge=1)
+    """Records of a shard in flight at once."""
+    shard_size: int = Field(default=64, ge=1)
+    """Records of a shard."""
+    ray_address: str = ""
+    """A running Ray cluster; "" starts one on this machine."""
+
+
+class Config(Record):
+    """A resolved run configuration."""
+
+    preset: str = "paper"
+    seed: int = 0
+    """Changes every sampling seed and every random choice."""
+    seeds: str = ""
+    """A file of seed instructions, one a line; "" takes the packaged ones."""
+    queries: str = ""
+    """A text file, JSONL, ShareGPT dump or `datasets` name; "" takes the packaged pool."""
+    models: Models = Models()
+    self_instruct: SelfInstruct = SelfInstruct()
+    verification: Verification = Verification()
+    cross_validation: CrossValidation = CrossValidation()
+    back_translation: BackTranslationSettings = BackTranslationSettings()
+    augmentation: Augmentation = Augmentation()
+    rejection_sampling: RejectionSampling = RejectionSampling()
+    scoring: Scoring = Scoring()
+    preferences: Preferences = Preferences()
+    sandbox: SandboxSettings = SandboxSettings()
+    execution: Execution = Execution()
+    budget: Budget = Budget()
+
+
+_LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers", "sandbox.backend"}
+_TRANSPORT = {"base_url", "api_key_env", "concurrency", "timeout_s", "connect_timeout_s", "retries"}
+
+
+def presets() -> list[str]:
+    """Return the names of the presets in the package."""
+    folder = resources.files("autoif") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
+    """Resolve a preset name or a TOML file (which may name its own `preset`) and `key=value` settings.
+
+    Raises:
+        ConfigError: unknown preset, unreadable file, unknown key, or a value of the wrong kind; each is named.
+    """
+    if preset_or_file in presets():
+        layers = [_read_preset(preset_or_file)]
+    else:
+        table = _read_file(Path(preset_or_file))
+        layers = [_read_preset(str(table.get("preset", "paper"))), table]
+    layers += [_parse_setting(setting) for setting in settings]
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        _merge(merged, _spread_model(layer))
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_describe(error)) from None
+
+
+def identity(config: Config) -> dict[str, JsonValue]:
+    """Return the settings that shape the results, flat ("a.b" -> value): those that a run folder may not change."""
+    flat = dict(flatten(config.model_dump(mode="json")))
+    return {key: value for key, value in flat.items() if not _is_layout(key)}
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Yield ("a.b", value) for every leaf of a nested table."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_layout(key: str) -> bool:
+    if key == "execution.shard_size":  # it decides which records are in which file of the run folder
+        return False
+    if key.startswith("models.") and key.rsplit(".", 1)[-1] in _TRANSPORT:
+        return True
+    return key in _LAYOUT or key.split(".", 1)[0] in _LAYOUT
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in presets():
+        raise ConfigError(f'no preset and no file "{name}": presets are {", ".join(presets())}')
+    text = (resources.files("autoif") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ConfigError(f'no preset and no file "{path}": presets are {", ".join(presets())}')
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} can't be read as TOML: {error}") from None
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f'"{setting}" is no setting: write key=value, as in --set scoring.samples=2')
+    table: dict[str, Any] = {}
+    leaf = table
+    *path, last = key.strip().split(".")
+    for part in path:
+        leaf = leaf.setdefault(part, {})
+    leaf[last] = _parse_value(value.strip())
+    return table
+
+
+def _parse_value(text: str) -> Any:
+    """Read a value as TOML or JSON would, else as bare text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _spread_model(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Let `[models.all]` stand for the three roles; a role's own table wins over it."""
+    models = table.get("models")
+    if not isinstance(models, Mapping) or "all" not in models:
+        return dict(table)
+    shared = models["all"]
+    if not isinstance(shared, Mapping):
+        raise ConfigError('models.all is a table of endpoint settings, as in --set models.all.model="NAME"')
+    rest = {key: value for key, value in models.items() if key != "all"}
+    return {**table, "models": {**rest, **{role: {**shared, **rest.get(role, {})} for role in ROLES}}}
+
+
+def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _describe(error: ValidationError) -> str:
+    problems = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            problems.append(f'unknown setting "{key}" (docs/configuration.md lists all of them)')
+        else:
+            problems.append(f'setting "{key}": {item["msg"].removeprefix("Value error, ")}')
+    return "; ".join(problems)

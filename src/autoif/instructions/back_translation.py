@@ -1,0 +1,76 @@
+"""§3.2, back-translation: does the function still say what the instruction says?
+
+In:      a VerifiedInstruction.
+Out:     the same with one BackTranslation for each function: what the writer says that the code demands, and how an NLI
+         model labels it as hypothesis, the instruction being the premise.
+Dropped: an instruction with a back-translation labelled *contradiction* (paper: any; `dropped_contradictions` sets the
+         share). The record holds all the labels.
+"""
+
+import asyncio
+
+from autoif.instructions import prompts
+from autoif.models.requests import Request, sampling_seed
+from autoif.records import BackTranslation, Dropped, Function, Reason, VerifiedInstruction
+from autoif.thresholds import meets, share
+from autoif.tools import Tools
+
+STAGE = "back_translation"
+
+
+async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[VerifiedInstruction | Dropped]:
+    """Describe each function in words and compare with the instruction."""
+    settings = tools.config.back_translation
+    functions = verified.functions[: settings.max_functions or None]
+    texts = await asyncio.gather(*(_describe(function, tools) for function in functions))
+    judgements = await tools.nli.judge([(verified.instruction.text, text) for text in texts])
+    labelled = verified.model_copy(
+        update={
+            "back_translations": tuple(
+                BackTranslation(
+                    function_id=function.id,
+                    text=text,
+                    label=judgement.label,
+                    score=judgement.score,
+                    source=judgement.source,
+                )
+                for function, text, judgement in zip(functions, texts, judgements, strict=True)
+            )
+        }
+    )
+    contradictions = [b for b in labelled.back_translations if b.label == "contradiction"]
+    if not meets(share(len(contradictions), len(functions)), settings.dropped_contradictions):
+        return [labelled]
+    return [
+        Dropped(
+            stage=STAGE,
+            reason=Reason.CONTRADICTION,
+            record_id=verified.instruction.id,
+            detail=f"{len(contradictions)} of {len(functions)} back-translations, first: {contradictions[0].text}",
+            record=labelled.model_dump(mode="json"),
+        )
+    ]
+
+
+async def _describe(function: Function, tools: Tools) -> str:
+    """Ask the writer for the function in words; a multi-line answer is read up to its first line."""
+    settings = tools.config.back_translation
+    [completion] = await tools.chat.sample(
+        Request(
+            role="writer",
+            stage=STAGE,
+            messages=_messages(function.source),
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            seed=sampling_seed(tools.config.seed, STAGE, function.id),
+        )
+    )
+    lines = [line.strip() for line in completion.text.splitlines() if line.strip()]
+    return lines[0].strip("\"'`* ") if lines else ""
+
+
+def _messages(source: str) -> tuple[tuple[str, str], ...]:
+    turns = [("system", prompts.BACK_TRANSLATION_SYSTEM)]
+    for example, words in prompts.BACK_TRANSLATION_EXAMPLES:
+        turns += [("user", example), ("assistant", words)]
+    return (*turns, ("user", source.strip()))

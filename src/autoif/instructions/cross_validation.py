@@ -1,0 +1,92 @@
+"""§3.2, cross-validation: functions and cases vouch for each other.
+
+    | condition                                                   | paper | released code             |
+    |-------------------------------------------------------------|-------|---------------------------|
+    | (1) the function loads; enough functions and cases are there | 1, 1  | 3 functions and 10 cases  |
+    | (2) a case is kept if this share of functions agrees with it | > 0.5 | > 0 (any one function)    |
+    | (3) a function is kept if it agrees with this share of cases | > 0.5 | >= 0.8                    |
+    | (4) at least one function and one case remain                |       |                           |
+
+In:      a Draft.
+Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
+Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `too_few_functions`, `too_few_cases` (1),
+         `no_case_agreed` (2, 4), `no_function_agreed` (3, 4).
+
+# Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
+"""
+
+from autoif.records import Draft, Dropped, Function, Matrix, Reason, Verdict, VerifiedInstruction, content_id
+from autoif.thresholds import meets, share
+from autoif.tools import Tools
+
+STAGE = "cross_validation"
+
+
+async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
+    """Run every function on every case and keep what agrees."""
+    rules = tools.config.cross_validation
+    matrix, loads = await _fill_matrix(draft, tools)
+
+    functions = [index for index, loaded in enumerate(loads) if loaded]
+    if not functions:
+        return [_drop(draft, matrix, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
+    if len(functions) < rules.min_functions:
+        return [_drop(draft, matrix, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
+    if len(draft.cases) < rules.min_cases:
+        return [_drop(draft, matrix, Reason.TOO_FEW_CASES, f"{len(draft.cases)} of {rules.min_cases}")]
+
+    agreement = agree(matrix)
+    cases = [
+        case
+        for case in range(len(draft.cases))
+        if meets(share(sum(agreement[f][case] for f in functions), len(functions)), rules.case_agreement)
+    ]
+    if not cases:
+        return [_drop(draft, matrix, Reason.NO_CASE_AGREED, f"{len(draft.cases)} cases, {len(functions)} functions")]
+    kept = [
+        function
+        for function in functions
+        if meets(share(sum(agreement[function][c] for c in cases), len(cases)), rules.function_agreement)
+    ]
+    if not kept:
+        return [_drop(draft, matrix, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")]
+    return [_keep(draft, matrix, [draft.functions[f] for f in kept], cases)]
+
+
+def agree(matrix: Matrix) -> list[list[bool]]:
+    """Tell for each function and case whether the function's verdict is the expected one. Shape (functions, cases)."""
+    expected = [Verdict.PASS if case.expected else Verdict.FAIL for case in matrix.cases]
+    return [[verdict == wanted for verdict, wanted in zip(row, expected, strict=True)] for row in matrix.verdicts]
+
+
+async def _fill_matrix(draft: Draft, tools: Tools) -> tuple[Matrix, list[bool]]:
+    """Run the functions on the cases; tell which of them load (a function is loaded even if there is no case)."""
+    inputs = [case.input for case in draft.cases]
+    verdicts, details, loads = [], [], []
+    for function in draft.functions:
+        outcomes = await tools.sandbox.run(function.source, inputs or [""])
+        loads.append(any(outcome.loaded for outcome in outcomes))
+        verdicts.append(tuple(outcome.verdict for outcome in outcomes[: len(inputs)]))
+        details.append(next((outcome.detail for outcome in outcomes if outcome.detail), ""))
+    matrix = Matrix(functions=draft.functions, cases=draft.cases, verdicts=tuple(verdicts), details=tuple(details))
+    return matrix, loads
+
+
+def _keep(draft: Draft, matrix: Matrix, functions: list[Function], cases: list[int]) -> VerifiedInstruction:
+    return VerifiedInstruction(
+        id=content_id("verified", draft.instruction.id, [function.id for function in functions]),
+        instruction=draft.instruction,
+        functions=tuple(functions),
+        cases=tuple(draft.cases[case] for case in cases),
+        matrix=matrix,
+    )
+
+
+def _drop(draft: Draft, matrix: Matrix, reason: Reason, detail: str) -> Dropped:
+    return Dropped(
+        stage=STAGE,
+        reason=reason,
+        record_id=draft.instruction.id,
+        detail=detail,
+        record=draft.model_copy(update={"matrix": matrix}).model_dump(mode="json"),
+    )

@@ -1,0 +1,118 @@
+"""§3.2, instruction augmentation by self-instruct.
+
+In:      the seeds.
+Out:     seeds and rewrites, each meaning once (a global step: it needs all of them).
+Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `wrong_language`), duplicates (exact,
+         normalised, near: with what they were folded into), and what is over `max_instructions`.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from autoif.instructions import prompts
+from autoif.instructions.deduplication import STAGE, fold_duplicates
+from autoif.language import has_foreign_script
+from autoif.models.requests import Request, sampling_seed
+from autoif.records import Dropped, Instruction, Reason, content_id
+from autoif.tools import Tools
+
+_EXAMPLES_PER_CALL = 6
+_MARKER = re.compile(r"^\s*(?:[-*•+]|\(?\d{1,3}[.):]|#+)\s+")
+_WRAPPING = re.compile(r"^(\*\*|[\"“])(.*?)(\*\*|[\"”])([.!]?)$")
+
+
+async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[list[Instruction], list[Dropped]]:
+    """Ask the writer for rewrites of each seed and fold what says the same."""
+    settings = tools.config.self_instruct
+    rewritten = _by_hash(seeds, "seed", tools.config.seed)[: settings.seed_limit or None]
+    lines = await asyncio.gather(*(_rewrite(seed, seeds, tools) for seed in rewritten))
+
+    rewrites, dropped = [], []
+    for line in (line for answer in lines for line in answer):
+        reason = _fault(line, settings.max_chars)
+        instruction = Instruction.of(line, "self_instruct")
+        if reason:
+            dropped.append(_drop(instruction, reason, ""))
+        else:
+            rewrites.append(instruction)
+    kept, duplicates = fold_duplicates([*seeds, *rewrites], settings.near_duplicate)
+    chosen, left = _limit(kept, settings.max_instructions, tools.config.seed)
+    over = [_drop(one, Reason.OVER_LIMIT, f"over max_instructions = {settings.max_instructions}") for one in left]
+    return chosen, [*dropped, *duplicates, *over]
+
+
+async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools) -> list[str]:
+    """Return the lines that the writer gave for one seed, in order, markers and wrapping removed."""
+    settings = tools.config.self_instruct
+    lines: list[str] = []
+    calls = -(-settings.rewrites_per_seed // settings.rewrites_per_call)
+    for call in range(calls):
+        count = min(settings.rewrites_per_call, settings.rewrites_per_seed - call * settings.rewrites_per_call)
+        others = [one for one in _by_hash(seeds, [seed.id, call], tools.config.seed) if one != seed]
+        examples = "\n".join(one.text for one in [seed, *others[: _EXAMPLES_PER_CALL - 1]])
+        [completion] = await tools.chat.sample(
+            Request(
+                role="writer",
+                stage=STAGE,
+                messages=(
+                    ("system", prompts.SELF_INSTRUCT_SYSTEM),
+                    ("user", prompts.SELF_INSTRUCT_USER.format(examples=examples, count=count)),
+                ),
+                temperature=settings.temperature,
+                max_tokens=settings.max_tokens,
+                seed=sampling_seed(tools.config.seed, STAGE, seed.id, call),
+            )
+        )
+        found = [_clean(line) for line in completion.text.splitlines() if line.strip()]
+        if completion.finish_reason == "length" and found:
+            found.pop()  # cut off in the middle
+        lines += found[:count]
+    return lines
+
+
+def _clean(line: str) -> str:
+    text = _MARKER.sub("", line).strip()
+    wrapped = _WRAPPING.match(text)
+    return f"{wrapped[2]}{wrapped[4]}".strip() if wrapped else text
+
+
+def _fault(line: str, max_chars: int) -> Reason | None:
+    """Tell why a line is no instruction, if it isn't."""
+    words = line.split()
+    if len(line) > max_chars:
+        return Reason.TOO_LONG
+    if not line.isprintable():
+        return Reason.NOT_TEXT
+    if has_foreign_script(line):
+        return Reason.WRONG_LANGUAGE
+    if len(words) < 3 or line.endswith((":", "…", "...")) or line.startswith(("```", "{", "|")):
+        return Reason.NOT_AN_INSTRUCTION
+    return None
+
+
+def _limit(instructions: list[Instruction], limit: int, seed: int) -> tuple[list[Instruction], list[Instruction]]:
+    """Split into the first `limit` (0: all), taking rewrites and seeds in turn, and the rest; input order is kept."""
+    if not limit or len(instructions) <= limit:
+        return instructions, []
+    order = _by_hash(instructions, "limit", seed)
+    rewrites = [one for one in order if one.origin == "self_instruct"]
+    seeds = [one for one in order if one.origin == "seed"]
+    wanted_rewrites = max(min(len(rewrites), -(-limit // 2)), limit - len(seeds))
+    chosen = {one.id for one in [*rewrites[:wanted_rewrites], *seeds[: limit - wanted_rewrites]]}
+    return [one for one in instructions if one.id in chosen], [one for one in instructions if one.id not in chosen]
+
+
+def _by_hash(instructions: Sequence[Instruction], purpose: object, seed: int) -> list[Instruction]:
+    """Return the instructions in an order that looks random and is always the same."""
+    return sorted(instructions, key=lambda one: content_id(seed, str(purpose), one.id))
+
+
+def _drop(instruction: Instruction, reason: Reason, detail: str) -> Dropped:
+    return Dropped(
+        stage=STAGE,
+        reason=reason,
+        record_id=instruction.id,
+        detail=detail or instruction.text[:200],
+        record=instruction.model_dump(mode="json"),
+    )

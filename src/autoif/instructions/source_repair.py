@@ -1,0 +1,64 @@
+"""Mending Python source that lost its newlines on the way through JSON (METHOD §7.5). Text in, text out: nothing is
+compiled or run here, for model-written code doesn't even meet the compiler in this process.
+
+    escaped_newlines   the whole source on one line, its newlines escaped once too often: `def f():\\n    return 1`
+    broken_literal     escaped once too little: a newline inside a '...' or "..." literal, where Python allows none
+"""
+
+import re
+from collections.abc import Iterator
+
+_TOKENS = re.compile(
+    r"""
+      (?P<comment>\#[^\n]*)
+    | (?P<triple>(?P<mark>'''|\"\"\")(?:\\.|.)*?(?P=mark))
+    | (?P<string>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")
+    | (?P<other>[^'"\#]+|['"])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
+_ONE_LEVEL = {"\\n": "\n", "\\r\\n": "\n", "\\t": "\t"}
+
+
+def mend_source(source: str) -> tuple[str, list[str]]:
+    """Return the source with its newlines in place, and the names of the repairs that this took."""
+    repairs = []
+    if "\n" not in source.strip() and _LONE_ESCAPE.search(_outside_strings(source)):
+        source = _unescape(source)
+        repairs.append("escaped_newlines")
+    mended = "".join(_rejoin_literals(source))
+    if mended != source:
+        repairs.append("broken_literal")
+    return mended, repairs
+
+
+def _outside_strings(source: str) -> str:
+    return "".join(match[0] for match in _TOKENS.finditer(source) if match["other"])
+
+
+def _unescape(source: str) -> str:
+    """Take one level of escapes off: a newline becomes one, and an escaped escape becomes an escape."""
+    return re.sub(
+        r"\\\\|\\r\\n|\\[nt\"]",
+        lambda match: {"\\\\": "\\", '\\"': '"'}.get(match[0]) or _ONE_LEVEL[match[0]],
+        source,
+    )
+
+
+def _rejoin_literals(source: str) -> Iterator[str]:
+    """Yield the source, each newline inside a one-line literal escaped.
+
+    A quote that a literal of the same line doesn't close may be an apostrophe of broken code: a literal is mended only
+    if what it holds before the newline and after it could stand in one (no line of code begins in it).
+    """
+    for match in _TOKENS.finditer(source):
+        text = match[0]
+        if match["string"] and "\n" in text and not _looks_like_code(text):
+            yield text.replace("\r\n", "\\n").replace("\n", "\\n")
+        else:
+            yield text
+
+
+def _looks_like_code(literal: str) -> bool:
+    return any(re.match(r"\s+(?:return|if|for|while|def|else|elif)\b", line) for line in literal.split("\n")[1:])

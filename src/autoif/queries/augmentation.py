@@ -1,0 +1,65 @@
+"""§3.3, query augmentation: each instruction joined with random user queries.
+
+In:      a VerifiedInstruction.
+Out:     one Prompt for each of its queries: the same queries for the same instruction in every run.
+Dropped: nothing; the filters of the pool (language, length, duplicates) are in `queries/pool.py`.
+"""
+
+from autoif.models.requests import sampling_seed
+from autoif.records import Dropped, Prompt, Query, VerifiedInstruction, content_id
+from autoif.tools import Tools
+
+STAGE = "augmentation"
+
+_ENDINGS = (".", "!", "?", "…", ":", ";", ",", "。", "！", "？")
+_CLOSERS = "\"'”’»)]}`*"
+
+
+async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | Dropped]:
+    """Join the instruction with `queries_per_instruction` queries of the pool."""
+    wanted = tools.config.augmentation.queries_per_instruction
+    return [_join(verified, query) for query in choose_queries(verified, tools.queries, wanted, tools.config.seed)]
+
+
+def choose_queries(
+    verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int
+) -> list[Query]:
+    """Return `count` different queries that belong to this instruction (fewer only if the pool is smaller).
+
+    They are drawn one by one from the pool, so that a longer draw begins with the shorter one.
+    """
+    chosen: dict[int, None] = {}
+    draw = 0
+    while len(chosen) < min(count, len(pool)):
+        chosen[sampling_seed(seed, STAGE, verified.instruction.id, draw) % len(pool)] = None
+        draw += 1
+    return [pool[index] for index in chosen]
+
+
+def join_sentences(query: str, instruction: str) -> str:
+    """Return query and instruction as one natural message.
+
+    The query is closed with a full stop only if it has no ending of its own; the instruction begins with a capital only
+    if its first word is a plain lower-case one ("iPhone" and "'e'" stay); nothing is doubled.
+    """
+    query, instruction = query.strip(), instruction.strip()
+    ends = query.rstrip(_CLOSERS) if query[-1:] in _CLOSERS else query
+    if not ends.endswith(_ENDINGS) and not query.endswith("```"):
+        query += "."
+    first = instruction.split(maxsplit=1)[0] if instruction else ""
+    if first.isalpha() and first.islower() and len(first) > 1:
+        instruction = instruction[0].upper() + instruction[1:]
+    if instruction and not instruction.rstrip(_CLOSERS).endswith(_ENDINGS) and not instruction.endswith(_ENDINGS):
+        instruction += "."
+    separator = "\n\n" if "\n" in query else " "
+    return f"{query}{separator}{instruction}"
+
+
+def _join(verified: VerifiedInstruction, query: Query) -> Prompt:
+    return Prompt(
+        id=content_id("prompt", verified.id, query.id),
+        instruction=verified.instruction,
+        functions=verified.functions,
+        query=query,
+        text=join_sentences(query.text, verified.instruction.text),
+    )

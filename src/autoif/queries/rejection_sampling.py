@@ -1,0 +1,131 @@
+"""§3.3, response sampling and instruction-following verification.
+
+In:      a Prompt.
+Out:     those of its K Responses that enough of the instruction's functions accept (paper: > 0.5; released code: > 0).
+Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
+         preference pairs), that is empty, cut off at the token limit, refused by the model's server, a copy of an earlier
+         one, not text, or in a script that neither query nor instruction uses.
+
+A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
+"""
+
+from autoif.language import has_foreign_script
+from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
+from autoif.thresholds import meets, share
+from autoif.tools import Tools
+
+STAGE = "rejection_sampling"
+
+SYSTEM = """\
+Answer the user's question. The last sentence of the message is a rule for the form of your answer: follow it to the \
+letter. Keep the answer short, and write only the answer."""
+
+
+async def sample_responses(prompt: Prompt, tools: Tools) -> list[Response | Dropped]:
+    """Sample K responses and keep those that the functions accept."""
+    settings = tools.config.rejection_sampling
+    completions = await tools.chat.sample(
+        Request(
+            role="responder",
+            stage=STAGE,
+            messages=(("system", SYSTEM), ("user", prompt.text)),
+            samples=settings.responses_per_prompt,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            seed=sampling_seed(tools.config.seed, STAGE, prompt.id),
+        )
+    )
+    responses, dropped = _read_responses(prompt, completions, settings.max_chars)
+    verified = await verify_responses(prompt, responses, tools)
+    results: list[Response | Dropped] = [
+        response if meets(_pass_rate(response), settings.pass_rate) else _refuse(response) for response in verified
+    ]
+    return sorted([*results, *dropped], key=_index)
+
+
+async def verify_responses(prompt: Prompt, responses: list[Response], tools: Tools) -> list[Response]:
+    """Return the responses with the verdict of each of the prompt's functions and the share that passed."""
+    texts = [response.text for response in responses]
+    rows = [
+        [outcome.verdict for outcome in await tools.sandbox.run(function.source, texts)]
+        for function in (prompt.functions if texts else ())
+    ]
+    verified = []
+    for column, response in enumerate(responses):
+        verdicts = tuple(row[column] for row in rows)
+        rate = share(verdicts.count(Verdict.PASS), len(verdicts))
+        verified.append(response.model_copy(update={"verdicts": verdicts, "pass_rate": round(float(rate), 4)}))
+    return verified
+
+
+def _read_responses(
+    prompt: Prompt, completions: list[Completion], max_chars: int
+) -> tuple[list[Response], list[Dropped]]:
+    responses, dropped = [], []
+    seen: set[str] = set()
+    for index, completion in enumerate(completions):
+        text = completion.text.strip()
+        response = Response(id=content_id("response", prompt.id, index, text), prompt=prompt, index=index, text=text)
+        reason = _fault(completion, text, prompt, max_chars)
+        if reason is None and text in seen:
+            reason = Reason.DUPLICATE_RESPONSE
+        seen.add(text)
+        if reason:
+            dropped.append(_drop(response, reason, f"{len(text)} characters"))
+        else:
+            responses.append(response)
+    return responses, dropped
+
+
+def _fault(completion: Completion, text: str, prompt: Prompt, max_chars: int) -> Reason | None:
+    """Tell why a response needs no verification, if it doesn't."""
+    if completion.finish_reason == "refused":
+        return Reason.REFUSED_BY_MODEL
+    if completion.finish_reason == "length":
+        return Reason.TRUNCATED
+    if not text:
+        return Reason.EMPTY
+    if len(text) > max_chars:
+        return Reason.TOO_LONG
+    if sum(not (char.isprintable() or char.isspace()) for char in text) * 10 > len(text):
+        return Reason.NOT_TEXT
+    if has_foreign_script(text) and prompt.text.isascii() and not _asks_for_script(prompt.text):
+        return Reason.WRONG_LANGUAGE
+    return None
+
+
+def _asks_for_script(text: str) -> bool:
+    """Tell whether an English prompt may want letters that are not Latin: a language, script or symbols by name."""
+    words = {word.strip(".,;:!?\"'()").lower() for word in text.split()}
+    return bool(words & _SCRIPT_WORDS)
+
+
+_SCRIPT_WORDS = frozenset(
+    """language translate translation alphabet script arabic bengali bulgarian chinese cyrillic georgian greek hebrew hindi
+    japanese kanji katakana hiragana korean mandarin cantonese persian farsi russian sanskrit serbian tamil thai ukrainian
+    urdu unicode symbols math mathematical formula equation""".split()
+)
+
+
+def _pass_rate(response: Response) -> object:
+    return share(response.verdicts.count(Verdict.PASS), len(response.verdicts))
+
+
+def _refuse(response: Response) -> Dropped:
+    passed = response.verdicts.count(Verdict.PASS)
+    return _drop(response, Reason.FAILED_FUNCTIONS, f"{passed} of {len(response.verdicts)} functions")
+
+
+def _drop(response: Response, reason: Reason, detail: str) -> Dropped:
+    return Dropped(
+        stage=STAGE,
+        reason=reason,
+        record_id=response.id,
+        detail=detail,
+        record=response.model_dump(mode="json"),
+    )
+
+
+def _index(result: Response | Dropped) -> int:
+    return result.index if isinstance(result, Response) else int(str(result.record["index"]))

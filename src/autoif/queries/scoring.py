@@ -1,0 +1,92 @@
+"""§3.3, quality verification: does the response really answer its query?
+
+Instruction and query can contradict each other, and NLI can't see that; so the judge scores each response 0 to 10, with
+an analysis first and the score on the last line.
+
+In:      a Response that passed its functions.
+Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8).
+Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read.
+"""
+
+import re
+
+from autoif.models.requests import Request, sampling_seed
+from autoif.records import Dropped, Quality, Reason, Response
+from autoif.thresholds import meets
+from autoif.tools import Tools
+
+STAGE = "scoring"
+
+SYSTEM = """\
+You grade how well an answer serves the question it was given, from 0 (has nothing to do with it) to 10 (answers it \
+fully and correctly). The answer also had to follow a rule of form, which may make it short or odd: don't grade that. \
+Write one short sentence of analysis, then on a new last line only `Score: N`."""
+
+USER = """\
+Question: {query}
+
+Rule of form: {instruction}
+
+Answer: {response}"""
+
+_NUMBER = r"(?<![\d.])(\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|out of|of)\s*(\d{1,3}(?:\.0+)?))?(?![\d])"
+_NAMED = re.compile(rf"(?:score|rating|grade|note)\b[^\d\n-]{{0,20}}{_NUMBER}", re.IGNORECASE)
+_BARE = re.compile(rf"^[\s*_#`>\[(]*{_NUMBER}[\s*_`\])./]*(?:points?)?[\s.]*$", re.IGNORECASE)
+
+
+async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
+    """Ask the judge for scores and keep the response if their mean is high enough."""
+    settings = tools.config.scoring
+    prompt = response.prompt
+    user = USER.format(query=prompt.query.text, instruction=prompt.instruction.text, response=response.text)
+    completions = await tools.chat.sample(
+        Request(
+            role="judge",
+            stage=STAGE,
+            messages=(("system", SYSTEM), ("user", user)),
+            samples=settings.samples,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            seed=sampling_seed(tools.config.seed, STAGE, response.id),
+        )
+    )
+    analyses = tuple(completion.text.strip() for completion in completions)
+    scores = tuple(found for found in map(read_score, analyses) if found is not None)
+    if not scores:
+        return [_drop(response, Reason.NO_SCORE, analyses[0][-200:])]
+    mean = round(sum(scores) / len(scores), 4)
+    scored = response.model_copy(update={"quality": Quality(scores=scores, mean=mean, analyses=analyses)})
+    if meets(mean, settings.mean):
+        return [scored]
+    return [_drop(scored, Reason.LOW_QUALITY, f"mean {mean:g} of {len(scores)} scores")]
+
+
+def read_score(text: str) -> float | None:
+    """Return the score, 0 to 10, of a judge's answer, or None.
+
+    Accepts what models write: `Score: 8`, `**Score: 8.5**`, `Score: 9/10`, `score is 7 out of 10`, `Score: 85/100`, `8`
+    on a line of its own, trailing spaces and dots. The last score wins. A number above 10 that is not out of 100 is none.
+    """
+    for line in reversed(text.strip().splitlines()):
+        named = list(_NAMED.finditer(line))
+        match = named[-1] if named else _BARE.match(line)
+        if match:
+            return _scale(match[1], match[2])
+    return None
+
+
+def _scale(number: str, out_of: str | None) -> float | None:
+    value, whole = float(number.replace(",", ".")), float(out_of or 10)
+    if not 0 < whole <= 100 or value > whole:
+        return None
+    return round(value * 10 / whole, 4)
+
+
+def _drop(response: Response, reason: Reason, detail: str) -> Dropped:
+    return Dropped(
+        stage=STAGE,
+        reason=reason,
+        record_id=response.id,
+        detail=detail,
+        record=response.model_dump(mode="json"),
+    )

@@ -1,0 +1,39 @@
+"""Thresholds written as the paper writes them: "> 0.5", ">= 8", "= 0"."""
+
+import operator
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_FORM = re.compile(r"(>=|>|=)\s*(\d+(?:\.\d+)?)")
+_OPERATORS: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+}
+
+
+def _validate(text: str) -> str:
+    if not _FORM.fullmatch(text.strip()):
+        raise ValueError(f'"{text}" is no threshold: write ">", ">=" or "=" and a number, as in "> 0.5"')
+    return text
+
+
+Threshold = Annotated[str, AfterValidator(_validate)]
+"""A comparison with a number, kept as text so that configs and `run.json` read like the paper."""
+
+
+def share(part: int, whole: int) -> Fraction:
+    """Return part / whole exactly; an empty whole has share 0."""
+    return Fraction(part, whole) if whole else Fraction(0)
+
+
+def meets(value: Fraction | float, threshold: Threshold) -> bool:
+    """Tell whether a value meets a threshold. Exact: 4 of 5 meets ">= 0.8", 1 of 2 does not meet "> 0.5"."""
+    match = _FORM.fullmatch(threshold.strip())
+    assert match, threshold  # validated when the config was read
+    exact = value if isinstance(value, Fraction) else Fraction(str(value))
+    return _OPERATORS[match[1]](exact, Fraction(match[2]))
