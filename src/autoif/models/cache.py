@@ -1,0 +1,255 @@
+"""Every model answer of a run in one SQLite file: the only state that a run resumes from.
+
+An answer is stored under the hash of its request and its sample index, and is in the operating system's hands when
+`put` returns, so killing the process loses nothing that was paid for. Several processes of one machine may use the
+file at once; where two of them asked the same thing, the first answer stays. Prompts and keys are not stored.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from autoif.errors import StoreError
+from autoif.models.requests import Completion, Request
+from autoif.records import Record
+
+_FORMAT = 1
+"""Raised when tables or request hashes change their meaning."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS completions (
+    key TEXT NOT NULL,
+    sample INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    finish_reason TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    logprobs TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    requests INTEGER NOT NULL, -- 1 for the first completion of each answer of the server, 0 for its others
+    nano_usd INTEGER NOT NULL, -- whole numbers, so that sums do not depend on order
+    PRIMARY KEY (key, sample)
+);
+CREATE TABLE IF NOT EXISTS spent (
+    stage TEXT PRIMARY KEY,
+    requests INTEGER NOT NULL,
+    completions INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    nano_usd INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS spend AFTER INSERT ON completions BEGIN
+    INSERT INTO spent VALUES (NEW.stage, NEW.requests, 1, NEW.prompt_tokens, NEW.completion_tokens, NEW.nano_usd)
+    ON CONFLICT (stage) DO UPDATE SET
+        requests = requests + excluded.requests,
+        completions = completions + 1,
+        prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = completion_tokens + excluded.completion_tokens,
+        nano_usd = nano_usd + excluded.nano_usd;
+END;
+"""
+
+# ON CONFLICT and not OR IGNORE: the latter would reach into the trigger and lose its update.
+_INSERT = "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+
+_SELECT = """
+SELECT sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs
+FROM completions WHERE key = ? AND sample < ?
+"""
+
+Row = tuple[str, int, str, str, int, int, str, str, int, int]
+"""One row of `completions`, in the order of its columns."""
+
+
+class Usage(Record):
+    """What was asked of the models, and what it cost."""
+
+    requests: int = 0
+    """Answers of a server; one answer may hold several completions."""
+    completions: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+def request_key(request: Request, model_identity: str) -> str:
+    """Return the 32 hexadecimal digits under which the answers to this request are stored.
+
+    Everything that shapes an answer is part of it; role, stage and number of samples are not. The JSON schema counts
+    with the order of its keys, because servers write the properties of an answer in that order.
+    """
+    identity = (
+        _FORMAT,
+        model_identity,
+        request.messages,
+        request.prompt,
+        request.temperature,
+        request.top_p,
+        request.max_tokens,
+        request.seed,
+        request.stop,
+        request.json_schema,
+        request.top_logprobs,
+    )
+    return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode("ascii")).hexdigest()[:32]
+
+
+class CompletionCache:
+    """The completions of one run folder; close it, or use it in a `with` statement."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file; raise `StoreError` if it is damaged, of another format, or can't be written."""
+        self._path = path
+        with self._errors_named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The live display reads usage from its own thread; SQLite itself serialises the calls.
+            self._db = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
+        try:
+            with self._errors_named():
+                self._prepare()
+        except StoreError:
+            self._db.close()
+            raise
+
+    def get(self, key: str, samples: int) -> dict[int, Completion]:
+        """Return the stored completions with an index below `samples`, by index."""
+        with self._errors_named():
+            rows = self._db.execute(_SELECT, (key, samples)).fetchall()
+        return {
+            sample: Completion(
+                text=text,
+                finish_reason=finish_reason,
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens,
+                logprobs=read_logprobs(logprobs) if logprobs else (),
+            )
+            for sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs in rows
+        }
+
+    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
+        """Store the completions of one answer of the server, by sample index: all of them, or none.
+
+        `usd` is the price of the whole answer. A completion that is already there stays as it is.
+        """
+        first = min(completions, default=0)
+        self.insert(
+            [
+                (
+                    key,
+                    index,
+                    each.text,
+                    each.finish_reason,
+                    each.prompt_tokens,
+                    each.completion_tokens,
+                    json.dumps(each.logprobs) if each.logprobs else "",
+                    request.stage,
+                    int(index == first),
+                    round(usd * 1e9) if index == first else 0,
+                )
+                for index, each in completions.items()
+            ]
+        )
+
+    def insert(self, rows: list[Row]) -> None:
+        """Store rows in one transaction, leaving those that are already there."""
+        with self._errors_named():
+            if len(rows) == 1:
+                self._db.execute(_INSERT, rows[0])
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(_INSERT, rows)
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row, ordered by key and sample index."""
+        with self._errors_named():
+            yield from self._db.execute("SELECT * FROM completions ORDER BY key, sample")
+
+    def usage(self) -> dict[str, Usage]:
+        """Return what each stage has spent, over all processes and resumptions, by stage name in sorted order."""
+        with self._errors_named():
+            rows = self._db.execute("SELECT * FROM spent ORDER BY stage").fetchall()
+        return {
+            stage: Usage(
+                requests=requests,
+                completions=completions,
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens,
+                usd=nano_usd / 1e9,
+            )
+            for stage, requests, completions, prompt_tokens, completion_tokens, nano_usd in rows
+        }
+
+    def total(self) -> Usage:
+        """Return what all stages together have spent."""
+        stages = list(self.usage().values())
+        return Usage(
+            requests=sum(each.requests for each in stages),
+            completions=sum(each.completions for each in stages),
+            prompt_tokens=sum(each.prompt_tokens for each in stages),
+            completion_tokens=sum(each.completion_tokens for each in stages),
+            usd=sum(each.usd for each in stages),
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        # The first three can wait for another process that is creating the same file; the time-out above covers that.
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # A commit survives the death of the process; only a power cut can undo the last ones, and never damages the
+        # file.
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        # Each checkpoint waits for the disk, and so does the event loop.
+        self._db.execute("PRAGMA wal_autocheckpoint = 16384")
+        [(verdict,)] = self._db.execute("PRAGMA quick_check(1)").fetchall()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        [(version,)] = self._db.execute("PRAGMA user_version").fetchall()
+        if version not in {0, _FORMAT}:
+            raise StoreError(
+                f"{self._path} is of format {version}, this version of autoif writes {_FORMAT}: use another run folder"
+            )
+        if version == 0:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT;")
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(self._describe(error)) from error
+
+    def _describe(self, error: sqlite3.Error | OSError) -> str:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_FULL:
+            return f"no space left for {self._path}; free some and run the same command again"
+        if isinstance(error, sqlite3.OperationalError | OSError):
+            return f"{self._path} can't be used ({error}); check that the folder is there, writable and not locked"
+        return f"{self._path} is damaged ({error}); bring it back from a copy, or delete it to ask the model again"
+
+
+def read_logprobs(stored: str) -> tuple[tuple[str, float], ...]:
+    """Return (token, log-probability) pairs from their stored form."""
+    return tuple((token, value) for token, value in json.loads(stored))

@@ -1,0 +1,171 @@
+"""The client of every OpenAI-compatible endpoint: what was answered once is never asked again.
+
+A request is looked up in the cache; only the samples that it lacks are asked for, and stored as soon as they are
+there. Equal requests made at the same time are sent once. What a server lacks is found out once (`server`, `wire`).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from autoif.errors import BudgetExhausted, ModelError
+from autoif.models.cache import CompletionCache, request_key
+from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
+from autoif.models.requests import Completion, Request, Role
+from autoif.models.server import Server
+
+
+class ChatClient:
+    """Answers requests to the models of all roles. Implements `requests.Chat`; use it inside `async with`.
+
+    Sampling: a server that honours `n` is asked for all missing samples at once, with the request's seed plus the
+    first missing index; another one is asked for each sample by itself, with the request's seed plus the sample's
+    index.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[Role, Endpoint],
+        cache: CompletionCache,
+        *,
+        budget: Budget | None = None,
+        replay_only: bool = False,
+    ) -> None:
+        """With `replay_only`, answers come from the cache alone, and a request that it lacks is a `ModelError`."""
+        servers = {endpoint: Server(endpoint) for endpoint in endpoints.values()}
+        self._servers: dict[Role, Server] = {role: servers[endpoint] for role, endpoint in endpoints.items()}
+        self._identities: dict[Role, str] = {role: endpoint.identity for role, endpoint in endpoints.items()}
+        self._transports = [server.transport for server in servers.values()]
+        self._cache = cache
+        self._budget = budget or Budget()
+        self._replay_only = replay_only
+        self._flights: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+        self.requests = 0
+        """Answers that servers gave; one may hold several completions."""
+        self.cached = 0
+        """Completions that were in the cache already."""
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.usd = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for a server's answer."""
+        return sum(each.pace.in_flight for each in self._transports)
+
+    @property
+    def retries(self) -> int:
+        """Attempts that failed and were made again."""
+        return sum(each.retries for each in self._transports)
+
+    async def __aenter__(self) -> Self:
+        for server in set(self._servers.values()):
+            if server.endpoint.base_url != EMBEDDED and not self._replay_only:
+                await server.transport.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Send nothing more; wait for what is on the wire and store it, unless the user wants out."""
+        self._closing = True
+        flights = list(self._flights.values())
+        for transport in self._transports:
+            transport.pace.hurry()
+        if error is not None and not isinstance(error, Exception):
+            for flight in flights:
+                flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+        for transport in self._transports:
+            await transport.close()
+
+    async def sample(self, request: Request) -> list[Completion]:
+        """Return `request.samples` completions, in order of their sample index.
+
+        Raise `ModelError` when an endpoint can't be used, `BudgetExhausted` when the budget is spent.
+        """
+        key = request_key(request, self._identities[request.role])
+        held = self._cache.get(key, request.samples)
+        self.cached += len(held)
+        while len(held) < request.samples:
+            if self._replay_only:
+                raise ModelError(
+                    f"the recording lacks an answer of stage {request.stage}: it was made with other settings or by "
+                    "another version; run without --recorded to ask a model"
+                )
+            await asyncio.shield(self._flight(key, request, held))
+            held = self._cache.get(key, request.samples)
+        return [held[index] for index in range(request.samples)]
+
+    def _flight(self, key: str, request: Request, held: Mapping[int, Completion]) -> asyncio.Task[None]:
+        """Return the task that fetches this request's missing samples, or one under way for an equal request.
+
+        It outlives a cancelled caller: an answer that is being paid for is stored.
+        """
+        flight = self._flights.get(key)
+        if flight is None:
+            missing = [index for index in range(request.samples) if index not in held]
+            flight = asyncio.create_task(self._fetch(key, request, missing))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._land(key, done))
+        return flight
+
+    def _land(self, key: str, flight: asyncio.Task[None]) -> None:
+        del self._flights[key]
+        if not flight.cancelled():
+            flight.exception()  # seen, even if every caller has gone
+
+    async def _fetch(self, key: str, request: Request, missing: list[int]) -> None:
+        """Ask for the missing samples and store them: together while the server grants that, else one by one."""
+        server = self._servers[request.role]
+        while len(missing) > 1 and (most := server.dialect.samples_per_request) > 1:
+            stored = await self._ask(key, request, missing[:most])
+            missing = missing[stored:]
+        if len(missing) == 1:
+            await self._ask(key, request, missing)
+            return
+        outcomes = await asyncio.gather(
+            *(self._ask(key, request, [index]) for index in missing), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _ask(self, key: str, request: Request, indices: list[int]) -> int:
+        """Make one request for these samples, store what comes, and return how many came: at least one."""
+        server = self._servers[request.role]
+        completions = await server.ask(
+            request,
+            seed=(request.seed + indices[0]) % (1 << 31),
+            samples=len(indices),
+            before=self._check_that_more_may_be_sent,
+        )
+        prompt_tokens = sum(each.prompt_tokens for each in completions)
+        completion_tokens = sum(each.completion_tokens for each in completions)
+        usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
+        self._cache.put(key, dict(zip(indices, completions, strict=False)), request=request, usd=usd)
+        self.requests += 1
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        self.usd += usd
+        return len(completions)
+
+    def _check_that_more_may_be_sent(self) -> None:
+        if self._closing:
+            raise ModelError("the run is stopping: nothing more is sent")
+        budget = self._budget
+        if budget.tokens is None and budget.usd is None:
+            return
+        spent = self._cache.total()
+        if budget.tokens is not None and spent.tokens >= budget.tokens:
+            raise BudgetExhausted(
+                f"the budget of {budget.tokens:,} tokens is spent ({spent.tokens:,}): "
+                "raise --budget-tokens and run the same command again"
+            )
+        if budget.usd is not None and spent.usd >= budget.usd:
+            raise BudgetExhausted(
+                f"the budget of ${budget.usd:,.2f} is spent (${spent.usd:,.4f}): "
+                "raise --budget-usd and run the same command again"
+            )

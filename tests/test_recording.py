@@ -1,0 +1,80 @@
+"""Recordings: same completions, same bytes; and a run can be replayed from them."""
+
+import lzma
+import random
+from pathlib import Path
+
+import pytest
+
+from autoif.errors import StoreError
+from autoif.models.cache import CompletionCache
+from autoif.models.recording import export_recording, import_recording
+from autoif.models.requests import Completion, Request
+
+REQUEST = Request("writer", "verification")
+ANSWERS = [
+    (f"{number:032x}", index, Completion(f"text {number} ü\n", "stop", 3, 7, (("A", -0.25),)))
+    for number in range(20)
+    for index in range(2)
+]
+
+
+def fill(path: Path, answers: list[tuple[str, int, Completion]]) -> None:
+    with CompletionCache(path) as cache:
+        for key, index, completion in answers:
+            cache.put(key, {index: completion}, request=REQUEST, usd=0.001)
+
+
+def test_the_same_completions_make_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    shuffled = ANSWERS.copy()
+    random.Random(1).shuffle(shuffled)
+    fill(tmp_path / "a.sqlite", ANSWERS)
+    fill(tmp_path / "b.sqlite", shuffled)
+    assert export_recording(tmp_path / "a.sqlite", tmp_path / "a.jsonl.xz") == 40
+    export_recording(tmp_path / "b.sqlite", tmp_path / "b.jsonl.xz")
+    assert (tmp_path / "a.jsonl.xz").read_bytes() == (tmp_path / "b.jsonl.xz").read_bytes()
+
+
+def test_an_imported_recording_answers_and_accounts_like_the_run_it_was_made_from(tmp_path: Path) -> None:
+    fill(tmp_path / "a.sqlite", ANSWERS)
+    export_recording(tmp_path / "a.sqlite", tmp_path / "r.jsonl.xz")
+    assert import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite") == 40
+    with CompletionCache(tmp_path / "a.sqlite") as made, CompletionCache(tmp_path / "b.sqlite") as replayed:
+        assert list(replayed.rows()) == list(made.rows())
+        assert replayed.usage() == made.usage()
+
+
+def test_importing_twice_changes_nothing(tmp_path: Path) -> None:
+    fill(tmp_path / "a.sqlite", ANSWERS)
+    export_recording(tmp_path / "a.sqlite", tmp_path / "r.jsonl.xz")
+    import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
+    with CompletionCache(tmp_path / "b.sqlite") as cache:
+        before = cache.usage()
+    import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
+    with CompletionCache(tmp_path / "b.sqlite") as cache:
+        assert cache.usage() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no recording",
+        lzma.compress(b""),
+        lzma.compress(b'{"format": "something else"}\n'),
+        lzma.compress(b'{"format": "autoif-recording", "version": 1}\n["key", "0"]\n'),
+        lzma.compress(b'{"format": "autoif-recording", "version": 1}\n')[:-20],
+    ],
+)
+def test_a_damaged_recording_is_refused_and_leaves_the_cache_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r.jsonl.xz").write_bytes(content)
+    with pytest.raises(StoreError, match=r"r\.jsonl\.xz is damaged or no recording"):
+        import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
+    assert not (tmp_path / "b.sqlite").exists()
+
+
+def test_a_missing_recording_or_cache_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is not there"):
+        import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
+    with pytest.raises(StoreError, match="is not there"):
+        export_recording(tmp_path / "b.sqlite", tmp_path / "r.jsonl.xz")
+    assert list(tmp_path.iterdir()) == []
