@@ -1,0 +1,87 @@
+"""The `cpython` backend: W workers, each a locked interpreter that forks a child per function (Linux only)."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+from autoif.errors import SandboxError
+from autoif.records import Verdict
+from autoif.sandbox.layers import Layer, describe_layers
+from autoif.sandbox.outcomes import Limits, Outcome
+from autoif.sandbox.worker import Worker, WorkerDied
+
+
+class CPythonBackend:
+    """A pool of workers; one that ends, for whatever reason, is replaced before its next use."""
+
+    name = "cpython"
+
+    def __init__(self, limits: Limits, workers: int | None) -> None:
+        if not sys.platform.startswith("linux"):
+            raise SandboxError("the cpython sandbox needs Linux: run autoif in a Linux machine or container")
+        self._limits = limits
+        self._width = workers or len(os.sched_getaffinity(0))
+        self._idle: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._layers: list[Layer] = []
+
+    async def __aenter__(self) -> "CPythonBackend":
+        started = await asyncio.gather(*(self._start_worker() for _ in range(self._width)), return_exceptions=True)
+        workers = [worker for worker in started if isinstance(worker, Worker)]
+        if len(workers) < self._width:
+            await asyncio.gather(*(worker.end() for worker in workers))
+            raise next(error for error in started if isinstance(error, BaseException))
+        self._layers = workers[0].layers
+        for worker in workers:
+            self._idle.put_nowait(worker)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
+        await asyncio.gather(*(worker.end() for worker in idle if worker is not None), *self._ending)
+
+    async def _start_worker(self) -> Worker:
+        worker = await Worker.start(self._limits)
+        try:
+            worker.require_layers()
+        except SandboxError:
+            await worker.end()
+            raise
+        return worker
+
+    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        """Run a function on inputs in whichever worker is free first."""
+        try:
+            return await self._run_once(source, inputs)
+        except WorkerDied:
+            # It may have been the victim of another process on this machine: once more, in a fresh one.
+            try:
+                return await self._run_once(source, inputs)
+            except WorkerDied:
+                return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
+
+    async def _run_once(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        worker = await self._idle.get()
+        try:
+            if worker is None:
+                worker = await self._start_worker()
+            outcomes = await worker.call(source, inputs)
+        except BaseException:
+            if worker is not None:
+                self._end_soon(worker)
+            self._idle.put_nowait(None)
+            raise
+        self._idle.put_nowait(worker)
+        return outcomes
+
+    def _end_soon(self, worker: Worker) -> None:
+        ending = asyncio.create_task(worker.end())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    def describe(self) -> str:
+        return f"{self.name}: {describe_layers(self._layers)}"

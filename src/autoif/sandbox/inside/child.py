@@ -1,0 +1,153 @@
+"""The child: loads one function, runs it on its inputs, writes verdicts on the sheet, dies.
+
+Only here does model code run. Whatever it does to this process (builtins, frames, descriptors) ends with it. Names
+that the loop needs are bound beforehand, so that tampering with builtins gives an honest error and not a surprise.
+"""
+
+import os
+import random
+import sys
+import time
+import types
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
+
+from . import sheet as sheets
+
+MODULE: Final = "function"
+_CODE_FAILED: Final = 70
+_PLAIN: Final = (int, float, complex, str, bytes, type(None))
+_SHOWN_CHARACTERS: Final = 60
+
+_exit = os._exit
+_clock = time.monotonic
+_type, _str, _repr, _callable = type, str, repr, callable
+_BaseException, _Exception, _ImportError, _MemoryError, _RecursionError = (
+    BaseException, Exception, ModuleNotFoundError, MemoryError, RecursionError,
+)  # fmt: skip
+_name_of = type.__dict__["__name__"].__get__
+_module_of = type.__dict__["__module__"].__get__
+
+
+class NoEvaluate(Exception):
+    """The source defines no function of that name."""
+
+
+def run_function(source: memoryview, inputs: Sequence[memoryview], first: int, sheet: sheets.Sheet) -> NoReturn:
+    """Give `sheet` the verdicts of the inputs from `first` on, then end the process."""
+    code = _CODE_FAILED
+    try:
+        random.seed(0)
+        sheet.started[0] = _clock()
+        evaluate = _load_or_explain(source, first, sheet)
+        if evaluate is not None:
+            sheet.header[1] = 1
+            _evaluate_all(evaluate, inputs, first, sheet)
+        code = 0
+    except _MemoryError:
+        sheet.header[2] = sheets.OUT_OF_MEMORY
+    finally:
+        _exit(code)
+
+
+def _load_or_explain(source: memoryview, first: int, sheet: sheets.Sheet) -> Callable[[str], object] | None:
+    """Return the function, or give all inputs the reason why there is none."""
+    try:
+        return load(source)
+    except _MemoryError:
+        verdict, detail = sheets.MEMORY, b"while loading"
+    except NoEvaluate as error:
+        verdict, detail = sheets.ERROR, str(error).encode()
+    except _ImportError as error:
+        verdict, detail = sheets.ERROR, _describe(error)
+    except _BaseException as error:
+        verdict, detail = sheets.ERROR, b"does not load: " + _describe(error)
+    sheet.seconds[first] = _clock() - sheet.started[0]
+    for index in range(first, sheet.count):
+        sheet.write(index, verdict, detail)
+    sheet.header[0] = sheet.count
+    return None
+
+
+def load(source: memoryview) -> Callable[[str], object]:
+    """Run the source once in one namespace, a module's, and return its `evaluate`."""
+    module = types.ModuleType(MODULE)
+    sys.modules[MODULE] = module
+    text = _str(source, "utf-8", "surrogatepass")
+    exec(compile(text, MODULE, "exec", dont_inherit=True), module.__dict__)
+    try:
+        evaluate = module.__dict__["evaluate"]
+    except KeyError:
+        raise NoEvaluate("has no evaluate") from None
+    if not _callable(evaluate):
+        raise NoEvaluate("evaluate is not a function")
+    found: Callable[[str], object] = evaluate
+    return found
+
+
+def _evaluate_all(
+    evaluate: Callable[[str], object], inputs: Sequence[memoryview], first: int, sheet: sheets.Sheet
+) -> None:
+    header, started, seconds, verdicts = sheet.header, sheet.started, sheet.seconds, sheet.verdicts
+    clock, text_of, passed, failed = _clock, _str, sheets.PASS, sheets.FAIL
+    begun = started[0]
+    for index in range(first, sheet.count):
+        text = text_of(inputs[index], "utf-8", "surrogatepass")
+        try:
+            value = evaluate(text)
+        except _MemoryError:
+            sheet.write(index, sheets.MEMORY, b"")
+            header[2] = sheets.CHILD_LEAVES
+        except _BaseException as error:
+            sheet.write(index, sheets.ERROR, _describe(error))
+        else:
+            if value is True:
+                verdicts[index] = passed
+            elif value is False:
+                verdicts[index] = failed
+            else:
+                sheet.write(index, sheets.ERROR, _describe_value(value))
+        ended = clock()
+        seconds[index] = ended - begun
+        started[0] = begun = ended
+        header[0] = index + 1
+        if header[2]:
+            return
+
+
+def _describe(error: BaseException) -> bytes:
+    """Return "Name: message", whatever the exception's own methods do."""
+    if _type(error) is _ImportError:
+        missing = getattr(error, "name", None)
+        if _type(missing) is _str:
+            return _encode(f"missing module: {missing}")
+    name = _name_of(_type(error))
+    if _type(error) is _RecursionError:
+        return b"RecursionError: recursion too deep"
+    try:
+        # str() may give an instance of a subclass, with methods of its own; slicing gives a plain string.
+        message = _str.__getitem__(_str(error), slice(0, 4096))
+    except _Exception:
+        message = "(its message can't be shown)"
+    return _encode(f"{name}: {message}" if message else name)
+
+
+def _describe_value(value: object) -> bytes:
+    """Return what was returned instead of a bool, without calling methods of an unknown type."""
+    kind = _type(value)
+    name = _name_of(kind)
+    if kind in _PLAIN:
+        try:
+            shown = _repr(value)
+        except ValueError:
+            shown = "a number of too many digits"
+        return _encode(f"returned {name}: {shown[:_SHOWN_CHARACTERS]}")
+    if name in ("coroutine", "generator", "async_generator"):
+        return _encode(f"returned a {name}: evaluate must be a plain function")
+    module = _module_of(kind)
+    plain = _type(module) is not _str or module == "builtins"
+    return _encode(f"returned {name}" if plain else f"returned {module}.{name}")
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,87 @@
+"""The result sheet: shared memory into which a child writes verdicts and which the zygote reads after its death.
+
+The child keeps no descriptor, so there is no stream to write to, to fill up or to get out of step; writing a verdict
+costs no system call. What a child wrote is checked as a stranger's: see `read`.
+"""
+
+import mmap
+import struct
+from typing import Final
+
+NONE, PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH = range(7)
+"""Verdicts as bytes; the child may write PASS, FAIL, ERROR and MEMORY."""
+
+FROM_CHILD: Final = frozenset({PASS, FAIL, ERROR, MEMORY})
+GARBLED: Final = b"garbled result"
+
+_HEADER: Final = struct.Struct("=QQQQd")
+"""done: inputs with a verdict; loaded: 1 once `evaluate` exists; ending: CHILD_LEAVES or OUT_OF_MEMORY;
+heap: bytes of details; started: monotonic seconds at which the input at hand began."""
+_HEAP_BYTES: Final = 1 << 19
+
+CHILD_LEAVES: Final = 1
+"""The child ends of itself, so that the inputs that are left get a fresh one."""
+OUT_OF_MEMORY: Final = 2
+"""The harness itself found no memory to go on with."""
+
+
+class Sheet:
+    """Verdicts, seconds and details of `count` inputs."""
+
+    def __init__(self, count: int, detail_bytes: int) -> None:
+        self.count = count
+        self.detail_bytes = detail_bytes
+        heap_at = _HEADER.size + count * 17
+        self._memory = mmap.mmap(-1, heap_at + _HEAP_BYTES)
+        whole = memoryview(self._memory)
+        self.header = whole[: _HEADER.size - 8].cast("Q")
+        self.started = whole[_HEADER.size - 8 : _HEADER.size].cast("d")
+        self.seconds = whole[_HEADER.size : _HEADER.size + 8 * count].cast("d")
+        self.spans = whole[_HEADER.size + 8 * count : _HEADER.size + 16 * count].cast("I")
+        self.verdicts = whole[_HEADER.size + 16 * count : heap_at]
+        self.heap = whole[heap_at:]
+        self._written = (b"", 0, 0)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        for view in (self.header, self.started, self.seconds, self.spans, self.verdicts, self.heap):
+            view.release()
+        self._memory.close()
+
+    @property
+    def done(self) -> int:
+        return min(self.header[0], self.count)
+
+    @property
+    def loaded(self) -> bool:
+        return self.header[1] == 1
+
+    @property
+    def ending(self) -> int:
+        return self.header[2]
+
+    def write(self, index: int, verdict: int, detail: bytes) -> None:
+        """Set a verdict with its detail; the same detail twice running is stored once."""
+        if detail:
+            text, offset, length = self._written
+            if detail != text:
+                offset = self.header[3]
+                length = min(len(detail), self.detail_bytes, len(self.heap) - offset)
+                self.heap[offset : offset + length] = detail[:length]
+                self.header[3] = offset + length
+                self._written = (detail, offset, length)
+            self.spans[2 * index] = offset
+            self.spans[2 * index + 1] = length
+        self.verdicts[index] = verdict
+
+    def read(self, index: int) -> tuple[int, float, bytes]:
+        """Return (verdict, seconds, detail) of an input, CRASH if what is there makes no sense."""
+        verdict, seconds = self.verdicts[index], self.seconds[index]
+        if not 0.0 <= seconds < 1e9:
+            return CRASH, 0.0, GARBLED
+        if verdict not in FROM_CHILD:
+            return CRASH, seconds, GARBLED
+        offset, length = self.spans[2 * index], self.spans[2 * index + 1]
+        if length > self.detail_bytes or offset + length > len(self.heap):
+            return CRASH, seconds, GARBLED
+        return verdict, seconds, bytes(self.heap[offset : offset + length])

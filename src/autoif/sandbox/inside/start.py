@@ -1,0 +1,179 @@
+"""The program of a worker: enters namespaces, forks the zygote, stays outside as its guard.
+
+Order: namespaces, fork, imports, limits, no_new_privs, capabilities, Landlock, filter, proofs, then the first request.
+"""
+
+import ast
+import ctypes
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import sysconfig
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, NoReturn
+
+from . import kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
+from .zygote import Settings, Zygote
+
+PRELOADED: Final = (
+    "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "codecs", "collections", "collections.abc",
+    "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "encodings.idna", "enum",
+    "fractions", "functools", "hashlib", "heapq", "html", "html.parser", "io", "itertools", "json", "keyword",
+    "locale", "math", "numbers", "operator", "os", "pathlib", "random", "re", "reprlib", "statistics", "string",
+    "stringprep", "struct", "textwrap", "time", "tokenize", "traceback", "types", "typing", "unicodedata",
+    "urllib.parse", "warnings", "xml.etree.ElementTree", "zlib",
+)  # fmt: skip
+"""Modules that text checks use: imported once here, so that a child finds them loaded."""
+
+_NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
+_GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)
+
+
+class State(NamedTuple):
+    """One layer, as JSON carries it to the parent."""
+
+    name: str
+    enforced: bool
+    required: bool
+    detail: str
+
+
+def main() -> None:
+    """Run as `start.main()` with one argument, a JSON object: channel, ipc, timeout_s, memory_bytes, detail_bytes."""
+    options = json.loads(sys.argv[1])
+    sys.argv[:] = ["function"]
+    sys.path[:] = [path for path in sys.path if str(Path(path).resolve()) in standard_folders()]
+    signal.pthread_sigmask(signal.SIG_SETMASK, _GUARDED)
+    os.chdir("/")
+    guard = os.getpid()
+    entered = namespaces.enter()
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    zygote = os.fork()
+    if zygote:
+        _guard(zygote, options["channel"])
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _become_zygote(options, entered, guard)
+
+
+def standard_folders() -> list[str]:
+    """Return the folders of the standard library."""
+    paths = sysconfig.get_paths()
+    folders = [Path(paths["stdlib"]), Path(paths["platstdlib"]), Path(paths["platstdlib"], "lib-dynload")]
+    return list(dict.fromkeys(str(folder.resolve()) for folder in folders if folder.is_dir()))
+
+
+def _guard(zygote: int, channel: int) -> NoReturn:
+    """Outlive the zygote: end it when the parent says so, take in whatever it left, and go."""
+    os.close(channel)
+    os.dup2(0, 2)
+    gone = False
+    while not gone:
+        if signal.sigwait(_GUARDED) == signal.SIGTERM:
+            os.kill(zygote, signal.SIGKILL)
+        while not gone and (pid := os.waitpid(-1, os.WNOHANG)[0]):
+            gone = pid == zygote
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        os._exit(0)
+
+
+def _become_zygote(options: Mapping[str, int | float], entered: Mapping[str, str], guard: int) -> None:
+    channel = int(options["channel"])
+    settings = Settings(options["timeout_s"], int(options["memory_bytes"]), int(options["detail_bytes"]))
+    _warm_up()
+    proof_source = memoryview(Path(proofs.__file__).read_bytes())
+    zygote = Zygote(channel, settings, seccomp.assemble(seccomp.child_program(os.uname().machine)))
+    layers = [_namespace_state(kind, why_not, guard, int(options["ipc"])) for kind, why_not in entered.items()]
+    layers = [*_lock(), *layers]
+    os.environ.clear()
+    os.dup2(0, 2)
+    if all(layer.enforced for layer in layers if layer.required):
+        layers = _prove(zygote, proof_source, layers)
+    hello = json.dumps({"layers": layers, "hidden": standard_folders()}).encode()
+    wire.write_all(channel, wire.LENGTH.pack(len(hello)) + hello)
+    if all(layer.enforced for layer in layers if layer.required):
+        gc.collect()
+        gc.freeze()
+        zygote.serve()
+    os._exit(0)
+
+
+def _warm_up() -> None:
+    """Import what functions use and start the parser once: every child inherits both."""
+    warnings.simplefilter("ignore")
+    for name in PRELOADED:
+        importlib.import_module(name)
+    ast.parse("def evaluate(response):\n    return True\n")
+    compile("def evaluate(response):\n    return True\n", "function", "exec")
+
+
+def _lock() -> list[State]:
+    """Put on every layer that children inherit; each either holds or says why not."""
+    states = []
+    for name, lock in (
+        ("rlimits", limits.limit_zygote),
+        ("no_new_privs", _refuse_new_privileges),
+        ("capabilities", _drop_capabilities),
+        ("landlock", _restrict_files),
+        ("seccomp", _filter_calls),
+    ):
+        try:
+            states.append(State(name, True, True, lock() or ""))
+        except (OSError, ValueError) as error:
+            states.append(State(name, False, True, f"the kernel refused it: {error}"))
+    return states
+
+
+def _refuse_new_privileges() -> str:
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    return "set" if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) == 1 else ""
+
+
+def _drop_capabilities() -> str:
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    kernel.call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
+    try:
+        os.chroot("/")
+    except PermissionError:
+        return "none left"
+    raise OSError("chroot still works")
+
+
+def _restrict_files() -> str:
+    folders = standard_folders()
+    readable = [entry.path for folder in folders for entry in os.scandir(folder) if entry.name not in _NOT_STANDARD]
+    return f"v{landlock.restrict(readable, folders)}"
+
+
+def _filter_calls() -> str:
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    seccomp.assemble(seccomp.zygote_program(os.uname().machine)).install()
+    return f"{len(seccomp.ALLOWED)} calls allowed"
+
+
+def _namespace_state(kind: str, why_not: str, guard: int, outer_ipc: int) -> State:
+    problem = why_not or namespaces.prove(kind, guard, outer_ipc)
+    return State(f"{kind} namespace", not problem, False, problem or "separate")
+
+
+def _prove(zygote: Zygote, source: memoryview, layers: list[State]) -> list[State]:
+    """Let a child try what the layers forbid; a layer whose act succeeds is not enforced."""
+    acts = ("landlock", "seccomp", "rlimits", "memory")
+    results = zygote.execute(source, [memoryview(act.encode()) for act in acts])
+    wanted = dict.fromkeys(acts, sheet.PASS) | {"memory": sheet.MEMORY}
+    failed = {
+        "rlimits" if act == "memory" else act: f"what it forbids succeeded or failed oddly: {act} {result.detail!r}"
+        for act, result in zip(acts, results, strict=True)
+        if result.verdict != wanted[act]
+    }
+    return [
+        layer._replace(enforced=False, detail=failed[layer.name]) if layer.name in failed else layer for layer in layers
+    ]

@@ -1,0 +1,81 @@
+"""The sandbox: runs a function that a model wrote on texts, and returns a verdict for each.
+
+    async with Sandbox(Limits(timeout_s=2.0)) as sandbox:
+        outcomes = await sandbox.run("def evaluate(response): return len(response) > 3", ["no", "long"])
+
+A bad function is data; a sandbox that can't be built or enforced raises `SandboxError`. See SECURITY.md.
+"""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from autoif.errors import SandboxError
+from autoif.sandbox.cpython import CPythonBackend
+from autoif.sandbox.outcomes import Limits, Outcome
+
+
+class Backend(Protocol):
+    """What runs functions in isolation; entered once, used by many tasks at once."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]: ...
+    def describe(self) -> str: ...
+
+
+BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {"cpython": CPythonBackend}
+AUTO: Final = "auto"
+
+
+class Sandbox:
+    """Runs functions with `backend` ("auto": the strongest that this machine enforces) in `workers` processes.
+
+    `workers` defaults to the processors that this process may use.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, backend: str = AUTO, workers: int | None = None) -> None:
+        if backend != AUTO and backend not in BACKENDS:
+            raise SandboxError(f"no sandbox is called {backend!r}: choose {', '.join((AUTO, *BACKENDS))}")
+        if workers is not None and workers < 1:
+            raise SandboxError(f"a sandbox needs at least one worker, not {workers}")
+        limits = limits or Limits()
+        if limits.timeout_s <= 0 or limits.memory_mb <= 0:
+            raise SandboxError("the sandbox's time and memory limits must be above zero")
+        self.verdicts = 0
+        """How many verdicts it has given, for the live display."""
+        self._backend = BACKENDS["cpython" if backend == AUTO else backend](limits, workers)
+        self._entered = False
+
+    async def __aenter__(self) -> Self:
+        """Start the workers. Raises SandboxError, and leaves nothing running, if a layer is not enforced."""
+        await self._backend.__aenter__()
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered = False
+        await self._backend.__aexit__(kind, error, trace)
+
+    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        """Return the outcome of `source`'s `evaluate` on each input, in order.
+
+        Raises SandboxError if the sandbox is not entered or can't be restored; never for what the function does.
+        """
+        if not self._entered:
+            raise SandboxError("the sandbox is not running: use `async with Sandbox() as sandbox`")
+        if isinstance(inputs, str):
+            raise TypeError("inputs is a list of texts, not one text")
+        if not inputs:
+            return []
+        outcomes = await self._backend.run(source, inputs)
+        self.verdicts += len(outcomes)
+        return outcomes
+
+    def describe(self) -> str:
+        """Return the backend and the layers that hold, as run.json records them."""
+        return self._backend.describe()
