@@ -14,6 +14,11 @@ from autoif.sandbox.outcomes import Outcome
 class Executor(Protocol):
     """Runs model-written functions: the sandbox, as the stages see it."""
 
+    @property
+    def verdicts(self) -> int:
+        """Outcomes given so far."""
+        ...
+
     async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Run one function on inputs; return one outcome each, in order."""
         ...

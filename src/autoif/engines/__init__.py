@@ -1,0 +1,35 @@
+"""Where shards are run. An engine knows `run_shard` and nothing of stages."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from autoif.engines.workshop import Workshop
+from autoif.pipeline import Progress, Shard, ShardResult
+
+
+class Engine(Protocol):
+    """Runs shards in any order and yields each result as it is ready."""
+
+    @property
+    def verdicts(self) -> int:
+        """Verdicts that the sandboxes of this engine have given so far."""
+        ...
+
+    def run(self, shards: Sequence[Shard], workshop: Workshop, progress: Progress) -> AsyncIterator[ShardResult]:
+        """Run the shards with tools from the workshop."""
+        ...
+
+
+def open_engine(name: str, workers: int, ray_address: str = "") -> Engine:
+    """Return the engine of this name.
+
+    Raises:
+        ConfigError: the engine's package is not installed.
+    """
+    if name == "ray":
+        from autoif.engines.ray import RayEngine
+
+        return RayEngine(workers, ray_address)
+    from autoif.engines.local import LocalEngine
+
+    return LocalEngine(workers)

@@ -9,8 +9,8 @@
 
 In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
-Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `too_few_functions`, `too_few_cases` (1),
-         `no_case_agreed` (2, 4), `no_function_agreed` (3, 4).
+Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `too_few_functions`, `too_few_cases`
+         (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4).
 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """

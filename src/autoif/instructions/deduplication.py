@@ -22,23 +22,25 @@ _QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "„": 
 _OPENING = re.compile(r"^(?:please|kindly|you must|you should|make sure (?:to|that)|ensure that|be sure to)\s+")
 _WORD = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[\w'-]+|[^\w\s]")
 _NUMBER_WORDS = frozenset(
-    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand once twice thrice single
-    double triple pair first second third fourth fifth last final half every each odd even prime""".split()
+    """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand once twice thrice
+    single double triple pair first second third fourth fifth last final half every each odd even prime
+    """.split()
 )
 _MEANING_WORDS = frozenset(
-    """no not never none without avoid exclude except only exactly least most more less fewer under over above below
+    """
+    no not never none without avoid exclude except only exactly least most more less fewer under over above below
     before after begin begins start starts end ends ending uppercase lowercase capital capitalised capitalized upper
     lower comma commas period periods exclamation question colon semicolon dash hyphen hyphens asterisk vowel vowels
     consonant consonants word words letter letters character characters sentence sentences line lines paragraph
-    paragraphs bullet bullets numbered title heading json markdown html xml yaml csv table bold italic bracket brackets
-    parentheses quotes digit digits number numbers alphabetical reverse palindrome emoji emojis repeat""".split()
+    paragraphs bullet bullets numbered title heading json markdown html xml yaml csv table bold italic bracket
+    brackets parentheses quotes digit digits number numbers alphabetical reverse palindrome emoji emojis repeat
+    """.split()
 )
 
 
-def fold_duplicates(
-    instructions: Sequence[Instruction], similarity: float
-) -> tuple[list[Instruction], list[Dropped]]:
+def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> tuple[list[Instruction], list[Dropped]]:
     """Keep the first of those that say the same; tell of each other one what it was folded into.
 
     Args:
@@ -88,8 +90,7 @@ def _meaning(form: str) -> tuple[str, ...]:
 
 def _carries_meaning(word: str) -> bool:
     return (
-        len(word) == 1
-        and word not in ".,"
+        (len(word) == 1 and word not in ".,")
         or word[0] in "\"'"
         or any(char.isdigit() for char in word)
         or word in _NUMBER_WORDS

@@ -1,9 +1,9 @@
 """§3.2, verification functions and cases.
 
 In:      an Instruction.
-Out:     a Draft: the functions and cases that the writer wrote for it in K answers, each once, none of them trusted yet.
-Dropped: an instruction for which no answer gave a function (`no_readable_answer`). Answers that can't be read are format
-         losses; the Draft counts them one by one.
+Out:     a Draft: the functions and cases that the writer wrote for it in K answers, each once, not trusted yet.
+Dropped: an instruction for which no answer gave a function (`no_readable_answer`). Answers that can't be read are
+         format losses; the Draft counts them one by one.
 """
 
 import json

@@ -21,9 +21,7 @@ async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | 
     return [_join(verified, query) for query in choose_queries(verified, tools.queries, wanted, tools.config.seed)]
 
 
-def choose_queries(
-    verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int
-) -> list[Query]:
+def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Query]:
     """Return `count` different queries that belong to this instruction (fewer only if the pool is smaller).
 
     They are drawn one by one from the pool, so that a longer draw begins with the shorter one.

@@ -3,11 +3,13 @@
 In:      a Prompt.
 Out:     those of its K Responses that enough of the instruction's functions accept (paper: > 0.5; released code: > 0).
 Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
-         preference pairs), that is empty, cut off at the token limit, refused by the model's server, a copy of an earlier
-         one, not text, or in a script that neither query nor instruction uses.
+         preference pairs), that is empty, cut off at the token limit, refused by the model's server, a copy of an
+         earlier one, not text, or in a script that neither query nor instruction uses.
 
 A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
 """
+
+from fractions import Fraction
 
 from autoif.language import has_foreign_script
 from autoif.models.requests import Completion, Request, sampling_seed
@@ -102,13 +104,15 @@ def _asks_for_script(text: str) -> bool:
 
 
 _SCRIPT_WORDS = frozenset(
-    """language translate translation alphabet script arabic bengali bulgarian chinese cyrillic georgian greek hebrew hindi
-    japanese kanji katakana hiragana korean mandarin cantonese persian farsi russian sanskrit serbian tamil thai ukrainian
-    urdu unicode symbols math mathematical formula equation""".split()
+    """
+    language translate translation alphabet script arabic bengali bulgarian chinese cyrillic georgian greek hebrew
+    hindi japanese kanji katakana hiragana korean mandarin cantonese persian farsi russian sanskrit serbian tamil
+    thai ukrainian urdu unicode symbols math mathematical formula equation
+    """.split()
 )
 
 
-def _pass_rate(response: Response) -> object:
+def _pass_rate(response: Response) -> Fraction:
     return share(response.verdicts.count(Verdict.PASS), len(response.verdicts))
 
 

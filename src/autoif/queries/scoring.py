@@ -65,7 +65,7 @@ def read_score(text: str) -> float | None:
     """Return the score, 0 to 10, of a judge's answer, or None.
 
     Accepts what models write: `Score: 8`, `**Score: 8.5**`, `Score: 9/10`, `score is 7 out of 10`, `Score: 85/100`, `8`
-    on a line of its own, trailing spaces and dots. The last score wins. A number above 10 that is not out of 100 is none.
+    on a line of its own, trailing spaces and dots. The last score wins. A number above 10 must be out of 100.
     """
     for line in reversed(text.strip().splitlines()):
         named = list(_NAMED.finditer(line))

@@ -1,0 +1,34 @@
+"""`autoif cross-validate`: filter recorded generations of functions and cases, from any AutoIF implementation."""
+
+import asyncio
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from autoif.config import load_config
+from autoif.instructions.recorded import filter_generations, read_generations
+from autoif.store import write_jsonl
+
+
+@click.command("cross-validate")
+@click.argument("generations", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Verified instructions, JSONL.")
+@click.option("--preset", default="paper", show_default=True, help="Whose thresholds: paper or released.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+def cross_validate(generations: Path, output: Path, preset: str, settings: tuple[str, ...]) -> None:
+    """Cross-validate recorded GENERATIONS: rows {"instruction", "generations": [text, ...]} (also "gpt-answer").
+
+    What is kept goes to OUTPUT, in the form that `autoif run --instructions` takes; what is dropped goes, with its
+    reason, to a file beside it.
+    """
+    config = load_config(preset, settings)
+    rows = read_generations(generations)
+    result = asyncio.run(filter_generations(rows, config))
+    dropped = output.with_name(f"{output.stem}.dropped.jsonl")
+    write_jsonl(output, result.kept)
+    write_jsonl(dropped, result.dropped)
+    console = Console()
+    for line in result.describe():
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"{len(result.kept):,} rows  {output}\n{len(result.dropped):,} rows  {dropped}", highlight=False)

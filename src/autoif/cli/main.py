@@ -1,0 +1,45 @@
+"""The `autoif` command: parse, call, print. What goes wrong ends in one line and exit code 2."""
+
+import os
+import sys
+
+import click
+
+from autoif.cli.cross_validate import cross_validate
+from autoif.cli.doctor import doctor
+from autoif.cli.models import models
+from autoif.cli.run import run
+from autoif.cli.show import show
+from autoif.cli.verify import verify
+from autoif.errors import AutoIFError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="autoif")
+def cli() -> None:
+    """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
+
+
+for command in (run, cross_validate, verify, models, doctor, show):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    try:
+        cli.main(standalone_mode=False)
+    except AutoIFError as error:
+        _fail(str(error))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BrokenPipeError:  # the reader (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"autoif: {' '.join(message.split())}", err=True)
+    sys.exit(2)

@@ -1,0 +1,28 @@
+"""`autoif models`: the models that this package can run itself."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from autoif.models.download import ensure_model, list_models
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List the embedded models, or fetch one."""
+    if context.invoked_subcommand:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("name", "size", "licence", "here"):
+        table.add_column(column, overflow="fold")
+    for model in list_models():
+        table.add_row(model.name, f"{model.bytes / 1e6:,.0f} MB", model.licence, str(model.path or "no"))
+    Console().print(table)
+
+
+@models.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download the embedded model NAME, verify its hash, and print where it is."""
+    click.echo(ensure_model(name))

@@ -1,0 +1,127 @@
+"""`autoif verify`: run functions on responses, or an exported data set on the functions that it carries."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from autoif.errors import ConfigError
+from autoif.records import Record, Verdict
+from autoif.sandbox import Limits, Sandbox
+from autoif.store import read_jsonl
+from autoif.thresholds import share
+
+_ROWS_AT_ONCE = 64
+
+
+class FunctionRow(Record):
+    """One line of FUNCTIONS."""
+
+    id: str | int
+    source: str
+
+
+class ResponseRow(Record):
+    """One line of RESPONSES."""
+
+    id: str | int
+    text: str
+
+
+@click.command()
+@click.argument("functions", type=click.Path(path_type=Path), required=False)
+@click.argument("responses", type=click.Path(path_type=Path), required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="VERDICTS.jsonl. [default: standard output]")
+@click.option("--dataset", type=click.Path(path_type=Path), help="Verify rows of an sft.jsonl by their own functions.")
+@click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds for one input.")
+@click.option("--memory-mb", type=int, default=256, show_default=True)
+@click.option("--backend", default="auto", show_default=True)
+@click.option("--workers", type=int, default=None, help="Processes. [default: one a core]")
+def verify(
+    functions: Path | None,
+    responses: Path | None,
+    output: Path | None,
+    dataset: Path | None,
+    timeout_s: float,
+    memory_mb: int,
+    backend: str,
+    workers: int | None,
+) -> None:
+    """Run every function of FUNCTIONS on every response of RESPONSES in the sandbox.
+
+    FUNCTIONS has rows {"id", "source"}, RESPONSES rows {"id", "text"}; one output row a pair: {"function", "response",
+    "verdict", "detail", "seconds"}. Verdicts: pass, fail, error, timeout, memory, crash.
+
+    With --dataset, rows that their functions no longer accept as recorded are printed, and the exit code is 1 if there
+    are any.
+    """
+    sandbox = Sandbox(Limits(timeout_s=timeout_s, memory_mb=memory_mb), backend=backend, workers=workers)
+    if dataset and not functions:
+        sys.exit(asyncio.run(_verify_dataset(dataset, sandbox)))
+    if dataset or not (functions and responses):
+        raise click.UsageError("name FUNCTIONS.jsonl and RESPONSES.jsonl, or --dataset FILE")
+    asyncio.run(_verify_pairs(read_jsonl(functions, FunctionRow), read_jsonl(responses, ResponseRow), output, sandbox))
+
+
+async def _verify_pairs(
+    functions: list[FunctionRow], responses: list[ResponseRow], output: Path | None, sandbox: Sandbox
+) -> None:
+    texts = [response.text for response in responses]
+    with click.open_file(str(output) if output else "-", "w", encoding="utf-8") as out:
+        async with sandbox:
+            for start in range(0, len(functions), _ROWS_AT_ONCE):
+                part = functions[start : start + _ROWS_AT_ONCE]
+                for function, outcomes in zip(
+                    part, await asyncio.gather(*(sandbox.run(each.source, texts) for each in part)), strict=True
+                ):
+                    for response, outcome in zip(responses, outcomes, strict=True):
+                        row = {
+                            "function": function.id,
+                            "response": response.id,
+                            "verdict": outcome.verdict.value,
+                            "detail": outcome.detail,
+                            "seconds": round(outcome.seconds, 6),
+                        }
+                        out.write(json.dumps(row) + "\n")
+
+
+async def _verify_dataset(path: Path, sandbox: Sandbox) -> int:
+    """Print the rows whose functions give other verdicts than recorded; return 1 if there are any."""
+    rows = list(_read_dataset(path))
+    changed = 0
+    async with sandbox:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            rates = await asyncio.gather(*(_pass_rate(functions, text, sandbox) for functions, text, _ in part))
+            for number, ((_, _, recorded), rate) in enumerate(zip(part, rates, strict=True), start=start + 1):
+                if rate != recorded:
+                    changed += 1
+                    click.echo(f"row {number}: pass rate {rate:g}, recorded {recorded:g}")
+    click.echo(f"{len(rows) - changed} of {len(rows)} rows hold")
+    return 1 if changed else 0
+
+
+async def _pass_rate(functions: list[str], text: str, sandbox: Sandbox) -> float:
+    verdicts = [(await sandbox.run(source, [text]))[0].verdict for source in functions]
+    return round(float(share(verdicts.count(Verdict.PASS), len(verdicts))), 4)
+
+
+def _read_dataset(path: Path) -> Iterator[tuple[list[str], str, float]]:
+    """Yield (functions, response, recorded pass rate) of each row."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from None
+    if not lines:
+        raise ConfigError(f"{path} has no rows")
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            yield [str(source) for source in row["functions"]], row["messages"][-1]["content"], float(row["pass_rate"])
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise ConfigError(
+                f'{path}, line {number}: no row of an sft.jsonl (it needs "messages", "functions" and "pass_rate")'
+            ) from None

@@ -1,0 +1,115 @@
+"""Shards as calls of Ray actors (`ray` extra). Each actor opens its own tools once; the driver writes the run folder.
+
+The completions file is opened by every actor, so all of them must see the run folder's disk: one machine for now.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from autoif.engines.workshop import Workshop
+from autoif.errors import AutoIFError, ConfigError
+from autoif.pipeline import Progress, Shard, ShardResult, run_shard
+from autoif.tools import Tools
+
+
+class Worker:
+    """Runs in an actor process: opens tools at the first shard, runs shards one after the other."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._stack = AsyncExitStack()
+        self._tools: Tools | None = None
+        self._opening = asyncio.Lock()
+
+    async def run(self, shard: Shard) -> tuple[ShardResult | AutoIFError, int]:
+        """Return the shard's result, or the error to be shown to the user, and the number of verdicts it took."""
+        try:
+            async with self._opening:
+                if self._tools is None:
+                    self._tools = await self._stack.enter_async_context(self._workshop.open())
+            before = self._tools.sandbox.verdicts
+            result = await run_shard(shard, self._tools)
+            return result, self._tools.sandbox.verdicts - before
+        except AutoIFError as error:
+            return error, 0
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+class RayEngine:
+    """Runs shards on `workers` actors of a Ray cluster, each with a core of its own."""
+
+    def __init__(self, workers: int, address: str = "") -> None:
+        try:
+            import ray
+        except ImportError:
+            raise ConfigError("the ray engine needs its extra: pip install 'autoif[ray]'") from None
+        self._ray: Any = ray
+        self._workers = workers
+        self._address = address
+        self.verdicts = 0
+
+    async def run(self, shards: Sequence[Shard], workshop: Workshop, progress: Progress) -> AsyncIterator[ShardResult]:
+        """Hand each free actor the next shard until none is left."""
+        if not shards:
+            return
+        started = self._start()
+        remote = self._ray.remote(num_cpus=1)(Worker)
+        actors = [remote.remote(_of_one_core(workshop)) for _ in range(min(self._workers, len(shards)))]
+        try:
+            async for result in self._deal(list(shards), actors):
+                for stage, folder in zip(result.stages, result.folders, strict=True):
+                    progress(folder, len(stage.kept), len(stage.dropped))
+                yield result
+        finally:
+            for actor in actors:
+                self._ray.kill(actor)
+            if started:
+                self._ray.shutdown()
+
+    async def _deal(self, shards: list[Shard], actors: list[Any]) -> AsyncIterator[ShardResult]:
+        """Hand each free actor the next shard until none is left; on an error let all store what is under way."""
+        shards.reverse()
+        running = {asyncio.ensure_future(actor.run.remote(shards.pop())): actor for actor in actors}
+        failure: AutoIFError | None = None
+        while running and not failure:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                actor = running.pop(future)
+                result, verdicts = future.result()
+                self.verdicts += verdicts
+                if isinstance(result, AutoIFError):
+                    failure = result
+                    continue
+                if shards:
+                    running[asyncio.ensure_future(actor.run.remote(shards.pop()))] = actor
+                yield result
+        await asyncio.gather(*(actor.close.remote() for actor in actors))
+        if failure:
+            raise failure
+
+    def _start(self) -> bool:
+        """Connect to Ray; tell whether it was started here and must be stopped here."""
+        if self._ray.is_initialized():
+            return False
+        self._ray.init(
+            address=self._address or None,
+            num_cpus=None if self._address else self._workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+        return True
+
+
+def _of_one_core(workshop: Workshop) -> Workshop:
+    """Return the workshop with one sandbox process, if their number is left open: an actor has one core."""
+    config = workshop.config
+    if config.sandbox.workers:
+        return workshop
+    sandbox = config.sandbox.model_copy(update={"workers": 1})
+    return replace(workshop, config=config.model_copy(update={"sandbox": sandbox}))

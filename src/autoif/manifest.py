@@ -1,0 +1,86 @@
+"""run.json: what a run was made with. A run can resume a folder only if it has the same `identity`."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from pydantic import BaseModel, JsonValue
+
+from autoif.config import Config, identity
+from autoif.errors import StoreError
+from autoif.instructions import prompts
+from autoif.models.nli import nli_prompt
+from autoif.queries import rejection_sampling, scoring
+
+_PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
+
+
+def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Return all that shapes a run's results, flat: settings, models, prompts and the content of its input files."""
+    models = config.models
+    roles = {"writer": models.writer, "responder": models.responder, "judge": models.judge}
+    return {
+        **identity(config),
+        **{f"models.{role}": endpoint.identity for role, endpoint in roles.items()},
+        **{f"prompts.{stage}": digest(text) for stage, text in _prompts().items()},
+        **{f"inputs.{name}": value for name, value in inputs.items()},
+    }
+
+
+def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], folder: str) -> None:
+    """Refuse a folder that was made with something else.
+
+    Raises:
+        StoreError: names what differs, with both values.
+    """
+    differing = [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
+    if differing:
+        listed = ", ".join(f"{key} ({found.get(key)!r} there, {wanted.get(key)!r} now)" for key in differing[:6])
+        more = f" and {len(differing) - 6} more" if len(differing) > 6 else ""
+        raise StoreError(
+            f"{folder} was made with other settings: {listed}{more}; choose another --output, or use "
+            "--resume-with-changes to make the results anew from the stored answers"
+        )
+
+
+def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the first run.json of a folder."""
+    return {
+        "autoif": _version("autoif"),
+        "status": "running",
+        "config": config.model_dump(mode="json"),
+        "identity": dict(run),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "seconds": 0.0,
+        "usage": {},
+    }
+
+
+def digest(text: str) -> str:
+    """Return the 16 hexadecimal digits that identify a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def digest_rows(rows: Iterable[BaseModel]) -> str:
+    """Return the digits that identify a list of records."""
+    return digest("\n".join(json.dumps(row.model_dump(mode="json"), sort_keys=True) for row in rows))
+
+
+def _prompts() -> dict[str, str]:
+    return {
+        "instructions": "\n".join(str(value) for name, value in sorted(vars(prompts).items()) if name.isupper()),
+        "nli": nli_prompt(),
+        "rejection_sampling": rejection_sampling.SYSTEM,
+        "scoring": scoring.SYSTEM + scoring.USER,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

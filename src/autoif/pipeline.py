@@ -1,0 +1,139 @@
+"""The stages in the paper's order, and the one loop that sends records through them, whatever the engine.
+
+    §3.2  self_instruct ─► │ verification ─► cross_validation ─► back_translation │ ─► instructions.jsonl
+    §3.3                   │ augmentation ─► rejection_sampling ─► scoring        │ ─► sft, preferences, rewards
+
+A step (between the bars) runs shard by shard; what is outside needs all records and runs once, in `run.py`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autoif.instructions import back_translation, cross_validation, verification
+from autoif.instructions.back_translation import back_translate
+from autoif.instructions.cross_validation import cross_validate
+from autoif.instructions.verification import write_functions
+from autoif.queries import augmentation, rejection_sampling, scoring
+from autoif.queries.augmentation import augment
+from autoif.queries.rejection_sampling import sample_responses
+from autoif.queries.scoring import score
+from autoif.records import Draft, Dropped, Instruction, Prompt, Record, Response, VerifiedInstruction
+from autoif.tools import Tools
+
+Step = Literal["instructions", "queries"]
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's folder and how many records it just kept and dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One box of the paper's Figure 2: its folder in the run, its function, and what it makes."""
+
+    folder: str
+    name: str
+    apply: Callable[[Any, Tools], Awaitable[list[Any]]]
+    makes: type[Record]
+
+
+SELF_INSTRUCT = "01_self_instruct"
+
+STAGES: dict[Step, tuple[Stage, ...]] = {
+    "instructions": (
+        Stage("02_verification", verification.STAGE, write_functions, Draft),
+        Stage("03_cross_validation", cross_validation.STAGE, cross_validate, VerifiedInstruction),
+        Stage("04_back_translation", back_translation.STAGE, back_translate, VerifiedInstruction),
+    ),
+    "queries": (
+        Stage("05_augmentation", augmentation.STAGE, augment, Prompt),
+        Stage("06_rejection_sampling", rejection_sampling.STAGE, sample_responses, Response),
+        Stage("07_scoring", scoring.STAGE, score, Response),
+    ),
+}
+
+FOLDERS = (SELF_INSTRUCT, *(stage.folder for stages in STAGES.values() for stage in stages))
+
+Input = Instruction | VerifiedInstruction
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some of a step's input records: the unit of distribution, of resuming and of retry."""
+
+    step: Step
+    index: int
+    records: tuple[Input, ...]
+
+
+@dataclass(slots=True)
+class StageResult:
+    """What one stage kept and dropped, in the order of its input."""
+
+    kept: list[Record] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What became of a shard: one `StageResult` for each stage of its step."""
+
+    step: Step
+    index: int
+    stages: tuple[StageResult, ...]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folder of each stage's result in the run."""
+        return tuple(stage.folder for stage in STAGES[self.step])
+
+
+async def run_shard(shard: Shard, tools: Tools, progress: Progress = lambda folder, kept, dropped: None) -> ShardResult:
+    """Send a shard's records through the stages of its step, many at once; the result is in input order.
+
+    A record goes on as soon as a stage is done with it. If a record fails, those under way are finished first, so that
+    their answers are stored; then the first error is raised.
+    """
+    stages = STAGES[shard.step]
+    slots = asyncio.Semaphore(tools.config.execution.records_in_flight)
+
+    async def flow(record: Input) -> list[StageResult]:
+        async with slots:
+            return await _flow(record, stages, tools, progress)
+
+    flows = await _finish(flow(record) for record in shard.records)
+    return ShardResult(shard.step, shard.index, tuple(_merge(flows, len(stages))))
+
+
+async def _flow(record: Record, stages: Sequence[Stage], tools: Tools, progress: Progress) -> list[StageResult]:
+    """Send one record, and what becomes of it, through the stages."""
+    if not stages:
+        return []
+    stage, *rest = stages
+    results = await stage.apply(record, tools)
+    kept = [result for result in results if not isinstance(result, Dropped)]
+    dropped = [result for result in results if isinstance(result, Dropped)]
+    progress(stage.folder, len(kept), len(dropped))
+    branches = await _finish(_flow(each, rest, tools, progress) for each in kept)
+    return [StageResult(kept, dropped), *_merge(branches, len(rest))]
+
+
+async def _finish(flows: Any) -> list[list[StageResult]]:
+    """Await all of them, then raise the first error, if any."""
+    results = []
+    for outcome in await asyncio.gather(*flows, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        results.append(outcome)
+    return results
+
+
+def _merge(flows: Sequence[Sequence[StageResult]], stages: int) -> list[StageResult]:
+    """Join the results of several records, stage by stage, in their order."""
+    return [
+        StageResult(
+            kept=[record for flow in flows for record in flow[stage].kept],
+            dropped=[record for flow in flows for record in flow[stage].dropped],
+        )
+        for stage in range(stages)
+    ]

@@ -1,0 +1,255 @@
+"""The run folder (contract in docs/records.md): what has been done, in files that exist only if they are complete.
+
+    run.json                          resolved config, versions, models, prompt hashes, sandbox, usage, times, funnel
+    completions.sqlite                every model answer (models/cache.py), and the digest of every file written here
+    01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard
+    queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
+
+A file is written under a temporary name, synced, and renamed; its digest is noted after that. So a kill at any point
+leaves either no file or a whole one, and a file that was cut or edited later is noticed.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from autoif.errors import StoreError
+from autoif.records import Dropped
+
+Row = TypeVar("Row", bound=BaseModel)
+
+COMPLETIONS = "completions.sqlite"
+MANIFEST = "run.json"
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """One run on disk, held by one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+        self._digests: dict[str, str] = {}
+
+    def __enter__(self) -> "RunFolder":
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise StoreError(
+                f"{self.path} is in use by another process (pid {holder}): wait for it, or choose another --output"
+            ) from None
+        try:
+            with storage_errors(self.path):
+                self._lock.seek(0)
+                self._lock.truncate()
+                self._lock.write(str(os.getpid()))
+                self._lock.flush()
+                self._digests = self._read_digests()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._lock
+        self._lock.close()
+
+    @property
+    def completions(self) -> Path:
+        return self.path / COMPLETIONS
+
+    # -- manifest
+
+    def read_manifest(self) -> dict[str, JsonValue]:
+        """Return run.json, or {} for a new folder."""
+        path = self.path / MANIFEST
+        if not path.exists():
+            return {}
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, ValueError):
+            manifest = None
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
+            raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
+        return manifest
+
+    def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
+        """Replace run.json; it has no digest, as it changes while the run goes on."""
+        _replace(self.path / MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
+
+    def discard_results(self) -> None:
+        """Delete all that can be made again from the completions."""
+        with storage_errors(self.path):
+            for entry in self.path.iterdir():
+                if entry.is_dir() and entry.name[:2].isdigit():
+                    shutil.rmtree(entry)
+                elif entry.suffix == ".jsonl":
+                    entry.unlink()
+            with self._database() as database:
+                database.execute("DELETE FROM files")
+        self._digests.clear()
+
+    # -- rows
+
+    def has(self, name: str) -> bool:
+        """Tell whether a file is there and was noted as complete."""
+        return name in self._digests and (self.path / name).exists()
+
+    def write_rows(self, name: str, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
+        """Write a JSONL file, whole or not at all, and note its digest."""
+        digest = _replace(self.path / name, (_to_line(row) for row in rows))
+        with storage_errors(self.path), self._database() as database:
+            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, digest))
+        self._digests[name] = digest
+
+    def read_rows(self, name: str, row: type[Row]) -> list[Row]:
+        """Read a file of the run back.
+
+        Raises:
+            StoreError: the file is missing, or is not what this program wrote.
+        """
+        path = self.path / name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise StoreError(f"{path} is missing: run again with --resume-with-changes to make it anew") from None
+        if hashlib.sha256(content).hexdigest() != self._digests.get(name):
+            raise StoreError(
+                f"{path} was changed after it was written: delete it (it is made again from the stored answers), "
+                "or restore it"
+            )
+        try:
+            return [row.model_validate(json.loads(line)) for line in content.splitlines()]
+        except (ValueError, ValidationError):
+            raise StoreError(
+                f"{path} was written by another version of autoif: run again with --resume-with-changes"
+            ) from None
+
+    def write_shard(self, stage: str, index: int, kept: Iterable[BaseModel], dropped: Iterable[Dropped]) -> None:
+        """Write what one stage kept and dropped of one shard."""
+        self.write_rows(_shard_name(stage, "dropped", index), dropped)
+        self.write_rows(_shard_name(stage, "kept", index), kept)
+
+    def has_shard(self, stage: str, index: int) -> bool:
+        return all(self.has(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
+
+    def read_kept(self, stage: str, index: int, row: type[Row]) -> list[Row]:
+        return self.read_rows(_shard_name(stage, "kept", index), row)
+
+    def read_dropped(self, stage: str, index: int) -> list[Dropped]:
+        return self.read_rows(_shard_name(stage, "dropped", index), Dropped)
+
+    # -- digests, beside the completions
+
+    def _read_digests(self) -> dict[str, str]:
+        with self._database() as database:
+            return dict(database.execute("SELECT name, sha256 FROM files"))
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self.completions, timeout=60)
+        try:
+            with database:
+                database.execute("CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL)")
+                yield database
+        finally:
+            database.close()
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk says into what the user can do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
+        raise StoreError(f"{path} can't be written: {error.strerror}") from None
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
+        raise StoreError(f"{path / COMPLETIONS} is damaged ({error}): restore it, or choose another --output") from None
+
+
+def read_jsonl(path: Path, row: type[Row]) -> list[Row]:
+    """Read a JSONL file that a user names.
+
+    Raises:
+        StoreError: it can't be read, or a line of it is no such row; the line is named.
+    """
+    rows: list[Row] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                rows.append(row.model_validate(json.loads(line)))
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StoreError(f"{path} is not UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path}, line {len(rows) + 1}: broken JSON ({error.msg})") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise StoreError(f"{path}, line {len(rows) + 1}: no {row.__name__} row ({where}: {problem['msg']})") from None
+    return rows
+
+
+def write_jsonl(path: Path, rows: Iterable[BaseModel]) -> None:
+    """Write a JSONL file that a user names, whole or not at all."""
+    _replace(path, (_to_line(row) for row in rows))
+
+
+def _shard_name(stage: str, kind: str, index: int) -> str:
+    return f"{stage}/{kind}-{index:04d}.jsonl"
+
+
+def _to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
+    """Return one JSON line. ASCII only, so that lone surrogates in model output survive."""
+    content = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+    return json.dumps(content) + "\n"
+
+
+def _replace(path: Path, lines: Iterable[str]) -> str:
+    """Write lines to a temporary file, sync it, rename it; return the SHA-256 of what was written."""
+    digest = hashlib.sha256()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                for line in lines:
+                    encoded = line.encode("utf-8")
+                    digest.update(encoded)
+                    file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    return digest.hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
