@@ -5,8 +5,8 @@ The fixed part comes first and the instruction last, so that a server with a pre
 
 SELF_INSTRUCT_SYSTEM = """\
 You invent rules for the form of a text. A good rule is about form (length, letters, words, punctuation, lists, \
-layout, beginning or end), fits an answer to any question, is one single demand, and a short Python program can check it. \
-No rules about style, tone, mood, topic, metaphors, rhymes or translation."""
+layout, beginning or end), fits an answer to any question, is one single demand, and a short Python program can check \
+it. No rules about style, tone, mood, topic, metaphors, rhymes or translation."""
 
 SELF_INSTRUCT_USER = """\
 Examples of good rules:
@@ -44,7 +44,8 @@ VERIFICATION_EXAMPLE_ANSWER = {
 
 BACK_TRANSLATION_SYSTEM = """\
 You read a Python function that checks a text, and say in one sentence, as a rule for the writer, what the text must \
-be like for the function to return True. Say only what the code demands, with its exact numbers, words and characters."""
+be like for the function to return True. Say only what the code demands, with its exact numbers, words and \
+characters."""
 
 BACK_TRANSLATION_EXAMPLES = (
     (
