@@ -1,0 +1,48 @@
+# Newcomers: `make demo` makes verified training data with a real model on this machine; `make test` runs the tests.
+# Each does its own set-up in .venv, with the versions of constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test check setup setup-dev bench format clean
+
+demo: setup
+	$(BIN)/autoif run quickstart
+	@echo
+	$(BIN)/autoif verify --dataset runs/quickstart/sft.jsonl
+	@echo "look at one instruction: $(BIN)/autoif show runs/quickstart"
+
+test: setup-dev
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+	$(BIN)/python tests/coverage_floor.py .coverage.json
+
+check: setup-dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+
+bench: setup-dev
+	$(BIN)/python benchmarks/client.py
+	$(BIN)/python benchmarks/sandbox_cost.py
+
+setup: .venv/.setup
+setup-dev: .venv/.setup-dev
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.setup: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable ".[embedded]"
+	@touch $@
+
+.venv/.setup-dev: .venv/.setup
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+format: setup-dev
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.json
