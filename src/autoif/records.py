@@ -43,6 +43,7 @@ class Reason(StrEnum):
     # self-instruct
     EMPTY = "empty"
     TOO_LONG = "too_long"
+    TOO_SHORT = "too_short"
     NOT_TEXT = "not_text"
     WRONG_LANGUAGE = "wrong_language"
     DUPLICATE_EXACT = "duplicate_exact"

@@ -40,9 +40,10 @@ def unreadable(path: Path, what: str, error: OSError) -> ConfigError:
     return ConfigError(f"{what} file {path}: {error.strerror or error}")
 
 
-def not_utf8(path: Path, what: str, line: int) -> ConfigError:
+def not_utf8(path: Path, what: str, line: int | None = None) -> ConfigError:
     """Return the error for a file in another encoding."""
-    return ConfigError(f"{what} file {path}, line {line}: not UTF-8; save the file as UTF-8")
+    place = f", line {line}" if line else ""
+    return ConfigError(f"{what} file {path}{place}: not UTF-8; save the file as UTF-8")
 
 
 def _decode(line: bytes, path: Path, what: str, number: int, max_bytes: int) -> str:
