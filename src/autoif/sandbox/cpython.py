@@ -24,25 +24,26 @@ class CPythonBackend:
         self._limits = limits
         self._width = workers or len(os.sched_getaffinity(0))
         self._idle: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
+        self._alive: set[Worker] = set()
+        self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
         self._layers: list[Layer] = []
 
     async def __aenter__(self) -> "CPythonBackend":
         started = await asyncio.gather(*(self._start_worker() for _ in range(self._width)), return_exceptions=True)
-        workers = [worker for worker in started if isinstance(worker, Worker)]
-        if len(workers) < self._width:
-            await asyncio.gather(*(worker.end() for worker in workers))
-            raise next(error for error in started if isinstance(error, BaseException))
-        self._layers = workers[0].layers
-        for worker in workers:
+        for worker in started:
+            if isinstance(worker, BaseException):
+                await self.__aexit__(None, None, None)
+                raise worker
             self._idle.put_nowait(worker)
+            self._layers = worker.layers
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
-        await asyncio.gather(*(worker.end() for worker in idle if worker is not None), *self._ending)
+        self._closed = True
+        await asyncio.gather(*(worker.end() for worker in self._alive), *self._ending)
 
     async def _start_worker(self) -> Worker:
         worker = await Worker.start(self._limits)
@@ -51,6 +52,7 @@ class CPythonBackend:
         except SandboxError:
             await worker.end()
             raise
+        self._alive.add(worker)
         return worker
 
     async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
@@ -65,6 +67,8 @@ class CPythonBackend:
                 return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
 
     async def _run_once(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        if self._closed:
+            raise SandboxError("the sandbox was closed while functions were still to run")
         worker = await self._idle.get()
         try:
             if worker is None:
@@ -79,6 +83,7 @@ class CPythonBackend:
         return outcomes
 
     def _end_soon(self, worker: Worker) -> None:
+        self._alive.discard(worker)
         ending = asyncio.create_task(worker.end())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

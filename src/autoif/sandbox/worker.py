@@ -17,7 +17,9 @@ from autoif.sandbox.inside import sheet, wire
 from autoif.sandbox.layers import Layer, find_missing
 from autoif.sandbox.outcomes import Limits, Outcome
 
-_PROGRAM: Final = "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; main()"
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; del sys.path[0]; main()"
+)
 _FOLDER: Final = str(Path(__file__).parent)
 _START_TIMEOUT_S: Final = 60.0
 _CALL_GRACE_S: Final = 30.0
@@ -98,6 +100,8 @@ class Worker:
             raise WorkerDied(str(error)) from error
         if call != self._calls or len(results) != len(inputs):
             raise WorkerDied("it answered another call")
+        if any(result.verdict not in _VERDICTS for result in results):
+            raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
         return [self._outcome(result) for result in results]
 
     def _outcome(self, result: wire.Result) -> Outcome:

@@ -7,7 +7,6 @@ kernel knows it. What ABI 1 and 2 don't cover (truncate, device ioctl) the syste
 import ctypes
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from . import kernel
@@ -64,7 +63,7 @@ def restrict(files: Iterable[str], folders: Iterable[str]) -> int:
     descriptor = kernel.call("landlock_create_ruleset", ctypes.byref(ruleset), size, 0)
     try:
         for path in files:
-            _allow(descriptor, path, READ_FILE | READ_DIR if Path(path).is_dir() else READ_FILE)
+            _allow(descriptor, path, READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE)
         for path in folders:
             _allow(descriptor, path, READ_DIR)
         kernel.call("landlock_restrict_self", descriptor, 0)

@@ -1,7 +1,6 @@
 """A function like any other, which tries what its sandbox must forbid: run by every zygote before its first request."""
 
 import os
-from pathlib import Path
 
 
 def evaluate(act: str) -> bool:
@@ -26,7 +25,7 @@ def call_the_kernel() -> bool:
 
 
 def open_too_much() -> bool:
-    folder = Path(os.__file__).parent
+    folder = os.path.dirname(os.__file__)
     try:
         for _ in range(1000):
             os.open(folder, os.O_RDONLY)

@@ -8,8 +8,8 @@ import mmap
 import struct
 from typing import Final
 
-NONE, PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH = range(7)
-"""Verdicts as bytes; the child may write PASS, FAIL, ERROR and MEMORY."""
+NONE, PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH, UNLOCKED = range(8)
+"""Verdicts as bytes; the child may write PASS, FAIL, ERROR and MEMORY. UNLOCKED: the child could not be locked in."""
 
 FROM_CHILD: Final = frozenset({PASS, FAIL, ERROR, MEMORY})
 GARBLED: Final = b"garbled result"

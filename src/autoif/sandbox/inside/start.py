@@ -1,9 +1,8 @@
 """The program of a worker: enters namespaces, forks the zygote, stays outside as its guard.
 
-Order: namespaces, fork, imports, limits, no_new_privs, capabilities, Landlock, filter, proofs, then the first request.
+Order: imports, namespaces, fork, limits, no_new_privs, capabilities, Landlock, filter, proofs, then the first request.
 """
 
-import ast
 import ctypes
 import gc
 import importlib
@@ -11,24 +10,19 @@ import json
 import os
 import signal
 import sys
-import sysconfig
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from . import kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
 from .zygote import Settings, Zygote
 
 PRELOADED: Final = (
-    "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "codecs", "collections", "collections.abc",
-    "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "encodings.idna", "enum",
-    "fractions", "functools", "hashlib", "heapq", "html", "html.parser", "io", "itertools", "json", "keyword",
-    "locale", "math", "numbers", "operator", "os", "pathlib", "random", "re", "reprlib", "statistics", "string",
-    "stringprep", "struct", "textwrap", "time", "tokenize", "traceback", "types", "typing", "unicodedata",
-    "urllib.parse", "warnings", "xml.etree.ElementTree", "zlib",
+    "bisect", "collections", "collections.abc", "copy", "functools", "heapq", "itertools", "json", "math", "operator",
+    "random", "re", "string", "textwrap", "time", "types", "typing", "unicodedata", "zlib",
 )  # fmt: skip
-"""Modules that text checks use: imported once here, so that a child finds them loaded."""
+"""What functions import most: loaded once here. The rest of the standard library is loaded by the child that asks for
+it, because every module here makes every fork dearer."""
 
 _NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
 _GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)
@@ -47,9 +41,11 @@ def main() -> None:
     """Run as `start.main()` with one argument, a JSON object: channel, ipc, timeout_s, memory_bytes, detail_bytes."""
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
-    sys.path[:] = [path for path in sys.path if str(Path(path).resolve()) in standard_folders()]
+    sys.orig_argv[:] = []
+    sys.executable = ""
     signal.pthread_sigmask(signal.SIG_SETMASK, _GUARDED)
     os.chdir("/")
+    _warm_up()
     guard = os.getpid()
     entered = namespaces.enter()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -62,10 +58,8 @@ def main() -> None:
 
 
 def standard_folders() -> list[str]:
-    """Return the folders of the standard library."""
-    paths = sysconfig.get_paths()
-    folders = [Path(paths["stdlib"]), Path(paths["platstdlib"]), Path(paths["platstdlib"], "lib-dynload")]
-    return list(dict.fromkeys(str(folder.resolve()) for folder in folders if folder.is_dir()))
+    """Return the folders of the standard library: with no site and no environment, all that is on the path."""
+    return [folder for folder in sys.path if os.path.isdir(folder)]
 
 
 def _guard(zygote: int, channel: int) -> NoReturn:
@@ -88,8 +82,7 @@ def _guard(zygote: int, channel: int) -> NoReturn:
 def _become_zygote(options: Mapping[str, int | float], entered: Mapping[str, str], guard: int) -> None:
     channel = int(options["channel"])
     settings = Settings(options["timeout_s"], int(options["memory_bytes"]), int(options["detail_bytes"]))
-    _warm_up()
-    proof_source = memoryview(Path(proofs.__file__).read_bytes())
+    proof_source = _read_source(proofs.__file__)
     zygote = Zygote(channel, settings, seccomp.assemble(seccomp.child_program(os.uname().machine)))
     layers = [_namespace_state(kind, why_not, guard, int(options["ipc"])) for kind, why_not in entered.items()]
     layers = [*_lock(), *layers]
@@ -97,7 +90,8 @@ def _become_zygote(options: Mapping[str, int | float], entered: Mapping[str, str
     os.dup2(0, 2)
     if all(layer.enforced for layer in layers if layer.required):
         layers = _prove(zygote, proof_source, layers)
-    hello = json.dumps({"layers": layers, "hidden": standard_folders()}).encode()
+    hidden = [*standard_folders(), os.path.dirname(__file__)]
+    hello = json.dumps({"layers": layers, "hidden": hidden}).encode()
     wire.write_all(channel, wire.LENGTH.pack(len(hello)) + hello)
     if all(layer.enforced for layer in layers if layer.required):
         gc.collect()
@@ -106,12 +100,22 @@ def _become_zygote(options: Mapping[str, int | float], entered: Mapping[str, str
     os._exit(0)
 
 
+def _read_source(path: str) -> memoryview:
+    with open(path, "rb") as file:
+        return memoryview(file.read())
+
+
 def _warm_up() -> None:
-    """Import what functions use and start the parser once: every child inherits both."""
+    """Import what functions use, start the parser, seed `random`: every child inherits all three."""
     warnings.simplefilter("ignore")
-    for name in PRELOADED:
-        importlib.import_module(name)
-    ast.parse("def evaluate(response):\n    return True\n")
+    # `random` would seed itself anew in every child, which costs as much as compiling a function and is not wanted.
+    register, os.register_at_fork = os.register_at_fork, lambda **_: None
+    try:
+        for name in PRELOADED:
+            importlib.import_module(name)
+    finally:
+        os.register_at_fork = register
+    importlib.import_module("random").seed(0)
     compile("def evaluate(response):\n    return True\n", "function", "exec")
 
 

@@ -12,9 +12,11 @@ from typing import Final, NamedTuple, NoReturn
 
 from . import child, kernel, limits, seccomp, sheet, wire
 
-DEVICE_NULL: Final = (0, 1, 2)
 _FIRST_CLOSED: Final = 3
 _LAST_CLOSED: Final = 2 * limits.OPEN_FILES
+_FIRST_OF_NAMESPACE: Final = 1
+"""The zygote's process id where it has a namespace of its own: the kernel then ends its children with it."""
+_UNLOCKED_SIGNAL: Final = signal.SIGUSR2
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -62,16 +64,16 @@ class Zygote:
                 page.header[0] = first
                 page.header[1] = page.header[2] = 0
                 ending = self._run_child(source, inputs, first, page)
-                done = page.done
+                done = max(first, page.done)
                 if done >= count:
                     break
                 if page.ending == sheet.CHILD_LEAVES and done > first:
                     first = done
                     continue
-                lost_until = done + 1 if page.loaded else count
-                result = _explain(ending, page)
-                lost |= dict.fromkeys(range(max(done, first), lost_until), result)
-                first = max(done + 1, first + 1) if page.loaded else count
+                # What can't be loaded once is not tried again for each input.
+                until = done + 1 if page.loaded else count
+                lost |= dict.fromkeys(range(done, until), _explain(ending, page))
+                first = until
             return [lost[index] if index in lost else wire.Result(*page.read(index)) for index in range(count)]
         finally:
             page.close()
@@ -90,12 +92,18 @@ class Zygote:
     def _lock_child(self, zygote: int, address_space: int, cpu_s: int) -> None:
         try:
             os.closerange(_FIRST_CLOSED, _LAST_CLOSED)
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != zygote:
-                os._exit(1)
+            if zygote != _FIRST_OF_NAMESPACE:
+                self._die_with(zygote)
             limits.limit_child(address_space, cpu_s)
             self._filter.install()
         except BaseException:  # noqa: BLE001 - a child that is not locked must not go on, whatever the reason
+            # No signal can be sent once the filter is on: model code can't pretend to be a child that is not locked.
+            os.kill(os.getpid(), _UNLOCKED_SIGNAL)
+            os._exit(1)
+
+    def _die_with(self, zygote: int) -> None:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != zygote:
             os._exit(1)
 
     def _watch(self, pid: int, page: sheet.Sheet) -> Ending:
@@ -153,6 +161,8 @@ def _classify(ending: Ending, page: sheet.Sheet) -> tuple[int, str]:
         return sheet.MEMORY, ""
     if os.WIFSIGNALED(ending.status):
         number = os.WTERMSIG(ending.status)
+        if number == _UNLOCKED_SIGNAL:
+            return sheet.UNLOCKED, "a child could not be locked in"
         if number == signal.SIGKILL:
             return sheet.MEMORY, "ended by the kernel"
         if number == signal.SIGXCPU:
