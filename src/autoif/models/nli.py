@@ -1,0 +1,248 @@
+"""§3.2, natural language inference: does a back-translation contradict the instruction?
+
+The paper's judge is a sequence classifier (`TransformersNli`, extra `nli`). Where its weights can't be had, the
+language model is asked (`ChatNli`): shown labelled pairs as a plain text, it completes the next label, and the
+probabilities of the three labels are compared. How well it does, and how its prompt was chosen: docs/nli.md.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol, get_args
+
+from autoif.errors import BudgetExhausted, ConfigError, ModelError
+from autoif.models.requests import Chat, Completion, Request
+
+Label = Literal["entailment", "neutral", "contradiction"]
+LABELS: tuple[Label, ...] = get_args(Label)
+
+DEFAULT_MODEL = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
+"""The paper's model."""
+
+WORDS: dict[Label, str] = {"entailment": "same", "neutral": "different", "contradiction": "opposite"}
+"""What the language model is asked to write for each label; no two begin alike."""
+
+EXAMPLES: tuple[tuple[str, str, Label], ...] = (
+    ("Use at least two commas.", "The text must contain two or more commas.", "entailment"),
+    ("Use at least two commas.", "The text must contain at most two commas.", "contradiction"),
+    ("Start with the word 'Yes'.", "The text must have at least thirty words.", "neutral"),
+    ("Do not use the word 'very'.", "The text must contain the word 'very'.", "contradiction"),
+    ("Write three lines.", "The number of lines must be three.", "entailment"),
+    ("Write three lines.", "Each line must end with a full stop.", "neutral"),
+    ("Write three lines.", "The text must have exactly four lines.", "contradiction"),
+    ("Write in capital letters.", "All letters of the text must be upper case.", "entailment"),
+)
+
+_QUESTION = "Rule 1: {premise}\nRule 2: {hypothesis}\nRule 2 is"
+_TASK = "Say how rule 2 compares with rule 1. Answer with one word: same, different or opposite."
+_ALTERNATIVES = 5
+"""OpenAI's own limit for plain completions; the labels are first with every model tried."""
+_MAX_CHARS = 600
+"""Of a back-translation: what is longer describes no single demand, and its beginning will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a hypothesis relates to its premise."""
+
+    label: Label
+    score: float
+    """Probability of the label, 0 to 1, in four digits; 1 if the model only named it, 0 if it named none."""
+    source: str
+    """What judged, such as `chat/logprobs` or the name of a classifier."""
+
+
+class Nli(Protocol):
+    """Anything that labels pairs."""
+
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+        """Return a judgement for each (premise, hypothesis), in order."""
+        ...
+
+
+def open_nli(kind: Literal["auto", "transformers", "chat"], model: str, chat: Chat) -> Nli:
+    """Return the judge that the config asks for; `auto` is the classifier where its packages are installed.
+
+    Raises:
+        ConfigError: the classifier is asked for without the `nli` extra.
+    """
+    if kind == "chat" or (kind == "auto" and not _has_transformers()):
+        return ChatNli(chat)
+    return TransformersNli(model)
+
+
+def nli_prompt() -> str:
+    """Return the fixed part of what the language model is asked: a run with another one is another run."""
+    return f"{_plain_prompt('{premise}', '{hypothesis}')}\n{_TASK}"
+
+
+class ChatNli:
+    """Asks the judge for a label by the log-probabilities of a plain completion, or in chat where there are none."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+        self._completes = True
+
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+        """Return a judgement for each (premise, hypothesis), in order.
+
+        Raises:
+            ModelError: the judge's endpoint can't be used in either way.
+        """
+        return list(await asyncio.gather(*(self._judge(premise, hypothesis, seed) for premise, hypothesis in pairs)))
+
+    async def _judge(self, premise: str, hypothesis: str, seed: int) -> Judgement:
+        premise, hypothesis = _one_line(premise), _one_line(hypothesis)
+        if self._completes:
+            try:
+                completion = await self._ask(seed, prompt=_plain_prompt(premise, hypothesis))
+            except BudgetExhausted:
+                raise
+            except ModelError:  # perhaps the endpoint has no plain completions: if it has no chat either, that raises
+                judgement = await self._judge_in_chat(premise, hypothesis, seed)
+                self._completes = False
+                return judgement
+            if judged := _read_logprobs(completion) or _read_word(completion, "chat/completion"):
+                return judged
+        return await self._judge_in_chat(premise, hypothesis, seed)
+
+    async def _judge_in_chat(self, premise: str, hypothesis: str, seed: int) -> Judgement:
+        completion = await self._ask(seed, messages=_chat_prompt(premise, hypothesis))
+        judged = _read_word(completion, "chat/word")
+        return judged or Judgement(label="neutral", score=0.0, source="chat/unreadable")
+
+    async def _ask(self, seed: int, *, prompt: str = "", messages: tuple[tuple[str, str], ...] = ()) -> Completion:
+        [completion] = await self._chat.sample(
+            Request(
+                role="judge",
+                stage="back_translation",
+                prompt=prompt,
+                messages=messages,
+                max_tokens=1 if prompt else 16,
+                top_logprobs=_ALTERNATIVES if prompt else 0,
+                seed=seed,
+            )
+        )
+        return completion
+
+
+def _plain_prompt(premise: str, hypothesis: str) -> str:
+    """Return the examples, which servers keep in their prefix cache, and the pair behind them."""
+    shown = [
+        f"{_QUESTION.format(premise=first, hypothesis=second)} {WORDS[label]}\n\n" for first, second, label in EXAMPLES
+    ]
+    return "".join(shown) + _QUESTION.format(premise=premise, hypothesis=hypothesis)
+
+
+def _chat_prompt(premise: str, hypothesis: str) -> tuple[tuple[str, str], ...]:
+    turns = [("system", _TASK)]
+    for first, second, label in EXAMPLES:
+        turns += [("user", _QUESTION.format(premise=first, hypothesis=second)), ("assistant", WORDS[label])]
+    return (*turns, ("user", _QUESTION.format(premise=premise, hypothesis=hypothesis)))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_MAX_CHARS]
+
+
+def _read_logprobs(completion: Completion) -> Judgement | None:
+    """Compare the labels by the alternatives that begin their words; None if no alternative begins one.
+
+    The score is the label's share of what the three have together.
+    """
+    mass: dict[Label, float] = dict.fromkeys(LABELS, 0.0)
+    for token, logprob in completion.logprobs:
+        if begun := _label_that_begins(token):
+            mass[begun] += math.exp(min(logprob, 0.0))
+    total = sum(mass.values())
+    if not total:
+        return None
+    label = max(LABELS, key=mass.__getitem__)
+    return Judgement(label=label, score=round(mass[label] / total, 4), source="chat/logprobs")
+
+
+def _label_that_begins(token: str) -> Label | None:
+    start = token.strip().lower()
+    return next((label for label, word in WORDS.items() if start and word.startswith(start)), None)
+
+
+def _read_word(completion: Completion, source: str) -> Judgement | None:
+    """Read the label that an answer names first: by its word, by the beginning of it, or by the label itself."""
+    for word in re.findall(r"[a-z]+", completion.text.lower()):
+        for label in LABELS:
+            if word in {WORDS[label], label}:
+                return Judgement(label=label, score=1.0, source=source)
+    begun = _label_that_begins(completion.text)
+    return Judgement(label=begun, score=1.0, source=source) if begun else None
+
+
+class TransformersNli:
+    """A sequence classifier of `transformers`, loaded at the first pair and kept; it runs in a thread."""
+
+    def __init__(self, model: str = DEFAULT_MODEL, batch_size: int = 32) -> None:
+        """`model` is a name on the Hugging Face hub or a local folder.
+
+        Raises:
+            ConfigError: the `nli` extra is not installed.
+        """
+        if not _has_transformers():
+            raise ConfigError("an NLI model needs torch and transformers: pip install 'autoif[nli]', or set nli = chat")
+        self._model = model
+        self._batch_size = batch_size
+        self._loaded: tuple[Any, Any, tuple[Label, ...]] | None = None
+        self._lock = asyncio.Lock()
+
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+        """Return a judgement for each (premise, hypothesis), in order; `seed` is of no use to a classifier.
+
+        Raises:
+            ModelError: the model can't be loaded, or is no three-way NLI model.
+        """
+        async with self._lock:
+            return await asyncio.to_thread(self._judge, pairs)
+
+    def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
+        import torch
+
+        tokenizer, model, labels = self._loaded = self._loaded or self._load()
+        judgements = []
+        for start in range(0, len(pairs), self._batch_size):
+            premises, hypotheses = zip(*pairs[start : start + self._batch_size], strict=True)
+            inputs = tokenizer(list(premises), list(hypotheses), truncation=True, padding=True, return_tensors="pt")
+            with torch.inference_mode():
+                rows = model(**inputs).logits.float().softmax(dim=-1).tolist()
+            for row in rows:
+                label, score = max(zip(labels, row, strict=True), key=lambda each: each[1])
+                judgements.append(Judgement(label=label, score=round(score, 4), source=self._model))
+        return judgements
+
+    def _load(self) -> tuple[Any, Any, tuple[Label, ...]]:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self._model)
+            model = AutoModelForSequenceClassification.from_pretrained(self._model).eval()
+        except (OSError, ValueError, ImportError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"the NLI model {self._model} can't be loaded ({why}): set nli_model to a local folder, or nli to chat"
+            ) from error
+        return tokenizer, model, _read_labels(model.config.id2label.values(), self._model)
+
+
+def _read_labels(names: Iterable[str], model: str) -> tuple[Label, ...]:
+    """Return the labels in the order of the model's outputs, by their names."""
+    names = tuple(names)
+    found = tuple(label for name in names for label in LABELS if name.lower().startswith(label[:6]))
+    if len(names) != len(LABELS) or set(found) != set(LABELS):
+        raise ModelError(
+            f"{model} is no NLI model: its labels are {', '.join(names)}, and not {', '.join(LABELS)}; set nli_model"
+        )
+    return found
+
+
+def _has_transformers() -> bool:
+    return find_spec("transformers") is not None and find_spec("torch") is not None
