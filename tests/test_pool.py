@@ -120,7 +120,7 @@ def test_the_language_filter_keeps_nearly_all_real_english_queries() -> None:
 
 def test_control_characters_and_lone_surrogates_are_dropped_as_no_text(tmp_path: Path) -> None:
     rows = [
-        {"query": f"A \x00 in a query that is long enough"},
+        {"query": "A \x00 in a query that is long enough"},
         {"query": "\ud800 " + COOK},
         {"query": f"{MOON}\n\tOK?"},
     ]
