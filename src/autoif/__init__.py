@@ -1,1 +1,23 @@
-"""AutoIF: instruction-following training data that running code has verified."""
+"""AutoIF: instruction-following training data that running code has verified (Dong et al., 2024, arXiv 2406.13542)."""
+
+from importlib.metadata import version
+
+from autoif.config import Config, load_config
+from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, SandboxError, StoreError
+from autoif.sandbox import Limits, Outcome, Sandbox
+
+__version__ = version("autoif")
+
+__all__ = [
+    "AutoIFError",
+    "BudgetExhausted",
+    "Config",
+    "ConfigError",
+    "Limits",
+    "ModelError",
+    "Outcome",
+    "Sandbox",
+    "SandboxError",
+    "StoreError",
+    "load_config",
+]

@@ -187,7 +187,7 @@ class Config(Record):
 
 
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers", "sandbox.backend"}
-_TRANSPORT = {"base_url", "api_key_env", "concurrency", "timeout_s", "connect_timeout_s", "retries"}
+_TRANSPORT = {"base_url", "api_key_env", "concurrency", "timeout_s", "connect_timeout_s", "retries", "retry_wait_s"}
 
 
 def presets() -> list[str]:
