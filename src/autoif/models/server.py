@@ -7,7 +7,7 @@ from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
 from autoif.models.transport import Rejected, Transport
-from autoif.models.wire import Dialect, is_too_long, narrow, narrowest, read_answer, request_body
+from autoif.models.wire import Dialect, fewer_samples, is_too_long, narrow, narrowest, read_answer, request_body
 
 _REFUSED = Completion(text="", finish_reason="refused")
 
@@ -37,7 +37,7 @@ class Server:
             except Rejected as rejection:
                 weaker = narrow(dialect, body, str(rejection))
                 if weaker is None and asked > 1 and not is_too_long(str(rejection)):
-                    weaker = replace(dialect, samples_per_request=1)
+                    weaker = fewer_samples(dialect, body)
                 if weaker is not None:
                     dialect = weaker
                     continue

@@ -79,13 +79,18 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str) -> Dialect
     ):
         return replace(dialect, json_mode=_JSON_MODES[_JSON_MODES.index(dialect.json_mode) + 1])
     if "n" in body and re.search(r"""["'`]n["'`]|\bn (must|should|>|is |= ?\d)|\bparameter n\b|choices""", complaint):
-        return replace(dialect, samples_per_request=1)
+        return fewer_samples(dialect, body)
     if "max_tokens" in body and "max_completion_tokens" in complaint:
         return replace(dialect, token_limit="max_completion_tokens")
     for name in _OPTIONAL_FIELDS:
         if name in body and re.search(rf"\b{name}\b", complaint):
             return replace(dialect, refused_fields=dialect.refused_fields | {name})
     return None
+
+
+def fewer_samples(dialect: Dialect, body: Mapping[str, Any]) -> Dialect:
+    """Return the dialect with half of the body's `n`: a server's most may be any number, and is 1 for many."""
+    return replace(dialect, samples_per_request=body["n"] // 2)
 
 
 def narrowest(one: Dialect, other: Dialect) -> Dialect:
@@ -110,7 +115,12 @@ def read_answer(answer: Mapping[str, Any]) -> list[Completion]:
         return []
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    shares = _share(_count(usage.get("completion_tokens")), [len(each.text) for each in found])
+    lengths = [len(each.text) for each in found]
+    completion_tokens = _count(usage.get("completion_tokens"))
+    if "timings" in answer and lengths[0]:
+        # llama.cpp, which counts the first choice only: estimate the others by its tokens per character.
+        completion_tokens = round(completion_tokens * sum(lengths) / lengths[0])
+    shares = _share(completion_tokens, lengths)
     prompt_tokens = [_count(usage.get("prompt_tokens")), *[0] * (len(found) - 1)]
     return [
         replace(each, prompt_tokens=prompt, completion_tokens=share)

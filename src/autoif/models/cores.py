@@ -1,0 +1,52 @@
+"""How many cores this process may compute on: what the kernel shows is often more than what it grants."""
+
+import os
+from math import ceil, inf
+from pathlib import Path
+
+_CPUS = Path("/sys/devices/system/cpu")
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def count_cores() -> int:
+    """Return the physical cores within this process's affinity and its control group's quota; at least one.
+
+    Threads of one core share its arithmetic, so a second one per core only gets in the way of matrix products.
+    """
+    try:
+        allowed = os.sched_getaffinity(0)
+    except AttributeError:  # no Linux
+        return os.cpu_count() or 1
+    cores = {_siblings(cpu) for cpu in allowed}
+    return max(1, ceil(min(len(cores), _quota())))
+
+
+def _siblings(cpu: int) -> str:
+    """Return the threads of this CPU's core, as the kernel writes them, or the CPU itself if it doesn't say."""
+    return _read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
+
+
+def _quota() -> float:
+    """Return the CPUs that control groups grant, in either version of their file system; infinite without a limit."""
+    limits = [inf]
+    for line in _read(_OWN_GROUPS).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            folder = _GROUPS / path.lstrip("/")
+            limits += [_limit(*_read(each / "cpu.max").split()) for each in (folder, *folder.parents)]
+        elif "cpu" in controllers.split(","):
+            folder = _GROUPS / "cpu" / path.lstrip("/")
+            limits.append(_limit(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")))
+    return min(limits)
+
+
+def _limit(quota: str = "", period: str = "") -> float:
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else inf
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

