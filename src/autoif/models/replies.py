@@ -61,11 +61,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 
 
-async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, complaint: str) -> str:
+async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
     names = await _offered_models(session, endpoint)
     if names is None:
-        return f"{endpoint.base_url} has no such page (HTTP 404): base_url should be the API's and end in /v1"
+        return f"{endpoint.base_url} has no such page (HTTP {status}): base_url should be the API's and end in /v1"
     if endpoint.model not in names:
         listed = ", ".join(names[:_LISTED_MODELS]) + (", …" if len(names) > _LISTED_MODELS else "")
         return f"{endpoint.base_url} has no model {endpoint.model!r}; it offers: {listed or 'none'}"

@@ -143,7 +143,7 @@ class Transport:
             kind = f"the key in ${endpoint.api_key_env} is refused" if self._key else "no key"
             raise ModelError(f"{endpoint.base_url}: {kind} (HTTP {status}): set ${endpoint.api_key_env} to a valid one")
         if status in {404, 405} and self._session is not None:
-            raise ModelError(await explain_missing(self._session, endpoint, complaint))
+            raise ModelError(await explain_missing(self._session, endpoint, status, complaint))
         if status == 429 and "insufficient_quota" in complaint:
             raise ModelError(f"{endpoint.base_url}: {complaint}: add credit, then run the same command again")
         if status in _BUSY | _PASSING or status >= 500:

@@ -133,9 +133,9 @@ def _read_choice(choice: Mapping[str, Any]) -> Completion:
     content = message.get("content") if isinstance(message, dict) else choice.get("text")
     refused = isinstance(message, dict) and bool(message.get("refusal"))
     reason = choice.get("finish_reason")
-    if refused or reason in {"content_filter", "refusal"}:
+    if refused or reason in ("content_filter", "refusal"):
         reason = "refused"
-    elif reason in {"length", "max_tokens"}:
+    elif reason in ("length", "max_tokens"):
         reason = "length"
     else:
         reason = "stop"

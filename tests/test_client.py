@@ -1,0 +1,403 @@
+"""The client: what it asks for, what it never asks twice, what it learns, and where it stops."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoif.errors import BudgetExhausted, ModelError
+from autoif.models.cache import CompletionCache
+from autoif.models.client import ChatClient
+from autoif.models.endpoint import Budget, Endpoint
+from autoif.models.requests import Completion, Request, Role
+from stub_server import StubServer, ok, says, status, unless
+
+SCHEMA = {"type": "object", "properties": {"func": {"type": "string"}}}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[CompletionCache]:
+    with CompletionCache(tmp_path / "completions.sqlite") as cache:
+        yield cache
+
+
+def at(server: StubServer, **fields: object) -> Endpoint:
+    return Endpoint(base_url=server.url, model="m", api_key_env="", retry_wait_s=0.01, **fields)  # type: ignore[arg-type]
+
+
+def ask(text: str = "hello", **fields: object) -> Request:
+    return Request("writer", "verification", messages=(("user", text),), **fields)  # type: ignore[arg-type]
+
+
+def texts(completions: list[Completion]) -> list[str]:
+    return [each.text for each in completions]
+
+
+# what is sent
+
+
+async def test_a_request_goes_out_as_it_was_made(cache: CompletionCache) -> None:
+    request = Request(
+        "writer",
+        "verification",
+        messages=(("system", "Be brief."), ("user", "hello")),
+        temperature=0.7,
+        top_p=0.9,
+        max_tokens=33,
+        seed=5,
+        stop=("\n\n",),
+        json_schema=SCHEMA,
+        top_logprobs=3,
+    )
+    async with StubServer() as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(request)
+    assert server.bodies == [
+        {
+            "model": "m",
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}],
+            "temperature": 0.7,
+            "top_p": 0.9,
+            "seed": 5,
+            "max_tokens": 33,
+            "stop": ["\n\n"],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA},
+            },
+            "logprobs": True,
+            "top_logprobs": 3,
+        }
+    ]
+
+
+async def test_a_prompt_goes_to_plain_completion(cache: CompletionCache) -> None:
+    async with StubServer() as server, ChatClient({"judge": at(server)}, cache) as client:
+        completions = await client.sample(Request("judge", "nli", prompt="A or B:", max_tokens=1, top_logprobs=5))
+    assert texts(completions) == ["A or B: s0 c0"]
+    assert server.bodies[0]["prompt"] == "A or B:"
+    assert server.bodies[0]["logprobs"] == 5
+    assert "messages" not in server.bodies[0]
+
+
+async def test_each_role_has_its_own_endpoint(cache: CompletionCache) -> None:
+    async with StubServer() as one, StubServer() as other:
+        endpoints: dict[Role, Endpoint] = {"writer": at(one), "judge": at(other)}
+        async with ChatClient(endpoints, cache) as client:
+            await client.sample(ask("write"))
+            await client.sample(replace(ask("judge"), role="judge"))
+    assert [body["messages"][0]["content"] for body in one.bodies] == ["write"]
+    assert [body["messages"][0]["content"] for body in other.bodies] == ["judge"]
+
+
+# samples
+
+
+async def test_a_server_that_honours_n_is_asked_once_with_the_first_missing_seed(cache: CompletionCache) -> None:
+    async with StubServer() as server, ChatClient({"writer": at(server)}, cache) as client:
+        first = await client.sample(ask(samples=2, seed=10))
+        more = await client.sample(ask(samples=5, seed=10))
+    assert [(body.get("n"), body["seed"]) for body in server.bodies] == [(2, 10), (3, 12)]
+    assert texts(first) == ["hello s10 c0", "hello s10 c1"]
+    assert texts(more) == [*texts(first), "hello s12 c0", "hello s12 c1", "hello s12 c2"]
+
+
+async def test_a_server_that_ignores_n_is_asked_for_each_sample_by_itself(cache: CompletionCache) -> None:
+    async with StubServer(default=ok(choices=1)) as server, ChatClient({"writer": at(server)}, cache) as client:
+        completions = await client.sample(ask(samples=3, seed=10))
+        await client.sample(ask("again", samples=2, seed=20))
+    assert texts(completions) == ["hello s10 c0", "hello s11 c0", "hello s12 c0"]
+    assert [(body.get("n"), body["seed"]) for body in server.bodies] == [
+        (3, 10),
+        (None, 11),
+        (None, 12),
+        (None, 20),
+        (None, 21),
+    ]
+
+
+@pytest.mark.parametrize("message", ["Only one completion choice is allowed", "'n' must be 1", "bad request"])
+async def test_a_server_that_rejects_n_is_asked_for_each_sample_by_itself(cache: CompletionCache, message: str) -> None:
+    reply = unless(lambda body: "n" not in body, status(400, message))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert len(await client.sample(ask(samples=3))) == 3
+        learned = len(server.bodies)
+        assert texts(await client.sample(ask("next", samples=2))) == ["next s0 c0", "next s1 c0"]
+    assert len(server.bodies) == learned + 2
+
+
+async def test_a_server_that_limits_n_is_asked_for_as_many_as_it_gives(cache: CompletionCache) -> None:
+    reply = unless(lambda body: body.get("n", 1) <= 4, status(400, "Field 'n': Value must be between 1 <= value <= 4"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert len({*texts(await client.sample(ask(samples=8)))}) == 8
+    assert [body.get("n") for body in server.bodies] == [8, 4, 4]
+
+
+async def test_seeds_stay_within_31_bits(cache: CompletionCache) -> None:
+    async with StubServer(default=ok(choices=1)) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask(samples=2, seed=(1 << 31) - 1))
+    assert [body["seed"] for body in server.bodies] == [(1 << 31) - 1, 0]
+
+
+# never twice
+
+
+async def test_what_is_cached_is_not_asked_again(cache: CompletionCache) -> None:
+    async with StubServer() as server:
+        async with ChatClient({"writer": at(server)}, cache) as client:
+            first = await client.sample(ask(samples=2))
+        async with ChatClient({"writer": at(server)}, cache) as client:
+            assert await client.sample(ask(samples=2)) == first
+            assert (client.requests, client.cached, client.prompt_tokens) == (0, 2, 0)
+    assert len(server.bodies) == 1
+
+
+async def test_equal_requests_at_the_same_time_are_sent_once(cache: CompletionCache) -> None:
+    async with StubServer(default=ok(wait_s=0.05)) as server, ChatClient({"writer": at(server)}, cache) as client:
+        few, same, many = await asyncio.gather(*(client.sample(ask(samples=count)) for count in (2, 2, 4)))
+    assert few == same == many[:2]
+    assert [body["n"] for body in server.bodies] == [2, 2]
+    assert server.bodies[1]["seed"] == 2
+
+
+async def test_another_model_is_asked_anew_but_another_address_is_not(cache: CompletionCache) -> None:
+    async with StubServer() as one, StubServer() as other:
+        for endpoint in (at(one), at(other), at(one, revision="2")):
+            async with ChatClient({"writer": endpoint}, cache) as client:
+                await client.sample(ask())
+    assert (len(one.bodies), len(other.bodies)) == (2, 0)
+
+
+async def test_an_answer_is_stored_although_its_caller_has_gone(cache: CompletionCache) -> None:
+    async with StubServer(default=ok(wait_s=0.1)) as server, ChatClient({"writer": at(server)}, cache) as client:
+        caller = asyncio.create_task(client.sample(ask()))
+        await asyncio.sleep(0.05)
+        caller.cancel()
+        with suppress(asyncio.CancelledError):
+            await caller
+    assert cache.total().completions == 1
+
+
+async def test_leaving_by_an_interrupt_does_not_wait_for_answers(cache: CompletionCache) -> None:
+    loop = asyncio.get_running_loop()
+    async with StubServer(default=ok(wait_s=30)) as server:
+        start = loop.time()
+        with pytest.raises(asyncio.CancelledError):
+            async with ChatClient({"writer": at(server)}, cache) as client:
+                caller = asyncio.create_task(client.sample(ask()))
+                await asyncio.sleep(0.05)
+                raise asyncio.CancelledError
+        assert loop.time() - start < 5
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+
+
+async def test_a_run_that_is_stopping_sends_nothing_more(cache: CompletionCache) -> None:
+    async with StubServer(default=ok(wait_s=0.1)) as server:
+        async with ChatClient({"writer": at(server, concurrency=1)}, cache) as client:
+            callers = [asyncio.create_task(client.sample(ask(str(number)))) for number in range(3)]
+            await asyncio.sleep(0.05)
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert [isinstance(each, ModelError) for each in outcomes] == [False, True, True]
+    assert len(server.bodies) == cache.total().completions == 1
+
+
+# what is learned
+
+
+async def test_a_schema_is_weakened_step_by_step_and_once(cache: CompletionCache) -> None:
+    reply = unless(lambda body: "response_format" not in body, status(400, "response_format is not supported"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("one", json_schema=SCHEMA))
+        await client.sample(ask("two", json_schema=SCHEMA))
+    kinds = [body.get("response_format", {}).get("type") for body in server.bodies]
+    assert kinds == ["json_schema", "json_object", None, None]
+
+
+async def test_json_objects_are_asked_for_where_schemas_are_unknown(cache: CompletionCache) -> None:
+    fine = {"json_object"}
+    reply = unless(lambda body: body["response_format"]["type"] in fine, status(422, "json_schema: unknown type"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("one", json_schema=SCHEMA))
+        await client.sample(ask("two", json_schema=SCHEMA))
+    assert [body["response_format"]["type"] for body in server.bodies] == ["json_schema", "json_object", "json_object"]
+
+
+@pytest.mark.parametrize("field", ["seed", "top_p", "temperature", "stop"])
+async def test_a_parameter_that_the_server_does_not_know_is_left_out_from_then_on(
+    cache: CompletionCache, field: str
+) -> None:
+    reply = unless(lambda body: field not in body, status(400, f"Unsupported parameter: '{field}'"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("one", stop=("x",)))
+        await client.sample(ask("two", stop=("x",)))
+    assert [field in body for body in server.bodies] == [True, False, False]
+
+
+async def test_a_parameter_named_beside_the_message_is_understood(cache: CompletionCache) -> None:
+    reply = unless(lambda body: "seed" not in body, status(400, "Unknown parameter.", param="seed"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert texts(await client.sample(ask())) == ["hello s- c0"]
+    assert len(server.bodies) == 2
+
+
+async def test_the_newer_name_of_the_token_limit_is_learned(cache: CompletionCache) -> None:
+    message = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+    reply = unless(lambda body: "max_completion_tokens" in body, status(400, message))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("one", max_tokens=7))
+        await client.sample(ask("two", max_tokens=7))
+    assert [body.get("max_completion_tokens") for body in server.bodies] == [None, 7, 7]
+
+
+async def test_requests_that_learn_at_the_same_time_learn_everything(cache: CompletionCache) -> None:
+    def is_fine(body: dict[str, object]) -> bool:
+        return "seed" not in body and "top_p" not in body
+
+    async def refuse(request: object, body: dict[str, object]) -> object:
+        return await status(400, "unknown: seed" if "seed" in body else "unknown: top_p")(request, body)  # type: ignore[arg-type]
+
+    reply = unless(is_fine, refuse)  # type: ignore[arg-type]
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await asyncio.gather(*(client.sample(ask(str(number))) for number in range(8)))
+        learned = len(server.bodies)
+        await asyncio.gather(*(client.sample(ask(str(number))) for number in range(8, 16)))
+    assert len(server.bodies) == learned + 8
+
+
+# answers that are data
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, 'max_tokens' is 512.", 400),
+        ("request (5031 tokens) exceeds the available context size (2048 tokens)", 400),
+        ("prompt is too long", 413),
+    ],
+)
+async def test_a_prompt_that_is_too_long_is_refused_and_not_sent_again(
+    cache: CompletionCache, message: str, code: int
+) -> None:
+    async with StubServer(default=status(code, message)) as server, ChatClient({"writer": at(server)}, cache) as client:
+        for _ in range(2):
+            completions = await client.sample(ask(samples=2))
+            assert completions == [Completion("", "refused")] * 2
+    assert len(server.bodies) == 1
+
+
+async def test_a_filtered_prompt_is_refused_by_a_server_that_answers_others(cache: CompletionCache) -> None:
+    server = StubServer(ok(), default=status(400, "violates the policy"))
+    async with server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("fine"))
+        assert (await client.sample(ask("bad")))[0].finish_reason == "refused"
+    assert len(server.bodies) == 2
+
+
+async def test_a_filtered_prompt_is_refused_even_if_it_is_the_first_of_all(cache: CompletionCache) -> None:
+    def is_fine(body: dict[str, object]) -> bool:
+        return "bad" not in str(body["messages"])
+
+    reply = unless(is_fine, status(400, "violates the policy"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert (await client.sample(ask("bad")))[0].finish_reason == "refused"
+    assert [body["max_tokens"] for body in server.bodies] == [512, 1]
+
+
+async def test_a_server_that_refuses_everything_is_an_error(cache: CompletionCache) -> None:
+    server = StubServer(default=status(400, "no model loaded"))
+    async with server, ChatClient({"writer": at(server)}, cache) as client:
+        with pytest.raises(ModelError, match="refuses every request: no model loaded"):
+            await client.sample(ask())
+    assert cache.total().completions == 0
+
+
+async def test_no_choices_at_all_is_a_refusal(cache: CompletionCache) -> None:
+    async with StubServer(default=says({"choices": []})) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert await client.sample(ask(samples=3)) == [Completion("", "refused")] * 3
+    assert len(server.bodies) == 1
+
+
+# usage and budget
+
+
+async def test_usage_is_counted_by_stage_and_priced(cache: CompletionCache) -> None:
+    prices = {"usd_per_million_prompt_tokens": 2.0, "usd_per_million_completion_tokens": 10.0}
+    async with StubServer() as server, ChatClient({"writer": at(server, **prices)}, cache) as client:
+        await client.sample(ask(samples=3))
+        await client.sample(replace(ask("other"), stage="scoring"))
+        assert (client.requests, client.prompt_tokens, client.completion_tokens) == (2, 20, 16)
+        assert client.usd == pytest.approx(200e-6)
+    usage = cache.usage()["verification"]
+    assert (usage.requests, usage.completions, usage.prompt_tokens, usage.completion_tokens) == (1, 3, 10, 12)
+    assert cache.total().usd == pytest.approx(200e-6)
+
+
+async def test_a_token_budget_stops_the_run_and_holds_when_it_is_resumed(cache: CompletionCache) -> None:
+    async with StubServer() as server:
+        async with ChatClient({"writer": at(server)}, cache, budget=Budget(tokens=28)) as client:
+            await client.sample(ask("one"))
+            await client.sample(ask("two"))
+            with pytest.raises(BudgetExhausted, match=r"budget of 28 tokens is spent \(28\): raise --budget-tokens"):
+                await client.sample(ask("three"))
+        async with ChatClient({"writer": at(server)}, cache, budget=Budget(tokens=28)) as client:
+            await client.sample(ask("one"))
+            with pytest.raises(BudgetExhausted):
+                await client.sample(ask("three"))
+        async with ChatClient({"writer": at(server)}, cache, budget=Budget(tokens=29)) as client:
+            await client.sample(ask("three"))
+    assert len(server.bodies) == 3
+
+
+async def test_a_money_budget_stops_the_run(cache: CompletionCache) -> None:
+    async with StubServer() as server:
+        endpoint = at(server, usd_per_million_completion_tokens=1000.0)
+        async with ChatClient({"writer": endpoint}, cache, budget=Budget(usd=0.004)) as client:
+            await client.sample(ask("one"))
+            with pytest.raises(BudgetExhausted, match=r"budget of \$0\.00 is spent \(\$0\.0040\): raise --budget-usd"):
+                await client.sample(ask("two"))
+
+
+async def test_answers_under_way_when_the_budget_ends_are_stored(cache: CompletionCache) -> None:
+    slow = ok(wait_s=0.2)
+    async with StubServer(slow, slow, default=ok()) as server:
+        with pytest.RaisesGroup(BudgetExhausted):
+            client = ChatClient({"writer": at(server)}, cache, budget=Budget(tokens=1))
+            async with client, asyncio.TaskGroup() as tasks:
+                for text in ("slow", "slow too"):
+                    tasks.create_task(client.sample(ask(text)))
+                await asyncio.sleep(0.05)
+                await client.sample(ask("quick"))
+                tasks.create_task(client.sample(ask("too much")))
+    assert len(server.bodies) == 3
+    assert cache.total().completions == 3
+
+
+# recorded runs
+
+
+async def test_a_replay_answers_from_the_recording_and_asks_nobody(cache: CompletionCache) -> None:
+    async with StubServer() as server, ChatClient({"writer": at(server)}, cache) as client:
+        first = await client.sample(ask())
+    async with ChatClient({"writer": at(server)}, cache, replay_only=True) as client:
+        assert await client.sample(ask()) == first
+        with pytest.raises(ModelError, match=r"the recording lacks an answer of stage verification: .* run without"):
+            await client.sample(ask("unknown"))
+
+
+async def test_a_replay_of_the_embedded_model_needs_no_model(cache: CompletionCache) -> None:
+    embedded = Endpoint(model="smollm2-135m")
+    async with StubServer() as server:
+        running = embedded.model_copy(update={"base_url": server.url, "revision": embedded.identity.split("@")[1]})
+        async with ChatClient({"writer": running}, cache) as client:
+            first = await client.sample(ask())
+    async with ChatClient({"writer": embedded}, cache, replay_only=True) as client:
+        assert await client.sample(ask()) == first
+
+
+async def test_an_embedded_model_that_was_not_started_is_named(cache: CompletionCache) -> None:
+    async with ChatClient({"writer": Endpoint(model="smollm2-135m")}, cache) as client:
+        with pytest.raises(ModelError, match="embedded model smollm2-135m is not running"):
+            await client.sample(ask())

@@ -1,0 +1,321 @@
+"""Servers that are down, wrong, busy or broken: what is tried again, and what the error says to do."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from autoif.errors import ModelError
+from autoif.models.endpoint import Endpoint
+from autoif.models.replies import proxy_for, retry_after_s, server_sentence
+from autoif.models.transport import Rejected, Transport
+from stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+
+
+async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[Any], Transport]:
+    """Send some requests at once; return their answers and the transport that carried them."""
+    endpoint = Endpoint(base_url=server.url, model="m", **{"api_key_env": "", "retry_wait_s": 0.01, **fields})
+    transport = Transport(endpoint)
+    await transport.open()
+    try:
+        calls = [transport.post("/chat/completions", BODY, lambda: None) for _ in range(count)]
+        return await asyncio.gather(*calls), transport
+    finally:
+        await transport.close()
+
+
+async def error_of(server: StubServer, **fields: Any) -> str:
+    """Send a request that must fail; return what the error says, which must be one line."""
+    async with server:
+        with pytest.raises(ModelError) as caught:
+            await post(server, **fields)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).replace(server.url, "URL")
+
+
+# what passes
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        broken_off(),
+        reset(),
+        raw(b'{"choices": [{"message"'),
+        raw(b""),
+        status(500, "oops"),
+        status(502),
+        status(503),
+        status(429),
+        status(408),
+        raw(b"<html>Bad gateway</html>", code=502, content_type="text/html"),
+        says({"error": {"message": "upstream is overloaded"}}),
+    ],
+    ids=lambda reply: reply.__qualname__.split(".")[0],
+)
+async def test_a_failure_that_may_pass_is_tried_again(failure: Reply) -> None:
+    async with StubServer(failure, failure) as server:
+        [answer], transport = await post(server)
+    assert answer["choices"][0]["message"]["content"] == "hello s- c0"
+    assert (len(server.bodies), transport.retries) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (status(500, "oops"), "HTTP 500: oops"),
+        (broken_off(), "the connection broke"),
+        (raw(b'{"choices": ['), "half an answer (13 bytes that are no JSON)"),
+        (raw(b"<html></html>", code=502, content_type="text/html"), "HTTP 502: a web page"),
+        (raw(b"", code=503), "HTTP 503: no explanation"),
+    ],
+)
+async def test_a_failure_that_stays_is_an_error_in_the_end(failure: Reply, said: str) -> None:
+    said_at_last = await error_of(StubServer(default=failure), retries=2)
+    assert said_at_last.startswith("URL failed 3 times in a row, last with: " + said)
+    assert said_at_last.endswith("run the same command again when it works")
+
+
+async def test_an_answer_that_takes_too_long_is_asked_for_again() -> None:
+    async with StubServer(ok(wait_s=5)) as server:
+        _, transport = await post(server, timeout_s=0.2)
+    assert transport.retries == 1
+
+
+async def test_the_error_of_a_slow_server_names_the_setting() -> None:
+    said = await error_of(StubServer(default=ok(wait_s=5)), timeout_s=0.1, retries=1)
+    assert "last with: no answer within timeout_s = 0.1 s" in said
+
+
+async def test_waits_grow_and_vary(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def note(self: object, wait_s: float) -> None:
+        waits.append(wait_s)
+
+    monkeypatch.setattr("autoif.models.pace.Pace.pause", note)
+    await error_of(StubServer(default=status(500)), retries=8, retry_wait_s=1.0)
+    assert len(waits) == 8
+    for wait_s, middle in zip(waits, [1, 2, 4, 8, 16, 32, 60, 60], strict=True):
+        assert middle * 0.5 <= wait_s <= middle * 1.5
+    assert len({round(wait_s / middle, 6) for wait_s, middle in zip(waits, [1, 2, 4, 8], strict=False)}) > 1
+
+
+# busy servers
+
+
+def in_a_moment() -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+
+
+@pytest.mark.parametrize("when", [lambda: "0.3", in_a_moment], ids=["seconds", "date"])
+async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(when: Callable[[], str]) -> None:
+    loop = asyncio.get_running_loop()
+    async with StubServer(status(429, headers={"Retry-After": when()})) as server:
+        start = loop.time()
+        await post(server)
+        assert loop.time() - start >= 0.3
+
+
+async def test_nothing_at_all_is_sent_to_a_server_that_asked_to_wait() -> None:
+    loop = asyncio.get_running_loop()
+    arrivals: list[float] = []
+
+    async def note(request: Any, body: Any) -> Any:
+        arrivals.append(loop.time())
+        return await ok()(request, body)
+
+    async with StubServer(status(429, headers={"Retry-After": "0.3"}), default=note) as server:
+        start = loop.time()
+        await post(server, count=5, concurrency=1)
+    assert len(arrivals) == 5
+    assert min(arrivals) - start >= 0.3
+
+
+async def test_a_wait_that_is_too_long_is_an_error_that_names_it() -> None:
+    said = await error_of(StubServer(default=status(429, headers={"Retry-After": "86400"})))
+    assert said == "URL asks to wait 86,400 s (HTTP 429): run the same command again after that"
+
+
+async def test_fewer_requests_are_sent_to_a_busy_server_and_more_again_later() -> None:
+    async with StubServer(*[status(429)] * 8) as server:
+        _, transport = await post(server, count=40, concurrency=16)
+    assert transport.pace.answered == 40
+    assert 8 <= transport.pace.window < 16
+
+
+async def test_a_busy_server_that_answers_others_is_worth_waiting_for() -> None:
+    async with StubServer(*[status(429), ok()] * 20, default=ok()) as server:
+        _, transport = await post(server, count=20, concurrency=2, retries=1, retry_wait_s=0.001)
+    assert transport.retries >= 10
+
+
+async def test_no_credit_is_an_error_at_once() -> None:
+    server = StubServer(default=status(429, "You exceeded your quota.", code="insufficient_quota"))
+    assert "You exceeded your quota. (insufficient_quota): add credit" in await error_of(server)
+    assert len(server.bodies) == 1
+
+
+async def test_no_more_requests_are_in_flight_than_allowed() -> None:
+    async with StubServer(default=ok(wait_s=0.02)) as server:
+        await post(server, count=20, concurrency=4)
+    assert server.most_in_flight == 4
+
+
+# what needs a hand
+
+
+async def test_a_server_that_is_down_is_named() -> None:
+    async with StubServer() as server:
+        pass
+    said = await error_of_endpoint(Endpoint(base_url=server.url))
+    assert said.startswith(f"no server at {server.url} (")
+    assert said.endswith("start it, or correct base_url")
+
+
+async def error_of_endpoint(endpoint: Endpoint) -> str:
+    transport = Transport(endpoint)
+    await transport.open()
+    try:
+        with pytest.raises(ModelError) as caught:
+            await transport.post("/chat/completions", BODY, lambda: None)
+        return str(caught.value)
+    finally:
+        await transport.close()
+
+
+async def test_a_server_that_goes_down_in_between_is_waited_for() -> None:
+    server = StubServer()
+    async with server:
+        transport = Transport(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.01, retries=2))
+        await transport.open()
+        await transport.post("/chat/completions", BODY, lambda: None)
+    with pytest.raises(ModelError, match="failed 3 times in a row, last with: no connection"):
+        await transport.post("/chat/completions", BODY, lambda: None)
+    await transport.close()
+
+
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    said = await error_of(StubServer(default=status(code)), api_key_env="MY_KEY")
+    assert said == f"URL: no key (HTTP {code}): set $MY_KEY to a valid one"
+
+
+async def test_a_wrong_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", " sk-secret\n")
+    server = StubServer(default=status(401, "wrong key sk-secret"))
+    assert await error_of(server, api_key_env="MY_KEY") == (
+        "URL: the key in $MY_KEY is refused (HTTP 401): set $MY_KEY to a valid one"
+    )
+    assert server.headers[0]["Authorization"] == "Bearer sk-secret"
+
+
+async def test_a_key_that_the_server_quotes_is_struck_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    server = StubServer(default=status(402, "no credit on sk-secret"))
+    assert await error_of(server, api_key_env="MY_KEY") == "URL answers HTTP 402: no credit on ***"
+
+
+def test_a_key_with_strange_characters_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-ü\x07")
+    with pytest.raises(ModelError, match=r"the key in \$MY_KEY holds characters that no key has") as caught:
+        Transport(Endpoint(api_key_env="MY_KEY"))
+    assert "sk-" not in str(caught.value)
+
+
+async def test_an_unknown_model_is_named_with_those_there_are() -> None:
+    server = StubServer(default=status(404, "model not found"), models=["b", "a"])
+    assert await error_of(server) == "URL has no model 'm'; it offers: a, b"
+
+
+async def test_a_server_without_models_says_so() -> None:
+    assert await error_of(StubServer(default=status(404), models=[])) == "URL has no model 'm'; it offers: none"
+
+
+async def test_a_known_model_that_cannot_do_this_is_told_in_the_servers_words() -> None:
+    server = StubServer(default=status(404, "This is a chat model"), models=["m"])
+    assert await error_of(server) == "URL can't do this with the model 'm': This is a chat model"
+
+
+@pytest.mark.parametrize("code", [404, 405])
+async def test_a_wrong_path_is_told_from_an_unknown_model(code: int) -> None:
+    said = await error_of(StubServer(default=status(code)))
+    assert said == f"URL has no such page (HTTP {code}): base_url should be the API's and end in /v1"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (raw(b"<!doctype html><p>Welcome</p>", content_type="text/html"), "answers with a web page"),
+        (raw(b" <html>"), "answers with a web page"),
+        (says(["hello"]), "answers with JSON that is no object"),
+        (says({"hello": "world"}), "answers with JSON that has no choices"),
+        (raw(b"", code=308, Location="https://elsewhere.example/"), "redirects to https://elsewhere.example/"),
+    ],
+)
+async def test_something_that_is_no_model_server_is_recognised(reply: Reply, said: str) -> None:
+    server = StubServer(default=reply)
+    expected = f"URL {said}: this is not an OpenAI-compatible endpoint, base_url should end in /v1"
+    assert await error_of(server) == expected
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("code", [400, 413, 422])
+async def test_a_request_that_is_refused_by_itself_is_no_error_yet(code: int) -> None:
+    async with StubServer(default=status(code, "too long")) as server:
+        with pytest.raises(Rejected, match="too long"):
+            await post(server)
+
+
+async def test_a_long_complaint_is_cut() -> None:
+    said = await error_of(StubServer(default=status(402, "x" * 10_000)))
+    assert len(said) < 500
+
+
+# the server's words
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"error": {"message": "no", "param": "seed", "code": None}}, "no (seed)"),
+        ({"error": {"message": "no"}}, "no"),
+        ({"error": "no"}, "no"),
+        ({"message": "no"}, "no"),
+        ({"detail": "no"}, "no"),
+        (
+            {"detail": [{"loc": ["body", "n"], "msg": "not known", "input": "response_format"}, "odd"]},
+            "body.n: not known; odd",
+        ),
+        ({"other": 1}, '{"other": 1}'),
+    ],
+)
+def test_the_servers_own_words_are_found(body: object, sentence: str) -> None:
+    assert server_sentence(json.dumps(body).encode()) == sentence
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("-3", 0), ("nan", 0), ("inf", 0), ("soon", 0), ("", 0)])
+def test_retry_after_is_read_as_seconds(value: str, seconds: float) -> None:
+    assert retry_after_s({"Retry-After": value}) == seconds
+
+
+def test_retry_after_is_read_as_a_date() -> None:
+    date = datetime.now(UTC) + timedelta(seconds=100)
+    assert 90 < retry_after_s({"Retry-After": format_datetime(date, usegmt=True)}) < 101
+    assert 90 < retry_after_s({"Retry-After": date.strftime("%a, %d %b %Y %H:%M:%S")}) < 101
+
+
+def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    assert proxy_for("http://models.example/v1") == "http://proxy.example:3128"
+    assert proxy_for("http://127.0.0.1:8000/v1") is None
+    assert proxy_for("http://localhost:8000/v1") is None
+    assert proxy_for("http://inside.example/v1") is None
