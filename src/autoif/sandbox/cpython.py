@@ -43,7 +43,9 @@ class CPythonBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        await asyncio.gather(*(worker.end() for worker in self._alive), *self._ending)
+        await asyncio.gather(*(worker.end() for worker in self._alive))
+        while self._ending:
+            await asyncio.gather(*self._ending)
 
     async def _start_worker(self) -> Worker:
         worker = await Worker.start(self._limits)
@@ -67,10 +69,10 @@ class CPythonBackend:
                 return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
 
     async def _run_once(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        if self._closed:
-            raise SandboxError("the sandbox was closed while functions were still to run")
         worker = await self._idle.get()
         try:
+            if self._closed:
+                raise SandboxError("the sandbox was closed while functions were still to run")
             if worker is None:
                 worker = await self._start_worker()
             outcomes = await worker.call(source, inputs)

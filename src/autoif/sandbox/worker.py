@@ -1,6 +1,7 @@
 """A worker seen from its parent: starts it, calls it, ends it. The other side is `inside.start`."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -49,10 +50,14 @@ class Worker:
         self._limits = limits
         self._clean = DetailCleaner(())
         self._calls = 0
-        ours, theirs = socket.socketpair()
-        self._socket = ours
+        self._socket, theirs = socket.socketpair()
+        self._writer: asyncio.StreamWriter | None = None
         with theirs:
-            self._process = _spawn(limits, theirs)
+            try:
+                self._process = _spawn(limits, theirs)
+            except OSError:
+                self._socket.close()
+                raise
 
     @classmethod
     async def start(cls, limits: Limits) -> "Worker":
@@ -89,12 +94,14 @@ class Worker:
 
     async def call(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Run a function on inputs. Raises WorkerDied; the worker is of no use after any exception."""
+        writer = self._writer
+        assert writer is not None
         self._calls += 1
         longest_s = len(inputs) * self._limits.timeout_s * 1.5 + _CALL_GRACE_S
         try:
             async with asyncio.timeout(longest_s):
-                self._writer.write(wire.pack_request(self._calls, source, inputs))
-                await self._writer.drain()
+                writer.write(wire.pack_request(self._calls, source, inputs))
+                await writer.drain()
                 call, results = wire.unpack_reply(await self._read_message())
         except (TimeoutError, OSError, ValueError) as error:
             raise WorkerDied(str(error)) from error
@@ -125,13 +132,15 @@ class Worker:
         """End the worker and everything in it, and reap it. Does nothing the second time."""
         if self._process.stderr is not None:
             self._process.stderr.close()
-        if hasattr(self, "_writer"):
-            self._writer.transport.abort()
-        else:
+        if self._writer is None:
             self._socket.close()
-        if self._process.returncode is None:
+        else:
+            self._writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+        if self._process.poll() is None:
             self._process.terminate()
-            await asyncio.to_thread(self._reap)
+        await asyncio.to_thread(self._reap)
 
     def _reap(self) -> None:
         try:
