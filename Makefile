@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check setup setup-dev bench format clean
+.PHONY: demo test check setup setup-dev bench docs format clean
 
 demo: setup
 	$(BIN)/autoif run quickstart
@@ -18,8 +18,8 @@ test: setup-dev
 	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 check: setup-dev
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 
 bench: setup-dev
@@ -40,9 +40,12 @@ setup-dev: .venv/.setup-dev
 	$(PIP) --editable ".[dev]"
 	@touch $@
 
+docs: setup-dev
+	$(BIN)/python docs/generate.py
+
 format: setup-dev
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks docs
+	$(BIN)/ruff check --fix src tests benchmarks docs
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.json

@@ -3,14 +3,16 @@
     python tests/model_server.py LOG [PORT]
 
 It plays a writer, a responder and a judge that are often right and sometimes wrong, deterministically by prompt, seed
-and sample. Each line of LOG is "asked KEY" or "answered KEY": whoever counts can tell a request made twice from one
-that was in flight when the client died.
+and sample. Each line of LOG is "asked KEY TIME" or "answered KEY TIME": who counts can tell a request made twice from
+one that was in flight when the client died.
 """
 
 import asyncio
 import hashlib
 import json
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -54,7 +56,7 @@ class ModelServer:
         self._log = log.open("a", encoding="utf-8")
 
     def note(self, event: str, key: str) -> None:
-        self._log.write(f"{event} {key}\n")
+        self._log.write(f"{event} {key} {time.time()}\n")
         self._log.flush()
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -89,9 +91,10 @@ class ModelServer:
         usage = {"prompt_tokens": 50, "completion_tokens": tokens, "total_tokens": 50 + tokens}
         content = json.dumps({"object": "chat.completion", "choices": choices, "usage": usage}).encode()
         response = web.Response(body=content, content_type="application/json")
-        await response.prepare(request)
-        await response.write_eof()
-        self.note("answered", key)
+        with suppress(ConnectionError):  # the client has been killed
+            await response.prepare(request)
+            await response.write_eof()
+            self.note("answered", key)
         return response
 
 

@@ -1,0 +1,5 @@
+"""`python -m autoif`."""
+
+from autoif.cli.main import main
+
+main()

@@ -1,0 +1,79 @@
+"""Starting `autoif` and the test model server as the processes they are."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+DATA_FILES = ("instructions.jsonl", "queries.jsonl", "sft.jsonl", "preferences.jsonl", "rewards.jsonl")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running model server and its log."""
+
+    url: str
+    log: Path
+
+    def events(self) -> list[tuple[str, str, float]]:
+        """Return ("asked" or "answered", request, time) in order."""
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+        return [(event, key, float(when)) for event, key, when in (line.split() for line in lines)]
+
+    def answered_before(self, when: float) -> set[str]:
+        """Return the requests whose answer had left the server by then."""
+        return {key for event, key, at in self.events() if event == "answered" and at <= when}
+
+    def asked_after(self, when: float) -> set[str]:
+        return {key for event, key, at in self.events() if event == "asked" and at > when}
+
+
+@contextmanager
+def model_server(folder: Path) -> Iterator[Served]:
+    """Run tests/model_server.py on a free port."""
+    log = folder / "requests.log"
+    command = [sys.executable, str(TESTS / "model_server.py"), str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield Served(f"http://127.0.0.1:{int(process.stdout.readline())}/v1", log)
+        finally:
+            process.terminate()
+
+
+def autoif(*arguments: str | Path, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "autoif", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "160", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def start_autoif(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
+    """Start the command line in a session of its own, to be killed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoif", *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def data_of(run: Path) -> dict[str, bytes]:
+    """Return the data files of a run, byte for byte."""
+    return {name: (run / name).read_bytes() for name in DATA_FILES}
+
+
+def stages_of(run: Path) -> dict[str, bytes]:
+    """Return the shard files of a run, byte for byte."""
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.glob("0*/*.jsonl"))}

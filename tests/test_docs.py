@@ -1,0 +1,51 @@
+"""What the documentation says of the code is true."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+from generate import PAGES  # noqa: E402
+
+PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_the_generated_pages_are_current(page):
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == PAGES[page](), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_link_within_the_repository_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_setting_and_command_that_the_prose_names_exists(path):
+    text = path.read_text(encoding="utf-8")
+    settings, commands = PAGES["configuration.md"](), PAGES["cli.md"]()
+    for key in re.findall(r"--set ([a-z_]+\.[a-z_.]+)=", text):
+        shown = re.sub(r"^models\.(writer|responder|judge|all)\.", "models.ROLE.", key)
+        assert f"`{shown}`" in settings, key
+    for command in re.findall(r"autoif ((?:run|cross-validate|verify|models|doctor|show)(?: fetch)?)\b", text):
+        assert f"## autoif {command}\n" in commands, command
+
+
+def test_every_dependency_has_its_reason_in_contributing():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    reasons = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = project[project.index("dependencies = [") : project.index("[project.scripts]")]
+    for name in re.findall(r'^    "([A-Za-z0-9-]+)[>=\[]', section, re.MULTILINE):
+        assert name == "autoif" or f"`{name}`" in reasons, f"CONTRIBUTING.md has no reason for {name}"
+
+
+def test_every_dependency_is_pinned():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
+    for name in re.findall(r'"([A-Za-z0-9-]+)(?:\[[a-z]+\])?>=', project):
+        assert name == "hatchling" or f"\n{name.lower()}==" in pins, f"{name} is not in constraints.txt"

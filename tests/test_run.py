@@ -1,0 +1,215 @@
+"""Whole runs as processes, against a model server that counts: engines, shards, kills, resumption, budgets."""
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from autoif.pipeline import FOLDERS
+from running import DATA_FILES, Served, autoif, data_of, model_server, stages_of, start_autoif
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with model_server(tmp_path_factory.mktemp("server")) as served:
+        yield served
+
+
+def run_arguments(server: Served, output: Path | str, *more: str) -> list[str]:
+    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(output), *more]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = autoif(*run_arguments(server, "run"), cwd=folder, PYTHONHASHSEED="1")
+    assert done.returncode == 0, done.stderr
+    return folder / "run", done
+
+
+def test_a_run_fills_every_stage_and_every_data_file(undisturbed):
+    run, _ = undisturbed
+    for folder in FOLDERS:
+        assert any(path.stat().st_size for path in (run / folder).glob("kept-*.jsonl")), folder
+    for name in DATA_FILES:
+        assert (run / name).stat().st_size, name
+
+
+def test_the_counts_of_every_stage_add_up(undisturbed):
+    run, _ = undisturbed
+    kept = {folder: rows(run, folder, "kept") for folder in FOLDERS}
+    dropped = {folder: rows(run, folder, "dropped") for folder in FOLDERS}
+    for before, after in (("01", "02"), ("02", "03"), ("03", "04")):
+        [earlier], [later] = ([folder for folder in FOLDERS if folder.startswith(n)] for n in (before, after))
+        assert len(kept[earlier]) == len(kept[later]) + len(dropped[later])
+    prompts, sampled = len(kept["05_augmentation"]), "06_rejection_sampling"
+    assert prompts * 3 == len(kept[sampled]) + len(dropped[sampled])
+    assert len(kept[sampled]) == len(kept["07_scoring"]) + len(dropped["07_scoring"])
+    assert len(kept["07_scoring"]) == len((run / "sft.jsonl").read_text().splitlines())
+
+
+def test_a_run_ends_with_the_funnel_three_samples_and_the_paths(undisturbed):
+    _, done = undisturbed
+    for folder in FOLDERS:
+        assert folder in done.stdout
+    assert done.stdout.count("assistant  ") == 3
+    assert "run/sft.jsonl" in done.stdout
+    assert "run/preferences.jsonl" in done.stdout
+
+
+def test_without_a_terminal_progress_is_plain_lines_or_nothing(undisturbed):
+    _, done = undisturbed
+    assert "\x1b" not in done.stderr
+    assert "\x1b" not in done.stdout
+
+
+def test_the_manifest_tells_what_the_run_was_made_with(undisturbed):
+    run, _ = undisturbed
+    manifest = json.loads((run / "run.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["identity"]["models.writer"] == "test"
+    assert manifest["identity"]["prompts.scoring"]
+    assert manifest["identity"]["inputs.seeds"]
+    assert manifest["usage"]["verification"]["completions"] == 48
+    assert "seccomp" in manifest["sandbox"]
+    assert manifest["versions"]["autoif"]
+    assert "OPENAI_API_KEY" in json.dumps(manifest["config"])  # the name of the variable, never its content
+
+
+def test_every_row_of_the_data_holds_when_it_is_verified_again(undisturbed):
+    run, _ = undisturbed
+    done = autoif("verify", "--dataset", run / "sft.jsonl", cwd=run)
+    assert done.returncode == 0
+    count = len((run / "sft.jsonl").read_text().splitlines())
+    assert f"{count} of {count} rows hold" in done.stdout
+
+
+def test_a_row_that_was_tampered_with_is_reported(undisturbed, tmp_path):
+    run, _ = undisturbed
+    rows = [json.loads(line) for line in (run / "sft.jsonl").read_text().splitlines()]
+    rows[1]["messages"][-1]["content"] = ""
+    (tmp_path / "sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = autoif("verify", "--dataset", "sft.jsonl", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "row 2: pass rate 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "hash_seed"),
+    [
+        (("--workers", "1", "--set", "execution.shard_size=5"), "2"),
+        (("--workers", "7", "--set", "execution.shard_size=1", "--set", "execution.records_in_flight=1"), "3"),
+        (("--engine", "ray", "--workers", "2"), "4"),
+    ],
+    ids=["one worker", "shards of one", "ray"],
+)
+def test_engine_workers_shards_and_hash_seed_do_not_change_a_byte(undisturbed, server, tmp_path, more, hash_seed):
+    run, _ = undisturbed
+    done = autoif(*run_arguments(server, "other", *more), cwd=tmp_path, PYTHONHASHSEED=hash_seed)
+    assert done.returncode == 0, done.stderr
+    assert data_of(tmp_path / "other") == data_of(run)
+
+
+def test_a_run_killed_five_times_ends_with_the_same_bytes_and_repeats_no_answered_request(undisturbed, tmp_path):
+    run, _ = undisturbed
+    chance = random.Random(5)
+    kills = []
+    with model_server(tmp_path) as server:
+        arguments = run_arguments(server, "run", "--set", "models.all.concurrency=4")
+        for _ in range(5):
+            process = start_autoif(*arguments, cwd=tmp_path)
+            wait_for_requests(server, len(server.events()) + chance.randint(2, 50), process)
+            assert process.poll() is None, "the run was over before it could be killed"
+            kills.append(time.time())
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        done = autoif(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        for kill in kills:
+            # What left the server in the last moment may not have been read yet: that request was still in flight.
+            assert not server.answered_before(kill - 0.1) & server.asked_after(kill)
+    assert data_of(tmp_path / "run") == data_of(run)
+    assert stages_of(tmp_path / "run") == stages_of(run)
+
+
+def test_a_finished_run_asks_nothing_when_it_is_run_again(undisturbed, server):
+    run, _ = undisturbed
+    before = data_of(run), len(server.events())
+    done = autoif(*run_arguments(server, run), cwd=run)
+    assert done.returncode == 0, done.stderr
+    assert (data_of(run), len(server.events())) == before
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(undisturbed, tmp_path):
+    run, _ = undisturbed
+    with model_server(tmp_path) as server:
+        process = start_autoif(*run_arguments(server, "run"), cwd=tmp_path)
+        wait_for_requests(server, 30, process)
+        os.kill(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "run the same command to go on" in output
+        assert "Traceback" not in output
+        manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert manifest["status"] == "interrupted"
+        assert autoif(*run_arguments(server, "run"), cwd=tmp_path).returncode == 0
+    assert data_of(tmp_path / "run") == data_of(run)
+
+
+def test_a_spent_budget_stops_the_run_and_a_larger_one_ends_it(undisturbed, server, tmp_path):
+    run, _ = undisturbed
+    done = autoif(*run_arguments(server, "run", "--budget-tokens", "6000"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "raise --budget-tokens" in done.stderr
+    usage = json.loads((tmp_path / "run" / "run.json").read_text())["usage"]
+    spent = sum(stage["prompt_tokens"] + stage["completion_tokens"] for stage in usage.values())
+    assert 6000 <= spent < 12000
+    done = autoif(*run_arguments(server, "run", "--budget-tokens", "1000000"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert data_of(tmp_path / "run") == data_of(run)
+
+
+def test_the_second_step_can_begin_with_the_instructions_of_another_run(undisturbed, server, tmp_path):
+    run, _ = undisturbed
+    first = autoif(*run_arguments(server, "first", "--until", "instructions"), cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert not (tmp_path / "first" / "sft.jsonl").exists()
+    more = ("--instructions", str(tmp_path / "first" / "instructions.jsonl"))
+    second = autoif(*run_arguments(server, "second", *more), cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert data_of(tmp_path / "second") == data_of(run)
+
+
+def test_a_run_until_instructions_goes_on_to_queries(undisturbed, server, tmp_path):
+    run, _ = undisturbed
+    assert autoif(*run_arguments(server, "run", "--until", "instructions"), cwd=tmp_path).returncode == 0
+    done = autoif(*run_arguments(server, "run"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert data_of(tmp_path / "run") == data_of(run)
+
+
+def test_show_prints_matrix_back_translations_and_samples_of_an_instruction(undisturbed):
+    run, _ = undisturbed
+    [first, *_] = [json.loads(line) for line in (run / "sft.jsonl").read_text().splitlines()]
+    done = autoif("show", run, first["instruction_id"][:8], cwd=run)
+    assert done.returncode == 0, done.stderr
+    for part in (first["instruction"], "functions x cases", "back-translations", first["functions"][0].splitlines()[1]):
+        assert part in done.stdout
+    assert first["messages"][1]["content"] in done.stdout
+
+
+def rows(run: Path, folder: str, kind: str) -> list[dict]:
+    return [
+        json.loads(line) for path in sorted((run / folder).glob(f"{kind}-*")) for line in path.read_text().splitlines()
+    ]
+
+
+def wait_for_requests(server: Served, count: int, process) -> None:
+    deadline = time.monotonic() + 60
+    while len(server.events()) < count and process.poll() is None:
+        assert time.monotonic() < deadline, "the run asks too little"
+        time.sleep(0.01)
