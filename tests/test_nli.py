@@ -12,7 +12,7 @@ import pytest
 
 from autoif.errors import BudgetExhausted, ConfigError, ModelError
 from autoif.models import nli
-from autoif.models.nli import EXAMPLES, LABELS, WORDS, ChatNli, Judgement, TransformersNli, nli_prompt, open_nli
+from autoif.models.nli import EXAMPLES, LABELS, ChatNli, Judgement, TransformersNli, nli_prompt, open_nli
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 
@@ -38,7 +38,7 @@ async def judge(chat: ScriptedChat, *pairs: tuple[str, str]) -> list[Judgement]:
 
 
 def test_the_label_words_can_be_told_apart_by_their_first_letter() -> None:
-    assert len({word[0] for word in WORDS.values()}) == len(LABELS) == 3
+    assert len({word[0] for word in LABELS}) == len(LABELS) == 3
 
 
 def test_each_label_has_an_example_and_none_has_most_of_them() -> None:
@@ -60,7 +60,7 @@ def test_the_pairs_that_the_prompt_is_measured_on_are_balanced() -> None:
 
 
 async def test_prompts_share_all_but_the_pair_so_that_a_prefix_cache_holds_the_rest() -> None:
-    chat = answering(first_token((" " + WORDS["neutral"], 1.0)))
+    chat = answering(first_token((" " + "neutral", 1.0)))
     await judge(chat, ("First rule.", "First check."), ("Other rule.", "Other check."))
     one, other = (request.prompt for request in chat.requests)
     fixed = nli_prompt().split("{premise}")[0]
@@ -72,7 +72,7 @@ async def test_prompts_share_all_but_the_pair_so_that_a_prefix_cache_holds_the_r
 
 
 async def test_a_pair_is_one_line_each_and_not_longer_than_a_rule_may_be() -> None:
-    chat = answering(first_token((" " + WORDS["neutral"], 1.0)))
+    chat = answering(first_token((" " + "neutral", 1.0)))
     await judge(chat, ("Use\nno\n\ncommas.", "word " * 10_000))
     [request] = chat.requests
     assert "Use no commas." in request.prompt
@@ -80,7 +80,7 @@ async def test_a_pair_is_one_line_each_and_not_longer_than_a_rule_may_be() -> No
 
 
 async def test_the_judge_is_asked_for_one_token_with_its_alternatives() -> None:
-    chat = answering(first_token((" " + WORDS["neutral"], 1.0)))
+    chat = answering(first_token((" " + "neutral", 1.0)))
     await ChatNli(chat).judge([PAIR], seed=7)
     [request] = chat.requests
     assert (request.role, request.stage, request.max_tokens, request.temperature) == ("judge", "back_translation", 1, 0)
@@ -93,14 +93,14 @@ async def test_the_judge_is_asked_for_one_token_with_its_alternatives() -> None:
 
 @pytest.mark.parametrize("label", LABELS)
 async def test_the_most_probable_label_wins_and_its_score_is_its_share_of_the_three(label: nli.Label) -> None:
-    others = [WORDS[each] for each in LABELS if each != label]
-    completion = first_token((" " + WORDS[label], 0.6), (" " + others[0], 0.2), ("\n", 0.1), (" " + others[1], 0.1))
+    others = [each for each in LABELS if each != label]
+    completion = first_token((" " + label, 0.6), (" " + others[0], 0.2), ("\n", 0.1), (" " + others[1], 0.1))
     [judgement] = await judge(answering(completion))
     assert judgement == Judgement(label=label, score=round(0.6 / 0.9, 4), source="chat/logprobs")
 
 
 async def test_spellings_of_a_label_count_together_whatever_their_case_and_space() -> None:
-    same, opposite = WORDS["entailment"], WORDS["contradiction"]
+    same, opposite = "entailment", "contradiction"
     completion = first_token(
         (" " + opposite, 0.4), (" " + same, 0.3), (same[:2], 0.1), (same.capitalize(), 0.1), (" ", 0.1)
     )
@@ -109,14 +109,14 @@ async def test_spellings_of_a_label_count_together_whatever_their_case_and_space
 
 
 async def test_without_log_probabilities_the_completed_word_is_the_label() -> None:
-    [judgement] = await judge(answering(Completion(text=f" {WORDS['contradiction'][:3]}", finish_reason="length")))
+    [judgement] = await judge(answering(Completion(text=" con", finish_reason="length")))
     assert judgement == Judgement(label="contradiction", score=1.0, source="chat/completion")
 
 
 async def test_judgements_come_in_the_order_of_the_pairs() -> None:
     def answer(request: Request, _: int) -> Completion:
         label = "contradiction" if "wrong" in request.prompt else "entailment"
-        return first_token((" " + WORDS[label], 1.0))
+        return first_token((" " + label, 1.0))
 
     labels = [one.label for one in await judge(ScriptedChat(answer), ("a", "wrong"), ("a", "right"), ("b", "wrong"))]
     assert labels == ["contradiction", "entailment", "contradiction"]
@@ -132,11 +132,11 @@ async def test_no_pairs_need_no_answer() -> None:
 @pytest.mark.parametrize(
     ("text", "label", "score"),
     [
-        (WORDS["contradiction"], "contradiction", 1.0),
-        (f" **{WORDS['entailment'].upper()}**.", "entailment", 1.0),
-        (f"The rules are {WORDS['neutral']} because they are not about the same thing", "neutral", 1.0),
         ("contradiction", "contradiction", 1.0),
-        (WORDS["contradiction"][:4], "contradiction", 1.0),
+        (" **ENTAILMENT**.", "entailment", 1.0),
+        ("The rules are neutral because they are not about the same thing", "neutral", 1.0),
+        ("contradiction", "contradiction", 1.0),
+        ("contradiction"[:4], "contradiction", 1.0),
         ("I can't tell.", "neutral", 0.0),
         ("", "neutral", 0.0),
     ],
@@ -148,7 +148,7 @@ async def test_a_label_in_chat_is_read_from_what_models_write(text: str, label: 
 
 
 async def test_an_endpoint_without_plain_completions_is_asked_in_chat_from_then_on() -> None:
-    chat = NoCompletions(WORDS["contradiction"])
+    chat = NoCompletions("contradiction")
     judgements = await ChatNli(chat).judge([PAIR])
     assert [(one.label, one.source) for one in judgements] == [("contradiction", "chat/word")]
     judge_ = ChatNli(chat)

@@ -22,9 +22,6 @@ LABELS: tuple[Label, ...] = get_args(Label)
 DEFAULT_MODEL = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
 """The paper's model."""
 
-WORDS: dict[Label, str] = {"entailment": "same", "neutral": "different", "contradiction": "opposite"}
-"""What the language model is asked to write for each label; no two begin alike."""
-
 EXAMPLES: tuple[tuple[str, str, Label], ...] = (
     ("Use at least two commas.", "The text must contain two or more commas.", "entailment"),
     ("Use at least two commas.", "The text must contain at most two commas.", "contradiction"),
@@ -36,8 +33,8 @@ EXAMPLES: tuple[tuple[str, str, Label], ...] = (
     ("Write in capital letters.", "All letters of the text must be upper case.", "entailment"),
 )
 
-_QUESTION = "Rule 1: {premise}\nRule 2: {hypothesis}\nRule 2 is"
-_TASK = "Say how rule 2 compares with rule 1. Answer with one word: same, different or opposite."
+_QUESTION = "Premise: {premise}\nHypothesis: {hypothesis}\nLabel:"
+_TASK = f"Label how the hypothesis relates to the premise. Answer with one word: {', '.join(LABELS)}."
 _ALTERNATIVES = 5
 """OpenAI's own limit for plain completions; the labels are first with every model tried."""
 _MAX_CHARS = 600
@@ -131,16 +128,14 @@ class ChatNli:
 
 def _plain_prompt(premise: str, hypothesis: str) -> str:
     """Return the examples, which servers keep in their prefix cache, and the pair behind them."""
-    shown = [
-        f"{_QUESTION.format(premise=first, hypothesis=second)} {WORDS[label]}\n\n" for first, second, label in EXAMPLES
-    ]
+    shown = [f"{_QUESTION.format(premise=first, hypothesis=second)} {label}\n\n" for first, second, label in EXAMPLES]
     return "".join(shown) + _QUESTION.format(premise=premise, hypothesis=hypothesis)
 
 
 def _chat_prompt(premise: str, hypothesis: str) -> tuple[tuple[str, str], ...]:
     turns = [("system", _TASK)]
     for first, second, label in EXAMPLES:
-        turns += [("user", _QUESTION.format(premise=first, hypothesis=second)), ("assistant", WORDS[label])]
+        turns += [("user", _QUESTION.format(premise=first, hypothesis=second)), ("assistant", label)]
     return (*turns, ("user", _QUESTION.format(premise=premise, hypothesis=hypothesis)))
 
 
@@ -166,17 +161,14 @@ def _read_logprobs(completion: Completion) -> Judgement | None:
 
 def _label_that_begins(token: str) -> Label | None:
     start = token.strip().lower()
-    return next((label for label, word in WORDS.items() if start and word.startswith(start)), None)
+    return next((label for label in LABELS if start and label.startswith(start)), None)
 
 
 def _read_word(completion: Completion, source: str) -> Judgement | None:
-    """Read the label that an answer names first: by its word, by the beginning of it, or by the label itself."""
-    for word in re.findall(r"[a-z]+", completion.text.lower()):
-        for label in LABELS:
-            if word in {WORDS[label], label}:
-                return Judgement(label=label, score=1.0, source=source)
-    begun = _label_that_begins(completion.text)
-    return Judgement(label=begun, score=1.0, source=source) if begun else None
+    """Read the label that an answer names first, or begins if it is cut off; None if it does neither."""
+    named = re.search("|".join(LABELS), completion.text.lower())
+    label = _label_that_begins(named[0] if named else completion.text)
+    return Judgement(label=label, score=1.0, source=source) if label else None
 
 
 class TransformersNli:
