@@ -22,6 +22,8 @@ _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; del sys.path[0]; main()"
 )
 _FOLDER: Final = str(Path(__file__).parent)
+_NEEDED_TO_START: Final = ("LD_LIBRARY_PATH",)
+"""Some interpreters find their own library only by it. The zygote drops it before it runs anything."""
 _START_TIMEOUT_S: Final = 60.0
 _CALL_GRACE_S: Final = 30.0
 _END_TIMEOUT_S: Final = 10.0
@@ -166,7 +168,7 @@ def _spawn(limits: Limits, channel: socket.socket) -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=(channel.fileno(),),
-        env={"PYTHONHASHSEED": "0"},
+        env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ} | {"PYTHONHASHSEED": "0"},
         cwd=os.sep,
         start_new_session=True,
     )

@@ -17,10 +17,11 @@ _SHARED: Final = (
 )
 
 
-def limit_zygote() -> None:
-    """Set the limits that children inherit. Raises OSError or ValueError if one can't be set."""
+def limit_zygote() -> str:
+    """Set the limits that children inherit; return them in words. Raises OSError or ValueError if one can't be set."""
     for kind, value in _SHARED:
         resource.setrlimit(kind, (value, value))
+    return f"memory and processor time per function, {OPEN_FILES} open files, nothing written"
 
 
 def limit_child(address_space: int, cpu_s: int) -> None:

@@ -130,7 +130,7 @@ def _lock() -> list[State]:
         ("seccomp", _filter_calls),
     ):
         try:
-            states.append(State(name, True, True, lock() or ""))
+            states.append(State(name, True, True, lock()))
         except (OSError, ValueError) as error:
             states.append(State(name, False, True, f"the kernel refused it: {error}"))
     return states
@@ -138,7 +138,9 @@ def _lock() -> list[State]:
 
 def _refuse_new_privileges() -> str:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    return "set" if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) == 1 else ""
+    if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) != 1:
+        raise OSError("it did not stay set")
+    return "set"
 
 
 def _drop_capabilities() -> str:
