@@ -5,34 +5,20 @@ escaped twice, "True" for true. `read_answer` mends what can be mended and names
 format loss, counted apart from functions that are wrong.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import json_repair
-
+from autoif.instructions.json_reading import FENCE, FormatRepair, find_json
 from autoif.instructions.source_repair import mend_source
 from autoif.records import Case, Function
 
+__all__ = ["MAX_ANSWER_CHARS", "FormatLoss", "FormatRepair", "ReadAnswer", "read_answer"]
+
 MAX_ANSWER_CHARS = 50_000
 """A function and three cases take about 1,000; longer answers are repetition."""
-
-
-class FormatRepair(StrEnum):
-    """What was mended to read an answer."""
-
-    SURROUNDING_TEXT = "surrounding_text"
-    RAW_CONTROL_CHARACTERS = "raw_control_characters"
-    JSON_SYNTAX = "json_syntax"
-    BARE_CODE = "bare_code"
-    OTHER_KEYS = "other_keys"
-    ESCAPED_NEWLINES = "escaped_newlines"
-    BROKEN_LITERAL = "broken_literal"
-    FENCED_SOURCE = "fenced_source"
-    STRING_VERDICT = "string_verdict"
 
 
 class FormatLoss(StrEnum):
@@ -57,12 +43,16 @@ class ReadAnswer:
     cases_lost: int = 0
 
 
-_FENCE = re.compile(r"```[ \t]*(\w*)[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_DEFINITION = re.compile(r"^[ \t]*def\s+evaluate\s*\(", re.MULTILINE)
+_SPECIAL_TOKEN = re.compile(r"<\|(?:im_end|im_start|endoftext|end_of_text|eot_id|eom_id|end)\|>|</s>")
+_DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+evaluate[ \t]*\(", re.MULTILINE)
 _FUNCTION_KEYS = ("func", "function", "code", "evaluate")
 _CASES_KEYS = ("cases", "test_cases", "tests", "testcases")
+_INPUT_KEYS = ("input", "response", "text")
 _EXPECTED_KEYS = ("output", "expected", "expected_output", "result")
+_VERDICTS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_FIRST_CODE = re.compile(r"(?:import|from|def|class|@|[A-Za-z_]\w*[ \t]*=(?!=))(?!\w)")
+_MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|except|with)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
 
 
 def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
@@ -76,15 +66,17 @@ def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
     if loss:
         return ReadAnswer(None, loss=loss)
     body = _THOUGHTS.sub("", text)
-    repairs: list[FormatRepair] = []
-    answer = _find_object(body, repairs)
-    if answer is None:
+    found = find_json(body, _names_function)
+    if found is None:
         return _read_bare_code(body, complete)
+    answer, repairs = found
     source = _take(answer, _FUNCTION_KEYS, repairs)
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "\n".join(source)
-    if not isinstance(source, str) or not source.strip():
-        return ReadAnswer(None, loss=FormatLoss.NO_FUNCTION if complete else FormatLoss.TRUNCATED)
+    if _stops_in_function(answer, body, repairs) or (not complete and not _has_text(source)):
+        return ReadAnswer(None, loss=FormatLoss.TRUNCATED)
+    if not _has_text(source):
+        return ReadAnswer(None, loss=FormatLoss.NO_FUNCTION)
     cases, lost = _read_cases(_take(answer, _CASES_KEYS, repairs), repairs)
     return ReadAnswer(_function(source, repairs), cases, _in_order(repairs), cases_lost=lost)
 
@@ -98,46 +90,27 @@ def _unreadable(text: str) -> FormatLoss | None:
     return FormatLoss.NOT_TEXT if unprintable * 10 > len(text) else None
 
 
-def _find_object(text: str, repairs: list[FormatRepair]) -> dict[str, Any] | None:
-    """Return the JSON object in a text that names a function, trying the strictest reading first."""
-    stripped = text.strip()
-    for candidate in _candidates(stripped):
-        for strict in (True, False):
-            try:
-                value, end = json.JSONDecoder(strict=strict).raw_decode(candidate)
-            except ValueError:
-                continue
-            if _names_function(value):
-                if candidate != stripped or end != len(stripped):
-                    repairs.append(FormatRepair.SURROUNDING_TEXT)
-                if not strict:
-                    repairs.append(FormatRepair.RAW_CONTROL_CHARACTERS)
-                return dict(value)
-    for candidate in _candidates(stripped):
-        value = json_repair.loads(candidate)
-        if isinstance(value, list):  # an object followed by prose is read as a list
-            value = next((item for item in value if _names_function(item)), None)
-        if _names_function(value):
-            repairs.append(FormatRepair.JSON_SYNTAX)
-            return dict(value)
-    return None
-
-
-def _candidates(text: str) -> Iterator[str]:
-    """Yield what may be the JSON object: the text, each fence in it, and the text from its first brace on."""
-    if text.startswith("{"):
-        yield text
-    for match in _FENCE.finditer(text):
-        inside = match[2].strip()
-        if inside.startswith("{"):
-            yield inside
-    brace = text.find("{")
-    if brace > 0:
-        yield text[brace:]
-
-
 def _names_function(value: object) -> bool:
     return isinstance(value, dict) and any(key in value for key in _FUNCTION_KEYS)
+
+
+def _names_cases(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(key in value for key in _CASES_KEYS)
+    return isinstance(value, list) and any(isinstance(item, dict) and _INPUT_KEYS[0] in item for item in value)
+
+
+def _has_text(source: object) -> bool:
+    return isinstance(source, str) and bool(source.strip())
+
+
+def _stops_in_function(answer: dict[str, Any], body: str, repairs: list[FormatRepair]) -> bool:
+    """Tell whether the answer ends before its function does: half a function may load and be wrong."""
+    return (
+        FormatRepair.JSON_SYNTAX in repairs
+        and not any(key in answer for key in _CASES_KEYS)
+        and not body.rstrip("`~ \n").endswith("}")
+    )
 
 
 def _take(answer: dict[str, Any], keys: tuple[str, ...], repairs: list[FormatRepair]) -> Any:
@@ -151,22 +124,45 @@ def _take(answer: dict[str, Any], keys: tuple[str, ...], repairs: list[FormatRep
 
 
 def _read_bare_code(text: str, complete: bool) -> ReadAnswer:
-    """Read an answer that is Python in a fence, or nothing but Python: a function without cases."""
-    for match in _FENCE.finditer(text):
-        if _DEFINITION.search(match[2]):
-            repairs = [FormatRepair.BARE_CODE]
-            return ReadAnswer(_function(match[2], repairs), repairs=_in_order(repairs))
-    if _DEFINITION.match(text.lstrip("\n")):
-        repairs = [FormatRepair.BARE_CODE]
-        return ReadAnswer(_function(text, repairs), repairs=_in_order(repairs))
-    return ReadAnswer(None, loss=FormatLoss.NO_JSON if complete else FormatLoss.TRUNCATED)
+    """Read an answer that is Python, in a fence or not; its cases, if any, are JSON after it."""
+    fence = next((match for match in FENCE.finditer(text) if _DEFINITION.search(match[2])), None)
+    source = fence[2] if fence else "\n".join(_code_lines(text))
+    if not _DEFINITION.search(source):
+        return ReadAnswer(None, loss=FormatLoss.NO_JSON if complete else FormatLoss.TRUNCATED)
+    repairs = [FormatRepair.BARE_CODE]
+    function = _function(source, repairs)
+    rest = text[fence.end() :] if fence else text[text.index(source) + len(source) :]
+    found = find_json(rest, _names_cases)
+    if found is None:
+        loss = None if complete else FormatLoss.TRUNCATED
+        return ReadAnswer(None if loss else function, repairs=_in_order(repairs), loss=loss)
+    value = _take(found[0], _CASES_KEYS, repairs) if isinstance(found[0], dict) else found[0]
+    cases, lost = _read_cases(value, repairs)
+    return ReadAnswer(function, cases, _in_order(repairs), cases_lost=lost)
+
+
+def _code_lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text from the first that begins code to the last before prose."""
+    lines = iter(text.split("\n"))
+    first = next((line for line in lines if _FIRST_CODE.match(line)), None)
+    if first is None:
+        return
+    yield first
+    for line in lines:
+        if not _MORE_CODE.match(line):
+            return
+        yield line
 
 
 def _function(source: str, repairs: list[FormatRepair]) -> Function:
-    fence = _FENCE.search(source)
+    fence = FENCE.search(source)
     if fence and _DEFINITION.search(fence[2]):
         source = fence[2]
         repairs.append(FormatRepair.FENCED_SOURCE)
+    special = _SPECIAL_TOKEN.search(source)
+    if special:
+        source = source[: special.start()]
+        repairs.append(FormatRepair.SPECIAL_TOKENS)
     mended, kinds = mend_source(source)
     repairs += [FormatRepair(kind) for kind in kinds]
     return Function.of(mended)
@@ -174,26 +170,39 @@ def _function(source: str, repairs: list[FormatRepair]) -> Function:
 
 def _read_cases(value: Any, repairs: list[FormatRepair]) -> tuple[tuple[Case, ...], int]:
     """Return the cases that can be read, each once, and how many could not be."""
-    items = value if isinstance(value, list) else []
+    if isinstance(value, str):
+        found = find_json(value, lambda inside: isinstance(inside, list))
+        value = found[0] if found else value
+    items = value if isinstance(value, list) else [] if value is None else [value]
     cases: dict[Case, None] = {}
     lost = 0
     for item in items:
-        text = item.get("input") if isinstance(item, dict) else None
-        expected = _read_verdict(_take(item, _EXPECTED_KEYS, repairs), repairs) if isinstance(item, dict) else None
-        if isinstance(text, str) and expected is not None:
-            cases[Case(input=text, expected=expected)] = None
+        case = _read_case(item, repairs)
+        if case:
+            cases[case] = None
         else:
             lost += 1
     return tuple(cases), lost
 
 
+def _read_case(item: Any, repairs: list[FormatRepair]) -> Case | None:
+    if isinstance(item, list) and len(item) == 2:
+        item = dict(zip((_INPUT_KEYS[0], _EXPECTED_KEYS[0]), item, strict=True))
+        repairs.append(FormatRepair.OTHER_KEYS)
+    if not isinstance(item, dict):
+        return None
+    text = _take(item, _INPUT_KEYS, repairs)
+    expected = _read_verdict(_take(item, _EXPECTED_KEYS, repairs), repairs)
+    return Case(input=text, expected=expected) if isinstance(text, str) and expected is not None else None
+
+
 def _read_verdict(value: Any, repairs: list[FormatRepair]) -> bool | None:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+    verdict = _VERDICTS.get(str(value).strip(" .").lower()) if isinstance(value, str | int) else None
+    if verdict is not None:
         repairs.append(FormatRepair.STRING_VERDICT)
-        return value.strip().lower() == "true"
-    return None
+    return verdict
 
 
 def _in_order(repairs: list[FormatRepair]) -> tuple[FormatRepair, ...]:

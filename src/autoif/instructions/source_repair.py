@@ -1,12 +1,15 @@
-"""Mending Python source that lost its newlines on the way through JSON (METHOD §7.5). Text in, text out: nothing is
+"""Mending Python source that lost its escapes on the way through JSON (METHOD §7.5). Text in, text out: nothing is
 compiled or run here, for model-written code doesn't even meet the compiler in this process.
 
     escaped_newlines   the whole source on one line, its newlines escaped once too often: `def f():\\n    return 1`
+    escaped_quotes     quotes that were escaped where nothing asked for it: `return \\'a\\' in response`
+    lost_escape        escaped once too little: JSON reads the `\\b` of a pattern as a backspace
     broken_literal     escaped once too little: a newline inside a '...' or "..." literal, where Python allows none
 """
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 _TOKENS = re.compile(
     r"""
@@ -18,15 +21,25 @@ _TOKENS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
+_CONTROLS = {"\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
+_MAX_CHARS = 20_000
 _ONE_LEVEL = {"\\n": "\n", "\\r\\n": "\n", "\\t": "\t"}
 
 
 def mend_source(source: str) -> tuple[str, list[str]]:
     """Return the source with its newlines in place, and the names of the repairs that this took."""
-    repairs = []
+    repairs: list[str] = []
+    if len(source) > _MAX_CHARS:
+        return source, repairs
     if "\n" not in source.strip() and _LONE_ESCAPE.search(_outside_strings(source)):
         source = _unescape(source)
         repairs.append("escaped_newlines")
+    if _has_stray_backslash(source):
+        source = source.replace("\\'", "'").replace('\\"', '"')
+        repairs.append("escaped_quotes")
+    if any(char in source for char in _CONTROLS):
+        source = "".join(_CONTROLS.get(char, char) for char in source)
+        repairs.append("lost_escape")
     mended = "".join(_rejoin_literals(source))
     if mended != source:
         repairs.append("broken_literal")
@@ -35,6 +48,14 @@ def mend_source(source: str) -> tuple[str, list[str]]:
 
 def _outside_strings(source: str) -> str:
     return "".join(match[0] for match in _TOKENS.finditer(source) if match["other"])
+
+
+def _has_stray_backslash(source: str) -> bool:
+    """Tell whether a backslash outside all literals stands before a quote, where Python allows none."""
+    tokens = list(_TOKENS.finditer(source))
+    return any(
+        bool(left["other"]) and left[0].endswith("\\") and right[0][0] in "\"'" for left, right in pairwise(tokens)
+    )
 
 
 def _unescape(source: str) -> str:
@@ -54,8 +75,8 @@ def _rejoin_literals(source: str) -> Iterator[str]:
     """
     for match in _TOKENS.finditer(source):
         text = match[0]
-        if match["string"] and "\n" in text and not _looks_like_code(text):
-            yield text.replace("\r\n", "\\n").replace("\n", "\\n")
+        if match["string"] and ("\n" in text or "\r" in text) and not _looks_like_code(text):
+            yield text.replace("\r", "\\r").replace("\n", "\\n")
         else:
             yield text
 

@@ -1,0 +1,124 @@
+"""Finding the JSON object in what a model wrote around it and into it (METHOD §7.5): the strictest reading first.
+
+    | reading                | what is put up with                                                        |
+    |------------------------|----------------------------------------------------------------------------|
+    | as it is               | nothing                                                                    |
+    | raw control characters | newlines and tabs inside strings, not escaped                              |
+    | invalid escapes        | a backslash before a character that JSON doesn't escape, as in "\\d" or "\\'" |
+    | json syntax            | anything else: triple or single quotes, True, comments, missing commas     |
+
+Each is tried on the text itself, on each fence in it, and on what begins at each brace that opens an object.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Any
+
+import json_repair
+
+
+class FormatRepair(StrEnum):
+    """What was mended to read an answer."""
+
+    SURROUNDING_TEXT = "surrounding_text"
+    RAW_CONTROL_CHARACTERS = "raw_control_characters"
+    INVALID_ESCAPE = "invalid_escape"
+    JSON_SYNTAX = "json_syntax"
+    BARE_CODE = "bare_code"
+    OTHER_KEYS = "other_keys"
+    SPECIAL_TOKENS = "special_tokens"
+    ESCAPED_NEWLINES = "escaped_newlines"
+    ESCAPED_QUOTES = "escaped_quotes"
+    LOST_ESCAPE = "lost_escape"
+    BROKEN_LITERAL = "broken_literal"
+    FENCED_SOURCE = "fenced_source"
+    STRING_VERDICT = "string_verdict"
+
+
+FENCE = re.compile(r"(?:```|~~~)[ \t]*(\w*)[ \t]*\r?\n(.*?)(?:```|~~~|\Z)", re.DOTALL)
+_MAX_OBJECTS = 20
+_MAX_REPAIRED = 3
+_MAX_REPAIRED_CHARS = 10_000
+_MAX_REPAIRED_BRACKETS = 500
+_OBJECT = re.compile(r"\{\s*[\"']")
+_ESCAPE = re.compile(r"\\(?:(?P<valid>[\"\\/bfnrt]|u[0-9a-fA-F]{4})|(?P<other>.))", re.DOTALL)
+_ESCAPED = re.compile(r"\\([\"\\nt])")
+_ESCAPED_OBJECT = re.compile(r"\{\s*(?:\\n\s*)?\\\"")
+_TRIPLE = re.compile(r"(?P<before>:\s*)r?(?P<mark>\"\"\"|''')(?P<inside>.*?)(?P=mark)(?=\s*[,}\]])", re.DOTALL)
+
+Found = tuple[Any, list[FormatRepair]]
+
+
+def find_json(text: str, wanted: Callable[[object], bool]) -> Found | None:
+    """Return the first JSON value in a text that is wanted, and what had to be mended to read it."""
+    stripped = text.strip()
+    candidates = list(dict.fromkeys(_candidates(stripped)))
+    for candidate in candidates:
+        for repairs, value, rest in _decode(candidate):
+            if wanted(value):
+                around = candidate != stripped or bool(rest.strip())
+                return value, [FormatRepair.SURROUNDING_TEXT] * around + repairs
+    for candidate in candidates[:_MAX_REPAIRED]:
+        for value in _repair(candidate):
+            if wanted(value):
+                return value, [FormatRepair.JSON_SYNTAX]
+    return find_json(_unescape(stripped), wanted) if _ESCAPED_OBJECT.search(stripped) else None
+
+
+def _candidates(text: str) -> Iterator[str]:
+    """Yield what may be the JSON value: the text, each fence in it, and what begins at each opening of an object."""
+    if text.startswith(("{", "[")):
+        yield text
+    for match in FENCE.finditer(text):
+        inside = match[2].strip()
+        if inside.startswith(("{", "[")):
+            yield inside
+    for number, match in enumerate(_OBJECT.finditer(text)):
+        if number == _MAX_OBJECTS:
+            break
+        yield text[match.start() :]
+
+
+def _decode(text: str) -> Iterator[tuple[list[FormatRepair], Any, str]]:
+    """Yield (repairs, value, text after it) for each reading of a text that is JSON but for its strings."""
+    readings: tuple[tuple[str, bool, list[FormatRepair]], ...] = (
+        (text, True, []),
+        (text, False, [FormatRepair.RAW_CONTROL_CHARACTERS]),
+        (_ESCAPE.sub(_keep_backslash, text), False, [FormatRepair.INVALID_ESCAPE]),
+    )
+    for source, strict, repairs in readings:
+        try:
+            value, end = json.JSONDecoder(strict=strict).raw_decode(source)
+        except (ValueError, RecursionError):
+            continue
+        yield repairs, value, source[end:]
+
+
+def _repair(text: str) -> Iterator[Any]:
+    """Yield what a lenient parser makes of a text, with triple-quoted strings first turned into JSON ones."""
+    # The lenient parser takes minutes for 50 kB of nothing but brackets and quotes.
+    if len(text) > _MAX_REPAIRED_CHARS or text.count("{") + text.count("[") > _MAX_REPAIRED_BRACKETS:
+        return
+    for source in dict.fromkeys((_TRIPLE.sub(_quote, text), text)):
+        try:
+            value = json_repair.loads(_ESCAPE.sub(_keep_backslash, source))
+        except (ValueError, RecursionError):
+            continue
+        yield value
+        if isinstance(value, list):  # an object followed by prose is read as a list
+            yield from value
+
+
+def _keep_backslash(match: re.Match[str]) -> str:
+    return match[0] if match["valid"] else "\\\\" + match["other"]
+
+
+def _unescape(text: str) -> str:
+    """Take one level of escapes off a text that was itself written as the inside of a JSON string."""
+    return _ESCAPED.sub(lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
+
+
+def _quote(match: re.Match[str]) -> str:
+    return match["before"] + json.dumps(match["inside"])
