@@ -4,10 +4,10 @@ Either source goes on with the part that an earlier attempt left behind, and say
 Neither checks the hash: `download` does.
 """
 
-import errno
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -30,7 +30,6 @@ _TIMEOUT_S = 5.0
 _ATTEMPTS = 3
 """That bring nothing, before the hub counts as unavailable."""
 _CHUNK = 1 << 20
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Unavailable(Exception):
@@ -58,9 +57,7 @@ def fetch_from_hub(model: Model, part: Path, progress: Progress) -> None:
                 raise Unavailable(problem) from error
         except urllib.error.URLError as error:
             raise Unavailable(str(error.reason)) from error
-        except (HTTPException, OSError) as error:
-            if getattr(error, "errno", None) in _DISK_FULL:
-                raise
+        except (HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
             problem = str(error) or type(error).__name__
         fruitless = 0 if _size(part) > have else fruitless + 1
         if fruitless == _ATTEMPTS:
@@ -74,7 +71,7 @@ def _size(part: Path) -> int:
 def _hub_request(source: HubFile) -> urllib.request.Request:
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
     url = f"{endpoint}/{source.repo}/resolve/{source.revision}/{quote(source.file)}"
-    request = urllib.request.Request(url)
+    request = urllib.request.Request(url, headers={"User-Agent": "autoif"})
     if token := os.environ.get("HF_TOKEN", "").strip():
         # The hub redirects to other hosts, which must not see the token.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
@@ -84,9 +81,8 @@ def _hub_request(source: HubFile) -> urllib.request.Request:
 def _fetch_rest(request: urllib.request.Request, part: Path, have: int, total: int, progress: Progress) -> None:
     request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        with part.open("r+b" if resumed else "wb") as file:
-            file.seek(have if resumed else 0)
+        resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        with part.open("ab" if resumed else "wb") as file:
             while file.tell() < total and (chunk := response.read(_CHUNK)):
                 file.write(chunk)
                 progress(file.tell())
