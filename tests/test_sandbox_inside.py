@@ -1,0 +1,287 @@
+"""The parts that run inside: messages, the result sheet, details, and the lines that only a locked process reaches."""
+
+import os
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif.errors import SandboxError
+from autoif.records import Verdict
+from autoif.sandbox import Limits, Sandbox, inspect_layers, worker
+from autoif.sandbox.details import DetailCleaner
+from autoif.sandbox.inside import namespaces, sheet, wire
+
+ANY_TEXT = st.text(st.characters(codec=None))
+
+
+@given(st.integers(0, 2**64 - 1), ANY_TEXT, st.lists(ANY_TEXT, max_size=20))
+def test_a_request_arrives_as_it_was_sent(call: int, source: str, inputs: list[str]) -> None:
+    message = wire.pack_request(call, source, inputs)
+    assert wire.LENGTH.unpack_from(message)[0] == len(message) - wire.LENGTH.size
+    request = wire.unpack_request(message[wire.LENGTH.size :])
+    assert request.call == call
+    assert wire.decode_text(request.source) == source
+    assert [wire.decode_text(text) for text in request.inputs] == inputs
+
+
+RESULTS = st.lists(st.builds(wire.Result, st.integers(0, 255), st.floats(0, 1e9), st.binary(max_size=40)), max_size=20)
+
+
+@given(st.integers(0, 2**64 - 1), RESULTS)
+def test_a_reply_arrives_as_it_was_sent(call: int, results: list[wire.Result]) -> None:
+    message = wire.pack_reply(call, results)
+    assert wire.unpack_reply(message[wire.LENGTH.size :]) == (call, results)
+
+
+@given(st.integers(0, 2**64 - 1), RESULTS, st.integers(1, 200))
+def test_a_reply_cut_short_is_refused(call: int, results: list[wire.Result], cut: int) -> None:
+    payload = wire.pack_reply(call, results)[wire.LENGTH.size :]
+    with pytest.raises(ValueError, match="reply"):
+        wire.unpack_reply(payload[: max(0, len(payload) - cut)])
+
+
+def test_messages_come_in_pieces_and_end_with_the_other_side() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(struct.pack("<Q", 5) + b"he")
+        ours.sendall(b"llo" + b"\0\0\0")
+        ours.shutdown(socket.SHUT_WR)
+        assert wire.read_message(theirs.fileno()) == b"hello"
+        assert wire.read_message(theirs.fileno()) is None
+        wire.write_all(theirs.fileno(), b"answer")
+        assert ours.recv(100) == b"answer"
+
+
+@given(st.binary(min_size=200, max_size=400), st.integers(1, 8))
+def test_whatever_is_on_a_sheet_it_reads_as_verdicts(garbage: bytes, count: int) -> None:
+    page = sheet.Sheet(count, 64)
+    try:
+        for name in ("header", "spans", "seconds", "verdicts"):
+            with getattr(page, name).cast("B") as view:
+                view[:] = (garbage * (len(view) // len(garbage) + 1))[: len(view)]
+        assert 0 <= page.done <= count
+        for index in range(count):
+            verdict, seconds, detail = page.read(index)
+            assert verdict in sheet.FROM_CHILD | {sheet.CRASH}
+            assert 0 <= seconds < 1e9
+            assert len(detail) <= 64
+    finally:
+        page.close()
+
+
+def test_a_sheet_keeps_what_was_written() -> None:
+    page = sheet.Sheet(3, 4)
+    page.write(0, sheet.ERROR, b"one")
+    page.write(1, sheet.ERROR, b"one")
+    page.write(2, sheet.ERROR, b"longer")
+    assert [page.read(index) for index in range(3)] == [(3, 0.0, b"one"), (3, 0.0, b"one"), (3, 0.0, b"long")]
+    assert page.header[3] == 7
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b"", ""),
+        (b"two\n  lines\tand \x1b[0m", "two lines and \ufffd[0m"),
+        (b"<object at 0x7f0102030405>", "<object at 0x\u2026>"),
+        (b"0x1F is short", "0x1F is short"),
+        (b"/usr/lib/python3/json/x.py and /usr/lib/y", "\u2026/json/x.py and \u2026/y"),
+        (b"\xff", "\ufffd"),
+        (b"a" * 301, "a" * 299 + "\u2026"),
+        (b"a" * 300, "a" * 300),
+    ],
+)
+def test_details_are_made_fit_for_records(raw: bytes, kept: str) -> None:
+    assert DetailCleaner(["/usr/lib", "/usr/lib/python3/", "/"])(raw) == kept
+
+
+def test_without_hidden_folders_nothing_is_hidden() -> None:
+    assert DetailCleaner([])(b"/usr") == "/usr"
+
+
+PATCHED = """
+import os, sys
+sys.path.insert(0, sys.argv.pop(1))
+{before}
+from inside import limits, wire, zygote
+pack, serve = wire.pack_reply, zygote.Zygote.serve
+def serve_badly(self):
+    {patch}
+    serve(self)
+zygote.Zygote.serve = serve_badly
+from inside.start import main
+del sys.path[0]
+main()
+"""
+
+
+async def run_in_patched_worker(monkeypatch: pytest.MonkeyPatch, patch: str) -> Verdict:
+    monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before="", patch=patch))
+    async with Sandbox(workers=1) as sandbox:
+        (outcome,) = await sandbox.run("def evaluate(response): return True", ["x"])
+        return outcome.verdict
+
+
+async def test_a_child_that_can_not_be_locked_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SandboxError, match="could not be locked in"):
+        await run_in_patched_worker(monkeypatch, "limits.limit_child = None")
+
+
+MISBEHAVIOURS = {
+    "answers_another_call": "wire.pack_reply = lambda call, results: pack(call + 1, results)",
+    "answers_too_little": "wire.pack_reply = lambda call, results: pack(call, [])",
+    "answers_nonsense": "wire.pack_reply = lambda call, results: wire.LENGTH.pack(3) + b'odd'",
+    "hangs_up": "os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("patch", MISBEHAVIOURS.values(), ids=MISBEHAVIOURS.keys())
+async def test_a_worker_that_misbehaves_is_not_believed(patch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await run_in_patched_worker(monkeypatch, patch) is Verdict.CRASH
+
+
+async def test_a_worker_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_CALL_GRACE_S", -2.5)
+    assert await run_in_patched_worker(monkeypatch, "import time; time.sleep(60)") is Verdict.CRASH
+
+
+async def test_a_worker_that_does_not_go_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_END_TIMEOUT_S", 0.2)
+    started = await worker.Worker.start(Limits())
+    started._process.send_signal(signal.SIGSTOP)
+    await started.end()
+    assert started._process.returncode == -signal.SIGKILL
+
+
+async def test_a_worker_that_does_not_greet_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_START_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(worker, "_PROGRAM", "import time; time.sleep(60)")
+    with pytest.raises(SandboxError, match="does not come up \\(it said nothing\\)"):
+        async with Sandbox(workers=1):
+            pass
+    assert [layer.name for layer in inspect_layers()] == ["worker"]
+
+
+BROKEN_PROOFS = {
+    "landlock": "def evaluate(act): return act != 'landlock'",
+    "seccomp": "def evaluate(act): return act != 'seccomp'",
+    "rlimits": "def evaluate(act): return act != 'rlimits'",
+}
+
+
+@pytest.mark.parametrize("layer", BROKEN_PROOFS)
+async def test_a_layer_whose_forbidden_act_succeeds_is_not_enforced(
+    layer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs = tmp_path / "proofs.py"
+    proofs.write_text(BROKEN_PROOFS[layer])
+    before = f"from inside import proofs; proofs.__file__ = {str(proofs)!r}"
+    monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=before, patch="pass"))
+    with pytest.raises(SandboxError, match=f"{layer}: what it forbids succeeded"):
+        async with Sandbox(workers=2):
+            pass
+
+
+def test_a_namespace_that_was_not_entered_is_not_proved() -> None:
+    own = Path("/proc/self/ns/ipc").stat().st_ino
+    assert namespaces.prove("ipc", 0, own) == "shares the parent's"
+    assert namespaces.prove("ipc", 0, own + 1) == ""
+    assert namespaces.prove("pid", os.getpid(), own) == "what it forbids succeeded"
+    assert "another reason" in namespaces.prove("net", 0, own)
+
+
+# Coverage can't look into a locked process: it may write no file. So a tracer marks each step from line to line in
+# shared memory, and this process adds the marks to its own measurement.
+
+TRACER = """
+import mmap, sys
+FILES, REACH = {files!r}, {reach}
+with open({marks!r}, "r+b") as file:
+    marks = mmap.mmap(file.fileno(), 0)
+def trace(frame, event, argument):
+    base = FILES.get(frame.f_code.co_filename)
+    if base is None:
+        return None
+    last = -frame.f_code.co_firstlineno
+    def mark(line):
+        nonlocal last
+        marks[(base * 2 * REACH + last + REACH) * 2 * REACH + line + REACH] = 1
+        last = line
+    def step(frame, event, argument):
+        if event == "line":
+            mark(frame.f_lineno)
+        elif event == "return":
+            mark(-frame.f_code.co_firstlineno)
+        return step
+    return step
+sys.settrace(trace)
+"""
+REACH = 400
+WORKLOAD = {
+    "def evaluate(response): return response == 'x'": ["pass", "fail"],
+    "def evaluate(response): return 7": ["error", "error"],
+    "def evaluate(response): return 10 ** 5000": ["error", "error"],
+    "def evaluate(response): return [response]": ["error", "error"],
+    "import re\ndef evaluate(response): return re.match('', response)": ["error", "error"],
+    "def evaluate(response): yield True": ["error", "error"],
+    "def evaluate(response): raise ValueError(response)": ["error", "error"],
+    "def evaluate(response): return evaluate(response)": ["error", "error"],
+    "class E(Exception):\n    def __str__(self): 1 / 0\ndef evaluate(response): raise E": ["error", "error"],
+    "def evaluate(response): raise ModuleNotFoundError(name=7)": ["error", "error"],
+    "def evaluate(response): import nltk": ["error", "error"],
+    "import nltk": ["error", "error"],
+    "x =": ["error", "error"],
+    "x = 1": ["error", "error"],
+    "evaluate = 1": ["error", "error"],
+    "x = bytearray(10 ** 10)": ["memory", "memory"],
+    "def evaluate(response): return bytearray(10 ** 10)": ["memory", "memory"],
+    "import ctypes\ndef evaluate(response): ctypes.string_at(0)": ["crash", "crash"],
+    "import os\ndef evaluate(response): os._exit(0)": ["crash", "crash"],
+    "import os\nos._exit(0)": ["crash", "crash"],
+    "def evaluate(response):\n    while response: pass\n    return True": ["timeout", "pass"],
+    "import resource, signal\nresource.setrlimit(resource.RLIMIT_CPU, (0, 1))": ["error", "error"],
+}
+
+
+async def test_every_line_that_runs_inside_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = sorted(path for path in (Path(worker.__file__).parent / "inside").glob("*.py"))
+    files = {str(path): number for number, path in enumerate(names)}
+    marks = tmp_path / "marks"
+    marks.write_bytes(bytes(len(files) * (2 * REACH) ** 2))
+    tracer = TRACER.format(files=files, reach=REACH, marks=str(marks))
+    monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=tracer, patch="pass"))
+    async with Sandbox(Limits(timeout_s=1.0), workers=1) as sandbox:
+        for source, verdicts in WORKLOAD.items():
+            outcomes = await sandbox.run(source, ["x", ""])
+            assert [outcome.verdict for outcome in outcomes] == verdicts, source
+    arcs = read_marks(marks.read_bytes(), {number: name for name, number in files.items()})
+    reached = {Path(name).stem: {line for _, line in steps if line > 0} for name, steps in arcs.items()}
+    assert {"start", "zygote", "child", "landlock", "seccomp", "namespaces", "limits", "sheet", "wire"} <= set(reached)
+    add_to_coverage(arcs)
+
+
+def read_marks(marks: bytes, names: dict[int, str]) -> dict[str, set[tuple[int, int]]]:
+    arcs: dict[str, set[tuple[int, int]]] = {}
+    at = marks.find(1)
+    while at >= 0:
+        base, line = divmod(at, 2 * REACH)
+        number, last = divmod(base, 2 * REACH)
+        arcs.setdefault(names[number], set()).add((last - REACH, line - REACH))
+        at = marks.find(1, at + 1)
+    return arcs
+
+
+def add_to_coverage(arcs: dict[str, set[tuple[int, int]]]) -> None:
+    """Add what was reached inside to the coverage measurement of this process, if one is running."""
+    coverage = sys.modules.get("coverage")
+    measuring: Any = coverage.Coverage.current() if coverage is not None else None
+    if measuring is not None:
+        measuring.get_data().add_arcs({name: sorted(steps) for name, steps in arcs.items()})
