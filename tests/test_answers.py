@@ -215,10 +215,9 @@ def test_no_text_raises(text: str) -> None:
 
 
 PARTS = [
-    *'{"func": "|def evaluate(response):|\\n|"|\'|\\|{|}|[|]|,|:|```|"cases": [|{"input": "a", "output": true}|#|True'.split(
-        "|"
-    ),
-    *["```json\n", "<|eot_id|>", '"""', "import re", "\x08", "\n", " "],
+    *'{"func": "|def evaluate(response):|"cases": [|{"input": "a", "output": true}|True'.split("|"),
+    *"\"'\\{}[],:# \n\x08",
+    *["```", "```json\n", "<|eot_id|>", '"""', "\\n", "import re"],
 ]
 
 
