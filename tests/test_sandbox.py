@@ -351,3 +351,24 @@ async def test_what_can_not_be_built_says_what_to_do(monkeypatch: pytest.MonkeyP
 async def test_one_text_in_place_of_a_list_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(TypeError):
         await sandbox.run(LENGTH, "text")
+
+
+@pytest.mark.parametrize(
+    ("source", "loaded"),
+    [
+        ("def evaluate(response):\n    return True", True),
+        ("def evaluate(response):\n    raise ValueError", True),
+        ("def evaluate(response):\n    import no_such_module", True),
+        ("def evaluate(response) return True", False),
+        ("import no_such_module\ndef evaluate(response):\n    return True", False),
+        ("def other(response):\n    return True", False),
+        ("evaluate = 3", False),
+        ("import os\nos._exit(0)", False),
+        ("import os\ndef evaluate(response):\n    os._exit(0)", True),
+        ("while True:\n    pass", False),
+    ],
+)
+async def test_an_outcome_tells_whether_there_was_an_evaluate_to_call(source: str, loaded: bool) -> None:
+    async with Sandbox(Limits(timeout_s=0.3), workers=1) as sandbox:
+        outcomes = await sandbox.run(source, ["a", "b"])
+        assert [outcome.loaded for outcome in outcomes] == [loaded, loaded]

@@ -109,12 +109,17 @@ class Worker:
             raise WorkerDied(str(error)) from error
         if call != self._calls or len(results) != len(inputs):
             raise WorkerDied("it answered another call")
-        if any(result.verdict not in _VERDICTS for result in results):
+        if any(result.verdict & ~sheet.NOT_LOADED not in _VERDICTS for result in results):
             raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
         return [self._outcome(result) for result in results]
 
     def _outcome(self, result: wire.Result) -> Outcome:
-        return Outcome(_VERDICTS[result.verdict], self._clean(result.detail), result.seconds)
+        return Outcome(
+            _VERDICTS[result.verdict & ~sheet.NOT_LOADED],
+            self._clean(result.detail),
+            result.seconds,
+            loaded=not result.verdict & sheet.NOT_LOADED,
+        )
 
     async def _read_message(self) -> bytes:
         try:

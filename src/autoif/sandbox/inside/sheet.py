@@ -11,6 +11,9 @@ from typing import Final
 NONE, PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH, UNLOCKED = range(8)
 """Verdicts as bytes; the child may write PASS, FAIL, ERROR and MEMORY. UNLOCKED: the child could not be locked in."""
 
+NOT_LOADED: Final = 0x80
+"""Added to every verdict of a call whose source gave no `evaluate` to call."""
+
 FROM_CHILD: Final = frozenset({PASS, FAIL, ERROR, MEMORY})
 GARBLED: Final = b"garbled result"
 

@@ -58,12 +58,14 @@ class Zygote:
             return []
         page = sheet.Sheet(count, self._settings.detail_bytes)
         lost: dict[int, wire.Result] = {}
+        loaded = False
         try:
             first = 0
             while first < count:
                 page.header[0] = first
                 page.header[1] = page.header[2] = 0
                 ending = self._run_child(source, inputs, first, page)
+                loaded = loaded or page.loaded
                 done = max(first, page.done)
                 if done >= count:
                     break
@@ -74,7 +76,8 @@ class Zygote:
                 until = done + 1 if page.loaded else count
                 lost |= dict.fromkeys(range(done, until), _explain(ending, page))
                 first = until
-            return [lost[index] if index in lost else wire.Result(*page.read(index)) for index in range(count)]
+            results = [lost[index] if index in lost else wire.Result(*page.read(index)) for index in range(count)]
+            return results if loaded else [_mark_not_loaded(result) for result in results]
         finally:
             page.close()
 
@@ -142,6 +145,10 @@ class Zygote:
         os._exit(0)
 
 
+def _mark_not_loaded(result: wire.Result) -> wire.Result:
+    return result._replace(verdict=result.verdict | sheet.NOT_LOADED)
+
+
 def _between(low: float, value: float, high: float) -> float:
     return value if low <= value <= high else high
 
@@ -165,7 +172,5 @@ def _classify(ending: Ending, page: sheet.Sheet) -> tuple[int, str]:
             return sheet.UNLOCKED, "a child could not be locked in"
         if number == signal.SIGKILL:
             return sheet.MEMORY, "ended by the kernel"
-        if number == signal.SIGXCPU:
-            return sheet.TIMEOUT, "did not return in time"
         return sheet.CRASH, f"killed by {signal.Signals(number).name}"
     return sheet.CRASH, f"exited with status {os.WEXITSTATUS(ending.status)}"
