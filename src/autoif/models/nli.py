@@ -52,6 +52,10 @@ class Judgement:
     """What judged, such as `chat/logprobs` or the name of a classifier."""
 
 
+UNTOLD = Judgement(label="neutral", score=0.0, source="chat/unreadable")
+"""Of a pair that can't be judged."""
+
+
 class Nli(Protocol):
     """Anything that labels pairs."""
 
@@ -93,6 +97,8 @@ class ChatNli:
 
     async def _judge(self, premise: str, hypothesis: str, seed: int) -> Judgement:
         premise, hypothesis = _one_line(premise), _one_line(hypothesis)
+        if not hypothesis:  # a back-translation that says nothing contradicts nothing
+            return UNTOLD
         if self._completes:
             try:
                 completion = await self._ask(seed, prompt=_plain_prompt(premise, hypothesis))
@@ -108,8 +114,7 @@ class ChatNli:
 
     async def _judge_in_chat(self, premise: str, hypothesis: str, seed: int) -> Judgement:
         completion = await self._ask(seed, messages=_chat_prompt(premise, hypothesis))
-        judged = _read_word(completion, "chat/word")
-        return judged or Judgement(label="neutral", score=0.0, source="chat/unreadable")
+        return _read_word(completion, "chat/word") or UNTOLD
 
     async def _ask(self, seed: int, *, prompt: str = "", messages: tuple[tuple[str, str], ...] = ()) -> Completion:
         [completion] = await self._chat.sample(
@@ -166,7 +171,7 @@ def _label_that_begins(token: str) -> Label | None:
 
 def _read_word(completion: Completion, source: str) -> Judgement | None:
     """Read the label that an answer names first, or begins if it is cut off; None if it does neither."""
-    named = re.search("|".join(LABELS), completion.text.lower())
+    named = re.search("entail|neutral|contradict", completion.text.lower())
     label = _label_that_begins(named[0] if named else completion.text)
     return Judgement(label=label, score=1.0, source=source) if label else None
 
