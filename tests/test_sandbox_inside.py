@@ -1,10 +1,12 @@
 """The parts that run inside: messages, the result sheet, details, and the lines that only a locked process reaches."""
 
+import asyncio
 import os
 import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -251,21 +253,113 @@ WORKLOAD = {
 }
 
 
-async def test_every_line_that_runs_inside_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = sorted(path for path in (Path(worker.__file__).parent / "inside").glob("*.py"))
-    files = {str(path): number for number, path in enumerate(names)}
+REFUSE = """
+import errno
+from inside import kernel, seccomp
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+refuse = (6, 0, 0, 0x50000 | errno.EPERM)
+seccomp.assemble([(0x20, 0, 0, 0), (0x15, 0, 1, kernel.number({call!r})), refuse, (6, 0, 0, 0x7FFF0000)]).install()
+"""
+
+
+@pytest.fixture
+def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Make the workers that are started next mark each step from line to line; add the marks up at the end."""
+    paths = sorted((Path(worker.__file__).parent / "inside").glob("*.py"))
+    files = {str(path): number for number, path in enumerate(paths)}
     marks = tmp_path / "marks"
     marks.write_bytes(bytes(len(files) * (2 * REACH) ** 2))
     tracer = TRACER.format(files=files, reach=REACH, marks=str(marks))
-    monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=tracer, patch="pass"))
+
+    def trace(before: str = "", patch: str = "pass") -> None:
+        monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=tracer + before, patch=patch))
+
+    yield trace
+    arcs = read_marks(marks.read_bytes(), {number: name for name, number in files.items()})
+    reached = {Path(name).stem for name in arcs}
+    assert {"start", "zygote", "child", "landlock", "seccomp", "namespaces", "limits", "sheet", "wire"} <= reached
+    add_to_coverage(arcs)
+
+
+@pytest.mark.parametrize("before", ["", REFUSE.format(call="unshare")], ids=["with_namespaces", "without"])
+async def test_functions_get_the_same_verdicts_when_traced(before: str, traced: Callable[[str, str], None]) -> None:
+    traced(before, "pass")
     async with Sandbox(Limits(timeout_s=1.0), workers=1) as sandbox:
+        assert ("no namespaces" in sandbox.describe()) == bool(before)
         for source, verdicts in WORKLOAD.items():
             outcomes = await sandbox.run(source, ["x", ""])
             assert [outcome.verdict for outcome in outcomes] == verdicts, source
-    arcs = read_marks(marks.read_bytes(), {number: name for name, number in files.items()})
-    reached = {Path(name).stem: {line for _, line in steps if line > 0} for name, steps in arcs.items()}
-    assert {"start", "zygote", "child", "landlock", "seccomp", "namespaces", "limits", "sheet", "wire"} <= set(reached)
-    add_to_coverage(arcs)
+
+
+async def test_what_goes_wrong_inside_is_traced_too(traced: Callable[[str, str], None]) -> None:
+    traced("", "limits.limit_child = None")
+    async with Sandbox(workers=1) as sandbox:
+        with pytest.raises(SandboxError, match="could not be locked in"):
+            await sandbox.run("def evaluate(response): return True", ["x"])
+    traced(REFUSE.format(call="landlock_create_ruleset"), "pass")
+    with pytest.raises(SandboxError, match="landlock: the kernel refused it"):
+        async with Sandbox(workers=1):
+            pass
+    traced("", "pass")
+    async with Sandbox(Limits(timeout_s=60), workers=1) as sandbox:
+        call = asyncio.create_task(sandbox.run("while True: pass", ["x"]))
+        await asyncio.sleep(0.5)
+        call.cancel()
+        await asyncio.sleep(0.2)
+
+
+async def test_the_time_limit_is_for_one_input(traced: Callable[[str, str], None]) -> None:
+    traced("", "pass")
+    source = "import time\ndef evaluate(response):\n    time.sleep(float(response))\n    return True"
+    async with Sandbox(Limits(timeout_s=1.0), workers=1) as sandbox:
+        outcomes = await sandbox.run(source, ["0.6", "0.6", "9", "0.6"])
+        assert [outcome.verdict for outcome in outcomes] == ["pass", "pass", "timeout", "pass"]
+        assert 1.0 <= outcomes[2].seconds < 1.5
+
+
+async def test_memory_that_is_kept_costs_one_input_and_not_the_rest(traced: Callable[[str, str], None]) -> None:
+    traced("", "pass")
+    source = """
+kept = []
+def evaluate(response):
+    if response == "fill":
+        for size in (1 << 20, 1 << 12, 1 << 9, 1):
+            try:
+                while True:
+                    kept.append(bytearray(size))
+            except MemoryError:
+                pass
+    return True
+"""
+    async with Sandbox(Limits(memory_mb=32, timeout_s=20), workers=1) as sandbox:
+        outcomes = await sandbox.run(source, ["x", "fill", "y" * 2**20, "z", "z"])
+        assert [outcome.verdict for outcome in outcomes][2:] == ["memory", "pass", "pass"]
+
+
+async def test_a_child_that_the_kernel_ends_is_out_of_memory(traced: Callable[[str, str], None]) -> None:
+    traced("", "pass")
+    others = list_processes()
+    async with Sandbox(Limits(timeout_s=60), workers=1) as sandbox:
+        call = asyncio.create_task(sandbox.run("import time\ndef evaluate(r): time.sleep(60)", ["x"]))
+        await asyncio.sleep(0.5)
+        os.kill(find_child(others), signal.SIGKILL)
+        (outcome,) = await call
+        assert (outcome.verdict, outcome.detail) == ("memory", "ended by the kernel")
+
+
+def list_processes() -> set[str]:
+    return {path.name for path in Path("/proc").glob("[0-9]*")}
+
+
+def find_child(others: set[str]) -> int:
+    """Return the youngest of the three new processes that form a line from this one: guard, zygote, child."""
+    parent = str(os.getpid())
+    for _ in range(3):
+        for name in sorted(list_processes() - others):
+            if Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1] == parent:
+                parent = name
+                break
+    return int(parent)
 
 
 def read_marks(marks: bytes, names: dict[int, str]) -> dict[str, set[tuple[int, int]]]:
