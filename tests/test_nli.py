@@ -292,6 +292,14 @@ async def test_a_model_that_is_not_there_is_an_error_that_says_what_to_do(tmp_pa
     assert "\n" not in str(caught.value)
 
 
+async def test_a_damaged_model_file_is_an_error_that_names_the_model(tmp_path: Path) -> None:
+    folder = save_classifier(tmp_path, dict(enumerate(LABELS)))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=f"the NLI model {folder} can't be loaded"):
+        await TransformersNli(str(folder)).judge([PAIR])
+
+
 # ---- choosing
 
 

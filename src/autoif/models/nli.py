@@ -222,7 +222,7 @@ class TransformersNli:
         try:
             tokenizer = AutoTokenizer.from_pretrained(self._model)
             model = AutoModelForSequenceClassification.from_pretrained(self._model).eval()
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:  # the hub's, safetensors', the tokenizer's and the system's own
             why = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"the NLI model {self._model} can't be loaded ({why}): set nli_model to a local folder, or nli to chat"
