@@ -1,0 +1,36 @@
+"""Scripts: which text is in another one than Latin."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif.language import has_foreign_script
+
+
+@pytest.mark.parametrize(
+    "text", ["Use three words.", "Übung für Œuvre", "déjà vu", "Ｕｓｅ", "", "🙂🙂", "...---...", "42 = 6 × 7"]
+)
+def test_latin_letters_and_no_letters_are_no_foreign_script(text: str) -> None:
+    assert not has_foreign_script(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["请用三个单词回答", "Используйте три слова", "ثلاث كلمات", "三つの単語 ok", "שלוש מילים"]
+)
+def test_other_letters_are(text: str) -> None:
+    assert has_foreign_script(text)
+
+
+def test_half_of_the_letters_is_not_most() -> None:
+    assert not has_foreign_script("ab 请用")
+    assert has_foreign_script("a 请用")
+
+
+@given(st.text())
+def test_no_text_raises(text: str) -> None:
+    assert has_foreign_script(text) in {True, False}
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_is_never_foreign(text: str) -> None:
+    assert not has_foreign_script(text)
