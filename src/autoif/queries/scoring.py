@@ -30,7 +30,7 @@ Rule of form: {instruction}
 Answer: {response}"""
 
 _NUMBER = r"(?<![\d.])(\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|out of|of)\s*(\d{1,3}(?:\.0+)?))?(?![\d])"
-_NAMED = re.compile(rf"(?:score|rating|grade|note)\b[^\d\n-]{{0,20}}{_NUMBER}", re.IGNORECASE)
+_NAMED = re.compile(rf"(?:score|rating|grade|note)\b(?:[^\d\n-]|(?<=\s)-(?=\s)){{0,20}}{_NUMBER}", re.IGNORECASE)
 _BARE = re.compile(rf"^[\s*_#`>\[(]*{_NUMBER}[\s*_`\])./]*(?:points?)?[\s.]*$", re.IGNORECASE)
 
 

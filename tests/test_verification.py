@@ -1,0 +1,125 @@
+"""Verification functions and cases (§3.2): K answers become one draft, or a counted loss."""
+
+import pytest
+
+from autoif.instructions import prompts
+from autoif.instructions.verification import answer_schema, read_answers, write_functions
+from autoif.models.requests import Completion
+from autoif.models.scripted import ScriptedChat
+from autoif.records import Case, Draft, Dropped, Reason
+from conftest import MakeTools
+from examples import ACCEPT, REFUSE, accepts, answer, instruction
+
+
+def completions(*texts: str, finish_reason: str = "stop") -> list[Completion]:
+    return [Completion(text=text, finish_reason=finish_reason) for text in texts]
+
+
+async def test_k_answers_become_one_draft(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(lambda request, index: answer(accepts(f"{index}"), (f"{index}", True), ("x", False)))
+    tools = make_tools("verification.functions_per_instruction=3", chat=chat)
+    [draft] = await write_functions(instruction(), tools)
+    assert isinstance(draft, Draft)
+    assert [function.source for function in draft.functions] == [accepts("0"), accepts("1"), accepts("2")]
+    assert [case.input for case in draft.cases] == ["0", "x", "1", "2"]
+    assert [entry.index for entry in draft.answers] == [0, 1, 2]
+    assert draft.matrix is None
+
+
+async def test_the_request_is_the_papers(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("", [answer(ACCEPT, ("a", True))]))
+    await write_functions(instruction("Use the word 'tea'."), make_tools(chat=chat))
+    [request] = chat.requests
+    assert (request.role, request.stage, request.samples, request.temperature) == ("writer", "verification", 8, 0.8)
+    assert request.messages[0] == ("system", prompts.VERIFICATION_SYSTEM)
+    assert "Use the word 'tea'." in request.messages[-1][1]
+    assert "3 " in request.messages[-1][1]
+    assert request.json_schema == answer_schema(3)
+
+
+async def test_the_seed_belongs_to_the_instruction_and_the_run(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("", [answer(ACCEPT, ("a", True))]))
+    for text, seed in (("Use tea.", 0), ("Use tea.", 0), ("Use milk.", 0), ("Use tea.", 1)):
+        await write_functions(instruction(text), make_tools(f"seed={seed}", chat=chat))
+    seeds = [request.seed for request in chat.requests]
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds)) == 3
+
+
+async def test_an_instruction_with_braces_and_quotes_can_be_asked_for(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("{name}", [answer(ACCEPT, ("a", True))]))
+    [draft] = await write_functions(instruction('Wrap it in {name} and "quotes".'), make_tools(chat=chat))
+    assert isinstance(draft, Draft)
+
+
+def test_identical_functions_and_cases_count_once() -> None:
+    text = answer(ACCEPT, ("a", True), ("a", True), ("a", False))
+    draft = read_answers(instruction(), completions(text, text, answer(REFUSE, ("a", False), ("b", True))))
+    assert isinstance(draft, Draft)
+    assert [function.source for function in draft.functions] == [ACCEPT, REFUSE]
+    assert draft.cases == (
+        Case(input="a", expected=True),
+        Case(input="a", expected=False),
+        Case(input="b", expected=True),
+    )
+
+
+def test_repairs_and_losses_are_noted_answer_by_answer() -> None:
+    fenced = f"```json\n{answer(ACCEPT, ('a', True))}\n```"
+    odd_case = answer(REFUSE, ("a", True)).replace("true", "null")
+    draft = read_answers(instruction(), completions(fenced, "no", "", odd_case))
+    assert isinstance(draft, Draft)
+    assert [entry.repairs for entry in draft.answers] == [("surrounding_text",), (), (), ()]
+    assert [entry.loss for entry in draft.answers] == [None, "no_json", "empty", None]
+    assert [entry.cases_lost for entry in draft.answers] == [0, 0, 0, 1]
+
+
+def test_an_answer_that_the_server_cut_off_is_read_as_such() -> None:
+    half = answer(ACCEPT, ("a", True))[:-30]
+    draft = read_answers(instruction(), completions(half, "It is", finish_reason="length"))
+    assert isinstance(draft, Draft)
+    assert [entry.loss for entry in draft.answers] == [None, "truncated"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "detail"),
+    [
+        (("", " "), "none of 2 answers gave a function: empty"),
+        (("x" * 100_000,), "none of 1 answers gave a function: too_long"),
+        (("\x00\x01" * 40,), "none of 1 answers gave a function: not_text"),
+        (("对不起，我不会写。", "Nein, das geht nicht."), "none of 2 answers gave a function: no_json"),
+        (("", "no", '{"func": ""}'), "none of 3 answers gave a function: empty, no_function, no_json"),
+    ],
+)
+def test_an_instruction_without_a_function_is_dropped_with_what_was_lost(texts: tuple[str, ...], detail: str) -> None:
+    dropped = read_answers(instruction(), completions(*texts))
+    assert isinstance(dropped, Dropped)
+    assert (dropped.stage, dropped.reason) == ("verification", Reason.NO_READABLE_ANSWER)
+    assert dropped.detail == detail
+    assert dropped.record_id == instruction().id
+    assert len(Draft.model_validate(dropped.record).answers) == len(texts)
+
+
+def test_a_refused_answer_is_an_empty_one() -> None:
+    draft = read_answers(instruction(), [Completion("", "refused"), *completions(answer(ACCEPT, ("a", True)))])
+    assert isinstance(draft, Draft)
+    assert [entry.loss for entry in draft.answers] == ["empty", None]
+
+
+def test_the_draft_is_named_by_its_functions() -> None:
+    first = read_answers(instruction(), completions(answer(ACCEPT, ("a", True))))
+    again = read_answers(instruction(), completions(answer(ACCEPT, ("b", True))))
+    other = read_answers(instruction(), completions(answer(REFUSE, ("a", True))))
+    assert isinstance(first, Draft)
+    assert isinstance(again, Draft)
+    assert isinstance(other, Draft)
+    assert first.id == again.id != other.id
+
+
+def test_a_functions_share_of_verdicts_is_one_however_often_the_model_wrote_it() -> None:
+    """Deviation: the released code makes a set of the functions too; the paper doesn't say."""
+    texts = [answer(ACCEPT, ("a", True))] * 7 + [answer(REFUSE, ("a", False))]
+    draft = read_answers(instruction(), completions(*texts))
+    assert isinstance(draft, Draft)
+    assert len(draft.functions) == 2
+    assert len(draft.answers) == 8
