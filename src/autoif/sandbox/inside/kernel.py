@@ -124,14 +124,27 @@ def number(name: str) -> int:
     return NUMBERS[name][MACHINES.index(machine)]
 
 
-def call(name: str, *arguments: object) -> int:
-    """Make a system call. Integers go as 64-bit words, ctypes objects as they are. Raises OSError with its errno."""
-    words = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
-    result: int = _syscall(ctypes.c_long(number(name)), *words)
+def prepare(name: str, *arguments: object) -> tuple[object, ...]:
+    """Return what `call_prepared` needs. Integers go as 64-bit words, ctypes objects and bytes as they are."""
+    words = (ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments)
+    return (ctypes.c_long(number(name)), *words)
+
+
+def call_prepared(words: tuple[object, ...]) -> int:
+    """Make a system call. Raises OSError with its errno."""
+    result: int = _syscall(*words)
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{name}: {os.strerror(code)}")
+        raise OSError(code, os.strerror(code))
     return result
+
+
+def call(name: str, *arguments: object) -> int:
+    """Make a system call by name; arguments as for `prepare`. Raises OSError with its errno and the name."""
+    try:
+        return call_prepared(prepare(name, *arguments))
+    except OSError as error:
+        raise OSError(error.errno, f"{name}: {error.strerror}") from None
 
 
 def prctl(option: int, argument: int = 0) -> int:
