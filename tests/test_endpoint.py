@@ -1,0 +1,48 @@
+"""Endpoint settings: what is refused, what an endpoint's answers belong to, and what they cost."""
+
+import pytest
+from pydantic import ValidationError
+
+from autoif.errors import ModelError
+from autoif.models.endpoint import Endpoint
+
+
+def test_a_trailing_slash_makes_no_difference() -> None:
+    assert Endpoint(base_url="http://127.0.0.1:8000/v1/") == Endpoint(base_url="http://127.0.0.1:8000/v1")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://host/v1", "http:///v1", "localhost"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"is no http.s. address; write it like"):
+        Endpoint(base_url=url)
+
+
+def test_a_password_in_the_address_is_refused() -> None:
+    with pytest.raises(ValidationError, match="put the key in the variable named by api_key_env"):
+        Endpoint(base_url="http://me:secret@host/v1")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"concurrency": 0}, {"timeout_s": 0}, {"retries": -1}, {"api_key": "sk-1"}, {"usd_per_million_prompt_tokens": -1}],
+)
+def test_settings_that_make_no_sense_are_refused(field: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Endpoint.model_validate(field)
+
+
+def test_answers_belong_to_the_model_and_not_to_its_address() -> None:
+    assert Endpoint(base_url="http://a/v1", model="m").identity == "m"
+    assert Endpoint(base_url="http://a/v1", model="m", revision="2").identity == "m@2"
+
+
+def test_answers_of_an_embedded_model_belong_to_its_file() -> None:
+    assert Endpoint().identity == "qwen2.5-coder-1.5b@cc324af070c2"
+    assert Endpoint(revision="other").identity == "qwen2.5-coder-1.5b@other"
+    with pytest.raises(ModelError, match="no embedded model is called 'gpt'"):
+        _ = Endpoint(model="gpt").identity
+
+
+def test_an_answer_costs_its_tokens() -> None:
+    endpoint = Endpoint(usd_per_million_prompt_tokens=0.5, usd_per_million_completion_tokens=2)
+    assert endpoint.cost_usd(1_000_000, 500_000) == pytest.approx(1.5)

@@ -1,0 +1,209 @@
+"""The client against two servers that nobody here wrote: llama.cpp's own, and the one that comes with transformers.
+
+The first understands everything (samples, schemas, log-probabilities); the second silently ignores all three. Both run
+SmolLM2-135M here, the first from its GGUF file, the second from a folder made of it.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoif.errors import ModelError
+from autoif.models.cache import CompletionCache
+from autoif.models.client import ChatClient
+from autoif.models.download import ensure_model
+from autoif.models.embedded import EmbeddedServer
+from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Completion, Request
+
+MODEL = "smollm2-135m"
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "green", "blue"]}, "letters": {"type": "integer"}},
+    "required": ["colour", "letters"],
+    "additionalProperties": False,
+}
+
+
+def ask(text: str = "Name an animal.", **fields: object) -> Request:
+    settings: dict[str, object] = {"max_tokens": 8, "temperature": 1.0, "seed": 11, **fields}
+    return Request("writer", "test", messages=(("user", text),), **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[CompletionCache]:
+    with CompletionCache(tmp_path / "completions.sqlite") as cache:
+        yield cache
+
+
+@pytest.fixture(scope="module")
+def llama() -> Iterator[Endpoint]:
+    # One thread: llama.cpp's threads wait for each other by spinning, which is slow on a machine that does other
+    # things.
+    with EmbeddedServer(MODEL, slots=4, context_tokens=512, threads=1) as server:
+        yield server.endpoint(Endpoint(model=MODEL))
+
+
+TO_FOLDER = """
+import sys, torch
+from pathlib import Path
+from transformers import AutoModelForCausalLM, AutoTokenizer
+gguf, folder = Path(sys.argv[1]), Path(sys.argv[2])
+source = dict(pretrained_model_name_or_path=gguf.parent, gguf_file=gguf.name)
+quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+config = quantised.config
+del config.quantization_config
+model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+model.load_state_dict(quantised.state_dict())
+model.generation_config = quantised.generation_config
+model.generation_config.do_sample = True
+model.save_pretrained(folder)
+AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+"""
+
+
+@pytest.fixture(scope="module")
+def transformers_folder() -> Path:
+    """SmolLM2 as a folder that transformers loads, kept beside the file it is made of."""
+    gguf = ensure_model(MODEL)
+    folder = gguf.with_suffix(".transformers")
+    if not folder.exists():
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        subprocess.run([sys.executable, "-c", TO_FOLDER, gguf, unfinished], check=True, capture_output=True)
+        unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def transformers(transformers_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("transformers"), "serve", transformers_folder]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    empty = tmp_path_factory.mktemp("hub")
+    log = empty / "log"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(empty), "OMP_NUM_THREADS": "1"}
+    with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
+        try:
+            _wait_until_it_serves(f"http://127.0.0.1:{port}/health", process, log)
+            yield Endpoint(base_url=f"http://127.0.0.1:{port}/v1", model=str(transformers_folder), api_key_env="")
+        finally:
+            process.terminate()
+
+
+def _wait_until_it_serves(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"transformers serve does not come up:\n{log.read_text()[-2000:]}")
+
+
+# llama.cpp
+
+
+async def test_llama_cpp_samples_several_answers_to_one_request(llama: Endpoint, cache: CompletionCache) -> None:
+    async with ChatClient({"writer": llama}, cache) as client:
+        completions = await client.sample(ask(samples=4))
+        assert client.requests == 1
+        assert client.prompt_tokens > 20
+    assert len({each.text for each in completions}) > 1
+    assert all(each.text and each.completion_tokens > 0 for each in completions)
+    assert {each.finish_reason for each in completions} <= {"stop", "length"}
+
+
+async def test_llama_cpp_gives_more_samples_than_it_has_slots(llama: Endpoint, cache: CompletionCache) -> None:
+    async with ChatClient({"writer": llama}, cache) as client:
+        assert len(await client.sample(ask(samples=6))) == 6
+        assert client.requests == 2
+
+
+async def test_samples_of_llama_cpp_are_those_of_their_seeds(
+    llama: Endpoint, cache: CompletionCache, tmp_path: Path
+) -> None:
+    async with ChatClient({"writer": llama}, cache) as client:
+        together = await client.sample(ask(samples=3))
+    with CompletionCache(tmp_path / "other.sqlite") as other:
+        async with ChatClient({"writer": llama}, other) as client:
+            alone = [(await client.sample(ask(seed=11 + index)))[0] for index in range(3)]
+    assert [each.text for each in together] == [each.text for each in alone]
+
+
+async def test_llama_cpp_keeps_to_a_schema(llama: Endpoint, cache: CompletionCache) -> None:
+    async with ChatClient({"writer": llama}, cache) as client:
+        completions = await client.sample(ask("A colour, as JSON.", json_schema=SCHEMA, samples=2, max_tokens=60))
+    for completion in completions:
+        answer = json.loads(completion.text)
+        assert answer["colour"] in {"red", "green", "blue"}
+        assert isinstance(answer["letters"], int)
+
+
+@pytest.mark.parametrize("chat", [False, True])
+async def test_llama_cpp_gives_log_probabilities(llama: Endpoint, cache: CompletionCache, chat: bool) -> None:
+    given: dict[str, object] = {"messages": (("user", "Paris?"),)} if chat else {"prompt": "The capital of France is"}
+    request = Request("judge", "test", **given, max_tokens=1, top_logprobs=5)  # type: ignore[arg-type]
+    async with ChatClient({"judge": llama}, cache) as client:
+        [completion] = await client.sample(request)
+    values = [value for _, value in completion.logprobs]
+    assert len(values) == 5
+    assert values == sorted(values, reverse=True)
+    assert all(value <= 0 for value in values)
+    if not chat:
+        assert " Paris" in dict(completion.logprobs)
+
+
+async def test_llama_cpp_refuses_a_prompt_that_is_too_long_and_goes_on(llama: Endpoint, cache: CompletionCache) -> None:
+    async with ChatClient({"writer": llama}, cache) as client:
+        assert await client.sample(ask("cat " * 2000, samples=2)) == [Completion("", "refused")] * 2
+        assert (await client.sample(ask()))[0].text
+
+
+async def test_a_wrong_path_at_llama_cpp_is_named(llama: Endpoint, cache: CompletionCache) -> None:
+    wrong = llama.model_copy(update={"base_url": llama.base_url + "/nowhere"})
+    async with ChatClient({"writer": wrong}, cache) as client:
+        with pytest.raises(ModelError, match=r"has no such page .HTTP 404.: base_url should be the API's"):
+            await client.sample(ask())
+
+
+# transformers
+
+
+async def test_transformers_is_asked_for_each_sample_by_itself(transformers: Endpoint, cache: CompletionCache) -> None:
+    async with ChatClient({"writer": transformers}, cache) as client:
+        completions = await client.sample(ask(samples=3))
+        assert client.requests == 3
+        assert client.completion_tokens == sum(each.completion_tokens for each in completions) > 0
+        assert client.prompt_tokens == 3 * completions[0].prompt_tokens > 0
+    assert len({each.text for each in completions}) > 1
+    assert cache.usage()["test"].requests == 3
+
+
+async def test_what_transformers_ignores_does_no_harm(transformers: Endpoint, cache: CompletionCache) -> None:
+    request = Request("writer", "test", prompt="The capital of France is", max_tokens=2, top_logprobs=5)
+    async with ChatClient({"writer": transformers}, cache) as client:
+        [completion] = await client.sample(ask("A colour, as JSON.", json_schema=SCHEMA))
+        assert completion.text
+        [plain] = await client.sample(request)
+    assert (plain.text.strip(), plain.finish_reason, plain.logprobs) == ("Paris.", "length", ())
+
+
+async def test_an_unknown_model_at_transformers_is_told_in_its_words(
+    transformers: Endpoint, cache: CompletionCache
+) -> None:
+    unknown = transformers.model_copy(update={"model": "no/such-model"})
+    async with ChatClient({"writer": unknown}, cache) as client:
+        with pytest.raises(ModelError, match=r"refuses every request: Server is pinned to .* 'no/such-model'"):
+            await client.sample(ask())
