@@ -1,0 +1,115 @@
+"""Folding instructions that say the same, and only those."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz import fuzz
+
+from autoif.instructions.deduplication import fold_duplicates, normalise
+from autoif.instructions.seeds import load_seeds
+from autoif.records import Instruction, Reason
+
+
+def fold(*texts: str, similarity: float = 90.0) -> tuple[list[str], list[tuple[str, Reason]]]:
+    """Return the texts that are kept, and those that are not with the reason."""
+    kept, dropped = fold_duplicates([Instruction.of(text, "self_instruct") for text in texts], similarity)
+    return [one.text for one in kept], [(str(one.record["text"]), one.reason) for one in dropped]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("Use three words.", "Use three words.", Reason.DUPLICATE_EXACT),
+        ("Use three words.", "use THREE  words", Reason.DUPLICATE_NORMALISED),
+        ("Use three words.", "Please use three words!", Reason.DUPLICATE_NORMALISED),
+        ("Use three words.", "You must use three words.", Reason.DUPLICATE_NORMALISED),
+        ("Begin with 'Dear'.", "Begin with ‘Dear’", Reason.DUPLICATE_NORMALISED),
+        ('Begin with "Dear".', "Begin with “Dear”.", Reason.DUPLICATE_NORMALISED),
+        ("Use a dash - once.", "Use a dash – once.", Reason.DUPLICATE_NORMALISED),
+        ("Ｕｓｅ three words.", "Use three words.", Reason.DUPLICATE_NORMALISED),
+        (
+            "Begin every sentence with the same word.",
+            "Begin every sentence with that same word.",
+            Reason.DUPLICATE_NEAR,
+        ),
+        ("Write each answer as one long question.", "Write each answer as one longer question.", Reason.DUPLICATE_NEAR),
+        (
+            "Place the emphasis on verbs in the reply.",
+            "In the reply, place the emphasis on verbs.",
+            Reason.DUPLICATE_NEAR,
+        ),
+    ],
+)
+def test_the_second_of_two_that_say_the_same_is_folded(first: str, second: str, reason: Reason) -> None:
+    assert fold(first, second) == ([first], [(second, reason)])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Use exactly three bullets.", "Use exactly four bullets."),
+        ("Use exactly 3 bullets.", "Use exactly 4 bullets."),
+        ("Use at least three commas.", "Use at most three commas."),
+        ("Use a comma in every sentence.", "Use no comma in every sentence."),
+        ("Begin every sentence with the word 'tea'.", "Begin every sentence with the word 'ten'."),
+        ("Begin every sentence with the word 'tea'.", "Begin every sentence with the word 'Tea'."),
+        ("Begin every word with the letter b.", "Begin every word with the letter d."),
+        ("Write everything in uppercase letters.", "Write everything in lowercase letters."),
+        ("Begin the response with a question.", "End the response with a question."),
+        ("Avoid the letter e.", "Use the letter e."),
+        ("Separate the parts by ***.", "Separate the parts by ---."),
+        ("Write each word twice.", "Write each word once."),
+        ("Use brackets around every noun.", "Use quotes around every noun."),
+    ],
+)
+def test_words_that_carry_the_meaning_are_never_folded(first: str, second: str) -> None:
+    assert fold(first, second, similarity=50) == ([first, second], [])
+
+
+def test_what_was_folded_names_what_it_was_folded_into() -> None:
+    kept, dropped = fold_duplicates(
+        [Instruction.of("Use tea.", "seed"), Instruction.of("use tea", "self_instruct")], 90
+    )
+    assert dropped[0].stage == "self_instruct"
+    assert dropped[0].record_id == Instruction.of("use tea", "self_instruct").id
+    assert dropped[0].detail == f"folded into {kept[0].id}: Use tea."
+
+
+def test_the_first_is_kept_so_that_seeds_win() -> None:
+    kept, _ = fold_duplicates([Instruction.of("Use tea.", "seed"), Instruction.of("Use tea.", "self_instruct")], 90)
+    assert [one.origin for one in kept] == ["seed"]
+
+
+def test_a_third_copy_is_folded_into_the_first_too() -> None:
+    kept, dropped = fold("Use tea.", "use tea", "Use tea.", "USE TEA")
+    assert kept == ["Use tea."]
+    assert [reason for _, reason in dropped] == [
+        Reason.DUPLICATE_NORMALISED,
+        Reason.DUPLICATE_EXACT,
+        Reason.DUPLICATE_NORMALISED,
+    ]
+
+
+def test_similarity_is_a_setting_with_its_boundary_included() -> None:
+    first, second = "Mention the weather somewhere in it.", "Mention the weather anywhere in it."
+    alike = fuzz.token_sort_ratio(normalise(first), normalise(second))
+    assert fold(first, second, similarity=alike + 0.01) == ([first, second], [])
+    assert fold(first, second, similarity=alike) == ([first], [(second, Reason.DUPLICATE_NEAR)])
+
+
+def test_no_seed_of_ours_is_folded_into_another() -> None:
+    seeds = load_seeds(None)
+    assert fold_duplicates(seeds, 90.0) == (seeds, [])
+
+
+def test_case_inside_quotes_is_kept_and_an_apostrophe_opens_no_quote() -> None:
+    assert normalise("Don't write 'Tea' or \"COFFEE\", It's BAD.") == "don't write 'Tea' or \"COFFEE\", it's bad"
+
+
+@given(st.lists(st.text(max_size=30), max_size=12))
+def test_every_instruction_is_kept_or_folded_and_folding_again_changes_nothing(texts: list[str]) -> None:
+    instructions = [Instruction.of(text, "self_instruct") for text in texts]
+    kept, dropped = fold_duplicates(instructions, 90.0)
+    assert len(kept) + len(dropped) == len(instructions)
+    assert fold_duplicates(kept, 90.0) == (kept, [])
+    assert normalise("") == ""

@@ -1,0 +1,174 @@
+"""Instruction augmentation (§3.2): lines become instructions, each meaning once, the rest dropped with a reason."""
+
+import pytest
+
+from autoif.instructions.self_instruct import self_instruct
+from autoif.models.requests import Completion
+from autoif.models.scripted import ScriptedChat
+from autoif.records import Dropped, Instruction, Reason
+from conftest import MakeTools
+
+SEEDS = [
+    Instruction.of(text, "seed") for text in ("Use the word 'tea'.", "Write in lowercase.", "End with a question.")
+]
+
+
+def unique_lines(request: object, index: int) -> str:
+    seed = request.seed
+    return "\n".join(f"Use the word 'w{seed}x{number}'." for number in range(10))
+
+
+async def run(
+    make_tools: MakeTools, answer: str | Completion, *settings: str
+) -> tuple[list[Instruction], list[Dropped], ScriptedChat]:
+    """Rewrite one seed with this answer; return what is kept, what is dropped, and the chat."""
+    chat = ScriptedChat(("", [answer]))
+    kept, dropped = await self_instruct(SEEDS, make_tools("self_instruct.seed_limit=1", *settings, chat=chat))
+    return kept, dropped, chat
+
+
+async def test_seeds_come_first_and_rewrites_after_them(make_tools: MakeTools) -> None:
+    kept, dropped, _ = await run(make_tools, "Use four commas.\nWrite one line only.")
+    assert [one.text for one in kept] == [*(seed.text for seed in SEEDS), "Use four commas.", "Write one line only."]
+    assert [one.origin for one in kept] == ["seed"] * 3 + ["self_instruct"] * 2
+    assert {one.reason for one in dropped} == {Reason.DUPLICATE_EXACT}  # the second call's answer
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1. Use four commas.",
+        "12) Use four commas.",
+        "(3) Use four commas.",
+        "- Use four commas.",
+        "* Use four commas.",
+        "• Use four commas.",
+        "## Use four commas.",
+        "**Use four commas**.",
+        "**Use four commas.**",
+        '"Use four commas."',
+        "“Use four commas.”",
+        "1. **Use four commas.**",
+        "  Use four commas.  ",
+    ],
+)
+async def test_markers_and_wrapping_are_no_part_of_an_instruction(make_tools: MakeTools, line: str) -> None:
+    kept, _, _ = await run(make_tools, line)
+    assert kept[-1].text == "Use four commas."
+
+
+async def test_quotes_that_belong_to_an_instruction_stay(make_tools: MakeTools) -> None:
+    lines = ['Begin with "Dear" and end with "Yours".', "3 words are enough.", "**Bold** words: use three."]
+    kept, _, _ = await run(make_tools, "\n".join(lines))
+    assert [one.text for one in kept[3:]] == lines
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Use commas " + "and more " * 30, Reason.TOO_LONG),
+        ("x" * 100_000, Reason.TOO_LONG),
+        ("Use the \x07 bell.", Reason.NOT_TEXT),
+        ("请 用 三个 单词 回答。", Reason.WRONG_LANGUAGE),
+        ("Here are the rules:", Reason.NOT_AN_INSTRUCTION),
+        ("And so on and on...", Reason.NOT_AN_INSTRUCTION),
+        ("And so on and on…", Reason.NOT_AN_INSTRUCTION),
+        ("Use commas.", Reason.NOT_AN_INSTRUCTION),
+        ("```python and so on", Reason.NOT_AN_INSTRUCTION),
+        ('{"rule": "use four commas"}', Reason.NOT_AN_INSTRUCTION),
+        ("| rule | number | text |", Reason.NOT_AN_INSTRUCTION),
+        ("use the word 'tea'", Reason.DUPLICATE_NORMALISED),
+        ("Use the word 'tea'.", Reason.DUPLICATE_EXACT),
+        ("Write it in lowercase.", Reason.DUPLICATE_NEAR),
+    ],
+)
+async def test_each_reason_to_drop_a_line(make_tools: MakeTools, line: str, reason: Reason) -> None:
+    kept, dropped, _ = await run(
+        make_tools, line, "self_instruct.rewrites_per_call=100", "self_instruct.near_duplicate=80"
+    )
+    assert kept == SEEDS
+    assert [one.reason for one in dropped] == [reason]
+    assert dropped[0].stage == "self_instruct"
+    assert dropped[0].detail
+
+
+@pytest.mark.parametrize("answer", ["", "\n\n", Completion("", "refused")])
+async def test_an_answer_without_lines_leaves_the_seeds(make_tools: MakeTools, answer: str | Completion) -> None:
+    kept, dropped, _ = await run(make_tools, answer)
+    assert (kept, dropped) == (SEEDS, [])
+
+
+@pytest.mark.parametrize(("length", "kept"), [(200, True), (201, False)])
+async def test_an_instruction_may_have_max_chars(make_tools: MakeTools, length: int, kept: bool) -> None:
+    line = ("Use the word " + "a" * 300)[:length]
+    found, dropped, _ = await run(make_tools, line, "self_instruct.rewrites_per_call=100")
+    assert (len(found) == 4) is kept
+    assert [one.reason for one in dropped] == ([] if kept else [Reason.TOO_LONG])
+
+
+async def test_a_line_that_was_cut_off_is_left_out(make_tools: MakeTools) -> None:
+    kept, dropped, _ = await run(
+        make_tools, Completion("Use four commas.\nWrite one li", "length"), "self_instruct.rewrites_per_call=100"
+    )
+    assert [one.text for one in kept[3:]] == ["Use four commas."]
+    assert dropped == []
+
+
+@pytest.mark.parametrize(
+    ("per_seed", "per_call", "counts"), [(100, 50, [50, 50]), (5, 2, [2, 2, 1]), (4, 4, [4]), (3, 50, [3]), (0, 50, [])]
+)
+async def test_a_seed_is_rewritten_in_as_many_calls_as_it_takes(
+    make_tools: MakeTools, per_seed: int, per_call: int, counts: list[int]
+) -> None:
+    chat = ScriptedChat(unique_lines)
+    settings = (f"self_instruct.rewrites_per_seed={per_seed}", f"self_instruct.rewrites_per_call={per_call}")
+    kept, _ = await self_instruct(SEEDS, make_tools(*settings, chat=chat))
+    asked = [request.messages[1][1] for request in chat.requests]
+    assert len(asked) == 3 * len(counts)
+    assert [f"Write {count} new rules" in text for count, text in zip(counts * 3, asked, strict=True)] == [True] * len(
+        asked
+    )
+    assert len(kept) == 3 + 3 * sum(min(count, 10) for count in counts)
+    assert len({request.seed for request in chat.requests}) == len(asked)
+
+
+async def test_the_seed_is_the_first_of_the_examples(make_tools: MakeTools) -> None:
+    _, _, chat = await run(make_tools, "Use four commas.", "self_instruct.rewrites_per_call=100")
+    [request] = chat.requests
+    assert (request.role, request.stage, request.temperature) == ("writer", "self_instruct", 1.0)
+    rules = request.messages[1][1].split("\n")[1:4]
+    assert sorted(rules) == sorted(seed.text for seed in SEEDS)
+    with_one_seed = ScriptedChat(("", ["Use four commas."]))
+    await self_instruct(SEEDS[:1], make_tools("self_instruct.rewrites_per_seed=1", chat=with_one_seed))
+    assert with_one_seed.requests[0].messages[1][1].count("\nUse the word 'tea'.\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "seeds", "rewrites"),
+    [(0, 3, 30), (33, 3, 30), (100, 3, 30), (4, 2, 2), (5, 2, 3), (20, 3, 17), (1, 0, 1)],
+)
+async def test_max_instructions_takes_seeds_and_rewrites_in_turn(
+    make_tools: MakeTools, limit: int, seeds: int, rewrites: int
+) -> None:
+    settings = ("self_instruct.rewrites_per_seed=10", f"self_instruct.max_instructions={limit}")
+    kept, dropped = await self_instruct(SEEDS, make_tools(*settings, chat=ScriptedChat(unique_lines)))
+    assert [one.origin for one in kept] == ["seed"] * seeds + ["self_instruct"] * rewrites
+    over = [one for one in dropped if one.reason is Reason.OVER_LIMIT]
+    assert len(over) == 33 - len(kept)
+    assert all(one.detail == f"over max_instructions = {limit}" for one in over)
+
+
+async def test_with_few_rewrites_the_limit_is_filled_with_seeds(make_tools: MakeTools) -> None:
+    kept, _, _ = await run(make_tools, "Use four commas.", "self_instruct.max_instructions=3")
+    assert sorted(one.origin for one in kept) == ["seed", "seed", "self_instruct"]
+
+
+async def test_another_run_seed_rewrites_other_seeds_the_same_one_the_same(make_tools: MakeTools) -> None:
+    seeds = [Instruction.of(f"Use the word 'a{number}'.", "seed") for number in range(20)]
+    asked = []
+    for seed in (0, 0, 1):
+        chat = ScriptedChat(unique_lines)
+        await self_instruct(seeds, make_tools(f"seed={seed}", "self_instruct.seed_limit=3", chat=chat))
+        asked.append([request.messages[1][1].split("\n")[1] for request in chat.requests])
+    assert asked[0] == asked[1] != asked[2]
+    assert len(set(asked[0])) == 3
