@@ -1,0 +1,155 @@
+"""Response sampling and verification (§3.3): the pass rate at its boundary, and what is dropped before that."""
+
+import pytest
+
+from autoif.models.requests import Completion
+from autoif.models.scripted import ScriptedChat
+from autoif.queries.rejection_sampling import SYSTEM, sample_responses, verify_responses
+from autoif.records import Dropped, Prompt, Reason, Response, Verdict
+from conftest import MakeTools
+from examples import ACCEPT, RAISE, REFUSE, accepts, prompt
+
+
+async def sample(
+    make_tools: MakeTools,
+    asked: Prompt,
+    *answers: str | Completion,
+    preset: str = "paper",
+    settings: tuple[str, ...] = (),
+) -> list[Response | Dropped]:
+    chat = ScriptedChat(lambda request, index: answers[index])
+    count = f"rejection_sampling.responses_per_prompt={len(answers)}"
+    return await sample_responses(asked, make_tools(count, *settings, preset=preset, chat=chat))
+
+
+@pytest.mark.parametrize(
+    ("preset", "passing", "functions", "kept"),
+    [
+        ("paper", 1, 2, False),
+        ("paper", 2, 3, True),
+        ("paper", 1, 1, True),
+        ("paper", 0, 1, False),
+        ("released", 1, 8, True),
+        ("released", 0, 8, False),
+    ],
+)
+async def test_a_response_is_kept_if_enough_functions_accept_it(
+    make_tools: MakeTools, preset: str, passing: int, functions: int, kept: bool
+) -> None:
+    sources = [f"{ACCEPT}  # {number}" for number in range(passing)]
+    sources += [f"{REFUSE}  # {number}" for number in range(functions - passing)]
+    [result] = await sample(make_tools, prompt(sources), "Tea.", preset=preset)
+    assert isinstance(result, Response) is kept
+
+
+async def test_every_verdict_is_kept_and_the_pass_rate_is_their_share(make_tools: MakeTools) -> None:
+    asked = prompt([accepts("tea"), accepts("milk"), RAISE, ACCEPT])
+    [both, none] = await sample(make_tools, asked, "tea with milk", "water")
+    assert isinstance(both, Response)
+    assert both.verdicts == (Verdict.PASS, Verdict.PASS, Verdict.ERROR, Verdict.PASS)
+    assert both.pass_rate == 0.75
+    assert isinstance(none, Dropped)
+    assert (none.stage, none.reason, none.detail) == ("rejection_sampling", Reason.FAILED_FUNCTIONS, "1 of 4 functions")
+    refused = Response.model_validate(none.record)
+    assert refused.verdicts == (Verdict.FAIL, Verdict.FAIL, Verdict.ERROR, Verdict.PASS)
+    assert (refused.pass_rate, none.record_id) == (0.25, refused.id)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("", Reason.EMPTY),
+        (" \n ", Reason.EMPTY),
+        (Completion("Tea is", "length"), Reason.TRUNCATED),
+        (Completion("", "length"), Reason.TRUNCATED),
+        (Completion("", "refused"), Reason.REFUSED_BY_MODEL),
+        ("tea " * 25_000, Reason.TOO_LONG),
+        ("\x00\x01 tea", Reason.NOT_TEXT),
+        ("茶是一种饮料。", Reason.WRONG_LANGUAGE),
+        ("Чай — это напиток.", Reason.WRONG_LANGUAGE),
+    ],
+)
+async def test_what_is_no_answer_is_dropped_before_any_function_sees_it(
+    make_tools: MakeTools, answer: str | Completion, reason: Reason
+) -> None:
+    [result] = await sample(make_tools, prompt([ACCEPT]), answer)
+    assert isinstance(result, Dropped)
+    assert result.reason is reason
+    assert Response.model_validate(result.record).verdicts == ()
+
+
+async def test_a_copy_of_an_earlier_response_is_dropped(make_tools: MakeTools) -> None:
+    results = await sample(make_tools, prompt([ACCEPT]), "Tea.", "Milk.", " Tea.\n", "Milk.")
+    assert [getattr(result, "reason", None) for result in results] == [
+        None,
+        None,
+        Reason.DUPLICATE_RESPONSE,
+        Reason.DUPLICATE_RESPONSE,
+    ]
+
+
+async def test_the_results_are_in_the_order_of_the_samples(make_tools: MakeTools) -> None:
+    results = await sample(make_tools, prompt([accepts("tea")]), "", "tea", "milk", "tea", "more tea")
+    reasons = [None if isinstance(result, Response) else result.reason for result in results]
+    assert reasons == [Reason.EMPTY, None, Reason.FAILED_FUNCTIONS, Reason.DUPLICATE_RESPONSE, None]
+    assert [result.index for result in results if isinstance(result, Response)] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "How do I say tea in Chinese?",
+        "Translate 'tea', please.",
+        "Was heißt Tee?",
+        "什么是茶？",
+        "Write π as a formula.",
+    ],
+)
+async def test_another_script_is_no_fault_where_the_prompt_may_want_it(make_tools: MakeTools, query: str) -> None:
+    [result] = await sample(make_tools, prompt([ACCEPT], query), "茶是一种饮料。")
+    assert isinstance(result, Response)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(50, True), (51, False)])
+async def test_a_response_may_have_max_chars(make_tools: MakeTools, length: int, kept: bool) -> None:
+    [result] = await sample(make_tools, prompt([ACCEPT]), "x" * length, settings=("rejection_sampling.max_chars=50",))
+    assert isinstance(result, Response) is kept
+
+
+async def test_the_responder_sees_the_prompt_and_is_told_to_follow_the_rule(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("", ["Tea."]))
+    asked = prompt([ACCEPT])
+    await sample_responses(asked, make_tools(chat=chat))
+    [request] = chat.requests
+    assert (request.role, request.stage, request.samples, request.temperature) == (
+        "responder",
+        "rejection_sampling",
+        8,
+        0.8,
+    )
+    assert request.messages == (("system", SYSTEM), ("user", asked.text))
+
+
+async def test_a_response_is_named_by_its_prompt_its_place_and_its_text(make_tools: MakeTools) -> None:
+    first = await sample(make_tools, prompt([ACCEPT]), "Tea.", "Milk.")
+    again = await sample(make_tools, prompt([ACCEPT]), "Tea.", "Milk.")
+    other = await sample(make_tools, prompt([ACCEPT], "What is tea made of?"), "Tea.")
+    ids = [result.id for result in (*first, *other) if isinstance(result, Response)]
+    assert first == again
+    assert len(set(ids)) == 3
+
+
+async def test_a_function_that_hangs_costs_its_own_verdicts_only(make_tools: MakeTools) -> None:
+    hangs = "def evaluate(response):\n    while response == 'tea':\n        pass\n    return True"
+    [tea, milk] = await sample(make_tools, prompt([ACCEPT, hangs, f"{ACCEPT}  # 2"]), "tea", "milk")
+    assert isinstance(tea, Response)
+    assert isinstance(milk, Response)
+    assert tea.verdicts == (Verdict.PASS, Verdict.TIMEOUT, Verdict.PASS)
+    assert milk.verdicts == (Verdict.PASS,) * 3
+
+
+async def test_no_responses_and_no_functions_are_no_error(make_tools: MakeTools) -> None:
+    assert await verify_responses(prompt([ACCEPT]), [], make_tools()) == []
+    [result] = await sample(make_tools, prompt([]), "Tea.")
+    assert isinstance(result, Dropped)
+    assert (result.reason, result.detail) == (Reason.FAILED_FUNCTIONS, "0 of 0 functions")
