@@ -445,6 +445,7 @@ GARBLINGS = {
     "a_verdict_that_there_is_not": "sheet.verdicts[2] = 77; sheet.header[0] = 3; import os; os._exit(0)",
     "a_verdict_only_the_zygote_gives": "sheet.verdicts[2] = 7; sheet.header[0] = 3; import os; os._exit(0)",
     "time_that_is_no_number": "sheet.seconds[2] = float('nan'); sheet.header[0] = 3; import os; os._exit(0)",
+    "more_time_than_there_was": "sheet.seconds[2] = 1e6; sheet.header[0] = 3; import os; os._exit(0)",
     "a_detail_beyond_the_end": "sheet.verdicts[2] = 3; sheet.spans[4] = 2 ** 32 - 1; sheet.spans[5] = 99; "
     "sheet.header[0] = 3; import os; os._exit(0)",
     "more_verdicts_than_inputs": "sheet.verdicts[2] = 0; sheet.header[0] = 2 ** 60; import os; os._exit(0)",
@@ -459,6 +460,14 @@ async def test_a_garbled_result_is_a_crash_and_nothing_more(act: str, sandbox: S
     assert outcomes[2].verdict is CRASH
     assert [each.verdict for each in await sandbox.run(HONEST, ["b a", "b c"])] == [PASS, FAIL]
     assert list_children(os.getpid()) == before
+
+
+async def test_a_dying_function_can_not_forge_its_seconds(sandbox: Sandbox) -> None:
+    for forged in ("float('nan')", "float('inf')", "-float('inf')"):
+        act = f"sheet.started[0] = {forged}; import os; os._exit(0)"
+        (outcome,) = await sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"])
+        assert outcome.verdict is CRASH
+        assert 0 <= outcome.seconds < 10
 
 
 async def test_time_can_not_be_stretched_by_lying_about_it(sandbox: Sandbox) -> None:

@@ -72,6 +72,8 @@ class CrossValidation(Record):
     """Functions that must load before any filtering."""
     min_cases: int = Field(default=1, ge=1)
     """Cases there must be before any filtering."""
+    both_outcomes: bool = False
+    """The kept cases must hold a text that obeys and one that doesn't: functions that always say no agree, too."""
 
 
 class BackTranslationSettings(Record):

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     NO_FUNCTION_LOADS = "no_function_loads"
     NO_CASE_AGREED = "no_case_agreed"
     NO_FUNCTION_AGREED = "no_function_agreed"
+    ONE_SIDED_CASES = "one_sided_cases"
     # back-translation
     CONTRADICTION = "contradiction"
     # rejection sampling

@@ -7,10 +7,13 @@
     | (3) a function is kept if it agrees with this share of cases | > 0.5 | >= 0.8                    |
     | (4) at least one function and one case remain                |       |                           |
 
+With `both_outcomes` (preset quickstart), the kept cases must also hold one that obeys the instruction and one that
+doesn't: functions that always return False agree with each other, and no response will ever pass them.
+
 In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
 Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `too_few_functions`, `too_few_cases`
-         (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4).
+         (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4), `one_sided_cases`.
 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
@@ -43,6 +46,8 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
     ]
     if not cases:
         return [_drop(draft, matrix, Reason.NO_CASE_AGREED, f"{len(draft.cases)} cases, {len(functions)} functions")]
+    if rules.both_outcomes and len({draft.cases[case].expected for case in cases}) < 2:
+        return [_drop(draft, matrix, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")]
     kept = [
         function
         for function in functions

@@ -5,8 +5,9 @@ The fixed part comes first and the instruction last, so that a server with a pre
 
 SELF_INSTRUCT_SYSTEM = """\
 You invent rules for the form of a text. A good rule is about form (length, letters, words, punctuation, lists, \
-layout, beginning or end), fits an answer to any question, is one single demand, and a short Python program can check \
-it. No rules about style, tone, mood, topic, metaphors, rhymes or translation."""
+layout, beginning or end), names its exact numbers, words or characters, fits an answer to any question, is one single \
+demand, and a short Python program can check it. No rules about style, tone, mood, topic, meaning, grammar, metaphors, \
+rhymes or translation."""
 
 SELF_INSTRUCT_USER = """\
 Examples of good rules:
@@ -17,30 +18,17 @@ comments."""
 
 VERIFICATION_SYSTEM = """\
 You write Python functions that check whether a text obeys a rule. Answer with one JSON object: \
-{"func": "<Python source>", "cases": [{"input": "<text>", "output": true or false}, ...]}."""
+{"func": "<Python source>", "cases": [{"input": "<text>", "output": true or false}, ...]}.
+"func" defines evaluate(response), which returns True if the string `response` obeys the rule and False otherwise. It \
+uses only the standard library, has no comments and prints nothing. Words are response.split(), lines are \
+response.splitlines(); len(response) counts characters.
+"cases" are short texts about everyday things: the first obeys the rule, the second breaks it, the others are harder; \
+"output" is what a correct function returns."""
 
 VERIFICATION_USER = """\
-Rule: {instruction}
+Rule: "{instruction}"
 
-Write `evaluate(response)`: it returns True if the text `response` obeys this rule, otherwise False. Standard library \
-only, no comments. Add {cases} short test texts of your own about this rule, some that obey it and some that break it, \
-each with the correct result."""
-
-VERIFICATION_EXAMPLE_INSTRUCTION = "Begin the answer with the word 'Today' and write at least two lines."
-
-VERIFICATION_EXAMPLE_ANSWER = {
-    "func": (
-        "def evaluate(response):\n"
-        "    lines = [line for line in response.split('\\n') if line.strip()]\n"
-        "    words = response.split()\n"
-        "    return len(lines) >= 2 and words[0].strip('.,!?:;') == 'Today'"
-    ),
-    "cases": [
-        {"input": "Today we bake bread.\nIt needs an hour.", "output": True},
-        {"input": "We bake bread today.\nIt needs an hour.", "output": False},
-        {"input": "Today we bake bread.", "output": False},
-    ],
-}
+Write the function and {cases} cases for this rule."""
 
 BACK_TRANSLATION_SYSTEM = """\
 You read a Python function that checks a text, and say in one sentence, as a rule for the writer, what the text must \

@@ -6,8 +6,6 @@ Dropped: an instruction for which no answer gave a function (`no_readable_answer
          format losses; the Draft counts them one by one.
 """
 
-import json
-
 from pydantic import JsonValue
 
 from autoif.instructions import prompts
@@ -89,12 +87,5 @@ def answer_schema(cases: int) -> dict[str, JsonValue]:
 
 
 def _messages(instruction: str, cases: int) -> tuple[tuple[str, str], ...]:
-    def ask(text: str) -> str:
-        return prompts.VERIFICATION_USER.format(instruction=text, cases=cases)
-
-    return (
-        ("system", prompts.VERIFICATION_SYSTEM),
-        ("user", ask(prompts.VERIFICATION_EXAMPLE_INSTRUCTION)),
-        ("assistant", json.dumps(prompts.VERIFICATION_EXAMPLE_ANSWER)),
-        ("user", ask(instruction)),
-    )
+    user = prompts.VERIFICATION_USER.format(instruction=instruction.replace('"', "'"), cases=cases)
+    return (("system", prompts.VERIFICATION_SYSTEM), ("user", user))

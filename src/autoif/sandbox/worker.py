@@ -66,8 +66,8 @@ class Worker:
         """Start a worker and learn which layers hold. Raises SandboxError if it doesn't come up."""
         try:
             worker = cls(limits)
-        except OSError as error:
-            raise SandboxError(f"the sandbox can't start {sys.executable}: {error.strerror}") from error
+        except (OSError, TypeError) as error:
+            raise SandboxError(f"the sandbox can't start {sys.executable}: {error}") from error
         try:
             await worker._greet()
         except BaseException:

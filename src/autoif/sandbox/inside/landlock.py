@@ -5,6 +5,7 @@ kernel knows it. What ABI 1 and 2 don't cover (truncate, device ioctl) the syste
 """
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterable
 from typing import Final
@@ -38,9 +39,19 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
+_WHAT_TO_DO: Final = {
+    errno.ENOSYS: "this kernel has no Landlock: use Linux 5.13 or newer",
+    errno.EOPNOTSUPP: "Landlock is switched off: add landlock to the kernel's lsm= boot parameter",
+    errno.EPERM: "the container forbids Landlock: allow its system calls in the container's seccomp profile",
+}
+
+
 def query_abi() -> int:
-    """Return the kernel's Landlock ABI. Raises OSError where it has none or has it switched off."""
-    return kernel.call("landlock_create_ruleset", 0, 0, _QUERY_ABI)
+    """Return the kernel's Landlock ABI. Raises OSError, saying what to do, where it can't be had."""
+    try:
+        return kernel.call("landlock_create_ruleset", 0, 0, _QUERY_ABI)
+    except OSError as error:
+        raise OSError(error.errno, _WHAT_TO_DO.get(error.errno or 0, str(error))) from None
 
 
 def handled(abi: int) -> tuple[int, int, int]:

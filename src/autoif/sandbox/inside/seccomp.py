@@ -31,8 +31,9 @@ ZYGOTE_ONLY: Final = (
 """What the zygote needs to make, watch and kill children; the child loses them."""
 
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~os.O_DIRECTORY)
-_FCNTL_COMMANDS: Final = (0, 1, 2, 3, 4, 1030)
-"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC: no leases, locks, owners or notifications."""
+_FCNTL_COMMANDS: Final = (0, 1, 2, 3, 1030)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC: no leases, locks, owners or notifications, and no flags, which
+the children's common descriptors 0 to 2 would carry from one function to the next."""
 _IOCTL_REQUESTS: Final = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONCLEX, FIOCLEX."""
 

@@ -77,10 +77,13 @@ class Sheet:
             self.spans[2 * index + 1] = length
         self.verdicts[index] = verdict
 
-    def read(self, index: int) -> tuple[int, float, bytes]:
-        """Return (verdict, seconds, detail) of an input, CRASH if what is there makes no sense."""
+    def read(self, index: int, longest_s: float) -> tuple[int, float, bytes]:
+        """Return (verdict, seconds, detail) of an input, CRASH if what is there makes no sense.
+
+        No input took more than `longest_s` seconds.
+        """
         verdict, seconds = self.verdicts[index], self.seconds[index]
-        if not 0.0 <= seconds < 1e9:
+        if not 0.0 <= seconds <= longest_s:
             return CRASH, 0.0, GARBLED
         if verdict not in FROM_CHILD:
             return CRASH, seconds, GARBLED

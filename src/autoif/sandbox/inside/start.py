@@ -46,6 +46,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, _GUARDED)
     os.chdir("/")
     _warm_up()
+    _offer_to_die_first()
     guard = os.getpid()
     entered = namespaces.enter()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -55,6 +56,12 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _become_zygote(options, entered, guard)
+
+
+def _offer_to_die_first() -> None:
+    """Where memory runs out for the whole machine, let the kernel take a worker and not its parent."""
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
 
 
 def standard_folders() -> list[str]:
@@ -132,7 +139,9 @@ def _lock() -> list[State]:
         try:
             states.append(State(name, True, True, lock()))
         except (OSError, ValueError) as error:
-            states.append(State(name, False, True, f"the kernel refused it: {error}"))
+            states.append(
+                State(name, False, True, f"the kernel refused it: {getattr(error, 'strerror', None) or error}")
+            )
     return states
 
 

@@ -59,6 +59,7 @@ class Zygote:
         page = sheet.Sheet(count, self._settings.detail_bytes)
         lost: dict[int, wire.Result] = {}
         loaded = False
+        began = time.monotonic()
         try:
             first = 0
             while first < count:
@@ -74,9 +75,12 @@ class Zygote:
                     continue
                 # What can't be loaded once is not tried again for each input.
                 until = done + 1 if page.loaded else count
-                lost |= dict.fromkeys(range(done, until), _explain(ending, page))
+                lost |= dict.fromkeys(range(done, until), _explain(ending, page, began))
                 first = until
-            results = [lost[index] if index in lost else wire.Result(*page.read(index)) for index in range(count)]
+            longest = time.monotonic() - began
+            results = [
+                lost[index] if index in lost else wire.Result(*page.read(index, longest)) for index in range(count)
+            ]
             return results if loaded else [_mark_not_loaded(result) for result in results]
         finally:
             page.close()
@@ -153,10 +157,11 @@ def _between(low: float, value: float, high: float) -> float:
     return value if low <= value <= high else high
 
 
-def _explain(ending: Ending, page: sheet.Sheet) -> wire.Result:
+def _explain(ending: Ending, page: sheet.Sheet, began: float) -> wire.Result:
     """Return the result of the input during which a child ended."""
     verdict, detail = _classify(ending, page)
-    seconds = max(0.0, time.monotonic() - page.started[0])
+    now = time.monotonic()
+    seconds = now - _between(began, page.started[0], now)
     where = "" if page.loaded else "while loading"
     return wire.Result(verdict, seconds, ": ".join(filter(None, (where, detail))).encode())
 
