@@ -1,6 +1,7 @@
 """The parts that run inside: messages, the result sheet, details, and the lines that only a locked process reaches."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -356,9 +357,10 @@ def find_child(others: set[str]) -> int:
     parent = str(os.getpid())
     for _ in range(3):
         for name in sorted(list_processes() - others):
-            if Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1] == parent:
-                parent = name
-                break
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1] == parent:
+                    parent = name
+                    break
     return int(parent)
 
 

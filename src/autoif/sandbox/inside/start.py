@@ -3,6 +3,7 @@
 Order: imports, namespaces, fork, limits, no_new_privs, capabilities, Landlock, filter, proofs, then the first request.
 """
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -59,8 +60,11 @@ def main() -> None:
 
 
 def _offer_to_die_first() -> None:
-    """Where memory runs out for the whole machine, let the kernel take a worker and not its parent."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+    """Where memory runs out for the whole machine, let the kernel take a worker and not its parent.
+
+    A courtesy and no layer: where /proc is read-only, it is left out.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
 
 
