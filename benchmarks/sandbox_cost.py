@@ -28,6 +28,7 @@ from autoif.sandbox.inside import kernel, landlock
 
 DATA: Final = Path(__file__).parents[2] / "shared/data/verifiers/autoif_llama3_jwrobins94/completions.jsonl.gz"
 ROUNDS: Final = 3
+SLOWEST_S: Final = 0.05
 SIZES: Final = {8: 400, 128: 100}
 """Responses per function → how many functions."""
 
@@ -50,12 +51,14 @@ def read_work(path: Path, responses: int, functions: int) -> Work:
 
 
 async def keep_harmless(work: Work) -> Work:
-    """Return the functions that end by themselves on every response."""
+    """Return the functions that end soon on every response: one that takes seconds would drown the others."""
     harmful = {Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH}
     async with Sandbox(Limits(timeout_s=1.0)) as sandbox:
         outcomes = await asyncio.gather(*(sandbox.run(source, texts) for source, texts in work))
     return [
-        job for job, of_job in zip(work, outcomes, strict=True) if not harmful & {outcome.verdict for outcome in of_job}
+        job
+        for job, of_job in zip(work, outcomes, strict=True)
+        if not any(outcome.verdict in harmful or outcome.seconds > SLOWEST_S for outcome in of_job)
     ]
 
 

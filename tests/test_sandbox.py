@@ -116,6 +116,8 @@ VERDICTS = {
         PASS,
         "",
     ),
+    "a_local_time": ("import time\ndef evaluate(response): return time.localtime(0).tm_hour == 0", PASS, ""),
+    "an_environment": ("import os\ndef evaluate(response): return len(os.environ) == 0", PASS, ""),
     "an_output": ("def evaluate(response):\n    print(response, flush=True)\n    return True", PASS, ""),
 }
 

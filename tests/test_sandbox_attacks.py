@@ -34,7 +34,7 @@ PLAIN_RUN = "import sys; exec(sys.argv[1]); print('\\nANSWER', evaluate(sys.argv
 class Attack:
     name: str
     body: str
-    """The body of `evaluate(response)`, where `at` holds a folder, a port and a process to attack."""
+    """The body of `evaluate(response)`, where `at` holds a folder, a port, a process and a package to attack."""
     inside: tuple[Verdict, ...]
     outside: str | int = SUCCEEDS
     """What a plain interpreter does: SUCCEEDS, HANGS, or the status it ends with."""
@@ -62,6 +62,7 @@ FILES = [
         "name = f'/dev/shm/autoif-{os.getpid()}'; open(name, 'w').close(); os.unlink(name); return True",
         (ERROR,),
     ),
+    Attack("read_an_installed_package", "return 'import' in open(at['package']).read()", (ERROR,)),
     Attack("read_a_device", "return open('/dev/zero', 'rb').read(1) == bytes(1)", (ERROR,)),
 ]
 
@@ -318,7 +319,8 @@ def target(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "canary").write_text("secret")
     (tmp_path / "victim").write_text("secret")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield json.dumps({"folder": str(tmp_path), "port": server.getsockname()[1], "pid": os.getpid()})
+        port = server.getsockname()[1]
+        yield json.dumps({"folder": str(tmp_path), "port": port, "pid": os.getpid(), "package": pytest.__file__})
 
 
 def run_outside(attack: Attack, response: str) -> str | int:

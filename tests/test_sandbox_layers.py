@@ -42,6 +42,7 @@ SOURCES = {
     "signal": f"import os\\ndef evaluate(response): os.kill({os.getpid()}, 0); return True",
     "connect": "import socket\\ndef evaluate(response): return socket.socket() is not None",
     "hang": "while True: pass",
+    "package": "import os\\ndef evaluate(r): open(os.path.dirname(os.__file__) + '/site-packages/autoif/errors.py')",
     "exit": "import os\\ndef evaluate(response): os._exit(0)",
 }
 
@@ -78,6 +79,7 @@ CONTAINED = {
     "connect": "error",
     "hang": "timeout",
     "exit": "crash",
+    "package": "error",
 }
 
 

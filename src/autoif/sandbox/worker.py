@@ -173,7 +173,8 @@ def _spawn(limits: Limits, channel: socket.socket) -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=(channel.fileno(),),
-        env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ} | {"PYTHONHASHSEED": "0"},
+        env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}
+        | {"PYTHONHASHSEED": "0", "TZ": "UTC0"},
         cwd=os.sep,
         start_new_session=True,
     )
