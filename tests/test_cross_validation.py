@@ -151,6 +151,25 @@ async def test_the_released_code_wants_three_functions_and_ten_cases_before_filt
     assert isinstance(kept, VerifiedInstruction)
 
 
+@pytest.mark.parametrize(
+    ("setting", "cases", "reason"),
+    [
+        ("false", texts(2), None),
+        ("true", texts(2), Reason.ONE_SIDED_CASES),
+        ("true", texts(2, expected=False), Reason.NO_CASE_AGREED),
+        ("true", [*texts(2), ("none", False)], Reason.ONE_SIDED_CASES),
+        ("true", [*texts(2), ("", False)], None),
+    ],
+)
+async def test_with_both_outcomes_the_kept_cases_must_hold_one_of_each_kind(
+    make_tools: MakeTools, setting: str, cases: list[tuple[str, bool]], reason: Reason | None
+) -> None:
+    """The functions accept all but the empty text; a case that they don't agree with is not kept."""
+    tools = make_tools(f"cross_validation.both_outcomes={setting}")
+    result = await cross(tools, ["def evaluate(response):\n    return bool(response)"], cases)
+    assert (result.reason if isinstance(result, Dropped) else None) is reason
+
+
 async def test_a_dropped_draft_keeps_its_matrix(make_tools: MakeTools) -> None:
     result = await cross(make_tools(), [ACCEPT, REFUSE], texts(1))
     assert isinstance(result, Dropped)

@@ -4,7 +4,11 @@
                         one that none of them accepts
     query level         prompt: query + instruction; chosen: a response with pass rate > 0.5; rejected: one with 0
 
-A blank text is no answer, even where a function accepts it: it is neither chosen nor rejected.
+A blank text is no answer, even where a function accepts it: it is neither chosen nor rejected. Of several candidates
+the best is chosen: by pass rate, then by quality, then by order.
+
+# Deviation: the paper says nothing of blank texts and of quality here; the released code draws its pairs at random
+# (docs/method.md#preferences).
 """
 
 from collections import defaultdict

@@ -3,6 +3,9 @@
 Much of what other implementations lose is form, not logic (METHOD §6, §7.5): an answer without its fence, a newline
 escaped twice, "True" for true. `read_answer` mends what can be mended and names each repair; what it can't read is a
 format loss, counted apart from functions that are wrong.
+
+# Deviation: the released code reads strict JSON in a ```json fence or nothing, and no cases of an answer whose function
+# doesn't load (docs/method.md#verification).
 """
 
 import re

@@ -5,6 +5,8 @@ Out:     the same with one BackTranslation for each function: what the writer sa
          model labels it as hypothesis, the instruction being the premise.
 Dropped: an instruction with a back-translation labelled *contradiction* (paper: any; `dropped_contradictions` sets the
          share). The record holds all the labels.
+
+# Deviation: where no NLI weights are, the judge's model labels (docs/method.md#back-translation).
 """
 
 import asyncio

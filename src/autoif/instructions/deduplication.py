@@ -6,6 +6,8 @@
 
 "Use exactly three bullets" and "Use exactly four bullets" differ in one word and mean different things, so words that
 carry the meaning of a constraint must be equal; only the rest is compared by similarity.
+
+# Deviation: the paper names no measure, the released code none but equality (docs/method.md#self-instruct).
 """
 
 import re

@@ -3,6 +3,9 @@
 In:      a VerifiedInstruction.
 Out:     one Prompt for each of its queries: the same queries for the same instruction in every run.
 Dropped: nothing; the filters of the pool (language, length, duplicates) are in `queries/pool.py`.
+
+# Deviation: responses are sampled for the very message of the training row, where the released code asks with labelled
+# parts and joins later (docs/method.md#augmentation).
 """
 
 from autoif.models.requests import sampling_seed

@@ -7,6 +7,8 @@ Dropped: a response that the functions refuse (`failed_functions`, with its verd
          earlier one, not text, or in a script that neither query nor instruction uses.
 
 A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
+
+# Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """
 
 from fractions import Fraction

@@ -6,6 +6,8 @@ an analysis first and the score on the last line.
 In:      a Response that passed its functions.
 Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8).
 Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read.
+
+# Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
 
 import re
