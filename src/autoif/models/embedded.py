@@ -7,9 +7,11 @@ counts is to process few prompt tokens: llama.cpp does it once for the `n` sampl
 beginning that a slot has seen.
 """
 
+import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import ProxyHandler, Request, build_opener
 
 from rich.console import Console
 
@@ -63,6 +65,7 @@ class EmbeddedServer:
             raise ModelError(
                 f"llama.cpp can't load {path} ({error}): free memory, or set fewer slots or context_tokens"
             ) from error
+        self._ask_once()
         return self
 
     def __exit__(
@@ -84,6 +87,15 @@ class EmbeddedServer:
                 "timeout_s": max(base.timeout_s, _TIMEOUT_S),
             }
         )
+
+    def _ask_once(self) -> None:
+        """Have one token generated: a server that is stopped before its loop has begun never stops."""
+        body = json.dumps({"prompt": "Hello", "max_tokens": 1}).encode()
+        request = Request(
+            f"{self._server.listening_address}/v1/completions", body, {"Content-Type": "application/json"}
+        )
+        with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT_S) as response:
+            response.read()
 
     def _params(self, xllamacpp: Any, path: Path) -> Any:
         params = xllamacpp.CommonParams()
