@@ -299,6 +299,24 @@ async def test_leaving_ends_every_process_and_every_call() -> None:
         await sandbox.run(LENGTH, ["x"])
 
 
+async def test_a_sandbox_that_is_cancelled_while_it_starts_leaves_nothing() -> None:
+    others = list_descendants(os.getpid())
+    cancelled = 0
+    for delay_s in (0.0, 0.02, 0.05):
+        entering = asyncio.create_task(Sandbox(workers=2).__aenter__())
+        await asyncio.sleep(delay_s)
+        started = list_descendants(os.getpid()) - others
+        entering.cancel()
+        try:
+            entered = await entering
+        except asyncio.CancelledError:
+            cancelled += 1
+        else:
+            await entered.__aexit__(None, None, None)
+        await wait_until_gone(started | list_descendants(os.getpid()) - others)
+    assert cancelled
+
+
 PARENT = """
 import asyncio
 from autoif.sandbox import Limits, Sandbox

@@ -1,9 +1,10 @@
 """The `cpython` backend: W workers, each a locked interpreter that forks a child per function (Linux only)."""
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 
 from autoif.errors import SandboxError
@@ -30,24 +31,45 @@ class CPythonBackend:
         self._layers: list[Layer] = []
 
     async def __aenter__(self) -> "CPythonBackend":
-        started = await asyncio.gather(*(self._start_worker() for _ in range(self._width)), return_exceptions=True)
-        for worker in started:
-            if isinstance(worker, BaseException):
-                await self.__aexit__(None, None, None)
-                raise worker
-            self._idle.put_nowait(worker)
-            self._layers = worker.layers
+        try:
+            started = await asyncio.gather(*(self._start_worker() for _ in range(self._width)), return_exceptions=True)
+            for worker in started:
+                if isinstance(worker, BaseException):
+                    raise worker
+                self._idle.put_nowait(worker)
+                self._layers = worker.layers
+        except BaseException:
+            await self._end_all()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._end_all()
+
+    async def _end_all(self) -> None:
         self._closed = True
         await asyncio.gather(*(worker.end() for worker in self._alive))
         while self._ending:
             await asyncio.gather(*self._ending)
 
     async def _start_worker(self) -> Worker:
+        # A start that is cancelled half-way would leave a process of which nobody knows: let it finish, then end it.
+        starting = asyncio.create_task(self._start_whole_worker())
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._await_at_exit(self._end_when_started(starting))
+            raise
+
+    async def _end_when_started(self, starting: asyncio.Task[Worker]) -> None:
+        with contextlib.suppress(SandboxError):
+            worker = await starting
+            self._alive.discard(worker)
+            await worker.end()
+
+    async def _start_whole_worker(self) -> Worker:
         worker = await Worker.start(self._limits)
         try:
             worker.require_layers()
@@ -78,17 +100,17 @@ class CPythonBackend:
             outcomes = await worker.call(source, inputs)
         except BaseException:
             if worker is not None:
-                self._end_soon(worker)
+                self._alive.discard(worker)
+                self._await_at_exit(worker.end())
             self._idle.put_nowait(None)
             raise
         self._idle.put_nowait(worker)
         return outcomes
 
-    def _end_soon(self, worker: Worker) -> None:
-        self._alive.discard(worker)
-        ending = asyncio.create_task(worker.end())
-        self._ending.add(ending)
-        ending.add_done_callback(self._ending.discard)
+    def _await_at_exit(self, ending: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(ending)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def describe(self) -> str:
         return f"{self.name}: {describe_layers(self._layers)}"
