@@ -1,0 +1,30 @@
+"""Make the recording and the golden outputs from a finished run: `python tests/record_quickstart.py RUN`."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from autoif.models.recording import export_recording
+from running import DATA_FILES, autoif
+
+ROOT = Path(__file__).parent.parent
+RECORDING = ROOT / "src" / "autoif" / "presets" / "quickstart.recording.jsonl.xz"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def main() -> None:
+    count = export_recording(Path(sys.argv[1]) / "completions.sqlite", RECORDING)
+    with tempfile.TemporaryDirectory() as folder:
+        done = autoif("run", "quickstart", "--recorded", "--quiet", "-o", "run", cwd=Path(folder))
+        assert done.returncode == 0, done.stderr
+        GOLDEN.mkdir(exist_ok=True)
+        for name in DATA_FILES:
+            made, replayed = Path(sys.argv[1]) / name, Path(folder) / "run" / name
+            assert made.read_bytes() == replayed.read_bytes(), f"the replay makes another {name}"
+            shutil.copy(replayed, GOLDEN / name)
+    print(f"{count} completions, {RECORDING.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The run folder: whole files or none, damage noticed, one process at a time, no disk space."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoif.errors import StoreError
+from autoif.records import Dropped, Instruction, Query, Reason
+from autoif.store import RunFolder, read_jsonl, write_jsonl
+
+STAGE = "01_self_instruct"
+ROWS = [Instruction.of(f"Use {count} words.", "seed") for count in range(3)]
+DROPPED = [Dropped(stage="self_instruct", reason=Reason.EMPTY, record_id="x", detail="")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with RunFolder(tmp_path / "run") as opened:
+        yield opened
+
+
+def test_a_shard_comes_back_as_it_was_written(folder):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    assert folder.has_shard(STAGE, 0)
+    assert folder.read_kept(STAGE, 0, Instruction) == ROWS
+    assert folder.read_dropped(STAGE, 0) == DROPPED
+
+
+def test_an_empty_shard_is_a_complete_shard(folder):
+    folder.write_shard(STAGE, 3, [], [])
+    assert folder.has_shard(STAGE, 3)
+    assert folder.read_kept(STAGE, 3, Instruction) == []
+
+
+def test_a_shard_with_one_of_its_files_is_no_shard(folder):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    (folder.path / STAGE / "dropped-0000.jsonl").unlink()
+    assert not folder.has_shard(STAGE, 0)
+
+
+def test_a_file_that_was_not_noted_as_complete_does_not_count(folder):
+    (folder.path / STAGE).mkdir()
+    (folder.path / STAGE / "kept-0000.jsonl").write_text("")
+    assert not folder.has(f"{STAGE}/kept-0000.jsonl")
+
+
+def test_text_that_is_no_unicode_survives(folder):
+    odd = Query.of("half a pair: \ud83d, NUL: \0, line: \u2028")
+    folder.write_rows("queries.jsonl", [odd])
+    assert folder.read_rows("queries.jsonl", Query) == [odd]
+
+
+@pytest.mark.parametrize("damage", ["cut", "edited", "emptied"])
+def test_a_file_that_was_changed_later_is_refused_by_name(folder, damage):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    path = folder.path / STAGE / "kept-0000.jsonl"
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[:-20], "edited": content.replace(b"words", b"lines"), "emptied": b""}[damage])
+    with pytest.raises(StoreError, match=r"kept-0000\.jsonl was changed after it was written: delete it") as caught:
+        folder.read_kept(STAGE, 0, Instruction)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_it_anew(folder):
+    with pytest.raises(StoreError, match=r"kept-0000\.jsonl is missing: .*--resume-with-changes"):
+        folder.read_kept(STAGE, 0, Instruction)
+
+
+def test_rows_of_another_version_are_refused(folder):
+    folder.write_rows("instructions.jsonl", [{"text": "an older form"}])
+    with pytest.raises(StoreError, match="written by another version"):
+        folder.read_rows("instructions.jsonl", Instruction)
+
+
+def test_what_was_noted_is_known_to_the_next_process(tmp_path):
+    with RunFolder(tmp_path / "run") as first:
+        first.write_shard(STAGE, 0, ROWS, DROPPED)
+    with RunFolder(tmp_path / "run") as second:
+        assert second.has_shard(STAGE, 0)
+
+
+def test_nothing_is_left_of_a_write_that_fails(folder):
+    def rows():
+        yield ROWS[0]
+        raise RuntimeError("the stage broke")
+
+    with pytest.raises(RuntimeError):
+        folder.write_rows("sft.jsonl", rows())
+    assert not [path for path in folder.path.iterdir() if "sft" in path.name]
+
+
+def test_discarding_leaves_the_completions_and_nothing_that_can_be_made_from_them(folder):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    folder.write_rows("sft.jsonl", [])
+    folder.discard_results()
+    assert not folder.has_shard(STAGE, 0)
+    assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "completions.sqlite"]
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path):
+    with RunFolder(tmp_path / "run"):
+        code = f"""if True:
+            from pathlib import Path
+            from autoif.store import RunFolder
+            RunFolder(Path({str(tmp_path / "run")!r})).__enter__()
+        """
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"is in use by another process (pid {os.getpid()})" in done.stderr
+
+
+def test_the_folder_is_free_again_when_its_holder_has_left(tmp_path):
+    for _ in range(2):
+        with RunFolder(tmp_path / "run"):
+            pass
+
+
+def test_a_damaged_manifest_is_refused(folder):
+    (folder.path / "run.json").write_text('{"identity": {"a"')
+    with pytest.raises(StoreError, match=r"run\.json is damaged"):
+        folder.read_manifest()
+
+
+def test_a_manifest_that_is_something_else_is_refused(folder):
+    (folder.path / "run.json").write_text("[]")
+    with pytest.raises(StoreError, match=r"run\.json is damaged"):
+        folder.read_manifest()
+
+
+def test_a_new_folder_has_no_manifest(folder):
+    assert folder.read_manifest() == {}
+
+
+def test_completions_that_are_no_database_are_refused_by_name(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "completions.sqlite").write_bytes(b"not a database at all, but long enough to be one" * 40)
+    with pytest.raises(StoreError, match=r"completions\.sqlite is damaged"), RunFolder(tmp_path / "run"):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="can't be written"), RunFolder(tmp_path / "file" / "run"):
+        pass
+
+
+FULL_DISK = """
+import sys
+from pathlib import Path
+from autoif.errors import StoreError
+from autoif.records import Instruction
+from autoif.store import RunFolder
+
+with RunFolder(Path(sys.argv[1])) as folder:
+    folder.write_shard("01_self_instruct", 0, [], [])
+    try:
+        folder.write_shard("02_verification", 0, [Instruction.of("x" * 3000000, "seed")], [])
+    except StoreError as error:
+        print(error)
+    left = sorted(path.name for path in (folder.path / "02_verification").iterdir())
+    print(left, folder.has_shard("01_self_instruct", 0))
+"""
+
+
+def test_a_full_disk_is_named_and_leaves_what_was_complete(tmp_path):
+    script = f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c '{FULL_DISK}' {tmp_path}/run"
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    error, left = done.stdout.splitlines()
+    assert "no space left for" in error
+    assert "free some, then run the same command again" in error
+    assert left == "['dropped-0000.jsonl'] True"
+
+
+def test_a_users_file_is_read_row_by_row(tmp_path):
+    write_jsonl(tmp_path / "rows.jsonl", ROWS)
+    assert read_jsonl(tmp_path / "rows.jsonl", Instruction) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"id": "a"}\n', r"rows\.jsonl, line 1: no Instruction row \(text: Field required\)"),
+        (json.dumps(ROWS[0].model_dump()).encode() + b"\n{\n", r"rows\.jsonl, line 2: broken JSON"),
+        (b"\xff\xfe\x00", r"rows\.jsonl is not UTF-8 text"),
+        (None, r"rows\.jsonl can't be read: No such file"),
+    ],
+    ids=["another form", "broken", "not UTF-8", "missing"],
+)
+def test_a_users_file_that_cannot_be_read_is_refused_by_line(tmp_path: Path, content, message):
+    if content is not None:
+        (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(StoreError, match=message):
+        read_jsonl(tmp_path / "rows.jsonl", Instruction)
