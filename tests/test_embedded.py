@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,14 @@ from autoif.models.endpoint import Endpoint
 MODEL = "smollm2-135m"
 
 
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_a_running_server_takes_the_place_of_the_embedded_endpoint_and_goes_when_it_is_left() -> None:
     base = Endpoint(model=MODEL, concurrency=64, timeout_s=10)
     with EmbeddedServer(MODEL, slots=2, context_tokens=256, threads=1) as server:
@@ -27,14 +36,43 @@ def test_a_running_server_takes_the_place_of_the_embedded_endpoint_and_goes_when
         assert endpoint.identity == base.identity == "smollm2-135m@b179c9523d0e"
         assert (endpoint.concurrency, endpoint.api_key_env) == (2, "")
         assert endpoint.timeout_s > base.timeout_s
-        # Ctrl-C must still reach Python.
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-    with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", address.port or 0), timeout=1)
+        assert answers(address.port or 0)
+    assert not answers(address.port or 0)
     with pytest.raises(ModelError, match="smollm2-135m is not running"):
         server.endpoint(base)
+
+
+def test_a_server_with_an_open_request_is_left_at_once() -> None:
+    body = b'{"prompt": "Once upon a time", "n": 2, "max_tokens": 900, "temperature": 2}'
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with EmbeddedServer(MODEL, slots=2, context_tokens=1024, threads=1) as server:
+        port = urlsplit(server.endpoint(Endpoint()).base_url).port
+        request = socket.create_connection(("127.0.0.1", port or 0))
+        request.sendall(head % len(body) + body)
+        time.sleep(0.2)
+        start = time.monotonic()
+    assert time.monotonic() - start < 2
+    request.close()
+
+
+@pytest.mark.parametrize("keeps_the_pipe", [False, True], ids=["alone", "with a forked child"])
+def test_a_server_does_not_outlive_the_process_that_started_it(keeps_the_pipe: bool) -> None:
+    code = (
+        "import os, signal, time; from autoif.models.embedded import EmbeddedServer\n"
+        "from autoif.models.endpoint import Endpoint\n"
+        f"with EmbeddedServer({MODEL!r}, slots=1, context_tokens=256, threads=1) as server:\n"
+        "    print(server.endpoint(Endpoint()).base_url, flush=True)\n"
+        f"    if {keeps_the_pipe} and os.fork() == 0: time.sleep(8); os._exit(0)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        port = urlsplit(starter.stdout.readline().strip()).port
+        assert starter.wait() == -signal.SIGKILL
+        deadline = time.monotonic() + 5
+        while answers(port or 0):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,15 +86,24 @@ def test_an_unknown_model_is_named_before_anything_is_started() -> None:
         EmbeddedServer("gpt")
 
 
-def test_a_file_that_llama_cpp_cannot_load_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_llama_cpp_cannot_load_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(1000))
     monkeypatch.setattr(embedded, "ensure_model", lambda name, console: tmp_path / "broken.gguf")
     with (
         pytest.raises(ModelError, match=r"llama\.cpp can't load .*broken\.gguf .*: free memory"),
         EmbeddedServer(MODEL),
     ):
+        pass
+
+
+def test_a_server_that_dies_on_the_way_is_named_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\necho 'out of luck' >&2\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(embedded, "ensure_model", lambda name, console: tmp_path / "model.gguf")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(ModelError, match=r"llama\.cpp can't load .* \(out of luck\)"), EmbeddedServer(MODEL):
         pass
 
 

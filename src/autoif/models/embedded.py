@@ -1,17 +1,20 @@
-"""The embedded model: llama.cpp in this process, behind the same HTTP interface as every other model.
+"""The embedded model: llama.cpp on this machine, behind the same HTTP interface as every other model.
 
 Defaults by measurement on two cores (Qwen2.5-Coder-1.5B, Q4_K_M): about 75 prompt tokens or 32 completion tokens a
 second, whatever the number of slots from 4 to 24, so slots cost only memory (2.3 GB in all with 8 of 2,048 tokens, 2.8
-GB with 16). Flash attention saves a tenth; one cache for all slots costs a fifth when their prompts differ. What
-counts is to process few prompt tokens: llama.cpp does it once for the `n` samples of a request, and not at all for a
-beginning that a slot has seen.
+GB with 16). Flash attention, which llama.cpp turns on by itself, saves a tenth; one cache for all slots costs a fifth
+when their prompts differ. What counts is to process few prompt tokens: llama.cpp does it once for the `n` samples of a
+request, and not at all for a beginning that a slot has seen.
 """
 
+import importlib.util
 import json
-from pathlib import Path
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
-from urllib.request import ProxyHandler, Request, build_opener
+from typing import IO, Self
 
 from rich.console import Console
 
@@ -24,7 +27,7 @@ from autoif.models.endpoint import Endpoint
 _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""
 _TIMEOUT_S = 3600.0
-"""A request may wait for all slots to get through those before it; a server in the same process doesn't get lost."""
+"""A request may wait until all slots have got through those before it."""
 
 
 class EmbeddedServer:
@@ -48,38 +51,41 @@ class EmbeddedServer:
         self._context_tokens = context_tokens
         self._threads = threads or count_cores()
         self._console = console
-        self._server: Any = None
+        self._process: subprocess.Popen[str] | None = None
+        self._url = ""
 
     def __enter__(self) -> Self:
         """Fetch the model if it isn't there, and start the server; raise `ModelError` if either fails."""
-        try:
-            import xllamacpp
-        except ImportError as error:
-            raise ModelError(
-                "the embedded model needs llama.cpp: pip install 'autoif[embedded]', or set base_url"
-            ) from error
-        path = ensure_model(self._model.name, console=self._console)
-        try:
-            self._server = xllamacpp.Server(self._params(xllamacpp, path))
-        except RuntimeError as error:
-            raise ModelError(
-                f"llama.cpp can't load {path} ({error}): free memory, or set fewer slots or context_tokens"
-            ) from error
-        self._ask_once()
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise ModelError("the embedded model needs llama.cpp: pip install 'autoif[embedded]', or set base_url")
+        settings: dict[str, str | int] = {
+            "path": str(ensure_model(self._model.name, console=self._console)),
+            "name": self._model.name,
+            "slots": self._slots,
+            "context_tokens": self._context_tokens,
+            "threads": self._threads,
+            "prompt_cache_mb": _PROMPT_CACHE_MB,
+        }
+        with tempfile.TemporaryFile() as log:
+            try:
+                self._url = self._start(settings, log)
+            except BaseException:
+                self._stop()
+                raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server = None  # which stops it
+        self._stop()
 
     def endpoint(self, base: Endpoint) -> Endpoint:
         """Return the endpoint that `base` stands for, now that the model runs."""
-        if self._server is None:
-            raise ModelError(f"the embedded model {self._model.name} is not running")
+        if self._process is None:
+            raise ModelError(f"the embedded model {self._model.name} is not running: start it before it is asked")
         return base.model_copy(
             update={
-                "base_url": f"{self._server.listening_address}/v1",
+                "base_url": f"{self._url}/v1",
                 "model": self._model.name,
                 "revision": self._model.revision,
                 "api_key_env": "",
@@ -88,27 +94,34 @@ class EmbeddedServer:
             }
         )
 
-    def _ask_once(self) -> None:
-        """Have one token generated: a server that is stopped before its loop has begun never stops."""
-        body = json.dumps({"prompt": "Hello", "max_tokens": 1}).encode()
-        request = Request(
-            f"{self._server.listening_address}/v1/completions", body, {"Content-Type": "application/json"}
+    def _start(self, settings: dict[str, str | int], log: IO[bytes]) -> str:
+        """Start the process and return the server's address."""
+        self._process = process = subprocess.Popen(
+            [sys.executable, "-m", "autoif.models.llama_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us: answers under way are still wanted
         )
-        with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT_S) as response:
-            response.read()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(settings) + "\n")
+            process.stdin.flush()
+        answer = json.loads(process.stdout.readline() or "{}")
+        if "url" in answer:
+            return str(answer["url"])
+        log.seek(0)
+        said = log.read().decode("utf-8", "replace").strip().splitlines()
+        reason = answer.get("error") or (said[-1] if said else "it ended without a word")
+        raise ModelError(
+            f"llama.cpp can't load {settings['path']} ({reason}): free memory, or set fewer slots or context_tokens"
+        )
 
-    def _params(self, xllamacpp: Any, path: Path) -> Any:
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.model_alias = {self._model.name}
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.n_parallel = self._slots
-        params.n_ctx = self._context_tokens * self._slots
-        params.cpuparams.n_threads = self._threads
-        params.cpuparams_batch.n_threads = self._threads
-        params.cache_ram_mib = _PROMPT_CACHE_MB
-        params.kv_unified = False
-        params.ui = False
-        params.verbosity = 0
-        return params
+    def _stop(self) -> None:
+        if self._process is not None:
+            # Nothing to save, and a gentler way would wait for open requests.
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
