@@ -36,8 +36,8 @@ class Attack:
     body: str
     """The body of `evaluate(response)`, where `at` holds a folder, a port, a process and a package to attack."""
     inside: tuple[Verdict, ...]
-    outside: str | int = SUCCEEDS
-    """What a plain interpreter does: SUCCEEDS, HANGS, or the status it ends with."""
+    outside: str | int | tuple[int, ...] = SUCCEEDS
+    """What a plain interpreter does: SUCCEEDS, HANGS, or the status, or one of the statuses, that it ends with."""
 
     @property
     def source(self) -> str:
@@ -197,12 +197,14 @@ DEATHS = [
     Attack(
         "overflow_the_stack_of_c",
         """
-        import ctypes, sys
-        sys.setrecursionlimit(10 ** 9)
-        again = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda depth: again(depth + 1))
-        return again(0) > 0
+        import ctypes, mmap
+        code = mmap.mmap(-1, 4096, prot=7)
+        # On x86-64 a call of itself; on ARM64 the same after saving the return address.
+        code.write(bytes.fromhex("e8fbffffff" if os.uname().machine == "x86_64" else "fd7bbfa9ffffff97"))
+        start = ctypes.addressof(ctypes.c_char.from_buffer(code))
+        return ctypes.CFUNCTYPE(ctypes.c_int)(start)() > 0
         """,
-        (CRASH, MEMORY),
+        (CRASH,),
         -signal.SIGSEGV,
     ),
     Attack("leave_a_last_act", "import atexit; atexit.register(os._exit, 5); return False", (FAIL,), 5),
@@ -210,7 +212,7 @@ DEATHS = [
         "run_forged_byte_code",
         "exec((lambda: 0).__code__.replace(co_code=bytes([100, 255]) * 99, co_consts=())); return True",
         (CRASH,),
-        -signal.SIGSEGV,
+        (-signal.SIGSEGV, -signal.SIGABRT),
     ),
 ]
 
@@ -282,7 +284,8 @@ KERNEL = [
         f"""
         import ctypes
         number = {x86_64} if os.uname().machine == "x86_64" else {aarch64}
-        return ctypes.CDLL(None).syscall(number, {arguments}) >= 0
+        words = [ctypes.c_long(each) if isinstance(each, int) else each for each in (number, {arguments})]
+        return ctypes.CDLL(None).syscall(*words) >= 0
         """,
         (FAIL,),
     )
@@ -368,7 +371,7 @@ async def test_an_attack_that_works_outside_is_contained(attack: Attack, sandbox
     honest = await sandbox.run(HONEST, ["b a", "b c"])
     assert [each.verdict for each in honest] == [PASS, FAIL]
     assert list_children(os.getpid()) == before, "the worker did not outlive the attack"
-    assert run_outside(attack, target) == attack.outside
+    assert run_outside(attack, target) in (attack.outside if isinstance(attack.outside, tuple) else (attack.outside,))
 
 
 OBJECTS = {

@@ -167,6 +167,7 @@ def interpreter() -> Iterator[Path]:
 def copy_packages(destination: Path) -> None:
     """Copy what importing the sandbox loads from outside the standard library, and the record of its version."""
     loaded = subprocess.run([sys.executable, "-c", LIST_LOADED], capture_output=True, text=True, check=True)
+    destination.mkdir()
     for name in loaded.stdout.split():
         source = Path(name)
         if source.is_dir():

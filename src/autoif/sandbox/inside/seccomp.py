@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from . import kernel
 
 ALLOWED: Final = (
-    "read", "write", "readv", "writev", "pread64", "lseek", "close", "dup", "dup2", "dup3",
+    "read", "write", "readv", "writev", "pread64", "lseek", "close", "close_range", "dup", "dup2", "dup3",
     "stat", "fstat", "lstat", "newfstatat", "statx", "getdents64", "getcwd", "uname",
     "mmap", "mprotect", "munmap", "mremap", "madvise", "brk",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
@@ -26,7 +26,7 @@ ALLOWED: Final = (
 
 ZYGOTE_ONLY: Final = (
     "clone", "fork", "vfork", "wait4", "waitid", "kill", "pidfd_open", "pidfd_send_signal",
-    "prctl", "seccomp", "setrlimit", "close_range",
+    "prctl", "seccomp", "setrlimit",
 )  # fmt: skip
 """What the zygote needs to make, watch and kill children; the child loses them."""
 
