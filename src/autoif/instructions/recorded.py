@@ -15,9 +15,12 @@ from autoif.models.nli import Judgement
 from autoif.models.requests import Completion, Request
 from autoif.records import Draft, Dropped, Instruction, VerifiedInstruction
 from autoif.sandbox import Limits, Sandbox
+from autoif.text_lines import read_lines
 from autoif.tools import Tools
 
 _KEYS = ("generations", "gpt-answer")
+_MAX_LINE_BYTES = 64_000_000
+"""Hundreds of long answers to one instruction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +70,15 @@ class NoModel:
 def read_generations(path: Path) -> list[Generations]:
     """Read rows {"instruction", "generations": [text, ...]}, or with the released code's key `gpt-answer`.
 
+    An answer that somebody has parsed already, an object instead of a text, is read as its JSON.
+
     Raises:
         ConfigError: the file can't be read, or a line has another form; the line is named.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from None
-    rows = [_read_row(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    lines = read_lines(path, "generations", max_bytes=_MAX_LINE_BYTES)
+    rows = [_read_row(path, number, line) for number, line in lines if line.strip()]
     if not rows:
-        raise ConfigError(f"{path} has no rows")
+        raise ConfigError(f"generations file {path}: no rows in it; write one JSON object a line")
     return rows
 
 
@@ -109,12 +111,13 @@ def _read_row(path: Path, number: int, line: str) -> Generations:
     try:
         row = json.loads(line)
         answers = next(row[key] for key in _KEYS if key in row)
-        answers = [answers] if isinstance(answers, str) else answers
-        texts = tuple(answer if isinstance(answer, str) else "" for answer in answers)
-        return Generations(Instruction.of(str(row["instruction"]).strip(), "seed"), texts)
-    except (ValueError, KeyError, TypeError, StopIteration):
+        answers = answers if isinstance(answers, list) else [answers]
+        texts = tuple(answer if isinstance(answer, str) else json.dumps(answer) for answer in answers)
+        return Generations(Instruction.of(row["instruction"].strip(), "seed"), texts)
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
         raise ConfigError(
-            f'{path}, line {number}: no row {{"instruction", "generations": [text, ...]}} (or "gpt-answer")'
+            f'generations file {path}, line {number}: no row {{"instruction", "generations": [text, ...]}} '
+            '(or "gpt-answer")'
         ) from None
 
 

@@ -1,0 +1,225 @@
+"""Recorded generations (§3.2 on old data): reading them, filtering them, and `autoif cross-validate`."""
+
+import asyncio
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from autoif.cli.main import main
+from autoif.config import load_config
+from autoif.errors import ConfigError
+from autoif.instructions.recorded import Generations, NoModel, filter_generations, read_generations
+from autoif.models.requests import Request
+from autoif.records import Dropped, Instruction, Reason, VerifiedInstruction
+from conftest import MakeTools
+from examples import ACCEPT, BROKEN, REFUSE, accepts, answer
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT.parent / "shared" / "data" / "verifiers" / "autoif_qwen_sample_data" / "eval_func_rft.jsonl"
+
+GOOD = [
+    answer(accepts("tea"), ("green tea", True), ("milk", False)),
+    f"```json\n{answer(accepts('te'), ('tea', True), ('coffee', False))}\n```",
+    "I can't.",
+]
+BAD = [answer(ACCEPT, ("a", True)), answer(REFUSE, ("a", False))]
+
+
+@pytest.fixture(scope="session")
+def benchmark() -> ModuleType:
+    """Return benchmarks/recorded_generations.py as a module."""
+    spec = importlib.util.spec_from_file_location(
+        "recorded_generations", ROOT / "benchmarks" / "recorded_generations.py"
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run `autoif cross-validate`; return the exit code."""
+    monkeypatch.setattr(sys, "argv", ["autoif", "cross-validate", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("key", ["generations", "gpt-answer"])
+def test_both_keys_are_read(tmp_path: Path, key: str) -> None:
+    path = write(tmp_path / "g.jsonl", {"instruction": " Use tea. ", key: GOOD, "prompt": "whatever else"})
+    assert read_generations(path) == [Generations(Instruction.of("Use tea.", "seed"), tuple(GOOD))]
+
+
+def test_one_answer_may_stand_alone_and_a_parsed_one_is_its_json(tmp_path: Path) -> None:
+    parsed = json.loads(GOOD[0])
+    path = write(
+        tmp_path / "g.jsonl",
+        {"instruction": "Use tea.", "generations": GOOD[0]},
+        {"instruction": "Use tea.", "generations": [parsed]},
+        {"instruction": "Use tea.", "generations": parsed},
+    )
+    assert [row.answers for row in read_generations(path)] == [(GOOD[0],)] * 3
+
+
+def test_blank_lines_a_byte_order_mark_and_line_separators_in_texts_do_no_harm(tmp_path: Path) -> None:
+    row = {"instruction": "Use tea.", "generations": ["a\u2028b\x0cc"]}
+    path = tmp_path / "g.jsonl"
+    path.write_text("\ufeff\n" + json.dumps(row, ensure_ascii=False) + "\r\n\n", encoding="utf-8")
+    assert [row.answers for row in read_generations(path)] == [("a\u2028b\x0cc",)]
+
+
+async def test_what_agrees_is_kept_and_the_rest_is_dropped_with_its_reason() -> None:
+    rows = [
+        Generations(Instruction.of("Use tea.", "seed"), tuple(GOOD)),
+        Generations(Instruction.of("Be odd.", "seed"), tuple(BAD)),
+        Generations(Instruction.of("Be silent.", "seed"), ("", "no")),
+        Generations(Instruction.of("Be broken.", "seed"), (answer(BROKEN, ("a", True)),)),
+    ]
+    result = await filter_generations(rows, load_config("paper", ["sandbox.workers=1"]))
+    assert [verified.instruction.text for verified in result.kept] == ["Use tea."]
+    assert [dropped.reason for dropped in result.dropped] == [
+        Reason.NO_CASE_AGREED,
+        Reason.NO_READABLE_ANSWER,
+        Reason.NO_FUNCTION_LOADS,
+    ]
+    assert [draft.instruction.text for draft in result.drafts] == ["Use tea.", "Be odd.", "Be silent.", "Be broken."]
+    assert result.describe() == [
+        "instructions: 1 of 4 kept, with 2 functions and 4 cases",
+        "dropped: no_case_agreed 1, no_readable_answer 1, no_function_loads 1",
+        "answers: 8, read only after a repair: 1 (surrounding_text 1)",
+        "lost to format: 3 (no_json 2, empty 1)",
+    ]
+
+
+async def test_no_model_can_be_asked() -> None:
+    with pytest.raises(LookupError, match="stage scoring asked a model"):
+        await NoModel().sample(Request("judge", "scoring", prompt="?"))
+    with pytest.raises(LookupError, match="1 pairs"):
+        await NoModel().judge([("a", "b")])
+
+
+def test_the_command_writes_what_it_keeps_and_what_it_drops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        tmp_path / "g.jsonl",
+        {"instruction": "Use tea.", "gpt-answer": GOOD},
+        {"instruction": "Be odd.", "gpt-answer": BAD},
+    )
+    output = tmp_path / "verified.jsonl"
+    assert run(monkeypatch, path, "-o", output) == 0
+    [kept] = [VerifiedInstruction.model_validate_json(line) for line in output.read_text().splitlines()]
+    [dropped] = [
+        Dropped.model_validate_json(line) for line in (tmp_path / "verified.dropped.jsonl").read_text().splitlines()
+    ]
+    assert kept.instruction.text == "Use tea."
+    assert dropped.reason is Reason.NO_CASE_AGREED
+    printed = capsys.readouterr().out
+    assert "instructions: 1 of 2 kept, with 2 functions and 4 cases" in printed
+    assert "read only after a repair: 1 (surrounding_text 1)" in printed
+
+
+@pytest.mark.parametrize(("preset", "kept", "functions"), [("paper", 5, 38), ("released", 4, 19)])
+def test_the_command_filters_the_released_codes_own_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str, kept: int, functions: int
+) -> None:
+    output = tmp_path / "verified.jsonl"
+    assert run(monkeypatch, SAMPLE, "-o", output, "--preset", preset) == 0
+    rows = [VerifiedInstruction.model_validate_json(line) for line in output.read_text().splitlines()]
+    assert (len(rows), sum(len(row.functions) for row in rows)) == (kept, functions)
+
+
+def test_a_threshold_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "verified.jsonl"
+    path = write(tmp_path / "g.jsonl", {"instruction": "Be odd.", "generations": BAD})
+    assert run(monkeypatch, path, "-o", output, "--set", "cross_validation.case_agreement=>= 0.5") == 0
+    assert len(output.read_text().splitlines()) == 0
+    settings = ("cross_validation.case_agreement=>= 0.5", "cross_validation.function_agreement=>= 0.5")
+    assert run(monkeypatch, path, "-o", output, "--set", settings[0], "--set", settings[1]) == 0
+    assert len(output.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "no rows in it"),
+        (b"\n \n", "no rows in it"),
+        (b"\xff\xfe{}", "line 1: not UTF-8"),
+        (b"not json\n", "line 1: no row"),
+        (b"{}\n", "line 1: no row"),
+        (b"[1]\n", "line 1: no row"),
+        (b"7\n", "line 1: no row"),
+        (b'{"instruction": "a", "generations": ["b"]}\n{"instruction": "a"}\n', "line 2: no row"),
+        (b'{"instruction": null, "generations": ["b"]}\n', "line 1: no row"),
+        (b'{"generations": ["b"]}\n', "line 1: no row"),
+        (b"[" * 100_000, "line 1: no row"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+    message: str,
+) -> None:
+    path = tmp_path / "g.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    output = tmp_path / "verified.jsonl"
+    assert run(monkeypatch, path, "-o", output) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "g.jsonl" in error
+    assert message in error
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("setting", ["cross_validation.case_agreement=half", "cross_validation.cases=1"])
+def test_a_bad_setting_is_one_line_and_exit_code_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str
+) -> None:
+    path = write(tmp_path / "g.jsonl", {"instruction": "Use tea.", "generations": GOOD})
+    assert run(monkeypatch, path, "-o", tmp_path / "v.jsonl", "--set", setting) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert setting.partition("=")[0] in error
+
+
+def test_a_line_of_many_megabytes_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoif.instructions.recorded._MAX_LINE_BYTES", 1_000)
+    path = write(tmp_path / "g.jsonl", {"instruction": "Use tea.", "generations": ["x" * 1_000]})
+    with pytest.raises(ConfigError, match="line 1: longer than 1,000 bytes"):
+        read_generations(path)
+
+
+async def test_an_answer_of_100_kb_is_a_counted_loss(make_tools: MakeTools) -> None:
+    rows = [Generations(Instruction.of("Use tea.", "seed"), ("x" * 100_000, "\x00\x01" * 99, "对不起", GOOD[0]))]
+    result = await filter_generations(rows, load_config("paper", ["sandbox.workers=1"]))
+    assert [entry.loss for entry in result.drafts[0].answers] == ["too_long", "not_text", "no_json", None]
+    assert len(result.kept) == 1
+
+
+def test_the_page_holds_what_the_small_recorded_sets_give_today(benchmark: ModuleType) -> None:
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    assert benchmark.KEPT_HEAD in page
+    assert benchmark.FORM_HEAD in page
+    for name, read in benchmark.SMALL.items():
+        measured = asyncio.run(benchmark.measure(name, read()))
+        for line in [*benchmark.kept_rows(measured), benchmark.form_row(measured)]:
+            assert line in page, "run benchmarks/recorded_generations.py and put its tables into docs/method.md"
+    for name in benchmark.SETS:
+        assert page.count(f"\n| {name} |") == 2 + len(benchmark.WAYS)
