@@ -108,25 +108,48 @@ class Prompt:
 
 
 _TASK = f"Label how the hypothesis relates to the premise. Answer with one word: {', '.join(LABELS)}."
-_FOUR_MORE = (
-    ("Use Markdown headings.", "One or more lines must start with '#'.", "entailment"),
-    ("Put the name in round brackets.", "The name must stand between two asterisks.", "contradiction"),
-    ("Mention a city.", "The text must mention a city and a river.", "neutral"),
-    ("Use no abbreviations.", "The text must have at most two paragraphs.", "neutral"),
+_DEFINITION = (
+    "A second rule for a text is compared with a first one. entailment: it says the same; neutral: it says something "
+    "else that can be true as well; contradiction: it says the opposite, or another number, word or character."
 )
+_COMMAS, _NO_COMMAS, _YES, _VERY, _LINES, _FULL_STOP, _FOUR_LINES, _CAPITALS = EXAMPLES
+_HEADINGS = ("Use Markdown headings.", "One or more lines must start with '#'.", "entailment")
+_CITY = ("Mention a city.", "The text must mention a city and a river.", "neutral")
+_BRACKETS = ("Put the name in round brackets.", "The name must stand between two asterisks.", "contradiction")
+_PARAGRAPHS = ("Use no abbreviations.", "The text must have at most two paragraphs.", "neutral")
+_MONTHS = ("Spell out the months.", "Months must be written as words and not as numbers.", "entailment")
+_SIX = (_COMMAS, _NO_COMMAS, _YES, _HEADINGS, _VERY, _CITY)
+_TWELVE = (*_SIX, _CAPITALS, _FULL_STOP, _FOUR_LINES, _BRACKETS, _PARAGRAPHS, _MONTHS)
+_FOUR_CONTRADICTIONS = (_HEADINGS, _NO_COMMAS, _YES, _VERY, _CITY, _FOUR_LINES, _BRACKETS, _COMMAS)
 _SHIPPED = Prompt("eight examples (shipped)")
-_RULES = replace(_SHIPPED, question="Rule 1: {}\nRule 2: {}\nRule 2 is")
 
 PROMPTS = (
     _SHIPPED,
     replace(_SHIPPED, name="eight examples, calibrated", calibrated=True),
     replace(_SHIPPED, name="eight examples, in reverse", examples=EXAMPLES[::-1]),
     replace(_SHIPPED, name="eight examples, second half first", examples=EXAMPLES[4:] + EXAMPLES[:4]),
-    replace(_SHIPPED, name="eight examples, after a definition", task=_TASK),
+    replace(_SHIPPED, name="eight examples, four of contradiction", examples=_FOUR_CONTRADICTIONS),
     replace(_SHIPPED, name="the first six examples", examples=EXAMPLES[:6]),
-    replace(_SHIPPED, name="twelve examples", examples=(*EXAMPLES, *_FOUR_MORE)),
-    replace(_RULES, name="same / different / opposite", words=("same", "different", "opposite")),
-    replace(_RULES, name="equal / independent / wrong", words=("equal", "independent", "wrong")),
+    replace(_SHIPPED, name="twelve examples", examples=_TWELVE),
+    replace(
+        _SHIPPED,
+        name="eight examples, after a definition",
+        task=_DEFINITION,
+        question="First: {}\nSecond: {}\nLabel:",
+    ),
+    replace(
+        _SHIPPED,
+        name="same / different / opposite",
+        question="Rule 1: {}\nRule 2: {}\nRule 2 is",
+        words=("same", "different", "opposite"),
+    ),
+    replace(
+        _SHIPPED,
+        name="equal / independent / wrong, twelve examples",
+        examples=_TWELVE,
+        question="Rule 1: {}\nRule 2: {}\nCompared with rule 1, rule 2 is",
+        words=("equal", "independent", "wrong"),
+    ),
     replace(
         _SHIPPED,
         name="yes / maybe / no",
