@@ -141,6 +141,28 @@ async def test_modules_that_text_checks_use_can_be_imported(module: str, sandbox
     assert outcome.verdict is PASS, outcome
 
 
+async def test_no_descriptor_is_open_but_the_null_device() -> None:
+    source = """
+import os
+def evaluate(response):
+    null = os.stat("/dev/null").st_rdev
+    opened = []
+    for descriptor in range(2000):
+        try:
+            opened.append((descriptor, os.fstat(descriptor).st_rdev == null))
+        except OSError:
+            pass
+    return opened == [(0, True), (1, True), (2, True)]
+"""
+    held = [os.dup(0) for _ in range(300)]
+    try:
+        async with Sandbox(workers=1) as sandbox:
+            assert verdicts(await sandbox.run(source, ["x"])) == [PASS]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
 async def test_a_lost_input_costs_no_other(sandbox: Sandbox) -> None:
     source = """
 import ctypes, os, sys

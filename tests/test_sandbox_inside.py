@@ -151,6 +151,11 @@ async def test_a_worker_that_misbehaves_is_not_believed(patch: str, monkeypatch:
     assert await run_in_patched_worker(monkeypatch, patch) is Verdict.CRASH
 
 
+async def test_a_worker_that_fails_of_itself_is_the_sandbox_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SandboxError, match="failed twice"):
+        await run_in_patched_worker(monkeypatch, "wire.pack_reply = None")
+
+
 async def test_a_worker_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_CALL_GRACE_S", -2.5)
     assert await run_in_patched_worker(monkeypatch, "import time; time.sleep(60)") is Verdict.CRASH

@@ -111,7 +111,14 @@ async def test_a_line_that_was_cut_off_is_left_out(make_tools: MakeTools) -> Non
         make_tools, Completion("Use four commas.\nWrite one li", "length"), "self_instruct.rewrites_per_call=100"
     )
     assert [one.text for one in kept[3:]] == ["Use four commas."]
-    assert dropped == []
+    assert [(one.reason, one.record["text"]) for one in dropped] == [(Reason.TRUNCATED, "Write one li")]
+
+
+async def test_lines_beyond_those_that_were_asked_for_are_dropped_and_counted(make_tools: MakeTools) -> None:
+    settings = ("self_instruct.rewrites_per_seed=2", "self_instruct.rewrites_per_call=2")
+    kept, dropped, _ = await run(make_tools, "Use four commas.\nUse five commas.\nUse six commas.", *settings)
+    assert [one.text for one in kept[3:]] == ["Use four commas.", "Use five commas."]
+    assert [(one.reason, one.detail) for one in dropped] == [(Reason.OVER_LIMIT, "2 were asked for")]
 
 
 @pytest.mark.parametrize(
@@ -153,9 +160,8 @@ async def test_max_instructions_takes_seeds_and_rewrites_in_turn(
     settings = ("self_instruct.rewrites_per_seed=10", f"self_instruct.max_instructions={limit}")
     kept, dropped = await self_instruct(SEEDS, make_tools(*settings, chat=ScriptedChat(unique_lines)))
     assert [one.origin for one in kept] == ["seed"] * seeds + ["self_instruct"] * rewrites
-    over = [one for one in dropped if one.reason is Reason.OVER_LIMIT]
-    assert len(over) == 33 - len(kept)
-    assert all(one.detail == f"over max_instructions = {limit}" for one in over)
+    assert len(dropped) == 33 - len(kept)
+    assert all((one.reason, one.detail) == (Reason.OVER_LIMIT, f"over max_instructions = {limit}") for one in dropped)
 
 
 async def test_with_few_rewrites_the_limit_is_filled_with_seeds(make_tools: MakeTools) -> None:

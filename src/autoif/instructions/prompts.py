@@ -5,16 +5,15 @@ The fixed part comes first and the instruction last, so that a server with a pre
 
 SELF_INSTRUCT_SYSTEM = """\
 You invent rules for the form of a text. A good rule is about form (length, letters, words, punctuation, lists, \
-layout, beginning or end), names its exact numbers, words or characters, fits an answer to any question, is one single \
-demand, and a short Python program can check it. No rules about style, tone, mood, topic, meaning, grammar, metaphors, \
-rhymes or translation."""
+layout, beginning or end), fits an answer to any question, is one single demand, and a short Python program can check \
+it. No rules about style, tone, mood, topic, meaning, grammar, metaphors, rhymes or translation."""
 
 SELF_INSTRUCT_USER = """\
 Examples of good rules:
 {examples}
 
-Write {count} new rules, each different from the examples and from each other, one per line, without numbering or \
-comments."""
+Write {count} new rules like these. Each names an exact number, word, letter or symbol, and each differs from the \
+examples and from the others. One rule per line, without numbering or comments."""
 
 VERIFICATION_SYSTEM = """\
 You write Python functions that check whether a text obeys a rule. Answer with one JSON object: \

@@ -2,8 +2,9 @@
 
 In:      the seeds.
 Out:     seeds and rewrites, each meaning once (a global step: it needs all of them).
-Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `wrong_language`), duplicates (exact,
-         normalised, near: with what they were folded into), and what is over `max_instructions`.
+Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_text`, `wrong_language`, `truncated`),
+         duplicates (exact, normalised, near: with what they were folded into), and lines beyond the number asked for
+         and instructions beyond `max_instructions` (`over_limit`).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from autoif.instructions import prompts
 from autoif.instructions.deduplication import STAGE, fold_duplicates
 from autoif.language import has_foreign_script
-from autoif.models.requests import Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Dropped, Instruction, Reason, content_id
 from autoif.tools import Tools
 
@@ -26,26 +27,21 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
     """Ask the writer for rewrites of each seed and fold what says the same."""
     settings = tools.config.self_instruct
     rewritten = _by_hash(seeds, "seed", tools.config.seed)[: settings.seed_limit or None]
-    lines = await asyncio.gather(*(_rewrite(seed, seeds, tools) for seed in rewritten))
+    answers = await asyncio.gather(*(_rewrite(seed, seeds, tools) for seed in rewritten))
 
-    rewrites, dropped = [], []
-    for line in (line for answer in lines for line in answer):
-        reason = _fault(line, settings.max_chars)
-        instruction = Instruction.of(line, "self_instruct")
-        if reason:
-            dropped.append(_drop(instruction, reason, ""))
-        else:
-            rewrites.append(instruction)
+    lines = [line for answer in answers for line in answer]
+    rewrites = [line for line in lines if isinstance(line, Instruction)]
+    dropped = [line for line in lines if isinstance(line, Dropped)]
     kept, duplicates = fold_duplicates([*seeds, *rewrites], settings.near_duplicate)
     chosen, left = _limit(kept, settings.max_instructions, tools.config.seed)
     over = [_drop(one, Reason.OVER_LIMIT, f"over max_instructions = {settings.max_instructions}") for one in left]
     return chosen, [*dropped, *duplicates, *over]
 
 
-async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools) -> list[str]:
-    """Return the lines that the writer gave for one seed, in order, markers and wrapping removed."""
+async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools) -> list[Instruction | Dropped]:
+    """Return the lines that the writer gave for one seed, in order."""
     settings = tools.config.self_instruct
-    lines: list[str] = []
+    lines: list[Instruction | Dropped] = []
     calls = -(-settings.rewrites_per_seed // settings.rewrites_per_call)
     for call in range(calls):
         count = min(settings.rewrites_per_call, settings.rewrites_per_seed - call * settings.rewrites_per_call)
@@ -64,11 +60,24 @@ async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools
                 seed=sampling_seed(tools.config.seed, STAGE, seed.id, call),
             )
         )
-        found = [_clean(line) for line in completion.text.splitlines() if line.strip()]
-        if completion.finish_reason == "length" and found:
-            found.pop()  # cut off in the middle
-        lines += found[:count]
+        lines += _read_lines(completion, count, settings.max_chars)
     return lines
+
+
+def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Instruction | Dropped]:
+    """Return the lines of an answer, markers and wrapping removed: `count` instructions at most."""
+    lines = [_clean(line) for line in completion.text.splitlines() if line.strip()]
+    results: list[Instruction | Dropped] = []
+    for number, line in enumerate(lines, start=1):
+        instruction = Instruction.of(line, "self_instruct")
+        if completion.finish_reason == "length" and number == len(lines):
+            results.append(_drop(instruction, Reason.TRUNCATED, "the answer was cut off at max_tokens"))
+        elif number > count:
+            results.append(_drop(instruction, Reason.OVER_LIMIT, f"{count} were asked for"))
+        else:
+            reason = _fault(line, max_chars)
+            results.append(_drop(instruction, reason, line[:200]) if reason else instruction)
+    return results
 
 
 def _clean(line: str) -> str:
@@ -113,6 +122,6 @@ def _drop(instruction: Instruction, reason: Reason, detail: str) -> Dropped:
         stage=STAGE,
         reason=reason,
         record_id=instruction.id,
-        detail=detail or instruction.text[:200],
+        detail=detail,
         record=instruction.model_dump(mode="json"),
     )

@@ -21,15 +21,17 @@ STAGE = "scoring"
 
 SYSTEM = """\
 You grade how well an answer serves the question it was given, from 0 (has nothing to do with it) to 10 (answers it \
-fully and correctly). The answer also had to follow a rule of form, which may make it short or odd: don't grade that. \
-Write one short sentence of analysis, then on a new last line only `Score: N`."""
+fully and correctly). The answer also had to obey a rule of form, which may make it short or odd: don't grade that. \
+You write one short sentence of analysis, then on a new last line only `Score: N`."""
 
 USER = """\
 Question: {query}
 
-Rule of form: {instruction}
+The answer had to obey this rule of form: {instruction}
 
-Answer: {response}"""
+Answer: {response}
+
+End of the answer. Now grade it: one short sentence of analysis, then the last line `Score: N`."""
 
 _NUMBER = r"(?<![\d.])(\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|out of|of)\s*(\d{1,3}(?:\.0+)?))?(?![\d])"
 _NAMED = re.compile(rf"(?:score|rating|grade|note)\b(?:[^\d\n-]|(?<=\s)-(?=\s)){{0,20}}{_NUMBER}", re.IGNORECASE)

@@ -87,7 +87,9 @@ class CPythonBackend:
             # It may have been the victim of another process on this machine: once more, in a fresh one.
             try:
                 return await self._run_once(source, inputs)
-            except WorkerDied:
+            except WorkerDied as error:
+                if error.failed:
+                    raise SandboxError("a sandbox worker failed twice: is the machine short of memory?") from error
                 return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
 
     async def _run_once(self, source: str, inputs: Sequence[str]) -> list[Outcome]:

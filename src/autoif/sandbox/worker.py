@@ -14,7 +14,7 @@ from typing import Final
 from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox.details import DetailCleaner
-from autoif.sandbox.inside import sheet, wire
+from autoif.sandbox.inside import sheet, start, wire
 from autoif.sandbox.layers import Layer, find_missing
 from autoif.sandbox.outcomes import Limits, Outcome
 
@@ -42,6 +42,11 @@ _VERDICTS: Final = {
 
 class WorkerDied(Exception):
     """The worker itself, not the function in it, ended or stopped making sense."""
+
+    def __init__(self, message: str, failed: bool = False) -> None:
+        super().__init__(message)
+        self.failed = failed
+        """It ended because something went wrong in its own code, and not by a signal from elsewhere."""
 
 
 class Worker:
@@ -126,7 +131,8 @@ class Worker:
             (length,) = wire.LENGTH.unpack(await self._reader.readexactly(wire.LENGTH.size))
             return await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError) as error:
-            raise WorkerDied("it hung up") from error
+            await asyncio.to_thread(self._reap)
+            raise WorkerDied("it hung up", failed=self._process.returncode == start.FAILED) from error
 
     def _explain_silence(self) -> str:
         self._process.kill()
@@ -159,7 +165,6 @@ class Worker:
 
 def _spawn(limits: Limits, channel: socket.socket) -> "subprocess.Popen[bytes]":
     options = {
-        "channel": channel.fileno(),
         "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
         "timeout_s": limits.timeout_s,
         "memory_bytes": limits.memory_mb * _MEBIBYTE,
@@ -169,10 +174,9 @@ def _spawn(limits: Limits, channel: socket.socket) -> "subprocess.Popen[bytes]":
     flags = ("-S", "-s", "-P", "-B", "-X", "utf8")
     return subprocess.Popen(
         [sys.executable, *flags, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
-        stdin=subprocess.DEVNULL,
+        stdin=channel,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        pass_fds=(channel.fileno(),),
         env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}
         | {"PYTHONHASHSEED": "0", "TZ": "UTC0"},
         cwd=os.sep,

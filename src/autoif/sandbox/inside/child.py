@@ -21,7 +21,7 @@ _SHOWN_CHARACTERS: Final = 60
 _exit = os._exit
 _clock = time.monotonic
 _type, _str, _repr, _callable = type, str, repr, callable
-_BaseException, _Exception, _ImportError, _MemoryError, _RecursionError = (
+_BaseException, _Exception, _ModuleNotFoundError, _MemoryError, _RecursionError = (
     BaseException, Exception, ModuleNotFoundError, MemoryError, RecursionError,
 )  # fmt: skip
 _name_of = type.__dict__["__name__"].__get__
@@ -56,7 +56,7 @@ def _load_or_explain(source: memoryview, first: int, sheet: sheets.Sheet) -> Cal
         verdict, detail = sheets.MEMORY, b"while loading"
     except NoEvaluate as error:
         verdict, detail = sheets.ERROR, str(error).encode()
-    except _ImportError as error:
+    except _ModuleNotFoundError as error:
         verdict, detail = sheets.ERROR, _describe(error)
     except _BaseException as error:
         verdict, detail = sheets.ERROR, b"does not load: " + _describe(error)
@@ -115,7 +115,7 @@ def _evaluate_all(
 
 def _describe(error: BaseException) -> bytes:
     """Return "Name: message", whatever the exception's own methods do."""
-    if _type(error) is _ImportError:
+    if _type(error) is _ModuleNotFoundError:
         missing = getattr(error, "name", None)
         if _type(missing) is _str:
             return _encode(f"missing module: {missing}")

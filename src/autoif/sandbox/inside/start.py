@@ -26,6 +26,8 @@ PRELOADED: Final = (
 it, because every module here makes every fork dearer."""
 
 _NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
+FAILED: Final = 1
+"""The worker's exit status if the zygote failed of itself: an uncaught exception's."""
 _GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)
 
 
@@ -39,13 +41,17 @@ class State(NamedTuple):
 
 
 def main() -> None:
-    """Run as `start.main()` with one argument, a JSON object: channel, ipc, timeout_s, memory_bytes, detail_bytes."""
+    """Run as `start.main()`, with the channel to the parent as standard input.
+
+    Takes one argument, a JSON object: ipc, timeout_s, memory_bytes, detail_bytes.
+    """
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
     sys.orig_argv[:] = []
     sys.executable = ""
     signal.pthread_sigmask(signal.SIG_SETMASK, _GUARDED)
     os.chdir("/")
+    channel = _move_channel()
     _warm_up()
     _offer_to_die_first()
     guard = os.getpid()
@@ -53,10 +59,19 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     zygote = os.fork()
     if zygote:
-        _guard(zygote, options["channel"])
+        _guard(zygote, channel)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    _become_zygote(options, entered, guard)
+    _become_zygote(channel, options, entered, guard)
+
+
+def _move_channel() -> int:
+    """Put the null device in the place of standard input; return the channel's new, low number."""
+    channel = os.dup(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    return channel
 
 
 def _offer_to_die_first() -> None:
@@ -77,21 +92,21 @@ def _guard(zygote: int, channel: int) -> NoReturn:
     """Outlive the zygote: end it when the parent says so, take in whatever it left, and go."""
     os.close(channel)
     os.dup2(0, 2)
-    gone = False
-    while not gone:
+    ended, status = 0, 0
+    while ended != zygote:
         if signal.sigwait(_GUARDED) == signal.SIGTERM:
             os.kill(zygote, signal.SIGKILL)
-        while not gone and (pid := os.waitpid(-1, os.WNOHANG)[0]):
-            gone = pid == zygote
-    try:
+        ended, status = os.waitpid(zygote, os.WNOHANG)
+    # Without a namespace, a child of the zygote outlives it by a moment and comes to its guard.
+    with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-    except ChildProcessError:
-        os._exit(0)
+    os._exit(FAILED if os.WIFEXITED(status) and os.WEXITSTATUS(status) else 0)
 
 
-def _become_zygote(options: Mapping[str, int | float], entered: Mapping[str, str], guard: int) -> None:
-    channel = int(options["channel"])
+def _become_zygote(
+    channel: int, options: Mapping[str, int | float], entered: Mapping[str, str], guard: int
+) -> NoReturn:
     settings = Settings(options["timeout_s"], int(options["memory_bytes"]), int(options["detail_bytes"]))
     proof_source = _read_source(proofs.__file__)
     zygote = Zygote(channel, settings, seccomp.assemble(seccomp.child_program(os.uname().machine)))

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, NoReturn
 from . import child, kernel, limits, seccomp, sheet, wire
 
 _FIRST_CLOSED: Final = 3
-_LAST_CLOSED: Final = 2 * limits.OPEN_FILES
+_LAST_CLOSED: Final = 0xFFFFFFFF
+_LONGEST_POLL_S: Final = 3600.0
 _FIRST_OF_NAMESPACE: Final = 1
 """The zygote's process id where it has a namespace of its own: the kernel then ends its children with it."""
 _UNLOCKED_SIGNAL: Final = signal.SIGUSR2
@@ -42,6 +43,7 @@ class Zygote:
         self._channel = channel
         self._settings = settings
         self._filter = child_filter
+        self._close_all = kernel.prepare("close_range", _FIRST_CLOSED, _LAST_CLOSED, 0)
         self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
@@ -75,7 +77,8 @@ class Zygote:
                     continue
                 # What can't be loaded once is not tried again for each input.
                 until = done + 1 if page.loaded else count
-                lost |= dict.fromkeys(range(done, until), _explain(ending, page, began))
+                lost[done] = _explain(ending, page, began)
+                lost |= dict.fromkeys(range(done + 1, until), lost[done]._replace(seconds=0.0))
                 first = until
             longest = time.monotonic() - began
             results = [
@@ -98,7 +101,7 @@ class Zygote:
 
     def _lock_child(self, zygote: int, address_space: int, cpu_s: int) -> None:
         try:
-            os.closerange(_FIRST_CLOSED, _LAST_CLOSED)
+            kernel.call_prepared(self._close_all)
             if zygote != _FIRST_OF_NAMESPACE:
                 self._die_with(zygote)
             limits.limit_child(address_space, cpu_s)
@@ -125,7 +128,7 @@ class Zygote:
             timed_out = False
             while True:
                 wait_s = since + timeout_s - time.monotonic()
-                ready = poller.poll(max(0, wait_s) * 1000 + 1)
+                ready = poller.poll(min(max(0, wait_s), _LONGEST_POLL_S) * 1000 + 1)
                 if any(descriptor == self._channel for descriptor, _ in ready):
                     self._give_up(pid)
                 if ready:
