@@ -14,7 +14,7 @@ from typing import Final
 from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox.details import DetailCleaner
-from autoif.sandbox.inside import sheet, start, wire
+from autoif.sandbox.inside import sheet, wire
 from autoif.sandbox.layers import Layer, find_missing
 from autoif.sandbox.outcomes import Limits, Outcome
 
@@ -132,7 +132,7 @@ class Worker:
             return await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError) as error:
             await asyncio.to_thread(self._reap)
-            raise WorkerDied("it hung up", failed=self._process.returncode == start.FAILED) from error
+            raise WorkerDied("it hung up", failed=self._process.returncode == wire.FAILED) from error
 
     def _explain_silence(self) -> str:
         self._process.kill()
@@ -174,7 +174,7 @@ def _spawn(limits: Limits, channel: socket.socket) -> "subprocess.Popen[bytes]":
     flags = ("-S", "-s", "-P", "-B", "-X", "utf8")
     return subprocess.Popen(
         [sys.executable, *flags, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
-        stdin=channel,
+        stdin=channel.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}

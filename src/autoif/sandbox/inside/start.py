@@ -26,8 +26,6 @@ PRELOADED: Final = (
 it, because every module here makes every fork dearer."""
 
 _NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
-FAILED: Final = 1
-"""The worker's exit status if the zygote failed of itself: an uncaught exception's."""
 _GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)
 
 
@@ -101,7 +99,7 @@ def _guard(zygote: int, channel: int) -> NoReturn:
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-    os._exit(FAILED if os.WIFEXITED(status) and os.WEXITSTATUS(status) else 0)
+    os._exit(wire.FAILED if os.WIFEXITED(status) and os.WEXITSTATUS(status) else 0)
 
 
 def _become_zygote(

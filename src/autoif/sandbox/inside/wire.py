@@ -8,6 +8,9 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+FAILED: Final = 1
+"""A worker's exit status if its zygote failed of itself, by an exception."""
+
 LENGTH: Final = struct.Struct("<Q")
 _REQUEST: Final = struct.Struct("<QQI")
 """call, bytes of source, number of inputs."""
