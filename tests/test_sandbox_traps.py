@@ -51,11 +51,11 @@ print(json.dumps(run_naively(*json.loads(sys.argv[1]))))
 """
 
 
-def run_naively(*sources: str, inputs: tuple[str, ...] = ("b a",)) -> object:
+def run_naively(*sources: str, inputs: tuple[str, ...] = ("b a",), patience_s: float = 20.0) -> object:
     """Return what the naive loop gives for the functions, or its exit status, or None if it doesn't end."""
     command = [sys.executable, "-c", NAIVE, json.dumps([sources, inputs])]
     try:
-        process = subprocess.run(command, capture_output=True, timeout=1.5, env={"SECRET": "1"})
+        process = subprocess.run(command, capture_output=True, timeout=patience_s, env={"SECRET": "1"})
     except subprocess.TimeoutExpired:
         return None
     return json.loads(process.stdout) if process.stdout else process.returncode
@@ -70,7 +70,7 @@ SORTED = "def evaluate(response):\n    return sorted(response.split()) == ['a', 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(Limits(timeout_s=0.5), workers=1) as entered:
+    async with Sandbox(Limits(timeout_s=1.0), workers=1) as entered:
         yield entered
 
 
@@ -112,7 +112,7 @@ async def test_a_time_out_is_not_turned_into_a_pass(sandbox: Sandbox) -> None:
 
 async def test_a_loop_in_c_is_interrupted(sandbox: Sandbox) -> None:
     counts = "def evaluate(response): return sum(range(10 ** 12)) > 0"
-    assert run_naively(counts) is None
+    assert run_naively(counts, patience_s=1.0) is None
     assert await judge(sandbox, counts, SORTED) == [[TIMEOUT], [PASS]]
 
 

@@ -113,7 +113,7 @@ def _become_zygote(
     os.environ.clear()
     os.dup2(0, 2)
     if all(layer.enforced for layer in layers if layer.required):
-        layers = _prove(zygote, proof_source, layers)
+        layers = _prove(zygote, proof_source, layers, settings.memory_bytes)
     hidden = [*standard_folders(), os.path.dirname(__file__)]
     hello = json.dumps({"layers": layers, "hidden": hidden}).encode()
     wire.write_all(channel, wire.LENGTH.pack(len(hello)) + hello)
@@ -196,15 +196,19 @@ def _namespace_state(kind: str, why_not: str, guard: int, outer_ipc: int) -> Sta
     return State(f"{kind} namespace", not problem, False, problem or "separate")
 
 
-def _prove(zygote: Zygote, source: memoryview, layers: list[State]) -> list[State]:
+def _prove(zygote: Zygote, source: memoryview, layers: list[State], memory_bytes: int) -> list[State]:
     """Let a child try what the layers forbid; a layer whose act succeeds is not enforced."""
-    acts = ("landlock", "seccomp", "rlimits", "memory")
+    acts = {
+        "landlock": ("landlock", sheet.PASS),
+        "seccomp": ("seccomp", sheet.PASS),
+        "rlimits": ("rlimits", sheet.PASS),
+        f"memory {memory_bytes + limits.MEBIBYTE}": ("rlimits", sheet.MEMORY),
+    }
     results = zygote.execute(source, [memoryview(act.encode()) for act in acts])
-    wanted = dict.fromkeys(acts, sheet.PASS) | {"memory": sheet.MEMORY}
     failed = {
-        "rlimits" if act == "memory" else act: f"what it forbids succeeded or failed oddly: {act} {result.detail!r}"
-        for act, result in zip(acts, results, strict=True)
-        if result.verdict != wanted[act]
+        layer: f"what it forbids succeeded or failed oddly: {act} {result.detail!r}"
+        for (act, (layer, wanted)), result in zip(acts.items(), results, strict=True)
+        if result.verdict != wanted
     }
     return [
         layer._replace(enforced=False, detail=failed[layer.name]) if layer.name in failed else layer for layer in layers
