@@ -216,13 +216,15 @@ class CompletionCache:
         self.close()
 
     def _prepare(self) -> None:
+        # Small pages, as each commit writes a few whole ones.
+        self._db.execute("PRAGMA page_size = 2048")
         # The first three can wait for another process that is creating the same file; the time-out above covers that.
         self._db.execute("PRAGMA journal_mode = WAL")
         # A commit survives the death of the process; only a power cut can undo the last ones, and never damages the
         # file.
         self._db.execute("PRAGMA synchronous = NORMAL")
         # Each checkpoint waits for the disk, and so does the event loop.
-        self._db.execute("PRAGMA wal_autocheckpoint = 16384")
+        self._db.execute("PRAGMA wal_autocheckpoint = 32768")
         [(verdict,)] = self._db.execute("PRAGMA quick_check(1)").fetchall()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
