@@ -1,0 +1,93 @@
+"""The live view: what it counts, how it extrapolates, and what it looks like with and without a terminal."""
+
+import io
+import time
+
+from rich.console import Console
+
+from autoif.models.cache import CompletionCache, Usage
+from autoif.models.requests import Completion, Request
+from autoif.report import progress as module
+from autoif.report.progress import Progress
+
+
+def test_the_fraction_done_extrapolates_later_stages_from_what_earlier_ones_keep():
+    progress = Progress(Console(file=io.StringIO()))
+    progress.begin("queries", ("05", "06"), total=10)
+    assert progress.fraction() == 0
+    for _ in range(5):
+        progress.stage("05", 4, 0)  # each of 5 records gave 4: 40 are to be expected at the next stage
+    assert progress.fraction() == 5 / 50
+    for _ in range(20):
+        progress.stage("06", 1, 0)
+    assert progress.fraction() == 25 / 50
+
+
+def test_time_left_is_told_once_there_is_something_to_tell(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(Console(file=io.StringIO()))
+    progress.begin("queries", ("05",), total=4)
+    assert progress.seconds_left() is None
+    now[0] += 30
+    progress.stage("05", 1, 0)
+    assert progress.seconds_left() == 90
+    assert "25%, 1 min 30 s left" in progress.summary(Usage(), 0)
+
+
+def test_speeds_are_those_of_the_last_minute(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(Console(file=io.StringIO()))
+    progress.summary(Usage(completion_tokens=0), 0)
+    now[0] = 10.0
+    line = progress.summary(Usage(completion_tokens=200, usd=1.5), 50)
+    assert "20.0 tokens/s" in line
+    assert "5 verdicts/s" in line
+    assert "$1.50" in line
+
+
+def test_without_a_terminal_lines_are_printed_only_when_something_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_LINE_S", 0.02)
+    out = io.StringIO()
+    progress = Progress(Console(file=out, width=200))
+    with progress.watching(tmp_path / "completions.sqlite", lambda: 0):
+        progress.begin("queries", ("05_augmentation",), total=1)
+        progress.stage("05_augmentation", 4, 1)
+        wait_for(out, "05_augmentation")
+        time.sleep(0.2)
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 1
+    assert "05_augmentation 4+1" in lines[0]
+    assert "\x1b" not in out.getvalue()
+
+
+def test_on_a_terminal_a_table_is_redrawn_with_tokens_from_the_completions(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_REDRAW_S", 0.02)
+    path = tmp_path / "completions.sqlite"
+    with CompletionCache(path) as cache:
+        request = Request(role="writer", stage="scoring", prompt="x")
+        cache.put("k", {0: Completion("y", "stop", 1000, 234)}, request=request, usd=0.0)
+    out = io.StringIO()
+    progress = Progress(Console(file=out, width=120, force_terminal=True))
+    with progress.watching(path, lambda: 7):
+        progress.begin("queries", ("07_scoring",), total=1)
+        progress.stage("07_scoring", 3, 2)
+        wait_for(out, "07_scoring")
+    assert "07_scoring" in out.getvalue()
+    assert "1,234 tokens" in out.getvalue()
+
+
+def test_quiet_shows_nothing(tmp_path):
+    out = io.StringIO()
+    progress = Progress(Console(file=out), quiet=True)
+    with progress.watching(tmp_path / "completions.sqlite", lambda: 0):
+        progress.stage("05", 1, 1)
+    assert out.getvalue() == ""
+
+
+def wait_for(out: io.StringIO, text: str) -> None:
+    deadline = time.monotonic() + 20
+    while text not in out.getvalue():
+        assert time.monotonic() < deadline, f"{text} is not shown"
+        time.sleep(0.01)
