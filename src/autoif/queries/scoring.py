@@ -12,6 +12,8 @@ Dropped: `low_quality`, and `no_score` where the judge wrote none that can be re
 
 import re
 
+from pydantic import JsonValue
+
 from autoif.models.requests import Request, sampling_seed
 from autoif.records import Dropped, Quality, Reason, Response
 from autoif.thresholds import meets
@@ -22,7 +24,7 @@ STAGE = "scoring"
 SYSTEM = """\
 You grade how well an answer serves the question it was given, from 0 (has nothing to do with it) to 10 (answers it \
 fully and correctly). The answer also had to obey a rule of form, which may make it short or odd: don't grade that. \
-You write one short sentence of analysis, then on a new last line only `Score: N`."""
+Reply with one JSON object, the analysis first: {"analysis": "<one short sentence>", "score": N}."""
 
 USER = """\
 Question: {query}
@@ -31,7 +33,17 @@ The answer had to obey this rule of form: {instruction}
 
 Answer: {response}
 
-End of the answer. Now grade it: one short sentence of analysis, then the last line `Score: N`."""
+End of the answer. Now grade it: {{"analysis": "<one short sentence>", "score": <0 to 10>}}"""
+
+SCHEMA: dict[str, JsonValue] = {
+    "type": "object",
+    "properties": {
+        "analysis": {"type": "string", "maxLength": 300},
+        "score": {"type": "integer", "minimum": 0, "maximum": 10},
+    },
+    "required": ["analysis", "score"],
+    "additionalProperties": False,
+}
 
 _NUMBER = r"(?<![\d.])(\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|out of|of)\s*(\d{1,3}(?:\.0+)?))?(?![\d])"
 _NAMED = re.compile(rf"(?:score|rating|grade|note)\b(?:[^\d\n-]|(?<=\s)-(?=\s)){{0,20}}{_NUMBER}", re.IGNORECASE)
@@ -52,6 +64,7 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
             seed=sampling_seed(tools.config.seed, STAGE, response.id),
+            json_schema=SCHEMA,
         )
     )
     analyses = tuple(completion.text.strip() for completion in completions)
