@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif.errors import SandboxError
@@ -24,6 +24,7 @@ from autoif.sandbox.inside import namespaces, sheet, wire
 ANY_TEXT = st.text(st.characters(codec=None))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), ANY_TEXT, st.lists(ANY_TEXT, max_size=20))
 def test_a_request_arrives_as_it_was_sent(call: int, source: str, inputs: list[str]) -> None:
     message = wire.pack_request(call, source, inputs)
@@ -37,12 +38,14 @@ def test_a_request_arrives_as_it_was_sent(call: int, source: str, inputs: list[s
 RESULTS = st.lists(st.builds(wire.Result, st.integers(0, 255), st.floats(0, 1e9), st.binary(max_size=40)), max_size=20)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), RESULTS)
 def test_a_reply_arrives_as_it_was_sent(call: int, results: list[wire.Result]) -> None:
     message = wire.pack_reply(call, results)
     assert wire.unpack_reply(message[wire.LENGTH.size :]) == (call, results)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), RESULTS, st.integers(1, 200))
 def test_a_reply_cut_short_is_refused(call: int, results: list[wire.Result], cut: int) -> None:
     payload = wire.pack_reply(call, results)[wire.LENGTH.size :]
@@ -62,6 +65,7 @@ def test_messages_come_in_pieces_and_end_with_the_other_side() -> None:
         assert ours.recv(100) == b"answer"
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=200, max_size=400), st.integers(1, 8))
 def test_whatever_is_on_a_sheet_it_reads_as_verdicts(garbage: bytes, count: int) -> None:
     page = sheet.Sheet(count, 64)
