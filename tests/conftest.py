@@ -56,7 +56,7 @@ class ScriptedNli:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SharedSandbox]:
-    """The real sandbox, with half a second for an input."""
+    """The real sandbox, with a second for an input."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -64,7 +64,7 @@ def sandbox() -> Iterator[SharedSandbox]:
     def call(coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=120)
 
-    sandbox = Sandbox(Limits(timeout_s=0.5), workers=1)
+    sandbox = Sandbox(Limits(timeout_s=1.0), workers=1)
     call(sandbox.__aenter__())
     yield SharedSandbox(sandbox, loop)
     call(sandbox.__aexit__(None, None, None))

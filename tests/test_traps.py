@@ -45,7 +45,7 @@ def late(number, frame):
 
 def call(function, text):
     signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 1)
     try:
         return function(text)
     except Exception:
@@ -81,11 +81,11 @@ print(json.dumps(globals()[step](sources, inputs)))
 """
 
 
-def naively(step: str, sources: list[str], inputs: list[Any]) -> Any:
+def naively(step: str, sources: list[str], inputs: list[Any], *, patience_s: float = 60) -> Any:
     """Return what a released step gives: the shares, or its exit status if it says nothing, or "hangs"."""
     command = [sys.executable, "-c", NAIVE, json.dumps([step, sources, inputs])]
     try:
-        process = subprocess.run(command, capture_output=True, timeout=2, env={"SECRET": "1"})
+        process = subprocess.run(command, capture_output=True, timeout=patience_s, env={"SECRET": "1"})
     except subprocess.TimeoutExpired:
         return "hangs"
     return json.loads(process.stdout) if process.stdout else process.returncode
@@ -160,7 +160,7 @@ async def test_2_a_function_that_catches_everything_passes_by_hanging(make_tools
 
 async def test_2_a_loop_in_c_is_never_interrupted(make_tools: MakeTools) -> None:
     counts = "def evaluate(response):\n    return sum(range(10 ** 12)) > 0"
-    assert naively("verify_responses", [counts], ["tea"]) == "hangs"
+    assert naively("verify_responses", [counts], ["tea"], patience_s=3) == "hangs"
     [result] = await respond(make_tools, [counts, TEA, f"{TEA}  # again"], "tea")
     assert isinstance(result, Response)
     assert result.verdicts == (TIMEOUT, PASS, PASS)

@@ -1,12 +1,15 @@
 """§3.3, quality verification: does the response really answer its query?
 
 Instruction and query can contradict each other, and NLI can't see that; so the judge scores each response 0 to 10, with
-an analysis first and the score on the last line.
+an analysis first and the score last.
 
 In:      a Response that passed its functions.
 Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8).
 Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read.
 
+# Deviation: the judge sees query and response, but not the instruction: shown it, a small judge grades obedience, which
+# the functions have checked (docs/method.md#scoring).
+# Deviation: analysis and score are asked for as JSON; a last line `Score: N`, as the paper has it, is read as well.
 # Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
 
@@ -22,23 +25,21 @@ from autoif.tools import Tools
 STAGE = "scoring"
 
 SYSTEM = """\
-You grade how well an answer serves the question it was given, from 0 (has nothing to do with it) to 10 (answers it \
-fully and correctly). The answer also had to obey a rule of form, which may make it short or odd: don't grade that. \
-Reply with one JSON object, the analysis first: {"analysis": "<one short sentence>", "score": N}."""
+You grade whether an answer responds to a question: 10 if it is helpful and about the question, 0 if it has nothing to \
+do with it. The answer had to obey a rule of form, so it may be short or odd: that costs no points. Reply with one JSON \
+object: {"analysis": "<what the answer says about the question>", "score": N}."""
 
 USER = """\
 Question: {query}
 
-The answer had to obey this rule of form: {instruction}
-
 Answer: {response}
 
-End of the answer. Now grade it: {{"analysis": "<one short sentence>", "score": <0 to 10>}}"""
+How well does the answer respond to the question?"""
 
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",
     "properties": {
-        "analysis": {"type": "string", "maxLength": 300},
+        "analysis": {"type": "string", "maxLength": 160},
         "score": {"type": "integer", "minimum": 0, "maximum": 10},
     },
     "required": ["analysis", "score"],
@@ -53,8 +54,7 @@ _BARE = re.compile(rf"^[\s*_#`>\[(]*{_NUMBER}[\s*_`\])./]*(?:points?)?[\s.]*$", 
 async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
     """Ask the judge for scores and keep the response if their mean is high enough."""
     settings = tools.config.scoring
-    prompt = response.prompt
-    user = USER.format(query=prompt.query.text, instruction=prompt.instruction.text, response=response.text)
+    user = USER.format(query=response.prompt.query.text, response=response.text)
     completions = await tools.chat.sample(
         Request(
             role="judge",
