@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from autoif.config import load_config
 from autoif.models.nli import Judgement, Label
@@ -17,6 +18,10 @@ from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Tools
 
 MakeTools = Callable[..., Tools]
+
+# The same examples in every run, however slow and busy the machine.
+settings.register_profile("autoif", deadline=None, derandomize=True)
+settings.load_profile("autoif")
 
 
 class SharedSandbox:

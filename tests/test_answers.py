@@ -222,7 +222,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PARTS), max_size=40), st.booleans())
 def test_no_mixture_of_the_parts_of_answers_raises(parts: list[str], complete: bool) -> None:
     read = read_answer("".join(parts), complete=complete)

@@ -25,9 +25,9 @@ from autoif.tools import Tools
 STAGE = "scoring"
 
 SYSTEM = """\
-You grade whether an answer responds to a question: 10 if it is helpful and about the question, 0 if it has nothing to \
-do with it. The answer had to obey a rule of form, so it may be short or odd: that costs no points. Reply with one JSON \
-object: {"analysis": "<what the answer says about the question>", "score": N}."""
+You grade whether an answer responds to a question: 10 if it is helpful and about the question, 0 if it has nothing \
+to do with it. The answer had to obey a rule of form, so it may be short or odd: that costs no points. Reply with one \
+JSON object: {"analysis": "<what the answer says about the question>", "score": N}."""
 
 USER = """\
 Question: {query}
