@@ -1,0 +1,259 @@
+"""The command line: what users type, and the one line and exit code 2 that bad input ends in."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from click.testing import CliRunner
+
+from autoif.cli.main import cli
+from running import autoif, model_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with model_server(tmp_path_factory.mktemp("server")) as served:
+        yield served
+
+
+def fails(*arguments: str, cwd: Path) -> str:
+    """Run a command that must fail, and return its one line."""
+    done = autoif(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("autoif: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("scoring.sample=3", 'unknown setting "scoring.sample"'),
+        ("nonsense=1", 'unknown setting "nonsense"'),
+        ("scoring.samples=none", 'setting "scoring.samples": Input should be a valid integer'),
+        ("scoring.mean=8", 'setting "scoring.mean"'),
+        ("scoring.mean=above 8", '"above 8" is no threshold'),
+        ("scoring.samples", '"scoring.samples" is no setting: write key=value'),
+        ("models.all=x", "models.all is a table"),
+        ("models.all.base_url=localhost:8000", "is no http(s) address"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(tmp_path, setting, message):
+    assert message in fails("run", "quickstart", "--set", setting, cwd=tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_preset_is_refused_with_the_ones_there_are(tmp_path):
+    assert "presets are paper, quickstart, released" in fails("run", "quick", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[scoring]\nsamples = ", "run.toml can't be read as TOML"),
+        (b"\xff\xfe", "run.toml can't be read as TOML"),
+        (b'preset = "fast"', 'no preset and no file "fast"'),
+        (b"[scoring]\nrubbish = 1", 'unknown setting "scoring.rubbish"'),
+    ],
+)
+def test_a_config_file_that_is_wrong_is_refused(tmp_path, content, message):
+    (tmp_path / "run.toml").write_bytes(content)
+    assert message in fails("run", "run.toml", cwd=tmp_path)
+
+
+def test_a_config_file_goes_over_its_preset_and_a_setting_over_both(tmp_path, server):
+    (tmp_path / "mine.toml").write_text(
+        'preset = "quickstart"\n[scoring]\nsamples = 2\n[verification]\ntemperature = 0.5\n'
+    )
+    done = autoif(
+        "run", "mine.toml", "--until", "instructions", "--base-url", server.url, "--model", "m",
+        "--set", "verification.temperature=0.6", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "runs" / "mine" / "run.json").read_text())["config"]
+    assert config["scoring"]["samples"] == 2
+    assert config["verification"]["temperature"] == 0.6
+    assert config["verification"]["functions_per_instruction"] == 4
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--queries"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"# only a comment\n", b"\xff\xfe\xfa", b"x" * 1_100_000], ids=lambda c: str(c)[:12]
+)
+def test_a_seeds_or_queries_file_that_is_wrong_is_refused_by_name(tmp_path, option, content):
+    if content is not None:
+        (tmp_path / "input.txt").write_bytes(content)
+    assert "input.txt" in fails("run", "quickstart", option, "input.txt", cwd=tmp_path)
+
+
+def test_a_server_that_is_down_is_named(tmp_path):
+    line = fails("run", "quickstart", "--base-url", "http://127.0.0.1:9/v1", "--model", "m",
+                 "--set", "models.all.retries=0", cwd=tmp_path)  # fmt: skip
+    assert "http://127.0.0.1:9/v1" in line
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "message"),
+    [
+        (401, "application/json", b'{"error": {"message": "bad key"}}', "OPENAI_API_KEY"),
+        (404, "application/json", b'{"error": {"message": "no such model"}}', "m"),
+        (500, "application/json", b'{"error": {"message": "broken"}}', "500"),
+        (200, "text/html", b"<html>hello</html>", "OpenAI-compatible"),
+        (200, "application/json", b'{"choices": [{"mess', ""),
+    ],
+    ids=["401", "404", "500", "HTML", "half a JSON"],
+)
+async def test_a_server_that_answers_wrongly_is_named(tmp_path, status, kind, body, message):
+    async def reply(_request: web.Request) -> web.Response:
+        return web.Response(status=status, content_type=kind, body=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", reply)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    import asyncio
+
+    line = await asyncio.to_thread(
+        fails, "run", "quickstart", "--base-url", f"http://127.0.0.1:{port}/v1", "--model", "m",
+        "--set", "models.all.retries=1", "--set", "models.all.retry_wait_s=0.01", cwd=tmp_path,
+    )  # fmt: skip
+    await runner.cleanup()
+    assert message in line
+    assert (tmp_path / "runs" / "quickstart" / "run.json").exists()  # and the same command goes on
+
+
+def test_an_unknown_embedded_model_is_refused_with_the_ones_there_are(tmp_path):
+    assert "qwen2.5-coder-1.5b" in fails("run", "quickstart", "--model", "gpt-9", cwd=tmp_path)
+
+
+def test_a_model_file_with_a_wrong_hash_is_never_loaded(tmp_path):
+    models = tmp_path / "cache" / "models"
+    models.mkdir(parents=True)
+    (models / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF" + b"\0" * 1000)
+    done = subprocess.run(
+        [sys.executable, "-m", "autoif", "run", "quickstart", "--model", "smollm2-135m"],
+        cwd=tmp_path, env={**os.environ, "AUTOIF_CACHE": str(tmp_path / "cache")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "delete it and run `autoif models fetch smollm2-135m`" in " ".join(done.stderr.split())
+
+
+def test_a_folder_of_another_config_is_refused_and_the_difference_named(tmp_path, server):
+    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
+    assert autoif(*run, cwd=tmp_path).returncode == 0
+    before = digest(tmp_path / "run" / "instructions.jsonl")
+    line = fails(*run, "--set", "cross_validation.function_agreement=>= 0.9", cwd=tmp_path)
+    assert "cross_validation.function_agreement ('> 0.5' there, '>= 0.9' now)" in line
+    assert digest(tmp_path / "run" / "instructions.jsonl") == before
+    asked = len(server.events())
+    changed = autoif(*run, "--set", "cross_validation.function_agreement=>= 0.9", "--resume-with-changes", cwd=tmp_path)
+    assert changed.returncode == 0, changed.stderr
+    assert len(server.events()) == asked  # no answer was asked for twice
+    assert digest(tmp_path / "run" / "instructions.jsonl") != before
+
+
+def test_another_seeds_file_is_a_difference_too(tmp_path, server):
+    (tmp_path / "seeds.txt").write_text('Use the word "apple" twice.\nUse exactly two commas.\n')
+    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--seeds", "seeds.txt",
+           "--until", "instructions")  # fmt: skip
+    assert autoif(*run, cwd=tmp_path).returncode == 0
+    (tmp_path / "seeds.txt").write_text('Use the word "apple" twice.\nUse exactly three commas.\n')
+    assert "inputs.seeds" in fails(*run, cwd=tmp_path)
+
+
+def test_a_file_edited_in_a_finished_run_is_noticed(tmp_path, server):
+    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
+    assert autoif(*run, cwd=tmp_path).returncode == 0
+    path = tmp_path / "run" / "03_cross_validation" / "kept-0000.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    line = fails(*run, cwd=tmp_path)
+    assert "kept-0000.jsonl was changed after it was written: delete it" in line
+    path.unlink()
+    assert autoif(*run, cwd=tmp_path).returncode == 0
+
+
+def test_a_damaged_completions_file_is_named(tmp_path, server):
+    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "completions.sqlite").write_bytes(b"SQLite format 3\0" + b"\xaa" * 4000)
+    assert "completions.sqlite is damaged" in fails(*run, cwd=tmp_path)
+
+
+def test_show_and_verify_name_what_they_cannot_read(tmp_path):
+    assert "is no run folder" in fails("show", ".", cwd=tmp_path)
+    assert "can't be read" in fails("verify", "a.jsonl", "b.jsonl", cwd=tmp_path)
+    assert "can't be read" in fails("verify", "--dataset", "a.jsonl", cwd=tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"messages": []}\n')
+    assert "line 1: no row of an sft.jsonl" in fails("verify", "--dataset", "a.jsonl", cwd=tmp_path)
+
+
+def test_show_of_an_id_that_is_not_there_says_how_to_list_them(tmp_path, server):
+    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
+    assert autoif(*run, cwd=tmp_path).returncode == 0
+    assert "`autoif show run` lists them" in fails("show", "run", "zzzz", cwd=tmp_path)
+    assert "verified instructions" in autoif("show", "run", cwd=tmp_path).stdout
+
+
+def test_show_prints_why_an_instruction_was_dropped(tmp_path, server):
+    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
+    assert autoif(*run, cwd=tmp_path).returncode == 0
+    dropped = [
+        json.loads(line)
+        for path in sorted((tmp_path / "run").glob("0[34]_*/dropped-*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    done = autoif("show", "run", dropped[0]["record_id"], cwd=tmp_path)
+    assert f"dropped: {dropped[0]['stage']}: {dropped[0]['reason']}" in done.stdout
+
+
+def test_verify_gives_a_verdict_for_each_pair_in_order(tmp_path):
+    functions = [
+        {"id": "short", "source": "def evaluate(response): return len(response) < 5"},
+        {"id": "seven", "source": "def evaluate(response): return 7"},
+        {"id": "endless", "source": "def evaluate(response):\n    while True: pass"},
+    ]
+    responses = [{"id": 1, "text": "ab"}, {"id": 2, "text": "half a pair \ud83d"}]
+    (tmp_path / "f.jsonl").write_text("".join(json.dumps(row) + "\n" for row in functions))
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in responses))
+    done = autoif("verify", "f.jsonl", "r.jsonl", "-o", "v.jsonl", "--timeout", "0.3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [(row["function"], row["response"], row["verdict"]) for row in rows] == [
+        ("short", 1, "pass"), ("short", 2, "fail"), ("seven", 1, "error"), ("seven", 2, "error"),
+        ("endless", 1, "timeout"), ("endless", 2, "timeout"),
+    ]  # fmt: skip
+    assert "7" in rows[2]["detail"]
+
+
+def test_doctor_names_every_layer_and_says_that_it_holds():
+    done = CliRunner().invoke(cli, ["doctor"])
+    assert done.exit_code == 0, done.output
+    for layer in ("landlock", "seccomp", "rlimits"):
+        assert layer in done.output
+    assert "NOT ENFORCED" not in done.output
+
+
+def test_models_lists_what_can_be_fetched():
+    done = CliRunner().invoke(cli, ["models"])
+    assert done.exit_code == 0
+    assert "smollm2-135m" in done.output
+    assert "Apache-2.0" in done.output
+
+
+def test_a_command_that_does_not_exist_ends_with_exit_code_2(tmp_path):
+    done = autoif("train", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such command 'train'" in done.stderr
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,89 @@
+"""The recording of a real quickstart run: replayed with no model, byte for byte, also when it is killed on the way."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from autoif.pipeline import FOLDERS
+from record_quickstart import GOLDEN, RECORDING
+from running import DATA_FILES, autoif, data_of, stages_of, start_autoif
+
+RUN = ("run", "quickstart", "--recorded", "--quiet", "-o", "run")
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replay")
+    started = time.monotonic()
+    done = autoif(*RUN, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run", done.stdout, time.monotonic() - started
+
+
+def test_the_replay_makes_the_golden_outputs_byte_for_byte(replay):
+    run, _, _ = replay
+    for name in DATA_FILES:
+        assert (run / name).read_bytes() == (GOLDEN / name).read_bytes(), name
+
+
+def test_the_recorded_run_kept_something_at_every_stage_and_enough_data(replay):
+    run, report, _ = replay
+    for folder in FOLDERS:
+        assert any(path.stat().st_size for path in (run / folder).glob("kept-*.jsonl")), folder
+        assert folder in report
+    assert len((run / "sft.jsonl").read_text().splitlines()) >= 20
+    assert len((run / "preferences.jsonl").read_text().splitlines()) >= 10
+
+
+def test_the_recording_is_small_and_the_replay_takes_seconds(replay):
+    _, _, seconds = replay
+    assert RECORDING.stat().st_size < 3_000_000
+    assert seconds < 60
+
+
+def test_every_row_of_the_replay_passes_its_own_functions(replay):
+    run, _, _ = replay
+    done = autoif("verify", "--dataset", run / "sft.jsonl", cwd=run)
+    count = len((run / "sft.jsonl").read_text().splitlines())
+    assert (done.returncode, done.stdout.strip()) == (0, f"{count} of {count} rows hold")
+
+
+def test_a_replay_killed_at_random_points_ends_with_the_same_bytes(replay, tmp_path):
+    run, _, seconds = replay
+    chance = random.Random(11)
+    kills = 0
+    for _ in range(5):
+        process = start_autoif(*RUN, cwd=tmp_path)
+        time.sleep(chance.uniform(0.3, 0.9) * seconds)
+        kills += process.poll() is None
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert kills, "every replay was over before it could be killed"
+    done = autoif(*RUN, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert data_of(tmp_path / "run") == data_of(run)
+    assert stages_of(tmp_path / "run") == stages_of(run)
+
+
+def test_a_replay_on_ray_makes_the_golden_outputs_too(tmp_path):
+    done = autoif(*RUN, "--engine", "ray", "--workers", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in DATA_FILES:
+        assert (tmp_path / "run" / name).read_bytes() == (GOLDEN / name).read_bytes(), name
+
+
+def test_a_replay_with_other_settings_says_that_the_recording_lacks_an_answer(tmp_path):
+    done = autoif(*RUN, "--set", "verification.temperature=0.1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the recording lacks an answer of stage verification" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_there_is_no_recording_of_other_presets(tmp_path):
+    done = autoif("run", "paper", "--recorded", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == 'autoif: there is no recording of "paper": --recorded goes with the preset quickstart'
