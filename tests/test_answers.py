@@ -155,7 +155,7 @@ def test_cases_in_a_fence_of_their_own_belong_to_the_code_before_them(cases: str
         ('{"func": ["def evaluate(r):", 1]}', FormatLoss.NO_FUNCTION),
         ('{"func": {"name": "evaluate"}}', FormatLoss.NO_FUNCTION),
         ("{" * 3_000, FormatLoss.NO_JSON),
-        ('{"```json\n{"func": "```', FormatLoss.NO_JSON),
+        ('{"```json\n{"func": "```', FormatLoss.TRUNCATED),
         ('{"func": [' * 3_000, FormatLoss.NO_JSON),
     ],
 )

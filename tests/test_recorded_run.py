@@ -41,7 +41,7 @@ def test_the_recorded_run_kept_something_at_every_stage_and_enough_data(replay):
 def test_the_recording_is_small_and_the_replay_takes_seconds(replay):
     _, _, seconds = replay
     assert RECORDING.stat().st_size < 3_000_000
-    assert seconds < 60
+    assert seconds < 120  # five on an idle machine
 
 
 def test_every_row_of_the_replay_passes_its_own_functions(replay):

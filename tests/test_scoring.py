@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
-from autoif.queries.scoring import SYSTEM, read_score, score
+from autoif.queries.scoring import SCHEMA, SYSTEM, read_score, score
 from autoif.records import Dropped, Reason, Response
 from conftest import MakeTools
 from examples import response
@@ -43,6 +43,12 @@ from examples import response
         ("It answers.\n8/10", 8),
         ("It answers.\n**8**", 8),
         ("It answers.\n8 points", 8),
+        ('{"analysis": "It answers the question.", "score": 9}', 9),
+        ('{"analysis": "A score of 3 goals.",\n "score": 9\n}', 9),
+        ('{"score": 9, "analysis": "It has a rating of 2 stars."}', 9),
+        ('{"analysis": "Good.", "score": "9/10"}', 9),
+        ("{'analysis': 'Good.', 'score': 8.5}", 8.5),
+        ('{"analysis": "Good.", "score": 90}', None),
         ("Score: 3\nOn reflection:\nScore: 7", 7),
         ("The score could be 3, but my score is 7", 7),
         ("It has 3 errors.\nScore: 7\nThank you.", 7),
@@ -134,11 +140,12 @@ async def test_an_answer_without_a_score_is_dropped_as_such(make_tools: MakeTool
     assert len(result.detail) <= 200
 
 
-async def test_the_judge_sees_query_instruction_and_response(make_tools: MakeTools) -> None:
+async def test_the_judge_sees_query_and_response_but_not_the_instruction(make_tools: MakeTools) -> None:
     chat = ScriptedChat(("A {pot} of tea", ["Score: 9"]))
     await score(response("A {pot} of tea."), make_tools(chat=chat))
     [request] = chat.requests
     assert (request.role, request.stage, request.samples, request.temperature) == ("judge", "scoring", 1, 0)
     assert request.messages[0] == ("system", SYSTEM)
     assert "How do I make tea for two?" in request.messages[1][1]
-    assert "Use the word 'tea'." in request.messages[1][1]
+    assert "Use the word 'tea'." not in request.messages[1][1]
+    assert request.json_schema == SCHEMA

@@ -9,7 +9,8 @@ Dropped: `low_quality`, and `no_score` where the judge wrote none that can be re
 
 # Deviation: the judge sees query and response, but not the instruction: shown it, a small judge grades obedience, which
 # the functions have checked (docs/method.md#scoring).
-# Deviation: analysis and score are asked for as JSON; a last line `Score: N`, as the paper has it, is read as well.
+# Deviation: analysis and score are asked for as JSON; a last line `Score: N`, as the paper has it, is read as well
+# (docs/method.md#scoring).
 # Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
 
@@ -47,6 +48,7 @@ SCHEMA: dict[str, JsonValue] = {
 }
 
 _NUMBER = r"(?<![\d.])(\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|out of|of)\s*(\d{1,3}(?:\.0+)?))?(?![\d])"
+_KEY = re.compile(rf"[\"']score[\"']\s*:\s*[\"']?{_NUMBER}", re.IGNORECASE)
 _NAMED = re.compile(rf"(?:score|rating|grade|note)\b(?:[^\d\n-]|(?<=\s)-(?=\s)){{0,20}}{_NUMBER}", re.IGNORECASE)
 _BARE = re.compile(rf"^[\s*_#`>\[(]*{_NUMBER}[\s*_`\])./]*(?:points?)?[\s.]*$", re.IGNORECASE)
 
@@ -81,9 +83,12 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
 def read_score(text: str) -> float | None:
     """Return the score, 0 to 10, of a judge's answer, or None.
 
-    Accepts what models write: `Score: 8`, `**Score: 8.5**`, `Score: 9/10`, `score is 7 out of 10`, `Score: 85/100`, `8`
-    on a line of its own, trailing spaces and dots. The last score wins. A number above 10 must be out of 100.
+    Accepts what models write: `"score": 8` in JSON, `Score: 8`, `**Score: 8.5**`, `Score: 9/10`, `score is 7 out of
+    10`, `Score: 85/100`, `8` on a line of its own, trailing spaces and dots. The last score wins. A number above 10 must
+    be out of 100.
     """
+    if keyed := list(_KEY.finditer(text)):
+        return _scale(keyed[-1][1], keyed[-1][2])
     for line in reversed(text.strip().splitlines()):
         named = list(_NAMED.finditer(line))
         match = named[-1] if named else _BARE.match(line)
