@@ -84,8 +84,8 @@ def read_score(text: str) -> float | None:
     """Return the score, 0 to 10, of a judge's answer, or None.
 
     Accepts what models write: `"score": 8` in JSON, `Score: 8`, `**Score: 8.5**`, `Score: 9/10`, `score is 7 out of
-    10`, `Score: 85/100`, `8` on a line of its own, trailing spaces and dots. The last score wins. A number above 10 must
-    be out of 100.
+    10`, `Score: 85/100`, `8` on a line of its own, trailing spaces and dots. The last score wins. A number above 10
+    must be out of 100.
     """
     if keyed := list(_KEY.finditer(text)):
         return _scale(keyed[-1][1], keyed[-1][2])
