@@ -265,8 +265,8 @@ def test_a_string_without_an_end_is_refused_before_it_fills_the_memory(
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two splits, as a data set on the hub has; nothing is fetched from elsewhere."""
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     folder = tmp_path / "questions"
     (folder / "data").mkdir(parents=True)
     rows = {"train": (COOK, MOON), "test": (BIRDS,)}
