@@ -87,7 +87,9 @@ def _field_docs(kind: type[BaseModel]) -> dict[str, str]:
 
 
 def _help(name: str, command: click.Command) -> list[str]:
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    context = click.Context(
+        command, info_name=name, max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
+    )
     return [f"## {name}\n", "```", command.get_help(context), "```\n"]
 
 

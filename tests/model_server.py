@@ -32,7 +32,7 @@ def answer(system: str, user: str, seed: int) -> str:
         chosen = [WORDS[pick(user, seed, line) % len(WORDS)] for line in range(6)]
         return "\n".join(f'{line + 1}. Use the word "{word}" at least once.' for line, word in enumerate(chosen))
     if "write Python functions" in system:
-        word = user.split('"')[1] if user.count('"') > 1 else "the"
+        word = user.split("'")[1] if user.count("'") > 1 else "the"
         body = f"return {word!r} in response.lower()" if number % 5 else f"return response.count({word!r}) > 1"
         cases = [
             {"input": f"We saw the {word.lower()} {number % 7} times.", "output": True},

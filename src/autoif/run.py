@@ -82,6 +82,7 @@ async def run(config: Config, options: RunOptions, progress: Progress) -> None:
     async with Sandbox(backend=config.sandbox.backend, workers=1) as sandbox:  # before a model is asked or loaded
         enforced = sandbox.describe()
     with RunFolder(options.output) as folder, ExitStack() as stack:
+        stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets the file up
         record = _claim(folder, config, options, {"seeds": seeds, "queries": pool, "instructions": given})
         if options.recording:
             import_recording(options.recording, folder.completions)
