@@ -12,7 +12,6 @@ import pytest
 from autoif.pipeline import FOLDERS
 from running import DATA_FILES, Served, autoif, data_of, model_server, stages_of, start_autoif
 
-
 IN_FLIGHT = 4
 
 
