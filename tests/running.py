@@ -1,6 +1,7 @@
 """Starting `autoif` and the test model server as the processes they are."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,7 +67,13 @@ def start_autoif(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=_hear_ctrl_c,
     )
+
+
+def _hear_ctrl_c() -> None:
+    """Take SIGINT again, which a shell makes its background jobs (a CI's, perhaps) ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def data_of(run: Path) -> dict[str, bytes]:

@@ -112,10 +112,10 @@ async def _pass_rate(functions: list[str], text: str, sandbox: Sandbox) -> float
 def _read_dataset(path: Path) -> Iterator[tuple[list[str], str, float]]:
     """Yield (functions, response, recorded pass rate) of each row."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").strip("\n").split("\n")  # a text may hold other line separators
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from None
-    if not lines:
+    if not lines[0]:
         raise ConfigError(f"{path} has no rows")
     for number, line in enumerate(lines, start=1):
         try:
