@@ -67,7 +67,7 @@ def start_autoif(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=_hear_ctrl_c,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - one thread
     )
 
 
