@@ -1,7 +1,9 @@
 """The run folder: whole files or none, damage noticed, one process at a time, no disk space."""
 
+import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +113,35 @@ def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"is in use by another process (pid {os.getpid()})" in done.stderr
+
+
+def test_a_second_opening_in_the_same_process_is_refused_too(folder):
+    with pytest.raises(StoreError, match=rf"in use by another process \(pid {os.getpid()}\)"), RunFolder(folder.path):
+        pass
+
+
+def test_the_manifest_comes_back_as_it_was_written(folder):
+    folder.write_manifest({"identity": {"seed": 1}, "status": "running"})
+    folder.write_manifest({"identity": {"seed": 1}, "status": "complete"})
+    assert folder.read_manifest() == {"identity": {"seed": 1}, "status": "complete"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+    ids=["disk", "quota", "database"],
+)
+def test_what_a_full_disk_says_becomes_what_the_user_can_do(folder, error):
+    def rows():
+        raise error
+        yield
+
+    with pytest.raises(StoreError, match=r"no space left for .*: free some, then run the same command again"):
+        folder.write_rows("sft.jsonl", rows())
 
 
 def test_the_folder_is_free_again_when_its_holder_has_left(tmp_path):
