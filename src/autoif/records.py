@@ -207,3 +207,9 @@ class Dropped(Record):
     record_id: str
     detail: str
     record: dict[str, JsonValue] = {}
+
+    @classmethod
+    def of(cls, stage: str, reason: Reason, record: Instruction | Response, detail: str) -> "Dropped":
+        """Return a record as dropped by a stage."""
+        whole = record.model_dump(mode="json")
+        return cls(stage=stage, reason=reason, record_id=record.id, detail=detail, record=whole)

@@ -34,7 +34,10 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
     dropped = [line for line in lines if isinstance(line, Dropped)]
     kept, duplicates = fold_duplicates([*seeds, *rewrites], settings.near_duplicate)
     chosen, left = _limit(kept, settings.max_instructions, tools.config.seed)
-    over = [_drop(one, Reason.OVER_LIMIT, f"over max_instructions = {settings.max_instructions}") for one in left]
+    over = [
+        Dropped.of(STAGE, Reason.OVER_LIMIT, one, f"over max_instructions = {settings.max_instructions}")
+        for one in left
+    ]
     return chosen, [*dropped, *duplicates, *over]
 
 
@@ -71,12 +74,12 @@ def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Inst
     for number, line in enumerate(lines, start=1):
         instruction = Instruction.of(line, "self_instruct")
         if completion.finish_reason == "length" and number == len(lines):
-            results.append(_drop(instruction, Reason.TRUNCATED, "the answer was cut off at max_tokens"))
+            results.append(Dropped.of(STAGE, Reason.TRUNCATED, instruction, "the answer was cut off at max_tokens"))
         elif number > count:
-            results.append(_drop(instruction, Reason.OVER_LIMIT, f"{count} were asked for"))
+            results.append(Dropped.of(STAGE, Reason.OVER_LIMIT, instruction, f"{count} were asked for"))
         else:
             reason = _fault(line, max_chars)
-            results.append(_drop(instruction, reason, line[:200]) if reason else instruction)
+            results.append(Dropped.of(STAGE, reason, instruction, line[:200]) if reason else instruction)
     return results
 
 
@@ -115,13 +118,3 @@ def _limit(instructions: list[Instruction], limit: int, seed: int) -> tuple[list
 def _by_hash(instructions: Sequence[Instruction], purpose: object, seed: int) -> list[Instruction]:
     """Return the instructions in an order that looks random and is always the same."""
     return sorted(instructions, key=lambda one: content_id(seed, str(purpose), one.id))
-
-
-def _drop(instruction: Instruction, reason: Reason, detail: str) -> Dropped:
-    return Dropped(
-        stage=STAGE,
-        reason=reason,
-        record_id=instruction.id,
-        detail=detail,
-        record=instruction.model_dump(mode="json"),
-    )

@@ -76,7 +76,7 @@ def _read_responses(
             reason = Reason.DUPLICATE_RESPONSE
         seen.add(text)
         if reason:
-            dropped.append(_drop(response, reason, f"{len(text)} characters"))
+            dropped.append(Dropped.of(STAGE, reason, response, f"{len(text)} characters"))
         else:
             responses.append(response)
     return responses, dropped
@@ -120,17 +120,7 @@ def _pass_rate(response: Response) -> Fraction:
 
 def _refuse(response: Response) -> Dropped:
     passed = response.verdicts.count(Verdict.PASS)
-    return _drop(response, Reason.FAILED_FUNCTIONS, f"{passed} of {len(response.verdicts)} functions")
-
-
-def _drop(response: Response, reason: Reason, detail: str) -> Dropped:
-    return Dropped(
-        stage=STAGE,
-        reason=reason,
-        record_id=response.id,
-        detail=detail,
-        record=response.model_dump(mode="json"),
-    )
+    return Dropped.of(STAGE, Reason.FAILED_FUNCTIONS, response, f"{passed} of {len(response.verdicts)} functions")
 
 
 def _index(result: Response | Dropped) -> int:

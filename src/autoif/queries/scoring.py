@@ -72,12 +72,12 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
     analyses = tuple(completion.text.strip() for completion in completions)
     scores = tuple(found for found in map(read_score, analyses) if found is not None)
     if not scores:
-        return [_drop(response, Reason.NO_SCORE, analyses[0][-200:])]
+        return [Dropped.of(STAGE, Reason.NO_SCORE, response, analyses[0][-200:])]
     mean = round(sum(scores) / len(scores), 4)
     scored = response.model_copy(update={"quality": Quality(scores=scores, mean=mean, analyses=analyses)})
     if meets(mean, settings.mean):
         return [scored]
-    return [_drop(scored, Reason.LOW_QUALITY, f"mean {mean:g} of {len(scores)} scores")]
+    return [Dropped.of(STAGE, Reason.LOW_QUALITY, scored, f"mean {mean:g} of {len(scores)} scores")]
 
 
 def read_score(text: str) -> float | None:
@@ -102,13 +102,3 @@ def _scale(number: str, out_of: str | None) -> float | None:
     if not 0 < whole <= 100 or value > whole:
         return None
     return round(value * 10 / whole, 4)
-
-
-def _drop(response: Response, reason: Reason, detail: str) -> Dropped:
-    return Dropped(
-        stage=STAGE,
-        reason=reason,
-        record_id=response.id,
-        detail=detail,
-        record=response.model_dump(mode="json"),
-    )
