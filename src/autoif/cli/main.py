@@ -9,6 +9,7 @@ from autoif.cli.cross_validate import cross_validate
 from autoif.cli.doctor import doctor
 from autoif.cli.models import models
 from autoif.cli.run import run
+from autoif.cli.serve import serve
 from autoif.cli.show import show
 from autoif.cli.verify import verify
 from autoif.errors import AutoIFError
@@ -20,7 +21,7 @@ def cli() -> None:
     """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
 
 
-for command in (run, cross_validate, verify, models, doctor, show):
+for command in (run, cross_validate, verify, serve, models, doctor, show):
     cli.add_command(command)
 
 

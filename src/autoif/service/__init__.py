@@ -1,0 +1,1 @@
+"""`autoif serve`: verdicts and rewards over HTTP, for trainers that run elsewhere (docs/service.md)."""

@@ -1,0 +1,216 @@
+"""The routes: who may ask, how a request becomes verdicts, and how everything that goes wrong is said."""
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from time import monotonic
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from autoif.errors import SandboxError
+from autoif.records import Record
+from autoif.sandbox import Sandbox
+from autoif.service.admission import Admission
+from autoif.service.metrics import CONTENT_TYPE, Metrics
+from autoif.service.openapi import OPEN_ROUTES, make_document
+from autoif.service.page import PAGE_HEADERS, render_page
+from autoif.service.reading import read_request
+from autoif.service.refusals import Refusal
+from autoif.service.schemas import RewardRequest, VerifyRequest
+from autoif.service.settings import ServiceSettings
+from autoif.service.verification import (
+    Judged,
+    Verifier,
+    Work,
+    answer_reward,
+    answer_verify,
+    work_of_reward,
+    work_of_verify,
+)
+
+Request = TypeVar("Request", bound=Record)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_MEBIBYTE: Final = 1 << 20
+_CLIENT_GONE: Final = 499
+"""Nobody sees this status but `/metrics`."""
+_RETRY_S: Final = 5
+_logger = logging.getLogger("autoif.service")
+
+
+class Service:
+    """One sandbox behind HTTP. `app` is what a server runs."""
+
+    def __init__(self, settings: ServiceSettings, sandbox: Sandbox) -> None:
+        self.draining = False
+        self._settings = settings
+        self._sandbox = sandbox
+        self.admission = Admission(settings.queue, settings.queue_mb * _MEBIBYTE)
+        self._verifier = Verifier(sandbox, settings.workers, settings.timeout_s)
+        self._deadlines: set[asyncio.Timeout] = set()
+        self.metrics = Metrics(
+            queued=lambda: self.admission.requests - self._verifier.begun, in_flight=lambda: self._verifier.begun
+        )
+        document = make_document(with_token=bool(settings.token), body_mb=settings.body_mb)
+        self._document = json.dumps(document)
+        self._page = render_page(document)
+        self.app = web.Application(middlewares=[self._frame], client_max_size=settings.body_mb * _MEBIBYTE)
+        self.app.add_routes(
+            [
+                web.post("/v1/verify", self._verify),
+                web.post("/v1/reward", self._reward),
+                web.get("/healthz", self._health),
+                web.get("/metrics", self._show_metrics),
+                web.get("/openapi.json", self._show_document),
+                web.get("/docs", self._show_page),
+            ]
+        )
+
+    def stop_requests(self) -> None:
+        """End every request under way; each is answered with `draining`."""
+        for deadline in self._deadlines:
+            deadline.reschedule(0)
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        return await self._judge(request, VerifyRequest, work_of_verify, answer_verify)
+
+    async def _reward(self, request: web.Request) -> web.Response:
+        return await self._judge(request, RewardRequest, work_of_reward, answer_reward)
+
+    async def _judge(
+        self,
+        request: web.Request,
+        model: type[Request],
+        work_of: Callable[[Request], Work],
+        answer_of: Callable[[Request, Judged], dict[str, object]],
+    ) -> web.Response:
+        if self.draining:
+            raise _draining()
+        # A place is taken before the body is read, so that waiting bodies can't fill the memory.
+        with self.admission.admit(_announced_bytes(request)):
+            late = Refusal("slow_body", f"the body did not arrive within {self._settings.deadline_s:g} s")
+            try:
+                async with self._deadline():
+                    read = read_request(await request.read(), model)
+                    late = Refusal("deadline", f"not done within {self._settings.deadline_s:g} s: send less at once")
+                    judged = await self._verifier.judge(work_of(read))
+            except TimeoutError:
+                raise _draining() if self.draining else late from None
+            except SandboxError as error:
+                _logger.error("%s", error)
+                raise Refusal("sandbox", str(error), {"Retry-After": str(_RETRY_S)}) from error
+            for outcomes in judged.values():
+                self.metrics.count_verdicts(outcomes)
+            return _json(answer_of(read, judged))
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(self._settings.deadline_s) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        status = "draining" if self.draining else "ready"
+        return _json({"status": status, "sandbox": self._sandbox.describe()}, 503 if self.draining else 200)
+
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _show_document(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._document, content_type="application/json")
+
+    async def _show_page(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._page, content_type="text/html", headers=PAGE_HEADERS)
+
+    @web.middleware
+    async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in who may come in, turn what goes wrong into an answer, and count."""
+        began, status = monotonic(), _CLIENT_GONE
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else "other"
+        try:
+            response = await self._respond(request, handler, route)
+            status = response.status
+            if self.draining:
+                response.force_close()
+            return response
+        finally:
+            self.metrics.count_request(route, status, monotonic() - began)
+
+    async def _respond(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+        try:
+            self._check_caller(request, route)
+            return await handler(request)
+        except Refusal as refusal:
+            found = refusal
+        except web.HTTPException as error:
+            found = _translate(error)
+        except web.RequestPayloadError as error:
+            found = Refusal("bad_json", f"the body broke off: {error}")
+        except Exception:  # the boundary of one request: no other may suffer from it
+            _logger.exception("a request failed")
+            found = Refusal("internal", "this request failed in the server; its log says why")
+        self.metrics.count_refusal(found.code)
+        return _json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
+
+    def _check_caller(self, request: web.Request, route: str) -> None:
+        token = self._settings.token
+        if not token:
+            # A page in a browser on this machine may reach us under a name of its own that points here.
+            if not _is_own_name(request.host):
+                raise Refusal("wrong_host", "call this server by the address it listens on")
+        elif route not in OPEN_ROUTES:
+            scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+            right = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), token.encode("ascii"))
+            if scheme.lower() != "bearer" or not right:
+                raise Refusal("no_token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+
+
+def _announced_bytes(request: web.Request) -> int:
+    """Return how large the body may be. Raises Refusal if that is too large, or if it is no JSON."""
+    # Not only for order's sake: a web page can't send this type to another origin without asking first.
+    if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refusal("not_json", "send the body as application/json, not compressed")
+    announced = request.content_length
+    if announced is None:
+        return request.client_max_size
+    if announced > request.client_max_size:
+        raise _too_large(request.client_max_size)
+    return announced
+
+
+def _is_own_name(host: str) -> bool:
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    try:
+        return name.lower() == "localhost" or ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _translate(error: web.HTTPException) -> Refusal:
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return Refusal("body_too_large", error.text or "the body is too large")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Refusal("method_not_allowed", f"this route takes {allowed}", {"Allow": allowed})
+    return Refusal("not_found", "no such route: GET /docs shows those that there are")
+
+
+def _too_large(most_bytes: int) -> Refusal:
+    return Refusal("body_too_large", f"the body may have {most_bytes:,} bytes: send less at once")
+
+
+def _draining() -> Refusal:
+    return Refusal("draining", "the server is stopping: try another, or again later", {"Retry-After": str(_RETRY_S)})
+
+
+def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(body, status=status, headers=headers)

@@ -1,0 +1,94 @@
+"""Who gets the next free worker: the request that has used the workers least.
+
+A worker that has begun can't be interrupted without losing it, so what is handed out is a *turn*: one function on a few
+texts. Between turns the choice is made anew. Two rules keep a request whose functions hang from delaying the others:
+
+* the turn goes to the request with the least worker time so far, the turns that it is having included;
+* requests in which a text has timed out may never hold all workers at the same time (unless there is but one).
+
+So a request of quick functions waits for a turn to end, and not for a request to end, however many hostile ones wait.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+
+Turn = asyncio.Future[float]
+"""Done when the turn begins, with the time at which it does."""
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """What one request has had of the workers."""
+
+    used_s: float = 0.0
+    timed_out: bool = False
+    begun: bool = False
+    turns: list[float] = field(default_factory=list)
+    """When each turn that it is having began."""
+    waiting: deque[Turn] = field(default_factory=deque)
+
+    def total_s(self, now: float) -> float:
+        return self.used_s + sum(now - began for began in self.turns)
+
+
+class Turns:
+    """Hands out `width` workers, one turn at a time."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._slow_width = max(1, width - 1)
+        self._running: list[Share] = []
+        self._waiting: dict[Share, None] = {}
+
+    @asynccontextmanager
+    async def take(self, share: Share) -> AsyncIterator[bool]:
+        """Wait for a worker; have it within the block. True for the first turn of a request."""
+        turn: Turn = asyncio.get_running_loop().create_future()
+        share.waiting.append(turn)
+        self._waiting[share] = None
+        self._hand_out()
+        try:
+            began = await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # turn and cancellation came together
+                self._end(share, turn.result())
+            elif turn in share.waiting:
+                share.waiting.remove(turn)
+                self._forget(share)
+            raise
+        first, share.begun = not share.begun, True
+        try:
+            yield first
+        finally:
+            self._end(share, began)
+
+    def _hand_out(self) -> None:
+        while len(self._running) < self.width and (share := self._choose()) is not None:
+            turn = share.waiting.popleft()
+            self._forget(share)
+            if not turn.cancelled():
+                began = monotonic()
+                share.turns.append(began)
+                self._running.append(share)
+                turn.set_result(began)
+
+    def _end(self, share: Share, began: float) -> None:
+        share.turns.remove(began)
+        share.used_s += monotonic() - began
+        self._running.remove(share)
+        self._hand_out()
+
+    def _choose(self) -> Share | None:
+        """Return whose turn it is; among equals, who has waited longest."""
+        now = monotonic()
+        slow_full = sum(share.timed_out for share in self._running) >= self._slow_width
+        candidates = [share for share in self._waiting if not (slow_full and share.timed_out)]
+        return min(candidates, key=lambda share: share.total_s(now), default=None)
+
+    def _forget(self, share: Share) -> None:
+        if not share.waiting:
+            self._waiting.pop(share, None)

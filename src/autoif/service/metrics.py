@@ -1,0 +1,53 @@
+"""What `/metrics` shows, in Prometheus's text form. Labels come from closed sets: nothing a client sends is one."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from autoif.records import Verdict
+from autoif.sandbox import Outcome
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """The counters of one server; not the process's global ones, so that two servers in a test don't add up."""
+
+    def __init__(self, *, queued: Callable[[], int], in_flight: Callable[[], int]) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter("autoif_requests", "Requests answered.", ("route", "status"), registry=self._registry)
+        self._rejected = Counter(
+            "autoif_requests_rejected", "Requests refused, by code.", ("code",), registry=self._registry
+        )
+        self._verdicts = Counter("autoif_verdicts", "Verdicts given.", ("verdict",), registry=self._registry)
+        self._seconds = Histogram(
+            "autoif_request_seconds",
+            "From the head of a request to its answer, waiting included.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        depth = Gauge("autoif_requests_queued", "Requests taken on that wait for a worker.", registry=self._registry)
+        depth.set_function(queued)
+        busy = Gauge("autoif_requests_in_flight", "Requests whose functions are being run.", registry=self._registry)
+        busy.set_function(in_flight)
+        ProcessCollector(registry=self._registry)
+        for verdict in Verdict:
+            self._verdicts.labels(verdict.value)
+
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def count_refusal(self, code: str) -> None:
+        self._rejected.labels(code).inc()
+
+    def count_verdicts(self, outcomes: Iterable[Outcome]) -> None:
+        for verdict, count in Tally(outcome.verdict for outcome in outcomes).items():
+            self._verdicts.labels(verdict.value).inc(count)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)

@@ -1,0 +1,64 @@
+"""From the bytes of a body to a request, or to one line that says what is wrong with it.
+
+Stricter than `json.loads`: UTF-8 only, no NaN, no key twice. Bounded before pydantic sees it, so that a body made of
+a million wrong keys costs no more than a right one of the same size.
+"""
+
+import json
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from autoif.records import Record
+from autoif.service.refusals import Refusal
+
+Request = TypeVar("Request", bound=Record)
+
+_MOST_KEYS: Final = 16
+_LONGEST_NAME: Final = 60
+
+
+def read_request(body: bytes, model: type[Request]) -> Request:
+    """Return the request in a body.
+
+    Raises:
+        Refusal: `bad_json` or `invalid`.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_read_object, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise Refusal("bad_json", f"the body is not UTF-8: byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise Refusal("bad_json", f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise Refusal("bad_json", "the body is not JSON that this server reads: nested too deeply") from None
+    except ValueError as error:
+        raise Refusal("bad_json", f"the body is not JSON that this server reads: {error}") from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Refusal("invalid", _describe(error)) from None
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs[: _MOST_KEYS + 1])
+    if len(pairs) > _MOST_KEYS:
+        raise ValueError(f"an object with {len(pairs):,} keys")
+    if len(value) < len(pairs):
+        raise ValueError("a key twice in one object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _describe(error: ValidationError) -> str:
+    """Return the first problem; nothing of the request's own text but a name, and that made harmless."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    where = where[:_LONGEST_NAME].encode("ascii", "backslashreplace").decode("ascii")
+    if problem["type"] == "extra_forbidden":
+        return f'unknown key "{where}"'
+    what = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

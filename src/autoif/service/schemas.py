@@ -1,0 +1,137 @@
+"""What goes in and what comes out, closed and bounded: unknown keys are refused, and so is too much of anything.
+
+Texts are Python strings as `json` reads them, lone surrogates and NUL included; that is why their length is checked by
+hand and not by pydantic, whose constrained strings must be UTF-8.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, WithJsonSchema, model_validator
+
+from autoif.records import Record, Verdict
+from autoif.reward import RewardMode
+
+MAX_FUNCTIONS: Final = 256
+"""In one request, or of one item."""
+MAX_TEXTS: Final = 4096
+"""Responses or items of one request."""
+MAX_SOURCE_CHARS: Final = 65_536
+MAX_TEXT_CHARS: Final = 2_000_000
+MAX_VERDICTS: Final = 131_072
+"""Functions x texts of one request: what 64 functions make of 2,048 responses."""
+
+
+def _bounded(longest: int) -> tuple[AfterValidator, WithJsonSchema]:
+    def check(text: str) -> str:
+        if len(text) > longest:
+            raise ValueError(f"{len(text):,} characters, at most {longest:,} are allowed")
+        return text
+
+    return AfterValidator(check), WithJsonSchema({"type": "string", "maxLength": longest})
+
+
+Source = Annotated[str, *_bounded(MAX_SOURCE_CHARS)]
+"""Python source that defines `evaluate(response: str) -> bool`."""
+Text = Annotated[str, *_bounded(MAX_TEXT_CHARS)]
+
+# fail_fast: one wrong value is reported, not a million of them.
+Sources = Annotated[list[Source], Field(min_length=1, max_length=MAX_FUNCTIONS, fail_fast=True)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
+
+_ENDS_WITH_A_STOP: Final = "def evaluate(response):\n    return response.endswith('.')"
+
+
+class VerifyRequest(Record):
+    """Functions to run on responses, each on all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"functions": [_ENDS_WITH_A_STOP], "responses": ["Yes.", "no"]}]}
+    )
+
+    functions: Sources
+    responses: Texts
+
+    @model_validator(mode="after")
+    def _limit_verdicts(self) -> "VerifyRequest":
+        _check_verdicts(len(self.functions) * len(self.responses))
+        return self
+
+
+class RewardItem(Record):
+    """A completion and the functions that judge it."""
+
+    completion: Text
+    functions: Sources
+
+
+class RewardRequest(Record):
+    """Completions to reward, each by its own functions."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"mode": "binary", "items": [{"completion": "Yes.", "functions": [_ENDS_WITH_A_STOP]}]}]
+        }
+    )
+
+    items: Annotated[list[RewardItem], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
+    mode: RewardMode = RewardMode.BINARY
+    """binary: 1 if more than half of the functions pass, else 0; fraction: the share that passes."""
+
+    @model_validator(mode="after")
+    def _limit_verdicts(self) -> "RewardRequest":
+        _check_verdicts(sum(len(item.functions) for item in self.items))
+        return self
+
+
+class VerdictOut(Record):
+    """What one function said of one text."""
+
+    verdict: Verdict
+    detail: str
+    """Why it is neither pass nor fail; "" if it is either."""
+    seconds: NonNegativeFloat
+
+
+class VerifyAnswer(Record):
+    """The whole matrix."""
+
+    verdicts: list[list[VerdictOut]]
+    """Shape (functions, responses), both in the order of the request."""
+    not_loaded: list[int]
+    """The functions, counted from 0, that gave no `evaluate` to call; their details say why."""
+
+
+class RewardAnswer(Record):
+    """A reward for every item, in the order of the request."""
+
+    rewards: list[Annotated[float, Field(ge=0, le=1)]]
+    verdicts: list[list[VerdictOut]]
+    """For every item, what each of its functions said."""
+
+
+class Problem(Record):
+    """Why a request was refused."""
+
+    code: str
+    """One word for programs."""
+    message: str
+    """One line for people."""
+
+
+class ErrorAnswer(Record):
+    """The body of every answer that is not a success."""
+
+    error: Problem
+
+
+class Health(Record):
+    """Whether the server takes requests on."""
+
+    status: Literal["ready", "draining"]
+    sandbox: str
+    """The backend and the layers that hold."""
+
+
+def _check_verdicts(count: int) -> None:
+    if count > MAX_VERDICTS:
+        raise ValueError(f"{count:,} verdicts asked for, at most {MAX_VERDICTS:,} are given at once: split the request")

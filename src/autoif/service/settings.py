@@ -1,0 +1,93 @@
+"""What `autoif serve` can be told, and who may ask it: nobody beyond this machine without a token."""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from autoif.errors import ConfigError
+from autoif.records import Record
+
+TOKEN_VARIABLE: Final = "AUTOIF_SERVICE_TOKEN"
+SHORTEST_TOKEN: Final = 16
+
+
+class ServiceSettings(Record):
+    """How a server listens, and how much it takes on."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    """0 takes a free one."""
+    token: str = Field(default="", repr=False)
+    """What clients must show; "" asks for none."""
+    workers: int = Field(default=1, ge=1)
+    """Functions that run at the same time."""
+    timeout_s: float = Field(default=2.0, gt=0)
+    """For one text."""
+    memory_mb: int = Field(default=256, ge=16)
+    backend: str = "auto"
+    queue: int = Field(default=256, ge=1)
+    """Requests taken on at the same time, those waiting included."""
+    queue_mb: int = Field(default=256, ge=1)
+    """Bytes of their bodies, all together."""
+    body_mb: int = Field(default=16, ge=1)
+    """Bytes of one body."""
+    deadline_s: float = Field(default=60.0, gt=0)
+    """For one request, from its first byte to its answer."""
+    grace_s: float = Field(default=30.0, ge=0)
+    """For the requests in flight when the server is told to stop."""
+
+
+def read_token(file: Path | None) -> str:
+    """Return the token from a file, else from the environment, else "".
+
+    Never from the command line, which every user of the machine can read.
+
+    Raises:
+        ConfigError: the file can't be read, or the token is too short or can't be sent in a header.
+    """
+    if file is not None:
+        source = str(file)
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the token file {file} can't be read: {error}") from None
+    elif TOKEN_VARIABLE in os.environ:
+        source, token = TOKEN_VARIABLE, os.environ[TOKEN_VARIABLE].strip()
+    else:
+        return ""
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"the token in {source} must be at least {SHORTEST_TOKEN} ASCII characters without blanks: "
+            "make one with `openssl rand -hex 32`"
+        )
+    return token
+
+
+def require_token_beyond_loopback(settings: ServiceSettings) -> None:
+    """Raise ConfigError if other machines could reach the server and no token keeps them out."""
+    if not settings.token and not is_loopback(settings.host):
+        raise ConfigError(
+            f"{settings.host} can be reached from other machines: set {TOKEN_VARIABLE} or --token-file, "
+            "or listen on 127.0.0.1"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether every address that this name or number stands for stays within the machine.
+
+    Raises:
+        ConfigError: it stands for none.
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"the host {host!r} has no address: {error}") from None
+    return all(ipaddress.ip_address(address[4][0]).is_loopback for address in found)

@@ -1,0 +1,123 @@
+"""Functions on texts, in turns: each source once per request over all its texts, and no request in another's way."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
+from typing import Final
+
+from autoif.records import Verdict
+from autoif.reward import compute_reward
+from autoif.sandbox import Outcome, Sandbox
+from autoif.service.fairness import Share, Turns
+from autoif.service.schemas import RewardRequest, VerifyRequest
+
+Work = Mapping[str, Sequence[str]]
+"""Source → the texts that it is to judge."""
+Judged = dict[str, list[Outcome]]
+
+_FIRST_TEXTS: Final = 4
+"""A function about which nothing is known. If it hangs, so many time limits pass before others have their turn."""
+_MARGIN_S: Final = 1.0
+_GROWTH: Final = 16
+_TURN_S: Final = 0.25
+"""What a turn of a function that behaves should take. A turn costs about a millisecond beyond its texts."""
+
+
+class Verifier:
+    """Shares one sandbox among requests."""
+
+    def __init__(self, sandbox: Sandbox, workers: int, timeout_s: float) -> None:
+        self.begun = 0
+        """Requests that have had a turn and are not done."""
+        self._sandbox = sandbox
+        self._turns = Turns(workers)
+        self._longest_turn_s = _FIRST_TEXTS * timeout_s + _MARGIN_S
+
+    async def judge(self, work: Work) -> Judged:
+        """Return, for each source, the outcome on each of its texts, in order.
+
+        Cancelling it gives its workers back at once. Raises SandboxError.
+        """
+        share, judged = Share(), Judged()
+        sources = iter(work.items())
+
+        async def run_the_rest() -> None:
+            for source, texts in sources:
+                judged[source] = await self._run(source, texts, share)
+
+        try:
+            async with asyncio.TaskGroup() as runners:
+                for _ in range(min(self._turns.width, len(work))):
+                    runners.create_task(run_the_rest())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self.begun -= share.begun
+        return judged
+
+    async def _run(self, source: str, texts: Sequence[str], share: Share) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        size = 1 if share.timed_out else _FIRST_TEXTS
+        hung = False
+        while len(outcomes) < len(texts):
+            part = texts[len(outcomes) : len(outcomes) + size]
+            async with self._turns.take(share) as first:
+                self.begun += first
+                began = monotonic()
+                found = await self._run_turn(source, part)
+                hung |= not found or any(outcome.verdict is Verdict.TIMEOUT for outcome in found)
+                share.timed_out |= hung
+            outcomes += found
+            if found and not any(outcome.loaded for outcome in found):
+                # It would only fail to load again, and that can take a whole time limit.
+                outcomes += [found[-1]] * (len(texts) - len(outcomes))
+            size = 1 if hung else _next_size(len(part), monotonic() - began)
+        return outcomes
+
+    async def _run_turn(self, source: str, texts: Sequence[str]) -> list[Outcome]:
+        """Return the outcomes, or none if they take so long that others have waited enough: one by one, then."""
+        try:
+            async with asyncio.timeout(self._longest_turn_s if len(texts) > 1 else None):
+                return await self._sandbox.run(source, texts)
+        except TimeoutError:
+            return []
+
+
+def _next_size(texts: int, took_s: float) -> int:
+    """Return for how many texts the next turn is, going by the last one."""
+    return max(1, min(texts * _GROWTH, int(texts * _TURN_S / max(took_s, 1e-6))))
+
+
+def work_of_verify(request: VerifyRequest) -> Work:
+    return dict.fromkeys(request.functions, request.responses)
+
+
+def answer_verify(request: VerifyRequest, judged: Judged) -> dict[str, object]:
+    """Return the body of a `VerifyAnswer`."""
+    rows = [judged[source] for source in request.functions]
+    return {
+        "verdicts": [[_show(outcome) for outcome in row] for row in rows],
+        "not_loaded": [index for index, row in enumerate(rows) if not any(outcome.loaded for outcome in row)],
+    }
+
+
+def work_of_reward(request: RewardRequest) -> Work:
+    work: dict[str, list[str]] = {}
+    for item in request.items:
+        for source in item.functions:
+            work.setdefault(source, []).append(item.completion)
+    return work
+
+
+def answer_reward(request: RewardRequest, judged: Judged) -> dict[str, object]:
+    """Return the body of a `RewardAnswer`."""
+    next_of: dict[str, Iterator[Outcome]] = {source: iter(outcomes) for source, outcomes in judged.items()}
+    rows = [[next(next_of[source]) for source in item.functions] for item in request.items]
+    return {
+        "rewards": [compute_reward([outcome.verdict for outcome in row], request.mode) for row in rows],
+        "verdicts": [[_show(outcome) for outcome in row] for row in rows],
+    }
+
+
+def _show(outcome: Outcome) -> dict[str, object]:
+    return {"verdict": outcome.verdict, "detail": outcome.detail, "seconds": round(outcome.seconds, 6)}
