@@ -29,3 +29,15 @@ def test_every_claim_names_proofs_that_exist() -> None:
 
 def test_every_class_of_attacks_proves_a_claim() -> None:
     assert set(CLASSES) == set().union(*(classes for classes, _ in read_rows()))
+
+
+def test_the_documented_table_has_every_class_with_all_of_its_attacks() -> None:
+    text = (
+        (ROOT / "docs" / "sandbox.md")
+        .read_text(encoding="utf-8")
+        .partition("## Hostile suite")[2]
+        .partition("\n## ")[0]
+    )
+    rows = dict(re.findall(r"^\| ([^|]+) \| (\d+) \|", text, re.MULTILINE))
+    assert rows.pop("**all**") == str(sum(map(len, CLASSES.values())))
+    assert rows == {name: str(len(group)) for name, group in CLASSES.items()}

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from attacks.record import CRASH, FAIL, SUCCEEDS, Attack
+from attacks.record import CRASH, FAIL, RETURNS, SUCCEEDS, Attack
 
 NOWHERE: Final = "1"
 """An address that nothing is at: the kernel answers EFAULT."""
@@ -118,7 +118,7 @@ def make_call(name: str, x86_64: int, aarch64: int, arguments: str) -> Attack:
         return result >= 0 or ctypes.get_errno() not in (errno.EPERM, errno.EACCES, errno.ENOSYS)
         """,
         (FAIL,),
-        (0,) if privileged else (SUCCEEDS, 0) if name in OFTEN_LEFT_OUT else (SUCCEEDS,),
+        (RETURNS,) if privileged else (SUCCEEDS, RETURNS) if name in OFTEN_LEFT_OUT else (SUCCEEDS,),
     )
 
 

@@ -1,6 +1,6 @@
 """Attacks on what is around a function: files, network, processes, signals, descriptors, output, environment."""
 
-from attacks.record import ERROR, FAIL, HANGS, TIMEOUT, Attack
+from attacks.record import ERROR, FAIL, HANGS, RETURNS, TIMEOUT, Attack
 
 FILES = (
     Attack("read_a_file", "return open(at['folder'] + '/canary').read() == 'secret'"),
@@ -281,7 +281,7 @@ OUTPUT = (
         return False
         """,
         (FAIL,),
-        (0,),
+        (RETURNS,),
     ),
     Attack("flood_the_detail", "raise ValueError('x' * (1 << 24))", (ERROR,), (1,)),
     Attack("return_a_flood", "return 'x' * (1 << 24)", (ERROR,), judge="len(value) == 1 << 24"),
