@@ -90,6 +90,7 @@ def serve(
     from autoif.service.server import serve as serve_until_stopped  # needs the extra
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # else a traceback for every malformed request
     settings = ServiceSettings(
         host=host,
         port=port,
