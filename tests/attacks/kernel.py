@@ -4,7 +4,6 @@ Outside they do no harm: where a call could, its arguments make the kernel refus
 EINVAL, EBADF). A call that never got in gives EPERM, EACCES or ENOSYS.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -122,7 +121,6 @@ def make_call(name: str, x86_64: int, aarch64: int, arguments: str) -> Attack:
     )
 
 
-_MACHINE: Final = os.uname().machine
 GATE = Attack(
     "call_through_the_32_bit_gate",
     """
@@ -135,9 +133,9 @@ GATE = Attack(
     (CRASH,),
 )
 
-KERNEL = (
-    *(make_call(name, *call) for name, call in CALLS.items()),
-    *(make_call(name, *call) for name, call in PRIVILEGED_CALLS.items()),
-    *(make_call(name, number, number, words) for name, (number, words) in MACHINE_CALLS[_MACHINE].items()),
-    *((GATE,) if _MACHINE == "x86_64" else ()),
-)
+
+def list_attacks(machine: str) -> tuple[Attack, ...]:
+    """Return the attacks that there are on a machine."""
+    own = (make_call(name, number, number, words) for name, (number, words) in MACHINE_CALLS[machine].items())
+    common = (make_call(name, *call) for name, call in (CALLS | PRIVILEGED_CALLS).items())
+    return (*common, *own, *((GATE,) if machine == "x86_64" else ()))

@@ -1,6 +1,7 @@
 """What an attack is, what it is pointed at, and how it is shown to work: in a plain interpreter."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -12,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from autoif.records import Verdict
 
@@ -64,8 +63,9 @@ def prepare_target(folder: Path) -> Iterator[str]:
     (folder / "victim").write_text(SECRET)
     (folder / "payload.py").write_text("reached = True\n")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        yield json.dumps({"folder": str(folder), "port": port, "pid": os.getpid(), "package": pytest.__file__})
+        port, package = server.getsockname()[1], importlib.util.find_spec("pydantic")
+        assert package is not None
+        yield json.dumps({"folder": str(folder), "port": port, "pid": os.getpid(), "package": package.origin})
 
 
 def is_intact(folder: Path) -> bool:
