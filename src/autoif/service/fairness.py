@@ -1,10 +1,13 @@
-"""Who gets the next free worker: the request that has used the workers least.
+"""Who gets the next free worker: the first come among the requests that have used the workers least.
 
 A worker that has begun can't be interrupted without losing it, so what is handed out is a *turn*: one function on a few
 texts. Between turns the choice is made anew. Two rules keep a request whose functions hang from delaying the others:
 
-* the turn goes to the request with the least worker time so far, the turns that it is having included;
-* requests in which a text has timed out may never hold all workers at the same time (unless there is but one).
+* requests are on levels by the worker time that they have used, the turns that they are having included: below 0.1 s,
+  below 0.2 s, below 0.4 s, and so on. The lowest level goes first, and within a level who came first, so that small
+  requests are finished one after the other and not all at the end;
+* requests in which a text has timed out, or with a function that timed out in another one, never hold all workers at
+  the same time (unless there is but one).
 
 So a request of quick functions waits for a turn to end, and not for a request to end, however many hostile ones wait.
 """
@@ -14,7 +17,11 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from time import monotonic
+from typing import Final
+
+_FIRST_LEVEL_S: Final = 0.1
 
 Turn = asyncio.Future[float]
 """Done when the turn begins, with the time at which it does."""
@@ -31,8 +38,13 @@ class Share:
     """When each turn that it is having began."""
     waiting: deque[Turn] = field(default_factory=deque)
 
-    def total_s(self, now: float) -> float:
-        return self.used_s + sum(now - began for began in self.turns)
+    number: int = field(default_factory=count().__next__)
+    """In the order of coming."""
+
+    def rank(self, now: float) -> tuple[int, int]:
+        """Return its level and its place there; the lowest goes first."""
+        total_s = self.used_s + sum(now - began for began in self.turns)
+        return int(total_s / _FIRST_LEVEL_S).bit_length(), self.number
 
 
 class Turns:
@@ -83,11 +95,11 @@ class Turns:
         self._hand_out()
 
     def _choose(self) -> Share | None:
-        """Return whose turn it is; among equals, who has waited longest."""
+        """Return whose turn it is."""
         now = monotonic()
         slow_full = sum(share.timed_out for share in self._running) >= self._slow_width
         candidates = [share for share in self._waiting if not (slow_full and share.timed_out)]
-        return min(candidates, key=lambda share: share.total_s(now), default=None)
+        return min(candidates, key=lambda share: share.rank(now), default=None)
 
     def _forget(self, share: Share) -> None:
         if not share.waiting:

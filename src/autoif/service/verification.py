@@ -1,6 +1,7 @@
 """Functions on texts, in turns: each source once per request over all its texts, and no request in another's way."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Final
@@ -19,6 +20,7 @@ _FIRST_TEXTS: Final = 4
 """A function about which nothing is known. If it hangs, so many time limits pass before others have their turn."""
 _MARGIN_S: Final = 1.0
 _GROWTH: Final = 16
+_REMEMBERED: Final = 10_000
 _TURN_S: Final = 0.25
 """What a turn of a function that behaves should take. A turn costs about a millisecond beyond its texts."""
 
@@ -31,6 +33,8 @@ class Verifier:
         """Requests that have had a turn and are not done."""
         self._sandbox = sandbox
         self._turns = Turns(workers)
+        self._live: dict[Share, Work] = {}
+        self._hanging: OrderedDict[int, None] = OrderedDict()
         self._longest_turn_s = _FIRST_TEXTS * timeout_s + _MARGIN_S
 
     async def judge(self, work: Work) -> Judged:
@@ -38,13 +42,15 @@ class Verifier:
 
         Cancelling it gives its workers back at once. Raises SandboxError.
         """
-        share, judged = Share(), Judged()
+        judged = Judged()
+        share = Share(timed_out=any(hash(source) in self._hanging for source in work))
         sources = iter(work.items())
 
         async def run_the_rest() -> None:
             for source, texts in sources:
                 judged[source] = await self._run(source, texts, share)
 
+        self._live[share] = work
         try:
             async with asyncio.TaskGroup() as runners:
                 for _ in range(min(self._turns.width, len(work))):
@@ -52,27 +58,42 @@ class Verifier:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
+            del self._live[share]
             self.begun -= share.begun
         return judged
 
     async def _run(self, source: str, texts: Sequence[str], share: Share) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        size = 1 if share.timed_out else _FIRST_TEXTS
+        size = _FIRST_TEXTS
         hung = False
         while len(outcomes) < len(texts):
-            part = texts[len(outcomes) : len(outcomes) + size]
             async with self._turns.take(share) as first:
                 self.begun += first
+                if hung or (share.timed_out and not outcomes):
+                    size = 1
+                part = texts[len(outcomes) : len(outcomes) + size]
                 began = monotonic()
                 found = await self._run_turn(source, part)
-                hung |= not found or any(outcome.verdict is Verdict.TIMEOUT for outcome in found)
-                share.timed_out |= hung
+                if not found or any(outcome.verdict is Verdict.TIMEOUT for outcome in found):
+                    hung = True
+                    self._warn_of(source)
             outcomes += found
             if found and not any(outcome.loaded for outcome in found):
                 # It would only fail to load again, and that can take a whole time limit.
                 outcomes += [found[-1]] * (len(texts) - len(outcomes))
-            size = 1 if hung else _next_size(len(part), monotonic() - began)
+            size = _next_size(len(part), monotonic() - began)
+        if not hung:
+            self._hanging.pop(hash(source), None)
         return outcomes
+
+    def _warn_of(self, source: str) -> None:
+        """Note that a function hangs, for all requests with it: trainers send the same ones again and again."""
+        self._hanging[hash(source)] = None
+        self._hanging.move_to_end(hash(source))
+        if len(self._hanging) > _REMEMBERED:
+            self._hanging.popitem(last=False)
+        for share, work in self._live.items():
+            share.timed_out |= source in work
 
     async def _run_turn(self, source: str, texts: Sequence[str]) -> list[Outcome]:
         """Return the outcomes, or none if they take so long that others have waited enough: one by one, then."""
