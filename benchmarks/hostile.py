@@ -20,7 +20,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from attacks import CLASSES
-from attacks.record import HANGS, RETURNS, SUCCEEDS, Attack, Outside, is_intact, prepare_target, run_outside
+from attacks.record import Attack, Outside, describe_outside, is_intact, prepare_target, run_outside
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 
@@ -42,14 +42,6 @@ class Trial:
     @property
     def contained(self) -> bool:
         return self.intact and self.verdict is not Verdict.PASS
-
-
-def describe_outside(outside: Outside) -> str:
-    """Name what a plain interpreter did, as a column of the table has it."""
-    words = {SUCCEEDS: "succeed", HANGS: "hang", RETURNS: "return"}
-    if isinstance(outside, str):
-        return words[outside]
-    return "kill the process" if outside < 0 else "end the process"
 
 
 async def try_attack(attack: Attack, sandbox: Sandbox) -> Trial:

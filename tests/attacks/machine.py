@@ -44,10 +44,10 @@ SHARED_PLACES = (
     Attack(
         "share_memory_by_name",
         """
-        from multiprocessing import shared_memory
-        memory = shared_memory.SharedMemory("autoif-attack", create=True, size=64)
-        memory.close()
-        memory.unlink()
+        import _posixshmem as shared
+        name = f"/autoif-attack-{os.getpid()}"
+        shared.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        shared.shm_unlink(name)
         return True
         """,
     ),

@@ -22,6 +22,7 @@ Outside = str | int
 """What a plain interpreter does: SUCCEEDS, RETURNS (with nothing gained), HANGS, or the status that it ends with."""
 
 SECRET: Final = "secret"
+_NEEDED_TO_START: Final = ("LD_LIBRARY_PATH",)
 _HANGS_AFTER_S: Final = 0.25
 _LONGEST_S: Final = 30.0
 
@@ -89,7 +90,8 @@ def run_plainly(harness: str, request: list[str], patience_s: float = _LONGEST_S
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={"AUTOIF_TEST_SECRET": SECRET},
+        env={"AUTOIF_TEST_SECRET": SECRET}
+        | {name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ},
     )
     try:
         output, _ = process.communicate(json.dumps(request).encode(), timeout=patience_s)
@@ -100,3 +102,10 @@ def run_plainly(harness: str, request: list[str], patience_s: float = _LONGEST_S
     if b"ANSWER True" in output:
         return SUCCEEDS
     return RETURNS if b"ANSWER" in output and process.returncode == 0 else process.returncode
+
+
+def describe_outside(outside: Outside) -> str:
+    """Name what a plain interpreter did, in the plural."""
+    if isinstance(outside, str):
+        return {SUCCEEDS: "succeed", HANGS: "hang", RETURNS: "return"}[outside]
+    return "kill the process" if outside < 0 else "end the process"
