@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,8 +16,12 @@ import aiohttp.web
 import pytest
 import pytest_asyncio
 
-from autoif.sandbox import Limits, Sandbox
+from autoif.cli.serve import serve
+from autoif.errors import ConfigError
+from autoif.sandbox import Sandbox
+from autoif.service.admission import Admission
 from autoif.service.app import Service
+from autoif.service.refusals import Refusal
 from autoif.service.schemas import MAX_FUNCTIONS, MAX_SOURCE_CHARS, MAX_TEXT_CHARS, MAX_TEXTS
 from autoif.service.settings import ServiceSettings
 from running import autoif
@@ -163,9 +168,8 @@ def _verify(functions: object = (TRUE,), responses: object = ("a",), **more: obj
         (_verify(functions=["x"] * (MAX_FUNCTIONS + 1)), 422, "invalid"),
         (_verify(responses=["x"] * (MAX_TEXTS + 1)), 422, "invalid"),
         (_verify(functions=["x"] * MAX_FUNCTIONS, responses=["x"] * MAX_TEXTS), 422, "invalid"),
-        (_verify(responses=["x" * (5 << 20)]), 413, "body_too_large"),
     ],
-    ids=range(26),
+    ids=range(25),
 )
 async def test_a_wrong_body_is_refused_with_one_line(server, body, status, code):
     answer = await server.ask("POST", "/v1/verify", data=body)
@@ -199,13 +203,18 @@ async def test_the_refusal_names_what_is_wrong(server):
     assert "split the request" in await message(_verify(functions=["x"] * 200, responses=["x"] * 4000))
 
 
-async def test_a_body_in_chunks_is_limited_as_well(server):
-    async def endless() -> AsyncIterator[bytes]:
-        for _ in range(100):
-            yield b" " * (1 << 16)
-
-    answer = await server.ask("POST", "/v1/verify", data=endless())
-    assert (answer.status, answer.code) == (413, "body_too_large")
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "in chunks"])
+async def test_too_large_a_body_is_refused_before_it_has_all_come(server, announced):
+    parts = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(_head(parts.netloc, 5 << 20 if announced else None))
+    if not announced:
+        chunk = b"10000\r\n" + b" " * (1 << 16) + b"\r\n"
+        writer.write(chunk * 65)  # a little more than 4 MiB, and more seems to come
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def test_a_small_body_in_chunks_is_read(server):
@@ -514,20 +523,48 @@ def _descendants(pid: int) -> list[int]:
     return found + [below for child in found for below in _descendants(child)]
 
 
-async def test_a_sandbox_that_fails_is_a_503_and_not_the_end():
+@pytest.mark.parametrize(
+    ("sandbox", "status", "code", "said"),
     # A sandbox that was never entered raises the SandboxError that a broken one raises.
-    service = Service(ServiceSettings(), Sandbox(Limits(), workers=1))
+    [(Sandbox(workers=1), 503, "sandbox", "sandbox is not running"), (None, 500, "internal", "its log says why")],
+)
+async def test_a_failing_sandbox_and_a_failing_server_are_said_and_not_the_end(sandbox, status, code, said, caplog):
+    service = Service(ServiceSettings(workers=2), sandbox)
     runner = aiohttp.web.AppRunner(service.app, access_log=None)
     await runner.setup()
     await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/verify"
     async with aiohttp.ClientSession() as session:
         for _ in range(2):
-            async with session.post(
-                f"{url}/v1/verify", json={"functions": [TRUE, UPPER], "responses": ["a"]}
-            ) as answer:
-                assert answer.status == 503
-                assert int(answer.headers["Retry-After"]) >= 1
+            async with session.post(url, json={"functions": [TRUE, UPPER], "responses": ["a"]}) as answer:
                 error = (await answer.json())["error"]
-                assert (error["code"], "sandbox is not running" in error["message"]) == ("sandbox", True)
+                assert (answer.status, error["code"], said in error["message"]) == (status, code, True)
+                assert (answer.headers.get("Retry-After") is not None) == (status == 503)
     await runner.cleanup()
+    assert len(caplog.records) == 2
+
+
+async def test_without_its_extra_it_says_which(monkeypatch):
+    monkeypatch.setattr("autoif.cli.serve.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"autoif\[service\]"):
+        serve.main([], standalone_mode=False)
+
+
+async def test_the_time_to_wait_follows_how_fast_requests_are_done():
+    admission = Admission(requests=100, body_bytes=1)
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(admission.admit(0))
+        assert admission.estimate_wait_s() == 1  # nothing is known yet
+        with pytest.raises(Refusal, match="100 requests"), admission.admit(0):
+            pass
+    assert admission.estimate_wait_s() == 1
+    slow = Admission(requests=100, body_bytes=1)
+    for _ in range(2):
+        with slow.admit(0):
+            pass
+        await asyncio.sleep(0.1)
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(slow.admit(0))
+        assert 5 <= slow.estimate_wait_s() <= 30

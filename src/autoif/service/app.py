@@ -96,7 +96,7 @@ class Service:
             late = Refusal("slow_body", f"the body did not arrive within {self._settings.deadline_s:g} s")
             try:
                 async with self._deadline():
-                    read = read_request(await request.read(), model)
+                    read = read_request(await _read_body(request), model)
                     late = Refusal("deadline", f"not done within {self._settings.deadline_s:g} s: send less at once")
                     judged = await self._verifier.judge(work_of(read))
             except TimeoutError:
@@ -187,6 +187,16 @@ def _announced_bytes(request: web.Request) -> int:
     return announced
 
 
+async def _read_body(request: web.Request) -> bytes:
+    """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > request.client_max_size:
+            raise _too_large(request.client_max_size)
+    return bytes(body)
+
+
 def _is_own_name(host: str) -> bool:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     try:
@@ -196,8 +206,6 @@ def _is_own_name(host: str) -> bool:
 
 
 def _translate(error: web.HTTPException) -> Refusal:
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Refusal("body_too_large", error.text or "the body is too large")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return Refusal("method_not_allowed", f"this route takes {allowed}", {"Allow": allowed})
