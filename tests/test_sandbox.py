@@ -386,7 +386,7 @@ async def test_what_can_not_be_built_says_what_to_do(monkeypatch: pytest.MonkeyP
             pass
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(SandboxError, match="needs Linux"):
-        Sandbox()
+        Sandbox(backend="cpython")
     assert [layer.enforced for layer in inspect_layers()] == [False]
 
 

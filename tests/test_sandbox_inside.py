@@ -177,7 +177,7 @@ async def test_a_worker_that_does_not_greet_is_given_up(monkeypatch: pytest.Monk
     monkeypatch.setattr(worker, "_START_TIMEOUT_S", 0.2)
     monkeypatch.setattr(worker, "_PROGRAM", "import time; time.sleep(60)")
     with pytest.raises(SandboxError, match="does not come up \\(it said nothing\\)"):
-        async with Sandbox(workers=1):
+        async with Sandbox(backend="cpython", workers=1):
             pass
     assert [layer.name for layer in inspect_layers()] == ["worker"]
 
@@ -199,7 +199,7 @@ async def test_a_layer_whose_forbidden_act_succeeds_is_not_enforced(
     before = f"from inside import proofs; proofs.__file__ = {str(proofs)!r}"
     monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=before, patch="pass"))
     with pytest.raises(SandboxError, match=f"{layer.strip()}: what it forbids succeeded"):
-        async with Sandbox(workers=2):
+        async with Sandbox(backend="cpython", workers=2):
             pass
 
 
@@ -309,7 +309,7 @@ async def test_what_goes_wrong_inside_is_traced_too(traced: Callable[[str, str],
             await sandbox.run("def evaluate(response): return True", ["x"])
     traced(REFUSE.format(call="landlock_create_ruleset"), "pass")
     with pytest.raises(SandboxError, match="landlock: the kernel refused it"):
-        async with Sandbox(workers=1):
+        async with Sandbox(backend="cpython", workers=1):
             pass
     traced("", "pass")
     async with Sandbox(Limits(timeout_s=60), workers=1) as sandbox:

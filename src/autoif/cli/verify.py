@@ -72,6 +72,7 @@ async def _verify_pairs(
     texts = [response.text for response in responses]
     with click.open_file(str(output) if output else "-", "w", encoding="utf-8") as out:
         async with sandbox:
+            _say_which(sandbox)
             for start in range(0, len(functions), _ROWS_AT_ONCE):
                 part = functions[start : start + _ROWS_AT_ONCE]
                 for function, outcomes in zip(
@@ -88,11 +89,17 @@ async def _verify_pairs(
                         out.write(json.dumps(row) + "\n")
 
 
+def _say_which(sandbox: Sandbox) -> None:
+    """Say what runs the functions, as verdicts may differ between backends; not among the verdicts."""
+    click.echo(f"sandbox: {sandbox.describe()}", err=True)
+
+
 async def _verify_dataset(path: Path, sandbox: Sandbox) -> int:
     """Print the rows whose functions give other verdicts than recorded; return 1 if there are any."""
     rows = list(_read_dataset(path))
     changed = 0
     async with sandbox:
+        _say_which(sandbox)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
             rates = await asyncio.gather(*(_pass_rate(functions, text, sandbox) for functions, text, _ in part))

@@ -1,8 +1,8 @@
 """Where code that a model wrote runs: never in the pipeline's own process."""
 
-from autoif.sandbox.doctor import inspect_layers
+from autoif.sandbox.doctor import inspect_layers, inspect_monty
 from autoif.sandbox.layers import Layer
 from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.sandbox import Sandbox
 
-__all__ = ["Layer", "Limits", "Outcome", "Sandbox", "inspect_layers"]
+__all__ = ["Layer", "Limits", "Outcome", "Sandbox", "inspect_layers", "inspect_monty"]

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from autoif.errors import SandboxError
 from autoif.sandbox.layers import Layer
+from autoif.sandbox.monty import MontyBackend
 from autoif.sandbox.outcomes import Limits
 from autoif.sandbox.worker import Worker
 
@@ -17,6 +18,20 @@ def inspect_layers() -> list[Layer]:
     # A thread of its own, so that it can be called with or without a running event loop.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, _inspect()).result()
+
+
+def inspect_monty() -> Layer:
+    """Start monty, let it try what it must refuse, and return what held. Never raises SandboxError."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, _inspect_monty()).result()
+
+
+async def _inspect_monty() -> Layer:
+    try:
+        async with MontyBackend(Limits(), workers=1) as backend:
+            return Layer("monty", True, False, backend.describe().partition(": ")[2])
+    except SandboxError as error:
+        return Layer("monty", False, False, str(error))
 
 
 async def _inspect() -> list[Layer]:

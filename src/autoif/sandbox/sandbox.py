@@ -12,6 +12,7 @@ from typing import Final, Protocol, Self
 
 from autoif.errors import SandboxError
 from autoif.sandbox.cpython import CPythonBackend
+from autoif.sandbox.monty import MontyBackend
 from autoif.sandbox.outcomes import Limits, Outcome
 
 
@@ -26,8 +27,47 @@ class Backend(Protocol):
     def describe(self) -> str: ...
 
 
-BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {"cpython": CPythonBackend}
+BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {
+    "cpython": CPythonBackend,
+    "monty": MontyBackend,
+}
+"""The strongest first."""
 AUTO: Final = "auto"
+
+
+class StrongestBackend:
+    """The first of `BACKENDS` that this machine enforces."""
+
+    def __init__(self, limits: Limits, workers: int | None) -> None:
+        self._limits = limits
+        self._workers = workers
+        self._refusals: list[str] = []
+        self._chosen: Backend | None = None
+
+    async def __aenter__(self) -> Self:
+        """Raises SandboxError, with why each was not possible, if there is none: nothing runs unprotected."""
+        for name, make in BACKENDS.items():
+            try:
+                self._chosen = await make(self._limits, self._workers).__aenter__()
+            except SandboxError as error:
+                self._refusals.append(f"not {name}: {error}")
+            else:
+                return self
+        raise SandboxError("model code can't be contained on this machine: " + "; ".join(self._refusals))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._chosen:
+            await self._chosen.__aexit__(kind, error, trace)
+
+    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        assert self._chosen, "it was not entered"
+        return await self._chosen.run(source, inputs)
+
+    def describe(self) -> str:
+        assert self._chosen, "it was not entered"
+        return "; ".join([self._chosen.describe(), *self._refusals])
 
 
 class Sandbox:
@@ -46,7 +86,7 @@ class Sandbox:
             raise SandboxError("the sandbox's time and memory limits must be above zero")
         self.verdicts = 0
         """How many verdicts it has given, for the live display."""
-        self._backend = BACKENDS["cpython" if backend == AUTO else backend](limits, workers)
+        self._backend = (StrongestBackend if backend == AUTO else BACKENDS[backend])(limits, workers)
         self._entered = False
 
     async def __aenter__(self) -> Self:

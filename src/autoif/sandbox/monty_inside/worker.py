@@ -1,0 +1,253 @@
+"""The worker of the `monty` backend: holds the interpreter's client, keeps the clock, and can be killed.
+
+Its process is not the pipeline's, so that a client that hangs or aborts costs a worker and nothing else.
+"""
+
+import asyncio
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final, NoReturn
+
+import pydantic_monty
+
+from .wire import Result, Settings, read_message, write_message
+
+KILL_AFTER_S: Final = 1.0
+"""How long past its time limit an interpreter may go on that doesn't look at the clock: in one native operation, or in
+asking for ever for what it can't have."""
+NO_SURROGATES: Final = "monty has no lone surrogates"
+
+_TOO_LATE: Final = "did not return in time"
+_MOST_REQUESTS: Final = 2**31 - 1
+_SIGNAL: Final = re.compile(r"\((SIG[A-Z0-9]+)\)")
+_SURROGATE_ESCAPE: Final = re.compile(r"\\(?:u|U0000)[dD][89abAB][0-9a-fA-F]{2}")
+
+PROOF: Final = """
+import os
+acts = [lambda: open("/"), lambda: open("x", "w"), lambda: os.listdir("/"), lambda: os.environ["PATH"]]
+def evaluate(response):
+    if response == "memory":
+        return len("x" * int(1e12)) > 0
+    refused = 0
+    for act in acts:
+        try:
+            act()
+        except (OSError, RuntimeError):
+            refused = refused + 1
+    for module in ("socket", "subprocess", "ctypes", "threading"):
+        try:
+            exec("import " + module)
+        except ImportError:
+            refused = refused + 1
+    return refused == 8
+"""
+"""Tries what must be refused: files, the environment, modules that lead out; and, asked to, too much memory."""
+
+
+class Lost(Exception):
+    """The interpreter is of no more use; says what that makes of the input at hand."""
+
+    def __init__(self, verdict: str, detail: str = "") -> None:
+        super().__init__(detail)
+        self.verdict = verdict
+        self.detail = detail
+
+
+class Runner:
+    """Runs functions, each in an interpreter of its own."""
+
+    def __init__(self, pool: pydantic_monty.AsyncMonty, settings: Settings) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._harness = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
+
+    async def run(self, source: str, inputs: Sequence[str]) -> list[Result]:
+        """Return one result per input. A lost interpreter costs the input at hand; a fresh one has the rest."""
+        problem = find_unreadable(source)
+        if problem:
+            return [Result("error", f"does not load: {problem}", 0.0, False)] * len(inputs)
+        results: list[Result] = []
+        while len(results) < len(inputs):
+            await self._run_in_one(source, inputs, results)
+        loaded = any(result.loaded for result in results)
+        return [result._replace(loaded=loaded) for result in results]
+
+    async def _run_in_one(self, source: str, inputs: Sequence[str], results: list[Result]) -> None:
+        """Add the results of as many inputs as one interpreter lives for; of at least one."""
+        rest = inputs[len(results) :]
+        async with self._checkout() as session:
+            load_s = await self._load(session, source, len(rest), results)
+            for number, text in enumerate(rest if load_s is not None else ()):
+                began = time.monotonic()
+                try:
+                    result = await self._judge(session, text)
+                except Lost as lost:
+                    spent_s = time.monotonic() - began
+                    if number and lost.verdict == "timeout" and spent_s < self._settings.timeout_s:
+                        return  # the sleep of a function's inputs is counted together: this one has its own once more
+                    results.append(self._with_load(Result(lost.verdict, lost.detail, spent_s, True), number, load_s))
+                    return
+                results.append(self._with_load(result, number, load_s))
+
+    async def _load(
+        self, session: pydantic_monty.AsyncMontySession, source: str, count: int, results: list[Result]
+    ) -> float | None:
+        """Return the seconds that loading took; or add the reason why nothing is loaded to `count` inputs."""
+        began = time.monotonic()
+        try:
+            await session.feed_run(self._harness)
+            verdict, detail, seconds = await self._ask(session, "load", source)
+        except Lost as lost:
+            verdict, seconds = lost.verdict, time.monotonic() - began
+            detail = ": ".join(filter(None, ("while loading", lost.detail)))
+        if not detail:
+            return seconds
+        results.append(Result(verdict, detail, seconds, False))
+        results.extend([Result(verdict, detail, 0.0, False)] * (count - 1))
+        return None
+
+    async def _judge(self, session: pydantic_monty.AsyncMontySession, text: str) -> Result:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return Result("error", f"the input can't be given to the function: {NO_SURROGATES}", 0.0, True)
+        return Result(*await self._ask(session, "judge", text), loaded=True)
+
+    def _with_load(self, result: Result, number: int, load_s: float | None) -> Result:
+        """Count loading as the first input's time."""
+        if number or not load_s:
+            return result
+        seconds = result.seconds + load_s
+        if seconds > self._settings.timeout_s:
+            return Result("timeout", _TOO_LATE, seconds, True)
+        return result._replace(seconds=seconds)
+
+    async def _ask(self, session: pydantic_monty.AsyncMontySession, name: str, text: str) -> tuple[str, str, float]:
+        """Call a function of the harness; return (verdict, detail, seconds). Raises Lost."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._settings.timeout_s + KILL_AFTER_S):
+                answer = await session.feed_run(f"{name}(text)", inputs={"text": text}, print_callback=_drop_output)
+        except TimeoutError:
+            raise Lost("timeout", _TOO_LATE) from None
+        except pydantic_monty.MontyError as error:
+            raise explain(error) from None
+        return read_answer(answer, time.monotonic() - began)
+
+    def _checkout(self) -> pydantic_monty.AsyncMontySession:
+        return self._pool.checkout(
+            limits={
+                "max_feed_duration_secs": self._settings.timeout_s,
+                "max_total_sleep_secs": self._settings.timeout_s,
+                "max_memory": self._settings.memory_bytes,
+                "max_suspensions": _MOST_REQUESTS,
+            },
+            os_policy={"random_start": {"seed": 0}, "sleep_system_max": math.inf},
+            assert_message_annotations=False,
+        )
+
+
+def find_unreadable(source: str) -> str:
+    """Return what of the source monty would read as something else, in words; nothing if there is no such thing.
+
+    It takes a surrogate that is written as an escape for U+FFFD and says nothing.
+    """
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        return f"UnicodeEncodeError: {NO_SURROGATES}"
+    return NO_SURROGATES if _SURROGATE_ESCAPE.search(source) else ""
+
+
+def read_answer(answer: object, longest_s: float) -> tuple[str, str, float]:
+    """Return (verdict, detail, seconds) of what the harness answered. Raises Lost if it is no such thing."""
+    match answer:
+        case [("pass" | "fail" | "error" | "memory") as verdict, float(seconds), str(detail)]:
+            # The interpreter's clock is the system's, which may be set while it runs.
+            return verdict, detail, min(max(seconds, 0.0), longest_s)
+    raise Lost("crash", "gave a garbled result")
+
+
+def explain(error: pydantic_monty.MontyError) -> Lost:
+    """Return what an end means that the harness could not catch: a limit, a death, a fault of the interpreter."""
+    if isinstance(error, pydantic_monty.MontyCrashedError):
+        if error.timed_out:
+            return Lost("timeout", _TOO_LATE)
+        name = _SIGNAL.search(str(error))
+        if name and name[1] == "SIGKILL":
+            return Lost("memory", "ended by the kernel")
+        return Lost("crash", f"killed by {name[1]}" if name else f"exited with status {error.exit_status}")
+    inner = error.exception()
+    if isinstance(inner, TimeoutError):
+        return Lost("timeout", _TOO_LATE)
+    if isinstance(inner, MemoryError):
+        return Lost("memory")
+    return Lost("error", str(error))
+
+
+def _drop_output(stream: str, text: str) -> None:
+    """Take what a function prints."""
+
+
+def open_pool(settings: Settings) -> pydantic_monty.AsyncMonty:
+    """Return a pool, to be entered, of one process at a time, each for one function."""
+    return pydantic_monty.AsyncMonty(
+        max_processes=1, max_checkouts_per_worker=1, request_timeout=settings.timeout_s + KILL_AFTER_S
+    )
+
+
+async def find_problem(runner: Runner) -> str:
+    """Return what the interpreter does not refuse though it must, in words."""
+    results = await runner.run(PROOF, ["acts", "memory"])
+    if [result.verdict for result in results] == ["pass", "memory"]:
+        return ""
+    return f"it does not refuse what it must: {[result.detail or result.verdict for result in results]}"
+
+
+async def serve(requests: IO[bytes], replies: IO[bytes], settings: Settings) -> None:
+    """Greet with the version and what is wrong with it, then answer requests until the parent hangs up."""
+    pool = open_pool(settings)
+    try:
+        await pool.__aenter__()
+    except (OSError, RuntimeError, pydantic_monty.MontyError) as error:
+        write_message(replies, ["", str(error)])
+        return
+    try:
+        runner = Runner(pool, settings)
+        write_message(replies, [pydantic_monty.__version__, await find_problem(runner)])
+        await _answer(runner, requests, replies, settings)
+    finally:
+        await pool.__aexit__(None, None, None)
+
+
+async def _answer(runner: Runner, requests: IO[bytes], replies: IO[bytes], settings: Settings) -> None:
+    reading = asyncio.create_task(asyncio.to_thread(read_message, requests))
+    while (request := await reading) is not None:
+        reading = asyncio.create_task(asyncio.to_thread(read_message, requests))
+        running = asyncio.create_task(runner.run(*request))
+        await asyncio.wait({reading, running}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():  # nothing is asked for before the answer: the parent has hung up
+            running.cancel()
+            await asyncio.wait({running})
+            return
+        results = await running
+        write_message(replies, [result._replace(detail=result.detail[: settings.detail_bytes]) for result in results])
+
+
+def main() -> None:
+    """Serve on standard input and output; the settings are the first argument."""
+    asyncio.run(_serve_and_leave(Settings(*json.loads(sys.argv[1]))))
+
+
+async def _serve_and_leave(settings: Settings) -> NoReturn:
+    try:
+        await serve(sys.stdin.buffer, sys.stdout.buffer, settings)
+    finally:
+        # Not by the interpreter's own end: it waits for the reader, and the client's threads may abort in it.
+        os._exit(0)
