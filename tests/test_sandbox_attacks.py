@@ -100,7 +100,7 @@ async def sandbox(nothing_is_left: None) -> AsyncIterator[Sandbox]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def impatient(nothing_is_left: None) -> AsyncIterator[Sandbox]:
     """For attacks that only end by the clock."""
-    async with Sandbox(Limits(timeout_s=0.3, memory_mb=64), workers=1) as entered:
+    async with Sandbox(Limits(timeout_s=0.5, memory_mb=64), workers=1) as entered:
         yield entered
 
 

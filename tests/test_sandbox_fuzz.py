@@ -16,7 +16,7 @@ from test_sandbox_attacks import list_children
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TIMEOUT_S = 0.15
+TIMEOUT_S = 0.6
 HONEST = "import json\ndef evaluate(response):\n    return sorted(json.loads(response)) == ['a', 'b']"
 INPUTS = st.lists(texts(), min_size=1, max_size=3)
 

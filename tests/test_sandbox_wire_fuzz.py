@@ -23,7 +23,7 @@ Change = Callable[[bytes], bytes]
 SOURCE = "def evaluate(response):\n    if response == 'raise': raise ValueError('x' * 50)\n    return response == 'yes'"
 INPUTS = ["yes", "no", "raise", "yes"]
 VERDICTS = [Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.PASS]
-LONGEST_S = 2.0
+TIMEOUT_S, LONGEST_S = 1.0, 5.0
 
 
 class Middle:
@@ -65,22 +65,20 @@ class Middle:
             each.close()
 
 
-async def call_through(change: Change) -> list[Verdict] | None:
+async def call_through(change: Change, patience_s: float) -> list[Verdict] | None:
     """Return the verdicts that a parent made of a changed answer, None if it gave the worker up."""
     middle = Middle(change)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(worker, "socket", SimpleNamespace(socketpair=middle.socketpair, socket=socket.socket))
-        patched.setattr(worker, "_CALL_GRACE_S", -1.2)  # of the 6 seconds that four inputs may take, 0.3 are left
-        started = await worker.Worker.start(Limits(timeout_s=0.25))
-    try:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(worker, "_CALL_GRACE_S", -1.2)
-            outcomes = await asyncio.wait_for(started.call(SOURCE, INPUTS), LONGEST_S)
-    except (worker.WorkerDied, SandboxError):
-        return None
-    finally:
-        await started.end()
-        await middle.end()
+        patched.setattr(worker, "_CALL_GRACE_S", patience_s - 1.5 * TIMEOUT_S * len(INPUTS))
+        started = await worker.Worker.start(Limits(timeout_s=TIMEOUT_S))
+        try:
+            outcomes = await asyncio.wait_for(started.call(SOURCE, INPUTS), patience_s + LONGEST_S)
+        except (worker.WorkerDied, SandboxError):
+            return None
+        finally:
+            await started.end()
+            await middle.end()
     assert len(outcomes) == len(INPUTS)
     assert all(outcome.detail.isprintable() and len(outcome.detail) <= 300 for outcome in outcomes)
     return [Verdict(outcome.verdict) for outcome in outcomes]
@@ -109,10 +107,10 @@ CHANGES = st.one_of(
 
 
 async def test_an_answer_that_is_not_changed_is_believed() -> None:
-    assert await call_through(lambda data: data) == VERDICTS
+    assert await call_through(lambda data: data, 10.0) == VERDICTS
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(change=CHANGES)
 async def test_whatever_a_worker_answers_gives_verdicts_or_an_end(change: Change) -> None:
-    await call_through(change)
+    await call_through(change, 0.3)
