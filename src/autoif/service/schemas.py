@@ -34,7 +34,7 @@ Source = Annotated[str, *_bounded(MAX_SOURCE_CHARS)]
 """Python source that defines `evaluate(response: str) -> bool`."""
 Text = Annotated[str, *_bounded(MAX_TEXT_CHARS)]
 
-# fail_fast: one wrong value is reported, not a million of them.
+# fail_fast: the first wrong value is reported, and no other looked at.
 Sources = Annotated[list[Source], Field(min_length=1, max_length=MAX_FUNCTIONS, fail_fast=True)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
 
