@@ -1,4 +1,4 @@
-"""Whatever a worker sends, its parent gives legal outcomes or gives the worker up: it neither hangs nor falls over.
+"""Whatever a worker sends, its parent gives legal outcomes or gives it up: it neither hangs nor falls over.
 
 A man in the middle of the real worker's socket changes what comes back after the first request; nothing here knows how
 a message is laid out.
@@ -7,7 +7,7 @@ a message is laid out.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
-from autoif.sandbox import Limits, worker
+from autoif.sandbox import Limits, Sandbox, worker
 
 Change = Callable[[bytes], bytes]
 
@@ -27,57 +27,61 @@ TIMEOUT_S, LONGEST_S = 1.0, 5.0
 
 
 class Middle:
-    """Stands in for the socket module in `worker`: its pairs pass what is sent through `change`."""
-
-    AF_UNIX = socket.AF_UNIX
+    """Stands in for the socket module in `worker`: what comes back through its pairs goes through `change`."""
 
     def __init__(self, change: Change) -> None:
         self._change = change
-        self._asked = False
-        self._sockets: list[socket.socket] = []
         self._pumps: list[asyncio.Task[None]] = []
+        self._sockets: list[socket.socket] = []
 
-    def socketpair(self, *arguments: int) -> tuple[socket.socket, socket.socket]:
-        ours, outer = socket.socketpair(*arguments)
-        inner, theirs = socket.socketpair(*arguments)
-        self._sockets = [outer, inner]
-        for each in self._sockets:
+    def socketpair(self) -> tuple[socket.socket, socket.socket]:
+        (ours, outer), (inner, theirs) = socket.socketpair(), socket.socketpair()
+        for each in (outer, inner):
             each.setblocking(False)
-        self._pumps += [
-            asyncio.ensure_future(self._pump(*way)) for way in ((outer, inner, True), (inner, outer, False))
-        ]
+            self._sockets.append(each)
+        asked = asyncio.Event()
+        self._pumps.append(asyncio.create_task(self._pump_requests(outer, inner, asked)))
+        self._pumps.append(asyncio.create_task(self._pump_answers(inner, outer, asked)))
         return ours, theirs
 
-    async def _pump(self, source: socket.socket, sink: socket.socket, asking: bool) -> None:
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):
-            while data := await loop.sock_recv(source, 1 << 20):
-                self._asked |= asking
-                await loop.sock_sendall(sink, data if asking or not self._asked else self._change(data))
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    async def _pump_requests(self, source: socket.socket, sink: socket.socket, asked: asyncio.Event) -> None:
+        async for data in receive(source, sink):
+            asked.set()
+            await asyncio.get_running_loop().sock_sendall(sink, data)
+
+    async def _pump_answers(self, source: socket.socket, sink: socket.socket, asked: asyncio.Event) -> None:
+        async for data in receive(source, sink):
+            await asyncio.get_running_loop().sock_sendall(sink, self._change(data) if asked.is_set() else data)
 
     async def end(self) -> None:
         """Wait until both sides have hung up."""
-        await asyncio.wait_for(asyncio.gather(*self._pumps), 5)
+        await asyncio.wait_for(asyncio.gather(*self._pumps, return_exceptions=True), 5)
         for each in self._sockets:
             each.close()
 
 
-async def call_through(change: Change, patience_s: float) -> list[Verdict] | None:
-    """Return the verdicts that a parent made of a changed answer, None if it gave the worker up."""
+async def receive(source: socket.socket, sink: socket.socket) -> AsyncIterator[bytes]:
+    """Yield what comes until one side hangs up, then hang up on both."""
+    with contextlib.suppress(OSError):
+        while data := await asyncio.get_running_loop().sock_recv(source, 1 << 20):
+            yield data
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+async def run_through(change: Change, patience_s: float) -> list[Verdict] | None:
+    """Return the verdicts that a parent made of a changed answer, None if it gave the sandbox up."""
     middle = Middle(change)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(worker, "socket", SimpleNamespace(socketpair=middle.socketpair, socket=socket.socket))
         patched.setattr(worker, "_CALL_GRACE_S", patience_s - 1.5 * TIMEOUT_S * len(INPUTS))
-        started = await worker.Worker.start(Limits(timeout_s=TIMEOUT_S))
         try:
-            outcomes = await asyncio.wait_for(started.call(SOURCE, INPUTS), patience_s + LONGEST_S)
-        except (worker.WorkerDied, SandboxError):
+            async with Sandbox(Limits(timeout_s=TIMEOUT_S), backend="cpython", workers=1) as sandbox:
+                outcomes = await asyncio.wait_for(sandbox.run(SOURCE, INPUTS), 2 * patience_s + LONGEST_S)
+        except SandboxError:
             return None
         finally:
-            await started.end()
             await middle.end()
     assert len(outcomes) == len(INPUTS)
     assert all(outcome.detail.isprintable() and len(outcome.detail) <= 300 for outcome in outcomes)
@@ -107,10 +111,10 @@ CHANGES = st.one_of(
 
 
 async def test_an_answer_that_is_not_changed_is_believed() -> None:
-    assert await call_through(lambda data: data, 10.0) == VERDICTS
+    assert await run_through(lambda data: data, 10.0) == VERDICTS
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(change=CHANGES)
 async def test_whatever_a_worker_answers_gives_verdicts_or_an_end(change: Change) -> None:
-    await call_through(change, 0.3)
+    await run_through(change, 0.1)
