@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from autoif.errors import ConfigError
-from autoif.service.settings import ServiceSettings, read_token
+from autoif.service.settings import ServiceSettings, count_processors, read_token
 
 _DEFAULTS = ServiceSettings()
 
@@ -95,7 +94,7 @@ def serve(
         host=host,
         port=port,
         token=read_token(token_file),
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers or count_processors(),
         timeout_s=timeout_s,
         memory_mb=memory_mb,
         backend=backend,

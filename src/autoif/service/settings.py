@@ -41,6 +41,14 @@ class ServiceSettings(Record):
     """For the requests in flight when the server is told to stop."""
 
 
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # no Linux
+        return os.cpu_count() or 1
+
+
 def read_token(file: Path | None) -> str:
     """Return the token from a file, else from the environment, else "".
 
