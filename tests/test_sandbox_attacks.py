@@ -236,3 +236,26 @@ async def test_a_function_that_kills_its_parent_kills_nobody(sandbox: Sandbox) -
     (outcome,) = await sandbox.run(KILL_ITS_PARENT, ["x"])
     assert outcome.verdict is ERROR
     assert list_children(os.getpid()) == before
+
+
+CHANGE_THE_TEXTS = """
+import ctypes, sys
+def evaluate(response):
+    frame = sys._getframe()
+    while "texts" not in frame.f_locals:
+        frame = frame.f_back
+    view = (ctypes.c_void_p * 16)()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(frame.f_locals["texts"].body), ctypes.byref(view), 0)
+    page, libc = ctypes.c_long(view[0] & ~0xfff), ctypes.CDLL(None)
+    writable, removed = libc.mprotect(page, 4096, 3) == 0, libc.madvise(page, 4096, 9) == 0
+    if writable:
+        ctypes.memset(view[0], 65, 1)
+    return writable or removed
+"""
+
+
+async def test_no_function_can_change_the_texts_of_the_next(sandbox: Sandbox) -> None:
+    source = "def evaluate(response): return response == 'as it was'"
+    texts = ["as it was", "another"]
+    for function, wanted in ((source, [PASS, FAIL]), (CHANGE_THE_TEXTS, [FAIL, FAIL]), (source, [PASS, FAIL])):
+        assert [each.verdict for each in await sandbox.run(function, texts)] == wanted
