@@ -197,6 +197,7 @@ async def _send(session: aiohttp.ClientSession, url: str, job: Job, tally: Tally
 def serving(options: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Run `autoif serve` on a free port; yield its URL and its process id."""
     command = [sys.executable, "-m", "autoif", "serve", "--port", "0", "--timeout", str(TIMEOUT_S)]
+    command += ["--backend", "cpython"]  # the verdicts on hostile functions are this backend's
     command += ["--deadline", str(PATIENCE_S), *options]
     environment = {name: value for name, value in os.environ.items() if name != "AUTOIF_SERVICE_TOKEN"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
