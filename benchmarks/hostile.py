@@ -4,7 +4,7 @@ Every attack of `tests/attacks/` runs outside and inside; after each, an honest 
 and on one that it fails. Contained means: no verdict `pass`, and the files of the target as they were. The exit status
 is 1 if an attack got through or an honest verdict is wrong.
 
-    python benchmarks/hostile.py [--backend auto|cpython|monty] [--class NAME]
+    python benchmarks/hostile.py [--backend cpython|monty] [--class NAME]
 """
 
 import argparse
@@ -87,7 +87,7 @@ async def run_suite(backend: str, classes: Sequence[str]) -> list[Trial]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--backend", default="cpython")
     parser.add_argument("--class", dest="classes", action="append", choices=CLASSES, metavar="NAME")
     options = parser.parse_args()
     trials = asyncio.run(run_suite(options.backend, options.classes or list(CLASSES)))

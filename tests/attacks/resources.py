@@ -35,37 +35,43 @@ MEMORY_USE = (
     ),
 )
 
+# They are after time and not after an answer: where one ends soon, it has gained nothing.
 PROCESSOR_USE = (
-    Attack("compute_a_big_power", "return (7 ** 7 ** 9) % 10 == 3", (TIMEOUT,), (HANGS,)),
-    Attack("sum_in_c", "return sum(range(10 ** 12)) > 0", (TIMEOUT,), (HANGS,)),
+    Attack("compute_a_big_power", "return (7 ** 7 ** 9) % 10 == 4", (TIMEOUT,), (HANGS,)),
+    Attack("sum_in_c", "return sum(range(10 ** 12)) < 0", (TIMEOUT,), (HANGS,)),
     Attack(
-        "match_a_slow_expression", "import re; return re.match('(a+)+$', 'a' * 64 + 'b') is None", (TIMEOUT,), (HANGS,)
-    ),
-    Attack("drain_an_endless_iterator", "import itertools; return all(itertools.repeat(True))", (TIMEOUT,), (HANGS,)),
-    Attack(
-        "hash_a_tuple_folded_sixty_times",
-        "folded = ()\nfor _ in range(60):\n    folded = (folded, folded)\nreturn hash(folded) != 0",
+        "match_a_slow_expression",
+        "import re; return re.match('(a+)+$', 'a' * 64 + 'b') is not None",
         (TIMEOUT,),
         (HANGS,),
     ),
-    Attack("compute_a_factorial", "import math; return math.factorial(10 ** 8) > 0", (TIMEOUT,), (HANGS,)),
+    Attack(
+        "drain_an_endless_iterator", "import itertools; return not all(itertools.repeat(True))", (TIMEOUT,), (HANGS,)
+    ),
+    Attack(
+        "hash_a_tuple_folded_sixty_times",
+        "folded = ()\nfor _ in range(60):\n    folded = (folded, folded)\nreturn hash(folded) == 0",
+        (TIMEOUT,),
+        (HANGS,),
+    ),
+    Attack("compute_a_factorial", "import math; return math.factorial(10 ** 8) < 0", (TIMEOUT,), (HANGS,)),
     Attack(
         "print_a_long_number",
-        "sys.set_int_max_str_digits(0); return len(str(1 << (1 << 25))) > 0",
+        "sys.set_int_max_str_digits(0); return len(str(1 << (1 << 25))) == 0",
         (TIMEOUT,),
         (HANGS,),
     ),
     Attack("sleep", "import time; time.sleep(3600)", (TIMEOUT,), (HANGS,)),
     Attack(
         "wait_for_a_lock_of_its_own",
-        "import threading; lock = threading.Lock(); return lock.acquire() and lock.acquire()",
+        "import threading; lock = threading.Lock(); return not (lock.acquire() and lock.acquire())",
         (TIMEOUT,),
         (HANGS,),
     ),
     Attack("wait_for_input", "import select; return select.select([], [], []) is None", (TIMEOUT,), (HANGS,)),
     Attack(
         "hang_in_a_method_of_its_own",
-        "class Evil:\n    def __del__(self):\n        while True: pass\nEvil()\nreturn True",
+        "class Evil:\n    def __del__(self):\n        while True: pass\nEvil()\nreturn False",
         (TIMEOUT,),
         (HANGS,),
     ),
