@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import mmap
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif.errors import SandboxError
@@ -20,35 +21,44 @@ from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox, inspect_layers, worker
 from autoif.sandbox.details import DetailCleaner
 from autoif.sandbox.inside import namespaces, sheet, wire
+from autoif.sandbox.inside.texts import Texts, pack_texts
 
 ANY_TEXT = st.text(st.characters(codec=None))
 
 
-@settings(deadline=None)
-@given(st.integers(0, 2**64 - 1), ANY_TEXT, st.lists(ANY_TEXT, max_size=20))
-def test_a_request_arrives_as_it_was_sent(call: int, source: str, inputs: list[str]) -> None:
-    message = wire.pack_request(call, source, inputs)
+WORD = st.integers(0, 2**64 - 1)
+INDEX = st.integers(0, 2**32 - 1)
+
+
+@given(WORD, INDEX, WORD, WORD, ANY_TEXT)
+def test_a_request_arrives_as_it_was_sent(call: int, texts: int, texts_bytes: int, sheet_bytes: int, text: str) -> None:
+    sent = wire.Request(call, texts, texts_bytes, sheet_bytes, wire.encode_text(text))
+    message = wire.pack_request(sent)
     assert wire.LENGTH.unpack_from(message)[0] == len(message) - wire.LENGTH.size
-    request = wire.unpack_request(message[wire.LENGTH.size :])
-    assert request.call == call
-    assert wire.decode_text(request.source) == source
-    assert [wire.decode_text(text) for text in request.inputs] == inputs
+    arrived = wire.unpack_request(message[wire.LENGTH.size :])
+    assert arrived._replace(source=bytes(arrived.source)) == sent
 
 
-RESULTS = st.lists(st.builds(wire.Result, st.integers(0, 255), st.floats(0, 1e9), st.binary(max_size=40)), max_size=20)
+@given(st.lists(ANY_TEXT, max_size=20), st.integers(0, 9))
+def test_texts_lie_where_their_places_say(inputs: list[str], unused: int) -> None:
+    texts = Texts(pack_texts(inputs) + b"x" * unused)
+    laid = [texts.memory[texts.places[index] : texts.places[index + 1]] for index in range(len(inputs))]
+    assert [str(each, "utf-8", "surrogatepass") for each in laid] == inputs
 
 
-@settings(deadline=None)
-@given(st.integers(0, 2**64 - 1), RESULTS)
-def test_a_reply_arrives_as_it_was_sent(call: int, results: list[wire.Result]) -> None:
-    message = wire.pack_reply(call, results)
-    assert wire.unpack_reply(message[wire.LENGTH.size :]) == (call, results)
+LOST = st.builds(wire.Lost, INDEX, INDEX, st.integers(0, 255), st.floats(0, 1e9), st.binary(max_size=40))
+REPLIES = st.builds(wire.Reply, WORD, st.booleans(), st.floats(0, 1e9), st.lists(LOST, max_size=9))
 
 
-@settings(deadline=None)
-@given(st.integers(0, 2**64 - 1), RESULTS, st.integers(1, 200))
-def test_a_reply_cut_short_is_refused(call: int, results: list[wire.Result], cut: int) -> None:
-    payload = wire.pack_reply(call, results)[wire.LENGTH.size :]
+@given(REPLIES)
+def test_a_reply_arrives_as_it_was_sent(reply: wire.Reply) -> None:
+    message = wire.pack_reply(reply)
+    assert wire.unpack_reply(message[wire.LENGTH.size :]) == reply
+
+
+@given(REPLIES, st.integers(1, 200))
+def test_a_reply_cut_short_is_refused(reply: wire.Reply, cut: int) -> None:
+    payload = wire.pack_reply(reply)[wire.LENGTH.size :]
     with pytest.raises(ValueError, match="reply"):
         wire.unpack_reply(payload[: max(0, len(payload) - cut)])
 
@@ -65,32 +75,46 @@ def test_messages_come_in_pieces_and_end_with_the_other_side() -> None:
         assert ours.recv(100) == b"answer"
 
 
-@settings(deadline=None)
+@contextlib.contextmanager
+def blank_sheet(detail_bytes: int) -> Iterator[sheet.Sheet]:
+    with mmap.mmap(-1, sheet.measure(0)) as memory:
+        page = sheet.Sheet(memory, detail_bytes)
+        yield page
+        page.close()
+
+
 @given(st.binary(min_size=200, max_size=400), st.integers(1, 8))
 def test_whatever_is_on_a_sheet_it_reads_as_verdicts(garbage: bytes, count: int) -> None:
-    page = sheet.Sheet(count, 64)
-    try:
+    with blank_sheet(64) as page:
         for name in ("header", "spans", "seconds", "verdicts"):
             with getattr(page, name).cast("B") as view:
-                view[:] = (garbage * (len(view) // len(garbage) + 1))[: len(view)]
-        assert 0 <= page.done <= count
+                part = view[: min(len(view), 200)]
+                part[:] = garbage[: len(part)]
+                part.release()
         for index in range(count):
             verdict, seconds, detail = page.read(index, 5.0)
             assert verdict in sheet.FROM_CHILD | {sheet.CRASH}
             assert 0 <= seconds <= 5.0
             assert len(detail) <= 64
-    finally:
-        page.close()
 
 
 def test_a_sheet_keeps_what_was_written() -> None:
-    page = sheet.Sheet(3, 4)
-    page.write(0, sheet.ERROR, b"one")
-    page.write(1, sheet.ERROR, b"one")
-    page.write(2, sheet.ERROR, b"longer")
-    assert [page.read(index, 1.0) for index in range(3)] == [(3, 0.0, b"one"), (3, 0.0, b"one"), (3, 0.0, b"long")]
-    assert page.header[3] == 7
-    page.close()
+    with blank_sheet(4) as page:
+        page.write(0, sheet.ERROR, b"one")
+        page.write(1, sheet.ERROR, b"one")
+        page.write(2, sheet.ERROR, b"longer")
+        assert [page.read(index, 1.0) for index in range(3)] == [(3, 0.0, b"one"), (3, 0.0, b"one"), (3, 0.0, b"long")]
+        assert page.header[3] == 7
+
+
+@pytest.mark.parametrize("count", [0, 1, 30_000, 40_000, 10**6])
+def test_a_sheet_of_the_measured_size_has_room_for_each_input(count: int) -> None:
+    with mmap.mmap(-1, sheet.measure(count)) as memory:
+        page = sheet.Sheet(memory, 64)
+        assert len(page.verdicts) == len(page.seconds) >= count
+        page.write(max(0, count - 1), sheet.ERROR, b"last")
+        assert page.read(max(0, count - 1), 1.0) == (sheet.ERROR, 0.0, b"last")
+        page.close()
 
 
 @pytest.mark.parametrize(
@@ -120,9 +144,9 @@ sys.path.insert(0, sys.argv.pop(1))
 {before}
 from inside import limits, wire, zygote
 pack, serve = wire.pack_reply, zygote.Zygote.serve
-def serve_badly(self):
+def serve_badly(self, *descriptors):
     {patch}
-    serve(self)
+    serve(self, *descriptors)
 zygote.Zygote.serve = serve_badly
 from inside.start import main
 del sys.path[0]
@@ -139,13 +163,13 @@ async def run_in_patched_worker(monkeypatch: pytest.MonkeyPatch, patch: str) -> 
 
 async def test_a_child_that_can_not_be_locked_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SandboxError, match="could not be locked in"):
-        await run_in_patched_worker(monkeypatch, "limits.limit_child = None")
+        await run_in_patched_worker(monkeypatch, "self._locks = [None]")
 
 
 MISBEHAVIOURS = {
-    "answers_another_call": "wire.pack_reply = lambda call, results: pack(call + 1, results)",
-    "answers_too_little": "wire.pack_reply = lambda call, results: pack(call, [])",
-    "answers_nonsense": "wire.pack_reply = lambda call, results: wire.LENGTH.pack(3) + b'odd'",
+    "answers_another_call": "wire.pack_reply = lambda reply: pack(reply._replace(call=reply.call + 1))",
+    "loses_too_much": "wire.pack_reply = lambda reply: pack(reply._replace(lost=[wire.Lost(0, 9, 6, 0, b'')]))",
+    "answers_nonsense": "wire.pack_reply = lambda reply: wire.LENGTH.pack(3) + b'odd'",
     "hangs_up": "os._exit(0)",
 }
 
@@ -303,7 +327,7 @@ async def test_functions_get_the_same_verdicts_when_traced(before: str, traced: 
 
 
 async def test_what_goes_wrong_inside_is_traced_too(traced: Callable[[str, str], None]) -> None:
-    traced("", "limits.limit_child = None")
+    traced("", "self._locks = [None]")
     async with Sandbox(workers=1) as sandbox:
         with pytest.raises(SandboxError, match="could not be locked in"):
             await sandbox.run("def evaluate(response): return True", ["x"])

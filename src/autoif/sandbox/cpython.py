@@ -9,9 +9,10 @@ from types import TracebackType
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
+from autoif.sandbox.inside.wire import encode_text
 from autoif.sandbox.layers import Layer, describe_layers
 from autoif.sandbox.outcomes import Limits, Outcome
-from autoif.sandbox.worker import Worker, WorkerDied
+from autoif.sandbox.worker import Batch, Worker, WorkerDied
 
 
 class CPythonBackend:
@@ -29,6 +30,8 @@ class CPythonBackend:
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
         self._layers: list[Layer] = []
+        self._texts: tuple[str, ...] = ()
+        self._batch = Batch.of(())
 
     async def __aenter__(self) -> "CPythonBackend":
         try:
@@ -80,26 +83,34 @@ class CPythonBackend:
         return worker
 
     async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Run a function on inputs in whichever worker is free first."""
+        """Run a function on texts in whichever worker is free first."""
+        encoded, batch = encode_text(source), self._encode(tuple(inputs))
         try:
-            return await self._run_once(source, inputs)
+            return await self._run_once(encoded, batch)
         except WorkerDied:
             # It may have been the victim of another process on this machine: once more, in a fresh one.
             try:
-                return await self._run_once(source, inputs)
+                return await self._run_once(encoded, batch)
             except WorkerDied as error:
                 if error.failed:
                     raise SandboxError("a sandbox worker failed twice: is the machine short of memory?") from error
-                return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
+                return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * batch.size
 
-    async def _run_once(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+    def _encode(self, texts: tuple[str, ...]) -> Batch:
+        """Return the texts laid out; many functions on the same texts share one layout."""
+        if texts != self._texts:
+            self._batch = Batch.of(texts)
+            self._texts = texts
+        return self._batch
+
+    async def _run_once(self, source: bytes, batch: Batch) -> list[Outcome]:
         worker = await self._idle.get()
         try:
             if self._closed:
                 raise SandboxError("the sandbox was closed while functions were still to run")
             if worker is None:
                 worker = await self._start_worker()
-            outcomes = await worker.call(source, inputs)
+            outcomes = await worker.call(source, batch)
         except BaseException:
             if worker is not None:
                 self._alive.discard(worker)

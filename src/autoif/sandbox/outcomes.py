@@ -1,12 +1,12 @@
 """What running a function came to, and within which limits."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autoif.records import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The verdict of one function on one input."""
 
     verdict: Verdict

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
+from autoif.sandbox.channel import Channel
 from autoif.sandbox.details import DetailCleaner
 from autoif.sandbox.inside import sheet, wire
+from autoif.sandbox.inside.texts import pack_texts
 from autoif.sandbox.layers import Layer, find_missing
+from autoif.sandbox.memory import SharedMemory
 from autoif.sandbox.outcomes import Limits, Outcome
 
 _PROGRAM: Final = (
@@ -28,6 +31,10 @@ _START_TIMEOUT_S: Final = 60.0
 _CALL_GRACE_S: Final = 30.0
 _END_TIMEOUT_S: Final = 10.0
 _MEBIBYTE: Final = 1 << 20
+# No site, no user folder, no current folder, no byte code written. Not -I: it would ignore the hash seed.
+_FLAGS: Final = ("-S", "-s", "-P", "-B", "-X", "utf8")
+_ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LD_BIND_NOW": "1"}
+"""The last: else every child would look up again each function of the C library that it calls first."""
 _LONGEST_DETAIL: Final = 2048
 
 _VERDICTS: Final = {
@@ -38,6 +45,7 @@ _VERDICTS: Final = {
     sheet.MEMORY: Verdict.MEMORY,
     sheet.CRASH: Verdict.CRASH,
 }
+_PASS_OR_FAIL: Final = {sheet.PASS: Verdict.PASS, sheet.FAIL: Verdict.FAIL}
 
 
 class WorkerDied(Exception):
@@ -49,22 +57,63 @@ class WorkerDied(Exception):
         """It ended because something went wrong in its own code, and not by a signal from elsewhere."""
 
 
+class Batch(NamedTuple):
+    """Texts, laid out for a worker."""
+
+    size: int
+    layout: bytes
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Batch":
+        return cls(len(texts), pack_texts(texts))
+
+
 class Worker:
     """One locked interpreter. Made by `start`; serves one call at a time; ended by `end`."""
 
     def __init__(self, limits: Limits) -> None:
         self.layers: list[Layer] = []
         self._limits = limits
+        self._detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
         self._clean = DetailCleaner(())
         self._calls = 0
-        self._socket, theirs = socket.socketpair()
-        self._writer: asyncio.StreamWriter | None = None
-        with theirs:
-            try:
-                self._process = _spawn(limits, theirs)
-            except OSError:
-                self._socket.close()
-                raise
+        self._batch: Batch | None = None
+        self._channel = Channel()
+        self._transport: asyncio.Transport | None = None
+        with contextlib.ExitStack() as undo:
+            self._texts = undo.enter_context(contextlib.closing(SharedMemory("texts", 1 << 16)))
+            self._sheet = undo.enter_context(contextlib.closing(SharedMemory("sheet", sheet.measure(0))))
+            self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
+            undo.callback(self._page.close)
+            self._socket, theirs = socket.socketpair()
+            undo.callback(self._socket.close)
+            with theirs:
+                self._process = self._spawn(theirs)
+            undo.pop_all()
+
+    def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
+        texts = self._texts.open_for_reading()
+        try:
+            options = {
+                "texts": texts,
+                "sheet": self._sheet.descriptor,
+                "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
+                "timeout_s": self._limits.timeout_s,
+                "memory_bytes": self._limits.memory_mb * _MEBIBYTE,
+                "detail_bytes": self._detail_bytes,
+            }
+            return subprocess.Popen(
+                [sys.executable, *_FLAGS, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
+                stdin=channel.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(texts, self._sheet.descriptor),
+                env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ} | _ENVIRONMENT,
+                cwd=os.sep,
+                start_new_session=True,
+            )
+        finally:
+            os.close(texts)
 
     @classmethod
     async def start(cls, limits: Limits) -> "Worker":
@@ -81,11 +130,12 @@ class Worker:
         return worker
 
     async def _greet(self) -> None:
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_unix_connection(lambda: self._channel, sock=self._socket)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                hello = json.loads(await self._read_message())
-        except (WorkerDied, TimeoutError) as error:
+                hello = json.loads(await self._channel.read_message())
+        except (ConnectionError, TimeoutError) as error:
             raise SandboxError(await asyncio.to_thread(self._explain_silence)) from error
         assert self._process.stderr is not None
         self._process.stderr.close()
@@ -99,40 +149,59 @@ class Worker:
             found = "; ".join(f"{layer.name}: {layer.detail}" for layer in missing)
             raise SandboxError(f"model code can't be contained on this machine ({found}): see `autoif doctor`")
 
-    async def call(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Run a function on inputs. Raises WorkerDied; the worker is of no use after any exception."""
-        writer = self._writer
-        assert writer is not None
+    async def call(self, source: bytes, batch: Batch) -> list[Outcome]:
+        """Run a function on texts. Raises WorkerDied; the worker is of no use after any exception."""
+        transport = self._transport
+        assert transport is not None
         self._calls += 1
-        longest_s = len(inputs) * self._limits.timeout_s * 1.5 + _CALL_GRACE_S
+        longest_s = batch.size * self._limits.timeout_s * 1.5 + _CALL_GRACE_S
+        self._lay_out(batch)
+        request = wire.Request(self._calls, batch.size, self._texts.size, self._sheet.size, source)
         try:
             async with asyncio.timeout(longest_s):
-                writer.write(wire.pack_request(self._calls, source, inputs))
-                await writer.drain()
-                call, results = wire.unpack_reply(await self._read_message())
-        except (TimeoutError, OSError, ValueError) as error:
-            raise WorkerDied(str(error)) from error
-        if call != self._calls or len(results) != len(inputs):
-            raise WorkerDied("it answered another call")
-        if any(result.verdict & ~sheet.NOT_LOADED not in _VERDICTS for result in results):
-            raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
-        return [self._outcome(result) for result in results]
-
-    def _outcome(self, result: wire.Result) -> Outcome:
-        return Outcome(
-            _VERDICTS[result.verdict & ~sheet.NOT_LOADED],
-            self._clean(result.detail),
-            result.seconds,
-            loaded=not result.verdict & sheet.NOT_LOADED,
-        )
-
-    async def _read_message(self) -> bytes:
-        try:
-            (length,) = wire.LENGTH.unpack(await self._reader.readexactly(wire.LENGTH.size))
-            return await self._reader.readexactly(length)
-        except (asyncio.IncompleteReadError, OSError) as error:
+                transport.write(wire.pack_request(request))
+                reply = wire.unpack_reply(await self._channel.read_message())
+        except ConnectionError as error:
             await asyncio.to_thread(self._reap)
             raise WorkerDied("it hung up", failed=self._process.returncode == wire.FAILED) from error
+        except (TimeoutError, ValueError) as error:
+            raise WorkerDied(str(error)) from error
+        if reply.call != self._calls or any(not lost.first < lost.end <= batch.size for lost in reply.lost):
+            raise WorkerDied("it answered another call")
+        if any(lost.verdict not in _VERDICTS for lost in reply.lost):
+            raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
+        return self._read_outcomes(batch.size, reply)
+
+    def _lay_out(self, batch: Batch) -> None:
+        """Put the texts where the worker sees them, if they don't lie there already, and have a sheet for them."""
+        size = sheet.measure(batch.size)
+        if size != self._sheet.size:
+            self._page.close()
+            self._sheet.reserve(size)
+            self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
+        if batch is not self._batch:
+            self._texts.reserve(len(batch.layout))
+            self._texts.map[: len(batch.layout)] = batch.layout
+            self._batch = batch
+
+    def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:
+        page, longest_s, loaded = self._page, reply.longest_s, reply.loaded
+        outcomes = [
+            Outcome(_PASS_OR_FAIL[verdict], "", spent, loaded)
+            if verdict in _PASS_OR_FAIL and 0.0 <= spent <= longest_s
+            else self._judge(page.read(index, longest_s), loaded)
+            for index, (verdict, spent) in enumerate(
+                zip(bytes(page.verdicts[:count]), page.seconds[:count].tolist(), strict=True)
+            )
+        ]
+        for first, end, verdict, spent, detail in reply.lost:
+            outcomes[first] = self._judge((verdict, spent, detail), reply.loaded)
+            outcomes[first + 1 : end] = [outcomes[first]._replace(seconds=0.0)] * (end - first - 1)
+        return outcomes
+
+    def _judge(self, result: tuple[int, float, bytes], loaded: bool) -> Outcome:
+        verdict, seconds, detail = result
+        return Outcome(_VERDICTS[verdict], self._clean(detail), seconds, loaded)
 
     def _explain_silence(self) -> str:
         self._process.kill()
@@ -145,15 +214,17 @@ class Worker:
         """End the worker and everything in it, and reap it. Does nothing the second time."""
         if self._process.stderr is not None:
             self._process.stderr.close()
-        if self._writer is None:
+        if self._transport is None:
             self._socket.close()
         else:
-            self._writer.transport.abort()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
+            self._transport.abort()
+            await self._channel.wait_closed()
         if self._process.poll() is None:
             self._process.terminate()
         await asyncio.to_thread(self._reap)
+        self._page.close()
+        self._texts.close()
+        self._sheet.close()
 
     def _reap(self) -> None:
         try:
@@ -161,24 +232,3 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def _spawn(limits: Limits, channel: socket.socket) -> "subprocess.Popen[bytes]":
-    options = {
-        "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
-        "timeout_s": limits.timeout_s,
-        "memory_bytes": limits.memory_mb * _MEBIBYTE,
-        "detail_bytes": min(limits.output_bytes, _LONGEST_DETAIL),
-    }
-    # No site, no user folder, no current folder, no byte code written. Not -I: it would ignore the hash seed.
-    flags = ("-S", "-s", "-P", "-B", "-X", "utf8")
-    return subprocess.Popen(
-        [sys.executable, *flags, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
-        stdin=channel.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}
-        | {"PYTHONHASHSEED": "0", "TZ": "UTC0"},
-        cwd=os.sep,
-        start_new_session=True,
-    )

@@ -8,10 +8,11 @@ import os
 import sys
 import time
 import types
-from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from collections.abc import Callable
+from typing import Final, NamedTuple, NoReturn
 
 from . import sheet as sheets
+from .texts import Texts
 
 MODULE: Final = "function"
 _CODE_FAILED: Final = 70
@@ -32,15 +33,24 @@ class NoEvaluate(Exception):
     """The source defines no function of that name."""
 
 
-def run_function(source: memoryview, inputs: Sequence[memoryview], first: int, sheet: sheets.Sheet) -> NoReturn:
-    """Give `sheet` the verdicts of the inputs from `first` on, then end the process."""
+class Job(NamedTuple):
+    """A function, and the texts that it is to be run on."""
+
+    source: memoryview | bytes
+    texts: Texts
+    size: int
+    """How many texts there are."""
+
+
+def run_function(job: Job, first: int, sheet: sheets.Sheet) -> NoReturn:
+    """Give `sheet` the verdicts of the texts from `first` on, then end the process."""
     code = _CODE_FAILED
     try:
         sheet.started[0] = _clock()
-        evaluate = _load_or_explain(source, first, sheet)
+        evaluate = _load_or_explain(job, first, sheet)
         if evaluate is not None:
             sheet.header[1] = 1
-            _evaluate_all(evaluate, inputs, first, sheet)
+            _evaluate_all(evaluate, job, first, sheet)
         code = 0
     except _MemoryError:
         sheet.header[2] = sheets.OUT_OF_MEMORY
@@ -48,10 +58,10 @@ def run_function(source: memoryview, inputs: Sequence[memoryview], first: int, s
         _exit(code)
 
 
-def _load_or_explain(source: memoryview, first: int, sheet: sheets.Sheet) -> Callable[[str], object] | None:
+def _load_or_explain(job: Job, first: int, sheet: sheets.Sheet) -> Callable[[str], object] | None:
     """Return the function, or give all inputs the reason why there is none."""
     try:
-        return load(source)
+        return load(job.source)
     except _MemoryError:
         verdict, detail = sheets.MEMORY, b"while loading"
     except NoEvaluate as error:
@@ -61,13 +71,13 @@ def _load_or_explain(source: memoryview, first: int, sheet: sheets.Sheet) -> Cal
     except _BaseException as error:
         verdict, detail = sheets.ERROR, b"does not load: " + _describe(error)
     sheet.seconds[first] = _clock() - sheet.started[0]
-    for index in range(first, sheet.count):
+    for index in range(first, job.size):
         sheet.write(index, verdict, detail)
-    sheet.header[0] = sheet.count
+    sheet.header[0] = job.size
     return None
 
 
-def load(source: memoryview) -> Callable[[str], object]:
+def load(source: memoryview | bytes) -> Callable[[str], object]:
     """Run the source once in one namespace, a module's, and return its `evaluate`."""
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
@@ -83,14 +93,13 @@ def load(source: memoryview) -> Callable[[str], object]:
     return found
 
 
-def _evaluate_all(
-    evaluate: Callable[[str], object], inputs: Sequence[memoryview], first: int, sheet: sheets.Sheet
-) -> None:
+def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, sheet: sheets.Sheet) -> None:
     header, started, seconds, verdicts = sheet.header, sheet.started, sheet.seconds, sheet.verdicts
     clock, text_of, passed, failed = _clock, _str, sheets.PASS, sheets.FAIL
+    places, body = job.texts.places, job.texts.memory
     begun = started[0]
-    for index in range(first, sheet.count):
-        text = text_of(inputs[index], "utf-8", "surrogatepass")
+    for index in range(first, job.size):
+        text = text_of(body[places[index] : places[index + 1]], "utf-8", "surrogatepass")
         try:
             value = evaluate(text)
         except _MemoryError:

@@ -7,6 +7,7 @@ libseccomp.so on the user's machine and is no smaller than the filter written he
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
 NO_SUCH = -1
@@ -65,6 +66,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "getegid": (108, 177),
     "getppid": (110, 173),
     "capset": (126, 91),
+    "rt_sigtimedwait": (128, 137),
     "sigaltstack": (131, 132),
     "prctl": (157, 167),
     "setrlimit": (160, 164),
@@ -111,6 +113,25 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+
+
+def find_fork() -> Callable[[], int]:
+    """Return the C library's fork that runs no handlers, or `os.fork` where it has none.
+
+    A process of one thread has nothing to be put in order after a fork, and each page that a handler touches is copied.
+    """
+    fork = getattr(ctypes.PyDLL(None, use_errno=True), "_Fork", None)
+    if fork is None:
+        return os.fork
+
+    def fork_plainly() -> int:
+        pid: int = fork()
+        if pid < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return pid
+
+    return fork_plainly
 
 
 def number(name: str) -> int:

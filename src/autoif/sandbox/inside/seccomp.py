@@ -25,7 +25,7 @@ ALLOWED: Final = (
 """Harmless with any arguments, once Landlock and the limits hold."""
 
 ZYGOTE_ONLY: Final = (
-    "clone", "fork", "vfork", "wait4", "waitid", "kill", "pidfd_open", "pidfd_send_signal",
+    "clone", "fork", "vfork", "wait4", "waitid", "kill", "pidfd_send_signal", "rt_sigtimedwait",
     "prctl", "seccomp", "setrlimit",
 )  # fmt: skip
 """What the zygote needs to make, watch and kill children; the child loses them."""

@@ -1,4 +1,4 @@
-"""The result sheet: shared memory into which a child writes verdicts and which the zygote reads after its death.
+"""The result sheet: shared memory into which a child writes verdicts, and which is read after its death.
 
 The child keeps no descriptor, so there is no stream to write to, to fill up or to get out of step; writing a verdict
 costs no system call. What a child wrote is checked as a stranger's: see `read`.
@@ -11,16 +11,14 @@ from typing import Final
 NONE, PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH, UNLOCKED = range(8)
 """Verdicts as bytes; the child may write PASS, FAIL, ERROR and MEMORY. UNLOCKED: the child could not be locked in."""
 
-NOT_LOADED: Final = 0x80
-"""Added to every verdict of a call whose source gave no `evaluate` to call."""
-
 FROM_CHILD: Final = frozenset({PASS, FAIL, ERROR, MEMORY})
 GARBLED: Final = b"garbled result"
 
 _HEADER: Final = struct.Struct("=QQQQd")
 """done: inputs with a verdict; loaded: 1 once `evaluate` exists; ending: CHILD_LEAVES or OUT_OF_MEMORY;
 heap: bytes of details; started: monotonic seconds at which the input at hand began."""
-_HEAP_BYTES: Final = 1 << 19
+_INPUT_BYTES: Final = 17
+_SMALLEST: Final = 1 << 20
 
 CHILD_LEAVES: Final = 1
 """The child ends of itself, so that the inputs that are left get a fresh one."""
@@ -28,32 +26,43 @@ OUT_OF_MEMORY: Final = 2
 """The harness itself found no memory to go on with."""
 
 
-class Sheet:
-    """Verdicts, seconds and details of `count` inputs."""
+def measure(count: int) -> int:
+    """Return the size in bytes, a power of two, of a sheet that `count` inputs fit on."""
+    size = _SMALLEST
+    while _capacity(size) < count:
+        size *= 2
+    return size
 
-    def __init__(self, count: int, detail_bytes: int) -> None:
-        self.count = count
+
+def _capacity(size: int) -> int:
+    return (size // 2 - _HEADER.size) // _INPUT_BYTES
+
+
+class Sheet:
+    """Verdicts, seconds and details of as many inputs as fit into half of a shared memory; details have the rest.
+
+    Made once for many calls: where things lie depends on the memory's size alone; what nobody touches costs nothing.
+    """
+
+    def __init__(self, memory: mmap.mmap, detail_bytes: int) -> None:
         self.detail_bytes = detail_bytes
-        heap_at = _HEADER.size + count * 17
-        self._memory = mmap.mmap(-1, heap_at + _HEAP_BYTES)
-        whole = memoryview(self._memory)
-        self.header = whole[: _HEADER.size - 8].cast("Q")
-        self.started = whole[_HEADER.size - 8 : _HEADER.size].cast("d")
-        self.seconds = whole[_HEADER.size : _HEADER.size + 8 * count].cast("d")
-        self.spans = whole[_HEADER.size + 8 * count : _HEADER.size + 16 * count].cast("I")
-        self.verdicts = whole[_HEADER.size + 16 * count : heap_at]
-        self.heap = whole[heap_at:]
+        capacity = _capacity(len(memory))
+        seconds_at = _HEADER.size
+        spans_at = seconds_at + 8 * capacity
+        verdicts_at = spans_at + 8 * capacity
+        with memoryview(memory) as whole:
+            self.header = whole[: _HEADER.size - 8].cast("Q")
+            self.started = whole[_HEADER.size - 8 : _HEADER.size].cast("d")
+            self.seconds = whole[seconds_at:spans_at].cast("d")
+            self.spans = whole[spans_at:verdicts_at].cast("I")
+            self.verdicts = whole[verdicts_at : verdicts_at + capacity]
+            self.heap = whole[len(memory) // 2 :]
         self._written = (b"", 0, 0)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Let go of the memory."""
         for view in (self.header, self.started, self.seconds, self.spans, self.verdicts, self.heap):
             view.release()
-        self._memory.close()
-
-    @property
-    def done(self) -> int:
-        return min(self.header[0], self.count)
 
     @property
     def loaded(self) -> bool:

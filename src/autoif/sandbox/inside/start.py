@@ -8,15 +8,18 @@ import ctypes
 import gc
 import importlib
 import json
+import mmap
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from . import kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
-from .zygote import Settings, Zygote
+from .child import Job
+from .texts import Texts, pack_texts
+from .zygote import CHILD_ENDED, Settings, Zygote
 
 PRELOADED: Final = (
     "bisect", "collections", "collections.abc", "copy", "functools", "heapq", "itertools", "json", "math", "operator",
@@ -41,7 +44,7 @@ class State(NamedTuple):
 def main() -> None:
     """Run as `start.main()`, with the channel to the parent as standard input.
 
-    Takes one argument, a JSON object: ipc, timeout_s, memory_bytes, detail_bytes.
+    Takes one argument, a JSON object: texts and sheet (descriptors), ipc, timeout_s, memory_bytes, detail_bytes.
     """
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
@@ -57,9 +60,9 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     zygote = os.fork()
     if zygote:
-        _guard(zygote, channel)
+        _guard(zygote, (channel, int(options["texts"]), int(options["sheet"])))
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, CHILD_ENDED)
     _become_zygote(channel, options, entered, guard)
 
 
@@ -86,9 +89,10 @@ def standard_folders() -> list[str]:
     return [folder for folder in sys.path if os.path.isdir(folder)]
 
 
-def _guard(zygote: int, channel: int) -> NoReturn:
+def _guard(zygote: int, descriptors: Sequence[int]) -> NoReturn:
     """Outlive the zygote: end it when the parent says so, take in whatever it left, and go."""
-    os.close(channel)
+    for descriptor in descriptors:
+        os.close(descriptor)
     os.dup2(0, 2)
     ended, status = 0, 0
     while ended != zygote:
@@ -107,20 +111,24 @@ def _become_zygote(
 ) -> NoReturn:
     settings = Settings(options["timeout_s"], int(options["memory_bytes"]), int(options["detail_bytes"]))
     proof_source = _read_source(proofs.__file__)
-    zygote = Zygote(channel, settings, seccomp.assemble(seccomp.child_program(os.uname().machine)))
+    zygote = Zygote(
+        channel,
+        settings,
+        seccomp.assemble(seccomp.child_program(os.uname().machine)),
+    )
     layers = [_namespace_state(kind, why_not, guard, int(options["ipc"])) for kind, why_not in entered.items()]
     layers = [*_lock(), *layers]
     os.environ.clear()
     os.dup2(0, 2)
     if all(layer.enforced for layer in layers if layer.required):
-        layers = _prove(zygote, proof_source, layers, settings.memory_bytes)
+        layers = _prove(zygote, proof_source, layers, settings)
     hidden = [*standard_folders(), os.path.dirname(__file__)]
     hello = json.dumps({"layers": layers, "hidden": hidden}).encode()
     wire.write_all(channel, wire.LENGTH.pack(len(hello)) + hello)
     if all(layer.enforced for layer in layers if layer.required):
         gc.collect()
         gc.freeze()
-        zygote.serve()
+        zygote.serve(int(options["texts"]), int(options["sheet"]))
     os._exit(0)
 
 
@@ -196,19 +204,25 @@ def _namespace_state(kind: str, why_not: str, guard: int, outer_ipc: int) -> Sta
     return State(f"{kind} namespace", not problem, False, problem or "separate")
 
 
-def _prove(zygote: Zygote, source: memoryview, layers: list[State], memory_bytes: int) -> list[State]:
+def _prove(zygote: Zygote, source: memoryview, layers: list[State], settings: Settings) -> list[State]:
     """Let a child try what the layers forbid; a layer whose act succeeds is not enforced."""
     acts = {
         "landlock": ("landlock", sheet.PASS),
         "seccomp": ("seccomp", sheet.PASS),
         "rlimits": ("rlimits", sheet.PASS),
-        f"memory {memory_bytes + limits.MEBIBYTE}": ("rlimits", sheet.MEMORY),
+        f"memory {settings.memory_bytes + limits.MEBIBYTE}": ("rlimits", sheet.MEMORY),
     }
-    results = zygote.execute(source, [memoryview(act.encode()) for act in acts])
+    page = sheet.Sheet(mmap.mmap(-1, sheet.measure(len(acts))), settings.detail_bytes)
+    job = Job(source, Texts(pack_texts(list(acts))), len(acts))
+    message = zygote.execute(job, page, 0)
+    reply = wire.unpack_reply(message[wire.LENGTH.size :])
+    results = [page.read(index, reply.longest_s) for index in range(len(acts))]
+    for first, end, verdict, seconds, detail in reply.lost:
+        results[first:end] = [(verdict, seconds, detail)] * (end - first)
     failed = {
-        layer: f"what it forbids succeeded or failed oddly: {act} {result.detail!r}"
-        for (act, (layer, wanted)), result in zip(acts.items(), results, strict=True)
-        if result.verdict != wanted
+        layer: f"what it forbids succeeded or failed oddly: {act} {detail!r}"
+        for (act, (layer, wanted)), (verdict, _, detail) in zip(acts.items(), results, strict=True)
+        if verdict != wanted
     }
     return [
         layer._replace(enforced=False, detail=failed[layer.name]) if layer.name in failed else layer for layer in layers

@@ -1,6 +1,7 @@
 """Messages between a worker and its parent: a length, then the payload. Used by both sides; neither runs model code.
 
-Text travels as UTF-8 with lone surrogates kept, so that whatever JSON can hold arrives as it was.
+Text travels as UTF-8 with lone surrogates kept, so that whatever JSON can hold arrives as it was. Texts and results
+don't travel: they lie in memory that both sides see (`texts`, `sheet`), and messages say how much of it there is.
 """
 
 import os
@@ -12,89 +13,89 @@ FAILED: Final = 1
 """A worker's exit status if its zygote failed of itself, by an exception."""
 
 LENGTH: Final = struct.Struct("<Q")
-_REQUEST: Final = struct.Struct("<QQI")
-"""call, bytes of source, number of inputs."""
-_REPLY: Final = struct.Struct("<QI")
-"""call, number of results."""
+_REQUEST: Final = struct.Struct("<QIQQ")
+_REPLY: Final = struct.Struct("<Q?dI")
+_LOST: Final = struct.Struct("<IIBdI")
 
 
 class Request(NamedTuple):
+    """A function to be run on the texts that lie ready."""
+
     call: int
-    source: memoryview
-    inputs: list[memoryview]
+    texts: int
+    """How many there are."""
+    texts_bytes: int
+    """How large the texts' memory now is."""
+    sheet_bytes: int
+    """How large the sheet's memory now is."""
+    source: memoryview | bytes
 
 
-class Result(NamedTuple):
+class Lost(NamedTuple):
+    """What became of the inputs from `first` to before `end`, of which the child can tell nothing."""
+
+    first: int
+    end: int
     verdict: int
     seconds: float
+    """What the first of them took; the others were not begun."""
     detail: bytes
+
+
+class Reply(NamedTuple):
+    """The end of a call: what is not in here is on the sheet."""
+
+    call: int
+    loaded: bool
+    """The source gave an `evaluate` to call."""
+    longest_s: float
+    """Seconds of the whole call: no input took more."""
+    lost: Sequence[Lost]
 
 
 def encode_text(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def decode_text(data: bytes | memoryview) -> str:
-    return str(data, "utf-8", "surrogatepass")
-
-
-def pack_request(call: int, source: str, inputs: Sequence[str]) -> bytes:
-    """Return the framed message that asks for `source` to be run on `inputs`."""
-    body = encode_text(source)
-    texts = [encode_text(text) for text in inputs]
-    head = _REQUEST.pack(call, len(body), len(texts)) + struct.pack(f"<{len(texts)}Q", *map(len, texts))
-    payload = b"".join((head, body, *texts))
-    return LENGTH.pack(len(payload)) + payload
+def pack_request(request: Request) -> bytes:
+    """Return the framed message of a request."""
+    call, texts, texts_bytes, sheet_bytes, source = request
+    head = _REQUEST.pack(call, texts, texts_bytes, sheet_bytes)
+    return b"".join((LENGTH.pack(len(head) + len(source)), head, source))
 
 
 def unpack_request(payload: bytes) -> Request:
-    """Read what `pack_request` wrote, without its length. Texts are views into `payload`."""
-    call, source_bytes, count = _REQUEST.unpack_from(payload)
-    lengths = struct.unpack_from(f"<{count}Q", payload, _REQUEST.size)
-    whole = memoryview(payload)
-    at = _REQUEST.size + 8 * count
-    source = whole[at : at + source_bytes]
-    at += source_bytes
-    inputs = []
-    for length in lengths:
-        inputs.append(whole[at : at + length])
-        at += length
-    return Request(call, source, inputs)
+    """Read what `pack_request` wrote, without its length. The source is a view into `payload`."""
+    call, texts, texts_bytes, sheet_bytes = _REQUEST.unpack_from(payload)
+    return Request(call, texts, texts_bytes, sheet_bytes, memoryview(payload)[_REQUEST.size :])
 
 
-def pack_reply(call: int, results: Sequence[Result]) -> bytes:
-    """Return the framed message that answers a request."""
-    count = len(results)
-    payload = b"".join(
-        (
-            _REPLY.pack(call, count),
-            bytes(result.verdict for result in results),
-            struct.pack(f"<{count}d", *(result.seconds for result in results)),
-            struct.pack(f"<{count}I", *(len(result.detail) for result in results)),
-            *(result.detail for result in results if result.detail),
-        )
-    )
+def pack_reply(reply: Reply) -> bytes:
+    """Return the framed message of a reply."""
+    call, loaded, longest_s, lost = reply
+    parts = [_REPLY.pack(call, loaded, longest_s, len(lost))]
+    for first, end, verdict, seconds, detail in lost:
+        parts += (_LOST.pack(first, end, verdict, seconds, len(detail)), detail)
+    payload = b"".join(parts)
     return LENGTH.pack(len(payload)) + payload
 
 
-def unpack_reply(payload: bytes) -> tuple[int, list[Result]]:
-    """Return (call, results). Raises ValueError if the message is not one that `pack_reply` makes."""
+def unpack_reply(payload: bytes) -> Reply:
+    """Read what `pack_reply` wrote, without its length. Raises ValueError if the message is not one that it makes."""
+    lost = []
     try:
-        call, count = _REPLY.unpack_from(payload)
+        call, loaded, longest_s, count = _REPLY.unpack_from(payload)
         at = _REPLY.size
-        verdicts = payload[at : at + count]
-        seconds = struct.unpack_from(f"<{count}d", payload, at + count)
-        lengths = struct.unpack_from(f"<{count}I", payload, at + 9 * count)
+        for _ in range(count):
+            first, end, verdict, seconds, length = _LOST.unpack_from(payload, at)
+            at += _LOST.size
+            lost.append(Lost(first, end, verdict, seconds, payload[at : at + length]))
+            at += length
     except struct.error as error:
         raise ValueError(f"a reply of {len(payload)} bytes is cut short") from error
-    at += 13 * count
-    if at + sum(lengths) != len(payload):
+    if at != len(payload):
         raise ValueError(f"a reply of {len(payload)} bytes does not add up")
-    results = []
-    for verdict, spent, length in zip(verdicts, seconds, lengths, strict=True):
-        results.append(Result(verdict, spent, payload[at : at + length]))
-        at += length
-    return call, results
+    return Reply(call, loaded, longest_s, lost)
 
 
 def read_message(descriptor: int) -> bytes | None:

@@ -3,18 +3,22 @@
 It enforces the wall clock on each input with SIGKILL; the parent enforces its own on the zygote.
 """
 
+import mmap
 import os
 import select
 import signal
 import time
-from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from . import child, kernel, limits, seccomp, sheet, wire
+from .texts import Texts
 
 _FIRST_CLOSED: Final = 3
 _LAST_CLOSED: Final = 0xFFFFFFFF
-_LONGEST_POLL_S: Final = 3600.0
+_LONGEST_WAIT_S: Final = 0.25
+"""How long the zygote of a function that runs may not notice that its parent is gone."""
+CHILD_ENDED: Final = (signal.SIGCHLD,)
+"""Blocked in the zygote, which waits for it with a time limit."""
 _FIRST_OF_NAMESPACE: Final = 1
 """The zygote's process id where it has a namespace of its own: the kernel then ends its children with it."""
 _UNLOCKED_SIGNAL: Final = signal.SIGUSR2
@@ -36,76 +40,115 @@ class Ending(NamedTuple):
     timed_out: bool
 
 
+class Memory:
+    """What the parent shares: texts, and the sheet for their results. Seen anew only when its size changes."""
+
+    def __init__(self, texts: mmap.mmap, results: mmap.mmap, detail_bytes: int) -> None:
+        self.size = (len(texts), len(results))
+        self.sheet = results
+        self.texts = Texts(texts)
+        self.page = sheet.Sheet(results, detail_bytes)
+        self._mapped = texts
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.texts.close()
+        self._mapped.close()
+        self.page.close()
+        self.sheet.close()
+
+
 class Zygote:
-    """Serves requests from `channel`, one at a time, in order."""
+    """Serves requests from `channel`, one at a time, in order.
+
+    Between two forks it does as little as it can: after a fork, the first write to each page that it shares with the
+    child copies the page.
+    """
 
     def __init__(self, channel: int, settings: Settings, child_filter: seccomp.Filter) -> None:
         self._channel = channel
         self._settings = settings
-        self._filter = child_filter
-        self._close_all = kernel.prepare("close_range", _FIRST_CLOSED, _LAST_CLOSED, 0)
+        self._pid = os.getpid()
+        self._fork = kernel.find_fork()
+        self._limits = limits.ChildLimits()
+        close_all = kernel.prepare("close_range", _FIRST_CLOSED, _LAST_CLOSED, 0)
+        self._filter = child_filter  # its storage must live as long as its arguments
+        self._locks = (close_all, *self._limits.calls, child_filter.arguments)
+        self._parent = select.poll()
+        self._parent.register(channel, select.POLLRDHUP)
         self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._limited = (0, 0)
 
-    def serve(self) -> None:
-        """Answer requests until the parent hangs up."""
+    def serve(self, texts_descriptor: int, sheet_descriptor: int) -> None:
+        """Answer requests until the parent hangs up. The descriptors are of memory that it shares."""
+        memory: Memory | None = None
         while (payload := wire.read_message(self._channel)) is not None:
             request = wire.unpack_request(payload)
-            results = self.execute(request.source, request.inputs)
-            wire.write_all(self._channel, wire.pack_reply(request.call, results))
+            if memory is None or memory.size != (request.texts_bytes, request.sheet_bytes):
+                if memory is not None:
+                    memory.close()
+                memory = Memory(
+                    mmap.mmap(texts_descriptor, request.texts_bytes, prot=mmap.PROT_READ),
+                    mmap.mmap(sheet_descriptor, request.sheet_bytes),
+                    self._settings.detail_bytes,
+                )
+                self._limited = (0, 0)
+            # Whatever the last child left there, within its own results or beyond, the next finds zeros.
+            memory.sheet.madvise(mmap.MADV_REMOVE)
+            job = child.Job(request.source, memory.texts, request.texts)
+            wire.write_all(self._channel, self.execute(job, memory.page, request.call))
 
-    def execute(self, source: memoryview, inputs: Sequence[memoryview]) -> list[wire.Result]:
-        """Return one result per input. A child that dies costs the input at hand; a fresh one gets the rest."""
-        count = len(inputs)
-        if not count:
-            return []
-        page = sheet.Sheet(count, self._settings.detail_bytes)
-        lost: dict[int, wire.Result] = {}
+    def execute(self, job: child.Job, page: sheet.Sheet, call: int) -> bytes:
+        """Run a function on texts, return the message that says so. A child that dies costs the text at hand.
+
+        A fresh child gets the rest.
+        """
+        count, header = job.size, page.header
+        lost: list[wire.Lost] = []
         loaded = False
         began = time.monotonic()
-        try:
-            first = 0
-            while first < count:
-                page.header[0] = first
-                page.header[1] = page.header[2] = 0
-                ending = self._run_child(source, inputs, first, page)
-                loaded = loaded or page.loaded
-                done = max(first, page.done)
-                if done >= count:
-                    break
-                if page.ending == sheet.CHILD_LEAVES and done > first:
-                    first = done
-                    continue
-                # What can't be loaded once is not tried again for each input.
-                until = done + 1 if page.loaded else count
-                lost[done] = _explain(ending, page, began)
-                lost |= dict.fromkeys(range(done + 1, until), lost[done]._replace(seconds=0.0))
-                first = until
-            longest = time.monotonic() - began
-            results = [
-                lost[index] if index in lost else wire.Result(*page.read(index, longest)) for index in range(count)
-            ]
-            return results if loaded else [_mark_not_loaded(result) for result in results]
-        finally:
-            page.close()
+        first = 0
+        self._set_limits(job)
+        while True:
+            header[0] = first
+            header[1] = header[2] = 0
+            ending = self._run_child(job, first, page)
+            loaded = loaded or header[1] == 1
+            done = header[0]
+            if done >= count:
+                break
+            if page.ending == sheet.CHILD_LEAVES and done > first:
+                first = done
+                continue
+            done = max(first, done)
+            # What can't be loaded once is not tried again for each text.
+            first = done + 1 if page.loaded else count
+            lost.append(wire.Lost(done, first, *_explain(ending, page, began)))
+            if first >= count:
+                break
+        return wire.pack_reply(wire.Reply(call, loaded, time.monotonic() - began, lost))
 
-    def _run_child(self, source: memoryview, inputs: Sequence[memoryview], first: int, page: sheet.Sheet) -> Ending:
-        address_space = int(os.pread(self._size, 64, 0).split()[0]) * _PAGE + self._settings.memory_bytes
-        cpu_s = int(self._settings.timeout_s * (len(inputs) - first)) + 2
-        zygote = os.getpid()
+    def _set_limits(self, job: child.Job) -> None:
+        wanted = (job.size, len(job.source) >> 16)
+        if wanted != self._limited:
+            self._limited = wanted
+            address_space = int(os.pread(self._size, 64, 0).split()[0]) * _PAGE + self._settings.memory_bytes
+            self._limits.set(address_space, int(self._settings.timeout_s * job.size) + 2)
+
+    def _run_child(self, job: child.Job, first: int, page: sheet.Sheet) -> Ending:
         page.started[0] = time.monotonic()
-        pid = os.fork()
+        pid = self._fork()
         if pid == 0:
-            self._lock_child(zygote, address_space, cpu_s)
-            child.run_function(source, inputs, first, page)
+            self._lock_child()
+            child.run_function(job, first, page)
         return self._watch(pid, page)
 
-    def _lock_child(self, zygote: int, address_space: int, cpu_s: int) -> None:
+    def _lock_child(self) -> None:
         try:
-            kernel.call_prepared(self._close_all)
-            if zygote != _FIRST_OF_NAMESPACE:
-                self._die_with(zygote)
-            limits.limit_child(address_space, cpu_s)
-            self._filter.install()
+            if self._pid != _FIRST_OF_NAMESPACE:
+                self._die_with(self._pid)
+            for words in self._locks:
+                kernel.call_prepared(words)
         except BaseException:  # noqa: BLE001 - a child that is not locked must not go on, whatever the reason
             # No signal can be sent once the filter is on: model code can't pretend to be a child that is not locked.
             os.kill(os.getpid(), _UNLOCKED_SIGNAL)
@@ -117,34 +160,26 @@ class Zygote:
             os._exit(1)
 
     def _watch(self, pid: int, page: sheet.Sheet) -> Ending:
-        """Wait for the child's end; end it when one input outlasts the time limit, or when the parent is gone."""
+        """Wait for the child's end; end it when one text outlasts the time limit, or when the parent is gone."""
         timeout_s = self._settings.timeout_s
-        handle = kernel.call("pidfd_open", pid, 0)
-        try:
-            poller = select.poll()
-            poller.register(handle, select.POLLIN)
-            poller.register(self._channel, select.POLLRDHUP)
-            seen, since = page.header[0], time.monotonic()
-            timed_out = False
-            while True:
-                wait_s = since + timeout_s - time.monotonic()
-                ready = poller.poll(min(max(0, wait_s), _LONGEST_POLL_S) * 1000 + 1)
-                if any(descriptor == self._channel for descriptor, _ in ready):
-                    self._give_up(pid)
-                if ready:
-                    break
-                now = time.monotonic()
-                progress = page.header[0]
-                if progress != seen:
-                    # The child says when it began this input; it can only make its own time shorter by lying.
-                    seen, since = progress, _between(since, page.started[0], now)
-                if now - since >= timeout_s:
-                    timed_out = True
-                    os.kill(pid, signal.SIGKILL)
-                    break
-            return Ending(os.waitpid(pid, 0)[1], timed_out)
-        finally:
-            os.close(handle)
+        seen, since = page.header[0], time.monotonic()
+        left_s = timeout_s
+        while True:
+            signal.sigtimedwait(CHILD_ENDED, min(left_s, _LONGEST_WAIT_S))
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return Ending(status, False)
+            if self._parent.poll(0):
+                self._give_up(pid)
+            now = time.monotonic()
+            progress = page.header[0]
+            if progress != seen:
+                # The child says when it began this text; it can only make its own time shorter by lying.
+                seen, since = progress, _between(since, page.started[0], now)
+            left_s = since + timeout_s - now
+            if left_s <= 0:
+                os.kill(pid, signal.SIGKILL)
+                return Ending(os.waitpid(pid, 0)[1], True)
 
     def _give_up(self, pid: int) -> NoReturn:
         os.kill(pid, signal.SIGKILL)
@@ -152,21 +187,17 @@ class Zygote:
         os._exit(0)
 
 
-def _mark_not_loaded(result: wire.Result) -> wire.Result:
-    return result._replace(verdict=result.verdict | sheet.NOT_LOADED)
-
-
 def _between(low: float, value: float, high: float) -> float:
     return value if low <= value <= high else high
 
 
-def _explain(ending: Ending, page: sheet.Sheet, began: float) -> wire.Result:
-    """Return the result of the input during which a child ended."""
+def _explain(ending: Ending, page: sheet.Sheet, began: float) -> tuple[int, float, bytes]:
+    """Return (verdict, seconds, detail) of the text during which a child ended."""
     verdict, detail = _classify(ending, page)
     now = time.monotonic()
     seconds = now - _between(began, page.started[0], now)
     where = "" if page.loaded else "while loading"
-    return wire.Result(verdict, seconds, ": ".join(filter(None, (where, detail))).encode())
+    return verdict, seconds, ": ".join(filter(None, (where, detail))).encode()
 
 
 def _classify(ending: Ending, page: sheet.Sheet) -> tuple[int, str]:

@@ -1,0 +1,52 @@
+"""Memory that a worker shares with its parent: anonymous, without a name in any folder, gone with its last user."""
+
+import mmap
+import os
+from typing import Final
+
+_SMALLEST: Final = 1 << 12
+_KEPT: Final = 1 << 24
+"""Memory up to this size is kept for the next call even if far less is needed."""
+
+
+class SharedMemory:
+    """Grows to what is asked for; seen as `view`. Raises OSError where the kernel refuses it."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.descriptor = os.memfd_create(f"autoif-{name}", os.MFD_CLOEXEC)
+        self._map: mmap.mmap | None = None
+        try:
+            self.reserve(size)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+
+    @property
+    def size(self) -> int:
+        return len(self.map)
+
+    @property
+    def map(self) -> mmap.mmap:
+        assert self._map is not None
+        return self._map
+
+    def reserve(self, size: int) -> None:
+        """Make it at least `size` bytes large; smaller again when far less is needed than was."""
+        wanted = max(_SMALLEST, 1 << (size - 1).bit_length())
+        if self._map is not None:
+            if size <= len(self._map) <= max(_KEPT, 4 * wanted):
+                return
+            self._map.close()
+        os.ftruncate(self.descriptor, wanted)
+        self._map = mmap.mmap(self.descriptor, wanted)
+
+    def open_for_reading(self) -> int:
+        """Return a new descriptor through which the memory can be read and never written."""
+        return os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Let go of it. Does nothing the second time."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+            os.close(self.descriptor)
