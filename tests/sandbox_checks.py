@@ -295,6 +295,7 @@ SHARED_MODULES = (
     "math",
     "random",
     "re",
+    "string",
     "time",
     "typing",
     "unicodedata",
@@ -311,6 +312,20 @@ IMPORTS = [
             monty=unloaded(f"missing module: {module.partition('.')[0]}$", NO_MODULE),
         )
         for module in CPYTHON_MODULES
+    ),
+    check(
+        "constants_of_string",
+        "import string\nfrom string import punctuation as marks\n"
+        + body("return all(c in string.ascii_letters + marks for c in response)"),
+        PASS,
+        FAIL,
+        inputs=("Yes!", "é"),
+    ),
+    check(
+        "a_function_of_string",
+        "import string\n" + body("return string.capwords(response) == 'X'"),
+        PASS,
+        monty=on_monty(ERROR, "AttributeError: module 'string' has no attribute 'capwords'", NO_MODULE),
     ),
     check(
         "a_missing_module",
@@ -544,6 +559,28 @@ SUBSET = [
         "import re\n" + body("return bool(re.match('x  # one', response, re.VERBOSE))"),
         PASS,
         monty=on_monty(ERROR, "AttributeError: module 're' has no attribute 'VERBOSE'", RUST_REGEX),
+    ),
+    check(
+        "an_end_before_a_line_break",
+        "import re\n" + body("return bool(re.match('x$', response))"),
+        PASS,
+        PASS,
+        inputs=("x", "x\n"),
+        monty=Wanted((PASS, FAIL), "", True, RUST_REGEX + ": a silent difference"),
+    ),
+    check(
+        "a_generator_that_need_not_end",
+        body("return any(int(word) for word in response.split())"),
+        PASS,
+        inputs=("1 one",),
+        monty=on_monty(ERROR, "ValueError: invalid literal", "monty's generator expressions are lists"),
+    ),
+    check(
+        "base64_with_other_characters",
+        "import base64\n" + body("return len(base64.b64decode(response)) > 0"),
+        PASS,
+        inputs=("decoded = SGVs",),
+        monty=on_monty(ERROR, "Error: ", "monty reads base64 as strictly as it is defined"),
     ),
     check(
         "empty_matches",

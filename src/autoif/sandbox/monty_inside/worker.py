@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import string
 import sys
 import time
 from collections.abc import Sequence
@@ -24,9 +25,13 @@ asking for ever for what it can't have."""
 NO_SURROGATES: Final = "monty has no lone surrogates"
 
 _TOO_LATE: Final = "did not return in time"
+_STRING: Final = pydantic_monty.ExternalModule(
+    {name: value for name, value in vars(string).items() if type(value) is str and not name.startswith("_")}
+)
+"""The constants of a module that text checks use more than any other that monty lacks; nothing that can be called."""
 _MOST_REQUESTS: Final = 2**31 - 1
 _SIGNAL: Final = re.compile(r"\((SIG[A-Z0-9]+)\)")
-_SURROGATE_ESCAPE: Final = re.compile(r"\\(?:u|U0000)[dD][89abAB][0-9a-fA-F]{2}")
+_SURROGATE_ESCAPE: Final = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 PROOF: Final = """
 import os
@@ -150,6 +155,7 @@ class Runner:
             },
             os_policy={"random_start": {"seed": 0}, "sleep_system_max": math.inf},
             assert_message_annotations=False,
+            external_modules={"string": _STRING},
         )
 
 
@@ -203,8 +209,11 @@ def open_pool(settings: Settings) -> pydantic_monty.AsyncMonty:
 
 
 async def find_problem(runner: Runner) -> str:
-    """Return what the interpreter does not refuse though it must, in words."""
-    results = await runner.run(PROOF, ["acts", "memory"])
+    """Return what is wrong with the interpreter, in words: it does not start, or refuse what it must."""
+    try:
+        results = await runner.run(PROOF, ["acts", "memory"])
+    except pydantic_monty.MontyError as error:
+        return str(error)
     if [result.verdict for result in results] == ["pass", "memory"]:
         return ""
     return f"it does not refuse what it must: {[result.detail or result.verdict for result in results]}"
