@@ -245,7 +245,8 @@ def evaluate(response):
     while "texts" not in frame.f_locals:
         frame = frame.f_back
     view = (ctypes.c_void_p * 16)()
-    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(frame.f_locals["texts"].body), ctypes.byref(view), 0)
+    memory = next(each for each in vars(frame.f_locals["texts"]).values() if type(each) is memoryview)
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(memory), ctypes.byref(view), 0)
     page, libc = ctypes.c_long(view[0] & ~0xfff), ctypes.CDLL(None)
     writable, removed = libc.mprotect(page, 4096, 3) == 0, libc.madvise(page, 4096, 9) == 0
     if writable:

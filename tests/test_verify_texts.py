@@ -205,7 +205,7 @@ def test_a_data_set_of_awkward_texts_holds_and_one_changed_row_is_named(tmp_path
     dataset = tmp_path / "sft.jsonl"
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = autoif("verify", "--dataset", str(dataset), cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert f"{len(rows)} of {len(rows)} rows hold" in done.stdout
     rows[2]["pass_rate"] = 0.5
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
