@@ -125,6 +125,10 @@ def _is_silent(each: Difference) -> bool:
 
 
 CAUSES: Final[tuple[tuple[str, Callable[[Difference], object]], ...]] = (
+    (
+        "a regular expression of exponential time, at the time limit",
+        lambda each: Verdict.TIMEOUT in (each.cpython.verdict, each.monty.verdict) and "re." in each.source,
+    ),
     ("no module `{0}`", lambda each: re.match("missing module: ([a-z]+)", each.monty.detail)),
     ("lone surrogates in the source: refused", lambda each: "lone surrogates" in each.monty.detail),
     ("no such syntax", lambda each: each.monty.detail.startswith("does not load: NotImplementedError")),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 
 import pydantic_monty
 import pytest
@@ -137,3 +138,41 @@ def test_the_harness_awaits_nothing(recwarn: pytest.WarningsRecorder) -> None:
 )
 def test_the_harness_says_why_there_is_no_function(source: str, verdict: str, detail: str) -> None:
     assert harness.load(source)[::2] == [verdict, detail]
+
+
+class Died(Exception):
+    """Stands for the client's error of that kind, which can't be made from here."""
+
+    def __init__(self, message: str, *, timed_out: bool = False, exit_status: int | None = None) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+        self.exit_status = exit_status
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "detail"),
+    [
+        (Died("killed after exceeding request timeout", timed_out=True), "timeout", "did not return in time"),
+        (Died("crashed while waiting for a reply (signal: 11 (SIGSEGV))"), "crash", "killed by SIGSEGV"),
+        (Died("crashed while waiting for a reply (signal: 9 (SIGKILL))"), "memory", "ended by the kernel"),
+        (Died("crashed while waiting for a reply (exit status: 3)", exit_status=3), "crash", "exited with status 3"),
+    ],
+)
+def test_each_death_of_an_interpreter_has_its_verdict(
+    error: Died, verdict: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pydantic_monty, "MontyCrashedError", Died)
+    lost = worker.explain(error)  # type: ignore[arg-type]
+    assert (lost.verdict, lost.detail) == (verdict, detail)
+
+
+@pytest.mark.parametrize("binary", ["/nowhere/monty", "/bin/true"])
+async def test_what_is_wrong_with_an_interpreter_is_in_the_greeting(
+    binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONTY_BIN", binary)
+    with tempfile.TemporaryFile() as requests, tempfile.TemporaryFile() as replies:
+        await worker.serve(requests, replies, Settings(1.0, 64 << 20, 2048))
+        replies.seek(0)
+        version, problem = read_message(replies)
+    assert problem.startswith("failed to spawn" if version == "" else "monty worker crashed")
