@@ -239,23 +239,39 @@ async def test_a_function_that_kills_its_parent_kills_nobody(sandbox: Sandbox) -
 
 
 CHANGE_THE_TEXTS = """
-import ctypes, sys
+import ctypes, gc
 def evaluate(response):
-    frame = sys._getframe()
-    while "texts" not in frame.f_locals:
-        frame = frame.f_back
-    view = (ctypes.c_void_p * 16)()
-    memory = next(each for each in vars(frame.f_locals["texts"]).values() if type(each) is memoryview)
-    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(memory), ctypes.byref(view), 0)
-    page, libc = ctypes.c_long(view[0] & ~0xfff), ctypes.CDLL(None)
-    writable, removed = libc.mprotect(page, 4096, 3) == 0, libc.madvise(page, 4096, 9) == 0
-    if writable:
-        ctypes.memset(view[0], 65, 1)
-    return writable or removed
+    libc, view = ctypes.CDLL(None), (ctypes.c_void_p * 16)()
+    # What is this large and can only be read is the memory that the texts lie in, seen in one way or another.
+    views = [each for each in gc.get_objects() if type(each) is memoryview]
+    shared = [each for each in views if each.readonly and each.nbytes >= 1 << 15]
+    changed = 0
+    for memory in shared:
+        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(memory), ctypes.byref(view), 0x18)  # whatever its format
+        page = ctypes.c_long(view[0] & ~0xfff)
+        if libc.mprotect(page, 4096, 3) == 0:
+            changed += ctypes.memset(view[0] + 64, 65, 1) > 0
+        changed += libc.madvise(page, 4096, 9) == 0
+    if not shared:
+        raise LookupError("nothing to attack")
+    return changed > 0
 """
 
 
+SHARE_CARELESSLY = """
+import json, mmap, os, sys
+(source,) = json.load(sys.stdin)
+descriptor = os.memfd_create("texts")
+os.ftruncate(descriptor, 1 << 16)
+texts = memoryview(mmap.mmap(descriptor, 1 << 16, prot=mmap.PROT_READ))
+exec(source)
+print("\\nANSWER", evaluate(""))
+"""
+"""The texts are mapped to be read only, but through a descriptor by which they could be written."""
+
+
 async def test_no_function_can_change_the_texts_of_the_next(sandbox: Sandbox) -> None:
+    assert run_plainly(SHARE_CARELESSLY, [CHANGE_THE_TEXTS]) == SUCCEEDS
     source = "def evaluate(response): return response == 'as it was'"
     texts = ["as it was", "another"]
     for function, wanted in ((source, [PASS, FAIL]), (CHANGE_THE_TEXTS, [FAIL, FAIL]), (source, [PASS, FAIL])):
