@@ -414,3 +414,18 @@ async def test_an_outcome_tells_whether_there_was_an_evaluate_to_call(source: st
     async with Sandbox(Limits(timeout_s=0.3), workers=1) as sandbox:
         outcomes = await sandbox.run(source, ["a", "b"])
         assert [outcome.loaded for outcome in outcomes] == [loaded, loaded]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(timeout_s=0),
+        Limits(timeout_s=float("nan")),
+        Limits(timeout_s=float("inf")),
+        Limits(memory_mb=0),
+        Limits(output_bytes=-1),
+    ],
+)
+async def test_limits_that_are_none_are_refused(limits: Limits) -> None:
+    with pytest.raises(SandboxError, match="above zero, and finite"):
+        Sandbox(limits)

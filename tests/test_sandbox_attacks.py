@@ -276,3 +276,43 @@ async def test_no_function_can_change_the_texts_of_the_next(sandbox: Sandbox) ->
     texts = ["as it was", "another"]
     for function, wanted in ((source, [PASS, FAIL]), (CHANGE_THE_TEXTS, [FAIL, FAIL]), (source, [PASS, FAIL])):
         assert [each.verdict for each in await sandbox.run(function, texts)] == wanted
+
+
+async def test_time_can_not_be_stretched_by_counting(sandbox: Sandbox) -> None:
+    act = "import time\n    while True: sheet.header[0] += 1; sheet.started[0] = time.monotonic(); time.sleep(0.01)"
+    (outcome,) = await asyncio.wait_for(sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"]), 10)
+    assert outcome.verdict in (TIMEOUT, CRASH)
+
+
+FIND_REMAINS = """
+import ctypes
+def evaluate(response):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.malloc.restype = ctypes.c_void_p
+    own = ctypes.addressof(ctypes.c_char.in_dll(libc, "environ"))
+    places = {id(object()), id(evaluate), libc.malloc(100), libc.malloc(1 << 20), own}
+    pages = {at for place in places for at in range((place & ~4095) - (1 << 25), (place & ~4095) + (1 << 25), 4096)}
+    found = 0
+    for at in pages:
+        # rt_sigprocmask of x86-64: it says whether a page can be read.
+        if libc.syscall(14, 7, ctypes.c_void_p(at), None, 8) == 0 or ctypes.get_errno() != 14:
+            page = ctypes.string_at(at, 4096)[::-1]  # so that the search itself leaves nothing to be found
+            found += page.count(b"REHTONA-FO-")
+    return found > 0
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the search makes a system call by its number on x86-64")
+async def test_nothing_of_an_earlier_call_is_found() -> None:
+    earlier = """# X-OF-ANOTHER
+def evaluate(response):
+    if len(response) > 5: raise ValueError('X-OF-' + 'ANOTHER')
+    return len(response) > 1
+"""
+    texts = ["x-OF-ANOTHER", "b" * 3000 + "-OF-ANOTHER", "no", "c" * 200_000 + "-OF-ANOTHER"]
+    async with Sandbox(Limits(timeout_s=10.0), backend="cpython", workers=1) as sandbox:
+        await sandbox.run(earlier, texts)
+        (outcome,) = await sandbox.run(FIND_REMAINS, ["x"])
+        assert outcome.verdict is FAIL
+        (outcome,) = await sandbox.run(FIND_REMAINS, ["y-OF-ANOTHER"])
+        assert outcome.verdict is PASS, "the search finds what is there"

@@ -1,5 +1,6 @@
 """Memory that a worker shares with its parent: anonymous, without a name in any folder, gone with its last user."""
 
+import errno
 import mmap
 import os
 from typing import Final
@@ -9,11 +10,25 @@ _KEPT: Final = 1 << 24
 """Memory up to this size is kept for the next call even if far less is needed."""
 
 
+_NOEXEC: Final = 0x8
+"""MFD_NOEXEC_SEAL: some machines demand it (sysctl vm.memfd_noexec), kernels before 6.3 don't know it."""
+
+
+def _create(name: str) -> int:
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC | _NOEXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+
+
 class SharedMemory:
     """Grows to what is asked for; seen as `view`. Raises OSError where the kernel refuses it."""
 
     def __init__(self, name: str, size: int) -> None:
-        self.descriptor = os.memfd_create(f"autoif-{name}", os.MFD_CLOEXEC)
+        self.descriptor = _create(f"autoif-{name}")
+        self._written = 0
         self._map: mmap.mmap | None = None
         try:
             self.reserve(size)
@@ -39,6 +54,15 @@ class SharedMemory:
             self._map.close()
         os.ftruncate(self.descriptor, wanted)
         self._map = mmap.mmap(self.descriptor, wanted)
+
+    def write(self, data: bytes) -> None:
+        """Put `data` at the beginning, and zeros in place of what was written before and is longer."""
+        self.reserve(len(data))
+        self.map[: len(data)] = data
+        left = min(self._written, self.size)
+        if left > len(data):
+            self.map[len(data) : left] = bytes(left - len(data))
+        self._written = len(data)
 
     def open_for_reading(self) -> int:
         """Return a new descriptor through which the memory can be read and never written."""

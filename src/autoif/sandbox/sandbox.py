@@ -7,6 +7,7 @@ A bad function is data; a sandbox that can't be built or enforced raises `Sandbo
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -82,8 +83,8 @@ class Sandbox:
         if workers is not None and workers < 1:
             raise SandboxError(f"a sandbox needs at least one worker, not {workers}")
         limits = limits or Limits()
-        if limits.timeout_s <= 0 or limits.memory_mb <= 0:
-            raise SandboxError("the sandbox's time and memory limits must be above zero")
+        if not 0 < limits.timeout_s < inf or limits.memory_mb <= 0 or limits.output_bytes <= 0:
+            raise SandboxError("the sandbox's limits on time, memory and output must be above zero, and finite")
         self.verdicts = 0
         """How many verdicts it has given, for the live display."""
         self._backend = (StrongestBackend if backend == AUTO else BACKENDS[backend])(limits, workers)

@@ -180,8 +180,7 @@ class Worker:
             self._sheet.reserve(size)
             self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
         if batch is not self._batch:
-            self._texts.reserve(len(batch.layout))
-            self._texts.map[: len(batch.layout)] = batch.layout
+            self._texts.write(batch.layout)
             self._batch = batch
 
     def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:

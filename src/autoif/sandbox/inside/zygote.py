@@ -141,7 +141,7 @@ class Zygote:
         if pid == 0:
             self._lock_child()
             child.run_function(job, first, page)
-        return self._watch(pid, page)
+        return self._watch(pid, page, job.size)
 
     def _lock_child(self) -> None:
         try:
@@ -159,7 +159,7 @@ class Zygote:
         if os.getppid() != zygote:
             os._exit(1)
 
-    def _watch(self, pid: int, page: sheet.Sheet) -> Ending:
+    def _watch(self, pid: int, page: sheet.Sheet, size: int) -> Ending:
         """Wait for the child's end; end it when one text outlasts the time limit, or when the parent is gone."""
         timeout_s = self._settings.timeout_s
         seen, since = page.header[0], time.monotonic()
@@ -173,8 +173,9 @@ class Zygote:
                 self._give_up(pid)
             now = time.monotonic()
             progress = page.header[0]
-            if progress != seen:
-                # The child says when it began this text; it can only make its own time shorter by lying.
+            if seen < progress <= size:
+                # The child says when it began this text; by lying it can only make its own time shorter. And it can
+                # count no further than to the last text, so that it has no more time than its texts have together.
                 seen, since = progress, _between(since, page.started[0], now)
             left_s = since + timeout_s - now
             if left_s <= 0:
