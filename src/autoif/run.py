@@ -89,7 +89,6 @@ async def run(config: Config, options: RunOptions, progress: Progress) -> None:
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         replay = options.recording is not None
         served = stack.enter_context(_serve(config, replay))
-        progress.note(f"sandbox: {enforced}")
         workshop = Workshop(served, folder.completions, tuple(pool), replay)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))

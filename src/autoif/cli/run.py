@@ -1,6 +1,7 @@
 """`autoif run`: from a preset or a config to verified data."""
 
 import asyncio
+import json
 import os
 import shlex
 import signal
@@ -121,6 +122,8 @@ def _report(folder: Path, console: Console) -> None:
     """Print the funnel, three samples and where things are."""
     rows = read_funnel(folder)
     console.print(funnel_table(rows))
+    judged = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("sandbox", "not recorded")
+    console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(describe_formats(read_formats(folder)), style="dim", soft_wrap=True)
     responses = [Response.model_validate(row) for row in read_lines(folder / f"07_{SCORING}", "kept")]
     print_samples(responses[:: max(1, len(responses) // 3)][:3], console)

@@ -52,11 +52,6 @@ class Progress:
         self._begun = time.monotonic()
         self._done_before = 0.0
 
-    def note(self, text: str) -> None:
-        """Show a line that is worth knowing before the counts begin."""
-        if not self._quiet:
-            self._console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
-
     def stage(self, folder: str, kept: int, dropped: int) -> None:
         """Count one record (or one finished shard) that left a stage."""
         count = self._counts.setdefault(folder, StageCount())
