@@ -35,7 +35,7 @@ from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.sandbox.inside import kernel, landlock
 
 DATA: Final = Path(__file__).parents[2] / "shared/data/verifiers/autoif_llama3_jwrobins94/completions.jsonl.gz"
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 SLOWEST_S: Final = 0.05
 PROCESSORS: Final = len(os.sched_getaffinity(0))
 FORKED_CALLS: Final = 600
@@ -51,7 +51,7 @@ class Size(NamedTuple):
     of_bare: float | None
 
 
-SIZES: Final = (Size(8, 500, 1.0, None), Size(128, 120, 5.0, 0.55), Size(2048, 16, 10.0, 0.75))
+SIZES: Final = (Size(8, 1000, 1.0, None), Size(128, 250, 5.0, 0.55), Size(2048, 60, 10.0, 0.75))
 LOCK_IN_MS: Final = 0.7
 BASE_MB, WORKER_MB = 40, 25
 
@@ -61,17 +61,17 @@ Clock = Callable[[Work], float]
 
 
 def read_work(path: Path, responses: int, functions: int) -> Work:
-    """Return functions of distinct source, each with the responses to its own prompt and the prompts after it."""
+    """Return functions of distinct source from all over the file, each with the responses to its own prompt and the next."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     texts = [text for row in rows for text in row["completions"]]
     work: dict[str, list[str]] = {}
     at = 0
     for row in rows:
-        for source in row["verifiers"][:2]:
+        for source in row["verifiers"]:
             work.setdefault(source, [texts[(at + offset) % len(texts)] for offset in range(responses)])
         at += len(row["completions"])
-    return list(work.items())[:functions]
+    return list(work.items())[:: len(work) // functions][:functions]
 
 
 def keep_harmless(work: Work) -> Work:
@@ -240,7 +240,8 @@ from autoif.sandbox import Sandbox
 async def main():
     async with Sandbox(workers=int(sys.argv[1]), backend="cpython") as sandbox:
         source = "def evaluate(response):\\n    return response.isupper()"
-        await asyncio.gather(*(sandbox.run(f"# {n}\\n{source}", ["text"] * 128) for n in range(3000)))
+        for n in range(0, 3000, 50):
+            await asyncio.gather(*(sandbox.run(f"# {n + more}\\n{source}", ["text"] * 128) for more in range(50)))
 asyncio.run(main())
 """
 

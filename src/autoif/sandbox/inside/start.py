@@ -22,11 +22,11 @@ from .texts import Texts, pack_texts
 from .zygote import CHILD_ENDED, Settings, Zygote
 
 PRELOADED: Final = (
-    "bisect", "collections", "collections.abc", "copy", "functools", "heapq", "itertools", "json", "math", "operator",
-    "random", "re", "string", "textwrap", "time", "types", "typing", "unicodedata", "zlib",
+    "collections", "collections.abc", "functools", "itertools", "json", "math", "operator", "random", "re", "string",
+    "time", "types", "typing", "zlib",
 )  # fmt: skip
 """What functions import most: loaded once here. The rest of the standard library is loaded by the child that asks for
-it, because every module here makes every fork dearer."""
+it, because every module here makes every fork dearer. `zlib` needs a library that Landlock keeps from the child."""
 
 _NOT_STANDARD: Final = frozenset({"site-packages", "dist-packages"})
 _GUARDED: Final = (signal.SIGTERM, signal.SIGCHLD)

@@ -141,6 +141,8 @@ class Zygote:
         if pid == 0:
             self._lock_child()
             child.run_function(job, first, page)
+        if pid < 0:
+            raise OSError("the kernel makes no process for a function")
         return self._watch(pid, page, job.size)
 
     def _lock_child(self) -> None:
@@ -148,7 +150,8 @@ class Zygote:
             if self._pid != _FIRST_OF_NAMESPACE:
                 self._die_with(self._pid)
             for words in self._locks:
-                kernel.call_prepared(words)
+                if kernel.call_plainly(*words) < 0:
+                    raise OSError("the kernel refused a lock")
         except BaseException:  # noqa: BLE001 - a child that is not locked must not go on, whatever the reason
             # No signal can be sent once the filter is on: model code can't pretend to be a child that is not locked.
             os.kill(os.getpid(), _UNLOCKED_SIGNAL)
