@@ -104,7 +104,10 @@ def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, sheet
             value = evaluate(text)
         except _MemoryError:
             sheet.write(index, sheets.MEMORY, b"")
+            seconds[index] = clock() - begun
+            header[0] = index + 1
             header[2] = sheets.CHILD_LEAVES
+            return
         except _BaseException as error:
             sheet.write(index, sheets.ERROR, _describe(error))
         else:
@@ -118,8 +121,6 @@ def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, sheet
         seconds[index] = ended - begun
         started[0] = begun = ended
         header[0] = index + 1
-        if header[2]:
-            return
 
 
 def _describe(error: BaseException) -> bytes:

@@ -6,7 +6,7 @@ own memory would make every fork dearer by each of its pages.
 
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from .wire import encode_text
@@ -14,9 +14,16 @@ from .wire import encode_text
 
 def pack_texts(texts: Sequence[str]) -> bytes:
     """Return count + 1 places, each 8 bytes, then the texts: text i lies from place i to before place i + 1."""
-    encoded = [encode_text(text) for text in texts]
-    places = accumulate(map(len, encoded), initial=8 * (len(encoded) + 1))
-    return b"".join((struct.pack(f"={len(encoded) + 1}Q", *places), *encoded))
+    joined = "".join(texts)
+    if joined.isascii():
+        lengths: Iterable[int] = map(len, texts)
+        body = joined.encode("ascii")
+    else:
+        encoded = [encode_text(text) for text in texts]
+        lengths = map(len, encoded)
+        body = b"".join(encoded)
+    places = accumulate(lengths, initial=8 * (len(texts) + 1))
+    return struct.pack(f"={len(texts) + 1}Q", *places) + body
 
 
 class Texts:
