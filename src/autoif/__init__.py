@@ -4,6 +4,8 @@ from importlib.metadata import version
 
 from autoif.config import Config, load_config
 from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, SandboxError, StoreError
+from autoif.records import Verdict
+from autoif.reward import RewardMode, VerificationReward, compute_reward
 from autoif.sandbox import Limits, Outcome, Sandbox
 
 __version__ = version("autoif")
@@ -16,8 +18,12 @@ __all__ = [
     "Limits",
     "ModelError",
     "Outcome",
+    "RewardMode",
     "Sandbox",
     "SandboxError",
     "StoreError",
+    "Verdict",
+    "VerificationReward",
+    "compute_reward",
     "load_config",
 ]

@@ -3,14 +3,21 @@
 A completion's functions are judges of one and the same instruction, so a share of them decides, as it does in rejection
 sampling (§3.3: a response is kept if more than half of the functions return True). Only `pass` counts for it: a
 function that raises, hangs or crashes has not accepted anything.
+
+    trainer = GRPOTrainer(model, reward_funcs=VerificationReward(), train_dataset=load_dataset("json", …rewards.jsonl))
 """
 
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from enum import StrEnum
-from typing import Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
 from autoif.records import Verdict
+from autoif.sandbox import Outcome, Sandbox
 from autoif.thresholds import Threshold, meets, share
 
 ACCEPTED: Final[Threshold] = "> 0.5"
@@ -40,3 +47,153 @@ def compute_reward(verdicts: Sequence[Verdict], mode: RewardMode) -> float:
             return float(meets(passed, ACCEPTED))
         case RewardMode.FRACTION:
             return float(passed)
+
+
+Completion = str | Sequence[Mapping[str, Any]]
+"""As trainers have it: a text, or the messages of a conversation, of which the assistant's last one is judged."""
+Jobs = list[tuple[str, list[str]]]
+
+
+class VerificationReward:
+    """A reward function for trainers: what each completion's functions, a column of the data set, say of it.
+
+    Made for the `reward_funcs` of TRL's GRPOTrainer and RLOOTrainer: the object itself, or, to run beside other
+    asynchronous reward functions, its `verify`. A function runs once for all completions of a batch that have it.
+
+    Each process that calls it starts a sandbox at its first call and keeps it until `close` or its own end; so the
+    reward can be forked, pickled (it is then its settings) and called from any thread.
+
+    Args:
+        mode: `binary` or `fraction`: see `RewardMode`.
+        column: the data set's column of functions, as in rewards.jsonl: a list of sources for each row.
+        limits, backend, workers: as of `Sandbox`. Where several trainer processes share a machine, give each its
+            share of workers; the default is one for each processor.
+    """
+
+    def __init__(
+        self,
+        mode: RewardMode | str = RewardMode.BINARY,
+        *,
+        column: str = "functions",
+        limits: Limits | None = None,
+        backend: str = AUTO,
+        workers: int | None = None,
+    ) -> None:
+        try:
+            self.mode = RewardMode(mode)
+        except ValueError:
+            raise ConfigError(f"no reward is called {mode!r}: choose {' or '.join(RewardMode)}") from None
+        self.column = column
+        self.__name__ = f"verification_{self.mode}"
+        """What trainers call it in their logs."""
+        self._sandbox = _SandboxOfProcess(Sandbox(limits, backend=backend, workers=workers))
+
+    def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
+        """Return the reward of each completion, 0 to 1; None, which trainers leave out, where it has no functions.
+
+        `columns` are the data set's, each as long as `completions`, and what else trainers hand over.
+
+        Raises:
+            ConfigError: the column is missing, is no list of sources per completion, or is of another length.
+            SandboxError: model code can't be contained on this machine.
+        """
+        functions, jobs = self._arrange(completions, columns)
+        return self._reward(functions, jobs, self._sandbox.enter().run_many_sync(jobs))
+
+    async def verify(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
+        """Do the same without blocking the event loop, but for the start of the sandbox at the first call."""
+        functions, jobs = self._arrange(completions, columns)
+        return self._reward(functions, jobs, await self._sandbox.enter().run_many(jobs))
+
+    def _arrange(
+        self, completions: Sequence[Completion], columns: Mapping[str, Any]
+    ) -> tuple[list[Sequence[str]], Jobs]:
+        """Return each completion's functions, and for each distinct function the texts that it is to judge."""
+        if self.column not in columns:
+            raise ConfigError(f"the reward needs the column {self.column!r}: train on a data set like rewards.jsonl")
+        functions = [_check_functions(row, self.column) for row in columns[self.column]]
+        if len(functions) != len(completions):
+            raise ConfigError(f"{len(completions)} completions came with {len(functions)} rows of {self.column!r}")
+        jobs: dict[str, list[str]] = {}
+        for completion, sources in zip(completions, functions, strict=True):
+            text = read_completion(completion)
+            for source in sources:
+                jobs.setdefault(source, []).append(text)
+        return functions, list(jobs.items())
+
+    def _reward(
+        self, functions: list[Sequence[str]], jobs: Jobs, judged: Sequence[Sequence[Outcome]]
+    ) -> list[float | None]:
+        next_of: dict[str, Iterator[Outcome]] = {
+            source: iter(outcomes) for (source, _), outcomes in zip(jobs, judged, strict=True)
+        }
+        rows = [[next(next_of[source]).verdict for source in sources] for sources in functions]
+        return [compute_reward(row, self.mode) if row else None for row in rows]
+
+    def close(self) -> None:
+        """End this process's sandbox. The next call would start one anew."""
+        self._sandbox.leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _SandboxOfProcess:
+    """A sandbox that each process starts for itself when it first needs it: a copy of `settings`, which is not entered."""
+
+    def __init__(self, settings: Sandbox) -> None:
+        self._settings = settings
+        self._places: dict[int, _Place] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _SandboxOfProcess, (self._settings,)
+
+    def enter(self) -> Sandbox:
+        """Return this process's sandbox, entered. Raises SandboxError."""
+        place = self._place()
+        with place.lock:
+            if place.sandbox is None:
+                place.sandbox = copy(self._settings).__enter__()
+            return place.sandbox
+
+    def leave(self) -> None:
+        """End this process's sandbox, if it has one."""
+        place = self._place()
+        with place.lock:
+            sandbox, place.sandbox = place.sandbox, None
+        if sandbox:
+            sandbox.__exit__(None, None, None)
+
+    def _place(self) -> "_Place":
+        # A lock of its own for each process: one that another thread held while this process was forked stays held.
+        return self._places.setdefault(os.getpid(), _Place())
+
+
+class _Place:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.sandbox: Sandbox | None = None
+
+
+def read_completion(completion: Completion) -> str:
+    """Return the text to be judged: of messages, the content of the assistant's last one, "" if there is none."""
+    if isinstance(completion, str):
+        return completion
+    said = [message.get("content") for message in completion if message.get("role") == "assistant"]
+    content = said[-1] if said else None
+    if isinstance(content, list):  # of a model that also sees images
+        return "".join(part.get("text") or "" for part in content)
+    return content or ""
+
+
+def _check_functions(row: Any, column: str) -> Sequence[str]:
+    """Return a row's sources. A row without any, as of another data set that is trained on too, is allowed."""
+    sources = row or []
+    if not isinstance(sources, list | tuple) or not all(isinstance(source, str) for source in sources):
+        raise ConfigError(f"the column {column!r} must hold a list of sources in each row, not {row!r:.80}")
+    return sources

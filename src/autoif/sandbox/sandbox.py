@@ -3,16 +3,22 @@
     async with Sandbox(Limits(timeout_s=2.0)) as sandbox:
         outcomes = await sandbox.run("def evaluate(response): return len(response) > 3", ["no", "long"])
 
+    with Sandbox(Limits(timeout_s=2.0)) as sandbox:
+        outcomes = sandbox.run_sync("def evaluate(response): return len(response) > 3", ["no", "long"])
+
 A bad function is data; a sandbox that can't be built or enforced raises `SandboxError`. See SECURITY.md.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from autoif.errors import SandboxError
 from autoif.sandbox.cpython import CPythonBackend
+from autoif.sandbox.home import Home, LoopThread
 from autoif.sandbox.monty import MontyBackend
 from autoif.sandbox.outcomes import Limits, Outcome
 
@@ -74,7 +80,9 @@ class StrongestBackend:
 class Sandbox:
     """Runs functions with `backend` ("auto": the strongest that this machine enforces) in `workers` processes.
 
-    `workers` defaults to the processors that this process may use.
+    `workers` defaults to the processors that this process may use. Entered once, with `async with` on the event loop
+    that then does its work, or with `with`, which starts a thread for it. Every method may be called from any thread
+    and any event loop of the process. A process that is forked needs a sandbox of its own. Pickled, it is its settings.
     """
 
     def __init__(self, limits: Limits | None = None, *, backend: str = AUTO, workers: int | None = None) -> None:
@@ -87,28 +95,93 @@ class Sandbox:
             raise SandboxError("the sandbox's limits on time, memory and output must be above zero, and finite")
         self.verdicts = 0
         """How many verdicts it has given, for the live display."""
+        self._settings = partial(type(self), limits, backend=backend, workers=workers)
         self._backend = (StrongestBackend if backend == AUTO else BACKENDS[backend])(limits, workers)
         self._entered = False
+        self._home: Home | None = None
+        self._thread: LoopThread | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._settings, ()
 
     async def __aenter__(self) -> Self:
         """Start the workers. Raises SandboxError, and leaves nothing running, if a layer is not enforced."""
-        await self._backend.__aenter__()
-        self._entered = True
+        self._enter_once()
+        await self._start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._entered = False
-        await self._backend.__aexit__(kind, error, trace)
+        if self._home and self._home.is_of_this_process():
+            if not self._home.is_here():
+                raise SandboxError("leave the sandbox on the event loop that it was entered in")
+            await self._leave()
+
+    def __enter__(self) -> Self:
+        """Start the workers, and a thread for them. Raises as `__aenter__` does."""
+        self._enter_once()
+        self._thread = LoopThread(self._leave)
+        try:
+            self._thread.run_sync(self._start)
+        except BaseException:
+            self._thread.end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread and self._home and self._home.is_of_this_process():
+            self._thread.end()
+
+    def _enter_once(self) -> None:
+        if self._entered:
+            raise SandboxError("this sandbox was entered before: make another one")
+        self._entered = True
+
+    async def _start(self) -> None:
+        await self._backend.__aenter__()
+        self._home = Home()
+
+    async def _leave(self) -> None:
+        home, self._home = self._home, None
+        if home:
+            home.lock_up()
+            await self._backend.__aexit__(None, None, None)
+            home.drop_calls()
 
     async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Return the outcome of `source`'s `evaluate` on each input, in order.
 
-        Raises SandboxError if the sandbox is not entered or can't be restored; never for what the function does.
+        Raises SandboxError if the sandbox is not entered, of another process or can't be restored; never for what the
+        function does.
         """
-        if not self._entered:
-            raise SandboxError("the sandbox is not running: use `async with Sandbox() as sandbox`")
+        return await self._require_home().run(partial(self._judge, source, inputs))
+
+    def run_sync(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        """Do as `run` does and wait for it, whether or not this thread runs an event loop (which stands meanwhile).
+
+        Raises SandboxError also on the event loop that the sandbox was entered in with `async with`.
+        """
+        return self._require_home().run_sync(partial(self._judge, source, inputs))
+
+    async def run_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+        """Run each source on its inputs, on all workers; return the outcomes of each, in order. Raises as `run`."""
+        return await self._require_home().run(partial(self._judge_many, jobs))
+
+    def run_many_sync(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+        """Do as `run_many` does and wait for it. Raises as `run_sync`."""
+        return self._require_home().run_sync(partial(self._judge_many, jobs))
+
+    def _require_home(self) -> Home:
+        home = self._home
+        if home is None:
+            raise SandboxError("the sandbox is not running: use `with Sandbox() as sandbox`, or `async with`")
+        home.require_process()
+        return home
+
+    async def _judge(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         if isinstance(inputs, str):
             raise TypeError("inputs is a list of texts, not one text")
         if not inputs:
@@ -116,6 +189,14 @@ class Sandbox:
         outcomes = await self._backend.run(source, inputs)
         self.verdicts += len(outcomes)
         return outcomes
+
+    async def _judge_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                calls = [group.create_task(self._judge(source, inputs)) for source, inputs in jobs]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [call.result() for call in calls]
 
     def describe(self) -> str:
         """Return the backend and the layers that hold, as run.json records them."""
