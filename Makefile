@@ -23,8 +23,9 @@ check: setup-dev
 	$(BIN)/mypy
 
 bench: setup-dev
-	$(BIN)/python benchmarks/client.py
-	$(BIN)/python benchmarks/sandbox_cost.py
+	@failed=0; for each in client verification hostile backend_agreement service; do \
+		echo "== $$each"; $(BIN)/python benchmarks/$$each.py || failed=1; \
+	done; exit $$failed
 
 setup: .venv/.setup
 setup-dev: .venv/.setup-dev
