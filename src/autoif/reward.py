@@ -17,7 +17,8 @@ from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
 from autoif.records import Verdict
-from autoif.sandbox import Outcome, Sandbox
+from autoif.sandbox import Limits, Outcome, Sandbox
+from autoif.sandbox.sandbox import AUTO
 from autoif.thresholds import Threshold, meets, share
 
 ACCEPTED: Final[Threshold] = "> 0.5"
@@ -144,7 +145,7 @@ class VerificationReward:
 
 
 class _SandboxOfProcess:
-    """A sandbox that each process starts for itself when it first needs it: a copy of `settings`, which is not entered."""
+    """A sandbox that each process starts for itself when it first needs it."""
 
     def __init__(self, settings: Sandbox) -> None:
         self._settings = settings
