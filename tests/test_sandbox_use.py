@@ -341,6 +341,43 @@ def test_after_a_fork_the_sandbox_stays_with_the_parent_and_the_child_makes_its_
     ]
 
 
+OUTLIVED = """
+import os, signal, sys, time
+from autoif import Limits, Sandbox
+
+with Sandbox(Limits(timeout_s=60), backend=sys.argv[1], workers=1) as sandbox:
+    if (child := os.fork()) == 0:
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    if sys.argv[2] == "kill":
+        sandbox.run_sync("def evaluate(response):\\n    while True: pass", ["x"])
+    began = time.monotonic()
+print(time.monotonic() - began, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("backend", ["cpython", "monty"])
+@pytest.mark.parametrize("how", ["leave", "kill"])
+def test_the_workers_end_with_the_parent_even_if_a_forked_child_lives_on(backend, how):
+    with subprocess.Popen([sys.executable, "-c", OUTLIVED, backend, how], stdout=subprocess.PIPE) as program:
+        child = int(program.stdout.readline())
+        try:
+            if how == "leave":
+                assert float(program.stdout.readline()) < 4
+                assert descendants_of(program.pid) == {child}
+            else:
+                time.sleep(0.5)
+            workers = descendants_of(program.pid) - {child}
+            assert how == "leave" or len(workers) >= 2
+            program.kill()
+            wait_until_gone(workers)
+            assert Path(f"/proc/{child}").exists()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 FORKED_ON_A_LOOP = """
 import asyncio, os
 from autoif import Sandbox, SandboxError

@@ -7,6 +7,7 @@ pipeline. What monty can't run is an `error` that says so: docs/sandbox.md#backe
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any, Final
 from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox.details import DetailCleaner
+from autoif.sandbox.forks import close_in_forks
 from autoif.sandbox.monty_inside.wire import Result, Settings, read_message, write_message
 from autoif.sandbox.outcomes import Limits, Outcome
 
@@ -71,6 +73,8 @@ class MontyWorker:
         )
         assert self._process.stdin and self._process.stdout
         self._requests, self._replies = self._process.stdin, self._process.stdout
+        assert isinstance(self._process.stdin, io.BufferedWriter)
+        close_in_forks(self._process.stdin.raw)
 
     def greet(self) -> None:
         """Learn the interpreter's version. Raises SandboxError if it does not start or does not contain."""

@@ -16,6 +16,7 @@ from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox.channel import Channel
 from autoif.sandbox.details import DetailCleaner
+from autoif.sandbox.forks import close_in_forks
 from autoif.sandbox.inside import sheet, wire
 from autoif.sandbox.inside.texts import pack_texts
 from autoif.sandbox.layers import Layer, find_missing
@@ -87,6 +88,7 @@ class Worker:
             self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
             undo.callback(self._page.close)
             self._socket, theirs = socket.socketpair()
+            close_in_forks(self._socket, theirs)
             undo.callback(self._socket.close)
             with theirs:
                 self._process = self._spawn(theirs)
