@@ -73,7 +73,14 @@ def test_where_and_how_fast_a_run_is_done_is_no_part_of_its_identity(setting):
 
 @pytest.mark.parametrize(
     "setting",
-    ["seed=1", "scoring.mean=> 8", "models.all.model=other", "execution.shard_size=3", "sandbox.timeout_s=9"],
+    [
+        "seed=1",
+        "scoring.mean=> 8",
+        "models.all.model=other",
+        "execution.shard_size=3",
+        "sandbox.timeout_s=9",
+        "sandbox.backend=monty",
+    ],
 )
 def test_what_shapes_the_results_is_part_of_a_runs_identity(setting):
     assert identity(load_config("paper", [setting])) != identity(load_config("paper"))

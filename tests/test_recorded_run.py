@@ -1,7 +1,9 @@
 """The recording of a real quickstart run: replayed with no model, byte for byte, also when it is killed on the way."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import time
 
@@ -81,6 +83,16 @@ def test_a_replay_with_other_settings_says_that_the_recording_lacks_an_answer(tm
     assert done.returncode == 2
     assert "the recording lacks an answer of stage verification" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_backend_judges_all_of_a_run(replay, tmp_path):
+    """And "auto" is the backend that it came to."""
+    shutil.copytree(replay[0], tmp_path / "run")
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["sandbox"]["backend"] == "cpython"
+    assert autoif(*RUN, cwd=tmp_path).returncode == 0
+    done = autoif(*RUN, "--sandbox", "monty", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "sandbox.backend" in done.stderr
 
 
 def test_there_is_no_recording_of_other_presets(tmp_path):

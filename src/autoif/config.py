@@ -188,7 +188,7 @@ class Config(Record):
     budget: Budget = Budget()
 
 
-_LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers", "sandbox.backend"}
+_LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {"base_url", "api_key_env", "concurrency", "timeout_s", "connect_timeout_s", "retries", "retry_wait_s"}
 
 

@@ -81,6 +81,7 @@ async def run(config: Config, options: RunOptions, progress: Progress) -> None:
     pool = _load_pool(config) if options.until == "queries" else []
     async with Sandbox(backend=config.sandbox.backend, workers=1) as sandbox:  # before a model is asked or loaded
         enforced = sandbox.describe()
+    config = _settle_backend(config, enforced.partition(":")[0])
     with RunFolder(options.output) as folder, ExitStack() as stack:
         stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets the file up
         record = _claim(folder, config, options, {"seeds": seeds, "queries": pool, "instructions": given})
@@ -97,6 +98,11 @@ async def run(config: Config, options: RunOptions, progress: Progress) -> None:
         folder.write_rows(INSTRUCTIONS, verified)
         if options.until == "queries":
             await _make_data(verified, job)
+
+
+def _settle_backend(config: Config, backend: str) -> Config:
+    """Name the backend that "auto" came to: verdicts may differ between backends, so one judges all of a run."""
+    return config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": backend})})
 
 
 async def _make_instructions(seeds: Sequence[Instruction], job: Job) -> list[VerifiedInstruction]:
