@@ -18,8 +18,8 @@ test: setup-dev
 	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 check: setup-dev
-	$(BIN)/ruff format --check src tests benchmarks docs
-	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs examples
+	$(BIN)/ruff check src tests benchmarks docs examples
 	$(BIN)/mypy
 
 bench: setup-dev
@@ -45,8 +45,8 @@ docs: setup-dev
 	$(BIN)/python docs/generate.py
 
 format: setup-dev
-	$(BIN)/ruff format src tests benchmarks docs
-	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs examples
+	$(BIN)/ruff check --fix src tests benchmarks docs examples
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.json

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,13 @@ def test_doctor_names_every_layer_and_says_that_it_holds():
     for layer in ("landlock", "seccomp", "rlimits"):
         assert layer in done.output
     assert "NOT ENFORCED" not in done.output
+
+
+def test_doctor_knows_every_extra():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    done = CliRunner().invoke(cli, ["doctor"])
+    for extra in project["optional-dependencies"].keys() - {"dev"}:
+        assert f"extra {extra}: installed" in done.output
 
 
 def test_models_lists_what_can_be_fetched():

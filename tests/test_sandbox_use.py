@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,34 @@ def run_program(source: str, *arguments: str) -> str:
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     return done.stdout
+
+
+# Examples
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sandbox_sync.py", ["pass ", "fail "]),
+        ("sandbox_async.py", ["['pass', 'fail']", "['timeout', 'timeout']"]),
+    ],
+)
+def test_the_examples_run_and_the_readme_shows_them(name, said):
+    example = ROOT / "examples" / name
+    assert run_program(example.read_text(encoding="utf-8")).splitlines() == said
+    assert len(shown_lines(example)) <= 10
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_the_readme_shows_code_of_the_examples(example):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    text = example.read_text(encoding="utf-8")
+    assert any(block in text for block in blocks)
+
+
+def shown_lines(example: Path) -> list[str]:
+    """Return the lines of code, without the docstring and what is empty."""
+    return [line for line in example.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
 
 
 # Without an event loop

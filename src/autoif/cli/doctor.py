@@ -18,6 +18,8 @@ _EXTRAS = {
     "ray": "ray",
     "datasets": "datasets",
     "monty": "pydantic_monty",
+    "service": "prometheus_client",
+    "train": "trl",
 }
 
 

@@ -1,0 +1,274 @@
+"""The reward function: what TRL's trainers hand over, what they get, and in which processes and threads."""
+
+import asyncio
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoif import ConfigError, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
+from autoif.reward import read_completion
+
+ROOT = Path(__file__).parent.parent
+HAS_A = "def evaluate(response):\n    return 'a' in response"
+LONG = "def evaluate(response):\n    return len(response) > 3"
+RAISES = "def evaluate(response):\n    raise ValueError"
+HANGS = "def evaluate(response):\n    while response == 'hang': pass\n    return True"
+COUNTS = "count = 0\ndef evaluate(response):\n    global count\n    count += 1\n    return str(count) == response"
+
+
+def answer(text: object) -> list[dict[str, object]]:
+    return [{"role": "assistant", "content": text}]
+
+
+@pytest.fixture(scope="module")
+def reward() -> Iterator[VerificationReward]:
+    with VerificationReward("fraction", limits=Limits(timeout_s=0.5), workers=1) as made:
+        yield made
+
+
+def test_a_completion_gets_the_share_of_its_functions_that_accept_it(reward):
+    functions = [[HAS_A, LONG], [HAS_A, LONG], [HAS_A, LONG, RAISES], [HANGS]]
+    assert reward(["a", "tall", "tall", "hang"], functions=functions) == [0.5, 1, 2 / 3, 0]
+
+
+def test_binary_wants_more_than_half():
+    with VerificationReward(workers=1) as reward:
+        assert reward.mode is RewardMode.BINARY
+        assert reward(["a", "tall", "x"], functions=[[HAS_A, LONG], [HAS_A, LONG, RAISES], [LONG]]) == [0, 1, 0]
+
+
+@pytest.mark.parametrize("mode", RewardMode)
+async def test_it_is_compute_reward_of_the_sandbox_s_verdicts(mode):
+    rows, kept = (
+        [json.loads(line) for line in (ROOT / "tests/golden" / name).read_text("utf-8").splitlines()]
+        for name in ("rewards.jsonl", "sft.jsonl")
+    )
+    texts = [row["messages"][-1]["content"] for row in kept]
+    pairs = [(row["functions"], text) for row in rows for text in texts[:4]]
+    async with Sandbox(workers=1) as sandbox:
+        judged = [[(await sandbox.run(source, [text]))[0].verdict for source in sources] for sources, text in pairs]
+    expected = [compute_reward(verdicts, mode) for verdicts in judged]
+    assert {0, 1} <= set(expected)
+    with VerificationReward(mode, workers=1) as reward:
+        completions = [answer(text) for _, text in pairs]
+        assert reward(completions, functions=[sources for sources, _ in pairs]) == expected
+
+
+def test_each_distinct_function_runs_once_over_all_its_completions(reward):
+    assert reward(["1", "x", "2"], functions=[[COUNTS], [LONG], [COUNTS]]) == [1, 0, 1]
+    assert reward(["1"], functions=[[COUNTS]]) == [1]
+    assert reward([], functions=[]) == []
+
+
+def test_a_completion_without_functions_has_no_reward(reward):
+    assert reward(["a", "a", "a"], functions=[None, [HAS_A], []]) == [None, 1, None]
+
+
+@pytest.mark.parametrize(
+    ("completion", "text"),
+    [
+        ("a text", "a text"),
+        (answer("a text"), "a text"),
+        ([*answer("first"), {"role": "tool", "content": "4"}, *answer("last")], "last"),
+        ([*answer("calls"), {"role": "tool", "content": "cut off"}], "calls"),
+        (answer([{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}, {"type": "image"}]), "in parts"),
+        (answer(None), ""),
+        ([], ""),
+    ],
+)
+def test_of_a_conversation_the_last_answer_is_judged(completion, text):
+    assert read_completion(completion) == text
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({}, "needs the column 'functions'"),
+        ({"functions": [[HAS_A]]}, "2 completions came with 1 rows of 'functions'"),
+        ({"functions": [HAS_A, HAS_A]}, 'must hold a list of sources in each row, not "def evaluate'),
+        ({"functions": [[HAS_A], [7]]}, r"must hold a list of sources in each row, not \[7\]"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_is_refused(reward, columns, said):
+    with pytest.raises(ConfigError, match=said):
+        reward(["a", "b"], prompts=["", ""], **columns)
+
+
+def test_settings_that_do_not_exist_are_refused_before_training():
+    with pytest.raises(ConfigError, match="no reward is called 'average': choose binary or fraction"):
+        VerificationReward("average")
+    with pytest.raises(SandboxError, match="no sandbox is called 'docker'"):
+        VerificationReward(backend="docker")
+
+
+def test_another_column_can_hold_the_functions():
+    with VerificationReward(column="checks", workers=1) as reward:
+        assert reward(["a"], checks=[(HAS_A,)], functions=[[LONG]]) == [1]
+
+
+async def test_it_can_be_awaited_and_gives_the_same(reward):
+    columns: dict[str, Any] = {"functions": [[HAS_A, LONG]] * 2, "prompts": ["", ""]}
+    first, second = await asyncio.gather(reward.verify(["a", "tall"], **columns), reward.verify(["", "b"], **columns))
+    assert [first, second] == [[0.5, 1], [0, 0]] == [reward(["a", "tall"], **columns), reward(["", "b"], **columns)]
+
+
+def test_many_threads_share_one_sandbox():
+    with VerificationReward(workers=1) as reward, ThreadPoolExecutor(8) as threads:
+
+        def ask(text: str) -> tuple[list[float | None], int]:
+            return reward([text], functions=[[HAS_A]]), id(reward._sandbox.enter())
+
+        found, sandboxes = zip(*threads.map(ask, ["a", "b"] * 20), strict=True)
+    assert found == ([1], [0]) * 20
+    assert len(set(sandboxes)) == 1
+
+
+def test_closed_it_starts_anew_at_the_next_call():
+    reward = VerificationReward(workers=1)
+    reward.close()
+    for _ in range(2):
+        assert reward(["a"], functions=[[HAS_A]]) == [1]
+        reward.close()
+
+
+def test_pickled_it_is_its_settings(reward):
+    copied = pickle.loads(pickle.dumps(reward))
+    assert (copied.mode, copied.column, copied.__name__) == ("fraction", "functions", "verification_fraction")
+    with copied:
+        assert copied(["a", "tall"], functions=[[HAS_A, LONG]] * 2) == [0.5, 1]
+        assert copied._sandbox.enter() is not reward._sandbox.enter()
+
+
+FORKED = f"""
+import os, sys
+from autoif import VerificationReward
+
+reward = VerificationReward("fraction", workers=1)
+ask = lambda: reward(["a", "b"], functions=[[{HAS_A!r}]] * 2)
+print(ask(), flush=True)
+if (pid := os.fork()) == 0:
+    print(ask(), flush=True)
+    reward.close()
+    os._exit(0)
+os.waitpid(pid, 0)
+print(ask())
+"""
+
+
+def test_a_forked_trainer_process_starts_a_sandbox_of_its_own():
+    done = subprocess.run([sys.executable, "-W", "error", "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["[1.0, 0.0]"] * 3, done.stderr
+    assert not done.stderr
+
+
+# With the real trainer
+
+LETTERS = "abcdefghij "
+OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a model of some thousand random weights that writes the letters a to j."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    vocabulary = {"<pad>": 0, "<eos>": 1, "<unk>": 2, **{letter: 3 + index for index, letter in enumerate(LETTERS)}}
+    characters = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    characters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    characters.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=characters, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    config = LlamaConfig(
+        vocab_size=len(vocabulary), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, bos_token_id=None, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("model")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def rewards_file(tmp_path: Path) -> Path:
+    """Write prompts with functions, as rewards.jsonl has them, that about half of the model's texts pass."""
+    path = tmp_path / "rewards.jsonl"
+    rows = [
+        {"prompt": [{"role": "user", "content": "Use an a, please."}], "functions": [HAS_A, LONG, RAISES]},
+        {"prompt": [{"role": "user", "content": "No a, please."}], "functions": [HAS_A.replace("in", "not in")]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+TRAINED = """
+import json, sys
+from datasets import load_dataset
+from trl import GRPOConfig, GRPOTrainer
+from autoif import VerificationReward
+
+model, rewards, output = sys.argv[1:]
+calls = []
+
+class Watched(VerificationReward):
+    def __call__(self, completions, **columns):
+        found = super().__call__(completions, **columns)
+        calls.append([completions, columns["functions"], found])
+        return found
+
+reward = Watched("fraction", workers=1)
+trainer = GRPOTrainer(
+    model,
+    reward_funcs=[reward, reward.verify],
+    train_dataset=load_dataset("json", data_files=rewards, split="train"),
+    args=GRPOConfig(output, num_generations=4, per_device_train_batch_size=4, max_completion_length=12, max_steps=2,
+                    logging_steps=1, save_strategy="no", use_cpu=True),
+)
+trainer.train()
+reward.close()
+logged = [entry for entry in trainer.state.log_history if "reward" in entry]
+print("RESULT", json.dumps([calls, logged]))
+"""
+
+
+def _run(*command: object, home: Path) -> str:
+    environment = {**os.environ, **OFFLINE, "HF_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, timeout=240, cwd=home
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_path):
+    said = _run("-c", TRAINED, model, rewards_file, tmp_path / "trained", home=tmp_path)
+    calls, logged = json.loads(said.rpartition("RESULT ")[2])
+    assert len(calls) == len(logged) == 2
+    with Sandbox(workers=1) as sandbox:
+        for (completions, functions, found), entry in zip(calls, logged, strict=True):
+            expected = [
+                compute_reward(
+                    [sandbox.run_sync(source, [message["content"]])[0].verdict for source in sources], "fraction"
+                )
+                for [message], sources in zip(completions, functions, strict=True)
+            ]
+            assert found == expected
+            mean = sum(expected) / len(expected)
+            assert entry["rewards/verification_fraction/mean"] == pytest.approx(mean)
+            assert entry["rewards/verify/mean"] == pytest.approx(mean)
+            assert entry["reward"] == pytest.approx(2 * mean)
+
+
+def test_the_example_trains_a_model_on_a_rewards_file(model, rewards_file, tmp_path):
+    _run(ROOT / "examples/grpo.py", model, rewards_file, tmp_path / "trained", home=tmp_path)
+    assert (tmp_path / "trained" / "model.safetensors").stat().st_size
