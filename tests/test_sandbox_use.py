@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from autoif import Limits, Sandbox, SandboxError, Verdict
+from autoif.sandbox.home import Home, LoopThread
 
 ROOT = Path(__file__).parent.parent
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -305,6 +307,38 @@ def test_a_loop_that_ends_without_leaving_tells_the_calls_from_elsewhere():
     called.shutdown()
     loop.run_until_complete(sandbox.__aexit__(None, None, None))
     loop.close()
+
+
+async def test_whoever_still_calls_while_it_is_left_is_told():
+    home = Home()
+    waiting = asyncio.create_task(asyncio.to_thread(home.run_sync, partial(asyncio.sleep, 60)))
+    await asyncio.sleep(0.2)
+    home.lock_up()
+    with pytest.raises(SandboxError, match="closed while functions were still to run"):
+        await asyncio.to_thread(home.run_sync, partial(asyncio.sleep, 60))
+    assert not waiting.done()
+    home.drop_calls()
+    with pytest.raises(SandboxError, match="closed while functions were still to run"):
+        await waiting
+
+
+def test_its_thread_ends_after_the_last_task_and_leaves_again_what_that_task_entered():
+    events: list[str] = []
+
+    async def enter_slowly() -> None:
+        await asyncio.sleep(0.2)
+        events.append("entered")
+
+    async def leave() -> None:
+        events.append("left")
+
+    thread = LoopThread(leave)
+    with ThreadPoolExecutor(1) as caller:
+        call = caller.submit(thread.run_sync, enter_slowly)
+        time.sleep(0.1)
+        thread.end()
+        assert call.result(timeout=10) is None
+    assert events == ["left", "entered", "left"]
 
 
 # Processes

@@ -7,6 +7,7 @@ function that raises, hangs or crashes has not accepted anything.
     trainer = GRPOTrainer(model, reward_funcs=VerificationReward(), train_dataset=load_dataset("json", …rewards.jsonl))
 """
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,9 +103,10 @@ class VerificationReward:
         return self._reward(functions, jobs, self._sandbox.enter().run_many_sync(jobs))
 
     async def verify(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
-        """Do the same without blocking the event loop, but for the start of the sandbox at the first call."""
+        """Do the same without holding up the event loop."""
         functions, jobs = self._arrange(completions, columns)
-        return self._reward(functions, jobs, await self._sandbox.enter().run_many(jobs))
+        sandbox = await asyncio.to_thread(self._sandbox.enter)
+        return self._reward(functions, jobs, await sandbox.run_many(jobs))
 
     def _arrange(
         self, completions: Sequence[Completion], columns: Mapping[str, Any]
