@@ -185,6 +185,25 @@ async def test_many_inputs_keep_their_order(sandbox: Sandbox) -> None:
     assert verdicts(outcomes) == [PASS if n % 3 == 0 else FAIL for n in range(3000)]
 
 
+async def test_one_function_on_very_many_texts_uses_every_worker_and_is_the_same_with_any_number() -> None:
+    source = """
+import os, time
+seen = []
+def evaluate(response):
+    time.sleep(float(response))
+    seen.append(response)
+    return len(seen) <= 2048
+"""
+    texts = ["1", *["0"] * 2047, "1", *["0"] * 2047]
+    for workers in (1, 2):
+        async with Sandbox(Limits(timeout_s=10), workers=workers) as sandbox:
+            started = time.monotonic()
+            outcomes = await sandbox.run(source, texts)
+            assert verdicts(outcomes) == [PASS] * 4096
+            assert time.monotonic() - started < 2 or workers == 1
+            assert [outcome.seconds > 0.5 for outcome in (outcomes[0], outcomes[2047], outcomes[2048])] == [1, 0, 1]
+
+
 async def test_every_error_of_many_has_its_own_detail(sandbox: Sandbox) -> None:
     outcomes = await sandbox.run("def evaluate(response): raise ValueError(response)", [str(n) for n in range(500)])
     assert [outcome.detail for outcome in outcomes] == [f"ValueError: {n}" for n in range(500)]
