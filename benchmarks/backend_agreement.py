@@ -150,7 +150,7 @@ CAUSES: Final[tuple[tuple[str, Callable[[Difference], object]], ...]] = (
         lambda each: _is_silent(each) and each.text.endswith("\n") and re.search(r"\$['\"]", each.source),
     ),
 )
-"""Each cause, and whether it is that of a difference; the first that fits. Found by reading examples of the differences."""
+"""Each cause, and whether it is that of a difference; the first that fits. Found by reading examples."""
 UNEXPLAINED: Final = "unexplained"
 
 
