@@ -1,0 +1,35 @@
+"""`autoif export`: a run's data in the form that a trainer reads."""
+
+from pathlib import Path
+
+import click
+
+from autoif.datasets.exports import EXPORTERS
+from autoif.datasets.exports.files import Table, write_files
+from autoif.datasets.exports.rows import Form, read_rows
+from autoif.errors import ConfigError
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--to", "trainer", type=click.Choice(list(EXPORTERS)), required=True, help="Whose form to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="A folder.")
+@click.option("--overwrite", is_flag=True, help="Replace files of the same names.")
+def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) -> None:
+    """Write the data of a run in every form that the trainer reads: SFT, preference, RL.
+
+    DATA is a run folder, or some of its sft.jsonl, preferences.jsonl and rewards.jsonl. With an RL form comes what
+    computes the reward in the sandbox, through the trainer's own interface.
+    """
+    rows = read_rows(data)
+    files = EXPORTERS[trainer](rows)
+    forms = {file.form for file in files if isinstance(file, Table)}
+    if not forms:
+        raise ConfigError(f"{trainer} has no form for the rows of {', '.join(map(str, data))}")
+    for written in write_files(output, files, overwrite=overwrite):
+        click.echo(f"{written.path}: {written.rows} rows, {written.form}" if written.form else str(written.path))
+    for form in Form:
+        if form not in rows.forms:
+            click.echo(f"no {form} form: there are no rows for it", err=True)
+        elif form not in forms:
+            click.echo(f"no {form} form: {trainer} has none that autoif can write", err=True)

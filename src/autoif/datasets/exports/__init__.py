@@ -1,0 +1,24 @@
+"""A run's data in the form that each trainer reads (docs/exports.md): a module for each, a plain function from rows.
+
+What trains by reinforcement gets its reward from autoif's sandbox, through the interface that the trainer has for it;
+no export runs model-written code in any other way.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from autoif.datasets.exports import axolotl, llamafactory, openai, parquet, trl, verl
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Rows
+
+Exporter = Callable[[Rows], list[Table | Text]]
+
+EXPORTERS: Final[dict[str, Exporter]] = {
+    "trl": trl.export,
+    "llamafactory": llamafactory.export,
+    "axolotl": axolotl.export,
+    "openai": openai.export,
+    "verl": verl.export,
+    "parquet": parquet.export,
+}
+"""By the name that `autoif export --to` takes."""

@@ -1,0 +1,82 @@
+"""Axolotl: rows for its chat_template strategies and for GRPO, each with the part of a config that loads them.
+
+The configs name the files as they lie in the export's folder: start axolotl there, or put the paths in front. What a
+config is missing is what the export can't know: the model and how to train it.
+"""
+
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Form, PreferenceRow, Row, Rows, SftRow
+from autoif.datasets.exports.trl import REWARD_MODULE, rl_row
+
+SFT_CONFIG = """\
+datasets:
+  - path: sft.jsonl
+    ds_type: json
+    type: chat_template
+    field_messages: messages
+    roles_to_train: [assistant]
+"""
+
+DPO_CONFIG = """\
+rl: dpo
+datasets:
+  - path: preferences.jsonl
+    ds_type: json
+    split: train
+    type: chat_template.default
+    field_messages: messages
+    field_chosen: chosen
+    field_rejected: rejected
+"""
+
+GRPO_CONFIG = """\
+# Modules are looked up on PYTHONPATH: start with PYTHONPATH=. in this folder.
+rl: grpo
+trl:
+  reward_funcs: [autoif_reward.binary]  # or autoif_reward.fraction
+datasets:
+  - path: rl.jsonl
+    ds_type: json
+    split: train
+    type: autoif_reward.as_they_are
+"""
+
+_TRANSFORM = '''
+
+def as_they_are(cfg, *args, **kwargs):
+    """Return axolotl's transform of rl.jsonl: its rows need none."""
+
+    def transform(example, tokenizer=None):
+        return example
+
+    return transform
+'''
+
+
+def export(rows: Rows) -> list[Table | Text]:
+    """Return sft.jsonl, preferences.jsonl and rl.jsonl, each with a config; for the last the reward module, too."""
+    files: list[Table | Text] = []
+    if rows.sft:
+        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+        files.append(Text("sft.yml", SFT_CONFIG))
+    if rows.preferences:
+        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+        files.append(Text("dpo.yml", DPO_CONFIG))
+    if rows.rewards:
+        files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
+        files.append(Text("grpo.yml", GRPO_CONFIG))
+        files.append(Text("autoif_reward.py", REWARD_MODULE + _TRANSFORM))
+    return files
+
+
+def sft_row(row: SftRow) -> Row:
+    return {"messages": [message.model_dump() for message in row.messages]}
+
+
+def preference_row(row: PreferenceRow) -> Row:
+    """Return the prompt as messages, and one message on each side."""
+    return {
+        "messages": [row.prompt[0].model_dump()],
+        "chosen": row.chosen[0].model_dump(),
+        "rejected": row.rejected[0].model_dump(),
+    }

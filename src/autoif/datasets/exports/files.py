@@ -1,0 +1,103 @@
+"""Writing what an export made: JSONL, JSON, Parquet and text, all of it or nothing.
+
+An export is a list of `Table` and `Text`; nothing is written before every name was seen to be free, and nothing appears
+under its name before all of it is on disk.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoif.datasets.exports.rows import Form, Row
+from autoif.errors import ConfigError
+from autoif.store import storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for a file; the suffix of its name, .jsonl or .parquet, says how they are written."""
+
+    name: str
+    form: Form
+    rows: Iterable[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What goes with the rows: a description of them, a module, a package."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that is there now; a text has no form and no rows."""
+
+    path: Path
+    form: Form | None = None
+    rows: int = 0
+
+
+def write_files(folder: Path, files: Sequence[Table | Text], *, overwrite: bool = False) -> list[Written]:
+    """Write files into a folder, which is made if it isn't there.
+
+    Args:
+        folder: where to.
+        files: names are relative to the folder, and may have folders in them.
+        overwrite: replace files that are there. Others in the folder stay as they are.
+
+    Raises:
+        ConfigError: a file is there already, or Parquet is wanted and pyarrow isn't installed.
+        StoreError: the disk is full, or the folder can't be written.
+    """
+    present = [file.name for file in files if (folder / file.name).exists()]
+    if present and not overwrite:
+        raise ConfigError(f"{folder} has a {present[0]} already: choose another --output, or use --overwrite")
+    temporary = folder / f".export.{os.getpid()}.tmp"
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            written = [_write(file, temporary / file.name) for file in files]
+            for file in files:
+                (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / file.name).replace(folder / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return [
+        Written(folder / file.name, file.form if isinstance(file, Table) else None, rows)
+        for file, rows in zip(files, written, strict=True)
+    ]
+
+
+def _write(file: Table | Text, path: Path) -> int:
+    """Write one file and return how many rows it has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(file, Text):
+        path.write_text(file.content, encoding="utf-8")
+        return 0
+    if path.suffix == ".parquet":
+        return _write_parquet(file.rows, path)
+    count = 0
+    with path.open("w", encoding="ascii") as lines:  # a line separator in a text splits no row
+        for row in file.rows:
+            lines.write(json.dumps(row) + "\n")
+            count += 1
+    return count
+
+
+def _write_parquet(rows: Iterable[Row], path: Path) -> int:
+    try:
+        import pyarrow  # type: ignore[import-untyped]
+        from pyarrow import parquet
+    except ImportError:
+        raise ConfigError('Parquet needs the extra "datasets": pip install "autoif[datasets]"') from None
+    try:
+        table = pyarrow.Table.from_pylist(list(rows))
+    except pyarrow.ArrowException as error:
+        raise ConfigError(f"{path.name}: a column holds values of several types: {error}") from None
+    parquet.write_table(table, path)
+    return int(table.num_rows)

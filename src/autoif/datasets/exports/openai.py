@@ -1,0 +1,27 @@
+"""OpenAI fine-tuning: chat JSONL, and pairs for its direct preference optimization.
+
+Rows hold nothing but what the form names: a column called `functions` would be read as tools. There is no RL form, as
+graders run at OpenAI, where autoif's sandbox isn't.
+"""
+
+from autoif.datasets.exports.axolotl import sft_row
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Form, PreferenceRow, Row, Rows
+
+
+def export(rows: Rows) -> list[Table | Text]:
+    """Return sft.jsonl and preferences.jsonl."""
+    files: list[Table | Text] = []
+    if rows.sft:
+        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+    if rows.preferences:
+        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+    return files
+
+
+def preference_row(row: PreferenceRow) -> Row:
+    return {
+        "input": {"messages": [row.prompt[0].model_dump()], "tools": [], "parallel_tool_calls": True},
+        "preferred_output": [row.chosen[0].model_dump()],
+        "non_preferred_output": [row.rejected[0].model_dump()],
+    }

@@ -1,0 +1,60 @@
+"""TRL: conversational rows for SFTTrainer, DPOTrainer, and GRPOTrainer or RLOOTrainer.
+
+SFT rows are prompt and completion rather than one list of messages: then the loss is on the completion alone by
+default, whatever the chat template marks.
+"""
+
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Form, PreferenceRow, RewardRow, Row, Rows, SftRow
+
+REWARD_MODULE = '''\
+"""The reward of rl.jsonl: the functions of a row judge its completions in autoif's sandbox.
+
+`binary` is 1 where more than half of the functions pass, else 0; `fraction` is the share of them that pass.
+"""
+
+from autoif.reward import VerificationReward
+
+binary = VerificationReward("binary")
+fraction = VerificationReward("fraction")
+'''
+
+
+def export(rows: Rows) -> list[Table | Text]:
+    """Return sft.jsonl, preferences.jsonl, and rl.jsonl with a module of reward functions."""
+    files: list[Table | Text] = []
+    if rows.sft:
+        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+    if rows.preferences:
+        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+    if rows.rewards:
+        files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
+        files.append(Text("autoif_reward.py", REWARD_MODULE))
+    return files
+
+
+def sft_row(row: SftRow) -> Row:
+    """Return TRL's conversational prompt-completion form."""
+    return {
+        "prompt": [{"role": "user", "content": row.prompt}],
+        "completion": [{"role": "assistant", "content": row.answer}],
+    }
+
+
+def preference_row(row: PreferenceRow) -> Row:
+    """Return TRL's conversational preference form with an explicit prompt."""
+    return {
+        "prompt": [row.prompt[0].model_dump()],
+        "chosen": [row.chosen[0].model_dump()],
+        "rejected": [row.rejected[0].model_dump()],
+    }
+
+
+def rl_row(row: RewardRow) -> Row:
+    """Return TRL's prompt-only form; the other columns reach the reward function."""
+    return {
+        "prompt": [row.prompt[0].model_dump()],
+        "functions": list(row.functions),
+        "instruction_id": row.instruction_id,
+        "query_id": row.query_id,
+    }

@@ -1,0 +1,108 @@
+"""verl: Parquet for its SFT trainer and for PPO or GRPO, and the `compute_score` that its reward managers call.
+
+`reward_model.ground_truth` holds the functions as one JSON list: a string survives every step on which verl makes
+arrays of a batch's columns. verl has no DPO trainer of its own.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from autoif.datasets.exports.axolotl import sft_row
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
+from autoif.errors import ConfigError
+from autoif.reward import RewardMode, VerificationReward
+
+DATA_SOURCE = "autoif"
+
+REWARD_MODULE = '''\
+"""The reward of rl.parquet: the functions of a row judge its responses in autoif's sandbox.
+
+custom_reward_function.path=autoif_reward.py custom_reward_function.name=compute_score
++custom_reward_function.reward_kwargs.mode=fraction, for the share of the functions that pass instead of 0 or 1
+"""
+
+from autoif.datasets.exports.verl import compute_score
+
+__all__ = ["compute_score"]
+'''
+
+
+def export(rows: Rows) -> list[Table | Text]:
+    """Return sft.parquet, and rl.parquet with the module that verl loads `compute_score` from."""
+    files: list[Table | Text] = []
+    if rows.sft:
+        files.append(Table("sft.parquet", Form.SFT, map(sft_row, rows.sft)))
+    if rows.rewards:
+        files.append(Table("rl.parquet", Form.RL, (rl_row(index, row) for index, row in enumerate(rows.rewards))))
+        files.append(Text("autoif_reward.py", REWARD_MODULE))
+    return files
+
+
+def rl_row(index: int, row: RewardRow) -> Row:
+    """Return verl's five columns; `index` is the row's number, which verl groups the samples of a prompt by."""
+    return {
+        "data_source": DATA_SOURCE,
+        "prompt": [row.prompt[0].model_dump()],
+        "ability": "instruction_following",
+        "reward_model": {"style": "rule", "ground_truth": json.dumps(row.functions)},
+        "extra_info": {
+            "split": "train",
+            "index": index,
+            "instruction_id": row.instruction_id,
+            "query_id": row.query_id,
+            "instruction": row.instruction,
+            "query": row.query,
+        },
+    }
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any] | None = None,
+    mode: str = RewardMode.BINARY,
+    **_: object,
+) -> float:
+    """Return the reward, 0 to 1, of one response. May be called from many threads at once.
+
+    Args:
+        data_source: of the row; rows of other sources belong to other functions.
+        solution_str: the response.
+        ground_truth: of the row: its functions.
+        extra_info: not needed.
+        mode: `binary` or `fraction`: see `RewardMode`.
+
+    Raises:
+        ConfigError: the row isn't one of this export.
+        SandboxError: model code can't be contained on this machine.
+    """
+    if data_source != DATA_SOURCE:
+        raise ConfigError(f"rows of {data_source!r} have no functions: give them a reward function of their own")
+    [reward] = _reward(mode)([solution_str], functions=[read_functions(ground_truth)])
+    if reward is None:
+        raise ConfigError("a row without functions has no reward")
+    return reward
+
+
+@cache
+def _reward(mode: str) -> VerificationReward:
+    return VerificationReward(mode)
+
+
+def read_functions(text: str) -> list[str]:
+    """Return the functions that a trainer carried through as one string.
+
+    Raises:
+        ConfigError: it isn't the JSON list that the export wrote.
+    """
+    try:
+        functions = json.loads(text)
+    except (ValueError, TypeError):
+        functions = None
+    if not isinstance(functions, list):
+        raise ConfigError(f"the row's ground truth is no list of functions: {text!r:.80}")
+    return functions

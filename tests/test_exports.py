@@ -1,0 +1,317 @@
+"""`autoif export`: each trainer's form to the letter, read back as the trainer reads it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from datasets import load_dataset
+from trl.data_utils import is_conversational
+
+from autoif.cli.main import cli
+from autoif.datasets.exports import EXPORTERS
+from autoif.datasets.exports.files import Table, Text, write_files
+from autoif.datasets.exports.rows import FILES, Form, PreferenceRow, RewardRow, SftRow, read_rows
+from autoif.errors import ConfigError, StoreError
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def export(trainer: str, folder: Path, *data: Path) -> Path:
+    """Export the recorded run and return the folder."""
+    done = CliRunner().invoke(cli, ["export", *map(str, data or [GOLDEN]), "--to", trainer, "-o", str(folder)])
+    assert done.exit_code == 0, done.output + str(done.exception)
+    return folder
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def pairs(name: str = "sft.jsonl") -> list[tuple[str, str]]:
+    """Return what the recorded run has: (user turn, answer) of each row."""
+    return [(row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows_of(GOLDEN / name)]
+
+
+def preferences() -> list[tuple[str, str, str]]:
+    """Return (user turn, chosen, rejected) of each row."""
+    rows = rows_of(GOLDEN / "preferences.jsonl")
+    return [tuple(row[side][0]["content"] for side in ("prompt", "chosen", "rejected")) for row in rows]
+
+
+# -- trl
+
+
+def test_trl_gets_rows_that_it_takes_for_conversations(tmp_path):
+    folder = export("trl", tmp_path)
+    sft = load_dataset("json", data_files=str(folder / "sft.jsonl"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert sft.column_names == ["prompt", "completion"]
+    assert [(row["prompt"][0]["content"], row["completion"][0]["content"]) for row in sft] == pairs()
+    assert all(is_conversational(row) for row in sft)
+    preference = rows_of(folder / "preferences.jsonl")
+    assert [tuple(row[side][0]["content"] for side in ("prompt", "chosen", "rejected")) for row in preference] == (
+        preferences()
+    )
+    assert all(is_conversational(row) for row in [*preference, *rows_of(folder / "rl.jsonl")])
+
+
+def test_the_rl_rows_of_trl_carry_the_functions_to_the_reward(tmp_path):
+    rows = rows_of(export("trl", tmp_path) / "rl.jsonl")
+    assert [(row["prompt"], row["functions"]) for row in rows] == [
+        (row["prompt"], row["functions"]) for row in rows_of(GOLDEN / "rewards.jsonl")
+    ]
+
+
+# -- LLaMA-Factory
+
+
+def read_as_llamafactory(folder: Path, name: str) -> list[tuple[str, ...]]:
+    """Return (user turn, answers ...) as its converters make them out of dataset_info.json and the rows."""
+    entry = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))[name]
+    columns = entry["columns"]
+    found: list[tuple[str, ...]] = []
+    for row in rows_of(folder / entry["file_name"]):
+        if entry["formatting"] == "alpaca":
+            parts = [row[columns["prompt"]], row[columns["query"]]]
+            sides = [columns[key] for key in (("chosen", "rejected") if entry.get("ranking") else ("response",))]
+            found.append(("\n".join(part for part in parts if part), *(row[side] for side in sides)))
+            continue
+        tags = entry["tags"]
+        turns = list(row[columns["messages"]])
+        if entry.get("ranking"):
+            assert len(turns) % 2 == 1
+            turns += [row[columns["chosen"]], row[columns["rejected"]]]
+        expected = [tags["user_tag"], *[tags["assistant_tag"]] * (len(turns) - 1)]
+        assert [turn[tags["role_tag"]] for turn in turns] == expected
+        found.append(tuple(turn[tags["content_tag"]] for turn in turns))
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["", "_sharegpt"])
+def test_llamafactory_reads_the_same_conversations_in_both_formats(tmp_path, suffix):
+    folder = export("llamafactory", tmp_path)
+    assert read_as_llamafactory(folder, f"autoif_sft{suffix}") == pairs()
+    assert read_as_llamafactory(folder, f"autoif_preferences{suffix}") == preferences()
+
+
+def test_llamafactory_is_told_which_data_sets_are_pairs(tmp_path):
+    info = json.loads((export("llamafactory", tmp_path) / "dataset_info.json").read_text(encoding="utf-8"))
+    assert {name: entry.get("ranking", False) for name, entry in info.items()} == {
+        "autoif_sft": False,
+        "autoif_sft_sharegpt": False,
+        "autoif_preferences": True,
+        "autoif_preferences_sharegpt": True,
+    }
+    assert info["autoif_sft"]["columns"] == {"prompt": "instruction", "query": "input", "response": "output"}
+
+
+# -- axolotl
+
+
+@pytest.mark.parametrize(("config", "rl"), [("sft.yml", None), ("dpo.yml", "dpo"), ("grpo.yml", "grpo")])
+def test_an_axolotl_config_names_a_file_and_columns_that_are_there(tmp_path, config, rl):
+    folder = export("axolotl", tmp_path)
+    settings = yaml.safe_load((folder / config).read_text(encoding="utf-8"))
+    assert settings.get("rl") == rl
+    [entry] = settings["datasets"]
+    assert entry["ds_type"] == "json"
+    [first, *_] = rows_of(folder / entry["path"])
+    assert {value for key, value in entry.items() if key.startswith("field_")} <= first.keys()
+
+
+def test_axolotl_gets_messages_and_one_message_a_side(tmp_path):
+    folder = export("axolotl", tmp_path)
+    assert [tuple(turn["content"] for turn in row["messages"]) for row in rows_of(folder / "sft.jsonl")] == pairs()
+    rows = rows_of(folder / "preferences.jsonl")
+    assert [(row["messages"][0]["content"], row["chosen"]["content"], row["rejected"]["content"]) for row in rows] == (
+        preferences()
+    )
+    assert {row[side]["role"] for row in rows for side in ("chosen", "rejected")} == {"assistant"}
+
+
+# -- OpenAI
+
+
+def test_openai_gets_nothing_but_the_keys_of_its_form(tmp_path):
+    folder = export("openai", tmp_path)
+    sft, preference = rows_of(folder / "sft.jsonl"), rows_of(folder / "preferences.jsonl")
+    assert {tuple(row) for row in sft} == {("messages",)}
+    assert [tuple(turn["content"] for turn in row["messages"]) for row in sft] == pairs()
+    assert {tuple(row) for row in preference} == {("input", "preferred_output", "non_preferred_output")}
+    assert [
+        (
+            row["input"]["messages"][0]["content"],
+            row["preferred_output"][0]["content"],
+            row["non_preferred_output"][0]["content"],
+        )
+        for row in preference
+    ] == preferences()
+    assert {path.name for path in folder.iterdir()} == {"sft.jsonl", "preferences.jsonl"}
+
+
+# -- verl and Parquet
+
+
+def parquet_of(path: Path, cache: Path) -> list[dict]:
+    return list(load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(cache)))
+
+
+def test_verl_gets_its_five_columns(tmp_path):
+    folder = export("verl", tmp_path)
+    rows = parquet_of(folder / "rl.parquet", tmp_path / "cache")
+    recorded = rows_of(GOLDEN / "rewards.jsonl")
+    assert list(rows[0]) == ["data_source", "prompt", "ability", "reward_model", "extra_info"]
+    assert [row["prompt"] for row in rows] == [row["prompt"] for row in recorded]
+    assert [json.loads(row["reward_model"]["ground_truth"]) for row in rows] == [row["functions"] for row in recorded]
+    assert {row["reward_model"]["style"] for row in rows} == {"rule"}
+    assert [row["extra_info"]["index"] for row in rows] == list(range(len(rows)))
+    sft = parquet_of(folder / "sft.parquet", tmp_path / "cache")
+    assert [tuple(turn["content"] for turn in row["messages"]) for row in sft] == pairs()
+
+
+def test_parquet_holds_every_column_of_the_run(tmp_path):
+    folder = export("parquet", tmp_path)
+    for name in FILES:
+        path = folder / name.replace(".jsonl", ".parquet")
+        assert parquet_of(path, tmp_path / "cache") == rows_of(GOLDEN / name)
+
+
+def test_without_pyarrow_the_extra_is_named(tmp_path):
+    program = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from autoif.cli.main import main\n"
+        f"sys.argv = ['autoif', 'export', {str(GOLDEN)!r}, '--to', 'parquet', '-o', {str(tmp_path / 'out')!r}]\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == 'autoif: Parquet needs the extra "datasets": pip install "autoif[datasets]"\n'
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_column_of_several_types_is_refused_for_parquet(tmp_path):
+    table = Table("some.parquet", Form.SFT, [{"a": 1}, {"a": "x"}])
+    with pytest.raises(ConfigError, match="several types"):
+        write_files(tmp_path, [table])
+
+
+# -- what is written, and what is refused
+
+
+def refused(*arguments: object) -> str:
+    done = CliRunner().invoke(cli, ["export", *map(str, arguments)])
+    assert isinstance(done.exception, ConfigError | StoreError), done.output
+    assert "\n" not in str(done.exception)
+    return str(done.exception)
+
+
+def test_it_says_what_it_wrote_and_which_forms_it_could_not(tmp_path):
+    done = CliRunner().invoke(cli, ["export", str(GOLDEN / "sft.jsonl"), "--to", "verl", "-o", str(tmp_path)])
+    assert done.stdout == f"{tmp_path / 'sft.parquet'}: 45 rows, SFT\n"
+    assert done.stderr == "no preference form: there are no rows for it\nno RL form: there are no rows for it\n"
+    done = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", "openai", "-o", str(tmp_path)])
+    assert done.stderr == "no RL form: openai has none that autoif can write\n"
+
+
+@pytest.mark.parametrize("trainer", EXPORTERS)
+def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path, trainer):
+    folder = export(trainer, tmp_path)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    first = sorted(before)[0]
+    first.write_text("mine", encoding="utf-8")
+    assert "use --overwrite" in refused(GOLDEN, "--to", trainer, "-o", folder)
+    assert first.read_text(encoding="utf-8") == "mine"
+    done = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", trainer, "-o", str(folder), "--overwrite"])
+    assert done.exit_code == 0
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_files_of_several_runs_are_one_export(tmp_path):
+    folder = export("openai", tmp_path, GOLDEN / "sft.jsonl", GOLDEN / "preferences.jsonl", GOLDEN / "sft.jsonl")
+    assert len(rows_of(folder / "sft.jsonl")) == 2 * len(pairs())
+    assert len(rows_of(folder / "preferences.jsonl")) == len(preferences())
+
+
+def test_a_file_is_known_by_its_columns_and_not_by_its_name(tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_bytes((GOLDEN / "rewards.jsonl").read_bytes())
+    assert len(read_rows([other]).rewards) == len(rows_of(other))
+
+
+def test_columns_of_later_versions_are_kept(tmp_path):
+    row = {**rows_of(GOLDEN / "sft.jsonl")[0], "round": 3}
+    (tmp_path / "sft.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert read_rows([tmp_path]).sft[0].columns() == row
+
+
+def test_a_line_separator_in_a_text_splits_no_row(tmp_path):
+    row = rows_of(GOLDEN / "sft.jsonl")[0]
+    row["messages"][1]["content"] = "one\u2028two\x85three"
+    (tmp_path / "sft.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    folder = export("openai", tmp_path / "out", tmp_path)
+    assert [turns["messages"][1]["content"] for turns in rows_of(folder / "sft.jsonl")] == ["one\u2028two\x85three"]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    assert "it is no run folder" in refused(tmp_path, "--to", "trl", "-o", tmp_path / "out")
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    assert "its run has made no data set yet" in refused(tmp_path, "--to", "trl", "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "nothing to export: no rows in"),
+        ("[]\n", "is no data set of a run"),
+        ('{"text": "hello"}\n', "is no data set of a run"),
+        ("hello\n", "line 1: no JSON row"),
+        ('{"messages": []}\n', "line 1: no SftRow row"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n', "messages.1"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " \\n"}]}\n', "messages.1"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "\\ud800"}]}\n', "unicode"),
+        ('{"prompt": [{"role": "user", "content": "a"}], "chosen": []}\n', "line 1: no PreferenceRow row"),
+        ('{"prompt": [{"role": "user", "content": "a"}], "functions": []}\n', "line 1: no RewardRow row (functions"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_by_file_and_line(tmp_path, content, said):
+    path = tmp_path / "data.jsonl"
+    path.write_text(content, encoding="utf-8")
+    message = refused(path, "--to", "trl", "-o", tmp_path / "out")
+    assert said in message
+    assert str(path) in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    assert "can't be read: No such file" in refused(tmp_path / "sft.jsonl", "--to", "trl", "-o", tmp_path / "out")
+
+
+def test_a_trainer_without_a_form_for_the_rows_is_refused(tmp_path):
+    assert "openai has no form for the rows of" in refused(
+        GOLDEN / "rewards.jsonl", "--to", "openai", "-o", tmp_path / "out"
+    )
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path):
+    def breaks():
+        yield {"a": 1}
+        raise ConfigError("no more")
+
+    with pytest.raises(ConfigError, match="no more"):
+        write_files(tmp_path / "out", [Text("a/b.txt", "x"), Table("rows.jsonl", Form.SFT, breaks())])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_output_that_can_not_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(StoreError, match="can't be written"):
+        write_files(tmp_path / "file" / "out", [Text("a.txt", "x")])
+
+
+def test_the_recorded_rows_are_of_the_types_they_are_read_as():
+    rows = read_rows([GOLDEN])
+    assert rows.forms == set(Form)
+    assert {type(row) for row in (*rows.sft, *rows.preferences, *rows.rewards)} == {SftRow, PreferenceRow, RewardRow}
