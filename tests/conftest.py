@@ -1,9 +1,6 @@
 """What many tests share: the real sandbox, started once; scripted models at the two edges; tools around them."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,7 +11,6 @@ from autoif.models.requests import Chat
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
-from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Tools
 
 MakeTools = Callable[..., Tools]
@@ -22,23 +18,6 @@ MakeTools = Callable[..., Tools]
 # The same examples in every run, however slow and busy the machine.
 settings.register_profile("autoif", deadline=None, derandomize=True)
 settings.load_profile("autoif")
-
-
-class SharedSandbox:
-    """The real sandbox on a loop of its own, so that tests with loops of their own can share it."""
-
-    def __init__(self, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
-        self._sandbox = sandbox
-        self._loop = loop
-
-    @property
-    def verdicts(self) -> int:
-        return self._sandbox.verdicts
-
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._sandbox.run(source, inputs), self._loop)
-        )
 
 
 class ScriptedNli:
@@ -60,26 +39,14 @@ class ScriptedNli:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[SharedSandbox]:
-    """The real sandbox, with a second for an input."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def call(coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=120)
-
-    sandbox = Sandbox(Limits(timeout_s=1.0), workers=1)
-    call(sandbox.__aenter__())
-    yield SharedSandbox(sandbox, loop)
-    call(sandbox.__aexit__(None, None, None))
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+def sandbox() -> Iterator[Sandbox]:
+    """The real sandbox, with a second for an input, on a loop of its own: tests with loops of theirs share it."""
+    with Sandbox(Limits(timeout_s=1.0), workers=1) as entered:
+        yield entered
 
 
 @pytest.fixture
-def make_tools(sandbox: SharedSandbox) -> MakeTools:
+def make_tools(sandbox: Sandbox) -> MakeTools:
     """Return a function that makes Tools of a preset, settings, scripts for chat and NLI, and queries."""
 
     def make(
