@@ -213,3 +213,24 @@ def test_a_data_set_of_awkward_texts_holds_and_one_changed_row_is_named(tmp_path
     assert done.returncode == 1
     assert "row 3: " in done.stdout
     assert f"{len(rows) - 1} of {len(rows)} rows hold" in done.stdout
+
+
+def test_empty_lines_byte_order_marks_and_other_fields_are_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True", "model": "x"}\n\n')
+    (tmp_path / "r.jsonl").write_bytes(b'\xef\xbb\xbf\n{"id": 1, "text": "x", "prompt": "y"}\n \n')
+    done = autoif("verify", "f.jsonl", "r.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == ["pass"]
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [("nowhere/v.jsonl", "nowhere/v.jsonl can't be written"), ("/dev/full", "no space left for /dev/full")],
+)
+def test_verdicts_that_can_not_be_written_are_said_in_one_line(output: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True"}\n')
+    (tmp_path / "r.jsonl").write_text('{"id": 1, "text": "x"}\n')
+    done = autoif("verify", "f.jsonl", "r.jsonl", "-o", output, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -188,26 +188,29 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def read_jsonl(path: Path, row: type[Row]) -> list[Row]:
-    """Read a JSONL file that a user names.
+    """Read a JSONL file that a user names; empty lines and a byte order mark are nothing.
 
     Raises:
         StoreError: it can't be read, or a line of it is no such row; the line is named.
     """
     rows: list[Row] = []
+    number = 0
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for line in lines:
-                rows.append(row.model_validate(json.loads(line)))
+                number += 1
+                if line.strip():
+                    rows.append(row.model_validate(json.loads(line)))
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StoreError(f"{path} is not UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise StoreError(f"{path}, line {len(rows) + 1}: broken JSON ({error.msg})") from None
+        raise StoreError(f"{path}, line {number}: broken JSON ({error.msg})") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(f"{path}, line {len(rows) + 1}: no {row.__name__} row ({where}: {problem['msg']})") from None
+        raise StoreError(f"{path}, line {number}: no {row.__name__} row ({where}: {problem['msg']})") from None
     return rows
 
 

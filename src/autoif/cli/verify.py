@@ -4,29 +4,36 @@ import asyncio
 import json
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import click
+from pydantic import ConfigDict
 
 from autoif.errors import ConfigError
 from autoif.records import Record, Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
-from autoif.store import read_jsonl
+from autoif.store import read_jsonl, storage_errors
 from autoif.thresholds import share
 
 _ROWS_AT_ONCE = 64
 
 
 class FunctionRow(Record):
-    """One line of FUNCTIONS."""
+    """One line of FUNCTIONS. What else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str | int
     source: str
 
 
 class ResponseRow(Record):
-    """One line of RESPONSES."""
+    """One line of RESPONSES. What else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str | int
     text: str
@@ -72,24 +79,38 @@ async def _verify_pairs(
 ) -> None:
     texts = tuple(response.text for response in responses)
     names = [json.dumps(response.id) for response in responses]
-    with click.open_file(str(output) if output else "-", "w", encoding="utf-8") as out:
+    with _open_output(output) as out:
         async with sandbox:
             _say_which(sandbox)
-            async for function, outcomes in _run_in_order(functions, texts, sandbox):
-                out.write(_show_rows(json.dumps(function.id), names, outcomes))
-                out.flush()
+            async with aclosing(_run_in_order(functions, texts, sandbox)) as judged:
+                async for function, outcomes in judged:
+                    out.write(_show_rows(json.dumps(function.id), names, outcomes))
+                    out.flush()
+
+
+@contextmanager
+def _open_output(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout  # whose reader may have gone: no matter of storage
+    else:
+        with storage_errors(path), path.open("w", encoding="utf-8") as file:
+            yield file
 
 
 async def _run_in_order(
     functions: list[FunctionRow], texts: tuple[str, ...], sandbox: Sandbox
-) -> AsyncIterator[tuple[FunctionRow, list[Outcome]]]:
+) -> AsyncGenerator[tuple[FunctionRow, list[Outcome]]]:
     """Yield each function with its outcomes, in order, while those after it already run."""
-    async with asyncio.TaskGroup() as group:
-        begun = deque[asyncio.Task[list[Outcome]]]()
+    begun = deque[asyncio.Task[list[Outcome]]]()
+    try:
         for number, function in enumerate(functions):
             while len(begun) < _ROWS_AT_ONCE and number + len(begun) < len(functions):
-                begun.append(group.create_task(sandbox.run(functions[number + len(begun)].source, texts)))
+                begun.append(asyncio.create_task(sandbox.run(functions[number + len(begun)].source, texts)))
             yield function, await begun.popleft()
+    finally:
+        for call in begun:
+            call.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
 
 
 def _show_rows(function: str, responses: list[str], outcomes: list[Outcome]) -> str:
