@@ -2,7 +2,6 @@
 
 import importlib.util
 import inspect
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -10,45 +9,13 @@ from types import ModuleType
 import pytest
 from datasets import load_dataset
 
-from autoif import ConfigError, Sandbox, compute_reward
-from examples import ACCEPT, BROKEN, RAISE, REFUSE, accepts
-from test_exports import GOLDEN, export, rows_of
-
-ANSWERS = ["", "tea", "Tea, please.\nHello World", "SPICES THAT GO WELL:\nSALT", "* one\n* two\n\nthe end"]
-MADE_UP = [
-    [ACCEPT, REFUSE],
-    [ACCEPT, ACCEPT, REFUSE],
-    [BROKEN, RAISE, ACCEPT],
-    [accepts("tea"), accepts("one"), accepts("e")],
-    ["import os\ndef evaluate(response):\n    os._exit(0)", "def evaluate(response):\n    return 1"],
-]
+from autoif import ConfigError
+from exporting import ANSWERS, export, rows_of, verified, write_reward_rows
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A rewards.jsonl of recorded rows, and of functions that fail in every way."""
-    recorded = rows_of(GOLDEN / "rewards.jsonl")
-    rows = [*recorded[::4], *({**recorded[0], "functions": functions} for functions in MADE_UP)]
-    path = tmp_path_factory.mktemp("data") / "rewards.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def verified(data):
-    """Return for each mode the rewards, a row for each row of the data and a column for each answer."""
-    with Sandbox() as sandbox:
-        verdicts = [
-            [[outcome.verdict for outcome in sandbox.run_sync(source, ANSWERS)] for source in row["functions"]]
-            for row in rows_of(data)
-        ]
-    rewards = {
-        mode: [[compute_reward(column, mode) for column in zip(*row, strict=True)] for row in verdicts]
-        for mode in ("binary", "fraction")
-    }
-    assert {reward for row in rewards["binary"] for reward in row} == {0.0, 1.0}
-    assert len({reward for row in rewards["fraction"] for reward in row}) > 3
-    return rewards
+    return write_reward_rows(tmp_path_factory.mktemp("data"))
 
 
 def load(path: Path) -> ModuleType:
@@ -61,7 +28,7 @@ def load(path: Path) -> ModuleType:
 
 @pytest.mark.parametrize("trainer", ["trl", "axolotl"])
 @pytest.mark.parametrize("mode", ["binary", "fraction"])
-def test_the_reward_function_for_trl_and_axolotl_agrees(tmp_path, data, verified, trainer, mode):
+def test_the_reward_function_for_trl_and_axolotl_agrees(tmp_path, data, trainer, mode):
     folder = export(trainer, tmp_path / trainer, data)
     rows = load_dataset(
         "json", data_files=str(folder / "rl.jsonl"), split="train", cache_dir=str(tmp_path / "cache")
@@ -71,7 +38,7 @@ def test_the_reward_function_for_trl_and_axolotl_agrees(tmp_path, data, verified
         for number, answer in enumerate(ANSWERS):
             columns = {name: [row[name] for row in rows] for name in rows[0]}  # as TRL's trainers hand them over
             found = reward(completions=[[{"role": "assistant", "content": answer}]] * len(rows), **columns)
-            assert found == [row[number] for row in verified[mode]]
+            assert found == [row[number] for row in verified(mode)]
 
 
 def test_axolotl_s_transform_leaves_the_rows_as_they_are(tmp_path, data):
@@ -81,7 +48,7 @@ def test_axolotl_s_transform_leaves_the_rows_as_they_are(tmp_path, data):
 
 
 @pytest.mark.parametrize(("settings", "mode"), [({}, "binary"), ({"mode": "fraction"}, "fraction")])
-def test_compute_score_for_verl_agrees_from_many_threads(tmp_path, data, verified, settings, mode):
+def test_compute_score_for_verl_agrees_from_many_threads(tmp_path, data, settings, mode):
     folder = export("verl", tmp_path / "verl", data)
     rows = load_dataset(
         "parquet", data_files=str(folder / "rl.parquet"), split="train", cache_dir=str(tmp_path / "cache")
@@ -99,7 +66,7 @@ def test_compute_score_for_verl_agrees_from_many_threads(tmp_path, data, verifie
 
     with ThreadPoolExecutor(4) as threads:
         found = [list(threads.map(score, [row] * len(ANSWERS), ANSWERS)) for row in rows]
-    assert found == verified[mode]
+    assert found == verified(mode)
 
 
 @pytest.mark.parametrize(

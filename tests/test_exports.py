@@ -16,19 +16,7 @@ from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import Table, Text, write_files
 from autoif.datasets.exports.rows import FILES, Form, PreferenceRow, RewardRow, SftRow, read_rows
 from autoif.errors import ConfigError, StoreError
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def export(trainer: str, folder: Path, *data: Path) -> Path:
-    """Export the recorded run and return the folder."""
-    done = CliRunner().invoke(cli, ["export", *map(str, data or [GOLDEN]), "--to", trainer, "-o", str(folder)])
-    assert done.exit_code == 0, done.output + str(done.exception)
-    return folder
-
-
-def rows_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+from exporting import GOLDEN, export, rows_of
 
 
 def pairs(name: str = "sft.jsonl") -> list[tuple[str, str]]:
@@ -219,14 +207,14 @@ def test_it_says_what_it_wrote_and_which_forms_it_could_not(tmp_path):
 @pytest.mark.parametrize("trainer", EXPORTERS)
 def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path, trainer):
     folder = export(trainer, tmp_path)
-    before = {path: path.read_bytes() for path in folder.iterdir()}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     first = sorted(before)[0]
     first.write_text("mine", encoding="utf-8")
     assert "use --overwrite" in refused(GOLDEN, "--to", trainer, "-o", folder)
     assert first.read_text(encoding="utf-8") == "mine"
     done = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", trainer, "-o", str(folder), "--overwrite"])
     assert done.exit_code == 0
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_files_of_several_runs_are_one_export(tmp_path):

@@ -1,0 +1,155 @@
+"""verifiers: an environment package, for `pip install -e` and for its hub, with the prompts inside.
+
+The library has two interfaces. Since 0.3 an environment is a taskset (`verifiers.v1`), whose tasks reward their traces;
+before, it was a function `load_environment`, which 0.4 doesn't know any more. The package has both. Each judges a reply
+as the model wrote it, since `Trace.last_reply` strips the blanks that a function may look for.
+"""
+
+import json
+from pathlib import Path
+
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
+
+PACKAGE = "autoif_instructions"
+PROMPTS = "prompts.jsonl"
+
+PROJECT = """\
+[project]
+name = "autoif-instructions"
+version = "0.1.0"
+description = "Instructions that code verifies: single turn, rewarded by running each row's functions in a sandbox"
+requires-python = ">=3.11"
+dependencies = ["autoif", "datasets", "verifiers"]
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[tool.hatch.build.targets.wheel]
+packages = ["autoif_instructions"]
+"""
+
+INIT = '''\
+"""Instructions that code verifies: `InstructionTaskset` for verifiers >= 0.3, `load_environment` before that."""
+
+from importlib.util import find_spec
+
+from autoif_instructions.environment import load_environment
+
+__all__ = ["load_environment"]
+
+if find_spec("verifiers.v1"):
+    from autoif_instructions.taskset import InstructionTaskset
+
+    __all__ += ["InstructionTaskset"]
+'''
+
+TASKSET = '''\
+"""A task for each row of prompts.jsonl: one turn, rewarded by the row's functions."""
+
+from functools import cache
+from typing import Literal
+
+import verifiers.v1 as vf
+
+from autoif.datasets.exports.verifiers import read_prompts
+from autoif.reward import VerificationReward
+
+
+@cache
+def start_reward(mode: str) -> VerificationReward:
+    return VerificationReward(mode)
+
+
+class InstructionData(vf.TaskData):
+    functions: list[str]
+    """Sources; each judges the reply."""
+    instruction_id: str
+    query_id: str
+
+
+class InstructionTaskConfig(vf.TaskConfig):
+    mode: Literal["binary", "fraction"] = "binary"
+    """1 where more than half of the functions pass, else 0; or the share of them that pass."""
+
+
+class InstructionTask(vf.Task[InstructionData, vf.State, InstructionTaskConfig]):
+    @vf.stop
+    async def single_turn(self, trace: vf.Trace) -> bool:
+        return trace.num_turns >= 1
+
+    @vf.reward(weight=1.0)
+    async def verification(self, trace: vf.Trace) -> float:
+        replies = [message.content or "" for message in trace.assistant_messages]
+        [reward] = await start_reward(self.config.mode).verify(replies[-1:] or [""], functions=[self.data.functions])
+        return reward
+
+
+class InstructionConfig(vf.TasksetConfig):
+    task: InstructionTaskConfig = InstructionTaskConfig()
+
+
+class InstructionTaskset(vf.Taskset[InstructionTask, InstructionConfig]):
+    def load(self) -> list[InstructionTask]:
+        return [
+            InstructionTask(InstructionData(idx=number, **row), self.config.task)
+            for number, row in enumerate(read_prompts(__file__))
+        ]
+'''
+
+ENVIRONMENT = '''\
+"""The environment for verifiers before 0.4."""
+
+from autoif.datasets.exports.verifiers import read_prompts
+from autoif.reward import VerificationReward
+
+
+def load_environment(mode: str = "binary"):
+    """Return the SingleTurnEnv; `mode` is "binary" or "fraction"."""
+    import verifiers as vf
+    from datasets import Dataset
+
+    reward = VerificationReward(mode)
+    # The rubric takes an exception for a reward of 0: where there is no sandbox, fail here and not there.
+    reward([""], functions=[["def evaluate(response):\\n    return True"]])
+
+    async def verification(completion, info) -> float:
+        text = completion if isinstance(completion, str) else completion[-1]["content"] or ""
+        [found] = await reward.verify([text], functions=[info["functions"]])
+        return found
+
+    rows = [
+        {"prompt": [{"role": "user", "content": row.pop("prompt")}], "info": row} for row in read_prompts(__file__)
+    ]
+    return vf.SingleTurnEnv(dataset=Dataset.from_list(rows), rubric=vf.Rubric(funcs=[verification]))
+'''
+
+
+def export(rows: Rows) -> list[Table | Text]:
+    """Return the package, with the prompts and their functions in it."""
+    if not rows.rewards:
+        return []
+    return [
+        Table(f"{PACKAGE}/{PROMPTS}", Form.RL, map(rl_row, rows.rewards)),
+        Text("pyproject.toml", PROJECT),
+        Text(f"{PACKAGE}/__init__.py", INIT),
+        Text(f"{PACKAGE}/taskset.py", TASKSET),
+        Text(f"{PACKAGE}/environment.py", ENVIRONMENT),
+    ]
+
+
+def rl_row(row: RewardRow) -> Row:
+    """Return the fields of a task."""
+    return {
+        "prompt": row.prompt[0].content,
+        "functions": list(row.functions),
+        "instruction_id": row.instruction_id,
+        "query_id": row.query_id,
+    }
+
+
+def read_prompts(module: str) -> list[Row]:
+    """Return the rows that lie beside a module of the package."""
+    text = Path(module).with_name(PROMPTS).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
