@@ -209,10 +209,10 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     else:
         table = _read_file(Path(preset_or_file))
         layers = [_read_preset(str(table.get("preset", "paper"))), table]
-    layers += [_parse_setting(setting) for setting in settings]
+    layers += [parse_setting(setting) for setting in settings]
     merged: dict[str, Any] = {}
     for layer in layers:
-        _merge(merged, _spread_model(layer))
+        merge_layer(merged, _spread_model(layer))
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -258,7 +258,12 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} can't be read as TOML: {error}") from None
 
 
-def _parse_setting(setting: str) -> dict[str, Any]:
+def parse_setting(setting: str) -> dict[str, Any]:
+    """Return `a.b=value` as the nested table that a TOML file would give.
+
+    Raises:
+        ConfigError: there is no "=" or no key.
+    """
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f'"{setting}" is no setting: write key=value, as in --set scoring.samples=2')
@@ -291,10 +296,11 @@ def _spread_model(table: Mapping[str, Any]) -> dict[str, Any]:
     return {**table, "models": {**rest, **{role: {**shared, **rest.get(role, {})} for role in ROLES}}}
 
 
-def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Lay a nested table over another, in place: its leaves win."""
     for key, value in layer.items():
         if isinstance(value, Mapping) and isinstance(target.get(key), dict):
-            _merge(target[key], value)
+            merge_layer(target[key], value)
         else:
             target[key] = dict(value) if isinstance(value, Mapping) else value
 

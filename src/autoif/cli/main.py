@@ -12,6 +12,7 @@ from autoif.cli.models import models
 from autoif.cli.run import run
 from autoif.cli.serve import serve
 from autoif.cli.show import show
+from autoif.cli.train import train
 from autoif.cli.verify import verify
 from autoif.errors import AutoIFError
 
@@ -22,7 +23,7 @@ def cli() -> None:
     """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
 
 
-for command in (run, cross_validate, verify, export, serve, models, doctor, show):
+for command in (run, cross_validate, verify, train, export, serve, models, doctor, show):
     cli.add_command(command)
 
 

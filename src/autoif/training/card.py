@@ -1,0 +1,108 @@
+"""What a trained folder says of itself: training.json for programs, README.md (the card) for people and hubs."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from autoif.errors import StoreError
+
+RECORD = "training.json"
+CARD = "README.md"
+_PACKAGES = ("autoif", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "deepspeed")
+_METHODS = {"sft": "supervised fine-tuning (SFT)", "dpo": "offline direct preference optimisation (DPO)"}
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the training.json of a folder, or None where there is none.
+
+    Raises:
+        StoreError: it is there and can't be read.
+    """
+    path = folder / RECORD
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} can't be read ({error}): choose another --output") from None
+    if not isinstance(found, dict) or "identity" not in found:
+        raise StoreError(f"{path} is not of autoif: choose another --output")
+    return found
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write training.json whole or not at all."""
+    _write(folder / RECORD, json.dumps(record, indent=2, default=str) + "\n")
+
+
+def write_card(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write README.md from a finished record."""
+    _write(folder / CARD, render_card(folder.resolve().name, record))
+
+
+def render_card(name: str, record: Mapping[str, Any]) -> str:
+    """Return the card of a trained folder, with the front matter that hubs read."""
+    data, lengths = record["data"], record["lengths"]
+    base = Path(record["model"]["name"])
+    # A folder's path says nothing elsewhere, and a hub refuses it as a base model.
+    shown = base.name if base.exists() else record["model"]["name"]
+    levels = ", ".join(f"{count} {level}" for level, count in data["levels"].items())
+    facts = {
+        "method": f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}",
+        "base model": f"`{shown}`" + _ancestry(record["model"]["training"]),
+        "data": f"`{Path(data['file']).name}`, {data['rows']} rows{f' ({levels})' if levels else ''}, "
+        f"SHA-256 `{data['sha256']}`",
+        "data run": _describe_run(data["run"]),
+        "lengths": f"{lengths['truncated']} rows truncated, {lengths['dropped']} dropped as too long",
+        "steps": f"{record['steps']}, global batch {record['settings']['global_batch_size']}",
+        "seed": record["settings"]["seed"],
+        "device": record["device"],
+        "versions": ", ".join(f"{package} {found}" for package, found in record["versions"].items()),
+    }
+    front = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["autoif", record["kind"]]}
+    if not base.exists():
+        front["base_model"] = record["model"]["name"]
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---", "", f"# {name}", ""]
+    lines += ["Trained by [autoif](https://arxiv.org/abs/2406.13542) on data that running code has verified.", ""]
+    lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items()), "", "## Metrics", ""]
+    lines += ["| | first step | last step |", "|---|---|---|"]
+    lines += [f"| {key} | {ends['first']:.4g} | {ends['last']:.4g} |" for key, ends in record["metrics"].items()]
+    lines += ["", "All steps are in `metrics.jsonl`; everything here is in `training.json` as well.", "", "## Settings"]
+    settings = {**record["settings"], **{f"lora.{key}": value for key, value in (record["lora"] or {}).items()}}
+    return "\n".join([*lines, "", "```json", json.dumps(settings, indent=2, default=str), "```", ""])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what shapes a training, of those packages that are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _ancestry(training: Mapping[str, Any] | None) -> str:
+    if not training:
+        return ""
+    return f" (itself {training['kind'].upper()} on `{Path(training['data']).name}`, SHA-256 `{training['sha256']}`)"
+
+
+def _describe_run(run: Mapping[str, Any] | None) -> str:
+    if not run:
+        return "no run.json beside the data"
+    return ", ".join(f"{key} {value}" for key, value in run.items() if value)
+
+
+def _write(path: Path, text: str) -> None:
+    replacement = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        replacement.write_text(text, encoding="utf-8")
+        replacement.replace(path)
+    finally:
+        replacement.unlink(missing_ok=True)

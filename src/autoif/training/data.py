@@ -1,0 +1,165 @@
+"""§3.4, rows to train on: sft.jsonl and preferences.jsonl of a run, or files of others in the same form.
+
+    SFT   {"messages": [..., {"role": "user", ...}, {"role": "assistant", ...}]}      the last turn is learnt
+    DPO   {"prompt": [...], "chosen": [one assistant turn], "rejected": [one assistant turn], "level": ...}
+
+A row that is not of this form is an error that names its line: a training on less than what was given would not be
+the one that was asked for. Instruction level and query level come in one file and are trained on together, shuffled.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from autoif.errors import ConfigError
+
+Kind = Literal["sft", "dpo"]
+Row = dict[str, Any]
+Message = dict[str, str]
+
+FILES: dict[Kind, str] = {"sft": "sft.jsonl", "dpo": "preferences.jsonl"}
+_ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a training reads.
+
+    Attributes:
+        path: the file.
+        sha256: of its bytes, 64 hexadecimal digits.
+        rows: `prompt` with `completion` (SFT) or with `chosen` and `rejected` (DPO), each a list of messages.
+        levels: pairs of each level; empty for SFT.
+        run: what the run.json beside the file says of the run; None where there is none.
+    """
+
+    path: Path
+    sha256: str
+    rows: list[Row]
+    levels: dict[str, int]
+    run: dict[str, JsonValue] | None
+
+
+def read_data(source: Path, kind: Kind) -> TrainingData:
+    """Read a file of rows, or that of a run folder.
+
+    Raises:
+        ConfigError: no such file, another form, no row, or a row that can't be trained on; names the line.
+    """
+    path = source / FILES[kind] if source.is_dir() else source
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        what = f"the run folder {source} has no {path.name}" if source.is_dir() else f"{path} can't be read"
+        raise ConfigError(f"{what}: {error.strerror}; --data is a file of rows or a finished run folder") from None
+    parse = _sft_row if kind == "sft" else _dpo_row
+    rows, levels = [], Counter[str]()
+    for where, found in _objects(path, raw):
+        rows.append(_parse(found, where, parse, kind))
+        if kind == "dpo":
+            levels[str(found.get("level", "unknown"))] += 1
+    if not rows:
+        raise ConfigError(f"{path} has no rows: there is nothing to train on")
+    return TrainingData(path, hashlib.sha256(raw).hexdigest(), rows, dict(sorted(levels.items())), _read_run(path))
+
+
+class _RowError(Exception):
+    """What is wrong with a row, without its place."""
+
+
+def _objects(path: Path, raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        lines = raw.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a UTF-8 text file: --data takes JSON Lines, one row a line") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            raise ConfigError(f"{where}: not JSON; --data takes JSON Lines, one row a line") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"{where}: a row is an object, not {type(found).__name__}")
+        yield where, found
+
+
+def _parse(found: dict[str, Any], where: str, parse: Callable[[dict[str, Any]], Row], kind: Kind) -> Row:
+    try:
+        return parse(found)
+    except _RowError as error:
+        raise ConfigError(f"{where}: {error}{_other_form(found, kind)}") from None
+
+
+def _other_form(found: dict[str, Any], kind: Kind) -> str:
+    """Return what to do with a row that is of another data set."""
+    if kind == "sft" and {"chosen", "rejected"} <= found.keys():
+        return "; these are preference pairs: use `autoif train dpo`"
+    if kind == "dpo" and "messages" in found:
+        return "; these are SFT rows: use `autoif train sft`, or the run's preferences.jsonl"
+    if "functions" in found and "prompt" in found and "chosen" not in found:
+        return f"; these are prompts for online training (rewards.jsonl): take the run's {FILES[kind]}"
+    return ""
+
+
+def _sft_row(found: dict[str, Any]) -> Row:
+    messages = _messages(found, "messages")
+    if messages[-1]["role"] != "assistant":
+        raise _RowError('the last of "messages" is not an assistant turn')
+    if len(messages) < 2 or messages[-2]["role"] != "user":
+        raise _RowError('no user turn before the assistant turn of "messages"')
+    return {"prompt": messages[:-1], "completion": messages[-1:]}
+
+
+def _dpo_row(found: dict[str, Any]) -> Row:
+    row: Row = {name: _messages(found, name) for name in ("prompt", "chosen", "rejected")}
+    if row["prompt"][-1]["role"] != "user":
+        raise _RowError('the last of "prompt" is not a user turn')
+    for name in ("chosen", "rejected"):
+        if [message["role"] for message in row[name]] != ["assistant"]:
+            raise _RowError(f'"{name}" is not one assistant turn')
+    if row["chosen"] == row["rejected"]:
+        raise _RowError('"chosen" and "rejected" are the same: there is nothing to prefer')
+    return row
+
+
+def _messages(found: dict[str, Any], name: str) -> list[Message]:
+    messages = found.get(name)
+    if not isinstance(messages, list) or not messages:
+        raise _RowError(f'the row has no "{name}" (a list of turns with role and content)')
+    return [_message(message, name) for message in messages]
+
+
+def _message(message: object, name: str) -> Message:
+    role = message.get("role") if isinstance(message, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    if role not in _ROLES or not isinstance(content, str):
+        raise _RowError(f'a turn of "{name}" needs a role ({", ".join(_ROLES)}) and a text as content')
+    if role == "assistant" and not content.strip():
+        raise _RowError(f'an assistant turn of "{name}" is empty')
+    if any("\ud800" <= character <= "\udfff" for character in content):  # half a character: no tokenizer takes it
+        raise _RowError(f'a turn of "{name}" is not valid text (a lone surrogate)')
+    return {"role": str(role), "content": content}
+
+
+def _read_run(path: Path) -> dict[str, JsonValue] | None:
+    """Return what a card says of the run that the file is from."""
+    try:
+        manifest = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
+        return None
+    identity = manifest["identity"]
+    models = {key: value for key, value in identity.items() if key in {f"models.{role}" for role in _RUN_ROLES}}
+    return {"folder": path.parent.name, "autoif": manifest.get("autoif"), "status": manifest.get("status"), **models}
+
+
+_RUN_ROLES = ("writer", "responder", "judge")

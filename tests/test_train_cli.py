@@ -1,0 +1,94 @@
+"""`autoif train` as it is typed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from autoif.cli.main import main
+from tiny_model import write_tiny_model
+from training import QUICK, preference_rows, sft_rows, write_rows
+
+SET = [part for setting in QUICK[:-1] for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    write_rows(folder / "sft.jsonl", *sft_rows())
+    write_rows(folder / "preferences.jsonl", *preference_rows())
+    write_tiny_model(folder / "model")
+    return folder
+
+
+def autoif(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
+    main()
+
+
+def test_sft_and_then_dpo_from_a_run_folder(place, tmp_path, monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    sft, dpo = tmp_path / "sft", tmp_path / "dpo"
+    # In the paper's bf16, which runs on a processor as well.
+    settings = ["--set", "global_batch_size=3", "--set", "max_steps=2", "--quiet"]
+    autoif(monkeypatch, "train", "sft", "--data", place, "--model", place / "model", "-o", sft, *settings)
+    assert "loss" in capsys.readouterr().out
+    config = tmp_path / "dpo.toml"
+    config.write_text("max_steps = 2\nglobal_batch_size = 3\n", encoding="utf-8")
+    autoif(monkeypatch, "train", "dpo", "--data", place, "--model", sft, "-o", dpo, "--config", config, "--lora")
+    printed = capsys.readouterr()
+    assert "rewards/margins" in printed.out
+    assert "6 rows to train on" in printed.err
+    assert (dpo / "README.md").is_file()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_error_is_one_line_and_exit_code_2(place, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stop:
+        data = place / "preferences.jsonl"
+        autoif(monkeypatch, "train", "sft", "--data", data, "--model", place / "model", "-o", tmp_path / "x")
+    assert stop.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("these are preference pairs: use `autoif train dpo`")
+
+
+def test_without_the_extra_the_command_says_what_to_install(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "autoif.training.train", None)
+    with pytest.raises(SystemExit) as stop:
+        autoif(monkeypatch, "train", "sft", "--data", place, "--model", place / "model", "-o", tmp_path / "x")
+    assert stop.value.code == 2
+    assert "pip install 'autoif[train]'" in capsys.readouterr().err
+
+
+def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    options = [
+        "train", "sft", "--data", place, "--model", place / "model", "-o", out, *SET, "--set", "save_steps=1",
+        "--set", "max_steps=2000", "--quiet",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "autoif", *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("checkpoint-*/trainer_state.json")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"the same command with --resume goes on from the last whole checkpoint of {out}" in said
+    assert '"status": "interrupted"' in (out / "training.json").read_text("utf-8")
+
+
+def test_the_command_line_alone_loads_no_trainer():
+    source = (
+        "import sys, autoif.cli.main\n"
+        "print(*{'torch', 'transformers', 'trl', 'peft', 'accelerate', 'datasets'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,123 @@
+"""Rows to train on: what is read, and what is refused with its line."""
+
+import hashlib
+import json
+
+import pytest
+
+from autoif.errors import ConfigError
+from autoif.training.data import read_data
+
+USER = {"role": "user", "content": "Say tea."}
+TEA = {"role": "assistant", "content": "tea"}
+MILK = {"role": "assistant", "content": "milk"}
+SFT = {"messages": [USER, TEA], "quality": 9.0}
+PAIR = {"prompt": [USER], "chosen": [TEA], "rejected": [MILK], "level": "query"}
+
+
+def write(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_the_last_assistant_turn_is_what_is_learnt(tmp_path):
+    system = {"role": "system", "content": "Be short."}
+    path = write(tmp_path / "sft.jsonl", SFT, {"messages": [system, USER, MILK, USER, TEA]})
+    data = read_data(path, "sft")
+    assert data.rows == [
+        {"prompt": [USER], "completion": [TEA]},
+        {"prompt": [system, USER, MILK, USER], "completion": [TEA]},
+    ]
+    assert data.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (data.levels, data.run) == ({}, None)
+
+
+def test_pairs_of_both_levels_are_one_data_set_and_counted(tmp_path):
+    path = write(tmp_path / "pairs.jsonl", {**PAIR, "level": "instruction"}, PAIR, PAIR)
+    data = read_data(path, "dpo")
+    assert data.rows == [{"prompt": [USER], "chosen": [TEA], "rejected": [MILK]}] * 3
+    assert data.levels == {"instruction": 1, "query": 2}
+
+
+def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
+    write(tmp_path / "sft.jsonl", SFT)
+    write(tmp_path / "preferences.jsonl", PAIR)
+    identity = {"models.writer": "one", "models.judge": "two", "seed": 0}
+    manifest = {"autoif": "9.9", "status": "complete", "identity": identity}
+    (tmp_path / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    data = read_data(tmp_path, "sft")
+    assert data.path == tmp_path / "sft.jsonl"
+    assert data.run == {
+        "folder": tmp_path.name, "autoif": "9.9", "status": "complete", "models.writer": "one", "models.judge": "two"
+    }  # fmt: skip
+    assert read_data(tmp_path, "dpo").path == tmp_path / "preferences.jsonl"
+    (tmp_path / "run.json").write_text("[]", encoding="utf-8")
+    assert read_data(tmp_path, "sft").run is None
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "tea"}, 'line 2: the row has no "messages"'),
+        ({"messages": []}, 'line 2: the row has no "messages"'),
+        ({"messages": "tea"}, 'line 2: the row has no "messages"'),
+        ({"messages": [USER, {"role": "assistant", "content": " \n"}]}, 'an assistant turn of "messages" is empty'),
+        ({"messages": [USER]}, "not an assistant turn"),
+        ({"messages": [TEA]}, "no user turn before the assistant turn"),
+        ({"messages": [USER, {"role": "assistant"}]}, "needs a role"),
+        ({"messages": [USER, {"role": "tool", "content": "tea"}]}, "needs a role"),
+        ({"messages": [USER, "tea"]}, "needs a role"),
+        ({"messages": [USER, {"role": "assistant", "content": "\ud800"}]}, "not valid text"),
+        (PAIR, "these are preference pairs: use `autoif train dpo`"),
+        ({"prompt": [USER], "functions": []}, r"online training .rewards.jsonl.: take the run's sft.jsonl"),
+        ([SFT], "line 2: a row is an object, not list"),
+    ],
+)
+def test_a_row_that_sft_cannot_learn_from_is_an_error_with_its_line(tmp_path, row, message):
+    path = write(tmp_path / "rows.jsonl", SFT, row)
+    with pytest.raises(ConfigError, match=message) as error:
+        read_data(path, "sft")
+    assert "line 2" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (SFT, "these are SFT rows: use `autoif train sft`"),
+        ({**PAIR, "rejected": [TEA]}, "are the same: there is nothing to prefer"),
+        ({**PAIR, "rejected": [USER]}, '"rejected" is not one assistant turn'),
+        ({**PAIR, "chosen": [TEA, TEA]}, '"chosen" is not one assistant turn'),
+        ({**PAIR, "prompt": [USER, TEA]}, 'the last of "prompt" is not a user turn'),
+        ({**PAIR, "chosen": [{"role": "assistant", "content": ""}]}, 'an assistant turn of "chosen" is empty'),
+        ({**PAIR, "chosen": "tea"}, 'the row has no "chosen"'),
+    ],
+)
+def test_a_pair_that_dpo_cannot_learn_from_is_an_error_with_its_line(tmp_path, row, message):
+    path = write(tmp_path / "rows.jsonl", PAIR, row)
+    with pytest.raises(ConfigError, match=f"line 2: .*{message}"):
+        read_data(path, "dpo")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no rows"),
+        (b"\n \n", "has no rows"),
+        (b"messages,tea\n", "line 1: not JSON"),
+        (b"[" * 100_000, "line 1: not JSON"),
+        (b"PAR1\xff\xfe", "not a UTF-8 text file"),
+    ],
+)
+def test_a_file_of_another_form_is_an_error(tmp_path, content, message):
+    path = tmp_path / "rows"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        read_data(path, "sft")
+
+
+def test_a_file_or_a_run_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.jsonl can't be read: No such file"):
+        read_data(tmp_path / "none.jsonl", "sft")
+    with pytest.raises(ConfigError, match=r"the run folder .* has no preferences.jsonl"):
+        read_data(tmp_path, "dpo")

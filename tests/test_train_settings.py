@@ -1,0 +1,123 @@
+"""Settings of a training: the paper's numbers, TRL's names, and what is refused."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from accelerate.commands.config.config_args import load_config_from_file
+
+from autoif.errors import ConfigError
+from autoif.training.settings import PAPER, make_arguments, resolve_settings
+
+
+def test_the_defaults_are_the_papers(tmp_path):
+    sft = resolve_settings("sft", None, [], lora=False)
+    arguments = make_arguments("sft", sft, tmp_path)
+    assert (arguments.learning_rate, arguments.lr_scheduler_type, arguments.warmup_steps) == (7e-6, "linear", 20)
+    assert (arguments.num_train_epochs, arguments.weight_decay, arguments.max_length) == (3, 0.1, 8192)
+    assert (arguments.bf16, arguments.gradient_accumulation_steps, sft.lora) == (True, 128, None)
+
+    dpo = resolve_settings("dpo", None, [], lora=False)
+    arguments = make_arguments("dpo", dpo, tmp_path)
+    assert (arguments.loss_type, arguments.beta, arguments.num_train_epochs) == (["sigmoid"], 0.3, 2)
+    assert (arguments.learning_rate, arguments.lr_scheduler_type, arguments.max_length) == (5e-7, "cosine", 4096)
+    assert (arguments.get_warmup_steps(200), arguments.gradient_accumulation_steps) == (20, 64)
+
+
+@pytest.mark.parametrize(("kind", "column"), [("sft", 2), ("dpo", 3)])
+def test_the_documentation_shows_the_defaults(kind, column):
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text("utf-8")
+    shown = {}
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            cells = [cell.strip() for cell in line.split("|")]
+            names, values = re.findall(r"`(\w+)`", cells[1]), re.findall(r"`([^`]+)`", cells[column])
+            shown |= zip(names, values, strict=False)
+    for name, value in PAPER[kind].items():
+        assert name == "report_to" or shown[name] == str(value).replace("'", '"').strip('"'), name
+
+
+def test_a_setting_wins_over_the_file_and_the_file_over_the_paper(tmp_path):
+    file = tmp_path / "train.toml"
+    file.write_text('learning_rate = 1e-4\nnum_train_epochs = 1\n[model_init_kwargs]\ndtype = "bfloat16"\n', "utf-8")
+    resolved = resolve_settings(
+        "sft", file, ["num_train_epochs=2", "model_init_kwargs.attn_implementation=eager"], lora=False
+    )
+    arguments = make_arguments("sft", resolved, tmp_path)
+    assert (arguments.learning_rate, arguments.num_train_epochs, arguments.weight_decay) == (1e-4, 2, 0.1)
+    assert arguments.model_init_kwargs == {"dtype": "bfloat16", "attn_implementation": "eager"}
+
+
+def test_the_global_batch_is_divided_over_devices_and_accumulation(tmp_path, monkeypatch):
+    resolved = resolve_settings("sft", None, ["per_device_train_batch_size=4"], lora=False)
+    assert make_arguments("sft", resolved, tmp_path).gradient_accumulation_steps == 32
+    odd = resolve_settings("sft", None, ["per_device_train_batch_size=3"], lora=False)
+    with pytest.raises(ConfigError, match="global_batch_size=128 is no multiple of per_device_train_batch_size=3 x 1"):
+        make_arguments("sft", odd, tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="per_device_train_batch_size=4 x 3 processes"):
+        make_arguments("sft", resolved, tmp_path)
+
+
+def test_lora_has_one_switch_and_all_settings_of_peft():
+    resolved = resolve_settings("dpo", None, ["lora.r=4", "lora.use_rslora=true"], lora=True)
+    assert resolved.lora == {
+        "r": 4, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear", "use_rslora": True
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"lora.\* is set and LoRA is off: add --lora"):
+        resolve_settings("dpo", None, ["lora.r=4"], lora=False)
+    with pytest.raises(ConfigError, match="lora is a table"):
+        resolve_settings("dpo", None, ["lora=4"], lora=True)
+    with pytest.raises(ConfigError, match=r'unknown setting "lora\.rank"'):
+        resolve_settings("dpo", None, ["lora.rank=4"], lora=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("learning_rat=1", 'unknown setting "learning_rat"; did you mean "learning_rate"'),
+        ("xyzzy=1", 'unknown setting "xyzzy" .docs/training.md'),
+        ("beta=0.3", 'unknown setting "beta"'),
+        ("learning_rate=fast", "setting \"learning_rate\": .* not 'fast'"),
+        ("max_length=1.5", 'setting "max_length": '),
+        ("global_batch_size=0", 'setting "global_batch_size": 0 is no number of rows'),
+        ("global_batch_size=true", 'setting "global_batch_size": True is no number of rows'),
+        ("output_dir=x", '"output_dir" can\'t be set: --output is the folder'),
+        ("resume_from_checkpoint=x", "use --resume"),
+        ("assistant_only_loss=true", "on the assistant turn in any case"),
+        ("gradient_accumulation_steps=2", 'set "global_batch_size" in place of'),
+        ("report_to=wandb", "report_to=wandb, but it is not installed: pip install wandb"),
+        ('report_to=["tensorboard"]', "report_to=tensorboard, but it is not installed"),
+        ("learning_rate", '"learning_rate" is no setting: write key=value'),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(setting, message, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=message) as error:
+        resolve_settings("sft", None, [setting], lora=False)
+    assert "\n" not in str(error.value)
+
+
+def test_a_value_that_only_trl_can_judge_is_refused_in_one_line(tmp_path):
+    resolved = resolve_settings("sft", None, ["save_strategy=sometimes"], lora=False)
+    with pytest.raises(ConfigError, match="TRL refuses the settings: sometimes is not a valid") as error:
+        make_arguments("sft", resolved, tmp_path)
+    assert "\n" not in str(error.value)
+    both = resolve_settings("sft", None, ["fp16=true"], lora=False)
+    with pytest.raises(ConfigError, match=r"TRL refuses the settings: .*; set bf16=false on this device"):
+        make_arguments("sft", both, tmp_path)
+
+
+def test_a_config_file_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.toml can't be read as TOML"):
+        resolve_settings("sft", tmp_path / "none.toml", [], lora=False)
+    (tmp_path / "odd.toml").write_text("learning_rate", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"odd.toml can't be read as TOML"):
+        resolve_settings("sft", tmp_path / "odd.toml", [], lora=False)
+
+
+def test_accelerate_reads_the_packaged_zero_3_config():
+    config = load_config_from_file(str(files("autoif") / "presets" / "accelerate_zero3.yaml"))
+    assert (config.distributed_type, config.deepspeed_config["zero_stage"]) == ("DEEPSPEED", 3)
+    assert (config.mixed_precision, config.use_cpu) == ("bf16", False)

@@ -1,0 +1,328 @@
+"""`autoif train sft` on a real, tiny model: learning, what is masked, resuming, records, and what goes wrong."""
+
+import json
+import re
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+
+from autoif.errors import ConfigError, ModelError, StoreError
+from autoif.training.train import train
+from tiny_model import write_tiny_model
+from training import make_request, sft_rows, turn, write_rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a model, `model`, and rows, `sft.jsonl`, of a run."""
+    folder = tmp_path_factory.mktemp("sft")
+    write_tiny_model(folder / "model")
+    write_rows(folder / "sft.jsonl", *sft_rows())
+    manifest = {"autoif": "0.1.0", "status": "complete", "identity": {"models.writer": "embedded"}}
+    (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(place) -> Path:
+    train(make_request("sft", place, place / "model", place / "trained"), say=lambda line: None)
+    return place / "trained"
+
+
+class At(TrainerCallback):
+    """Does something at the beginning of a step, or once a checkpoint was written."""
+
+    def __init__(self, step: int, act, *, saved: bool = False) -> None:
+        self.step, self.act, self.saved = step, act, saved
+
+    def on_step_begin(self, args, state, control, **_):
+        if not self.saved and state.global_step == self.step:
+            self.act()
+
+    def on_save(self, args, state, control, **_):
+        if self.saved and state.global_step == self.step:
+            self.act()
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def metrics_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def weights_of(folder: Path) -> dict:
+    return load_file(folder / "model.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = weights_of(one), weights_of(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# What is trained
+
+
+def test_the_loss_falls_and_every_step_is_in_the_metrics(trained):
+    rows = metrics_of(trained)
+    assert [row["step"] for row in rows] == list(range(1, 13))
+    assert rows[-1]["loss"] < 0.75 * rows[0]["loss"]
+    assert rows[0]["learning_rate"] == 0.01
+    assert all({"epoch", "grad_norm", "mean_token_accuracy"} <= row.keys() for row in rows)
+
+
+def test_the_trained_folder_loads_and_prefers_what_it_was_taught(place, trained):
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    messages = sft_rows()[0]["messages"]
+    ids = tokenizer.apply_chat_template(messages, return_tensors="pt", return_dict=True)["input_ids"]
+
+    def loss(folder):
+        with torch.no_grad():
+            return AutoModelForCausalLM.from_pretrained(folder)(ids, labels=ids).loss.item()
+
+    assert loss(trained) < loss(place / "model")
+    assert tokenizer.chat_template == AutoTokenizer.from_pretrained(place / "model").chat_template
+
+
+def test_only_the_assistant_turn_has_labels(place, tmp_path):
+    seen = []
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, train_dataloader=None, processing_class=None, **_):
+            seen.extend((row["input_ids"], row["labels"], processing_class) for row in train_dataloader.dataset)
+
+    rows = [{"messages": [turn("system", "Be short."), turn("user", "Say tea."), turn("assistant", "milk tea")]}]
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    train(
+        make_request("sft", data, place / "model", tmp_path / "out", "max_steps=1", callbacks=[Look()]), lambda _: None
+    )
+    [(ids, labels, tokenizer)] = seen
+    assert tokenizer.decode(ids) == "<system>Be short.<user>Say tea.<assistant>milk tea<eos>"
+    assert tokenizer.decode([label for label in labels if label != -100]) == "milk tea<eos>"
+    assert tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label == -100]) == (
+        "<system>Be short.<user>Say tea.<assistant>"
+    )
+
+
+def test_what_is_too_long_is_truncated_or_dropped_and_said(place, tmp_path):
+    rows = sft_rows()[:2]
+    rows += [{"messages": [turn("user", "Say tea."), turn("assistant", "tea" * 10)]}]
+    rows += [{"messages": [turn("user", "Say tea." * 4), turn("assistant", "tea")]}]
+    data, said = write_rows(tmp_path / "rows.jsonl", *rows), []
+    record = train(make_request("sft", data, place / "model", tmp_path / "out", "max_length=30"), said.append)
+    assert record["lengths"] == {"rows": 3, "truncated": 1, "dropped": 1, "longest": 30}
+    assert "1 truncated, 1 dropped" in said[0]
+    assert "1 rows truncated, 1 dropped" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_lora_trains_an_adapter_and_leaves_a_whole_model(place, tmp_path):
+    out = tmp_path / "out"
+    train(make_request("sft", place, place / "model", out, "lora.r=4", lora=True), lambda _: None)
+    assert metrics_of(out)[-1]["loss"] < metrics_of(out)[0]["loss"]
+    assert json.loads((out / "adapter" / "adapter_config.json").read_text("utf-8"))["r"] == 4
+    before, after = weights_of(place / "model"), weights_of(out)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("proj" in name for name in changed)
+    assert "LoRA, merged" in (out / "README.md").read_text("utf-8")
+    with pytest.raises(ModelError, match="holds an adapter and no model"):
+        train(make_request("sft", place, out / "adapter", tmp_path / "other"))
+
+
+# Resuming
+
+
+def test_a_training_that_is_resumed_ends_in_the_same_weights_and_metrics(place, trained, tmp_path):
+    out, said = tmp_path / "out", []
+    request = make_request("sft", place, place / "model", out, "save_steps=3")
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(request, callbacks=[At(7, interrupt)]), said.append)
+    assert json.loads((out / "training.json").read_text("utf-8"))["status"] == "interrupted"
+    assert [row["step"] for row in metrics_of(out)] == [1, 2, 3, 4, 5, 6, 7]
+    torn = out / "checkpoint-7"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text('{"global_step":', encoding="utf-8")
+    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 8, "lo')
+
+    train(replace(request, resume=True), said.append)
+    assert "checkpoint-7 was not whole and is removed" in said
+    assert "going on from checkpoint-6" in said
+    assert same_weights(out, trained)
+    unlike = {"num_tokens"}
+    kept = [[{k: v for k, v in row.items() if k not in unlike} for row in metrics_of(each)] for each in (out, trained)]
+    assert kept[0] == kept[1]
+    assert train(replace(request, resume=True), said.append)["status"] == "complete"
+    assert said[-1] == f"{out} is complete already"
+
+
+def test_resume_begins_where_there_is_nothing_to_go_on_from(place, trained, tmp_path):
+    out = tmp_path / "out"
+    request = make_request("sft", place, place / "model", out, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(request, callbacks=[At(2, interrupt)]), lambda _: None)
+    train(request, lambda _: None)
+    assert same_weights(out, trained)
+    assert [row["step"] for row in metrics_of(out)] == list(range(1, 13))
+
+
+def test_a_folder_of_something_else_is_left_alone(place, trained, tmp_path):
+    with pytest.raises(StoreError, match=r"holds a training .complete.: use --resume"):
+        train(make_request("sft", place, place / "model", trained))
+    with pytest.raises(StoreError, match=r"other settings: learning_rate .0.01 there, 0.5 now.;"):
+        train(make_request("sft", place, place / "model", trained, "learning_rate=0.5", resume=True))
+    with pytest.raises(StoreError, match="is there and holds no training"):
+        train(make_request("sft", place, place / "model", place / "model"))
+    (tmp_path / "training.json").write_text("{", encoding="utf-8")
+    with pytest.raises(StoreError, match="can't be read"):
+        train(make_request("sft", place, place / "model", tmp_path))
+    (tmp_path / "training.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(StoreError, match="is not of autoif"):
+        train(make_request("sft", place, place / "model", tmp_path))
+
+
+# Records
+
+
+def test_the_card_and_the_record_say_what_was_trained_from_what(place, trained):
+    record = json.loads((trained / "training.json").read_text("utf-8"))
+    card = (trained / "README.md").read_text("utf-8")
+    assert (record["kind"], record["status"], record["steps"]) == ("sft", "complete", 12)
+    assert record["model"] == {"name": str(place / "model"), "training": None}
+    assert record["data"]["run"] == {
+        "folder": place.name, "autoif": "0.1.0", "status": "complete", "models.writer": "embedded"
+    }  # fmt: skip
+    assert record["settings"]["weight_decay"] == 0.1
+    assert {"torch", "transformers", "trl", "peft", "accelerate"} <= record["versions"].keys()
+    for part in (
+        "base model | `model`", record["data"]["sha256"], "models.writer embedded", "| seed | 0 |", "| steps | 12,",
+        f"trl {record['versions']['trl']}", '"learning_rate": 0.01', "| loss |",
+    ):  # fmt: skip
+        assert part in card
+    assert str(place) not in card, "the path of a machine"
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("sft.jsonl", "is a file"),
+        ("empty", "has no config.json"),
+        ("missing", "there is no model folder"),
+        ("broken", "the tokenizer of .*broken can't be loaded"),
+        ("wordless", "has no chat template: take an instruct model, or put a chat_template.jinja"),
+        ("weightless", "the model of .*weightless can't be loaded"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_one_line(place, tmp_path, model, message):
+    (tmp_path / "sft.jsonl").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    write_tiny_model(tmp_path / "wordless", chat_template=None)
+    write_tiny_model(tmp_path / "weightless")
+    (tmp_path / "weightless" / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match=message) as error:
+        train(make_request("sft", place, tmp_path / model, tmp_path / "out"), lambda _: None)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_beyond_the_models_context_are_an_error(place, tmp_path):
+    rows = [*sft_rows(), {"messages": [turn("user", "Say tea."), turn("assistant", "tea" * 30)]}]
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    with pytest.raises(ConfigError, match=r"1 of 7 rows are longer than the model's context of 64 .* max_length=64"):
+        train(make_request("sft", data, place / "model", tmp_path / "out"))
+    assert train(make_request("sft", data, place / "model", tmp_path / "out", "max_length=64"), lambda _: None)
+    with pytest.raises(ConfigError, match="every prompt fills max_length=5"):
+        train(make_request("sft", data, place / "model", tmp_path / "other", "max_length=5"))
+
+
+def test_a_chat_template_that_refuses_a_row_is_an_error(tmp_path):
+    template = "{{ raise_exception('no system turn') if messages[0]['role'] == 'system' }}{{ messages[0]['content'] }}"
+    model = write_tiny_model(tmp_path / "model", chat_template=template)
+    row = {"messages": [turn("system", "Be short."), turn("user", "Say tea."), turn("assistant", "tea")]}
+    data = write_rows(tmp_path / "rows.jsonl", row)
+    with pytest.raises(ConfigError, match="chat template refuses row 1: no system turn"):
+        train(make_request("sft", data, model, tmp_path / "out"))
+
+
+def run_out_of_gpu_memory():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+def run_out_of_memory():
+    torch.empty(10**17)
+
+
+@pytest.mark.parametrize("act", [run_out_of_gpu_memory, run_out_of_memory])
+def test_out_of_memory_says_which_settings_to_lower(place, tmp_path, act):
+    request = make_request("sft", place, place / "model", tmp_path / "out", callbacks=[At(2, act)])
+    with pytest.raises(ModelError) as error:
+        train(request, lambda _: None)
+    assert re.search(
+        r"lower per_device_train_batch_size \(now 3; .* --resume; .* max_length \(now 8192\)", str(error.value)
+    )
+    assert "--lora" in str(error.value)
+    smaller = make_request(
+        "sft", place, place / "model", tmp_path / "out", "per_device_train_batch_size=1", resume=True
+    )
+    assert train(smaller, lambda _: None)["steps"] == 12
+
+
+@pytest.mark.parametrize("beyond", ["the weights", "the optimiser"])
+def test_a_disk_that_fills_at_a_checkpoint_leaves_the_earlier_ones(place, trained, tmp_path, beyond):
+    size = (place / "model" / "model.safetensors").stat().st_size
+    limit = size // 2 if beyond == "the weights" else size + 4096
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    out = tmp_path / "out"
+
+    def fill():  # the kernel then refuses to write more into a file, as a full disk would
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+
+    request = make_request("sft", place, place / "model", out, "save_steps=4")
+    try:
+        with pytest.raises(
+            StoreError, match=r"no space to write in .*; checkpoint-4 is whole: make room, then --resume"
+        ):
+            train(replace(request, callbacks=[At(4, fill, saved=True)]), lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert (out / "checkpoint-8").is_dir(), "the disk was not full in time"
+    train(replace(request, resume=True), lambda _: None)
+    assert same_weights(out, trained)
+
+
+def test_settings_that_only_the_trainer_can_refuse_are_one_line(place, tmp_path):
+    with pytest.raises(ConfigError, match="TRL refuses the settings: Invalid `loss_type` odd") as error:
+        train(make_request("sft", place, place / "model", tmp_path / "out", "loss_type=odd"), lambda _: None)
+    assert "\n" not in str(error.value)
+    for setting, message in (("lora.r=-1", "`r` should be"), ("lora.layers_to_transform=[0]", "peft refuses")):
+        with pytest.raises(ConfigError, match=message):
+            train(make_request("sft", place, place / "model", tmp_path / "out", setting, lora=True), lambda _: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_errors_stay_what_they_are(place, tmp_path):
+    def fail():
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        train(make_request("sft", place, place / "model", tmp_path / "out", callbacks=[At(1, fail)]), lambda _: None)
