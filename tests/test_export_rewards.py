@@ -1,7 +1,11 @@
 """Verdict parity: the reward that a trainer computes through its own interface is what `autoif verify` comes to."""
 
+import asyncio
 import importlib.util
 import inspect
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -69,11 +73,144 @@ def test_compute_score_for_verl_agrees_from_many_threads(tmp_path, data, setting
     assert found == verified(mode)
 
 
+# -- open-instruct, by a stand-in: it needs another Python and a GPU's packages
+
+OPEN_INSTRUCT = """
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass
+class VerificationResult:
+    score: float
+
+
+class VerifierFunction:
+    def __init__(self, name, weight=1.0, verifier_config=None):
+        self.name = name
+
+    async def async_call(self, *arguments):
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: self(*arguments))
+"""
+
+
+@pytest.fixture
+def open_instruct(tmp_path, data, monkeypatch):
+    """Export, and return the folder with a stand-in of open_instruct beside it."""
+    library = tmp_path / "library" / "open_instruct"
+    library.mkdir(parents=True)
+    (library / "__init__.py").touch()
+    (library / "ground_truth_utils.py").write_text(OPEN_INSTRUCT, encoding="utf-8")
+    (library / "grpo_fast.py").write_text(
+        "import sys\n"
+        "from open_instruct.ground_truth_utils import VerifierFunction\n"
+        "print(__name__, sys.argv[1:], [verifier(None).name for verifier in VerifierFunction.__subclasses__()])\n",
+        encoding="utf-8",
+    )
+    return export("open-instruct", tmp_path / "exported", data)
+
+
+@pytest.mark.parametrize(("remap", "mode"), [("autoif", "binary"), ("autoif_fraction", "fraction")])
+async def test_the_verifiers_for_open_instruct_agree(open_instruct, tmp_path, monkeypatch, remap, mode):
+    monkeypatch.syspath_prepend(str(tmp_path / "library"))
+    load(open_instruct / "autoif_verifier.py")
+    base = sys.modules["open_instruct.ground_truth_utils"].VerifierFunction
+    verifiers = {verifier.name: verifier for verifier in (kind(None) for kind in base.__subclasses__())}
+    verifiers["autoif"] = verifiers[remap]
+    found = []
+    for row in rows_of(open_instruct / "rl.jsonl"):
+        calls = [verifiers[row["dataset"]].async_call([], text, row["ground_truth"], None, None) for text in ANSWERS]
+        found.append([result.score for result in await asyncio.gather(*calls)])
+    for name in [name for name in sys.modules if name.startswith("open_instruct")]:
+        del sys.modules[name]
+    assert found == verified(mode)
+
+
+def test_the_launcher_starts_open_instruct_with_the_verifiers_there(open_instruct, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(open_instruct / "autoif_grpo.py"), "--seed", "1"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'library'}{os.pathsep}{open_instruct}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "__main__ ['--seed', '1'] ['autoif', 'autoif_fraction']\n", done.stderr
+
+
+# -- NeMo Gym, by a stand-in: it needs another Python
+
+NEMO_GYM = """
+from typing import Any
+from pydantic import BaseModel
+
+
+class BaseResourcesServerConfig(BaseModel): ...
+
+
+class BaseRunRequest(BaseModel):
+    responses_create_params: dict[str, Any]
+
+
+class Part(BaseModel):
+    type: str = "output_text"
+    text: str
+
+
+class Item(BaseModel):
+    type: str
+    content: list[Part] = []
+
+
+class Response(BaseModel):
+    output: list[Item]
+
+
+class BaseVerifyRequest(BaseRunRequest):
+    response: Response
+
+
+class BaseVerifyResponse(BaseVerifyRequest):
+    reward: float
+
+
+class SimpleResourcesServer(BaseModel):
+    config: BaseResourcesServerConfig
+"""
+
+
+@pytest.mark.parametrize("mode", ["binary", "fraction"])
+async def test_the_resources_server_for_nemo_gym_agrees(tmp_path, data, monkeypatch, mode):
+    library = tmp_path / "library" / "nemo_gym"
+    library.mkdir(parents=True)
+    (library / "__init__.py").touch()
+    (library / "base_resources_server.py").write_text(NEMO_GYM, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(library.parent))
+    folder = export("nemo-gym", tmp_path / "exported", data) / "resources_servers" / "autoif_instructions"
+    app = load(folder / "app.py")
+    server = app.AutoIFResourcesServer(config=app.AutoIFResourcesServerConfig())
+
+    async def reward(row: dict, *items: dict) -> float:  # what Gym posts to /verify: the row and the response
+        row["verifier_metadata"]["grading_mode"] = mode
+        answered = await server.verify(app.AutoIFVerifyRequest.model_validate({**row, "response": {"output": items}}))
+        assert answered.id == row["id"]
+        return answered.reward
+
+    rows = rows_of(folder / "data" / "train.jsonl")
+    thinking = {"type": "reasoning"}
+    found = [
+        [await reward(row, thinking, {"type": "message", "content": [{"text": answer}]}) for answer in ANSWERS]
+        for row in rows
+    ]
+    assert found == verified(mode)
+    assert await reward(rows[0], thinking) == verified(mode)[0][ANSWERS.index("")]
+    for name in [name for name in sys.modules if name.startswith("nemo_gym")]:
+        del sys.modules[name]
+
+
 @pytest.mark.parametrize(
     ("source", "truth", "said"),
     [
         ("openai/gsm8k", "[]", "rows of 'openai/gsm8k' have no functions"),
-        ("autoif", "[]", "without functions"),
+        ("autoif", "[]", "no list of functions"),
         ("autoif", "42", "no list of functions"),
         ("autoif", "def evaluate", "no list of functions"),
     ],

@@ -140,6 +140,43 @@ def test_openai_gets_nothing_but_the_keys_of_its_form(tmp_path):
     assert {path.name for path in folder.iterdir()} == {"sft.jsonl", "preferences.jsonl"}
 
 
+# -- open-instruct and NeMo Gym
+
+
+def test_open_instruct_gets_whole_conversations_and_its_rlvr_columns(tmp_path):
+    folder = export("open-instruct", tmp_path)
+    assert [tuple(turn["content"] for turn in row["messages"]) for row in rows_of(folder / "sft.jsonl")] == pairs()
+    preference = rows_of(folder / "preferences.jsonl")
+    assert {tuple(turn["role"] for turn in row[side]) for row in preference for side in row} == {("user", "assistant")}
+    assert [
+        (row["chosen"][0]["content"], row["chosen"][1]["content"], row["rejected"][1]["content"])
+        for row in (preference)
+    ] == preferences()
+    rows, recorded = rows_of(folder / "rl.jsonl"), rows_of(GOLDEN / "rewards.jsonl")
+    assert {tuple(row) for row in rows} == {("messages", "ground_truth", "dataset")}
+    assert [(row["messages"], json.loads(row["ground_truth"])) for row in rows] == [
+        (row["prompt"], row["functions"]) for row in recorded
+    ]
+
+
+def test_nemo_gym_gets_the_rows_of_its_instruction_following_environment(tmp_path):
+    folder = export("nemo-gym", tmp_path) / "resources_servers" / "autoif_instructions"
+    rows, recorded = rows_of(folder / "data" / "train.jsonl"), rows_of(GOLDEN / "rewards.jsonl")
+    assert [row["id"] for row in rows] == list(range(len(recorded)))
+    assert [row["responses_create_params"]["input"] for row in rows] == [row["prompt"] for row in recorded]
+    assert {tuple(row["verifier_metadata"]) for row in rows} == {
+        ("instruction_id_list", "prompt", "kwargs", "grading_mode")
+    }
+    assert all(
+        len(row["verifier_metadata"]["kwargs"]) == len(row["verifier_metadata"]["instruction_id_list"]) for row in rows
+    )
+    config = yaml.safe_load((folder / "configs" / "autoif_instructions.yaml").read_text(encoding="utf-8"))
+    assert {row["agent_ref"]["name"] for row in rows} <= config.keys()
+    [agent] = config["autoif_instructions_simple_agent"]["responses_api_agents"].values()
+    assert agent["resources_server"]["name"] in config
+    assert (tmp_path / agent["datasets"][0]["jsonl_fpath"]).samefile(folder / "data" / "train.jsonl")
+
+
 # -- verl and Parquet
 
 
@@ -215,6 +252,17 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path, trainer):
     done = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", trainer, "-o", str(folder), "--overwrite"])
     assert done.exit_code == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("trainer", EXPORTERS)
+def test_each_form_is_written_without_the_others(tmp_path, trainer):
+    together = {file.name for file in EXPORTERS[trainer](read_rows([GOLDEN])) if isinstance(file, Table)}
+    alone: list[str] = []
+    for form, name in zip(Form, FILES, strict=True):
+        tables = [file for file in EXPORTERS[trainer](read_rows([GOLDEN / name])) if isinstance(file, Table)]
+        assert {table.form for table in tables} <= {form}
+        alone += [table.name for table in tables]
+    assert sorted(alone) == sorted(together)
 
 
 def test_files_of_several_runs_are_one_export(tmp_path):

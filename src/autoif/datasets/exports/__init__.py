@@ -7,7 +7,17 @@ no export runs model-written code in any other way.
 from collections.abc import Callable
 from typing import Final
 
-from autoif.datasets.exports import axolotl, llamafactory, openai, parquet, trl, verifiers, verl
+from autoif.datasets.exports import (
+    axolotl,
+    llamafactory,
+    nemo_gym,
+    open_instruct,
+    openai,
+    parquet,
+    trl,
+    verifiers,
+    verl,
+)
 from autoif.datasets.exports.files import Table, Text
 from autoif.datasets.exports.rows import Rows
 
@@ -20,6 +30,8 @@ EXPORTERS: Final[dict[str, Exporter]] = {
     "openai": openai.export,
     "verl": verl.export,
     "parquet": parquet.export,
+    "open-instruct": open_instruct.export,
+    "nemo-gym": nemo_gym.export,
     "verifiers": verifiers.export,
 }
 """By the name that `autoif export --to` takes."""

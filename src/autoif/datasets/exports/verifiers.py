@@ -48,18 +48,12 @@ if find_spec("verifiers.v1"):
 TASKSET = '''\
 """A task for each row of prompts.jsonl: one turn, rewarded by the row's functions."""
 
-from functools import cache
 from typing import Literal
 
 import verifiers.v1 as vf
 
+from autoif.datasets.exports.ground_truth import reward_of
 from autoif.datasets.exports.verifiers import read_prompts
-from autoif.reward import VerificationReward
-
-
-@cache
-def start_reward(mode: str) -> VerificationReward:
-    return VerificationReward(mode)
 
 
 class InstructionData(vf.TaskData):
@@ -82,7 +76,7 @@ class InstructionTask(vf.Task[InstructionData, vf.State, InstructionTaskConfig])
     @vf.reward(weight=1.0)
     async def verification(self, trace: vf.Trace) -> float:
         replies = [message.content or "" for message in trace.assistant_messages]
-        [reward] = await start_reward(self.config.mode).verify(replies[-1:] or [""], functions=[self.data.functions])
+        [reward] = await reward_of(self.config.mode).verify(replies[-1:] or [""], functions=[self.data.functions])
         return reward
 
 

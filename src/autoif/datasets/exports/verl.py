@@ -1,19 +1,17 @@
 """verl: Parquet for its SFT trainer and for PPO or GRPO, and the `compute_score` that its reward managers call.
 
-`reward_model.ground_truth` holds the functions as one JSON list: a string survives every step on which verl makes
-arrays of a batch's columns. verl has no DPO trainer of its own.
+verl has no DPO trainer of its own.
 """
 
-import json
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.ground_truth import score, write_functions
 from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
 from autoif.errors import ConfigError
-from autoif.reward import RewardMode, VerificationReward
+from autoif.reward import RewardMode
 
 DATA_SOURCE = "autoif"
 
@@ -47,7 +45,7 @@ def rl_row(index: int, row: RewardRow) -> Row:
         "data_source": DATA_SOURCE,
         "prompt": [row.prompt[0].model_dump()],
         "ability": "instruction_following",
-        "reward_model": {"style": "rule", "ground_truth": json.dumps(row.functions)},
+        "reward_model": {"style": "rule", "ground_truth": write_functions(row.functions)},
         "extra_info": {
             "split": "train",
             "index": index,
@@ -82,27 +80,4 @@ def compute_score(
     """
     if data_source != DATA_SOURCE:
         raise ConfigError(f"rows of {data_source!r} have no functions: give them a reward function of their own")
-    [reward] = _reward(mode)([solution_str], functions=[read_functions(ground_truth)])
-    if reward is None:
-        raise ConfigError("a row without functions has no reward")
-    return reward
-
-
-@cache
-def _reward(mode: str) -> VerificationReward:
-    return VerificationReward(mode)
-
-
-def read_functions(text: str) -> list[str]:
-    """Return the functions that a trainer carried through as one string.
-
-    Raises:
-        ConfigError: it isn't the JSON list that the export wrote.
-    """
-    try:
-        functions = json.loads(text)
-    except (ValueError, TypeError):
-        functions = None
-    if not isinstance(functions, list):
-        raise ConfigError(f"the row's ground truth is no list of functions: {text!r:.80}")
-    return functions
+    return score(solution_str, ground_truth, mode)

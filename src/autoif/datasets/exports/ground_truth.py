@@ -1,0 +1,49 @@
+"""A row's functions as the one string that trainers carry to a reward under the name of ground truth.
+
+A string survives every step on which a trainer makes arrays, lists or copies of a batch's columns.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+
+from autoif.errors import ConfigError
+from autoif.reward import RewardMode, VerificationReward
+
+
+def write_functions(functions: Sequence[str]) -> str:
+    """Return a JSON list of sources."""
+    return json.dumps(list(functions))
+
+
+def read_functions(ground_truth: str) -> list[str]:
+    """Return the functions again.
+
+    Raises:
+        ConfigError: it isn't what `write_functions` wrote.
+    """
+    try:
+        functions = json.loads(ground_truth)
+    except (ValueError, TypeError):
+        functions = None
+    if not functions or not isinstance(functions, list):
+        raise ConfigError(f"the row's ground truth is no list of functions: {ground_truth!r:.80}")
+    return functions
+
+
+def score(completion: str, ground_truth: str, mode: str = RewardMode.BINARY) -> float:
+    """Return the reward, 0 to 1, of one completion. May be called from many threads at once.
+
+    Raises:
+        ConfigError: the ground truth is of another data set, or no reward is called `mode`.
+        SandboxError: model code can't be contained on this machine.
+    """
+    [reward] = reward_of(mode)([completion], functions=[read_functions(ground_truth)])
+    assert reward is not None, "there is at least one function"
+    return reward
+
+
+@cache
+def reward_of(mode: str) -> VerificationReward:
+    """Return this process's reward of that mode, with the sandbox that it keeps."""
+    return VerificationReward(mode)

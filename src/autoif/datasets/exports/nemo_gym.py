@@ -1,0 +1,131 @@
+"""NeMo Gym: rows as of its instruction-following environment, and a resources server that verifies them.
+
+Gym's own instruction_following server knows the instructions of IFEval and IFBench by name. Here an instruction is
+known by its id, and its functions are its keyword arguments; the server that comes with the rows runs them.
+"""
+
+from typing import Any
+
+from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
+
+SERVER = "autoif_instructions"
+_FOLDER = f"resources_servers/{SERVER}"
+
+APP = '''\
+"""Verifies instructions by running their functions in autoif's sandbox."""
+
+from typing import Any
+
+from nemo_gym.base_resources_server import (
+    BaseResourcesServerConfig,
+    BaseRunRequest,
+    BaseVerifyRequest,
+    BaseVerifyResponse,
+    SimpleResourcesServer,
+)
+
+from autoif.datasets.exports.ground_truth import reward_of
+from autoif.datasets.exports.nemo_gym import read_reply
+
+
+class AutoIFResourcesServerConfig(BaseResourcesServerConfig):
+    pass
+
+
+class AutoIFRunRequest(BaseRunRequest):
+    id: int
+    verifier_metadata: dict[str, Any]
+
+
+class AutoIFVerifyRequest(AutoIFRunRequest, BaseVerifyRequest):
+    pass
+
+
+class AutoIFVerifyResponse(BaseVerifyResponse):
+    id: int
+    verifier_metadata: dict[str, Any]
+
+
+class AutoIFResourcesServer(SimpleResourcesServer):
+    config: AutoIFResourcesServerConfig
+
+    async def verify(self, body: AutoIFVerifyRequest) -> AutoIFVerifyResponse:
+        metadata = body.verifier_metadata
+        reward = reward_of(metadata.get("grading_mode", "binary"))
+        functions = [source for arguments in metadata["kwargs"] for source in arguments["functions"]]
+        [found] = await reward.verify([read_reply(body.response.output)], functions=[functions])
+        return AutoIFVerifyResponse(**body.model_dump(), reward=found)
+
+
+if __name__ == "__main__":
+    AutoIFResourcesServer.run_webserver()
+'''
+
+CONFIG = f"""\
+{SERVER}:
+  resources_servers:
+    {SERVER}:
+      entrypoint: app.py
+      domain: instruction_following
+      verified: false
+      description: Instructions that model-written code verifies, run in a sandbox
+{SERVER}_simple_agent:
+  responses_api_agents:
+    simple_agent:
+      entrypoint: app.py
+      resources_server:
+        type: resources_servers
+        name: {SERVER}
+      model_server:
+        type: responses_api_models
+        name: policy_model
+      datasets:
+      - name: train
+        type: train
+        jsonl_fpath: {_FOLDER}/data/train.jsonl
+"""
+
+REQUIREMENTS = """\
+-e nemo-gym[dev] @ ../../
+autoif
+"""
+
+
+def export(rows: Rows) -> list[Table | Text]:
+    """Return the folder of a resources server, from the root of a Gym checkout, with the rows as its data."""
+    if not rows.rewards:
+        return []
+    numbered = (rl_row(number, row) for number, row in enumerate(rows.rewards))
+    return [
+        Table(f"{_FOLDER}/data/train.jsonl", Form.RL, numbered),
+        Text(f"{_FOLDER}/app.py", APP),
+        Text(f"{_FOLDER}/configs/{SERVER}.yaml", CONFIG),
+        Text(f"{_FOLDER}/requirements.txt", REQUIREMENTS),
+    ]
+
+
+def rl_row(number: int, row: RewardRow) -> Row:
+    """Return a row with the keys of Gym's instruction-following rows, and the agent that it is for."""
+    return {
+        "id": number,
+        "responses_create_params": {
+            "input": [row.prompt[0].model_dump()],
+            "tools": [],
+            "parallel_tool_calls": False,
+        },
+        "verifier_metadata": {
+            "instruction_id_list": [row.instruction_id],
+            "prompt": row.prompt[0].content,
+            "kwargs": [{"functions": list(row.functions)}],
+            "grading_mode": "binary",
+        },
+        "agent_ref": {"type": "responses_api_agents", "name": f"{SERVER}_simple_agent"},
+    }
+
+
+def read_reply(output: list[Any]) -> str:
+    """Return the text of the last message among a response's output items, "" if there is none."""
+    messages = [item for item in output if getattr(item, "type", None) == "message"]
+    parts = messages[-1].content if messages else []
+    return "".join(getattr(part, "text", None) or "" for part in parts)
