@@ -85,6 +85,7 @@ def test_lora_has_one_switch_and_all_settings_of_peft():
         ("global_batch_size=true", 'setting "global_batch_size": True is no number of rows'),
         ("output_dir=x", '"output_dir" can\'t be set: --output is the folder'),
         ("resume_from_checkpoint=x", "use --resume"),
+        ("hub_token=secret", "a secret has no place in a card"),
         ("assistant_only_loss=true", "on the assistant turn in any case"),
         ("gradient_accumulation_steps=2", 'set "global_batch_size" in place of'),
         ("report_to=wandb", "report_to=wandb, but it is not installed: pip install wandb"),

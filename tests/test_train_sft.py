@@ -188,6 +188,8 @@ def test_a_folder_of_something_else_is_left_alone(place, trained, tmp_path):
         train(make_request("sft", place, place / "model", trained, "learning_rate=0.5", resume=True))
     with pytest.raises(StoreError, match="is there and holds no training"):
         train(make_request("sft", place, place / "model", place / "model"))
+    with pytest.raises(StoreError, match=r"can't be written or read: .*Not a directory"):
+        train(make_request("sft", place, place / "model", place / "sft.jsonl" / "out"), lambda _: None)
     (tmp_path / "training.json").write_text("{", encoding="utf-8")
     with pytest.raises(StoreError, match="can't be read"):
         train(make_request("sft", place, place / "model", tmp_path))
@@ -243,6 +245,13 @@ def test_a_model_that_cannot_be_trained_is_one_line(place, tmp_path, model, mess
         train(make_request("sft", place, tmp_path / model, tmp_path / "out"), lambda _: None)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_no_hub_gives_is_one_line(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"the tokenizer of nobody/nothing can't be loaded") as error:
+        train(make_request("sft", place, "nobody/nothing", tmp_path / "out"), lambda _: None)
+    assert "\n" not in str(error.value)
 
 
 def test_rows_beyond_the_models_context_are_an_error(place, tmp_path):

@@ -82,6 +82,7 @@ _RESERVED = {
     "completion_only_loss": "the loss is on the assistant turn in any case",
     "dataset_kwargs": "the rows are prepared here",
     "push_to_hub": "push the finished folder instead",
+    "hub_token": "a secret has no place in a card: log in to the hub beforehand",
 }
 _TRACKERS = {"tensorboard", "wandb"}
 

@@ -203,6 +203,8 @@ def _plain_errors(request: Request) -> Iterator[None]:
             raise ModelError(_memory_hint(request)) from None
         if is_full_disk(error):
             raise StoreError(_disk_hint(request.output)) from None
+        if isinstance(error, OSError):
+            raise StoreError(f"{request.output} can't be written or read: {error}") from None
         raise
     except Exception as error:
         if is_full_disk(error):  # safetensors has an exception of its own
