@@ -9,6 +9,7 @@ from autoif.cli.cross_validate import cross_validate
 from autoif.cli.doctor import doctor
 from autoif.cli.export import export
 from autoif.cli.models import models
+from autoif.cli.push import push
 from autoif.cli.run import run
 from autoif.cli.serve import serve
 from autoif.cli.show import show
@@ -23,7 +24,7 @@ def cli() -> None:
     """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
 
 
-for command in (run, cross_validate, verify, train, export, serve, models, doctor, show):
+for command in (run, cross_validate, verify, train, export, push, serve, models, doctor, show):
     cli.add_command(command)
 
 

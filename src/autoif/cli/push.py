@@ -1,0 +1,30 @@
+"""`autoif push`: a run as a data set with a card, in a folder or on the Hugging Face hub."""
+
+from pathlib import Path
+
+import click
+
+from autoif.datasets.exports.files import write_files
+from autoif.datasets.exports.hub import export_run, upload
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--repository", metavar="OWNER/NAME", help="A data set of the hub; made if it isn't there.")
+@click.option("--private", is_flag=True, help="Make the repository a private one.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="A folder instead of the hub.")
+@click.option("--overwrite", is_flag=True, help="Replace files of the same names in the folder.")
+def push(run: Path, repository: str | None, private: bool, output: Path | None, overwrite: bool) -> None:
+    """Write the data of the finished RUN with a data card, to the Hugging Face hub or to a folder.
+
+    The card, README.md, says from run.json how the data was made, without addresses and paths of this machine; look at
+    it with -o before it is public. The hub is accessed as `hf auth login` or HF_TOKEN says.
+    """
+    if (repository is None) == (output is None):
+        raise click.UsageError("name either --repository OWNER/NAME or --output FOLDER")
+    if repository:
+        click.echo(upload(run, repository, private=private))
+        return
+    assert output
+    for written in write_files(output, export_run(run), overwrite=overwrite):
+        click.echo(f"{written.path}: {written.rows} rows" if written.form else str(written.path))

@@ -1,0 +1,155 @@
+"""A run as a data set of the Hugging Face hub: its rows as they are, and a card that says how they were made.
+
+The card is written from run.json and from what the stages kept and dropped. It names models, settings and versions, but
+no address, path or variable of the machine that made them.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from autoif.datasets.exports.files import Table, Text, write_files
+from autoif.datasets.exports.rows import Form, Rows, read_rows
+from autoif.errors import ConfigError
+from autoif.report.funnel import read_funnel
+from autoif.store import MANIFEST, RunFolder
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_PURPOSES = {
+    "sft": "responses that passed their functions and the quality verification, for supervised fine-tuning",
+    "preferences": "pairs of a text that the functions accept and one that none accepts, for DPO",
+    "rewards": "prompts with their functions, for online training",
+}
+_SETTINGS = (
+    "cross_validation.case_agreement",
+    "cross_validation.function_agreement",
+    "back_translation.dropped_contradictions",
+    "rejection_sampling.pass_rate",
+    "scoring.mean",
+    "preferences.positive",
+    "preferences.negative",
+    "seed",
+)
+
+
+def export_run(run: Path) -> list[Table | Text]:
+    """Return the data sets of a finished run and their card, README.md.
+
+    Raises:
+        ConfigError: it is no run folder, its run isn't complete, or it has no rows.
+        StoreError: run.json is damaged, or a row doesn't fit.
+    """
+    manifest: Mapping[str, Any] = RunFolder(run).read_manifest()
+    if not manifest:
+        raise ConfigError(f"{run} is no run folder: it has no {MANIFEST}")
+    if manifest.get("status") != "complete":
+        raise ConfigError(f"the run of {run} is {manifest.get('status')}: finish it with the command that began it")
+    rows = read_rows([run])
+    sets = {"sft": rows.sft, "preferences": rows.preferences, "rewards": rows.rewards}
+    tables = [
+        Table(f"{name}.jsonl", form, (row.columns() for row in some))
+        for form, (name, some) in zip(Form, sets.items(), strict=True)
+        if some
+    ]
+    return [*tables, Text("README.md", render_card(run, manifest, rows))]
+
+
+def upload(run: Path, repository: str, *, private: bool) -> str:
+    """Make a data set of the hub of a run, or a new commit of one that is there, and return its address.
+
+    Raises:
+        ConfigError: huggingface_hub isn't installed, or the hub refuses.
+    """
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise ConfigError('the hub needs the extra "datasets": pip install "autoif[datasets]"') from None
+    files = export_run(run)
+    hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    with tempfile.TemporaryDirectory(prefix="autoif-push-") as folder:
+        write_files(Path(folder), files)
+        try:
+            address = hub.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+            hub.upload_folder(
+                repo_id=repository, repo_type="dataset", folder_path=folder, commit_message="Data and card by autoif"
+            )
+        except Exception as error:  # its own, its HTTP client's and the network's errors
+            why = " ".join(str(error).split())[:300]
+            raise ConfigError(f"{repository} can't be pushed: {why}; `hf auth login` gives access") from error
+    return str(address)
+
+
+def render_card(run: Path, manifest: Mapping[str, Any], rows: Rows) -> str:
+    """Return the card of a run's data, with the front matter that the hub reads."""
+    counts = {"sft": len(rows.sft), "preferences": len(rows.preferences), "rewards": len(rows.rewards)}
+    present = {name: count for name, count in counts.items() if count}
+    name = run.resolve().name
+    lines = [*_front_matter(name, present), "", f"# {name}", ""]
+    lines += [
+        "Instruction-following data that running code has verified, made by autoif, an implementation of AutoIF",
+        "([Dong et al., 2024](https://arxiv.org/abs/2406.13542)). Models wrote instructions, functions and responses.",
+        "",
+        "| data set | rows | |",
+        "|---|---|---|",
+        *(f"| `{each}` | {count} | {_PURPOSES[each]} |" for each, count in present.items()),
+        "",
+        "`functions` is code that a model wrote: run it in a sandbox only. `autoif verify --dataset sft.jsonl` runs it",
+        "again.",
+        "",
+        "## How it was made",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {value} |" for key, value in _facts(manifest).items()),
+        "",
+        "| stage | kept | dropped |",
+        "|---|---|---|",
+        *(f"| {stage.folder} | {stage.kept} | {_reasons(stage.reasons)} |" for stage in read_funnel(run)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _front_matter(name: str, counts: Mapping[str, int]) -> list[str]:
+    """Return YAML, its values written as JSON, which YAML includes."""
+    total = sum(counts.values())
+    size = next((label for limit, label in _SIZES if total < limit), "1M<n<10M")
+    configs = [{"config_name": each, "data_files": f"{each}.jsonl"} for each in counts]
+    front = {
+        "pretty_name": name,
+        "task_categories": ["text-generation"],
+        "tags": ["instruction-following", "synthetic", "autoif"],
+        "size_categories": [size],
+        "configs": configs,
+    }
+    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---"]
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
+    config, usage = manifest.get("config", {}), manifest.get("usage", {}).values()
+    facts = {"preset": f"`{config.get('preset')}`"}
+    for role in ("writer", "responder", "judge"):
+        model = config.get("models", {}).get(role, {}).get("model", "")
+        facts[role] = f"`{PurePath(model).name if _is_file(model) else model}`"
+    for key in _SETTINGS:
+        value: Any = config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        facts[f"`{key}`"] = f"`{value}`"
+    facts["sandbox"] = str(manifest.get("sandbox"))
+    facts["completions"] = f"{sum(stage['completions'] for stage in usage)}"
+    facts["tokens"] = f"{sum(stage['prompt_tokens'] + stage['completion_tokens'] for stage in usage)}"
+    facts["versions"] = ", ".join(f"{package} {found}" for package, found in manifest.get("versions", {}).items())
+    return facts
+
+
+def _is_file(model: str) -> bool:
+    """Tell a path, which says nothing elsewhere, from a name such as `owner/model`."""
+    return model.startswith(("/", ".", "~")) or model.endswith(".gguf")
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "0"
