@@ -32,7 +32,9 @@ def test_every_setting_and_command_that_the_prose_names_exists(path):
     for key in re.findall(r"--set ([a-z_]+\.[a-z_.]+)=", text):
         shown = re.sub(r"^models\.(writer|responder|judge|all)\.", "models.ROLE.", key)
         assert f"`{shown}`" in settings, key
-    for command in re.findall(r"autoif ((?:run|cross-validate|verify|export|push|serve|models|doctor|show)(?: fetch)?)\b", text):
+    for command in re.findall(
+        r"autoif ((?:run|cross-validate|verify|export|push|serve|models|doctor|show)(?: fetch)?)\b", text
+    ):
         assert f"## autoif {command}\n" in commands, command
 
 
