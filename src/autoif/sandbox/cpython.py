@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from types import TracebackType
-from typing import Final
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
@@ -14,10 +13,6 @@ from autoif.sandbox.inside.wire import encode_text
 from autoif.sandbox.layers import Layer, describe_layers
 from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.worker import Batch, Worker, WorkerDied
-
-TEXTS_AT_ONCE: Final = 2048
-"""More texts than these are divided, so that one function can use all workers. Not by the number of workers: what a
-function keeps from one text to the next must end at the same places on every machine."""
 
 
 class CPythonBackend:
@@ -36,7 +31,7 @@ class CPythonBackend:
         self._ending: set[asyncio.Task[None]] = set()
         self._layers: list[Layer] = []
         self._texts: tuple[str, ...] = ()
-        self._batches: list[Batch] = []
+        self._batch = Batch.of(())
 
     async def __aenter__(self) -> "CPythonBackend":
         try:
@@ -88,35 +83,25 @@ class CPythonBackend:
         return worker
 
     async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Run a function on texts in whichever worker is free first; on very many, in several at once."""
-        encoded, batches = encode_text(source), self._encode(tuple(inputs))
-        if len(batches) == 1:
-            return await self._run_batch(encoded, batches[0])
+        """Run a function on texts in whichever worker is free first."""
+        encoded, batch = encode_text(source), self._encode(tuple(inputs))
         try:
-            async with asyncio.TaskGroup() as group:
-                parts = [group.create_task(self._run_batch(encoded, batch)) for batch in batches]
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return [outcome for part in parts for outcome in part.result()]
-
-    def _encode(self, texts: tuple[str, ...]) -> list[Batch]:
-        """Return the texts laid out; many functions on the same texts share one layout."""
-        if texts != self._texts:
-            self._batches = [Batch.of(texts[at : at + TEXTS_AT_ONCE]) for at in range(0, len(texts), TEXTS_AT_ONCE)]
-            self._texts = texts
-        return self._batches
-
-    async def _run_batch(self, source: bytes, batch: Batch) -> list[Outcome]:
-        try:
-            return await self._run_once(source, batch)
+            return await self._run_once(encoded, batch)
         except WorkerDied:
             # It may have been the victim of another process on this machine: once more, in a fresh one.
             try:
-                return await self._run_once(source, batch)
+                return await self._run_once(encoded, batch)
             except WorkerDied as error:
                 if error.failed:
                     raise SandboxError("a sandbox worker failed twice: is the machine short of memory?") from error
                 return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * batch.size
+
+    def _encode(self, texts: tuple[str, ...]) -> Batch:
+        """Return the texts laid out; many functions on the same texts share one layout."""
+        if texts != self._texts:
+            self._batch = Batch.of(texts)
+            self._texts = texts
+        return self._batch
 
     async def _run_once(self, source: bytes, batch: Batch) -> list[Outcome]:
         worker = await self._idle.get()

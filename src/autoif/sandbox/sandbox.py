@@ -40,6 +40,9 @@ BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {
 }
 """The strongest first."""
 AUTO: Final = "auto"
+TEXTS_AT_ONCE: Final = 2048
+"""More texts than these are divided, so that one function can use all workers. Not by the number of workers: what a
+function keeps from one text to the next must end at the same places on every machine."""
 
 
 class StrongestBackend:
@@ -186,6 +189,9 @@ class Sandbox:
             raise TypeError("inputs is a list of texts, not one text")
         if not inputs:
             return []
+        if len(inputs) > TEXTS_AT_ONCE:
+            parts = [(source, inputs[at : at + TEXTS_AT_ONCE]) for at in range(0, len(inputs), TEXTS_AT_ONCE)]
+            return [outcome for outcomes in await self._judge_many(parts) for outcome in outcomes]
         outcomes = await self._backend.run(source, inputs)
         self.verdicts += len(outcomes)
         return outcomes
