@@ -259,9 +259,9 @@ def test_models_lists_what_can_be_fetched():
 
 
 def test_a_command_that_does_not_exist_ends_with_exit_code_2(tmp_path):
-    done = autoif("train", cwd=tmp_path)
+    done = autoif("untrain", cwd=tmp_path)
     assert done.returncode == 2
-    assert "No such command 'train'" in done.stderr
+    assert "No such command 'untrain'" in done.stderr
 
 
 def digest(path: Path) -> str:

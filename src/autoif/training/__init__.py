@@ -1,4 +1,4 @@
-"""§3.4 and App. B, training: thin files over TRL's trainers; what is here is the data, the settings and the records.
+"""Training (§3.4, App. B): thin files over TRL's trainers; what is here is the data, the settings and the records.
 
     data.py         rows of sft.jsonl and preferences.jsonl, read strictly
     settings.py     the paper's hyperparameters, and any setting of TRL

@@ -5,8 +5,8 @@ They come from a TOML file and then from `--set key=value`, under TRL's own name
     global_batch_size   rows of one optimiser step, over all devices; gradient accumulation follows from it
     lora.KEY            with `--lora`: any setting of peft's LoraConfig
 
-# Deviation: the attention is transformers' own choice; Flash-Attention 2, which the paper uses, is one setting away:
-# model_init_kwargs.attn_implementation=flash_attention_2 (docs/training.md).
+The attention is transformers' own choice; Flash-Attention 2, which the paper uses, is one setting away:
+model_init_kwargs.attn_implementation=flash_attention_2 (docs/training.md).
 """
 
 import dataclasses
