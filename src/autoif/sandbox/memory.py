@@ -24,7 +24,7 @@ def _create(name: str) -> int:
 
 
 class SharedMemory:
-    """Grows to what is asked for; seen as `view`. Raises OSError where the kernel refuses it."""
+    """Grows to what is asked for; seen as `map`. Raises OSError where the kernel refuses it."""
 
     def __init__(self, name: str, size: int) -> None:
         self.descriptor = _create(f"autoif-{name}")
