@@ -316,3 +316,11 @@ def evaluate(response):
         assert outcome.verdict is FAIL
         (outcome,) = await sandbox.run(FIND_REMAINS, ["y-OF-ANOTHER"])
         assert outcome.verdict is PASS, "the search finds what is there"
+
+
+@pytest.mark.parametrize("seconds", ["float('nan')", "1e9", "-1.0", "float('inf')"])
+async def test_a_pass_with_impossible_seconds_is_garbled(seconds: str, sandbox: Sandbox) -> None:
+    act = f"sheet.verdicts[0] = 1; sheet.seconds[0] = {seconds}; sheet.header[0] = sheet.header[1] = 1; os._exit(0)"
+    (outcome,) = await sandbox.run("import os\n" + FIND_THE_SHEET.format(act=act), ["evil"])
+    assert (outcome.verdict, outcome.detail) == (CRASH, "garbled result")
+    assert 0 <= outcome.seconds < 10
