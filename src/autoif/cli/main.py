@@ -13,6 +13,7 @@ from autoif.cli.push import push
 from autoif.cli.run import run
 from autoif.cli.serve import serve
 from autoif.cli.show import show
+from autoif.cli.split import prompts, split
 from autoif.cli.train import train
 from autoif.cli.verify import verify
 from autoif.errors import AutoIFError
@@ -24,7 +25,7 @@ def cli() -> None:
     """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
 
 
-for command in (run, cross_validate, verify, train, export, push, serve, models, doctor, show):
+for command in (run, cross_validate, verify, split, prompts, train, export, push, serve, models, doctor, show):
     cli.add_command(command)
 
 

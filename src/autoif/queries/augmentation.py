@@ -21,7 +21,12 @@ _CLOSERS = "\"'”’»)]}`*"
 async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | Dropped]:
     """Join the instruction with `queries_per_instruction` queries of the pool."""
     wanted = tools.config.augmentation.queries_per_instruction
-    return [_join(verified, query) for query in choose_queries(verified, tools.queries, wanted, tools.config.seed)]
+    return [*join_queries(verified, tools.queries, wanted, tools.config.seed)]
+
+
+def join_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Prompt]:
+    """Return the prompts that `choose_queries` and the instruction make."""
+    return [_join(verified, query) for query in choose_queries(verified, pool, count, seed)]
 
 
 def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Query]:

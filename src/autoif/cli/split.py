@@ -1,0 +1,104 @@
+"""`autoif split` and `autoif prompts`: what is held out of training, and the prompts to measure on."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autoif.datasets.exports.rows import RewardRow
+from autoif.datasets.rewards import reward_rows
+from autoif.datasets.split import SourceRow, find_overlap, read_sources, split_instructions
+from autoif.errors import ConfigError
+from autoif.queries.augmentation import join_queries
+from autoif.queries.pool import load_queries
+from autoif.records import VerifiedInstruction
+from autoif.store import read_jsonl, storage_errors, write_jsonl
+
+TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
+
+
+@click.command()
+@click.argument("instructions", type=click.Path(path_type=Path))
+@click.option("--held-out", type=float, default=0.25, show_default=True, help="Share of the instructions to hold out.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
+)
+def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
+    """Divide verified INSTRUCTIONS into those to train on and those to measure on.
+
+    INSTRUCTIONS is a run folder or its instructions.jsonl, as `autoif run CONFIG --until instructions` makes it. In the
+    folder are then train.jsonl, to go on with by `autoif run CONFIG --instructions`, and held_out.jsonl, for `autoif
+    prompts`. An instruction's side follows from its content and the seed; those that share a function stay together.
+    """
+    source = instructions / "instructions.jsonl" if instructions.is_dir() else instructions
+    sides = split_instructions(read_jsonl(source, VerifiedInstruction), held_out, seed)
+    counts = {"train": len(sides[0]), "held_out": len(sides[1])}
+    record = {"sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "share": held_out, "seed": seed, **counts}
+    _claim(output / RECORD, record)
+    for name, rows in zip((TRAIN, HELD_OUT), sides, strict=True):
+        write_jsonl(output / name, rows)
+        click.echo(f"{len(rows):>7,} instructions  {output / name}")
+
+
+def _claim(path: Path, record: dict[str, Any]) -> None:
+    """Write what the split is made of; one that is there already must be the same."""
+    text = json.dumps(record, indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise ConfigError(
+            f"{path.parent} holds a split of other instructions, share or seed; what was trained on it is known by it: "
+            "choose another --output"
+        )
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@click.command()
+@click.option(
+    "--instructions", type=click.Path(path_type=Path), required=True, help="Verified ones, as held_out.jsonl."
+)
+@click.option("--queries", metavar="SOURCE", required=True, help="Text file, JSONL, ShareGPT dump, or hf:NAME.")
+@click.option("--per-instruction", type=click.IntRange(min=1), default=8, show_default=True, help="Queries for each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of queries.")
+@click.option("--min-chars", type=int, default=20, show_default=True, help="A query is longer than that, …")
+@click.option("--max-chars", type=int, default=300, show_default=True, help="… and shorter than that.")
+@click.option("--language", default="en", show_default=True, help='Of the queries; "" takes all.')
+@click.option(
+    "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
+    help="Training data, a run folder or a file, with which no instruction, query or function may be shared.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+def prompts(
+    instructions: Path,
+    queries: str,
+    per_instruction: int,
+    seed: int,
+    min_chars: int,
+    max_chars: int,
+    language: str,
+    unseen_by: tuple[Path, ...],
+    output: Path,
+) -> None:
+    """Join verified instructions with queries: rows in the form of rewards.jsonl, with nothing sampled.
+
+    For measuring (`autoif eval pass-rate`) and for online training.
+    """
+    verified = read_jsonl(instructions, VerifiedInstruction)
+    if not verified:
+        raise ConfigError(f"{instructions} has no instructions: there is nothing to ask")
+    pool = tuple(load_queries(queries, min_chars=min_chars, max_chars=max_chars, language=language).kept)
+    if len(pool) < per_instruction:
+        raise ConfigError(
+            f"queries {queries}: {len(pool)} that can be used, and --per-instruction is {per_instruction}"
+        )
+    joined = [prompt for each in verified for prompt in join_queries(each, pool, per_instruction, seed)]
+    rows = [RewardRow.model_validate(row) for row in reward_rows(joined)]
+    asked = [SourceRow.model_validate(row.columns()) for row in rows]
+    for data in unseen_by:
+        if overlap := find_overlap(read_sources(data), asked):
+            raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with these prompts")
+    write_jsonl(output, rows)
+    click.echo(f"{len(rows):>7,} prompts of {len(verified)} instructions  {output}")

@@ -1,0 +1,127 @@
+"""What is held out of training, and the proof: a model is measured on instructions and queries that it never saw.
+
+    split_instructions     verified instructions, divided in two, before any training data is made of them
+    find_overlap           what rows to measure on share with rows that were trained on
+
+An instruction's side follows from its content and a seed: adding or removing others moves none. Instructions that have
+a function in common ask for much the same, so they are kept on one side.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from autoif.errors import ConfigError
+from autoif.models.requests import sampling_seed
+from autoif.records import VerifiedInstruction
+from autoif.store import read_jsonl
+
+DATA_SETS = ("sft.jsonl", "preferences.jsonl", "rewards.jsonl")
+_SEEDS = 1 << 31
+
+
+def split_instructions(
+    instructions: Sequence[VerifiedInstruction], share: float, seed: int
+) -> tuple[list[VerifiedInstruction], list[VerifiedInstruction]]:
+    """Return (train, held out), each in the given order; about `share` of the instructions are held out.
+
+    Raises:
+        ConfigError: the share is not between 0 and 1, an instruction is there twice, or one side would be empty.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"the share to hold out is between 0 and 1, not {share:g}")
+    ids = [verified.instruction.id for verified in instructions]
+    if len(set(ids)) < len(ids):
+        twice = next(each.instruction for each in instructions if ids.count(each.instruction.id) > 1)
+        raise ConfigError(f"instruction {twice.id} ({twice.text[:60]!r}) is there twice: give each once")
+    sides: tuple[list[VerifiedInstruction], list[VerifiedInstruction]] = ([], [])
+    for verified, group in zip(instructions, _groups(instructions), strict=True):
+        sides[sampling_seed(seed, "held out", group) < share * _SEEDS].append(verified)
+    if not all(sides):
+        raise ConfigError(
+            f"{len(instructions)} instructions with --held-out {share:g} and --seed {seed} give {len(sides[0])} to "
+            f"train and {len(sides[1])} to hold out: make more instructions, or choose another share"
+        )
+    return sides
+
+
+def _groups(instructions: Sequence[VerifiedInstruction]) -> list[str]:
+    """Return for each instruction the smallest id among those that it is linked with by common functions."""
+    leader = {verified.instruction.id: verified.instruction.id for verified in instructions}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            name = leader[name]
+        return name
+
+    owner: dict[str, str] = {}
+    for verified in instructions:
+        for function in verified.functions:
+            first, second = sorted((find(owner.setdefault(function.id, verified.instruction.id)),
+                                    find(verified.instruction.id)))  # fmt: skip
+            leader[second] = first
+    return [find(verified.instruction.id) for verified in instructions]
+
+
+class SourceRow(BaseModel):
+    """What tells where a row of a data set comes from. What else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    instruction_id: str
+    query_id: str
+    """"" in a pair of the instruction level."""
+    functions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What is in both, sorted; empty where the rows to measure on were held out."""
+
+    instructions: tuple[str, ...] = ()
+    """Their ids."""
+    queries: tuple[str, ...] = ()
+    """Their ids."""
+    functions: int = 0
+    """How many sources."""
+
+    def __bool__(self) -> bool:
+        return bool(self.instructions or self.queries or self.functions)
+
+    def describe(self) -> str:
+        """Return the counts, with the first ids."""
+        return (
+            f"{len(self.instructions)} instructions{_first(self.instructions)}, "
+            f"{len(self.queries)} queries{_first(self.queries)} and {self.functions} functions"
+        )
+
+
+def find_overlap(trained: Iterable[SourceRow], measured: Iterable[SourceRow]) -> Overlap:
+    """Return what the two have in common."""
+    known, asked = list(trained), list(measured)
+    instructions = {row.instruction_id for row in known} & {row.instruction_id for row in asked}
+    queries = {row.query_id for row in known if row.query_id} & {row.query_id for row in asked}
+    functions = {source for row in known for source in row.functions} & {
+        source for row in asked for source in row.functions
+    }
+    return Overlap(tuple(sorted(instructions)), tuple(sorted(queries)), len(functions))
+
+
+def read_sources(path: Path) -> list[SourceRow]:
+    """Read where the rows of a data set come from: one file, or all data sets of a run folder.
+
+    Raises:
+        ConfigError: the folder has none, or there are no rows.
+        StoreError: a file can't be read, or its rows don't tell; file and line are named.
+    """
+    files = [path / name for name in DATA_SETS if (path / name).is_file()] if path.is_dir() else [path]
+    rows = [row for file in files for row in read_jsonl(file, SourceRow)]
+    if not rows:
+        raise ConfigError(f"{path} has no rows of {', '.join(DATA_SETS)}: name a run folder or one of these files")
+    return rows
+
+
+def _first(ids: Sequence[str]) -> str:
+    return f" ({', '.join(ids[:3])}{', …' if len(ids) > 3 else ''})" if ids else ""

@@ -1,0 +1,176 @@
+"""What is held out: by instruction, reproducibly, and with proof."""
+
+import json
+import sys
+
+import pytest
+
+from autoif.cli.main import main
+from autoif.datasets.split import Overlap, SourceRow, find_overlap, read_sources, split_instructions
+from autoif.errors import ConfigError, StoreError
+from autoif.records import Instruction, VerifiedInstruction
+from autoif.store import read_jsonl, write_jsonl
+from examples import accepts, verified
+
+
+def make(name: str, *sources: str) -> VerifiedInstruction:
+    """Return a verified instruction of its own, with a function of its own unless sources are given."""
+    record = verified(sources or (accepts(name),))
+    return record.model_copy(update={"id": name, "instruction": Instruction.of(f"Use the word {name}.", "seed")})
+
+
+MANY = [make(f"word{number}") for number in range(200)]
+
+
+def texts(side) -> set[str]:
+    return {each.instruction.text for each in side}
+
+
+def autoif(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
+    main()
+
+
+def fails(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line that a refused command prints."""
+    with pytest.raises(SystemExit) as stop:
+        autoif(monkeypatch, *arguments)
+    assert stop.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_every_instruction_is_on_one_side_in_its_order():
+    train, held_out = split_instructions(MANY, 0.25, 0)
+    assert sorted(texts(train) | texts(held_out)) == sorted(texts(MANY))
+    assert not texts(train) & texts(held_out)
+    assert held_out == [each for each in MANY if each in held_out]
+    assert 30 <= len(held_out) <= 70
+
+
+def test_adding_and_reordering_instructions_moves_none_of_the_others():
+    _, few = split_instructions(MANY[:100], 0.25, 0)
+    _, many = split_instructions(MANY[::-1], 0.25, 0)
+    assert texts(few) == texts(many) & texts(MANY[:100])
+
+
+def test_another_seed_is_another_split_and_a_larger_share_holds_the_smaller_one():
+    splits = {share: texts(split_instructions(MANY, share, 0)[1]) for share in (0.2, 0.5)}
+    assert splits[0.2] < splits[0.5]
+    assert texts(split_instructions(MANY, 0.2, 1)[1]) != splits[0.2]
+
+
+def test_instructions_with_a_function_in_common_stay_together_even_through_a_third():
+    chains = [
+        [
+            make(f"a{n}", accepts(f"x{n}")),
+            make(f"b{n}", accepts(f"x{n}"), accepts(f"y{n}")),
+            make(f"c{n}", accepts(f"y{n}")),
+        ]
+        for n in range(40)
+    ]
+    _, held_out = split_instructions([each for chain in chains for each in chain], 0.5, 0)
+    sizes = {len(texts(chain) & texts(held_out)) for chain in chains}
+    assert sizes == {0, 3}
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5, 25])
+def test_a_share_beyond_0_and_1_is_refused(share):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        split_instructions(MANY, share, 0)
+
+
+def test_a_split_with_an_empty_side_and_an_instruction_given_twice_are_refused():
+    with pytest.raises(ConfigError, match="make more instructions"):
+        split_instructions(MANY[:1], 0.5, 0)
+    with pytest.raises(ConfigError, match=r"'Use the word word0\.'\) is there twice"):
+        split_instructions([*MANY, MANY[0]], 0.5, 0)
+
+
+def row(instruction: str, query: str, *functions: str) -> SourceRow:
+    return SourceRow(instruction_id=instruction, query_id=query, functions=functions)
+
+
+def test_overlap_is_found_in_instructions_in_queries_and_in_functions():
+    trained = [row("i1", "q1", "f1"), row("i2", "", "f2")]
+    assert find_overlap(trained, [row("i1", "q9", "f9")]) == Overlap(instructions=("i1",))
+    assert find_overlap(trained, [row("i9", "q1", "f9")]) == Overlap(queries=("q1",))
+    assert find_overlap(trained, [row("i9", "q9", "f2")]) == Overlap(functions=1)
+    assert (
+        find_overlap(trained, [row("i2", "q1", "f1")]).describe()
+        == "1 instructions (i2), 1 queries (q1) and 1 functions"
+    )
+
+
+def test_a_pair_of_the_instruction_level_has_no_query_to_share():
+    assert not find_overlap([row("i1", "", "f1")], [row("i2", "", "f2")])
+
+
+def test_rows_that_do_not_tell_where_they_are_from_are_refused(tmp_path):
+    path = tmp_path / "sft.jsonl"
+    path.write_text('{"messages": []}\n', encoding="utf-8")
+    with pytest.raises(StoreError, match="line 1: no SourceRow row"):
+        read_sources(path)
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="has no rows of"):
+        read_sources(tmp_path)
+
+
+def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path, monkeypatch, capsys):
+    write_jsonl(tmp_path / "run" / "instructions.jsonl", MANY[:20])
+    autoif(monkeypatch, "split", tmp_path / "run", "--held-out", 0.3, "-o", tmp_path / "split")
+    train = read_jsonl(tmp_path / "split" / "train.jsonl", VerifiedInstruction)
+    held_out = read_jsonl(tmp_path / "split" / "held_out.jsonl", VerifiedInstruction)
+    assert f"{len(train)} instructions" in capsys.readouterr().out
+    assert (train, held_out) == split_instructions(MANY[:20], 0.3, 0)
+
+    for name in ("train", "held_out"):
+        queries = tmp_path / f"{name}.txt"
+        queries.write_text("".join(f"What is the {name} question {n} about?\n" for n in range(9)), encoding="utf-8")
+        autoif(
+            monkeypatch, "prompts", "--instructions", tmp_path / "split" / f"{name}.jsonl", "--queries", queries,
+            "--per-instruction", 3, "-o", tmp_path / f"{name}_prompts.jsonl",
+            *(["--unseen-by", tmp_path / "train_prompts.jsonl"] if name == "held_out" else []),
+        )  # fmt: skip
+    rows = [json.loads(line) for line in (tmp_path / "held_out_prompts.jsonl").read_text("utf-8").splitlines()]
+    assert len(rows) == 3 * len(held_out)
+    assert {each["instruction"] for each in rows} == texts(held_out)
+    assert all(each["prompt"][0]["content"].startswith("What is the held_out question") for each in rows)
+    assert rows[0]["functions"] == [function.source for function in held_out[0].functions]
+
+
+def test_prompts_that_training_data_has_seen_are_refused(tmp_path, monkeypatch, capsys):
+    write_jsonl(tmp_path / "some.jsonl", MANY[:3])
+    queries = tmp_path / "queries.txt"
+    queries.write_text("What is this question about?\n", encoding="utf-8")
+    options = ["prompts", "--instructions", tmp_path / "some.jsonl", "--queries", queries, "--per-instruction", 1]
+    autoif(monkeypatch, *options, "-o", tmp_path / "first.jsonl")
+    line = fails(monkeypatch, capsys, *options, "-o", tmp_path / "x.jsonl", "--unseen-by", tmp_path / "first.jsonl")
+    assert "was trained on and shares 3 instructions" in line
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_a_folder_keeps_the_split_that_it_has(tmp_path, monkeypatch, capsys):
+    write_jsonl(tmp_path / "instructions.jsonl", MANY)
+    autoif(monkeypatch, "split", tmp_path, "-o", tmp_path / "split")
+    before = (tmp_path / "split" / "train.jsonl").read_bytes()
+    autoif(monkeypatch, "split", tmp_path, "-o", tmp_path / "split")
+    assert "choose another --output" in fails(
+        monkeypatch, capsys, "split", tmp_path, "--seed", 1, "-o", tmp_path / "split"
+    )
+    assert (tmp_path / "split" / "train.jsonl").read_bytes() == before
+
+
+def test_fewer_queries_than_asked_for_and_no_instructions_are_refused(tmp_path, monkeypatch, capsys):
+    write_jsonl(tmp_path / "some.jsonl", MANY[:3])
+    write_jsonl(tmp_path / "none.jsonl", [])
+    queries = tmp_path / "queries.txt"
+    queries.write_text("What is this question about?\n", encoding="utf-8")
+    options = ["--queries", queries, "-o", tmp_path / "x.jsonl"]
+    assert "1 that can be used, and --per-instruction is 8" in fails(
+        monkeypatch, capsys, "prompts", "--instructions", tmp_path / "some.jsonl", *options
+    )
+    assert "there is nothing to ask" in fails(
+        monkeypatch, capsys, "prompts", "--instructions", tmp_path / "none.jsonl", *options
+    )
+    assert "can't be read" in fails(monkeypatch, capsys, "split", tmp_path / "nowhere.jsonl", "-o", tmp_path / "s")
