@@ -6,7 +6,6 @@ SmolLM2-135M here, the first from its GGUF file, the second from a folder made o
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -53,34 +52,13 @@ def llama() -> Iterator[Endpoint]:
         yield server.endpoint(Endpoint(model=MODEL))
 
 
-TO_FOLDER = """
-import sys, torch
-from pathlib import Path
-from transformers import AutoModelForCausalLM, AutoTokenizer
-gguf, folder = Path(sys.argv[1]), Path(sys.argv[2])
-source = dict(pretrained_model_name_or_path=gguf.parent, gguf_file=gguf.name)
-quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
-config = quantised.config
-del config.quantization_config
-model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-model.load_state_dict(quantised.state_dict())
-model.generation_config = quantised.generation_config
-model.generation_config.do_sample = True
-model.save_pretrained(folder)
-AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
-"""
-
-
 @pytest.fixture(scope="module")
 def transformers_folder() -> Path:
     """SmolLM2 as a folder that transformers loads, kept beside the file it is made of."""
-    gguf = ensure_model(MODEL)
-    folder = gguf.with_suffix(".transformers")
+    folder = ensure_model(MODEL).with_suffix(".transformers")
     if not folder.exists():
-        unfinished = folder.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        subprocess.run([sys.executable, "-c", TO_FOLDER, gguf, unfinished], check=True, capture_output=True)
-        unfinished.rename(folder)
+        command = [sys.executable, "-m", "autoif", "models", "fetch", MODEL, "--weights", folder]
+        subprocess.run(command, check=True, capture_output=True)
     return folder
 
 

@@ -1,10 +1,13 @@
 """`autoif models`: the models that this package can run itself."""
 
+from pathlib import Path
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from autoif.models.download import ensure_model, list_models
+from autoif.models.weights import write_weights
 
 
 @click.group(invoke_without_command=True)
@@ -23,6 +26,14 @@ def models(context: click.Context) -> None:
 
 @models.command()
 @click.argument("name")
-def fetch(name: str) -> None:
-    """Download the embedded model NAME, verify its hash, and print where it is."""
-    click.echo(ensure_model(name))
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write weights to train on.")
+def fetch(name: str, weights: Path | None) -> None:
+    """Download the embedded model NAME, verify its hash, and print where it is.
+
+    --weights makes a model folder of it that `autoif train` takes (extra `train`).
+    """
+    model = ensure_model(name)
+    click.echo(model)
+    if weights:
+        write_weights(model, weights)
+        click.echo(weights)

@@ -1,0 +1,55 @@
+"""Weights to train on, from the file that llama.cpp runs: GGUF, dequantised into a folder that transformers loads.
+
+What the quantisation lost stays lost; the weights are stored in bf16. For small models of the catalog, to be trained
+where no hub can be reached.
+"""
+
+import os
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+from autoif.errors import ModelError, StoreError
+
+
+def write_weights(gguf: Path, folder: Path) -> None:
+    """Write the model and the tokenizer of a GGUF file as a folder, whole or not at all.
+
+    Raises:
+        ModelError: transformers or gguf is missing, or they can't read the file.
+        StoreError: the folder is there already, or can't be written.
+    """
+    if folder.exists():
+        raise StoreError(f"{folder} is there already: remove it, or choose another folder")
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        _convert(gguf, unfinished)
+        unfinished.rename(folder)
+    except ImportError as error:
+        raise ModelError(f"weights need {error.name}: pip install 'autoif[train]'") from None
+    except OSError as error:
+        raise StoreError(f"{folder} can't be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import_module("gguf")  # transformers would miss it only later, with an error of its own
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    try:
+        read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"transformers can't read {gguf.name} ({str(error).splitlines()[0][:200]})") from None
+    config = read.config
+    del config.quantization_config  # as long as it is there, transformers refuses to train the model
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(read.state_dict())
+    model.generation_config = read.generation_config
+    model.generation_config.do_sample = True  # the file has a temperature, which greedy decoding would contradict
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
