@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
-from trl.trainer.utils import create_model_from_path
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from autoif.errors import ModelError
 
@@ -28,13 +27,13 @@ def check_model(model: str) -> None:
         raise ModelError(f"there is no model folder {model}: --model takes a folder, or a hub name such as OWNER/NAME")
 
 
-def load_tokenizer(model: str) -> Any:
-    """Return the tokenizer, with a padding token.
+def load_tokenizer(model: str, revision: str | None = None) -> Any:
+    """Return the tokenizer, with a padding token; `revision` is of a name on the hub.
 
     Raises:
         ModelError: none there, or one without a chat template.
     """
-    tokenizer = _load(model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model))
+    tokenizer = _load(model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, **_at(revision)))
     if not tokenizer.chat_template:
         raise ModelError(
             f"the tokenizer of {model} has no chat template: take an instruct model, or put a chat_template.jinja "
@@ -45,11 +44,16 @@ def load_tokenizer(model: str) -> Any:
     return tokenizer
 
 
-def read_context(model: str) -> int | None:
+def read_context(model: str, revision: str | None = None) -> int | None:
     """Return how many tokens the model can take, or None where its config doesn't say."""
-    config = _load(model, "config", lambda: AutoConfig.from_pretrained(model))
+    config = _read_config(model, revision)
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else None
+
+
+def read_commit(model: str, revision: str | None = None) -> str:
+    """Return the commit that a name on the hub stands for, "unknown" where the hub doesn't say."""
+    return getattr(_read_config(model, revision), "_commit_hash", None) or "unknown"
 
 
 def load_model(model: str, arguments: Any) -> Any:
@@ -58,11 +62,30 @@ def load_model(model: str, arguments: Any) -> Any:
     Raises:
         ModelError: the weights are missing or damaged.
     """
+    from trl.trainer.utils import create_model_from_path  # slow to import, and of no use to who only samples
+
     options = dict(arguments.model_init_kwargs or {})
     if arguments.distributed_state.distributed_type in {"MULTI_GPU", "DEEPSPEED"}:
         options["device_map"] = None
     options.setdefault("trust_remote_code", arguments.trust_remote_code)
     return _load(model, "model", lambda: create_model_from_path(model, **options))
+
+
+def load_weights(model: str, dtype: str) -> Any:
+    """Return the model to sample from, on the CPU; `dtype` is a name of torch's, or auto for that of the files.
+
+    Raises:
+        ModelError: the weights are missing or damaged.
+    """
+    return _load(model, "model", lambda: AutoModelForCausalLM.from_pretrained(model, dtype=dtype))
+
+
+def _read_config(model: str, revision: str | None) -> Any:
+    return _load(model, "config", lambda: AutoConfig.from_pretrained(model, **_at(revision)))
+
+
+def _at(revision: str | None) -> dict[str, str]:
+    return {"revision": revision} if revision else {}
 
 
 def _load(model: str, what: str, load: Any) -> Any:

@@ -1,0 +1,28 @@
+"""Sampling from a policy: K responses to each prompt, stored batch by batch, the same however often it is interrupted.
+
+    settings.py        what to sample: settings, prompts, samples, seeds
+    samples.py         the loop, and the file that it goes on from
+    backends.py        which backend samples
+    tokens.py          prompts as tokens, and the room that the context leaves
+    transformers.py    batched generation in this process
+    vllm.py            vLLM in this process, if installed
+    endpoint.py        any OpenAI-compatible endpoint that serves the policy
+
+`settings` and `samples` can be imported without the extra `train`.
+"""
+
+from autoif.sampling.backends import Backend, open_sampler
+from autoif.sampling.samples import sample_all
+from autoif.sampling.settings import Answer, Row, Sample, Sampler, SamplingPrompt, SamplingSettings
+
+__all__ = [
+    "Answer",
+    "Backend",
+    "Row",
+    "Sample",
+    "Sampler",
+    "SamplingPrompt",
+    "SamplingSettings",
+    "open_sampler",
+    "sample_all",
+]

@@ -1,0 +1,81 @@
+"""Sampling through any OpenAI-compatible endpoint that serves the policy.
+
+Each response has a request and a seed of its own, so no draw depends on what else is asked. Whether a seed binds is
+the server's affair: vLLM and llama.cpp honour it, some vendors don't.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoif.models.cache import CompletionCache
+from autoif.models.client import ChatClient
+from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Request
+from autoif.sampling.settings import Answer, Row, SamplingSettings, seed_rows
+
+_BATCH = 512
+"""Enough for every server to be busy; little enough to lose when the machine goes down."""
+
+
+class EndpointSampler:
+    """Asks an endpoint; see `settings.Sampler`."""
+
+    batch_size = _BATCH
+
+    def __init__(self, client: ChatClient, runner: asyncio.Runner, settings: SamplingSettings) -> None:
+        self._client = client
+        self._runner = runner
+        self._settings = settings
+
+    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+        """Return the answers; one that the server refuses (too long a prompt, say) is empty and cut.
+
+        Raises:
+            ModelError: the endpoint can't be used.
+        """
+        return self._runner.run(self._ask_all(rows))
+
+    async def _ask_all(self, rows: Sequence[Row]) -> list[Answer]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(self._ask(row)) for row in rows]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [each.result() for each in asked]
+
+    async def _ask(self, row: Row) -> Answer:
+        settings = self._settings
+        [completion] = await self._client.sample(
+            Request(
+                role="responder",
+                stage="sampling",
+                messages=tuple((turn["role"], turn["content"]) for turn in row.prompt.messages),
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                max_tokens=settings.max_tokens,
+                seed=seed_rows(settings.seed, [row]),
+            )
+        )
+        return Answer(completion.text, "stop" if completion.finish_reason == "stop" else "length")
+
+
+@contextmanager
+def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[EndpointSampler]:
+    """Connect to an endpoint.
+
+    The client's own store is thrown away at the end: the file of samples is the one that is gone on from.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="autoif-") as folder,
+        CompletionCache(Path(folder) / "completions.sqlite") as cache,
+        asyncio.Runner() as runner,
+    ):
+        client = ChatClient({"responder": endpoint}, cache)
+        runner.run(client.__aenter__())
+        try:
+            yield EndpointSampler(client, runner, settings)
+        finally:
+            runner.run(client.__aexit__(None, None, None))

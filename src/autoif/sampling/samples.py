@@ -1,0 +1,148 @@
+"""The loop of sampling, and its file: appended batch by batch, gone on from after the last whole batch.
+
+SAMPLES.jsonl    {"prompt_id": ..., "index": 0, "text": ..., "finish_reason": "stop"}, prompt after prompt
+SAMPLES.json     what shapes them: settings, prompts, and who answered
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from autoif.errors import ConfigError, StoreError
+from autoif.records import Record, content_id
+from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings
+from autoif.store import read_jsonl, storage_errors, write_jsonl
+
+Say = Callable[[str], None]
+_LINES = 10
+"""Lines of progress that one sampling says."""
+
+
+class Plan(Record):
+    """What shapes the samples of a file."""
+
+    settings: SamplingSettings
+    prompts: str
+    """Content id of all prompts in order."""
+    policy: str
+    """Who answered."""
+
+
+def sample_all(
+    prompts: Sequence[SamplingPrompt],
+    settings: SamplingSettings,
+    open_sampler: Callable[[], AbstractContextManager[Sampler]],
+    file: Path,
+    say: Say,
+    *,
+    policy: str = "",
+) -> list[Sample]:
+    """Return `settings.responses` samples of each prompt, in order, and keep them in a file.
+
+    Called again after an interruption it goes on, and the file ends with the bytes that it would have had without.
+    The sampler is not opened where nothing is missing.
+
+    Args:
+        prompts: with different ids.
+        settings: how to draw.
+        open_sampler: as `lambda: backends.open_sampler(model, settings)`.
+        file: SAMPLES.jsonl; a plan is written beside it.
+        say: gets lines of progress.
+        policy: names the model (and the backend) that answers, so that samples of another one are not gone on with.
+
+    Raises:
+        ConfigError: prompts that share an id.
+        StoreError: the file holds samples of other prompts, settings or models, or can't be written.
+        ModelError: the policy can't be used.
+    """
+    rows = [Row(prompt, index) for prompt in prompts for index in range(settings.responses)]
+    if len({prompt.id for prompt in prompts}) < len(prompts):
+        raise ConfigError("two prompts have the same id: their samples could not be told apart")
+    _check_plan(file, Plan(settings=settings, prompts=_identify(prompts), policy=policy))
+    samples, ends = _read_samples(file, rows)
+    if len(samples) == len(rows):
+        return samples
+    with open_sampler() as sampler:
+        size = sampler.batch_size
+        whole = len(samples) // size * size
+        samples = samples[:whole]
+        if whole:
+            say(f"going on after {whole:,} of {len(rows):,} responses")
+        with storage_errors(file), file.open("ab") as out:
+            out.truncate(ends[whole])
+        for start in range(whole, len(rows), size):
+            batch = _draw(sampler, rows[start : start + size])
+            _append(file, batch)
+            samples += batch
+            if _is_told(len(samples), len(rows), size):
+                say(f"{len(samples):,} of {len(rows):,} responses sampled")
+    return samples
+
+
+def _draw(sampler: Sampler, rows: Sequence[Row]) -> list[Sample]:
+    return [
+        Sample(prompt_id=row.prompt.id, index=row.index, text=answer.text, finish_reason=answer.finish_reason)
+        for row, answer in zip(rows, sampler.sample(rows), strict=True)
+    ]
+
+
+def _append(file: Path, batch: Sequence[Sample]) -> None:
+    lines = "".join(json.dumps(sample.model_dump()) + "\n" for sample in batch)  # ASCII: any text survives
+    with storage_errors(file), file.open("ab") as out:
+        out.write(lines.encode("ascii"))
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _is_told(done: int, total: int, size: int) -> bool:
+    """Tell whether a tenth of the whole was passed with the last batch."""
+    return done == total or done * _LINES // total > max(0, done - size) * _LINES // total
+
+
+def _identify(prompts: Sequence[SamplingPrompt]) -> str:
+    return content_id([prompt.model_dump(mode="json") for prompt in prompts])
+
+
+def _check_plan(file: Path, plan: Plan) -> None:
+    """Refuse a file that was sampled under another plan; note the plan of a new one."""
+    place = file.with_suffix(".json")
+    if not place.exists():
+        if file.exists():
+            raise StoreError(f"{file} is there without {place.name}: choose another output")
+        write_jsonl(place, [plan])
+        return
+    found = read_jsonl(place, Plan)
+    if found == [plan]:
+        return
+    there, now = (found[0].model_dump() if found else {}), plan.model_dump()
+    differing = ", ".join(
+        f"{key} ({there.get(key)!r} there, {now[key]!r} now)" for key in now if there.get(key) != now[key]
+    )
+    raise StoreError(f"{file} was sampled otherwise: {differing}; choose another output")
+
+
+def _read_samples(file: Path, rows: Sequence[Row]) -> tuple[list[Sample], list[int]]:
+    """Return the samples that are there, and the offset in bytes where the first N of them end, for each N.
+
+    A last line that a kill or a full disk cut is left out.
+    """
+    with storage_errors(file):
+        content = file.read_bytes() if file.exists() else b""
+    samples, ends = [], [0]
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        try:
+            sample = Sample.model_validate_json(line)
+        except ValidationError:
+            raise StoreError(f"{file}, line {number}: no sample; delete the file to sample anew") from None
+        if number > len(rows) or (sample.prompt_id, sample.index) != (
+            rows[number - 1].prompt.id,
+            rows[number - 1].index,
+        ):
+            raise StoreError(f"{file}, line {number}: a sample of another prompt; delete the file to sample anew")
+        samples.append(sample)
+        ends.append(ends[-1] + len(line) + 1)
+    return samples, ends

@@ -1,0 +1,80 @@
+"""What to sample, and what comes of it: plain records, the same for every backend."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from pydantic import Field
+
+from autoif.models.requests import sampling_seed
+from autoif.records import Record
+
+FinishReason = Literal["stop", "length"]
+"""`stop`: the model ended its answer. `length`: it was cut, or never came to be, and counts as no whole answer."""
+
+
+class SamplingSettings(Record):
+    """How responses are drawn."""
+
+    responses: int = Field(default=8, ge=1)
+    """Responses to each prompt (§3.4: K)."""
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    """§3.4: 0.8; 0 takes the likeliest token each time."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=1024, ge=1)
+    """Tokens of a response at most; fewer where the model's context ends earlier."""
+    seed: int = 0
+    batch_size: int = Field(default=32, ge=1)
+    """Responses generated together by transformers. It shapes the draws; other backends ignore it."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "bfloat16"
+    """Of the weights while they generate, under transformers and vLLM; auto is that of the files."""
+
+
+class SamplingPrompt(Record):
+    """A conversation that ends before the assistant's turn."""
+
+    id: str
+    """Of its content: the sampling seeds come from it."""
+    messages: tuple[dict[str, str], ...] = Field(min_length=1)
+    """Turns with `role` and `content`."""
+
+
+class Sample(Record):
+    """One response, as a line of a file of samples."""
+
+    prompt_id: str
+    index: int
+    """0 to K - 1."""
+    text: str
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One response that is to be drawn."""
+
+    prompt: SamplingPrompt
+    index: int
+
+
+class Answer(NamedTuple):
+    """One response that was drawn."""
+
+    text: str
+    finish_reason: FinishReason
+
+
+class Sampler(Protocol):
+    """A policy that is ready to answer."""
+
+    batch_size: int
+    """Rows of one call: as many in every run, for the draws may depend on it."""
+
+    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+        """Return an answer to each row, in order."""
+        ...
+
+
+def seed_rows(seed: int, rows: Sequence[Row]) -> int:
+    """Return the seed, 0 to 2^31 - 1, of rows that are drawn together: it comes from their content alone."""
+    return sampling_seed("sampling", seed, [[row.prompt.id, row.index] for row in rows])

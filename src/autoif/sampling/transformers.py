@@ -1,0 +1,141 @@
+"""Sampling with transformers: batched generation in this process, on a GPU if there is one."""
+
+import gc
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from autoif.errors import ModelError
+from autoif.sampling.settings import Answer, Row, SamplingSettings, seed_rows
+from autoif.sampling.tokens import encode_prompt, measure_room
+from autoif.training.models import check_model, load_tokenizer, load_weights, read_context
+
+Say = Callable[[str], None]
+
+
+class TransformersSampler:
+    """Generates in batches; see `settings.Sampler`."""
+
+    def __init__(self, model: Any, tokenizer: Any, context: int | None, settings: SamplingSettings, say: Say) -> None:
+        self.batch_size = settings.batch_size
+        self._model = model
+        self._tokenizer = tokenizer
+        self._context = context
+        self._settings = settings
+        self._say = say
+        self._ends = _read_ends(model, tokenizer)
+
+    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+        """Return the answers.
+
+        Rows whose prompts leave less room than `max_tokens` are generated apart, so that none runs out of context.
+
+        Raises:
+            ConfigError: the chat template refuses a prompt.
+            ModelError: the memory doesn't do for one response.
+        """
+        encoded = [encode_prompt(self._tokenizer, row.prompt) for row in rows]
+        groups: dict[int, list[int]] = defaultdict(list)
+        for place, tokens in enumerate(encoded):
+            groups[measure_room(len(tokens), self._settings.max_tokens, self._context)].append(place)
+        answers: dict[int, Answer] = {}
+        for room, places in groups.items():
+            group = [(rows[place], encoded[place]) for place in places]
+            answers.update(zip(places, self._generate(group, room), strict=True))
+        return [answers[place] for place in range(len(rows))]
+
+    def _generate(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Answer]:
+        """Generate together, or in halves where the memory doesn't do for all."""
+        if room == 0:
+            return [Answer("", "length")] * len(group)
+        try:
+            return self._generate_together(group, room)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+        _free_memory()  # not inside `except`: the traceback holds on to the tensors
+        if len(group) == 1:
+            raise ModelError(
+                f"out of memory at a single response: lower max_tokens (now {self._settings.max_tokens}), or sample "
+                "through vLLM or an endpoint"
+            )
+        half = len(group) // 2
+        self._say(
+            f"out of memory at {len(group)} responses together: divided; a lower batch_size spares the failed tries"
+        )
+        return self._generate(group[:half], room) + self._generate(group[half:], room)
+
+    def _generate_together(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Answer]:
+        device = self._model.device
+        width = max(len(tokens) for _, tokens in group)
+        pad = self._tokenizer.pad_token_id
+        # On the left: generation goes on from the last column.
+        tokens = torch.tensor([[pad] * (width - len(each)) + each for _, each in group], device=device)
+        mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for _, each in group], device=device)
+        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed_rows(self._settings.seed, [row for row, _ in group]))
+            self._model.generation_config = self._make_config(room)
+            generated = self._model.generate(input_ids=tokens, attention_mask=mask)
+        return [self._read(each) for each in generated[:, width:].tolist()]
+
+    def _make_config(self, room: int) -> Any:
+        """Return the plain distribution of the policy: no top-k and no penalties, whatever the model's folder asks."""
+        settings = self._settings
+        draw = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        return GenerationConfig(
+            max_new_tokens=room,
+            eos_token_id=sorted(self._ends) or None,
+            pad_token_id=self._tokenizer.pad_token_id,
+            **(draw if settings.temperature else {"do_sample": False}),
+        )
+
+    def _read(self, tokens: list[int]) -> Answer:
+        end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
+        text = self._tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        return Answer(text, "length" if end is None else "stop")
+
+
+@contextmanager
+def open_model(model: str, settings: SamplingSettings, say: Say) -> Iterator[TransformersSampler]:
+    """Load a model folder, or a name on the hub, and free its memory at the end.
+
+    Raises:
+        ModelError: no model, no chat template, or too little memory for the weights.
+    """
+    check_model(model)
+    tokenizer, context = load_tokenizer(model), read_context(model)
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        weights = load_weights(model, settings.dtype).to(device).eval()
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
+    try:
+        yield TransformersSampler(weights, tokenizer, context, settings, say)
+    finally:
+        del weights
+        _free_memory()
+
+
+def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return every token that ends an answer: of a chat model there are often two."""
+    found = {tokenizer.eos_token_id}
+    for config in (model.generation_config, model.config):
+        ends = getattr(config, "eos_token_id", None)
+        found.update(ends if isinstance(ends, list | tuple) else [ends])
+    return frozenset(token for token in found if token is not None)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

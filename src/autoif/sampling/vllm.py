@@ -1,0 +1,84 @@
+"""Sampling with vLLM in this process: each response has a seed of its own, so no draw depends on the batch.
+
+The prompts go to it as tokens, encoded as for training, so both see the same.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import vllm  # type: ignore[import-not-found]
+
+from autoif.errors import ModelError
+from autoif.sampling.settings import Answer, Row, SamplingSettings, seed_rows
+from autoif.sampling.tokens import encode_prompt, measure_room
+from autoif.training.models import check_model, load_tokenizer
+
+_BATCH = 1024
+"""vLLM schedules what runs together by itself; this many are lost at most when the machine goes down."""
+
+
+class VllmSampler:
+    """Generates through vLLM; see `settings.Sampler`."""
+
+    batch_size = _BATCH
+
+    def __init__(self, engine: Any, tokenizer: Any, settings: SamplingSettings) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._settings = settings
+
+    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+        """Return the answers; one whose prompt fills the context is empty and cut.
+
+        Raises:
+            ConfigError: the chat template refuses a prompt.
+        """
+        context = self._engine.llm_engine.model_config.max_model_len
+        prompts, parameters, asked = [], [], []
+        for place, row in enumerate(rows):
+            tokens = encode_prompt(self._tokenizer, row.prompt)
+            room = measure_room(len(tokens), self._settings.max_tokens, context)
+            if room:
+                asked.append(place)
+                prompts.append({"prompt_token_ids": tokens})
+                parameters.append(self._make_parameters(row, room))
+        answers = [Answer("", "length")] * len(rows)
+        for place, output in zip(asked, self._engine.generate(prompts, parameters, use_tqdm=False), strict=True):
+            [found] = output.outputs
+            answers[place] = Answer(found.text, "stop" if found.finish_reason == "stop" else "length")
+        return answers
+
+    def _make_parameters(self, row: Row, room: int) -> Any:
+        settings = self._settings
+        return vllm.SamplingParams(
+            n=1,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_tokens=room,
+            seed=seed_rows(settings.seed, [row]),
+        )
+
+
+@contextmanager
+def open_model(model: str, settings: SamplingSettings, say: Callable[[str], None]) -> Iterator[VllmSampler]:
+    """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end.
+
+    Raises:
+        ModelError: no model or no chat template, or vLLM can't start on it.
+    """
+    check_model(model)
+    tokenizer = load_tokenizer(model)
+    try:
+        engine = vllm.LLM(model=model, dtype=settings.dtype, seed=settings.seed)
+    except (RuntimeError, ValueError, OSError) as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"vLLM can't start on {model}: {said[:300]}") from None
+    sampler = VllmSampler(engine, tokenizer, settings)
+    try:
+        yield sampler
+    finally:
+        del sampler._engine, engine
+        gc.collect()  # with the last reference its engine's process ends
+        vllm.distributed.cleanup_dist_env_and_memory()
