@@ -214,7 +214,7 @@ def read_jsonl(path: Path, row: type[Row]) -> list[Row]:
     return rows
 
 
-def write_jsonl(path: Path, rows: Iterable[BaseModel]) -> None:
+def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
     """Write a JSONL file that a user names, whole or not at all."""
     _replace(path, (_to_line(row) for row in rows))
 

@@ -12,7 +12,7 @@ the best is chosen: by pass rate, then by quality, then by order.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -33,14 +33,16 @@ class Candidate:
     text: str
     pass_rate: Fraction
     quality: float = -1.0
+    choosable: bool = True
+    """False for what passes functions without being an answer (`autoif.gate`)."""
 
 
 def instruction_pairs(instructions: Iterable[VerifiedInstruction], settings: Preferences) -> Iterator[Row]:
     """Yield the pairs that the cases of each instruction give."""
     for verified in instructions:
-        for chosen, rejected in _pair(_case_candidates(verified), settings):
+        for chosen, rejected in pair_candidates(_case_candidates(verified), settings):
             yield {
-                **_conversation(verified.instruction.text, chosen, rejected),
+                **make_pair(_ask(verified.instruction.text), chosen, rejected),
                 "level": "instruction",
                 "instruction_id": verified.instruction.id,
                 "query_id": "",
@@ -69,9 +71,9 @@ def query_pairs(
         if wanted:
             candidates[response.prompt.id].append(Candidate(response.text, rate, quality.get(response.id, -1.0)))
     for prompt in prompts:
-        for chosen, rejected in _pair(candidates[prompt.id], settings):
+        for chosen, rejected in pair_candidates(candidates[prompt.id], settings):
             yield {
-                **_conversation(prompt.text, chosen, rejected),
+                **make_pair(_ask(prompt.text), chosen, rejected),
                 "level": "query",
                 "instruction_id": prompt.instruction.id,
                 "query_id": prompt.query.id,
@@ -90,21 +92,28 @@ def _case_candidates(verified: VerifiedInstruction) -> list[Candidate]:
     ]
 
 
-def _pair(candidates: list[Candidate], settings: Preferences) -> Iterator[tuple[Candidate, Candidate]]:
+def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> Iterator[tuple[Candidate, Candidate]]:
     """Yield the best positives with the first negatives; a text is used once on each side."""
     unique = list({candidate.text: candidate for candidate in reversed(candidates) if candidate.text.strip()}.values())
     unique.reverse()
-    positives = [candidate for candidate in unique if meets(candidate.pass_rate, settings.positive)]
+    positives = [
+        candidate for candidate in unique if candidate.choosable and meets(candidate.pass_rate, settings.positive)
+    ]
     positives.sort(key=lambda candidate: (candidate.pass_rate, candidate.quality), reverse=True)
     negatives = [candidate for candidate in unique if meets(candidate.pass_rate, settings.negative)]
     yield from product(positives[: settings.positives_per_prompt], negatives[: settings.negatives_per_prompt])
 
 
-def _conversation(prompt: str, chosen: Candidate, rejected: Candidate) -> Row:
+def make_pair(prompt: Sequence[Mapping[str, str]], chosen: Candidate, rejected: Candidate) -> Row:
+    """Return a pair in TRL's form; `prompt` is a conversation up to the assistant's turn."""
     return {
-        "prompt": [{"role": "user", "content": prompt}],
+        "prompt": [dict(turn) for turn in prompt],
         "chosen": [{"role": "assistant", "content": chosen.text}],
         "rejected": [{"role": "assistant", "content": rejected.text}],
         "chosen_pass_rate": round(float(chosen.pass_rate), 4),
         "rejected_pass_rate": round(float(rejected.pass_rate), 4),
     }
+
+
+def _ask(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]

@@ -63,7 +63,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
 
 async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
-    names = await _offered_models(session, endpoint)
+    names = await list_models(session, endpoint)
     if names is None:
         return f"{endpoint.base_url} has no such page (HTTP {status}): base_url should be the API's and end in /v1"
     if endpoint.model not in names:
@@ -72,7 +72,8 @@ async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, st
     return f"{endpoint.base_url} can't do this with the model {endpoint.model!r}: {complaint}"
 
 
-async def _offered_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[str] | None:
+async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[str] | None:
+    """Return the names of the models that an endpoint lists; None if it doesn't answer or has no list."""
     try:
         async with session.get(endpoint.base_url + "/models", allow_redirects=False) as response:
             listing: Any = json.loads(await response.read())

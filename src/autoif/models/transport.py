@@ -16,7 +16,7 @@ import aiohttp
 from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
-from autoif.models.replies import explain_missing, is_html, proxy_for, retry_after_s, server_sentence
+from autoif.models.replies import explain_missing, is_html, list_models, proxy_for, retry_after_s, server_sentence
 
 _REJECTED = {400, 413, 422}
 _BUSY = {429, 503, 529}
@@ -66,6 +66,11 @@ class Transport:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def list_models(self) -> list[str] | None:
+        """Return the names of the models that the endpoint lists; None if it doesn't answer or has no list."""
+        assert self._session is not None, "open it first"
+        return await list_models(self._session, self._endpoint)
 
     async def post(self, path: str, body: dict[str, Any], before: Callable[[], None]) -> dict[str, Any]:
         """Return the server's JSON object; raise `Rejected`, or `ModelError` when another try is of no use.

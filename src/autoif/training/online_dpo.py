@@ -1,0 +1,298 @@
+"""§3.4, iterative online DPO: rounds of sampling from the policy, verifying, pairing, and DPO on the pairs.
+
+OUTPUT/round-1/samples.jsonl      K responses to each prompt from the policy at the round's start (autoif.sampling)
+OUTPUT/round-1/verdicts.jsonl     what each prompt's functions and the gate say of each
+OUTPUT/round-1/preferences.jsonl  the pairs
+OUTPUT/round-1/model/             the round's DPO: a trained folder of its own, whose model is the next round's policy
+OUTPUT/round-2/ …
+OUTPUT/                           the last round's model, whole, with a card and a record of all rounds
+
+A round's reference is its policy at the start. Each file is there only if it is whole (samples.jsonl grows by whole
+batches), so going on means to do the same again: what is there is read, and what is missing is made.
+"""
+
+import gc
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autoif.errors import ConfigError, StoreError
+from autoif.models.endpoint import Endpoint
+from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
+from autoif.sampling.backends import Backend, choose_backend
+from autoif.store import read_jsonl, storage_errors, write_jsonl
+from autoif.training.card import CARD, RECORD, describe_ancestry, versions, write_card, write_record
+from autoif.training.data import TrainingData, read_data
+from autoif.training.folder import check_same, open_output
+from autoif.training.identity import ModelIdentity, identify_model
+from autoif.training.launch import launch_dpo
+from autoif.training.metrics import read_metrics, summarise
+from autoif.training.models import check_model, load_tokenizer
+from autoif.training.online_pairs import (
+    Counts,
+    Judged,
+    OnlinePrompt,
+    draw_prompts,
+    judge_samples,
+    make_prompts,
+    pair_samples,
+)
+from autoif.training.online_settings import OnlineSettings
+from autoif.training.serving import find_policy, serve_policy
+from autoif.training.settings import Settings, make_arguments
+from autoif.training.train import METRICS, Request, train
+
+SAMPLES, VERDICTS, PREFERENCES, MODEL = "samples.jsonl", "verdicts.jsonl", "preferences.jsonl", "model"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRequest:
+    """What to train, on which prompts, into which folder, and who does the work."""
+
+    data: Path
+    """rewards.jsonl, a file of that form, or a run folder."""
+    model: str
+    """A model folder, or a name on the hub; the SFT model."""
+    output: Path
+    online: OnlineSettings
+    dpo: Settings
+    """Of each round's DPO."""
+    backend: Backend = "auto"
+    """What samples; an endpoint serves the policy of each round, which is checked."""
+    serve: str = ""
+    """Command that serves {model} at that endpoint; it is started and ended in each round."""
+    launch: str = ""
+    """Command that starts each round's DPO in processes of its own, as `accelerate launch`; "" trains in this one."""
+    resume: bool = False
+    callbacks: Sequence[Any] = field(default=())
+    """More callbacks of each DPO's trainer; none with `launch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One round: where it is, what it begins with."""
+
+    number: int
+    folder: Path
+    policy: str
+    """A model folder, or a name on the hub."""
+    identity: str
+    """Names the policy by the training's own history, which the record guards."""
+
+
+def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
+    """Train for all rounds, and return the record that training.json then holds.
+
+    Raises:
+        ConfigError: data or settings, or prompts that gave no pair in any round.
+        ModelError: the model, its backend or its endpoint can't be used.
+        SandboxError: model code can't be contained.
+        StoreError: the folder holds something else, or the disk is full; what is whole stays.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "online-dpo is started once and starts the processes of each round's DPO itself: leave the launcher out, "
+            "and give it as --launch 'accelerate launch ...'"
+        )
+    check_model(request.model)
+    data = read_data(request.data, "grpo")
+    before = open_output(request.output, resume=request.resume)
+    model = identify_model(request.model, None, before and before["model"])
+    identity = _identify(request, data, model)
+    if before:
+        check_same(request.output, before, identity, model)
+        if before["status"] == "complete":
+            say(f"{request.output} is complete already")
+            return before
+    load_tokenizer(request.model)  # what a round would find late is said now: here, no chat template
+    make_arguments("dpo", request.dpo, request.output)
+    prompts = make_prompts(data.rows)
+    if len(prompts) < len(data.rows):
+        say(f"{len(data.rows) - len(prompts)} of the {len(data.rows)} prompts are copies and left out")
+    record = {**_describe(request, data, model), "identity": identity}
+    return _run(request, prompts, record, before, say)
+
+
+def _identify(request: OnlineRequest, data: TrainingData, model: ModelIdentity) -> dict[str, Any]:
+    return {
+        "kind": "online-dpo", "model": model.content, "data": data.sha256, "sampler": _name_sampler(request.backend),
+        **request.online.identity(), **request.dpo.identity(),
+    }  # fmt: skip
+
+
+def _name_sampler(backend: Backend) -> str:
+    chosen = choose_backend(backend)
+    return "endpoint" if isinstance(chosen, Endpoint) else chosen
+
+
+def _run(
+    request: OnlineRequest, prompts: list[OnlinePrompt], record: dict[str, Any], before: dict[str, Any] | None, say: Say
+) -> dict[str, Any]:
+    began, spent, folder = time.monotonic(), before["seconds"] if before else 0.0, request.output
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    rounds: list[dict[str, Any]] = []
+
+    def note(status: str, **more: Any) -> dict[str, Any]:
+        seconds = round(spent + time.monotonic() - began, 1)
+        whole = {**record, "status": status, "seconds": seconds, "rounds": rounds, **more}
+        with storage_errors(folder):
+            write_record(folder, whole)
+        return whole
+
+    note("running")
+    try:
+        policy, identity = request.model, record["model"]["content"]
+        for number in range(1, request.online.rounds + 1):
+            step = _Round(number, folder / f"round-{number}", policy, identity)
+            rounds.append(_run_round(request, prompts, step, say))
+            if rounds[-1]["trained"]:
+                policy, identity = str(step.folder / MODEL), f"model of round {number}"
+            note("running")
+        if policy == request.model:
+            raise ConfigError(_explain_no_pair(rounds))
+        finished = _finish(folder, Path(policy), rounds)
+    except BaseException:
+        with suppress(StoreError):  # the disk may be what went wrong
+            note("interrupted")
+        raise
+    complete = {**record, **finished, "status": "complete", "rounds": rounds}
+    with storage_errors(folder):
+        write_card(folder, complete)
+    return note("complete", **finished)
+
+
+def _run_round(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round, say: Say) -> dict[str, Any]:
+    """Do what is missing of a round; return what the record says of it."""
+    say(f"round {step.number} of {request.online.rounds}, from {step.policy}")
+    counts = _make_pairs(request, draw_prompts(prompts, request.online, step.number), step, say)
+    say(f"round {step.number}: {_describe_counts(counts)}")
+    row = {"round": step.number, "policy": step.policy, **counts.model_dump(), "trained": counts.pairs > 0}
+    if not counts.pairs:
+        say(f"round {step.number} has no pair to learn from: the policy stays as it is")
+        return row
+    trained = _train_round(request, step, say)
+    return {**row, **{key: trained[key] for key in ("lengths", "steps", "seconds", "metrics")}}
+
+
+def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round, say: Say) -> Counts:
+    """Sample, verify and pair, as far as that is not done; write the three files."""
+    settings = request.online
+    with settings.make_sandbox() as sandbox:  # before hours of sampling, so that a machine without one says so
+        sampling = settings.sampling(step.number)
+        samples = sample_all(
+            [prompt.to_sample() for prompt in prompts], sampling, lambda: _open_policy(request, step, sampling, say),
+            step.folder / SAMPLES, say, policy=f"{step.identity}, {_name_sampler(request.backend)}",
+        )  # fmt: skip
+        file = step.folder / VERDICTS
+        if file.exists():
+            judged = read_jsonl(file, Judged)
+        else:
+            judged = judge_samples(prompts, samples, sandbox)
+            write_jsonl(file, judged)
+    asked = [(sample.prompt_id, sample.index) for sample in samples]
+    if asked != [(found.prompt_id, found.index) for found in judged]:
+        raise StoreError(f"{file} has not the verdicts of {SAMPLES}: delete it to verify anew")
+    rows, counts = pair_samples(prompts, samples, judged, settings)
+    write_jsonl(step.folder / PREFERENCES, rows)
+    return counts
+
+
+@contextmanager
+def _open_policy(request: OnlineRequest, step: _Round, sampling: SamplingSettings, say: Say) -> Iterator[Sampler]:
+    backend = choose_backend(request.backend)
+    if not isinstance(backend, Endpoint):
+        _free_memory()  # of the last round's training
+        with open_sampler(step.policy, sampling, backend, say) as sampler:
+            yield sampler
+        return
+    served: AbstractContextManager[Endpoint] = (
+        serve_policy(request.serve, backend, step.policy, step.folder / "server.log", say)
+        if request.serve
+        else find_policy(backend, step.policy)
+    )
+    with served as endpoint, open_sampler(step.policy, sampling, endpoint, say) as sampler:
+        yield sampler
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _train_round(request: OnlineRequest, step: _Round, say: Say) -> dict[str, Any]:
+    """Train on the round's pairs, from the last checkpoint if there is one."""
+    asked = Request(
+        "dpo", step.folder / PREFERENCES, step.policy, step.folder / MODEL, request.dpo, resume=True,
+        callbacks=request.callbacks,
+    )  # fmt: skip
+    return launch_dpo(request.launch, asked, say) if request.launch else train(asked, say)
+
+
+def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Copy the last model up, gather the metrics of all rounds, and return what the record says of both."""
+    with storage_errors(folder):
+        for path in sorted(model.iterdir()):
+            if path.is_file() and path.name not in {RECORD, CARD, METRICS}:
+                replacement = folder / f".{path.name}.copy"
+                shutil.copyfile(path, replacement)
+                replacement.replace(folder / path.name)
+    trained = [row["round"] for row in rounds if row["trained"]]
+    metrics = [
+        {"round": number, **row}
+        for number in trained
+        for row in read_metrics(folder / f"round-{number}" / MODEL / METRICS)
+    ]
+    write_jsonl(folder / METRICS, metrics)
+    lengths = [row["lengths"] for row in rounds if row["trained"]]
+    return {
+        "steps": sum(row["steps"] for row in rounds if row["trained"]),
+        "lengths": {
+            **{name: sum(each[name] for each in lengths) for name in ("rows", "truncated", "dropped")},
+            "longest": max(each["longest"] for each in lengths),
+        },
+        "metrics": summarise(metrics),
+    }
+
+
+def _describe(request: OnlineRequest, data: TrainingData, model: ModelIdentity) -> dict[str, Any]:
+    return {
+        "kind": "online-dpo",
+        "model": {**model.record(), "training": describe_ancestry(request.model)},
+        "data": {
+            "file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": {}, "run": data.run,
+        },
+        "eval_data": None,
+        "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request.backend)},
+        "settings": {**request.dpo.arguments, "global_batch_size": request.dpo.global_batch_size},
+        "lora": request.dpo.lora,
+        "reward": None,
+        "versions": versions(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "processes": 1,
+    }  # fmt: skip
+
+
+def _describe_counts(counts: Counts) -> str:
+    return (
+        f"{counts.pairs:,} pairs from {counts.paired:,} of {counts.prompts:,} prompts ({counts.all_pass:,} all pass, "
+        f"{counts.all_fail:,} all fail, {counts.neither:,} neither, {counts.unfinished:,} never finished); of "
+        f"{counts.responses:,} responses {counts.truncated:,} truncated, {counts.gated:,} gated"
+    )
+
+
+def _explain_no_pair(rounds: list[dict[str, Any]]) -> str:
+    passed, failed = (sum(row[name] for row in rounds) for name in ("all_pass", "all_fail"))
+    return (
+        f"no round gave a pair ({passed} times all responses passed, {failed} times all failed): raise "
+        "online.responses_per_prompt, online.temperature or online.max_tokens, or take other prompts or another model"
+    )

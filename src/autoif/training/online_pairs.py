@@ -1,0 +1,191 @@
+"""§3.4, one round of online data: which of the policy's responses the functions accept, and the pairs that this gives.
+
+In:   prompts with their functions, and K samples of each from the current policy.
+Out:  pairs of the query level: chosen, a response with a pass rate > 0.5; rejected, one with 0.
+
+What was cut at the token limit is no whole answer, and neither chosen nor rejected. What the gate names (empty, copied,
+degenerate) may pass a function vacuously, and is never chosen; it is rejected only where its functions refuse it.
+Prompts without a pair are counted by why they have none.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autoif.datasets.preferences import Candidate, Row, make_pair, pair_candidates
+from autoif.gate import Fault, find_fault
+from autoif.models.requests import sampling_seed
+from autoif.records import Record, Verdict, content_id
+from autoif.sampling import Sample, SamplingPrompt
+from autoif.sandbox import Sandbox
+from autoif.thresholds import meets, share
+from autoif.training.online_settings import OnlineSettings
+
+_PROMPTS_AT_ONCE = 256
+"""Whose functions run at the same time; it bounds what is in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlinePrompt:
+    """A row of rewards.jsonl.
+
+    Attributes:
+        id: of its conversation and functions.
+        row: `prompt`, `functions`, and the texts and ids that the row has, "" where it has none.
+    """
+
+    id: str
+    row: dict[str, Any]
+
+    @property
+    def functions(self) -> list[str]:
+        """The sources that judge a response."""
+        return list(self.row["functions"])
+
+    def to_sample(self) -> SamplingPrompt:
+        """Return what the policy is asked."""
+        return SamplingPrompt(id=self.id, messages=tuple(self.row["prompt"]))
+
+
+class Judged(Record):
+    """What was found of one sample: a line of verdicts.jsonl."""
+
+    prompt_id: str
+    index: int
+    verdicts: tuple[Verdict, ...]
+    """Of the prompt's functions, in order; none for a response that was cut."""
+    fault: Fault | None
+    """What the gate says."""
+
+
+class Counts(Record):
+    """What became of a round's prompts and responses."""
+
+    prompts: int = 0
+    paired: int = 0
+    """Prompts with at least one pair; the next four are those without, by why."""
+    all_pass: int = 0
+    all_fail: int = 0
+    neither: int = 0
+    """Some fail and none may be chosen, or some pass and none may be rejected."""
+    unfinished: int = 0
+    """Every response was cut."""
+    responses: int = 0
+    truncated: int = 0
+    gated: int = 0
+    """Whole responses that the gate names."""
+    pairs: int = 0
+
+
+def make_prompts(rows: Sequence[dict[str, Any]]) -> list[OnlinePrompt]:
+    """Return the prompts of a data set; of copies the first."""
+    made = (OnlinePrompt(content_id("online prompt", row["prompt"], row["functions"]), row) for row in rows)
+    return list({prompt.id: prompt for prompt in reversed(list(made))}.values())[::-1]
+
+
+def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, number: int) -> list[OnlinePrompt]:
+    """Return the prompts of a round, in the order of the data: all, or as many as the settings say."""
+    wanted = settings.prompts_per_round
+    if not wanted or wanted >= len(prompts):
+        return list(prompts)
+    places = sorted(
+        range(len(prompts)), key=lambda place: sampling_seed("draw", settings.seed, number, prompts[place].id)
+    )
+    return [prompts[place] for place in sorted(places[:wanted])]
+
+
+def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[Judged]:
+    """Return what is found of each sample; a function that several prompts share runs once for all of their texts.
+
+    Args:
+        prompts: of one round.
+        samples: as many of each, in the order of the prompts.
+        sandbox: entered.
+
+    Raises:
+        SandboxError: the sandbox can't be restored.
+    """
+    each = len(samples) // len(prompts)
+    judged: list[Judged] = []
+    for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
+        some = prompts[start : start + _PROMPTS_AT_ONCE]
+        drawn = [samples[place * each : (place + 1) * each] for place in range(start, start + len(some))]
+        judged += _judge(some, drawn, sandbox)
+    return judged
+
+
+def _judge(prompts: Sequence[OnlinePrompt], drawn: Sequence[Sequence[Sample]], sandbox: Sandbox) -> Iterator[Judged]:
+    jobs: dict[str, list[str]] = {}
+    for prompt, samples in zip(prompts, drawn, strict=True):
+        for source in prompt.functions:
+            jobs.setdefault(source, []).extend(sample.text for sample in samples if _is_whole(sample))
+    outcomes = sandbox.run_many_sync(list(jobs.items()))
+    verdicts = {
+        source: iter([outcome.verdict for outcome in found]) for source, found in zip(jobs, outcomes, strict=True)
+    }
+    for prompt, samples in zip(prompts, drawn, strict=True):
+        whole = [sample for sample in samples if _is_whole(sample)]
+        columns = [[next(verdicts[source]) for _ in whole] for source in prompt.functions]
+        rows = iter(zip(*columns, strict=True))
+        for sample in samples:
+            yield Judged(
+                prompt_id=prompt.id,
+                index=sample.index,
+                verdicts=next(rows) if _is_whole(sample) else (),
+                fault=find_fault(
+                    sample.text, prompt.row["prompt"][-1]["content"], prompt.row["instruction"], prompt.row["query"]
+                ),
+            )
+
+
+def _is_whole(sample: Sample) -> bool:
+    return sample.finish_reason == "stop"
+
+
+def pair_samples(
+    prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], judged: Sequence[Judged], settings: OnlineSettings
+) -> tuple[list[Row], Counts]:
+    """Return the rows of preferences.jsonl, in the order of the prompts, and what became of the rest."""
+    rows: list[Row] = []
+    counted = dict.fromkeys(Counts.model_fields, 0)
+    each = len(samples) // len(prompts)
+    rules = settings.pairing()
+    for place, prompt in enumerate(prompts):
+        candidates = []
+        for sample, found in zip(
+            samples[place * each : (place + 1) * each], judged[place * each : (place + 1) * each], strict=True
+        ):
+            counted["responses"] += 1
+            if not _is_whole(sample):
+                counted["truncated"] += 1
+                continue
+            gated = settings.gate and found.fault is not None
+            counted["gated"] += gated
+            rate = share(found.verdicts.count(Verdict.PASS), len(found.verdicts))
+            candidates.append(Candidate(sample.text, rate, choosable=not gated))
+        made = [_make_row(prompt, chosen, rejected) for chosen, rejected in pair_candidates(candidates, rules)]
+        rows += made
+        counted["prompts"] += 1
+        counted["pairs"] += len(made)
+        counted["paired" if made else _why_none(candidates, settings)] += 1
+    return rows, Counts(**counted)
+
+
+def _make_row(prompt: OnlinePrompt, chosen: Candidate, rejected: Candidate) -> Row:
+    return {
+        **make_pair(prompt.row["prompt"], chosen, rejected),
+        "level": "query",
+        "instruction_id": prompt.row["instruction_id"],
+        "query_id": prompt.row["query_id"],
+        "functions": list(prompt.functions),
+    }
+
+
+def _why_none(candidates: Sequence[Candidate], settings: OnlineSettings) -> str:
+    if not candidates:
+        return "unfinished"
+    if all(meets(candidate.pass_rate, settings.positive) for candidate in candidates):
+        return "all_pass"
+    if all(meets(candidate.pass_rate, settings.negative) for candidate in candidates):
+        return "all_fail"
+    return "neither"
