@@ -33,7 +33,7 @@ def test_every_setting_and_command_that_the_prose_names_exists(path):
         shown = re.sub(r"^models\.(writer|responder|judge|all)\.", "models.ROLE.", key)
         assert f"`{shown}`" in settings, key
     for command in re.findall(
-        r"autoif ((?:run|cross-validate|verify|split|prompts|export|push|serve|models|doctor|show)(?: fetch)?)\b", text
+        r"autoif ((?:run|cross-validate|verify|split|prompts|compare|plot|export|push|serve|models|doctor|show)(?: fetch)?)\b", text
     ):
         assert f"## autoif {command}\n" in commands, command
 

@@ -7,6 +7,7 @@ import click
 
 from autoif.cli.cross_validate import cross_validate
 from autoif.cli.doctor import doctor
+from autoif.cli.evaluate import compare, evaluate, plot_curves
 from autoif.cli.export import export
 from autoif.cli.models import models
 from autoif.cli.push import push
@@ -25,7 +26,23 @@ def cli() -> None:
     """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
 
 
-for command in (run, cross_validate, verify, split, prompts, train, export, push, serve, models, doctor, show):
+for command in (
+    run,
+    cross_validate,
+    verify,
+    split,
+    prompts,
+    train,
+    evaluate,
+    compare,
+    plot_curves,
+    export,
+    push,
+    serve,
+    models,
+    doctor,
+    show,
+):
     cli.add_command(command)
 
 

@@ -1,0 +1,240 @@
+"""The share of a model's answers that the verification functions accept: the pass rate, with its interval.
+
+In:   prompts with functions (rewards.jsonl's form), and a model to sample from or recorded responses.
+Out:  scores.json, per_prompt.jsonl, and samples.jsonl, from which an interrupted evaluation goes on.
+
+Every prompt gets as many samples, so each counts alike. The seeds of the samples follow from prompts and settings
+alone, so every model is drawn with the same.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from autoif.datasets.exports.rows import RewardRow
+from autoif.datasets.split import SourceRow
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.bootstrap import bootstrap_mean
+from autoif.evaluation.responses import read_responses
+from autoif.evaluation.results import (
+    SCORES,
+    PromptResult,
+    SampleResult,
+    Scores,
+    Seen,
+    identify,
+    read_scores,
+    write_results,
+)
+from autoif.gate import Fault, find_fault
+from autoif.records import Verdict, content_id
+from autoif.reward import RewardMode, compute_reward
+from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
+from autoif.sandbox import Sandbox
+from autoif.store import read_jsonl, storage_errors
+from autoif.training.card import versions
+
+SAMPLES = "samples.jsonl"
+REWARDS = "rewards.jsonl"
+_PROMPTS_AT_ONCE = 256
+Say = Callable[[str], None]
+OpenSampler = Callable[[], AbstractContextManager[Sampler]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who answers."""
+
+    name: str
+    """As the user named it: a folder, a name, or a file of responses."""
+    identity: str
+    """By content, with the backend: samples of another one are not gone on with."""
+    sampling: SamplingSettings | None
+    """None for recorded responses."""
+    seen: Seen
+    """What it was trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response to be judged."""
+
+    text: str
+    truncated: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What is asked: rows with different prompts, and the SHA-256 of their file."""
+
+    rows: tuple[RewardRow, ...]
+    sha256: str
+
+    @property
+    def texts(self) -> list[str]:
+        return [row.prompt[0].content for row in self.rows]
+
+    @property
+    def sources(self) -> list[SourceRow]:
+        """Where they come from, to compare with what was trained on."""
+        return [SourceRow.model_validate(row.columns()) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is done with the answers: how they are judged, and where the results go."""
+
+    prompts: Prompts
+    folder: Path
+    sandbox: Sandbox
+    """Entered."""
+    say: Say
+    """Gets lines of progress."""
+
+
+def read_prompts(source: Path) -> Prompts:
+    """Read prompts with functions: a file of rows, or the rewards.jsonl of a run folder.
+
+    Raises:
+        ConfigError: there are none, or two of the same text.
+        StoreError: the file can't be read, or a row doesn't fit; the line is named.
+    """
+    path = source / REWARDS if source.is_dir() else source
+    rows = read_jsonl(path, RewardRow)
+    if not rows:
+        raise ConfigError(f"{path} has no prompts: there is nothing to measure on")
+    prompts = Prompts(tuple(rows), hashlib.sha256(path.read_bytes()).hexdigest())
+    [(twice, count)] = Counter(prompts.texts).most_common(1)
+    if count > 1:
+        raise ConfigError(f"{path} has the prompt {twice[:80]!r} {count} times: each would count {count} times")
+    return prompts
+
+
+def measure_policy(policy: Policy, open_sampler: OpenSampler, task: Task) -> Scores:
+    """Sample from a model, verify its answers, and write the results.
+
+    Raises:
+        StoreError: the folder holds an evaluation of something else, or can't be written.
+        ModelError, ConfigError, SandboxError: the model, its backend, or the sandbox can't be used.
+    """
+    assert policy.sampling is not None
+    _claim_folder(policy, task)
+    asked = [SamplingPrompt(id=_identify(row), messages=(row.prompt[0].model_dump(),)) for row in task.prompts.rows]
+    file = task.folder / SAMPLES
+    samples = sample_all(asked, policy.sampling, open_sampler, file, task.say, policy=policy.identity)
+    answers = [Answer(sample.text, sample.finish_reason == "length") for sample in samples]
+    each = policy.sampling.responses
+    return _finish(policy, task, [answers[start : start + each] for start in range(0, len(answers), each)])
+
+
+def measure_recorded(responses: Path, seen: Seen, task: Task) -> Scores:
+    """Verify responses that were recorded elsewhere, and write the results. Raises as `measure_policy`."""
+    found = read_responses(responses, task.prompts.texts)
+    identity = f"recorded, SHA-256 {hashlib.sha256(responses.read_bytes()).hexdigest()}"
+    policy = Policy(str(responses), identity, None, seen)
+    _claim_folder(policy, task)
+    answers = [
+        [Answer(each.response, None if each.finish_reason is None else each.finish_reason == "length") for each in some]
+        for some in found
+    ]
+    return _finish(policy, task, answers)
+
+
+def _claim_folder(policy: Policy, task: Task) -> None:
+    """Refuse a folder that holds another evaluation, before anything is sampled or replaced."""
+    folder = task.folder
+    if policy.sampling is None and (folder / SAMPLES).exists():
+        raise StoreError(f"{folder} holds samples of a model: choose another --output")
+    if (folder / SCORES).exists():
+        there, now = read_scores(folder).identity, identify(policy.identity, task.prompts.sha256, policy.sampling)
+        keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+        differing = [f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys]
+        if differing:
+            raise StoreError(f"{folder} holds another evaluation: {', '.join(differing)}; choose another --output")
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _finish(policy: Policy, task: Task, answers: Sequence[Sequence[Answer]]) -> Scores:
+    """Verify the answers to each prompt, none where the data is partial, and write what came of it."""
+    given = [(row, some) for row, some in zip(task.prompts.rows, answers, strict=True) if some]
+    results = judge_answers([row for row, _ in given], [some for _, some in given], task.sandbox, task.say)
+    scores = _score(policy, task, results)
+    write_results(task.folder, scores, results)
+    return scores
+
+
+def judge_answers(
+    rows: Sequence[RewardRow], answers: Sequence[Sequence[Answer]], sandbox: Sandbox, say: Say
+) -> list[PromptResult]:
+    """Run every prompt's functions on its answers; a function that several prompts share is loaded once for many."""
+    results: list[PromptResult] = []
+    for start in range(0, len(rows), _PROMPTS_AT_ONCE):
+        some = rows[start : start + _PROMPTS_AT_ONCE]
+        given = answers[start : start + _PROMPTS_AT_ONCE]
+        jobs: dict[str, list[str]] = {}
+        for row, texts in zip(some, given, strict=True):
+            for source in row.functions:
+                jobs.setdefault(source, []).extend(answer.text for answer in texts)
+        outcomes = sandbox.run_many_sync(list(jobs.items()))
+        verdicts = {
+            source: iter([outcome.verdict for outcome in judged]) for source, judged in zip(jobs, outcomes, strict=True)
+        }
+        for row, texts in zip(some, given, strict=True):
+            judged = [[next(verdicts[source]) for _ in texts] for source in row.functions]
+            results.append(_describe(row, texts, list(zip(*judged, strict=True))))
+        say(f"{len(results):,} of {len(rows):,} prompts verified")
+    return results
+
+
+def _describe(row: RewardRow, answers: Sequence[Answer], verdicts: Sequence[tuple[Verdict, ...]]) -> PromptResult:
+    return PromptResult(
+        id=_identify(row),
+        instruction_id=row.instruction_id,
+        query_id=row.query_id,
+        samples=tuple(
+            SampleResult(
+                verdicts=said,
+                accepted=compute_reward(said, RewardMode.BINARY) == 1,
+                fault=find_fault(answer.text, row.prompt[0].content, row.instruction, row.query),
+                truncated=answer.truncated,
+            )
+            for answer, said in zip(answers, verdicts, strict=True)
+        ),
+    )
+
+
+def _identify(row: RewardRow) -> str:
+    return content_id("measured prompt", row.prompt[0].content, list(row.functions))
+
+
+def _score(policy: Policy, task: Task, results: Sequence[PromptResult]) -> Scores:
+    samples = list(chain.from_iterable(result.samples for result in results))
+    verdicts = list(chain.from_iterable(sample.verdicts for sample in samples))
+    rates = [result.pass_rate for result in results]
+    faultless = [result.faultless_pass_rate for result in results]
+    instructions = [result.instruction_id for result in results]
+    cut = [sample.truncated for sample in samples]
+    return Scores(
+        model=policy.name,
+        policy=policy.identity,
+        data_sha256=task.prompts.sha256,
+        prompts=len(results),
+        prompts_missing=len(task.prompts.rows) - len(results),
+        instructions=len(set(instructions)),
+        responses_per_prompt=len(results[0].samples),
+        sampling=policy.sampling,
+        pass_rate=bootstrap_mean(rates, instructions),
+        pass_rate_by_prompt=bootstrap_mean(rates, [result.id for result in results]),
+        faultless_pass_rate=bootstrap_mean(faultless, instructions),
+        faults={fault: sum(sample.fault == fault for sample in samples) for fault in Fault},
+        truncated=None if None in cut else 100 * sum(map(bool, cut)) / len(cut),
+        undecided=100 * sum(each not in {Verdict.PASS, Verdict.FAIL} for each in verdicts) / len(verdicts),
+        seen=policy.seen,
+        sandbox=task.sandbox.describe(),
+        versions={**versions()},
+    )

@@ -1,0 +1,160 @@
+"""Figures: the curves of trainings, from their metrics.jsonl, and the scores of a comparison with their intervals.
+
+The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.bootstrap import Interval
+from autoif.evaluation.comparison import Comparison
+from autoif.evaluation.results import name_folders
+from autoif.store import storage_errors
+
+METRICS = "metrics.jsonl"
+PANELS = {
+    "loss": "loss",
+    "mean_token_accuracy": "token accuracy",
+    "rewards/margins": "DPO margin",
+    "rewards/accuracies": "DPO accuracy",
+    "reward": "reward",
+    "completions/mean_length": "tokens of a completion",
+}
+"""What is drawn, where a training has it; a value on --eval-data, `eval_…`, is drawn in the same panel."""
+_SUFFIXES = {
+    ".svg": {"Date": None, "Creator": "autoif"},
+    ".png": {"Software": "autoif"},
+    ".pdf": {"CreationDate": None},
+}
+_STYLE = {"svg.hashsalt": "autoif", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3, "font.size": 9}
+_COLUMNS = 2
+Row = dict[str, Any]
+
+
+def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
+    """Draw the metrics of trained folders over their steps, a panel a metric; return which metrics were drawn.
+
+    Raises:
+        ConfigError: a folder has no metrics, or the file is to be of an unknown kind.
+        StoreError: a metrics.jsonl is damaged, or the file can't be written.
+    """
+    check_kind(output)
+    trainings = {name: read_metrics(folder) for name, folder in zip(name_folders(folders), folders, strict=True)}
+    present = {name for rows in trainings.values() for row in rows for name in row if row[name] is not None}
+    drawn = [metric for metric in PANELS if {metric, f"eval_{metric}"} & present]
+    if not drawn:
+        raise ConfigError(f"{', '.join(map(str, folders))}: no step was logged yet; there is nothing to draw")
+
+    def draw() -> Figure:
+        lines = -(-len(drawn) // _COLUMNS)
+        figure = Figure(figsize=(4.5 * min(len(drawn), _COLUMNS), 2.8 * lines), layout="constrained")
+        for index, metric in enumerate(drawn):
+            panel = figure.add_subplot(lines, min(len(drawn), _COLUMNS), index + 1)
+            _draw_metric(panel, metric, trainings)
+        return figure
+
+    _save(draw, output)
+    return drawn
+
+
+def plot_comparison(comparison: Comparison, output: Path) -> None:
+    """Draw the pass rate of each model and its difference to the first, with their intervals.
+
+    Raises:
+        ConfigError: the file is to be of an unknown kind.
+        StoreError: it can't be written.
+    """
+    check_kind(output)
+    models = comparison.models
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(9, 1.1 + 0.4 * len(models)), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        for place, model in enumerate(models):
+            _draw_interval(left, model.scores.pass_rate, place, f"pass rate {model.name}")
+            if model.difference:
+                _draw_interval(right, model.difference, place, f"difference {model.name}")
+        left.set_yticks(range(len(models)), [model.name for model in models])
+        left.invert_yaxis()
+        left.set_xlabel("pass rate, %")
+        right.axvline(0, color="black", linewidth=0.8)
+        right.set_xlabel(f"difference to {models[0].name}, points")
+        return figure
+
+    _save(draw, output)
+
+
+def check_kind(output: Path) -> None:
+    """Refuse a file of a kind that can't be written, before any work. Raises ConfigError."""
+    if output.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{output}: name a figure with {', '.join(_SUFFIXES)}")
+
+
+def read_metrics(folder: Path) -> list[Row]:
+    """Return the logged rows of a trained folder; a last line that was cut is left out.
+
+    Raises:
+        ConfigError: it holds none.
+        StoreError: a line is damaged.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise ConfigError(f"{folder} has no {METRICS}: name a folder that `autoif train` made") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} can't be read: {error}") from None
+    rows = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row["step"], int):
+                raise TypeError
+        except (ValueError, TypeError, KeyError):
+            raise StoreError(f"{path}, line {number}: no row of metrics") from None
+        rows.append(row)
+    return rows
+
+
+def _draw_metric(panel: Axes, metric: str, trainings: dict[str, list[Row]]) -> None:
+    for index, (name, rows) in enumerate(trainings.items()):
+        for key, style in ((metric, "-"), (f"eval_{metric}", "--")):
+            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+            if points:
+                label = name if style == "-" else f"{name}, evaluation data"
+                steps, values = zip(*points, strict=True)
+                marker = "o" if len(points) == 1 else ""
+                [line] = panel.plot(steps, values, style, color=f"C{index}", label=label, marker=marker, linewidth=1)
+                line.set_gid(f"{key} {name}")
+    panel.set_title(PANELS[metric])
+    panel.set_xlabel("step")
+    panel.legend(fontsize=7)
+
+
+def _draw_interval(panel: Axes, interval: Interval, place: int, name: str) -> None:
+    if interval.low is not None and interval.high is not None:
+        [bar] = panel.plot([interval.low, interval.high], [place, place], color="C0", linewidth=1.5)
+        bar.set_gid(f"{name} interval")
+    [point] = panel.plot([interval.value], [place], "o", color="C0")
+    point.set_gid(name)
+
+
+def _save(draw: Callable[[], Figure], output: Path) -> None:
+    """Draw and write a figure, whole or not at all."""
+    kind = output.suffix.lower()
+    temporary = output.with_name(f".{output.name}.tmp{kind}")
+    style: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}  # whatever the user's own matplotlibrc says
+    with mpl.rc_context(style), storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draw().savefig(temporary, metadata=_SUFFIXES[kind], dpi=150)
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""Which model is measured, and whether the prompts were held out of its training.
+
+A folder that `autoif train` made names its data and the model that it began with, in training.json; so does that one.
+All of this data is looked at, and what the user names beside it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from autoif.datasets.split import SourceRow, find_overlap, read_sources
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.results import Seen
+from autoif.models.endpoint import Endpoint
+from autoif.sampling.backends import Backend, choose_backend
+from autoif.training.card import RECORD, read_record
+
+
+def check_held_out(model: str, asked: Sequence[SourceRow], unseen_by: Sequence[Path]) -> Seen:
+    """Return what of the prompts was in the training data of a model.
+
+    Args:
+        model: a folder; or a name or "", of which nothing is known.
+        asked: where the prompts come from.
+        unseen_by: training data, files or run folders, which must share nothing with them.
+
+    Raises:
+        ConfigError: they do share something.
+        StoreError: what `unseen_by` names can't be read.
+    """
+    for data in unseen_by:
+        if overlap := find_overlap(read_sources(data), asked):
+            raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with the prompts")
+    checked, unknown, trained = [str(data) for data in unseen_by], list[str](), list[SourceRow]()
+    for folder in _trained_folders(Path(model)) if model else ():
+        try:
+            data, rows = _read_training_data(folder)
+            checked.append(str(data))
+            trained += rows
+        except (StoreError, ConfigError) as error:
+            unknown.append(str(error))
+    overlap = find_overlap(trained, asked)
+    return Seen(
+        checked=tuple(dict.fromkeys(checked)),
+        unknown=tuple(dict.fromkeys(unknown)),
+        instructions=len(overlap.instructions),
+        queries=len(overlap.queries),
+        functions=overlap.functions,
+    )
+
+
+def identify_policy(model: str, backend: Backend) -> str:
+    """Return what answers: the model by content, or by its name at an endpoint, and the backend that samples.
+
+    Raises:
+        ConfigError: reading a model needs the extra `train`.
+        ModelError: there is no such model.
+    """
+    chosen = choose_backend(backend)
+    if isinstance(chosen, Endpoint):
+        return f"{chosen.identity}, endpoint"
+    try:
+        from autoif.training.identity import identify_model
+        from autoif.training.models import check_model
+    except ImportError as error:
+        raise ConfigError(f"a model needs {error.name}: pip install 'autoif[train]', or name an endpoint") from None
+    check_model(model)
+    return f"{identify_model(model, None, None).content}, {chosen}"
+
+
+def _trained_folders(folder: Path) -> Iterator[Path]:
+    """Yield a folder if it was trained, that of the model that it began with, and so on."""
+    known = set[Path]()
+    while folder.resolve() not in known and (folder / RECORD).is_file():
+        known.add(folder.resolve())
+        yield folder
+        try:
+            folder = Path(read_record(folder)["model"]["name"])  # type: ignore[index]  # it is there
+        except (StoreError, KeyError, TypeError):
+            return  # the caller, who reads it too, says so
+
+
+def _read_training_data(folder: Path) -> tuple[Path, list[SourceRow]]:
+    """Return the file that a model was trained on, and where its rows come from.
+
+    Raises:
+        StoreError, ConfigError: it isn't known, isn't there or was changed, or its rows don't tell.
+    """
+    record = read_record(folder)
+    try:
+        data, digest = Path(record["data"]["file"]), record["data"]["sha256"]  # type: ignore[index]
+    except (KeyError, TypeError):
+        raise StoreError(f"{folder / RECORD} doesn't name the training data") from None
+    try:
+        found = hashlib.sha256(data.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StoreError(f"{data}, which {folder} was trained on, can't be read: {error.strerror}") from None
+    if found != digest:
+        raise StoreError(f"{data} is not any more what {folder} was trained on")
+    return data, read_sources(data)

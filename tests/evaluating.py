@@ -1,0 +1,81 @@
+"""What the tests of evaluation share: prompts with functions, answers to them, evaluated folders."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts
+from autoif.evaluation.results import Scores, Seen
+from autoif.records import content_id
+from autoif.sampling import Answer, Row, SamplingSettings
+from autoif.sandbox import Sandbox
+from examples import accepts
+from training import write_rows
+
+INSTRUCTIONS = ("tea", "milk", "water")
+SETTINGS = SamplingSettings(responses=4, max_tokens=8, batch_size=5)
+
+
+def reward_row(word: str, query: int, functions: Sequence[str] = ()) -> dict:
+    """Return a prompt that asks for a word, judged by whether the answer has it unless functions are given."""
+    asked = f"What is question {query} about?"
+    return {
+        "prompt": [{"role": "user", "content": f"{asked} Use the word {word}."}],
+        "instruction_id": content_id("instruction", word),
+        "query_id": content_id("query", asked),
+        "instruction": f"Use the word {word}.",
+        "query": asked,
+        "functions": list(functions or [accepts(word)]),
+    }
+
+
+def write_prompts(folder: Path, words: Sequence[str] = INSTRUCTIONS, queries: int = 2) -> Path:
+    return write_rows(
+        folder / "rewards.jsonl", *(reward_row(word, query) for word in words for query in range(queries))
+    )
+
+
+class ScriptedSampler:
+    """Answers a row by a script; see `autoif.sampling.Sampler`."""
+
+    batch_size = 5
+
+    def __init__(self, script: Callable[[Row], Answer | str]) -> None:
+        self._script = script
+
+    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+        answers = [self._script(row) for row in rows]
+        return [answer if isinstance(answer, Answer) else Answer(answer, "stop") for answer in answers]
+
+    @contextmanager
+    def open(self) -> Iterator["ScriptedSampler"]:
+        yield self
+
+
+def measure(
+    data: Path, folder: Path, sandbox: Sandbox, script: Callable[[Row], Answer | str], settings=SETTINGS
+) -> Scores:  # fmt: skip
+    """Evaluate a scripted model, whose identity is the script's name."""
+    task = Task(read_prompts(data), folder, sandbox, print)
+    policy = Policy("scripted", f"{script.__name__}, transformers", settings, Seen())
+    return measure_policy(policy, ScriptedSampler(script).open, task)
+
+
+def measure_texts(data: Path, folder: Path, sandbox: Sandbox, *rows: dict) -> Scores:
+    """Evaluate recorded responses."""
+    responses = write_rows(folder.with_name(f"{folder.name}.jsonl"), *rows)
+    return measure_recorded(responses, Seen(), Task(read_prompts(data), folder, sandbox, print))
+
+
+def right(row: Row) -> str:
+    """Answer with the word that is asked for."""
+    word = row.prompt.messages[0]["content"].split()[-1].rstrip(".")
+    return f"You could look for it under {word}, I think."
+
+
+def wrong(row: Row) -> str:
+    return "There is nothing to be said about that."
+
+
+def half(row: Row) -> str:
+    return right(row) if row.index % 2 else wrong(row)

@@ -1,0 +1,126 @@
+"""`autoif eval`, `autoif compare` and `autoif plot` as they are typed, on a real and tiny model."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoif.cli.main import main
+from evaluating import reward_row, write_prompts
+from examples import ACCEPT
+from tiny_model import write_tiny_model
+from training import sft_rows, write_rows
+
+EVAL = ["--samples", 2, "--max-tokens", 6, "--batch-size", 4, "--dtype", "float32"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    write_tiny_model(folder / "base", context=128)
+    sources = [{"instruction_id": f"i{n}", "query_id": f"q{n}", "functions": [f"f{n}"]} for n in range(6)]
+    write_rows(folder / "sft.jsonl", *({**row, **source} for row, source in zip(sft_rows(), sources, strict=True)))
+    write_prompts(folder)
+    return folder
+
+
+def autoif(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
+    main()
+
+
+def fails(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line that a refused command prints."""
+    with pytest.raises(SystemExit) as stop:
+        autoif(monkeypatch, *arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)  # what a trained folder names is found from where it was trained
+    trained = tmp_path / "trained"
+    settings = ["--set", "global_batch_size=3", "--set", "max_steps=2", "--set", "bf16=false", "--quiet"]
+    autoif(monkeypatch, "train", "sft", "--data", "sft.jsonl", "--model", "base", "-o", trained, *settings)
+    for model in ("base", trained):
+        out = tmp_path / f"eval-{Path(model).name}"
+        autoif(monkeypatch, "eval", "pass-rate", model, "--data", "rewards.jsonl", "-o", out, *EVAL)
+    said = capsys.readouterr()
+    assert "12 of 12 responses sampled" in said.err
+    assert "6 of 6 prompts verified" in said.err
+    assert "held out of sft.jsonl: no instruction, query or function in common" in said.out
+    scores = json.loads((tmp_path / "eval-trained" / "scores.json").read_text("utf-8"))
+    assert scores["policy"].startswith("SHA-256 ")
+    assert scores["policy"].endswith(", transformers")
+    assert scores["sampling"]["responses"] == 2
+
+    folders = [tmp_path / "eval-base", tmp_path / "eval-trained"]
+    table, figure = tmp_path / "table.md", tmp_path / "scores.svg"
+    autoif(monkeypatch, "compare", *folders, "--output", table, "--plot", figure)
+    assert capsys.readouterr().out == table.read_text("utf-8")
+    assert "| eval-trained | 0.0 [0.0, 0.0] |" in table.read_text("utf-8")
+    assert figure.read_text("utf-8").startswith("<?xml")
+    autoif(monkeypatch, "plot", trained, "-o", tmp_path / "curves.png")
+    assert capsys.readouterr().out == f"loss, mean_token_accuracy: {tmp_path / 'curves.png'}\n"
+
+
+def test_a_model_that_was_replaced_is_not_gone_on_with(place, tmp_path, monkeypatch, capsys):
+    model, out = write_tiny_model(tmp_path / "model", context=128), tmp_path / "out"
+    options = ["eval", "pass-rate", model, "--data", place / "rewards.jsonl", "-o", out, *EVAL, "--quiet"]
+    autoif(monkeypatch, *options)
+    autoif(monkeypatch, *options)
+    (model / "chat_template.jinja").write_text("{{ messages[0]['content'] }}", encoding="utf-8")
+    os.utime(model / "chat_template.jinja")
+    assert "holds another evaluation: policy (SHA-256" in fails(monkeypatch, capsys, *options)
+
+
+def test_recorded_responses_need_no_model(place, tmp_path, monkeypatch, capsys):
+    rows = [reward_row(word, query) for word in ("tea", "milk", "water") for query in range(2)]
+    responses = [{"prompt": row["prompt"][0]["content"], "response": "tea or water"} for row in rows]
+    data = ["--data", place / "rewards.jsonl", "--responses", write_rows(tmp_path / "responses.jsonl", *responses[:5])]
+    autoif(monkeypatch, "eval", "pass-rate", *data, "-o", tmp_path / "out", "--unseen-by", place / "sft.jsonl")
+    said = capsys.readouterr().out
+    assert "60.0 [" in said
+    assert "PARTIAL: 1 prompts have no response." in said
+    assert f"held out of {place / 'sft.jsonl'}" in said
+    line = fails(monkeypatch, capsys, "eval", "pass-rate", *data, "-o", tmp_path / "x", "--unseen-by", place)
+    assert f"{place} was trained on and shares 3 instructions" in line
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_cant_be_measured_ends_in_one_line(place, tmp_path, monkeypatch, capsys):
+    data = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out"]
+    assert "name a MODEL" in fails(monkeypatch, capsys, "eval", "pass-rate", *data)
+    assert "it has no config.json" in fails(monkeypatch, capsys, "eval", "pass-rate", tmp_path, *data)
+    assert "no http(s) address" in fails(
+        monkeypatch, capsys, "eval", "pass-rate", "m", *data, "--base-url", "file:///x"
+    )
+    empty = write_rows(tmp_path / "empty.jsonl")
+    line = fails(monkeypatch, capsys, "eval", "pass-rate", place / "base", "--data", empty, "-o", tmp_path / "out")
+    assert "has no prompts" in line
+    assert "name two or more" in fails(monkeypatch, capsys, "compare", tmp_path / "out")
+    assert "name a figure" in fails(monkeypatch, capsys, "plot", place, "-o", tmp_path / "x.gif")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_extra_the_commands_say_what_to_install(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "autoif.evaluation.pass_rate", None)
+    monkeypatch.setitem(sys.modules, "autoif.evaluation.plots", None)
+    options = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out"]
+    assert "pip install 'autoif[eval]'" in fails(monkeypatch, capsys, "eval", "pass-rate", "m", *options)
+    assert "pip install 'autoif[eval]'" in fails(monkeypatch, capsys, "plot", place, "-o", tmp_path / "x.svg")
+    assert "pip install 'autoif[eval]'" in fails(monkeypatch, capsys, "compare", place, tmp_path, "--plot", "x.svg")
+
+
+def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, monkeypatch, capsys):
+    rows = [reward_row(word, 1, [ACCEPT]) for word in ("tea", "milk")]
+    data = write_rows(tmp_path / "rewards.jsonl", *rows)
+    responses = [{"prompt": row["prompt"][0]["content"], "response": row["prompt"][0]["content"]} for row in rows]
+    file = write_rows(tmp_path / "responses.jsonl", *responses)
+    autoif(monkeypatch, "eval", "pass-rate", "--data", data, "--responses", file, "-o", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "pass rate, %  100.0 [100.0, 100.0]" in said
+    assert "… without faults  0.0 [0.0, 0.0]" in said
+    assert "copied 2" in said

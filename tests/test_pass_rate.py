@@ -1,0 +1,227 @@
+"""The pass rate of a model: what is counted, what is stored, what is refused."""
+
+import json
+
+import pytest
+
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.pass_rate import Answer as Judged
+from autoif.evaluation.pass_rate import judge_answers, read_prompts
+from autoif.evaluation.results import read_prompt_results, read_scores
+from autoif.gate import Fault
+from autoif.records import Verdict
+from autoif.sampling import Answer
+from evaluating import (
+    INSTRUCTIONS,
+    SETTINGS,
+    half,
+    measure,
+    measure_texts,
+    reward_row,
+    right,
+    write_prompts,
+    wrong,
+)
+from examples import ACCEPT, RAISE, REFUSE, accepts
+from training import write_rows
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_prompts(tmp_path)
+
+
+def test_the_pass_rate_is_the_share_of_accepted_samples_in_percent(data, tmp_path, sandbox):
+    scores = measure(data, tmp_path / "out", sandbox, half)
+    assert scores.pass_rate.value == 50
+    assert (scores.prompts, scores.instructions, scores.responses_per_prompt) == (6, 3, 4)
+    assert measure(data, tmp_path / "right", sandbox, right).pass_rate.value == 100
+    assert measure(data, tmp_path / "wrong", sandbox, wrong).pass_rate.value == 0
+
+
+@pytest.mark.parametrize(
+    ("functions", "accepted"),
+    [([ACCEPT], True), ([ACCEPT, REFUSE], False), ([ACCEPT, REFUSE, ACCEPT], True), ([ACCEPT, RAISE], False)],
+)
+def test_a_sample_is_accepted_by_more_than_half_of_its_functions(functions, accepted, tmp_path, sandbox):
+    prompts = read_prompts(write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, functions)))
+    [result] = judge_answers(prompts.rows, [[Judged("Some tea.", False)]], sandbox, print)
+    assert result.samples[0].accepted is accepted
+    assert len(result.samples[0].verdicts) == len(functions)
+
+
+def test_verdicts_belong_to_their_sample_though_functions_are_shared_among_prompts(tmp_path, sandbox):
+    rows = [reward_row(word, 1, [accepts("a"), accepts("b"), accepts("a")]) for word in INSTRUCTIONS]
+    prompts = read_prompts(write_rows(tmp_path / "rewards.jsonl", *rows))
+    texts = [["a", "b"], ["ab", ""], ["b", "a"]]
+    results = judge_answers(prompts.rows, [[Judged(text, None) for text in some] for some in texts], sandbox, print)
+    said = [[[verdict == Verdict.PASS for verdict in sample.verdicts] for sample in each.samples] for each in results]
+    assert said == [[["a" in text, "b" in text, "a" in text] for text in some] for some in texts]
+
+
+def test_an_accepted_answer_with_a_fault_counts_in_the_one_rate_and_not_in_the_other(tmp_path, sandbox):
+    data = write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, [ACCEPT]), reward_row("milk", 1, [ACCEPT]))
+    scores = measure(data, tmp_path / "out", sandbox, lambda row: "" if row.index == 0 else right(row))
+    assert scores.pass_rate.value == 100
+    assert scores.faultless_pass_rate.value == 75
+    assert scores.faults[Fault.EMPTY] == 2
+    assert read_prompt_results(tmp_path / "out")[0].samples[0].fault is Fault.EMPTY
+
+
+def test_what_was_cut_and_what_gave_no_verdict_is_reported(tmp_path, sandbox):
+    data = write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, [ACCEPT, RAISE]))
+
+    def cut(row):
+        return Answer(right(row), "length" if row.index == 0 else "stop")
+
+    scores = measure(data, tmp_path / "out", sandbox, cut)
+    assert (scores.truncated, scores.undecided) == (25, 50)
+    assert [sample.truncated for sample in read_prompt_results(tmp_path / "out")[0].samples] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_instructions_that_differ_make_the_score_less_sure_than_prompts_do(tmp_path, sandbox):
+    words = [f"word{number}" for number in range(8)]
+    data = write_prompts(tmp_path, words, queries=6)
+
+    def knows_some(row):
+        return right(row) if any(f"{word}." in row.prompt.messages[0]["content"] for word in words[:4]) else wrong(row)
+
+    scores = measure(data, tmp_path / "out", sandbox, knows_some)
+    widths = [each.high - each.low for each in (scores.pass_rate, scores.pass_rate_by_prompt)]
+    assert scores.pass_rate.value == scores.pass_rate_by_prompt.value == 50
+    assert widths[0] > 1.8 * widths[1]
+    assert (scores.pass_rate.clusters, scores.pass_rate_by_prompt.clusters) == (8, 48)
+
+
+def test_both_files_read_back_as_they_were_made(data, tmp_path, sandbox):
+    scores = measure(data, tmp_path / "out", sandbox, half)
+    assert read_scores(tmp_path / "out") == scores
+    results = read_prompt_results(tmp_path / "out")
+    assert [each.instruction_id for each in results] == [
+        reward_row(w, 0)["instruction_id"] for w in INSTRUCTIONS for _ in "ab"
+    ]
+    assert [[sample.accepted for sample in each.samples] for each in results] == [[False, True] * 2] * 6
+    assert json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))["pass_rate"]["value"] == 50
+
+
+def test_an_evaluation_that_is_interrupted_goes_on_and_ends_the_same(data, tmp_path, sandbox):
+    def half_until_killed(row):
+        if half_until_killed.left == 0:
+            raise KeyboardInterrupt
+        half_until_killed.left -= 1
+        return half(row)
+
+    half_until_killed.left, half_until_killed.__name__ = 12, "half"
+    with pytest.raises(KeyboardInterrupt):
+        measure(data, tmp_path / "out", sandbox, half_until_killed)
+    assert not (tmp_path / "out" / "scores.json").exists()
+    half_until_killed.left = 14  # of 24: the first ten are there
+    scores = measure(data, tmp_path / "out", sandbox, half_until_killed)
+    assert half_until_killed.left == 0
+    assert scores == measure(data, tmp_path / "whole", sandbox, half)
+    for name in ("samples.jsonl", "per_prompt.jsonl", "scores.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_finished_evaluation_is_made_again_without_the_model(data, tmp_path, sandbox):
+    scores = measure(data, tmp_path / "out", sandbox, half)
+
+    def never(row):
+        raise AssertionError("it was asked")
+
+    never.__name__ = "half"
+    assert measure(data, tmp_path / "out", sandbox, never) == scores
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_folder_of_another_model_other_prompts_or_settings_is_refused(data, tmp_path, sandbox, finished):
+    measure(data, tmp_path / "out", sandbox, half)
+    if not finished:
+        (tmp_path / "out" / "scores.json").unlink()
+    others = write_rows(tmp_path / "others.jsonl", reward_row("beer", 1))
+    with pytest.raises(StoreError, match=r"policy .*choose another"):
+        measure(data, tmp_path / "out", sandbox, right)
+    with pytest.raises(StoreError, match=r"temperature.*choose another"):
+        measure(data, tmp_path / "out", sandbox, half, SETTINGS.model_copy(update={"temperature": 0.1}))
+    with pytest.raises(StoreError, match=r"(data_sha256|prompts) .*choose another"):
+        measure(others, tmp_path / "out", sandbox, half)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "has no prompts"),
+        ([reward_row("tea", 1), reward_row("tea", 1)], "has the prompt 'What is question 1 about.* 2 times"),
+        ([reward_row("tea", 1), {**reward_row("milk", 1), "functions": []}], "line 2: no RewardRow row .functions"),
+        ([{**reward_row("tea", 1), "prompt": []}], "line 1: no RewardRow row .prompt"),
+        ([{"messages": []}], "line 1: no RewardRow row"),
+    ],
+)
+def test_data_that_cant_be_measured_on_is_refused(rows, message, tmp_path):
+    with pytest.raises((ConfigError, StoreError), match=message):
+        read_prompts(write_rows(tmp_path / "rewards.jsonl", *rows))
+
+
+def test_a_run_folder_stands_for_its_rewards_and_one_without_is_refused(data, tmp_path):
+    assert read_prompts(tmp_path) == read_prompts(data)
+    with pytest.raises(StoreError, match=r"nothing.rewards.jsonl can't be read"):
+        (tmp_path / "nothing").mkdir()
+        read_prompts(tmp_path / "nothing")
+
+
+def answers(data, *texts: str) -> list[dict]:
+    return [{"prompt": row.prompt[0].content, "response": text} for row in read_prompts(data).rows for text in texts]
+
+
+def test_recorded_responses_are_judged_in_any_order_of_prompts(data, tmp_path, sandbox):
+    rows = answers(data, "tea, milk and water it is", "nothing at all")
+    scores = measure_texts(data, tmp_path / "out", sandbox, *rows[::-1])
+    assert scores.pass_rate.value == 50
+    assert scores.responses_per_prompt == 2
+    assert (scores.sampling, scores.truncated, scores.prompts_missing) == (None, None, 0)
+    assert [sample.accepted for sample in read_prompt_results(tmp_path / "out")[0].samples] == [False, True]
+
+
+def test_recorded_responses_that_lack_prompts_make_a_partial_score(data, tmp_path, sandbox):
+    scores = measure_texts(data, tmp_path / "out", sandbox, *answers(data, "milk")[:4])
+    assert (scores.prompts, scores.prompts_missing, scores.instructions) == (4, 2, 2)
+    assert scores.pass_rate.value == 50
+
+
+def test_recorded_responses_that_tell_why_they_ended_tell_what_was_cut(data, tmp_path, sandbox):
+    rows = [{**row, "finish_reason": "length" if n == 0 else "stop"} for n, row in enumerate(answers(data, "tea"))]
+    assert measure_texts(data, tmp_path / "out", sandbox, *rows).truncated == pytest.approx(100 / 6)
+
+
+def test_recorded_responses_to_unknown_prompts_or_of_unequal_number_are_refused(data, tmp_path, sandbox):
+    unknown = {"prompt": "Who are you?", "response": "Nobody."}
+    with pytest.raises(ConfigError, match=r"response 7: its prompt is not in the data: 'Who are you\?'"):
+        measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"), unknown)
+    with pytest.raises(ConfigError, match=r"has 1 to 'What is question 1 about.* and 2 to 'What is question 0 about"):
+        measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"), answers(data, "milk")[0])
+    with pytest.raises(ConfigError, match="has no responses"):
+        measure_texts(data, tmp_path / "out", sandbox)
+    with pytest.raises(StoreError, match="line 1: no RecordedResponse row"):
+        measure_texts(data, tmp_path / "out", sandbox, {"prompt": "Who?"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_recorded_responses_do_not_go_into_a_folder_of_samples(data, tmp_path, sandbox):
+    measure(data, tmp_path / "out", sandbox, half)
+    with pytest.raises(StoreError, match="holds samples of a model"):
+        measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"))
+
+
+def test_a_damaged_scores_file_is_refused_by_name(data, tmp_path, sandbox):
+    measure(data, tmp_path / "out", sandbox, half)
+    path = tmp_path / "out" / "scores.json"
+    path.write_text(path.read_text("utf-8").replace('"prompts"', '"Prompts"'), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"scores.json is no scores file of this version"):
+        read_scores(tmp_path / "out")
+    with pytest.raises(StoreError, match="holds no finished evaluation"):
+        read_scores(tmp_path)
