@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from autoif import ConfigError, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
+from autoif import ConfigError, Fault, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
 from autoif.reward import read_completion
 
 ROOT = Path(__file__).parent.parent
@@ -147,6 +147,71 @@ def test_pickled_it_is_its_settings(reward):
         assert copied._sandbox.enter() is not reward._sandbox.enter()
 
 
+# The gate
+
+NO_E = "def evaluate(response):\n    return 'e' not in response"
+EXCLAIMS = "def evaluate(response):\n    return '!' in response"
+FORTY_WORDS = "def evaluate(response):\n    return len(response.split()) >= 40"
+FISHING_ROD = "def evaluate(response):\n    return response.count('fishing rod') >= 1"
+ANSWER = "Sure! You will want warm things, a tent, and a map. A fishing rod is fun too!"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "function", "cheat", "fault"),
+    [
+        ("Do not use the letter e.", NO_E, "", "empty"),
+        ("Use an exclamation mark.", EXCLAIMS, "!!!!!", "empty"),
+        ("Answer with at least forty words.", FORTY_WORDS, "word " * 40, "degenerate"),
+        (
+            "Mention the word fishing rod.",
+            FISHING_ROD,
+            "What do I take to a lake? Mention the word fishing rod.",
+            "copied",
+        ),
+        ("Mention the word fishing rod.", FISHING_ROD, "Mention the word fishing rod.", "copied"),
+    ],
+)
+def test_what_passes_without_answering_earns_nothing(reward, instruction, function, cheat, fault):
+    prompt = f"What do I take to a lake? {instruction}"
+    columns: dict[str, Any] = {
+        "prompts": [[{"role": "user", "content": prompt}]] * 2,
+        "instruction": [instruction] * 2,
+        "query": ["What do I take to a lake?"] * 2,
+        "functions": [[function]] * 2,
+    }
+    logged: dict[str, float] = {}
+    honest = ANSWER * 3 if function == FORTY_WORDS else ANSWER.replace("e", "") if function == NO_E else ANSWER
+    found = reward([answer(cheat), answer(honest)], log_metric=logged.__setitem__, **columns)
+    assert found == [0, 1]
+    assert logged == {f"gate/{each}": 0.5 * (each == fault) for each in Fault}
+    with VerificationReward(gate=False, workers=1) as verdicts:
+        assert verdicts([answer(cheat), answer(honest)], log_metric=logged.__setitem__, **columns) == [1, 1]
+
+
+async def test_the_awaited_form_is_gated_too(reward):
+    assert await reward.verify(["!!!", "hi!"], prompts=["", ""], functions=[[EXCLAIMS]] * 2) == [0, 1]
+
+
+def test_no_function_runs_on_a_gated_completion(reward):
+    assert reward(["!!", "1"], functions=[[COUNTS], [COUNTS]]) == [0, 1]
+
+
+def test_a_gated_completion_without_functions_has_no_reward_either(reward):
+    assert reward(["", ""], functions=[None, [HAS_A]]) == [None, 0]
+
+
+def test_without_prompts_copies_cannot_be_told(reward):
+    text = "Write down what you would take along to a lake."
+    assert reward([text], functions=[[HAS_A]]) == [1]
+    assert reward([text], functions=[[HAS_A]], prompts=[text]) == [0]
+    assert reward([text], functions=[[HAS_A]], prompts=[[{"role": "system", "content": text}]]) == [0]
+    assert reward([text], functions=[[HAS_A]], prompts=[[{"role": "assistant", "content": text}]]) == [1]
+
+
+def test_columns_of_other_data_sets_do_not_disturb_the_gate(reward):
+    assert reward(["a"], functions=[[HAS_A]], instruction=[7], query="q", prompts=None) == [1]
+
+
 FORKED = f"""
 import os, sys
 from autoif import VerificationReward
@@ -267,6 +332,7 @@ def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_pa
             assert entry["rewards/verification_fraction/mean"] == pytest.approx(mean)
             assert entry["rewards/verify/mean"] == pytest.approx(mean)
             assert entry["reward"] == pytest.approx(2 * mean)
+            assert [entry[f"gate/{fault}"] for fault in Fault] == [0, 0, 0]
 
 
 def test_the_example_trains_a_model_on_a_rewards_file(model, rewards_file, tmp_path):

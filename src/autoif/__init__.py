@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from autoif.config import Config, load_config
 from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, SandboxError, StoreError
+from autoif.gate import Fault, find_fault
 from autoif.records import Verdict
 from autoif.reward import RewardMode, VerificationReward, compute_reward
 from autoif.sandbox import Limits, Outcome, Sandbox
@@ -15,6 +16,7 @@ __all__ = [
     "BudgetExhausted",
     "Config",
     "ConfigError",
+    "Fault",
     "Limits",
     "ModelError",
     "Outcome",
@@ -25,5 +27,6 @@ __all__ = [
     "Verdict",
     "VerificationReward",
     "compute_reward",
+    "find_fault",
     "load_config",
 ]

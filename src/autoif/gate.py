@@ -10,7 +10,9 @@ only the functions' own verdict rewards. benchmarks/gate.py measures both on ans
 """
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -31,37 +33,50 @@ COPY_WORDS: Final = 6
 """A stretch that an answer shares with the prompt counts as copied from this many words on: a required phrase that the
 answer quotes is shorter, or is a small share of it."""
 COPY_SHARE: Final = 0.8
-"""The share of an answer's words in such stretches from which it may be a copy."""
-COPY_REACH: Final = 0.5
-"""It is one if it holds this share of the prompt or of a part, or begins as that does. What holds less of it picked
-something out, as answers on a text do."""
+"""An answer with such a share of its words in such stretches is a copy if it holds the beginning of the prompt or of a
+part. One that holds other pieces picked them out, as answers on a text do."""
 COPY_EQUAL_WORDS: Final = 3
-"""An answer of so few words is a copy only if it is the whole prompt or a whole part of it."""
+"""An answer or source of fewer than `COPY_WORDS` words, and of at least so many, is a copy if both are the same."""
 
 LOOP_WORDS: Final = 24
 """Shorter texts may repeat: "no, no, no" and a word written ten times on request."""
 LOOP_GRAM: Final = 4
 LOOP_DISTINCT: Final = 0.3
-"""The share of different runs of `LOOP_GRAM` words below which a text is a loop."""
+"""The share of different runs of `LOOP_GRAM` words below which a text is a loop. Songs have 0.4 and more."""
+LOOP_TAIL_WORDS: Final = 100
+"""The end of a longer text is looked at by itself: many loops begin well."""
 
 TOKEN_CHARS: Final = 40
 """Runs of letters longer than this are no words of a language that puts spaces between them."""
 TOKEN_DISTINCT: Final = 0.3
 """The share of different runs of four letters below which such a run is a loop."""
 
-CLUSTER_WORDS: Final = 5
-"""So many words with five consonants in a row, and …"""
-CLUSTER_SHARE: Final = 0.25
-"""… such a share of all words make gibberish; "strengths" and "Angstschweiß" are rare."""
+CLUSTER_COUNT: Final = 10
+"""So many runs of five consonants, and …"""
+CLUSTER_SHARE: Final = 0.3
+"""… so many for each word make gibberish; "strengths" and "Angstschweiß" are rare."""
 
 # Scripts without spaces between words: each character counts as one.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_REPEAT = re.compile(r"(?<!not )(?<!n't )(?<!never )\b(?:repeat|copy|copying|restate|echo|verbatim|word for word)\b")
 _CLUSTER = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}")
-_LONG_TOKEN = re.compile(rf"[^\W\d_]{{{TOKEN_CHARS},}}")
+_LETTERS = re.compile(rf"[^\W\d_]{{{TOKEN_CHARS},}}")
 _MORSE = re.compile(r"[.·•∙\-–—_/|\s]*")
 
 Gram = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A prompt or a part of it, read."""
+
+    words: tuple[str, ...]
+    grams: frozenset[Gram]
+    """Its runs of `COPY_WORDS` words."""
+    wants_copy: bool
+    """It asks to repeat something."""
 
 
 def find_fault(text: str, prompt: str = "", *parts: str) -> Fault | None:
@@ -69,67 +84,76 @@ def find_fault(text: str, prompt: str = "", *parts: str) -> Fault | None:
 
     `prompt` is what was asked, and `parts` what it is made of, where that is known: the instruction and the query.
     Without them no answer counts as a copy. An answer may quote the prompt, restate the question before it answers, and
-    repeat itself as poems, tables and code do.
+    repeat itself as poems, tables and code do. If the prompt asks to repeat something, only an answer that adds nothing
+    is a copy.
     """
-    words = _WORD.findall(text.casefold())
+    folded = text.casefold()
+    words = _split(folded)
     if not words:
         return None if _has_signs(text) else Fault.EMPTY
-    if any(_is_copy(words, _read_source(source)) for source in (prompt, *parts) if source):
+    sources = [_read_source(source) for source in (prompt, *parts) if source]
+    wants_copy = any(source.wants_copy for source in sources)
+    if any(_is_copy(words, source, 1.0 if wants_copy else COPY_SHARE) for source in sources):
         return Fault.COPIED
-    if _is_loop(words) or _has_loop_token(text, words) or _is_gibberish(words):
+    if _is_loop(words) or _is_run(text, words) or _is_gibberish(folded, words):
         return Fault.DEGENERATE
     return None
 
 
+def _split(folded: str) -> list[str]:
+    return (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+
+
 def _has_signs(text: str) -> bool:
     """Tell whether a text without words says something in pictographs or in Morse code."""
-    if any(ord(char) > 0x2000 and char.isprintable() and not _MORSE.fullmatch(char) for char in text):
+    if any(unicodedata.category(char) == "So" for char in text):
         return True
     return len(set(text.split())) >= 4 and _MORSE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=256)  # all completions of a prompt come together
-def _read_source(source: str) -> tuple[tuple[str, ...], frozenset[Gram]]:
-    """Return a source's words and its runs of `COPY_WORDS` words."""
-    words = _WORD.findall(source.casefold())
-    return tuple(words), frozenset(_grams(words, COPY_WORDS))
+def _read_source(source: str) -> _Source:
+    folded = source.casefold()
+    words = _split(folded)
+    return _Source(tuple(words), frozenset(_grams(words, COPY_WORDS)), _REPEAT.search(folded) is not None)
 
 
-def _grams(words: Sequence[str], length: int) -> list[Gram]:
-    return list(zip(*(words[start:] for start in range(length)), strict=False))
+def _grams(words: Sequence[str], length: int) -> Iterator[Gram]:
+    return zip(*(words[start:] for start in range(length)), strict=False)
 
 
-def _is_copy(words: list[str], source: tuple[tuple[str, ...], frozenset[Gram]]) -> bool:
-    asked, known = source
-    if len(words) < COPY_WORDS or len(asked) < COPY_WORDS:
-        return len(words) >= COPY_EQUAL_WORDS and tuple(words) == asked
-    grams = _grams(words, COPY_WORDS)
+def _is_copy(words: list[str], source: _Source, wanted: float) -> bool:
+    if len(words) < COPY_WORDS or len(source.words) < COPY_WORDS:
+        return len(words) >= COPY_EQUAL_WORDS and tuple(words) == source.words
+    grams = list(_grams(words, COPY_WORDS))
+    if source.words[:COPY_WORDS] not in grams:
+        return False
     covered, end = 0, 0
     for start, gram in enumerate(grams):
-        if gram in known:
+        if gram in source.grams:
             covered += start + COPY_WORDS - max(start, end)
             end = start + COPY_WORDS
-    if covered < COPY_SHARE * len(words):
-        return False
-    return tuple(asked[:COPY_WORDS]) in grams[:COPY_WORDS] or len(known.intersection(grams)) >= COPY_REACH * len(known)
+    return covered >= wanted * len(words)
 
 
 def _is_loop(words: list[str]) -> bool:
     if len(words) < LOOP_WORDS:
         return False
-    grams = _grams(words, LOOP_GRAM)
-    return len(set(grams)) < LOOP_DISTINCT * len(grams)
+    count = len(words) - LOOP_GRAM + 1
+    if len(set(_grams(words, LOOP_GRAM))) < LOOP_DISTINCT * count:
+        return True
+    return len(words) > LOOP_TAIL_WORDS and _is_loop(words[-LOOP_TAIL_WORDS:])
 
 
-def _has_loop_token(text: str, words: list[str]) -> bool:
+def _is_run(text: str, words: list[str]) -> bool:
     """Tell whether half a text is one run of letters that repeats itself."""
     if max(map(len, words)) < TOKEN_CHARS:
         return False
-    token = max(_LONG_TOKEN.findall(text), key=len, default="")[: 10 * TOKEN_CHARS]
-    grams = [token[start : start + 4] for start in range(len(token) - 3)]
-    return 2 * len(token) >= len(text) and len(set(grams)) < TOKEN_DISTINCT * len(grams)
+    run = max(_LETTERS.findall(text), key=len, default="")
+    grams = [run[start : start + 4] for start in range(min(len(run) - 3, 10 * TOKEN_CHARS))]
+    return 2 * len(run) >= len(text) and len(set(grams)) < TOKEN_DISTINCT * len(grams)
 
 
-def _is_gibberish(words: list[str]) -> bool:
-    clusters = sum(1 for word in words if len(word) > 5 and _CLUSTER.search(word))
-    return clusters >= CLUSTER_WORDS and clusters >= CLUSTER_SHARE * len(words)
+def _is_gibberish(folded: str, words: list[str]) -> bool:
+    clusters = len(_CLUSTER.findall(folded))
+    return clusters >= CLUSTER_COUNT and clusters >= CLUSTER_SHARE * len(words)

@@ -2,7 +2,8 @@
 
 A completion's functions are judges of one and the same instruction, so a share of them decides, as it does in rejection
 sampling (§3.3: a response is kept if more than half of the functions return True). Only `pass` counts for it: a
-function that raises, hangs or crashes has not accepted anything.
+function that raises, hangs or crashes has not accepted anything. In training, where a policy looks for whatever passes,
+an answer that passes vacuously (`gate.py`) earns nothing.
 
     trainer = GRPOTrainer(model, reward_funcs=VerificationReward(), train_dataset=load_dataset("json", …rewards.jsonl))
 """
@@ -12,11 +13,13 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
+from autoif.gate import Fault, find_fault
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.sandbox.sandbox import AUTO
@@ -53,7 +56,19 @@ def compute_reward(verdicts: Sequence[Verdict], mode: RewardMode) -> float:
 
 Completion = str | Sequence[Mapping[str, Any]]
 """As trainers have it: a text, or the messages of a conversation, of which the assistant's last one is judged."""
-Jobs = list[tuple[str, list[str]]]
+
+PARTS: Final = ("instruction", "query")
+"""Columns of rewards.jsonl: what the prompt is made of, which an answer may copy too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What trainers handed over in one call, read."""
+
+    functions: list[Sequence[str]]
+    faults: list[Fault | None]
+    jobs: list[tuple[str, list[str]]]
+    """Each distinct function with the texts that it is to judge: those without a fault."""
 
 
 class VerificationReward:
@@ -67,6 +82,8 @@ class VerificationReward:
 
     Args:
         mode: `binary` or `fraction`: see `RewardMode`.
+        gate: give 0 to a completion with a `Fault`, empty, copied from its prompt or degenerate, and run no function
+            on it. False leaves the verdicts alone, as `autoif verify` gives them.
         column: the data set's column of functions, as in rewards.jsonl: a list of sources for each row.
         limits, backend, workers: as of `Sandbox`. Where several trainer processes share a machine, give each its
             share of workers; the default is one for each processor.
@@ -76,6 +93,7 @@ class VerificationReward:
         self,
         mode: RewardMode | str = RewardMode.BINARY,
         *,
+        gate: bool = True,
         column: str = "functions",
         limits: Limits | None = None,
         backend: str = AUTO,
@@ -85,6 +103,7 @@ class VerificationReward:
             self.mode = RewardMode(mode)
         except ValueError:
             raise ConfigError(f"no reward is called {mode!r}: choose {' or '.join(RewardMode)}") from None
+        self.gate = gate
         self.column = column
         self.__name__ = f"verification_{self.mode}"
         """What trainers call it in their logs."""
@@ -93,45 +112,59 @@ class VerificationReward:
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
         """Return the reward of each completion, 0 to 1; None, which trainers leave out, where it has no functions.
 
-        `columns` are the data set's, each as long as `completions`, and what else trainers hand over.
+        `columns` are the data set's, each as long as `completions`, and what else trainers hand over: of these, the
+        gate reads `prompts`, without which no completion counts as copied, and the columns `PARTS`. Through TRL's
+        `log_metric` it reports the share of the completions that have each fault.
 
         Raises:
             ConfigError: the column is missing, is no list of sources per completion, or is of another length.
             SandboxError: model code can't be contained on this machine.
         """
-        functions, jobs = self._arrange(completions, columns)
-        return self._reward(functions, jobs, self._sandbox.enter().run_many_sync(jobs))
+        batch = self._arrange(completions, columns)
+        return self._reward(batch, self._sandbox.enter().run_many_sync(batch.jobs))
 
     async def verify(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
         """Do the same without holding up the event loop."""
-        functions, jobs = self._arrange(completions, columns)
+        batch = self._arrange(completions, columns)
         sandbox = await asyncio.to_thread(self._sandbox.enter)
-        return self._reward(functions, jobs, await sandbox.run_many(jobs))
+        return self._reward(batch, await sandbox.run_many(batch.jobs))
 
-    def _arrange(
-        self, completions: Sequence[Completion], columns: Mapping[str, Any]
-    ) -> tuple[list[Sequence[str]], Jobs]:
-        """Return each completion's functions, and for each distinct function the texts that it is to judge."""
+    def _arrange(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> _Batch:
         if self.column not in columns:
             raise ConfigError(f"the reward needs the column {self.column!r}: train on a data set like rewards.jsonl")
         functions = [_check_functions(row, self.column) for row in columns[self.column]]
         if len(functions) != len(completions):
             raise ConfigError(f"{len(completions)} completions came with {len(functions)} rows of {self.column!r}")
+        texts = [read_completion(completion) for completion in completions]
+        faults: list[Fault | None] = [None] * len(texts)
+        if self.gate:
+            faults = _find_faults(texts, columns)
+        self._report(faults, columns)
         jobs: dict[str, list[str]] = {}
-        for completion, sources in zip(completions, functions, strict=True):
-            text = read_completion(completion)
-            for source in sources:
+        for text, sources, fault in zip(texts, functions, faults, strict=True):
+            for source in () if fault else sources:
                 jobs.setdefault(source, []).append(text)
-        return functions, list(jobs.items())
+        return _Batch(functions, faults, list(jobs.items()))
 
-    def _reward(
-        self, functions: list[Sequence[str]], jobs: Jobs, judged: Sequence[Sequence[Outcome]]
-    ) -> list[float | None]:
+    def _report(self, faults: Sequence[Fault | None], columns: Mapping[str, Any]) -> None:
+        """Log what the gate found, if the trainer takes logs from rewards, as TRL's do."""
+        log_metric = columns.get("log_metric")
+        if self.gate and faults and log_metric:
+            for fault in Fault:
+                log_metric(f"gate/{fault}", faults.count(fault) / len(faults))
+
+    def _reward(self, batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[float | None]:
         next_of: dict[str, Iterator[Outcome]] = {
-            source: iter(outcomes) for (source, _), outcomes in zip(jobs, judged, strict=True)
+            source: iter(outcomes) for (source, _), outcomes in zip(batch.jobs, judged, strict=True)
         }
-        rows = [[next(next_of[source]).verdict for source in sources] for sources in functions]
-        return [compute_reward(row, self.mode) if row else None for row in rows]
+        rewards: list[float | None] = []
+        for sources, fault in zip(batch.functions, batch.faults, strict=True):
+            if fault or not sources:
+                rewards.append(0.0 if sources else None)
+            else:
+                verdicts = [next(next_of[source]).verdict for source in sources]
+                rewards.append(compute_reward(verdicts, self.mode))
+        return rewards
 
     def close(self) -> None:
         """End this process's sandbox. The next call would start one anew."""
@@ -188,7 +221,30 @@ def read_completion(completion: Completion) -> str:
     if isinstance(completion, str):
         return completion
     said = [message.get("content") for message in completion if message.get("role") == "assistant"]
-    content = said[-1] if said else None
+    return _read_content(said[-1]) if said else ""
+
+
+def _find_faults(texts: Sequence[str], columns: Mapping[str, Any]) -> list[Fault | None]:
+    asked: list[list[str]] = [[] for _ in texts]
+    for name in ("prompts", *PARTS):
+        column = columns.get(name)
+        if isinstance(column, list | tuple) and len(column) == len(texts):
+            for row, value in zip(asked, column, strict=True):
+                row.extend(_read_prompt(value))
+    return [find_fault(text, *row) for text, row in zip(texts, asked, strict=True)]
+
+
+def _read_prompt(prompt: Any) -> list[str]:
+    """Return what was said to the model: a text, or of a conversation each message that is not its own."""
+    if isinstance(prompt, str):
+        return [prompt]
+    if not isinstance(prompt, list | tuple):  # a column of the same name that holds something else
+        return []
+    said = [message.get("content") for message in prompt if message.get("role") != "assistant"]
+    return [text for content in said if (text := _read_content(content))]
+
+
+def _read_content(content: Any) -> str:
     if isinstance(content, list):  # of a model that also sees images
         return "".join(part.get("text") or "" for part in content)
     return content or ""

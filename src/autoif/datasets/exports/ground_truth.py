@@ -46,4 +46,4 @@ def score(completion: str, ground_truth: str, mode: str = RewardMode.BINARY) -> 
 @cache
 def reward_of(mode: str) -> VerificationReward:
     """Return this process's reward of that mode, with the sandbox that it keeps."""
-    return VerificationReward(mode)
+    return VerificationReward(mode, gate=False)  # as `autoif verify` judges

@@ -10,13 +10,14 @@ from autoif.datasets.exports.rows import Form, PreferenceRow, RewardRow, Row, Ro
 REWARD_MODULE = '''\
 """The reward of rl.jsonl: the functions of a row judge its completions in autoif's sandbox.
 
-`binary` is 1 where more than half of the functions pass, else 0; `fraction` is the share of them that pass.
+`binary` is 1 where more than half of the functions pass, else 0; `fraction` is the share of them that pass. Both are as
+`autoif verify` judges; without `gate=False`, an answer that passes empty, copied or degenerate earns 0.
 """
 
 from autoif.reward import VerificationReward
 
-binary = VerificationReward("binary")
-fraction = VerificationReward("fraction")
+binary = VerificationReward("binary", gate=False)
+fraction = VerificationReward("fraction", gate=False)
 '''
 
 

@@ -104,7 +104,7 @@ def load_environment(mode: str = "binary"):
     import verifiers as vf
     from datasets import Dataset
 
-    reward = VerificationReward(mode)
+    reward = VerificationReward(mode, gate=False)
     # The rubric takes an exception for a reward of 0: where there is no sandbox, fail here and not there.
     reward([""], functions=[["def evaluate(response):\\n    return True"]])
 
