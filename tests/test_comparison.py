@@ -133,7 +133,7 @@ def test_folders_of_the_same_name_are_told_apart(data, tmp_path, sandbox):
     for name in ("a", "b"):
         measure(data, tmp_path / name / "eval", sandbox, half)
     names = [model.name for model in compare([tmp_path / "a" / "eval", tmp_path / "b" / "eval"]).models]
-    assert names == [str(tmp_path / "a" / "eval"), str(tmp_path / "b" / "eval")]
+    assert names == ["a/eval", "b/eval"]
 
 
 def test_the_figure_has_each_score_and_each_difference_with_its_interval(data, tmp_path, sandbox):

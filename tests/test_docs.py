@@ -11,6 +11,10 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 from generate import PAGES  # noqa: E402
 
+COMMANDS = (
+    "run", "cross-validate", "verify", "split", "prompts", "train sft", "train dpo", "eval pass-rate", "compare",
+    "plot", "export", "push", "serve", "models", "doctor", "show",
+)  # fmt: skip
 PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
@@ -32,9 +36,7 @@ def test_every_setting_and_command_that_the_prose_names_exists(path):
     for key in re.findall(r"--set ([a-z_]+\.[a-z_.]+)=", text):
         shown = re.sub(r"^models\.(writer|responder|judge|all)\.", "models.ROLE.", key)
         assert f"`{shown}`" in settings, key
-    for command in re.findall(
-        r"autoif ((?:run|cross-validate|verify|split|prompts|compare|plot|export|push|serve|models|doctor|show)(?: fetch)?)\b", text
-    ):
+    for command in re.findall(rf"autoif ((?:{'|'.join(COMMANDS)})(?: fetch)?)\b", text):
         assert f"## autoif {command}\n" in commands, command
 
 

@@ -157,6 +157,10 @@ def write_results(folder: Path, scores: Scores, results: Sequence[PromptResult])
 
 
 def name_folders(folders: Sequence[Path]) -> list[str]:
-    """Return a name for each folder: its last part, or the whole path where two share one."""
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    """Return a name for each folder: as many of the last parts of its path as tell all of them apart."""
+    paths = [folder.resolve() for folder in folders]
+    for count in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
