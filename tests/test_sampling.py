@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +195,13 @@ def test_a_batch_that_memory_is_too_small_for_is_divided(model, tmp_path, monkey
     limit = 0
     with pytest.raises(ModelError, match=r"out of memory at a single response: lower max_tokens \(now 6\)"):
         sample(model, tmp_path / "two.jsonl")
+
+
+def test_the_models_memory_is_free_once_the_sampler_is_closed(model):
+    with open_sampler(str(model), QUICK) as sampler:
+        weights = weakref.ref(sampler._model)
+        assert weights() is not None
+    assert weights() is None
 
 
 def test_a_prompt_that_the_template_refuses_is_named(tmp_path):

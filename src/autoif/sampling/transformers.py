@@ -48,6 +48,11 @@ class TransformersSampler:
             answers.update(zip(places, self._generate(group, room), strict=True))
         return [answers[place] for place in range(len(rows))]
 
+    def close(self) -> None:
+        """Let go of the model: whoever still holds the sampler doesn't hold its memory."""
+        self._model = None
+        _free_memory()
+
     def _generate(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Answer]:
         """Generate together, or in halves where the memory doesn't do for all."""
         if room == 0:
@@ -115,11 +120,12 @@ def open_model(model: str, settings: SamplingSettings, say: Say) -> Iterator[Tra
         if not _is_out_of_memory(error):
             raise
         raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
+    sampler = TransformersSampler(weights, tokenizer, context, settings, say)
+    del weights
     try:
-        yield TransformersSampler(weights, tokenizer, context, settings, say)
+        yield sampler
     finally:
-        del weights
-        _free_memory()
+        sampler.close()
 
 
 def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:

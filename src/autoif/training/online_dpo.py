@@ -103,6 +103,10 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
             "and give it as --launch 'accelerate launch ...'"
         )
     check_model(request.model)
+    if "revision" in (request.dpo.arguments.get("model_init_kwargs") or {}):
+        raise ConfigError(
+            "model_init_kwargs.revision would hold for the DPO alone: give that revision's folder as --model"
+        )
     data = read_data(request.data, "grpo")
     before = open_output(request.output, resume=request.resume)
     model = identify_model(request.model, None, before and before["model"])
@@ -208,9 +212,9 @@ def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Roun
 
 @contextmanager
 def _open_policy(request: OnlineRequest, step: _Round, sampling: SamplingSettings, say: Say) -> Iterator[Sampler]:
+    _free_memory()  # of the last round's training
     backend = choose_backend(request.backend)
     if not isinstance(backend, Endpoint):
-        _free_memory()  # of the last round's training
         with open_sampler(step.policy, sampling, backend, say) as sampler:
             yield sampler
         return
