@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check setup setup-dev bench docs format clean
+.PHONY: demo test check setup setup-dev trainers bench docs format clean
 
 demo: setup
 	$(BIN)/autoif run quickstart
@@ -13,7 +13,7 @@ demo: setup
 	$(BIN)/autoif verify --dataset runs/quickstart/sft.jsonl
 	@echo "look at one instruction: $(BIN)/autoif show runs/quickstart"
 
-test: setup-dev
+test: setup-dev trainers
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
 	$(BIN)/python tests/coverage_floor.py .coverage.json
 
@@ -39,6 +39,16 @@ setup-dev: .venv/.setup-dev
 
 .venv/.setup-dev: .venv/.setup
 	$(PIP) --editable ".[dev]"
+	@touch $@
+
+# The trainers that tests/test_export_trainers.py asks, a folder each: over the development environment, with their own
+# versions of what differs. Some ask for a later Python than the parts that are used here.
+trainers: $(patsubst tests/trainers/%.txt,.venv/trainers/.%,$(wildcard tests/trainers/*.txt))
+
+.venv/trainers/.%: tests/trainers/%.txt .venv/.setup-dev
+	rm -rf .venv/trainers/$*
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --ignore-requires-python --no-compile \
+		--target .venv/trainers/$* --requirement $<
 	@touch $@
 
 docs: setup-dev

@@ -1,13 +1,15 @@
 """Exporting the recorded run, and what its functions say of some answers: for the tests of each trainer's form."""
 
 import json
+import tempfile
 from functools import cache
 from pathlib import Path
 
 from click.testing import CliRunner
 
-from autoif import Sandbox, compute_reward
+from autoif import compute_reward
 from autoif.cli.main import cli
+from autoif.reward import RewardMode
 from examples import ACCEPT, BROKEN, RAISE, REFUSE, accepts
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -19,6 +21,7 @@ MADE_UP = [
     [accepts("tea"), accepts("one"), accepts("e")],
     ["def evaluate(response):\n    return response != response.strip()"],
     ["import os\ndef evaluate(response):\n    os._exit(0)", "def evaluate(response):\n    return 1"],
+    [ACCEPT, "def evaluate(response):\n    while response == 'tea':\n        pass\n    return True"],
 ]
 
 
@@ -41,18 +44,36 @@ def reward_rows() -> list[dict]:
 
 def write_reward_rows(folder: Path) -> Path:
     path = folder / "rewards.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in reward_rows()), encoding="utf-8")
+    write_lines(path, reward_rows())
     return path
 
 
 @cache
 def verified(mode: str) -> list[list[float]]:
-    """Return what verifying comes to: a row for each of `reward_rows`, a column for each of ANSWERS."""
-    with Sandbox() as sandbox:
-        verdicts = [
-            [[outcome.verdict for outcome in sandbox.run_sync(source, ANSWERS)] for source in row["functions"]]
-            for row in reward_rows()
-        ]
-    rewards = [[compute_reward(column, mode) for column in zip(*row, strict=True)] for row in verdicts]
+    """Return what `autoif verify` comes to: a row for each of `reward_rows`, a column for each of ANSWERS."""
+    rewards = [[compute_reward(verdicts, RewardMode(mode)) for verdicts in row] for row in verdicts_of_rows()]
     assert len({reward for row in rewards for reward in row}) >= (2 if mode == "binary" else 4)
     return rewards
+
+
+@cache
+def verdicts_of_rows() -> list[list[list[str]]]:
+    """Return the verdict of each function on each of ANSWERS, for each of `reward_rows`, by the command."""
+    sources = [source for row in reward_rows() for source in row["functions"]]
+    with tempfile.TemporaryDirectory() as name:
+        functions, responses = Path(name) / "functions.jsonl", Path(name) / "responses.jsonl"
+        write_lines(functions, [{"id": number, "source": source} for number, source in enumerate(sources)])
+        write_lines(responses, [{"id": number, "text": text} for number, text in enumerate(ANSWERS)])
+        done = CliRunner().invoke(cli, ["verify", str(functions), str(responses)])
+    assert done.exit_code == 0, done.output
+    found = {(row["function"], row["response"]): row["verdict"] for row in map(json.loads, done.stdout.splitlines())}
+    assert set(found.values()) == {"pass", "fail", "error", "crash", "timeout"}
+    numbers = iter(range(len(sources)))
+    return [
+        [[found[number, answer] for number in own] for answer in range(len(ANSWERS))]
+        for own in ([next(numbers) for _ in row["functions"]] for row in reward_rows())
+    ]
+
+
+def write_lines(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -18,8 +18,9 @@ DATA_SOURCE = "autoif"
 REWARD_MODULE = '''\
 """The reward of rl.parquet: the functions of a row judge its responses in autoif's sandbox.
 
-custom_reward_function.path=autoif_reward.py custom_reward_function.name=compute_score
-+custom_reward_function.reward_kwargs.mode=fraction, for the share of the functions that pass instead of 0 or 1
+reward.custom_reward_function.path=autoif_reward.py
++reward.custom_reward_function.reward_kwargs.mode=fraction, for the share of the functions that pass instead of 0 or 1
+Before verl 0.9 both were without `reward.` in front, which 0.9 takes and does not look at.
 """
 
 from autoif.datasets.exports.verl import compute_score
