@@ -13,6 +13,8 @@ TEA = {"role": "assistant", "content": "tea"}
 MILK = {"role": "assistant", "content": "milk"}
 SFT = {"messages": [USER, TEA], "quality": 9.0}
 PAIR = {"prompt": [USER], "chosen": [TEA], "rejected": [MILK], "level": "query"}
+SOURCE = "def evaluate(response): return True"
+PROMPT = {"prompt": [USER], "functions": [SOURCE], "instruction": "Say tea.", "query_id": "q", "weight": 2}
 
 
 def write(path, *rows):
@@ -39,6 +41,15 @@ def test_pairs_of_both_levels_are_one_data_set_and_counted(tmp_path):
     assert data.levels == {"instruction": 1, "query": 2}
 
 
+def test_a_prompt_keeps_its_functions_and_what_it_was_made_of(tmp_path):
+    data = read_data(write(tmp_path / "rows.jsonl", PROMPT, {"prompt": [USER], "functions": [SOURCE, SOURCE]}), "grpo")
+    texts = {"instruction": "", "query": "", "instruction_id": "", "query_id": ""}
+    assert data.rows == [
+        {"prompt": [USER], "functions": [SOURCE], **texts, "instruction": "Say tea.", "query_id": "q"},
+        {"prompt": [USER], "functions": [SOURCE, SOURCE], **texts},
+    ]
+
+
 def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
     write(tmp_path / "sft.jsonl", SFT)
     write(tmp_path / "preferences.jsonl", PAIR)
@@ -50,7 +61,9 @@ def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
     assert data.run == {
         "folder": tmp_path.name, "autoif": "9.9", "status": "complete", "models.writer": "one", "models.judge": "two"
     }  # fmt: skip
+    write(tmp_path / "rewards.jsonl", PROMPT)
     assert read_data(tmp_path, "dpo").path == tmp_path / "preferences.jsonl"
+    assert read_data(tmp_path, "grpo").path == tmp_path / "rewards.jsonl"
     (tmp_path / "run.json").write_text("[]", encoding="utf-8")
     assert read_data(tmp_path, "sft").run is None
 
@@ -69,7 +82,7 @@ def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
         ({"messages": [USER, "tea"]}, "needs a role"),
         ({"messages": [USER, {"role": "assistant", "content": "\ud800"}]}, "not valid text"),
         (PAIR, "these are preference pairs: use `autoif train dpo`"),
-        ({"prompt": [USER], "functions": []}, r"online training .rewards.jsonl.: take the run's sft.jsonl"),
+        (PROMPT, "prompts for online training: use `autoif train grpo`, or the run's sft.jsonl"),
         ([SFT], "line 2: a row is an object, not list"),
     ],
 )
@@ -97,6 +110,26 @@ def test_a_pair_that_dpo_cannot_learn_from_is_an_error_with_its_line(tmp_path, r
     path = write(tmp_path / "rows.jsonl", PAIR, row)
     with pytest.raises(ConfigError, match=f"line 2: .*{message}"):
         read_data(path, "dpo")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": [USER]}, 'the row has no "functions"'),
+        ({**PROMPT, "functions": []}, 'the row has no "functions"'),
+        ({**PROMPT, "functions": SOURCE}, 'the row has no "functions"'),
+        ({**PROMPT, "functions": [SOURCE, " "]}, 'each of "functions" is the source of a function'),
+        ({**PROMPT, "functions": [3]}, 'each of "functions" is the source of a function'),
+        ({**PROMPT, "prompt": "Say tea."}, 'the row has no "prompt"'),
+        ({**PROMPT, "prompt": [USER, TEA]}, 'the last of "prompt" is not a user turn'),
+        (PAIR, "these are preference pairs: use `autoif train dpo`, or the run's rewards.jsonl"),
+        ({**SFT, "functions": [SOURCE]}, "these are SFT rows: use `autoif train sft`, or the run's rewards.jsonl"),
+    ],
+)
+def test_a_prompt_that_nothing_can_judge_is_an_error_with_its_line(tmp_path, row, message):
+    path = write(tmp_path / "rows.jsonl", PROMPT, row)
+    with pytest.raises(ConfigError, match=f"line 2: .*{message}"):
+        read_data(path, "grpo")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`autoif train dpo` on a real, tiny model: the margin rises over the SFT model, which is the reference."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def test_the_card_says_which_sft_model_and_which_pairs(place, trained):
     assert record["model"]["training"]["kind"] == "sft"
     assert record["data"]["levels"] == {"instruction": 3, "query": 3}
     card = (trained / "README.md").read_text("utf-8")
-    assert "base model | `sft` (itself SFT on `sft.jsonl`" in card
+    assert re.search(r"base model \| `sft`, SHA-256 `?[0-9a-f]{64}`? \(itself SFT on `sft.jsonl`", card)
     assert "6 rows (3 instruction, 3 query)" in card
     assert "| rewards/margins |" in card
 

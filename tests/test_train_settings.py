@@ -8,7 +8,8 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
 from autoif.errors import ConfigError
-from autoif.training.settings import PAPER, make_arguments, resolve_settings
+from autoif.training.defaults import DEFAULTS
+from autoif.training.settings import make_arguments, resolve_settings
 
 
 def test_the_defaults_are_the_papers(tmp_path):
@@ -34,7 +35,7 @@ def test_the_documentation_shows_the_defaults(kind, column):
             cells = [cell.strip() for cell in line.split("|")]
             names, values = re.findall(r"`(\w+)`", cells[1]), re.findall(r"`([^`]+)`", cells[column])
             shown |= zip(names, values, strict=False)
-    for name, value in PAPER[kind].items():
+    for name, value in DEFAULTS[kind].items():
         assert name == "report_to" or shown[name] == str(value).replace("'", '"').strip('"'), name
 
 

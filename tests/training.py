@@ -44,5 +44,37 @@ def preference_rows() -> list[dict]:
 def make_request(kind, data, model, output, *settings, lora=False, **more):
     from autoif.training.train import Request
 
-    resolved = resolve_settings(kind, None, [*QUICK, "num_train_epochs=6", "warmup_steps=0", *settings], lora=lora)
+    given = [*QUICK, "num_train_epochs=6", "warmup_steps=0", *settings]
+    resolved = resolve_settings(kind, None, given, lora=lora, evaluates="eval_data" in more)
     return Request(kind, Path(data), str(model), Path(output), resolved, **more)
+
+
+def reward_rows(words=WORDS) -> list[dict]:
+    """Prompts as rewards.jsonl has them: a completion passes if it has the letter with which the word begins."""
+    return [
+        {
+            "prompt": [turn("user", f"Say {word}.")],
+            "functions": [f"def evaluate(response):\n    return {word[0]!r} in response"],
+            "instruction": f"Say {word}.",
+            "query_id": word,
+        }
+        for word in words
+    ]
+
+
+GRPO = (
+    "num_generations=4",
+    "global_batch_size=8",
+    "per_device_train_batch_size=4",
+    "per_device_eval_batch_size=4",
+    "max_completion_length=6",
+    "num_train_epochs=2",
+    "mask_truncated_completions=false",  # a random model seldom comes to an end
+    "reward.workers=1",
+)
+"""Three steps of two prompts an epoch, for six prompts."""
+
+
+def make_grpo_request(data, model, output, *settings, **more):
+    given = [setting for setting in GRPO if more.get("eval_data") or "eval" not in setting]
+    return make_request("grpo", data, model, output, *given, *settings, **more)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from autoif.cli.train_online import online_dpo
 from autoif.errors import ConfigError
 from autoif.training.data import Kind
 from autoif.training.settings import resolve_settings
@@ -27,6 +28,7 @@ def _training_command(kind: Kind, text: str) -> None:
     @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
     @click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it.")
     @click.option("--resume", is_flag=True, help="Go on from the last whole checkpoint, if there is one.")
+    @click.option("--eval-data", type=click.Path(path_type=Path), help="As --data: evaluate before and after epochs.")
     @click.option("--quiet", is_flag=True, help="Show no progress.")
     def command(
         data: Path,
@@ -36,6 +38,7 @@ def _training_command(kind: Kind, text: str) -> None:
         settings: tuple[str, ...],
         lora: bool,
         resume: bool,
+        eval_data: Path | None,
         quiet: bool,
     ) -> None:
         given = (*settings, *(["disable_tqdm=true"] if quiet else []))
@@ -44,8 +47,8 @@ def _training_command(kind: Kind, text: str) -> None:
             from autoif.training.train import train as train_model
         except ImportError as error:
             raise ConfigError(f"autoif train needs {error.name}: pip install 'autoif[train]'") from None
-        resolved = resolve_settings(kind, config, given, lora=lora)
-        request = Request(kind, data, model, output, resolved, resume=resume)
+        resolved = resolve_settings(kind, config, given, lora=lora, evaluates=eval_data is not None)
+        request = Request(kind, data, model, output, resolved, resume=resume, eval_data=eval_data)
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is an interrupt
         try:
             record = train_model(request, say=_ignore if quiet else _say)
@@ -59,8 +62,8 @@ def _training_command(kind: Kind, text: str) -> None:
 
 def _report(record: dict[str, Any], output: Path) -> None:
     for name, ends in record["metrics"].items():
-        click.echo(f"{name:>22}  {ends['first']:.4g} → {ends['last']:.4g}")
-    click.echo(f"{record['steps']:>22,}  steps in {record['seconds']:,} s: {output}")
+        click.echo(f"{name:>30}  {ends['first']:.4g} → {ends['last']:.4g}")
+    click.echo(f"{record['steps']:>30,}  steps in {record['seconds']:,} s: {output}")
 
 
 def _say(line: str) -> None:
@@ -73,3 +76,5 @@ def _ignore(line: str) -> None:
 
 _training_command("sft", "Supervised fine-tuning on sft.jsonl (paper §3.4).")
 _training_command("dpo", "Offline DPO on preferences.jsonl, from the SFT model (paper §3.4).")
+_training_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from the SFT model.")
+train.add_command(online_dpo)

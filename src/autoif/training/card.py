@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ from autoif.errors import StoreError
 RECORD = "training.json"
 CARD = "README.md"
 _PACKAGES = ("autoif", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "deepspeed")
-_METHODS = {"sft": "supervised fine-tuning (SFT)", "dpo": "offline direct preference optimisation (DPO)"}
+_METHODS = {
+    "sft": "supervised fine-tuning (SFT)",
+    "dpo": "offline direct preference optimisation (DPO)",
+    "online-dpo": "iterative online DPO",
+    "grpo": "group relative policy optimisation (GRPO), verification functions as reward",
+}
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -50,15 +55,19 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
     base = Path(record["model"]["name"])
     # A folder's path says nothing elsewhere, and a hub refuses it as a base model.
     shown = base.name if base.exists() else record["model"]["name"]
-    levels = ", ".join(f"{count} {level}" for level, count in data["levels"].items())
     facts = {
         "method": f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}",
-        "base model": f"`{shown}`" + _ancestry(record["model"]["training"]),
-        "data": f"`{Path(data['file']).name}`, {data['rows']} rows{f' ({levels})' if levels else ''}, "
-        f"SHA-256 `{data['sha256']}`",
+        "base model": f"`{shown}`, {record['model']['content']}" + _ancestry(record["model"]["training"]),
+        "data": _describe_data(data),
         "data run": _describe_run(data["run"]),
+        **({"evaluation data": _describe_data(record["eval_data"])} if record["eval_data"] else {}),
         "lengths": f"{lengths['truncated']} rows truncated, {lengths['dropped']} dropped as too long",
         "steps": f"{record['steps']}, global batch {record['settings']['global_batch_size']}",
+        **(
+            {"reward": ", ".join(f"{key} {value}" for key, value in record["reward"].items())}
+            if record["reward"]
+            else {}
+        ),
         "seed": record["settings"]["seed"],
         "device": record["device"],
         "versions": ", ".join(f"{package} {found}" for package, found in record["versions"].items()),
@@ -69,10 +78,13 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---", "", f"# {name}", ""]
     lines += ["Trained by [autoif](https://arxiv.org/abs/2406.13542) on data that running code has verified.", ""]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items()), "", "## Metrics", ""]
-    lines += ["| | first step | last step |", "|---|---|---|"]
+    lines += ["| | first | last |", "|---|---|---|"]
     lines += [f"| {key} | {ends['first']:.4g} | {ends['last']:.4g} |" for key, ends in record["metrics"].items()]
+    lines += _rounds_table(record.get("rounds", []))
     lines += ["", "All steps are in `metrics.jsonl`; everything here is in `training.json` as well.", "", "## Settings"]
-    settings = {**record["settings"], **{f"lora.{key}": value for key, value in (record["lora"] or {}).items()}}
+    settings = dict(record["settings"])
+    for table in ("lora", "online"):
+        settings |= {f"{table}.{key}": value for key, value in (record.get(table) or {}).items()}
     return "\n".join([*lines, "", "```json", json.dumps(settings, indent=2, default=str), "```", ""])
 
 
@@ -87,10 +99,41 @@ def versions() -> dict[str, str]:
     return found
 
 
+def describe_ancestry(model: str) -> dict[str, Any] | None:
+    """Return what a record says of how its model was trained; None if it wasn't here."""
+    folder = Path(model)
+    parent = read_record(folder) if (folder / RECORD).is_file() else None
+    return parent and {
+        "kind": parent["kind"], "model": parent["model"]["name"],
+        "data": parent["data"]["file"], "sha256": parent["data"]["sha256"],
+    }  # fmt: skip
+
+
+def _rounds_table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what each round of online DPO drew and paired."""
+    if not rounds:
+        return []
+    names = ("round", "prompts", "paired", "all_pass", "all_fail", "responses", "truncated", "gated", "pairs")
+    lines = [
+        "",
+        "## Rounds",
+        "",
+        f"| {' | '.join(name.replace('_', ' ') for name in names)} |",
+        "|---" * len(names) + "|",
+    ]
+    return lines + [f"| {' | '.join(str(row[name]) for name in names)} |" for row in rounds]
+
+
 def _ancestry(training: Mapping[str, Any] | None) -> str:
     if not training:
         return ""
     return f" (itself {training['kind'].upper()} on `{Path(training['data']).name}`, SHA-256 `{training['sha256']}`)"
+
+
+def _describe_data(data: Mapping[str, Any]) -> str:
+    levels = ", ".join(f"{count} {level}" for level, count in data["levels"].items())
+    counted = f"{data['rows']} rows" + (f" ({levels})" if levels else "")
+    return f"`{Path(data['file']).name}`, {counted}, SHA-256 `{data['sha256']}`"
 
 
 def _describe_run(run: Mapping[str, Any] | None) -> str:

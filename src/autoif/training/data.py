@@ -1,7 +1,8 @@
-"""§3.4, rows to train on: sft.jsonl and preferences.jsonl of a run, or files of others in the same form.
+"""§3.4, rows to train on: sft.jsonl, preferences.jsonl and rewards.jsonl of a run, or files of others in the same form.
 
     SFT   {"messages": [..., {"role": "user", ...}, {"role": "assistant", ...}]}      the last turn is learnt
     DPO   {"prompt": [...], "chosen": [one assistant turn], "rejected": [one assistant turn], "level": ...}
+    GRPO  {"prompt": [...], "functions": [source, ...], "instruction": ..., "query": ...}   the last two as far as known
 
 A row that is not of this form is an error that names its line: a training on less than what was given would not be
 the one that was asked for. Instruction level and query level come in one file and are trained on together, shuffled.
@@ -19,11 +20,12 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 
-Kind = Literal["sft", "dpo"]
+Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
 Message = dict[str, str]
 
-FILES: dict[Kind, str] = {"sft": "sft.jsonl", "dpo": "preferences.jsonl"}
+FILES: dict[Kind, str] = {"sft": "sft.jsonl", "dpo": "preferences.jsonl", "grpo": "rewards.jsonl"}
+TEXTS = ("instruction", "query", "instruction_id", "query_id")
 _ROLES = ("system", "user", "assistant")
 
 
@@ -34,8 +36,9 @@ class TrainingData:
     Attributes:
         path: the file.
         sha256: of its bytes, 64 hexadecimal digits.
-        rows: `prompt` with `completion` (SFT) or with `chosen` and `rejected` (DPO), each a list of messages.
-        levels: pairs of each level; empty for SFT.
+        rows: `prompt` with `completion` (SFT) or with `chosen` and `rejected` (DPO), each a list of messages; or, for
+            GRPO, with `functions`, a list of sources, and with the texts that `TEXTS` names, "" where a row has none.
+        levels: pairs of each level; of DPO only.
         run: what the run.json beside the file says of the run; None where there is none.
     """
 
@@ -58,7 +61,7 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
     except OSError as error:
         what = f"the run folder {source} has no {path.name}" if source.is_dir() else f"{path} can't be read"
         raise ConfigError(f"{what}: {error.strerror}; --data is a file of rows or a finished run folder") from None
-    parse = _sft_row if kind == "sft" else _dpo_row
+    parse = {"sft": _sft_row, "dpo": _dpo_row, "grpo": _grpo_row}[kind]
     rows, levels = [], Counter[str]()
     for where, found in _objects(path, raw):
         rows.append(_parse(found, where, parse, kind))
@@ -100,13 +103,18 @@ def _parse(found: dict[str, Any], where: str, parse: Callable[[dict[str, Any]], 
 
 def _other_form(found: dict[str, Any], kind: Kind) -> str:
     """Return what to do with a row that is of another data set."""
-    if kind == "sft" and {"chosen", "rejected"} <= found.keys():
-        return "; these are preference pairs: use `autoif train dpo`"
-    if kind == "dpo" and "messages" in found:
-        return "; these are SFT rows: use `autoif train sft`, or the run's preferences.jsonl"
-    if "functions" in found and "prompt" in found and "chosen" not in found:
-        return f"; these are prompts for online training (rewards.jsonl): take the run's {FILES[kind]}"
-    return ""
+    if {"chosen", "rejected"} <= found.keys():
+        of: Kind = "dpo"
+        what = "preference pairs"
+    elif "messages" in found:
+        of, what = "sft", "SFT rows"
+    elif {"functions", "prompt"} <= found.keys():
+        of, what = "grpo", "prompts for online training"
+    else:
+        return ""
+    if of == kind:
+        return ""
+    return f"; these are {what}: use `autoif train {of}`, or the run's {FILES[kind]}"
 
 
 def _sft_row(found: dict[str, Any]) -> Row:
@@ -128,6 +136,21 @@ def _dpo_row(found: dict[str, Any]) -> Row:
     if row["chosen"] == row["rejected"]:
         raise _RowError('"chosen" and "rejected" are the same: there is nothing to prefer')
     return row
+
+
+def _grpo_row(found: dict[str, Any]) -> Row:
+    prompt, functions = _messages(found, "prompt"), found.get("functions")
+    if prompt[-1]["role"] != "user":
+        raise _RowError('the last of "prompt" is not a user turn')
+    if not isinstance(functions, list) or not functions:
+        raise _RowError('the row has no "functions" (a list of sources): nothing could judge its completions')
+    if not all(isinstance(source, str) and source.strip() for source in functions):
+        raise _RowError('each of "functions" is the source of a function')
+    texts = {name: found.get(name) for name in TEXTS}
+    return {
+        "prompt": prompt, "functions": functions,
+        **{name: text if isinstance(text, str) else "" for name, text in texts.items()},
+    }  # fmt: skip
 
 
 def _messages(found: dict[str, Any], name: str) -> list[Message]:

@@ -3,35 +3,18 @@
 Instruction level and query level are one data set, shuffled by the trainer's seed.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from datasets import Dataset
 from trl import DPOTrainer
 
-from autoif.training.data import Row
+from autoif.training.parts import Parts
 
 
-def make_dpo_trainer(
-    load: Callable[[], Any], tokenizer: Any, rows: Sequence[Row], arguments: Any, lora: Any, callbacks: Sequence[Any]
-) -> Any:
-    """Return the trainer.
+def make_dpo_trainer(parts: Parts) -> Any:
+    """Return the trainer; the rows have `prompt`, `chosen` and `rejected`.
 
-    Args:
-        load: returns the SFT model anew each time: policy and reference are two of it. With LoRA the policy without
-            its adapter is the reference, and with `precompute_ref_log_probs` it is asked once, before the training.
-        tokenizer: with a chat template.
-        rows: `prompt`, `chosen` and `rejected`.
-        arguments: a DPOConfig.
-        lora: a LoraConfig, or None to train all weights.
-        callbacks: of the trainer.
+    Policy and reference are the model, loaded twice. With LoRA the policy without its adapter is the reference; with
+    `precompute_ref_log_probs` the model is asked once, before the training.
     """
-    return DPOTrainer(
-        model=load(),
-        ref_model=None if lora is not None or arguments.precompute_ref_log_probs else load(),
-        args=arguments,
-        train_dataset=Dataset.from_list(list(rows)),
-        processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=list(callbacks),
-    )
+    alone = parts.lora is not None or parts.arguments.precompute_ref_log_probs
+    return DPOTrainer(model=parts.load(), ref_model=None if alone else parts.load(), **parts.trainer_options())

@@ -3,6 +3,8 @@
 the prompt alone fills max_length      dropped: no token of the answer would be left to learn
 prompt and answer exceed max_length    truncated at the end, by TRL
 more tokens than the model's context   an error: beyond it the model's positions mean nothing
+
+Of GRPO only the prompts are known: each must leave room for max_completion_length within the context.
 """
 
 from collections.abc import Sequence
@@ -69,23 +71,47 @@ def fit_rows(
     return kept, Lengths(len(kept), truncated, len(rows) - len(kept), longest)
 
 
+def fit_prompts(
+    rows: Sequence[Row], tokenizer: Any, max_completion_length: int, context: int | None
+) -> tuple[list[Row], Lengths]:
+    """Return the rows, whose prompts all leave room for a completion, and the tokens of the longest.
+
+    Raises:
+        ConfigError: prompts that leave too little room, or a template that refuses a row.
+    """
+    longest, beyond = 0, 0
+    for number, row in enumerate(rows, 1):
+        prompt = len(_render(row["prompt"], tokenizer, number))
+        longest = max(longest, prompt)
+        beyond += context is not None and prompt + max_completion_length > context
+    if context is not None and beyond:
+        lower = f"set max_completion_length={context - longest} or lower, " if longest < context else ""
+        raise ConfigError(
+            f"{beyond} of {len(rows)} prompts, the longest of {longest} tokens, leave less than max_completion_length="
+            f"{max_completion_length} in the model's context of {context} tokens: {lower}take them out, or take a "
+            "model with a longer context"
+        )
+    return list(rows), Lengths(len(rows), 0, 0, longest)
+
+
 def _measure(row: Row, tokenizer: Any, number: int) -> tuple[int, int]:
     """Return the tokens before the answer, and those of the longest prompt with answer."""
-    try:
-        prompt = _tokens(tokenizer, row["prompt"], add_generation_prompt=True)
-        wholes = [_tokens(tokenizer, row["prompt"] + row[name]) for name in ANSWERS if name in row]
-    except TemplateError as error:
-        raise ConfigError(f"the model's chat template refuses row {number}: {error}") from None
+    prompt = _render(row["prompt"], tokenizer, number)
+    answers = [row[name] for name in ANSWERS if name in row]
+    wholes = [_render(row["prompt"] + answer, tokenizer, number, answered=True) for answer in answers]
     before = min(_common(prompt, whole) for whole in wholes)
     return before, max(map(len, wholes))
 
 
-def _tokens(tokenizer: Any, messages: list[Message], *, add_generation_prompt: bool = False) -> list[int]:
-    return list(
-        tokenizer.apply_chat_template(
-            messages, tokenize=True, return_dict=False, add_generation_prompt=add_generation_prompt
+def _render(messages: list[Message], tokenizer: Any, number: int, *, answered: bool = False) -> list[int]:
+    """Return the tokens of messages, up to where an answer begins unless it is there."""
+    try:
+        ids = tokenizer.apply_chat_template(
+            messages, tokenize=True, return_dict=False, add_generation_prompt=not answered
         )
-    )
+    except TemplateError as error:
+        raise ConfigError(f"the model's chat template refuses row {number}: {error}") from None
+    return list(ids)
 
 
 def _common(one: list[int], other: list[int]) -> int:

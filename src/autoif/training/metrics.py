@@ -2,6 +2,8 @@
 
     {"step": 12, "epoch": 0.5, "loss": 1.93, "learning_rate": 6e-06, "grad_norm": ..., "mean_token_accuracy": ...}
     DPO also: "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", ...
+    GRPO also: "reward", "reward_std", "frac_reward_zero_std", "kl", "completions/mean_length", "gated/copied", ...
+    of --eval-data, in rows of their own: "eval_loss", "eval_rewards/margins", "eval_reward", ...
 
 Rows are there as soon as they are logged. A resumed training drops those after its checkpoint and writes them again.
 """
@@ -14,7 +16,11 @@ from typing import Any
 from transformers import TrainerCallback
 
 Row = dict[str, Any]
-SUMMARISED = ("loss", "rewards/margins", "rewards/accuracies", "mean_token_accuracy")
+_SUMMARISED = (
+    "loss", "mean_token_accuracy", "rewards/margins", "rewards/accuracies", "reward", "frac_reward_zero_std", "kl",
+    "completions/mean_length", "completions/clipped_ratio",
+)  # fmt: skip
+SUMMARISED = (*_SUMMARISED, *(f"eval_{name}" for name in _SUMMARISED))
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here

@@ -2,8 +2,9 @@
 
 They come from a TOML file and then from `--set key=value`, under TRL's own names; beside these there are
 
-    global_batch_size   rows of one optimiser step, over all devices; gradient accumulation follows from it
+    global_batch_size   rows (GRPO: completions) of one optimiser step, over all devices; gradient accumulation follows
     lora.KEY            with `--lora`: any setting of peft's LoraConfig
+    reward.KEY          GRPO: how completions are judged; see `RewardSettings`
 
 The attention is transformers' own choice; Flash-Attention 2, which the paper uses, is one setting away:
 model_init_kwargs.attn_implementation=flash_attention_2 (docs/training.md).
@@ -16,75 +17,38 @@ import os
 import tomllib
 import typing
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from autoif.config import merge_layer, parse_setting
 from autoif.errors import ConfigError
+from autoif.records import Record
+from autoif.reward import RewardMode
 from autoif.training.data import Kind
+from autoif.training.defaults import DEFAULTS, LAYOUT, LORA, RESERVED
 
-_BOTH: dict[str, Any] = {
-    "bf16": True,  # App. B
-    "per_device_train_batch_size": 1,
-    "seed": 0,
-    "logging_steps": 1,
-    "save_steps": 50,
-    "save_total_limit": 2,
-    "report_to": "none",
-}
-
-PAPER: dict[Kind, dict[str, Any]] = {
-    "sft": {  # App. B, supervised fine-tuning
-        **_BOTH,
-        "learning_rate": 7e-6,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": 20,
-        "num_train_epochs": 3,
-        "global_batch_size": 128,  # 512 for 70B
-        "weight_decay": 0.1,
-        "max_length": 8192,
-    },
-    "dpo": {  # App. B, offline DPO
-        **_BOTH,
-        "loss_type": ["sigmoid"],
-        "beta": 0.3,
-        "learning_rate": 5e-7,
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.1,  # below 1 it is a share of all steps: the paper's warm-up ratio
-        "num_train_epochs": 2,
-        "global_batch_size": 64,
-        "max_length": 4096,
-    },
-}
-
-LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
-"""Not of the paper, which trains all weights; the usual choice for all linear layers."""
-
-LAYOUT = frozenset({
-    "per_device_train_batch_size", "gradient_accumulation_steps", "gradient_checkpointing", "logging_steps",
-    "save_steps", "save_strategy", "save_total_limit", "report_to", "deepspeed", "dataset_num_proc",
-    "dataloader_num_workers", "disable_tqdm",
-})  # fmt: skip
-"""Settings of how the work is laid out: a training may be gone on with under others."""
-
-_RESERVED = {
-    "output_dir": "--output is the folder",
-    "resume_from_checkpoint": "use --resume",
-    "save_only_model": "a checkpoint without its optimiser can't be resumed from",
-    "assistant_only_loss": "the loss is on the assistant turn in any case",
-    "use_cpu": "hide the GPU with CUDA_VISIBLE_DEVICES= in its place",
-    "dataloader_pin_memory": "it is on where there is a GPU",
-    "completion_only_loss": "the loss is on the assistant turn in any case",
-    "dataset_kwargs": "the rows are prepared here",
-    "push_to_hub": "push the finished folder instead",
-    "hub_token": "a secret has no place in a card: log in to the hub beforehand",
-}
 _TRACKERS = {"tensorboard", "wandb"}
+_EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
+"""With `--eval-data`, unless set otherwise: before the training and after each epoch."""
+
+
+class RewardSettings(Record):
+    """How a completion is judged."""
+
+    mode: RewardMode = RewardMode.BINARY
+    gate: bool = True
+    """Whether what passes functions vacuously, as an empty or copied text does, earns nothing."""
+    backend: str = "auto"
+    """Of the sandbox."""
+    timeout_s: float = Field(default=2.0, gt=0)
+    memory_mb: int = Field(default=256, ge=16)
+    workers: int = Field(default=0, ge=0)
+    """Sandbox processes of each training process; 0 divides the processors among those on this machine."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,47 +56,90 @@ class Settings:
     """Resolved settings of one training: plain values, as they go to TRL and into training.json."""
 
     arguments: dict[str, Any]
-    """Settings of TRL's SFTConfig or DPOConfig; output folder and gradient accumulation come later."""
+    """Settings of TRL's SFTConfig, DPOConfig or GRPOConfig; output folder and gradient accumulation come later."""
     lora: dict[str, Any] | None
     """Settings of peft's LoraConfig; None trains all weights."""
     global_batch_size: int
-    """Rows (pairs) of one optimiser step."""
+    """Rows (SFT), pairs (DPO) or completions (GRPO) of one optimiser step."""
+    reward: RewardSettings | None = None
+    """GRPO only."""
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape the result: those that a training may not change on the way."""
         shaping = {key: value for key, value in self.arguments.items() if key not in LAYOUT}
-        return {**shaping, "global_batch_size": self.global_batch_size, "lora": self.lora}
+        reward = self.reward and self.reward.model_dump(mode="json", exclude={"workers"})
+        return {**shaping, "global_batch_size": self.global_batch_size, "lora": self.lora, "reward": reward}
 
 
-def resolve_settings(kind: Kind, file: Path | None, settings: Sequence[str], *, lora: bool) -> Settings:
+def resolve_settings(
+    kind: Kind, file: Path | None, settings: Sequence[str], *, lora: bool, evaluates: bool = False
+) -> Settings:
     """Put the paper's defaults, a TOML file and `key=value` settings together, the later one winning.
+
+    `evaluates` says that there is data to evaluate on.
 
     Raises:
         ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
     merged: dict[str, Any] = {}
-    for layer in (_read_file(file) if file else {}, *map(parse_setting, settings)):
+    for layer in (read_settings_file(file) if file else {}, *map(parse_setting, settings)):
         merge_layer(merged, layer)
-    given_lora = merged.pop("lora", {})
-    if not isinstance(given_lora, Mapping):
-        raise ConfigError("lora is a table of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
+    given_lora = _take_table(merged, "lora", "of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
     if given_lora and not lora:
         raise ConfigError("lora.* is set and LoRA is off: add --lora")
-    for name in merged.keys() & _RESERVED.keys():
-        raise ConfigError(f'setting "{name}" can\'t be set: {_RESERVED[name]}')
+    given_reward = _take_table(merged, "reward", "of settings, as in --set reward.mode=fraction")
+    if given_reward and kind != "grpo":
+        raise ConfigError(f"reward.* is set, but {kind} has no reward: it is of grpo")
+    for name in merged.keys() & RESERVED.keys():
+        raise ConfigError(f'setting "{name}" can\'t be set: {RESERVED[name]}')
     if "gradient_accumulation_steps" in merged:
         raise ConfigError('set "global_batch_size" in place of gradient_accumulation_steps, which follows from it')
-    values = {**PAPER[kind], **merged}
+    values = {**DEFAULTS[kind], **merged}
     batch = values.pop("global_batch_size")
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f'setting "global_batch_size": {batch!r} is no number of rows from 1 on')
-    _check_trackers(values.get("report_to"))
-    arguments = _check_values(values, _argument_types(kind), "")
-    return Settings(arguments, _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None, batch)
+    values = _add_evaluation(values, kind) if evaluates else _check_no_evaluation(values)
+    _check_installed(values)
+    return Settings(
+        _check_values(values, _argument_types(kind), ""),
+        _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None,
+        batch,
+        _read_reward(given_reward) if kind == "grpo" else None,
+    )
+
+
+def _take_table(merged: dict[str, Any], name: str, what: str) -> Mapping[str, Any]:
+    table = merged.pop(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{name} is a table {what}")
+    return table
+
+
+def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
+    for name in given.keys() - RewardSettings.model_fields.keys():
+        raise _unknown_setting(name, RewardSettings.model_fields, "reward.")
+    try:
+        return RewardSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f'setting "reward.{first["loc"][0]}": {first["msg"]}, not {first["input"]!r}') from None
+
+
+def _add_evaluation(values: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """Return the values with those of an evaluation that are not set: whole groups of completions for GRPO."""
+    batch = values["num_generations" if kind == "grpo" else "per_device_train_batch_size"]
+    return {**_EVALUATION, "per_device_eval_batch_size": batch, **values}
+
+
+def _check_no_evaluation(values: dict[str, Any]) -> dict[str, Any]:
+    for name in ("eval_strategy", "eval_on_start", "load_best_model_at_end"):
+        if values.get(name, "no") not in {"no", False}:
+            raise ConfigError(f"{name} is set, but there is nothing to evaluate on: give --eval-data a file or a run")
+    return values
 
 
 def make_arguments(kind: Kind, settings: Settings, output: Path) -> Any:
-    """Return TRL's SFTConfig or DPOConfig.
+    """Return TRL's SFTConfig, DPOConfig or GRPOConfig.
 
     Raises:
         ConfigError: TRL refuses a value, or the global batch can't be divided over the devices.
@@ -147,6 +154,8 @@ def make_arguments(kind: Kind, settings: Settings, output: Path) -> Any:
             f"global_batch_size={settings.global_batch_size} is no multiple of per_device_train_batch_size={per_device}"
             f" x {devices} processes: change one of them"
         )
+    if kind == "grpo":
+        _check_groups(settings)
     layout: dict[str, Any] = {"output_dir": str(output), "gradient_accumulation_steps": accumulation}
     if not torch.accelerator.is_available():  # else torch warns of pinning, and bf16 is refused as for a GPU
         layout |= {"use_cpu": True, "dataloader_pin_memory": False}
@@ -155,6 +164,18 @@ def make_arguments(kind: Kind, settings: Settings, output: Path) -> Any:
             return _arguments_class(kind)(**layout, **settings.arguments)
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise ConfigError(f"TRL refuses the settings: {_first_line(error)}{_precision_hint(error)}") from None
+
+
+def _check_groups(settings: Settings) -> None:
+    """Refuse a step that would not hold whole groups of completions, of which the advantages are made."""
+    group = settings.arguments["num_generations"]
+    if not isinstance(group, int) or group < 2:
+        raise ConfigError(f'setting "num_generations": {group!r}; a group has 2 completions or more to compare')
+    if settings.global_batch_size % group:
+        raise ConfigError(
+            f"global_batch_size={settings.global_batch_size} counts the completions of one step and is no multiple of "
+            f"num_generations={group}, those of one prompt: change one of them"
+        )
 
 
 @contextmanager
@@ -176,7 +197,7 @@ def _first_line(error: Exception) -> str:
 def _arguments_class(kind: Kind) -> Any:
     import trl
 
-    return trl.SFTConfig if kind == "sft" else trl.DPOConfig
+    return {"sft": trl.SFTConfig, "dpo": trl.DPOConfig, "grpo": trl.GRPOConfig}[kind]
 
 
 def _argument_types(kind: Kind) -> dict[str, Any]:
@@ -196,11 +217,15 @@ def _check_values(values: Mapping[str, Any], types: Mapping[str, Any], prefix: s
     checked = {}
     for name, value in values.items():
         if name not in types:
-            near = difflib.get_close_matches(name, types, 1)
-            hint = f'; did you mean "{prefix}{near[0]}"?' if near else " (docs/training.md says where they are listed)"
-            raise ConfigError(f'unknown setting "{prefix}{name}"{hint}')
+            raise _unknown_setting(name, types, prefix)
         checked[name] = _check_value(f"{prefix}{name}", value, types[name])
     return checked
+
+
+def _unknown_setting(name: str, known: Iterable[str], prefix: str) -> ConfigError:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f'; did you mean "{prefix}{near[0]}"?' if near else " (docs/training.md says where they are listed)"
+    return ConfigError(f'unknown setting "{prefix}{name}"{hint}')
 
 
 def _check_value(name: str, value: Any, kind: Any) -> Any:
@@ -215,14 +240,18 @@ def _check_value(name: str, value: Any, kind: Any) -> Any:
     return value
 
 
-def _check_trackers(report_to: object) -> None:
+def _check_installed(values: Mapping[str, Any]) -> None:
+    """Refuse what needs a package that isn't there, before a model is loaded."""
+    report_to = values.get("report_to")
     asked = report_to if isinstance(report_to, list) else [report_to]
+    if values.get("use_vllm") is True and importlib.util.find_spec("vllm") is None:
+        raise ConfigError("use_vllm=true, but vLLM is not installed: pip install vllm, or leave it out")
     for name in _TRACKERS & {each for each in asked if isinstance(each, str)}:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"report_to={name}, but it is not installed: pip install {name}, or leave it out")
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_settings_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -5,24 +5,13 @@ assistant-only loss would need a template with generation marks, which most toke
 the last is learnt; those before it are context.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from datasets import Dataset
 from trl import SFTTrainer
 
-from autoif.training.data import Row
+from autoif.training.parts import Parts
 
 
-def make_sft_trainer(
-    load: Callable[[], Any], tokenizer: Any, rows: Sequence[Row], arguments: Any, lora: Any, callbacks: Sequence[Any]
-) -> Any:
-    """Return the trainer; `load` returns the model, `rows` have `prompt` and `completion`, `lora` is a LoraConfig."""
-    return SFTTrainer(
-        model=load(),
-        args=arguments,
-        train_dataset=Dataset.from_list(list(rows)),
-        processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=list(callbacks),
-    )
+def make_sft_trainer(parts: Parts) -> Any:
+    """Return the trainer; the rows have `prompt` and `completion`."""
+    return SFTTrainer(model=parts.load(), **parts.trainer_options())

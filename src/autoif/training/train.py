@@ -6,8 +6,8 @@ OUTPUT/checkpoint-STEP/                            what `--resume` goes on from
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,20 @@ import torch
 from accelerate import PartialState
 from transformers import PrinterCallback
 
-from autoif.errors import ConfigError, ModelError, StoreError
-from autoif.training.card import RECORD, read_record, versions, write_card, write_record
-from autoif.training.checkpoints import is_full_disk, remove_broken, step_of, whole_checkpoints
-from autoif.training.data import Kind, TrainingData, read_data
+from autoif.errors import ConfigError
+from autoif.training.card import describe_ancestry, versions, write_card, write_record
+from autoif.training.checkpoints import remove_broken, step_of, whole_checkpoints
+from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.dpo import make_dpo_trainer
-from autoif.training.lengths import Lengths, fit_rows
+from autoif.training.failures import plain_errors
+from autoif.training.folder import check_same, open_output
+from autoif.training.grpo import check_prompts, make_grpo_trainer, make_reward
+from autoif.training.identity import ModelIdentity, identify_model
+from autoif.training.lengths import Lengths, fit_prompts, fit_rows
 from autoif.training.lora import make_lora_config, save_merged
 from autoif.training.metrics import MetricsFile, cut_metrics, read_metrics, summarise
 from autoif.training.models import check_model, load_model, load_tokenizer, read_context
+from autoif.training.parts import Parts
 from autoif.training.settings import Settings, make_arguments, renamed_settings
 from autoif.training.sft import make_sft_trainer
 
@@ -47,6 +52,14 @@ class Request:
     """Go on from the last whole checkpoint; where there is none, begin."""
     callbacks: Sequence[Any] = field(default=())
     """More callbacks of transformers' Trainer."""
+    eval_data: Path | None = None
+    """What to evaluate on, as `data`; `settings` were resolved with `evaluates` then."""
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of a name on the hub, if one is set."""
+        options = self.settings.arguments.get("model_init_kwargs")
+        return options.get("revision") if isinstance(options, dict) else None
 
 
 def train(request: Request, say: Say = print) -> dict[str, Any]:
@@ -55,26 +68,32 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
     Raises:
         ConfigError: data or settings; see `data`, `settings` and `lengths`.
         ModelError: the model or its tokenizer can't be used, or the device has too little memory.
+        SandboxError: GRPO, where model code can't be contained.
         StoreError: the folder holds something else, or the disk is full; whole checkpoints stay.
     """
     check_model(request.model)
     data = read_data(request.data, request.kind)
+    eval_data = read_data(request.eval_data, request.kind) if request.eval_data else None
     if not PartialState().is_main_process:
         say = _ignore
+    before = open_output(request.output, resume=request.resume)
+    model = identify_model(request.model, request.revision, before and before["model"])
     identity = {
-        "kind": request.kind, "model": request.model, "data": data.sha256, **request.settings.identity()
+        "kind": request.kind, "model": model.content, "data": data.sha256,
+        "eval_data": eval_data and eval_data.sha256, **request.settings.identity(),
     }  # fmt: skip
-    before = _check_output(request, identity)
-    if before and before["status"] == "complete":
-        say(f"{request.output} is complete already")
-        return before
-    arguments = make_arguments(request.kind, request.settings, request.output)
-    tokenizer = load_tokenizer(request.model)
-    rows, lengths = fit_rows(data.rows, tokenizer, arguments.max_length, read_context(request.model))
-    say(lengths.describe())
-    with _plain_errors(request), renamed_settings():
-        trainer = _make_trainer(request, arguments, tokenizer, rows)
-        record = {**_describe(request, data, lengths), "identity": identity}
+    if before:
+        check_same(request.output, before, identity, model)
+        if before["status"] == "complete":
+            say(f"{request.output} is complete already")
+            return before
+    with ExitStack() as stack:
+        reward = stack.enter_context(make_reward(request.settings.reward)) if request.settings.reward else None
+        parts, lengths = _prepare(request, data, eval_data, say)
+        stack.enter_context(plain_errors(request.output, request.settings))
+        stack.enter_context(renamed_settings())
+        trainer = _make_trainer(request.kind, parts, reward)
+        record = {**_describe(request, model, data, eval_data), "lengths": asdict(lengths), "identity": identity}
         return _run(request, trainer, record, before, say)
 
 
@@ -82,31 +101,39 @@ def _ignore(line: str) -> None:
     """Say nothing: the first process says it."""
 
 
-def _check_output(request: Request, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of an earlier training in the folder that may be gone on with."""
-    folder = request.output
-    before = read_record(folder) if folder.is_dir() else None
-    if before is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise StoreError(f"{folder} is there and holds no training: choose another --output")
-        return None
-    if not request.resume:
-        raise StoreError(f"{folder} holds a training ({before['status']}): use --resume, or choose another --output")
-    there = before["identity"]
-    differing = [key for key in sorted({*there, *identity}) if there.get(key) != identity.get(key)]
-    if differing:
-        listed = ", ".join(f"{key} ({there.get(key)!r} there, {identity.get(key)!r} now)" for key in differing[:6])
-        raise StoreError(f"{folder} was trained with other settings: {listed}; choose another --output")
-    return before
+def _prepare(request: Request, data: TrainingData, eval_data: TrainingData | None, say: Say) -> tuple[Parts, Lengths]:
+    """Return what the trainer is built from, and the lengths of the rows to train on."""
+    arguments = make_arguments(request.kind, request.settings, request.output)
+    tokenizer = load_tokenizer(request.model, request.revision)
+    context = read_context(request.model, request.revision)
+
+    def fit(rows: Sequence[Row]) -> tuple[list[Row], Lengths]:
+        if request.kind == "grpo":
+            return fit_prompts(rows, tokenizer, arguments.max_completion_length, context)
+        return fit_rows(rows, tokenizer, arguments.max_length, context)
+
+    rows, lengths = fit(data.rows)
+    say(lengths.describe())
+    if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
+        say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
+    eval_rows = None
+    if eval_data is not None:
+        eval_rows, eval_lengths = fit(eval_data.rows)
+        say(f"to evaluate on: {eval_lengths.describe()}")
+    return Parts(
+        load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, rows=rows, eval_rows=eval_rows,
+        arguments=arguments, lora=make_lora_config(request.settings.lora),
+        callbacks=[MetricsFile(request.output / METRICS), *request.callbacks],
+    ), lengths  # fmt: skip
 
 
-def _make_trainer(request: Request, arguments: Any, tokenizer: Any, rows: list[Any]) -> Any:
-    lora = make_lora_config(request.settings.lora)
-    callbacks = [MetricsFile(request.output / METRICS), *request.callbacks]
-    make = make_sft_trainer if request.kind == "sft" else make_dpo_trainer
+def _make_trainer(kind: Kind, parts: Parts, reward: Any) -> Any:
     try:
-        trainer = make(lambda: load_model(request.model, arguments), tokenizer, rows, arguments, lora, callbacks)
-    except (ValueError, NotImplementedError) as error:  # settings that contradict each other
+        if kind == "grpo":
+            trainer = make_grpo_trainer(parts, reward)
+        else:
+            trainer = (make_sft_trainer if kind == "sft" else make_dpo_trainer)(parts)
+    except (ValueError, NotImplementedError, ImportError) as error:  # settings that contradict each other
         raise ConfigError(f"TRL refuses the settings: {' '.join(str(error).split())}") from None
     trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it
     return trainer
@@ -125,6 +152,7 @@ def _run(
         write_record(folder, {**record, "status": "running", "seconds": spent})
         cut_metrics(folder / METRICS, step_of(checkpoint) if checkpoint else 0)
     PartialState().wait_for_everyone()
+    trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         _save(request, trainer, first)
@@ -168,63 +196,23 @@ def _save(request: Request, trainer: Any, first: bool) -> None:
         save_merged(request.model, adapter, request.output, trainer.processing_class)
 
 
-def _describe(request: Request, data: TrainingData, lengths: Lengths) -> dict[str, Any]:
-    parent = read_record(Path(request.model)) if (Path(request.model) / RECORD).is_file() else None
-    ancestry = parent and {
-        "kind": parent["kind"], "model": parent["model"]["name"],
-        "data": parent["data"]["file"], "sha256": parent["data"]["sha256"],
-    }  # fmt: skip
+def _describe(
+    request: Request, model: ModelIdentity, data: TrainingData, eval_data: TrainingData | None
+) -> dict[str, Any]:
     settings = {**request.settings.arguments, "global_batch_size": request.settings.global_batch_size}
     return {
         "kind": request.kind,
-        "model": {"name": request.model, "training": ancestry},
-        "data": {
-            "file": str(data.path), "sha256": data.sha256, "rows": len(data.rows),
-            "levels": data.levels, "run": data.run,
-        },
-        "lengths": asdict(lengths),
+        "model": {**model.record(), "training": describe_ancestry(request.model)},
+        "data": {**_describe_data(data), "run": data.run},
+        "eval_data": eval_data and _describe_data(eval_data),
         "settings": settings,
         "lora": request.settings.lora,
+        "reward": request.settings.reward and request.settings.reward.model_dump(mode="json"),
         "versions": versions(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "processes": PartialState().num_processes,
-    }  # fmt: skip
+    }
 
 
-@contextmanager
-def _plain_errors(request: Request) -> Iterator[None]:
-    """Turn what a device or a disk refuses into a line that says what to do."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise ModelError(_memory_hint(request)) from None
-    except (OSError, RuntimeError, ValueError) as error:
-        if _is_out_of_memory(error):
-            raise ModelError(_memory_hint(request)) from None
-        if is_full_disk(error):
-            raise StoreError(_disk_hint(request.output)) from None
-        if isinstance(error, OSError):
-            raise StoreError(f"{request.output} can't be written or read: {error}") from None
-        raise
-    except Exception as error:
-        if is_full_disk(error):  # safetensors has an exception of its own
-            raise StoreError(_disk_hint(request.output)) from None
-        raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return "DefaultCPUAllocator: can't allocate memory" in str(error)
-
-
-def _memory_hint(request: Request) -> str:
-    values = request.settings.arguments
-    batch = values["per_device_train_batch_size"]
-    smaller = f"lower per_device_train_batch_size (now {batch}; the global batch stays) and --resume; or " * (batch > 1)
-    lora = "" if request.settings.lora else ", or train with --lora"
-    return f"out of memory: {smaller}lower max_length (now {values['max_length']}){lora}, into another --output"
-
-
-def _disk_hint(folder: Path) -> str:
-    whole = whole_checkpoints(folder)
-    kept = f"{whole[-1].name} is whole: make room, then --resume" if whole else "make room, then --resume to begin anew"
-    return f"there is no space to write in {folder}; {kept}, or lower save_total_limit"
+def _describe_data(data: TrainingData) -> dict[str, Any]:
+    return {"file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": data.levels}

@@ -1,0 +1,87 @@
+"""§3.4, online training by GRPO: TRL's GRPOTrainer, with a run's verification functions as its reward.
+
+Of each prompt `num_generations` completions are sampled from the policy and judged in the sandbox; what one earns
+beyond its group's mean is its advantage. A group whose completions all earn the same teaches nothing (but to stay near
+the reference): `frac_reward_zero_std` of metrics.jsonl is the share of such groups.
+
+The paper trains online by rounds of DPO; GRPO on the same prompts and functions is not of it.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+
+from autoif.errors import ConfigError
+from autoif.reward import VerificationReward
+from autoif.sandbox import Limits
+from autoif.training.parts import Parts
+from autoif.training.settings import RewardSettings
+
+
+def make_reward(settings: RewardSettings) -> VerificationReward:
+    """Return the reward, with its sandbox started: a machine that can't contain code says so before a model is loaded.
+
+    Raises:
+        SandboxError: model code can't be contained on this machine.
+    """
+    shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    reward = VerificationReward(
+        settings.mode,
+        limits=Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb),
+        backend=settings.backend,
+        workers=settings.workers or max(1, (os.cpu_count() or 1) // shared),
+        gate=settings.gate,
+    )
+    reward([], functions=[])
+    return reward
+
+
+def make_grpo_trainer(parts: Parts, reward: VerificationReward) -> Any:
+    """Return the trainer; the rows have `prompt`, `functions` and the texts of `data.TEXTS`."""
+
+    async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        return await reward.verify(completions, **columns)
+
+    options = parts.trainer_options()
+    options["callbacks"] = [_OrderOfEpoch(), *options["callbacks"]]
+    return GRPOTrainer(model=parts.load(), reward_funcs=verification, **options)
+
+
+def check_prompts(count: int, arguments: Any) -> int:
+    """Return how many of the prompts each epoch leaves out, as TRL makes whole steps only.
+
+    Raises:
+        ConfigError: there are fewer prompts than one step takes.
+    """
+    step = arguments.generation_batch_size // arguments.num_generations
+    if count < step:
+        raise ConfigError(
+            f"{count} prompts are fewer than the {step} of one step ({arguments.generation_batch_size} completions, "
+            f"num_generations={arguments.num_generations} of each): lower global_batch_size, or give more prompts"
+        )
+    return count % step
+
+
+class _OrderOfEpoch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Has a training that goes on in a later epoch draw the prompts in that epoch's order.
+
+    TRL's sampler draws the orders of all epochs from one generator, which begins anew with each process.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:
+        sampler = _find_sampler(train_dataloader)
+        steps = len(train_dataloader) // args.gradient_accumulation_steps
+        for _epoch in range(state.global_step // max(1, steps)):
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
+
+
+def _find_sampler(loader: Any) -> Any:
+    """Return the sampler of prompts below what accelerate wraps around it."""
+    found = loader.batch_sampler
+    while hasattr(found, "batch_sampler"):
+        found = found.batch_sampler
+    return found.sampler

@@ -1,0 +1,101 @@
+"""Which model a training begins with: by content, so that a folder that was replaced on the way is noticed.
+
+    a folder        SHA-256 over the SHA-256 of each file that shapes the model: config, weights, tokenizer, template
+    a hub's name    the commit that the name stood for
+
+Gigabytes are read for it, so a file is read again only if its size or its time of change is another one.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from autoif.errors import ModelError
+from autoif.training.models import read_commit
+
+_SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".py", ".pt"}
+_BESIDE = {"training.json", "training_args.bin", "trainer_state.json"}
+"""What lies beside a model and is no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of a model folder, as it was when it was read."""
+
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What a model is.
+
+    Attributes:
+        name: as it was given, a folder or a name on the hub.
+        content: "SHA-256 …" of a folder, "commit …" of a name.
+        files: of a folder, by name.
+    """
+
+    name: str
+    content: str
+    files: dict[str, ModelFile]
+
+    def record(self) -> dict[str, Any]:
+        """Return what training.json holds of it."""
+        return asdict(self)
+
+
+def identify_model(model: str, revision: str | None, before: Mapping[str, Any] | None) -> ModelIdentity:
+    """Return which model this is; the first process looks, the others hear of it.
+
+    Args:
+        model: a folder that `check_model` has passed, or a name on the hub.
+        revision: of the hub's; None is its main one.
+        before: what an earlier training.json holds of the model, to read no file twice.
+
+    Raises:
+        ModelError: a file of the folder can't be read, or the hub doesn't know the name.
+    """
+    found = _identify(model, revision, before) if PartialState().is_main_process else None
+    identity: ModelIdentity = broadcast_object_list([found])[0]
+    return identity
+
+
+def differing_files(before: Mapping[str, Any], now: ModelIdentity) -> list[str]:
+    """Return the names of the files that are not what training.json says."""
+    there = {name: file["sha256"] for name, file in before.get("files", {}).items()}
+    here = {name: file.sha256 for name, file in now.files.items()}
+    return sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+
+
+def _identify(model: str, revision: str | None, before: Mapping[str, Any] | None) -> ModelIdentity:
+    folder = Path(model)
+    if not folder.is_dir():
+        return ModelIdentity(model, f"commit {read_commit(model, revision)}", {})
+    known = before["files"] if before and before["name"] == model else {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if _is_of_model(path))
+        files = {path.name: _read_file(path, known.get(path.name)) for path in paths}
+    except OSError as error:
+        raise ModelError(f"{model} can't be read: {error}") from None
+    listed = "".join(f"{name} {file.sha256}\n" for name, file in files.items())
+    return ModelIdentity(model, f"SHA-256 {hashlib.sha256(listed.encode()).hexdigest()}", files)
+
+
+def _is_of_model(path: Path) -> bool:
+    return path.is_file() and path.suffix in _SUFFIXES and path.name not in _BESIDE
+
+
+def _read_file(path: Path, known: Mapping[str, Any] | None) -> ModelFile:
+    status = path.stat()
+    if known and (known["size_bytes"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
+        return ModelFile(**known)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelFile(digest, status.st_size, status.st_mtime_ns)
