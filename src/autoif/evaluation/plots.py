@@ -78,11 +78,12 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
         figure = Figure(figsize=(9, 1.1 + 0.4 * len(models)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for place, model in enumerate(models):
-            _draw_interval(left, model.scores.pass_rate, place, f"pass rate {model.name}")
+            _draw_interval(left, model.scores.pass_rate, place, "C0", f"pass rate {model.name}")
             if model.difference:
-                _draw_interval(right, model.difference, place, f"difference {model.name}")
+                colour = "C7" if model.difference.includes_zero else "C0"  # grey: no difference shown
+                _draw_interval(right, model.difference, place, colour, f"difference {model.name}")
         left.set_yticks(range(len(models)), [model.name for model in models])
-        left.invert_yaxis()
+        left.set_ylim(len(models) - 0.5, -0.5)
         left.set_xlabel("pass rate, %")
         right.axvline(0, color="black", linewidth=0.8)
         right.set_xlabel(f"difference to {models[0].name}, points")
@@ -138,11 +139,11 @@ def _draw_metric(panel: Axes, metric: str, trainings: dict[str, list[Row]]) -> N
     panel.legend(fontsize=7)
 
 
-def _draw_interval(panel: Axes, interval: Interval, place: int, name: str) -> None:
+def _draw_interval(panel: Axes, interval: Interval, place: int, colour: str, name: str) -> None:
     if interval.low is not None and interval.high is not None:
-        [bar] = panel.plot([interval.low, interval.high], [place, place], color="C0", linewidth=1.5)
+        [bar] = panel.plot([interval.low, interval.high], [place, place], color=colour, linewidth=1.5)
         bar.set_gid(f"{name} interval")
-    [point] = panel.plot([interval.value], [place], "o", color="C0")
+    [point] = panel.plot([interval.value], [place], "o", color=colour)
     point.set_gid(name)
 
 
