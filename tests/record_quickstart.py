@@ -14,7 +14,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def main() -> None:
-    count = export_recording(Path(sys.argv[1]) / "completions.sqlite", RECORDING)
+    recorded = export_recording([Path(sys.argv[1]) / "completions.sqlite"], RECORDING, overwrite=True)
     with tempfile.TemporaryDirectory() as folder:
         done = autoif("run", "quickstart", "--recorded", "--quiet", "-o", "run", cwd=Path(folder))
         assert done.returncode == 0, done.stderr
@@ -23,7 +23,7 @@ def main() -> None:
             made, replayed = Path(sys.argv[1]) / name, Path(folder) / "run" / name
             assert made.read_bytes() == replayed.read_bytes(), f"the replay makes another {name}"
             shutil.copy(replayed, GOLDEN / name)
-    print(f"{count} completions, {RECORDING.stat().st_size:,} bytes")
+    print(f"{recorded.completions} completions, {RECORDING.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache
-from autoif.models.recording import export_recording, import_recording
+from autoif.models.recording import Recorded, export_recording, import_recording
 from autoif.models.requests import Completion, Request
 
 REQUEST = Request("writer", "verification")
@@ -30,14 +30,14 @@ def test_the_same_completions_make_the_same_bytes_in_any_order(tmp_path: Path) -
     random.Random(1).shuffle(shuffled)
     fill(tmp_path / "a.sqlite", ANSWERS)
     fill(tmp_path / "b.sqlite", shuffled)
-    assert export_recording(tmp_path / "a.sqlite", tmp_path / "a.jsonl.xz") == 40
-    export_recording(tmp_path / "b.sqlite", tmp_path / "b.jsonl.xz")
+    assert export_recording([tmp_path / "a.sqlite"], tmp_path / "a.jsonl.xz") == Recorded(40, 0)
+    export_recording([tmp_path / "b.sqlite"], tmp_path / "b.jsonl.xz")
     assert (tmp_path / "a.jsonl.xz").read_bytes() == (tmp_path / "b.jsonl.xz").read_bytes()
 
 
 def test_an_imported_recording_answers_and_accounts_like_the_run_it_was_made_from(tmp_path: Path) -> None:
     fill(tmp_path / "a.sqlite", ANSWERS)
-    export_recording(tmp_path / "a.sqlite", tmp_path / "r.jsonl.xz")
+    export_recording([tmp_path / "a.sqlite"], tmp_path / "r.jsonl.xz")
     assert import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite") == 40
     with CompletionCache(tmp_path / "a.sqlite") as made, CompletionCache(tmp_path / "b.sqlite") as replayed:
         assert list(replayed.rows()) == list(made.rows())
@@ -46,13 +46,42 @@ def test_an_imported_recording_answers_and_accounts_like_the_run_it_was_made_fro
 
 def test_importing_twice_changes_nothing(tmp_path: Path) -> None:
     fill(tmp_path / "a.sqlite", ANSWERS)
-    export_recording(tmp_path / "a.sqlite", tmp_path / "r.jsonl.xz")
+    export_recording([tmp_path / "a.sqlite"], tmp_path / "r.jsonl.xz")
     import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
     with CompletionCache(tmp_path / "b.sqlite") as cache:
         before = cache.usage()
     import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
     with CompletionCache(tmp_path / "b.sqlite") as cache:
         assert cache.usage() == before
+
+
+def test_several_runs_make_one_recording_in_which_the_first_of_two_answers_stays(tmp_path: Path) -> None:
+    other = [(key, index, Completion("another text", "stop", 3, 7)) for key, index, _ in ANSWERS[30:34]]
+    fill(tmp_path / "a.sqlite", ANSWERS[:32])
+    fill(tmp_path / "b.sqlite", [*other, *ANSWERS[34:]])
+    both = [tmp_path / "a.sqlite", tmp_path / "b.sqlite"]
+    assert export_recording(both, tmp_path / "both.jsonl.xz") == Recorded(40, 2)
+    import_recording(tmp_path / "both.jsonl.xz", tmp_path / "c.sqlite")
+    with CompletionCache(tmp_path / "c.sqlite") as cache:
+        texts = [row[2] for row in cache.rows()]
+    assert texts == [each.text for _, _, each in ANSWERS[:32]] + ["another text"] * 2 + [
+        each.text for _, _, each in ANSWERS[34:]
+    ]
+
+
+def test_a_recording_is_written_whole_and_over_another_only_if_told_so(tmp_path: Path) -> None:
+    fill(tmp_path / "a.sqlite", ANSWERS)
+    out = tmp_path / "made" / "r.jsonl.xz"
+    export_recording([tmp_path / "a.sqlite"], out)
+    whole = out.read_bytes()
+    (tmp_path / "b.sqlite").write_bytes(b"no database, but long enough to be taken for one" * 100)
+    with pytest.raises(StoreError, match="is there already"):
+        export_recording([tmp_path / "a.sqlite"], out)
+    with pytest.raises(StoreError, match="damaged"):
+        export_recording([tmp_path / "a.sqlite", tmp_path / "b.sqlite"], out, overwrite=True)
+    assert out.read_bytes() == whole
+    assert list(out.parent.iterdir()) == [out]
+    assert export_recording([tmp_path / "a.sqlite"], out, overwrite=True) == Recorded(40, 0)
 
 
 @pytest.mark.parametrize(
@@ -76,5 +105,5 @@ def test_a_missing_recording_or_cache_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not there"):
         import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
     with pytest.raises(StoreError, match="is not there"):
-        export_recording(tmp_path / "b.sqlite", tmp_path / "r.jsonl.xz")
+        export_recording([tmp_path / "b.sqlite"], tmp_path / "r.jsonl.xz")
     assert list(tmp_path.iterdir()) == []

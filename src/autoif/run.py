@@ -54,8 +54,10 @@ class RunOptions:
     """Stop after this step."""
     instructions: Path | None = None
     """Verified instructions of an earlier run: begin with the second step."""
-    recording: Path | None = None
-    """Take every model answer from this recording; ask no model."""
+    recordings: tuple[Path, ...] = ()
+    """Take model answers from these, where they have them."""
+    replay: bool = False
+    """Ask no model: an answer that neither recordings nor folder have is a ModelError."""
     resume_with_changes: bool = False
     """Accept a folder made with other settings: results are made anew, answers to unchanged requests are kept."""
 
@@ -85,12 +87,11 @@ async def run(config: Config, options: RunOptions, progress: Progress) -> None:
     with RunFolder(options.output) as folder, ExitStack() as stack:
         stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets the file up
         record = _claim(folder, config, options, {"seeds": seeds, "queries": pool, "instructions": given})
-        if options.recording:
-            import_recording(options.recording, folder.completions)
+        for recording in options.recordings:
+            import_recording(recording, folder.completions)
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
-        replay = options.recording is not None
-        served = stack.enter_context(_serve(config, replay))
-        workshop = Workshop(served, folder.completions, tuple(pool), replay)
+        served = stack.enter_context(_serve(config, options.replay))
+        workshop = Workshop(served, folder.completions, tuple(pool), options.replay)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
         job = Job(folder, workshop, engine, progress)

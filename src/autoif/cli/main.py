@@ -11,6 +11,7 @@ from autoif.cli.evaluate import compare, evaluate, plot_curves
 from autoif.cli.export import export
 from autoif.cli.models import models
 from autoif.cli.push import push
+from autoif.cli.record import record
 from autoif.cli.run import run
 from autoif.cli.serve import serve
 from autoif.cli.show import show
@@ -38,6 +39,7 @@ for command in (
     plot_curves,
     export,
     push,
+    record,
     serve,
     models,
     doctor,

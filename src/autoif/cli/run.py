@@ -59,6 +59,21 @@ _FLAGS = {
 @click.option("--budget-tokens", type=int, metavar="N", help="Stop, resumable, after so many tokens.")
 @click.option("--budget-usd", type=float, metavar="X", help="Stop, resumable, after so much money.")
 @click.option("--recorded", is_flag=True, help="Replay the packaged recording of a quickstart run; needs no model.")
+@click.option(
+    "--recording",
+    "recordings",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Replay a recording of your own (autoif record); ask no model. May be repeated.",
+)
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Take answers from a recording where it has them; ask the model for the rest. May be repeated.",
+)
 @click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(
@@ -68,6 +83,8 @@ def run(
     until: Step,
     instructions: Path | None,
     recorded: bool,
+    recordings: tuple[Path, ...],
+    answers: tuple[Path, ...],
     resume_with_changes: bool,
     quiet: bool,
     **flags: str | float | None,
@@ -78,12 +95,14 @@ def run(
     """
     given = [f"{_FLAGS[name]}={value}" for name, value in flags.items() if value is not None]
     resolved = load_config(config, [*given, *settings])
-    folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if recorded else ''}"
+    replayed = (*((_recording(config),) if recorded else ()), *recordings)
+    folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if replayed else ''}"
     options = pipeline.RunOptions(
         output=folder,
         until=until,
         instructions=instructions,
-        recording=_recording(config) if recorded else None,
+        recordings=(*replayed, *answers),
+        replay=bool(replayed),
         resume_with_changes=resume_with_changes,
     )
     console = Console(stderr=True)

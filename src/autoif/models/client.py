@@ -93,7 +93,7 @@ class ChatClient:
             if self._replay_only:
                 raise ModelError(
                     f"the recording lacks an answer of stage {request.stage}: it was made with other settings or by "
-                    "another version; run without --recorded to ask a model"
+                    "another version; to ask a model, run without --recorded, or with --answers for --recording"
                 )
             await asyncio.shield(self._flight(key, request, held))
             held = self._cache.get(key, request.samples)

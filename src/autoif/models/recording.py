@@ -1,34 +1,85 @@
 """A run's model answers as one small file that can be kept in version control and replayed without a model.
 
 `.jsonl.xz`: a line with the format, then one line per completion, ordered by key and sample index: the same
-completions make the same bytes, in whatever order they were given.
+completions make the same bytes, in whatever order they were given. Prompts are not in it: a request finds its answers
+by the hash of all that shapes them (`request_key`).
 """
 
+import heapq
 import json
 import lzma
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pydantic import TypeAdapter
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Row
+from autoif.store import storage_errors
 
 _HEADER = {"format": "autoif-recording", "version": 1}
 _ROWS_AT_ONCE = 1000
 _ROW: TypeAdapter[Row] = TypeAdapter(Row)
 
 
-def export_recording(cache_path: Path, out: Path) -> int:
-    """Write all completions of a cache to `out` and return how many there are."""
-    if not cache_path.is_file():
-        raise StoreError(f"{cache_path} is not there: name a run folder that has a completions.sqlite")
-    count = 0
-    with CompletionCache(cache_path) as cache, lzma.open(out, "wt", encoding="ascii", newline="\n", preset=9) as file:
-        file.write(json.dumps(_HEADER) + "\n")
-        for row in cache.rows():
-            file.write(json.dumps(row, separators=(",", ":")) + "\n")
-            count += 1
-    return count
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a recording holds."""
+
+    completions: int
+    conflicts: int
+    """Completions that the given runs have differently: those of the first run are in the recording."""
+
+
+def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Recorded:
+    """Write all completions of these runs' caches to one file, whole or not at all.
+
+    Raises:
+        StoreError: there is no such cache, `out` is there already, or it can't be written.
+    """
+    for path in cache_paths:
+        if not path.is_file():
+            raise StoreError(f"{path} is not there: name a run folder that has a completions.sqlite")
+    if out.exists() and not overwrite:
+        raise StoreError(f"{out} is there already: choose another --output, or use --overwrite")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    with ExitStack() as caches, storage_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rows = [caches.enter_context(CompletionCache(path)).rows() for path in cache_paths]
+            with lzma.open(temporary, "wt", encoding="ascii", newline="\n", preset=9) as file:
+                recorded = _write(heapq.merge(*rows, key=_place), file)
+            temporary.replace(out)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return recorded
+
+
+def _write(rows: Iterable[Row], file: IO[str]) -> Recorded:
+    """Write rows in order of their places; of several for one place the first."""
+    file.write(json.dumps(_HEADER) + "\n")
+    completions = conflicts = 0
+    last: Row | None = None
+    for row in rows:
+        if last is not None and _place(last) == _place(row):
+            conflicts += _text(last) != _text(row)
+            continue
+        last = row
+        file.write(json.dumps(row, separators=(",", ":")) + "\n")
+        completions += 1
+    return Recorded(completions, conflicts)
+
+
+def _place(row: Row) -> tuple[str, int]:
+    return row[:2]
+
+
+def _text(row: Row) -> str:
+    return row[2]
 
 
 def import_recording(recording: Path, cache_path: Path) -> int:

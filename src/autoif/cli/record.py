@@ -1,0 +1,24 @@
+"""`autoif record`: the model answers of runs as one small file, to be replayed or built on."""
+
+from pathlib import Path
+
+import click
+
+from autoif.models.recording import export_recording
+from autoif.store import COMPLETIONS
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="NAME.jsonl.xz")
+@click.option("--overwrite", is_flag=True, help="Replace a file of that name.")
+def record(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
+    """Record the model answers of RUNS, run folders, in one file.
+
+    `autoif run --recording FILE` makes the same data of it without a model; `autoif run --answers FILE` asks only for
+    what it lacks. Prompts and keys are not in it; what the model wrote is.
+    """
+    recorded = export_recording([run / COMPLETIONS for run in runs], output, overwrite=overwrite)
+    click.echo(f"{recorded.completions:,} completions, {output.stat().st_size:,} bytes  {output}")
+    if recorded.conflicts:
+        click.echo(f"{recorded.conflicts:,} of them differ between the runs: those of the first are kept", err=True)
