@@ -1,5 +1,6 @@
 """`autoif eval`, `autoif compare` and `autoif plot` as they are typed, on a real and tiny model."""
 
+import asyncio
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ import pytest
 from autoif.cli.main import main
 from evaluating import reward_row, write_prompts
 from examples import ACCEPT
+from stub_server import StubServer
 from tiny_model import write_tiny_model
 from training import sft_rows, write_rows
 
@@ -124,3 +126,20 @@ def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, mo
     assert "pass rate, %  100.0 [100.0, 100.0]" in said
     assert "… without faults  0.0 [0.0, 0.0]" in said
     assert "copied 2" in said
+
+
+async def test_a_model_behind_an_endpoint_is_measured_by_its_name(place, tmp_path, monkeypatch, capsys):
+    async with StubServer() as server:  # says the prompt, the seed and the number of the choice
+        options = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out", "--base-url", server.url, "--quiet"]
+        await asyncio.to_thread(autoif, monkeypatch, "eval", "pass-rate", "policy", *options, "--samples", 2)
+        asked = len(server.bodies)
+        await asyncio.to_thread(autoif, monkeypatch, "eval", "pass-rate", "policy", *options, "--samples", 2)
+    assert asked == len(server.bodies) == 12
+    assert len({body["seed"] for body in server.bodies}) == 12
+    assert {(body["model"], body["temperature"], body["max_tokens"]) for body in server.bodies} == {
+        ("policy", 0.8, 1024)
+    }
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))
+    assert scores["policy"] == "policy, endpoint"
+    assert scores["pass_rate"]["value"] == 100
+    assert "no training data known" in capsys.readouterr().out
