@@ -65,7 +65,7 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
     assert "| eval-trained | 0.0 [0.0, 0.0] |" in table.read_text("utf-8")
     assert figure.read_text("utf-8").startswith("<?xml")
     autoif(monkeypatch, "plot", trained, "-o", tmp_path / "curves.png")
-    assert capsys.readouterr().out == f"loss, mean_token_accuracy: {tmp_path / 'curves.png'}\n"
+    assert capsys.readouterr().out == f"SFT loss, token accuracy: {tmp_path / 'curves.png'}\n"
 
 
 def test_a_model_that_was_replaced_is_not_gone_on_with(place, tmp_path, monkeypatch, capsys):

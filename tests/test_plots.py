@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.plots import plot_training
+from autoif.evaluation.plots import plot_training, read_metrics
+from autoif.training.card import write_record
 from training import write_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,7 +38,7 @@ def test_each_metric_that_was_logged_has_a_panel_and_each_training_a_line(tmp_pa
     sft = trained(tmp_path / "sft", *({"loss": value, "mean_token_accuracy": 0.5} for value in (3.0, 2.0, 2.5)))
     dpo = trained(tmp_path / "dpo", *({"loss": 0.7, "rewards/margins": value} for value in (0.0, 1.0)))
     drawn = plot_training([sft, dpo], tmp_path / "out.svg")
-    assert drawn == ["loss", "mean_token_accuracy", "rewards/margins"]
+    assert drawn == ["loss", "token accuracy", "DPO margin"]
     elements, texts = read_svg(tmp_path / "out.svg")
     assert {"loss sft", "loss dpo", "mean_token_accuracy sft", "rewards/margins dpo"} <= elements.keys()
     assert "rewards/margins sft" not in elements
@@ -60,6 +61,22 @@ def test_values_on_evaluation_data_are_drawn_beside_and_missing_ones_left_out(tm
     assert len(points(elements["loss sft"])) == 2
     assert "eval_loss sft" in elements
     assert "sft, evaluation data" in texts
+
+
+def test_losses_of_different_methods_have_panels_of_their_own(tmp_path):
+    kinds = ("sft", "dpo", "online-dpo")
+    folders = [trained(tmp_path / kind, {"loss": 1.0}) for kind in kinds]
+    for folder in folders:
+        write_record(folder, {"identity": {}, "kind": folder.name})
+    assert plot_training(folders, tmp_path / "out.svg") == ["SFT loss", "DPO loss"]
+    assert {f"loss {kind}" for kind in kinds} <= read_svg(tmp_path / "out.svg")[0].keys()
+
+
+def test_the_steps_of_rounds_are_counted_on(tmp_path):
+    folder = trained(tmp_path / "online")
+    rounds = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]
+    write_rows(folder / "metrics.jsonl", *({"round": number, "step": step, "loss": 1.0} for number, step in rounds))
+    assert [row["step"] for row in read_metrics(folder)] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])

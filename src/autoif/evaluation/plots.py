@@ -5,6 +5,7 @@ The same input gives the same file, byte for byte, with the same version of matp
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.comparison import Comparison
 from autoif.evaluation.results import name_folders
 from autoif.store import storage_errors
+from autoif.training.card import read_record
 
 METRICS = "metrics.jsonl"
 PANELS = {
@@ -35,33 +37,49 @@ _SUFFIXES = {
 }
 _STYLE = {"svg.hashsalt": "autoif", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3, "font.size": 9}
 _COLUMNS = 2
+_LOSSES = {"sft": "SFT loss", "dpo": "DPO loss", "online-dpo": "DPO loss", "grpo": "GRPO loss"}
+"""By the kind of a training: losses of different methods are different quantities, and have panels of their own."""
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is drawn of a trained folder."""
+
+    name: str
+    kind: str | None
+    """As training.json has it; None where there is none."""
+    rows: list[Row]
+    colour: str
+
+
 def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
-    """Draw the metrics of trained folders over their steps, a panel a metric; return which metrics were drawn.
+    """Draw the metrics of trained folders over their steps, a panel a metric; return the titles of the panels.
 
     Raises:
         ConfigError: a folder has no metrics, or the file is to be of an unknown kind.
         StoreError: a metrics.jsonl is damaged, or the file can't be written.
     """
     check_kind(output)
-    trainings = {name: read_metrics(folder) for name, folder in zip(name_folders(folders), folders, strict=True)}
-    present = {name for rows in trainings.values() for row in rows for name in row if row[name] is not None}
-    drawn = [metric for metric in PANELS if {metric, f"eval_{metric}"} & present]
-    if not drawn:
+    panels = _arrange([
+        Training(name, (read_record(folder) or {}).get("kind"), read_metrics(folder), f"C{index}")
+        for index, (name, folder) in enumerate(zip(name_folders(folders), folders, strict=True))
+    ])  # fmt: skip
+    if not panels:
         raise ConfigError(f"{', '.join(map(str, folders))}: no step was logged yet; there is nothing to draw")
 
     def draw() -> Figure:
-        lines = -(-len(drawn) // _COLUMNS)
-        figure = Figure(figsize=(4.5 * min(len(drawn), _COLUMNS), 2.8 * lines), layout="constrained")
-        for index, metric in enumerate(drawn):
-            panel = figure.add_subplot(lines, min(len(drawn), _COLUMNS), index + 1)
+        columns = min(len(panels), _COLUMNS)
+        lines = -(-len(panels) // columns)
+        figure = Figure(figsize=(4.5 * columns, 2.8 * lines), layout="constrained")
+        for index, (title, (metric, trainings)) in enumerate(panels.items(), 1):
+            panel = figure.add_subplot(lines, columns, index)
+            panel.set_title(title)
             _draw_metric(panel, metric, trainings)
         return figure
 
     _save(draw, output)
-    return drawn
+    return list(panels)
 
 
 def plot_comparison(comparison: Comparison, output: Path) -> None:
@@ -101,6 +119,8 @@ def check_kind(output: Path) -> None:
 def read_metrics(folder: Path) -> list[Row]:
     """Return the logged rows of a trained folder; a last line that was cut is left out.
 
+    Where the training was one in rounds, their steps are counted on.
+
     Raises:
         ConfigError: it holds none.
         StoreError: a line is damaged.
@@ -112,29 +132,43 @@ def read_metrics(folder: Path) -> list[Row]:
         raise ConfigError(f"{folder} has no {METRICS}: name a folder that `autoif train` made") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} can't be read: {error}") from None
-    rows = []
+    rows: list[Row] = []
+    done = last = 0
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
-            if not isinstance(row["step"], int):
-                raise TypeError
-        except (ValueError, TypeError, KeyError):
+            last_round = rows[-1].get("round") if rows else row.get("round")
+            done += last if row.get("round") != last_round else 0
+            last = row["step"]
+            rows.append({**row, "step": done + last})
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise StoreError(f"{path}, line {number}: no row of metrics") from None
-        rows.append(row)
     return rows
 
 
-def _draw_metric(panel: Axes, metric: str, trainings: dict[str, list[Row]]) -> None:
-    for index, (name, rows) in enumerate(trainings.items()):
+def _arrange(trainings: Sequence[Training]) -> dict[str, tuple[str, list[Training]]]:
+    """Return for each panel, by its title, the metric and the trainings that have it."""
+    panels: dict[str, tuple[str, list[Training]]] = {}
+    for metric, title in PANELS.items():
+        for training in trainings:
+            if any(row.get(name) is not None for row in training.rows for name in (metric, f"eval_{metric}")):
+                shown = _LOSSES.get(training.kind or "", title) if metric == "loss" else title
+                panels.setdefault(shown, (metric, []))[1].append(training)
+    return panels
+
+
+def _draw_metric(panel: Axes, metric: str, trainings: Sequence[Training]) -> None:
+    for training in trainings:
         for key, style in ((metric, "-"), (f"eval_{metric}", "--")):
-            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+            points = [(row["step"], row[key]) for row in training.rows if row.get(key) is not None]
             if points:
-                label = name if style == "-" else f"{name}, evaluation data"
+                label = training.name if style == "-" else f"{training.name}, evaluation data"
                 steps, values = zip(*points, strict=True)
                 marker = "o" if len(points) == 1 else ""
-                [line] = panel.plot(steps, values, style, color=f"C{index}", label=label, marker=marker, linewidth=1)
-                line.set_gid(f"{key} {name}")
-    panel.set_title(PANELS[metric])
+                [line] = panel.plot(
+                    steps, values, style, color=training.colour, label=label, marker=marker, linewidth=1
+                )  # fmt: skip
+                line.set_gid(f"{key} {training.name}")
     panel.set_xlabel("step")
     panel.legend(fontsize=7)
 
