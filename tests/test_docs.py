@@ -12,8 +12,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 from generate import PAGES  # noqa: E402
 
 COMMANDS = (
-    "run", "cross-validate", "verify", "split", "prompts", "train sft", "train dpo", "eval pass-rate", "compare",
-    "plot", "export", "push", "serve", "models", "doctor", "show",
+    "run", "cross-validate", "verify", "split", "prompts", "train sft", "train dpo", "train online-dpo", "train grpo",
+    "eval pass-rate", "compare", "plot", "export", "push", "serve", "models", "doctor", "show",
 )  # fmt: skip
 PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 

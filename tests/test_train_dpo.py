@@ -98,6 +98,18 @@ def test_the_reference_can_be_asked_before_the_training(place, trained, tmp_path
     assert ahead[-1]["rewards/margins"] == pytest.approx(beside[-1]["rewards/margins"], rel=1e-3)
 
 
+def test_margins_on_other_pairs_are_in_the_metrics_and_the_card(place, tmp_path):
+    held_out = write_rows(tmp_path / "held.jsonl", *preference_rows()[:3])
+    train(make_request("dpo", place, place / "sft", tmp_path / "out", eval_data=held_out), lambda _: None)
+    evaluated = [row for row in metrics_of(tmp_path / "out") if "eval_loss" in row]
+    assert [row["step"] for row in evaluated] == [0, 2, 4, 6, 8, 10, 12]
+    assert evaluated[0]["eval_rewards/margins"] == pytest.approx(0, abs=1e-5)
+    assert evaluated[-1]["eval_rewards/margins"] > 0.5
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "evaluation data | `held.jsonl`, 3 rows (2 instruction, 1 query)" in card
+    assert "| eval_rewards/accuracies |" in card
+
+
 def test_the_card_says_which_sft_model_and_which_pairs(place, trained):
     record = json.loads((trained / "training.json").read_text("utf-8"))
     assert record["model"]["training"]["kind"] == "sft"

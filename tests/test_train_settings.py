@@ -1,5 +1,6 @@
 """Settings of a training: the paper's numbers, TRL's names, and what is refused."""
 
+import importlib.util
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from autoif.errors import ConfigError
 from autoif.training.defaults import DEFAULTS
-from autoif.training.settings import make_arguments, resolve_settings
+from autoif.training.settings import RewardSettings, make_arguments, resolve_settings
 
 
 def test_the_defaults_are_the_papers(tmp_path):
@@ -26,16 +27,21 @@ def test_the_defaults_are_the_papers(tmp_path):
     assert (arguments.get_warmup_steps(200), arguments.gradient_accumulation_steps) == (20, 64)
 
 
-@pytest.mark.parametrize(("kind", "column"), [("sft", 2), ("dpo", 3)])
-def test_the_documentation_shows_the_defaults(kind, column):
+@pytest.mark.parametrize(
+    ("kind", "section", "column"), [("sft", "Settings", 2), ("dpo", "Settings", 3), ("grpo", "GRPO", 2)]
+)
+def test_the_documentation_shows_the_defaults(kind, section, column):
     page = (Path(__file__).parent.parent / "docs" / "training.md").read_text("utf-8")
     shown = {}
-    for line in page.splitlines():
+    for line in page.partition(f"\n## {section}\n")[2].partition("\n## ")[0].splitlines():
         if line.startswith("| `"):
             cells = [cell.strip() for cell in line.split("|")]
-            names, values = re.findall(r"`(\w+)`", cells[1]), re.findall(r"`([^`]+)`", cells[column])
+            names, values = re.findall(r"`([\w.]+)`", cells[1]), re.findall(r"`([^`]+)`", cells[column])
             shown |= zip(names, values, strict=False)
-    for name, value in DEFAULTS[kind].items():
+    defaults = dict(DEFAULTS[kind])
+    if kind == "grpo":
+        defaults |= {f"reward.{name}": value for name, value in RewardSettings().model_dump().items()}
+    for name, value in defaults.items():
         assert name == "report_to" or shown[name] == str(value).replace("'", '"').strip('"'), name
 
 
@@ -59,6 +65,68 @@ def test_the_global_batch_is_divided_over_devices_and_accumulation(tmp_path, mon
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ConfigError, match="per_device_train_batch_size=4 x 3 processes"):
         make_arguments("sft", resolved, tmp_path)
+
+
+def test_a_step_of_grpo_holds_whole_groups_of_completions(tmp_path):
+    grpo = resolve_settings("grpo", None, [], lora=False)
+    arguments = make_arguments("grpo", grpo, tmp_path)
+    assert (arguments.gradient_accumulation_steps, arguments.generation_batch_size, arguments.num_generations) == (
+        8,
+        64,
+        8,
+    )
+    odd = resolve_settings("grpo", None, ["num_generations=12"], lora=False)
+    with pytest.raises(ConfigError, match="global_batch_size=64 counts the completions of one step and is no multiple"):
+        make_arguments("grpo", odd, tmp_path)
+    alone = resolve_settings("grpo", None, ["num_generations=1"], lora=False)
+    with pytest.raises(ConfigError, match="a group has 2 completions or more"):
+        make_arguments("grpo", alone, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("reward.mode=most", 'setting "reward.mode": .*, not .most.'),
+        ("reward.timeout_s=0", 'setting "reward.timeout_s"'),
+        ("reward.gat=false", 'unknown setting "reward.gat"; did you mean "reward.gate"?'),
+        ("reward=binary", "reward is a table of settings"),
+        ("use_vllm=true", "use_vllm=true, but vLLM is not installed"),
+        ("remove_unused_columns=true", "the reward needs the functions"),
+        ("max_length=9", 'unknown setting "max_length"'),
+    ],
+)
+def test_a_setting_of_grpo_that_cannot_be_is_one_line(setting, message, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vllm" else find(name))
+    with pytest.raises(ConfigError, match=message) as error:
+        resolve_settings("grpo", None, [setting], lora=False)
+    assert "\n" not in str(error.value)
+
+
+def test_only_grpo_has_a_reward(tmp_path):
+    with pytest.raises(ConfigError, match=r"reward.\* is set, but dpo has no reward"):
+        resolve_settings("dpo", None, ["reward.mode=fraction"], lora=False)
+    file = tmp_path / "grpo.toml"
+    file.write_text('[reward]\nmode = "fraction"\nworkers = 3\n', encoding="utf-8")
+    resolved = resolve_settings("grpo", file, ["reward.gate=false"], lora=False)
+    assert (resolved.reward.mode, resolved.reward.gate, resolved.reward.workers) == ("fraction", False, 3)
+    assert "workers" not in resolved.identity()["reward"], "how many judge does not change the verdicts"
+
+
+def test_an_evaluation_has_data_and_whole_groups(tmp_path):
+    for setting in ("eval_strategy=epoch", "eval_on_start=true", "load_best_model_at_end=true"):
+        with pytest.raises(ConfigError, match="but there is nothing to evaluate on: give --eval-data"):
+            resolve_settings("sft", None, [setting], lora=False)
+    assert make_arguments("sft", resolve_settings("sft", None, ["eval_strategy=no"], lora=False), tmp_path)
+    evaluated = resolve_settings("grpo", None, ["num_generations=4"], lora=False, evaluates=True)
+    arguments = make_arguments("grpo", evaluated, tmp_path)
+    assert (arguments.eval_strategy, arguments.eval_on_start, arguments.per_device_eval_batch_size) == (
+        "epoch",
+        True,
+        4,
+    )
+    later = resolve_settings("sft", None, ["eval_strategy=steps", "eval_steps=5"], lora=False, evaluates=True)
+    assert make_arguments("sft", later, tmp_path).eval_steps == 5
 
 
 def test_lora_has_one_switch_and_all_settings_of_peft():

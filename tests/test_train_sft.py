@@ -4,6 +4,7 @@ import json
 import re
 import resource
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,41 @@ def test_lora_trains_an_adapter_and_leaves_a_whole_model(place, tmp_path):
     assert "LoRA, merged" in (out / "README.md").read_text("utf-8")
     with pytest.raises(ModelError, match="holds an adapter and no model"):
         train(make_request("sft", place, out / "adapter", tmp_path / "other"))
+
+
+def test_it_is_evaluated_before_the_training_and_after_each_epoch(place, trained, tmp_path):
+    held_out = write_rows(tmp_path / "held.jsonl", *sft_rows()[:4])
+    request = make_request("sft", place, place / "model", tmp_path / "out", "save_steps=3", eval_data=held_out)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(request, callbacks=[At(7, interrupt)]), said.append)
+    record = train(replace(request, resume=True), said.append)
+    evaluated = [row for row in metrics_of(tmp_path / "out") if "eval_loss" in row]
+    assert [row["step"] for row in evaluated] == [0, 2, 4, 6, 8, 10, 12], "resumed, it has each of them once"
+    assert evaluated[-1]["eval_loss"] < evaluated[0]["eval_loss"]
+    assert record["metrics"]["eval_loss"] == {"first": evaluated[0]["eval_loss"], "last": evaluated[-1]["eval_loss"]}
+    assert same_weights(tmp_path / "out", trained), "evaluating changes nothing"
+    assert any(line.startswith("to evaluate on: 4 rows") for line in said)
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "evaluation data | `held.jsonl`, 4 rows" in card
+    assert "| eval_loss |" in card
+    other = write_rows(tmp_path / "other.jsonl", *sft_rows()[:3])
+    with pytest.raises(StoreError, match="was trained with other settings: eval_data"):
+        train(replace(request, resume=True, eval_data=other), said.append)
+
+
+def test_tensorboard_writes_its_events_into_the_trained_folder(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    request = make_request("sft", place, place / "model", tmp_path / "out", "report_to=tensorboard", "max_steps=2")
+    train(request, lambda _: None)
+    files = sorted(tmp_path.rglob("events.out.tfevents.*"))
+    assert files
+    assert all(file.is_relative_to(tmp_path / "out" / "runs") for file in files)
+    accumulator = import_module("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(files[0].parent))
+    events.Reload()
+    assert [scalar.step for scalar in events.Scalars("train/loss")] == [1, 2]
 
 
 # Resuming

@@ -57,7 +57,7 @@ def check_prompts(count: int, arguments: Any) -> int:
     Raises:
         ConfigError: there are fewer prompts than one step takes.
     """
-    step = arguments.generation_batch_size // arguments.num_generations
+    step: int = arguments.generation_batch_size // arguments.num_generations
     if count < step:
         raise ConfigError(
             f"{count} prompts are fewer than the {step} of one step ({arguments.generation_batch_size} completions, "

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import CONFIG_NAME, cached_file
 
 from autoif.errors import ModelError
 
@@ -52,8 +53,13 @@ def read_context(model: str, revision: str | None = None) -> int | None:
 
 
 def read_commit(model: str, revision: str | None = None) -> str:
-    """Return the commit that a name on the hub stands for, "unknown" where the hub doesn't say."""
-    return getattr(_read_config(model, revision), "_commit_hash", None) or "unknown"
+    """Return the commit that a name on the hub stands for, 40 hexadecimal digits.
+
+    Raises:
+        ModelError: there is no such name, or it can't be reached.
+    """
+    path = _load(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))
+    return Path(path).parent.name  # the hub's cache holds each commit in a folder named by it
 
 
 def load_model(model: str, arguments: Any) -> Any:
