@@ -82,7 +82,7 @@ def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
         ({"messages": [USER, "tea"]}, "needs a role"),
         ({"messages": [USER, {"role": "assistant", "content": "\ud800"}]}, "not valid text"),
         (PAIR, "these are preference pairs: use `autoif train dpo`"),
-        (PROMPT, "prompts for online training: use `autoif train grpo`, or the run's sft.jsonl"),
+        (PROMPT, "use `autoif train online-dpo` or `autoif train grpo`, or the run's sft.jsonl"),
         ([SFT], "line 2: a row is an object, not list"),
     ],
 )

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.online_dpo import train_online
 from online import ANY, NONE, SPLITS, make_online_request, reward_row, write_place
-from training import write_rows
+from tiny_model import write_tiny_model
+from training import preference_rows, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -208,3 +209,23 @@ def test_a_distributed_start_is_refused_with_what_to_do(place, tmp_path, monkeyp
 def test_a_revision_that_only_the_dpo_would_take_is_refused(place, tmp_path):
     with pytest.raises(ConfigError, match="give that revision's folder as --model"):
         train_online(make_online_request(place, tmp_path / "out", 'model_init_kwargs={"revision": "v2"}'))
+
+
+def test_what_would_stop_a_round_is_said_before_anything_is_written(place, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(SandboxError, match="no sandbox is called 'none'"):
+        train_online(make_online_request(place, out, "online.backend=none"))
+    pairs = write_rows(tmp_path / "pairs.jsonl", *preference_rows())
+    with pytest.raises(ConfigError, match="these are preference pairs: use `autoif train dpo`"):
+        train_online(make_online_request(place, out, data=pairs))
+    model = write_tiny_model(tmp_path / "model", chat_template=None)
+    with pytest.raises(ModelError, match="has no chat template"):
+        train_online(make_online_request(place, out, model=str(model)))
+    assert not out.exists()
+
+
+def test_a_launcher_that_fails_is_said_and_gone_on_from(place, tmp_path):
+    request = make_online_request(place, tmp_path / "out", "online.rounds=1", launch="false")
+    with pytest.raises(ModelError, match=r"ended with exit code 1 and no training\.json that is complete"):
+        train_online(request, lambda _: None)
+    assert train_online(replace(request, launch="", resume=True), lambda _: None)["status"] == "complete"

@@ -114,7 +114,8 @@ def _other_form(found: dict[str, Any], kind: Kind) -> str:
         return ""
     if of == kind:
         return ""
-    return f"; these are {what}: use `autoif train {of}`, or the run's {FILES[kind]}"
+    command = "online-dpo` or `autoif train grpo" if of == "grpo" else of
+    return f"; these are {what}: use `autoif train {command}`, or the run's {FILES[kind]}"
 
 
 def _sft_row(found: dict[str, Any]) -> Row:

@@ -116,8 +116,10 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
         if before["status"] == "complete":
             say(f"{request.output} is complete already")
             return before
-    load_tokenizer(request.model)  # what a round would find late is said now: here, no chat template
+    load_tokenizer(request.model)  # what a round would find out late is said now, before anything is written
     make_arguments("dpo", request.dpo, request.output)
+    with request.online.make_sandbox():
+        pass
     prompts = make_prompts(data.rows)
     if len(prompts) < len(data.rows):
         say(f"{len(data.rows) - len(prompts)} of the {len(data.rows)} prompts are copies and left out")
