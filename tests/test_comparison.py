@@ -109,6 +109,14 @@ def test_models_of_two_backends_are_compared_and_it_is_said(data, tmp_path, sand
     assert "sampled by different backends" in note
 
 
+def test_other_versions_are_said(data, tmp_path, sandbox):
+    measure(data, tmp_path / "one", sandbox, half)
+    measure(data, tmp_path / "two", sandbox, half)
+    change(tmp_path / "two", versions={**read_scores(tmp_path / "two").versions, "torch": "0.1", "vllm": "0.2"})
+    comparison = compare([tmp_path / "one", tmp_path / "two"])
+    assert comparison.notes == ("The models were measured with different versions of torch, vllm.",)
+
+
 def test_a_partial_score_and_one_that_is_not_held_out_are_marked(data, tmp_path, sandbox):
     texts = [{"prompt": reward_row(w, q)["prompt"][0]["content"], "response": "x"} for w in WORDS for q in range(2)]
     for name in ("one", "two"):

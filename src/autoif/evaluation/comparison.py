@@ -115,6 +115,10 @@ def _notes(models: Sequence[Compared]) -> list[str]:
     notes = []
     if len({_backend(model.scores) for model in models if model.scores.sampling}) > 1:
         notes.append("The models were sampled by different backends, whose draws differ even for the same weights.")
+    versions = [model.scores.versions for model in models]
+    differing = sorted({key for each in versions for key in each if each[key] != versions[0].get(key)})
+    if differing:
+        notes.append(f"The models were measured with different versions of {', '.join(differing)}.")
     for model in models:
         if model.scores.prompts_missing:
             asked = model.scores.prompts + model.scores.prompts_missing
