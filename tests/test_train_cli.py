@@ -11,7 +11,7 @@ import pytest
 
 from autoif.cli.main import main
 from tiny_model import write_tiny_model
-from training import QUICK, preference_rows, sft_rows, write_rows
+from training import QUICK, preference_rows, reward_rows, sft_rows, write_rows
 
 SET = [part for setting in QUICK[:-1] for part in ("--set", setting)]
 
@@ -45,6 +45,48 @@ def test_sft_and_then_dpo_from_a_run_folder(place, tmp_path, monkeypatch, capsys
     assert "6 rows to train on" in printed.err
     assert (dpo / "README.md").is_file()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, monkeypatch, capsys):
+    write_rows(place / "rewards.jsonl", *reward_rows())
+    held_out = write_rows(tmp_path / "held.jsonl", *reward_rows(("kale", "yam")))
+    config = tmp_path / "grpo.toml"
+    config.write_text(
+        "max_steps = 1\nglobal_batch_size = 8\nnum_generations = 4\nmax_completion_length = 6\n"
+        '[reward]\nmode = "fraction"\nworkers = 1\n',
+        encoding="utf-8",
+    )
+    options = ("--data", place, "--model", place / "model", "-o", tmp_path / "out", "--config", config)
+    autoif(monkeypatch, "train", "grpo", *options, "--eval-data", held_out, "--quiet")
+    printed = capsys.readouterr().out
+    assert "frac_reward_zero_std" in printed
+    assert "eval_reward" in printed
+    assert "reward | mode fraction, gate True" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_path):
+    endless = [{**row, "functions": ["def evaluate(response):\n    while True: pass"]} for row in reward_rows()]
+    data = write_rows(tmp_path / "endless.jsonl", *endless)
+    settings = (
+        "bf16=false", "global_batch_size=4", "num_generations=4", "per_device_train_batch_size=4",
+        "max_completion_length=6", "reward.timeout_s=60", "reward.gate=false",
+    )  # fmt: skip
+    options = ["train", "grpo", "--data", data, "--model", place / "model", "-o", tmp_path / "out", "--quiet"]
+    options += [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "autoif", *map(str, options)]
+    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out" / "training.json").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        process.terminate()
+        began = time.monotonic()
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 20
+    assert '"status": "interrupted"' in (tmp_path / "out" / "training.json").read_text("utf-8")
 
 
 def test_an_error_is_one_line_and_exit_code_2(place, tmp_path, monkeypatch, capsys):
