@@ -51,6 +51,7 @@ def run(trainer: str, exported: Path, folder: Path) -> dict:
             "PYTHONPATH": str(packages),
             "CUDA_VISIBLE_DEVICES": "",
             "HF_HUB_OFFLINE": "1",
+            "DO_NOT_TRACK": "1",
         },
         capture_output=True,
         text=True,
@@ -60,7 +61,7 @@ def run(trainer: str, exported: Path, folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("mode", ["binary", "fraction"])
-@pytest.mark.parametrize("trainer", ["verl", "verifiers", "nemo-gym"])
+@pytest.mark.parametrize("trainer", ["verl", "verifiers", "nemo-gym", "axolotl"])
 def test_the_package_s_own_reward_is_what_verifying_comes_to(ask, trainer, mode):
     assert ask(trainer)[mode] == verified(mode)
 
@@ -68,14 +69,39 @@ def test_the_package_s_own_reward_is_what_verifying_comes_to(ask, trainer, mode)
 def test_each_package_asks_what_the_run_asks(ask):
     messages = [row["prompt"] for row in reward_rows()]
     assert ask("verl")["prompts"] == messages
+    assert ask("axolotl")["prompts"] == messages
     assert ask("nemo-gym")["prompts"] == messages
     assert ask("verifiers")["prompts"] == [message["content"] for [message] in messages]
 
 
-def test_verl_trains_on_the_answer_alone(ask):
-    assert ask("verl")["sft"] == [
-        [f"<user>\n{row['messages'][0]['content']}</s><assistant>\n", f"{row['messages'][1]['content']}</s>"]
+@pytest.mark.parametrize(
+    ("trainer", "user", "end"),
+    [
+        ("verl", "<user>\n{}</s><assistant>\n", "</s>"),
+        ("axolotl", "<user>\n{}</s><assistant>\n", "</s>"),
+        ("llamafactory", "Human: {}</s>\nAssistant:", "</s>\n"),
+    ],
+)
+def test_a_package_trains_on_the_answer_and_on_nothing_else(ask, trainer, user, end):
+    found = ask(trainer)
+    assert found["sft"] == [
+        [user.format(row["messages"][0]["content"]), row["messages"][1]["content"] + end]
         for row in rows_of(GOLDEN / "sft.jsonl")
+    ]
+    assert found.get("sft_sharegpt", found["sft"]) == found["sft"]
+
+
+def test_llamafactory_and_axolotl_prefer_what_the_run_prefers(ask):
+    rows = rows_of(GOLDEN / "preferences.jsonl")
+    pairs = [[row[side][0]["content"] for side in ("prompt", "chosen", "rejected")] for row in rows]
+    found = ask("llamafactory")
+    assert found["preferences"] == [
+        [[f"Human: {prompt}</s>\nAssistant:", f"{answer}</s>\n"] for answer in answers] for prompt, *answers in pairs
+    ]
+    assert found["preferences_sharegpt"] == found["preferences"]
+    assert ask("axolotl")["preferences"] == [
+        {"prompt": f"<user>\n{prompt}</s><assistant>\n", "chosen": f"{chosen}</s>", "rejected": f"{rejected}</s>"}
+        for prompt, chosen, rejected in pairs
     ]
 
 

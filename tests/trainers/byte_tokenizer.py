@@ -1,4 +1,4 @@
-"""A tokenizer of bytes with a chat template, as a folder: it gives every text back as it was, and needs no file."""
+"""A tokenizer of bytes with a chat template, as the folder of a model: it gives every text back as it was."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ CHAT_TEMPLATE = (
 
 
 def write_byte_tokenizer(folder: Path) -> Path:
-    from transformers import ByT5Tokenizer
+    from transformers import ByT5Tokenizer, LlamaConfig
 
     tokenizer = ByT5Tokenizer()
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
+    LlamaConfig().save_pretrained(folder)  # some ask what model it is of
     return folder
