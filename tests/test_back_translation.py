@@ -110,3 +110,9 @@ async def test_an_answer_is_read_up_to_its_first_line(make_tools: MakeTools, wri
     nli = ScriptedNli({"": "neutral"})
     await back_translate(verified([ACCEPT]), make_tools(chat=ScriptedChat(("", [written])), nli=nli))
     assert [hypothesis for _, hypothesis in nli.pairs] == [read]
+
+
+async def test_switched_off_it_asks_nobody_and_passes_everything_on(make_tools: MakeTools) -> None:
+    record = functions(2)
+    tools = make_tools("back_translation.enabled=false", chat=ScriptedChat(), nli=ScriptedNli())
+    assert await back_translate(record, tools) == [record]

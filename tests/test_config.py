@@ -86,6 +86,12 @@ def test_what_shapes_the_results_is_part_of_a_runs_identity(setting):
     assert identity(load_config("paper", [setting])) != identity(load_config("paper"))
 
 
+@pytest.mark.parametrize("key", ["scoring.enabled", "back_translation.enabled"])
+def test_a_switch_that_came_later_leaves_older_folders_their_identity(key):
+    assert key not in identity(load_config("paper", [f"{key}=true"]))
+    assert identity(load_config("paper", [f"{key}=false"])) == {**identity(load_config("paper")), key: False}
+
+
 def test_the_presets_are_those_of_the_documentation():
     assert presets() == ["paper", "quickstart", "released"]
     for preset in presets():

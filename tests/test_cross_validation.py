@@ -193,3 +193,12 @@ async def test_a_function_that_hangs_ends_or_eats_the_machine_agrees_with_nothin
     assert isinstance(result, VerifiedInstruction)
     assert result.matrix.verdicts[2] == (verdict,)
     assert len(result.functions) == 2
+
+
+async def test_thresholds_of_nought_leave_all_functions_that_load_and_all_cases(make_tools: MakeTools) -> None:
+    tools = make_tools("cross_validation.case_agreement=>= 0", "cross_validation.function_agreement=>= 0")
+    functions = [accepts("tea"), accepts("coffee"), "def evaluate(response"]
+    result = await cross(tools, functions, [("wine", True), ("tea", False)])
+    assert isinstance(result, VerifiedInstruction)
+    assert [function.source for function in result.functions] == functions[:2]
+    assert [case.input for case in result.cases] == ["wine", "tea"]

@@ -90,6 +90,12 @@ def test_the_paper_chooses_only_what_passed_quality_verification_too() -> None:
     assert from_responses(RELEASED, *responses) == [("unscored", "bad"), ("scored", "bad")]
 
 
+def test_without_quality_verification_all_that_passed_may_be_chosen() -> None:
+    made = [response("good", (PASS,), None, 0), response("bad", (FAIL,), None, 1)]
+    pairs = list(query_pairs([made[0].prompt], made, made[:1], PAPER))
+    assert texts(pairs) == [("good", "bad")]  # type: ignore[arg-type]
+
+
 def test_the_best_is_chosen_by_pass_rate_then_by_quality_then_by_order() -> None:
     bad = ("bad", (FAIL,) * 3)
     most, fewer = (PASS,) * 3, (PASS, PASS, FAIL)

@@ -149,3 +149,9 @@ async def test_the_judge_sees_query_and_response_but_not_the_instruction(make_to
     assert "How do I make tea for two?" in request.messages[1][1]
     assert "Use the word 'tea'." not in request.messages[1][1]
     assert request.json_schema == SCHEMA
+
+
+async def test_switched_off_it_asks_nobody_and_passes_everything_on(make_tools: MakeTools) -> None:
+    passed = response("A pot of tea.")
+    assert await score(passed, make_tools("scoring.enabled=false", chat=ScriptedChat())) == [passed]
+    assert passed.quality is None

@@ -79,6 +79,8 @@ class CrossValidation(Record):
 class BackTranslationSettings(Record):
     """§3.2, back-translation and NLI."""
 
+    enabled: bool = True
+    """The paper's ablation: off, every instruction goes on unlabelled."""
     max_functions: int = Field(default=0, ge=0)
     """Back-translate the first so many functions; 0 is all."""
     dropped_contradictions: Threshold = "> 0"
@@ -118,6 +120,8 @@ class RejectionSampling(Record):
 class Scoring(Record):
     """§3.3, quality verification."""
 
+    enabled: bool = True
+    """The paper's ablation: off, every response that passed its functions goes on without a score."""
     samples: int = Field(default=1, ge=1)
     """Scores asked for each response; their mean counts."""
     mean: Threshold = ">= 8"
@@ -188,6 +192,8 @@ class Config(Record):
     budget: Budget = Budget()
 
 
+_LATER: dict[str, JsonValue] = {"back_translation.enabled": True, "scoring.enabled": True}
+"""Settings that came after run folders were made, with the value that those folders have without naming it."""
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {"base_url", "api_key_env", "concurrency", "timeout_s", "connect_timeout_s", "retries", "retry_wait_s"}
 
@@ -222,7 +228,7 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
 def identity(config: Config) -> dict[str, JsonValue]:
     """Return the settings that shape the results, flat ("a.b" -> value): those that a run folder may not change."""
     flat = dict(flatten(config.model_dump(mode="json")))
-    return {key: value for key, value in flat.items() if not _is_layout(key)}
+    return {key: value for key, value in flat.items() if not _is_layout(key) and (key, value) not in _LATER.items()}
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:

@@ -58,10 +58,10 @@ def query_pairs(
     Args:
         prompts: the prompts that were sampled.
         verified: all responses with verdicts, whatever became of them later.
-        scored: those that also passed quality verification.
+        scored: those that also passed quality verification, or all that passed where there is none.
         settings: thresholds and numbers of pairs.
     """
-    quality = {response.id: response.quality.mean for response in scored if response.quality}
+    quality = {response.id: response.quality.mean if response.quality else -1.0 for response in scored}
     candidates: dict[str, list[Candidate]] = defaultdict(list)
     for response in verified:
         if not response.verdicts:

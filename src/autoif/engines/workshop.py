@@ -48,5 +48,6 @@ class Workshop:
             sandbox = await stack.enter_async_context(
                 Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None)
             )
-            nli = open_nli(config.back_translation.nli, config.back_translation.nli_model, chat)
+            translation = config.back_translation
+            nli = open_nli(translation.nli if translation.enabled else "chat", translation.nli_model, chat)
             yield Tools(config=config, chat=chat, nli=nli, sandbox=sandbox, queries=self.queries)

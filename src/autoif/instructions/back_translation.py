@@ -2,7 +2,7 @@
 
 In:      a VerifiedInstruction.
 Out:     the same with one BackTranslation for each function: what the writer says that the code demands, and how an NLI
-         model labels it as hypothesis, the instruction being the premise.
+         model labels it as hypothesis, the instruction being the premise. With `enabled = false` the same, unlabelled.
 Dropped: an instruction with a back-translation labelled *contradiction* (paper: any; `dropped_contradictions` sets the
          share). The record holds all the labels.
 
@@ -23,6 +23,8 @@ STAGE = "back_translation"
 async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[VerifiedInstruction | Dropped]:
     """Describe each function in words and compare with the instruction."""
     settings = tools.config.back_translation
+    if not settings.enabled:
+        return [verified]
     functions = verified.functions[: settings.max_functions or None]
     texts = await asyncio.gather(*(_describe(function, tools) for function in functions))
     judgements = await tools.nli.judge([(verified.instruction.text, text) for text in texts])

@@ -4,7 +4,8 @@ Instruction and query can contradict each other, and NLI can't see that; so the 
 an analysis first and the score last.
 
 In:      a Response that passed its functions.
-Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8).
+Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8). With
+         `enabled = false` the same, unscored.
 Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read.
 
 # Deviation: the judge sees query and response, but not the instruction: shown it, a small judge grades obedience, which
@@ -56,6 +57,8 @@ _BARE = re.compile(rf"^[\s*_#`>\[(]*{_NUMBER}[\s*_`\])./]*(?:points?)?[\s.]*$", 
 async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
     """Ask the judge for scores and keep the response if their mean is high enough."""
     settings = tools.config.scoring
+    if not settings.enabled:
+        return [response]
     user = USER.format(query=response.prompt.query.text, response=response.text)
     completions = await tools.chat.sample(
         Request(

@@ -21,6 +21,8 @@ class FunnelRow:
     folder: str
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    off: bool = False
+    """Switched off in the config: it passed everything on."""
 
     @property
     def dropped(self) -> int:
@@ -47,12 +49,17 @@ def read_funnel(run: Path) -> list[FunnelRow]:
     """
     if not (run / "run.json").exists():
         raise StoreError(f"{run} is no run folder (it has no run.json): name one that `autoif run` made")
+    try:
+        config = json.loads((run / "run.json").read_text(encoding="utf-8")).get("config", {})
+    except ValueError:
+        raise StoreError(f"{run / 'run.json'} is damaged: bring it back from a copy") from None
     rows = []
     for name in FOLDERS:
         if (run / name).is_dir():
             kept = sum(1 for _ in read_lines(run / name, "kept"))
             reasons = Counter(str(row["reason"]) for row in read_lines(run / name, "dropped"))
-            rows.append(FunnelRow(name, kept, reasons))
+            off = config.get(name.partition("_")[2], {}).get("enabled") is False
+            rows.append(FunnelRow(name, kept, reasons, off))
     return rows
 
 
@@ -89,7 +96,7 @@ def funnel_table(rows: list[FunnelRow]) -> Table:
     table.add_column("why", overflow="fold")
     for row in rows:
         why = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row.reasons.most_common())
-        table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", why)
+        table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", "off" if row.off else why)
     return table
 
 

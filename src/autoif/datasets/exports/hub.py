@@ -107,7 +107,10 @@ def render_card(run: Path, manifest: Mapping[str, Any], rows: Rows) -> str:
         "",
         "| stage | kept | dropped |",
         "|---|---|---|",
-        *(f"| {stage.folder} | {stage.kept} | {_reasons(stage.reasons)} |" for stage in read_funnel(run)),
+        *(
+            f"| {stage.folder} | {stage.kept} | {'off' if stage.off else _reasons(stage.reasons)} |"
+            for stage in read_funnel(run)
+        ),
         "",
     ]
     return "\n".join(lines)
