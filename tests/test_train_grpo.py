@@ -207,6 +207,32 @@ def test_prompts_that_make_no_whole_step_are_said_or_an_error(place, tmp_path):
         train(make_grpo_request(one, place / "sft", tmp_path / "other"), lambda _: None)
 
 
+def test_it_is_said_when_most_completions_were_cut_and_not_learnt_from(place, tmp_path):
+    said: list[str] = []
+    settings = ("max_steps=1", "mask_truncated_completions=true", "max_completion_length=1")
+    record = train(make_grpo_request(place, place / "model", tmp_path / "out", *settings), said.append)
+    assert record["metrics"]["completions/clipped_ratio"]["last"] > 0.5
+    assert "of the completions were cut at max_completion_length=1 and not learnt from: raise it" in said[-1]
+    assert same_weights(tmp_path / "out", place / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "is not a model folder: it has no config.json"),
+        (lambda folder: (folder / "chat_template.jinja").unlink(), "has no chat template"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "the model of .* can't be loaded"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_one_line(tmp_path, change, message):
+    data = write_rows(tmp_path / "rewards.jsonl", *reward_rows())
+    change(write_tiny_model(tmp_path / "model"))
+    with pytest.raises(ModelError, match=message) as error:
+        train(make_grpo_request(data, tmp_path / "model", tmp_path / "out"), lambda _: None)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_rows_without_functions_are_an_error_with_their_line(place, tmp_path):
     data = write_rows(tmp_path / "rows.jsonl", *reward_rows(), {"prompt": [turn("user", "Say tea.")]})
     with pytest.raises(ConfigError, match='line 7: the row has no "functions"'):

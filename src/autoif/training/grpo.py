@@ -8,7 +8,7 @@ The paper trains online by rounds of DPO; GRPO on the same prompts and functions
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +64,21 @@ def check_prompts(count: int, arguments: Any) -> int:
             f"num_generations={arguments.num_generations} of each): lower global_batch_size, or give more prompts"
         )
     return count % step
+
+
+def describe_cut(rows: Sequence[Mapping[str, Any]], arguments: Any) -> str | None:
+    """Return a line for a person where most completions were cut, and so nothing was learnt from them; else None.
+
+    `rows` are those of metrics.jsonl.
+    """
+    shares = [row["completions/clipped_ratio"] for row in rows if "completions/clipped_ratio" in row]
+    share = sum(shares) / len(shares) if shares else 0.0
+    if share <= 0.5 or not arguments.mask_truncated_completions:
+        return None
+    return (
+        f"{share:.0%} of the completions were cut at max_completion_length={arguments.max_completion_length} and not "
+        "learnt from: raise it, or set mask_truncated_completions=false"
+    )
 
 
 class _OrderOfEpoch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here

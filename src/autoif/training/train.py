@@ -23,7 +23,7 @@ from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.dpo import make_dpo_trainer
 from autoif.training.failures import plain_errors
 from autoif.training.folder import check_same, open_output
-from autoif.training.grpo import check_prompts, make_grpo_trainer, make_reward
+from autoif.training.grpo import check_prompts, describe_cut, make_grpo_trainer, make_reward
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.lengths import Lengths, fit_prompts, fit_rows
 from autoif.training.lora import make_lora_config, save_merged
@@ -169,6 +169,8 @@ def _run(
         "seconds": round(spent + time.monotonic() - began, 1),
         "metrics": summarise(read_metrics(folder / METRICS)),
     }
+    if request.kind == "grpo" and (cut := describe_cut(read_metrics(folder / METRICS), trainer.args)):
+        say(cut)
     if first:
         write_card(folder, record)
         write_record(folder, record)
