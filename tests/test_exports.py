@@ -96,6 +96,41 @@ def test_llamafactory_is_told_which_data_sets_are_pairs(tmp_path):
     assert info["autoif_sft"]["columns"] == {"prompt": "instruction", "query": "input", "response": "output"}
 
 
+def test_the_data_sets_that_llamafactory_knows_already_stay(tmp_path):
+    mine = {"mine": {"file_name": "mine.json"}, "zürich": {"hf_hub_url": "a/b", "ranking": True}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(mine, ensure_ascii=False), encoding="utf-8")
+    export("llamafactory", tmp_path, GOLDEN / "sft.jsonl")
+    export("llamafactory", tmp_path, GOLDEN / "preferences.jsonl")
+    info = json.loads((tmp_path / "dataset_info.json").read_text(encoding="ascii"))
+    assert list(info.items())[:2] == list(mine.items())
+    assert info == mine | json.loads((export("llamafactory", tmp_path / "new") / "dataset_info.json").read_bytes())
+
+
+def test_a_name_that_llamafactory_has_for_something_else_is_refused(tmp_path):
+    taken = json.dumps({"autoif_sft": {"file_name": "mine.json"}, "mine": {"file_name": "mine.json"}})
+    path = tmp_path / "dataset_info.json"
+    path.write_text(taken, encoding="utf-8")
+    assert "has another autoif_sft: rename that" in refused(GOLDEN, "--to", "llamafactory", "-o", tmp_path)
+    assert [path.read_text(encoding="utf-8"), *tmp_path.iterdir()] == [taken, path]
+    done = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", "llamafactory", "-o", str(tmp_path), "--overwrite"])
+    assert done.exit_code == 0
+    info = json.loads(path.read_text(encoding="utf-8"))
+    assert (info["autoif_sft"]["file_name"], info["mine"]) == ("autoif_sft.jsonl", {"file_name": "mine.json"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{,}", "repair it"), (b'["a"]', "no JSON object"), (b"\xff", "repair it"), (None, "Is a directory")],
+)
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_a_dataset_info_that_can_not_be_read_is_left_alone(tmp_path, content, said, more):
+    path = tmp_path / "dataset_info.json"
+    path.write_bytes(content) if content else path.mkdir()
+    assert said in refused(GOLDEN, "--to", "llamafactory", "-o", tmp_path, *more)
+    assert list(tmp_path.iterdir()) == [path]
+    assert content is None or path.read_bytes() == content
+
+
 # -- axolotl
 
 

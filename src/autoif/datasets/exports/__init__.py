@@ -4,7 +4,7 @@ What trains by reinforcement gets its reward from autoif's sandbox, through the 
 no export runs model-written code in any other way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from autoif.datasets.exports import (
@@ -18,10 +18,10 @@ from autoif.datasets.exports import (
     verifiers,
     verl,
 )
-from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.files import File
 from autoif.datasets.exports.rows import Rows
 
-Exporter = Callable[[Rows], list[Table | Text]]
+Exporter = Callable[[Rows], Sequence[File]]
 
 EXPORTERS: Final[dict[str, Exporter]] = {
     "trl": trl.export,

@@ -1,13 +1,13 @@
 """Writing what an export made: JSONL, JSON, Parquet and text, all of it or nothing.
 
-An export is a list of `Table` and `Text`; nothing is written before every name was seen to be free, and nothing appears
-under its name before all of it is on disk.
+An export is a list of `Table`, `Text` and `Entries`; nothing is written before every name was seen to be free, and
+nothing appears under its name before all of it is on disk.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,17 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """Entries of a JSON object that may have others already: those stay."""
+
+    name: str
+    entries: Mapping[str, Row]
+
+
+File = Table | Text | Entries
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A file that is there now; a text has no form and no rows."""
 
@@ -42,35 +53,53 @@ class Written:
     rows: int = 0
 
 
-def write_files(folder: Path, files: Sequence[Table | Text], *, overwrite: bool = False) -> list[Written]:
+def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False) -> list[Written]:
     """Write files into a folder, which is made if it isn't there.
 
     Args:
         folder: where to.
         files: names are relative to the folder, and may have folders in them.
-        overwrite: replace files that are there. Others in the folder stay as they are.
+        overwrite: replace files and entries that are there. Others stay as they are.
 
     Raises:
-        ConfigError: a file is there already, or Parquet is wanted and pyarrow isn't installed.
+        ConfigError: a file, or another entry of a name, is there already, or entries can't be added to what is there,
+            or Parquet is wanted and pyarrow isn't installed.
         StoreError: the disk is full, or the folder can't be written.
     """
-    present = [file.name for file in files if (folder / file.name).exists()]
+    present = [file.name for file in files if not isinstance(file, Entries) and (folder / file.name).exists()]
     if present and not overwrite:
         raise ConfigError(f"{folder} has a {present[0]} already: choose another --output, or use --overwrite")
+    whole = [_merge(file, folder / file.name, overwrite) if isinstance(file, Entries) else file for file in files]
     temporary = folder / f".export.{os.getpid()}.tmp"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            written = [_write(file, temporary / file.name) for file in files]
-            for file in files:
+            written = [_write(file, temporary / file.name) for file in whole]
+            for file in whole:
                 (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / file.name).replace(folder / file.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return [
         Written(folder / file.name, file.form if isinstance(file, Table) else None, rows)
-        for file, rows in zip(files, written, strict=True)
+        for file, rows in zip(whole, written, strict=True)
     ]
+
+
+def _merge(file: Entries, path: Path, overwrite: bool) -> Text:
+    """Return the object with these entries, after those that it has."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        there = {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} can't be added to: {error}; repair it, or choose another --output") from None
+    if not isinstance(there, dict):
+        raise ConfigError(f"{path} can't be added to: it is no JSON object; choose another --output")
+    taken = [name for name, entry in file.entries.items() if name in there and there[name] != entry]
+    if taken and not overwrite:
+        raise ConfigError(f"{path} has another {taken[0]}: rename that, choose another --output, or use --overwrite")
+    return Text(file.name, json.dumps({**there, **file.entries}, indent=2) + "\n")
 
 
 def _write(file: Table | Text, path: Path) -> int:

@@ -5,11 +5,9 @@ turn is the Alpaca instruction, as LLaMA-Factory would put a line break between 
 RL trainer that asks a function for the reward.
 """
 
-import json
-
 from pydantic import JsonValue
 
-from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.files import Entries, File, Table
 from autoif.datasets.exports.rows import Form, PreferenceRow, Row, Rows, SftRow
 
 _ALPACA = {"prompt": "instruction", "query": "input"}
@@ -18,8 +16,8 @@ _PAIR = {"chosen": "chosen", "rejected": "rejected"}
 _TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
 
 
-def export(rows: Rows) -> list[Table | Text]:
-    """Return the rows of each form in both formats, and dataset_info.json."""
+def export(rows: Rows) -> list[File]:
+    """Return the rows of each form in both formats, and their entries in dataset_info.json."""
     tables: list[Table] = []
     info: dict[str, Row] = {}
     if rows.sft:
@@ -33,7 +31,7 @@ def export(rows: Rows) -> list[Table | Text]:
         tables.append(Table("autoif_preferences_sharegpt.jsonl", Form.PREFERENCE, map(sharegpt_pair, rows.preferences)))
         info["autoif_preferences_sharegpt"] = {**_sharegpt({**_SHAREGPT, **_PAIR}), "ranking": True}
     described = {name: {"file_name": f"{name}.jsonl", **entry} for name, entry in info.items()}
-    return [*tables, Text("dataset_info.json", json.dumps(described, indent=2) + "\n")] if tables else []
+    return [*tables, Entries("dataset_info.json", described)] if tables else []
 
 
 def alpaca_sft(row: SftRow) -> Row:
