@@ -24,11 +24,13 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
         raise ConfigError(f"peft refuses the settings of lora: {error}") from None
 
 
-def save_merged(model: str, adapter: Path, output: Path, tokenizer: Any) -> None:
-    """Write the base model with the adapter merged into it, in the base model's own precision.
+def save_merged(model: str, revision: str | None, adapter: Path, output: Path, tokenizer: Any) -> None:
+    """Write the base model, of a revision of the hub's if one is named, with the adapter merged into it.
+
+    It is in the base model's own precision.
 
     A folder that holds a whole model can be trained on, sampled from and evaluated like any other.
     """
-    base = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
+    base = AutoModelForCausalLM.from_pretrained(model, dtype="auto", **({"revision": revision} if revision else {}))
     PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(output)
     tokenizer.save_pretrained(output)

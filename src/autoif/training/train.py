@@ -195,7 +195,7 @@ def _save(request: Request, trainer: Any, first: bool) -> None:
     adapter = request.output / "adapter"
     trainer.save_model(str(adapter))
     if first:
-        save_merged(request.model, adapter, request.output, trainer.processing_class)
+        save_merged(request.model, request.revision, adapter, request.output, trainer.processing_class)
 
 
 def _describe(
