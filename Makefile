@@ -45,7 +45,7 @@ setup-dev: .venv/.setup-dev
 # versions of what differs. Some ask for a later Python than the parts that are used here.
 trainers: $(patsubst tests/trainers/%.txt,.venv/trainers/.%,$(wildcard tests/trainers/*.txt))
 
-.venv/trainers/.%: tests/trainers/%.txt .venv/.setup-dev
+.venv/trainers/.%: tests/trainers/%.txt | .venv/.setup-dev
 	rm -rf .venv/trainers/$*
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --ignore-requires-python --no-compile \
 		--target .venv/trainers/$* --requirement $<
