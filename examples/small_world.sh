@@ -44,7 +44,7 @@ train grpo sft
 for model in base sft dpo online-dpo grpo; do
     say "measure $model"
     autoif eval pass-rate "$out/$model" --data "$out/held_out.jsonl" --unseen-by "$out/data" \
-        --samples 4 --max-tokens 96 --batch-size 64 -o "$out/scores/$model"
+        --samples 4 --max-tokens 160 --batch-size 64 -o "$out/scores/$model"
 done
 
 say "held-out pass rates"
