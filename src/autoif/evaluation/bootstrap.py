@@ -42,21 +42,29 @@ def bootstrap_mean(
 
     The same values in any order give the same interval. A cluster counts by how many values it has.
     """
-    groups: dict[str, list[float]] = {}
-    for value, cluster in zip(values, clusters, strict=True):
-        groups.setdefault(cluster, []).append(value)
-    if not groups:
-        raise ValueError("there are no values to average")
-    names = sorted(groups)
-    sums = np.array([math.fsum(groups[name]) for name in names])
-    counts = np.array([len(groups[name]) for name in names])
-    mean = math.fsum(values) / len(values)
-    if len(names) == 1:
-        return Interval(value=mean, low=None, high=None, clusters=1)
-    means = _resample(sums, counts, resamples, seed)
-    tail = _expanded_tail(len(names))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(value=mean, low=float(low), high=float(high), clusters=len(names))
+    return bootstrap_strata([(values, clusters)], resamples=resamples, seed=seed)
+
+
+def bootstrap_strata(
+    strata: Sequence[tuple[Sequence[float], Sequence[str]]], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """Return the mean of the means of several sets of values, each (values, clusters), with its 95 % interval.
+
+    Every set counts alike, however large it is, and its clusters are drawn again within it.
+    """
+    total, draws, clusters, lone = [], np.zeros(resamples), 0, False
+    for number, (values, names) in enumerate(strata):
+        sums, counts = _sum_clusters(values, names)
+        total.append(math.fsum(values) / len(values))
+        clusters, lone = clusters + len(sums), lone or len(sums) == 1
+        if not lone:
+            draws += _resample(sums, counts, resamples, seed + number)
+    mean = math.fsum(total) / len(total)
+    if lone:
+        return Interval(value=mean, low=None, high=None, clusters=clusters)
+    tail = _expanded_tail(clusters - len(strata) + 1)
+    low, high = np.quantile(draws / len(strata), [tail, 1 - tail])
+    return Interval(value=mean, low=float(low), high=float(high), clusters=clusters)
 
 
 def bootstrap_difference(
@@ -76,6 +84,17 @@ def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     changed = gained + lost
     tail = sum(math.comb(changed, count) for count in range(min(gained, lost) + 1))
     return min(1.0, 2 * tail / (1 << changed))
+
+
+def _sum_clusters(values: Sequence[float], clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum and the number of the values of each cluster, by the clusters' names in order."""
+    groups: dict[str, list[float]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        groups.setdefault(cluster, []).append(value)
+    if not groups:
+        raise ValueError("there are no values to average")
+    names = sorted(groups)
+    return np.array([math.fsum(groups[name]) for name in names]), np.array([len(groups[name]) for name in names])
 
 
 def _resample(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:

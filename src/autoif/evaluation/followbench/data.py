@@ -1,0 +1,160 @@
+"""FollowBench's prompts: a folder of TYPE_constraints.json, as the benchmark has them in English and in Chinese.
+
+An initial instruction (level 0) grows by one constraint a level; those of type example have levels 1 to 5 alone.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from autoif.errors import ConfigError
+from autoif.evaluation.followbench.rules import Language, Rule, find_rule
+from autoif.records import Record
+from autoif.text_lines import not_utf8, unreadable
+
+TYPES = ("content", "situation", "style", "format", "example", "mixed")
+LEVELS = (1, 2, 3, 4, 5)
+SIZES: dict[Language, dict[str, int]] = {
+    "en": {"content": 25, "situation": 22, "style": 30, "format": 30, "example": 40, "mixed": 17},
+    "zh": {"content": 23, "situation": 22, "style": 30, "format": 30, "example": 40, "mixed": 13},
+}
+"""Initial instructions that the benchmark has of each type; each has five prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One prompt."""
+
+    type: str
+    group: str
+    """Of the initial instruction: its five prompts vary together."""
+    level: int
+    source: str
+    instructions: tuple[str, ...]
+    """From the initial one to the prompt itself, a constraint more each; of type example the prompt alone."""
+    target: str
+    rule: Rule | None
+    """None if a judge decides."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.group}/{self.level}"
+
+    @property
+    def prompt(self) -> str:
+        return self.instructions[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """All prompts of a folder, by type, group and level."""
+
+    items: tuple[Item, ...]
+    language: Language
+    sha256: str
+    """Of the files that were read."""
+    lacks: tuple[str, ...]
+    """What the benchmark has and the folder hasn't, in words."""
+
+
+class _Row(Record):
+    """One object of a file. What else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    example_id: int
+    source: str
+    level: int
+    instruction: str
+    target: str = ""
+
+
+_ROWS = TypeAdapter(list[_Row])
+
+
+def read_benchmark(folder: Path) -> Benchmark:
+    """Return the prompts of the TYPE_constraints.json in a folder; which types are missing is told, and no error.
+
+    Raises:
+        ConfigError: no such files, a file of something else, or levels that are missing or there twice.
+    """
+    files = {kind: folder / f"{kind}_constraints.json" for kind in TYPES}
+    found = {kind: file for kind, file in files.items() if file.exists()}
+    if not found:
+        raise ConfigError(f"{folder} is no FollowBench data: it has no {files['content'].name} or other type")
+    content = {kind: _read(file) for kind, file in found.items()}
+    rows = {kind: _parse(found[kind], text) for kind, text in content.items()}
+    language: Language = "zh" if _is_chinese([row.instruction for some in rows.values() for row in some]) else "en"
+    items = [item for kind, some in rows.items() for item in _grow(found[kind], kind, some, language)]
+    digest = hashlib.sha256("\0".join(content.values()).encode()).hexdigest()
+    lacks = [
+        f"{kind}: {there} of {whole} initial instructions"
+        for kind, whole in SIZES[language].items()
+        if (there := len({item.group for item in items if item.type == kind})) < whole
+    ]
+    return Benchmark(tuple(items), language, digest, tuple(lacks))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise not_utf8(file, "FollowBench") from None
+    except OSError as error:
+        raise unreadable(file, "FollowBench", error) from None
+
+
+def _parse(file: Path, text: str) -> list[_Row]:
+    try:
+        return _ROWS.validate_python(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{file}: broken JSON, line {error.lineno} ({error.msg})") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise ConfigError(f"{file} is no FollowBench file ({where}: {problem['msg']})") from None
+
+
+def _is_chinese(texts: Sequence[str]) -> bool:
+    return sum(re.search(r"[\u4e00-\u9fff]", text) is not None for text in texts) > len(texts) / 2
+
+
+def _grow(file: Path, kind: str, rows: Sequence[_Row], language: Language) -> list[Item]:
+    """Return the prompts of a file, each with the instructions that it grew out of."""
+    groups: dict[int, dict[int, _Row]] = {}
+    for row in rows:
+        levels = groups.setdefault(row.example_id, {})
+        if row.level in levels:
+            raise ConfigError(f"{file}: example {row.example_id} has level {row.level} twice")
+        levels[row.level] = row
+    first = 1 if kind == "example" else 0
+    items = []
+    for example, levels in sorted(groups.items()):
+        if sorted(levels) != [*range(first, 6)]:
+            raise ConfigError(f"{file}: example {example} has levels {sorted(levels)}, not {first} to 5")
+        for level in LEVELS:
+            row = levels[level]
+            rule = find_rule(kind, row.source, example, language)
+            _check(file, row, rule)
+            grown = (levels[number].instruction for number in range(level + 1))
+            instructions = (row.instruction,) if kind == "example" else tuple(grown)
+            items.append(Item(kind, f"{kind}/{example}", level, row.source, instructions, row.target, rule))
+    return items
+
+
+def _check(file: Path, row: _Row, rule: Rule | None) -> None:
+    """Refuse a prompt without text, and a target that its rule can't read."""
+    if not row.instruction.strip():
+        raise ConfigError(f"{file}: example {row.example_id}, level {row.level}, has no instruction")
+    try:
+        if rule:
+            rule("", row.target, row.level)
+    except (ValueError, SyntaxError, TypeError):
+        raise ConfigError(
+            f"{file}: example {row.example_id}, level {row.level}, has a target that its rule can't read"
+        ) from None
