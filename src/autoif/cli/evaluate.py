@@ -1,6 +1,6 @@
 """`autoif eval`, `autoif compare` and `autoif plot`: how good a model is, how much better, and how it was trained."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -83,12 +83,12 @@ def pass_rate(
     """
     if (model is None) == (responses is None):
         raise click.UsageError("name a MODEL, or recorded --responses FILE")
-    with _extra("autoif eval"):
+    with require_extra("autoif eval"):
         from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts
         from autoif.evaluation.provenance import check_held_out, identify_policy
     from autoif.sampling import SamplingSettings, open_sampler
 
-    say = _ignore if quiet else _say
+    say = choose_say(quiet)
     prompts = read_prompts(data)
     seen = check_held_out(model if model and not base_url else "", prompts.sources, unseen_by)
     with Sandbox(Limits(timeout_s=timeout_s)) as sandbox:  # before torch and its threads are there
@@ -98,7 +98,7 @@ def pass_rate(
                 "responses": samples, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens,
                 "seed": seed, "batch_size": batch_size, "dtype": dtype,
             })  # fmt: skip
-            asked: Backend = _endpoint(base_url, model, api_key_env) if base_url else backend
+            asked: Backend = read_endpoint(base_url, model, api_key_env) if base_url else backend
             policy = Policy(model, identify_policy(model, asked), settings, seen)
             scores = measure_policy(policy, lambda: open_sampler(model, settings, asked, say), task)
         else:
@@ -116,11 +116,11 @@ def compare(folders: tuple[Path, ...], output: Path | None, plot: Path | None) -
 
     They must have been measured on the same prompts with the same settings.
     """
-    with _extra("autoif compare"):
+    with require_extra("autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
         from autoif.evaluation.comparison import render_markdown
     if plot:
-        with _extra("autoif compare --plot"):
+        with require_extra("autoif compare --plot"):
             from autoif.evaluation.plots import check_kind, plot_comparison
         check_kind(plot)
     compared = compare_folders(folders)
@@ -141,14 +141,14 @@ def compare(folders: tuple[Path, ...], output: Path | None, plot: Path | None) -
 )
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves of trained FOLDERS: loss, DPO margin and accuracy, reward, as their metrics.jsonl have them."""
-    with _extra("autoif plot"):
+    with require_extra("autoif plot"):
         from autoif.evaluation.plots import plot_training
     drawn = plot_training(folders, output)
     click.echo(f"{', '.join(drawn)}: {output}")
 
 
 @contextmanager
-def _extra(command: str) -> Iterator[None]:
+def require_extra(command: str) -> Iterator[None]:
     """Say what to install where an import fails."""
     try:
         yield
@@ -156,7 +156,8 @@ def _extra(command: str) -> Iterator[None]:
         raise ConfigError(f"{command} needs {error.name}: pip install 'autoif[eval]'") from None
 
 
-def _endpoint(base_url: str, model: str, api_key_env: str) -> Endpoint:
+def read_endpoint(base_url: str, model: str, api_key_env: str) -> Endpoint:
+    """Return the endpoint that serves a model; raise `ConfigError` for what is no address."""
     try:
         return Endpoint(base_url=base_url, model=model, api_key_env=api_key_env)
     except ValidationError as error:
@@ -183,9 +184,6 @@ def _report(scores: "Scores", output: Path) -> None:
         click.echo(f"{name:>18}  {text}")
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _ignore(line: str) -> None:
-    """Say nothing."""
+def choose_say(quiet: bool) -> Callable[[str], None]:
+    """Return what shows lines of progress, or swallows them."""
+    return (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
