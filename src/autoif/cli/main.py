@@ -5,9 +5,11 @@ import sys
 
 import click
 
+from autoif.cli.benchmarks import fetch, ifbench, ifeval
 from autoif.cli.cross_validate import cross_validate
 from autoif.cli.doctor import doctor
 from autoif.cli.evaluate import compare, evaluate, plot_curves
+from autoif.cli.evaluate_followbench import followbench
 from autoif.cli.export import export
 from autoif.cli.models import models
 from autoif.cli.push import push
@@ -46,6 +48,11 @@ for command in (
     show,
 ):
     cli.add_command(command)
+for benchmark in (ifeval, ifbench, fetch):
+    evaluate.add_command(benchmark)
+
+
+evaluate.add_command(followbench)
 
 
 def main() -> None:

@@ -1,0 +1,297 @@
+"""IFEval and IFBench: a model's responses to the benchmark's prompts, judged by the official checkers.
+
+In:   the prompts (`benchmarks`), and a model to sample from or recorded responses.
+Out:  scores.json, per_prompt.jsonl (`benchmark_results`), and samples.jsonl, from which an interrupted one goes on.
+
+What can't be scored as it is, missing, unknown, duplicate, empty or unjudgeable, is counted and named.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import chain
+from operator import ne
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.benchmark_results import (
+    BenchmarkScores,
+    Counted,
+    FaultCount,
+    QuestionResult,
+    ResponseResult,
+    TypeScore,
+    read_benchmark_scores,
+    write_benchmark_results,
+)
+from autoif.evaluation.benchmarks import SIZES, Question, Questions
+from autoif.evaluation.bootstrap import Interval, bootstrap_mean
+from autoif.evaluation.checkers import Judged
+from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.judging import check_judge, open_judge
+from autoif.evaluation.pass_rate import SAMPLES, Answer, OpenSampler, Policy, Say
+from autoif.evaluation.results import SCORES, Seen
+from autoif.records import Record
+from autoif.sampling import SamplingPrompt, sample_all
+from autoif.store import read_jsonl, storage_errors
+from autoif.training.card import versions
+
+_NAMED = 20
+_CHECKERS = ("if-verifiable", "langdetect", "nltk", "emoji", "syllapy")
+_TAGS = "think|thinking|thought|reasoning"
+_THOUGHT = re.compile(rf"\A\s*(?:<({_TAGS})>)?.*?</({_TAGS})>", re.DOTALL | re.IGNORECASE)
+_OPEN = re.compile(rf"\A\s*<({_TAGS})>", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkTask:
+    """What is done with the responses, and where the results go."""
+
+    questions: Questions
+    folder: Path
+    say: Say
+    """Gets lines of progress."""
+    corrected: bool = False
+    """Score without the known faults of the checkers."""
+    strip_thinking: bool = False
+    workers: int | None = None
+    """Processes that judge; None is as many as there are cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """What is to be scored: a list for each prompt, empty where there is none; and what isn't scored."""
+
+    answers: tuple[tuple[Answer, ...], ...]
+    unknown: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+
+
+class _Row(Record):
+    """A recorded response; one of null is one without text."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prompt: str
+    response: str | None
+    finish_reason: str | None = None
+
+
+def measure_model(policy: Policy, open_sampler: OpenSampler, task: BenchmarkTask) -> BenchmarkScores:
+    """Sample from a model, judge its responses, and write the results.
+
+    Raises:
+        StoreError: the folder holds an evaluation of something else, or can't be written.
+        ModelError, ConfigError: the model or its backend can't be used, or the checkers are not installed.
+    """
+    assert policy.sampling is not None
+    each = policy.sampling.responses
+    check_judge(task.questions)
+    _claim_folder(policy, task)
+    asked = [
+        SamplingPrompt(id=row.id, messages=({"role": "user", "content": row.prompt},)) for row in task.questions.rows
+    ]
+    samples = sample_all(asked, policy.sampling, open_sampler, task.folder / SAMPLES, task.say, policy=policy.identity)
+    answers = [Answer(sample.text, sample.finish_reason == "length") for sample in samples]
+    grouped = tuple(tuple(answers[start : start + each]) for start in range(0, len(answers), each))
+    return _finish(policy, Responses(grouped), task)
+
+
+def measure_responses(file: Path, task: BenchmarkTask) -> BenchmarkScores:
+    """Judge responses that were recorded elsewhere, and write the results. Raises as `measure_model`."""
+    responses = read_recorded(file, task.questions)
+    identity = f"recorded, SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    policy = Policy(str(file), identity, None, Seen())
+    _claim_folder(policy, task)
+    return _finish(policy, responses, task)
+
+
+def read_recorded(file: Path, questions: Questions) -> Responses:
+    """Return the responses to each prompt, as many to each: where some have more, those beyond are duplicates.
+
+    Raises:
+        ConfigError: there is no response to any of the prompts.
+        StoreError: the file can't be read, or a line is no such row.
+    """
+    found: dict[str, list[_Row]] = {row.prompt: [] for row in questions.rows}
+    unknown = []
+    for row in read_jsonl(file, _Row):
+        if row.prompt in found:
+            found[row.prompt].append(row)
+        else:
+            unknown.append(row.prompt)
+    counts = [len(rows) for rows in found.values() if rows]
+    if not counts:
+        raise ConfigError(f"{file} has no response to any of the {len(questions.rows)} prompts")
+    each = min(counts)
+    duplicates = [row.key for row in questions.rows for _ in found[row.prompt][each:]]
+    answers = tuple(
+        tuple(
+            Answer(row.response or "", None if row.finish_reason is None else row.finish_reason == "length")
+            for row in rows[:each]
+        )
+        for rows in found.values()
+    )
+    return Responses(answers, tuple(unknown), tuple(duplicates))
+
+
+def strip_thinking(text: str) -> str:
+    """Return what follows the thinking that a response begins with; nothing where it doesn't end.
+
+    A tag that closes without one that opens counts too: some chat templates open it in the prompt.
+    """
+    if match := _THOUGHT.match(text):
+        return text[match.end() :].strip()
+    return "" if _OPEN.match(text) else text
+
+
+def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
+    """Refuse a folder that holds another evaluation, before anything is sampled or replaced."""
+    folder = task.folder
+    if policy.sampling is None and (folder / SAMPLES).exists():
+        raise StoreError(f"{folder} holds samples of a model: choose another --output")
+    if (folder / SCORES).exists():
+        there = read_benchmark_scores(folder).identity
+        now = {
+            "metric": task.questions.benchmark, "policy": policy.identity, "data_id": task.questions.id,
+            "corrected": task.corrected, "strip_thinking": task.strip_thinking,
+            **(policy.sampling.model_dump() if policy.sampling else {}),
+        }  # fmt: skip
+        keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+        if keys:
+            differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
+            raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> BenchmarkScores:
+    rows = task.questions.rows
+    texts = [[_read(answer, task) for answer in some] for some in responses.answers]
+    jobs = [(row, text) for row, some in zip(rows, texts, strict=True) for text in some]
+    with open_judge(task.questions, len(jobs), task.workers) as judge:
+        judged = iter(judge(jobs))
+    results, unjudgeable = [], []
+    for row, some, answers in zip(rows, texts, responses.answers, strict=True):
+        verdicts = [next(judged) for _ in some]
+        lacking = [each for each in verdicts if isinstance(each, str)]
+        if lacking:
+            unjudgeable.append(f"{row.key}: {lacking[0]}")
+        elif some:
+            known = [each for each in verdicts if not isinstance(each, str)]
+            results.append(_describe(row, answers, texts=some, judged=known, corrected=task.corrected))
+    task.say(f"{len(jobs):,} responses to {len(results):,} prompts scored")
+    if not results:
+        raise ConfigError(f"no prompt can be scored: {unjudgeable[0]}")
+    missing = [row.key for row, some in zip(rows, texts, strict=True) if not some]
+    scores = _score(policy, task, results, {
+        "missing": missing, "unknown": [text[:80] for text in responses.unknown],
+        "duplicates": responses.duplicates, "unjudgeable": unjudgeable,
+    })  # fmt: skip
+    write_benchmark_results(task.folder, scores, results)
+    return scores
+
+
+def _read(answer: Answer, task: BenchmarkTask) -> str:
+    return strip_thinking(answer.text) if task.strip_thinking else answer.text
+
+
+def _describe(
+    row: Question, answers: Sequence[Answer], *, texts: Sequence[str], judged: Sequence[Judged], corrected: bool
+) -> QuestionResult:
+    def name(flags: Iterable[bool]) -> tuple[str, ...]:
+        return tuple(name for name, flag in zip(row.instruction_id_list, flags, strict=True) if flag)
+
+    responses = []
+    for answer, text, each in zip(answers, texts, judged, strict=True):
+        responses.append(
+            ResponseResult(
+                strict=each.corrected_strict if corrected else each.strict,
+                loose=each.corrected_loose if corrected else each.loose,
+                faulty_strict=name(map(ne, each.strict, each.corrected_strict)),
+                faulty_loose=name(map(ne, each.loose, each.corrected_loose)),
+                drawn=name(each.drawn),
+                raised=name(each.raised),
+                empty=not text.strip(),
+                truncated=answer.truncated,
+            )
+        )
+    return QuestionResult(
+        id=row.id, key=row.key, instruction_id_list=row.instruction_id_list, responses=tuple(responses)
+    )
+
+
+def _score(
+    policy: Policy, task: BenchmarkTask, results: Sequence[QuestionResult], unscored: Mapping[str, Sequence[str]]
+) -> BenchmarkScores:
+    responses = [(result, each) for result in results for each in result.responses]
+    cut = [each.truncated for _, each in responses]
+    return BenchmarkScores(
+        metric=task.questions.benchmark,
+        model=policy.name,
+        policy=policy.identity,
+        data=task.questions.version,
+        data_id=task.questions.id,
+        corrected=task.corrected,
+        strip_thinking=task.strip_thinking,
+        prompts=len(results),
+        prompts_of_benchmark=SIZES[task.questions.benchmark],
+        partial=len(results) < SIZES[task.questions.benchmark] or bool(unscored["missing"]),
+        responses_per_prompt=len(results[0].responses),
+        sampling=policy.sampling,
+        prompt_strict=_average([(result.id, [all(each.strict)]) for result, each in responses]),
+        prompt_loose=_average([(result.id, [all(each.loose)]) for result, each in responses]),
+        instruction_strict=_average([(result.id, each.strict) for result, each in responses]),
+        instruction_loose=_average([(result.id, each.loose) for result, each in responses]),
+        instruction_types=_score_types(results),
+        **{name: _count(named) for name, named in unscored.items()},
+        empty=_count([result.key for result, each in responses if each.empty]),
+        truncated=None if None in cut else _count([result.key for result, each in responses if each.truncated]),
+        drawn=_count([f"{result.key}: {name}" for result, each in responses for name in each.drawn]),
+        raised=_count([f"{result.key}: {name}" for result, each in responses for name in each.raised]),
+        faults=_count_faults(results),
+        versions={**versions(), **{name: version(name) for name in _CHECKERS}},
+    )
+
+
+def _average(verdicts: Sequence[tuple[str, Sequence[bool]]]) -> Interval:
+    """Return the percentage of True; `verdicts` names the prompt of each group, which is drawn again as a whole."""
+    values = [100.0 * verdict for _, some in verdicts for verdict in some]
+    return bootstrap_mean(values, [prompt for prompt, some in verdicts for _ in some])
+
+
+def _score_types(results: Sequence[QuestionResult]) -> dict[str, TypeScore]:
+    found: dict[str, list[tuple[bool, bool]]] = {}
+    for result in results:
+        for each in result.responses:
+            for name, strict, loose in zip(result.instruction_id_list, each.strict, each.loose, strict=True):
+                found.setdefault(name, []).append((strict, loose))
+    return {
+        name: TypeScore(
+            instructions=len(verdicts),
+            strict=100 * sum(strict for strict, _ in verdicts) / len(verdicts),
+            loose=100 * sum(loose for _, loose in verdicts) / len(verdicts),
+        )
+        for name, verdicts in sorted(found.items())
+    }
+
+
+def _count(named: Sequence[str]) -> Counted:
+    return Counted(count=len(named), named=tuple(dict.fromkeys(named))[:_NAMED])
+
+
+def _count_faults(results: Sequence[QuestionResult]) -> dict[str, FaultCount]:
+    asked = {name for result in results for name in result.instruction_id_list}
+    responses = list(chain.from_iterable(result.responses for result in results))
+    strict = Counter(chain.from_iterable(each.faulty_strict for each in responses))
+    loose = Counter(chain.from_iterable(each.faulty_loose for each in responses))
+    return {
+        name: FaultCount(fault=correction.fault, strict=strict[name], loose=loose[name])
+        for name, correction in CORRECTIONS.items()
+        if name in asked
+    }

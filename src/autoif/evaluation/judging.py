@@ -1,0 +1,90 @@
+"""Responses through the checkers, on several processes. Each loads the checkers once; the order of results is kept."""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+from autoif.errors import ConfigError
+from autoif.evaluation.benchmarks import Question, Questions
+from autoif.evaluation.checkers import Benchmark, Checkers, Judged, Unjudgeable
+from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, TAGGER, find_data
+
+Job = tuple[Question, str]
+Judge = Callable[[Sequence[Job]], list[Judged | str]]
+"""Returns verdicts in order; a text where the data lacks what they need."""
+_WORTH_A_PROCESS = 100
+"""Responses: with fewer, a process takes longer to start than it saves."""
+_CHUNK = 16
+
+_loaded: dict[Benchmark, Checkers] = {}
+
+
+@contextmanager
+def open_judge(questions: Questions, responses: int, workers: int | None = None) -> Iterator[Judge]:
+    """Start what judges.
+
+    Args:
+        questions: what is asked; it decides which tokenizer data is needed.
+        responses: about how many there will be.
+        workers: processes; None is as many as there are cores, if so many are worth it.
+
+    Raises:
+        ConfigError: the checkers or their data are not installed.
+    """
+    folders = check_judge(questions)
+    count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
+    if count == 1:
+        _load(questions.benchmark, folders)
+        yield lambda jobs: [_judge(questions.benchmark, job) for job in jobs]
+        return
+    # Spawned, as the parent may hold the threads of torch, which a fork would copy in any state.
+    with ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_load, initargs=(questions.benchmark, folders)
+    ) as pool:
+
+        def judge(jobs: Sequence[Job]) -> list[Judged | str]:
+            try:
+                return list(pool.map(_judge, [questions.benchmark] * len(jobs), jobs, chunksize=_CHUNK))
+            except BrokenProcessPool:
+                raise ConfigError("a process that scores was ended from outside, perhaps for memory") from None
+
+        yield judge
+
+
+def check_judge(questions: Questions) -> list[str]:
+    """Return the folders of tokenizer data, if all that judges is there. Raises ConfigError."""
+    for package in ("if_verifiable", "langdetect", "nltk"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"the checkers need {package}: pip install 'autoif[eval]'")
+    return find_data(_list_needed(questions))
+
+
+def _list_needed(questions: Questions) -> list[str]:
+    asked = {name for row in questions.rows for name in row.instruction_id_list}
+    needed = [PUNKT]
+    if "ratio:stop_words" in asked:
+        needed.append(STOPWORDS)
+    if "words:start_verb" in asked:
+        needed.append(TAGGER)
+    return needed
+
+
+def _load(benchmark: Benchmark, folders: Sequence[str]) -> None:
+    if benchmark not in _loaded:
+        _loaded[benchmark] = Checkers(benchmark, folders)
+
+
+def _judge(benchmark: Benchmark, job: Job) -> Judged | str:
+    question, response = job
+    logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
+    try:
+        return _loaded[benchmark].judge(question.prompt, question.instructions, response)
+    except Unjudgeable as error:
+        return str(error)
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,117 @@
+"""The data that the checkers split and tag text with: found on this machine, or fetched once. Never at run time.
+
+    tokenizers/punkt_tab                        sentences (IFEval, IFBench)
+    corpora/stopwords                           IFBench's ratio:stop_words
+    taggers/averaged_perceptron_tagger_eng      IFBench's words:start_verb
+
+The first two lie in a wheel of the Python package index, which is read and not installed; the last is only where NLTK
+keeps its data.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from autoif.errors import ConfigError
+from autoif.models.download import models_folder
+from autoif.store import storage_errors
+
+PUNKT, STOPWORDS = "tokenizers/punkt_tab", "corpora/stopwords"
+TAGGER = "taggers/averaged_perceptron_tagger_eng"
+WHEEL = "llama-index-core==0.14.25"
+_INSIDE = "llama_index/core/_static/nltk_cache/"
+_ENGLISH = f"{PUNKT}/english"
+_MEMBERS = {
+    f"{STOPWORDS}/english": "f6d005956f407dbc6ea32e5ff0c7e8e6f71488d3239b9023efdc7fc139d6375b",
+    f"{_ENGLISH}/abbrev_types.txt": "92a3e070f43d9b4c5534758ca40ad7343b04e7e29bfe0c2eb658a39445a4f779",
+    f"{_ENGLISH}/collocations.tab": "8e2da1225e4dd2cc9dba261ee231ccb134859e21b46006e7f472c5ee269af0cf",
+    f"{_ENGLISH}/ortho_context.tab": "4bbcca25ed3d3f06c02402abf8419b9f033b8adc06e7b482eca4e45f81a5dc4c",
+    f"{_ENGLISH}/sent_starters.txt": "f3f8535483e1dba487241b764945168123bca3209a9645e59acd1225dc76edac",
+}
+"""Files of the wheel, with their SHA-256."""
+_TIMEOUT_S = 600
+
+
+def data_folder() -> Path:
+    """Return where fetched data is kept: `nltk` beside the models; it need not exist."""
+    return models_folder().parent / "nltk"
+
+
+def find_data(needed: Iterable[str]) -> list[str]:
+    """Return the folders to look in, if they have all that is needed: $NLTK_DATA, then what was fetched, then NLTK's.
+
+    Raises:
+        ConfigError: something is in none of them.
+    """
+    named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
+    folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
+    missing = [name for name in needed if not any(_holds(folder, name) for folder in folders)]
+    if missing:
+        hint = " (where NLTK's own data can be reached)" if TAGGER in missing else ""
+        raise ConfigError(
+            f"the checkers need {', '.join(missing)}: run `autoif eval fetch` once{hint}, "
+            "or set NLTK_DATA to a folder that has it"
+        )
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def fetch_data(say: Callable[[str], None]) -> bool:
+    """Fetch what is missing into `data_folder()`; tell whether all is there then.
+
+    Raises:
+        ConfigError: the wheel can't be had, or holds something else than it did.
+        StoreError: the folder can't be written.
+    """
+    folder = data_folder()
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (_holds(folder, PUNKT) and _holds(folder, STOPWORDS)):
+            _take_from_wheel(folder)
+        say(f"{PUNKT} and {STOPWORDS}: {folder}")
+        if not _holds(folder, TAGGER):
+            import nltk
+
+            nltk.download(TAGGER.rpartition("/")[2], download_dir=str(folder), quiet=True)
+    found = _holds(folder, TAGGER)
+    say(
+        f"{TAGGER}: {folder}"
+        if found
+        else f"{TAGGER}: NLTK's data can't be reached; of all checkers only IFBench's words:start_verb needs it"
+    )
+    return found
+
+
+def _holds(folder: Path, name: str) -> bool:
+    return (folder / name).is_dir() or (folder / f"{name}.zip").is_file()
+
+
+def _take_from_wheel(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="autoif-") as place:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
+        command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", place, WHEEL]
+        try:
+            pip = subprocess.run(
+                command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired:
+            raise ConfigError(f"the package index didn't deliver {WHEEL} within {_TIMEOUT_S} s: try again") from None
+        if pip.returncode != 0:
+            raise ConfigError(f"the package index has no {WHEEL}, which holds the tokenizer data: {_last(pip.stderr)}")
+        [wheel] = Path(place).iterdir()
+        with zipfile.ZipFile(wheel) as archive:
+            contents = {name: archive.read(_INSIDE + name) for name in _MEMBERS}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != _MEMBERS[name]:
+            raise ConfigError(f"{name} of {WHEEL} is not what it was: set NLTK_DATA to a folder that has {PUNKT}")
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]
