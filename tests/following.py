@@ -1,0 +1,48 @@
+"""What the tests of IFEval and IFBench share: where the recorded data is, the checkers, small data files."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from autoif.evaluation.benchmarks import Question
+from autoif.evaluation.checkers import Benchmark, Checkers
+from training import write_rows
+
+SHARED = Path(__file__).parents[2] / "shared/data"
+TOKENIZERS = SHARED / "nltk"
+NINE = SHARED / "ifeval/recorded/nine_models_responses_and_verdicts.jsonl.gz"
+
+
+@cache
+def load_checkers(benchmark: Benchmark) -> Checkers:
+    return Checkers(benchmark, [str(TOKENIZERS)])
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def question(key: int, prompt: str, **instructions: dict) -> dict:
+    """Return a row of data; an instruction is written with __ for its colon."""
+    names = [name.replace("__", ":") for name in instructions]
+    return {"key": key, "prompt": prompt, "instruction_id_list": names, "kwargs": list(instructions.values())}
+
+
+def write_questions(folder: Path) -> Path:
+    """Write a small IFEval: two prompts with one instruction, one with two."""
+    return write_rows(
+        folder / "questions.jsonl",
+        question(1, "Write without commas.", punctuation__no_comma={}),
+        question(2, "Write a title.", detectable_format__title={"unused": None}),
+        question(
+            3,
+            "Write of tea, without commas.",
+            keywords__existence={"keywords": ["tea"]},
+            punctuation__no_comma={},
+        ),
+    )
+
+
+def judge(benchmark: Benchmark, row: dict, response: str):
+    asked = Question.model_validate(row)
+    return load_checkers(benchmark).judge(asked.prompt, asked.instructions, response)
