@@ -48,11 +48,8 @@ for command in (
     show,
 ):
     cli.add_command(command)
-for benchmark in (ifeval, ifbench, fetch):
+for benchmark in (ifeval, ifbench, followbench, fetch):
     evaluate.add_command(benchmark)
-
-
-evaluate.add_command(followbench)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ Out:  scores.json, per_prompt.jsonl; samples.jsonl and completions.sqlite, from 
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,18 +17,19 @@ from pydantic import JsonValue
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.followbench.data import Benchmark, Item
 from autoif.evaluation.followbench.judging import Judgement, ask_judge
-from autoif.evaluation.followbench.recorded import Response, read_judgements, read_responses
+from autoif.evaluation.followbench.recorded import Response, digest_judgements, read_judgements, read_responses
 from autoif.evaluation.followbench.scoring import PromptResult, SampleResult, Tables, score
+from autoif.evaluation.provenance import identify_policy
 from autoif.evaluation.results import PER_PROMPT, SCORES
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
-from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
+from autoif.models.endpoint import Budget, Endpoint
 from autoif.records import Record
-from autoif.sampling.settings import SamplingSettings
+from autoif.sampling import Backend, Sampler, SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.store import COMPLETIONS, storage_errors, write_jsonl
 from autoif.training.card import versions
 
-Say = Callable[[str], None]
+SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,26 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """What is measured, who judges, and where the results go."""
+
+    benchmark: Benchmark
+    judge: Judge | Path | None
+    """Of what no rule decides: a model, or a folder of recorded judgements; None where nobody has to judge."""
+    folder: Path
+    say: Callable[[str], None]
+    """Gets lines of progress."""
+    strip: Callable[[str], str] | None = None
+    """Takes the thinking out of a response; None leaves it as it is."""
+
+    @property
+    def judged_by(self) -> str | None:
+        if isinstance(self.judge, Path):
+            return f"recorded, SHA-256 {digest_judgements(self.judge)}"
+        return self.judge.endpoint.identity if self.judge else None
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """The responses to the prompts, by their id, as many to each that has any."""
 
@@ -49,7 +71,6 @@ class Answers:
     """Who answered: a model by content, or files by their hash."""
     texts: Mapping[str, Sequence[Response]]
     sampling: SamplingSettings | None = None
-    strip_thinking: bool = False
     unknown: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
 
@@ -89,88 +110,118 @@ class Scores(Record):
     """Prompts with a response that was cut; it is judged as it is."""
     versions: dict[str, JsonValue]
 
+    @property
+    def identity(self) -> dict[str, JsonValue]:
+        """What the results of a folder belong to."""
+        return _identify(self.policy, self.data_sha256, self.judge, self.sampling, self.strip_thinking)
 
-def read_answers(path: Path, benchmark: Benchmark, strip: Callable[[str], str] | None) -> Answers:
-    """Return recorded responses. Raises as `recorded.read_responses`."""
-    recorded = read_responses(path, benchmark.items)
-    texts = {key: [_strip(response, strip)] for key, response in recorded.found.items()}
+
+def sample_answers(model: str, backend: Backend, settings: SamplingSettings, task: Task) -> Answers:
+    """Ask a model for responses; those that the folder has are not asked for again.
+
+    Raises:
+        ConfigError, ModelError: the model or its backend can't be used.
+        StoreError: the folder holds another evaluation, or can't be written.
+    """
+    policy = identify_policy(model, backend)
+    _claim(policy, settings, task)
+    items = task.benchmark.items
+    asked = [SamplingPrompt(id=item.id, messages=({"role": "user", "content": item.prompt},)) for item in items]
+
+    def load() -> AbstractContextManager[Sampler]:
+        return open_sampler(model, settings, backend, task.say)
+
+    samples = sample_all(asked, settings, load, task.folder / SAMPLES, task.say, policy=policy)
+    texts: dict[str, list[Response]] = {}
+    for sample in samples:
+        response = Response(sample.text, sample.finish_reason == "length")
+        texts.setdefault(sample.prompt_id, []).append(_strip(response, task))
+    return Answers(model, policy, texts, settings)
+
+
+def read_answers(path: Path, task: Task) -> Answers:
+    """Return recorded responses. Raises as `recorded.read_responses`, and as `sample_answers` of the folder."""
+    recorded = read_responses(path, task.benchmark.items)
+    texts = {key: [_strip(response, task)] for key, response in recorded.found.items()}
     policy = f"recorded, SHA-256 {recorded.sha256}"
-    unknown, duplicates = tuple(recorded.unknown), tuple(recorded.duplicates)
-    return Answers(str(path), policy, texts, None, strip is not None, unknown, duplicates)
+    _claim(policy, None, task)
+    return Answers(str(path), policy, texts, None, tuple(recorded.unknown), tuple(recorded.duplicates))
 
 
-def _strip(response: Response, strip: Callable[[str], str] | None) -> Response:
-    return Response(strip(response.text), response.truncated) if strip else response
+def _strip(response: Response, task: Task) -> Response:
+    return Response(task.strip(response.text), response.truncated) if task.strip else response
 
 
-def measure(benchmark: Benchmark, answers: Answers, judge: Judge | Path | None, folder: Path, say: Say) -> Scores:
+def measure(answers: Answers, task: Task) -> Scores:
     """Judge responses, score them, and write the results.
-
-    Args:
-        benchmark: the prompts.
-        answers: the responses to them.
-        judge: who judges what no rule decides: a model, or a folder of recorded judgements; None where nobody has to.
-        folder: where the results go; the judge's answers are kept there, too.
-        say: gets lines of progress.
 
     Raises:
         ConfigError: a judge is needed and none is named, or recorded judgements are of something else.
         ModelError: the judge can't be used, or its budget is spent.
         StoreError: the folder holds another evaluation, or can't be read or written.
     """
-    asked = [item for item in benchmark.items if item.id in answers.texts]
-    questions = [(item, each.text) for item in asked if not item.rule for each in answers.texts[item.id]]
-    if questions and judge is None:
-        raise ConfigError(
-            f"{len(questions)} responses have to be judged by a model: name one with --judge-model, "
-            "or recorded --judgements"
-        )
-    unknown, duplicates = [*answers.unknown], [*answers.duplicates]
-    judgements: dict[str, list[Judgement]] = {}
-    if isinstance(judge, Path):
-        texts = {key: [each.text for each in some] for key, some in answers.texts.items()}
-        recorded = read_judgements(judge, benchmark.items, texts)
-        judged_by: str | None = f"recorded, SHA-256 {recorded.sha256}"
-        _claim(folder, benchmark, answers, judged_by)
-        unknown, duplicates = unknown + recorded.unknown, duplicates + recorded.duplicates
-        judgements = {key: [judgement] for key, judgement in recorded.found.items()}
-    else:
-        judged_by = judge.endpoint.identity if judge and questions else None
-        _claim(folder, benchmark, answers, judged_by)
-        if judge and questions:
-            said = asyncio.run(_judge(judge, questions, folder / COMPLETIONS, say))
-            for (item, _), judgement in zip(questions, said, strict=True):
-                judgements.setdefault(item.id, []).append(judgement)
+    items = [item for item in task.benchmark.items if item.id in answers.texts]
+    judgements, unknown, duplicates = _find_judgements(items, answers, task)
     results = [
         _describe(item, answers.texts[item.id], judgements.get(item.id, ()))
-        for item in asked
+        for item in items
         if item.rule or item.id in judgements
     ]
     if not results:
         raise ConfigError("there is nothing to score: no response has a judgement")
-    scores = _score(benchmark, answers, judged_by, results)
-    scores = scores.model_copy(update={"unknown": tuple(unknown), "duplicates": tuple(duplicates)})
-    _write(folder, scores, results)
+    scores = _score(answers, results, task).model_copy(
+        update={"unknown": (*answers.unknown, *unknown), "duplicates": (*answers.duplicates, *duplicates)}
+    )
+    _write(task.folder, scores, results)
     return scores
 
 
-def _claim(folder: Path, benchmark: Benchmark, answers: Answers, judge: str | None) -> None:
-    """Refuse a folder that holds another evaluation, before a judge is asked or anything is replaced."""
-    now = _identify(answers.policy, benchmark.sha256, judge, answers.sampling, answers.strip_thinking)
-    path = folder / SCORES
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+def _find_judgements(
+    items: Sequence[Item], answers: Answers, task: Task
+) -> tuple[Mapping[str, Sequence[Judgement]], Sequence[str], Sequence[str]]:
+    """Return the judgements of each prompt's responses, and unknown and duplicate rows of recorded ones."""
+    questions = [(item, each.text) for item in items if not item.rule for each in answers.texts[item.id]]
+    if isinstance(task.judge, Path):
+        texts = {key: [each.text for each in some] for key, some in answers.texts.items()}
+        recorded = read_judgements(task.judge, task.benchmark.items, texts)
+        found = {key: [judgement] for key, judgement in recorded.found.items()}
+        return found, recorded.unknown, recorded.duplicates
+    if not questions:
+        return {}, (), ()
+    if not task.judge:
+        raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
+    said = asyncio.run(_ask(task.judge, questions, task))
+    judgements: dict[str, list[Judgement]] = {}
+    for (item, _), judgement in zip(questions, said, strict=True):
+        judgements.setdefault(item.id, []).append(judgement)
+    return judgements, (), ()
+
+
+async def _ask(judge: Judge, questions: Sequence[tuple[Item, str]], task: Task) -> list[Judgement]:
+    """Ask for all judgements; those that the folder has are not asked for again."""
+    with CompletionCache(task.folder / COMPLETIONS) as cache:
+        async with ChatClient({"judge": judge.endpoint}, cache, budget=judge.budget) as chat:
+            return await ask_judge(chat, questions, judge.max_tokens, task.say)
+
+
+def _claim(policy: str, sampling: SamplingSettings | None, task: Task) -> None:
+    """Refuse a folder that holds another evaluation, before a model is asked or anything is replaced."""
+    path = task.folder / SCORES
+    if sampling is None and (task.folder / SAMPLES).exists():
+        raise StoreError(f"{task.folder} holds samples of a model: choose another --output")
+    with storage_errors(task.folder):
+        task.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             return
         content = path.read_bytes()
     try:
-        found = Scores.model_validate_json(content)
+        there = Scores.model_validate_json(content).identity
     except ValueError:
         raise StoreError(f"{path} is no FollowBench result of this version: choose another --output") from None
-    there = _identify(found.policy, found.data_sha256, found.judge, found.sampling, found.strip_thinking)
+    now = _identify(policy, task.benchmark.sha256, task.judged_by, sampling, task.strip is not None)
     differing = [f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in now if there.get(key) != now[key]]
     if differing:
-        raise StoreError(f"{folder} holds another evaluation: {', '.join(differing)}; choose another --output")
+        raise StoreError(f"{task.folder} holds another evaluation: {', '.join(differing)}; choose another --output")
 
 
 def _identify(
@@ -184,16 +235,6 @@ def _identify(
         "sampling": sampling.model_dump(mode="json") if sampling else None,
         "strip_thinking": strip_thinking,
     }
-
-
-async def _judge(judge: Judge, questions: Sequence[tuple[Item, str]], file: Path, say: Say) -> list[Judgement]:
-    """Ask for all judgements; those that the file has are not asked for again."""
-    with CompletionCache(file) as cache:
-        async with ChatClient({"judge": judge.endpoint}, cache, budget=judge.budget) as chat:
-            judgements = await ask_judge(chat, questions, judge.max_tokens, say)
-        where = "embedded" if judge.endpoint.base_url == EMBEDDED else judge.endpoint.base_url
-        say(f"judge {judge.endpoint.identity} ({where}): {chat.requests:,} answers, {chat.cached:,} stored before")
-    return judgements
 
 
 def _describe(item: Item, responses: Sequence[Response], judgements: Sequence[Judgement]) -> PromptResult:
@@ -218,7 +259,8 @@ def _describe(item: Item, responses: Sequence[Response], judgements: Sequence[Ju
     )  # fmt: skip
 
 
-def _score(benchmark: Benchmark, answers: Answers, judge: str | None, results: Sequence[PromptResult]) -> Scores:
+def _score(answers: Answers, results: Sequence[PromptResult], task: Task) -> Scores:
+    benchmark = task.benchmark
     scored = {result.id for result in results}
     missing = tuple(item.id for item in benchmark.items if item.id not in answers.texts)
     unjudged = tuple(key for key in answers.texts if key not in scored)
@@ -229,11 +271,11 @@ def _score(benchmark: Benchmark, answers: Answers, judge: str | None, results: S
     return Scores(
         model=answers.model,
         policy=answers.policy,
-        judge=judge,
+        judge=task.judged_by,
         data_sha256=benchmark.sha256,
         language=benchmark.language,
         sampling=answers.sampling,
-        strip_thinking=answers.strip_thinking,
+        strip_thinking=task.strip is not None,
         prompts=len(results),
         partial=tuple(partial),
         scores=score(results),

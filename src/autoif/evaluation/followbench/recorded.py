@@ -73,7 +73,7 @@ class _Choice(Record):
     finish_reason: str | None = None
 
 
-class _Row(Record):
+class RecordedRow(Record):
     """One line. What else it holds is not looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -85,7 +85,7 @@ class _Row(Record):
     finish_reason: str | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> "_Row":
+    def _check(self) -> "RecordedRow":
         if self.prompt is None and self.prompt_new is None:
             raise ValueError("it has neither prompt nor prompt_new")
         if self.response is None and not self.choices:
@@ -117,7 +117,7 @@ def read_responses(path: Path, items: Sequence[Item]) -> Recorded[Response]:
     known = {item.prompt: item for item in items}
     recorded = Recorded[Response](sha256=_digest(files))
     for file in files:
-        for number, row in enumerate(read_jsonl(file, _Row), 1):
+        for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
             if not (item := known.get(row.asked)):
                 recorded.unknown.append(f"{place}: {row.asked[:60]!r}")
@@ -141,7 +141,7 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
     known = {(item.prompt, item.level): item for item in items if not item.rule}
     recorded = Recorded[Judgement](sha256=_digest(files))
     for file in files:
-        for number, row in enumerate(read_jsonl(file, _Row), 1):
+        for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
             parts = next((found for form in _ASKED.values() if (found := form.search(row.asked))), None)
             item = known.get((parts[2], int(parts[1]))) if parts else None
@@ -156,6 +156,11 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
     if not recorded.found and known:
         raise ConfigError(f"{folder} has no judgement of any of these responses")
     return recorded
+
+
+def digest_judgements(folder: Path) -> str:
+    """Return the SHA-256 over the files of recorded judgements. Raises ConfigError: there are none."""
+    return _digest(_find_files(folder, "judgements"))
 
 
 def _find_files(folder: Path, what: str) -> list[Path]:

@@ -1,0 +1,168 @@
+"""`autoif eval followbench`: HSR, SSR and CSL, by rules and a judge."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from autoif.cli.evaluate import choose_say, read_endpoint, require_extra
+from autoif.errors import ConfigError
+from autoif.models.endpoint import EMBEDDED, Budget
+from autoif.sampling import SamplingSettings
+
+if TYPE_CHECKING:
+    from autoif.evaluation.bootstrap import Interval
+    from autoif.evaluation.followbench.measure import Scores
+    from autoif.sampling import Backend
+
+_NAMED = 5
+"""How many of what was left aside the terminal names; scores.json names all."""
+
+
+@click.command("followbench")
+@click.argument("model", required=False)
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder with the benchmark's TYPE_constraints.json, English or Chinese.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
+)
+@click.option(
+    "--responses", type=click.Path(path_type=Path, exists=True), metavar="FILE|DIR",
+    help='Score recorded responses, rows {"prompt", "response"} or a folder as FollowBench writes it.',
+)  # fmt: skip
+@click.option("--judge-model", metavar="NAME", help="Model that judges what no rule decides.")
+@click.option(
+    "--judge-base-url", metavar="URL",
+    help="OpenAI-compatible endpoint that serves it; without one it is a model of `autoif models`.",
+)  # fmt: skip
+@click.option("--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
+@click.option("--judge-max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Of a judgement.")
+@click.option("--judge-concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most at once.")
+@click.option("--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Ask the judge no more beyond these.")
+@click.option(
+    "--judgements", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
+    help="Take recorded judgements of the --responses, and ask no judge.",
+)  # fmt: skip
+@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Responses to each prompt.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--max-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Of a response.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Responses at once.")
+@click.option(
+    "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="bfloat16", show_default=True,
+    help="Of the weights.",
+)  # fmt: skip
+@click.option(
+    "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
+    help="What samples from a folder or a name on the hub.",
+)  # fmt: skip
+@click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1.")
+@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
+@click.option("--strip-thinking", is_flag=True, help="Leave out the thinking that a response begins with.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def followbench(
+    model: str | None,
+    data: Path,
+    output: Path,
+    responses: Path | None,
+    judge_model: str | None,
+    judge_base_url: str | None,
+    judge_api_key_env: str,
+    judge_max_tokens: int,
+    judge_concurrency: int,
+    budget_tokens: int | None,
+    judgements: Path | None,
+    samples: int,
+    temperature: float,
+    top_p: float,
+    max_tokens: int,
+    seed: int,
+    batch_size: int,
+    dtype: str,
+    backend: Literal["auto", "transformers", "vllm"],
+    base_url: str | None,
+    api_key_env: str,
+    strip_thinking: bool,
+    quiet: bool,
+) -> None:
+    """Measure MODEL on FollowBench: HSR, SSR and CSL over five levels and six types of constraints.
+
+    MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. Rules decide what they can, and
+    a judge model the rest, constraint by constraint. The same command goes on where it was interrupted.
+    """
+    if (model is None) == (responses is None):
+        raise click.UsageError("name a MODEL, or recorded --responses")
+    if judgements and (judge_model or model):
+        raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")
+    if samples > 1 and temperature == 0 and model:
+        raise click.UsageError("--temperature 0 gives the same response each time: set it above 0 for several --samples")
+    if judge_base_url and not judge_model:
+        raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
+    with require_extra("autoif eval"):
+        from autoif.evaluation.benchmark import strip_thinking as strip
+        from autoif.evaluation.followbench.data import read_benchmark
+        from autoif.evaluation.followbench.measure import Judge, Task, measure, read_answers, sample_answers
+
+    judge: Judge | Path | None = judgements
+    if judge_model:
+        endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
+        endpoint = endpoint.model_copy(update={"concurrency": judge_concurrency})
+        judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
+    benchmark = read_benchmark(data)
+    if not judge and any(item.rule is None for item in benchmark.items):
+        raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
+    task = Task(benchmark, judge, output, choose_say(quiet), strip if strip_thinking else None)
+    if responses:
+        answers = read_answers(responses, task)
+    else:
+        assert model
+        settings = SamplingSettings.model_validate({
+            "responses": samples, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens,
+            "seed": seed, "batch_size": batch_size, "dtype": dtype,
+        })  # fmt: skip
+        asked: Backend = read_endpoint(base_url, model, api_key_env) if base_url else backend
+        answers = sample_answers(model, asked, settings, task)
+    _report(measure(answers, task), output)
+
+
+def _report(scores: "Scores", output: Path) -> None:
+    from autoif.evaluation.comparison import describe
+    from autoif.evaluation.followbench.scoring import AVERAGE
+
+    def write(name: str, text: str) -> None:
+        click.echo(f"{name:>18}  {text}")
+
+    def show(found: "Interval | None") -> str:
+        return "-" if found is None else describe(found)
+
+    overall, read = scores.scores.overall, scores.scores_of_read
+    write("HSR, %", f"{show(overall.hsr[AVERAGE])}  95 %, over {overall.groups} initial instructions")
+    write("SSR, %", show(overall.ssr[AVERAGE]))
+    write("CSL, levels", show(overall.csl))
+    for kind, table in scores.scores.types.items():
+        found = show(table.hsr[AVERAGE]), show(table.ssr[AVERAGE]), show(table.csl)
+        write(f"… {kind}", "HSR {}, SSR {}, CSL {}".format(*found))
+    for name, rates in (("HSR", overall.hsr), ("SSR", overall.ssr)):
+        levels = (f"{rate.value:.1f}" if rate else "-" for level, rate in rates.items() if level != AVERAGE)
+        write(f"{name} by level", "  ".join(levels))
+    whole = f"PARTIAL: {'; '.join(scores.partial)}" if scores.partial else "all of the benchmark"
+    write("prompts", f"{scores.prompts:,}, {whole}")
+    write("judge", scores.judge or "none: rules decide")
+    if read:
+        alone = f"HSR {show(read.overall.hsr[AVERAGE])}, SSR {show(read.overall.ssr[AVERAGE])}"
+        write("unreadable", f"{_name(scores.unread)}. They count -1, as officially; without them {alone}")
+    for name, rows in (
+        ("no response", scores.missing), ("no judgement", scores.unjudged), ("not in the data", scores.unknown),
+        ("there twice", scores.duplicates), ("blank responses", scores.empty), ("cut responses", scores.truncated),
+    ):  # fmt: skip
+        if rows:
+            write(name, _name(rows))
+    write("written", str(output))
+
+
+def _name(rows: Sequence[str]) -> str:
+    return f"{len(rows):,}: {', '.join(rows[:_NAMED])}{', …' if len(rows) > _NAMED else ''}"
