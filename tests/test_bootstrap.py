@@ -6,7 +6,7 @@ from statistics import NormalDist, fmean, stdev
 
 import pytest
 
-from autoif.evaluation.bootstrap import bootstrap_difference, bootstrap_mean, compute_mcnemar
+from autoif.evaluation.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_strata, compute_mcnemar
 
 
 def names(count: int, *, each: int = 1) -> list[str]:
@@ -108,3 +108,14 @@ def test_mcnemar_is_the_exact_binomial_test_of_what_changed(gained, lost, p):
     second = [True] * gained + [False] * lost + [True, False] * 30
     assert compute_mcnemar(first, second) == pytest.approx(p, rel=1e-4)
     assert compute_mcnemar(second, first) == pytest.approx(p, rel=1e-4)
+
+
+def test_strata_count_alike_and_each_is_drawn_within_itself():
+    large = [float(number % 2) for number in range(400)]
+    small = [10.0 + number % 3 for number in range(30)]
+    found = bootstrap_strata([(large, names(400)), (small, names(30))])
+    assert found.value == pytest.approx((0.5 + 11) / 2)
+    error = math.sqrt(stdev(large) ** 2 / 400 + stdev(small) ** 2 / 30) / 2
+    assert (found.high - found.low) / 2 == pytest.approx(NormalDist().inv_cdf(0.975) * error, rel=0.07)
+    assert found.clusters == 430
+    assert bootstrap_strata([(large, names(400)), ([1.0, 2.0], ["one", "one"])]).low is None

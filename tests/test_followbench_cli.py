@@ -1,0 +1,152 @@
+"""`autoif eval followbench` as it is typed: a model and a judge behind an endpoint, recorded files, refusals."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoif.cli.main import main
+from followbenching import ask, instruct, judge, respond, write_data, write_judgements
+from stub_server import StubServer
+from training import write_rows
+
+GROUPS = {"style": 2, "example": 1}
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    return write_data(tmp_path / "data", GROUPS)
+
+
+def autoif(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["autoif", "eval", "followbench", *map(str, arguments)])
+    main()
+
+
+def fails(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line that a refused command prints."""
+    with pytest.raises(SystemExit) as stop:
+        autoif(monkeypatch, *arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def read(folder: Path) -> dict:
+    return json.loads((folder / "scores.json").read_text("utf-8"))
+
+
+async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_path, monkeypatch, capsys):
+    verdicts = {
+        f"{instruct('style', 2, 1)}\n\n=== Response": "It is not.\nNO",
+        f"{instruct('style', 2, 2)}\n\n=== Response": "I can't say.",
+        f"{instruct('style', 2, 3)}\n\n=== Response": "['YES', 'NO', 'YES']",
+    }
+    async with StubServer(default=judge(verdicts)) as server:
+        options = ["m", "--data", data, "-o", tmp_path / "out", "--base-url", server.url, "--judge-model", "j"]
+        options += ["--judge-base-url", server.url]
+        await asyncio.to_thread(autoif, monkeypatch, *options)
+        asked = len(server.bodies)
+        first = (tmp_path / "out" / "scores.json").read_bytes()
+        (tmp_path / "out" / "scores.json").unlink()  # as if it had been stopped before the end
+        await asyncio.to_thread(autoif, monkeypatch, *options)
+        assert asked == len(server.bodies) == 15 + 10
+    assert (tmp_path / "out" / "scores.json").read_bytes() == first
+    assert {(body["model"], body["temperature"], body["max_tokens"]) for body in server.bodies} == {
+        ("m", 0, 2048),
+        ("j", 0, 1024),
+    }
+    scores = read(tmp_path / "out")
+    assert (scores["policy"], scores["judge"]) == ("m, endpoint", "j")
+    assert scores["unread"] == ["style/2/2: no list in its last line"]
+    style = scores["scores"]["types"]["style"]
+    assert [style["hsr"][str(level)]["value"] for level in range(1, 6)] == [50, 0, 50, 100, 100]
+    assert style["ssr"]["3"]["value"] == pytest.approx(100 * (1 + 2 / 3) / 2)
+    assert style["csl"]["value"] == 2.5
+    assert scores["scores_of_read"]["types"]["style"]["hsr"]["2"]["value"] == 100
+    assert scores["scores"]["overall"]["hsr"]["average"]["value"] == 80
+    said = capsys.readouterr()
+    assert "10 of 10 responses judged" in said.err
+    assert "HSR, %  80.0 [" in said.out
+    assert "unreadable  1: style/2/2: no list in its last line. They count -1" in said.out
+    assert "PARTIAL: the data lacks prompts (content: 0 of 25 initial instructions)" in said.out
+    rows = [json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines()]
+    assert [row["by"] for row in rows] == ["judge"] * 10 + ["rule"] * 5
+    assert rows[7]["samples"][0]["satisfied"] == [True, False, True]
+    assert rows[5]["samples"][0]["judgement"] == "It is not.\nNO"
+
+
+async def test_several_samples_are_judged_each_and_averaged(data, tmp_path, monkeypatch, capsys):
+    async with StubServer(default=judge({})) as server:
+        options = [
+            "m",
+            "--data",
+            data,
+            "-o",
+            tmp_path / "out",
+            "--base-url",
+            server.url,
+            "--judge-model",
+            "j",
+            "--quiet",
+        ]
+        options += ["--judge-base-url", server.url, "--samples", 2]
+        line = await asyncio.to_thread(fails, monkeypatch, capsys, *options)
+        assert "set it above 0 for several --samples" in line
+        await asyncio.to_thread(autoif, monkeypatch, *options, "--temperature", "0.7")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines()]
+    assert {len(row["samples"]) for row in rows} == {2}
+    assert read(tmp_path / "out")["scores"]["overall"]["csl"]["value"] == 5
+
+
+async def test_a_spent_budget_stops_the_judge_and_a_larger_one_goes_on(data, tmp_path, monkeypatch, capsys):
+    responses = write_rows(tmp_path / "r.jsonl", *respond(GROUPS))
+    async with StubServer(default=judge({})) as server:
+        options = ["--responses", responses, "--data", data, "-o", tmp_path / "out", "--quiet"]
+        options += ["--judge-model", "j", "--judge-base-url", server.url, "--judge-concurrency", 1]
+        line = await asyncio.to_thread(fails, monkeypatch, capsys, *options, "--budget-tokens", 30)
+        assert "raise --budget-tokens" in line
+        assert len(server.bodies) == 3  # 14 tokens each
+        assert not (tmp_path / "out" / "scores.json").exists()
+        await asyncio.to_thread(autoif, monkeypatch, *options)
+        assert len(server.bodies) == 10
+    assert read(tmp_path / "out")["scores"]["types"]["style"]["csl"]["value"] == 5
+
+
+def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, monkeypatch, capsys):
+    rows = respond({"style": 2}, "<think>Rule 1?</think>Bot: yes") + respond({"example": 1}, "<think></think>Bot: yes")
+    said = [
+        (ask("style", example, level, f"Bot: yes {example}/{level}"), str(["YES"] * level))
+        for example in (1, 2)
+        for level in range(1, 6)
+    ]
+    options = ["--data", data, "--responses", write_rows(tmp_path / "r.jsonl", *rows), "-o", tmp_path / "out"]
+    options += ["--judgements", write_judgements(tmp_path / "judgements", "style", said), "--strip-thinking"]
+    autoif(monkeypatch, *options)
+    assert "HSR, %  100.0 [" in capsys.readouterr().out
+    assert read(tmp_path / "out")["policy"].startswith("recorded, SHA-256 ")
+    line = fails(monkeypatch, capsys, *options[:-1])
+    assert "holds another evaluation: strip_thinking (True there, False now)" in line
+
+
+def test_what_cant_be_measured_ends_in_one_line(data, tmp_path, monkeypatch, capsys):
+    responses = write_rows(tmp_path / "r.jsonl", *respond(GROUPS))
+    out, folder = ["-o", tmp_path / "out"], ["--data", data]
+    assert "name a MODEL, or recorded --responses" in fails(monkeypatch, capsys, *folder, *out)
+    recorded = ["--responses", responses, *folder, *out]
+    assert "name a --judge-model, or recorded --judgements" in fails(monkeypatch, capsys, *recorded)
+    assert "without --judge-model" in fails(monkeypatch, capsys, *recorded, "--judgements", data, "--judge-model", "j")
+    assert "has no judgements: name a folder" in fails(monkeypatch, capsys, *recorded, "--judgements", data)
+    assert "needs --judge-model" in fails(monkeypatch, capsys, *recorded, "--judge-base-url", "http://x/v1")
+    judged = [*recorded, "--judge-model", "j"]
+    assert "no http(s) address" in fails(monkeypatch, capsys, *judged, "--judge-base-url", "file:///x")
+    other = tmp_path / "other"
+    other.mkdir()
+    line = fails(monkeypatch, capsys, "--responses", responses, "--data", other, *out)
+    assert f"{other} is no FollowBench data" in line
+    assert not (tmp_path / "out" / "scores.json").exists()
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / "scores.json").write_text('{"metric": "pass_rate"}', encoding="utf-8")
+    line = fails(monkeypatch, capsys, *judged)
+    assert "is no FollowBench result of this version" in line
