@@ -4,10 +4,12 @@ import csv
 import json
 from pathlib import Path
 
+import datasets
 import pytest
 
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.followbench.data import SIZES, read_benchmark
+from autoif.evaluation.followbench.hub import fetch_benchmark
 from autoif.evaluation.followbench.judging import read_judgement, write_question
 from autoif.evaluation.followbench.measure import Scores, Task, measure, read_answers
 from autoif.evaluation.followbench.recorded import read_responses
@@ -74,6 +76,22 @@ def test_the_official_data_is_whole_in_both_languages():
         judged = [item for item in found.items if item.rule is None]
         assert all(len(item.instructions) == item.level + 1 for item in judged)
         assert {item.type for item in judged} == {"content", "situation", "style", "format", "mixed"}
+
+
+def test_the_data_set_of_the_hub_is_taken_apart_into_the_files_that_it_was_made_of(monkeypatch):
+    files = [DATA / folder / f"{kind}_constraints.json" for folder in ("data_zh", "data") for kind in SIZES["en"]]
+    rows = [row for file in files for row in json.loads(file.read_text("utf-8"))]
+    whole = datasets.Dataset.from_list([{"answer": None, **row} for row in rows])
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: whole)
+    assert len(whole) == 1852
+    assert fetch_benchmark("en").sha256 == read_benchmark(DATA / "data").sha256
+    assert fetch_benchmark("zh").sha256 == read_benchmark(DATA / "data_zh").sha256
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: whole.remove_columns("level"))
+    with pytest.raises(ConfigError, match="has another form than it had"):
+        fetch_benchmark("en")
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: 1 / 0)
+    with pytest.raises(ConfigError, match=r"can't be fetched \(division by zero\): name a folder of prompts by --data"):
+        fetch_benchmark("en")
 
 
 @pytest.mark.parametrize(

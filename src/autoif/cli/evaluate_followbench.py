@@ -23,9 +23,12 @@ _NAMED = 5
 @click.command("followbench")
 @click.argument("model", required=False)
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder with the benchmark's TYPE_constraints.json, English or Chinese.",
+    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder with the benchmark's TYPE_constraints.json; by default the official data set is fetched.",
 )  # fmt: skip
+@click.option(
+    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the official data set."
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
 )
@@ -66,7 +69,8 @@ _NAMED = 5
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def followbench(
     model: str | None,
-    data: Path,
+    data: Path | None,
+    language: Literal["en", "zh"],
     output: Path,
     responses: Path | None,
     judge_model: str | None,
@@ -99,12 +103,15 @@ def followbench(
     if judgements and (judge_model or model):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")
     if samples > 1 and temperature == 0 and model:
-        raise click.UsageError("--temperature 0 gives the same response each time: set it above 0 for several --samples")
+        raise click.UsageError(
+            "--temperature 0 gives the same response each time: set it above 0 for several --samples"
+        )
     if judge_base_url and not judge_model:
         raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
     with require_extra("autoif eval"):
         from autoif.evaluation.benchmark import strip_thinking as strip
         from autoif.evaluation.followbench.data import read_benchmark
+        from autoif.evaluation.followbench.hub import fetch_benchmark
         from autoif.evaluation.followbench.measure import Judge, Task, measure, read_answers, sample_answers
 
     judge: Judge | Path | None = judgements
@@ -112,7 +119,7 @@ def followbench(
         endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
         endpoint = endpoint.model_copy(update={"concurrency": judge_concurrency})
         judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
-    benchmark = read_benchmark(data)
+    benchmark = read_benchmark(data) if data else fetch_benchmark(language)
     if not judge and any(item.rule is None for item in benchmark.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
     task = Task(benchmark, judge, output, choose_say(quiet), strip if strip_thinking else None)

@@ -6,7 +6,7 @@ An initial instruction (level 0) grows by one constraint a level; those of type 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +57,12 @@ class Benchmark:
     items: tuple[Item, ...]
     language: Language
     sha256: str
-    """Of the files that were read."""
+    """Of the content of all prompts."""
     lacks: tuple[str, ...]
-    """What the benchmark has and the folder hasn't, in words."""
+    """What the benchmark has and this hasn't, in words."""
 
 
-class _Row(Record):
+class Row(Record):
     """One object of a file. What else it holds is not looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -74,7 +74,7 @@ class _Row(Record):
     target: str = ""
 
 
-_ROWS = TypeAdapter(list[_Row])
+_ROWS = TypeAdapter(list[Row])
 
 
 def read_benchmark(folder: Path) -> Benchmark:
@@ -87,17 +87,30 @@ def read_benchmark(folder: Path) -> Benchmark:
     found = {kind: file for kind, file in files.items() if file.exists()}
     if not found:
         raise ConfigError(f"{folder} is no FollowBench data: it has no {files['content'].name} or other type")
-    content = {kind: _read(file) for kind, file in found.items()}
-    rows = {kind: _parse(found[kind], text) for kind, text in content.items()}
-    language: Language = "zh" if _is_chinese([row.instruction for some in rows.values() for row in some]) else "en"
-    items = [item for kind, some in rows.items() for item in _grow(found[kind], kind, some, language)]
-    digest = hashlib.sha256("\0".join(content.values()).encode()).hexdigest()
+    rows = {kind: _parse(file, _read(file)) for kind, file in found.items()}
+    chinese = is_chinese([row.instruction for some in rows.values() for row in some])
+    return build_benchmark(rows, "zh" if chinese else "en", folder)
+
+
+def build_benchmark(rows: Mapping[str, Sequence[Row]], language: Language, source: Path | str) -> Benchmark:
+    """Return the prompts of these rows, by type; `source` is where they come from, for errors.
+
+    Raises:
+        ConfigError: rows without text, with a target that can't be read, or levels that are missing or there twice.
+    """
+    items = [item for kind, some in rows.items() for item in _grow(f"{source}, {kind}", kind, some, language)]
+    content = json.dumps([[item.id, item.source, item.instructions, item.target] for item in items])
     lacks = [
         f"{kind}: {there} of {whole} initial instructions"
         for kind, whole in SIZES[language].items()
         if (there := len({item.group for item in items if item.type == kind})) < whole
     ]
-    return Benchmark(tuple(items), language, digest, tuple(lacks))
+    return Benchmark(tuple(items), language, hashlib.sha256(content.encode("ascii")).hexdigest(), tuple(lacks))
+
+
+def is_chinese(texts: Sequence[str]) -> bool:
+    """Tell whether more than half of the texts have Chinese characters."""
+    return sum(re.search(r"[\u4e00-\u9fff]", text) is not None for text in texts) > len(texts) / 2
 
 
 def _read(file: Path) -> str:
@@ -109,7 +122,7 @@ def _read(file: Path) -> str:
         raise unreadable(file, "FollowBench", error) from None
 
 
-def _parse(file: Path, text: str) -> list[_Row]:
+def _parse(file: Path, text: str) -> list[Row]:
     try:
         return _ROWS.validate_python(json.loads(text))
     except json.JSONDecodeError as error:
@@ -120,41 +133,37 @@ def _parse(file: Path, text: str) -> list[_Row]:
         raise ConfigError(f"{file} is no FollowBench file ({where}: {problem['msg']})") from None
 
 
-def _is_chinese(texts: Sequence[str]) -> bool:
-    return sum(re.search(r"[\u4e00-\u9fff]", text) is not None for text in texts) > len(texts) / 2
-
-
-def _grow(file: Path, kind: str, rows: Sequence[_Row], language: Language) -> list[Item]:
-    """Return the prompts of a file, each with the instructions that it grew out of."""
-    groups: dict[int, dict[int, _Row]] = {}
+def _grow(place: str, kind: str, rows: Sequence[Row], language: Language) -> list[Item]:
+    """Return the prompts of a type, each with the instructions that it grew out of."""
+    groups: dict[int, dict[int, Row]] = {}
     for row in rows:
         levels = groups.setdefault(row.example_id, {})
         if row.level in levels:
-            raise ConfigError(f"{file}: example {row.example_id} has level {row.level} twice")
+            raise ConfigError(f"{place}: example {row.example_id} has level {row.level} twice")
         levels[row.level] = row
     first = 1 if kind == "example" else 0
     items = []
     for example, levels in sorted(groups.items()):
         if sorted(levels) != [*range(first, 6)]:
-            raise ConfigError(f"{file}: example {example} has levels {sorted(levels)}, not {first} to 5")
+            raise ConfigError(f"{place}: example {example} has levels {sorted(levels)}, not {first} to 5")
         for level in LEVELS:
             row = levels[level]
             rule = find_rule(kind, row.source, example, language)
-            _check(file, row, rule)
+            _check(place, row, rule)
             grown = (levels[number].instruction for number in range(level + 1))
             instructions = (row.instruction,) if kind == "example" else tuple(grown)
             items.append(Item(kind, f"{kind}/{example}", level, row.source, instructions, row.target, rule))
     return items
 
 
-def _check(file: Path, row: _Row, rule: Rule | None) -> None:
+def _check(place: str, row: Row, rule: Rule | None) -> None:
     """Refuse a prompt without text, and a target that its rule can't read."""
     if not row.instruction.strip():
-        raise ConfigError(f"{file}: example {row.example_id}, level {row.level}, has no instruction")
+        raise ConfigError(f"{place}: example {row.example_id}, level {row.level}, has no instruction")
     try:
         if rule:
             rule("", row.target, row.level)
     except (ValueError, SyntaxError, TypeError):
         raise ConfigError(
-            f"{file}: example {row.example_id}, level {row.level}, has a target that its rule can't read"
+            f"{place}: example {row.example_id}, level {row.level}, has a target that its rule can't read"
         ) from None
