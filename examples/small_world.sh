@@ -15,9 +15,6 @@ world=examples/small_world
 recorded=
 [ -f $world/answers.jsonl.xz ] && recorded="--recording $world/answers.jsonl.xz"
 
-# glibc gives freed tensors back to the kernel and asks for them again: that took a fifth of a training here.
-export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296
-
 say() { printf '\n== %s\n' "$*"; }
 
 say "data (§3.2, §3.3)"
