@@ -4,6 +4,7 @@ pass_rate.py     answers sampled from a model, verified in the sandbox by each p
 responses.py     answers that were recorded elsewhere
 provenance.py    which model is measured, and whether the prompts were held out of its training
 results.py       scores.json and per_prompt.jsonl, written and read back
+followbench/     FollowBench: rules, a judge, HSR, SSR and CSL
 bootstrap.py     intervals of means and of paired differences
 comparison.py    several evaluated folders on the same prompts
 plots.py         curves of trainings, and scores with their intervals, as figures
