@@ -183,7 +183,7 @@ def _import_registry(benchmark: Benchmark, data_folders: Sequence[str]) -> Modul
         if spec is None:
             raise ModuleNotFoundError(f"No module named {_PACKAGE!r}", name=_PACKAGE)
         package = ModuleType(_PACKAGE)
-        package.__path__ = list(spec.submodule_search_locations or ())
+        package.__spec__, package.__path__ = spec, list(spec.submodule_search_locations or ())
         sys.modules[_PACKAGE] = package
     with _without_downloads(nltk):
         registry = importlib.import_module(f"{_PACKAGE}.{benchmark}.instructions_registry")

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import chain, repeat
 from multiprocessing import get_context
+
+from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmarks import Question, Questions
@@ -17,9 +20,10 @@ from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, TAGGER, find_data
 Job = tuple[Question, str]
 Judge = Callable[[Sequence[Job]], list[Judged | str]]
 """Returns verdicts in order; a text where the data lacks what they need."""
-_WORTH_A_PROCESS = 100
-"""Responses: with fewer, a process takes longer to start than it saves."""
+_WORTH_A_PROCESS = 1_000
+"""Responses: they take some 1.6 s, and a process about 1 s to start and to end."""
 _CHUNK = 16
+_Plain = tuple[str, Sequence[tuple[str, dict[str, JsonValue]]], str]
 
 _loaded: dict[Benchmark, Checkers] = {}
 
@@ -31,7 +35,7 @@ def open_judge(questions: Questions, responses: int, workers: int | None = None)
     Args:
         questions: what is asked; it decides which tokenizer data is needed.
         responses: about how many there will be.
-        workers: processes; None is as many as there are cores, if so many are worth it.
+        workers: processes; None is as many as there are cores, if there is enough for them to do.
 
     Raises:
         ConfigError: the checkers or their data are not installed.
@@ -40,7 +44,7 @@ def open_judge(questions: Questions, responses: int, workers: int | None = None)
     count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
     if count == 1:
         _load(questions.benchmark, folders)
-        yield lambda jobs: [_judge(questions.benchmark, job) for job in jobs]
+        yield lambda jobs: [_judge(questions.benchmark, row.prompt, row.instructions, text) for row, text in jobs]
         return
     # Spawned, as the parent may hold the threads of torch, which a fork would copy in any state.
     with ProcessPoolExecutor(
@@ -49,7 +53,10 @@ def open_judge(questions: Questions, responses: int, workers: int | None = None)
 
         def judge(jobs: Sequence[Job]) -> list[Judged | str]:
             try:
-                return list(pool.map(_judge, [questions.benchmark] * len(jobs), jobs, chunksize=_CHUNK))
+                parts = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
+                # Plain values: the parent needs one of the cores itself to write them.
+                sent = ([(row.prompt, row.instructions, text) for row, text in part] for part in parts)
+                return list(chain.from_iterable(pool.map(_judge_part, repeat(questions.benchmark), sent)))
             except BrokenProcessPool:
                 raise ConfigError("a process that scores was ended from outside, perhaps for memory") from None
 
@@ -79,11 +86,16 @@ def _load(benchmark: Benchmark, folders: Sequence[str]) -> None:
         _loaded[benchmark] = Checkers(benchmark, folders)
 
 
-def _judge(benchmark: Benchmark, job: Job) -> Judged | str:
-    question, response = job
+def _judge_part(benchmark: Benchmark, part: Sequence[_Plain]) -> list[Judged | str]:
+    return [_judge(benchmark, *each) for each in part]
+
+
+def _judge(
+    benchmark: Benchmark, prompt: str, instructions: Sequence[tuple[str, dict[str, JsonValue]]], response: str
+) -> Judged | str:
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
     try:
-        return _loaded[benchmark].judge(question.prompt, question.instructions, response)
+        return _loaded[benchmark].judge(prompt, instructions, response)
     except Unjudgeable as error:
         return str(error)
     finally:

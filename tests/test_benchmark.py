@@ -1,0 +1,217 @@
+"""IFEval and IFBench as they are typed: recorded responses, a real tiny model, a real endpoint, and bad input."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoif.cli.main import main
+from autoif.evaluation.benchmark import strip_thinking
+from autoif.evaluation.benchmarks import read_questions
+from autoif.evaluation.judging import open_judge
+from autoif.evaluation.tokenizer_data import data_folder, find_data
+from following import SHARED, TOKENIZERS, question, read_rows, write_questions
+from tiny_model import write_tiny_model
+from training import write_rows
+
+GOOD = {
+    "Write without commas.": "Tea is hot.",
+    "Write a title.": "<<Tea>>",
+    "Write of tea, without commas.": "Tea is hot, I think.",
+}
+
+
+@pytest.fixture(autouse=True)
+def tokenizers(monkeypatch):
+    monkeypatch.setenv("NLTK_DATA", str(TOKENIZERS))
+
+
+def autoif(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
+    main()
+
+
+def fails(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line that a refused command prints."""
+    with pytest.raises(SystemExit) as stop:
+        autoif(monkeypatch, *arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def score(monkeypatch, folder: Path, rows: list[dict], *options: object) -> dict:
+    """Score responses on the small data, and return scores.json."""
+    responses = write_rows(folder / "responses.jsonl", *rows)
+    data, out = write_questions(folder), folder / "out"
+    autoif(monkeypatch, "eval", "ifeval", "--data", data, "--responses", responses, "-o", out, *options)
+    return json.loads((out / "scores.json").read_text("utf-8"))
+
+
+def rows_of(responses: dict[str, str | None]) -> list[dict]:
+    return [{"prompt": prompt, "response": response} for prompt, response in responses.items()]
+
+
+def test_recorded_responses_are_scored_by_prompt_and_by_instruction(tmp_path, monkeypatch, capsys):
+    scores = score(monkeypatch, tmp_path, rows_of(GOOD))
+    said = capsys.readouterr().out
+    assert scores["prompt_strict"]["value"] == pytest.approx(200 / 3)
+    assert scores["instruction_strict"]["value"] == scores["instruction_loose"]["value"] == 75
+    assert scores["prompt_strict"]["clusters"] == scores["instruction_strict"]["clusters"] == 3
+    assert scores["prompt_strict"]["low"] < scores["prompt_strict"]["value"] < scores["prompt_strict"]["high"]
+    assert scores["instruction_types"]["punctuation:no_comma"] == {"instructions": 2, "strict": 50, "loose": 50}
+    assert scores["partial"] is True
+    assert scores["data"] == "no official IFEval data set that is known"
+    assert "PARTIAL: 3 of 541 prompts" in said
+    for metric in ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose"):
+        assert sum(line.split()[0] == metric for line in said.splitlines()) == 1
+    rows = read_rows(tmp_path / "out" / "per_prompt.jsonl")
+    assert [row["key"] for row in rows] == ["1", "2", "3"]
+    assert rows[2]["responses"][0]["strict"] == [True, False]
+
+
+def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_path, monkeypatch, capsys):
+    given = [
+        *rows_of({"Write without commas.": "Tea.", "Write a title.": None}),
+        {"prompt": "Write without commas.", "response": "Tea, milk."},
+        {"prompt": "Something else.", "response": "Tea."},
+    ]
+    scores = score(monkeypatch, tmp_path, given)
+    assert scores["prompts"] == 2
+    assert scores["missing"] == {"count": 1, "named": ["3"]}
+    assert scores["unknown"] == {"count": 1, "named": ["Something else."]}
+    assert scores["duplicates"] == {"count": 1, "named": ["1"]}
+    assert scores["empty"] == {"count": 1, "named": ["2"]}
+    assert scores["prompt_strict"]["value"] == 50
+    said = capsys.readouterr().out
+    for line in ("missing  1: 3", "unknown  1: Something else.", "duplicates  1: 1", "empty  1: 2"):
+        assert line in said
+
+
+def test_several_responses_to_each_prompt_are_averaged(tmp_path, monkeypatch):
+    worse = dict.fromkeys(GOOD, "Milk, cold.")
+    scores = score(monkeypatch, tmp_path, rows_of(GOOD) + rows_of(worse))
+    assert scores["responses_per_prompt"] == 2
+    assert scores["prompt_strict"]["value"] == pytest.approx(100 / 3)
+    assert scores["duplicates"]["count"] == 0
+
+
+def test_thinking_is_stripped_on_request(tmp_path, monkeypatch):
+    thought = {prompt: f"<think>Commas, commas.</think>\n{text}" for prompt, text in GOOD.items()}
+    assert score(monkeypatch, tmp_path, rows_of(thought), "--strip-thinking")["instruction_strict"]["value"] == 75
+    (tmp_path / "raw").mkdir()
+    assert score(monkeypatch, tmp_path / "raw", rows_of(thought))["instruction_strict"]["value"] == 50
+    assert strip_thinking("I think so.</think> Tea.") == "Tea."
+    assert strip_thinking("<think>Tea") == ""
+    assert strip_thinking("Tea <think> milk") == "Tea <think> milk"
+
+
+def test_a_prompt_whose_data_lacks_an_argument_is_not_scored_by_chance(tmp_path, monkeypatch, capsys):
+    data = write_rows(
+        tmp_path / "lacks.jsonl",
+        question(1, "Write of it.", keywords__existence={}),
+        question(2, "Write without commas.", punctuation__no_comma={}),
+    )
+    responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Write of it.": "Tea.", "Write without commas.": "Tea."}))
+    options = ["eval", "ifeval", "--data", data, "--responses", responses]
+    autoif(monkeypatch, *options, "-o", tmp_path / "out")
+    assert "unjudgeable  1: 1: keywords:existence lacks keywords" in capsys.readouterr().out
+    only = write_rows(tmp_path / "only.jsonl", question(1, "Write of it.", keywords__existence={}))
+    options[3] = only
+    assert "no prompt can be scored: 1: keywords" in fails(monkeypatch, capsys, *options, "-o", tmp_path / "other")
+
+
+def test_faults_that_decide_verdicts_are_listed_and_corrected_on_request(tmp_path, monkeypatch, capsys):
+    data = write_rows(
+        tmp_path / "bench.jsonl",
+        question(1, "Use bullets.", **{"format__sub-bullets": {}}),
+        question(2, "Quote.", format__quote_unquote={}),
+    )
+    responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Use bullets.": "Tea.", "Quote.": 'I said "tea" to him.'}))
+    options = ["eval", "ifbench", "--data", data, "--responses", responses, "-o"]
+    autoif(monkeypatch, *options, tmp_path / "official")
+    line = "format:sub-bullets: a response without any bullet passes; decided 1 strict, 1 loose verdicts"
+    assert line in capsys.readouterr().out
+    autoif(monkeypatch, *options, tmp_path / "corrected", "--corrected")
+    assert "would have decided 1 strict" in capsys.readouterr().out
+    found = [json.loads((tmp_path / name / "scores.json").read_text("utf-8")) for name in ("official", "corrected")]
+    assert [each["prompt_strict"]["value"] for each in found] == [100, 50]
+    assert list(found[0]["faults"]) == ["format:sub-bullets", "format:quote_unquote"]
+
+
+def test_a_model_is_sampled_greedily_and_gone_on_with(tmp_path, monkeypatch, capsys):
+    model, data = write_tiny_model(tmp_path / "model", context=128), write_questions(tmp_path)
+    options = ["eval", "ifeval", model, "--data", data, "-o", tmp_path / "out", "--dtype", "float32"]
+    options += ["--max-tokens", 6, "--batch-size", 2]
+    autoif(monkeypatch, *options)
+    said = capsys.readouterr()
+    assert "3 of 3 responses sampled" in said.err
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))
+    assert (scores["sampling"]["temperature"], scores["responses_per_prompt"]) == (0.0, 1)
+    assert scores["truncated"]["count"] > 0
+    (tmp_path / "out" / "scores.json").unlink()
+    autoif(monkeypatch, *options, "--quiet")
+    assert "sampled" not in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "scores.json").read_text("utf-8")) == scores
+    assert "holds another evaluation: temperature" in fails(monkeypatch, capsys, *options, "--temperature", 1)
+    assert "same response each time" in fails(monkeypatch, capsys, *options, "--samples", 2)
+    several = [*options[:5], "-o", tmp_path / "several", *options[7:], "--samples", 2, "--temperature", 1]
+    autoif(monkeypatch, *several)
+    assert json.loads((tmp_path / "several" / "scores.json").read_text("utf-8"))["responses_per_prompt"] == 2
+
+
+def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, monkeypatch, capsys):
+    responses = write_rows(tmp_path / "r.jsonl", *rows_of(GOOD))
+
+    def refused(*options: object) -> str:
+        return fails(monkeypatch, capsys, "eval", "ifeval", "-o", tmp_path / "out", *options)
+
+    bench = SHARED / "ifbench/IFBench_test.jsonl"
+    line = refused("--data", bench, "--responses", responses)
+    assert "is no IFEval data: prompt 0 asks for count:keywords_multiple: it is of IFBench" in line
+    twice = write_rows(tmp_path / "twice.jsonl", *read_rows(write_questions(tmp_path)) * 2)
+    assert "2 times" in refused("--data", twice, "--responses", responses)
+    short = write_rows(tmp_path / "short.jsonl", {**question(1, "Tea.", punctuation__no_comma={}), "kwargs": []})
+    assert "line 1" in refused("--data", short, "--responses", responses)
+    other = write_rows(tmp_path / "other.jsonl", {"prompt": "x", "response": "y"})
+    data = write_questions(tmp_path)
+    assert "has no response to any of the 3 prompts" in refused("--data", data, "--responses", other)
+    assert "name a MODEL" in refused("--data", data)
+    assert "can't be read" in refused("--data", tmp_path / "none.jsonl", "--responses", responses)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    assert "google/IFEval can't be fetched" in refused("--responses", responses)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_tokenizer_data_the_command_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    for name in ("NLTK_DATA", "AUTOIF_CACHE", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    responses = write_rows(tmp_path / "r.jsonl", *rows_of(GOOD))
+    options = ["--data", write_questions(tmp_path), "--responses", responses, "-o", tmp_path / "out"]
+    assert "run `autoif eval fetch` once" in fails(monkeypatch, capsys, "eval", "ifeval", *options)
+
+
+def test_two_processes_give_the_verdicts_of_one():
+    questions = read_questions("ifbench", SHARED / "ifbench/IFBench_test.jsonl")
+    texts = {row["prompt"]: row["response"] for row in read_rows(SHARED / "ifbench/sample_output.jsonl")}
+    jobs = [(row, texts[row.prompt]) for row in questions.rows if row.prompt in texts][:60]
+    found = []
+    for workers in (1, 2):
+        with open_judge(questions, len(jobs), workers) as judge:
+            found.append(judge(jobs))
+    assert found[0] == found[1]
+    assert len(found[0]) == 60
+
+
+def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
+    for name in ("NLTK_DATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    monkeypatch.setenv("AUTOIF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("nltk.download", lambda *_, **__: False)  # of NLTK's own host
+    autoif(monkeypatch, "eval", "fetch")
+    assert "tokenizers/punkt_tab and corpora/stopwords" in capsys.readouterr().err
+    assert str(data_folder()) in find_data(["tokenizers/punkt_tab", "corpora/stopwords"])
+    scores = score(monkeypatch, tmp_path, rows_of(GOOD), "--workers", 1)
+    assert scores["instruction_strict"]["value"] == 75
