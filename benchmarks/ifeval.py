@@ -33,9 +33,7 @@ def main(data: Path) -> int:
     assert judged == again, "the number of processes changes verdicts"
     compare(models, judged)
     score_ifbench(data)
-    print(
-        f"{len(jobs):,} responses of nine models: {one_s:.1f} s on one process, {two_s:.1f} s on two, with their start"
-    )
+    print(f"{len(jobs):,} responses of nine models: {one_s:.1f} s on one process, {two_s:.1f} s on two")
     print(f"{one_s / two_s:.2f} times as fast (wanted: {WANTED})")
     return 0 if one_s / two_s >= WANTED else 1
 

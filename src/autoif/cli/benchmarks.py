@@ -53,7 +53,7 @@ _OPTIONS = (
     click.option("--strip-thinking", is_flag=True, help="Score what follows the thinking, as in <think>…</think>."),
     click.option("--corrected", is_flag=True, help="Score without the known faults of the official checkers."),
     click.option(
-        "--workers", type=click.IntRange(min=1), help="Processes that score; by default as many as cores, with enough to do."
+        "--workers", type=click.IntRange(min=1), help="Processes that score; by default up to the number of cores."
     ),
     click.option("--quiet", is_flag=True, help="Show no progress."),
 )  # fmt: skip
