@@ -215,3 +215,13 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
     assert str(data_folder()) in find_data(["tokenizers/punkt_tab", "corpora/stopwords"])
     scores = score(monkeypatch, tmp_path, rows_of(GOOD), "--workers", 1)
     assert scores["instruction_strict"]["value"] == 75
+    data = write_rows(
+        tmp_path / "bench.jsonl",
+        question(1, "Begin with a verb.", words__start_verb={}),
+        question(2, "No space.", format__no_whitespace={}),
+    )
+    responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Begin with a verb.": "Go.", "No space.": "Tea"}))
+    autoif(
+        monkeypatch, "eval", "ifbench", "--data", data, "--responses", responses, "-o", tmp_path / "b", "--workers", 2
+    )
+    assert "unjudgeable  1: 1: words:start_verb needs taggers" in capsys.readouterr().out

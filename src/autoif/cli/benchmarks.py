@@ -156,7 +156,9 @@ def _report(scores: "BenchmarkScores", output: Path) -> None:
     for name in ("missing", "unknown", "duplicates", "empty", "unjudgeable", "raised", "drawn"):
         counted = getattr(scores, name)
         if counted.count:
-            named = ", ".join(counted.named[:3]) + (" …" if len(counted.named) > 3 else "")
+            named = ", ".join(" ".join(each.split())[:50] for each in counted.named[:3]) + (
+                " …" if len(counted.named) > 3 else ""
+            )
             click.echo(f"{name:>18}  {counted.count}: {named}")
     decided = "would have decided" if scores.corrected else "decided"
     for name, fault in scores.faults.items():

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.tokenizer_data import TAGGER, has_data
 
 Benchmark = Literal["ifeval", "ifbench"]
 _PACKAGE = "if_verifiable"
@@ -58,6 +59,7 @@ class Checkers:
         """
         registry = _import_registry(benchmark, data_folders)
         self._checkers: dict[str, Any] = dict(registry.INSTRUCTION_DICT)
+        self._has_tagger = has_data(data_folders, TAGGER)
         self._draws = _Draws()
         modules = [importlib.import_module(f"{_PACKAGE}.{benchmark}.{name}") for name in _MODULES]
         for module in modules:
@@ -97,6 +99,8 @@ class Checkers:
 
     def build(self, name: str, arguments: Mapping[str, JsonValue], prompt: str) -> tuple[Any, bool]:
         """Return a checker of an instruction, and whether it drew something at random. Raises Unjudgeable."""
+        if name == "words:start_verb" and not self._has_tagger:
+            raise Unjudgeable(f"{name} needs {TAGGER}, which `autoif eval fetch` gets where NLTK's site can be reached")
         self._draws.restart()
         checker = self._checkers[name](name)
         given = {key: value for key, value in arguments.items() if value is not None}

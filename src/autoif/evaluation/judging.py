@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmarks import Question, Questions
 from autoif.evaluation.checkers import Benchmark, Checkers, Judged, Unjudgeable
-from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, TAGGER, find_data
+from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, find_data
 
 Job = tuple[Question, str]
 Judge = Callable[[Sequence[Job]], list[Judged | str]]
@@ -76,8 +76,6 @@ def _list_needed(questions: Questions) -> list[str]:
     needed = [PUNKT]
     if "ratio:stop_words" in asked:
         needed.append(STOPWORDS)
-    if "words:start_verb" in asked:
-        needed.append(TAGGER)
     return needed
 
 

@@ -52,12 +52,16 @@ def find_data(needed: Iterable[str]) -> list[str]:
     folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
     missing = [name for name in needed if not any(_holds(folder, name) for folder in folders)]
     if missing:
-        hint = " (where NLTK's own data can be reached)" if TAGGER in missing else ""
         raise ConfigError(
-            f"the checkers need {', '.join(missing)}: run `autoif eval fetch` once{hint}, "
+            f"the checkers need {', '.join(missing)}: run `autoif eval fetch` once, "
             "or set NLTK_DATA to a folder that has it"
         )
     return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def has_data(folders: Iterable[str], name: str) -> bool:
+    """Tell whether one of the folders has this data."""
+    return any(_holds(Path(folder), name) for folder in folders)
 
 
 def fetch_data(say: Callable[[str], None]) -> bool:
