@@ -61,7 +61,7 @@ class Checkers:
         self._checkers: dict[str, Any] = dict(registry.INSTRUCTION_DICT)
         self._has_tagger = has_data(data_folders, TAGGER)
         self._draws = _Draws()
-        modules = [importlib.import_module(f"{_PACKAGE}.{benchmark}.{name}") for name in _MODULES]
+        modules: list[Any] = [importlib.import_module(f"{_PACKAGE}.{benchmark}.{name}") for name in _MODULES]
         for module in modules:
             module.random = self._draws  # theirs draws from the clock
 
@@ -95,7 +95,7 @@ class Checkers:
             right_loose.append(any(corrected))
             drawn.append(is_drawn)
             raised.append(failed)
-        return Judged(*map(tuple, (strict, loose, right_strict, right_loose, drawn, raised)))  # type: ignore[arg-type]
+        return Judged(*map(tuple, (strict, loose, right_strict, right_loose, drawn, raised)))
 
     def build(self, name: str, arguments: Mapping[str, JsonValue], prompt: str) -> tuple[Any, bool]:
         """Return a checker of an instruction, and whether it drew something at random. Raises Unjudgeable."""
