@@ -110,7 +110,7 @@ HARNESS_VERDICTS = {
     "def evaluate(response): raise KeyError(1)": ["error", "KeyError: 1"],
     "def evaluate(response): raise MemoryError": ["memory", ""],
     "def evaluate(response): raise RecursionError": ["error", "RecursionError: recursion too deep"],
-    "def evaluate(response): import nltk": ["error", "missing module: nltk"],
+    "def evaluate(response): import nothing_of_this_name": ["error", "missing module: nothing_of_this_name"],
     "import re\ndef evaluate(response): return re.match('', '')": ["error", "returned re.Match"],
 }
 
@@ -131,7 +131,7 @@ def test_the_harness_awaits_nothing(recwarn: pytest.WarningsRecorder) -> None:
     [
         ("", "error", "has no evaluate"),
         ("evaluate = 7", "error", "evaluate is not a function"),
-        ("import nltk", "error", "missing module: nltk"),
+        ("import nothing_of_this_name", "error", "missing module: nothing_of_this_name"),
         ("1 / 0", "error", "does not load: ZeroDivisionError: division by zero"),
         ("raise MemoryError", "memory", "while loading"),
     ],
