@@ -6,23 +6,18 @@
 #   pip install 'autoif[embedded,train,eval]'
 #   sh examples/small_world.sh [FOLDER]
 #
-# Every line can be stopped and goes on where it was when the script is started again. The model's answers are recorded
-# beside this script (small_world/answers.jsonl.xz); without that file the embedded model makes them anew, in hours.
+# Every line can be stopped and goes on where it was when the script is started again. The answers of the model that makes
+# the data are recorded beside this script; what the recording lacks, the embedded model is asked for.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-runs/small_world}
 world=examples/small_world
-recorded=
-[ -f $world/answers.jsonl.xz ] && recorded="--recording $world/answers.jsonl.xz"
-
 say() { printf '\n== %s\n' "$*"; }
 
 say "data (§3.2, §3.3)"
-# shellcheck disable=SC2086  # nothing, or an option with its value
-autoif run $world/data.toml --until instructions -o "$out/instructions" $recorded
+autoif run $world/data.toml --until instructions -o "$out/instructions" --answers $world/answers.jsonl.xz
 autoif split "$out/instructions" --held-out 0.25 -o "$out/split"
-# shellcheck disable=SC2086
-autoif run $world/data.toml --instructions "$out/split/train.jsonl" -o "$out/data" $recorded
+autoif run $world/data.toml --instructions "$out/split/train.jsonl" -o "$out/data" --answers $world/answers.jsonl.xz
 autoif prompts --instructions "$out/split/held_out.jsonl" --queries $world/held_out_queries.txt --min-chars 10 \
     --unseen-by "$out/data" -o "$out/held_out.jsonl"
 
