@@ -1,7 +1,7 @@
 #!/bin/sh
 # The whole method on real weights and two CPU cores: SmolLM2-135M-Instruct learns from data that the embedded
 # Qwen2.5-Coder-1.5B made, by SFT, offline DPO, two rounds of online DPO and GRPO; each is measured on instructions and
-# queries that it never saw. docs/small_world.md has the results.
+# queries that it never saw. docs/small_world.md says more.
 #
 #   pip install 'autoif[embedded,train,eval]'
 #   sh examples/small_world.sh [FOLDER]

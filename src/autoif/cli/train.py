@@ -1,11 +1,11 @@
 """`autoif train`: from verified data to a trained model folder."""
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
+from autoif.cli.interruption import interruptible
 from autoif.cli.train_online import online_dpo
 from autoif.errors import ConfigError
 from autoif.training.data import Kind
@@ -49,14 +49,8 @@ def _training_command(kind: Kind, text: str) -> None:
             raise ConfigError(f"autoif train needs {error.name}: pip install 'autoif[train]'") from None
         resolved = resolve_settings(kind, config, given, lora=lora, evaluates=eval_data is not None)
         request = Request(kind, data, model, output, resolved, resume=resume, eval_data=eval_data)
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is an interrupt
-        try:
+        with interruptible(f"the same command with --resume goes on from the last whole checkpoint of {output}"):
             record = train_model(request, say=_ignore if quiet else _say)
-        except KeyboardInterrupt:
-            _say(f"interrupted; the same command with --resume goes on from the last whole checkpoint of {output}")
-            raise click.exceptions.Abort from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
         _report(record, output)
 
 

@@ -1,12 +1,12 @@
 """`autoif train online-dpo`: rounds of sampling, verifying, pairing and DPO."""
 
-import signal
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from pydantic import ValidationError
 
+from autoif.cli.interruption import interruptible
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 
@@ -67,14 +67,8 @@ def online_dpo(
     online, dpo = resolve_online(config, given, lora=lora)
     sampled = _read_endpoint(base_url, api_key_env) if base_url else backend
     request = OnlineRequest(data, model, output, online, dpo, sampled, serve, launch, resume)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is an interrupt
-    try:
+    with interruptible(f"the same command with --resume goes on from what is whole in {output}"):
         record = train_online(request, say=_ignore if quiet else _say)
-    except KeyboardInterrupt:
-        _say(f"interrupted; the same command with --resume goes on from what is whole in {output}")
-        raise click.exceptions.Abort from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
     _report(record, output)
 
 

@@ -1,8 +1,7 @@
 """The prompts of IFEval and IFBench: from a file, or the official data set from the hub."""
 
-import importlib.util
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import ConfigDict, JsonValue, ValidationError, field_validator, mo
 
 from autoif.errors import ConfigError
 from autoif.evaluation.checkers import Benchmark
+from autoif.evaluation.hub import fetch_rows
 from autoif.records import Record, content_id
 from autoif.store import read_jsonl
 
@@ -125,17 +125,7 @@ def list_instructions() -> dict[Benchmark, frozenset[str]]:
 
 def _fetch(benchmark: Benchmark) -> list[Question]:
     name = _HUB[benchmark]
-    if importlib.util.find_spec("datasets") is None:
-        raise ConfigError(
-            f"{name} is fetched with `datasets`: pip install 'autoif[datasets]', or name a file by --data"
-        )
-    import datasets
-
-    try:
-        rows: Sequence[object] = list(datasets.load_dataset(name, split="train"))
-    except Exception as error:  # noqa: BLE001  # of several libraries and the network below
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"{name} can't be fetched ({reason[0]}): name the file of prompts by --data") from None
+    rows = fetch_rows(name, "a file of prompts by --data")
     try:
         return [Question.model_validate(row) for row in rows]
     except ValidationError as error:

@@ -1,6 +1,5 @@
 """FollowBench from the hub: one data set in which all types of both languages follow one another."""
 
-import importlib.util
 from collections.abc import Iterable
 
 from pydantic import ValidationError
@@ -8,6 +7,7 @@ from pydantic import ValidationError
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import TYPES, Benchmark, Row, build_benchmark, is_chinese
 from autoif.evaluation.followbench.rules import Language
+from autoif.evaluation.hub import fetch_rows
 
 HUB = "YuxinJiang/FollowBench"
 
@@ -23,17 +23,7 @@ def fetch_benchmark(language: Language) -> Benchmark:
     Raises:
         ConfigError: the data set can't be fetched, or has another form than it had.
     """
-    if importlib.util.find_spec("datasets") is None:
-        raise ConfigError(
-            f"{HUB} is fetched with `datasets`: pip install 'autoif[datasets]', or name a folder by --data"
-        )
-    import datasets
-
-    try:
-        rows: list[object] = list(datasets.load_dataset(HUB, split="train"))
-    except Exception as error:  # noqa: BLE001  # of several libraries and the network below
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"{HUB} can't be fetched ({reason[0]}): name a folder of prompts by --data") from None
+    rows = fetch_rows(HUB, "a folder of prompts by --data")
     try:
         groups = _split([_HubRow.model_validate(row) for row in rows])
     except ValidationError as error:
