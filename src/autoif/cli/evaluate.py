@@ -3,19 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import ValidationError
 
+from autoif.cli.sampling_options import SampledOrRecorded, policy_options
 from autoif.errors import ConfigError
-from autoif.models.endpoint import Endpoint
 from autoif.sandbox import Limits, Sandbox
 from autoif.store import storage_errors
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Scores
-    from autoif.sampling import Backend
 
 
 @click.group("eval")
@@ -24,33 +22,15 @@ def evaluate() -> None:
 
 
 @evaluate.command("pass-rate")
-@click.argument("model", required=False)
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Prompts with functions: rewards.jsonl's form."
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
 )
-@click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True, help="Responses to each prompt.")
-@click.option("--temperature", type=click.FloatRange(0, 2), default=0.8, show_default=True)
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
-@click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Of a response.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Responses at once.")
-@click.option(
-    "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="bfloat16", show_default=True,
-    help="Of the weights.",
-)  # fmt: skip
-@click.option(
-    "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
-    help="What samples from a folder or a name on the hub.",
-)  # fmt: skip
-@click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1.")
-@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
-@click.option(
-    "--responses", type=click.Path(path_type=Path), metavar="FILE",
-    help='Verify recorded responses, rows {"prompt", "response"}, and ask no model.',
-)  # fmt: skip
+@policy_options(
+    samples=8, temperature=0.8, max_tokens=1024, recorded='Verify recorded responses, rows {"prompt", "response"}'
+)
 @click.option(
     "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
     help="Training data, a run folder or a file, that must have nothing in common with the prompts; may be repeated.",
@@ -58,20 +38,9 @@ def evaluate() -> None:
 @click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds for one verdict.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def pass_rate(
-    model: str | None,
+    policy: SampledOrRecorded,
     data: Path,
     output: Path,
-    samples: int,
-    temperature: float,
-    top_p: float,
-    max_tokens: int,
-    seed: int,
-    batch_size: int,
-    dtype: str,
-    backend: Literal["auto", "transformers", "vllm"],
-    base_url: str | None,
-    api_key_env: str,
-    responses: Path | None,
     unseen_by: tuple[Path, ...],
     timeout_s: float,
     quiet: bool,
@@ -81,29 +50,20 @@ def pass_rate(
     MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. The same command goes on where it
     was interrupted.
     """
-    if (model is None) == (responses is None):
-        raise click.UsageError("name a MODEL, or recorded --responses FILE")
     with require_extra("autoif eval"):
         from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts
-        from autoif.evaluation.provenance import check_held_out, identify_policy
-    from autoif.sampling import SamplingSettings, open_sampler
+        from autoif.evaluation.provenance import check_held_out
 
     say = choose_say(quiet)
     prompts = read_prompts(data)
-    seen = check_held_out(model if model and not base_url else "", prompts.sources, unseen_by)
+    seen = check_held_out("" if isinstance(policy, Path) else policy.local_name, prompts.sources, unseen_by)
     with Sandbox(Limits(timeout_s=timeout_s)) as sandbox:  # before torch and its threads are there
         task = Task(prompts, output, sandbox, say)
-        if model:
-            settings = SamplingSettings.model_validate({
-                "responses": samples, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens,
-                "seed": seed, "batch_size": batch_size, "dtype": dtype,
-            })  # fmt: skip
-            asked: Backend = read_endpoint(base_url, model, api_key_env) if base_url else backend
-            policy = Policy(model, identify_policy(model, asked), settings, seen)
-            scores = measure_policy(policy, lambda: open_sampler(model, settings, asked, say), task)
+        if isinstance(policy, Path):
+            scores = measure_recorded(policy, seen, task)
         else:
-            assert responses
-            scores = measure_recorded(responses, seen, task)
+            who = Policy(policy.name, policy.identity, policy.settings, seen)
+            scores = measure_policy(who, lambda: policy.open(say), task)
     _report(scores, output)
 
 
@@ -154,14 +114,6 @@ def require_extra(command: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ConfigError(f"{command} needs {error.name}: pip install 'autoif[eval]'") from None
-
-
-def read_endpoint(base_url: str, model: str, api_key_env: str) -> Endpoint:
-    """Return the endpoint that serves a model; raise `ConfigError` for what is no address."""
-    try:
-        return Endpoint(base_url=base_url, model=model, api_key_env=api_key_env)
-    except ValidationError as error:
-        raise ConfigError(f"--base-url: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def _report(scores: "Scores", output: Path) -> None:

@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from autoif.cli.evaluate import choose_say, read_endpoint, require_extra
+from autoif.cli.evaluate import choose_say, require_extra
+from autoif.cli.sampling_options import SampledModel, SampledOrRecorded, policy_options, read_endpoint
 from autoif.errors import ConfigError
 from autoif.models.endpoint import EMBEDDED, Budget
-from autoif.sampling import SamplingSettings
 
 if TYPE_CHECKING:
     from autoif.evaluation.bootstrap import Interval
     from autoif.evaluation.followbench.measure import Scores
-    from autoif.sampling import Backend
 
 _NAMED = 5
 """How many of what was left aside the terminal names; scores.json names all."""
 
 
 @click.command("followbench")
-@click.argument("model", required=False)
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder with the benchmark's TYPE_constraints.json; by default the official data set is fetched.",
@@ -32,9 +30,9 @@ _NAMED = 5
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
 )
-@click.option(
-    "--responses", type=click.Path(path_type=Path, exists=True), metavar="FILE|DIR",
-    help='Score recorded responses, rows {"prompt", "response"} or a folder as FollowBench writes it.',
+@policy_options(
+    samples=1, temperature=0.0, max_tokens=2048, recorded_form="FILE|DIR",
+    recorded='Score recorded responses, rows {"prompt", "response"} or a folder as FollowBench writes it',
 )  # fmt: skip
 @click.option("--judge-model", metavar="NAME", help="Model that judges what no rule decides.")
 @click.option(
@@ -49,30 +47,13 @@ _NAMED = 5
     "--judgements", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
     help="Take recorded judgements of the --responses, and ask no judge.",
 )  # fmt: skip
-@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Responses to each prompt.")
-@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True, help="0 is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
-@click.option("--max-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Of a response.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Responses at once.")
-@click.option(
-    "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="bfloat16", show_default=True,
-    help="Of the weights.",
-)  # fmt: skip
-@click.option(
-    "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
-    help="What samples from a folder or a name on the hub.",
-)  # fmt: skip
-@click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1.")
-@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
 @click.option("--strip-thinking", is_flag=True, help="Leave out the thinking that a response begins with.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def followbench(
-    model: str | None,
+    policy: SampledOrRecorded,
     data: Path | None,
     language: Literal["en", "zh"],
     output: Path,
-    responses: Path | None,
     judge_model: str | None,
     judge_base_url: str | None,
     judge_api_key_env: str,
@@ -80,16 +61,6 @@ def followbench(
     judge_concurrency: int,
     budget_tokens: int | None,
     judgements: Path | None,
-    samples: int,
-    temperature: float,
-    top_p: float,
-    max_tokens: int,
-    seed: int,
-    batch_size: int,
-    dtype: str,
-    backend: Literal["auto", "transformers", "vllm"],
-    base_url: str | None,
-    api_key_env: str,
     strip_thinking: bool,
     quiet: bool,
 ) -> None:
@@ -98,14 +69,8 @@ def followbench(
     MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. Rules decide what they can, and
     a judge model the rest, constraint by constraint. The same command goes on where it was interrupted.
     """
-    if (model is None) == (responses is None):
-        raise click.UsageError("name a MODEL, or recorded --responses")
-    if judgements and (judge_model or model):
+    if judgements and (judge_model or isinstance(policy, SampledModel)):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")
-    if samples > 1 and temperature == 0 and model:
-        raise click.UsageError(
-            "--temperature 0 gives the same response each time: set it above 0 for several --samples"
-        )
     if judge_base_url and not judge_model:
         raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
     with require_extra("autoif eval"):
@@ -123,16 +88,10 @@ def followbench(
     if not judge and any(item.rule is None for item in benchmark.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
     task = Task(benchmark, judge, output, choose_say(quiet), strip if strip_thinking else None)
-    if responses:
-        answers = read_answers(responses, task)
+    if isinstance(policy, Path):
+        answers = read_answers(policy, task)
     else:
-        assert model
-        settings = SamplingSettings.model_validate({
-            "responses": samples, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens,
-            "seed": seed, "batch_size": batch_size, "dtype": dtype,
-        })  # fmt: skip
-        asked: Backend = read_endpoint(base_url, model, api_key_env) if base_url else backend
-        answers = sample_answers(model, asked, settings, task)
+        answers = sample_answers(policy.name, policy.backend, policy.settings, task)
     _report(measure(answers, task), output)
 
 

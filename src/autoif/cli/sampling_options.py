@@ -1,0 +1,146 @@
+"""Who answers what `autoif eval` asks: MODEL with the options of its sampling, or recorded --responses.
+
+The commands differ in their defaults alone; each gets one `policy`, a model that is ready to be sampled or a file.
+"""
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from pydantic import ValidationError
+
+from autoif.errors import ConfigError
+from autoif.models.endpoint import Endpoint
+from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
+
+Command = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledModel:
+    """A model that is to answer, and how."""
+
+    name: str
+    """A folder or a name, as the user wrote it."""
+    backend: Backend
+    settings: SamplingSettings
+
+    @property
+    def local_name(self) -> str:
+        """The folder or the name on the hub; "" at an endpoint, whose names tell nothing of the training."""
+        return "" if isinstance(self.backend, Endpoint) else self.name
+
+    @property
+    def identity(self) -> str:
+        """The model by content, with what samples from it."""
+        from autoif.evaluation.provenance import identify_policy  # of the extra `eval`
+
+        return identify_policy(self.name, self.backend)
+
+    def open(self, say: Callable[[str], None]) -> AbstractContextManager[Sampler]:
+        """Load it, or connect to it. Raises as `open_sampler`."""
+        return open_sampler(self.name, self.settings, self.backend, say)
+
+
+SampledOrRecorded = SampledModel | Path
+"""What a command gets as its `policy`; a path is that of recorded responses."""
+
+
+def policy_options(
+    *, samples: int, temperature: float, max_tokens: int, recorded: str, recorded_form: str = "FILE"
+) -> Callable[[Command], Command]:
+    """Give a command the argument MODEL and all options of who answers, which it gets as one `policy`.
+
+    Args:
+        samples, temperature, max_tokens: the command's defaults.
+        recorded: what it does with --responses, for its help.
+        recorded_form: what --responses takes.
+    """
+    options = (
+        click.argument("model", required=False),
+        click.option(
+            "--responses", type=click.Path(path_type=Path), metavar=recorded_form, help=f"{recorded}, and ask no model."
+        ),
+        click.option(
+            "--samples", type=click.IntRange(min=1), default=samples, show_default=True,
+            help="Responses to each prompt, each with a seed of its own; averaged.",
+        ),
+        click.option(
+            "--temperature", type=click.FloatRange(0, 2), default=temperature, show_default=True,
+            help="0 takes the likeliest token each time.",
+        ),
+        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True),
+        click.option(
+            "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=True, help="Of a response."
+        ),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling."),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Responses at once."
+        ),
+        click.option(
+            "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="bfloat16",
+            show_default=True, help="Of the weights.",
+        ),
+        click.option(
+            "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
+            help="What samples from a folder or a name on the hub.",
+        ),
+        click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
+        click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."),
+    )  # fmt: skip
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(
+            *,
+            model: str | None,
+            responses: Path | None,
+            backend: Literal["auto", "transformers", "vllm"],
+            base_url: str | None,
+            api_key_env: str,
+            samples: int,
+            temperature: float,
+            top_p: float,
+            max_tokens: int,
+            seed: int,
+            batch_size: int,
+            dtype: Literal["auto", "bfloat16", "float16", "float32"],
+            **others: Any,
+        ) -> None:
+            settings = SamplingSettings(
+                responses=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
+                seed=seed, batch_size=batch_size, dtype=dtype,
+            )  # fmt: skip
+            if (model is None) == (responses is None):
+                raise click.UsageError(f"name a MODEL, or recorded --responses {recorded_form}")
+            if model is None:
+                command(policy=responses, **others)
+                return
+            if samples > 1 and temperature == 0:
+                raise ConfigError(
+                    "--temperature 0 gives the same response each time: set it above 0 for several --samples"
+                )
+            command(policy=SampledModel(model, read_backend(model, backend, base_url, api_key_env), settings), **others)
+
+        return functools.reduce(lambda given, option: option(given), reversed(options), run)
+
+    return decorate
+
+
+def read_backend(
+    model: str, backend: Literal["auto", "transformers", "vllm"], base_url: str | None, api_key_env: str
+) -> Backend:
+    """Return what samples from MODEL, by how it was named: the one place where commands decide it."""
+    return read_endpoint(base_url, model, api_key_env) if base_url else backend
+
+
+def read_endpoint(base_url: str, model: str, api_key_env: str) -> Endpoint:
+    """Return the endpoint that serves a model; raise `ConfigError` for what is no address."""
+    try:
+        return Endpoint(base_url=base_url, model=model, api_key_env=api_key_env)
+    except ValidationError as error:
+        raise ConfigError(f"--base-url: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
