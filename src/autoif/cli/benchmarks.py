@@ -44,8 +44,8 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 def ifeval(**options: Any) -> None:
     """Score MODEL on IFEval: 541 prompts whose 25 types of instructions are checked by code.
 
-    MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. The same command goes on where it
-    was interrupted.
+    MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
+    The same command goes on where it was interrupted.
     """
     _measure("ifeval", **options)
 
@@ -55,8 +55,8 @@ def ifeval(**options: Any) -> None:
 def ifbench(**options: Any) -> None:
     """Score MODEL on IFBench: 300 prompts with 58 types of instructions that are rarely trained on.
 
-    MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. The same command goes on where it
-    was interrupted.
+    MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
+    The same command goes on where it was interrupted.
     """
     _measure("ifbench", **options)
 

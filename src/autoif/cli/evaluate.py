@@ -47,8 +47,8 @@ def pass_rate(
 ) -> None:
     """Sample from MODEL and report the share of answers that the verification functions accept.
 
-    MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. The same command goes on where it
-    was interrupted.
+    MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
+    The same command goes on where it was interrupted.
     """
     with require_extra("autoif eval"):
         from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts

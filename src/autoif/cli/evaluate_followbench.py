@@ -66,8 +66,9 @@ def followbench(
 ) -> None:
     """Measure MODEL on FollowBench: HSR, SSR and CSL over five levels and six types of constraints.
 
-    MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint. Rules decide what they can, and
-    a judge model the rest, constraint by constraint. The same command goes on where it was interrupted.
+    MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
+    Rules decide what they can, and a judge model the rest, constraint by constraint. The same command goes on where it
+    was interrupted.
     """
     if judgements and (judge_model or isinstance(policy, SampledModel)):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")

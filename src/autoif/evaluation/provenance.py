@@ -12,6 +12,7 @@ from autoif.datasets.split import SourceRow, find_overlap, read_sources
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.results import Seen
 from autoif.models.endpoint import Endpoint
+from autoif.models.gguf import find_weights
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.training.card import RECORD, read_record
 
@@ -56,9 +57,11 @@ def identify_policy(model: str, backend: Backend) -> str:
         ConfigError: reading a model needs the extra `train`.
         ModelError: there is no such model.
     """
-    chosen = choose_backend(backend)
+    chosen = choose_backend(backend, model)
     if isinstance(chosen, Endpoint):
         return f"{chosen.identity}, endpoint"
+    if chosen == "llama":
+        return f"{find_weights(model).revision}, llama"
     try:
         from autoif.training.identity import identify_model
         from autoif.training.models import check_model

@@ -1,5 +1,7 @@
 """The embedded model: llama.cpp on this machine, behind the same HTTP interface as every other model.
 
+It is one of the catalog, or any GGUF file.
+
 Defaults by measurement on two cores (Qwen2.5-Coder-1.5B, Q4_K_M): about 75 prompt tokens or 32 completion tokens a
 second, whatever the number of slots from 4 to 24, so slots cost only memory (2.3 GB in all with 8 of 2,048 tokens, 2.8
 GB with 16). Flash attention, which llama.cpp turns on by itself, saves a tenth; one cache for all slots costs a fifth
@@ -19,10 +21,10 @@ from typing import IO, Self
 from rich.console import Console
 
 from autoif.errors import ModelError
-from autoif.models.catalog import find_model
 from autoif.models.cores import count_cores
 from autoif.models.download import ensure_model
 from autoif.models.endpoint import Endpoint
+from autoif.models.gguf import GgufFile, find_weights
 
 _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""
@@ -40,16 +42,21 @@ class EmbeddedServer:
         slots: int = 8,
         context_tokens: int = 2048,
         threads: int | None = None,
+        truncate_sampling: bool = True,
         console: Console | None = None,
     ) -> None:
-        """`slots` answers are generated at a time, each with prompt and answer within `context_tokens`.
+        """`model` is a name of the catalog, or the path of a file that ends in .gguf.
 
-        `threads` is by default the number of cores that this process may use. `console` shows a download's progress.
+        `slots` answers are generated at a time, each with prompt and answer within `context_tokens`, or within the
+        model's own context where that is shorter. `threads` is by default the number of cores that this process may
+        use. `truncate_sampling` keeps llama.cpp's top-k and min-p, by which a small model errs less; without, answers
+        are drawn from the model's whole distribution. `console` shows a download's progress.
         """
-        self._model = find_model(model)
+        self._model = find_weights(model)
         self._slots = slots
         self._context_tokens = context_tokens
         self._threads = threads or count_cores()
+        self._truncate_sampling = truncate_sampling
         self._console = console
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
@@ -58,13 +65,16 @@ class EmbeddedServer:
         """Fetch the model if it isn't there, and start the server; raise `ModelError` if either fails."""
         if importlib.util.find_spec("xllamacpp") is None:
             raise ModelError("the embedded model needs llama.cpp: pip install 'autoif[embedded]', or set base_url")
+        model = self._model
+        path = model.path if isinstance(model, GgufFile) else ensure_model(model.name, console=self._console)
         settings: dict[str, str | int] = {
-            "path": str(ensure_model(self._model.name, console=self._console)),
+            "path": str(path),
             "name": self._model.name,
             "slots": self._slots,
             "context_tokens": self._context_tokens,
             "threads": self._threads,
             "prompt_cache_mb": _PROMPT_CACHE_MB,
+            "truncate_sampling": self._truncate_sampling,
         }
         with tempfile.TemporaryFile() as log:
             try:

@@ -27,6 +27,8 @@ def make_params(settings: dict[str, Any]) -> Any:
     params.cpuparams_batch.n_threads = settings["threads"]
     params.cache_ram_mib = settings["prompt_cache_mb"]
     params.kv_unified = False
+    if not settings["truncate_sampling"]:
+        params.sampling.top_k, params.sampling.min_p = 0, 0.0
     params.ui = False
     params.verbosity = 0
     return params

@@ -6,6 +6,7 @@
     tokens.py          prompts as tokens, and the room that the context leaves
     transformers.py    batched generation in this process
     vllm.py            vLLM in this process, if installed
+    llama.py           llama.cpp in a process of its own: GGUF files and embedded models
     endpoint.py        any OpenAI-compatible endpoint that serves the policy
 
 `settings` and `samples` can be imported without the extra `train`.

@@ -1,4 +1,5 @@
-"""Which backend samples: vLLM where it is installed and has a GPU, else transformers; or an endpoint by name."""
+"""Which backend samples: llama.cpp for GGUF files, vLLM where it is installed and has a GPU, else transformers; or an
+endpoint by name."""
 
 import importlib
 import importlib.util
@@ -8,9 +9,11 @@ from typing import Literal
 
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
+from autoif.models.gguf import runs_in_llama_cpp
 from autoif.sampling.settings import Sampler, SamplingSettings
 
-Backend = Literal["auto", "transformers", "vllm"] | Endpoint
+Chosen = Literal["llama", "transformers", "vllm"] | Endpoint
+Backend = Literal["auto"] | Chosen
 
 
 @contextmanager
@@ -20,7 +23,7 @@ def open_sampler(
     """Load a policy, or connect to the endpoint that serves it; its memory is free again afterwards.
 
     Args:
-        model: a model folder or a name on the hub; an endpoint has a name of its own.
+        model: a model folder, a name on the hub, a GGUF file or an embedded model; an endpoint has a name of its own.
         settings: how to draw.
         backend: see `choose_backend`.
         say: gets a line when a batch has to be divided.
@@ -29,7 +32,7 @@ def open_sampler(
         ConfigError: what the backend needs is not installed.
         ModelError: the model can't be used.
     """
-    chosen = choose_backend(backend)
+    chosen = choose_backend(backend, model)
     if isinstance(chosen, Endpoint):
         from autoif.sampling.endpoint import open_endpoint
 
@@ -45,10 +48,12 @@ def open_sampler(
         yield sampler
 
 
-def choose_backend(backend: Backend) -> Literal["transformers", "vllm"] | Endpoint:
-    """Return the backend that `auto` stands for on this machine; any other as it is."""
+def choose_backend(backend: Backend, model: str) -> Chosen:
+    """Return the backend that `auto` stands for with this model on this machine; any other as it is."""
     if backend != "auto":
         return backend
+    if runs_in_llama_cpp(model):
+        return "llama"
     return "vllm" if importlib.util.find_spec("vllm") is not None and _has_gpu() else "transformers"
 
 

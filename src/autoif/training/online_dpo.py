@@ -129,13 +129,13 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
 
 def _identify(request: OnlineRequest, data: TrainingData, model: ModelIdentity) -> dict[str, Any]:
     return {
-        "kind": "online-dpo", "model": model.content, "data": data.sha256, "sampler": _name_sampler(request.backend),
+        "kind": "online-dpo", "model": model.content, "data": data.sha256, "sampler": _name_sampler(request),
         **request.online.identity(), **request.dpo.identity(),
     }  # fmt: skip
 
 
-def _name_sampler(backend: Backend) -> str:
-    chosen = choose_backend(backend)
+def _name_sampler(request: OnlineRequest) -> str:
+    chosen = choose_backend(request.backend, request.model)
     return "endpoint" if isinstance(chosen, Endpoint) else chosen
 
 
@@ -196,7 +196,7 @@ def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Roun
         sampling = settings.sampling(step.number)
         samples = sample_all(
             [prompt.to_sample() for prompt in prompts], sampling, lambda: _open_policy(request, step, sampling, say),
-            step.folder / SAMPLES, say, policy=f"{step.identity}, {_name_sampler(request.backend)}",
+            step.folder / SAMPLES, say, policy=f"{step.identity}, {_name_sampler(request)}",
         )  # fmt: skip
         file = step.folder / VERDICTS
         if file.exists():
@@ -215,7 +215,7 @@ def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Roun
 @contextmanager
 def _open_policy(request: OnlineRequest, step: _Round, sampling: SamplingSettings, say: Say) -> Iterator[Sampler]:
     _free_memory()  # of the last round's training
-    backend = choose_backend(request.backend)
+    backend = choose_backend(request.backend, step.policy)
     if not isinstance(backend, Endpoint):
         with open_sampler(step.policy, sampling, backend, say) as sampler:
             yield sampler
@@ -278,7 +278,7 @@ def _describe(request: OnlineRequest, data: TrainingData, model: ModelIdentity) 
             "file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": {}, "run": data.run,
         },
         "eval_data": None,
-        "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request.backend)},
+        "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request)},
         "settings": {**request.dpo.arguments, "global_batch_size": request.dpo.global_batch_size},
         "lora": request.dpo.lora,
         "reward": None,
