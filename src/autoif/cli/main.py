@@ -6,6 +6,7 @@ import sys
 import click
 
 from autoif.cli.benchmarks import fetch, ifbench, ifeval
+from autoif.cli.contamination import contamination
 from autoif.cli.cross_validate import cross_validate
 from autoif.cli.doctor import doctor
 from autoif.cli.evaluate import compare, evaluate, plot_curves
@@ -39,6 +40,7 @@ for command in (
     evaluate,
     compare,
     plot_curves,
+    contamination,
     export,
     push,
     record,

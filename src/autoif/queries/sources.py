@@ -47,18 +47,18 @@ def first_query(row: object, column: str | None = None) -> str:
         case str():
             return row.strip()
         case list():
-            return next((_turn_text(turn) for turn in row if _is_user_turn(turn)), "")
+            return next((turn_text(turn) for turn in row if is_user_turn(turn)), "")
         case Mapping():
             names = (column,) if column else (*CONVERSATION_COLUMNS, *COLUMNS)
             return next((text for name in names if (text := first_query(row.get(name)))), "")
     return ""
 
 
-def _is_user_turn(turn: object) -> bool:
+def is_user_turn(turn: object) -> bool:
     return isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in USER_ROLES
 
 
-def _turn_text(turn: Mapping[str, Any]) -> str:
+def turn_text(turn: Mapping[str, Any]) -> str:
     """Return what a turn says: ShareGPT's `value`, or OpenAI's `content`, which can come in parts."""
     content = turn.get("value", turn.get("content"))
     if isinstance(content, list):

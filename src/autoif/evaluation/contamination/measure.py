@@ -1,0 +1,237 @@
+"""Training data compared with the prompts of benchmarks: read once, row by row, then reported.
+
+In:   files of training data, prompts.
+Out:  which rows and prompts have words in common, and the nearest training prompts of each prompt.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoif.errors import ConfigError
+from autoif.evaluation.contamination.nearest import Nearest, find_nearest
+from autoif.evaluation.contamination.overlap import Pairs, Runs, find_whole, index_short
+from autoif.evaluation.contamination.prompts import BenchmarkPrompt
+from autoif.evaluation.contamination.results import (
+    BenchmarkOverlap,
+    ContaminatedRow,
+    NearestResult,
+    Neighbour,
+    Report,
+    Shared,
+    TrainingFile,
+)
+from autoif.evaluation.contamination.training_rows import TrainingRow, read_rows
+from autoif.evaluation.contamination.words import Encoded, Vocabulary
+from autoif.records import content_id
+
+_ROWS_AT_ONCE = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found."""
+
+    files: tuple[Path, ...]
+    prompts: tuple[BenchmarkPrompt, ...]
+    ngram: int
+    places: list[tuple[int, int]]
+    """File and number of each training row."""
+    asked: list[tuple[str, int]]
+    """Each different user turn, with the row that is the first to ask it."""
+    runs: Pairs
+    """(row, prompt) with a run of words in common."""
+    whole: Pairs
+    """(row, prompt) of short prompts that the row asks."""
+    short: NDArray[np.bool_]
+    """Whether each prompt has fewer words than a run, shape (prompts,)."""
+    nearest: Nearest
+
+    def name_row(self, row: int) -> str:
+        """Return FILE:NUMBER, with as much of the path as tells the files apart."""
+        file, number = self.places[row]
+        names = [path.name for path in self.files]
+        name = names[file] if names.count(names[file]) == 1 else str(self.files[file])
+        return f"{name}:{number}"
+
+
+def compare(
+    files: Sequence[Path], prompts: Sequence[BenchmarkPrompt], ngram: int, neighbours: int, say: Callable[[str], None]
+) -> Comparison:
+    """Compare training data with prompts.
+
+    Args:
+        files: from `training_rows.list_files`.
+        prompts: from `prompts.read_prompts`.
+        ngram: words of a run.
+        neighbours: nearest training prompts to find for each prompt.
+        say: gets lines of progress.
+
+    Raises:
+        ConfigError: training data can't be read, has another form, or nothing is asked in it.
+    """
+    vocabulary = Vocabulary()
+    encoded = vocabulary.encode([prompt.text for prompt in prompts])
+    reader = _Reader(vocabulary, Runs(encoded, ngram), index_short(encoded, ngram))
+    stream = _tell(read_rows(files), say)
+    while rows := list(islice(stream, _ROWS_AT_ONCE)):
+        reader.add(rows)
+    if not reader.asked:
+        raise ConfigError(f"nothing is asked in {', '.join(map(str, files))}: no row has a user turn or a prompt")
+    say(f"{len(reader.places):,} rows read; {len(reader.asked):,} different prompts in them are compared")
+    nearest = find_nearest(encoded, reader.join_asked(), len(vocabulary), neighbours)
+    return Comparison(
+        tuple(files), tuple(prompts), ngram, reader.places, list(reader.asked.items()),
+        _join(reader.runs), _join(reader.whole), encoded.lengths < ngram, nearest,
+    )  # fmt: skip
+
+
+class _Reader:
+    """Takes training rows and keeps what is needed of them: overlaps, and different user turns with their words."""
+
+    def __init__(self, vocabulary: Vocabulary, runs: Runs, short: dict[bytes, list[int]]) -> None:
+        self.places: list[tuple[int, int]] = []
+        self.asked: dict[str, int] = {}
+        self.runs: list[Pairs] = []
+        self.whole: list[Pairs] = []
+        self._vocabulary = vocabulary
+        self._runs = runs
+        self._short = short
+        self._words: list[Encoded] = []
+
+    def add(self, rows: Sequence[TrainingRow]) -> None:
+        first = len(self.places)
+        self.places += [(row.file, row.number) for row in rows]
+        asked = [(first + place, text) for place, row in enumerate(rows) for text in row.asked]
+        said = [(first + place, text) for place, row in enumerate(rows) for text in row.said]
+        questions = self._vocabulary.encode([text for _, text in asked])
+        answers = self._vocabulary.encode([text for _, text in said])
+        self.runs += [_name(self._runs.find(questions), asked), _name(self._runs.find(answers), said)]
+        self.whole.append(_name(find_whole(self._short, questions, self._runs.n), asked))
+        new = []
+        for place, (row, text) in enumerate(asked):
+            if text not in self.asked:
+                self.asked[text] = row
+                new.append(place)
+        self._words.append(questions.select(new))
+
+    def join_asked(self) -> Encoded:
+        """Return the words of the different user turns."""
+        ends, offset = [], 0
+        for part in self._words:
+            ends.append(part.ends + offset)
+            offset += len(part.ids)
+        return Encoded(np.concatenate([part.ids for part in self._words]), np.concatenate(ends))
+
+
+def report(comparison: Comparison) -> Report:
+    """Return the numbers."""
+    pairs = _all_pairs(comparison)
+    digests = [_digest(path) for path in comparison.files]
+    counts = np.bincount([file for file, _ in comparison.places], minlength=len(digests))
+    names = dict.fromkeys(prompt.benchmark for prompt in comparison.prompts)
+    return Report(
+        ngram=comparison.ngram,
+        training=tuple(
+            TrainingFile(name=str(path), sha256=digest, rows=int(rows))
+            for path, digest, rows in zip(comparison.files, digests, counts, strict=True)
+        ),
+        rows=len(comparison.places),
+        asked=len(comparison.asked),
+        contaminated_rows=len(find_contaminated(comparison)),
+        benchmarks={name: _report_benchmark(comparison, pairs, name) for name in names},
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _report_benchmark(comparison: Comparison, pairs: Pairs, name: str) -> BenchmarkOverlap:
+    ours = np.array([prompt.benchmark == name for prompt in comparison.prompts])
+    count = int(ours.sum())
+    overlapping, matching = (
+        int(ours[np.unique(found[:, 1])].sum()) for found in (comparison.runs, comparison.whole)
+    )  # a short prompt has no run: none is counted twice
+    rows = len(np.unique(pairs[ours[pairs[:, 1]], 0]))
+    highest = comparison.nearest.scores[ours, 0]
+    return BenchmarkOverlap(
+        content=content_id(*sorted(prompt.text for prompt in comparison.prompts if prompt.benchmark == name)),
+        prompts=count,
+        overlapping=overlapping,
+        short=int((comparison.short & ours).sum()),
+        short_matching=matching,
+        overlapping_percent=100 * (overlapping + matching) / count,
+        rows=rows,
+        rows_percent=100 * rows / len(comparison.places),
+        similarity_median=_round(np.median(highest)),
+        similarity_p90=_round(np.quantile(highest, 0.9)),
+        similarity_highest=_round(highest.max()),
+    )
+
+
+def list_nearest(comparison: Comparison) -> Iterator[NearestResult]:
+    """Yield each prompt with its neighbours."""
+    overlapping = {int(prompt) for prompt in np.unique(_all_pairs(comparison)[:, 1])}
+    for index, prompt in enumerate(comparison.prompts):
+        found = zip(comparison.nearest.texts[index], comparison.nearest.scores[index], strict=True)
+        yield NearestResult(
+            benchmark=prompt.benchmark,
+            id=prompt.id,
+            prompt=prompt.text,
+            overlaps=index in overlapping,
+            nearest=tuple(_name_neighbour(comparison, int(text), score) for text, score in found if text >= 0),
+        )
+
+
+def find_contaminated(comparison: Comparison) -> list[int]:
+    """Return the rows that have something in common with a prompt, in order."""
+    return [int(row) for row in np.unique(_all_pairs(comparison)[:, 0])]
+
+
+def list_contaminated(comparison: Comparison) -> Iterator[ContaminatedRow]:
+    """Yield each training row that has something in common with a prompt, in order."""
+    rows: dict[int, list[Shared]] = {}
+    for what, pairs in (("run", comparison.runs), ("prompt", comparison.whole)):
+        for row, index in pairs.tolist():
+            prompt = comparison.prompts[index]
+            rows.setdefault(row, []).append(Shared(benchmark=prompt.benchmark, id=prompt.id, what=what))
+    for row in sorted(rows):
+        yield ContaminatedRow(row=comparison.name_row(row), shared=tuple(rows[row]))
+
+
+def _name_neighbour(comparison: Comparison, text: int, score: np.float32) -> Neighbour:
+    asked, row = comparison.asked[text]
+    return Neighbour(row=comparison.name_row(row), text=asked, similarity=_round(score))
+
+
+def _all_pairs(comparison: Comparison) -> Pairs:
+    return np.concatenate([comparison.runs, comparison.whole])
+
+
+def _name(pairs: Pairs, texts: Sequence[tuple[int, str]]) -> Pairs:
+    """Return (row, prompt) for (text, prompt); several texts may be of one row."""
+    rows = np.array([row for row, _ in texts], np.int64)
+    return np.stack([rows[pairs[:, 0]], pairs[:, 1]], axis=1) if len(pairs) else pairs
+
+
+def _join(parts: Sequence[Pairs]) -> Pairs:
+    return np.unique(np.concatenate(parts), axis=0)
+
+
+def _round(value: float | np.floating) -> float:
+    """Return a similarity without the digits that differ from machine to machine."""
+    return round(float(value), 4)
+
+
+def _tell(rows: Iterable[TrainingRow], say: Callable[[str], None]) -> Iterator[TrainingRow]:
+    for count, row in enumerate(rows, 1):
+        if count % 50_000 == 0:
+            say(f"{count:,} training rows read")
+        yield row

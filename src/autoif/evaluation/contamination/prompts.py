@@ -1,0 +1,74 @@
+"""The prompts of benchmarks: IFEval, IFBench, FollowBench, and any file of prompts of one's own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from autoif.errors import ConfigError
+from autoif.evaluation.benchmarks import read_questions
+from autoif.evaluation.checkers import Benchmark
+from autoif.evaluation.followbench.data import read_benchmark
+from autoif.evaluation.followbench.hub import fetch_benchmark
+from autoif.records import Record
+from autoif.store import read_jsonl
+
+BENCHMARKS = ("ifeval", "followbench", "ifbench")
+_WITH_INSTRUCTIONS: dict[str, Benchmark] = {"ifeval": "ifeval", "ifbench": "ifbench"}
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkPrompt:
+    """One prompt of a benchmark."""
+
+    benchmark: str
+    id: str
+    """Its key there; of a file of one's own the number of its row."""
+    text: str
+    instructions: tuple[str, ...] = ()
+    """The types of its constraints, where the benchmark names them."""
+
+
+class _Row(Record):
+    """A line of a file of one's own. What else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prompt: str
+
+
+def read_prompts(names: Sequence[str], data: Mapping[str, Path]) -> list[BenchmarkPrompt]:
+    """Return the prompts of benchmarks.
+
+    Args:
+        names: of benchmarks, each once.
+        data: their files; FollowBench's is a folder, that of an unknown name holds rows {"prompt"}. What isn't here
+            is fetched.
+
+    Raises:
+        ConfigError: an unknown benchmark without a file, or data of something else, or that can't be fetched.
+        StoreError: a file can't be read, or a row doesn't fit.
+    """
+    if stray := [name for name in data if name not in names]:
+        raise ConfigError(f"--data names {stray[0]}, which --against leaves out: add it there, or leave it out here")
+    if unknown := [name for name in names if name not in (*BENCHMARKS, *data)]:
+        raise ConfigError(
+            f"no benchmark is called {unknown[0]!r}: choose of {', '.join(BENCHMARKS)}, or give its prompts with "
+            f"--data {unknown[0]}=FILE.jsonl"
+        )
+    return [prompt for name in dict.fromkeys(names) for prompt in _read(name, data.get(name))]
+
+
+def _read(name: str, path: Path | None) -> list[BenchmarkPrompt]:
+    if name in _WITH_INSTRUCTIONS:
+        questions = read_questions(_WITH_INSTRUCTIONS[name], path).rows
+        return [BenchmarkPrompt(name, row.key, row.prompt, row.instruction_id_list) for row in questions]
+    if name == "followbench":
+        benchmark = read_benchmark(path) if path else fetch_benchmark("en")
+        return [BenchmarkPrompt(name, item.id, item.prompt) for item in benchmark.items]
+    assert path
+    rows = read_jsonl(path, _Row)
+    if not rows:
+        raise ConfigError(f"{path} has no prompts")
+    return [BenchmarkPrompt(name, str(number), row.prompt) for number, row in enumerate(rows, 1)]

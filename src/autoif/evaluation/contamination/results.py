@@ -1,0 +1,109 @@
+"""What a comparison with benchmarks leaves in its folder.
+
+nearest.jsonl        a row a prompt: the training prompts that are most like it
+contaminated.jsonl   a row a training row that has something in common with a prompt: which, and what
+report.json          the numbers
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoif.records import Record
+from autoif.store import storage_errors, write_jsonl
+
+REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
+
+
+class TrainingFile(Record):
+    """A file that was compared."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+class Neighbour(Record):
+    """A training prompt that is like a benchmark's."""
+
+    row: str
+    """FILE:NUMBER of the first row that asks it."""
+    text: str
+    similarity: float
+    """0 to 1."""
+
+
+class NearestResult(Record):
+    """A prompt with its neighbours, the most similar first."""
+
+    benchmark: str
+    id: str
+    prompt: str
+    overlaps: bool
+    """Whether a training row has a run of its words, or is the same prompt."""
+    nearest: tuple[Neighbour, ...]
+
+
+class Shared(Record):
+    """What a training row has in common with a prompt."""
+
+    benchmark: str
+    id: str
+    what: str
+    """"run": n words that follow one another. "prompt": all of a prompt that is shorter than that."""
+
+
+class ContaminatedRow(Record):
+    """A training row, and the prompts that it has something in common with."""
+
+    row: str
+    """FILE:NUMBER, the number of the line (in a JSON list of the element), from 1."""
+    shared: tuple[Shared, ...]
+
+
+class BenchmarkOverlap(Record):
+    """One benchmark. Shares are in percent."""
+
+    content: str
+    """Of its prompts in any order: the same, the same prompts."""
+    prompts: int
+    overlapping: int
+    """Prompts that have a run of n words in common with a training row."""
+    short: int
+    """Prompts of fewer than n words."""
+    short_matching: int
+    """Those of them that a training row asks word for word."""
+    overlapping_percent: float
+    """Of all prompts, both kinds."""
+    rows: int
+    """Training rows that have something in common with a prompt."""
+    rows_percent: float
+    similarity_median: float
+    """Of each prompt with its nearest training prompt."""
+    similarity_p90: float
+    similarity_highest: float
+
+
+class Report(Record):
+    """report.json."""
+
+    ngram: int
+    training: tuple[TrainingFile, ...]
+    rows: int
+    asked: int
+    """Different user turns in them: what the prompts' neighbours are looked for in."""
+    contaminated_rows: int
+    """Rows that have something in common with any benchmark."""
+    benchmarks: dict[str, BenchmarkOverlap]
+
+
+def write_results(
+    folder: Path, report: Report, nearest: Sequence[NearestResult], contaminated: Sequence[ContaminatedRow]
+) -> None:
+    """Write all three; report.json comes last, so that it is there only if all is."""
+    write_jsonl(folder / NEAREST, nearest)
+    write_jsonl(folder / CONTAMINATED, contaminated)
+    temporary = folder / f".{REPORT}.tmp"
+    with storage_errors(folder):
+        temporary.write_text(json.dumps(report.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(folder / REPORT)

@@ -1,0 +1,146 @@
+"""Training data in the forms that are about, read for what it asks and what it says.
+
+    conversations   {"messages" | "conversations": [turns]}                        SFT rows of a run, ShareGPT
+    prompts         {"prompt": text or turns, "completion" | "chosen" …: …}        preference and reward rows, TRL
+    Alpaca          {"instruction", "input", "output"}
+    AutoIF          {"query", "instruction", "completions"}, and verified instructions
+
+Functions are read where a row has them: "functions" of a run, "verifiers" of others' AutoIF data.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoif.datasets.split import DATA_SETS
+from autoif.errors import ConfigError
+from autoif.queries.json_lists import broken, read_elements
+from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
+from autoif.text_lines import read_lines
+
+_QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input"), ("question",))
+"""Columns that hold what is asked; of the first whose first column is there, joined."""
+_ANSWERS = ("completion", "completions", "chosen", "rejected", "response", "responses", "output", "answer", "text")
+_FUNCTIONS = ("functions", "verifiers")
+_MAX_LINE_BYTES = 16_000_000
+"""A line may hold a long conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """One row."""
+
+    file: int
+    """Index of its file."""
+    number: int
+    """Of its line, or of its element in a JSON list; from 1."""
+    asked: tuple[str, ...]
+    """What users say in it, a text a turn."""
+    said: tuple[str, ...]
+    """What else is in it: answers, system turns."""
+    instruction: str
+    """The constraint alone, if the row has it."""
+    functions: tuple[str, ...]
+    """Sources that verify answers."""
+
+
+def list_files(sources: Sequence[Path]) -> list[Path]:
+    """Return the files of training data: those named, and of a folder the data sets of a run.
+
+    Raises:
+        ConfigError: a folder has no data set, a file is missing, or is none that can be read.
+    """
+    files = []
+    for source in sources:
+        found = [source / name for name in DATA_SETS if (source / name).is_file()] if source.is_dir() else [source]
+        if not found:
+            raise ConfigError(f"{source} has none of {', '.join(DATA_SETS)}: name a run folder, or files of rows")
+        files += found
+    for file in files:
+        if file.suffix not in {".jsonl", ".json"}:
+            raise ConfigError(f"training data {file}: give .jsonl or .json files, or a run folder")
+    if twice := next((file for file in files if files.count(file) > 1), None):
+        raise ConfigError(f"training data {twice} is named twice: name it once")
+    return files
+
+
+def read_rows(files: Sequence[Path]) -> Iterator[TrainingRow]:
+    """Yield the rows of files.
+
+    Raises:
+        ConfigError: a file can't be read, a row has another form (its line is named), or there is no row at all.
+    """
+    empty = True
+    for index, file in enumerate(files):
+        for number, row in _read_objects(file):
+            empty = False
+            yield _read_row(row, index, number, file)
+    if empty:
+        raise ConfigError(f"no rows in {', '.join(map(str, files))}: there is nothing to compare")
+
+
+def _read_objects(file: Path) -> Iterator[tuple[int, object]]:
+    if file.suffix == ".json":
+        yield from enumerate(read_elements(file, "training"), 1)
+        return
+    for number, line in read_lines(file, "training", max_bytes=_MAX_LINE_BYTES):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise broken(file, "training", number, error) from None
+
+
+def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
+    columns: Mapping[str, object] = row if isinstance(row, Mapping) else {}
+    asked, said = _read_texts(columns)
+    if not asked and not said:
+        has = ", ".join(columns) or f"a {type(row).__name__}"
+        raise ConfigError(
+            f"training file {file}, row {number}: no text of messages, conversations, prompt, instruction or text in "
+            f"it (it has {has[:200]})"
+        )
+    functions = [source for name in _FUNCTIONS for source in _read_list(columns.get(name), "source")]
+    instruction = _read_text(columns.get("instruction"))
+    return TrainingRow(index, number, tuple(asked), tuple(said), instruction, tuple(functions))
+
+
+def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """Return what is asked and what is said, without blank texts."""
+    for name in CONVERSATION_COLUMNS:
+        if isinstance(turns := row.get(name), list):
+            return _read_turns(turns)
+    asked, said = list[str](), list[str]()
+    for names in _QUESTIONS:
+        if isinstance(turns := row.get(names[0]), list):
+            asked, said = _read_turns(turns)
+        elif row.get(names[0]):
+            asked = [text] if (text := "\n".join(filter(None, (_read_text(row.get(name)) for name in names)))) else []
+        else:
+            continue
+        break
+    for name in (*_ANSWERS, "system"):
+        said += _read_list(row.get(name), "content")
+    return asked, said
+
+
+def _read_turns(turns: Sequence[object]) -> tuple[list[str], list[str]]:
+    asked, said = list[str](), list[str]()
+    for turn in turns:
+        if isinstance(turn, Mapping) and (text := turn_text(turn)):
+            (asked if is_user_turn(turn) else said).append(text)
+    return asked, said
+
+
+def _read_list(value: object, key: str) -> list[str]:
+    """Return a text, or those of a list of texts or of objects with `key`; none that is blank."""
+    values = value if isinstance(value, list) else [value]
+    texts = [each.get(key) if isinstance(each, Mapping) else each for each in values]
+    return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _read_text(value: object) -> str:
+    """Return a text, or that of a verified instruction; "" for anything else."""
+    text = value.get("text") if isinstance(value, Mapping) else value
+    return text.strip() if isinstance(text, str) else ""
