@@ -92,12 +92,12 @@ def test_a_paired_difference_is_surer_than_two_scores():
     easy = [draw.random() for _ in range(60)]
     first = [rate * 0.9 for rate in easy]
     second = [rate * 0.9 + 0.05 + draw.gauss(0, 0.02) for rate in easy]
-    difference = bootstrap_difference(first, second, names(60))
+    difference = bootstrap_difference([(first, names(60))], [(second, names(60))])
     assert difference.value == pytest.approx(fmean(second) - fmean(first))
     assert difference.low > 0.04
     assert not difference.includes_zero
     assert bootstrap_mean(first, names(60)).high > bootstrap_mean(second, names(60)).low
-    assert bootstrap_difference(first, first, names(60)).includes_zero
+    assert bootstrap_difference([(first, names(60))], [(first, names(60))]).includes_zero
 
 
 @pytest.mark.parametrize(

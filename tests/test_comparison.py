@@ -1,11 +1,14 @@
-"""Several models on the same prompts: paired, or refused."""
+"""Several models on the same prompts: paired, or refused. Here on a pass rate."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.comparison import compare, render_markdown
+from autoif.evaluation.comparison import compare
+from autoif.evaluation.comparison.forms import render
+from autoif.evaluation.comparison.paired import Compared
 from autoif.evaluation.plots import plot_comparison
 from autoif.evaluation.results import Seen, read_scores, write_results
 from evaluating import SETTINGS, half, measure, measure_texts, reward_row, right, write_prompts, wrong
@@ -28,17 +31,23 @@ def slightly_better(row):
     return right(row) if "question 1" in row.prompt.messages[0]["content"] and row.index == 0 else some(row)
 
 
+def compare_rates(*folders: Path) -> list[Compared]:
+    """Return the pass rate of each folder's model."""
+    [benchmark] = compare(folders).benchmarks
+    return [scores[0] for scores in benchmark.models.values()]
+
+
 def test_the_difference_is_paired_and_surer_than_the_scores(data, tmp_path, sandbox):
     measure(data, tmp_path / "some", sandbox, some)
     measure(data, tmp_path / "better", sandbox, slightly_better)
-    first, second = compare([tmp_path / "some", tmp_path / "better"]).models
+    first, second = compare_rates(tmp_path / "some", tmp_path / "better")
     assert (first.difference, first.mcnemar, first.verdict) == (None, None, "")
     assert second.difference.value == pytest.approx(100 * 5 / 120)
     assert second.difference.low > 0
-    assert second.scores.pass_rate.low < first.scores.pass_rate.value
+    assert second.score.interval.low < first.score.interval.value
     assert second.verdict == "better"
     assert second.mcnemar == pytest.approx(2 * 0.5**5)
-    reverse = compare([tmp_path / "better", tmp_path / "some"]).models[1]
+    reverse = compare_rates(tmp_path / "better", tmp_path / "some")[1]
     assert reverse.verdict == "worse"
     assert reverse.difference.high == pytest.approx(-second.difference.low, abs=0.2)
 
@@ -46,14 +55,22 @@ def test_the_difference_is_paired_and_surer_than_the_scores(data, tmp_path, sand
 def test_an_interval_that_includes_zero_is_said_to_show_no_difference(data, tmp_path, sandbox):
     for name in ("one", "two"):
         measure(data, tmp_path / name, sandbox, half)
-    comparison = compare([tmp_path / "one", tmp_path / "two"])
-    assert comparison.models[1].verdict == "no difference shown"
-    assert comparison.models[1].mcnemar == 1
-    table = render_markdown(comparison)
-    assert (
-        "| two | 50.0 [50.0, 50.0] | 50.0 [50.0, 50.0] | 0.0 | +0.0 [+0.0, +0.0] | no difference shown | 1 |" in table
-    )
+    second = compare_rates(tmp_path / "one", tmp_path / "two")[1]
+    assert (second.verdict, second.mcnemar) == ("no difference shown", 1)
+    table = render(compare([tmp_path / "one", tmp_path / "two"]))
+    assert "| accepted | two | 50.0 [50.0, 50.0] | +0.0 [+0.0, +0.0] | no difference shown | 1 |" in table
+    assert "| two | 50.0 | 50.0 |" in table
     assert "30 prompts of 10 instructions, 4 samples each" in table
+
+
+def test_answers_with_a_fault_are_a_score_of_their_own(tmp_path, sandbox):
+    data = write_prompts(tmp_path, WORDS)
+    measure(data, tmp_path / "right", sandbox, right)
+    measure(data, tmp_path / "copied", sandbox, lambda row: row.prompt.messages[0]["content"])
+    _, scores = compare([tmp_path / "right", tmp_path / "copied"]).benchmarks[0].models.values()
+    accepted, faultless = scores
+    assert (accepted.difference.value, accepted.mcnemar) == (0, 1)
+    assert (faultless.difference.value, faultless.mcnemar) == (-100, pytest.approx(2 * 0.5**20))
 
 
 def test_the_order_of_the_prompts_is_no_difference(tmp_path, sandbox):
@@ -61,13 +78,13 @@ def test_the_order_of_the_prompts_is_no_difference(tmp_path, sandbox):
     forward, backward = write_rows(tmp_path / "a.jsonl", *rows), write_rows(tmp_path / "b.jsonl", *rows[::-1])
     measure(forward, tmp_path / "some", sandbox, some)
     measure(backward, tmp_path / "more", sandbox, slightly_better)
-    assert compare([tmp_path / "some", tmp_path / "more"]).models[1].difference.value == 100 * 5 / 80
+    assert compare_rates(tmp_path / "some", tmp_path / "more")[1].difference.value == 100 * 5 / 80
 
 
 def test_other_prompts_or_the_same_with_other_functions_are_refused(data, tmp_path, sandbox):
     measure(data, tmp_path / "one", sandbox, half)
     measure(write_rows(tmp_path / "few.jsonl", reward_row("word0", 0)), tmp_path / "few", sandbox, half)
-    with pytest.raises(ConfigError, match=r"other prompts: 1 in common, 0 only in .*few, 29 only in .*one"):
+    with pytest.raises(ConfigError, match=r"other prompts: 1 in common, 0 only in .*few, 29 only in .*one \(SHA-256 "):
         compare([tmp_path / "one", tmp_path / "few"])
     easier = [reward_row(word, query, ["def evaluate(response): return True"]) for word in WORDS for query in range(3)]
     measure(write_rows(tmp_path / "easier.jsonl", *easier), tmp_path / "easier", sandbox, half)
@@ -114,7 +131,7 @@ def test_other_versions_are_said(data, tmp_path, sandbox):
     measure(data, tmp_path / "two", sandbox, half)
     change(tmp_path / "two", versions={**read_scores(tmp_path / "two").versions, "torch": "0.1", "vllm": "0.2"})
     comparison = compare([tmp_path / "one", tmp_path / "two"])
-    assert comparison.notes == ("The models were measured with different versions of torch, vllm.",)
+    assert comparison.notes == ("Pass rate: the models were measured with different versions of torch, vllm.",)
 
 
 def test_a_partial_score_and_one_that_is_not_held_out_are_marked(data, tmp_path, sandbox):
@@ -122,9 +139,10 @@ def test_a_partial_score_and_one_that_is_not_held_out_are_marked(data, tmp_path,
     for name in ("one", "two"):
         measure_texts(data, tmp_path / name, sandbox, *texts)
     change(tmp_path / "two", seen=Seen(checked=("sft.jsonl",), instructions=2))
-    table = render_markdown(compare([tmp_path / "one", tmp_path / "two"]))
-    assert "one: PARTIAL, 20 of 30 prompts have responses." in table
-    assert "two: NOT HELD OUT: 2 instructions, 0 queries and 0 functions of these prompts are in sft.jsonl." in table
+    assert compare([tmp_path / "one", tmp_path / "two"]).notes == (
+        "Pass rate, one, two: PARTIAL, 20 of 30 prompts have responses.",
+        "Pass rate, two: NOT HELD OUT: 2 instructions, 0 queries and 0 functions of these prompts are in sft.jsonl.",
+    )
 
 
 def test_one_folder_the_same_twice_and_one_without_results_are_refused(data, tmp_path, sandbox):
@@ -140,8 +158,7 @@ def test_one_folder_the_same_twice_and_one_without_results_are_refused(data, tmp
 def test_folders_of_the_same_name_are_told_apart(data, tmp_path, sandbox):
     for name in ("a", "b"):
         measure(data, tmp_path / name / "eval", sandbox, half)
-    names = [model.name for model in compare([tmp_path / "a" / "eval", tmp_path / "b" / "eval"]).models]
-    assert names == ["a/eval", "b/eval"]
+    assert compare([tmp_path / "a" / "eval", tmp_path / "b" / "eval"]).models == ("a/eval", "b/eval")
 
 
 def test_the_figure_has_each_score_and_each_difference_with_its_interval(data, tmp_path, sandbox):
@@ -151,8 +168,9 @@ def test_the_figure_has_each_score_and_each_difference_with_its_interval(data, t
     plot_comparison(comparison, tmp_path / "plots" / "scores.svg")
     root = ET.fromstring((tmp_path / "plots" / "scores.svg").read_text("utf-8"))
     ids = {element.get("id") for element in root.iter()}
-    drawn = {"pass rate some", "pass rate better", "difference better"}
+    drawn = {f"Pass rate {score} {model}" for score in ("accepted", "without faults") for model in ("some", "better")}
+    drawn |= {f"difference Pass rate {score} better" for score in ("accepted", "without faults")}
     assert drawn | {f"{name} interval" for name in drawn} <= ids
-    assert "difference some" not in ids
+    assert "difference Pass rate accepted some" not in ids
     said = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"some", "better", "pass rate, %", "difference to some, points"} <= said
+    assert {"some", "better", "Pass rate accepted, %", "difference to some, points"} <= said

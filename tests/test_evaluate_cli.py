@@ -62,7 +62,16 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
     table, figure = tmp_path / "table.md", tmp_path / "scores.svg"
     autoif(monkeypatch, "compare", *folders, "--output", table, "--plot", figure)
     assert capsys.readouterr().out == table.read_text("utf-8")
-    assert "| eval-trained | 0.0 [0.0, 0.0] |" in table.read_text("utf-8")
+    assert "| accepted | eval-trained | 0.0 [0.0, 0.0] |" in table.read_text("utf-8")
+    autoif(monkeypatch, "compare", *folders, "-o", tmp_path / "table.html")
+    assert capsys.readouterr().out == table.read_text("utf-8")
+    assert (tmp_path / "table.html").read_text("utf-8").startswith("<!doctype html>")
+    autoif(monkeypatch, "compare", *folders, "-o", tmp_path / "table.txt", "--format", "tex")
+    written = (tmp_path / "table.txt").read_text("utf-8")
+    capsys.readouterr()
+    autoif(monkeypatch, "compare", *folders, "--format", "tex")
+    assert capsys.readouterr().out == written
+    assert "begin{tabular}" in written
     assert figure.read_text("utf-8").startswith("<?xml")
     autoif(monkeypatch, "plot", trained, "-o", tmp_path / "curves.png")
     assert capsys.readouterr().out == f"SFT loss, token accuracy: {tmp_path / 'curves.png'}\n"
@@ -103,6 +112,8 @@ def test_what_cant_be_measured_ends_in_one_line(place, tmp_path, monkeypatch, ca
     line = fails(monkeypatch, capsys, "eval", "pass-rate", place / "base", "--data", empty, "-o", tmp_path / "out")
     assert "has no prompts" in line
     assert "name two or more" in fails(monkeypatch, capsys, "compare", tmp_path / "out")
+    line = fails(monkeypatch, capsys, "compare", "a", "b", "-o", tmp_path / "out" / "table.doc")
+    assert "name a table with .md, .tex, .html, or say which with --format" in line
     assert "name a figure" in fails(monkeypatch, capsys, "plot", place, "-o", tmp_path / "x.gif")
     assert not (tmp_path / "out").exists()
 

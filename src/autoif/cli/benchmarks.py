@@ -97,7 +97,7 @@ def _measure(
 
 
 def _report(scores: "BenchmarkScores", output: Path) -> None:
-    from autoif.evaluation.comparison import describe
+    from autoif.evaluation.bootstrap import describe
 
     partial = f"  PARTIAL: {scores.prompts} of {scores.prompts_of_benchmark} prompts" if scores.partial else ""
     for name in ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose"):

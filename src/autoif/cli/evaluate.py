@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -69,27 +69,34 @@ def pass_rate(
 
 @click.command()
 @click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE.md", help="Write the table here, too.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the tables here, too.")
+@click.option(
+    "--format", "form", type=click.Choice(["md", "tex", "html"]),
+    help="Of FILE, by default as its suffix says; without one, of what is printed.",
+)  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw scores and differences.")
-def compare(folders: tuple[Path, ...], output: Path | None, plot: Path | None) -> None:
-    """Compare evaluated FOLDERS with the first of them: scores, and paired differences with 95 % intervals.
+def compare(
+    folders: tuple[Path, ...], output: Path | None, form: Literal["md", "tex", "html"] | None, plot: Path | None
+) -> None:
+    """Compare models with the first of them: scores, and paired differences with 95 % intervals.
 
-    They must have been measured on the same prompts with the same settings.
+    Each of FOLDERS is a model's: what `autoif eval` wrote, or a folder of several such, one a benchmark. The models
+    must have been measured on the same prompts with the same settings.
     """
     with require_extra("autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
-        from autoif.evaluation.comparison import render_markdown
+        from autoif.evaluation.comparison.forms import choose_form, render
+    form = form or choose_form(output)
     if plot:
         with require_extra("autoif compare --plot"):
             from autoif.evaluation.plots import check_kind, plot_comparison
         check_kind(plot)
     compared = compare_folders(folders)
-    table = render_markdown(compared)
-    click.echo(table, nl=False)
+    click.echo(render(compared, "md" if output else form), nl=False)
     if output:
         with storage_errors(output):
             output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(table, encoding="utf-8")
+            output.write_text(render(compared, form), encoding="utf-8")
     if plot:
         plot_comparison(compared, plot)
 
@@ -117,7 +124,7 @@ def require_extra(command: str) -> Iterator[None]:
 
 
 def _report(scores: "Scores", output: Path) -> None:
-    from autoif.evaluation.comparison import describe
+    from autoif.evaluation.bootstrap import describe
 
     partial = f" PARTIAL: {scores.prompts_missing} prompts have no response." if scores.prompts_missing else ""
     cut = "not recorded" if scores.truncated is None else f"{scores.truncated:.1f} %"

@@ -97,7 +97,7 @@ def followbench(
 
 
 def _report(scores: "Scores", output: Path) -> None:
-    from autoif.evaluation.comparison import describe
+    from autoif.evaluation.bootstrap import describe
     from autoif.evaluation.followbench.scoring import AVERAGE
 
     def write(name: str, text: str) -> None:

@@ -6,6 +6,6 @@ provenance.py    which model is measured, and whether the prompts were held out 
 results.py       scores.json and per_prompt.jsonl, written and read back
 followbench/     FollowBench: rules, a judge, HSR, SSR and CSL
 bootstrap.py     intervals of means and of paired differences
-comparison.py    several evaluated folders on the same prompts
+comparison/      several evaluated models on the same prompts: paired differences, tables
 plots.py         curves of trainings, and scores with their intervals, as figures
 """

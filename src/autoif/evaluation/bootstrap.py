@@ -18,6 +18,8 @@ from autoif.records import Record
 LEVEL = 0.95
 RESAMPLES = 10_000
 _DRAWS_AT_ONCE = 2_000_000
+Stratum = tuple[Sequence[float], Sequence[str]]
+"""Values that count together, and the cluster of each."""
 
 
 class Interval(Record):
@@ -35,6 +37,14 @@ class Interval(Record):
         return self.low is None or self.high is None or self.low <= 0 <= self.high
 
 
+def describe(interval: Interval, *, signed: bool = False, digits: int = 1) -> str:
+    """Return a value with its interval, as in "31.2 [24.0, 38.9]"."""
+    form = f"{'+' if signed else ''}.{digits}f"
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:{form}} [no interval: one cluster]"
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+
+
 def bootstrap_mean(
     values: Sequence[float], clusters: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
@@ -45,10 +55,8 @@ def bootstrap_mean(
     return bootstrap_strata([(values, clusters)], resamples=resamples, seed=seed)
 
 
-def bootstrap_strata(
-    strata: Sequence[tuple[Sequence[float], Sequence[str]]], *, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Return the mean of the means of several sets of values, each (values, clusters), with its 95 % interval.
+def bootstrap_strata(strata: Sequence[Stratum], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """Return the mean of the means of several sets of values with its 95 % interval.
 
     Every set counts alike, however large it is, and its clusters are drawn again within it.
     """
@@ -67,11 +75,17 @@ def bootstrap_strata(
     return Interval(value=mean, low=float(low), high=float(high), clusters=clusters)
 
 
-def bootstrap_difference(
-    first: Sequence[float], second: Sequence[float], clusters: Sequence[str], *, seed: int = 0
-) -> Interval:
-    """Return the mean of second - first, paired: value by value on the same prompts, with its 95 % interval."""
-    return bootstrap_mean([b - a for a, b in zip(first, second, strict=True)], clusters, seed=seed)
+def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *, seed: int = 0) -> Interval:
+    """Return the mean of second - first, paired: value by value on the same prompts, with its 95 % interval.
+
+    Both have the same sets, with the values of the same prompts in the same order; `bootstrap_strata` says how the sets
+    count.
+    """
+    paired = [
+        ([b - a for a, b in zip(ours, theirs, strict=True)], clusters)
+        for (ours, _), (theirs, clusters) in zip(first, second, strict=True)
+    ]
+    return bootstrap_strata(paired, seed=seed)
 
 
 def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:

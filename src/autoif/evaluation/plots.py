@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.comparison import Comparison
+from autoif.evaluation.comparison.paired import ComparedBenchmark
 from autoif.evaluation.results import name_folders
 from autoif.store import storage_errors
 from autoif.training.card import read_record
@@ -83,31 +84,52 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
 
 
 def plot_comparison(comparison: Comparison, output: Path) -> None:
-    """Draw the pass rate of each model and its difference to the first, with their intervals.
+    """Draw each model's main scores and their differences to the first model, with their intervals; a row a score.
 
     Raises:
         ConfigError: the file is to be of an unknown kind.
         StoreError: it can't be written.
     """
     check_kind(output)
-    models = comparison.models
+    shown = [
+        (benchmark, index)
+        for benchmark in comparison.benchmarks
+        for index, score in enumerate(benchmark.scores)
+        if score.main
+    ]
+    heights = [1.0 + 0.3 * len(benchmark.models) for benchmark, _ in shown]
 
     def draw() -> Figure:
-        figure = Figure(figsize=(9, 1.1 + 0.4 * len(models)), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        for place, model in enumerate(models):
-            _draw_interval(left, model.scores.pass_rate, place, "C0", f"pass rate {model.name}")
-            if model.difference:
-                colour = "C7" if model.difference.includes_zero else "C0"  # grey: no difference shown
-                _draw_interval(right, model.difference, place, colour, f"difference {model.name}")
-        left.set_yticks(range(len(models)), [model.name for model in models])
-        left.set_ylim(len(models) - 0.5, -0.5)
-        left.set_xlabel("pass rate, %")
-        right.axvline(0, color="black", linewidth=0.8)
-        right.set_xlabel(f"difference to {models[0].name}, points")
+        figure = Figure(figsize=(9, sum(heights)), layout="constrained")
+        panels = figure.subplots(len(shown), 2, sharey="row", squeeze=False, height_ratios=heights)
+        for (left, right), (benchmark, index) in zip(panels, shown, strict=True):
+            _draw_score(left, right, benchmark, index)
+            unit = benchmark.scores[index].unit.replace("%", "points")
+            right.set_xlabel(f"difference to {_plain(comparison.models[0])}, {unit}")
         return figure
 
     _save(draw, output)
+
+
+def _draw_score(left: Axes, right: Axes, benchmark: ComparedBenchmark, index: int) -> None:
+    score = benchmark.scores[index]
+    title = f"{score.group} {score.name}"
+    for place, (model, scores) in enumerate(benchmark.models.items()):
+        interval, difference = scores[index].score.interval, scores[index].difference
+        if interval:
+            _draw_interval(left, interval, place, "C0", f"{title} {model}")
+        if difference:
+            colour = "C7" if difference.includes_zero else "C0"  # grey: no difference shown
+            _draw_interval(right, difference, place, colour, f"difference {title} {model}")
+    left.set_yticks(range(len(benchmark.models)), [_plain(model) for model in benchmark.models])
+    left.set_ylim(len(benchmark.models) - 0.5, -0.5)
+    left.set_xlabel(f"{title}, {score.unit}")
+    right.axvline(0, color="black", linewidth=0.8)
+
+
+def _plain(name: str) -> str:
+    """Return a name that is drawn as it is, and not read as a formula."""
+    return name.replace("$", r"\$")
 
 
 def check_kind(output: Path) -> None:

@@ -11,7 +11,7 @@ mended by hand. These are the scores; beside them stand those over what can be r
 from collections.abc import Sequence
 from typing import Literal
 
-from autoif.evaluation.bootstrap import Interval, bootstrap_strata
+from autoif.evaluation.bootstrap import Interval, Stratum, bootstrap_strata
 from autoif.evaluation.followbench.data import LEVELS, TYPES
 from autoif.records import Record
 
@@ -75,10 +75,6 @@ class Tables(Record):
     overall: Table
 
 
-_Values = tuple[list[float], list[str]]
-"""Values, and the group of each."""
-
-
 def score(results: Sequence[PromptResult], *, with_unread: bool = True) -> Tables:
     """Return the scores of all types that there are; without judgements that can't be read if asked for."""
     types = {kind: [result for result in results if result.type == kind] for kind in TYPES}
@@ -88,8 +84,8 @@ def score(results: Sequence[PromptResult], *, with_unread: bool = True) -> Table
 
 
 def _tabulate(types: Sequence[Sequence[PromptResult]], with_unread: bool) -> Table:
-    hard = [[_collect(some, "hard", level, with_unread) for some in types] for level in (*LEVELS, None)]
-    soft = [[_collect(some, "soft", level, with_unread) for some in types] for level in (*LEVELS, None)]
+    hard = [[collect_rates(some, "hard", level, with_unread) for some in types] for level in (*LEVELS, None)]
+    soft = [[collect_rates(some, "soft", level, with_unread) for some in types] for level in (*LEVELS, None)]
     names = [*map(str, LEVELS), AVERAGE]
     results = [result for some in types for result in some]
     return Table(
@@ -97,14 +93,14 @@ def _tabulate(types: Sequence[Sequence[PromptResult]], with_unread: bool) -> Tab
         prompts=len(results),
         hsr={name: _average(values) for name, values in zip(names, hard, strict=True)},
         ssr={name: _average(values) for name, values in zip(names, soft, strict=True)},
-        csl=_average([_count_levels(some, with_unread) for some in types]),
+        csl=_average([count_levels(some, with_unread) for some in types]),
     )
 
 
-def _collect(
+def collect_rates(
     results: Sequence[PromptResult], kind: Literal["hard", "soft"], level: int | None, with_unread: bool
-) -> _Values:
-    """Return the percentages of the responses at one level, or at all."""
+) -> Stratum:
+    """Return the percentages of the responses at one level, or at all, and the group of each."""
     pairs = [
         (100.0 * (sample.hard if kind == "hard" else sample.soft), result.group)
         for result in results
@@ -115,7 +111,7 @@ def _collect(
     return [value for value, _ in pairs], [group for _, group in pairs]
 
 
-def _count_levels(results: Sequence[PromptResult], with_unread: bool) -> _Values:
+def count_levels(results: Sequence[PromptResult], with_unread: bool) -> Stratum:
     """Return the levels in a row of each group and sample; a group without all five has none."""
     groups: dict[str, dict[int, tuple[SampleResult, ...]]] = {}
     for result in results:
@@ -131,6 +127,6 @@ def _count_levels(results: Sequence[PromptResult], with_unread: bool) -> _Values
     return values, clusters
 
 
-def _average(types: Sequence[_Values]) -> Interval | None:
+def _average(types: Sequence[Stratum]) -> Interval | None:
     there = [(values, groups) for values, groups in types if values]
     return bootstrap_strata(there) if there else None

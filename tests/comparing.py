@@ -1,0 +1,82 @@
+"""What the tests of comparisons share: recorded models on IFEval, small folders of every benchmark."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
+from autoif.evaluation.benchmarks import Question, Questions, read_questions
+from autoif.evaluation.followbench.data import read_benchmark
+from autoif.evaluation.followbench.measure import Task, measure, read_answers
+from followbenching import ask, respond, write_data, write_judgements
+from following import NINE, SHARED, TOKENIZERS, read_rows, write_questions
+from training import write_rows
+
+GROUPS = {"style": 4, "example": 2}
+GOOD = {
+    "Write without commas.": "Tea is hot.",
+    "Write a title.": "<<Tea>>",
+    "Write of tea, without commas.": "Tea is hot I think.",
+}
+
+
+@cache
+def read_recorded() -> tuple[Questions, dict[str, list[dict]]]:
+    """Return IFEval as nine models were asked it, and each model's rows."""
+    rows = read_rows(SHARED / "ifeval/recorded/en_input_data.jsonl")
+    for row in rows:
+        row["instruction_id_list"] = [name.removeprefix("en:") for name in row["instruction_id_list"]]
+    models: dict[str, list[dict]] = {}
+    with gzip.open(NINE, "rt", encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            models.setdefault(row["model"], []).append(row)
+    return Questions("ifeval", tuple(map(Question.model_validate, rows))), models
+
+
+def measure_recorded_model(part: str, folder: Path) -> Path:
+    """Score the model whose name has this part on IFEval, into a folder of its own within its folder."""
+    questions, models = read_recorded()
+    [rows] = [rows for name, rows in models.items() if part in name]
+    texts = {row.key: row.prompt for row in questions.rows}
+    responses = [{"prompt": texts[str(row["key"])], "response": row["response"]} for row in rows]
+    file = write_rows(folder.with_name(f"{folder.name}.jsonl"), *responses)
+    _measure(file, BenchmarkTask(questions, folder / "ifeval", print))
+    return folder
+
+
+def measure_ifeval(folder: Path, texts: Mapping[str, str] = GOOD, **options: bool) -> Path:
+    """Score responses to the small IFEval."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = write_rows(folder.with_name("responses.jsonl"), *({"prompt": p, "response": r} for p, r in texts.items()))
+    questions = read_questions("ifeval", write_questions(folder.parent))
+    _measure(file, BenchmarkTask(questions, folder, print, **options))
+    return folder
+
+
+def _measure(file: Path, task: BenchmarkTask) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NLTK_DATA", str(TOKENIZERS))
+        measure_responses(file, task)
+
+
+def measure_followbench(folder: Path, verdicts: Mapping[tuple[int, int], str], text: str = "Bot: no") -> Path:
+    """Score recorded judgements of a small FollowBench; (example, level) of style as given, else a yes."""
+    place = folder.with_name(f"{folder.name}-recorded")
+    data = write_data(place / "data", GROUPS)
+    responses = write_rows(place / "responses.jsonl", *respond(GROUPS, text))
+    said = [
+        (
+            ask("style", example, level, f"{text} {example}/{level}"),
+            verdicts.get((example, level), str(["YES"] * level)),
+        )
+        for example in range(1, GROUPS["style"] + 1)
+        for level in range(1, 6)
+    ]
+    judgements = write_judgements(place / "judgements", "style", said)
+    task = Task(read_benchmark(data), judgements, folder, print)
+    measure(read_answers(responses, task), task)
+    return folder
