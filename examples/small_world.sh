@@ -3,11 +3,11 @@
 # Qwen2.5-Coder-1.5B made, by SFT, offline DPO, two rounds of online DPO and GRPO; each is measured on instructions and
 # queries that it never saw. docs/small_world.md says more.
 #
-#   pip install 'autoif[embedded,train,eval]'
+#   pip install 'autoif[train,eval]'
 #   sh examples/small_world.sh [FOLDER]
 #
-# Every line can be stopped and goes on where it was when the script is started again. The answers of the model that makes
-# the data are recorded beside this script; what the recording lacks, the embedded model is asked for.
+# Every line can be stopped and goes on where it was when the script is started again. The answers of the model that made
+# the data are recorded beside this script, so that it is not needed here.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-runs/small_world}
@@ -15,9 +15,9 @@ world=examples/small_world
 say() { printf '\n== %s\n' "$*"; }
 
 say "data (§3.2, §3.3)"
-autoif run $world/data.toml --until instructions -o "$out/instructions" --answers $world/answers.jsonl.xz
+autoif run $world/data.toml --until instructions -o "$out/instructions" --recording $world/answers.jsonl.xz
 autoif split "$out/instructions" --held-out 0.25 -o "$out/split"
-autoif run $world/data.toml --instructions "$out/split/train.jsonl" -o "$out/data" --answers $world/answers.jsonl.xz
+autoif run $world/data.toml --instructions "$out/split/train.jsonl" -o "$out/data" --recording $world/answers.jsonl.xz
 autoif prompts --instructions "$out/split/held_out.jsonl" --queries $world/held_out_queries.txt --min-chars 10 \
     --unseen-by "$out/data" -o "$out/held_out.jsonl"
 
