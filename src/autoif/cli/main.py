@@ -11,6 +11,7 @@ from autoif.cli.cross_validate import cross_validate
 from autoif.cli.doctor import doctor
 from autoif.cli.evaluate import compare, evaluate, plot_curves
 from autoif.cli.evaluate_followbench import followbench
+from autoif.cli.evaluate_general import general
 from autoif.cli.export import export
 from autoif.cli.models import models
 from autoif.cli.push import push
@@ -50,7 +51,7 @@ for command in (
     show,
 ):
     cli.add_command(command)
-for benchmark in (ifeval, ifbench, followbench, fetch):
+for benchmark in (ifeval, ifbench, followbench, general, fetch):
     evaluate.add_command(benchmark)
 
 

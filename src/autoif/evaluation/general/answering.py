@@ -1,0 +1,140 @@
+"""Who answers: a model folder through lm-eval's own model class, or an endpoint of chat completions.
+
+Both are samplers (`autoif.sampling`), so that answers are stored batch by batch and an interrupted evaluation goes on.
+What a model says to choices is the log-likelihood of each, stored as JSON: [[-1.5, false], …].
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from autoif.errors import ConfigError, ModelError
+from autoif.evaluation.general.definitions import keep_quiet
+from autoif.models.endpoint import Endpoint
+from autoif.sampling import Answer, Row, Sampler, SamplingSettings, open_sampler
+from autoif.sampling.settings import seed_rows
+
+_BATCHES_AT_ONCE = 8
+"""Batches between two entries in the file of answers: within them, lm-eval puts requests of like length together."""
+Requests = Mapping[str, Sequence[Any]]
+"""lm-eval's requests of each question, by its id."""
+
+
+class Answerer(Protocol):
+    """A model that questions can be put to."""
+
+    def read_template(self) -> Callable[..., str] | None:
+        """Return what makes a text of a conversation; None where there is no chat template."""
+        ...
+
+    def phrase(self, instances: Sequence[Any]) -> tuple[dict[str, str], ...]:
+        """Return the turns that a question's requests begin with."""
+        ...
+
+    def open(self, requests: Requests, settings: SamplingSettings) -> AbstractContextManager[Sampler]:
+        """Return what answers these questions."""
+        ...
+
+
+class LocalModel:
+    """A model folder or a name on the hub, loaded when it is first asked."""
+
+    def __init__(self, name: str, *, batch_size: int, dtype: str, chat: bool) -> None:
+        self.name = name
+        self._batch_size = batch_size
+        self._dtype = dtype
+        self._chat = chat
+
+    @cached_property
+    def lm(self) -> Any:
+        """lm-eval's model. Raises ModelError for one that can't be loaded."""
+        import torch
+        from lm_eval.models.huggingface import HFLM
+
+        device = str(torch.accelerator.current_accelerator() or "cpu")
+        try:
+            with keep_quiet():
+                return HFLM(pretrained=self.name, device=device, dtype=self._dtype, batch_size=self._batch_size)
+        except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ModelError(f"the model {self.name} can't be loaded: {said[:300]}") from None
+
+    def read_template(self) -> Callable[..., str] | None:
+        """Raises ConfigError for a model without one."""
+        if not self._chat:
+            return None
+        if not self.lm.tokenizer.chat_template:
+            raise ConfigError(f"the tokenizer of {self.name} has no chat template: leave out --chat-template")
+        template: Callable[..., str] = self.lm.apply_chat_template
+        return template
+
+    def phrase(self, instances: Sequence[Any]) -> tuple[dict[str, str], ...]:
+        return ({"role": "user", "content": instances[0].args[0]},)
+
+    @contextmanager
+    def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
+        """Raises ConfigError where the context has no room for an answer."""
+        generates = any(each.request_type == "generate_until" for some in requests.values() for each in some)
+        if generates and self.lm.max_length <= settings.max_tokens:
+            raise ConfigError(
+                f"the context of {self.name}, {self.lm.max_length} tokens, leaves no room for answers of "
+                f"{settings.max_tokens}: lower --max-tokens"
+            )
+        yield _LocalSampler(self.lm, requests, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointModel:
+    """A model at an OpenAI-compatible endpoint; the chat template is the server's."""
+
+    name: str
+    endpoint: Endpoint
+    say: Callable[[str], None]
+
+    def read_template(self) -> Callable[..., str] | None:
+        return lambda turns, **_: json.dumps(turns)
+
+    def phrase(self, instances: Sequence[Any]) -> tuple[dict[str, str], ...]:
+        return tuple(json.loads(instances[0].args[0]))
+
+    @contextmanager
+    def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
+        with open_sampler(self.name, settings, self.endpoint, self.say) as sampler:
+            yield sampler
+
+
+class _LocalSampler:
+    """Hands lm-eval's requests to lm-eval's model; see `sampling.Sampler`.
+
+    An answer whose question did not fit into the context, and lost its beginning, has the finish reason `length`.
+    """
+
+    def __init__(self, lm: Any, requests: Requests, settings: SamplingSettings) -> None:
+        self.batch_size = settings.batch_size * _BATCHES_AT_ONCE
+        self._lm = lm
+        self._requests = requests
+        self._settings = settings
+
+    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+        import torch
+
+        asked = [self._requests[row.prompt.id] for row in rows]
+        everything = [instance for some in asked for instance in some]
+        with keep_quiet(), torch.random.fork_rng():
+            torch.manual_seed(seed_rows(self._settings.seed, rows))
+            said = iter(getattr(self._lm, everything[0].request_type)(everything, disable_tqdm=True))
+        answers = []
+        for instances in asked:
+            found = [next(said) for _ in instances]
+            text = found[0] if isinstance(found[0], str) else json.dumps(found)
+            answers.append(Answer(text, "length" if any(map(self._is_cut, instances)) else "stop"))
+        return answers
+
+    def _is_cut(self, instance: Any) -> bool:
+        text, room = instance.args[0], self._lm.max_length - self._settings.max_tokens
+        if instance.request_type == "loglikelihood":
+            text, room = text + instance.args[1], self._lm.max_length + 1
+        return bool(len(self._lm.tok_encode(text)) > room)

@@ -1,0 +1,102 @@
+"""The questions of a general benchmark: from the benchmark's own files, or from the hub, all or a few by seed."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from autoif.errors import ConfigError
+from autoif.evaluation.general.definitions import Definition
+from autoif.evaluation.general.files import TITLES, Rows, TaskName, check_row, read_files
+from autoif.records import content_id
+
+SIZES: dict[TaskName, int] = {"gsm8k": 1319, "mmlu": 14042, "humaneval": 164, "ceval": 1346}
+"""Questions of the whole benchmark: of C-Eval its validation set, as the answers of the test set are not public."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question."""
+
+    id: str
+    """Of its content; where a benchmark asks the very same twice, also of which time it is."""
+    subject: str
+    """"" where there are no subjects."""
+    row: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """A benchmark, or a part of one."""
+
+    task: TaskName
+    rows: tuple[Question, ...]
+    examples: Mapping[str, Rows]
+    """What the examples before a question are taken from, by subject."""
+    source: str
+
+    @property
+    def id(self) -> str:
+        """Of the questions and the examples, in order."""
+        return content_id([row.id for row in self.rows], {name: list(rows) for name, rows in self.examples.items()})
+
+
+def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Definition]) -> Questions:
+    """Read a benchmark's files, or fetch it from the hub where no path is named.
+
+    Raises:
+        ConfigError: a subject or a file is missing, or the data set can't be fetched.
+        StoreError: a file can't be read, or has another form.
+    """
+    subjects = [definition.subject for definition in definitions]
+    if path:
+        found = read_files(task, path, subjects)
+    else:
+        found = {definition.subject: _fetch(task, definition) for definition in definitions}
+    times: dict[str, int] = {}
+    questions = []
+    for subject in subjects:
+        for row in found[subject][0]:
+            key = content_id("general", task, subject, row)
+            times[key] = times.get(key, 0) + 1
+            questions.append(Question(key if times[key] == 1 else content_id(key, times[key]), subject, row))
+    examples = {subject: found[subject][1] for subject in subjects}
+    return Questions(task, tuple(questions), examples, str(path) if path else definitions[0].hub)
+
+
+def choose_questions(questions: Questions, limit: int | None, seed: int) -> Questions:
+    """Return `limit` questions, spread over the subjects, by chance: it comes from their content and the seed alone.
+
+    They keep their order. A larger limit with the same seed has the same questions, and more.
+    """
+    if limit is None or limit >= len(questions.rows):
+        return questions
+    drawn: dict[str, list[Question]] = {}
+    for question in sorted(questions.rows, key=lambda each: content_id("chosen", seed, each.id)):
+        drawn.setdefault(question.subject, []).append(question)
+    order = sorted(drawn, key=lambda subject: content_id("chosen subject", seed, subject))
+    rounds = zip_longest(*(drawn[subject] for subject in order))
+    chosen = {each.id for each in [each for turn in rounds for each in turn if each][:limit]}
+    return replace(questions, rows=tuple(each for each in questions.rows if each.id in chosen))
+
+
+def _fetch(task: TaskName, definition: Definition) -> tuple[Rows, Rows]:
+    instead = f"files by --data {task}=PATH"
+    if importlib.util.find_spec("datasets") is None:
+        raise ConfigError(
+            f"{TITLES[task]} is fetched with `datasets`: pip install 'autoif[datasets]', or name {instead}"
+        )
+    import datasets
+
+    name = definition.hub
+    try:
+        found = datasets.load_dataset(name, definition.hub_part)
+        both = [list(found[split]) if split else [] for split in (definition.split, definition.example_split)]
+    except Exception as error:  # noqa: BLE001  # of several libraries and the network below
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConfigError(f"{name} can't be fetched ({reason}): name {instead}") from None
+    rows, examples = ([check_row(task, row, f"{name}, {definition.name}") for row in some] for some in both)
+    return rows, examples

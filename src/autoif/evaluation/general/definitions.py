@@ -1,0 +1,156 @@
+"""lm-eval's own definitions of the four benchmarks, on the questions that we choose.
+
+Prompts, examples, stops, filters and metrics are lm-eval's. Two things are not: the data, which we hand over so that no
+file and no network is touched; and HumanEval's metric, which would fetch a program and run code outside of a sandbox.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from importlib.resources import files
+from io import StringIO
+from typing import Any
+
+from autoif.evaluation.general.files import Rows, TaskName
+
+_PLACES: dict[TaskName, str] = {"gsm8k": "gsm8k", "mmlu": "mmlu/default", "humaneval": "humaneval", "ceval": "ceval"}
+_EXAMPLES_SEED = 1234
+"""That of lm-eval's own command: it decides which examples stand before a question of GSM8K."""
+DEFAULT_ANSWER_TOKENS = 256
+"""lm-eval's, where a task doesn't say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One task of lm-eval: a benchmark, or one subject of it."""
+
+    name: str
+    config: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        named = self.config.get("dataset_name")
+        return str(named) if self.config["output_type"] == "multiple_choice" else ""
+
+    @property
+    def hub(self) -> str:
+        return str(self.config["dataset_path"])
+
+    @property
+    def hub_part(self) -> str | None:
+        return self.config.get("dataset_name")
+
+    @property
+    def split(self) -> str:
+        return str(self.config.get("test_split") or self.config["validation_split"])
+
+    @property
+    def example_split(self) -> str | None:
+        return self.config.get("fewshot_split")
+
+    @property
+    def shots(self) -> int:
+        return int(self.config.get("num_fewshot") or 0)
+
+    @property
+    def version(self) -> str:
+        return str(self.config["metadata"]["version"])
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens of an answer at most; of no meaning where choices are compared."""
+        return int(self.config.get("generation_kwargs", {}).get("max_gen_toks", DEFAULT_ANSWER_TOKENS))
+
+
+def load_definitions(task: TaskName, *, chat: bool) -> tuple[Definition, ...]:
+    """Return lm-eval's definition of a benchmark, one for each subject by name; `chat` takes that for chat models."""
+    from lm_eval.tasks import TaskManager
+
+    place = str(files("lm_eval") / "tasks" / _PLACES[task])
+    with keep_quiet():
+        index = TaskManager(include_path=place, include_defaults=False).task_index
+    match task:
+        case "mmlu" | "ceval":
+            names = sorted(name for name, entry in index.items() if entry.cfg and "dataset_name" in entry.cfg)
+        case "humaneval":
+            names = ["humaneval_instruct" if chat else "humaneval"]
+        case "gsm8k":
+            names = ["gsm8k"]
+    return tuple(Definition(name, {**index[name].cfg}) for name in names)
+
+
+def build_task(definition: Definition, rows: Rows, examples: Rows, changes: dict[str, Any]) -> Any:
+    """Return lm-eval's task on these questions; `changes` are of its definition."""
+    import datasets
+    from lm_eval.api.task import ConfigurableTask
+
+    parts = {definition.split: rows, **({definition.example_split: examples} if definition.example_split else {})}
+    config = {key: value for key, value in definition.config.items() if key not in {"tag", "group"}}
+    config |= {"num_fewshot": definition.shots, **changes}
+    config["custom_dataset"] = lambda **_: {name: datasets.Dataset.from_list(some) for name, some in parts.items()}
+    if config.pop("unsafe_code", False):
+        config |= {"filter_list": None, "process_results": _leave_unjudged, "metric_list": [_UNJUDGED]}
+    with keep_quiet():
+        task = ConfigurableTask(config=config)
+    task.set_fewshot_seed(_EXAMPLES_SEED)
+    return task
+
+
+def build_requests(task: Any, chat_template: Any) -> list[list[Any]]:
+    """Return what is asked of a model for each question, in order: a text to go on from, or choices to compare."""
+    with keep_quiet():
+        task.build_all_requests(
+            apply_chat_template=chat_template is not None, fewshot_as_multiturn=True, chat_template=chat_template
+        )
+    requests: dict[int, list[Any]] = {}
+    for instance in task.instances:
+        requests.setdefault(instance.doc_id, []).append(instance)
+    return [sorted(some, key=lambda each: each.idx) for some in requests.values()]
+
+
+def judge(task: Any, requests: Sequence[Sequence[Any]]) -> list[dict[str, bool]]:
+    """Return lm-eval's verdict on each question, by metric and, where there are several, filter of the answer."""
+    task.apply_filters()
+    verdicts = []
+    for instances in requests:
+        found: dict[str, bool] = {}
+        for name in instances[0].filtered_resps:
+            results = task.process_results(instances[0].doc, [each.filtered_resps[name] for each in instances])
+            found |= {
+                metric if name == "none" else f"{metric}, {name}": bool(value == 1) for metric, value in results.items()
+            }
+        verdicts.append(found)
+    return verdicts
+
+
+@contextmanager
+def keep_quiet() -> Iterator[None]:
+    """Swallow the bars and notes of lm-eval and of what it calls; errors are still raised."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    notes = sys.modules.get("transformers.utils.logging")  # an endpoint does without
+    before = (notes.get_verbosity(), notes.is_progress_bar_enabled()) if notes else None
+    datasets.disable_progress_bars()
+    if notes:
+        notes.set_verbosity_error()
+        notes.disable_progress_bar()
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+        if notes and before:
+            notes.set_verbosity(before[0])
+            if before[1]:
+                notes.enable_progress_bar()
+
+
+_UNJUDGED = {"metric": "unjudged", "aggregation": "mean", "higher_is_better": True}
+
+
+def _leave_unjudged(doc: object, results: object) -> dict[str, bool]:
+    """In the place of HumanEval's own metric: its programs are judged in the sandbox."""
+    return {}

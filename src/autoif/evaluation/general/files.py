@@ -1,0 +1,187 @@
+"""The files of GSM8K, MMLU, HumanEval and C-Eval as their authors publish them, read into rows as lm-eval has them.
+
+    gsm8k       a folder with test.jsonl and train.jsonl
+    humaneval   HumanEval.jsonl.gz or HumanEval.jsonl, or a folder with it
+    mmlu        mmlu.zip or a folder, of SUBJECT_test.csv and SUBJECT_dev.csv, without a header
+    ceval       ceval.zip or a folder, of SUBJECT_val.csv and SUBJECT_dev.csv, with one
+
+Anything else in these places is left alone; a file of another form is refused with the place where it differs.
+"""
+
+import csv
+import gzip
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
+
+from autoif.errors import ConfigError, StoreError
+from autoif.records import Record
+
+TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
+TITLES: dict[TaskName, str] = {"gsm8k": "GSM8K", "mmlu": "MMLU", "humaneval": "HumanEval", "ceval": "C-Eval"}
+_LETTERS = "ABCD"
+_COLUMNS = ("question", *_LETTERS, "answer")
+_CSV_FIELD_BYTES = 1 << 20
+
+
+class _Row(Record):
+    """What a question needs; other columns are left out, so that its id doesn't depend on them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Arithmetic(_Row):
+    """GSM8K: the answer reasons, and ends with #### and a number."""
+
+    question: str
+    answer: Annotated[str, Field(pattern="#### ")]
+
+
+class Program(_Row):
+    """HumanEval: a function to be completed, and a `check` of it."""
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    canonical_solution: str
+    test: Annotated[str, Field(pattern=r"def check\(")]
+
+
+class Choice(_Row):
+    """MMLU: the answer is the place of the right choice."""
+
+    question: str
+    choices: Annotated[list[str], Field(min_length=4, max_length=4)]
+    answer: Annotated[int, Field(ge=0, le=3)]
+
+
+class ChineseChoice(_Row):
+    """C-Eval: the answer is a letter."""
+
+    question: str
+    A: str
+    B: str
+    C: str
+    D: str
+    answer: Literal["A", "B", "C", "D"]
+
+
+FORMS: dict[TaskName, type[_Row]] = {
+    "gsm8k": Arithmetic, "mmlu": Choice, "humaneval": Program, "ceval": ChineseChoice,
+}  # fmt: skip
+Rows = list[dict[str, JsonValue]]
+
+
+def read_files(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
+    """Return the questions of each subject, and the rows that examples are taken from; the subject "" where none are.
+
+    Raises:
+        ConfigError: a subject or a file is missing.
+        StoreError: a file can't be read, or has another form.
+    """
+    if not path.exists():
+        raise ConfigError(f"--data {task}={path}: there is no such file or folder")
+    match task:
+        case "gsm8k":
+            return {"": (_read_lines(task, path / "test.jsonl"), _read_lines(task, path / "train.jsonl"))}
+        case "humaneval":
+            return {"": (_read_lines(task, _find_programs(path)), [])}
+        case _:
+            return _read_subjects(task, path, subjects)
+
+
+def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
+    """Return the columns of a row that its question needs.
+
+    Raises:
+        StoreError: they are not there, or hold something else.
+    """
+    try:
+        return FORMS[task].model_validate(row).model_dump()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        column = ".".join(str(part) for part in problem["loc"])
+        raise StoreError(f"{where}: no row of {TITLES[task]} ({column}: {problem['msg']})") from None
+
+
+def _read_lines(task: TaskName, path: Path) -> Rows:
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+    rows: Rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                rows.append(FORMS[task].model_validate_json(line).model_dump())
+            except ValidationError as error:
+                problem = error.errors()[0]
+                column = ".".join(str(part) for part in problem["loc"]) or "JSON"
+                raise StoreError(
+                    f"{path}, line {number}: no row of {TITLES[task]} ({column}: {problem['msg']})"
+                ) from None
+    if not rows:
+        raise ConfigError(f"{path} has no rows")
+    return rows
+
+
+def _find_programs(path: Path) -> Path:
+    if path.is_file():
+        return path
+    for name in ("HumanEval.jsonl.gz", "HumanEval.jsonl"):
+        if (path / name).is_file():
+            return path / name
+    raise ConfigError(f"{path} has no HumanEval.jsonl.gz: name the file, or the folder that holds it")
+
+
+def _read_subjects(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
+    tables = _read_tables(task, path)
+    asked = "test" if task == "mmlu" else "val"
+    found = {}
+    for subject in subjects:
+        both = []
+        for part in (asked, "dev"):
+            name = f"{subject}_{part}.csv"
+            if name not in tables:
+                raise ConfigError(f"{path} lacks the subject {subject} of {TITLES[task]}: there is no {name}")
+            both.append(_read_table(task, tables[name], f"{path}, {name}"))
+        found[subject] = (both[0], both[1])
+    return found
+
+
+def _read_tables(task: TaskName, path: Path) -> dict[str, bytes]:
+    """Return the tables by the names of their files, of a zip, or of a folder or the zip in it."""
+    inside = path / f"{task}.zip"
+    try:
+        if path.is_dir() and not inside.is_file():
+            return {each.name: each.read_bytes() for each in sorted(path.rglob("*.csv"))}
+        with zipfile.ZipFile(inside if path.is_dir() else path) as archive:
+            return {name.rsplit("/", 1)[-1]: archive.read(name) for name in archive.namelist() if name.endswith(".csv")}
+    except zipfile.BadZipFile:
+        raise StoreError(f"{path} is no zip file: name {task}.zip, or a folder of {TITLES[task]}'s tables") from None
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _read_table(task: TaskName, content: bytes, where: str) -> Rows:
+    csv.field_size_limit(_CSV_FIELD_BYTES)
+    try:
+        lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{where}: no table ({error})") from None
+    columns: Sequence[str] = _COLUMNS
+    if task == "ceval" and lines:
+        columns, lines = lines[0], lines[1:]
+    rows = []
+    for number, line in enumerate(lines, 1):
+        cells: dict[str, object] = dict(zip(columns, line, strict=False))
+        if task == "mmlu" and len(line) == len(_COLUMNS):
+            cells = {"question": line[0], "choices": line[1:5], "answer": _LETTERS.find(line[5])}
+        rows.append(check_row(task, cells, f"{where}, row {number}"))
+    return rows
