@@ -2,16 +2,26 @@
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
+from autoif.evaluation.benchmark_results import Counted
 from autoif.evaluation.benchmarks import Question, Questions, read_questions
+from autoif.evaluation.bootstrap import bootstrap_mean
 from autoif.evaluation.followbench.data import read_benchmark
 from autoif.evaluation.followbench.measure import Task, measure, read_answers
+from autoif.evaluation.general.files import TaskName
+from autoif.evaluation.general.results import (
+    GeneralScores,
+    GeneralSettings,
+    QuestionResult,
+    TaskScore,
+    write_results,
+)
 from followbenching import ask, respond, write_data, write_judgements
 from following import NINE, SHARED, TOKENIZERS, read_rows, write_questions
 from training import write_rows
@@ -54,6 +64,27 @@ def measure_ifeval(folder: Path, texts: Mapping[str, str] = GOOD, **options: boo
     file = write_rows(folder.with_name("responses.jsonl"), *({"prompt": p, "response": r} for p, r in texts.items()))
     questions = read_questions("ifeval", write_questions(folder.parent))
     _measure(file, BenchmarkTask(questions, folder, print, **options))
+    return folder
+
+
+def write_general(folder: Path, right: Mapping[TaskName, Sequence[bool]], **settings: object) -> Path:
+    """Write what `autoif eval general` writes, with these verdicts."""
+    tasks, rows = {}, []
+    for name, verdicts in right.items():
+        ids = [f"{name} {number}" for number in range(len(verdicts))]
+        rows += [
+            QuestionResult(id=key, task=name, subject="", correct=verdict, verdicts={"acc": (verdict,)})
+            for key, verdict in zip(ids, verdicts, strict=True)
+        ]
+        tasks[name] = TaskScore(
+            metric="acc", score=bootstrap_mean([100.0 * verdict for verdict in verdicts], ids), others={},
+            questions=len(ids), questions_of_benchmark=1000, partial=True, shots=5, definition=f"{name}, version 1",
+            data="there", data_id="d", subjects={}, unanswered=Counted(count=0), cut=Counted(count=0),
+        )  # fmt: skip
+    folder.mkdir(parents=True)
+    given = GeneralSettings.model_validate(settings)
+    scores = GeneralScores(model="m", policy="m, transformers", settings=given, partial=True, tasks=tasks, versions={})
+    write_results(folder, scores, rows)
     return folder
 
 

@@ -10,7 +10,7 @@ from autoif.evaluation.comparison import Comparison, compare
 from autoif.evaluation.comparison.forms import render
 from autoif.evaluation.comparison.paired import Compared
 from autoif.evaluation.plots import plot_comparison
-from comparing import GOOD, measure_followbench, measure_ifeval, measure_recorded_model, read_recorded
+from comparing import GOOD, measure_followbench, measure_ifeval, measure_recorded_model, read_recorded, write_general
 
 RECORDED = ("Qwen2.5-3B", "Qwen2.5-7B", "Qwen2.5-32B")
 BAD = {**GOOD, "Write a title.": "Tea"}
@@ -121,6 +121,23 @@ def test_benchmarks_of_a_model_stand_side_by_side_in_the_papers_form(tmp_path):
         assert f'id="{name}"' in drawn
     assert "HSR 1" not in drawn
     assert "difference to base, levels" in drawn
+
+
+def test_general_abilities_are_benchmarks_each_beside_the_others(tmp_path):
+    measure_ifeval(tmp_path / "base" / "if", BAD)
+    measure_ifeval(tmp_path / "sft" / "if", GOOD)
+    write_general(tmp_path / "base" / "general", {"gsm8k": [False] * 8 + [True] * 12, "ceval": [True, False]})
+    write_general(tmp_path / "sft" / "general", {"gsm8k": [True] * 20, "mmlu": [True, False]})
+    comparison = compare([tmp_path / "base", tmp_path / "sft"])
+    assert [benchmark.title for benchmark in comparison.benchmarks] == ["IFEval", "C-Eval", "GSM8K", "MMLU"]
+    compared = named(comparison, "sft")["General abilities GSM8K"]
+    assert (compared.difference.value, compared.difference.clusters, compared.verdict) == (40, 20, "better")
+    assert compared.mcnemar == pytest.approx(2 * 0.5**8)
+    assert "GSM8K, base, sft: PARTIAL, 20 of 1,000 questions are scored." in comparison.notes
+    assert "MMLU: not measured of base, so that there is nothing to compare with." in comparison.notes
+    other = write_general(tmp_path / "other", {"gsm8k": [True] * 20}, chat_template=True)
+    with pytest.raises(ConfigError, match=r"other settings: chat_template \(False and True\)"):
+        compare([tmp_path / "base", other])
 
 
 def test_what_a_model_was_not_measured_on_is_left_open_and_said(tmp_path):

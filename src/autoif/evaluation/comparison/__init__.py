@@ -2,7 +2,7 @@
 
 evaluated.py     the form in which folders of all benchmarks are compared
 reading.py       from a folder to that form
-pass_rate.py, checked.py, followbench.py    the same for each benchmark
+pass_rate.py, checked.py, followbench.py, general.py    the same for each benchmark
 paired.py        pairing, refusals, differences
 tables.py        what is shown, as cells
 markdown.py, latex.py, html.py              the same cells in three forms

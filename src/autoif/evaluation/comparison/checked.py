@@ -35,7 +35,7 @@ def read_checked(folder: Path) -> list[Evaluated]:
             "corrected": scores.corrected,
             "strip_thinking": scores.strip_thinking,
         },
-        backend=find_backend(scores.policy, scores.sampling),
+        backend=find_backend(scores.policy, sampled=scores.sampling is not None),
         versions=scores.versions,
         scores=(
             _score_prompts(title, "Pr(S)", scores.prompt_strict, strict),

@@ -62,6 +62,6 @@ def describe_sampling(sampling: SamplingSettings | None, responses: int) -> dict
     }
 
 
-def find_backend(policy: str, sampling: SamplingSettings | None) -> str | None:
+def find_backend(policy: str, *, sampled: bool) -> str | None:
     """Return what sampled, from the identity of who answered."""
-    return policy.rpartition(", ")[2] if sampling else None
+    return policy.rpartition(", ")[2] if sampled else None

@@ -44,7 +44,7 @@ def read_followbench(folder: Path) -> list[Evaluated]:
             "judge": _RECORDED if _is_recorded(scores) else scores.judge,
             "strip_thinking": scores.strip_thinking,
         },
-        backend=find_backend(scores.policy, scores.sampling),
+        backend=find_backend(scores.policy, sampled=scores.sampling is not None),
         versions=scores.versions,
         scores=(*_score_levels(types, "hard", overall), *_score_levels(types, "soft", overall), csl),
         remarks=tuple(_remark(scores)),

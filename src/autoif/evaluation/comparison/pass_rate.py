@@ -28,7 +28,7 @@ def read_pass_rate(folder: Path) -> list[Evaluated]:
             **describe_sampling(scores.sampling, scores.responses_per_prompt),
             "sandbox": scores.sandbox.partition(":")[0],
         },
-        backend=find_backend(scores.policy, scores.sampling),
+        backend=find_backend(scores.policy, sampled=scores.sampling is not None),
         versions=scores.versions,
         scores=(
             Score(

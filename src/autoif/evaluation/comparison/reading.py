@@ -9,6 +9,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.comparison.checked import read_checked
 from autoif.evaluation.comparison.evaluated import Evaluated
 from autoif.evaluation.comparison.followbench import read_followbench
+from autoif.evaluation.comparison.general import read_general
 from autoif.evaluation.comparison.pass_rate import read_pass_rate
 from autoif.evaluation.pass_rate import SAMPLES
 from autoif.evaluation.results import SCORES
@@ -18,6 +19,7 @@ READERS: dict[str, Callable[[Path], list[Evaluated]]] = {
     "ifeval": read_checked,
     "ifbench": read_checked,
     "followbench": read_followbench,
+    "general": read_general,
 }
 """By the `metric` of scores.json, in the order of the table's columns."""
 
