@@ -79,6 +79,8 @@ def test_the_order_of_the_prompts_is_no_difference(tmp_path, sandbox):
     measure(forward, tmp_path / "some", sandbox, some)
     measure(backward, tmp_path / "more", sandbox, slightly_better)
     assert compare_rates(tmp_path / "some", tmp_path / "more")[1].difference.value == 100 * 5 / 80
+    [note] = compare([tmp_path / "some", tmp_path / "more"]).notes
+    assert note == "Pass rate: the data files differ, though not in the prompts that are scored."
 
 
 def test_other_prompts_or_the_same_with_other_functions_are_refused(data, tmp_path, sandbox):

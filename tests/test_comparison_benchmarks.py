@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.bootstrap import bootstrap_strata
 from autoif.evaluation.comparison import Comparison, compare
 from autoif.evaluation.comparison.forms import render
 from autoif.evaluation.comparison.paired import Compared
+from autoif.evaluation.comparison.reading import read_model
 from autoif.evaluation.plots import plot_comparison
 from comparing import GOOD, measure_followbench, measure_ifeval, measure_recorded_model, read_recorded, write_general
 
@@ -77,6 +79,18 @@ def test_a_model_compared_with_a_better_one_is_marked_as_worse(recorded):
 def test_the_same_folders_give_the_same_bytes(recorded, qwen):
     for form in ("md", "tex", "html"):
         assert render(compare(recorded), form) == render(qwen, form)
+
+
+def test_the_values_behind_each_score_give_the_score_and_its_interval(tmp_path, recorded):
+    measure_ifeval(tmp_path / "model" / "if", BAD)
+    measure_followbench(tmp_path / "model" / "follow", {(1, 2): "I can't say.", (2, 3): "['YES', 'NO', 'YES']"})
+    write_general(tmp_path / "model" / "general", {"gsm8k": [True, False, True], "mmlu": [True, False]})
+    found = [
+        score for folder in (tmp_path / "model", recorded[0]) for each in read_model(folder) for score in each.scores
+    ]
+    assert len(found) == 4 + 13 + 2 + 4
+    for score in found:
+        assert bootstrap_strata(score.strata) == score.interval, score.name
 
 
 def test_followbench_differs_level_by_level_and_in_levels_in_a_row(tmp_path):

@@ -156,7 +156,7 @@ def _list_notes(names: Sequence[str], models: Mapping[str, Evaluated]) -> list[s
     if keys:
         notes.append(f"{title}: the models were measured with different versions of {', '.join(sorted(keys))}.")
     if len({each.data for each in some}) > 1:
-        notes.append(f"{title}: the data differs in prompts that are not scored.")
+        notes.append(f"{title}: the data files differ, though not in the prompts that are scored.")
     said: dict[str, list[str]] = {}
     for name, each in models.items():
         for remark in each.remarks:
