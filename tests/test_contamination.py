@@ -12,9 +12,10 @@ import pytest
 from autoif.errors import ConfigError
 from autoif.evaluation.contamination import nearest
 from autoif.evaluation.contamination.cleaning import write_clean
-from autoif.evaluation.contamination.measure import Comparison, compare, list_contaminated, list_nearest, report
+from autoif.evaluation.contamination.measure import Comparison, compare
 from autoif.evaluation.contamination.nearest import find_nearest
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
+from autoif.evaluation.contamination.reporting import list_contaminated, list_nearest, report
 from autoif.evaluation.contamination.training_rows import list_files, read_rows
 from autoif.evaluation.contamination.words import Vocabulary, split_words
 from followbenching import write_data
@@ -161,6 +162,13 @@ def test_functions_are_read_in_the_forms_of_a_run_and_of_others(tmp_path):
     forms = [{"functions": ["f"]}, {"functions": [{"id": "1", "source": "f"}]}, {"verifiers": ["f", ""]}]
     rows = read_rows([write_rows(tmp_path / "train.jsonl", *({"prompt": "q", **form} for form in forms))])
     assert [row.functions for row in rows] == [("f",)] * 3
+
+
+def test_rows_without_text_are_counted(tmp_path):
+    blank = [{"messages": []}, {"conversations": [{"from": "human", "value": " "}]}, {"prompt": None}]
+    found = look(tmp_path, probe("Praise tea."), *blank, {"prompt": "Praise tea."})
+    assert report(found).blank == 3
+    assert pairs(found) == [("train.jsonl:4", "1", "prompt")]
 
 
 def test_a_run_folder_is_its_data_sets(tmp_path):

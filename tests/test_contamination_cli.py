@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoif.cli.main import main
-from following import read_rows, write_questions
+from following import TOKENIZERS, read_rows, write_questions
 from training import write_rows
 
 REFUSALS = {
@@ -101,3 +101,37 @@ def test_a_folder_without_data_sets_and_a_file_of_another_kind_are_refused(tmp_p
     other.write_text("prompt\n", encoding="utf-8")
     assert "name a run folder" in fails(monkeypatch, capsys, tmp_path)
     assert "give .jsonl or .json" in fails(monkeypatch, capsys, other)
+
+
+def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NLTK_DATA", str(TOKENIZERS))
+    row = {
+        "prompt": [{"role": "user", "content": "Say hello. Let no comma slip in."}],
+        "instruction": "Let no comma slip in.",
+        "functions": ["def evaluate(response):\n    return ',' not in response"],
+    }
+    train = write_rows(tmp_path / "rewards.jsonl", row, row)
+    options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}", "-o", tmp_path / "out"]
+    autoif(monkeypatch, train, *options)
+    said = capsys.readouterr().out
+    assert "1 of 3 types that were tried, of 3, are trained" in said
+    assert "punctuation:no_comma 1" in said
+    found = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["constraint_types"]["ifeval"]
+    assert found["punctuation:no_comma"]["prompts"] == 2
+    assert found["punctuation:no_comma"]["instructions"] == [
+        {"row": "rewards.jsonl:1", "text": "Let no comma slip in.", "agreement": 1.0}
+    ]
+    autoif(monkeypatch, train, *options, "--no-constraints")
+    assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["constraint_types"] is None
+
+
+def test_without_tokenizer_data_the_rest_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NLTK_DATA", "")
+    monkeypatch.setattr("autoif.evaluation.tokenizer_data.data_folder", lambda: tmp_path / "nothing")
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    row = {"prompt": "Let no comma slip in.", "functions": ["def evaluate(response):\n    return True"]}
+    train = write_rows(tmp_path / "rewards.jsonl", row)
+    autoif(monkeypatch, train, "--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}")
+    said = capsys.readouterr()
+    assert "constraint types are not looked for: the checkers need tokenizers/punkt_tab" in said.err
+    assert "0.0 % of 3 prompts overlap" in said.out

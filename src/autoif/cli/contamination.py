@@ -1,16 +1,22 @@
 """`autoif contamination`: what of benchmarks is in training data."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from autoif.cli.evaluate import choose_say, require_extra
-from autoif.errors import ConfigError
+from autoif.cli.sampling_options import read_endpoint
+from autoif.errors import ConfigError, SandboxError
+from autoif.models.endpoint import EMBEDDED, Budget
+from autoif.sandbox import Limits, Sandbox
 
 if TYPE_CHECKING:
-    from autoif.evaluation.contamination.results import Report
+    from autoif.evaluation.contamination.measure import Comparison
+    from autoif.evaluation.contamination.nearest import Nearest
+    from autoif.evaluation.contamination.results import Report, TypeCoverage
 
 
 @click.command()
@@ -39,6 +45,22 @@ if TYPE_CHECKING:
     "--fail-over", type=click.FloatRange(0, 100), metavar="PERCENT",
     help="End with exit code 1 if more of a benchmark's prompts than this overlap.",
 )  # fmt: skip
+@click.option(
+    "--constraints/--no-constraints", default=True, show_default=True,
+    help="Run the functions of the training data, to find which types of constraints it trains.",
+)  # fmt: skip
+@click.option(
+    "--embeddings", metavar="MODEL",
+    help="Find the nearest training prompts by this model's vectors, too: a folder or a hub name (extra `train`).",
+)  # fmt: skip
+@click.option("--judge-model", metavar="NAME", help="Ask this model whether the nearest prompts are rephrasings.")
+@click.option(
+    "--judge-base-url", metavar="URL",
+    help="OpenAI-compatible endpoint that serves it; without one it is a model of `autoif models`.",
+)  # fmt: skip
+@click.option("--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
+@click.option("--judge-max-tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Of an answer.")
+@click.option("--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Ask the judge no more beyond these.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def contamination(
     train: tuple[Path, ...],
@@ -49,17 +71,31 @@ def contamination(
     neighbours: int,
     clean: Path | None,
     fail_over: float | None,
+    constraints: bool,
+    embeddings: str | None,
+    judge_model: str | None,
+    judge_base_url: str | None,
+    judge_api_key_env: str,
+    judge_max_tokens: int,
+    budget_tokens: int | None,
     quiet: bool,
 ) -> None:
     """Look in TRAIN for what it has in common with benchmarks' prompts (extra `eval`).
 
     TRAIN is a run folder or files of rows: conversations, prompts with answers, Alpaca, ShareGPT. A prompt overlaps if
     13 words that follow one another are in a training row; the training prompts that are most like it are told as well.
+    Where rows have functions, these tell which types of constraints are trained, whatever words ask for them.
     """
+    if judge_base_url and not judge_model:
+        raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
+    if (embeddings or judge_model) and not output:
+        raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")
     with require_extra("autoif contamination"):
         from autoif.evaluation.contamination.cleaning import check_clean, write_clean
-        from autoif.evaluation.contamination.measure import compare, list_contaminated, list_nearest, report
+        from autoif.evaluation.contamination.measure import compare
         from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
+        from autoif.evaluation.contamination.rephrasing import Judge, judge_rephrasing
+        from autoif.evaluation.contamination.reporting import list_contaminated, list_nearest, report
         from autoif.evaluation.contamination.results import write_results
         from autoif.evaluation.contamination.training_rows import list_files
 
@@ -68,10 +104,18 @@ def contamination(
     files = list_files(train)
     if clean:
         check_clean(files, clean)
-    comparison = compare(files, read_prompts(names, paths), ngram, neighbours, choose_say(quiet))
-    found = report(comparison)
+    say = choose_say(quiet)
+    comparison = compare(files, read_prompts(names, paths), ngram, neighbours, say)
+    types = _find_types(comparison, say) if constraints else None  # before torch and its threads are there
+    nearest = list(list_nearest(comparison, _embed(comparison, embeddings, output, say)))
+    judge = None
+    if judge_model and output:
+        endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
+        judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
+        nearest = judge_rephrasing(nearest, judge, output, say)
+    found = report(comparison, types, nearest, judge.endpoint.identity if judge else None)
     if output:
-        write_results(output, found, list(list_nearest(comparison)), list(list_contaminated(comparison)))
+        write_results(output, found, nearest, list(list_contaminated(comparison)))
     if clean:
         write_clean(comparison, clean)
     _report(found, output, clean)
@@ -92,11 +136,42 @@ def _read_paths(data: tuple[str, ...]) -> dict[str, Path]:
     return paths
 
 
+def _find_types(comparison: "Comparison", say: Callable[[str], None]) -> "dict[str, dict[str, TypeCoverage]] | None":
+    """Return the types of constraints that the training data trains; None, and why, where that can't be told."""
+    from autoif.evaluation.contamination.constraint_types import count_types, find_types, list_instructions
+
+    asked, instructions = count_types(comparison.prompts), list_instructions(comparison)
+    if not asked or not instructions:
+        return None
+    try:
+        with Sandbox(Limits(timeout_s=1.0)) as sandbox:
+            return find_types(instructions, asked, sandbox, say)
+    except (ConfigError, SandboxError) as error:
+        click.echo(f"constraint types are not looked for: {error}", err=True)
+        return None
+
+
+def _embed(
+    comparison: "Comparison", model: str | None, folder: Path | None, say: Callable[[str], None]
+) -> "Nearest | None":
+    """Return the neighbours by a model's vectors, if there is a model."""
+    if not (model and folder):
+        return None
+    try:
+        from autoif.evaluation.contamination.embedding import find_nearest_by_embedding
+    except ImportError as error:
+        raise ConfigError(f"--embeddings needs {error.name}: pip install 'autoif[train]'") from None
+    prompts = [prompt.text for prompt in comparison.prompts]
+    texts = [text for text, _ in comparison.asked]
+    return find_nearest_by_embedding(prompts, texts, comparison.nearest.texts.shape[1], model, folder, say)
+
+
 def _report(found: "Report", output: Path | None, clean: Path | None) -> None:
     def write(name: str, text: str) -> None:
         click.echo(f"{name:>18}  {text}")
 
-    write("training data", f"{found.rows:,} rows, {found.asked:,} different prompts")
+    blank = f"; without any text: {found.blank:,}" if found.blank else ""
+    write("training data", f"{found.rows:,} rows, {found.asked:,} different prompts{blank}")
     for name, each in found.benchmarks.items():
         write(name, f"{each.overlapping_percent:.1f} % of {each.prompts:,} prompts overlap")
         write(f"… {found.ngram} words", f"{each.overlapping:,} prompts")
@@ -107,9 +182,19 @@ def _report(found: "Report", output: Path | None, clean: Path | None) -> None:
         write("… rows", f"{each.rows:,} training rows overlap, {each.rows_percent:.2f} %")
         write(
             "… nearest prompt",
-            f"similarity {each.similarity_median:.2f} in the middle, {each.similarity_p90:.2f} at the tenth highest "
-            f"of a hundred, {each.similarity_highest:.2f} at most",
+            f"similarity {each.similarity_median:.2f} (median), {each.similarity_p90:.2f} (90th percentile), "
+            f"{each.similarity_highest:.2f} (highest)",
         )
+        if said := each.rephrasing:
+            unread = f"; {said.unread:,} answers can't be read" if said.unread else ""
+            write("… rephrased", f"{said.rephrased:,} of {said.judged:,} prompts, says {said.judge}{unread}")
+        if types := (found.constraint_types or {}).get(name):
+            trained = {kind: len(of.instructions) for kind, of in types.items() if of.instructions}
+            listed = ", ".join(f"{kind} {count}" for kind, count in trained.items())
+            tried = sum(of.tried for of in types.values())
+            write("… constraints", f"{len(trained)} of {tried} types that were tried, of {len(types)}, are trained")
+            if listed:
+                write("… by instructions", listed)
     if clean:
         write("clean", f"{clean}: {found.rows - found.contaminated_rows:,} of {found.rows:,} rows")
     if output:

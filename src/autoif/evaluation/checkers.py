@@ -60,7 +60,7 @@ class Checkers:
         registry = _import_registry(benchmark, data_folders)
         self._checkers: dict[str, Any] = dict(registry.INSTRUCTION_DICT)
         self._has_tagger = has_data(data_folders, TAGGER)
-        self._draws = _Draws()
+        self._draws = _DRAWS
         modules: list[Any] = [importlib.import_module(f"{_PACKAGE}.{benchmark}.{name}") for name in _MODULES]
         for module in modules:
             module.random = self._draws  # theirs draws from the clock
@@ -173,6 +173,10 @@ class _Draws(random.Random):
     def sample(self, population: Any, k: int, *, counts: Any = None) -> Any:
         self.count += 1
         return super().sample(population, k, counts=counts)
+
+
+_DRAWS = _Draws()
+"""One for the process, as its modules are: a second `Checkers` would take the count from the first."""
 
 
 def _import_registry(benchmark: Benchmark, data_folders: Sequence[str]) -> ModuleType:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autoif.errors import ConfigError
-from autoif.evaluation.contamination.measure import Comparison, find_contaminated
+from autoif.evaluation.contamination.measure import Comparison
 from autoif.store import storage_errors
 
 
@@ -17,7 +17,7 @@ def write_clean(comparison: Comparison, folder: Path) -> None:
     """
     check_clean(comparison.files, folder)
     numbers = [set[int]() for _ in comparison.files]
-    for row in find_contaminated(comparison):
+    for row in comparison.contaminated:
         file, number = comparison.places[row]
         numbers[file].add(number)
     with storage_errors(folder):

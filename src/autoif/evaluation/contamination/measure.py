@@ -1,10 +1,9 @@
-"""Training data compared with the prompts of benchmarks: read once, row by row, then reported.
+"""Training data compared with the prompts of benchmarks: read once, row by row.
 
 In:   files of training data, prompts.
 Out:  which rows and prompts have words in common, and the nearest training prompts of each prompt.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,18 +16,8 @@ from autoif.errors import ConfigError
 from autoif.evaluation.contamination.nearest import Nearest, find_nearest
 from autoif.evaluation.contamination.overlap import Pairs, Runs, find_whole, index_short
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt
-from autoif.evaluation.contamination.results import (
-    BenchmarkOverlap,
-    ContaminatedRow,
-    NearestResult,
-    Neighbour,
-    Report,
-    Shared,
-    TrainingFile,
-)
 from autoif.evaluation.contamination.training_rows import TrainingRow, read_rows
 from autoif.evaluation.contamination.words import Encoded, Vocabulary
-from autoif.records import content_id
 
 _ROWS_AT_ONCE = 4_096
 
@@ -42,6 +31,8 @@ class Comparison:
     ngram: int
     places: list[tuple[int, int]]
     """File and number of each training row."""
+    blank: int
+    """Rows without any text."""
     asked: list[tuple[str, int]]
     """Each different user turn, with the row that is the first to ask it."""
     runs: Pairs
@@ -51,6 +42,18 @@ class Comparison:
     short: NDArray[np.bool_]
     """Whether each prompt has fewer words than a run, shape (prompts,)."""
     nearest: Nearest
+    functions: dict[tuple[str, ...], tuple[int, str]]
+    """The functions that verify answers together, with the first row that has them and what that asks for."""
+
+    @property
+    def pairs(self) -> Pairs:
+        """(row, prompt) of all that they have in common."""
+        return np.concatenate([self.runs, self.whole])
+
+    @property
+    def contaminated(self) -> list[int]:
+        """The rows that have something in common with a prompt, in order."""
+        return [int(row) for row in np.unique(self.pairs[:, 0])]
 
     def name_row(self, row: int) -> str:
         """Return FILE:NUMBER, with as much of the path as tells the files apart."""
@@ -86,8 +89,9 @@ def compare(
     say(f"{len(reader.places):,} rows read; {len(reader.asked):,} different prompts in them are compared")
     nearest = find_nearest(encoded, reader.join_asked(), len(vocabulary), neighbours)
     return Comparison(
-        tuple(files), tuple(prompts), ngram, reader.places, list(reader.asked.items()),
+        tuple(files), tuple(prompts), ngram, reader.places, reader.blank, list(reader.asked.items()),
         _join(reader.runs), _join(reader.whole), encoded.lengths < ngram, nearest,
+        reader.functions,
     )  # fmt: skip
 
 
@@ -96,9 +100,11 @@ class _Reader:
 
     def __init__(self, vocabulary: Vocabulary, runs: Runs, short: dict[bytes, list[int]]) -> None:
         self.places: list[tuple[int, int]] = []
+        self.blank = 0
         self.asked: dict[str, int] = {}
         self.runs: list[Pairs] = []
         self.whole: list[Pairs] = []
+        self.functions: dict[tuple[str, ...], tuple[int, str]] = {}
         self._vocabulary = vocabulary
         self._runs = runs
         self._short = short
@@ -107,6 +113,7 @@ class _Reader:
     def add(self, rows: Sequence[TrainingRow]) -> None:
         first = len(self.places)
         self.places += [(row.file, row.number) for row in rows]
+        self.blank += sum(not row.asked and not row.said for row in rows)
         asked = [(first + place, text) for place, row in enumerate(rows) for text in row.asked]
         said = [(first + place, text) for place, row in enumerate(rows) for text in row.said]
         questions = self._vocabulary.encode([text for _, text in asked])
@@ -120,6 +127,13 @@ class _Reader:
                 new.append(place)
         self._words.append(questions.select(new))
 
+        for place, each in enumerate(rows):
+            if each.functions and (each.instruction or each.functions not in self.functions):
+                text = each.instruction or next(iter(each.asked), "")
+                self.functions.setdefault(each.functions, (first + place, text))
+                if each.instruction:  # a row of another data set may hold the whole prompt alone
+                    self.functions[each.functions] = self.functions[each.functions][0], text
+
     def join_asked(self) -> Encoded:
         """Return the words of the different user turns."""
         ends, offset = [], 0
@@ -127,92 +141,6 @@ class _Reader:
             ends.append(part.ends + offset)
             offset += len(part.ids)
         return Encoded(np.concatenate([part.ids for part in self._words]), np.concatenate(ends))
-
-
-def report(comparison: Comparison) -> Report:
-    """Return the numbers."""
-    pairs = _all_pairs(comparison)
-    digests = [_digest(path) for path in comparison.files]
-    counts = np.bincount([file for file, _ in comparison.places], minlength=len(digests))
-    names = dict.fromkeys(prompt.benchmark for prompt in comparison.prompts)
-    return Report(
-        ngram=comparison.ngram,
-        training=tuple(
-            TrainingFile(name=str(path), sha256=digest, rows=int(rows))
-            for path, digest, rows in zip(comparison.files, digests, counts, strict=True)
-        ),
-        rows=len(comparison.places),
-        asked=len(comparison.asked),
-        contaminated_rows=len(find_contaminated(comparison)),
-        benchmarks={name: _report_benchmark(comparison, pairs, name) for name in names},
-    )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _report_benchmark(comparison: Comparison, pairs: Pairs, name: str) -> BenchmarkOverlap:
-    ours = np.array([prompt.benchmark == name for prompt in comparison.prompts])
-    count = int(ours.sum())
-    overlapping, matching = (
-        int(ours[np.unique(found[:, 1])].sum()) for found in (comparison.runs, comparison.whole)
-    )  # a short prompt has no run: none is counted twice
-    rows = len(np.unique(pairs[ours[pairs[:, 1]], 0]))
-    highest = comparison.nearest.scores[ours, 0]
-    return BenchmarkOverlap(
-        content=content_id(*sorted(prompt.text for prompt in comparison.prompts if prompt.benchmark == name)),
-        prompts=count,
-        overlapping=overlapping,
-        short=int((comparison.short & ours).sum()),
-        short_matching=matching,
-        overlapping_percent=100 * (overlapping + matching) / count,
-        rows=rows,
-        rows_percent=100 * rows / len(comparison.places),
-        similarity_median=_round(np.median(highest)),
-        similarity_p90=_round(np.quantile(highest, 0.9)),
-        similarity_highest=_round(highest.max()),
-    )
-
-
-def list_nearest(comparison: Comparison) -> Iterator[NearestResult]:
-    """Yield each prompt with its neighbours."""
-    overlapping = {int(prompt) for prompt in np.unique(_all_pairs(comparison)[:, 1])}
-    for index, prompt in enumerate(comparison.prompts):
-        found = zip(comparison.nearest.texts[index], comparison.nearest.scores[index], strict=True)
-        yield NearestResult(
-            benchmark=prompt.benchmark,
-            id=prompt.id,
-            prompt=prompt.text,
-            overlaps=index in overlapping,
-            nearest=tuple(_name_neighbour(comparison, int(text), score) for text, score in found if text >= 0),
-        )
-
-
-def find_contaminated(comparison: Comparison) -> list[int]:
-    """Return the rows that have something in common with a prompt, in order."""
-    return [int(row) for row in np.unique(_all_pairs(comparison)[:, 0])]
-
-
-def list_contaminated(comparison: Comparison) -> Iterator[ContaminatedRow]:
-    """Yield each training row that has something in common with a prompt, in order."""
-    rows: dict[int, list[Shared]] = {}
-    for what, pairs in (("run", comparison.runs), ("prompt", comparison.whole)):
-        for row, index in pairs.tolist():
-            prompt = comparison.prompts[index]
-            rows.setdefault(row, []).append(Shared(benchmark=prompt.benchmark, id=prompt.id, what=what))
-    for row in sorted(rows):
-        yield ContaminatedRow(row=comparison.name_row(row), shared=tuple(rows[row]))
-
-
-def _name_neighbour(comparison: Comparison, text: int, score: np.float32) -> Neighbour:
-    asked, row = comparison.asked[text]
-    return Neighbour(row=comparison.name_row(row), text=asked, similarity=_round(score))
-
-
-def _all_pairs(comparison: Comparison) -> Pairs:
-    return np.concatenate([comparison.runs, comparison.whole])
 
 
 def _name(pairs: Pairs, texts: Sequence[tuple[int, str]]) -> Pairs:
@@ -223,11 +151,6 @@ def _name(pairs: Pairs, texts: Sequence[tuple[int, str]]) -> Pairs:
 
 def _join(parts: Sequence[Pairs]) -> Pairs:
     return np.unique(np.concatenate(parts), axis=0)
-
-
-def _round(value: float | np.floating) -> float:
-    """Return a similarity without the digits that differ from machine to machine."""
-    return round(float(value), 4)
 
 
 def _tell(rows: Iterable[TrainingRow], say: Callable[[str], None]) -> Iterator[TrainingRow]:

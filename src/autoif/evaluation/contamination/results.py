@@ -1,6 +1,6 @@
 """What a comparison with benchmarks leaves in its folder.
 
-nearest.jsonl        a row a prompt: the training prompts that are most like it
+nearest.jsonl        a row a prompt: the training prompts that are most like it, and what a judge said of them
 contaminated.jsonl   a row a training row that has something in common with a prompt: which, and what
 report.json          the numbers
 """
@@ -33,6 +33,17 @@ class Neighbour(Record):
     """0 to 1."""
 
 
+class Rephrasing(Record):
+    """What a judge said of a prompt and its neighbours."""
+
+    same: tuple[str, ...] | None
+    """The rows that ask for the same; None if that can't be read from the answer."""
+    problem: str | None
+    """Why it can't be read."""
+    text: str
+    """The answer."""
+
+
 class NearestResult(Record):
     """A prompt with its neighbours, the most similar first."""
 
@@ -42,6 +53,15 @@ class NearestResult(Record):
     overlaps: bool
     """Whether a training row has a run of its words, or is the same prompt."""
     nearest: tuple[Neighbour, ...]
+    """By words."""
+    nearest_by_embedding: tuple[Neighbour, ...] = ()
+    rephrasing: Rephrasing | None = None
+    """None if no judge was asked."""
+
+    @property
+    def compared(self) -> tuple[Neighbour, ...]:
+        """What a judge is shown: the neighbours by embedding, if they were looked for."""
+        return self.nearest_by_embedding or self.nearest
 
 
 class Shared(Record):
@@ -59,6 +79,18 @@ class ContaminatedRow(Record):
     row: str
     """FILE:NUMBER, the number of the line (in a JSON list of the element), from 1."""
     shared: tuple[Shared, ...]
+
+
+class RephrasingCount(Record):
+    """What a judge said of a benchmark's prompts."""
+
+    judge: str
+    judged: int
+    """Prompts that it was asked about: those with a neighbour."""
+    rephrased: int
+    """Prompts of which a training prompt asks the same."""
+    unread: int
+    """Answers that can't be read: they are neither yes nor no."""
 
 
 class BenchmarkOverlap(Record):
@@ -82,6 +114,28 @@ class BenchmarkOverlap(Record):
     """Of each prompt with its nearest training prompt."""
     similarity_p90: float
     similarity_highest: float
+    rephrasing: RephrasingCount | None = None
+    """None if no judge was asked."""
+
+
+class TypeInstruction(Record):
+    """A training instruction whose functions check a type of constraint."""
+
+    row: str
+    text: str
+    agreement: float
+    """Matthews' correlation of its verdicts with the checker's, 0.9 to 1."""
+
+
+class TypeCoverage(Record):
+    """A type of constraint of a benchmark."""
+
+    prompts: int
+    """Prompts of the benchmark that have it."""
+    tried: bool
+    """Whether there are texts that tell a function that checks it from others."""
+    instructions: tuple[TypeInstruction, ...]
+    """Of the training data, that check the same."""
 
 
 class Report(Record):
@@ -90,11 +144,15 @@ class Report(Record):
     ngram: int
     training: tuple[TrainingFile, ...]
     rows: int
+    blank: int
+    """Rows of a known form without any text."""
     asked: int
     """Different user turns in them: what the prompts' neighbours are looked for in."""
     contaminated_rows: int
     """Rows that have something in common with any benchmark."""
     benchmarks: dict[str, BenchmarkOverlap]
+    constraint_types: dict[str, dict[str, TypeCoverage]] | None = None
+    """By benchmark and type; None if the training data has no functions, or they were not tried."""
 
 
 def write_results(

@@ -22,6 +22,7 @@ from autoif.text_lines import read_lines
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""
 _ANSWERS = ("completion", "completions", "chosen", "rejected", "response", "responses", "output", "answer", "text")
+_COLUMNS = {*CONVERSATION_COLUMNS, *(names[0] for names in _QUESTIONS), *_ANSWERS}
 _FUNCTIONS = ("functions", "verifiers")
 _MAX_LINE_BYTES = 16_000_000
 """A line may hold a long conversation."""
@@ -95,7 +96,7 @@ def _read_objects(file: Path) -> Iterator[tuple[int, object]]:
 def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
     columns: Mapping[str, object] = row if isinstance(row, Mapping) else {}
     asked, said = _read_texts(columns)
-    if not asked and not said:
+    if not asked and not said and not _COLUMNS & columns.keys():
         has = ", ".join(columns) or f"a {type(row).__name__}"
         raise ConfigError(
             f"training file {file}, row {number}: no text of messages, conversations, prompt, instruction or text in "

@@ -1,0 +1,178 @@
+"""Constraints that training functions check as a benchmark's checkers do, whatever words ask for them.
+
+In:      the training rows' instructions with their functions; the types of constraints that benchmarks' prompts have.
+Out:     for each type the instructions whose functions give the checker's verdicts on texts that follow and break it.
+
+An instruction's functions judge together, as in training: a text is accepted if more than half return True (§3.3).
+Training on a kind of constraint is what instruction following is about, and no fault. It tells how new the
+constraints of a benchmark are to a model.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoif.evaluation.checkers import Benchmark
+from autoif.evaluation.contamination.constraint_trials import (
+    PARAMETERISED,
+    Trial,
+    list_pool,
+    make_pool_trials,
+    make_trials,
+    read_parameters,
+)
+from autoif.evaluation.contamination.measure import Comparison
+from autoif.evaluation.contamination.prompts import BenchmarkPrompt
+from autoif.evaluation.contamination.results import TypeCoverage, TypeInstruction
+from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, find_data
+from autoif.records import Verdict
+from autoif.sandbox import Sandbox
+
+ALIKE = 0.9
+"""Least correlation (Matthews) of verdicts. With three texts that follow, a single other verdict is less."""
+_INSTRUCTIONS_AT_ONCE = 64
+_PROBE = ("Tea is hot.", "tea, milk\n\nand water", "", "1 2 3")
+"""Functions that hang or raise on each of these are not tried on more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedInstruction:
+    """An instruction of the training data."""
+
+    row: str
+    """The first row that has it."""
+    text: str
+    functions: tuple[str, ...]
+
+
+def find_types(
+    instructions: Sequence[TrainedInstruction],
+    asked: Mapping[Benchmark, Mapping[str, int]],
+    sandbox: Sandbox,
+    say: Callable[[str], None],
+) -> dict[str, dict[str, TypeCoverage]]:
+    """Return which types of each benchmark the training data checks, and by which instructions.
+
+    Args:
+        instructions: with their functions.
+        asked: the types of each benchmark, with the prompts that have them.
+        sandbox: runs the functions.
+        say: gets lines of progress.
+
+    Raises:
+        ConfigError: the checkers or their tokenizer data are not there.
+        SandboxError: functions can't be run.
+    """
+    folders = find_data([PUNKT, STOPWORDS])
+    pool = [trial for name, types in asked.items() for trial in make_pool_trials(name, set(types), folders)]
+    tried = {(trial.benchmark, trial.type) for trial in pool}
+    found: dict[tuple[str, str], list[TypeInstruction]] = {}
+    for start in range(0, len(instructions), _INSTRUCTIONS_AT_ONCE):
+        part = instructions[start : start + _INSTRUCTIONS_AT_ONCE]
+        for instruction, trials, accepted in _judge(part, pool, asked, sandbox):
+            for trial in trials:
+                if (alike := _compare(trial, accepted)) >= ALIKE:
+                    matched = TypeInstruction(row=instruction.row, text=instruction.text, agreement=round(alike, 3))
+                    found.setdefault((trial.benchmark, trial.type), []).append(matched)
+        done = start + len(part)
+        if done == len(instructions) or done // 512 > start // 512:
+            say(f"{done:,} of {len(instructions):,} instructions with functions tried")
+    return {
+        name: {
+            kind: TypeCoverage(
+                prompts=prompts,
+                tried=kind in PARAMETERISED or (name, kind) in tried,
+                instructions=_keep_best(found.get((name, kind), ())),
+            )
+            for kind, prompts in sorted(types.items())
+        }
+        for name, types in asked.items()
+    }
+
+
+def list_instructions(comparison: Comparison) -> list[TrainedInstruction]:
+    """Return the instructions of training data whose rows have functions."""
+    return [
+        TrainedInstruction(comparison.name_row(row), text, functions)
+        for functions, (row, text) in comparison.functions.items()
+    ]
+
+
+def count_types(prompts: Iterable[BenchmarkPrompt]) -> dict[Benchmark, dict[str, int]]:
+    """Return how many prompts of each benchmark have each type of constraint; of those benchmarks that name types."""
+    counts: dict[Benchmark, dict[str, int]] = {}
+    for prompt in prompts:
+        for kind in set(prompt.instructions):
+            found = counts.setdefault("ifeval" if prompt.benchmark == "ifeval" else "ifbench", {})
+            found[kind] = found.get(kind, 0) + 1
+    return counts
+
+
+_Judged = tuple[TrainedInstruction, list[Trial], set[str]]
+
+
+def _judge(
+    instructions: Sequence[TrainedInstruction],
+    pool: Sequence[Trial],
+    asked: Mapping[Benchmark, Mapping[str, int]],
+    sandbox: Sandbox,
+) -> Iterable[_Judged]:
+    """Yield each instruction with the trials for it, and the texts that more than half of its functions accept."""
+    working = _drop_broken(instructions, sandbox)
+    jobs, judged = list[tuple[str, list[str]]](), list[_Judged]()
+    for instruction in instructions:
+        made = make_trials(*read_parameters(instruction.text, instruction.functions))
+        trials = [*pool, *(trial for trial in made if trial.type in asked.get(trial.benchmark, ()))]
+        texts = dict.fromkeys(list_pool())
+        texts.update(dict.fromkeys(text for trial in trials for text in trial.texts))
+        judged.append((instruction, trials, set()))
+        jobs += [(source, list(texts)) for source in instruction.functions if source in working]
+    outcomes = iter(zip(jobs, sandbox.run_many_sync(jobs), strict=True))
+    for instruction, _, accepted in judged:
+        counts: dict[str, int] = {}
+        for _ in range(sum(source in working for source in instruction.functions)):
+            (_, texts_of), results = next(outcomes)
+            for text, outcome in zip(texts_of, results, strict=True):
+                counts[text] = counts.get(text, 0) + (outcome.verdict is Verdict.PASS)
+        accepted.update(text for text, count in counts.items() if 2 * count > len(instruction.functions))
+    return judged
+
+
+def _drop_broken(instructions: Sequence[TrainedInstruction], sandbox: Sandbox) -> set[str]:
+    """Return the functions that come to a verdict on some text."""
+    sources = list(dict.fromkeys(source for each in instructions for source in each.functions))
+    outcomes = sandbox.run_many_sync([(source, _PROBE) for source in sources])
+    return {
+        source
+        for source, some in zip(sources, outcomes, strict=True)
+        if any(each.verdict in {Verdict.PASS, Verdict.FAIL} for each in some)
+        and not any(each.verdict is Verdict.TIMEOUT for each in some)
+    }
+
+
+def _compare(trial: Trial, accepted: set[str]) -> float:
+    """Return how alike verdicts are, or 0 where one on a text that was written for this constraint differs."""
+    if any((text in accepted) != (text in trial.follows) for text in trial.own):
+        return 0.0
+    return correlate([text in accepted for text in trial.follows], [text in accepted for text in trial.breaks])
+
+
+def correlate(of_follows: Sequence[bool], of_breaks: Sequence[bool]) -> float:
+    """Return Matthews' correlation of verdicts with those of a checker: 1 if all agree, 0 for what accepts anything.
+
+    Args:
+        of_follows: verdicts on the texts that the checker accepts.
+        of_breaks: verdicts on those that it refuses.
+    """
+    right, wrong = sum(of_follows), sum(of_breaks)
+    missed, refused = len(of_follows) - right, len(of_breaks) - wrong
+    sides = (right + wrong) * (right + missed) * (refused + wrong) * (refused + missed)
+    return (right * refused - wrong * missed) / math.sqrt(sides) if sides else 0.0
+
+
+def _keep_best(found: Sequence[TypeInstruction]) -> tuple[TypeInstruction, ...]:
+    """Return each instruction once: several trials of a type may fit it."""
+    best: dict[str, TypeInstruction] = {}
+    for each in sorted(found, key=lambda each: (-each.agreement, each.row)):
+        best.setdefault(each.text, each)
+    return tuple(best.values())
