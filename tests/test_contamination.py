@@ -142,6 +142,7 @@ FORMS = {
     ),
     "completion": ({"prompt": "q", "completion": "a"}, ("q",), ("a",)),
     "alpaca": ({"instruction": "q", "input": "i", "output": "a"}, ("q\ni",), ("a",)),
+    "dolly": ({"instruction": "q", "context": "c", "response": "a", "category": "qa"}, ("q\nc",), ("a",)),
     "recorded": ({"query": "q", "instruction": "i", "completions": ["a", "b"]}, ("q\ni",), ("a", "b")),
     "verified": ({"id": "1", "instruction": {"id": "2", "text": "i", "origin": "seed"}}, ("i",), ()),
     "text": ({"text": "a"}, (), ("a",)),

@@ -4,7 +4,9 @@ pass_rate.py     answers sampled from a model, verified in the sandbox by each p
 responses.py     answers that were recorded elsewhere
 provenance.py    which model is measured, and whether the prompts were held out of its training
 results.py       scores.json and per_prompt.jsonl, written and read back
+contamination/   what of a benchmark is in training data
 followbench/     FollowBench: rules, a judge, HSR, SSR and CSL
+general/         GSM8K, MMLU, HumanEval and C-Eval, by lm-evaluation-harness
 bootstrap.py     intervals of means and of paired differences
 comparison/      several evaluated models on the same prompts: paired differences, tables
 plots.py         curves of trainings, and scores with their intervals, as figures

@@ -1,4 +1,4 @@
-"""Contamination (§5 of the method's account): what of a benchmark is in training data, word for word or in other words.
+"""Contamination (§4): what of a benchmark is in training data, word for word or in other words.
 
 training_rows.py   training data in the forms that are about, read for what it asks and what it says
 prompts.py         the prompts of benchmarks

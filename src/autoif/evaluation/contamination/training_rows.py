@@ -2,7 +2,7 @@
 
     conversations   {"messages" | "conversations": [turns]}                        SFT rows of a run, ShareGPT
     prompts         {"prompt": text or turns, "completion" | "chosen" …: …}        preference and reward rows, TRL
-    Alpaca          {"instruction", "input", "output"}
+    Alpaca, Dolly   {"instruction", "input" | "context", "output" | "response"}
     AutoIF          {"query", "instruction", "completions"}, and verified instructions
 
 Functions are read where a row has them: "functions" of a run, "verifiers" of others' AutoIF data.
@@ -19,7 +19,7 @@ from autoif.queries.json_lists import broken, read_elements
 from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
 from autoif.text_lines import read_lines
 
-_QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input"), ("question",))
+_QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""
 _ANSWERS = ("completion", "completions", "chosen", "rejected", "response", "responses", "output", "answer", "text")
 _COLUMNS = {*CONVERSATION_COLUMNS, *(names[0] for names in _QUESTIONS), *_ANSWERS}
