@@ -17,8 +17,9 @@ from autoif.models.endpoint import Endpoint
 from autoif.sampling import Answer, Row, Sampler, SamplingSettings, open_sampler
 from autoif.sampling.settings import seed_rows
 
-_BATCHES_AT_ONCE = 8
-"""Batches between two entries in the file of answers: within them, lm-eval puts requests of like length together."""
+_CHOICES_AT_ONCE = 8
+"""Batches of choices between two entries in the file of answers: lm-eval puts those of like length together. What is
+written takes long, and is stored batch by batch."""
 Requests = Mapping[str, Sequence[Any]]
 """lm-eval's requests of each question, by its id."""
 
@@ -77,8 +78,7 @@ class LocalModel:
     @contextmanager
     def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
         """Raises ConfigError where the context has no room for an answer."""
-        generates = any(each.request_type == "generate_until" for some in requests.values() for each in some)
-        if generates and self.lm.max_length <= settings.max_tokens:
+        if any(map(_generates, requests.values())) and self.lm.max_length <= settings.max_tokens:
             raise ConfigError(
                 f"the context of {self.name}, {self.lm.max_length} tokens, leaves no room for answers of "
                 f"{settings.max_tokens}: lower --max-tokens"
@@ -113,7 +113,8 @@ class _LocalSampler:
     """
 
     def __init__(self, lm: Any, requests: Requests, settings: SamplingSettings) -> None:
-        self.batch_size = settings.batch_size * _BATCHES_AT_ONCE
+        generates = any(_generates(some) for some in requests.values())
+        self.batch_size = settings.batch_size * (1 if generates else _CHOICES_AT_ONCE)
         self._lm = lm
         self._requests = requests
         self._settings = settings
@@ -138,3 +139,7 @@ class _LocalSampler:
         if instance.request_type == "loglikelihood":
             text, room = text + instance.args[1], self._lm.max_length + 1
         return bool(len(self._lm.tok_encode(text)) > room)
+
+
+def _generates(instances: Sequence[Any]) -> bool:
+    return bool(instances[0].request_type == "generate_until")

@@ -121,10 +121,12 @@ def _sample(
     file = place.folder / _ANSWERS / f"{definition.name}.jsonl"
     with storage_errors(file.parent):
         file.parent.mkdir(exist_ok=True)
-    return sample_all(
-        prompts, settings, lambda: who.answerer.open(requests, settings), file,
-        lambda line: place.say(f"{definition.name}: {line}"), policy=who.identity,
-    )  # fmt: skip
+
+    def say(line: str) -> None:
+        if not definition.subject:  # of many subjects only the whole is told
+            place.say(f"{definition.name}: {line}")
+
+    return sample_all(prompts, settings, lambda: who.answerer.open(requests, settings), file, say, policy=who.identity)
 
 
 def _is_refused(sample: Sample) -> bool:

@@ -32,6 +32,8 @@ from autoif.training.card import versions
 
 _NAMED = 20
 _PASSES = (10, 100)
+_LINES = 10
+"""Lines of progress that a benchmark of many subjects says."""
 CHOICES: tuple[TaskName, ...] = ("mmlu", "ceval")
 """Answered by the likeliest of four letters: an endpoint of chat completions doesn't tell how likely each is."""
 
@@ -64,8 +66,8 @@ def measure_general(who: Who, names: Sequence[TaskName], files: Mapping[TaskName
             f"{' and '.join(lost)}: choices are compared by log-likelihood, which an endpoint doesn't give: name a "
             f"model folder, or --tasks {others}"
         )
-    claim_folder(place.folder, who.identity, place.settings)
     benchmarks = {name: _read_benchmark(name, files.get(name), place) for name in names}
+    claim_folder(place.folder, who.identity, place.settings)
     finished = read_finished(place.folder)
     for name, benchmark in benchmarks.items():
         if name in finished and finished[name][0].data_id != benchmark.questions.id:
@@ -102,11 +104,14 @@ def _read_benchmark(name: TaskName, path: Path | None, place: Place) -> _Benchma
 
 def _measure(benchmark: _Benchmark, who: Who, place: Place) -> tuple[TaskScore, list[QuestionResult]]:
     questions = benchmark.questions
-    asked = []
+    asked, done, total = [], 0, len(questions.rows)
     for definition in benchmark.definitions:
         rows = tuple(row for row in questions.rows if row.subject == definition.subject)
         if rows:
             asked.append(ask_questions(definition, replace(questions, rows=rows), who, place))
+            done, before = done + len(rows), done
+            if definition.subject and done * _LINES // total > before * _LINES // total:
+                place.say(f"{questions.task}: {done:,} of {total:,} questions answered")
     results = list(chain.from_iterable(each.results for each in asked))
     if not results:
         raise ConfigError(f"{questions.task}: no question was answered; the endpoint refused each")

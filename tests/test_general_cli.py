@@ -1,0 +1,198 @@
+"""`autoif eval general` as it is typed: a tiny model on a few real questions, an endpoint, going on, refusals."""
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from autoif.cli.main import main
+from autoif.evaluation.general.results import read_general_scores
+from stub_server import Body, Reply, StubServer, answer, status
+from tiny_model import write_tiny_model
+
+DATA = Path(__file__).parents[2] / "shared/data/general"
+FEW = ["--data", DATA, "--limit", 3, "--max-tokens", 8, "--dtype", "float32"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("general") / "model", context=4096)
+
+
+def autoif(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["autoif", "eval", "general", *map(str, arguments)])
+    main()
+
+
+def fails(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line that a refused command prints."""
+    with pytest.raises(SystemExit) as stop:
+        autoif(monkeypatch, *arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_a_few_questions_of_each_benchmark_and_what_is_finished_is_not_measured_again(
+    model, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    autoif(monkeypatch, model, "-o", out, *FEW)
+    said = capsys.readouterr()
+    assert "gsm8k: 3 of 3 responses sampled" in said.err
+    assert "%" not in said.err  # no bars of other programs
+    assert "exact_match, strict-match, 5 shots  PARTIAL: 3 of 1,319 questions" in said.out
+    assert "acc, 0 shots  PARTIAL: 3 of 14,042 questions" in said.out
+    scores = read_general_scores(out)
+    assert (scores.metric, scores.partial, scores.policy.endswith(", transformers")) == ("general", True, True)
+    assert [(name, score.questions) for name, score in scores.tasks.items()] == [
+        ("gsm8k", 3), ("mmlu", 3), ("humaneval", 3), ("ceval", 3),
+    ]  # fmt: skip
+    assert len(scores.tasks["mmlu"].subjects) == 3
+    assert scores.versions["lm-eval"].startswith("0.4.")
+    rows = rows_of(out / "per_prompt.jsonl")
+    assert len({row["id"] for row in rows}) == len(rows) == 12
+    assert all(row["details"] for row in rows if row["task"] == "humaneval")
+    first = (out / "scores.json").read_bytes()
+    monkeypatch.setattr("lm_eval.models.huggingface.HFLM.__init__", None)  # it would not load again
+    autoif(monkeypatch, model, "-o", out, *FEW, "--quiet")
+    assert capsys.readouterr().err == ""
+    assert (out / "scores.json").read_bytes() == first
+    for name in ("mmlu", "humaneval"):
+        (out / "tasks" / f"{name}.json").unlink()  # as if it had been stopped in the middle of them
+    autoif(monkeypatch, model, "-o", out, *FEW, "--tasks", "mmlu, humaneval")
+    assert (out / "scores.json").read_bytes() == first
+
+
+def test_a_folder_that_holds_another_evaluation_is_refused(model, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    ceval = [model, "-o", out, *FEW, "--tasks", "ceval", "--quiet"]
+    autoif(monkeypatch, *ceval)
+    before = (out / "scores.json").read_bytes()
+    assert "holds another evaluation: limit (3 there, 4 now)" in fails(monkeypatch, capsys, *ceval, "--limit", 4)
+    assert "seed (0 there, 1 now)" in fails(monkeypatch, capsys, *ceval, "--seed", 1)
+    line = fails(monkeypatch, capsys, *ceval, "--chat-template")
+    assert "chat_template (False there, True now); choose another --output" in line
+    assert (out / "scores.json").read_bytes() == before
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/scores.json").write_text("{}")
+    line = fails(monkeypatch, capsys, model, "-o", tmp_path / "taken", *FEW)
+    assert line.endswith("taken holds another evaluation: choose another --output")
+    (out / "tasks/ceval.json").write_text("{}")
+    assert "is no score of this version: delete it to score ceval anew" in fails(monkeypatch, capsys, *ceval)
+
+
+def test_questions_that_do_not_fit_into_the_context_are_counted_and_named(tmp_path, monkeypatch, capsys):
+    small = write_tiny_model(tmp_path / "small", context=900)
+    autoif(monkeypatch, small, "-o", tmp_path / "out", *FEW, "--tasks", "gsm8k,mmlu")
+    scores = read_general_scores(tmp_path / "out")
+    assert scores.tasks["gsm8k"].cut.count == 3
+    assert f"cut  3: {scores.tasks['gsm8k'].cut.named[0]}" in capsys.readouterr().out
+    line = fails(
+        monkeypatch, capsys, small, "-o", tmp_path / "no", "--data", DATA, "--limit", 1, "--tasks", "humaneval"
+    )
+    assert line.endswith("900 tokens, leaves no room for answers of 1024: lower --max-tokens")
+
+
+def test_several_programs_to_a_question_are_drawn_and_give_pass_at_k(model, tmp_path, monkeypatch, capsys):
+    autoif(monkeypatch, model, "-o", tmp_path / "out", *FEW, "--tasks", "humaneval", "--samples", 2, "--temperature", 1)
+    assert "pass@2" in capsys.readouterr().out
+    [rows] = [rows_of(tmp_path / "out/answers/humaneval.jsonl")]
+    assert len({row["text"] for row in rows}) > 3
+    assert [len(row["verdicts"]["pass@1"]) for row in rows_of(tmp_path / "out/per_prompt.jsonl")] == [2, 2, 2]
+
+
+def test_a_chat_model_is_asked_by_its_template(model, tmp_path, monkeypatch, capsys):
+    autoif(monkeypatch, model, "-o", tmp_path / "out", *FEW, "--tasks", "humaneval", "--chat-template", "--limit", 1)
+    assert read_general_scores(tmp_path / "out").tasks["humaneval"].definition.startswith("humaneval_instruct")
+    plain = write_tiny_model(tmp_path / "plain", chat_template=None, context=4096)
+    line = fails(monkeypatch, capsys, plain, "-o", tmp_path / "no", *FEW, "--tasks", "gsm8k", "--chat-template")
+    assert line.endswith("has no chat template: leave out --chat-template")
+
+
+def solve() -> Reply:
+    """Answer arithmetic and programs rightly, as one who has the data; refuse what has the word `prime`."""
+    numbers = {row["question"]: row["answer"] for row in rows_of(DATA / "gsm8k/test.jsonl")}
+
+    async def reply(request: web.Request, body: Body) -> web.StreamResponse:
+        asked = body["messages"][-1]["content"]
+        if "=== refuse" in asked:
+            return await status(400, "no")(request, body)
+        if question := re.match(r"Question: (.*)\nAnswer:\Z", asked, re.DOTALL):
+            said = f"{numbers[question.group(1)]}\n\nQuestion: and what is\n#### 17"
+        else:
+            said = "It is:\n```python\ndef add(a, b):\n    return a + b\n```\nIt adds."
+        return web.json_response(answer(body, message={"role": "assistant", "content": said}))
+
+    return reply
+
+
+def program(name: str, prompt: str) -> dict[str, str]:
+    test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
+    return {"task_id": name, "prompt": prompt, "entry_point": "add", "canonical_solution": "", "test": test}
+
+
+async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(tmp_path, monkeypatch, capsys):
+    programs = [program("a", "def add(a, b):\n    '''Add.'''\n"), program("b", "# === refuse\ndef add(a, b):\n")]
+    (tmp_path / "HumanEval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in programs))
+    out = tmp_path / "out"
+    async with StubServer(default=solve()) as server:
+        options = ["m", "-o", out, "--base-url", server.url, "--tasks", "gsm8k,humaneval"]
+        options += ["--data", f"gsm8k={DATA / 'gsm8k'}", "--data", f"humaneval={tmp_path}", "--limit", 5]
+        await asyncio.to_thread(autoif, monkeypatch, *options)
+        asked = len(server.bodies)
+        (out / "tasks/gsm8k.json").unlink()
+        await asyncio.to_thread(autoif, monkeypatch, *options)
+        assert asked == len(server.bodies) == 5 + 2
+    scores = read_general_scores(out)
+    assert (scores.policy, scores.settings.chat_template) == ("m, endpoint", True)
+    gsm8k, humaneval = scores.tasks["gsm8k"], scores.tasks["humaneval"]
+    assert (gsm8k.score.value, gsm8k.others["exact_match, flexible-extract"].value) == (100, 100)
+    assert (humaneval.score.value, humaneval.questions, humaneval.unanswered.count) == (100, 1, 1)
+    assert f"unanswered  1: {humaneval.unanswered.named[0]}" in capsys.readouterr().out
+    turns = [[turn["role"] for turn in body["messages"]] for body in server.bodies]
+    assert turns == [["user", "assistant"] * 5 + ["user"]] * 5 + [["user"]] * 2
+    assert [body["max_tokens"] for body in server.bodies] == [256] * 5 + [1024] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["m", "--base-url", "http://127.0.0.1:1/v1"], "mmlu and ceval: choices are compared by log-likelihood, which "
+         "an endpoint doesn't give: name a model folder, or --tasks gsm8k,humaneval"),
+        (["m", "--base-url", "http://127.0.0.1:1/v1", "--no-chat-template"], "an endpoint is asked in chats"),
+        (["m", "--tasks", "gsm8k,arc"], "there is no benchmark 'arc': choose from gsm8k, mmlu, humaneval, ceval"),
+        (["m", "--tasks", ","], "--tasks names no benchmark"),
+        (["m", "--data", "arc=x"], "write NAME=PATH with a name of gsm8k, mmlu, humaneval, ceval, or name a folder"),
+        (["m", "--samples", "2"], "--temperature 0 gives the same program each time"),
+        (["m", "--shots", "mmlu=many"], "--shots mmlu=many: write NAME=N"),
+        (["m", "--shots", "humaneval=3"], "it has no examples"),
+        (["no/such/model", "--tasks", "gsm8k"], "there is no model folder no/such/model"),
+    ],
+)  # fmt: skip
+def test_what_is_typed_wrongly_is_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, error):
+    assert error in fails(monkeypatch, capsys, *arguments, "-o", tmp_path / "out")
+    assert not (tmp_path / "out/scores.json").exists()
+
+
+def test_data_that_is_not_there_and_a_folder_that_is_no_model_are_named(model, tmp_path, monkeypatch, capsys):
+    out = ["-o", tmp_path / "out", "--limit", 1]
+    line = fails(monkeypatch, capsys, model, *out, "--data", f"gsm8k={tmp_path / 'none'}", "--tasks", "gsm8k")
+    assert "there is no such file or folder" in line
+    line = fails(monkeypatch, capsys, model, *out, "--data", tmp_path, "--tasks", "gsm8k")
+    assert line.endswith("it has no folder gsm8k; name its files by --data gsm8k=PATH")
+    line = fails(monkeypatch, capsys, model, *out, "--data", DATA, "--tasks", "mmlu", "--shots", "mmlu=6")
+    assert line.endswith("has 5 examples of abstract_algebra: 6 are asked for")
+    line = fails(monkeypatch, capsys, tmp_path, *out, "--data", DATA, "--tasks", "mmlu")
+    assert "is not a model folder: it has no config.json" in line
+    (model.parent / "broken").mkdir()
+    (model.parent / "broken/config.json").write_text("{}")
+    line = fails(monkeypatch, capsys, model.parent / "broken", *out, "--data", DATA, "--tasks", "ceval")
+    assert "broken can't be loaded: " in line
