@@ -31,6 +31,8 @@ TWO = [
         ("none.", ()),
         ("The first is the same.\n\n1\n", ("train.jsonl:4",)),
         ("**1, 2**", ("train.jsonl:4", "train.jsonl:7")),
+        ("It is tea.\nSAME 1", ("train.jsonl:4",)),
+        ("Same: 1 2.", ("train.jsonl:4", "train.jsonl:7")),
         ("2 and 1", ("train.jsonl:7", "train.jsonl:4")),
     ],
 )
@@ -38,7 +40,7 @@ def test_the_last_line_names_what_is_the_same(text, same):
     assert read_answer(text, TWO).same == same
 
 
-@pytest.mark.parametrize("text", ["", "1 is the same", "NONE\nI hope that helps", "3", "0", "yes", "1,"])
+@pytest.mark.parametrize("text", ["", "1 is the same", "NONE\nI hope that helps", "3", "0", "yes", "1,", "SAME"])
 def test_what_can_not_be_read_is_neither_yes_nor_no(text):
     said = read_answer(text, TWO)
     assert said.same is None
