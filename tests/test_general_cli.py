@@ -139,6 +139,17 @@ def program(name: str, prompt: str) -> dict[str, str]:
     return {"task_id": name, "prompt": prompt, "entry_point": "add", "canonical_solution": "", "test": test}
 
 
+def test_an_embedded_model_writes_programs_and_says_that_it_cannot_compare_choices(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    autoif(monkeypatch, "smollm2-135m", "-o", out, "--tasks", "humaneval", *FEW)
+    scores = read_general_scores(out)
+    assert (scores.policy, scores.settings.chat_template) == ("b179c9523d0e, llama", True)
+    assert scores.tasks["humaneval"].questions == 3
+    assert scores.tasks["humaneval"].cut.count == 3  # at 8 tokens
+    said = fails(monkeypatch, capsys, "smollm2-135m", "-o", tmp_path / "other", *FEW)
+    assert "mmlu and ceval: choices are compared by log-likelihood, which a chat doesn't give" in said
+
+
 async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(tmp_path, monkeypatch, capsys):
     programs = [program("a", "def add(a, b):\n    '''Add.'''\n"), program("b", "# === refuse\ndef add(a, b):\n")]
     (tmp_path / "HumanEval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in programs))
@@ -166,8 +177,8 @@ async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(t
     ("arguments", "error"),
     [
         (["m", "--base-url", "http://127.0.0.1:1/v1"], "mmlu and ceval: choices are compared by log-likelihood, which "
-         "an endpoint doesn't give: name a model folder, or --tasks gsm8k,humaneval"),
-        (["m", "--base-url", "http://127.0.0.1:1/v1", "--no-chat-template"], "an endpoint is asked in chats"),
+         "a chat doesn't give: name a model folder, or --tasks gsm8k,humaneval"),
+        (["m", "--base-url", "http://127.0.0.1:1/v1", "--no-chat-template"], "a GGUF file is asked in chats"),
         (["m", "--tasks", "gsm8k,arc"], "there is no benchmark 'arc': choose from gsm8k, mmlu, humaneval, ceval"),
         (["m", "--tasks", ","], "--tasks names no benchmark"),
         (["m", "--data", "arc=x"], "write NAME=PATH with a name of gsm8k, mmlu, humaneval, ceval, or name a folder"),

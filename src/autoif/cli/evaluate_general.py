@@ -10,10 +10,12 @@ import click
 from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.sampling_options import read_endpoint
 from autoif.errors import ConfigError
+from autoif.models.gguf import runs_in_llama_cpp
 
 if TYPE_CHECKING:
     from autoif.evaluation.general.files import TaskName
     from autoif.evaluation.general.results import GeneralScores
+    from autoif.sampling import Backend
 
 _TASKS = "gsm8k,mmlu,humaneval,ceval"
 
@@ -40,7 +42,8 @@ _TASKS = "gsm8k,mmlu,humaneval,ceval"
 )  # fmt: skip
 @click.option(
     "--chat-template/--no-chat-template", default=None,
-    help="Ask by the model's chat template; by default plain text, as lm-eval does, and at an endpoint a chat.",
+    help="Ask by the model's chat template; by default plain text, as lm-eval does. Endpoints and GGUF files are asked "
+    "in chats.",
 )  # fmt: skip
 @click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="Programs for each question.")
 @click.option(
@@ -83,18 +86,21 @@ def general(
 ) -> None:
     """Measure MODEL on GSM8K, MMLU, HumanEval and C-Eval with lm-eval's prompts and metrics.
 
-    MODEL is a folder, a name on the hub, or with --base-url the name at an endpoint, which can answer gsm8k and
-    humaneval. HumanEval's programs run in the sandbox. The same command goes on where it was interrupted, and further
-    --tasks join those that the folder has.
+    MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint;
+    the last three can answer gsm8k and humaneval. HumanEval's programs run in the sandbox. The same command goes on
+    where it was interrupted, and further --tasks join those that the folder has.
     """
     if samples > 1 and temperature == 0:
         raise ConfigError("--temperature 0 gives the same program each time: set it above 0 for several --samples")
-    if base_url and chat_template is False:
-        raise ConfigError("--no-chat-template: an endpoint is asked in chats, by the template that it has")
+    in_chats = bool(base_url) or runs_in_llama_cpp(model)
+    if in_chats and chat_template is False:
+        raise ConfigError(
+            "--no-chat-template: an endpoint or a GGUF file is asked in chats, by the template that it has"
+        )
     with require_extra("autoif eval general"):
         import lm_eval  # noqa: F401
 
-        from autoif.evaluation.general.answering import EndpointModel, LocalModel
+        from autoif.evaluation.general.answering import ChatModel, LocalModel
         from autoif.evaluation.general.asking import Place, Who
         from autoif.evaluation.general.measure import measure_general
         from autoif.evaluation.general.programs import LIMITS
@@ -105,16 +111,16 @@ def general(
     names = _read_tasks(tasks)
     files = _read_data(data, names)
     say = choose_say(quiet)
-    chat = bool(chat_template or base_url)
+    chat = bool(chat_template or in_chats)
     settings = GeneralSettings(
         limit=limit, seed=seed, chat_template=chat, shots=_read_shots(shots, names), samples=samples,
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, batch_size=batch_size, dtype=dtype,
     )  # fmt: skip
     with ExitStack() as stack:  # the sandbox before torch and its threads are there
         sandbox = stack.enter_context(Sandbox(LIMITS, backend="cpython")) if "humaneval" in names else None
-        if base_url:
-            endpoint = read_endpoint(base_url, model, api_key_env)
-            who = Who(model, identify_policy(model, endpoint), EndpointModel(model, endpoint, say))
+        if in_chats:
+            backend: Backend = read_endpoint(base_url, model, api_key_env) if base_url else "llama"
+            who = Who(model, identify_policy(model, backend), ChatModel(model, backend, say))
         else:
             answerer = LocalModel(model, batch_size=batch_size, dtype=dtype, chat=chat)
             who = Who(model, identify_policy(model, "transformers"), answerer)

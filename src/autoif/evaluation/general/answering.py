@@ -1,4 +1,4 @@
-"""Who answers: a model folder through lm-eval's own model class, or an endpoint of chat completions.
+"""Who answers: a model folder through lm-eval's own model class, or a GGUF file or an endpoint, asked in chats.
 
 Both are samplers (`autoif.sampling`), so that answers are stored batch by batch and an interrupted evaluation goes on.
 What a model says to choices is the log-likelihood of each, stored as JSON: [[-1.5, false], …].
@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 from autoif.errors import ConfigError, ModelError
 from autoif.evaluation.general.definitions import keep_quiet
-from autoif.models.endpoint import Endpoint
-from autoif.sampling import Answer, Row, Sampler, SamplingSettings, open_sampler
+from autoif.sampling import Answer, Backend, Row, Sampler, SamplingSettings, open_sampler
 from autoif.sampling.settings import seed_rows
 
 _CHOICES_AT_ONCE = 8
@@ -87,11 +86,11 @@ class LocalModel:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointModel:
-    """A model at an OpenAI-compatible endpoint; the chat template is the server's."""
+class ChatModel:
+    """A model at an OpenAI-compatible endpoint or under llama.cpp; the chat template is the server's."""
 
     name: str
-    endpoint: Endpoint
+    backend: Backend
     say: Callable[[str], None]
 
     def read_template(self) -> Callable[..., str] | None:
@@ -102,7 +101,7 @@ class EndpointModel:
 
     @contextmanager
     def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
-        with open_sampler(self.name, settings, self.endpoint, self.say) as sampler:
+        with open_sampler(self.name, settings, self.backend, self.say) as sampler:
             yield sampler
 
 

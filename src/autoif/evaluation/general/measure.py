@@ -35,7 +35,7 @@ _PASSES = (10, 100)
 _LINES = 10
 """Lines of progress that a benchmark of many subjects says."""
 CHOICES: tuple[TaskName, ...] = ("mmlu", "ceval")
-"""Answered by the likeliest of four letters: an endpoint of chat completions doesn't tell how likely each is."""
+"""Answered by the likeliest of four letters: a server of chat completions doesn't tell how likely each is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def measure_general(who: Who, names: Sequence[TaskName], files: Mapping[TaskName
     if not who.is_local and (lost := [name for name in names if name in CHOICES]):
         others = ",".join(name for name in names if name not in CHOICES) or "gsm8k,humaneval"
         raise ConfigError(
-            f"{' and '.join(lost)}: choices are compared by log-likelihood, which an endpoint doesn't give: name a "
+            f"{' and '.join(lost)}: choices are compared by log-likelihood, which a chat doesn't give: name a "
             f"model folder, or --tasks {others}"
         )
     benchmarks = {name: _read_benchmark(name, files.get(name), place) for name in names}
