@@ -7,22 +7,18 @@ limit, as what is asked is whether both check the same kind of thing, not whethe
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 
 from autoif.evaluation.checkers import Benchmark, Checkers, Unjudgeable
 from autoif.evaluation.contamination.constraint_examples import EXAMPLES, MORE
+from autoif.evaluation.contamination.constraint_texts import KINDS, write_each
 from autoif.evaluation.corrections import CORRECTIONS
 
 _ENOUGH = 3
 """Texts of each side, fewer of which would tell nothing."""
 _MOST_NUMBERS, _MOST_WORDS = 3, 4
 _HIGHEST = 1_000
-_FILLER = (
-    "garden river window bridge morning winter market harbour lantern paper silver village forest summer kitchen "
-    "mountain ticket captain blanket station evening orchard pencil meadow"
-).split()
 _NAMES = dict(zip(
     "one two three four five six seven eight nine ten eleven twelve once twice".split(),
     (*range(1, 13), 1, 2), strict=True,
@@ -123,17 +119,13 @@ def _trials_of_number(number: int) -> Iterator[Trial]:
         return
     for name, make in _COUNTED.items():
         benchmark: Benchmark = "ifbench" if name.startswith("count:") else "ifeval"
-        enough, too_few = _write_each(make, number), _write_each(make, few)
-        others = tuple(text for other in _OTHERS[name] for text in _write_each(_KINDS[other], number))
+        enough, too_few = write_each(make, number), write_each(make, few)
+        others = tuple(text for other in _OTHERS[name] for text in write_each(KINDS[other], number))
         yield Trial(benchmark, name, enough, (*too_few, *_PLAIN, *others))
         if name in _BOUNDED_ABOVE:
             # Many words in short sentences are many all the same, whatever a function says of each sentence.
-            divided = _write_each(_KINDS["sentences"], many) if name.endswith("words") else ()
-            yield Trial(benchmark, name, too_few, (*_write_each(make, many), *divided))
-
-
-def _write_each(make: "_Make", count: int) -> tuple[str, ...]:
-    return tuple(make(count, variant) for variant in range(len(_STARTS)))
+            divided = write_each(KINDS["sentences"], many) if name.endswith("words") else ()
+            yield Trial(benchmark, name, too_few, (*write_each(make, many), *divided))
 
 
 def _trials_of_word(word: str) -> Iterator[Trial]:
@@ -160,52 +152,15 @@ def _frequency(word: str, number: int) -> Trial:
 
 
 _PLAIN = ("Garden.", "river window bridge")
-_STARTS = (0, 7, 13)
-
-
-def _words(count: int, variant: int) -> list[str]:
-    return list(islice(cycle(_FILLER), _STARTS[variant], _STARTS[variant] + count))
-
-
-_Make = Callable[[int, int], str]
-"""Makes a text of so many parts, in one of three variants."""
-
-
-def _line_up(separator: str, *patterns: str) -> _Make:
-    """Return what makes a text of `count` parts of a pattern with a word and a number in it."""
-
-    def make(count: int, variant: int) -> str:
-        pattern = patterns[variant % len(patterns)]
-        words = enumerate(_words(count, variant), 1)
-        return separator.join(pattern.format(word=word, number=number) for number, word in words)
-
-    return make
-
-
-def _write_words(count: int, variant: int) -> str:
-    return (" ".join(_words(count, variant)) + ("", ".", "!")[variant]).capitalize()
-
-
-_KINDS: dict[str, _Make] = {
-    "words": _write_words,
-    "sentences": _line_up(" ", "The {word} is here.", "We saw the {word} today.", "Look at the {word}!"),
-    "paragraphs": _line_up("\n\n", "The {word} is here.", "We saw the {word} today.", "The {word} was open"),
-    "lines": _line_up("\n", "the {word} is here", "we saw the {word}", "{word}"),
-    "bullets": _line_up("\n", "* the {word}", "- the {word}", "* {word} and more"),
-    "placeholders": _line_up(" and ", "[{word}]"),
-    "highlights": _line_up(" and ", "*{word}*"),
-    "sections": _line_up("\n", "Section {number}\nThe {word} is here."),
-    "numbers": _line_up(" ", "{number} of the"),
-}
 _COUNTED = {
-    "length_constraints:number_words": _KINDS["words"],
-    "length_constraints:number_sentences": _KINDS["sentences"],
-    "length_constraints:number_paragraphs": _KINDS["paragraphs"],
-    "detectable_format:number_bullet_lists": _KINDS["bullets"],
-    "detectable_content:number_placeholders": _KINDS["placeholders"],
-    "detectable_format:number_highlighted_sections": _KINDS["highlights"],
-    "detectable_format:multiple_sections": _KINDS["sections"],
-    "count:numbers": _KINDS["numbers"],
+    "length_constraints:number_words": KINDS["words"],
+    "length_constraints:number_sentences": KINDS["sentences"],
+    "length_constraints:number_paragraphs": KINDS["paragraphs"],
+    "detectable_format:number_bullet_lists": KINDS["bullets"],
+    "detectable_content:number_placeholders": KINDS["placeholders"],
+    "detectable_format:number_highlighted_sections": KINDS["highlights"],
+    "detectable_format:multiple_sections": KINDS["sections"],
+    "count:numbers": KINDS["numbers"],
 }
 _OTHERS = {
     "length_constraints:number_words": (),
