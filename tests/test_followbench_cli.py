@@ -37,6 +37,16 @@ def read(folder: Path) -> dict:
     return json.loads((folder / "scores.json").read_text("utf-8"))
 
 
+def test_an_embedded_model_answers_and_judges_itself(tmp_path, monkeypatch):
+    data, out = write_data(tmp_path / "data", {"style": 1}), tmp_path / "out"
+    options = ["smollm2-135m", "--data", data, "-o", out, "--max-tokens", 8, "--batch-size", 2]
+    autoif(monkeypatch, *options, "--judge-model", "smollm2-135m", "--judge-max-tokens", 8, "--quiet")
+    scores = read(out)
+    assert (scores["policy"], scores["judge"]) == ("b179c9523d0e, llama", "smollm2-135m@b179c9523d0e")
+    assert len(scores["unread"]) == 5  # in 8 tokens there is no list
+    assert scores["scores"]["types"]["style"]["hsr"]["average"]["value"] == -100
+
+
 async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_path, monkeypatch, capsys):
     verdicts = {
         f"{instruct('style', 2, 1)}\n\n=== Response": "It is not.\nNO",

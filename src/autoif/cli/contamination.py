@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from autoif.cli.evaluate import choose_say, require_extra
-from autoif.cli.sampling_options import read_endpoint
+from autoif.cli.judge_options import judge_options
 from autoif.errors import ConfigError, SandboxError
-from autoif.models.endpoint import EMBEDDED, Budget
 from autoif.sandbox import Limits, Sandbox
 
 if TYPE_CHECKING:
     from autoif.evaluation.contamination.measure import Comparison
     from autoif.evaluation.contamination.nearest import Nearest
     from autoif.evaluation.contamination.results import Report, TypeCoverage
+    from autoif.evaluation.judge import Judge
 
 
 @click.command()
@@ -53,14 +53,7 @@ if TYPE_CHECKING:
     "--embeddings", metavar="MODEL",
     help="Find the nearest training prompts by this model's vectors, too: a folder or a hub name (extra `train`).",
 )  # fmt: skip
-@click.option("--judge-model", metavar="NAME", help="Ask this model whether the nearest prompts are rephrasings.")
-@click.option(
-    "--judge-base-url", metavar="URL",
-    help="OpenAI-compatible endpoint that serves it; without one it is a model of `autoif models`.",
-)  # fmt: skip
-@click.option("--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
-@click.option("--judge-max-tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Of an answer.")
-@click.option("--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Ask the judge no more beyond these.")
+@judge_options(judges="Ask this model whether the nearest prompts are rephrasings.", max_tokens=512)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def contamination(
     train: tuple[Path, ...],
@@ -73,11 +66,7 @@ def contamination(
     fail_over: float | None,
     constraints: bool,
     embeddings: str | None,
-    judge_model: str | None,
-    judge_base_url: str | None,
-    judge_api_key_env: str,
-    judge_max_tokens: int,
-    budget_tokens: int | None,
+    judge: "Judge | None",
     quiet: bool,
 ) -> None:
     """Look in TRAIN for what it has in common with benchmarks' prompts (extra `eval`).
@@ -86,15 +75,13 @@ def contamination(
     13 words that follow one another are in a training row; the training prompts that are most like it are told as well.
     Where rows have functions, these tell which types of constraints are trained, whatever words ask for them.
     """
-    if judge_base_url and not judge_model:
-        raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
-    if (embeddings or judge_model) and not output:
+    if (embeddings or judge) and not output:
         raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")
     with require_extra("autoif contamination"):
         from autoif.evaluation.contamination.cleaning import check_clean, write_clean
         from autoif.evaluation.contamination.measure import compare
         from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
-        from autoif.evaluation.contamination.rephrasing import Judge, judge_rephrasing
+        from autoif.evaluation.contamination.rephrasing import judge_rephrasing
         from autoif.evaluation.contamination.reporting import list_contaminated, list_nearest, report
         from autoif.evaluation.contamination.results import write_results
         from autoif.evaluation.contamination.training_rows import list_files
@@ -108,12 +95,9 @@ def contamination(
     comparison = compare(files, read_prompts(names, paths), ngram, neighbours, say)
     types = _find_types(comparison, say) if constraints else None  # before torch and its threads are there
     nearest = list(list_nearest(comparison, _embed(comparison, embeddings, output, say)))
-    judge = None
-    if judge_model and output:
-        endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
-        judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
+    if judge and output:
         nearest = judge_rephrasing(nearest, judge, output, say)
-    found = report(comparison, types, nearest, judge.endpoint.identity if judge else None)
+    found = report(comparison, types, nearest, judge.identity if judge else None)
     if output:
         write_results(output, found, nearest, list(list_contaminated(comparison)))
     if clean:

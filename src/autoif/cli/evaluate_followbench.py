@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from autoif.cli.evaluate import choose_say, require_extra
-from autoif.cli.sampling_options import SampledModel, SampledOrRecorded, policy_options, read_endpoint
+from autoif.cli.judge_options import judge_options
+from autoif.cli.sampling_options import SampledModel, SampledOrRecorded, policy_options
 from autoif.errors import ConfigError
-from autoif.models.endpoint import EMBEDDED, Budget
 
 if TYPE_CHECKING:
     from autoif.evaluation.bootstrap import Interval
     from autoif.evaluation.followbench.measure import Scores
+    from autoif.evaluation.judge import Judge
 
 _NAMED = 5
 """How many of what was left aside the terminal names; scores.json names all."""
@@ -34,15 +35,7 @@ _NAMED = 5
     samples=1, temperature=0.0, max_tokens=2048, recorded_form="FILE|DIR",
     recorded='Score recorded responses, rows {"prompt", "response"} or a folder as FollowBench writes it',
 )  # fmt: skip
-@click.option("--judge-model", metavar="NAME", help="Model that judges what no rule decides.")
-@click.option(
-    "--judge-base-url", metavar="URL",
-    help="OpenAI-compatible endpoint that serves it; without one it is a model of `autoif models`.",
-)  # fmt: skip
-@click.option("--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
-@click.option("--judge-max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Of a judgement.")
-@click.option("--judge-concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most at once.")
-@click.option("--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Ask the judge no more beyond these.")
+@judge_options(judges="Model that judges what no rule decides.", max_tokens=1024)
 @click.option(
     "--judgements", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
     help="Take recorded judgements of the --responses, and ask no judge.",
@@ -54,12 +47,7 @@ def followbench(
     data: Path | None,
     language: Literal["en", "zh"],
     output: Path,
-    judge_model: str | None,
-    judge_base_url: str | None,
-    judge_api_key_env: str,
-    judge_max_tokens: int,
-    judge_concurrency: int,
-    budget_tokens: int | None,
+    judge: "Judge | None",
     judgements: Path | None,
     strip_thinking: bool,
     quiet: bool,
@@ -70,25 +58,18 @@ def followbench(
     Rules decide what they can, and a judge model the rest, constraint by constraint. The same command goes on where it
     was interrupted.
     """
-    if judgements and (judge_model or isinstance(policy, SampledModel)):
+    if judgements and (judge or isinstance(policy, SampledModel)):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")
-    if judge_base_url and not judge_model:
-        raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
     with require_extra("autoif eval"):
         from autoif.evaluation.benchmark import strip_thinking as strip
         from autoif.evaluation.followbench.data import read_benchmark
         from autoif.evaluation.followbench.hub import fetch_benchmark
-        from autoif.evaluation.followbench.measure import Judge, Task, measure, read_answers, sample_answers
+        from autoif.evaluation.followbench.measure import Task, measure, read_answers, sample_answers
 
-    judge: Judge | Path | None = judgements
-    if judge_model:
-        endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
-        endpoint = endpoint.model_copy(update={"concurrency": judge_concurrency})
-        judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
     benchmark = read_benchmark(data) if data else fetch_benchmark(language)
-    if not judge and any(item.rule is None for item in benchmark.items):
+    if not (judge or judgements) and any(item.rule is None for item in benchmark.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
-    task = Task(benchmark, judge, output, choose_say(quiet), strip if strip_thinking else None)
+    task = Task(benchmark, judge or judgements, output, choose_say(quiet), strip if strip_thinking else None)
     if isinstance(policy, Path):
         answers = read_answers(policy, task)
     else:

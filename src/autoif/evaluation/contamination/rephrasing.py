@@ -6,32 +6,15 @@ counted and kept as it is. Answers are stored, so a comparison that was stopped 
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoif.evaluation.contamination.results import NearestResult, Neighbour, Rephrasing
-from autoif.models.cache import CompletionCache
-from autoif.models.client import ChatClient
-from autoif.models.embedded import EmbeddedServer
-from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
+from autoif.evaluation.judge import Judge, consult
 from autoif.models.requests import Chat, Request, sampling_seed
-from autoif.store import COMPLETIONS, storage_errors
 
 STAGE = "contamination"
-_PROMPT_TOKENS, _SLOTS = 6_144, 4
-"""Of an embedded judge: room for FollowBench's longest prompts with their neighbours; more at once take more memory."""
 _ANSWER = re.compile(r"none|(?:same:?\s*)?\d+(?:(?:\s*,\s*|\s+and\s+|\s+)\d+)*", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """A judge model, and what may be spent on it."""
-
-    endpoint: Endpoint
-    max_tokens: int = 512
-    budget: Budget = field(default_factory=Budget)
 
 
 def judge_rephrasing(
@@ -43,29 +26,7 @@ def judge_rephrasing(
         ModelError: the judge can't be used, or its budget is spent.
         StoreError: its answers can't be stored in the folder.
     """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _serve(judge) as endpoint:
-        return asyncio.run(_open_and_ask(results, replace(judge, endpoint=endpoint), folder, say))
-
-
-@contextmanager
-def _serve(judge: Judge) -> Iterator[Endpoint]:
-    """Yield where the judge is asked: an embedded model runs meanwhile."""
-    if judge.endpoint.base_url != EMBEDDED:
-        yield judge.endpoint
-        return
-    context_tokens = _PROMPT_TOKENS + judge.max_tokens
-    with EmbeddedServer(judge.endpoint.model, slots=_SLOTS, context_tokens=context_tokens) as server:
-        yield server.endpoint(judge.endpoint)
-
-
-async def _open_and_ask(
-    results: Sequence[NearestResult], judge: Judge, folder: Path, say: Callable[[str], None]
-) -> list[NearestResult]:
-    with CompletionCache(folder / COMPLETIONS) as cache:
-        async with ChatClient({"judge": judge.endpoint}, cache, budget=judge.budget) as chat:
-            return await ask_judge(chat, results, judge.max_tokens, say)
+    return consult(judge, folder, lambda chat: ask_judge(chat, results, judge.max_tokens, say))
 
 
 async def ask_judge(

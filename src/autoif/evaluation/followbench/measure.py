@@ -4,11 +4,10 @@ In:   the prompts; responses of a model or of files; a judge model, or judgement
 Out:  scores.json, per_prompt.jsonl; samples.jsonl and completions.sqlite, from which an interrupted run goes on.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,26 +18,15 @@ from autoif.evaluation.followbench.data import Benchmark, Item
 from autoif.evaluation.followbench.judging import Judgement, ask_judge
 from autoif.evaluation.followbench.recorded import Response, digest_judgements, read_judgements, read_responses
 from autoif.evaluation.followbench.scoring import PromptResult, SampleResult, Tables, score
+from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.provenance import identify_policy
 from autoif.evaluation.results import PER_PROMPT, SCORES
-from autoif.models.cache import CompletionCache
-from autoif.models.client import ChatClient
-from autoif.models.endpoint import Budget, Endpoint
 from autoif.records import Record
 from autoif.sampling import Backend, Sampler, SamplingPrompt, SamplingSettings, open_sampler, sample_all
-from autoif.store import COMPLETIONS, storage_errors, write_jsonl
+from autoif.store import storage_errors, write_jsonl
 from autoif.training.card import versions
 
 SAMPLES = "samples.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """A judge model, and what may be spent on it."""
-
-    endpoint: Endpoint
-    max_tokens: int = 1024
-    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ class Task:
     def judged_by(self) -> str | None:
         if isinstance(self.judge, Path):
             return f"recorded, SHA-256 {digest_judgements(self.judge)}"
-        return self.judge.endpoint.identity if self.judge else None
+        return self.judge.identity if self.judge else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +178,12 @@ def _find_judgements(
         return {}, (), ()
     if not task.judge:
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
-    said = asyncio.run(_ask(task.judge, questions, task))
+    max_tokens = task.judge.max_tokens
+    said = consult(task.judge, task.folder, lambda chat: ask_judge(chat, questions, max_tokens, task.say))
     judgements: dict[str, list[Judgement]] = {}
     for (item, _), judgement in zip(questions, said, strict=True):
         judgements.setdefault(item.id, []).append(judgement)
     return judgements, (), ()
-
-
-async def _ask(judge: Judge, questions: Sequence[tuple[Item, str]], task: Task) -> list[Judgement]:
-    """Ask for all judgements; those that the folder has are not asked for again."""
-    with CompletionCache(task.folder / COMPLETIONS) as cache:
-        async with ChatClient({"judge": judge.endpoint}, cache, budget=judge.budget) as chat:
-            return await ask_judge(chat, questions, judge.max_tokens, task.say)
 
 
 def _claim(policy: str, sampling: SamplingSettings | None, task: Task) -> None:

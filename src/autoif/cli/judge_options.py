@@ -1,0 +1,67 @@
+"""Which model judges: the same options wherever one does."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from autoif.cli.sampling_options import read_endpoint
+from autoif.evaluation.judge import Judge
+from autoif.models.endpoint import EMBEDDED, Budget
+
+Command = Callable[..., None]
+
+
+def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Command]:
+    """Give a command all options of a judge model, which it gets as one `judge`; None where none is named.
+
+    Args:
+        judges: what the model is for, for its help.
+        max_tokens: the command's default.
+    """
+    options = (
+        click.option("--judge-model", metavar="NAME", help=judges),
+        click.option(
+            "--judge-base-url", metavar="URL",
+            help="OpenAI-compatible endpoint that serves it; without one it is a model of `autoif models`.",
+        ),
+        click.option(
+            "--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."
+        ),
+        click.option(
+            "--judge-max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=True,
+            help="Of a judgement.",
+        ),
+        click.option(
+            "--judge-concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most at once."
+        ),
+        click.option(
+            "--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Ask the judge no more beyond these."
+        ),
+    )  # fmt: skip
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(
+            *,
+            judge_model: str | None,
+            judge_base_url: str | None,
+            judge_api_key_env: str,
+            judge_max_tokens: int,
+            judge_concurrency: int,
+            budget_tokens: int | None,
+            **others: Any,
+        ) -> None:
+            if judge_base_url and not judge_model:
+                raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
+            judge = None
+            if judge_model:
+                endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
+                endpoint = endpoint.model_copy(update={"concurrency": judge_concurrency})
+                judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
+            command(judge=judge, **others)
+
+        return functools.reduce(lambda given, option: option(given), reversed(options), run)
+
+    return decorate

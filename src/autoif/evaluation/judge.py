@@ -1,0 +1,65 @@
+"""A judge model: where it is asked and what may be spent on it. Its answers are kept: none is asked for twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from autoif.models.cache import CompletionCache
+from autoif.models.client import ChatClient
+from autoif.models.embedded import EmbeddedServer
+from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
+from autoif.models.requests import Chat
+from autoif.store import COMPLETIONS, storage_errors
+
+Said = TypeVar("Said")
+
+_QUESTION_TOKENS = 6_144
+"""Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""
+_SLOTS = 4
+"""Questions that an embedded judge answers at once; more make nothing faster on a CPU, and take memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A judge model, the tokens of an answer, and what may be spent on it."""
+
+    endpoint: Endpoint
+    max_tokens: int = 1024
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def identity(self) -> str:
+        """The model and its revision, wherever it is served."""
+        return self.endpoint.identity
+
+
+def consult(judge: Judge, folder: Path, ask: Callable[[Chat], Awaitable[Said]]) -> Said:
+    """Return what `ask` makes of a judge's answers (role `judge`); an embedded one runs meanwhile.
+
+    Raises:
+        ModelError: the judge can't be used, or its budget is spent.
+        StoreError: its answers can't be stored in the folder.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    async def open_and_ask(endpoint: Endpoint) -> Said:
+        with CompletionCache(folder / COMPLETIONS) as cache:
+            async with ChatClient({"judge": endpoint}, cache, budget=judge.budget) as chat:
+                return await ask(chat)
+
+    with _serve(judge) as endpoint:
+        return asyncio.run(open_and_ask(endpoint))
+
+
+@contextmanager
+def _serve(judge: Judge) -> Iterator[Endpoint]:
+    if judge.endpoint.base_url != EMBEDDED:
+        yield judge.endpoint
+        return
+    context_tokens = _QUESTION_TOKENS + judge.max_tokens
+    with EmbeddedServer(judge.endpoint.model, slots=_SLOTS, context_tokens=context_tokens) as server:
+        yield server.endpoint(judge.endpoint)
