@@ -25,6 +25,8 @@ check: setup-dev
 bench: setup-dev
 	@failed=0; for each in client verification hostile backend_agreement service; do \
 		echo "== $$each"; $(BIN)/python benchmarks/$$each.py || failed=1; \
+	done; for each in ifeval contamination; do \
+		echo "== $$each"; $(BIN)/python benchmarks/$$each.py ../shared/data || failed=1; \
 	done; exit $$failed
 
 setup: .venv/.setup
