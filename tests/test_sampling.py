@@ -220,8 +220,8 @@ def test_what_is_no_model_is_said_before_anything_is_written(tmp_path):
 
 def test_without_a_gpu_the_backend_is_transformers(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_backend("auto") == "transformers"
-    assert choose_backend("vllm") == "vllm"
+    assert choose_backend("auto", "OWNER/NAME") == "transformers"
+    assert choose_backend("vllm", "OWNER/NAME") == "vllm"
 
 
 def test_a_backend_that_is_not_installed_is_named(model):
