@@ -8,7 +8,8 @@ from autoif.errors import ModelError
 from autoif.evaluation.provenance import identify_policy
 from autoif.models.download import ensure_model
 from autoif.models.gguf import find_weights, runs_in_llama_cpp
-from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, open_sampler, sample_all
+from autoif.models.llama_process import make_params
+from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, llama, open_sampler, sample_all
 
 MODEL = "smollm2-135m"
 SETTINGS = SamplingSettings(responses=2, max_tokens=6, seed=3, batch_size=4)
@@ -66,3 +67,21 @@ def test_a_model_in_several_files_is_known_by_all_of_them(tmp_path):
     assert find_weights(one).revision == find_weights(same).revision != find_weights(other).revision
     with pytest.raises(ModelError, match=r"m-00002-of-00002\.gguf can't be read"):
         find_weights(write("d", b"x"))
+
+
+@pytest.mark.parametrize(("truncates", "kept"), [(False, (0, 0.0)), (True, (40, pytest.approx(0.05)))])
+def test_a_policy_is_drawn_from_whole_and_a_supervision_model_as_llama_cpp_does(truncates, kept):
+    settings = {
+        "path": "m.gguf", "name": "m", "slots": 1, "context_tokens": 64, "threads": 1, "prompt_cache_mb": 0,
+        "truncate_sampling": truncates,
+    }  # fmt: skip
+    sampling = make_params(settings).sampling
+    assert (sampling.top_k, sampling.min_p) == kept
+
+
+def test_sampling_asks_for_the_whole_distribution(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(llama, "EmbeddedServer", lambda model, **options: asked.update(options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError), open_sampler(MODEL, SETTINGS):
+        pass
+    assert asked["truncate_sampling"] is False
