@@ -9,7 +9,8 @@
 # Every line can be stopped and goes on where it was when the script is started again. The answers of the model that made
 # the data are recorded beside this script, so that it is not needed here.
 set -eu
-export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1} # big pages: docs/training.md
+keep=glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-$keep} # memory is kept for the next tensor: docs/training.md
 cd "$(dirname "$0")/.."
 out=${1:-runs/small_world}
 world=examples/small_world
