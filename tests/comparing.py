@@ -20,8 +20,8 @@ from autoif.evaluation.general.results import (
     GeneralSettings,
     QuestionResult,
     TaskScore,
-    write_results,
 )
+from autoif.evaluation.results import write_results
 from followbenching import ask, respond, write_data, write_judgements
 from following import NINE, SHARED, TOKENIZERS, read_rows, write_questions
 from training import write_rows

@@ -26,7 +26,7 @@ from tiny_model import write_tiny_model
 DATA = Path(__file__).parents[2] / "shared/data/general"
 ADD = Program(
     task_id="x/0", prompt="def add(a, b):\n", entry_point="add", canonical_solution="    return a + b\n",
-    test="def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(2, 2) == 4\n",
+    test="def check(candidate):\n    assert all(candidate(n, 2) == n + 2 for n in (1, 2))\n",
 )  # fmt: skip
 
 
@@ -116,6 +116,7 @@ def test_every_canonical_solution_of_humaneval_passes_and_none_without_its_body(
         ("    return [0] * 10 ** 9 and 3\n", "memory"),
         ("    pass\ndef check(candidate): pass\n", "error: AssertionError"),
         ("    pass\nimport builtins\nbuiltins.exec = builtins.compile = print\n__builtins__ = {}\n", "error: Asser"),
+        ("    pass\n__builtins__ = {'all': lambda verdicts: True}\n", "error: AssertionError"),
         ("    pass\ndel add\n", "error: KeyError"),
     ],
 )

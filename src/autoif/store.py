@@ -219,6 +219,12 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]])
     _replace(path, (_to_line(row) for row in rows))
 
 
+def write_json(path: Path, content: BaseModel | JsonValue) -> None:
+    """Write a JSON file that people read too, whole or not at all."""
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    _replace(path, [json.dumps(plain, indent=2) + "\n"])
+
+
 def _shard_name(stage: str, kind: str, index: int) -> str:
     return f"{stage}/{kind}-{index:04d}.jsonl"
 

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
 
 from autoif.cli.interruption import interruptible
+from autoif.cli.sampling_options import read_backend
 from autoif.errors import ConfigError
-from autoif.models.endpoint import Endpoint
 
 
 @click.command("online-dpo")
@@ -65,18 +64,11 @@ def online_dpo(
         raise ConfigError(f"autoif train needs {error.name}: pip install 'autoif[train]'") from None
     given = (*settings, *(["disable_tqdm=true"] if quiet else []))
     online, dpo = resolve_online(config, given, lora=lora)
-    sampled = _read_endpoint(base_url, api_key_env) if base_url else backend
+    sampled = read_backend(model, backend, base_url, api_key_env)
     request = OnlineRequest(data, model, output, online, dpo, sampled, serve, launch, resume)
     with interruptible(f"the same command with --resume goes on from what is whole in {output}"):
         record = train_online(request, say=_ignore if quiet else _say)
     _report(record, output)
-
-
-def _read_endpoint(base_url: str, api_key_env: str) -> Endpoint:
-    try:
-        return Endpoint(base_url=base_url, api_key_env=api_key_env)
-    except ValidationError as error:
-        raise ConfigError(f"--base-url: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def _report(record: dict[str, Any], output: Path) -> None:

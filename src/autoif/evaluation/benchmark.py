@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError
 from autoif.evaluation.benchmark_results import (
     BenchmarkScores,
     Counted,
@@ -27,18 +27,17 @@ from autoif.evaluation.benchmark_results import (
     ResponseResult,
     TypeScore,
     read_benchmark_scores,
-    write_benchmark_results,
 )
 from autoif.evaluation.benchmarks import SIZES, Question, Questions
 from autoif.evaluation.bootstrap import Interval, bootstrap_mean
 from autoif.evaluation.checkers import Judged
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.judging import check_judge, open_judge
-from autoif.evaluation.pass_rate import SAMPLES, Answer, OpenSampler, Policy, Say
-from autoif.evaluation.results import SCORES, Seen
+from autoif.evaluation.pass_rate import Answer, OpenSampler, Policy, Say
+from autoif.evaluation.results import SAMPLES, Seen, claim_folder, write_results
 from autoif.records import Record
 from autoif.sampling import SamplingPrompt, sample_all
-from autoif.store import read_jsonl, storage_errors
+from autoif.store import read_jsonl
 from autoif.training.card import versions
 
 _NAMED = 20
@@ -151,23 +150,14 @@ def strip_thinking(text: str) -> str:
 
 
 def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
-    """Refuse a folder that holds another evaluation, before anything is sampled or replaced."""
-    folder = task.folder
-    if policy.sampling is None and (folder / SAMPLES).exists():
-        raise StoreError(f"{folder} holds samples of a model: choose another --output")
-    if (folder / SCORES).exists():
-        there = read_benchmark_scores(folder).identity
-        now = {
-            "metric": task.questions.benchmark, "policy": policy.identity, "data_id": task.questions.id,
-            "corrected": task.corrected, "strip_thinking": task.strip_thinking,
-            **(policy.sampling.model_dump() if policy.sampling else {}),
-        }  # fmt: skip
-        keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
-        if keys:
-            differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
-            raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    now = {
+        "metric": task.questions.benchmark, "policy": policy.identity, "data_id": task.questions.id,
+        "corrected": task.corrected, "strip_thinking": task.strip_thinking,
+        **(policy.sampling.model_dump() if policy.sampling else {}),
+    }  # fmt: skip
+    claim_folder(
+        task.folder, now, lambda folder: read_benchmark_scores(folder).identity, sampled=policy.sampling is not None
+    )
 
 
 def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> BenchmarkScores:
@@ -193,7 +183,7 @@ def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> Benchm
         "missing": missing, "unknown": [text[:80] for text in responses.unknown],
         "duplicates": responses.duplicates, "unjudgeable": unjudgeable,
     })  # fmt: skip
-    write_benchmark_results(task.folder, scores, results)
+    write_results(task.folder, scores, results)
     return scores
 
 

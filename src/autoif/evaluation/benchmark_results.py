@@ -1,7 +1,5 @@
 """What an evaluation on IFEval or IFBench leaves in its folder: scores.json, and per_prompt.jsonl, a row a prompt."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -9,10 +7,9 @@ from pydantic import JsonValue, ValidationError
 from autoif.errors import StoreError
 from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.checkers import Benchmark
-from autoif.evaluation.results import PER_PROMPT, SCORES
+from autoif.evaluation.results import SCORES
 from autoif.records import Record
 from autoif.sampling.settings import SamplingSettings
-from autoif.store import storage_errors, write_jsonl
 
 
 class ResponseResult(Record):
@@ -139,12 +136,3 @@ def read_benchmark_scores(folder: Path) -> BenchmarkScores:
         raise StoreError(f"{path} can't be read: {error.strerror}") from None
     except ValidationError:
         raise StoreError(f"{path} holds no scores of IFEval or IFBench of this version") from None
-
-
-def write_benchmark_results(folder: Path, scores: BenchmarkScores, results: Sequence[QuestionResult]) -> None:
-    """Write both files; scores.json comes last, so that it is there only if all is."""
-    write_jsonl(folder / PER_PROMPT, results)
-    temporary = folder / f".{SCORES}.tmp"
-    with storage_errors(folder):
-        temporary.write_text(json.dumps(scores.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / SCORES)

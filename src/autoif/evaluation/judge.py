@@ -1,20 +1,17 @@
 """A judge model: where it is asked and what may be spent on it. Its answers are kept: none is asked for twice."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
-from autoif.models.requests import Chat
+from autoif.models.requests import Chat, Completion, Request
 from autoif.store import COMPLETIONS, storage_errors
-
-Said = TypeVar("Said")
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""
@@ -36,8 +33,17 @@ class Judge:
         return self.endpoint.identity
 
 
-def consult(judge: Judge, folder: Path, ask: Callable[[Chat], Awaitable[Said]]) -> Said:
-    """Return what `ask` makes of a judge's answers (role `judge`); an embedded one runs meanwhile.
+def consult(
+    judge: Judge, folder: Path, requests: Sequence[Request], say: Callable[[str], None], what: str
+) -> list[Completion]:
+    """Return the judge's answer to each request (role `judge`), in order; an embedded one runs meanwhile.
+
+    Args:
+        judge: whom to ask.
+        folder: where its answers are kept.
+        requests: of one sample each.
+        say: gets about ten lines of progress.
+        what: what is judged, in the plural.
 
     Raises:
         ModelError: the judge can't be used, or its budget is spent.
@@ -46,13 +52,32 @@ def consult(judge: Judge, folder: Path, ask: Callable[[Chat], Awaitable[Said]]) 
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
-    async def open_and_ask(endpoint: Endpoint) -> Said:
+    async def open_and_ask(endpoint: Endpoint) -> list[Completion]:
         with CompletionCache(folder / COMPLETIONS) as cache:
             async with ChatClient({"judge": endpoint}, cache, budget=judge.budget) as chat:
-                return await ask(chat)
+                return await _ask_all(chat, requests, say, what)
 
     with _serve(judge) as endpoint:
         return asyncio.run(open_and_ask(endpoint))
+
+
+async def _ask_all(chat: Chat, requests: Sequence[Request], say: Callable[[str], None], what: str) -> list[Completion]:
+    done, total = 0, len(requests)
+
+    async def ask(request: Request) -> Completion:
+        nonlocal done
+        [answer] = await chat.sample(request)
+        done += 1
+        if done == total or done * 10 // total > (done - 1) * 10 // total:
+            say(f"{done:,} of {total:,} {what} judged")
+        return answer
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(ask(request)) for request in requests]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [each.result() for each in asked]
 
 
 @contextmanager

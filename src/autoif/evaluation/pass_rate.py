@@ -17,15 +17,16 @@ from pathlib import Path
 
 from autoif.datasets.exports.rows import RewardRow
 from autoif.datasets.split import SourceRow
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError
 from autoif.evaluation.bootstrap import bootstrap_mean
 from autoif.evaluation.responses import read_responses
 from autoif.evaluation.results import (
-    SCORES,
+    SAMPLES,
     PromptResult,
     SampleResult,
     Scores,
     Seen,
+    claim_folder,
     identify,
     read_scores,
     write_results,
@@ -35,10 +36,9 @@ from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
 from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
 from autoif.sandbox import Sandbox
-from autoif.store import read_jsonl, storage_errors
+from autoif.store import read_jsonl
 from autoif.training.card import versions
 
-SAMPLES = "samples.jsonl"
 REWARDS = "rewards.jsonl"
 _PROMPTS_AT_ONCE = 256
 Say = Callable[[str], None]
@@ -145,18 +145,8 @@ def measure_recorded(responses: Path, seen: Seen, task: Task) -> Scores:
 
 
 def _claim_folder(policy: Policy, task: Task) -> None:
-    """Refuse a folder that holds another evaluation, before anything is sampled or replaced."""
-    folder = task.folder
-    if policy.sampling is None and (folder / SAMPLES).exists():
-        raise StoreError(f"{folder} holds samples of a model: choose another --output")
-    if (folder / SCORES).exists():
-        there, now = read_scores(folder).identity, identify(policy.identity, task.prompts.sha256, policy.sampling)
-        keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
-        differing = [f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys]
-        if differing:
-            raise StoreError(f"{folder} holds another evaluation: {', '.join(differing)}; choose another --output")
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    now = identify(policy.identity, task.prompts.sha256, policy.sampling)
+    claim_folder(task.folder, now, lambda folder: read_scores(folder).identity, sampled=policy.sampling is not None)
 
 
 def _finish(policy: Policy, task: Task, answers: Sequence[Sequence[Answer]]) -> Scores:

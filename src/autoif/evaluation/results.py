@@ -2,10 +2,10 @@
 
 scores.json         the scores with their intervals, and everything that they depend on
 per_prompt.jsonl    a row a prompt: its id, and what became of each sample
+samples.jsonl       what a model answered, from which an interrupted evaluation goes on
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,11 @@ from autoif.evaluation.bootstrap import Interval
 from autoif.gate import Fault
 from autoif.records import Record, Verdict
 from autoif.sampling.settings import SamplingSettings
-from autoif.store import read_jsonl, storage_errors, write_jsonl
+from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
 
-SCORES, PER_PROMPT = "scores.json", "per_prompt.jsonl"
+SCORES, PER_PROMPT, SAMPLES = "scores.json", "per_prompt.jsonl", "samples.jsonl"
+Identity = Mapping[str, JsonValue]
+"""What the results of a folder belong to, by name."""
 
 
 class SampleResult(Record):
@@ -147,13 +149,38 @@ def read_prompt_results(folder: Path) -> list[PromptResult]:
     return read_jsonl(folder / PER_PROMPT, PromptResult)
 
 
-def write_results(folder: Path, scores: Scores, results: Sequence[PromptResult]) -> None:
-    """Write both files; scores.json comes last, so that it is there only if all is."""
+def write_results(folder: Path, scores: Record, results: Sequence[Record]) -> None:
+    """Write both files of any evaluation; scores.json comes last, so that it is there only if all is."""
     write_jsonl(folder / PER_PROMPT, results)
-    temporary = folder / f".{SCORES}.tmp"
+    write_json(folder / SCORES, scores)
+
+
+def claim_folder(folder: Path, now: Identity, read_there: Callable[[Path], Identity], *, sampled: bool) -> None:
+    """Make a folder, or refuse one that holds another evaluation, before anything is sampled or replaced.
+
+    Args:
+        folder: where the results are to go.
+        now: what they will belong to.
+        read_there: reads what those belong to that the folder has.
+        sampled: a model is going to be sampled; False for recorded responses.
+
+    Raises:
+        StoreError: it holds something else, which is named, or can't be written.
+    """
+    if not sampled and (folder / SAMPLES).exists():
+        raise StoreError(f"{folder} holds samples of a model: choose another --output")
+    if (folder / SCORES).exists():
+        refuse_other(folder, read_there(folder), now)
     with storage_errors(folder):
-        temporary.write_text(json.dumps(scores.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / SCORES)
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_other(folder: Path, there: Identity, now: Identity) -> None:
+    """Raise StoreError if what a folder holds is not what is to be in it; what differs is named."""
+    keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+    if keys:
+        differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
+        raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
 
 
 def name_folders(folders: Sequence[Path]) -> list[str]:

@@ -11,8 +11,7 @@ from autoif.evaluation.comparison.evaluated import Evaluated
 from autoif.evaluation.comparison.followbench import read_followbench
 from autoif.evaluation.comparison.general import read_general
 from autoif.evaluation.comparison.pass_rate import read_pass_rate
-from autoif.evaluation.pass_rate import SAMPLES
-from autoif.evaluation.results import SCORES
+from autoif.evaluation.results import SAMPLES, SCORES
 
 READERS: dict[str, Callable[[Path], list[Evaluated]]] = {
     "pass_rate": read_pass_rate,

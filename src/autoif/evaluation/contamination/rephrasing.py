@@ -4,14 +4,13 @@ One question a prompt, with its nearest training prompts. An answer that can't b
 counted and kept as it is. Answers are stored, so a comparison that was stopped asks nothing twice.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoif.evaluation.contamination.results import NearestResult, Neighbour, Rephrasing
 from autoif.evaluation.judge import Judge, consult
-from autoif.models.requests import Chat, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed
 
 STAGE = "contamination"
 _ANSWER = re.compile(r"none|(?:same:?\s*)?\d+(?:(?:\s*,\s*|\s+and\s+|\s+)\d+)*", re.IGNORECASE)
@@ -26,42 +25,28 @@ def judge_rephrasing(
         ModelError: the judge can't be used, or its budget is spent.
         StoreError: its answers can't be stored in the folder.
     """
-    return consult(judge, folder, lambda chat: ask_judge(chat, results, judge.max_tokens, say))
+    requests = [_make_request(result, judge.max_tokens) for result in results if result.compared]
+    answers = iter(consult(judge, folder, requests, say, "prompts"))
+    return [
+        result.model_copy(update={"rephrasing": _read(next(answers), result.compared)}) if result.compared else result
+        for result in results
+    ]
 
 
-async def ask_judge(
-    chat: Chat, results: Sequence[NearestResult], max_tokens: int, say: Callable[[str], None]
-) -> list[NearestResult]:
-    """Do as `judge_rephrasing`, of a chat that is open."""
-    asked, done = sum(bool(result.compared) for result in results), 0
+def _make_request(result: NearestResult, max_tokens: int) -> Request:
+    return Request(
+        role="judge",
+        stage=STAGE,
+        messages=(("user", write_question(result.prompt, result.compared)),),
+        max_tokens=max_tokens,
+        seed=sampling_seed(STAGE, result.benchmark, result.id),
+    )
 
-    async def ask(result: NearestResult) -> NearestResult:
-        nonlocal done
-        if not result.compared:
-            return result
-        request = Request(
-            role="judge",
-            stage=STAGE,
-            messages=(("user", write_question(result.prompt, result.compared)),),
-            max_tokens=max_tokens,
-            seed=sampling_seed(STAGE, result.benchmark, result.id),
-        )
-        [answer] = await chat.sample(request)
-        done += 1
-        if done == asked or done * 10 // asked > (done - 1) * 10 // asked:
-            say(f"{done:,} of {asked:,} prompts judged")
-        refused = answer.finish_reason not in {"stop", "length"}
-        rephrasing = read_answer("" if refused else answer.text, result.compared)
-        if refused:
-            rephrasing = Rephrasing(same=None, problem="the server refused to answer", text=answer.text)
-        return result.model_copy(update={"rephrasing": rephrasing})
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(result)) for result in results]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+def _read(answer: Completion, neighbours: Sequence[Neighbour]) -> Rephrasing:
+    if answer.finish_reason not in {"stop", "length"}:
+        return Rephrasing(same=None, problem="the server refused to answer", text=answer.text)
+    return read_answer(answer.text, neighbours)
 
 
 def write_question(prompt: str, neighbours: Sequence[Neighbour]) -> str:

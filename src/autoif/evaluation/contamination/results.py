@@ -5,12 +5,11 @@ contaminated.jsonl   a row a training row that has something in common with a pr
 report.json          the numbers
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from autoif.records import Record
-from autoif.store import storage_errors, write_jsonl
+from autoif.store import write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
 
@@ -161,7 +160,4 @@ def write_results(
     """Write all three; report.json comes last, so that it is there only if all is."""
     write_jsonl(folder / NEAREST, nearest)
     write_jsonl(folder / CONTAMINATED, contaminated)
-    temporary = folder / f".{REPORT}.tmp"
-    with storage_errors(folder):
-        temporary.write_text(json.dumps(report.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / REPORT)
+    write_json(folder / REPORT, report)

@@ -6,13 +6,11 @@ benchmark's, so that its recorded judgements are read by the same reader.
 """
 
 import ast
-import asyncio
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from autoif.evaluation.followbench.data import Item
-from autoif.models.requests import Chat, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed
 
 STAGE = "followbench"
 _NOT_SATISFIED = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")
@@ -80,41 +78,22 @@ def write_question(item: Item, response: str) -> str:
     )
 
 
-async def ask_judge(
-    chat: Chat, questions: Sequence[tuple[Item, str]], max_tokens: int, say: Callable[[str], None]
-) -> list[Judgement]:
-    """Return the judgement of each (prompt, response), in order.
+def make_request(item: Item, response: str, max_tokens: int) -> Request:
+    """Return the request that puts the question to a judge."""
+    return Request(
+        role="judge",
+        stage=STAGE,
+        messages=(("user", write_question(item, response)),),
+        max_tokens=max_tokens,
+        seed=sampling_seed(STAGE, item.id),
+    )
 
-    Raises:
-        ModelError: the judge can't be used, or its budget is spent.
-        StoreError: its answers can't be stored.
-    """
-    done = 0
 
-    async def ask(item: Item, response: str) -> Judgement:
-        nonlocal done
-        question = write_question(item, response)
-        [answer] = await chat.sample(
-            Request(
-                role="judge",
-                stage=STAGE,
-                messages=(("user", question),),
-                max_tokens=max_tokens,
-                seed=sampling_seed(STAGE, item.id),
-            )
-        )
-        done += 1
-        if done == len(questions) or done * 10 // len(questions) > (done - 1) * 10 // len(questions):
-            say(f"{done:,} of {len(questions):,} responses judged")
-        if answer.finish_reason not in {"stop", "length"}:
-            return Judgement(answer.text, None, "the server refused to answer")
-        judgement = read_judgement(answer.text, item.level)
-        cut = judgement.problem and answer.finish_reason == "length"
-        return Judgement(answer.text, None, f"cut at {max_tokens} tokens") if cut else judgement
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(ask(item, response)) for item, response in questions]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [each.result() for each in asked]
+def read_answer(answer: Completion, level: int) -> Judgement:
+    """Read what a judge said of a response; an answer that was refused or cut short says nothing."""
+    if answer.finish_reason not in {"stop", "length"}:
+        return Judgement(answer.text, None, "the server refused to answer")
+    judgement = read_judgement(answer.text, level)
+    if judgement.problem and answer.finish_reason == "length":
+        return Judgement(answer.text, None, "cut before it ended")
+    return judgement

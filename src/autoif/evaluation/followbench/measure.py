@@ -4,7 +4,6 @@ In:   the prompts; responses of a model or of files; a judge model, or judgement
 Out:  scores.json, per_prompt.jsonl; samples.jsonl and completions.sqlite, from which an interrupted run goes on.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,18 +14,15 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.followbench.data import Benchmark, Item
-from autoif.evaluation.followbench.judging import Judgement, ask_judge
+from autoif.evaluation.followbench.judging import Judgement, make_request, read_answer
 from autoif.evaluation.followbench.recorded import Response, digest_judgements, read_judgements, read_responses
 from autoif.evaluation.followbench.scoring import PromptResult, SampleResult, Tables, score
 from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.provenance import identify_policy
-from autoif.evaluation.results import PER_PROMPT, SCORES
+from autoif.evaluation.results import SAMPLES, SCORES, claim_folder, write_results
 from autoif.records import Record
 from autoif.sampling import Backend, Sampler, SamplingPrompt, SamplingSettings, open_sampler, sample_all
-from autoif.store import storage_errors, write_jsonl
 from autoif.training.card import versions
-
-SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +156,7 @@ def measure(answers: Answers, task: Task) -> Scores:
     scores = _score(answers, results, task).model_copy(
         update={"unknown": (*answers.unknown, *unknown), "duplicates": (*answers.duplicates, *duplicates)}
     )
-    _write(task.folder, scores, results)
+    write_results(task.folder, scores, results)
     return scores
 
 
@@ -178,32 +174,27 @@ def _find_judgements(
         return {}, (), ()
     if not task.judge:
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
-    max_tokens = task.judge.max_tokens
-    said = consult(task.judge, task.folder, lambda chat: ask_judge(chat, questions, max_tokens, task.say))
+    requests = [make_request(item, text, task.judge.max_tokens) for item, text in questions]
+    answers_of_judge = consult(task.judge, task.folder, requests, task.say, "responses")
     judgements: dict[str, list[Judgement]] = {}
-    for (item, _), judgement in zip(questions, said, strict=True):
-        judgements.setdefault(item.id, []).append(judgement)
+    for (item, _), answer in zip(questions, answers_of_judge, strict=True):
+        judgements.setdefault(item.id, []).append(read_answer(answer, item.level))
     return judgements, (), ()
 
 
 def _claim(policy: str, sampling: SamplingSettings | None, task: Task) -> None:
-    """Refuse a folder that holds another evaluation, before a model is asked or anything is replaced."""
-    path = task.folder / SCORES
-    if sampling is None and (task.folder / SAMPLES).exists():
-        raise StoreError(f"{task.folder} holds samples of a model: choose another --output")
-    with storage_errors(task.folder):
-        task.folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            return
-        content = path.read_bytes()
+    now = _identify(policy, task.benchmark.sha256, task.judged_by, sampling, task.strip is not None)
+    claim_folder(task.folder, now, _read_identity, sampled=sampling is not None)
+
+
+def _read_identity(folder: Path) -> dict[str, JsonValue]:
+    path = folder / SCORES
     try:
-        there = Scores.model_validate_json(content).identity
+        return Scores.model_validate_json(path.read_bytes()).identity
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror}") from None
     except ValueError:
         raise StoreError(f"{path} is no FollowBench result of this version: choose another --output") from None
-    now = _identify(policy, task.benchmark.sha256, task.judged_by, sampling, task.strip is not None)
-    differing = [f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in now if there.get(key) != now[key]]
-    if differing:
-        raise StoreError(f"{task.folder} holds another evaluation: {', '.join(differing)}; choose another --output")
 
 
 def _identify(
@@ -271,12 +262,3 @@ def _score(answers: Answers, results: Sequence[PromptResult], task: Task) -> Sco
         truncated=tuple(result.id for result in results if any(sample.truncated for sample in result.samples)),
         versions={**versions()},
     )
-
-
-def _write(folder: Path, scores: Scores, results: Sequence[PromptResult]) -> None:
-    """Write both files; scores.json comes last, so that it is there only if all is."""
-    write_jsonl(folder / PER_PROMPT, results)
-    temporary = folder / f".{SCORES}.tmp"
-    with storage_errors(folder):
-        temporary.write_text(json.dumps(scores.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / SCORES)

@@ -26,8 +26,8 @@ from autoif.evaluation.general.results import (
     claim_folder,
     read_finished,
     write_finished,
-    write_results,
 )
+from autoif.evaluation.results import write_results
 from autoif.training.card import versions
 
 _NAMED = 20

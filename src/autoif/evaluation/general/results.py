@@ -16,9 +16,9 @@ from autoif.errors import StoreError
 from autoif.evaluation.benchmark_results import Counted
 from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.general.files import TASKS, TaskName
-from autoif.evaluation.results import PER_PROMPT, SCORES
+from autoif.evaluation.results import SCORES, refuse_other
 from autoif.records import Record
-from autoif.store import read_jsonl, storage_errors, write_jsonl
+from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
 
 PLAN = "general.json"
 _PARTS = "tasks"
@@ -132,11 +132,9 @@ def claim_folder(folder: Path, policy: str, settings: GeneralSettings) -> None:
         there = _read_plan(path) if path.exists() else None
         if there is None and ((folder / SCORES).exists() or any(folder.glob("*.jsonl"))):
             raise StoreError(f"{folder} holds another evaluation: choose another --output")
-        if there is not None and there != now:
-            keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
-            differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
-            raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
-    _write(path, now)
+        if there is not None:
+            refuse_other(folder, there, now)
+    write_json(path, now)
 
 
 def read_general_scores(folder: Path) -> GeneralScores:
@@ -168,13 +166,7 @@ def write_finished(folder: Path, name: TaskName, score: TaskScore, rows: Sequenc
     """Write one benchmark; its score comes last, so that it is there only if all is."""
     path = folder / _PARTS / f"{name}.json"
     write_jsonl(path.with_suffix(".jsonl"), rows)
-    _write(path, score.model_dump(mode="json"))
-
-
-def write_results(folder: Path, scores: GeneralScores, rows: Sequence[QuestionResult]) -> None:
-    """Write both files; scores.json comes last."""
-    write_jsonl(folder / PER_PROMPT, rows)
-    _write(folder / SCORES, scores.model_dump(mode="json"))
+    write_json(path, score)
 
 
 def _read_plan(path: Path) -> dict[str, JsonValue]:
@@ -183,10 +175,3 @@ def _read_plan(path: Path) -> dict[str, JsonValue]:
     except ValueError:
         raise StoreError(f"{path} is damaged: delete it, or choose another --output") from None
     return found
-
-
-def _write(path: Path, content: JsonValue) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with storage_errors(path.parent):
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
