@@ -158,5 +158,5 @@ def test_what_cant_be_measured_ends_in_one_line(data, tmp_path, monkeypatch, cap
     assert not (tmp_path / "out" / "scores.json").exists()
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "scores.json").write_text('{"metric": "pass_rate"}', encoding="utf-8")
-    line = fails(monkeypatch, capsys, *judged)
+    line = fails(monkeypatch, capsys, *judged, "--judge-base-url", "http://127.0.0.1:9/v1")
     assert "is no FollowBench result of this version" in line
