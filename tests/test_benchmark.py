@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from autoif.cli.main import main
-from autoif.evaluation.benchmark import strip_thinking
 from autoif.evaluation.benchmarks import read_questions
 from autoif.evaluation.judging import open_judge
+from autoif.evaluation.thinking import strip_thinking
 from autoif.evaluation.tokenizer_data import data_folder, find_data
 from following import SHARED, TOKENIZERS, question, read_rows, write_questions
 from tiny_model import write_tiny_model

@@ -147,7 +147,70 @@ def test_an_embedded_model_writes_programs_and_says_that_it_cannot_compare_choic
     assert scores.tasks["humaneval"].questions == 3
     assert scores.tasks["humaneval"].cut.count == 3  # at 8 tokens
     said = fails(monkeypatch, capsys, "smollm2-135m", "-o", tmp_path / "other", *FEW)
-    assert "mmlu and ceval: choices are compared by log-likelihood, which a chat doesn't give" in said
+    assert "mmlu and ceval: choices are compared by log-likelihood, which no text tells" in said
+
+
+def test_recorded_answers_are_scored_and_what_is_left_aside_is_named(tmp_path, monkeypatch, capsys):
+    first, second, third = rows_of(DATA / "gsm8k/test.jsonl")[:3]
+    programs = [program("a", "def add(a, b):\n    '''Add.'''\n"), program("b", "def add(a, b):\n    '''B.'''\n")]
+    (tmp_path / "HumanEval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in programs))
+    rows = [
+        {"prompt": first["question"], "response": first["answer"]},
+        {"prompt": f"Question: 1+1?\nAnswer: 2\n\nQuestion: {second['question']}\nAnswer:", "response": "#### 17"},
+        {"prompt": third["question"], "response": None},
+        {"prompt": first["question"], "response": "another"},
+        {"prompt": "What is a prime?", "response": "7"},
+        {"prompt": f"Complete:\n{programs[0]['prompt']}", "response": "```python\ndef add(a, b): return a + b\n```"},
+        {"prompt": programs[0]["prompt"], "response": "    return a - b"},
+    ]
+    file = tmp_path / "r.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = ["--data", f"gsm8k={DATA / 'gsm8k'}", "--data", f"humaneval={tmp_path}"]
+    out = tmp_path / "out"
+    autoif(monkeypatch, "--responses", file, "-o", out, *data, "--quiet")
+    said = capsys.readouterr().out
+    scores = read_general_scores(out)
+    gsm8k, humaneval = scores.tasks["gsm8k"], scores.tasks["humaneval"]
+    assert (gsm8k.questions, gsm8k.unanswered.count, gsm8k.partial) == (3, 1316, True)
+    assert sum(row["correct"] for row in rows_of(out / "per_prompt.jsonl") if row["task"] == "gsm8k") == 1
+    assert (humaneval.score.value, humaneval.questions, humaneval.unanswered.count) == (100, 1, 1)
+    assert "unknown  1: row 5: 'What is a prime?'" in said
+    assert "duplicates  2: row 4, row 7" in said
+    assert "empty  1: row 3" in said
+    autoif(monkeypatch, "--responses", file, "-o", out, *data, "--quiet")
+    assert read_general_scores(out) == scores
+    autoif(monkeypatch, "--responses", file, "-o", tmp_path / "two", *data, "--quiet", "--samples", 2)
+    two = read_general_scores(tmp_path / "two")
+    assert (two.tasks["gsm8k"].questions, two.recorded.duplicates.count) == (3, 1)
+    assert [row["verdicts"]["pass@1"] for row in rows_of(tmp_path / "two/per_prompt.jsonl")[3:]] == [[True, False]]
+
+
+def test_thinking_is_left_out_on_request_and_an_answer_that_is_nothing_else_is_wrong(tmp_path, monkeypatch):
+    first, second = rows_of(DATA / "gsm8k/test.jsonl")[:2]
+    rows = [
+        {"prompt": first["question"], "response": f"<think>#### 17</think>{first['answer']}"},
+        {"prompt": second["question"], "response": f"<think>{second['answer']}", "finish_reason": "length"},
+    ]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recorded = ["--responses", tmp_path / "r.jsonl", "--data", DATA, "--tasks", "gsm8k", "--quiet"]
+    right = {}
+    for name, options in (("whole", []), ("stripped", ["--strip-thinking"])):
+        autoif(monkeypatch, *recorded, "-o", tmp_path / name, *options)
+        right[name] = [row["correct"] for row in rows_of(tmp_path / name / "per_prompt.jsonl")]
+    assert right == {"whole": [False, True], "stripped": [True, False]}
+
+
+def test_recorded_answers_that_cannot_be_scored_are_refused_in_one_line(model, tmp_path, monkeypatch, capsys):
+    file, out = tmp_path / "r.jsonl", tmp_path / "out"
+    file.write_text('{"prompt": "What is a prime?", "response": "7"}\n')
+    recorded = ["--responses", file, "-o", out, "--data", DATA]
+    assert "name a MODEL, or recorded --responses" in fails(monkeypatch, capsys, model, *recorded)
+    assert "name a MODEL, or recorded --responses" in fails(monkeypatch, capsys, "-o", out)
+    assert "no answer to a question of GSM8K: leave it out of --tasks" in fails(monkeypatch, capsys, *recorded)
+    assert "log-likelihood, which no text tells" in fails(monkeypatch, capsys, *recorded, "--tasks", "mmlu")
+    file.write_text('{"question": "What?"}\n')
+    assert "line 1: no RecordedRow row (prompt: Field required)" in fails(monkeypatch, capsys, *recorded)
+    assert not out.exists()
 
 
 async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(tmp_path, monkeypatch, capsys):

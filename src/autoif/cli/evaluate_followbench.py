@@ -61,10 +61,10 @@ def followbench(
     if judgements and (judge or isinstance(policy, SampledModel)):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")
     with require_extra("autoif eval"):
-        from autoif.evaluation.benchmark import strip_thinking as strip
         from autoif.evaluation.followbench.data import read_benchmark
         from autoif.evaluation.followbench.hub import fetch_benchmark
         from autoif.evaluation.followbench.measure import Task, measure, read_answers, sample_answers
+        from autoif.evaluation.thinking import strip_thinking as strip
 
     benchmark = read_benchmark(data) if data else fetch_benchmark(language)
     if not (judge or judgements) and any(item.rule is None for item in benchmark.items):

@@ -13,19 +13,25 @@ from autoif.errors import ConfigError
 from autoif.models.gguf import runs_in_llama_cpp
 
 if TYPE_CHECKING:
+    from autoif.evaluation.benchmark_results import Counted
     from autoif.evaluation.general.files import TaskName
     from autoif.evaluation.general.results import GeneralScores
     from autoif.sampling import Backend
 
 _TASKS = "gsm8k,mmlu,humaneval,ceval"
+_TASKS_OF_TEXT = "gsm8k,humaneval"
 
 
 @click.command("general")
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
 )
-@click.option("--tasks", default=_TASKS, show_default=True, help="Benchmarks, with commas between them.")
+@click.option(
+    "--responses", type=click.Path(path_type=Path), metavar="FILE",
+    help='Score recorded answers to GSM8K and HumanEval, rows {"prompt", "response"}, and ask no model.',
+)  # fmt: skip
+@click.option("--tasks", help=f"Benchmarks, with commas between them. [default: {_TASKS}]")
 @click.option(
     "--data", multiple=True, metavar="[NAME=]PATH",
     help="Files of a benchmark, as in gsm8k=FOLDER, or a folder that has one folder for each; may be repeated. What is "
@@ -62,13 +68,15 @@ _TASKS = "gsm8k,mmlu,humaneval,ceval"
     "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="auto", show_default=True,
     help="Of the weights; auto is that of the files.",
 )  # fmt: skip
+@click.option("--strip-thinking", is_flag=True, help="Judge what follows the thinking, as in <think>…</think>.")
 @click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1.")
 @click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def general(
-    model: str,
+    model: str | None,
+    responses: Path | None,
     output: Path,
-    tasks: str,
+    tasks: str | None,
     data: tuple[str, ...],
     limit: int | None,
     seed: int,
@@ -80,6 +88,7 @@ def general(
     max_tokens: int | None,
     batch_size: int,
     dtype: Literal["auto", "bfloat16", "float16", "float32"],
+    strip_thinking: bool,
     base_url: str | None,
     api_key_env: str,
     quiet: bool,
@@ -88,11 +97,14 @@ def general(
 
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint;
     the last three can answer gsm8k and humaneval. HumanEval's programs run in the sandbox. The same command goes on
-    where it was interrupted, and further --tasks join those that the folder has.
+    where it was interrupted, and further --tasks join those that the folder has. Of --responses one row
+    a question counts, of HumanEval as many as --samples says.
     """
-    if samples > 1 and temperature == 0:
+    if (model is None) == (responses is None):
+        raise click.UsageError("name a MODEL, or recorded --responses FILE")
+    if model and samples > 1 and temperature == 0:
         raise ConfigError("--temperature 0 gives the same program each time: set it above 0 for several --samples")
-    in_chats = bool(base_url) or runs_in_llama_cpp(model)
+    in_chats = bool(model and (base_url or runs_in_llama_cpp(model)))
     if in_chats and chat_template is False:
         raise ConfigError(
             "--no-chat-template: an endpoint or a GGUF file is asked in chats, by the template that it has"
@@ -104,21 +116,27 @@ def general(
         from autoif.evaluation.general.asking import Place, Who
         from autoif.evaluation.general.measure import measure_general
         from autoif.evaluation.general.programs import LIMITS
+        from autoif.evaluation.general.recorded import RecordedAnswers
         from autoif.evaluation.general.results import GeneralSettings
         from autoif.evaluation.provenance import identify_policy
     from autoif.sandbox import Sandbox
 
-    names = _read_tasks(tasks)
+    names = _read_tasks(tasks or (_TASKS_OF_TEXT if responses else _TASKS))
     files = _read_data(data, names)
     say = choose_say(quiet)
-    chat = bool(chat_template or in_chats)
+    chat = bool(model and (chat_template or in_chats))
     settings = GeneralSettings(
         limit=limit, seed=seed, chat_template=chat, shots=_read_shots(shots, names), samples=samples,
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, batch_size=batch_size, dtype=dtype,
+        strip_thinking=strip_thinking,
     )  # fmt: skip
     with ExitStack() as stack:  # the sandbox before torch and its threads are there
         sandbox = stack.enter_context(Sandbox(LIMITS, backend="cpython")) if "humaneval" in names else None
-        if in_chats:
+        if model is None:
+            assert responses
+            recorded = RecordedAnswers(responses)
+            who = Who(str(responses), recorded.identity, recorded)
+        elif in_chats:
             backend: Backend = read_endpoint(base_url, model, api_key_env) if base_url else "llama"
             who = Who(model, identify_policy(model, backend), ChatModel(model, backend, say))
         else:
@@ -172,13 +190,20 @@ def _read_shots(given: Sequence[str], names: "Sequence[TaskName]") -> "dict[Task
 def _report(scores: "GeneralScores", output: Path) -> None:
     from autoif.evaluation.comparison import describe
 
+    if scores.recorded:
+        for what, counted in scores.recorded:
+            _report_counted(what, counted)
     for name, task in scores.tasks.items():
         partial = f"  PARTIAL: {task.questions:,} of {task.questions_of_benchmark:,} questions" if task.partial else ""
         click.echo(f"{name:>18}  {describe(task.score)}  {task.metric}, {task.shots} shots{partial}")
         for metric, score in task.others.items():
             click.echo(f"{'…':>18}  {describe(score)}  {metric}")
         for what, counted in (("unanswered", task.unanswered), ("cut", task.cut)):
-            if counted.count:
-                more = ", …" if counted.count > 3 else ""
-                click.echo(f"{what:>18}  {counted.count:,}: {', '.join(counted.named[:3])}{more}")
+            _report_counted(what, counted)
     click.echo(f"{'written':>18}  {output}")
+
+
+def _report_counted(what: str, counted: "Counted") -> None:
+    if counted.count:
+        more = ", …" if counted.count > 3 else ""
+        click.echo(f"{what:>18}  {counted.count:,}: {', '.join(counted.named[:3])}{more}")

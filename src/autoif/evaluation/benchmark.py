@@ -7,7 +7,6 @@ What can't be scored as it is, missing, unknown, duplicate, empty or unjudgeable
 """
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.judging import check_judge, open_judge
 from autoif.evaluation.pass_rate import Answer, OpenSampler, Policy, Say
 from autoif.evaluation.results import SAMPLES, Seen, claim_folder, write_results
+from autoif.evaluation.thinking import strip_thinking
 from autoif.records import Record
 from autoif.sampling import SamplingPrompt, sample_all
 from autoif.store import read_jsonl
@@ -42,9 +42,6 @@ from autoif.training.card import versions
 
 _NAMED = 20
 _CHECKERS = ("if-verifiable", "langdetect", "nltk", "emoji", "syllapy")
-_TAGS = "think|thinking|thought|reasoning"
-_THOUGHT = re.compile(rf"\A\s*(?:<({_TAGS})>)?.*?</({_TAGS})>", re.DOTALL | re.IGNORECASE)
-_OPEN = re.compile(rf"\A\s*<({_TAGS})>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +134,6 @@ def read_recorded(file: Path, questions: Questions) -> Responses:
         for rows in found.values()
     )
     return Responses(answers, tuple(unknown), tuple(duplicates))
-
-
-def strip_thinking(text: str) -> str:
-    """Return what follows the thinking that a response begins with; nothing where it doesn't end.
-
-    A tag that closes without one that opens counts too: some chat templates open it in the prompt.
-    """
-    if match := _THOUGHT.match(text):
-        return text[match.end() :].strip()
-    return "" if _OPEN.match(text) else text
 
 
 def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:

@@ -40,13 +40,14 @@ def _describe(folder: Path, scores: GeneralScores, name: TaskName, results: Sequ
         prompts=frozenset(result.id for result in results),
         data=f"id {task.data_id}",
         settings={
+            "answers": "recorded" if scores.recorded else "sampled",
             **scores.settings.model_dump(mode="json", exclude={"shots"}),
             "shots": task.shots,
             "metric": task.metric,
             "definition": task.definition,
             "data_id": task.data_id,  # the examples before a question belong to it
         },
-        backend=find_backend(scores.policy, sampled=True),
+        backend=find_backend(scores.policy, sampled=scores.recorded is None),
         versions=scores.versions,
         scores=(
             Score(GROUP, title, task.score, ((values, clusters),), tuple(result.correct for result in results)),

@@ -12,6 +12,7 @@ from autoif.evaluation.general.definitions import Definition, build_requests, bu
 from autoif.evaluation.general.files import TaskName
 from autoif.evaluation.general.programs import Judged, join_completion, read_program, run_programs
 from autoif.evaluation.general.results import GeneralSettings, QuestionResult
+from autoif.evaluation.thinking import strip_thinking
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, sample_all
 from autoif.sandbox import Sandbox
 from autoif.store import storage_errors
@@ -56,7 +57,7 @@ class Asked:
 
     results: tuple[QuestionResult, ...]
     unanswered: tuple[str, ...]
-    """Ids of questions that an endpoint refused."""
+    """Ids of questions that an endpoint refused, or to which too few answers are recorded."""
     cut: tuple[str, ...]
     """Ids of questions or answers that were cut."""
 
@@ -76,8 +77,10 @@ def ask_questions(definition: Definition, questions: Questions, who: Who, place:
     requests = build_requests(lm_task, who.answerer.read_template())
     by_id = {each.id: some for each, some in zip(questions.rows, requests, strict=True)}
     samples = _sample(definition, by_id, settings, who, place)
+    refused = {sample.prompt_id for sample in samples if not who.is_local and _is_refused(sample)}
+    if place.settings.strip_thinking:
+        samples = [sample.model_copy(update={"text": strip_thinking(sample.text)}) for sample in samples]
     answers = {each.id: [sample for sample in samples if sample.prompt_id == each.id] for each in questions.rows}
-    refused = {key for key, some in answers.items() if not who.is_local and any(map(_is_refused, some))}
     left = [each for each in questions.rows if each.id not in refused]
     if task == "humaneval":
         results = _judge_programs([(each, answers[each.id]) for each in left], who, place)

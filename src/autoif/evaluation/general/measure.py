@@ -18,7 +18,9 @@ from autoif.evaluation.general.asking import MAIN, Asked, Place, Who, ask_questi
 from autoif.evaluation.general.data import SIZES, Questions, choose_questions, read_questions
 from autoif.evaluation.general.definitions import Definition, load_definitions
 from autoif.evaluation.general.files import TASKS, TaskName
+from autoif.evaluation.general.recorded import RecordedAnswers
 from autoif.evaluation.general.results import (
+    NAMED,
     GeneralScores,
     QuestionResult,
     SubjectScore,
@@ -30,7 +32,6 @@ from autoif.evaluation.general.results import (
 from autoif.evaluation.results import write_results
 from autoif.training.card import versions
 
-_NAMED = 20
 _PASSES = (10, 100)
 _LINES = 10
 """Lines of progress that a benchmark of many subjects says."""
@@ -55,7 +56,8 @@ def measure_general(who: Who, names: Sequence[TaskName], files: Mapping[TaskName
         place: how they are put, and where the results go.
 
     Raises:
-        ConfigError: data is missing, an endpoint is asked for log-likelihoods, or the model's context is too small.
+        ConfigError: data or recorded answers are missing, an endpoint is asked for log-likelihoods, or the model's
+            context is too small.
         ModelError: the model can't be used.
         SandboxError: programs can't be contained.
         StoreError: a data file is of another form; the folder holds another evaluation, or can't be written.
@@ -63,10 +65,13 @@ def measure_general(who: Who, names: Sequence[TaskName], files: Mapping[TaskName
     if not who.is_local and (lost := [name for name in names if name in CHOICES]):
         others = ",".join(name for name in names if name not in CHOICES) or "gsm8k,humaneval"
         raise ConfigError(
-            f"{' and '.join(lost)}: choices are compared by log-likelihood, which a chat doesn't give: name a "
+            f"{' and '.join(lost)}: choices are compared by log-likelihood, which no text tells: name a "
             f"model folder, or --tasks {others}"
         )
     benchmarks = {name: _read_benchmark(name, files.get(name), place) for name in names}
+    recorded = None
+    if isinstance(who.answerer, RecordedAnswers):
+        recorded = who.answerer.match([each.questions for each in benchmarks.values()], place.settings.samples)
     claim_folder(place.folder, who.identity, place.settings)
     finished = read_finished(place.folder)
     for name, benchmark in benchmarks.items():
@@ -84,6 +89,7 @@ def measure_general(who: Who, names: Sequence[TaskName], files: Mapping[TaskName
         settings=place.settings,
         partial=any(score.partial for score, _ in found.values()),
         tasks={name: found[name][0] for name in TASKS if name in found},
+        recorded=recorded,
         versions={**versions(), "lm-eval": version("lm-eval")},
     )
     write_results(place.folder, scores, [row for _, rows in found.values() for row in rows])
@@ -169,4 +175,4 @@ def _pass_at(results: Sequence[QuestionResult]) -> dict[str, Interval]:
 
 
 def _count(keys: Sequence[str]) -> Counted:
-    return Counted(count=len(keys), named=tuple(keys)[:_NAMED])
+    return Counted(count=len(keys), named=tuple(keys)[:NAMED])

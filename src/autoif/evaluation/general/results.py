@@ -21,6 +21,8 @@ from autoif.records import Record
 from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
 
 PLAN = "general.json"
+NAMED = 20
+"""How many of what is counted are named."""
 _PARTS = "tasks"
 
 
@@ -37,6 +39,8 @@ class GeneralSettings(Record):
     """Programs for each question of HumanEval."""
     temperature: float = 0.0
     top_p: float = 1.0
+    strip_thinking: bool = False
+    """Judge what follows the thinking that an answer begins with."""
     max_tokens: int | None = None
     """Of an answer; None for lm-eval's own number."""
     batch_size: int = 8
@@ -89,9 +93,20 @@ class TaskScore(Record):
     """Of the questions and the examples before them."""
     subjects: dict[str, SubjectScore]
     unanswered: Counted
-    """Questions that an endpoint refused: not scored."""
+    """Questions that an endpoint refused, or to which too few answers are recorded: not scored."""
     cut: Counted
     """Questions that lost their beginning to the context, or answers that an endpoint cut: scored as they are."""
+
+
+class RecordedCounts(Record):
+    """What of recorded answers is not scored as it is."""
+
+    unknown: Counted
+    """Rows that belong to no question that is asked: not scored."""
+    duplicates: Counted
+    """Rows beyond as many as each question is asked: not scored."""
+    empty: Counted
+    """Rows without text: scored as they are."""
 
 
 class GeneralScores(Record):
@@ -106,6 +121,8 @@ class GeneralScores(Record):
     partial: bool
     """Whether any benchmark is."""
     tasks: dict[TaskName, TaskScore]
+    recorded: RecordedCounts | None = None
+    """None if a model was asked."""
     versions: dict[str, JsonValue]
 
     @property
