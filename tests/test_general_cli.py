@@ -240,7 +240,7 @@ async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(t
     ("arguments", "error"),
     [
         (["m", "--base-url", "http://127.0.0.1:1/v1"], "mmlu and ceval: choices are compared by log-likelihood, which "
-         "a chat doesn't give: name a model folder, or --tasks gsm8k,humaneval"),
+         "no text tells: name a model folder, or --tasks gsm8k,humaneval"),
         (["m", "--base-url", "http://127.0.0.1:1/v1", "--no-chat-template"], "a GGUF file is asked in chats"),
         (["m", "--tasks", "gsm8k,arc"], "there is no benchmark 'arc': choose from gsm8k, mmlu, humaneval, ceval"),
         (["m", "--tasks", ","], "--tasks names no benchmark"),
