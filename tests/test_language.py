@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif.language import has_foreign_script
+from autoif.language import count_non_text, has_foreign_script
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,28 @@ def test_no_text_raises(text: str) -> None:
 @given(st.text(st.characters(max_codepoint=127)))
 def test_ascii_is_never_foreign(text: str) -> None:
     assert not has_foreign_script(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "50\u00a0% of it",
+        "a\u202fb",
+        "👩\u200d👩\u200d👧",
+        "می\u200cخواهم",
+        "\u200fשלום",
+        "a\u00adb",
+        "\t\r\n",
+        "\ue000",
+        "🫩",
+    ],
+)
+def test_spaces_joiners_and_any_script_are_text(text):
+    assert count_non_text(text) == 0
+
+
+@pytest.mark.parametrize(
+    "char", ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\ud800", "\udfff", "\ufffe", "\U0010ffff", "\ufdd0"]
+)
+def test_controls_surrogates_and_noncharacters_are_no_text(char):
+    assert count_non_text(f"a{char}b{char}") == 2

@@ -58,7 +58,13 @@ async def test_markers_and_wrapping_are_no_part_of_an_instruction(make_tools: Ma
 
 
 async def test_quotes_that_belong_to_an_instruction_stay(make_tools: MakeTools) -> None:
-    lines = ['Begin with "Dear" and end with "Yours".', "3 words are enough.", "**Bold** words: use three."]
+    lines = [
+        '"Sure" must be the first word, and the last one must be "Bye".',
+        'Begin with "Dear" and end with "Yours".',
+        "3 words are enough.",
+        "**Bold** words: use three.",
+        "Use 50\u00a0% fewer words and one 👩\u200d🚀.",
+    ]
     kept, _, _ = await run(make_tools, "\n".join(lines))
     assert [one.text for one in kept[3:]] == lines
 

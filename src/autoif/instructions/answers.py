@@ -16,6 +16,7 @@ from typing import Any
 
 from autoif.instructions.json_reading import FENCE, FormatRepair, find_json
 from autoif.instructions.source_repair import mend_source
+from autoif.language import count_non_text
 from autoif.records import Case, Function
 
 __all__ = ["MAX_ANSWER_CHARS", "FormatLoss", "FormatRepair", "ReadAnswer", "read_answer"]
@@ -89,8 +90,7 @@ def _unreadable(text: str) -> FormatLoss | None:
         return FormatLoss.EMPTY
     if len(text) > MAX_ANSWER_CHARS:
         return FormatLoss.TOO_LONG
-    unprintable = sum(not (char.isprintable() or char.isspace()) for char in text)
-    return FormatLoss.NOT_TEXT if unprintable * 10 > len(text) else None
+    return FormatLoss.NOT_TEXT if count_non_text(text) * 10 > len(text) else None
 
 
 def _names_function(value: object) -> bool:

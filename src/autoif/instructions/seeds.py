@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from autoif.errors import ConfigError
+from autoif.language import count_non_text
 from autoif.records import Instruction
 from autoif.text_lines import read_lines
 
@@ -31,7 +32,7 @@ def load_seeds(path: Path | None) -> list[Instruction]:
             raise ConfigError(
                 f"seeds file {path}, line {number}: {len(text):,} characters; an instruction has at most {MAX_CHARS}"
             )
-        if not text.isprintable():
+        if count_non_text(text):
             raise ConfigError(f"seeds file {path}, line {number}: control characters; a seeds file is plain text")
         seeds.setdefault(text, Instruction.of(text, "seed"))
     if not seeds:

@@ -8,19 +8,17 @@ Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_t
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 
 from autoif.instructions import prompts
 from autoif.instructions.deduplication import STAGE, fold_duplicates
-from autoif.language import has_foreign_script
+from autoif.instructions.lines import clean_line
+from autoif.language import count_non_text, has_foreign_script
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Dropped, Instruction, Reason, content_id
 from autoif.tools import Tools
 
 _EXAMPLES_PER_CALL = 6
-_MARKER = re.compile(r"^\s*(?:[-*•+]|\(?\d{1,3}[.):]|#+)\s+")
-_WRAPPING = re.compile(r"^(\*\*|[\"“])(.*?)(\*\*|[\"”])([.!]?)$")
 
 
 async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[list[Instruction], list[Dropped]]:
@@ -69,7 +67,7 @@ async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools
 
 def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Instruction | Dropped]:
     """Return the lines of an answer, markers and wrapping removed: `count` instructions at most."""
-    lines = [_clean(line) for line in completion.text.splitlines() if line.strip()]
+    lines = [clean_line(line) for line in completion.text.splitlines() if line.strip()]
     results: list[Instruction | Dropped] = []
     for number, line in enumerate(lines, start=1):
         instruction = Instruction.of(line, "self_instruct")
@@ -83,18 +81,12 @@ def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Inst
     return results
 
 
-def _clean(line: str) -> str:
-    text = _MARKER.sub("", line).strip()
-    wrapped = _WRAPPING.match(text)
-    return f"{wrapped[2]}{wrapped[4]}".strip() if wrapped else text
-
-
 def _fault(line: str, max_chars: int) -> Reason | None:
     """Tell why a line is no instruction, if it isn't."""
     words = line.split()
     if len(line) > max_chars:
         return Reason.TOO_LONG
-    if not line.isprintable():
+    if count_non_text(line):
         return Reason.NOT_TEXT
     if has_foreign_script(line):
         return Reason.WRONG_LANGUAGE

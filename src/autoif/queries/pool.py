@@ -6,20 +6,19 @@ Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the
          The paper takes first user turns of ShareGPT, in English, with 20 < length < 300.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 
 from autoif.errors import ConfigError
+from autoif.language import count_non_text
 from autoif.queries.language import check_language, is_written_in
 from autoif.queries.sources import read_queries
 from autoif.records import Dropped, Query, Reason
 
 STAGE = "queries"
 
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _DETAIL_CHARS = 120
 
 
@@ -77,7 +76,7 @@ def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Que
         return Reason.TOO_SHORT
     if len(text) >= chars[1]:
         return Reason.TOO_LONG
-    if _NO_TEXT.search(text):
+    if count_non_text(text):
         return Reason.NOT_TEXT
     if text in kept:
         return Reason.DUPLICATE_EXACT

@@ -13,7 +13,7 @@ A query none of whose responses remains leaves the data with them: no prompt wit
 
 from fractions import Fraction
 
-from autoif.language import has_foreign_script
+from autoif.language import count_non_text, has_foreign_script
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
 from autoif.thresholds import meets, share
@@ -92,7 +92,7 @@ def _fault(completion: Completion, text: str, prompt: Prompt, max_chars: int) ->
         return Reason.EMPTY
     if len(text) > max_chars:
         return Reason.TOO_LONG
-    if sum(not (char.isprintable() or char.isspace()) for char in text) * 10 > len(text):
+    if count_non_text(text) * 10 > len(text):
         return Reason.NOT_TEXT
     if has_foreign_script(text) and prompt.text.isascii() and not _asks_for_script(prompt.text):
         return Reason.WRONG_LANGUAGE
