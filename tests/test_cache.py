@@ -165,7 +165,7 @@ def test_a_file_of_another_format_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreError, match="is of format 99, this version of autoif writes 1: use another run folder"):
+    with pytest.raises(StoreError, match="is of format 99, this version of autoif writes 2: use another run folder"):
         CompletionCache(path)
 
 

@@ -318,7 +318,7 @@ async def test_a_server_that_refuses_everything_is_an_error(cache: CompletionCac
     ("message", "text"),
     [
         ({"content": None}, ""),
-        ({"content": ["x"]}, ""),
+        ({"content": [7]}, ""),
         ({"content": ""}, ""),
         ({"content": "ж" * 100_000}, "ж" * 100_000),
     ],

@@ -6,6 +6,13 @@ from hypothesis import strategies as st
 
 from autoif.models.requests import Completion
 from autoif.models.wire import Dialect, narrow, read_answer
+from autoif.records import Reason
+
+
+def read_one(choice: dict[str, object], usage: object = None) -> Completion:
+    [completion] = read_answer({"choices": [choice], "usage": usage}).completions
+    return completion
+
 
 LLAMA_CPP = {
     "content": [
@@ -32,7 +39,7 @@ LEGACY = {
 
 @pytest.mark.parametrize("logprobs", [LLAMA_CPP, LEGACY])
 def test_the_first_tokens_alternatives_are_read_in_every_form_most_likely_first(logprobs: object) -> None:
-    [completion] = read_answer({"choices": [{"text": "Bx", "finish_reason": "length", "logprobs": logprobs}]})
+    completion = read_one({"text": "Bx", "finish_reason": "length", "logprobs": logprobs})
     assert completion.logprobs == (("B", -0.5), ("A", -2.25), ("C", -2.25))
 
 
@@ -51,62 +58,162 @@ def test_the_first_tokens_alternatives_are_read_in_every_form_most_likely_first(
     ],
 )
 def test_logprobs_that_are_not_there_are_empty(logprobs: object) -> None:
-    assert read_answer({"choices": [{"text": "x", "logprobs": logprobs}]})[0].logprobs == ()
+    assert read_one({"text": "x", "logprobs": logprobs}).logprobs == ()
 
 
 @pytest.mark.parametrize(
     ("given_reason", "reason"),
     [
         ("stop", "stop"),
+        ("STOP", "stop"),
         ("eos", "stop"),
-        (None, "stop"),
-        (["?"], "stop"),
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
         ("length", "length"),
         ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("max_output_tokens", "length"),
         ("content_filter", "refused"),
         ("refusal", "refused"),
+        ("sensitive", "refused"),
+        ("SAFETY", "refused"),
+        ("PROHIBITED_CONTENT", "refused"),
+        ("guardrail_intervened", "refused"),
+        (None, "unknown"),
+        ("tool_calls", "unknown"),
+        ("something new", "unknown"),
+        (["?"], "unknown"),
+        (7, "unknown"),
     ],
 )
-def test_finish_reasons_are_one_of_three(given_reason: object, reason: str) -> None:
-    [completion] = read_answer({"choices": [{"message": {"content": "x"}, "finish_reason": given_reason}]})
+def test_finish_reasons_are_an_open_set(given_reason: object, reason: str) -> None:
+    completion = read_one({"message": {"content": "x"}, "finish_reason": given_reason})
     assert completion.finish_reason == reason
+    assert (completion.detail == "") == (reason in {"stop", "length"})
 
 
-@pytest.mark.parametrize("content", [None, 7, ["text"], {"type": "text"}, True])
-def test_content_that_is_no_text_is_empty(content: object) -> None:
-    assert read_answer({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})[0].text == ""
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error", "cancelled"])
+def test_a_choice_that_failed_on_the_way_is_no_completion(reason: str) -> None:
+    fine, failed = {"text": "x", "finish_reason": "stop"}, {"text": "half", "finish_reason": reason}
+    answer = read_answer({"choices": [fine, failed]})
+    assert [each.text for each in answer.completions] == ["x"]
+    assert answer.failures == (f"finish_reason {reason!r}",)
 
 
-def test_reasoning_is_ignored() -> None:
-    message = {"content": None, "reasoning_content": "Let me think."}
-    assert read_answer({"choices": [{"message": message}]}) == [Completion("", "stop")]
+@pytest.mark.parametrize(
+    "error", [{"code": 502, "message": "Upstream lost the connection"}, "Upstream lost the connection"]
+)
+def test_a_choice_that_carries_an_error_is_no_completion(error: object) -> None:
+    answer = read_answer({"choices": [{"message": {"content": ""}, "finish_reason": "stop", "error": error}]})
+    assert answer == ([], ("Upstream lost the connection",))
 
 
-def test_a_refusal_in_words_is_a_refusal() -> None:
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [
+        (["te", "xt"], "text", ""),
+        ({"type": "text", "text": "text"}, "text", ""),
+        ([{"type": "text", "text": "te"}, {"type": "output_text", "text": "xt"}], "text", ""),
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}],
+            "a",
+            "hm",
+        ),
+        ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}], "a", "hm"),
+        ([{"text": "hm", "thought": True}, {"text": "a"}], "a", "hm"),
+        ("<think>hm</think>a", "a", "hm"),
+        (None, "", ""),
+        (7, "", ""),
+        (True, "", ""),
+        ({"type": "text"}, "", ""),
+    ],
+)
+def test_content_is_a_text_or_a_list_of_parts(content: object, text: str, reasoning: str) -> None:
+    completion = read_one({"message": {"content": content}, "finish_reason": "stop"})
+    assert (completion.text, completion.reasoning) == (text, reasoning)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"reasoning_content": "hm"},
+        {"reasoning": "hm"},
+        {"reasoning_content": "hm", "reasoning": "hm"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "x"}]},
+        {"reasoning": {"summary": [{"text": "hm"}]}},
+    ],
+)
+def test_a_thought_beside_the_content_is_kept_beside_the_answer(field: dict[str, object]) -> None:
+    completion = read_one({"message": {"content": "a", **field}, "finish_reason": "stop"})
+    assert (completion.text, completion.reasoning, completion.fault) == ("a", "hm", None)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "fault"),
+    [
+        ({"content": None, "reasoning_content": "hm"}, "stop", Reason.ONLY_REASONING),
+        ({"content": "<think>hm</think>"}, "stop", Reason.ONLY_REASONING),
+        ({"content": None, "reasoning_content": "hm"}, "length", Reason.TRUNCATED),
+        ({"content": "<think>a score of 9 would be"}, "stop", Reason.TRUNCATED),
+        ({"content": "half an ans"}, "length", Reason.TRUNCATED),
+        ({"content": "<think></think>"}, "stop", Reason.EMPTY),
+        ({"content": " "}, "stop", Reason.EMPTY),
+        ({"content": "<think>open"}, "content_filter", Reason.REFUSED_BY_MODEL),
+        ({"content": "a"}, None, None),
+        ({"content": "a"}, "stop", None),
+    ],
+)
+def test_an_answer_that_is_none_says_why(message: dict[str, object], reason: object, fault: Reason | None) -> None:
+    assert read_one({"message": message, "finish_reason": reason}).fault == fault
+
+
+def test_a_refusal_in_words_is_kept_as_the_reason() -> None:
     message = {"content": None, "refusal": "I can't help with that."}
-    assert read_answer({"choices": [{"message": message, "finish_reason": "stop"}]}) == [Completion("", "refused")]
+    completion = read_one({"message": message, "finish_reason": "stop"})
+    assert (completion.text, completion.finish_reason) == ("", "refused")
+    assert completion.detail == "I can't help with that."
 
 
 def test_a_text_of_100_kb_is_whole() -> None:
     text = "ä" * 100_000
-    assert read_answer({"choices": [{"message": {"content": text}}]})[0].text == text
+    assert read_one({"message": {"content": text}}).text == text
 
 
-def test_a_half_character_is_replaced() -> None:
-    assert read_answer({"choices": [{"message": {"content": "a\ud83d"}}]})[0].text == "a?"
+@pytest.mark.parametrize("usage", [None, [], "x", {}, {"prompt_tokens": None, "completion_tokens": "?"}])
+def test_a_server_that_counts_nothing_is_estimated_and_the_estimate_says_so(usage: object) -> None:
+    choices = [{"text": "x" * 40, "finish_reason": "stop"}, {"text": "y" * 80, "finish_reason": "stop"}]
+    first, second = read_answer({"choices": choices, "usage": usage}, prompt_bytes=400).completions
+    assert (first.prompt_tokens, first.completion_tokens, first.estimated) == (100, 10, True)
+    assert (second.prompt_tokens, second.completion_tokens, second.estimated) == (0, 20, True)
 
 
-@pytest.mark.parametrize("usage", [None, [], "x", {}, {"prompt_tokens": None, "completion_tokens": "7"}])
-def test_usage_that_is_not_there_counts_nothing(usage: object) -> None:
-    [completion] = read_answer({"choices": [{"text": "x"}], "usage": usage})
-    assert (completion.prompt_tokens, completion.completion_tokens) == (0, 0)
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 100.0, "completion_tokens": "20"},
+        {"input_tokens": 100, "output_tokens": 20},
+    ],
+)
+def test_counts_are_read_in_whatever_form(usage: object) -> None:
+    completion = read_one({"text": "x", "finish_reason": "stop"}, usage)
+    assert (completion.prompt_tokens, completion.completion_tokens, completion.estimated) == (100, 20, False)
 
 
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=9), st.integers(0, 10_000), st.integers(0, 10_000))
+@pytest.mark.parametrize(("details", "tokens"), [({"reasoning_tokens": 7}, 7), ({}, 10), (None, 10)])
+def test_thoughts_are_counted_by_the_server_or_by_their_length(details: object, tokens: int) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 20, "completion_tokens_details": details}
+    completion = read_one({"text": "<think>1234567890</think>abcdefghij", "finish_reason": "stop"}, usage)
+    assert (completion.completion_tokens, completion.reasoning_tokens) == (20, tokens)
+
+
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=9), st.integers(1, 10_000), st.integers(1, 10_000))
 def test_shares_of_usage_add_up_to_what_the_server_counted(texts: list[str], prompt: int, completion: int) -> None:
     choices = [{"text": text} for text in texts]
     usage = {"prompt_tokens": prompt, "completion_tokens": completion}
-    completions = read_answer({"choices": choices, "usage": usage})
+    completions = read_answer({"choices": choices, "usage": usage}).completions
     assert sum(each.prompt_tokens for each in completions) == prompt
     assert sum(each.completion_tokens for each in completions) == completion
     assert all(each.completion_tokens >= 0 for each in completions)
@@ -115,13 +222,13 @@ def test_shares_of_usage_add_up_to_what_the_server_counted(texts: list[str], pro
 def test_llama_cpp_counts_the_first_choice_only_so_the_others_are_estimated() -> None:
     choices = [{"text": "x" * 40}, {"text": "x" * 80}, {"text": ""}]
     usage = {"prompt_tokens": 5, "completion_tokens": 10}
-    completions = read_answer({"choices": choices, "usage": usage, "timings": {}})
+    completions = read_answer({"choices": choices, "usage": usage, "timings": {}}).completions
     assert [each.completion_tokens for each in completions] == [10, 20, 0]
 
 
 @pytest.mark.parametrize("choices", [None, [], {}, "x", [None, 7]])
 def test_choices_that_are_not_there_are_none(choices: object) -> None:
-    assert read_answer({"choices": choices}) == []
+    assert read_answer({"choices": choices}) == ([], ())
 
 
 json_values = st.recursive(
@@ -130,7 +237,22 @@ json_values = st.recursive(
         st.lists(children, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["message", "content", "text", "logprobs", "top_logprobs", "token", "logprob", "finish_reason"]
+                [
+                    "message",
+                    "content",
+                    "text",
+                    "logprobs",
+                    "top_logprobs",
+                    "token",
+                    "logprob",
+                    "finish_reason",
+                    "reasoning",
+                    "reasoning_content",
+                    "thinking",
+                    "type",
+                    "error",
+                    "refusal",
+                ]
             ),
             children,
             max_size=4,
@@ -141,8 +263,8 @@ json_values = st.recursive(
 
 @given(st.lists(json_values, max_size=3), json_values)
 def test_no_answer_is_too_odd_to_read(choices: list[object], usage: object) -> None:
-    for completion in read_answer({"choices": choices, "usage": usage}):
-        assert completion.finish_reason in {"stop", "length", "refused"}
+    for completion in read_answer({"choices": choices, "usage": usage}).completions:
+        assert completion.finish_reason in {"stop", "length", "refused", "unknown"}
         completion.text.encode("utf-8")
 
 

@@ -62,9 +62,11 @@ class Reason(StrEnum):
     ONE_SIDED_CASES = "one_sided_cases"
     # back-translation
     CONTRADICTION = "contradiction"
-    # rejection sampling
+    # an answer of any stage
     REFUSED_BY_MODEL = "refused_by_model"
     TRUNCATED = "truncated"
+    ONLY_REASONING = "only_reasoning"
+    # rejection sampling
     DUPLICATE_RESPONSE = "duplicate_response"
     FAILED_FUNCTIONS = "failed_functions"
     # scoring

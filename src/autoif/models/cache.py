@@ -12,14 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from autoif.errors import StoreError
-from autoif.models.requests import Completion, Request
+from autoif.models.requests import Completion, FinishReason, Request
 from autoif.records import Record
 
-_FORMAT = 1
-"""Raised when tables or request hashes change their meaning."""
+_FORMAT = 2
+"""Raised when the tables change their meaning."""
+_KEY_FORMAT = 1
+"""Raised when request hashes change their meaning: recordings are keyed by them."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS completions (
@@ -33,6 +35,10 @@ CREATE TABLE IF NOT EXISTS completions (
     stage TEXT NOT NULL,
     requests INTEGER NOT NULL, -- 1 for the first completion of each answer of the server, 0 for its others
     nano_usd INTEGER NOT NULL, -- whole numbers, so that sums do not depend on order
+    reasoning TEXT NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    estimated INTEGER NOT NULL, -- 1 if the server counted no tokens
+    detail TEXT NOT NULL,
     PRIMARY KEY (key, sample)
 );
 CREATE TABLE IF NOT EXISTS spent (
@@ -41,29 +47,53 @@ CREATE TABLE IF NOT EXISTS spent (
     completions INTEGER NOT NULL,
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
-    nano_usd INTEGER NOT NULL
+    nano_usd INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    estimated INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS spend AFTER INSERT ON completions BEGIN
-    INSERT INTO spent VALUES (NEW.stage, NEW.requests, 1, NEW.prompt_tokens, NEW.completion_tokens, NEW.nano_usd)
+    INSERT INTO spent VALUES (
+        NEW.stage, NEW.requests, 1, NEW.prompt_tokens, NEW.completion_tokens, NEW.nano_usd, NEW.reasoning_tokens,
+        NEW.estimated
+    )
     ON CONFLICT (stage) DO UPDATE SET
         requests = requests + excluded.requests,
         completions = completions + 1,
         prompt_tokens = prompt_tokens + excluded.prompt_tokens,
         completion_tokens = completion_tokens + excluded.completion_tokens,
-        nano_usd = nano_usd + excluded.nano_usd;
+        nano_usd = nano_usd + excluded.nano_usd,
+        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+        estimated = estimated + excluded.estimated;
 END;
 """
 
 # ON CONFLICT and not OR IGNORE: the latter would reach into the trigger and lose its update.
-_INSERT = "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT = "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
 _SELECT = """
-SELECT sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs
+SELECT sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs, reasoning, reasoning_tokens, estimated,
+    detail
 FROM completions WHERE key = ? AND sample < ?
 """
 
-Row = tuple[str, int, str, str, int, int, str, str, int, int]
-"""One row of `completions`, in the order of its columns."""
+
+class Row(NamedTuple):
+    """One row of `completions`, in the order of its columns."""
+
+    key: str
+    sample: int
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    logprobs: str
+    stage: str
+    requests: int
+    nano_usd: int
+    reasoning: str = ""
+    reasoning_tokens: int = 0
+    estimated: int = 0
+    detail: str = ""
 
 
 class Usage(Record):
@@ -74,6 +104,11 @@ class Usage(Record):
     completions: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    """Thoughts included."""
+    reasoning_tokens: int = 0
+    """How many of them were thoughts."""
+    estimated: int = 0
+    """Completions whose tokens the server didn't count: theirs are estimates."""
     usd: float = 0.0
 
     @property
@@ -88,7 +123,7 @@ def request_key(request: Request, model_identity: str) -> str:
     with the order of its keys, because servers write the properties of an answer in that order.
     """
     identity = (
-        _FORMAT,
+        _KEY_FORMAT,
         model_identity,
         request.messages,
         request.prompt,
@@ -131,8 +166,23 @@ class CompletionCache:
                 prompt_tokens=prompt_tokens,
                 completion_tokens=completion_tokens,
                 logprobs=read_logprobs(logprobs) if logprobs else (),
+                reasoning=reasoning,
+                reasoning_tokens=reasoning_tokens,
+                estimated=bool(estimated),
+                detail=detail,
             )
-            for sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs in rows
+            for (
+                sample,
+                text,
+                finish_reason,
+                prompt_tokens,
+                completion_tokens,
+                logprobs,
+                reasoning,
+                reasoning_tokens,
+                estimated,
+                detail,
+            ) in rows
         }
 
     def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
@@ -143,17 +193,21 @@ class CompletionCache:
         first = min(completions, default=0)
         self.insert(
             [
-                (
-                    key,
-                    index,
-                    each.text,
-                    each.finish_reason,
-                    each.prompt_tokens,
-                    each.completion_tokens,
-                    json.dumps(each.logprobs) if each.logprobs else "",
-                    request.stage,
-                    int(index == first),
-                    round(usd * 1e9) if index == first else 0,
+                Row(
+                    key=key,
+                    sample=index,
+                    text=each.text,
+                    finish_reason=each.finish_reason,
+                    prompt_tokens=each.prompt_tokens,
+                    completion_tokens=each.completion_tokens,
+                    logprobs=json.dumps(each.logprobs) if each.logprobs else "",
+                    stage=request.stage,
+                    requests=int(index == first),
+                    nano_usd=round(usd * 1e9) if index == first else 0,
+                    reasoning=each.reasoning,
+                    reasoning_tokens=each.reasoning_tokens,
+                    estimated=int(each.estimated),
+                    detail=each.detail,
                 )
                 for index, each in completions.items()
             ]
@@ -176,7 +230,20 @@ class CompletionCache:
     def rows(self) -> Iterator[Row]:
         """Yield every row, ordered by key and sample index."""
         with self._errors_named():
-            yield from self._db.execute("SELECT * FROM completions ORDER BY key, sample")
+            yield from map(Row._make, self._db.execute("SELECT * FROM completions ORDER BY key, sample"))
+
+    def endings(self) -> Iterator[tuple[str, FinishReason, str, int]]:
+        """Yield (stage, finish reason, detail, completions) for all that didn't end as they should, most first."""
+        with self._errors_named():
+            yield from self._db.execute(
+                "SELECT stage, finish_reason, detail, COUNT(*) AS number FROM completions "
+                "WHERE finish_reason IN ('refused', 'unknown') GROUP BY 1, 2, 3 ORDER BY number DESC, 1, 2, 3"
+            )
+
+    def forget_refused(self) -> int:
+        """Delete the completions that servers refused, so that they are asked for again; return how many."""
+        with self._errors_named():
+            return self._db.execute("DELETE FROM completions WHERE finish_reason = 'refused'").rowcount
 
     def usage(self) -> dict[str, Usage]:
         """Return what each stage has spent, over all processes and resumptions, by stage name in sorted order."""
@@ -188,9 +255,20 @@ class CompletionCache:
                 completions=completions,
                 prompt_tokens=prompt_tokens,
                 completion_tokens=completion_tokens,
+                reasoning_tokens=reasoning_tokens,
+                estimated=estimated,
                 usd=nano_usd / 1e9,
             )
-            for stage, requests, completions, prompt_tokens, completion_tokens, nano_usd in rows
+            for (
+                stage,
+                requests,
+                completions,
+                prompt_tokens,
+                completion_tokens,
+                nano_usd,
+                reasoning_tokens,
+                estimated,
+            ) in rows
         }
 
     def total(self) -> Usage:
@@ -201,6 +279,8 @@ class CompletionCache:
             completions=sum(each.completions for each in stages),
             prompt_tokens=sum(each.prompt_tokens for each in stages),
             completion_tokens=sum(each.completion_tokens for each in stages),
+            reasoning_tokens=sum(each.reasoning_tokens for each in stages),
+            estimated=sum(each.estimated for each in stages),
             usd=sum(each.usd for each in stages),
         )
 

@@ -21,7 +21,7 @@ from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Row
 from autoif.store import storage_errors
 
-_HEADER = {"format": "autoif-recording", "version": 1}
+_HEADER = {"format": "autoif-recording", "version": 2}
 _ROWS_AT_ONCE = 1000
 _ROW: TypeAdapter[Row] = TypeAdapter(Row)
 

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
-from autoif.records import content_id
+from autoif.records import Reason, content_id
 
 Role = Literal["writer", "responder", "judge"]
 
@@ -34,18 +34,48 @@ class Request:
     top_logprobs: int = 0
     """How many alternatives of the first token to return with their log-probabilities."""
 
+    @property
+    def text(self) -> str:
+        """All that is asked, turn after turn."""
+        return "\n".join(content for _, content in self.messages) or self.prompt
+
+
+FinishReason = Literal["stop", "length", "refused", "unknown"]
+"""`stop`: the model ended its answer. `length`: it was cut, in its thought or after it. `refused`: the server rejected
+this one request (too long, filtered). `unknown`: the server says something else, or nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One sampled answer. An answer that the server refused for this request alone is data, not an error."""
 
     text: str
-    finish_reason: str
-    """"stop", "length", or "refused" (the server rejected this one request: too long, filtered)."""
+    """The answer alone: no thought, no chat token, no control character (`models/wire.py`)."""
+    finish_reason: FinishReason
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    """Of thought and answer together."""
     logprobs: tuple[tuple[str, float], ...] = ()
     """(token, log-probability) alternatives of the first token, most likely first."""
+    reasoning: str = ""
+    """The thought before the answer, "" if there was none."""
+    reasoning_tokens: int = 0
+    """How many of `completion_tokens` were thought."""
+    estimated: bool = False
+    """The server counted no tokens: the numbers are estimates by length of text."""
+    detail: str = ""
+    """Of a refusal the server's own sentence; of an unknown finish reason what the server wrote."""
+
+    @property
+    def fault(self) -> Reason | None:
+        """Why this is no whole answer: refused, cut, only a thought, or nothing at all. None if it is one."""
+        if self.finish_reason == "refused":
+            return Reason.REFUSED_BY_MODEL
+        if self.finish_reason == "length":
+            return Reason.TRUNCATED
+        if not self.text.strip():
+            return Reason.ONLY_REASONING if self.reasoning else Reason.EMPTY
+        return None
 
 
 def sampling_seed(*parts: JsonValue) -> int:

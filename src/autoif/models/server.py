@@ -44,7 +44,7 @@ class Server:
                 if not is_too_long(str(rejection)):
                     await self._check_that_it_takes_others(dialect, str(rejection), before)
                 return [_REFUSED] * samples
-            completions = read_answer(answer)[:asked]
+            completions = read_answer(answer, prompt_bytes=len(request.text.encode())).completions[:asked]
             if not completions:
                 return [_REFUSED] * samples
             if len(completions) < asked:

@@ -6,12 +6,15 @@ Answers are read leniently: whatever a server leaves out is empty or 0, since a 
 """
 
 import itertools
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from autoif.models.requests import Completion, Request
+from autoif.models.reasoning import split_reasoning
+from autoif.models.requests import Completion, FinishReason, Request
+from autoif.models.text import clean_text
 
 JsonMode = Literal["json_schema", "json_object", "none"]
 TokenLimit = Literal["max_tokens", "max_completion_tokens"]
@@ -103,45 +106,129 @@ def narrowest(one: Dialect, other: Dialect) -> Dialect:
     )
 
 
-def read_answer(answer: Mapping[str, Any]) -> list[Completion]:
-    """Return the completions in a server's answer, in order; none if it has no choices.
+class Answer(NamedTuple):
+    """What one answer of a server holds."""
+
+    completions: list[Completion]
+    """In the order of its choices."""
+    failures: tuple[str, ...] = ()
+    """What it says of choices that failed on the way and should be asked for again."""
+
+
+def read_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> Answer:
+    """Return the completions in a server's answer; none if it has no choices.
 
     What the server counted for the whole answer is shared out: the prompt to the first completion, the completion
-    tokens by length of text, so that sums over completions are what the server counted.
+    tokens by length of text, so that sums over completions are what the server counted. A server that counts nothing
+    is estimated, the prompt from `prompt_bytes`, the length of what was asked in UTF-8.
     """
     choices = answer.get("choices")
-    found = [_read_choice(each) for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
-    if not found:
-        return []
-    usage = answer.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    lengths = [len(each.text) for each in found]
-    completion_tokens = _count(usage.get("completion_tokens"))
-    if "timings" in answer and lengths[0]:
-        # llama.cpp, which counts the first choice only: estimate the others by its tokens per character.
-        completion_tokens = round(completion_tokens * sum(lengths) / lengths[0])
-    shares = _share(completion_tokens, lengths)
-    prompt_tokens = [_count(usage.get("prompt_tokens")), *[0] * (len(found) - 1)]
-    return [
-        replace(each, prompt_tokens=prompt, completion_tokens=share)
-        for each, prompt, share in zip(found, prompt_tokens, shares, strict=True)
-    ]
+    listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+    failures = tuple(filter(None, map(_find_failure, listed)))
+    found = [_read_choice(each) for each in listed if not _find_failure(each)]
+    return Answer(_count_tokens(found, answer, prompt_bytes), failures)
+
+
+def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "", detail: str = "") -> Completion:
+    """Read what a model wrote, from a server or from anybody's file: the answer, the thought, how it ended.
+
+    `finish_reason` is as the server writes it; `reasoning` is what it gave apart from the text.
+    """
+    thought = split_reasoning(text)
+    ended = _read_finish_reason(finish_reason)
+    if not thought.closed and ended != "refused":
+        ended = "length"
+    if ended == "unknown" or (ended == "refused" and not detail):
+        detail = f"finish_reason {json.dumps(finish_reason)[:100]}"
+    return Completion(
+        text=clean_text(thought.answer),
+        finish_reason=ended,
+        reasoning=clean_text("\n\n".join(filter(None, (reasoning.strip(), thought.reasoning)))),
+        detail=detail,
+    )
+
+
+_STOPPED = frozenset(
+    "stop stopped eos eos_token stop_sequence stop_token end end_turn complete completed finish finished".split()
+)
+_CUT = re.compile(r"length|max_?(?:new_|output_)?tokens?|tokens?_limit|context_window|truncat|incomplete")
+_REFUSED = re.compile(r"filter|refus|safety|sensitive|recitation|block|prohibited|spii|moderat|guardrail|policy")
+_FAILED = re.compile(r"error|abort|cancel|insufficient_system_resource|timeout|timed_out|overload|unavailable")
+
+
+def _read_finish_reason(reason: object) -> FinishReason:
+    """Return what a finish reason means. The set is open: servers have some thirty, and each version adds some."""
+    if not isinstance(reason, str):
+        return "unknown"
+    name = reason.strip().lower().replace("-", "_").replace(" ", "_")
+    if name in _STOPPED:
+        return "stop"
+    if _CUT.search(name):
+        return "length"
+    return "refused" if _REFUSED.search(name) else "unknown"
+
+
+def _find_failure(choice: Mapping[str, Any]) -> str:
+    """Return what a choice says of its failure, if it should be asked for again; else ""."""
+    error = choice.get("error")
+    if error:
+        said = error.get("message") if isinstance(error, dict) else error
+        return clean_text(str(said or "error"))[:300]
+    reason = choice.get("finish_reason")
+    failed = isinstance(reason, str) and not _CUT.search(reason.lower()) and _FAILED.search(reason.lower())
+    return f"finish_reason {reason!r}" if failed else ""
 
 
 def _read_choice(choice: Mapping[str, Any]) -> Completion:
     message = choice.get("message")
-    content = message.get("content") if isinstance(message, dict) else choice.get("text")
-    refused = isinstance(message, dict) and bool(message.get("refusal"))
-    reason = choice.get("finish_reason")
-    if refused or reason in ("content_filter", "refusal"):
-        reason = "refused"
-    elif reason in ("length", "max_tokens"):
-        reason = "length"
+    message = message if isinstance(message, dict) else {}
+    text, reasoning = _read_content(message.get("content", choice.get("text")))
+    told = [_read_reasoning(message.get(name)) for name in _REASONING_FIELDS]
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal.strip():
+        found = Completion(text="", finish_reason="refused", detail=clean_text(refusal).strip()[:400])
     else:
-        reason = "stop"
-    # A lone surrogate is legal in JSON and in no file.
-    text = content.encode("utf-8", "replace").decode("utf-8") if isinstance(content, str) else ""
-    return Completion(text=text, finish_reason=reason, logprobs=_read_logprobs(choice.get("logprobs")))
+        given = next(filter(None, told), "")
+        reason = choice.get("finish_reason")
+        found = read_text(text, reason, reasoning="\n\n".join(filter(None, (given, reasoning))))
+    return replace(found, logprobs=_read_logprobs(choice.get("logprobs")))
+
+
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+"""Where servers put the thought: the first that holds one is read, as some fill two with the same."""
+_MAX_DEPTH = 5
+
+
+def _read_content(content: object) -> tuple[str, str]:
+    """Return (text, thought) of a message's content: a text, or a list of parts, each of its own type."""
+    if isinstance(content, str):
+        return content, ""
+    parts = content if isinstance(content, list) else [content]
+    texts, thoughts = [], []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict):
+            thinks = any(word in str(part.get("type", "")).lower() for word in ("think", "thought", "reason"))
+            if thinks or part.get("thought") is True:
+                thoughts.append(_read_reasoning(part))
+            elif isinstance(part.get("text"), str):
+                texts.append(part["text"])
+    return "".join(texts), "\n".join(filter(None, thoughts))
+
+
+def _read_reasoning(value: object, depth: int = 0) -> str:
+    """Return the text of a thought in whatever form: a text, parts, or an object that holds either."""
+    if isinstance(value, str):
+        return value
+    if depth == _MAX_DEPTH:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(filter(None, (_read_reasoning(each, depth + 1) for each in value)))
+    if isinstance(value, dict):
+        named = (value.get(name) for name in ("thinking", "text", "content", "summary", "reasoning"))
+        return next(filter(None, (_read_reasoning(each, depth + 1) for each in named)), "")
+    return ""
 
 
 def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
@@ -156,15 +243,57 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
         case {"top_logprobs": [{**alternatives}, *_]}:
             pairs = list(alternatives.items())
     found = [
-        (token.encode("utf-8", "replace").decode("utf-8"), float(value))
+        (clean_text(token), float(value))
         for token, value in pairs
         if isinstance(token, str) and isinstance(value, int | float)
     ]
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
 
+_BYTES_PER_TOKEN = 4
+"""Of the estimate: about right for English and, three bytes a character, for Chinese."""
+
+
+def _count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_bytes: int) -> list[Completion]:
+    """Return the completions with their shares of what the server counted, or with estimates."""
+    if not found:
+        return []
+    usage = answer.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    lengths = [len(each.text.encode()) + len(each.reasoning.encode()) for each in found]
+    prompt = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
+    completion = _count(usage.get("completion_tokens", usage.get("output_tokens")))
+    estimated = not prompt or (not completion and any(lengths))
+    if estimated:
+        prompt = prompt or -(-prompt_bytes // _BYTES_PER_TOKEN)
+        completion = completion or sum(-(-length // _BYTES_PER_TOKEN) for length in lengths)
+    elif "timings" in answer and lengths[0]:
+        # llama.cpp, which counts the first choice only: estimate the others by its tokens per byte.
+        completion = round(completion * sum(lengths) / lengths[0])
+    details = usage.get("completion_tokens_details")
+    thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    counted = []
+    for index, (each, share) in enumerate(zip(found, _share(completion, lengths), strict=True)):
+        by_length = share * len(each.reasoning.encode()) // (lengths[index] or 1)
+        counted.append(
+            replace(
+                each,
+                prompt_tokens=0 if index else prompt,
+                completion_tokens=share,
+                reasoning_tokens=min(share, thought if thought and len(found) == 1 else by_length),
+                estimated=estimated,
+            )
+        )
+    return counted
+
+
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """Return a count that a server gives as 20, 20.0 or "20"; 0 for anything else."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return 0
+    return int(number) if 0 < number < 1e12 else 0
 
 
 def _share(total: int, weights: list[int]) -> list[int]:

@@ -1,0 +1,117 @@
+"""A thought is told from the answer after it, in the marks of every family; an answer about tags keeps its text."""
+
+import time
+
+import pytest
+
+from autoif.models.reasoning import split_reasoning
+
+HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>\nHm.\n</think>\n\nYes.",
+        "\n<think>Hm.</think>Yes.",
+        "<THINK>Hm.</THINK>Yes.",
+        "<thinking>Hm.</thinking>\nYes.",
+        "<thought>Hm.</thought>\nYes.",
+        "<reasoning>Hm.</reasoning>\n<answer>Yes.</answer>",
+        "<think>Hm.</think>\n<response>\nYes.\n</response>",
+        "<seed:think>Hm.</seed:think>Yes.",
+        "<longcat_think>\nHm.</longcat_think>\nYes.",
+        "[THINK]Hm.[/THINK]Yes.",
+        "◁think▷Hm.◁/think▷Yes.",
+        "<|START_THINKING|>Hm.<|END_THINKING|>Yes.",
+        "<|begin_of_thought|>\nHm.<|end_of_thought|>\n<|begin_of_solution|>Yes.<|end_of_solution|>",
+        "<|inner_prefix|>Hm.<|inner_suffix|>Yes.",
+        "<|channel>thought\nHm.<channel|>Yes.",
+        "<unused94>thought\nHm.<unused95>Yes.",
+        "Here is my thought process: Hm.\nHere is my response: Yes.",
+        "Hm.\n</think>\n\nYes.",
+        "Hm.</think>Yes.",
+        "Hm.\n</seed:think>\nYes.",
+        "Hm.[/THINK]Yes.",
+        "Hm.◁/think▷Yes.",
+        "Hm.<|END_THINKING|>Yes.",
+        "analysisHm.assistantfinalYes.",
+    ],
+)
+def test_a_thought_is_split_off_in_the_marks_of_every_family(text: str) -> None:
+    assert split_reasoning(text) == ("Yes.", "Hm.", True)
+
+
+def test_what_harmony_does_not_call_final_is_thought() -> None:
+    answer, reasoning, closed = split_reasoning(HARMONY)
+    assert (answer, closed) == ("Yes.", True)
+    assert "Hm." in reasoning
+
+
+def test_thoughts_in_a_row_are_one() -> None:
+    assert split_reasoning("<think>One.</think>\n<think>Two.</think>\nYes.") == ("Yes.", "One.\n\nTwo.", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>A score of 9 would be",
+        "[THINK]Hm.",
+        "<|channel|>analysis<|message|>Hm.",
+        "analysisThe user wants something",
+        "<think>One.</think><think>Two",
+        "◁think▷Hm",
+    ],
+)
+def test_a_thought_that_never_ends_leaves_no_answer(text: str) -> None:
+    answer, reasoning, closed = split_reasoning(text)
+    assert (answer, closed) == ("", False)
+    assert reasoning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The tag </think> ends a thought.",
+        "Write `<think>` first and `</think>` last.",
+        "Models mark thoughts: <think>like this</think>. Then they answer.",
+        "Put it between [THINK] and [/THINK], please.",
+        "Use this:\n```xml\n<a>\n</think>\n```\nThat is all.",
+        'Begin with "</think>"\nand go on.',
+        "analysis of the text: it is short.",
+        "I think </b> is HTML.\n</p>\nYes.",
+        "  An answer with spaces around.  ",
+        "",
+    ],
+)
+def test_an_answer_that_mentions_a_tag_keeps_its_text(text: str) -> None:
+    assert split_reasoning(text) == (text, "", True)
+
+
+@pytest.mark.parametrize(
+    "text", ["I quote `</think>` here.\n</think>\nYes.", "<think>I quote `</think>` here.</think>Yes."]
+)
+def test_a_thought_may_quote_its_own_tag(text: str) -> None:
+    assert split_reasoning(text) == ("Yes.", "I quote `</think>` here.", True)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<think>",
+        "</think>",
+        "`</think>` ",
+        "<think></think>",
+        "<",
+        "</",
+        "<|channel|>final",
+        " ",
+        "analysis",
+        "[THINK]",
+    ],
+)
+def test_no_text_of_100_kb_takes_long(unit: str) -> None:
+    text = unit * (100_000 // len(unit))
+    began = time.process_time()
+    split_reasoning(text)
+    assert time.process_time() - began < 1

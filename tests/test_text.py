@@ -1,0 +1,60 @@
+"""What a model wrote is made fit for files, trainers and terminals; text of any script stays as it is."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif.models.text import clean_text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("a\ud83d\x00 end", "a\ufffd end"),
+        ("\ud83d\ude00", "😀"),
+        ("a\ue000\uffff\ufdd0b", "a\ue000b"),
+        ("\x1b[31mred\x1b[0m \x1b]0;title\x07x", "red x"),
+        ("\x9b1mbold\x08", "bold"),
+        ("one\x0btwo\x0cthree", "one\ntwo\nthree"),
+        ("a\tb\r\nc\u2028d", "a\tb\r\nc\u2028d"),
+        ("\ufeffstart", "start"),
+        ("Fine.<|im_end|>", "Fine."),
+        ("Fine.<|im_end|>\n<|im_start|>user\nThanks!<|im_end|>", "Fine."),
+        ("Fine.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nMore", "Fine."),
+        ("Fine.<end_of_turn>\n<start_of_turn>user\nMore", "Fine."),
+        ("Fine.<｜end▁of▁sentence｜>", "Fine."),
+        ("Fine.</s>", "Fine."),
+        ("<s>old</s>", "<s>old</s>"),
+        ("The token <|im_end|> ends a turn.", "The token  ends a turn."),
+        ("<|assistant|>Fine.", "Fine."),
+        ("[INST] Fine. [/INST]", " Fine. "),
+        ("a | b <b> [x] |> c <- d", "a | b <b> [x] |> c <- d"),
+        ("👩‍🚀 ne\u00a0pas, 好的。 नमस्ते שלום", "👩‍🚀 ne\u00a0pas, 好的。 नमस्ते שלום"),
+    ],
+)
+def test_what_no_file_trainer_or_terminal_should_meet_is_taken_out(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned
+
+
+@given(st.text(st.characters(codec=None), max_size=40))
+def test_what_is_left_can_be_written_anywhere(text: str) -> None:
+    cleaned = clean_text(text)
+    assert json.loads(json.dumps(cleaned)).encode("utf-8").decode("utf-8") == cleaned
+    assert not any(char < " " and char not in "\t\r\n" for char in cleaned)
+
+
+@given(st.text(max_size=40))
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    plain = "".join(char for char in text if char.isprintable() and char not in "<[")
+    assert clean_text(plain) == plain
+
+
+@pytest.mark.parametrize("unit", ["\x1b]", "\x1b[1", "<|", "<｜", "<", "<|im_end|> a", "<|im_end|>          ", "x</s>"])
+def test_no_text_of_100_kb_takes_long(unit: str) -> None:
+    text = unit * (100_000 // len(unit))
+    began = time.process_time()
+    clean_text(text)
+    assert time.process_time() - began < 1
