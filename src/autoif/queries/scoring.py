@@ -15,11 +15,10 @@ Dropped: `low_quality`, and `no_score` where the judge wrote none that can be re
 # Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
 
-import re
-
 from pydantic import JsonValue
 
 from autoif.models.requests import Request, sampling_seed
+from autoif.queries.score_reading import read_score
 from autoif.records import Dropped, Quality, Reason, Response
 from autoif.thresholds import meets
 from autoif.tools import Tools
@@ -47,11 +46,6 @@ SCHEMA: dict[str, JsonValue] = {
     "required": ["analysis", "score"],
     "additionalProperties": False,
 }
-
-_NUMBER = r"(?<![\d.])(\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|out of|of)\s*(\d{1,3}(?:\.0+)?))?(?![\d])"
-_KEY = re.compile(rf"[\"']score[\"']\s*:\s*[\"']?{_NUMBER}", re.IGNORECASE)
-_NAMED = re.compile(rf"(?:score|rating|grade|note)\b(?:[^\d\n-]|(?<=\s)-(?=\s)){{0,20}}{_NUMBER}", re.IGNORECASE)
-_BARE = re.compile(rf"^[\s*_#`>\[(]*{_NUMBER}[\s*_`\])./]*(?:points?)?[\s.]*$", re.IGNORECASE)
 
 
 async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
@@ -81,27 +75,3 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
     if meets(mean, settings.mean):
         return [scored]
     return [Dropped.of(STAGE, Reason.LOW_QUALITY, scored, f"mean {mean:g} of {len(scores)} scores")]
-
-
-def read_score(text: str) -> float | None:
-    """Return the score, 0 to 10, of a judge's answer, or None.
-
-    Accepts what models write: `"score": 8` in JSON, `Score: 8`, `**Score: 8.5**`, `Score: 9/10`, `score is 7 out of
-    10`, `Score: 85/100`, `8` on a line of its own, trailing spaces and dots. The last score wins. A number above 10
-    must be out of 100.
-    """
-    if keyed := list(_KEY.finditer(text)):
-        return _scale(keyed[-1][1], keyed[-1][2])
-    for line in reversed(text.strip().splitlines()):
-        named = list(_NAMED.finditer(line))
-        match = named[-1] if named else _BARE.match(line)
-        if match:
-            return _scale(match[1], match[2])
-    return None
-
-
-def _scale(number: str, out_of: str | None) -> float | None:
-    value, whole = float(number.replace(",", ".")), float(out_of or 10)
-    if not 0 < whole <= 100 or value > whole:
-        return None
-    return round(value * 10 / whole, 4)
