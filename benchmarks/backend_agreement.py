@@ -11,7 +11,6 @@ import gzip
 import json
 import os
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +20,8 @@ from typing import Any, Final
 
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
+from recordings import find_recordings
 
-DATA: Final = Path(__file__).parents[2] / "shared/data/verifiers"
 LIMITS: Final = Limits(timeout_s=1.0)
 AT_ONCE: Final = 64
 _RAW_CASE: Final = re.compile(r'"response"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -172,7 +171,7 @@ def compare(work: Work, cpython: dict[str, list[Outcome]], monty: dict[str, list
 
 
 async def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
+    folder = find_recordings("verifiers")
     found: dict[tuple[str, str], Difference] = {}
     print("| recording | functions | verdicts | the same | share | cpython, s | monty, s |")
     print("|---|---|---|---|---|---|---|")

@@ -1,6 +1,6 @@
 """Recorded responses of models to IFEval, scored and put beside each other as `autoif compare` does it.
 
-    python benchmarks/comparison.py ../shared/data evals Qwen2.5-3B Qwen2.5-7B Qwen2.5-32B
+    AUTOIF_DATA=FOLDER python benchmarks/comparison.py evals Qwen2.5-3B Qwen2.5-7B Qwen2.5-32B
 
 Writes evals/MODEL/ifeval for each recorded model whose name has one of these parts, to be compared with the first, and
 prints the table. `autoif compare evals/*` prints it again.
@@ -17,9 +17,11 @@ from autoif.evaluation.benchmarks import Questions
 from autoif.evaluation.comparison import compare
 from autoif.evaluation.comparison.forms import render
 from ifeval import read_nine
+from recordings import find_recordings
 
 
-def main(data: Path, output: Path, wanted: list[str]) -> int:
+def main(output: Path, wanted: list[str]) -> int:
+    data = find_recordings()
     os.environ.setdefault("NLTK_DATA", str(data / "nltk"))
     folders = write_folders(data, output, wanted)
     began = time.monotonic()
@@ -48,4 +50,4 @@ def write_folders(data: Path, output: Path, wanted: list[str]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

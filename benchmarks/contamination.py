@@ -1,6 +1,6 @@
 """How long 100,000 training rows take against IFEval, FollowBench and IFBench, and how much memory.
 
-    python benchmarks/contamination.py ../shared/data
+    AUTOIF_DATA=FOLDER python benchmarks/contamination.py
 
 The rows are real texts: each user turn is a query of people with an instruction that a model wrote, each answer one of
 people or of a model. In every hundredth row a benchmark's prompt stands between others' words: all must be found.
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
 from autoif.evaluation.contamination.words import split_words
+from recordings import find_recordings
 
 ROWS = 100_000
 PLANTED_EVERY = 100
@@ -30,7 +31,8 @@ MOST_MB = 1_000
 NGRAM = 13
 
 
-def main(data: Path) -> int:
+def main() -> int:
+    data = find_recordings()
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     paths = {
         "ifeval": data / "ifeval/input_data.jsonl",
@@ -102,4 +104,4 @@ def count_missed(output: Path, planted: list[tuple[int, BenchmarkPrompt]]) -> in
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

@@ -4,8 +4,9 @@
     python benchmarks/gate.py alarms     # also every alarm on a real answer, to be judged by hand
 
 Real answers: what people wrote (Dolly), and what twelve models answered to prompts of IFEval, IFBench, FollowBench and
-AutoIF, in ../shared/data. The bound on alarms holds for people and for models that seldom break down; the others, small
-or run past the end of their answer, are reported. Worthless answers are made here, for the prompts of the AutoIF set.
+AutoIF, in the folder that AUTOIF_DATA names. The bound on alarms holds for people and for models that seldom break
+down; the others, small or run past the end of their answer, are reported. Worthless answers are made here, for the
+prompts of the AutoIF set.
 """
 
 import gzip
@@ -17,12 +18,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from autoif.gate import find_fault
+from recordings import find_recordings
 
-DATA: Final = Path(__file__).parents[2] / "shared/data"
 MAX_ALARMS: Final = 0.005
 PADS: Final = ("word", "and so on", "I hope this helps!", "very very", "It is what it is, as they say.")
 MIN_HITS: Final = 0.95
@@ -62,15 +62,15 @@ def real_answers() -> dict[str, list[Answer]]:
         sets[name] = [Answer(row["response"], (row["prompt"],)) for row in read_rows(path)]
     sets["llama3-8b on followbench"] = [
         Answer(row["choices"][0]["message"]["content"], (row["prompt_new"],))
-        for path in sorted((DATA / "followbench/recorded_llama3-8b/api_output").glob("*.jsonl"))
-        for row in read_rows(str(path.relative_to(DATA)))
+        for path in sorted(find_recordings("followbench/recorded_llama3-8b/api_output").glob("*.jsonl"))
+        for row in read_rows(str(path.relative_to(find_recordings())))
         if "choices" in row
     ]
     return sets
 
 
 def read_rows(name: str) -> Iterator[dict[str, Any]]:
-    path = DATA / name
+    path = find_recordings(name)
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

@@ -1,6 +1,6 @@
 """How fast IFEval and IFBench are scored on one and two processes, and whether the verdicts are the recorded ones.
 
-    python benchmarks/ifeval.py ../shared/data
+    AUTOIF_DATA=FOLDER python benchmarks/ifeval.py
 
 Fails if two processes are less than 1.7 times as fast as one on nine models' recorded responses.
 """
@@ -19,11 +19,13 @@ from autoif.evaluation.benchmark_results import BenchmarkScores
 from autoif.evaluation.benchmarks import Question, Questions, read_questions
 from autoif.evaluation.checkers import Judged
 from autoif.evaluation.judging import Job, open_judge
+from recordings import find_recordings
 
 WANTED = 1.7
 
 
-def main(data: Path) -> int:
+def main() -> int:
+    data = find_recordings()
     os.environ.setdefault("NLTK_DATA", str(data / "nltk"))
     questions, models = read_nine(data)
     jobs = [(questions[str(row["key"])], row["response"] or "") for rows in models.values() for row in rows]
@@ -113,4 +115,4 @@ def read(scores: BenchmarkScores, mode: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

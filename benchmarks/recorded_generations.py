@@ -1,7 +1,7 @@
 """What cross-validation makes of generations that others recorded: docs/method.md holds the tables that this prints.
 
-    python benchmarks/recorded_generations.py            all sets (minutes)
-    python benchmarks/recorded_generations.py --small    those that a test compares with the page (seconds)
+    AUTOIF_DATA=FOLDER python benchmarks/recorded_generations.py            all sets (minutes)
+    AUTOIF_DATA=FOLDER python benchmarks/recorded_generations.py --small    those that take seconds
 
 Formats are converted here, never in the product. The released rules (`released_rules.py`) run inside the sandbox.
 """
@@ -21,9 +21,9 @@ from autoif.instructions.answers import read_answer
 from autoif.instructions.recorded import Filtered, Generations, filter_generations
 from autoif.records import Draft, Instruction, Matrix, Verdict
 from autoif.sandbox import Limits, Sandbox
+from recordings import find_recordings
 
 HERE = Path(__file__).parent
-DATA = HERE.parent.parent / "shared" / "data" / "verifiers"
 _NO_ROWS = "ROWS: list[list[str]] = []"
 _CHUNKS = 1_500
 _CHUNK_TEXT = "RuntimeError: "
@@ -41,20 +41,24 @@ Letters = dict[tuple[int, int], str]
 
 def read_qwen() -> list[Generations]:
     """The released code's own sample: instructions with eight answers each, in the form that the CLI takes."""
-    rows = _lines(DATA / "autoif_qwen_sample_data" / "eval_func_rft.jsonl")
+    rows = _lines(find_recordings("verifiers") / "autoif_qwen_sample_data" / "eval_func_rft.jsonl")
     return [_generations(row["instruction"], row["gpt-answer"]) for row in rows]
 
 
 def read_deepseek() -> list[Generations]:
     """DeepSeek-R1's five answers to one instruction: the only raw ones, as the files of requests hold no answer."""
-    row = json.loads((DATA / "autoif_wheresmyhair" / "output" / "single_generated.json").read_text(encoding="utf-8"))
+    row = json.loads(
+        (find_recordings("verifiers") / "autoif_wheresmyhair" / "output" / "single_generated.json").read_text(
+            encoding="utf-8"
+        )
+    )
     instruction = _between(row["prompt"][0]["content"], "Here is the instruction: ", "\nPlease write")
     return [_generations(instruction, [turn["content"] for [turn] in row["responses"]])]
 
 
 def read_flywheel() -> list[Generations]:
     """GPT-4o-mini's answers as the API returned them: [request, completion, metadata] a line."""
-    rows = _lines(DATA / "autoif_flywheel_example" / "2_eval_func_rft_prompts_results.jsonl")
+    rows = _lines(find_recordings("verifiers") / "autoif_flywheel_example" / "2_eval_func_rft_prompts_results.jsonl")
     found = []
     for request, completion, *_ in rows:
         instruction = _between(request["messages"][0]["content"], "Here is the instruction: ", "\nPlease write")
@@ -69,7 +73,7 @@ def read_llama() -> list[Generations]:
     as it is, and the lines that are such JSON with their keys renamed; other lines are left out, for both sides alike.
     Of instructions with the same text the first one counts.
     """
-    rows = _lines(DATA / "autoif_llama3_jwrobins94" / "verifiers.jsonl")
+    rows = _lines(find_recordings("verifiers") / "autoif_llama3_jwrobins94" / "verifiers.jsonl")
     found = []
     for row in {row["instruction"].strip(): row for row in reversed(rows)}.values():
         answers = [

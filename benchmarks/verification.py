@@ -32,8 +32,8 @@ from typing import Final, NamedTuple
 
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
+from recordings import find_recordings
 
-DATA: Final = Path(__file__).parents[2] / "shared/data/verifiers/autoif_llama3_jwrobins94/completions.jsonl.gz"
 ROUNDS: Final = 3
 SLOW_S: Final = 0.0005
 """A single slow function would be most of what is measured (one of 250 took 39 % of the time): those whose median call
@@ -223,7 +223,7 @@ def median_ratio(theirs: list[float], ours: list[float]) -> float:
 
 
 def main() -> int:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
+    path = find_recordings("verifiers/autoif_llama3_jwrobins94/completions.jsonl.gz")
     print(f"calls a second on {PROCESSORS} processors, median of {ROUNDS} rounds in turn\n")
     print("| responses | functions | released | processes | bare | forked | sandbox | / released | / bare | / forked |")
     print("|---|---|---|---|---|---|---|---|---|---|")

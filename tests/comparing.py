@@ -1,7 +1,5 @@
 """What the tests of comparisons share: recorded models on IFEval, small folders of every benchmark."""
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,7 +8,7 @@ import pytest
 
 from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
 from autoif.evaluation.benchmark_results import Counted
-from autoif.evaluation.benchmarks import Question, Questions, read_questions
+from autoif.evaluation.benchmarks import Questions, read_questions
 from autoif.evaluation.bootstrap import bootstrap_mean
 from autoif.evaluation.followbench.data import read_benchmark
 from autoif.evaluation.followbench.measure import Task, measure, read_answers
@@ -23,7 +21,7 @@ from autoif.evaluation.general.results import (
 )
 from autoif.evaluation.results import write_results
 from followbenching import ask, respond, write_data, write_judgements
-from following import NINE, SHARED, TOKENIZERS, read_rows, write_questions
+from following import TOKENIZERS, read_nine, read_questions_of_nine, write_questions
 from training import write_rows
 
 GROUPS = {"style": 4, "example": 2}
@@ -37,14 +35,7 @@ GOOD = {
 @cache
 def read_recorded() -> tuple[Questions, dict[str, list[dict]]]:
     """Return IFEval as nine models were asked it, and each model's rows."""
-    rows = read_rows(SHARED / "ifeval/recorded/en_input_data.jsonl")
-    for row in rows:
-        row["instruction_id_list"] = [name.removeprefix("en:") for name in row["instruction_id_list"]]
-    models: dict[str, list[dict]] = {}
-    with gzip.open(NINE, "rt", encoding="utf-8") as lines:
-        for row in map(json.loads, lines):
-            models.setdefault(row["model"], []).append(row)
-    return Questions("ifeval", tuple(map(Question.model_validate, rows))), models
+    return Questions("ifeval", read_questions_of_nine()), read_nine()
 
 
 def measure_recorded_model(part: str, folder: Path) -> Path:

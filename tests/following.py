@@ -1,4 +1,4 @@
-"""What the tests of IFEval and IFBench share: where the recorded data is, the checkers, small data files."""
+"""What the tests of IFEval and IFBench share: the recorded data, the checkers, small data files."""
 
 import json
 from functools import cache
@@ -6,11 +6,10 @@ from pathlib import Path
 
 from autoif.evaluation.benchmarks import Question
 from autoif.evaluation.checkers import Benchmark, Checkers
+from packing import DATA, unpack
 from training import write_rows
 
-SHARED = Path(__file__).parents[2] / "shared/data"
-TOKENIZERS = SHARED / "nltk"
-NINE = SHARED / "ifeval/recorded/nine_models_responses_and_verdicts.jsonl.gz"
+TOKENIZERS = DATA / "nltk"
 
 
 @cache
@@ -20,6 +19,22 @@ def load_checkers(benchmark: Benchmark) -> Checkers:
 
 def read_rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def read_nine() -> dict[str, list[dict]]:
+    """Return recorded rows on IFEval of each of nine models: all of three Qwen2.5, a part of the others."""
+    found: dict[str, list[dict]] = {}
+    for row in read_rows(unpack("ifeval") / "nine_models.jsonl"):
+        found.setdefault(row["model"], []).append(row)
+    return found
+
+
+def read_questions_of_nine() -> tuple[Question, ...]:
+    """Return IFEval as the nine models were asked it."""
+    rows = read_rows(unpack("ifeval") / "nine_models_prompts.jsonl")
+    for row in rows:
+        row["instruction_id_list"] = [name.removeprefix("en:") for name in row["instruction_id_list"]]
+    return tuple(map(Question.model_validate, rows))
 
 
 def question(key: int, prompt: str, **instructions: dict) -> dict:

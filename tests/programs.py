@@ -1,6 +1,5 @@
 """Hypothesis strategies for source code: random programs, real functions with mistakes in them, and no code at all."""
 
-import gzip
 import json
 import re
 from functools import reduce
@@ -9,7 +8,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-RECORDED: Final = Path(__file__).parents[2] / "shared/data/verifiers/autoif_llama3_jwrobins94/completions.jsonl.gz"
+RECORDED: Final = Path(__file__).parent / "data/verifiers/autoif_llama3_jwrobins94/functions.jsonl"
 
 NAMES: Final = ("response", "a", "b", "evaluate", "len", "sorted", "os", "re")
 LITERALS: Final = (
@@ -100,15 +99,9 @@ def programs() -> st.SearchStrategy[str]:
     )
 
 
-def read_recorded(count: int) -> list[str]:
+def read_recorded() -> list[str]:
     """Return functions that a model wrote."""
-    found: dict[str, None] = {}
-    with gzip.open(RECORDED, "rt", encoding="utf-8") as file:
-        for line in file:
-            found |= dict.fromkeys(json.loads(line)["verifiers"])
-            if len(found) >= count:
-                break
-    return list(found)[:count]
+    return [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
 
 
 PIECES: Final = (

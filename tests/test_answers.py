@@ -246,8 +246,8 @@ def test_a_well_formed_answer_comes_back_exactly(statements: list[str], cases: l
 
 
 def test_every_recorded_generation_is_read() -> None:
-    data = Path(__file__).parents[2] / "shared" / "data" / "verifiers" / "autoif_qwen_sample_data"
-    rows = [json.loads(line) for line in (data / "eval_func_rft.jsonl").read_text(encoding="utf-8").splitlines()]
+    recorded = Path(__file__).parent / "data/verifiers/autoif_qwen_sample_data/eval_func_rft.jsonl"
+    rows = [json.loads(line) for line in recorded.read_text(encoding="utf-8").splitlines()]
     answers = [text for row in rows for text in row["gpt-answer"]]
     read = [read_answer(text) for text in answers]
     assert len(read) == 40

@@ -11,7 +11,8 @@ from autoif.evaluation.benchmarks import read_questions
 from autoif.evaluation.judging import open_judge
 from autoif.evaluation.thinking import strip_thinking
 from autoif.evaluation.tokenizer_data import data_folder, find_data
-from following import SHARED, TOKENIZERS, question, read_rows, write_questions
+from following import TOKENIZERS, question, read_rows, write_questions
+from packing import unpack
 from tiny_model import write_tiny_model
 from training import write_rows
 
@@ -166,7 +167,7 @@ def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, mo
     def refused(*options: object) -> str:
         return fails(monkeypatch, capsys, "eval", "ifeval", "-o", tmp_path / "out", *options)
 
-    bench = SHARED / "ifbench/IFBench_test.jsonl"
+    bench = unpack("ifbench") / "IFBench_test.jsonl"
     line = refused("--data", bench, "--responses", responses)
     assert "is no IFEval data: prompt 0 asks for count:keywords_multiple: it is of IFBench" in line
     twice = write_rows(tmp_path / "twice.jsonl", *read_rows(write_questions(tmp_path)) * 2)
@@ -194,8 +195,8 @@ def test_without_tokenizer_data_the_command_says_how_to_get_it(tmp_path, monkeyp
 
 
 def test_two_processes_give_the_verdicts_of_one():
-    questions = read_questions("ifbench", SHARED / "ifbench/IFBench_test.jsonl")
-    texts = {row["prompt"]: row["response"] for row in read_rows(SHARED / "ifbench/sample_output.jsonl")}
+    questions = read_questions("ifbench", unpack("ifbench") / "IFBench_test.jsonl")
+    texts = {row["prompt"]: row["response"] for row in read_rows(unpack("ifbench") / "recorded.jsonl")}
     jobs = [(row, texts[row.prompt]) for row in questions.rows if row.prompt in texts][:60]
     found = []
     for workers in (1, 2):

@@ -9,7 +9,8 @@ from autoif.evaluation.benchmarks import list_instructions, read_questions
 from autoif.evaluation.checkers import Unjudgeable
 from autoif.evaluation.contamination.constraint_examples import EXAMPLES, IFEVAL
 from autoif.evaluation.corrections import CORRECTIONS
-from following import SHARED, load_checkers
+from following import load_checkers
+from packing import unpack
 
 CASES = [(benchmark, name) for benchmark, table in EXAMPLES.items() for name in table]
 
@@ -46,12 +47,11 @@ def test_no_argument_that_lacks_is_drawn_at_random(benchmark, name):
 
 
 @pytest.mark.parametrize(
-    "file",
-    ["ifeval/input_data.jsonl", "ifeval/input_data_v1_2023-12.jsonl", "ifbench/IFBench_test.jsonl"],
+    ("benchmark", "name"),
+    [("ifeval", "input_data.jsonl"), ("ifeval", "input_data_v1_2023-12.jsonl"), ("ifbench", "IFBench_test.jsonl")],
 )
-def test_of_the_official_prompts_only_two_are_decided_by_chance(file):
-    benchmark = file.partition("/")[0]
-    questions = read_questions(benchmark, SHARED / file)
+def test_of_the_official_prompts_only_two_are_decided_by_chance(benchmark, name):
+    questions = read_questions(benchmark, unpack(benchmark) / name)
     checkers = load_checkers(benchmark)
     drawn = [row.key for row in questions.rows for each in row.instructions if checkers.build(*each, row.prompt)[1]]
     assert drawn == (["1122", "1129"] if benchmark == "ifeval" else [])

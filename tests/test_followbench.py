@@ -15,9 +15,10 @@ from autoif.evaluation.followbench.measure import Scores, Task, measure, read_an
 from autoif.evaluation.followbench.recorded import read_responses
 from autoif.evaluation.followbench.scoring import PromptResult, SampleResult, score
 from followbenching import ask, instruct, respond, write_data, write_judgements
+from packing import unpack
 from training import write_rows
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "followbench"
+DATA = unpack("followbench")
 RECORDED = DATA / "recorded_llama3-8b"
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from autoif.queries.pool import load_queries
 from autoif.queries.sources import MAX_JSON_LINE_BYTES, read_queries
 from autoif.records import Reason
 
-DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "queries"
+DATA = Path(__file__).parent / "data/queries"
 
 COOK = "How do I cook rice without burning it?"
 MOON = "Why does the moon look larger near the horizon?"
@@ -113,7 +114,7 @@ def test_short_questions_about_foreign_names_and_code_are_not_lost(query: str) -
 
 
 def test_the_language_filter_keeps_nearly_all_real_english_queries() -> None:
-    lines = (DATA / "queries_en_20_300.jsonl").read_text("utf-8").splitlines()[::20]
+    lines = (DATA / "english.jsonl").read_text("utf-8").splitlines()
     queries = [json.loads(line)["query"] for line in lines]
     assert sum(is_written_in(query, "en") for query in queries) / len(queries) > 0.99
 
@@ -209,12 +210,12 @@ def test_a_broken_line_of_json_is_refused_by_its_number(tmp_path: Path, line: st
 # ---- JSON lists
 
 
-def test_a_real_sharegpt_dump_gives_its_english_first_turns() -> None:
-    pool = load_queries(str(DATA / "sharegpt_first_turns.json"))
-    rows = json.loads((DATA / "sharegpt_first_turns.json").read_text("utf-8"))
-    assert len(pool.kept) + len(pool.dropped) == len(rows)
-    assert len(pool.kept) > 1800
-    assert {each.reason for each in pool.dropped} >= {Reason.TOO_SHORT, Reason.TOO_LONG, Reason.WRONG_LANGUAGE}
+def test_a_dump_in_the_form_of_sharegpt_gives_its_english_first_turns() -> None:
+    pool = load_queries(str(DATA / "sharegpt.json"))
+    assert len(pool.kept) == 9
+    assert Counter(each.reason for each in pool.dropped) == {
+        Reason.TOO_SHORT: 2, Reason.TOO_LONG: 1, Reason.WRONG_LANGUAGE: 3, Reason.EMPTY: 1,
+    }  # fmt: skip
 
 
 def test_json_lists_are_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Recorded generations (§3.2 on old data): reading them, filtering them, and `autoif cross-validate`."""
 
 import asyncio
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -17,9 +17,10 @@ from autoif.models.requests import Request
 from autoif.records import Dropped, Instruction, Reason, VerifiedInstruction
 from conftest import MakeTools
 from examples import ACCEPT, BROKEN, REFUSE, accepts, answer
+from packing import DATA
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT.parent / "shared" / "data" / "verifiers" / "autoif_qwen_sample_data" / "eval_func_rft.jsonl"
+SAMPLE = DATA / "verifiers/autoif_qwen_sample_data/eval_func_rft.jsonl"
 
 GOOD = [
     answer(accepts("tea"), ("green tea", True), ("milk", False)),
@@ -32,14 +33,7 @@ BAD = [answer(ACCEPT, ("a", True)), answer(REFUSE, ("a", False))]
 @pytest.fixture(scope="session")
 def benchmark() -> ModuleType:
     """Return benchmarks/recorded_generations.py as a module."""
-    spec = importlib.util.spec_from_file_location(
-        "recorded_generations", ROOT / "benchmarks" / "recorded_generations.py"
-    )
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("recorded_generations")
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -213,11 +207,15 @@ async def test_an_answer_of_100_kb_is_a_counted_loss(make_tools: MakeTools) -> N
     assert len(result.kept) == 1
 
 
-def test_the_page_holds_what_the_small_recorded_sets_give_today(benchmark: ModuleType) -> None:
+def test_the_page_holds_what_the_small_recorded_sets_give_today(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOIF_DATA", str(DATA))
     page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     assert benchmark.KEPT_HEAD in page
     assert benchmark.FORM_HEAD in page
-    for name, read in benchmark.SMALL.items():
+    for name in ("released sample (GPT-4)", "DeepSeek-R1"):
+        read = benchmark.SMALL[name]
         measured = asyncio.run(benchmark.measure(name, read()))
         for line in [*benchmark.kept_rows(measured), benchmark.form_row(measured)]:
             assert line in page, "run benchmarks/recorded_generations.py and put its tables into docs/method.md"

@@ -58,7 +58,7 @@ async def test_any_program_gives_one_verdict_a_text(
 
 
 @settings(max_examples=600)
-@given(source=mutants(read_recorded(200)), inputs=INPUTS)
+@given(source=mutants(read_recorded()), inputs=INPUTS)
 async def test_any_broken_function_gives_one_verdict_a_text(
     sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]
 ) -> None:

@@ -9,7 +9,7 @@ from rapidfuzz import fuzz
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import MAX_CHARS, load_seeds
 
-DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
+DATA = Path(__file__).parent / "data"
 
 
 def write(folder: Path, content: bytes) -> Path:
@@ -27,7 +27,7 @@ def test_the_package_brings_about_forty_different_atomic_seeds() -> None:
 
 
 def test_no_packaged_seed_is_a_sentence_of_the_released_seed_list() -> None:
-    released = (DATA / "verifiers" / "autoif_qwen_sample_data" / "seed_instruction.txt").read_text("utf-8").splitlines()
+    released = (DATA / "verifiers/autoif_qwen_sample_data/seed_instruction.txt").read_text("utf-8").splitlines()
     assert len(released) > 30
     for seed in load_seeds(None):
         assert max(fuzz.ratio(seed.text.lower(), other.lower()) for other in released) < 75, seed.text
