@@ -27,7 +27,6 @@ REPAIRED = {
     "inside another object": (f'{{"answer": {JSON}}}', ["surrounding_text"]),
     "inside a list": (f"[{JSON}]", ["surrounding_text"]),
     "the text of a JSON string": (json.dumps(JSON), ["surrounding_text"]),
-    "thoughts before": (f'<think>Maybe {{"func": 1}}?</think>\n{JSON}', []),
     "newlines in strings": (
         JSON.replace("):\\n", "):\n").replace("\\\\n", "\\\\n"),
         ["raw_control_characters"],

@@ -5,6 +5,7 @@ import pytest
 from autoif.instructions import prompts
 from autoif.instructions.back_translation import back_translate
 from autoif.models.nli import Label
+from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Dropped, Reason, VerifiedInstruction
 from conftest import MakeTools, ScriptedNli
@@ -102,14 +103,51 @@ async def test_the_writer_sees_the_examples_and_then_the_source_alone(make_tools
         ("Use no comma.", "Use no comma."),
         ("\n\n  'Use no comma.'  \nIt counts them.", "Use no comma."),
         ("**Use no comma.**", "Use no comma."),
-        ("", ""),
-        (" \n ", ""),
+        ("- Use no comma.", "Use no comma."),
+        ("```\nUse no comma.\n```", "Use no comma."),
+        ('Begin with "Dear" and end with "Yours"', 'Begin with "Dear" and end with "Yours"'),
     ],
 )
 async def test_an_answer_is_read_up_to_its_first_line(make_tools: MakeTools, written: str, read: str) -> None:
     nli = ScriptedNli({"": "neutral"})
     await back_translate(verified([ACCEPT]), make_tools(chat=ScriptedChat(("", [written])), nli=nli))
     assert [hypothesis for _, hypothesis in nli.pairs] == [read]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "words"),
+    [
+        ("", Reason.EMPTY, "an empty answer"),
+        ("***", Reason.EMPTY, "an empty answer"),
+        (
+            Completion("I can't.", "refused", detail="code is not allowed"),
+            Reason.REFUSED_BY_MODEL,
+            "code is not allowed",
+        ),
+        (Completion("", "stop", reasoning="Hm."), Reason.ONLY_REASONING, "a thought of 3 characters"),
+        (Completion("", "length", reasoning="Hm."), Reason.TRUNCATED, "in its thought"),
+    ],
+)
+async def test_an_instruction_none_of_whose_functions_was_described_is_dropped(
+    make_tools: MakeTools, answer: str | Completion, reason: Reason, words: str
+) -> None:
+    [result] = await back_translate(functions(2), make_tools(chat=ScriptedChat(("", [answer])), nli=ScriptedNli()))
+    assert isinstance(result, Dropped)
+    assert result.reason is reason
+    assert words in result.detail
+    assert VerifiedInstruction.model_validate(result.record) == functions(2)
+
+
+async def test_a_function_that_was_not_described_has_no_say(make_tools: MakeTools) -> None:
+    refused = ScriptedChat(("'0'", [Completion("", "refused")]), ("'1'", ["The text is same."]))
+    nli = ScriptedNli(LABELS)
+    [result] = await back_translate(functions(2), make_tools(chat=refused, nli=nli))
+    assert isinstance(result, VerifiedInstruction)
+    assert [(each.text, each.label, each.score) for each in result.back_translations] == [
+        ("", "neutral", 0.0),
+        ("The text is same.", "entailment", 0.9),
+    ]
+    assert len(nli.pairs) == 1
 
 
 async def test_switched_off_it_asks_nobody_and_passes_everything_on(make_tools: MakeTools) -> None:

@@ -221,3 +221,14 @@ def test_the_page_holds_what_the_small_recorded_sets_give_today(
             assert line in page, "run benchmarks/recorded_generations.py and put its tables into docs/method.md"
     for name in benchmark.SETS:
         assert page.count(f"\n| {name} |") == 2 + len(benchmark.WAYS)
+
+
+def test_a_recorded_answer_may_begin_with_a_thought(tmp_path: Path) -> None:
+    row = {
+        "instruction": "Use the word 'tea'.",
+        "generations": [f'<think>Maybe {{"func": 1}}?</think>\n{answer(ACCEPT, ("a", True))}'],
+    }
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    [generations] = read_generations(tmp_path / "rows.jsonl")
+    filtered = asyncio.run(filter_generations([generations], load_config("paper")))
+    assert [entry.loss for draft in filtered.drafts for entry in draft.answers] == [None]

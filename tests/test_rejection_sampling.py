@@ -63,6 +63,9 @@ async def test_every_verdict_is_kept_and_the_pass_rate_is_their_share(make_tools
         (Completion("Tea is", "length"), Reason.TRUNCATED),
         (Completion("", "length"), Reason.TRUNCATED),
         (Completion("", "refused"), Reason.REFUSED_BY_MODEL),
+        (Completion("I can't help.", "refused"), Reason.REFUSED_BY_MODEL),
+        (Completion("", "stop", reasoning="Tea?"), Reason.ONLY_REASONING),
+        (Completion("", "length", reasoning="Tea?"), Reason.TRUNCATED),
         ("tea " * 25_000, Reason.TOO_LONG),
         ("\x00\x01 tea", Reason.NOT_TEXT),
         ("茶是一种饮料。", Reason.WRONG_LANGUAGE),
@@ -76,6 +79,12 @@ async def test_what_is_no_answer_is_dropped_before_any_function_sees_it(
     assert isinstance(result, Dropped)
     assert result.reason is reason
     assert Response.model_validate(result.record).verdicts == ()
+
+
+async def test_a_refusal_keeps_the_servers_words(make_tools: MakeTools) -> None:
+    [result] = await sample(make_tools, prompt([ACCEPT]), Completion("", "refused", detail="tea is not allowed"))
+    assert isinstance(result, Dropped)
+    assert result.detail == "tea is not allowed"
 
 
 async def test_a_copy_of_an_earlier_response_is_dropped(make_tools: MakeTools) -> None:

@@ -61,12 +61,38 @@ async def test_low_quality_is_dropped_with_its_mean(make_tools: MakeTools) -> No
     assert kept.quality is not None
 
 
-@pytest.mark.parametrize("answer", ["", "x" * 100_000, "\x00\x01", "很好。", Completion("", "refused")])
+@pytest.mark.parametrize("answer", ["x" * 100_000, "\x00\x01", "很好。"])
 async def test_an_answer_without_a_score_is_dropped_as_such(make_tools: MakeTools, answer: str | Completion) -> None:
     result = await judge(make_tools, answer)
     assert isinstance(result, Dropped)
     assert result.reason is Reason.NO_SCORE
     assert len(result.detail) <= 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "words"),
+    [
+        (Completion("", "refused", detail="no medical advice"), Reason.REFUSED_BY_MODEL, "no medical advice"),
+        (Completion("Score: 9", "refused"), Reason.REFUSED_BY_MODEL, "refused without a reason"),
+        (Completion("A score of 9 would be", "length"), Reason.TRUNCATED, "cut off at max_tokens"),
+        (Completion("", "length", reasoning="Score: 9"), Reason.TRUNCATED, "in its thought"),
+        (Completion("", "stop", reasoning="Score: 9"), Reason.ONLY_REASONING, "a thought of 8 characters"),
+        ("", Reason.EMPTY, "an empty answer"),
+    ],
+)
+async def test_the_fault_of_a_judges_answer_is_the_reason_and_no_score_is_read_from_it(
+    make_tools: MakeTools, answer: str | Completion, reason: Reason, words: str
+) -> None:
+    for answers in ((answer,), ("I can't say.", answer)):
+        result = await judge(make_tools, *answers)
+        assert isinstance(result, Dropped)
+        assert result.reason is reason
+        assert words in result.detail
+
+
+async def test_a_score_before_the_cut_counts(make_tools: MakeTools) -> None:
+    result = await judge(make_tools, Completion("Score: 9\nIt answers the questi", "length"))
+    assert isinstance(result, Response)
 
 
 async def test_the_judge_sees_query_and_response_but_not_the_instruction(make_tools: MakeTools) -> None:

@@ -98,10 +98,25 @@ async def test_each_reason_to_drop_a_line(make_tools: MakeTools, line: str, reas
     assert dropped[0].detail
 
 
-@pytest.mark.parametrize("answer", ["", "\n\n", Completion("", "refused")])
-async def test_an_answer_without_lines_leaves_the_seeds(make_tools: MakeTools, answer: str | Completion) -> None:
-    kept, dropped, _ = await run(make_tools, answer)
-    assert (kept, dropped) == (SEEDS, [])
+@pytest.mark.parametrize(
+    ("answer", "reason", "words"),
+    [
+        ("\n\n", Reason.EMPTY, "an empty answer"),
+        (Completion("", "refused", detail="balance too low"), Reason.REFUSED_BY_MODEL, "balance too low"),
+        (Completion("", "refused"), Reason.REFUSED_BY_MODEL, "refused without a reason"),
+        (Completion("", "stop", reasoning="Hm."), Reason.ONLY_REASONING, "a thought of 3 characters"),
+        (Completion("", "length", reasoning="Hm."), Reason.TRUNCATED, "cut off at max_tokens, in its thought"),
+    ],
+)
+async def test_an_answer_without_lines_leaves_the_seeds_and_a_reason(
+    make_tools: MakeTools, answer: str | Completion, reason: Reason, words: str
+) -> None:
+    kept, dropped, _ = await run(make_tools, answer, "self_instruct.rewrites_per_call=100")
+    assert kept == SEEDS
+    [one] = dropped
+    assert one.reason is reason
+    assert words in one.detail
+    assert one.record_id in {seed.id for seed in SEEDS}
 
 
 @pytest.mark.parametrize(("length", "kept"), [(200, True), (201, False)])

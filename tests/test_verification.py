@@ -84,11 +84,10 @@ def test_an_answer_that_the_server_cut_off_is_read_as_such() -> None:
 @pytest.mark.parametrize(
     ("texts", "detail"),
     [
-        (("", " "), "none of 2 answers gave a function: empty"),
         (("x" * 100_000,), "none of 1 answers gave a function: too_long"),
         (("\x00\x01" * 40,), "none of 1 answers gave a function: not_text"),
         (("对不起，我不会写。", "Nein, das geht nicht."), "none of 2 answers gave a function: no_json"),
-        (("", "no", '{"func": ""}'), "none of 3 answers gave a function: empty, no_function, no_json"),
+        (("", "no", '{"func": ""}'), "none of 3 answers gave a function: an empty answer, no_function, no_json"),
     ],
 )
 def test_an_instruction_without_a_function_is_dropped_with_what_was_lost(texts: tuple[str, ...], detail: str) -> None:
@@ -100,10 +99,35 @@ def test_an_instruction_without_a_function_is_dropped_with_what_was_lost(texts: 
     assert len(Draft.model_validate(dropped.record).answers) == len(texts)
 
 
-def test_a_refused_answer_is_an_empty_one() -> None:
-    draft = read_answers(instruction(), [Completion("", "refused"), *completions(answer(ACCEPT, ("a", True)))])
+THOUGHT = Completion("", "stop", reasoning="Let me see.")
+REFUSED = Completion("", "refused", detail="the prompt was filtered")
+CUT = Completion("", "length", reasoning="Let me")
+
+
+def test_answers_that_were_refused_or_only_thought_are_losses_of_their_own() -> None:
+    whole = completions(answer(ACCEPT, ("a", True)))
+    draft = read_answers(instruction(), [REFUSED, THOUGHT, CUT, *completions(""), *whole])
     assert isinstance(draft, Draft)
-    assert [entry.loss for entry in draft.answers] == ["empty", None]
+    assert [entry.loss for entry in draft.answers] == ["refused", "only_reasoning", "truncated", "empty", None]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "words"),
+    [
+        (REFUSED, Reason.REFUSED_BY_MODEL, "the prompt was filtered"),
+        (THOUGHT, Reason.ONLY_REASONING, "a thought of 11 characters, and no answer after it"),
+        (CUT, Reason.TRUNCATED, "cut off at max_tokens, in its thought"),
+        (Completion(" ", "stop"), Reason.EMPTY, "an empty answer"),
+    ],
+)
+def test_where_all_answers_have_one_fault_it_is_the_reason(fault: Completion, reason: Reason, words: str) -> None:
+    dropped = read_answers(instruction(), [fault, fault])
+    assert isinstance(dropped, Dropped)
+    assert (dropped.reason, dropped.detail) == (reason, f"none of 2 answers gave a function: {words}")
+    mixed = read_answers(instruction(), [fault, *completions("no")])
+    assert isinstance(mixed, Dropped)
+    assert mixed.reason is Reason.NO_READABLE_ANSWER
+    assert words in mixed.detail
 
 
 def test_the_draft_is_named_by_its_functions() -> None:

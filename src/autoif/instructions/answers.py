@@ -28,6 +28,8 @@ MAX_ANSWER_CHARS = 50_000
 class FormatLoss(StrEnum):
     """Why nothing could be read from an answer."""
 
+    REFUSED = "refused"
+    ONLY_REASONING = "only_reasoning"
     EMPTY = "empty"
     TOO_LONG = "too_long"
     NOT_TEXT = "not_text"
@@ -47,7 +49,6 @@ class ReadAnswer:
     cases_lost: int = 0
 
 
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _SPECIAL_TOKEN = re.compile(r"<\|(?:im_end|im_start|endoftext|end_of_text|eot_id|eom_id|end)\|>|</s>")
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+evaluate[ \t]*\(", re.MULTILINE)
 _FUNCTION_KEYS = ("func", "function", "code", "evaluate")
@@ -63,21 +64,20 @@ def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
     """Read one answer.
 
     Args:
-        text: what the model wrote: the JSON object that was asked for, or something like it.
+        text: what the model wrote after its thought: the JSON object that was asked for, or something like it.
         complete: False if the server cut the answer off at its token limit.
     """
-    loss = _unreadable(text)
+    loss = _unreadable(text, complete)
     if loss:
         return ReadAnswer(None, loss=loss)
-    body = _THOUGHTS.sub("", text)
-    found = find_json(body, _names_function)
+    found = find_json(text, _names_function)
     if found is None:
-        return _read_bare_code(body, complete)
+        return _read_bare_code(text, complete)
     answer, repairs = found
     source = _take(answer, _FUNCTION_KEYS, repairs)
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "\n".join(source)
-    if _stops_in_function(answer, body, repairs) or (not complete and not _has_text(source)):
+    if _stops_in_function(answer, text, repairs) or (not complete and not _has_text(source)):
         return ReadAnswer(None, loss=FormatLoss.TRUNCATED)
     if not _has_text(source):
         return ReadAnswer(None, loss=FormatLoss.NO_FUNCTION)
@@ -85,9 +85,9 @@ def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
     return ReadAnswer(_function(source, repairs), cases, _in_order(repairs), cases_lost=lost)
 
 
-def _unreadable(text: str) -> FormatLoss | None:
+def _unreadable(text: str, complete: bool) -> FormatLoss | None:
     if not text.strip():
-        return FormatLoss.EMPTY
+        return FormatLoss.EMPTY if complete else FormatLoss.TRUNCATED
     if len(text) > MAX_ANSWER_CHARS:
         return FormatLoss.TOO_LONG
     return FormatLoss.NOT_TEXT if count_non_text(text) * 10 > len(text) else None

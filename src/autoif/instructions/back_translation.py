@@ -4,7 +4,9 @@ In:      a VerifiedInstruction.
 Out:     the same with one BackTranslation for each function: what the writer says that the code demands, and how an NLI
          model labels it as hypothesis, the instruction being the premise. With `enabled = false` the same, unlabelled.
 Dropped: an instruction with a back-translation labelled *contradiction* (paper: any; `dropped_contradictions` sets the
-         share). The record holds all the labels.
+         share). The record holds all the labels. An instruction none of whose functions the writer described, with the
+         reason of the first (`refused_by_model`, `only_reasoning`, `truncated`, `empty`); where it described some, the
+         others have no say.
 
 # Deviation: where no NLI weights are, the judge's model labels (docs/method.md#back-translation).
 """
@@ -12,7 +14,9 @@ Dropped: an instruction with a back-translation labelled *contradiction* (paper:
 import asyncio
 
 from autoif.instructions import prompts
-from autoif.models.requests import Request, sampling_seed
+from autoif.instructions.lines import clean_line
+from autoif.models.nli import UNTOLD
+from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import BackTranslation, Dropped, Function, Reason, VerifiedInstruction
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
@@ -26,8 +30,12 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
     if not settings.enabled:
         return [verified]
     functions = verified.functions[: settings.max_functions or None]
-    texts = await asyncio.gather(*(_describe(function, tools) for function in functions))
-    judgements = await tools.nli.judge([(verified.instruction.text, text) for text in texts])
+    completions = await asyncio.gather(*(_describe(function, tools) for function in functions))
+    texts = [_read_description(completion) for completion in completions]
+    if not any(texts):
+        return [_drop_undescribed(verified, completions[0])]
+    judged = iter(await tools.nli.judge([(verified.instruction.text, text) for text in texts if text]))
+    judgements = [next(judged) if text else UNTOLD for text in texts]
     labelled = verified.model_copy(
         update={
             "back_translations": tuple(
@@ -56,8 +64,18 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
     ]
 
 
-async def _describe(function: Function, tools: Tools) -> str:
-    """Ask the writer for the function in words; a multi-line answer is read up to its first line."""
+def _drop_undescribed(verified: VerifiedInstruction, first: Completion) -> Dropped:
+    return Dropped(
+        stage=STAGE,
+        reason=first.fault or Reason.EMPTY,
+        record_id=verified.instruction.id,
+        detail=f"no function was described: {first.fault_detail or 'an empty answer'}",
+        record=verified.model_dump(mode="json"),
+    )
+
+
+async def _describe(function: Function, tools: Tools) -> Completion:
+    """Ask the writer for the function in words."""
     settings = tools.config.back_translation
     [completion] = await tools.chat.sample(
         Request(
@@ -69,8 +87,15 @@ async def _describe(function: Function, tools: Tools) -> str:
             seed=sampling_seed(tools.config.seed, STAGE, function.id),
         )
     )
-    lines = [line.strip() for line in completion.text.splitlines() if line.strip()]
-    return lines[0].strip("\"'`* ") if lines else ""
+    return completion
+
+
+def _read_description(completion: Completion) -> str:
+    """Return the first line of a description, "" if there is none."""
+    if completion.fault is Reason.REFUSED_BY_MODEL:
+        return ""
+    lines = (clean_line(line) for line in completion.text.splitlines())
+    return next((line for line in lines if line.strip("\"'`*_.")), "")
 
 
 def _messages(source: str) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.verification import read_answers
 from autoif.models.nli import Judgement
+from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion, Request
 from autoif.records import Draft, Dropped, Instruction, VerifiedInstruction
 from autoif.sandbox import Limits, Sandbox
@@ -99,12 +100,16 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 
 
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
-    completions = [Completion(text=answer, finish_reason="stop") for answer in row.answers]
-    draft = read_answers(row.instruction, completions)
+    draft = read_answers(row.instruction, [_complete(answer) for answer in row.answers])
     if isinstance(draft, Dropped):
         return Draft.model_validate(draft.record), draft
     [result] = await cross_validate(draft, tools)
     return draft, result
+
+
+def _complete(answer: str) -> Completion:
+    thought = split_reasoning(answer)
+    return Completion(thought.answer, "stop" if thought.closed else "length", reasoning=thought.reasoning)
 
 
 def _read_row(path: Path, number: int, line: str) -> Generations:

@@ -4,7 +4,8 @@ In:      the seeds.
 Out:     seeds and rewrites, each meaning once (a global step: it needs all of them).
 Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_text`, `wrong_language`, `truncated`),
          duplicates (exact, normalised, near: with what they were folded into), and lines beyond the number asked for
-         and instructions beyond `max_instructions` (`over_limit`).
+         and instructions beyond `max_instructions` (`over_limit`). An answer without a line (`refused_by_model`,
+         `only_reasoning`, `truncated`, `empty`) is told of the seed that it was to rewrite; the seed itself goes on.
 """
 
 import asyncio
@@ -61,7 +62,10 @@ async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools
                 seed=sampling_seed(tools.config.seed, STAGE, seed.id, call),
             )
         )
-        lines += _read_lines(completion, count, settings.max_chars)
+        if completion.fault and not completion.text.strip():
+            lines.append(Dropped.of(STAGE, completion.fault, seed, f"its rewrites: {completion.fault_detail}"))
+        else:
+            lines += _read_lines(completion, count, settings.max_chars)
     return lines
 
 
@@ -72,7 +76,7 @@ def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Inst
     for number, line in enumerate(lines, start=1):
         instruction = Instruction.of(line, "self_instruct")
         if completion.finish_reason == "length" and number == len(lines):
-            results.append(Dropped.of(STAGE, Reason.TRUNCATED, instruction, "the answer was cut off at max_tokens"))
+            results.append(Dropped.of(STAGE, Reason.TRUNCATED, instruction, completion.fault_detail))
         elif number > count:
             results.append(Dropped.of(STAGE, Reason.OVER_LIMIT, instruction, f"{count} were asked for"))
         else:

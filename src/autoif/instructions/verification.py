@@ -2,14 +2,15 @@
 
 In:      an Instruction.
 Out:     a Draft: the functions and cases that the writer wrote for it in K answers, each once, not trusted yet.
-Dropped: an instruction for which no answer gave a function (`no_readable_answer`). Answers that can't be read are
+Dropped: an instruction for which no answer gave a function: `no_readable_answer`, or, if all answers have the same
+         fault, that one (`refused_by_model`, `only_reasoning`, `truncated`, `empty`). Answers that can't be read are
          format losses; the Draft counts them one by one.
 """
 
 from pydantic import JsonValue
 
 from autoif.instructions import prompts
-from autoif.instructions.answers import read_answer
+from autoif.instructions.answers import FormatLoss, ReadAnswer, read_answer
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Reason, content_id
 from autoif.tools import Tools
@@ -41,7 +42,7 @@ def read_answers(instruction: Instruction, completions: list[Completion]) -> Dra
     cases: dict[Case, None] = {}
     answers = []
     for index, completion in enumerate(completions):
-        answer = read_answer(completion.text, complete=completion.finish_reason != "length")
+        answer = _read(completion)
         if answer.function:
             functions[answer.function] = None
         cases.update(dict.fromkeys(answer.cases))
@@ -57,14 +58,27 @@ def read_answers(instruction: Instruction, completions: list[Completion]) -> Dra
     )
     if functions:
         return draft
-    losses = sorted({answer.loss for answer in answers if answer.loss})
+    faults = {completion.fault for completion in completions}
+    losses = sorted(
+        {completion.fault_detail or str(answer.loss) for completion, answer in zip(completions, answers, strict=True)}
+    )
     return Dropped(
         stage=STAGE,
-        reason=Reason.NO_READABLE_ANSWER,
+        reason=(faults.pop() if len(faults) == 1 else None) or Reason.NO_READABLE_ANSWER,
         record_id=instruction.id,
         detail=f"none of {len(answers)} answers gave a function: {', '.join(losses)}",
         record=draft.model_dump(mode="json"),
     )
+
+
+def _read(completion: Completion) -> ReadAnswer:
+    """Read one answer, or name the loss of one that isn't there."""
+    match completion.fault:
+        case Reason.REFUSED_BY_MODEL:
+            return ReadAnswer(None, loss=FormatLoss.REFUSED)
+        case Reason.ONLY_REASONING:
+            return ReadAnswer(None, loss=FormatLoss.ONLY_REASONING)
+    return read_answer(completion.text, complete=completion.finish_reason != "length")
 
 
 def answer_schema(cases: int) -> dict[str, JsonValue]:

@@ -77,6 +77,22 @@ class Completion:
             return Reason.ONLY_REASONING if self.reasoning else Reason.EMPTY
         return None
 
+    @property
+    def fault_detail(self) -> str:
+        """The fault in words, of a refusal the server's own; "" if there is none."""
+        match self.fault:
+            case Reason.REFUSED_BY_MODEL:
+                return self.detail or "refused without a reason"
+            case Reason.TRUNCATED:
+                return "cut off at max_tokens" + (
+                    ", in its thought" if self.reasoning and not self.text.strip() else ""
+                )
+            case Reason.ONLY_REASONING:
+                return f"a thought of {len(self.reasoning):,} characters, and no answer after it"
+            case Reason.EMPTY:
+                return "an empty answer"
+        return ""
+
 
 def sampling_seed(*parts: JsonValue) -> int:
     """Return the seed, 0 to 2^31 - 1, that belongs to these ids: the same in every run, engine and order."""

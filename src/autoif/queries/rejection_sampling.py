@@ -3,8 +3,8 @@
 In:      a Prompt.
 Out:     those of its K Responses that enough of the instruction's functions accept (paper: > 0.5; released code: > 0).
 Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
-         preference pairs), that is empty, cut off at the token limit, refused by the model's server, a copy of an
-         earlier one, not text, or in a script that neither query nor instruction uses.
+         preference pairs), that is empty, only a thought, cut off at the token limit, refused by the model's server
+         (with its words), a copy of an earlier one, not text, or in a script that neither query nor instruction uses.
 
 A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
 
@@ -76,7 +76,8 @@ def _read_responses(
             reason = Reason.DUPLICATE_RESPONSE
         seen.add(text)
         if reason:
-            dropped.append(Dropped.of(STAGE, reason, response, f"{len(text)} characters"))
+            detail = completion.fault_detail or f"{len(text)} characters"
+            dropped.append(Dropped.of(STAGE, reason, response, detail))
         else:
             responses.append(response)
     return responses, dropped
@@ -84,12 +85,8 @@ def _read_responses(
 
 def _fault(completion: Completion, text: str, prompt: Prompt, max_chars: int) -> Reason | None:
     """Tell why a response needs no verification, if it doesn't."""
-    if completion.finish_reason == "refused":
-        return Reason.REFUSED_BY_MODEL
-    if completion.finish_reason == "length":
-        return Reason.TRUNCATED
-    if not text:
-        return Reason.EMPTY
+    if completion.fault:
+        return completion.fault
     if len(text) > max_chars:
         return Reason.TOO_LONG
     if count_non_text(text) * 10 > len(text):

@@ -6,7 +6,8 @@ an analysis first and the score last.
 In:      a Response that passed its functions.
 Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8). With
          `enabled = false` the same, unscored.
-Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read.
+Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read; if an answer of the judge was no
+         whole one, its fault (`refused_by_model`, `only_reasoning`, `truncated`, `empty`).
 
 # Deviation: the judge sees query and response, but not the instruction: shown it, a small judge grades obedience, which
 # the functions have checked (docs/method.md#scoring).
@@ -17,7 +18,7 @@ Dropped: `low_quality`, and `no_score` where the judge wrote none that can be re
 
 from pydantic import JsonValue
 
-from autoif.models.requests import Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.queries.score_reading import read_score
 from autoif.records import Dropped, Quality, Reason, Response
 from autoif.thresholds import meets
@@ -67,11 +68,25 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
         )
     )
     analyses = tuple(completion.text.strip() for completion in completions)
-    scores = tuple(found for found in map(read_score, analyses) if found is not None)
+    scores = tuple(found for completion in completions if (found := _read_score(completion)) is not None)
     if not scores:
-        return [Dropped.of(STAGE, Reason.NO_SCORE, response, analyses[0][-200:])]
+        return [_drop_unscored(response, completions)]
     mean = round(sum(scores) / len(scores), 4)
     scored = response.model_copy(update={"quality": Quality(scores=scores, mean=mean, analyses=analyses)})
     if meets(mean, settings.mean):
         return [scored]
     return [Dropped.of(STAGE, Reason.LOW_QUALITY, scored, f"mean {mean:g} of {len(scores)} scores")]
+
+
+def _read_score(completion: Completion) -> float | None:
+    """Read the score of an answer: of one that was refused none, of one that was cut only what is surely whole."""
+    if completion.fault is Reason.REFUSED_BY_MODEL:
+        return None
+    return read_score(completion.text, complete=completion.fault is not Reason.TRUNCATED)
+
+
+def _drop_unscored(response: Response, completions: list[Completion]) -> Dropped:
+    faulty = next((completion for completion in completions if completion.fault), None)
+    if faulty and faulty.fault:
+        return Dropped.of(STAGE, faulty.fault, response, f"the judge: {faulty.fault_detail}")
+    return Dropped.of(STAGE, Reason.NO_SCORE, response, completions[0].text.strip()[-200:])
