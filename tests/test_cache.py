@@ -160,6 +160,31 @@ def test_a_file_with_damage_in_the_middle_is_refused(path: Path, place: float) -
         CompletionCache(path)
 
 
+def test_refused_completions_can_be_forgotten_and_odd_endings_are_counted(path: Path) -> None:
+    with CompletionCache(path) as cache:
+        said = "Your input was flagged."
+        for key, completion in {
+            "a": Completion("x", "stop"),
+            "b": Completion("", "refused", detail=said),
+            "c": Completion("", "refused", detail=said),
+            "d": Completion("y", "unknown", detail="finish_reason null"),
+        }.items():
+            cache.put(key, {0: completion}, request=REQUEST, usd=0.0)
+        stage = REQUEST.stage
+        assert list(cache.endings()) == [(stage, "refused", said, 2), (stage, "unknown", "finish_reason null", 1)]
+        assert cache.forget_refused() == 2
+        assert cache.get("b", 1) == {}
+        assert cache.get("d", 1)[0].detail == "finish_reason null"
+
+
+def test_a_note_is_kept_once(path: Path) -> None:
+    with CompletionCache(path) as cache:
+        for sentence in ("seed is left out", "top_p is left out", "seed is left out"):
+            cache.note(sentence)
+    with CompletionCache(path) as cache:
+        assert cache.notes() == ["seed is left out", "top_p is left out"]
+
+
 def test_a_file_of_another_format_is_refused(path: Path) -> None:
     CompletionCache(path).close()
     with sqlite3.connect(path) as db:

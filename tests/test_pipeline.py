@@ -1,10 +1,12 @@
 """The one loop: order, counts, and what happens to the others when one record fails."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
 from autoif import pipeline
+from autoif.engines.local import LocalEngine
 from autoif.errors import ModelError
 from autoif.pipeline import Shard, Stage, run_shard
 from autoif.records import Dropped, Instruction, Reason
@@ -49,8 +51,28 @@ async def test_progress_hears_of_every_record_at_every_stage(stages, make_tools)
     stages(double, drop_odd)
     heard = []
     await run_shard(Shard("instructions", 0, RECORDS), make_tools(), lambda *event: heard.append(event))
-    assert sum(kept for folder, kept, _ in heard if folder == "00_test") == 12
-    assert sum(dropped for folder, _, dropped in heard if folder == "01_test") == 6
+    assert sum(len(kept) for folder, kept, _ in heard if folder == "00_test") == 12
+    assert sum(len(dropped) for folder, _, dropped in heard if folder == "01_test") == 6
+
+
+async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wait(stages, make_tools, monkeypatch):
+    stages(double)
+    monkeypatch.setitem(pipeline.STAGES, "queries", (Stage("05_test", "test", double, Instruction),))
+
+    class Workshop:
+        @asynccontextmanager
+        async def open(self):
+            yield make_tools()
+
+    def follow(result):
+        return [Shard("queries", result.index, RECORDS[:1])] if result.step == "instructions" else []
+
+    shards = [Shard("instructions", index, RECORDS[:1]) for index in range(3)]
+    engine = LocalEngine(workers=1)
+    results = engine.run(shards, Workshop(), lambda folder, kept, dropped: None, follow)
+    assert [(result.step, result.index) async for result in results] == [
+        (step, index) for index in range(3) for step in ("instructions", "queries")
+    ]
 
 
 async def test_when_a_record_fails_the_others_are_finished_before_the_error_is_raised(stages, make_tools):

@@ -98,4 +98,4 @@ def test_one_backend_judges_all_of_a_run(replay, tmp_path):
 def test_there_is_no_recording_of_other_presets(tmp_path):
     done = autoif("run", "paper", "--recorded", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.strip() == 'autoif: there is no recording of "paper": --recorded goes with the preset quickstart'
+    assert done.stderr.strip() == 'autoif: there is no recording of "paper": it goes with the preset quickstart'

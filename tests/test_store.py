@@ -95,6 +95,35 @@ def test_nothing_is_left_of_a_write_that_fails(folder):
     assert not [path for path in folder.path.iterdir() if "sft" in path.name]
 
 
+def test_a_file_that_was_edited_by_hand_is_kept_under_another_name(folder):
+    folder.write_rows("sft.jsonl", ROWS)
+    (folder.path / "sft.jsonl").write_text("mine\n")
+    folder.write_rows("sft.jsonl", ROWS[:1])
+    assert folder.read_rows("sft.jsonl", Instruction) == ROWS[:1]
+    assert folder.moved == {"sft.jsonl": "sft.jsonl.edited1"}
+    assert (folder.path / "sft.jsonl.edited1").read_text() == "mine\n"
+
+
+def test_a_file_that_was_written_and_not_noted_yet_is_no_edit(folder):
+    with RunFolder(folder.path.parent / "other") as other:
+        other.write_rows("sft.jsonl", ROWS)
+        (folder.path / "sft.jsonl").write_bytes((other.path / "sft.jsonl").read_bytes())
+    folder.write_rows("sft.jsonl", ROWS)
+    assert folder.moved == {}
+
+
+def test_discarding_deletes_nothing_that_somebody_else_wrote(folder):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    folder.write_rows("sft.jsonl", ROWS)
+    (folder.path / "sft.jsonl").write_text("mine\n")
+    (folder.path / "notes.jsonl").write_text("mine, too\n")
+    folder.discard_results()
+    assert not folder.has_shard(STAGE, 0)
+    assert not (folder.path / STAGE / "kept-0000.jsonl").exists()
+    assert (folder.path / "sft.jsonl.edited1").read_text() == "mine\n"
+    assert (folder.path / "notes.jsonl").read_text() == "mine, too\n"
+
+
 def test_discarding_leaves_the_completions_and_nothing_that_can_be_made_from_them(folder):
     folder.write_shard(STAGE, 0, ROWS, DROPPED)
     folder.write_rows("sft.jsonl", [])

@@ -2,8 +2,9 @@
 
 from importlib.metadata import version
 
+from autoif.api import Rows, Run, load_run, run
 from autoif.config import Config, load_config
-from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, SandboxError, StoreError
+from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, NoData, SandboxError, StoreError
 from autoif.gate import Fault, find_fault
 from autoif.records import Verdict
 from autoif.reward import RewardMode, VerificationReward, compute_reward
@@ -19,8 +20,11 @@ __all__ = [
     "Fault",
     "Limits",
     "ModelError",
+    "NoData",
     "Outcome",
     "RewardMode",
+    "Rows",
+    "Run",
     "Sandbox",
     "SandboxError",
     "StoreError",
@@ -29,4 +33,6 @@ __all__ = [
     "compute_reward",
     "find_fault",
     "load_config",
+    "load_run",
+    "run",
 ]

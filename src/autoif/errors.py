@@ -5,7 +5,8 @@
     ├── ModelError     an endpoint or a model file: exit code 2
     │   └── BudgetExhausted   the token or money limit is reached; the run can be resumed
     ├── SandboxError   a sandbox that cannot be built or enforced: exit code 2
-    └── StoreError     the run folder: damaged, locked, of another config, or out of space: exit code 2
+    ├── StoreError     the run folder: damaged, locked, of another config, or out of space: exit code 2
+    └── NoData         a run that came to its end without a row; the message says what took them: exit code 2
 
 A bad function, a bad answer or a bad response is none of these: it is data (see `records.Dropped`).
 """
@@ -33,3 +34,7 @@ class SandboxError(AutoIFError):
 
 class StoreError(AutoIFError):
     """The run folder can't be read, written or trusted."""
+
+
+class NoData(AutoIFError):
+    """A run is complete and has made nothing, or a server refused most of what a stage asked."""

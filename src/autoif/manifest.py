@@ -11,7 +11,7 @@ from pydantic import BaseModel, JsonValue
 from autoif.config import Config, identity
 from autoif.errors import StoreError
 from autoif.instructions import prompts
-from autoif.models.nli import nli_prompt
+from autoif.models.nli import choose_nli, nli_prompt
 from autoif.queries import rejection_sampling, scoring
 
 _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
@@ -27,6 +27,27 @@ def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonVal
         **{f"prompts.{stage}": digest(text) for stage, text in _prompts().items()},
         **{f"inputs.{name}": value for name, value in inputs.items()},
     }
+
+
+def settle(config: Config, earlier: Mapping[str, JsonValue]) -> Config:
+    """Return the config with each "auto" that shapes results settled: as the folder recorded it, else for this machine.
+
+    A run keeps what it started with, on whatever machine it goes on.
+    """
+    found = earlier.get("identity")
+    recorded = found if isinstance(found, dict) else {}
+    sandbox, translation = config.sandbox, config.back_translation
+    if sandbox.backend == "auto" and recorded:
+        sandbox = sandbox.model_copy(update={"backend": recorded.get("sandbox.backend", "auto")})
+    if translation.nli == "auto":
+        nli = recorded.get("back_translation.nli", choose_nli())
+        translation = translation.model_copy(update={"nli": nli})
+    return config.model_copy(update={"sandbox": sandbox, "back_translation": translation})
+
+
+def settle_backend(config: Config, backend: str) -> Config:
+    """Return the config with the sandbox backend that "auto" came to."""
+    return config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": backend})})
 
 
 def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], folder: str) -> None:
@@ -57,6 +78,7 @@ def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, Json
         "system": f"{platform.system()} {platform.machine()}",
         "seconds": 0.0,
         "usage": {},
+        "notes": [],
     }
 
 

@@ -3,7 +3,8 @@
     §3.2  self_instruct ─► │ verification ─► cross_validation ─► back_translation │ ─► instructions.jsonl
     §3.3                   │ augmentation ─► rejection_sampling ─► scoring        │ ─► sft, preferences, rewards
 
-A step (between the bars) runs shard by shard; what is outside needs all records and runs once, in `run.py`.
+A step (between the bars) runs shard by shard; what is outside needs all records and runs once, in `orchestration.py`.
+The second step of a shard begins when its first is done: nothing between them needs the other shards.
 """
 
 import asyncio
@@ -23,8 +24,8 @@ from autoif.records import Draft, Dropped, Instruction, Prompt, Record, Response
 from autoif.tools import Tools
 
 Step = Literal["instructions", "queries"]
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's folder and how many records it just kept and dropped."""
+Watch = Callable[[str, Sequence[Record], Sequence[Dropped]], None]
+"""Called with a stage's folder and the records that it just kept and dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class Shard:
     index: int
     records: tuple[Input, ...]
 
+    @property
+    def stages(self) -> tuple["Stage", ...]:
+        """What the records go through."""
+        return STAGES[self.step]
+
 
 @dataclass(slots=True)
 class StageResult:
@@ -88,24 +94,24 @@ class ShardResult:
         return tuple(stage.folder for stage in STAGES[self.step])
 
 
-async def run_shard(shard: Shard, tools: Tools, progress: Progress = lambda folder, kept, dropped: None) -> ShardResult:
+async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda folder, kept, dropped: None) -> ShardResult:
     """Send a shard's records through the stages of its step, many at once; the result is in input order.
 
     A record goes on as soon as a stage is done with it. If a record fails, those under way are finished first, so that
     their answers are stored; then the first error is raised.
     """
-    stages = STAGES[shard.step]
+    stages = shard.stages
     slots = asyncio.Semaphore(tools.config.execution.records_in_flight)
 
     async def flow(record: Input) -> list[StageResult]:
         async with slots:
-            return await _flow(record, stages, tools, progress)
+            return await _flow(record, stages, tools, watch)
 
     flows = await _finish(flow(record) for record in shard.records)
     return ShardResult(shard.step, shard.index, tuple(_merge(flows, len(stages))))
 
 
-async def _flow(record: Record, stages: Sequence[Stage], tools: Tools, progress: Progress) -> list[StageResult]:
+async def _flow(record: Record, stages: Sequence[Stage], tools: Tools, watch: Watch) -> list[StageResult]:
     """Send one record, and what becomes of it, through the stages."""
     if not stages:
         return []
@@ -113,8 +119,8 @@ async def _flow(record: Record, stages: Sequence[Stage], tools: Tools, progress:
     results = await stage.apply(record, tools)
     kept = [result for result in results if not isinstance(result, Dropped)]
     dropped = [result for result in results if isinstance(result, Dropped)]
-    progress(stage.folder, len(kept), len(dropped))
-    branches = await _finish(_flow(each, rest, tools, progress) for each in kept)
+    watch(stage.folder, kept, dropped)
+    branches = await _finish(_flow(each, rest, tools, watch) for each in kept)
     return [StageResult(kept, dropped), *_merge(branches, len(rest))]
 
 

@@ -12,11 +12,11 @@ leaves either no file or a whole one, and a file that was cut or edited later is
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
@@ -30,6 +30,11 @@ Row = TypeVar("Row", bound=BaseModel)
 
 COMPLETIONS = "completions.sqlite"
 MANIFEST = "run.json"
+INSTRUCTIONS = "instructions.jsonl"
+QUERIES = "queries.jsonl"
+SFT = "sft.jsonl"
+PREFERENCES = "preferences.jsonl"
+REWARDS = "rewards.jsonl"
 _LOCK = ".lock"
 
 
@@ -40,6 +45,8 @@ class RunFolder:
         self.path = path
         self._lock: IO[str] | None = None
         self._digests: dict[str, str] = {}
+        self.moved: dict[str, str] = {}
+        """Files that somebody had changed by hand, and the names that these versions were given."""
 
     def __enter__(self) -> "RunFolder":
         with storage_errors(self.path):
@@ -78,32 +85,38 @@ class RunFolder:
 
     def read_manifest(self) -> dict[str, JsonValue]:
         """Return run.json, or {} for a new folder."""
-        path = self.path / MANIFEST
-        if not path.exists():
-            return {}
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, ValueError):
-            manifest = None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
-            raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
-        return manifest
+        return read_manifest(self.path)
 
     def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
         """Replace run.json; it has no digest, as it changes while the run goes on."""
         _replace(self.path / MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
 
     def discard_results(self) -> None:
-        """Delete all that can be made again from the completions."""
+        """Delete all that this program wrote and can make again from the completions, and nothing else."""
         with storage_errors(self.path):
-            for entry in self.path.iterdir():
-                if entry.is_dir() and entry.name[:2].isdigit():
-                    shutil.rmtree(entry)
-                elif entry.suffix == ".jsonl":
-                    entry.unlink()
+            for name in self._digests:
+                self._set_aside(name)
+                (self.path / name).unlink(missing_ok=True)
+            for shard in self.path.glob("[0-9][0-9]_*/*-[0-9][0-9][0-9][0-9].jsonl"):
+                shard.unlink()
+            for stage in self.path.glob("[0-9][0-9]_*"):
+                if not any(stage.iterdir()):
+                    stage.rmdir()
             with self._database() as database:
                 database.execute("DELETE FROM files")
         self._digests.clear()
+
+    def _set_aside(self, name: str, digest: str = "") -> None:
+        """Give a file another name if it is neither what was written last nor of this digest, which comes now."""
+        path = self.path / name
+        if not path.exists() or _digest(path) in {digest, self._digests.get(name)}:
+            return
+        numbers = itertools.count(1)
+        kept = next(
+            other for number in numbers if not (other := path.with_name(f"{path.name}.edited{number}")).exists()
+        )
+        path.rename(kept)
+        self.moved[name] = kept.name
 
     # -- rows
 
@@ -112,8 +125,9 @@ class RunFolder:
         return name in self._digests and (self.path / name).exists()
 
     def write_rows(self, name: str, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
-        """Write a JSONL file, whole or not at all, and note its digest."""
-        digest = _replace(self.path / name, (_to_line(row) for row in rows))
+        """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside."""
+        path = self.path / name
+        digest = _replace(path, (_to_line(row) for row in rows), before=lambda digest: self._set_aside(name, digest))
         with storage_errors(self.path), self._database() as database:
             database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, digest))
         self._digests[name] = digest
@@ -155,6 +169,17 @@ class RunFolder:
     def read_dropped(self, stage: str, index: int) -> list[Dropped]:
         return self.read_rows(_shard_name(stage, "dropped", index), Dropped)
 
+    def read_all_kept(self, stage: str, row: type[Row]) -> list[Row]:
+        """Read what a stage kept of all shards, in their order."""
+        return [each for index in self._shards(stage) for each in self.read_kept(stage, index, row)]
+
+    def read_all_dropped(self, stage: str) -> list[Dropped]:
+        return [each for index in self._shards(stage) for each in self.read_dropped(stage, index)]
+
+    def _shards(self, stage: str) -> list[int]:
+        names = (name.removeprefix(f"{stage}/kept-") for name in self._digests if name.startswith(f"{stage}/kept-"))
+        return sorted(int(name.removesuffix(".jsonl")) for name in names)
+
     # -- digests, beside the completions
 
     def _read_digests(self) -> dict[str, str]:
@@ -170,6 +195,24 @@ class RunFolder:
                 yield database
         finally:
             database.close()
+
+
+def read_manifest(run: Path) -> dict[str, JsonValue]:
+    """Return a folder's run.json; {} where there is none.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    path = run / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (UnicodeDecodeError, ValueError):
+        manifest = None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
+        raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
+    return manifest
 
 
 @contextmanager
@@ -235,8 +278,16 @@ def _to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
     return json.dumps(content) + "\n"
 
 
-def _replace(path: Path, lines: Iterable[str]) -> str:
-    """Write lines to a temporary file, sync it, rename it; return the SHA-256 of what was written."""
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _replace(path: Path, lines: Iterable[str], before: Callable[[str], None] = lambda digest: None) -> str:
+    """Write lines to a temporary file, sync it, rename it; return the SHA-256 of what was written.
+
+    `before` is called with that digest just before the file takes its place.
+    """
     digest = hashlib.sha256()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path.parent):
@@ -249,6 +300,7 @@ def _replace(path: Path, lines: Iterable[str]) -> str:
                     file.write(encoded)
                 file.flush()
                 os.fsync(file.fileno())
+            before(digest.hexdigest())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -1,39 +1,30 @@
 """`autoif run`: from a preset or a config to verified data."""
 
-import asyncio
-import json
 import os
 import shlex
 import signal
 import sys
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from autoif import run as pipeline
-from autoif.config import load_config
-from autoif.errors import BudgetExhausted, ConfigError
-from autoif.pipeline import Step
+from autoif import api
+from autoif.errors import BudgetExhausted, NoData
 from autoif.queries.scoring import STAGE as SCORING
 from autoif.records import Response
-from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel, read_lines
-from autoif.report.progress import Progress
+from autoif.report.ending import describe_ending
+from autoif.report.funnel import describe_formats, read_formats, read_funnel, read_lines
 from autoif.report.show import print_samples
+from autoif.store import read_manifest
 
-_FLAGS = {
-    "seeds": "seeds",
-    "queries": "queries",
-    "base_url": "models.all.base_url",
-    "model": "models.all.model",
-    "engine": "execution.engine",
-    "workers": "execution.workers",
+_SETTINGS = {
     "sandbox": "sandbox.backend",
     "budget_tokens": "budget.tokens",
     "budget_usd": "budget.usd",
 }
-"""Options that are short for a setting."""
+"""Options that are short for a setting, beside those that `autoif.run` has too."""
 
 
 @click.command()
@@ -75,61 +66,42 @@ _FLAGS = {
     help="Take answers from a recording where it has them; ask the model for the rest. May be repeated.",
 )
 @click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
+@click.option("--retry-refused", is_flag=True, help="Ask again for answers that the server refused.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(
     config: str,
     output: Path | None,
     settings: tuple[str, ...],
-    until: Step,
-    instructions: Path | None,
+    sandbox: str | None,
+    budget_tokens: int | None,
+    budget_usd: float | None,
     recorded: bool,
-    recordings: tuple[Path, ...],
-    answers: tuple[Path, ...],
-    resume_with_changes: bool,
     quiet: bool,
-    **flags: str | float | None,
+    **options: Any,
 ) -> None:
     """Make training data with CONFIG: a preset (quickstart, paper, released) or a TOML file.
 
     Run the same command again to go on where an interrupted run stopped: no model answer is asked for twice.
     """
-    given = [f"{_FLAGS[name]}={value}" for name, value in flags.items() if value is not None]
-    resolved = load_config(config, [*given, *settings])
-    replayed = (*((_recording(config),) if recorded else ()), *recordings)
+    short = {"sandbox": sandbox, "budget_tokens": budget_tokens, "budget_usd": budget_usd}
+    changed = [f"{_SETTINGS[name]}={value}" for name, value in short.items() if value is not None]
+    replayed = recorded or options["recordings"]
     folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if replayed else ''}"
-    options = pipeline.RunOptions(
-        output=folder,
-        until=until,
-        instructions=instructions,
-        recordings=(*replayed, *answers),
-        replay=bool(replayed),
-        resume_with_changes=resume_with_changes,
-    )
-    console = Console(stderr=True)
+    given = {name: value for name, value in options.items() if value is not None}
+    signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
     try:
-        asyncio.run(_run_until_signal(pipeline.run(resolved, options, Progress(console, quiet=quiet))))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        console.print(f"interrupted; {_resume_hint()}", soft_wrap=True, highlight=False)
+        api.run(config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given)
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"interrupted; {_resume_hint()}", soft_wrap=True, highlight=False)
         raise click.exceptions.Abort from None
     except BudgetExhausted:
-        console.print("the budget is spent; what is there so far:", highlight=False)
+        Console(stderr=True).print("the budget is spent; what is there so far:", highlight=False)
+        _report(folder, Console())
+        raise
+    except NoData:
         _report(folder, Console())
         raise
     _report(folder, Console())
-
-
-async def _run_until_signal(work: object) -> None:
-    """Run to the end; SIGTERM stops the run as Ctrl-C does."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
-
-
-def _recording(config: str) -> Path:
-    path = resources.files("autoif") / "presets" / f"{config}.recording.jsonl.xz"
-    if not path.is_file():
-        raise ConfigError(f'there is no recording of "{config}": --recorded goes with the preset quickstart')
-    return Path(str(path))
 
 
 def _resume_hint() -> str:
@@ -139,17 +111,16 @@ def _resume_hint() -> str:
 
 def _report(folder: Path, console: Console) -> None:
     """Print the funnel, three samples and where things are."""
-    rows = read_funnel(folder)
-    console.print(funnel_table(rows))
-    judged = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("sandbox", "not recorded")
+    console.print(read_funnel(folder))
+    judged = read_manifest(folder).get("sandbox", "not recorded")
     console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(describe_formats(read_formats(folder)), style="dim", soft_wrap=True)
     responses = [Response.model_validate(row) for row in read_lines(folder / f"07_{SCORING}", "kept")]
     print_samples(responses[:: max(1, len(responses) // 3)][:3], console)
     console.print()
-    for name in (pipeline.INSTRUCTIONS, pipeline.SFT, pipeline.PREFERENCES, pipeline.REWARDS):
-        path = folder / name
-        if path.exists():
-            with path.open("rb") as lines:
-                count = sum(1 for _ in lines)
-            console.print(f"{count:>7,} rows  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+    made = api.load_run(folder)
+    for rows in (made.instructions, made.sft, made.preferences, made.rewards):
+        if rows.path.exists():
+            console.print(f"{len(rows):>7,} rows  {os.path.relpath(rows.path)}", highlight=False, soft_wrap=True)
+    for line in describe_ending(folder).lines:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)

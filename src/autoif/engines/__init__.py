@@ -1,10 +1,13 @@
 """Where shards are run. An engine knows `run_shard` and nothing of stages."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from autoif.engines.workshop import Workshop
-from autoif.pipeline import Progress, Shard, ShardResult
+from autoif.pipeline import Shard, ShardResult, Watch
+
+Follow = Callable[[ShardResult], Sequence[Shard]]
+"""Returns the shards that a finished one makes possible."""
 
 
 class Engine(Protocol):
@@ -15,8 +18,10 @@ class Engine(Protocol):
         """Verdicts that the sandboxes of this engine have given so far."""
         ...
 
-    def run(self, shards: Sequence[Shard], workshop: Workshop, progress: Progress) -> AsyncIterator[ShardResult]:
-        """Run the shards with tools from the workshop."""
+    def run(
+        self, shards: Sequence[Shard], workshop: Workshop, watch: Watch, follow: Follow
+    ) -> AsyncIterator[ShardResult]:
+        """Run the shards, and those that follow from a finished one before all that wait."""
         ...
 
 

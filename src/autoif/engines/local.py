@@ -1,10 +1,12 @@
 """Shards as tasks of one process: the model server and the sandbox do the work beside it."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
+from autoif.engines import Follow
 from autoif.engines.workshop import Workshop
-from autoif.pipeline import Progress, Shard, ShardResult, run_shard
+from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.tools import Tools
 
 
@@ -20,25 +22,28 @@ class LocalEngine:
     def verdicts(self) -> int:
         return self._before + (self._tools.sandbox.verdicts if self._tools else 0)
 
-    async def run(self, shards: Sequence[Shard], workshop: Workshop, progress: Progress) -> AsyncIterator[ShardResult]:
+    async def run(
+        self, shards: Sequence[Shard], workshop: Workshop, watch: Watch, follow: Follow
+    ) -> AsyncIterator[ShardResult]:
         """Run the shards; on the first error, finish what is under way, then raise it."""
         if not shards:
             return
-        slots = asyncio.Semaphore(self._workers)
-
+        waiting = deque(shards)
+        running = set[asyncio.Task[ShardResult]]()
+        done = set[asyncio.Task[ShardResult]]()
         async with workshop.open() as tools:
             self._tools = tools
-
-            async def work(shard: Shard) -> ShardResult:
-                async with slots:
-                    return await run_shard(shard, tools, progress)
-
-            tasks = [asyncio.create_task(work(shard)) for shard in shards]
             try:
-                for done in asyncio.as_completed(tasks):
-                    yield await done
+                while waiting or running:
+                    while waiting and len(running) < self._workers:
+                        running.add(asyncio.create_task(run_shard(waiting.popleft(), tools, watch)))
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        result = task.result()
+                        waiting.extendleft(reversed(follow(result)))
+                        yield result
             finally:
-                for task in tasks:
+                for task in running:
                     task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.gather(*running, *done, return_exceptions=True)
                 self._before, self._tools = self.verdicts, None

@@ -4,14 +4,16 @@ The completions file is opened by every actor, so all of them must see the run f
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
+from autoif.engines import Follow
 from autoif.engines.workshop import Workshop
 from autoif.errors import AutoIFError, ConfigError
-from autoif.pipeline import Progress, Shard, ShardResult, run_shard
+from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.tools import Tools
 
 
@@ -53,7 +55,9 @@ class RayEngine:
         self._address = address
         self.verdicts = 0
 
-    async def run(self, shards: Sequence[Shard], workshop: Workshop, progress: Progress) -> AsyncIterator[ShardResult]:
+    async def run(
+        self, shards: Sequence[Shard], workshop: Workshop, watch: Watch, follow: Follow
+    ) -> AsyncIterator[ShardResult]:
         """Hand each free actor the next shard until none is left."""
         if not shards:
             return
@@ -61,9 +65,9 @@ class RayEngine:
         remote = self._ray.remote(num_cpus=1)(Worker)
         actors = [remote.remote(_of_one_core(workshop)) for _ in range(min(self._workers, len(shards)))]
         try:
-            async for result in self._deal(list(shards), actors):
+            async for result in self._deal(deque(shards), actors, follow):
                 for stage, folder in zip(result.stages, result.folders, strict=True):
-                    progress(folder, len(stage.kept), len(stage.dropped))
+                    watch(folder, stage.kept, stage.dropped)
                 yield result
         finally:
             for actor in actors:
@@ -71,22 +75,24 @@ class RayEngine:
             if started:
                 self._ray.shutdown()
 
-    async def _deal(self, shards: list[Shard], actors: list[Any]) -> AsyncIterator[ShardResult]:
+    async def _deal(self, waiting: deque[Shard], actors: list[Any], follow: Follow) -> AsyncIterator[ShardResult]:
         """Hand each free actor the next shard until none is left; on an error let all store what is under way."""
-        shards.reverse()
-        running = {asyncio.ensure_future(actor.run.remote(shards.pop())): actor for actor in actors}
+        idle = list(actors)
+        running: dict[asyncio.Future[Any], Any] = {}
         failure: AutoIFError | None = None
-        while running and not failure:
+        while (waiting or running) and not failure:
+            while waiting and idle:
+                actor = idle.pop()
+                running[asyncio.ensure_future(actor.run.remote(waiting.popleft()))] = actor
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
-                actor = running.pop(future)
+                idle.append(running.pop(future))
                 result, verdicts = future.result()
                 self.verdicts += verdicts
                 if isinstance(result, AutoIFError):
                     failure = result
                     continue
-                if shards:
-                    running[asyncio.ensure_future(actor.run.remote(shards.pop()))] = actor
+                waiting.extendleft(reversed(follow(result)))
                 yield result
         await asyncio.gather(*(actor.close.remote() for actor in actors))
         if failure:

@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS spent (
     reasoning_tokens INTEGER NOT NULL,
     estimated INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY, sentence TEXT NOT NULL UNIQUE);
 CREATE TRIGGER IF NOT EXISTS spend AFTER INSERT ON completions BEGIN
     INSERT INTO spent VALUES (
         NEW.stage, NEW.requests, 1, NEW.prompt_tokens, NEW.completion_tokens, NEW.nano_usd, NEW.reasoning_tokens,
@@ -239,6 +240,16 @@ class CompletionCache:
                 "SELECT stage, finish_reason, detail, COUNT(*) AS number FROM completions "
                 "WHERE finish_reason IN ('refused', 'unknown') GROUP BY 1, 2, 3 ORDER BY number DESC, 1, 2, 3"
             )
+
+    def note(self, sentence: str) -> None:
+        """Store what should be said at the end of the run; a sentence that is there already is said once."""
+        with self._errors_named():
+            self._db.execute("INSERT OR IGNORE INTO notes (sentence) VALUES (?)", (sentence,))
+
+    def notes(self) -> list[str]:
+        """Return the sentences, in the order in which they came."""
+        with self._errors_named():
+            return [sentence for (sentence,) in self._db.execute("SELECT sentence FROM notes ORDER BY number")]
 
     def forget_refused(self) -> int:
         """Delete the completions that servers refused, so that they are asked for again; return how many."""

@@ -64,15 +64,20 @@ class Nli(Protocol):
         ...
 
 
+def choose_nli() -> Literal["transformers", "chat"]:
+    """Return what `auto` is on this machine: the classifier where its packages are installed."""
+    return "transformers" if _has_transformers() else "chat"
+
+
 def open_nli(kind: Literal["auto", "transformers", "chat"], model: str, chat: Chat) -> Nli:
-    """Return the judge that the config asks for; `auto` is the classifier where its packages are installed.
+    """Return the judge that the config asks for.
 
     Raises:
         ConfigError: the classifier is asked for without the `nli` extra.
     """
-    if kind == "chat" or (kind == "auto" and not _has_transformers()):
-        return ChatNli(chat)
-    return TransformersNli(model)
+    if kind == "auto":
+        kind = choose_nli()
+    return ChatNli(chat) if kind == "chat" else TransformersNli(model)
 
 
 def nli_prompt() -> str:

@@ -1,15 +1,21 @@
 """What each stage kept and dropped, and why: read from a run folder, complete or not."""
 
+import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from autoif.errors import StoreError
 from autoif.pipeline import FOLDERS
+from autoif.records import Reason
+from autoif.store import read_manifest
 
 VERIFICATION = "02_verification"
 
@@ -21,12 +27,38 @@ class FunnelRow:
     folder: str
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    """What servers said when they refused."""
     off: bool = False
     """Switched off in the config: it passed everything on."""
 
     @property
     def dropped(self) -> int:
         return self.reasons.total()
+
+    @property
+    def why(self) -> str:
+        """The reasons by number; a refusal with the server's most frequent sentence."""
+        if self.off:
+            return "off"
+        listed = []
+        for reason, count in self.reasons.most_common():
+            said = self.refusals.most_common(1) if reason == Reason.REFUSED_BY_MODEL else []
+            listed.append(f"{reason.replace('_', ' ')} {count}" + (f" ({said[0][0]!r})" if said else ""))
+        return ", ".join(listed)
+
+
+class Funnel(tuple[FunnelRow, ...]):
+    """The stages that have begun, in the paper's order; prints as a table."""
+
+    def __rich__(self) -> Table:
+        return funnel_table(self)
+
+    def __repr__(self) -> str:
+        console = Console(width=120, file=io.StringIO())
+        with console.capture() as captured:
+            console.print(self)
+        return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 @dataclass(slots=True)
@@ -41,26 +73,28 @@ class Formats:
     cases_lost: int = 0
 
 
-def read_funnel(run: Path) -> list[FunnelRow]:
+def read_funnel(run: Path) -> Funnel:
     """Return the stages that have begun, in the paper's order.
 
     Raises:
         StoreError: this is no run folder.
     """
-    if not (run / "run.json").exists():
+    manifest = read_manifest(run)
+    if not manifest:
         raise StoreError(f"{run} is no run folder (it has no run.json): name one that `autoif run` made")
-    try:
-        config = json.loads((run / "run.json").read_text(encoding="utf-8")).get("config", {})
-    except ValueError:
-        raise StoreError(f"{run / 'run.json'} is damaged: bring it back from a copy") from None
+    config: Any = manifest.get("config", {})
     rows = []
     for name in FOLDERS:
         if (run / name).is_dir():
             kept = sum(1 for _ in read_lines(run / name, "kept"))
-            reasons = Counter(str(row["reason"]) for row in read_lines(run / name, "dropped"))
             off = config.get(name.partition("_")[2], {}).get("enabled") is False
-            rows.append(FunnelRow(name, kept, reasons, off))
-    return rows
+            row = FunnelRow(name, kept, off=off)
+            for dropped in read_lines(run / name, "dropped"):
+                row.reasons[str(dropped["reason"])] += 1
+                if dropped["reason"] == Reason.REFUSED_BY_MODEL:
+                    row.refusals[str(dropped["detail"])] += 1
+            rows.append(row)
+    return Funnel(rows)
 
 
 def read_formats(run: Path) -> Formats:
@@ -87,7 +121,7 @@ def read_lines(folder: Path, kind: str) -> Iterator[dict]:  # type: ignore[type-
                 raise StoreError(f"{path}, line {number} is damaged: run the same command again to repair it") from None
 
 
-def funnel_table(rows: list[FunnelRow]) -> Table:
+def funnel_table(rows: Iterable[FunnelRow]) -> Table:
     """Return the funnel as a table: a stage a line, reasons in the order of their number."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
@@ -95,8 +129,7 @@ def funnel_table(rows: list[FunnelRow]) -> Table:
     table.add_column("dropped", justify="right")
     table.add_column("why", overflow="fold")
     for row in rows:
-        why = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in row.reasons.most_common())
-        table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", "off" if row.off else why)
+        table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", escape(row.why))
     return table
 
 

@@ -1,26 +1,35 @@
-"""The live view of a run: what each stage kept and dropped, how fast, at what price, how long it will take.
+"""The live view of a run: what each stage kept and dropped, what was made last, how fast, at what price, how long yet.
 
-On a terminal a table that is redrawn; elsewhere a plain line now and then, and none while nothing changes.
+On a terminal and in a notebook a view that is redrawn; elsewhere plain lines now and then, none while nothing changes.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from autoif.models.cache import CompletionCache, Usage
+from autoif.pipeline import STAGES
+from autoif.records import Dropped, Record, Response, VerifiedInstruction
 
 _REDRAW_S = 0.5
 _LINE_S = 10.0
 _WINDOW_S = 60.0
+_SOURCE_LINES = 8
+_CHARS = 160
+_LAST = STAGES["queries"][-1].folder
+
+Screen = Callable[[str], None]
+"""Shows the state of the run with this line about speed and spend."""
 
 
 @dataclass(slots=True)
@@ -32,32 +41,73 @@ class StageCount:
     dropped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was made last: an instruction with the functions that survived, and an answer that passes them."""
+
+    instruction: str
+    functions: tuple[str, ...]
+    answer: str = ""
+    """"" as long as no answer passes."""
+
+    @classmethod
+    def of(cls, record: Record) -> "Sample | None":
+        """Return what a record shows; None if it shows nothing new."""
+        if isinstance(record, VerifiedInstruction):
+            return cls(record.instruction.text, tuple(function.source for function in record.functions))
+        if isinstance(record, Response):
+            prompt = record.prompt
+            return cls(prompt.instruction.text, tuple(function.source for function in prompt.functions), record.text)
+        return None
+
+    def lines(self) -> list[str]:
+        """Return it for reading: the instruction, its first function, the answer, each kept short."""
+        source = self.functions[0].strip().splitlines()
+        cut = [*source[:_SOURCE_LINES], *(["…"] if len(source) > _SOURCE_LINES else [])]
+        more = f" (1 of {len(self.functions)})" if len(self.functions) > 1 else ""
+        answer = " ".join(self.answer.split())
+        return [
+            f"instruction  {self.instruction}",
+            *(f"{f'function{more}' if not number else '':<12} {line[:_CHARS]}" for number, line in enumerate(cut)),
+            *([f"passes       {answer[:_CHARS]}{' …' if len(answer) > _CHARS else ''}"] if answer else []),
+        ]
+
+
 class Progress:
-    """Counts what a run does and shows it. `stage` may be called from any thread."""
+    """Counts what a run does and shows it. `watch` may be called from any thread."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console
         self._quiet = quiet
         self._counts: dict[str, StageCount] = {}
-        self._step = "starting"
         self._stages: tuple[str, ...] = ()
         self._total = 0
-        self._begun = time.monotonic()
-        self._done_before = 0.0
-        self._samples: deque[tuple[float, int, int]] = deque()
+        self._started = self._begun = time.monotonic()
+        self._speeds: deque[tuple[float, int, int]] = deque()
+        self._sample: Sample | None = None
+        self._printed: tuple[str, Sample | None] = "", None
+        self._has_row = False
 
-    def begin(self, step: str, stages: tuple[str, ...], total: int) -> None:
-        """Say that a step begins: its stages' folders, and how many records enter the first."""
-        self._step, self._stages, self._total = step, stages, total
+    def begin(self, stages: tuple[str, ...], total: int) -> None:
+        """Say that work begins: the folders of the stages, and how many records enter the first."""
+        self._stages, self._total = stages, total
         self._begun = time.monotonic()
-        self._done_before = 0.0
 
-    def stage(self, folder: str, kept: int, dropped: int) -> None:
-        """Count one record (or one finished shard) that left a stage."""
+    def count(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped]) -> None:
+        """Count one record (or one finished shard) that left a stage, now or in an earlier session."""
         count = self._counts.setdefault(folder, StageCount())
         count.entered += 1
-        count.kept += kept
-        count.dropped += dropped
+        count.kept += len(kept)
+        count.dropped += len(dropped)
+
+    def watch(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped]) -> None:
+        """Count what has just left a stage, and show the last of it."""
+        self.count(folder, kept, dropped)
+        if kept and (sample := Sample.of(kept[-1])):
+            self._sample = sample
+            if folder == _LAST and not self._has_row and not self._quiet:
+                self._has_row = True
+                self._print(f"first verified row after {_duration(time.monotonic() - self._started)}")
 
     @contextmanager
     def watching(self, completions: Path, verdicts: Callable[[], int]) -> Iterator[None]:
@@ -65,15 +115,31 @@ class Progress:
         if self._quiet:
             yield
             return
+        redrawn = self._console.is_jupyter or self._console.is_terminal
         stop = threading.Event()
-        show = self._redraw if self._console.is_terminal else self._print_lines
-        thread = threading.Thread(target=show, args=(stop, completions, verdicts), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+        with self._open_screen() as screen:
+            arguments = (stop, completions, verdicts, screen, _REDRAW_S if redrawn else _LINE_S)
+            thread = threading.Thread(target=self._refresh, args=arguments, daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                thread.join()
+
+    def _refresh(
+        self,
+        stop: threading.Event,
+        completions: Path,
+        verdicts: Callable[[], int],
+        screen: Screen,
+        interval_s: float,
+    ) -> None:
+        with CompletionCache(completions) as cache:
+            while not stop.wait(interval_s):
+                screen(self.summary(cache.total(), verdicts()))
+            if self._console.is_jupyter:  # where the last state stays
+                screen(self.summary(cache.total(), verdicts()))
 
     def fraction(self) -> float:
         """Return how much of the step is done, 0 to 1.
@@ -100,10 +166,10 @@ class Progress:
     def summary(self, usage: Usage, verdicts: int) -> str:
         """Return one line: tokens and verdicts a second (over the last minute), spend, time left."""
         now = time.monotonic()
-        self._samples.append((now, usage.completion_tokens, verdicts))
-        while now - self._samples[0][0] > _WINDOW_S and len(self._samples) > 2:
-            self._samples.popleft()
-        then, tokens, earlier = self._samples[0]
+        self._speeds.append((now, usage.completion_tokens, verdicts))
+        while now - self._speeds[0][0] > _WINDOW_S and len(self._speeds) > 2:
+            self._speeds.popleft()
+        then, tokens, earlier = self._speeds[0]
         seconds = max(now - then, 1e-9)
         parts = [
             f"{(usage.completion_tokens - tokens) / seconds:.1f} tokens/s",
@@ -112,37 +178,46 @@ class Progress:
             f"${usage.usd:.2f}",
         ]
         left = self.seconds_left()
-        parts.append(f"{self._step}: {self.fraction():.0%}" + (f", {_duration(left)} left" if left is not None else ""))
+        parts.append(f"{self.fraction():.0%}" + (f", {_duration(left)} left" if left is not None else ""))
         return " · ".join(parts)
 
-    def _redraw(self, stop: threading.Event, completions: Path, verdicts: Callable[[], int]) -> None:
-        with (
-            CompletionCache(completions) as cache,
-            Live(console=self._console, auto_refresh=False, transient=True) as live,
-        ):
-            while True:
-                live.update(Group(self._table(), Text(self.summary(cache.total(), verdicts()))), refresh=True)
-                if stop.wait(_REDRAW_S):
-                    return
+    @contextmanager
+    def _open_screen(self) -> Iterator[Screen]:
+        """Yield what shows the run here: in a notebook, on a terminal, or line by line."""
+        if self._console.is_jupyter:
+            from IPython.display import display  # a notebook has it
 
-    def _print_lines(self, stop: threading.Event, completions: Path, verdicts: Callable[[], int]) -> None:
-        shown = ""
-        with CompletionCache(completions) as cache:
-            while not stop.wait(_LINE_S):
-                counts = "  ".join(f"{name} {c.kept}+{c.dropped}" for name, c in sorted(self._counts.items()))
-                line = self.summary(cache.total(), verdicts())
-                if counts and counts != shown:
-                    self._console.print(f"kept+dropped: {counts} · {line}", highlight=False, soft_wrap=True)
-                shown = counts
+            handle = display(self._view("starting"), display_id=True)
+            yield lambda summary: handle.update(self._view(summary))
+        elif self._console.is_terminal:
+            with Live(console=self._console, auto_refresh=False, transient=True) as live:
+                yield lambda summary: live.update(self._view(summary), refresh=True)
+        else:
+            yield self._print_news
 
-    def _table(self) -> Table:
+    def _print_news(self, summary: str) -> None:
+        """Print what is new since the last time; nothing if nothing is."""
+        counts = "  ".join(f"{name} {c.kept}+{c.dropped}" for name, c in sorted(self._counts.items()))
+        if counts and counts != self._printed[0]:
+            self._print(f"kept+dropped: {counts} · {summary}")
+        if self._sample and self._sample != self._printed[1]:
+            for line in self._sample.lines():
+                self._print(f"    {line}")
+        self._printed = counts, self._sample
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def _view(self, summary: str) -> Panel:
+        """Return the counts of the stages, the summary, and what was made last."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stage")
         table.add_column("kept", justify="right", style="green")
         table.add_column("dropped", justify="right", style="yellow")
         for folder, count in sorted(self._counts.items()):
             table.add_row(folder, f"{count.kept:,}", f"{count.dropped:,}")
-        return table
+        sample = [Text(""), *map(Text, self._sample.lines())] if self._sample else []
+        return Panel(Group(table, Text(summary), *sample), border_style="dim")
 
 
 def _duration(seconds: float) -> str:

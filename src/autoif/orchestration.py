@@ -7,11 +7,10 @@ completions if it is there. So the same command goes on where it stopped.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue
 
@@ -29,20 +28,12 @@ from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
-from autoif.pipeline import SELF_INSTRUCT, STAGES, Input, Shard, Step
+from autoif.pipeline import SELF_INSTRUCT, STAGES, Input, Shard, ShardResult, Step
 from autoif.queries.pool import load_queries
-from autoif.records import Instruction, Prompt, Query, Reason, Response, VerifiedInstruction
+from autoif.records import Instruction, Prompt, Query, Reason, Record, Response, VerifiedInstruction
 from autoif.report.progress import Progress
 from autoif.sandbox import Sandbox
-from autoif.store import RunFolder, read_jsonl
-
-Made = TypeVar("Made", bound=BaseModel)
-
-INSTRUCTIONS = "instructions.jsonl"
-QUERIES = "queries.jsonl"
-SFT = "sft.jsonl"
-PREFERENCES = "preferences.jsonl"
-REWARDS = "rewards.jsonl"
+from autoif.store import INSTRUCTIONS, PREFERENCES, QUERIES, REWARDS, SFT, RunFolder, read_jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +51,8 @@ class RunOptions:
     """Ask no model: an answer that neither recordings nor folder have is a ModelError."""
     resume_with_changes: bool = False
     """Accept a folder made with other settings: results are made anew, answers to unchanged requests are kept."""
+    retry_refused: bool = False
+    """Ask again for what servers refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +65,7 @@ class Job:
     progress: Progress
 
 
-async def run(config: Config, options: RunOptions, progress: Progress) -> None:
+async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
     """Run or resume the pipeline.
 
     Raises:
@@ -81,84 +74,109 @@ async def run(config: Config, options: RunOptions, progress: Progress) -> None:
     given = read_jsonl(options.instructions, VerifiedInstruction) if options.instructions else []
     seeds = [] if given else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = _load_pool(config) if options.until == "queries" else []
-    async with Sandbox(backend=config.sandbox.backend, workers=1) as sandbox:  # before a model is asked or loaded
-        enforced = sandbox.describe()
-    config = _settle_backend(config, enforced.partition(":")[0])
     with RunFolder(options.output) as folder, ExitStack() as stack:
-        stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets the file up
-        record = _claim(folder, config, options, {"seeds": seeds, "queries": pool, "instructions": given})
+        cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
+        earlier = _read_earlier(folder, cache)
+        config = manifest.settle(config, earlier)
+        async with Sandbox(backend=config.sandbox.backend, workers=1) as sandbox:  # before a model is asked or loaded
+            enforced = sandbox.describe()
+        config = manifest.settle_backend(config, enforced.partition(":")[0])
+        inputs: dict[str, Sequence[BaseModel]] = {"seeds": seeds, "queries": pool, "instructions": given}
+        record = _claim(folder, earlier, config, options, inputs)
         for recording in options.recordings:
             import_recording(recording, folder.completions)
+        if options.retry_refused and cache.forget_refused():
+            folder.discard_results()
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         served = stack.enter_context(_serve(config, options.replay))
         workshop = Workshop(served, folder.completions, tuple(pool), options.replay)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
         job = Job(folder, workshop, engine, progress)
-        verified = given or await _make_instructions(seeds, job)
+        first: Step = "queries" if given else "instructions"
+        records: Sequence[Input] = given or await _make_instructions(seeds, job)
+        verified = await _run_steps(first, records, job, until=options.until)
         folder.write_rows(INSTRUCTIONS, verified)
         if options.until == "queries":
-            await _make_data(verified, job)
+            _write_data(verified, job)
 
 
-def _settle_backend(config: Config, backend: str) -> Config:
-    """Name the backend that "auto" came to: verdicts may differ between backends, so one judges all of a run."""
-    return config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": backend})})
-
-
-async def _make_instructions(seeds: Sequence[Instruction], job: Job) -> list[VerifiedInstruction]:
-    """§3.2: self-instruct all seeds, then verify the instructions shard by shard."""
+async def _make_instructions(seeds: Sequence[Instruction], job: Job) -> list[Instruction]:
+    """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
     if not job.folder.has_shard(SELF_INSTRUCT, 0):
-        job.progress.begin("self-instruct", (SELF_INSTRUCT,), total=1)
+        job.progress.begin((SELF_INSTRUCT,), total=1)
         async with job.workshop.open() as tools:
             kept, dropped = await self_instruct(seeds, tools)
         job.folder.write_shard(SELF_INSTRUCT, 0, kept, dropped)
     instructions = job.folder.read_kept(SELF_INSTRUCT, 0, Instruction)
-    job.progress.stage(SELF_INSTRUCT, len(instructions), len(job.folder.read_dropped(SELF_INSTRUCT, 0)))
-    return await _run_step("instructions", instructions, VerifiedInstruction, job)
+    job.progress.count(SELF_INSTRUCT, instructions, job.folder.read_dropped(SELF_INSTRUCT, 0))
+    return instructions
 
 
-async def _make_data(verified: Sequence[VerifiedInstruction], job: Job) -> None:
-    """§3.3: prompts, responses and scores shard by shard; then the data sets of §3.4."""
+async def _run_steps(first: Step, records: Sequence[Input], job: Job, *, until: Step) -> list[VerifiedInstruction]:
+    """Run all shards that the folder lacks; return the verified instructions, in input order.
+
+    A shard's second step begins when its first is done, before the first step of the shards that wait: the first rows
+    are there long before the last instruction is written.
+    """
+
+    def follow(result: ShardResult) -> list[Shard]:
+        return _follow(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
+
+    shards = [Shard(first, index, part) for index, part in enumerate(_cut(records, job))]
+    steps: tuple[Step, ...] = (first,) if first == until else ("instructions", "queries")
+    job.progress.begin(tuple(stage.folder for step in steps for stage in STAGES[step]), total=len(records))
+    missing = _drop_finished(shards, job, until)
+    async for result in job.engine.run(missing, job.workshop, job.progress.watch, follow):
+        for folder, outcome in zip(result.folders, result.stages, strict=True):
+            job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
+    if first == "queries":
+        return [record for shard in shards for record in shard.records if isinstance(record, VerifiedInstruction)]
+    last = STAGES["instructions"][-1].folder
+    return [record for shard in shards for record in job.folder.read_kept(last, shard.index, VerifiedInstruction)]
+
+
+def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
+    """Return the shard of the second step that a shard of the first one leaves, if it leaves any instruction."""
+    verified = tuple(record for record in kept if isinstance(record, VerifiedInstruction))
+    return [Shard("queries", index, verified)] if step == "instructions" and verified else []
+
+
+def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard]:
+    """Return the shards that are still to be run, with what follows from those that are not; count what is there."""
+    missing, followed = list[Shard](), list[Shard]()
+    for shard in shards:
+        if not all(job.folder.has_shard(stage.folder, shard.index) for stage in shard.stages):
+            missing.append(shard)
+            continue
+        for stage in shard.stages:
+            kept = job.folder.read_kept(stage.folder, shard.index, stage.makes)
+            job.progress.count(stage.folder, kept, job.folder.read_dropped(stage.folder, shard.index))
+        if until == "queries":
+            followed += _follow(shard.step, shard.index, kept)
+    return [*(_drop_finished(followed, job, until) if followed else ()), *missing]
+
+
+def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> None:
+    """§3.4: the data sets, from what the stages of §3.3 have kept and refused."""
     folder, settings = job.folder, job.workshop.config.preferences
-    folder.write_rows(QUERIES, job.workshop.queries)
-    scored = await _run_step("queries", verified, Response, job)
-
-    augmentation, sampling, _ = (stage.folder for stage in STAGES["queries"])
-    shards = range(len(_cut(verified, job)))
-    prompts = [prompt for index in shards for prompt in folder.read_kept(augmentation, index, Prompt)]
-    passed = [response for index in shards for response in folder.read_kept(sampling, index, Response)]
+    augmentation, sampling, scoring = (stage.folder for stage in STAGES["queries"])
+    prompts = folder.read_all_kept(augmentation, Prompt)
+    scored = folder.read_all_kept(scoring, Response)
     refused = [
         Response.model_validate(dropped.record)
-        for index in shards
-        for dropped in folder.read_dropped(sampling, index)
+        for dropped in folder.read_all_dropped(sampling)
         if dropped.reason == Reason.FAILED_FUNCTIONS
     ]
-    sampled = sorted([*passed, *refused], key=lambda response: response.index)
+    sampled = sorted([*folder.read_all_kept(sampling, Response), *refused], key=lambda response: response.index)
     pairs = [
         *(instruction_pairs(verified, settings) if settings.instruction_level else ()),
         *(query_pairs(prompts, sampled, scored, settings) if settings.query_level else ()),
     ]
+    folder.write_rows(QUERIES, job.workshop.queries)
     folder.write_rows(SFT, sft_rows(scored))
     folder.write_rows(PREFERENCES, pairs)
     folder.write_rows(REWARDS, reward_rows(prompts))
-
-
-async def _run_step(step: Step, records: Sequence[Input], makes: type[Made], job: Job) -> list[Made]:
-    """Run the shards of a step that the folder lacks; return what its last stage kept, in input order."""
-    stages = STAGES[step]
-    shards = [Shard(step, index, part) for index, part in enumerate(_cut(records, job))]
-    missing = [shard for shard in shards if not all(job.folder.has_shard(each.folder, shard.index) for each in stages)]
-    job.progress.begin(step, tuple(stage.folder for stage in stages), total=len(records))
-    for shard in shards:
-        if shard not in missing:
-            for stage in stages:
-                kept = job.folder.read_kept(stage.folder, shard.index, stage.makes)
-                job.progress.stage(stage.folder, len(kept), len(job.folder.read_dropped(stage.folder, shard.index)))
-    async for result in job.engine.run(missing, job.workshop, job.progress.stage):
-        for folder, outcome in zip(result.folders, result.stages, strict=True):
-            job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
-    return [record for shard in shards for record in job.folder.read_kept(stages[-1].folder, shard.index, makes)]
 
 
 def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:
@@ -177,27 +195,38 @@ def _load_pool(config: Config) -> list[Query]:
     return list(pool.kept)
 
 
+def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:
+    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody."""
+    if cache.total().completions:
+        return folder.read_manifest()
+    folder.discard_results()
+    return {}
+
+
 def _claim(
-    folder: RunFolder, config: Config, options: RunOptions, inputs: dict[str, Sequence[BaseModel]]
+    folder: RunFolder,
+    earlier: Mapping[str, JsonValue],
+    config: Config,
+    options: RunOptions,
+    inputs: Mapping[str, Sequence[BaseModel]],
 ) -> dict[str, JsonValue]:
     """Make the folder this run's, or refuse it; return its manifest."""
     used = {name: manifest.digest_rows(rows) for name, rows in inputs.items() if rows}
     wanted = manifest.run_identity(config, used)
-    found = folder.read_manifest()
-    if found and not options.resume_with_changes:
-        earlier = found["identity"]
-        assert isinstance(earlier, dict)
+    if earlier and not options.resume_with_changes:
+        found = earlier["identity"]
+        assert isinstance(found, dict)
         # A run that stopped after the first step has no queries yet; that is no difference.
-        keys = {key for key in ("inputs.queries",) if key not in earlier or key not in wanted}
+        keys = {key for key in ("inputs.queries",) if key not in found or key not in wanted}
         manifest.check_identity(
-            {key: value for key, value in earlier.items() if key not in keys},
+            {key: value for key, value in found.items() if key not in keys},
             {key: value for key, value in wanted.items() if key not in keys},
             str(options.output),
         )
-        wanted = {**earlier, **wanted}
-    elif found:
+        wanted = {**found, **wanted}
+    elif earlier:
         folder.discard_results()
-    record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": found.get("seconds", 0.0)}
+    record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
     folder.write_manifest(record)
     return record
 
@@ -213,10 +242,13 @@ def _accounting(folder: RunFolder, record: dict[str, JsonValue]) -> Iterator[Non
     finally:
         with CompletionCache(folder.completions) as cache:
             usage: dict[str, JsonValue] = {stage: each.model_dump(mode="json") for stage, each in cache.usage().items()}
+            for name, kept in folder.moved.items():
+                cache.note(f"{name} had been changed by hand: that version is kept as {kept}")
+            notes: list[JsonValue] = list(cache.notes())
         earlier = record["seconds"]
         assert isinstance(earlier, float)
         seconds = round(earlier + time.monotonic() - started, 1)
-        folder.write_manifest({**record, "status": status, "seconds": seconds, "usage": usage})
+        folder.write_manifest({**record, "status": status, "seconds": seconds, "usage": usage, "notes": notes})
 
 
 @contextmanager

@@ -1,0 +1,283 @@
+"""Runs from Python: `autoif.run` makes data, `autoif.load_run` opens what was made. The command line calls the same.
+
+run = autoif.run("quickstart", output="runs/first", base_url="http://127.0.0.1:8000/v1", model="my-model")
+run.sft[0]["messages"]
+run.preferences.to_dataset()
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+
+from pydantic import JsonValue
+from rich.console import Console
+
+from autoif.config import Config, load_config
+from autoif.errors import ConfigError, StoreError
+from autoif.orchestration import RunOptions, make_data
+from autoif.pipeline import Step
+from autoif.report.ending import check_ending
+from autoif.report.funnel import Funnel, read_funnel
+from autoif.report.progress import Progress
+from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest
+
+if TYPE_CHECKING:
+    import datasets
+
+Row = dict[str, Any]
+
+
+class Options(TypedDict, total=False):
+    """What `run` takes beside its named arguments, all by keyword."""
+
+    seeds: str | Path
+    """Seed instructions: a file, or an earlier run."""
+    queries: str | Path
+    """Queries: a file, an earlier run, or `hf:NAME` for a data set."""
+    until: Step
+    """`"instructions"` stops after §3.2."""
+    instructions: str | Path
+    """Begin with the verified instructions of an earlier run, or of its instructions.jsonl."""
+    engine: str
+    """`"local"` or `"ray"`."""
+    workers: int
+    """Shards in flight at once."""
+    recorded: bool
+    """Replay the packaged recording of quickstart; no model is asked."""
+    recordings: Sequence[str | Path]
+    """Replay recordings of your own; no model is asked."""
+    answers: Sequence[str | Path]
+    """Take answers from these recordings where they have them; ask the model for the rest."""
+    resume_with_changes: bool
+    """Go on in a folder that was made with other settings."""
+    retry_refused: bool
+    """Ask again for what servers refused."""
+    progress: bool
+    """Show progress on standard error, or in the notebook. Default: True."""
+
+
+_SETTINGS = {
+    "seeds": "seeds",
+    "queries": "queries",
+    "engine": "execution.engine",
+    "workers": "execution.workers",
+}
+"""Options that are short for a setting."""
+
+
+class Rows(Sequence[Row]):
+    """The rows of a JSONL file, read as they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._starts: list[int] | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        if self.path.exists():
+            with self.path.open("rb") as lines:
+                yield from map(json.loads, lines)
+
+    def __len__(self) -> int:
+        return len(self._index())
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        starts = self._index()
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(starts)))]
+        with self.path.open("rb") as file:
+            file.seek(starts[index])
+            row: Row = json.loads(file.readline())
+            return row
+
+    def to_dataset(self) -> "datasets.Dataset":
+        """Return the rows as a `datasets.Dataset`.
+
+        Raises:
+            ConfigError: there are no rows, or the package is not installed.
+        """
+        try:
+            import datasets
+        except ImportError:
+            raise ConfigError("a Dataset needs the package: pip install 'autoif[datasets]'") from None
+        if not self:
+            raise ConfigError(f"{self.path} has no rows: a Dataset needs at least one")
+        return datasets.Dataset.from_json(str(self.path))
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} rows of {self.path}>"
+
+    def _index(self) -> list[int]:
+        """Return where each row begins; found once, at the first use."""
+        if self._starts is None:
+            starts, place = [], 0
+            if self.path.exists():
+                with self.path.open("rb") as lines:
+                    for line in lines:
+                        starts.append(place)
+                        place += len(line)
+            self._starts = starts
+        return self._starts
+
+
+class Run:
+    """A run folder, complete or not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sft = Rows(path / SFT)
+        """§3.4: rows for supervised fine-tuning."""
+        self.preferences = Rows(path / PREFERENCES)
+        """§3.4: pairs for DPO."""
+        self.rewards = Rows(path / REWARDS)
+        """§3.4: prompts with their functions, for online training."""
+        self.instructions = Rows(path / INSTRUCTIONS)
+        """§3.2: verified instructions."""
+
+    @property
+    def manifest(self) -> dict[str, JsonValue]:
+        """What run.json says: settings, versions, usage, times, notes."""
+        return read_manifest(self.path)
+
+    @property
+    def funnel(self) -> Funnel:
+        """What each stage kept and dropped, and why."""
+        return read_funnel(self.path)
+
+    def __repr__(self) -> str:
+        return (
+            f"<autoif run {self.path}: {self.manifest.get('status')}, {len(self.instructions):,} instructions, "
+            f"{len(self.sft):,} SFT rows, {len(self.preferences):,} pairs, {len(self.rewards):,} prompts for rewards>"
+        )
+
+
+def run(
+    config: str | Path | Config = "quickstart",
+    *,
+    output: str | Path | None = None,
+    base_url: str | None = None,
+    model: str | None = None,
+    set: Mapping[str, object] | Sequence[str] = (),
+    **options: Unpack[Options],
+) -> Run:
+    """Make data, or go on where an interrupted run in the same folder stopped; return the run.
+
+    Works in a program, in a notebook and inside a running event loop, which it holds up until it is done.
+
+    Args:
+        config: a preset (`quickstart`, `paper`, `released`), a TOML file, or a resolved `Config`.
+        output: the run folder; `runs/NAME` by default.
+        base_url: OpenAI-compatible endpoint for all roles; by default the embedded model runs on this machine.
+        model: name of the model of all roles.
+        set: settings by name, as in `{"scoring.samples": 3}` or `["scoring.samples=3"]` (docs/configuration.md).
+        **options: see `Options`.
+
+    Raises:
+        ConfigError: a setting or an input file is wrong.
+        ModelError, SandboxError, StoreError: what can't be used; nothing is lost, run it again when it can.
+        NoData: the run is complete, and has made nothing.
+    """
+    short = {"models.all.base_url": base_url, "models.all.model": model, **_short_settings(options)}
+    resolved = _resolve(config, [*_write_settings(short), *_write_settings(set)])
+    name = Path(config).stem if isinstance(config, str | Path) else config.preset
+    replayed = [Path(each) for each in options.get("recordings", ())]
+    if options.get("recorded"):
+        replayed.insert(0, _packaged_recording(name))
+    folder = Path(output) if output is not None else Path("runs") / f"{name}{'-recorded' if replayed else ''}"
+    instructions = options.get("instructions")
+    arranged = RunOptions(
+        output=folder,
+        until=options.get("until", "queries"),
+        instructions=Path(instructions) if instructions is not None else None,
+        recordings=(*replayed, *map(Path, options.get("answers", ()))),
+        replay=bool(replayed),
+        resume_with_changes=options.get("resume_with_changes", False),
+        retry_refused=options.get("retry_refused", False),
+    )
+    _run_to_end(make_data(resolved, arranged, Progress(Console(stderr=True), quiet=not options.get("progress", True))))
+    made = Run(folder)
+    check_ending(folder)
+    return made
+
+
+def load_run(path: str | Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        StoreError: it is none.
+    """
+    if not read_manifest(Path(path)):
+        raise StoreError(f"{path} is no run folder (it has no run.json): name one that `autoif run` made")
+    return Run(Path(path))
+
+
+def _short_settings(options: Options) -> dict[str, object]:
+    return {key: options.get(name) for name, key in _SETTINGS.items()}
+
+
+def _write_settings(settings: Mapping[str, object] | Sequence[str]) -> list[str]:
+    """Return settings as `key=value`, leaving out those that are None."""
+    if not isinstance(settings, Mapping):
+        return list(settings)
+    return [f"{key}={_to_json(key, value)}" for key, value in settings.items() if value is not None]
+
+
+def _resolve(config: str | Path | Config, settings: Sequence[str]) -> Config:
+    if not isinstance(config, Config):
+        return load_config(str(config), settings)
+    if settings:
+        raise ConfigError("a Config is resolved already: name a preset or a TOML file to change settings of it")
+    return config
+
+
+def _to_json(key: str, value: object) -> str:
+    try:
+        return json.dumps(str(value) if isinstance(value, Path) else value)
+    except (TypeError, ValueError):
+        raise ConfigError(f'setting "{key}" is {value!r}: give a text, a number, a bool, a list or a dict') from None
+
+
+def _packaged_recording(config: str) -> Path:
+    path = resources.files("autoif") / "presets" / f"{config}.recording.jsonl.xz"
+    if not path.is_file():
+        raise ConfigError(f'there is no recording of "{config}": it goes with the preset quickstart')
+    return Path(str(path))
+
+
+def _run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run on an event loop: this thread's own, or, where one is running already, that of another thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    failure: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+
+    def run_loop() -> None:
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            failure.append(error)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    thread = threading.Thread(target=run_loop, name="autoif-run")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if failure:
+        raise failure[0]

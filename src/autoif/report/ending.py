@@ -1,0 +1,125 @@
+"""How a run ended: what should not pass without a word, and whether there is data at all.
+
+| what                                                     | ends with                              |
+|----------------------------------------------------------|----------------------------------------|
+| no row                                                   | `NoData`: the stage that lost them, why |
+| a stage in which servers refused more than half          | `NoData`: the server's own sentence     |
+| a stage that lost more than half to one cause            | a line: the cause, and what to do       |
+| answers whose end is unknown, tokens that nobody counted | a line each                             |
+| what a server doesn't take and was sent without          | a line each                             |
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoif.errors import NoData
+from autoif.models.cache import CompletionCache
+from autoif.records import Reason
+from autoif.report.funnel import FunnelRow, read_funnel
+from autoif.store import COMPLETIONS, SFT, read_manifest
+
+_BY_DESIGN = {
+    Reason.OVER_LIMIT, Reason.DUPLICATE_EXACT, Reason.DUPLICATE_NORMALISED, Reason.DUPLICATE_NEAR,
+}  # fmt: skip
+"""Drops that a setting or de-duplication asked for."""
+
+_ROLES = {"rejection_sampling": "responder", "scoring": "judge"}
+"""Who answers in a stage; the writer in all others."""
+
+_ADVICE = {
+    Reason.TRUNCATED: "raise {stage}.max_tokens (now {max_tokens}); a model that thinks needs more, or its thinking "
+    "switched off by models.{role}.extra_body (docs/models.md)",
+    Reason.ONLY_REASONING: "the model thought and gave no answer: raise {stage}.max_tokens (now {max_tokens}), or "
+    "switch its thinking off by models.{role}.extra_body (docs/models.md)",
+    Reason.EMPTY: "the model answers nothing: look at its server's log and chat template",
+    Reason.NO_READABLE_ANSWER: "the writer gives no function: take a stronger one (models.writer.model), or raise "
+    "verification.max_tokens (now {max_tokens})",
+    Reason.NO_FUNCTION_LOADS: "the writer's functions don't load: take a stronger one (models.writer.model)",
+    Reason.NO_CASE_AGREED: "functions and cases disagree: take a stronger writer, or raise "
+    "verification.functions_per_instruction",
+    Reason.NO_FUNCTION_AGREED: "functions and cases disagree: take a stronger writer, or raise "
+    "verification.functions_per_instruction",
+    Reason.ONE_SIDED_CASES: "the cases that functions agree on are all of one kind: take a stronger writer, or raise "
+    "verification.functions_per_instruction",
+    Reason.CONTRADICTION: "functions do something else than their instruction says: take a stronger writer or judge",
+    Reason.WRONG_LANGUAGE: "the model answers in another script than it was asked in",
+    Reason.DUPLICATE_RESPONSE: "the server gives one answer again and again, whatever the seed: raise "
+    "rejection_sampling.temperature, or lower responses_per_prompt",
+    Reason.FAILED_FUNCTIONS: "the responder doesn't follow the instructions, or the functions are wrong: "
+    "`autoif show {run} ID` shows both",
+    Reason.NO_SCORE: "the judge writes no score that can be read: take a stronger one (models.judge.model), or raise "
+    "scoring.max_tokens (now {max_tokens})",
+    Reason.LOW_QUALITY: "the judge thinks little of the answers: take a better responder, or another scoring.mean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is to be said of a run that has come to its end."""
+
+    lines: tuple[str, ...]
+    fault: str = ""
+    """Why the run counts as failed; "" if it has made data."""
+
+
+def check_ending(run: Path) -> None:
+    """Raise `NoData` if a complete run has nothing to show, or a server refused most of what a stage asked."""
+    if fault := describe_ending(run).fault:
+        raise NoData(fault)
+
+
+def describe_ending(run: Path) -> Ending:
+    """Return what should be said of a run."""
+    manifest: dict[str, Any] = read_manifest(run)
+    rows = read_funnel(run)
+    losses = {row.folder: _describe_loss(row, run, manifest) for row in rows}
+    lines = [*_describe_answers(run), *map(str, manifest.get("notes", ())), *filter(None, losses.values())]
+    refused = [row for row in rows if row.reasons[Reason.REFUSED_BY_MODEL] * 2 > row.kept + row.dropped]
+    barren = next((row for row in rows if not row.kept), None)
+    if refused:
+        return Ending(tuple(lines), losses[refused[0].folder])
+    made = (run / SFT).stat().st_size if (run / SFT).exists() else (rows[-1].kept if rows else 0)
+    if made or manifest.get("status") != "complete":
+        return Ending(tuple(lines))
+    if barren is None:
+        return Ending(tuple(lines), f"{run} has no rows, and no stage says why: that is a fault of autoif")
+    return Ending(tuple(lines), f"no data: {losses[barren.folder] or f'{barren.folder} kept nothing: {barren.why}'}")
+
+
+def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
+    """Return what a stage lost more than half to, and what to do about it; "" if to nothing."""
+    total = row.kept + row.dropped
+    listed = [(Reason(name), count) for name, count in row.reasons.most_common() if Reason(name) not in _BY_DESIGN]
+    if not listed or listed[0][1] * 2 <= total:
+        return ""
+    reason, count = listed[0]
+    lost = f"{row.folder} lost {count:,} of {total:,} to {reason.value.replace('_', ' ')}"
+    if reason == Reason.REFUSED_BY_MODEL:
+        [(said, _)] = row.refusals.most_common(1)
+        return f'{lost}; the server says: "{said}"; when that is mended, --retry-refused asks again'
+    stage = row.folder.partition("_")[2]
+    settings = manifest.get("config", {}).get(stage, {})
+    advice = _ADVICE.get(reason, "`autoif show {run}` shows what is left")
+    told = advice.format(
+        stage=stage, run=run, role=_ROLES.get(stage, "writer"), max_tokens=settings.get("max_tokens", "?")
+    )
+    return f"{lost}: {told}"
+
+
+def _describe_answers(run: Path) -> Iterator[str]:
+    """Yield what is odd about the answers themselves."""
+    with CompletionCache(run / COMPLETIONS) as cache:
+        total = cache.total()
+        for stage, reason, detail, count in cache.endings():
+            if reason == "unknown":
+                yield f"{stage}: {count:,} answers ended with {detail}, which says nothing: they count as whole answers"
+    if total.estimated:
+        yield (
+            f"the server counted no tokens for {total.estimated:,} of {total.completions:,} answers: "
+            "theirs, and their cost, are estimates"
+        )
+    if total.reasoning_tokens:
+        share = total.reasoning_tokens / max(total.completion_tokens, 1)
+        yield f"thoughts took {share:.0%} of {total.completion_tokens:,} completion tokens; no row holds any"

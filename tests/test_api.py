@@ -1,0 +1,129 @@
+"""`autoif.run` and `autoif.load_run`: what a program, a notebook and the command line call."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import autoif
+from autoif.models.cache import CompletionCache
+from autoif.report.ending import describe_ending
+from running import model_server
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    return autoif.run("quickstart", output=tmp_path_factory.mktemp("api") / "run", recorded=True, progress=False)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with model_server(tmp_path_factory.mktemp("server")) as served:
+        yield served
+
+
+def test_a_run_gives_its_rows_lazily_and_as_data_sets(recorded):
+    rows = [json.loads(line) for line in (recorded.path / "sft.jsonl").read_text().splitlines()]
+    assert list(recorded.sft) == rows
+    assert (len(recorded.sft), recorded.sft[0], recorded.sft[-1]) == (len(rows), rows[0], rows[-1])
+    assert recorded.sft[1:3] == rows[1:3]
+    assert recorded.sft.to_dataset().num_rows == len(rows)
+    assert recorded.preferences.to_dataset().column_names[:3] == ["prompt", "chosen", "rejected"]
+    assert len(recorded.rewards) > len(recorded.instructions) > 0
+    with pytest.raises(IndexError):
+        recorded.sft[len(rows)]
+
+
+def test_a_run_says_what_it_is(recorded):
+    assert f"{len(recorded.sft)} SFT rows" in repr(recorded)
+    assert "06_rejection_sampling" in repr(recorded.funnel)
+    assert recorded.funnel[-1].kept == len(recorded.sft)
+    assert recorded.manifest["status"] == "complete"
+    loaded = autoif.load_run(recorded.path)
+    assert list(loaded.sft) == list(recorded.sft)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(autoif.StoreError, match="is no run folder"):
+        autoif.load_run(tmp_path)
+
+
+async def test_it_works_inside_a_running_event_loop(recorded, tmp_path):
+    again = autoif.run(output=tmp_path / "run", recorded=True, progress=False, set={"execution.workers": 1})
+    assert list(again.sft) == list(recorded.sft)
+
+
+async def test_what_goes_wrong_inside_a_running_event_loop_is_raised(tmp_path):
+    with pytest.raises(autoif.ModelError, match="no server at"):
+        autoif.run(output=tmp_path / "run", base_url="http://127.0.0.1:9/v1", model="m", progress=False)
+
+
+def test_settings_are_python_values_or_lines(server, tmp_path):
+    made = autoif.run(
+        output=tmp_path / "run", base_url=server.url, model="m", until="instructions", progress=False,
+        set={"self_instruct.max_instructions": 2, "cross_validation.both_outcomes": False},
+    )  # fmt: skip
+    config = made.manifest["config"]
+    assert config["self_instruct"]["max_instructions"] == 2
+    assert config["cross_validation"]["both_outcomes"] is False
+    assert len(made.sft) == 0
+    assert not made.sft.path.exists()
+    with pytest.raises(autoif.ConfigError, match='setting "seed" is'):
+        autoif.run(set={"seed": object()})
+    with pytest.raises(autoif.ConfigError, match=r'unknown setting "scoring\.sample"'):
+        autoif.run(set=["scoring.sample=2"])
+
+
+def test_a_first_try_at_a_server_that_is_down_binds_the_folder_to_nothing(server, tmp_path):
+    down = {"base_url": "http://127.0.0.1:9/v1", "model": "another", "set": {"seed": 7}}
+    with pytest.raises(autoif.ModelError):
+        autoif.run(output=tmp_path / "run", progress=False, until="instructions", **down)
+    made = autoif.run(output=tmp_path / "run", base_url=server.url, model="m", until="instructions", progress=False)
+    assert len(made.instructions) > 0
+    with pytest.raises(autoif.StoreError, match="made with other settings"):
+        autoif.run(output=tmp_path / "run", progress=False, until="instructions", **down)
+
+
+def test_a_data_file_that_was_edited_by_hand_is_kept_with_a_word(recorded, tmp_path):
+    made = autoif.run(output=tmp_path / "run", recorded=True, progress=False)
+    made.sft.path.write_text("mine\n")
+    made = autoif.run(output=tmp_path / "run", recorded=True, progress=False)
+    assert list(made.sft) == list(recorded.sft)
+    assert (tmp_path / "run" / "sft.jsonl.edited1").read_text() == "mine\n"
+    assert any("sft.jsonl had been changed by hand" in line for line in describe_ending(tmp_path / "run").lines)
+
+
+def test_prices_concurrency_and_time_limits_are_no_part_of_a_runs_identity(server, tmp_path):
+    common = {"output": tmp_path / "run", "base_url": server.url, "model": "m", "until": "instructions"}
+    made = autoif.run(**common, progress=False)
+    layout = {
+        "models.all.usd_per_million_prompt_tokens": 2.5, "models.all.concurrency": 3, "models.all.timeout_s": 99,
+        "models.all.retries": 1, "budget.tokens": 10_000_000,
+    }  # fmt: skip
+    again = autoif.run(**common, progress=False, set=layout)
+    assert list(again.instructions) == list(made.instructions)
+
+
+def test_every_auto_is_settled_and_kept(server, tmp_path, monkeypatch):
+    common = {"output": tmp_path / "run", "base_url": server.url, "model": "m", "until": "instructions"}
+    monkeypatch.setattr("autoif.models.nli.find_spec", lambda name: None)
+    made = autoif.run(**common, progress=False, set={"back_translation.nli": "auto"})
+    assert made.manifest["identity"]["back_translation.nli"] == "chat"
+    assert made.manifest["identity"]["sandbox.backend"] == "cpython"
+    monkeypatch.undo()  # the classifier's packages are there now
+    again = autoif.run(**common, progress=False, set={"back_translation.nli": "auto"})
+    assert again.manifest["identity"]["back_translation.nli"] == "chat"
+
+
+def test_the_completions_say_how_much_was_estimated(recorded):
+    with CompletionCache(recorded.path / "completions.sqlite") as cache:
+        assert cache.total().estimated == 0
+
+
+def test_importing_autoif_runs_nothing_and_loads_no_extra():
+    code = (
+        "import sys, autoif; print(sorted({'torch', 'datasets', 'ray', 'xllamacpp', 'IPython'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
