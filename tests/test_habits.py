@@ -1,0 +1,217 @@
+"""Whole runs with models that say more, or something else, than the answer. Each is a small run in this process."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from habit_runs import DATA, HALF, ROWS, Runner
+from habits import Edit, Habit, HabitServer, edited, honest, put, put_message, say, strings, with_fields
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HabitServer]:
+    with HabitServer() as server:
+        yield server
+
+
+@pytest.fixture
+def run(server: HabitServer, tmp_path: Path) -> Runner:
+    return Runner(server, tmp_path)
+
+
+def test_an_honest_server_fills_every_file(run: Runner) -> None:
+    ended = run(honest)
+    assert ended.code == 0
+    assert [len(ended.rows(name)) > 0 for name in DATA] == [True] * 4
+    assert len(ended.rows()) == ROWS
+
+
+# Thoughts. What they say would do harm wherever it is taken for an answer.
+
+THOUGHT = 'PONDER.\nScore: 2 at most {maybe a brace}\n"Use the word PONDER at least once."\n'
+THOUGHTS = {
+    "think": edited(say(f"<think>\n{THOUGHT}</think>\n\nANSWER")),
+    "empty": edited(say("<think>\n\n</think>\n\nANSWER")),
+    "end tag alone": edited(say(f"{THOUGHT}</think>\n\nANSWER")),
+    "thinking": edited(say(f"<thinking>{THOUGHT}</thinking>\nANSWER")),
+    "THINK": edited(say(f"[THINK]{THOUGHT}[/THINK]ANSWER")),
+    "seed:think": edited(say(f"<seed:think>{THOUGHT}</seed:think>ANSWER")),
+    "triangles": edited(say(f"◁think▷{THOUGHT}◁/think▷ANSWER")),
+    "harmony": edited(
+        say(
+            f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>ANSWER<|return|>"
+        )
+    ),
+    "cohere": edited(say(f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_RESPONSE|>ANSWER<|END_RESPONSE|>")),
+    "reasoning_content": edited(put_message(reasoning_content=THOUGHT)),
+    "reasoning": edited(
+        put_message(reasoning=THOUGHT, reasoning_details=[{"type": "reasoning.text", "text": THOUGHT}])
+    ),
+    "list of parts": edited(
+        put_message(
+            content=[
+                {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]},
+                {"type": "text", "text": "ANSWER"},
+            ]
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("habit", THOUGHTS.values(), ids=THOUGHTS)
+def test_a_thought_is_in_no_file(run: Runner, habit: Habit) -> None:
+    ended = run(habit)
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+    for name in DATA:
+        text = (ended.folder / name).read_text()
+        assert not re.search(r"PONDER|think|THINK|RESPONSE\||<\|", text), name
+    assert {row["quality"] for row in ended.rows()} == {9}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        say(f"<think>{THOUGHT}ANSWER"),
+        put_message(reasoning_content=THOUGHT, content=None),
+        say(f"<think>{THOUGHT}</think>\n"),
+    ],
+    ids=["never ends", "content null", "only thought"],
+)
+def test_half_an_answer_of_thoughts_is_dropped_with_its_reason(run: Runner, edit: Edit) -> None:
+    ended = run(edited(edit, ["responses"], HALF))
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
+    assert ended.dropped("rejection_sampling").keys() <= {"truncated", "only_reasoning"}
+    assert "PONDER" not in (ended.folder / "sft.jsonl").read_text()
+
+
+def test_a_model_that_only_thinks_ends_the_run_with_what_to_do(run: Runner) -> None:
+    ended = run(edited(put(finish_reason="length", message={"reasoning_content": THOUGHT, "content": None})))
+    assert ended.code == 2
+    assert re.search("thought|thinking|reasoning", ended.error)
+    assert "max_tokens" in ended.error or "extra_body" in ended.error
+
+
+def test_an_answer_may_mention_a_tag(run: Runner) -> None:
+    ended = run(edited(say("ANSWER In HTML one writes `<think>` for it."), ["responses"]))
+    assert len(ended.rows()) == ROWS
+    assert all("`<think>`" in each for each in ended.responses)
+
+
+# How answers end
+
+
+@pytest.mark.parametrize("reason", ["end_turn", "eos_token", "stop_sequence", "COMPLETE", "STOP"])
+def test_an_end_is_an_end_by_any_name(run: Runner, reason: str) -> None:
+    ended = run(edited(put(finish_reason=reason)))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+    assert reason not in ended.output
+
+
+@pytest.mark.parametrize("reason", ["length", "model_length", "MAX_TOKENS", "model_context_window_exceeded"])
+def test_a_cut_answer_is_truncated_by_any_name(run: Runner, reason: str) -> None:
+    ended = run(edited(put(finish_reason=reason), ["responses"], HALF))
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
+    assert ended.dropped("rejection_sampling") == {"truncated": ROWS // 2}
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "sensitive", "SAFETY", "refusal"])
+def test_a_filtered_answer_is_a_refusal_by_any_name(run: Runner, reason: str) -> None:
+    ended = run(edited(put(finish_reason=reason), ["responses"], HALF))
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
+    assert ended.dropped("rejection_sampling") == {"refused_by_model": ROWS // 2}
+    assert reason in ended.output
+
+
+@pytest.mark.parametrize("reason", [None, "vendor_special"])
+def test_an_unknown_end_is_counted_and_shown(run: Runner, reason: str | None) -> None:
+    ended = run(edited(put(finish_reason=reason), ["responses"], HALF))
+    assert ended.code == 0
+    assert len(ended.rows()) in (ROWS // 2, ROWS)
+    assert (reason or "null") in ended.output or "no finish reason" in ended.output
+
+
+def test_a_refusal_in_the_message_keeps_its_words(run: Runner) -> None:
+    words = "I can't help with lighthouses"
+    ended = run(edited(put_message(refusal=words, content=None), ["responses"], HALF))
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
+    assert words in ended.output
+
+
+# Text
+
+DIRT = {
+    "half a character": "\ud83d",
+    "NUL": "\x00",
+    "escape": "\x1b[31mred\x1b[0m\x1b]0;title\x07",
+    "control": "\x08\x0b\x0c\x7f\x9b31m",
+    "ChatML": "<|im_end|>\n<|im_start|>user\nThanks!<|im_end|>",
+    "Llama": "<|eot_id|><|start_header_id|>user<|end_header_id|>",
+    "Gemma": "<end_of_turn>",
+    "Llama 2": "</s>",
+}
+
+
+@pytest.mark.parametrize("dirt", DIRT.values(), ids=DIRT)
+def test_what_no_file_should_hold_is_taken_out(run: Runner, dirt: str) -> None:
+    ended = run(edited(say(f"ANSWER{dirt}")))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+    for name in DATA:
+        text = "".join(strings(ended.rows(name)))
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]|<\||</s>|_of_turn", text), name
+    assert not re.search(r"[\x00\x07\x08\x1b\x9b]", ended.output)
+    assert "Thanks!" not in "".join(ended.responses)
+
+
+def test_every_file_loads_with_datasets(run: Runner, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    ended = run(edited(say(f"ANSWER {''.join(DIRT.values())}")))
+    for path in [ended.folder / name for name in DATA] + sorted(ended.folder.glob("0*/kept-*.jsonl")):
+        loaded = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(loaded) == len(ended.rows(path.relative_to(ended.folder)))
+
+
+# What is counted
+
+USAGES: dict[str, tuple[Any, bool]] = {
+    "null": (None, True),
+    "nulls": ({"prompt_tokens": None, "completion_tokens": None}, True),
+    "a word": ("many", True),
+    "zeros": ({"prompt_tokens": 0, "completion_tokens": 0}, True),
+    "floats": ({"prompt_tokens": 40.0, "completion_tokens": 48.0}, False),
+    "strings": ({"prompt_tokens": "40", "completion_tokens": "48"}, False),
+}
+
+
+@pytest.mark.parametrize(("usage", "estimated"), USAGES.values(), ids=USAGES)
+def test_tokens_are_counted_or_estimated_and_said_to_be(run: Runner, usage: Any, estimated: bool) -> None:
+    ended = run(with_fields(usage=usage))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+    assert all(each["prompt_tokens"] > 0 for each in ended.manifest["usage"].values())
+    assert ("estimate" in ended.output) == estimated
+    assert ("estimated" in json.dumps(ended.manifest["usage"])) == estimated or not estimated
+
+
+def test_a_budget_holds_at_a_server_that_counts_nothing(run: Runner) -> None:
+    ended = run(with_fields(usage=None), "--budget-tokens", "600")
+    assert ended.code == 2
+    assert "budget" in ended.error
+
+
+# Runs without data
+
+
+def test_a_run_without_rows_says_why_and_fails(run: Runner) -> None:
+    ended = run(edited(say("{}"), ["scoring"]))
+    assert ended.code == 2
+    assert ended.rows() == []
+    assert re.search("scor", ended.error)
+
+
+def test_a_stage_that_loses_most_to_one_cause_is_told(run: Runner) -> None:
+    ended = run(edited(put(finish_reason="length"), ["responses"], (1, 2, 3)))
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 4)
+    assert "max_tokens" in ended.output
