@@ -233,7 +233,8 @@ async def test_a_parameter_that_the_server_does_not_know_is_left_out_from_then_o
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         await client.sample(ask("one", stop=("x",)))
         await client.sample(ask("two", stop=("x",)))
-    assert [field in body for body in server.bodies] == [True, False, False]
+    tried = 2 if field == "temperature" else 1  # 0 is first tried as 0.01
+    assert [field in body for body in server.bodies] == [True] * tried + [False, False]
 
 
 async def test_a_parameter_named_beside_the_message_is_understood(cache: CompletionCache) -> None:
@@ -284,7 +285,7 @@ async def test_a_prompt_that_is_too_long_is_refused_and_not_sent_again(
     async with StubServer(default=status(code, message)) as server, ChatClient({"writer": at(server)}, cache) as client:
         for _ in range(2):
             completions = await client.sample(ask(samples=2))
-            assert completions == [Completion("", "refused")] * 2
+            assert completions == [Completion("", "refused", detail=message)] * 2
     assert len(server.bodies) == 1
 
 
@@ -303,7 +304,106 @@ async def test_a_filtered_prompt_is_refused_even_if_it_is_the_first_of_all(cache
     reply = unless(is_fine, status(400, "violates the policy"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         assert (await client.sample(ask("bad")))[0].finish_reason == "refused"
-    assert [body["max_tokens"] for body in server.bodies] == [512, 1]
+    assert len(server.bodies) == 1
+
+
+async def test_what_a_server_says_of_a_prompt_is_kept_with_the_refusal(cache: CompletionCache) -> None:
+    said = "Your chosen model requires moderation and your input was flagged"
+    reply = status(403, said, metadata={"reasons": ["violence"]})
+    async with StubServer(ok(), default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("fine"))
+        [completion] = await client.sample(ask("bad"))
+    assert (completion.finish_reason, completion.detail) == ("refused", said)
+
+
+async def test_a_stage_of_which_nearly_everything_is_refused_ends_the_run(cache: CompletionCache) -> None:
+    server = StubServer(ok(), default=status(400, "Your input was flagged."))
+    async with server, ChatClient({"writer": at(server)}, cache) as client:
+        for number in range(7):
+            await client.sample(ask(f"prompt {number}"))
+        with pytest.raises(
+            ModelError, match=r"refused 7 of 8 requests of stage verification.*flagged.*--retry-refused"
+        ):
+            await client.sample(ask("one more"))
+
+
+@pytest.mark.parametrize("every", [2, 3])
+async def test_some_refused_prompts_end_nothing(cache: CompletionCache, every: int) -> None:
+    replies = [status(400, "Your input was flagged.") if number % every == 0 else ok() for number in range(40)]
+    async with StubServer(*replies) as server, ChatClient({"writer": at(server)}, cache) as client:
+        for number in range(40):
+            await client.sample(ask(f"prompt {number}"))
+    assert len(server.bodies) == 40
+
+
+async def test_choices_that_failed_are_asked_for_again(cache: CompletionCache) -> None:
+    failed = ok(finish_reason="abort")
+    async with StubServer(failed, failed) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert texts(await client.sample(ask(samples=2))) == ["hello s0 c0", "hello s0 c1"]
+        assert client.retries == 2
+    assert len(server.bodies) == 3
+
+
+async def test_a_choice_that_always_fails_is_a_refusal_that_says_so(cache: CompletionCache) -> None:
+    server = StubServer(default=ok(finish_reason="insufficient_system_resource"))
+    async with server, ChatClient({"writer": at(server, retries=2)}, cache) as client:
+        [completion] = await client.sample(ask())
+    assert completion.finish_reason == "refused"
+    assert "last with: finish_reason 'insufficient_system_resource'" in completion.detail
+
+
+@pytest.mark.parametrize("order", [(0.0, 0.8), (0.8, 0.0)])
+async def test_what_one_value_taught_changes_no_other_value(cache: CompletionCache, order: tuple[float, float]) -> None:
+    reply = unless(lambda body: body.get("temperature", 1) > 0, status(422, "`temperature` must be strictly positive"))
+    async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        for temperature in order:
+            await client.sample(ask(f"at {temperature}", temperature=temperature))
+    taken = {body["temperature"] for body in server.bodies if body["temperature"] > 0}
+    assert taken == {0.01, 0.8}
+    assert cache.notes() == [f"{server.url} refuses temperature = 0: sent as 0.01"]
+
+
+async def test_one_answer_that_is_no_json_takes_the_mode_from_nobody_else(cache: CompletionCache) -> None:
+    failed = status(400, "Failed to generate JSON. See 'failed_generation'.", code="json_validate_failed")
+    async with StubServer(failed) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("one", json_schema=SCHEMA))
+        await client.sample(ask("two", json_schema=SCHEMA))
+    types = [body["response_format"]["type"] for body in server.bodies]
+    assert types == ["json_schema", "json_object", "json_schema"]
+    assert cache.notes() == []
+
+
+async def test_a_field_that_was_not_the_cause_is_sent_again(cache: CompletionCache) -> None:
+    reply = unless(
+        lambda body: "bad" not in str(body["messages"]), status(400, "No: how warm is the temperature there")
+    )
+    async with StubServer(ok(), default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("fine"))
+        assert (await client.sample(ask("bad")))[0].finish_reason == "refused"
+        await client.sample(ask("fine again"))
+    assert "temperature" in server.bodies[-1]
+    assert cache.notes() == []
+
+
+async def test_an_answer_gets_the_room_that_the_context_leaves_it(cache: CompletionCache) -> None:
+    complaint = (
+        "maximum context length is 2048 tokens. You requested 2512 (2000 in the messages, 512 in the completion)"
+    )
+    reply = unless(lambda body: body["max_tokens"] <= 48, status(400, complaint))
+    async with StubServer(ok(), default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("short"))
+        [completion] = await client.sample(ask("long"))
+        await client.sample(ask("short again", max_tokens=40))
+    assert completion.finish_reason == "stop"
+    assert [body["max_tokens"] for body in server.bodies] == [512, 512, 40, 40]
+
+
+async def test_more_members_of_a_request_are_sent_as_they_are_given(cache: CompletionCache) -> None:
+    extra = {"chat_template_kwargs": {"enable_thinking": False}, "temperature": 0.6}
+    async with StubServer() as server, ChatClient({"writer": at(server, extra_body=extra)}, cache) as client:
+        await client.sample(ask())
+    assert server.bodies[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert server.bodies[0]["temperature"] == 0.6
 
 
 async def test_a_server_that_refuses_everything_is_an_error(cache: CompletionCache) -> None:
@@ -352,7 +452,8 @@ async def test_the_live_counters_tell_what_is_under_way(cache: CompletionCache) 
 
 async def test_no_choices_at_all_is_a_refusal(cache: CompletionCache) -> None:
     async with StubServer(default=says({"choices": []})) as server, ChatClient({"writer": at(server)}, cache) as client:
-        assert await client.sample(ask(samples=3)) == [Completion("", "refused")] * 3
+        refused = Completion("", "refused", detail="the server gave no choices")
+        assert await client.sample(ask(samples=3)) == [refused] * 3
     assert len(server.bodies) == 1
 
 

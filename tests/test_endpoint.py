@@ -11,7 +11,37 @@ def test_a_trailing_slash_makes_no_difference() -> None:
     assert Endpoint(base_url="http://127.0.0.1:8000/v1/") == Endpoint(base_url="http://127.0.0.1:8000/v1")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://host/v1", "http:///v1", "localhost"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/chat/completions/", "/v1#top"])
+def test_a_page_of_the_api_stands_for_the_api(path: str) -> None:
+    assert Endpoint(base_url=f"http://host{path}").url("/models") == "http://host/v1/models"
+
+
+@pytest.mark.parametrize(
+    "name", ["sk-proj-1234567890abcdef", "gsk_Abcdef0123456789", "hf_abcdefghijklmnopqr", "a b", "3cf1d2e4a5b6c7d8e9f"]
+)  # fmt: skip
+def test_a_key_in_place_of_its_variables_name_is_refused_without_showing_it(name: str) -> None:
+    with pytest.raises(ValidationError, match="may be a key: put the key in a variable") as caught:
+        Endpoint(api_key_env=name)
+    assert name not in caught.value.errors()[0]["msg"]
+
+
+def test_what_shapes_answers_belongs_to_the_identity() -> None:
+    assert Endpoint(model="m", base_url="http://a/v1", extra_body={"b": 1, "a": 2}).identity == 'm {"a": 2, "b": 1}'
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000/v1",
+        "ftp://host/v1",
+        "http:///v1",
+        "localhost",
+        "localhost:8000/v1",
+        "http://h:99999/v1",
+        "http://h:x/v1",
+        "htp://h/v1",
+    ],
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match=r"is no http.s. address; write it like"):
         Endpoint(base_url=url)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif.models.requests import Completion
-from autoif.models.wire import Dialect, narrow, read_answer
+from autoif.models.wire import read_answer
 from autoif.records import Reason
 
 
@@ -266,16 +266,3 @@ def test_no_answer_is_too_odd_to_read(choices: list[object], usage: object) -> N
     for completion in read_answer({"choices": choices, "usage": usage}).completions:
         assert completion.finish_reason in {"stop", "length", "refused", "unknown"}
         completion.text.encode("utf-8")
-
-
-@pytest.mark.parametrize(
-    "complaint",
-    [
-        "This model's maximum context length is 4096 tokens, but n and response_format ask for more",
-        "content management policy",
-        "no",
-    ],
-)
-def test_a_complaint_about_one_request_teaches_nothing(complaint: str) -> None:
-    body = {"n": 4, "seed": 1, "response_format": {}, "max_tokens": 5}
-    assert narrow(Dialect(), body, complaint) is None

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget, Endpoint
@@ -191,6 +191,17 @@ class Config(Record):
     execution: Execution = Execution()
     budget: Budget = Budget()
 
+    @model_validator(mode="after")
+    def _check_prices(self) -> "Config":
+        """A budget in money that nothing counts against would never stop anything."""
+        lacking = [role for role in ROLES if not getattr(self.models, role).has_prices]
+        if self.budget.usd is not None and lacking:
+            missing = " and ".join(
+                f"models.{lacking[0]}.usd_per_million_{kind}_tokens" for kind in ("prompt", "completion")
+            )
+            raise ValueError(f"budget.usd needs prices, 0 where there are none: set {missing} ({', '.join(lacking)})")
+        return self
+
 
 _LATER: dict[str, JsonValue] = {"back_translation.enabled": True, "scoring.enabled": True}
 """Settings that came after run folders were made, with the value that those folders have without naming it."""
@@ -246,8 +257,9 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, J
 def _is_layout(key: str) -> bool:
     if key == "execution.shard_size":  # it decides which records are in which file of the run folder
         return False
-    if key.startswith("models.") and key.rsplit(".", 1)[-1] in _TRANSPORT:
-        return True
+    match key.split("."):
+        case ["models", _, name] if name in _TRANSPORT:
+            return True
     return key in _LAYOUT or key.split(".", 1)[0] in _LAYOUT
 
 

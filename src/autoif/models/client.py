@@ -5,7 +5,8 @@ there. Equal requests made at the same time are sent once. What a server lacks i
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,9 @@ from autoif.models.cache import CompletionCache, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
 from autoif.models.server import Server
+
+_FEWEST_ASKED = 8
+"""Requests of a stage after which nearly all being refused ends the run."""
 
 
 class ChatClient:
@@ -33,14 +37,17 @@ class ChatClient:
         replay_only: bool = False,
     ) -> None:
         """With `replay_only`, answers come from the cache alone, and a request that it lacks is a `ModelError`."""
-        servers = {endpoint: Server(endpoint) for endpoint in endpoints.values()}
-        self._servers: dict[Role, Server] = {role: servers[endpoint] for role, endpoint in endpoints.items()}
+        servers = {each.model_dump_json(): Server(each, cache.note) for each in endpoints.values()}
+        self._servers: dict[Role, Server] = {role: servers[each.model_dump_json()] for role, each in endpoints.items()}
         self._identities: dict[Role, str] = {role: endpoint.identity for role, endpoint in endpoints.items()}
         self._transports = [server.transport for server in servers.values()]
         self._cache = cache
         self._budget = budget or Budget()
         self._replay_only = replay_only
         self._flights: dict[str, asyncio.Task[None]] = {}
+        self._asked: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        """Requests of each stage that were answered, and those that were refused."""
         self._closing = False
         self.requests = 0
         """Answers that servers gave; one may hold several completions."""
@@ -150,7 +157,22 @@ class ChatClient:
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
         self.usd += usd
+        self._check_that_most_are_taken(request.stage, completions)
         return len(completions)
+
+    def _check_that_most_are_taken(self, stage: str, completions: Sequence[Completion]) -> None:
+        """Raise `ModelError` when a server refuses nearly everything that a stage asks."""
+        self._asked[stage] += 1
+        refused = [each.detail for each in completions if each.finish_reason == "refused"]
+        if not refused:
+            return
+        self._refused[stage] += 1
+        asked, count = self._asked[stage], self._refused[stage]
+        if asked >= _FEWEST_ASKED and count * 4 > asked * 3:
+            raise ModelError(
+                f"the server refused {count} of {asked} requests of stage {stage}, last with: {refused[-1]}; "
+                "when that is mended, run the same command with --retry-refused"
+            )
 
     def _check_that_more_may_be_sent(self) -> None:
         if self._closing:

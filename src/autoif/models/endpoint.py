@@ -1,14 +1,21 @@
 """Where a model is asked and what it costs: one `[models.ROLE]` table of the config each, and the budget of a run."""
 
+import json
+import os
+import re
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from autoif.models.catalog import find_model
 from autoif.records import Record
 
 EMBEDDED = ""
 """The `base_url` that stands for the model this package runs itself."""
+
+
+_KEY = re.compile(r"(?:sk|gsk|hf|xai|pplx|nvapi|r8|ghp|Bearer)[-_ ][A-Za-z0-9_-]{16,}|sk-|AIza|eyJ")
+"""How keys of known services begin."""
 
 
 class Endpoint(Record):
@@ -22,46 +29,85 @@ class Endpoint(Record):
     """Tells versions of a model apart that share a name: answers of another revision are not reused."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never stored or shown."""
-    usd_per_million_prompt_tokens: float = Field(default=0.0, ge=0)
-    usd_per_million_completion_tokens: float = Field(default=0.0, ge=0)
+    extra_body: dict[str, JsonValue] = Field(default={})
+    """More members of each request, as the server knows them: `chat_template_kwargs`, `enable_thinking`,
+    `reasoning_effort`. They win over this program's own."""
+    usd_per_million_prompt_tokens: float | None = Field(default=None, ge=0)
+    """What the server charges; `--budget-usd` needs both prices, 0 where it charges nothing."""
+    usd_per_million_completion_tokens: float | None = Field(default=None, ge=0)
     concurrency: int = Field(default=64, ge=1)
     """Most requests in flight; fewer are sent while the server says that it is busy."""
     timeout_s: float = Field(default=600.0, gt=0)
     """For one attempt at one request, from sending it to the last byte of the answer."""
     connect_timeout_s: float = Field(default=10.0, gt=0)
     retries: int = Field(default=6, ge=0)
-    """Further attempts at a request that failed for a passing reason."""
+    """Further attempts at a request that failed for a passing reason; more at a server that says it is busy."""
     retry_wait_s: float = Field(default=0.5, gt=0)
-    """About how long to wait before the first of them; each further wait is twice as long."""
+    """About how long to wait before the first of them; each further wait is twice as long. A busy server that answers
+    nobody is given up after 300 times as long (150 s, more than a window of a minute), one that loads its model after
+    six times that."""
 
     @field_validator("base_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
         if url == EMBEDDED:
             return url
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"base_url {url!r} is no http(s) address; write it like http://127.0.0.1:8000/v1")
+        url = url.strip()
+        written = f"base_url {url!r} is no http(s) address; write it like http://127.0.0.1:8000/v1"
+        try:
+            parts = urlsplit(url)
+            named = parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError as error:
+            raise ValueError(f"{written} ({error})") from None
+        if parts.scheme not in {"http", "https"} or not named:
+            raise ValueError(written)
         if parts.username or parts.password:
             raise ValueError("base_url holds a user name or password; put the key in the variable named by api_key_env")
-        return url.rstrip("/")
+        path = re.sub(r"/(?:chat/completions|completions|models)/*$", "", parts.path).rstrip("/")
+        return parts._replace(path=path, fragment="").geturl()
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        """Refuse a key where the name of its variable is wanted, without repeating it."""
+        looks_like_one = _KEY.match(name) or (
+            len(name) >= 20 and name not in os.environ and re.search(r"[a-z]", name) and re.search(r"\d", name)
+        )
+        if name and (looks_like_one or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)):
+            raise ValueError(
+                "this is no name of an environment variable, and may be a key: put the key in a variable, and its name "
+                "here, as in OPENAI_API_KEY"
+            )
+        return name
+
+    def url(self, path: str) -> str:
+        """Return the address of a page of the API; a query of the base URL (`?api-version=…`) goes with each."""
+        parts = urlsplit(self.base_url)
+        return parts._replace(path=parts.path + path).geturl()
 
     @property
     def identity(self) -> str:
-        """What a cached answer belongs to: the model and its revision, wherever it is served.
+        """What a cached answer belongs to: the model, its revision, what shapes its answers, wherever it is served.
 
         The revision of an embedded model is that of its file, so answers stay valid whether or not the model runs.
         """
         revision = self.revision
         if self.base_url == EMBEDDED and not revision:
             revision = find_model(self.model).revision
-        return f"{self.model}@{revision}" if revision else self.model
+        named = f"{self.model}@{revision}" if revision else self.model
+        return f"{named} {json.dumps(self.extra_body, sort_keys=True)}" if self.extra_body else named
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether costs can be counted: an embedded model costs nothing."""
+        prices = (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
+        return self.base_url == EMBEDDED or None not in prices
 
     def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Return the price of one answer in US dollars."""
         return (
-            prompt_tokens * self.usd_per_million_prompt_tokens
-            + completion_tokens * self.usd_per_million_completion_tokens
+            prompt_tokens * (self.usd_per_million_prompt_tokens or 0.0)
+            + completion_tokens * (self.usd_per_million_completion_tokens or 0.0)
         ) / 1e6
 
 

@@ -15,7 +15,9 @@ class Pace:
     def __init__(self, most: int) -> None:
         self.in_flight = 0
         self.answered = 0
-        """Requests that got an answer: tells whether a busy server still serves anyone."""
+        """Requests that got an answer."""
+        self.answered_at = 0.0
+        """When the last of them did, on the event loop's clock: tells whether a busy server still serves anyone."""
         self._most = most
         self._window = float(most)
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -52,6 +54,7 @@ class Pace:
     def speed_up(self) -> None:
         """Count an answer and widen the window, by one for a whole window of answers."""
         self.answered += 1
+        self.answered_at = asyncio.get_running_loop().time()
         if self._window < self._most:
             self._window = min(self._most, self._window + 1 / self._window)
             self._admit()

@@ -2,45 +2,216 @@
 
 import json
 import math
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from autoif.errors import ModelError
+from autoif.models.dialect import is_too_long
 from autoif.models.endpoint import Endpoint
+from autoif.models.text import clean_text
 
 _LISTED_MODELS = 10
+_ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})
+"""Members of a complaint that repeat the request."""
+_DEEPEST = 6
+
+
+class Kind(StrEnum):
+    """What a complaint is about."""
+
+    MONEY = "money"
+    """The account has no credit: nothing works until somebody pays."""
+    BUSY = "busy"
+    """Too many requests; later ones will be taken."""
+    EXHAUSTED = "exhausted"
+    """The quota of the day is spent."""
+    LOADING = "loading"
+    """The server is still reading its model."""
+    CONTENT = "content"
+    """What this one prompt is about."""
+    LENGTH = "length"
+    """How long this one prompt is."""
+    OTHER = "other"
+
+
+_KINDS = (
+    (
+        Kind.MONEY,
+        re.compile(
+            r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of credits?|billing|payment required"
+            r"|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrears|recharge|top up"
+            r"|余额|欠费|账户.{0,4}不足",
+            re.IGNORECASE,
+        ),
+    ),
+    (Kind.EXHAUSTED, re.compile(r"per[- _]?day\b|\bdaily\b|每日|当日", re.IGNORECASE)),
+    (
+        Kind.BUSY,
+        re.compile(r"rate[ _-]?limit|too many requests|quota|RESOURCE_EXHAUSTED|try again|retry", re.IGNORECASE),
+    ),
+    (
+        Kind.LOADING,
+        re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE),
+    ),
+    (
+        Kind.CONTENT,
+        re.compile(
+            r"content[_ ](?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
+            r"|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)|usage polic|data_inspection"
+            r"|inappropriate|prohibited|不安全|敏感|违规",
+            re.IGNORECASE,
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """An error's body, read."""
+
+    sentence: str
+    """The server's own words, one line, for people."""
+    words: str
+    """All it says, in whatever nesting, for telling which field is meant."""
+    code: int = 0
+    """An HTTP status that it names itself, 0 if none."""
+    wait_s: float = 0.0
+    """How long it asks to wait."""
+
+    def kind(self, status: int) -> Kind:
+        """Return what an answer with this status complains about."""
+        if is_too_long(self.words):
+            return Kind.LENGTH
+        kinds = [kind for kind, pattern in _KINDS if pattern.search(self.words)]
+        if status == 402:
+            return Kind.MONEY
+        if status == 429:
+            # "You exceeded your current quota" is a minute's limit where it says when to come back.
+            money = Kind.MONEY in kinds and not self.wait_s
+            exhausted = Kind.EXHAUSTED in kinds and "minute" not in self.words.lower()
+            return Kind.MONEY if money else Kind.EXHAUSTED if exhausted else Kind.BUSY
+        if Kind.MONEY in kinds and status < 500:
+            return Kind.MONEY
+        if status == 503 and Kind.LOADING in kinds:
+            return Kind.LOADING
+        if Kind.CONTENT in kinds and status < 500:
+            return Kind.CONTENT
+        return Kind.OTHER
+
+
+def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> Complaint:
+    """Read the body of an error: OpenAI's form, FastAPI's, Google's list, JSON inside a string, or any other."""
+    text = content.decode("utf-8", "replace").removeprefix("\ufeff").strip()
+    body = _parse(text)
+    if body is None:
+        sentence = "a web page" if text.startswith("<") else clean_text(text) or "no explanation"
+        return Complaint(
+            _one_line(sentence), _one_line(clean_text(text))[:4000], wait_s=_wait_s(headers or {}, text, None)
+        )
+    words = _one_line(clean_text(" · ".join(_strings(body))))[:4000]
+    sentence = _one_line(clean_text(_sentence(body) or words or text))
+    return Complaint(sentence, f"{sentence} · {words}", _code(body), _wait_s(headers or {}, words, body))
 
 
 def server_sentence(content: bytes) -> str:
-    """Return the server's own words from the body of an error: OpenAI's, FastAPI's, or any other form."""
-    text = content.decode("utf-8", "replace").strip()
+    """Return the server's own words from the body of an error."""
+    return read_complaint(content).sentence
+
+
+def _parse(text: str) -> Any:
+    """Return the JSON in a text if it is an object or a list, else None."""
+    if text[:1] not in {"{", "["}:
+        return None
     try:
-        body = json.loads(text)
-    except ValueError:
-        return "a web page" if text.startswith("<") else text or "no explanation"
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _sentence(body: Any, depth: int = 0) -> str:
+    """Return the sentence that is meant for people, with the field or code at fault if it lacks them; "" if none."""
+    if depth == _DEEPEST:
+        return ""
     match body:
-        case {"error": {"message": str(message), **rest}}:
-            # The field at fault, or the code, is often missing from the message.
-            named = [str(rest[name]) for name in ("param", "code", "type") if rest.get(name)]
-            return f"{message} ({', '.join(named)})" if named else message
-        case {"error": str(message)} | {"message": str(message)} | {"detail": str(message)}:
+        case str():
+            inner = _parse(body.strip())
+            return (_sentence(inner, depth + 1) or body) if inner is not None else body
+        case [*items]:
+            return "; ".join(filter(None, (_fault(item, depth + 1) for item in items[:5])))
+        case {"loc": [*_], "msg": str(_)}:
+            return _fault(body, depth)
+        case {"error": error} if error:
+            return _sentence(error, depth + 1)
+        case {"message": message, **rest} if message:
+            # The field at fault, or the code, is often missing from the message; so is what a gateway passes on.
+            said = _sentence(message, depth + 1)
+            named = [
+                str(rest[name])
+                for name in ("param", "code", "type")
+                if isinstance(rest.get(name), str | int) and rest[name]
+            ]
+            metadata = rest.get("metadata")
+            raw = _sentence(metadata.get("raw", ""), depth + 1) if isinstance(metadata, dict) else ""
+            return said + (f": {raw}" if raw else "") + (f" ({', '.join(named)})" if named else "")
+        case {"detail": detail} if detail:
+            return _sentence(detail, depth + 1)
+        case {"msg": str(message)} | {"error_msg": str(message)} | {"errorMessage": str(message)}:
             return message
-        case {"detail": [*faults]}:
-            # Without their `input`, which repeats the request.
-            return "; ".join(_validation_fault(fault) for fault in faults)
-    return text
+    return ""
 
 
-def _validation_fault(fault: object) -> str:
-    match fault:
-        case {"loc": [*path], "msg": str(message)}:
+def _fault(item: Any, depth: int) -> str:
+    match item:
+        case {"loc": [*path], "msg": str(message)}:  # without its `input`, which repeats the request
             return f"{'.'.join(map(str, path))}: {message}"
-    return str(fault)
+    return _sentence(item, depth)
+
+
+def _strings(body: Any, depth: int = 0) -> Iterator[str]:
+    """Yield every text in a complaint, those inside JSON inside strings, too, without what repeats the request."""
+    if depth == _DEEPEST:
+        return
+    if isinstance(body, str):
+        inner = _parse(body.strip())
+        if inner is None:
+            yield body
+        else:
+            yield from _strings(inner, depth + 1)
+    elif isinstance(body, list):
+        for item in body[:20]:
+            yield from _strings(item, depth + 1)
+    elif isinstance(body, dict):
+        for name, value in body.items():
+            if name not in _ECHOES:
+                yield from _strings(value, depth + 1)
+
+
+def _code(body: Any) -> int:
+    """Return the HTTP status that a complaint names itself; 0 if none."""
+    match body:
+        case [first, *_]:
+            return _code(first)
+        case {"error": dict(error)}:
+            return _code(error)
+        case {"code": int(code) | str(code)} if str(code).isdecimal() and 400 <= int(code) <= 599:
+            return int(code)
+        case {"status": int(code) | str(code)} if str(code).isdecimal() and 400 <= int(code) <= 599:
+            return int(code)
+    return 0
 
 
 def is_html(response: aiohttp.ClientResponse, content: bytes) -> bool:
@@ -50,22 +221,81 @@ def is_html(response: aiohttp.ClientResponse, content: bytes) -> bool:
 def retry_after_s(headers: Mapping[str, str]) -> float:
     """Return the seconds that `Retry-After` asks for, as a number or as an HTTP date; 0 if it asks for none."""
     value = headers.get("Retry-After", "").strip()
+    seconds = _number(value)
+    if not value or math.isfinite(seconds):
+        return max(0.0, seconds) if value else 0.0
     try:
-        seconds = float(value)
+        date = parsedate_to_datetime(value)
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return _duration_s(value)
+
+
+_DURATION = re.compile(
+    r"(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
+)
+_ASKED = re.compile(
+    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\dhms. ]{0,20}(?:ms|[hms]\b|sec|min|hour))",
+    re.IGNORECASE,
+)
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value) if value.isascii() else math.nan
     except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return 0.0
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+        return math.nan
+
+
+def _duration_s(text: str) -> float:
+    """Return the seconds in "34.07s", "6m0s", "1h2m", "250ms"; 0 if it is none of them."""
+    text = text.strip().lower()
+    if text.endswith("ms"):
+        milliseconds = _number(text.removesuffix("ms").strip())
+        return milliseconds / 1000 if math.isfinite(milliseconds) else 0.0
+    match = _DURATION.match(text)
+    hours, minutes, seconds = match.groups() if match else ("", "", "")
+    return int(hours or 0) * 3600.0 + int(minutes or 0) * 60.0 + float(seconds or 0)
+
+
+def _wait_s(headers: Mapping[str, str], words: str, body: Any) -> float:
+    """Return how long a busy server asks to wait, wherever it says so; 0 if it doesn't."""
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds > 0 and math.isfinite(milliseconds):
+        return milliseconds / 1000
+    if asked := retry_after_s(headers):
+        return asked
+    named = dict(_members(body))
+    if isinstance(delay := named.get("retrydelay"), str):
+        return _duration_s(delay)
+    reset = named.get("x-ratelimit-reset") or headers.get("X-RateLimit-Reset", "")
+    if (moment := _number(str(reset))) > 1e9 and math.isfinite(moment):
+        seconds = moment / 1000 if moment > 1e11 else moment
+        return max(0.0, seconds - time.time())
+    asked_in_words = _ASKED.search(words)
+    return _duration_s(asked_in_words[1]) if asked_in_words else 0.0
+
+
+def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    if depth == _DEEPEST:
+        return
+    if isinstance(body, dict):
+        for name, value in body.items():
+            yield name.lower(), value
+            yield from _members(value, depth + 1)
+    elif isinstance(body, list):
+        for item in body[:20]:
+            yield from _members(item, depth + 1)
 
 
 async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
     names = await list_models(session, endpoint)
     if names is None:
-        return f"{endpoint.base_url} has no such page (HTTP {status}): base_url should be the API's and end in /v1"
+        meant = f", as in {endpoint.base_url}/v1" if "/v" not in urlsplit(endpoint.base_url).path else ""
+        return (
+            f"{endpoint.base_url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"
+        )
     if endpoint.model not in names:
         listed = ", ".join(names[:_LISTED_MODELS]) + (", …" if len(names) > _LISTED_MODELS else "")
         return f"{endpoint.base_url} has no model {endpoint.model!r}; it offers: {listed or 'none'}"
@@ -75,7 +305,7 @@ async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, st
 async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[str] | None:
     """Return the names of the models that an endpoint lists; None if it doesn't answer or has no list."""
     try:
-        async with session.get(endpoint.base_url + "/models", allow_redirects=False) as response:
+        async with session.get(endpoint.url("/models"), allow_redirects=False) as response:
             listing: Any = json.loads(await response.read())
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return None
@@ -86,9 +316,28 @@ async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> lis
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment sets for this address, if any; none for this machine itself."""
+    """Return the proxy that the environment sets for this address, if any; none for this machine itself.
+
+    Raises:
+        ModelError: it is a SOCKS proxy, or no address at all.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(parts.netloc):
         return None
-    return getproxies().get(parts.scheme)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy:
+        return None
+    try:
+        split = urlsplit(proxy)
+        fine = split.scheme in {"http", "https"} and split.hostname and (split.port or True)
+    except ValueError:
+        fine = False
+    if not fine:
+        shown = re.sub(r"//[^/@]*@", "//***@", proxy)
+        raise ModelError(
+            f"the environment sets the proxy {shown!r} for {host}: an http(s) proxy is wanted, SOCKS is not supported; "
+            f"correct {parts.scheme}_proxy or all_proxy, or add {host} to no_proxy"
+        )
+    return proxy

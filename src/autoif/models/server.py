@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from autoif.errors import ModelError
+from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
-from autoif.models.transport import Rejected, Transport
-from autoif.models.wire import Dialect, fewer_samples, is_too_long, narrow, narrowest, read_answer, request_body
-
-_REFUSED = Completion(text="", finish_reason="refused")
+from autoif.models.transport import Rejected, Transport, Unfinished
+from autoif.models.wire import Answer, read_answer
 
 _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), max_tokens=1)
 
@@ -17,47 +17,84 @@ _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), ma
 class Server:
     """An endpoint's transport and the dialect that has been learned from its answers."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
+        """`note` gets a sentence for each thing that the server doesn't take."""
         self.endpoint = endpoint
-        self.transport = Transport(endpoint)
+        self.transport = Transport(endpoint, note)
         self.dialect = Dialect()
+        self._note = note
 
     async def ask(self, request: Request, *, seed: int, samples: int, before: Callable[[], None]) -> list[Completion]:
         """Return one to `samples` completions from one answer of the server.
 
-        A request that the server refuses, although it takes others, yields refused completions: data, no error.
+        A request that the server refuses, although it takes others, yields refused completions with its sentence.
+        What a refusal taught is kept only if the request then went through: otherwise it was not the cause.
         """
         path = "/chat/completions" if request.messages else "/completions"
-        dialect = self.dialect
+        dialect = learned = self.dialect
         while True:
             asked = min(samples, dialect.samples_per_request)
-            body = request_body(request, self.endpoint.model, dialect, seed=seed, samples=asked)
+            body = (
+                request_body(request, self.endpoint.model, dialect, seed=seed, samples=asked) | self.endpoint.extra_body
+            )
             try:
-                answer = await self.transport.post(path, body, before)
+                answer = await self.transport.post(path, body, before, lambda read: _read(read, request))
             except Rejected as rejection:
-                weaker = narrow(dialect, body, str(rejection))
-                if weaker is None and asked > 1 and not is_too_long(str(rejection)):
-                    weaker = fewer_samples(dialect, body)
-                if weaker is not None:
-                    dialect = weaker
-                    continue
-                if not is_too_long(str(rejection)):
-                    await self._check_that_it_takes_others(dialect, str(rejection), before)
-                return [_REFUSED] * samples
-            completions = read_answer(answer, prompt_bytes=len(request.text.encode())).completions[:asked]
+                step = None if rejection.is_about_content else _step(dialect, body, rejection.words)
+                if step is None:
+                    if not rejection.is_about_content and not is_too_long(rejection.words):
+                        await self._check_that_it_takes_others(learned, str(rejection), before)
+                    return [_refuse(str(rejection))] * samples
+                if step.lasting:
+                    known = _step(learned, body, rejection.words)
+                    learned = known.dialect if known else learned
+                dialect = step.dialect
+                continue
+            except Unfinished as failure:
+                return [_refuse(f"it failed again and again, last with: {failure}")] * samples
+            completions = answer.completions[:asked]
             if not completions:
-                return [_REFUSED] * samples
-            if len(completions) < asked:
-                dialect = replace(dialect, samples_per_request=len(completions))
-            self.dialect = narrowest(self.dialect, dialect)
+                return [_refuse("the server gave no choices")] * samples
+            if len(completions) < asked and not answer.failures:
+                learned = replace(learned, samples_per_request=len(completions))
+            self._learn(learned)
             return completions
+
+    def _learn(self, dialect: Dialect) -> None:
+        known = set(self.dialect.describe())
+        self.dialect = narrowest(self.dialect, dialect)
+        for sentence in self.dialect.describe():
+            if sentence not in known:
+                self._note(f"{self.endpoint.base_url} {sentence}")
 
     async def _check_that_it_takes_others(self, dialect: Dialect, complaint: str, before: Callable[[], None]) -> None:
         """Raise `ModelError` if the server has never answered and refuses the plainest request too."""
         if self.transport.pace.answered:
             return
-        body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1)
+        body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
         try:
-            await self.transport.post("/chat/completions", body, before)
+            await self.transport.post("/chat/completions", body, before, lambda read: read)
         except Rejected:
-            raise ModelError(f"{self.endpoint.base_url} refuses every request: {complaint}") from None
+            raise ModelError(
+                f"{self.endpoint.base_url} refuses every request: {complaint}; a field that it misses can be given by "
+                "models.ROLE.extra_body (docs/models.md)"
+            ) from None
+
+
+def _refuse(detail: str) -> Completion:
+    return Completion(text="", finish_reason="refused", detail=detail)
+
+
+def _step(dialect: Dialect, body: dict[str, Any], words: str) -> Step | None:
+    """Return what to try after a refusal: without what it names, else with fewer choices; None if that is all."""
+    step = narrow(dialect, body, words)
+    if step is None and body.get("n", 1) > 1 and not is_too_long(words):
+        return Step(fewer_samples(dialect, body))
+    return step
+
+
+def _read(answer: dict[str, Any], request: Request) -> Answer:
+    found = read_answer(answer, prompt_bytes=len(request.text.encode()))
+    if found.failures and not found.completions:
+        raise Unfinished(found.failures[0])
+    return found

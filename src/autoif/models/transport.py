@@ -1,50 +1,73 @@
 """One endpoint over HTTP: connections, retries, pace, and errors that say what to do.
 
 A failure is one of three things. It may pass (time-out, reset, half an answer, 408, 425, 429, 5xx): the request is
-sent again after a random, growing wait, or when the server says. It is about this request (400, 413, 422): `Rejected`,
-for the client to judge. Or nothing works until somebody changes a setting: `ModelError` at once.
+sent again after a random, growing wait, or when the server says. It is about this request (400, 413, 422, a prompt
+that is too long or not wanted): `Rejected`, for the caller to judge. Or nothing works until somebody changes a
+setting or pays: `ModelError` at once.
 """
 
+import asyncio
 import json
 import os
 import random
+import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
 from autoif.errors import ModelError
+from autoif.models.bodies import read_body
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
-from autoif.models.replies import explain_missing, is_html, list_models, proxy_for, retry_after_s, server_sentence
+from autoif.models.replies import Complaint, Kind, explain_missing, is_html, list_models, proxy_for, read_complaint
 
-_REJECTED = {400, 413, 422}
+Read = TypeVar("Read")
+
 _BUSY = {429, 503, 529}
 _PASSING = {408, 409, 425}
 _LONGEST_WAIT_S = 60.0
+_PATIENCE = 300
+"""How many times `retry_wait_s` a server may be busy without answering anybody …"""
+_LOADING_PATIENCE = 1800
+"""… and be loading its model."""
 
 
 class Rejected(Exception):
-    """The server refuses this one request; the text is the server's complaint."""
+    """The server refuses this one request; the text is the server's own sentence."""
+
+    def __init__(self, complaint: Complaint, kind: Kind) -> None:
+        super().__init__(complaint.sentence)
+        self.words = complaint.words
+        """All that it said, for telling which field is meant."""
+        self.is_about_content = kind == Kind.CONTENT
+        """It is what the prompt says that is refused: no other form of the request will do."""
 
 
 class Passing(Exception):
     """A failure that may pass by itself."""
 
-    def __init__(self, what: str, *, busy: bool = False, wait_s: float = 0.0) -> None:
+    def __init__(self, what: str, *, busy: bool = False, wait_s: float = 0.0, patience: int = _PATIENCE) -> None:
         super().__init__(what)
         self.busy = busy
         """The server asks for fewer requests."""
         self.wait_s = wait_s
+        self.patience = patience
+
+
+class Unfinished(Passing):
+    """A choice that failed on the way: worth another try, and no reason to end the run."""
 
 
 class Transport:
     """Sends JSON to one endpoint, between `open` and `close`, in one event loop."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
+        """`note` gets what the user should know while the transport waits."""
         self.pace = Pace(endpoint.concurrency)
         self.retries = 0
         self._endpoint = endpoint
+        self._note = note
         self._session: aiohttp.ClientSession | None = None
         self._key = os.environ.get(endpoint.api_key_env, "").strip()
         if not (self._key.isascii() and self._key.replace(" ", "").isprintable()):
@@ -55,6 +78,8 @@ class Transport:
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
+            if "api-version=" in endpoint.base_url:  # Azure's
+                headers["api-key"] = self._key
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -72,29 +97,37 @@ class Transport:
         assert self._session is not None, "open it first"
         return await list_models(self._session, self._endpoint)
 
-    async def post(self, path: str, body: dict[str, Any], before: Callable[[], None]) -> dict[str, Any]:
-        """Return the server's JSON object; raise `Rejected`, or `ModelError` when another try is of no use.
+    async def post(
+        self, path: str, body: dict[str, Any], before: Callable[[], None], read: Callable[[dict[str, Any]], Read]
+    ) -> Read:
+        """Return what `read` makes of the server's JSON object.
 
-        `before` is called just before each attempt goes out, and may raise to prevent it.
+        `before` is called just before each attempt goes out, and may raise to prevent it. `read` may raise `Passing`,
+        and the request is made again.
+
+        Raises:
+            Rejected: the server refuses this request.
+            Passing: what `read` found fails as often as may be tried.
+            ModelError: another try is of no use.
         """
         data = json.dumps(body).encode("ascii")
         failures = 0
-        answered = -1
+        failing_since = 0.0
         while True:
             start = await self.pace.enter()
             try:
                 before()
-                answer = await self._attempt(path, data)
+                answer = read(await self._attempt(path, data))
                 self.pace.speed_up()
                 return answer
             except Passing as failure:
+                now = asyncio.get_running_loop().time()
                 if failure.busy:
                     self.pace.slow_down(start, failure.wait_s)
-                # A busy server that serves others is worth the wait: only standstill counts against it.
-                standstill = not failure.busy or self.pace.answered == answered
-                failures = failures + 1 if standstill else 1
-                answered = self.pace.answered
-                if failures > self._endpoint.retries:
+                failures, failing_since = failures + 1, failing_since or now
+                if self._is_hopeless(failure, failures, now - max(failing_since, self.pace.answered_at)):
+                    if isinstance(failure, Unfinished):
+                        raise
                     raise self._gave_up(failure, failures) from failure
                 wait_s = max(failure.wait_s, self._wait_s(failures))
             finally:
@@ -102,67 +135,105 @@ class Transport:
             self.retries += 1
             await self.pace.pause(wait_s)
 
+    def _is_hopeless(self, failure: Passing, failures: int, standstill_s: float) -> bool:
+        """Tell whether another attempt is one too many: of a busy server, only if it has answered nobody for long."""
+        if failures <= self._endpoint.retries:
+            return False
+        patient = failure.busy and self._endpoint.retries > 0
+        return not patient or standstill_s > failure.patience * self._endpoint.retry_wait_s
+
     async def _attempt(self, path: str, data: bytes) -> dict[str, Any]:
         if self._session is None:
             raise ModelError(f"the embedded model {self._endpoint.model} is not running: start it before it is asked")
-        url = self._endpoint.base_url + path
         try:
-            async with self._session.post(url, data=data, allow_redirects=False) as response:
+            async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
                 content = await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if self.pace.answered:
                 raise Passing(f"no connection ({error})", busy=True) from error
-            raise ModelError(
-                f"no server at {self._endpoint.base_url} ({self._shown(str(error))}): start it, or correct base_url"
-            ) from error
+            raise ModelError(self._explain_connection(error)) from error
         except TimeoutError as error:
             raise Passing(f"no answer within timeout_s = {self._endpoint.timeout_s:g} s", busy=True) from error
+        except (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError) as error:
+            raise ModelError(
+                f"{self._endpoint.base_url} can't be asked ({self._shown(str(error))}): correct the proxy"
+            ) from error
         except aiohttp.ClientError as error:
+            if "content-encoding" in str(error).lower():
+                raise ModelError(
+                    f"{self._endpoint.base_url} answers in a compression that can't be read "
+                    f"({self._shown(str(error))}): switch it off at the server or gateway"
+                ) from error
             raise Passing(f"the connection broke ({type(error).__name__}: {error})") from error
         if response.status // 100 != 2:
-            await self._raise_for(response, content)
-        return self._parse(response, content)
+            await self._raise_for(response, response.status, content)
+        return await self._parse(response, content)
 
-    def _parse(self, response: aiohttp.ClientResponse, content: bytes) -> dict[str, Any]:
+    def _explain_connection(self, error: Exception) -> str:
+        """Return why there is no connection, and what to do."""
+        url, said = self._endpoint.base_url, self._shown(str(error))
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return (
+                f"{url}: its TLS certificate is not trusted ({said}): put its authority's certificate into a file and "
+                "its name into SSL_CERT_FILE, or correct the address"
+            )
+        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+            return f"{url} speaks no TLS there ({said}): write http:// for a plain server, or correct the port"
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return f"no server at {url} (there is no host of this name: {said}): start it, or correct base_url"
+        return f"no server at {url} ({said}): start it, or correct base_url"
+
+    async def _parse(self, response: aiohttp.ClientResponse, content: bytes) -> dict[str, Any]:
         try:
-            answer = json.loads(content)
+            answer = read_body(content, response.charset)
         except ValueError as error:
             if is_html(response, content):
                 raise self._wrong_server("answers with a web page") from error
             raise Passing(f"half an answer ({len(content)} bytes that are no JSON)") from error
         if not isinstance(answer, dict):
             raise self._wrong_server("answers with JSON that is no object")
-        if "choices" not in answer:
-            if "error" in answer:
-                raise Passing(self._shown(server_sentence(content)))
-            raise self._wrong_server("answers with JSON that has no choices")
+        if not answer.get("choices"):
+            if answer.get("error"):
+                status = read_complaint(content).code
+                if 400 <= status < 500:
+                    await self._raise_for(response, status, content)
+                raise Passing(self._shown(read_complaint(content).sentence))
+            if "choices" not in answer:
+                raise self._wrong_server("answers with JSON that has no choices")
         return answer
 
-    async def _raise_for(self, response: aiohttp.ClientResponse, content: bytes) -> None:
-        status = response.status
-        endpoint = self._endpoint
-        complaint = self._shown(server_sentence(content))
-        if status in _REJECTED:
-            raise Rejected(complaint)
+    async def _raise_for(self, response: aiohttp.ClientResponse, status: int, content: bytes) -> None:
+        endpoint, url = self._endpoint, self._endpoint.base_url
+        complaint = read_complaint(content, response.headers)
+        kind = complaint.kind(status)
+        said = self._shown(complaint.sentence)
+        if kind == Kind.MONEY:
+            raise ModelError(f"{url}: {said}: add credit, then run the same command again")
+        if kind == Kind.EXHAUSTED or complaint.wait_s > endpoint.timeout_s:
+            wait = f" to wait {complaint.wait_s:,.0f} s" if complaint.wait_s else ""
+            words = f" ({said})" if kind == Kind.EXHAUSTED else ""
+            raise ModelError(
+                f"{url} asks{wait or ' for no more'} (HTTP {status}){words}: run the same command again after that"
+            )
+        if status in {400, 413, 422} or (kind in {Kind.LENGTH, Kind.CONTENT} and status != 401):
+            raise Rejected(Complaint(said, complaint.words), kind)
         if status in {401, 403}:
-            kind = f"the key in ${endpoint.api_key_env} is refused" if self._key else "no key"
-            raise ModelError(f"{endpoint.base_url}: {kind} (HTTP {status}): set ${endpoint.api_key_env} to a valid one")
+            held = f"the key in ${endpoint.api_key_env} is refused" if self._key else "no key"
+            if status == 403 and self._key:
+                raise ModelError(f"{url} forbids this (HTTP 403): {said}")
+            words = f" ({said})" if said != "no explanation" else ""
+            raise ModelError(f"{url}: {held} (HTTP {status}){words}: set ${endpoint.api_key_env} to a valid one")
         if status in {404, 405} and self._session is not None:
-            raise ModelError(await explain_missing(self._session, endpoint, status, complaint))
-        if status == 429 and "insufficient_quota" in complaint:
-            raise ModelError(f"{endpoint.base_url}: {complaint}: add credit, then run the same command again")
+            raise ModelError(await explain_missing(self._session, endpoint, status, said))
+        if kind == Kind.LOADING:
+            self._note(f"{url} is loading its model: waiting for it")
+            raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
         if status in _BUSY | _PASSING or status >= 500:
-            wait_s = retry_after_s(response.headers)
-            if wait_s > endpoint.timeout_s:
-                raise ModelError(
-                    f"{endpoint.base_url} asks to wait {wait_s:,.0f} s (HTTP {status}): "
-                    "run the same command again after that"
-                )
-            raise Passing(f"HTTP {status}: {complaint}", busy=status in _BUSY, wait_s=wait_s)
+            raise Passing(f"HTTP {status}: {said}", busy=status in _BUSY, wait_s=complaint.wait_s)
         if status // 100 == 3:
-            target = response.headers.get("Location", "another address")
+            target = self._shown(response.headers.get("Location", "another address"))
             raise self._wrong_server(f"redirects to {target}")
-        raise ModelError(f"{endpoint.base_url} answers HTTP {status}: {complaint}")
+        raise ModelError(f"{url} answers HTTP {status}: {said}")
 
     def _wrong_server(self, what: str) -> ModelError:
         return ModelError(

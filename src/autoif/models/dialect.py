@@ -1,0 +1,204 @@
+"""What is sent to a server, and what it turned out not to take.
+
+A `Dialect` is what one endpoint has been found to understand. It is narrowed when the server says no (`narrow`), by the
+field that the complaint names, in whatever language: for the refused value alone where a field has few values
+(temperature 0, top_p 1), so that what one request taught changes no other request that the server would have taken.
+
+    | refused                           | the request goes out                                             |
+    |-----------------------------------|------------------------------------------------------------------|
+    | temperature = 0                   | with 0.01; without, if that is refused too                       |
+    | another temperature, a top_p      | without it: the server's default                                 |
+    | seed, stop, logprobs              | without it, as every other one with a value of its own           |
+    | n                                 | for half as many choices, until the server takes it              |
+    | max_tokens, by name               | as max_completion_tokens                                         |
+    | max_tokens, too large             | with the largest that the complaint names                        |
+    | JSON schemas                      | with JSON mode, then as plain text; the answer is read tolerantly |
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from autoif.models.requests import Request
+
+JsonMode = Literal["json_schema", "json_object", "none"]
+TokenLimit = Literal["max_tokens", "max_completion_tokens"]
+_JSON_MODES: tuple[JsonMode, ...] = ("json_schema", "json_object", "none")
+_TOKEN_LIMITS: tuple[TokenLimit, ...] = ("max_tokens", "max_completion_tokens")
+_BY_VALUE = ("top_p", "temperature")
+"""Fields of few values, refused value by value; of two that can't go together the first is given up."""
+_WHOLE = ("seed", "stop", "top_logprobs", "logprobs")
+SMALLEST_TEMPERATURE = 0.01
+"""Instead of a 0 that a server refuses: near enough to greedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What an endpoint accepts, as far as is known."""
+
+    json_mode: JsonMode = "json_schema"
+    token_limit: TokenLimit = "max_tokens"
+    most_tokens: int = 1 << 40
+    """The largest limit of tokens that the server takes."""
+    refused: frozenset[tuple[str, float | None]] = frozenset()
+    """Fields of the body with the value that the server rejects; None stands for every value."""
+    samples_per_request: int = 1 << 16
+    """Most choices the server returns for one request, by `n`."""
+
+    def describe(self) -> list[str]:
+        """Return a sentence for each thing that is sent otherwise than it was asked for."""
+        lines = []
+        for name, value in sorted(self.refused, key=str):
+            shown = name if value is None else f"{name} = {value:g}"
+            replaced = (
+                name == "temperature" and value == 0 and ("temperature", SMALLEST_TEMPERATURE) not in self.refused
+            )
+            lines.append(f"refuses {shown}: sent {f'as {SMALLEST_TEMPERATURE}' if replaced else 'without it'}")
+        if self.json_mode != "json_schema":
+            instead = "JSON mode" if self.json_mode == "json_object" else "plain text"
+            lines.append(f"takes no JSON schema: asked for {instead}, and the answers are read tolerantly")
+        if self.most_tokens < Dialect().most_tokens:
+            lines.append(f"takes at most {self.most_tokens:,} tokens an answer: longer ones are cut there")
+        return lines
+
+
+def request_body(request: Request, model: str, dialect: Dialect, *, seed: int, samples: int) -> dict[str, Any]:
+    """Return the JSON body that asks for `samples` completions, the first of them sampled with `seed`."""
+    body: dict[str, Any] = {"model": model}
+    if request.messages:
+        body["messages"] = [{"role": role, "content": content} for role, content in request.messages]
+        if request.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    else:
+        body["prompt"] = request.prompt
+        if request.top_logprobs:
+            body["logprobs"] = request.top_logprobs
+    body |= {"temperature": request.temperature, "top_p": request.top_p, "seed": seed}
+    body[dialect.token_limit] = min(request.max_tokens, dialect.most_tokens)
+    if samples > 1:
+        body["n"] = samples
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.json_schema is not None and dialect.json_mode == "json_schema":
+        schema = {"name": "answer", "strict": True, "schema": request.json_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif request.json_schema is not None and dialect.json_mode == "json_object":
+        body["response_format"] = {"type": "json_object"}
+    if body["temperature"] == 0 and ("temperature", 0.0) in dialect.refused:
+        body["temperature"] = SMALLEST_TEMPERATURE
+    for name in (*_BY_VALUE, *_WHOLE):
+        if (name, None) in dialect.refused or (name in _BY_VALUE and (name, float(body[name])) in dialect.refused):
+            body.pop(name, None)
+    return body
+
+
+_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|size|window|limit)|maximum context|too long|exceed_context|prompt is too|"
+    r"input length|max_model_len|上下文长度|超出.{0,6}长度|reduce the length",
+    re.IGNORECASE,
+)
+
+
+def is_too_long(complaint: str) -> bool:
+    """Tell whether the server's complaint is about the length of this one prompt."""
+    return _TOO_LONG.search(complaint) is not None
+
+
+_LEAST_ROOM = 16
+_MARGIN = 8
+"""Tokens that servers count and their complaints don't: a template's last ones."""
+
+
+def find_room(complaint: str, max_tokens: int) -> int | None:
+    """Return the tokens that an answer may have, where a complaint about the context counted `max_tokens` in.
+
+    It then names the context and the prompt beside it. None if it is the prompt that is too long, or leaves no room.
+    """
+    numbers = {int(number) for number in re.findall(r"\d{1,9}", complaint.replace(",", ""))}
+    sums = {number for number in numbers if number - max_tokens in numbers}
+    if max_tokens not in numbers and not sums:
+        return None
+    others = sorted(number for number in numbers - sums - {max_tokens} if number >= _LEAST_ROOM)
+    if len(others) < 2:
+        return None
+    prompt, context = others[0], others[-1]
+    room = context - prompt - _MARGIN
+    return room if _LEAST_ROOM <= room < max_tokens else None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to try after a refusal."""
+
+    dialect: Dialect
+    lasting: bool = field(default=True)
+    """False if it is for this one request, and teaches nothing about others."""
+
+
+def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str) -> Step | None:
+    """Return the dialect without the first thing in `body` that the server's complaint names; None if it names none.
+
+    A complaint about the length of the prompt is about this one request, whatever else it mentions.
+    """
+    limit = body.get(dialect.token_limit, 0)
+    if is_too_long(complaint):
+        room = find_room(complaint, limit)
+        return Step(replace(dialect, most_tokens=room), lasting=False) if room else None
+    words = _QUOTED.sub(" ", complaint)
+    if "response_format" in body and _JSON.search(words):
+        weaker = replace(dialect, json_mode=_JSON_MODES[_JSON_MODES.index(dialect.json_mode) + 1])
+        return Step(weaker, lasting=not _ONE_ANSWER.search(words))
+    if "n" in body and _CHOICES.search(words):
+        return Step(fewer_samples(dialect, body))
+    if "max_tokens" in body and "max_completion_tokens" in words and "max_tokens" in words:
+        return Step(replace(dialect, token_limit="max_completion_tokens"))
+    if _names("max[ _]?(?:completion|output|new)?[ _]?tokens|completion tokens|maxOutputTokens", words):
+        smaller = [int(number) for number in re.findall(r"\d{1,9}", words.replace(",", ""))]
+        smaller = [number for number in smaller if _LEAST_ROOM <= number < limit]
+        if smaller:
+            return Step(replace(dialect, most_tokens=max(smaller)))
+    for name in _BY_VALUE:
+        if name in body and _names(name.replace("_", "[ _-]?"), words):
+            value = float(body[name])
+            refused = {(name, value), (name, 0.0)} if value == SMALLEST_TEMPERATURE else {(name, value)}
+            return Step(replace(dialect, refused=dialect.refused | refused))
+    for name in _WHOLE:
+        if name in body and _names(name.replace("_", "[ _-]?"), words):
+            return Step(replace(dialect, refused=dialect.refused | {(name, None)}))
+    return None
+
+
+_QUOTED = re.compile(r"[\"“][^\"“”]{40,}[\"”]|(?<!\w)'[^'\"]{40,}'(?!\w)")
+"""Long quotations: a prompt that mentions a seed or a temperature is none of ours."""
+_JSON = re.compile(
+    r"response[_ ]?format|json[_ ]?(?:schema|object|mode|validate)|schema|grammar|generate json", re.IGNORECASE
+)
+_ONE_ANSWER = re.compile(r"json_validate|failed to generate|failed_generation", re.IGNORECASE)
+"""One answer failed; the mode works."""
+_CHOICES = re.compile(
+    r"""["'`\[]n["'`\]]|(?<![a-z0-9_])n (?:must|should|>|is|value|= ?\d)|value (?:of|for) n\b"""
+    r"""|parameters? n\b|参数 ?n(?![a-z])|choices""",
+    re.IGNORECASE,
+)
+
+
+def _names(pattern: str, words: str) -> bool:
+    """Tell whether a complaint names a field. Letters of other scripts beside it are no part of the name."""
+    return re.search(rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9_])", words, re.IGNORECASE | re.ASCII) is not None
+
+
+def fewer_samples(dialect: Dialect, body: Mapping[str, Any]) -> Dialect:
+    """Return the dialect with half of the body's `n`: a server's most may be any number, and is 1 for many."""
+    return replace(dialect, samples_per_request=body["n"] // 2)
+
+
+def narrowest(one: Dialect, other: Dialect) -> Dialect:
+    """Return what both dialects allow; two requests may learn at once."""
+    return Dialect(
+        json_mode=max(one.json_mode, other.json_mode, key=_JSON_MODES.index),
+        token_limit=max(one.token_limit, other.token_limit, key=_TOKEN_LIMITS.index),
+        most_tokens=min(one.most_tokens, other.most_tokens),
+        refused=one.refused | other.refused,
+        samples_per_request=min(one.samples_per_request, other.samples_per_request),
+    )

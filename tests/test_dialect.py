@@ -1,0 +1,109 @@
+"""What a server refuses is found by the field that it names, in any language, and changed as little as can be."""
+
+import json
+
+import pytest
+
+from autoif.models.dialect import Dialect, find_room, narrow, narrowest, request_body
+from autoif.models.replies import read_complaint
+from autoif.models.requests import Request
+
+SCHEMA = {"type": "object"}
+REQUEST = Request("writer", "test", messages=(("user", "Hi"),), temperature=0.0, stop=("x",), json_schema=SCHEMA)
+BODY = request_body(REQUEST, "m", Dialect(), seed=7, samples=4)
+
+
+def teach(complaint: object) -> Dialect | None:
+    """Return what a server's complaint about BODY teaches."""
+    text = complaint if isinstance(complaint, str) else json.dumps(complaint)
+    step = narrow(Dialect(), BODY, read_complaint(text.encode()).words)
+    return step.dialect if step else None
+
+
+@pytest.mark.parametrize(
+    ("complaint", "refused"),
+    [
+        ("top_p must be < 1.0", ("top_p", 1.0)),
+        ("未正常接收到top_p参数，取值需在(0,1)内", ("top_p", 1.0)),
+        ("Top_p should be in (0.0, 1.0)", ("top_p", 1.0)),
+        ("temperature and top_p cannot both be specified for this model.", ("top_p", 1.0)),
+        ("Temperature must be greater than zero", ("temperature", 0.0)),
+        ("参数seed不支持", ("seed", None)),
+        (
+            {"error": {"message": "Provider returned error", "metadata": {"raw": '{"detail": "Extra inputs: seed"}'}}},
+            ("seed", None),
+        ),
+        ([{"error": {"code": 400, "message": 'Unknown name "seed": Cannot find field.'}}], ("seed", None)),
+        ({"message": {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}}, ("seed", None)),
+        ({"detail": [{"loc": ["body", "stop"], "msg": "not permitted"}]}, ("stop", None)),
+        ({"error": {"message": "Unsupported value", "param": "temperature"}}, ("temperature", 0.0)),
+    ],
+)
+def test_a_field_is_found_by_its_name_and_refused_for_its_value(
+    complaint: object, refused: tuple[str, float | None]
+) -> None:
+    learned = teach(complaint)
+    assert learned is not None
+    assert learned.refused == {refused}
+
+
+@pytest.mark.parametrize(
+    ("complaint", "changed"),
+    [
+        ("Invalid n value (currently only n = 1 is supported)", Dialect(samples_per_request=2)),
+        ("Use 'max_completion_tokens' instead of 'max_tokens'", Dialect(token_limit="max_completion_tokens")),
+        ("max_tokens is too large: 512. This model supports at most 100 completion tokens", Dialect(most_tokens=100)),
+        ("Range of max_tokens should be [1, 300]", Dialect(most_tokens=300)),
+        ("This response_format type is unavailable now", Dialect(json_mode="json_object")),
+        ("不支持response_format参数", Dialect(json_mode="json_object")),
+    ],
+)
+def test_other_fields_are_asked_for_in_another_way(complaint: str, changed: Dialect) -> None:
+    assert teach(complaint) == changed
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "This model's maximum context length is 4096 tokens, but n and response_format ask for more",
+        "no",
+        "Your prompt was blocked: '... how do I stop the seed from growing at this temperature ...'",
+        "The word seeds is plural, and nonstop is one word",
+    ],
+)
+def test_a_complaint_that_names_no_field_teaches_nothing(complaint: str) -> None:
+    assert teach(complaint) is None
+
+
+def test_a_field_is_left_out_or_replaced_for_the_refused_value_only() -> None:
+    dialect = Dialect(refused=frozenset({("temperature", 0.0), ("top_p", 1.0), ("seed", None)}))
+    body = request_body(REQUEST, "m", dialect, seed=7, samples=1)
+    assert (body["temperature"], "top_p" in body, "seed" in body) == (0.01, False, False)
+    other = Request("writer", "test", messages=(("user", "Hi"),), temperature=0.8, top_p=0.9)
+    body = request_body(other, "m", dialect, seed=7, samples=1)
+    assert (body["temperature"], body["top_p"]) == (0.8, 0.9)
+
+
+def test_what_two_requests_learn_at_once_is_the_same_in_either_order() -> None:
+    one = Dialect(json_mode="json_object", refused=frozenset({("seed", None)}), most_tokens=100)
+    other = Dialect(samples_per_request=1, refused=frozenset({("top_p", 1.0)}))
+    assert narrowest(one, other) == narrowest(other, one)
+    assert narrowest(one, other).describe() == narrowest(other, one).describe()
+    assert len(narrowest(one, other).describe()) == 4
+
+
+@pytest.mark.parametrize(
+    ("complaint", "room"),
+    [
+        ("maximum context length is 2048 tokens. You requested 2500 (1500 in messages, 1000 in the completion)", 540),
+        ("maximum context length is 2048 tokens and your request has 1500 input tokens (1000 > 2048 - 1500).", 540),
+        ("inputs + `max_new_tokens` must be <= 2048. Given: 1500 `inputs` tokens and 1000 `max_new_tokens`", 540),
+        ("input length and `max_tokens` exceed context limit: 1500 + 1000 > 2,048", 540),
+        ("maximum context length is 2048 tokens. You requested 3047 (2047 in the messages, 1000 in the rest)", None),
+        ("request (5031 tokens) exceeds the available context size (2048 tokens)", None),
+        ("maximum context length is 2048 tokens, however your prompt has 3000", None),
+        ("prompt is too long", None),
+    ],
+)  # fmt: skip
+def test_the_room_for_an_answer_is_read_from_the_complaint(complaint: str, room: int | None) -> None:
+    assert find_room(complaint, 1000) == room
