@@ -58,6 +58,10 @@ class Dialect:
         if self.json_mode != "json_schema":
             instead = "JSON mode" if self.json_mode == "json_object" else "plain text"
             lines.append(f"takes no JSON schema: asked for {instead}, and the answers are read tolerantly")
+        if self.samples_per_request < Dialect().samples_per_request:
+            lines.append("gives fewer answers than n asks for: the others are asked for by themselves")
+        if self.token_limit != "max_tokens":
+            lines.append(f"refuses max_tokens: sent as {self.token_limit}")
         if self.most_tokens < Dialect().most_tokens:
             lines.append(f"takes at most {self.most_tokens:,} tokens an answer: longer ones are cut there")
         return lines
