@@ -34,9 +34,44 @@ SMALL = (
 )
 ASKED_WITH = {
     "judge404": ("--set", "models.judge.model=typo"),
-    "nomodels_strict": ("--set", "back_translation.nli=off"),
 }
 """What a habit needs on the command line to show at all."""
+DOES = {
+    "azure": "wants ?api-version= in the address",
+    "bom": "a byte order mark before the JSON",
+    "br_body": "Brotli, which nobody asked for",
+    "cf524": "every fifth answer is a gateway's time-out, as a web page",
+    "empty200": "status 200 and no body",
+    "fine": "no habit, to compare with",
+    "fr_abort": 'every response ends with "abort"',
+    "fr_ctx": 'every response ends with "model_context_window_exceeded"',
+    "fr_error": 'every response ends with "error"',
+    "fr_insufficient": 'every response ends with "insufficient_system_resource"',
+    "fr_model_length": 'every response ends with "model_length"',
+    "fr_none": "no response says how it ended",
+    "gz": "gzip",
+    "gz_lie": "says gzip, and isn't",
+    "html200": "a login page with status 200",
+    "latin1": "ISO 8859-1, and says so; every text is the same word",
+    "list_body": "the answer is in a list",
+    "missing_message": "responses without a message",
+    "n_ignored": "one choice, whatever n",
+    "n_toomany": "three choices more than n",
+    "nomodels_strict": "has chat completions, and nothing else",
+    "r307": "redirects to another host",
+    "retry_date": "every fourth request: 429, with a date to come back",
+    "retry_weird": "429 with times to come back that are none",
+    "rpm15_after": "15 requests in 20 s, says when to come back",
+    "rpm15_none": "15 requests a minute, doesn't say when to come back",
+    "rpm20_openrouter": "20 requests a minute, says in metadata when to come back",
+    "showmodel": "shows what it was asked with",
+    "strict_path": "knows the two paths of the API only",
+    "surrogate": "half a character and NUL in responses",
+    "usage_float": "token counts as a float and as a string",
+    "usage_null": "usage is null",
+    "wordy_finish": 'every answer ends with "end_turn"',
+}
+"""What habits do whose functions don't say it in a comment."""
 UNCLEAN = re.compile(r"</?think>|<\|[a-z_]+\|>|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """Thoughts, tokens of chat templates, control characters and halves of characters."""
 REPORT = re.compile(r" *[\d,]+ rows  |sandbox: |answers with functions: |stage +kept|\d\d_[a-z_]+ +[\d,]+")
@@ -96,7 +131,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 def read_descriptions(cases: Path) -> Iterator[tuple[str, str]]:
-    """Yield each function and what it does: its first comment, else the longest thing that it says."""
+    """Yield each function and what it does: its first comment, what is known here, or the longest thing it says."""
     for path in sorted(cases.glob("*.py")):
         for function in re.split(r"^(?=(?:async )?def )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             body = re.split(r"^(?=[^\s)])", function.partition("\n")[2], flags=re.MULTILINE)[0]
@@ -104,7 +139,7 @@ def read_descriptions(cases: Path) -> Iterator[tuple[str, str]]:
             name = head.partition("def ")[2].partition("(")[0]
             comment = re.search(r"#\s*(.+)", f"{head}\n{body}")
             words = re.findall(r'"((?:[^"\\\n]|\\.)*)"', head.partition(":")[2] + body)
-            yield name, comment[1].strip() if comment else max(words, key=len, default="")
+            yield name, comment[1].strip() if comment else DOES.get(name) or max(words, key=len, default="")
 
 
 async def run_habit(cases: Path, habit: str, does: str, limit_s: float) -> Outcome:
