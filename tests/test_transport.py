@@ -389,6 +389,13 @@ async def test_an_answer_is_read_in_whatever_wrapping(content: bytes) -> None:
     assert answer["choices"][0]["finish_reason"] == "stop"
 
 
+async def test_a_stream_that_breaks_off_is_half_an_answer() -> None:
+    half = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in EVENTS[:2])
+    async with StubServer(raw(half, content_type="text/event-stream")) as server:
+        [answer], transport = await post(server)
+    assert (answer["choices"][0]["message"]["content"], transport.retries) == ("hello s- c0", 1)
+
+
 async def test_a_compression_that_cannot_be_read_is_named() -> None:
     reply = raw(json.dumps(ANSWER).encode(), **{"Content-Encoding": "gzip"})
     assert "answers in a compression that can't be read" in await error_of(StubServer(default=reply))

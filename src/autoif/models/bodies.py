@@ -29,13 +29,14 @@ def read_body(content: bytes, charset: str | None = None) -> Any:
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a stream of server-sent events, up to [DONE]."""
+    """Yield the objects of a stream of server-sent events, up to [DONE], which is {"done": True}."""
     for line in text.splitlines():
         name, _, value = line.partition(":")
         value = value.strip()
         if name != "data" or not value:
             continue
         if value == "[DONE]":
+            yield {"done": True}
             return
         event = json.loads(value)
         if isinstance(event, dict):
@@ -53,6 +54,8 @@ def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
             if isinstance(piece, dict):
                 index = piece.get("index", 0)
                 _add_piece(choices.setdefault(index if isinstance(index, int) else 0, {}), piece)
+    if choices and not joined.get("done") and not all("finish_reason" in choice for choice in choices.values()):
+        raise ValueError("the stream breaks off")
     if choices or "error" not in joined:
         joined["choices"] = [choices[index] for index in sorted(choices)]
     return joined

@@ -55,10 +55,9 @@ class Funnel(tuple[FunnelRow, ...]):
         return funnel_table(self)
 
     def __repr__(self) -> str:
-        console = Console(width=120, file=io.StringIO())
-        with console.capture() as captured:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in captured.get().splitlines())
+        text = io.StringIO()
+        Console(width=120, file=text, color_system=None, force_terminal=False, force_jupyter=False).print(self)
+        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 @dataclass(slots=True)
