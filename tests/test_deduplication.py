@@ -98,7 +98,7 @@ def test_similarity_is_a_setting_with_its_boundary_included() -> None:
 
 
 def test_no_seed_of_ours_is_folded_into_another() -> None:
-    seeds = load_seeds(None)
+    seeds = load_seeds(None).kept
     assert fold_duplicates(seeds, 90.0) == (seeds, [])
 
 

@@ -15,8 +15,9 @@ from autoif.errors import ConfigError
 from autoif.queries import json_lists
 from autoif.queries.language import is_written_in
 from autoif.queries.pool import load_queries
-from autoif.queries.sources import MAX_JSON_LINE_BYTES, read_queries
+from autoif.queries.sources import read_queries
 from autoif.records import Reason
+from autoif.row_files import MAX_JSON_LINE_BYTES
 
 DATA = Path(__file__).parent / "data/queries"
 
@@ -158,7 +159,9 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(tmp_path: Path) -> None:
-    assert "give a .txt, .jsonl, .json file" in refusal(write(tmp_path, "q.csv", COOK))
+    assert "give a .txt, .md, .jsonl, .ndjson, .json, .csv, .tsv, .parquet file" in refusal(
+        write(tmp_path, "q.py", COOK)
+    )
 
 
 # ---- JSON lines
@@ -192,7 +195,7 @@ def test_rows_without_a_query_are_dropped_as_empty(tmp_path: Path) -> None:
 
 def test_columns_without_queries_are_named(tmp_path: Path) -> None:
     source = write(tmp_path, "q.jsonl", '{"title": "x", "body": "y"}\n{"title": "x", "tags": []}\n')
-    assert refusal(source).endswith("columns found: title, body, tags")
+    assert "columns found: title, body, tags; name one as FILE:COLUMN" in refusal(source)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_json_lists_are_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: 
     source = write(tmp_path, "q.json", b"\xef\xbb\xbf" + json.dumps(rows, indent=1, ensure_ascii=False).encode())
     for size in (1, 7, 64, 1 << 20):
         monkeypatch.setattr(json_lists, "_CHUNK_CHARS", size)
-        assert list(read_queries(source)) == [f"{COOK} {index}" for index in range(40)]
+        assert [row.text for row in read_queries(source)] == [f"{COOK} {index}" for index in range(40)]
 
 
 def test_json_objects_one_after_another_are_read_though_the_file_is_called_json(tmp_path: Path) -> None:

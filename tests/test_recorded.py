@@ -152,7 +152,7 @@ def test_a_threshold_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (None, "no such file"),
         (b"", "no rows in it"),
         (b"\n \n", "no rows in it"),
-        (b"\xff\xfe{}", "line 1: not UTF-8"),
+        (b"\xff\xfa{}", "line 1: not UTF-8"),
         (b"not json\n", "line 1: no row"),
         (b"{}\n", "line 1: no row"),
         (b"[1]\n", "line 1: no row"),

@@ -19,7 +19,7 @@ def write(folder: Path, content: bytes) -> Path:
 
 
 def test_the_package_brings_about_forty_different_atomic_seeds() -> None:
-    seeds = load_seeds(None)
+    seeds = load_seeds(None).kept
     assert 36 <= len(seeds) <= 45
     assert len({re.sub(r"\W", "", seed.text.lower()) for seed in seeds}) == len(seeds)
     assert all(seed.origin == "seed" and seed.text.endswith((".", '"', "**")) for seed in seeds)
@@ -29,22 +29,22 @@ def test_the_package_brings_about_forty_different_atomic_seeds() -> None:
 def test_no_packaged_seed_is_a_sentence_of_the_released_seed_list() -> None:
     released = (DATA / "verifiers/autoif_qwen_sample_data/seed_instruction.txt").read_text("utf-8").splitlines()
     assert len(released) > 30
-    for seed in load_seeds(None):
+    for seed in load_seeds(None).kept:
         assert max(fuzz.ratio(seed.text.lower(), other.lower()) for other in released) < 75, seed.text
 
 
 def test_comments_blank_lines_byte_order_marks_and_carriage_returns_are_no_seeds(tmp_path: Path) -> None:
     path = write(tmp_path, b"\xef\xbb\xbfUse no commas.\r\n\r\n# a comment\r\n  Write in French caf\xc3\xa9s.  \r\n")
-    assert [seed.text for seed in load_seeds(path)] == ["Use no commas.", "Write in French cafés."]
+    assert [seed.text for seed in load_seeds(path).kept] == ["Use no commas.", "Write in French cafés."]
 
 
 def test_a_repeated_line_is_one_seed_at_its_first_place(tmp_path: Path) -> None:
     path = write(tmp_path, b"Second rule.\nFirst rule.\nSecond rule.\n")
-    assert [seed.text for seed in load_seeds(path)] == ["Second rule.", "First rule."]
+    assert [seed.text for seed in load_seeds(path).kept] == ["Second rule.", "First rule."]
 
 
 def test_an_instruction_of_the_longest_length_is_taken_and_a_longer_one_refused(tmp_path: Path) -> None:
-    assert len(load_seeds(write(tmp_path, b"x" * MAX_CHARS))) == 1
+    assert len(load_seeds(write(tmp_path, b"x" * MAX_CHARS)).kept) == 1
     with pytest.raises(ConfigError, match=r"line 2: 301 characters.* at most 300$"):
         load_seeds(write(tmp_path, b"Use no commas.\n" + b"x" * (MAX_CHARS + 1)))
 
@@ -56,7 +56,7 @@ def test_an_instruction_of_the_longest_length_is_taken_and_a_longer_one_refused(
         (b"\n# only a comment\n\n", "no instruction in it"),
         (b"Use no commas.\n\xff\xfe\n", "line 2: not UTF-8"),
         (b"Use no commas.\n" + b"y" * 1_048_576 + b"\n", "line 2: longer than 1,000,000 bytes"),
-        (b"Use no commas.\nUse \x00 bytes.\n", "line 2: control characters"),
+        (b"Use no commas.\nUse \x00 bytes.\n", "line 2: control or broken characters"),
     ],
 )
 def test_a_seeds_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -248,7 +248,7 @@ def test_a_users_file_is_read_row_by_row(tmp_path):
     [
         (b'{"id": "a"}\n', r"rows\.jsonl, line 1: no Instruction row \(text: Field required\)"),
         (json.dumps(ROWS[0].model_dump()).encode() + b"\n{\n", r"rows\.jsonl, line 2: broken JSON"),
-        (b"\xff\xfe\x00", r"rows\.jsonl is not UTF-8 text"),
+        (b"\xff\xfa", r"rows\.jsonl, line 1: not UTF-8"),
         (None, r"rows\.jsonl can't be read: No such file"),
     ],
     ids=["another form", "broken", "not UTF-8", "missing"],

@@ -175,9 +175,9 @@ class Config(Record):
     seed: int = 0
     """Changes every sampling seed and every random choice."""
     seeds: str = ""
-    """A file of seed instructions, one a line; "" takes the packaged ones."""
+    """Seed instructions: a file of any form (docs/queries.md) or a run folder; "" takes the packaged ones."""
     queries: str = ""
-    """A text file, JSONL, ShareGPT dump or `datasets` name; "" takes the packaged pool."""
+    """A file of any form (docs/queries.md), a run folder or `datasets` name; "" takes the packaged pool."""
     models: Models = Models()
     self_instruct: SelfInstruct = SelfInstruct()
     verification: Verification = Verification()

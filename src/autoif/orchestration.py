@@ -22,18 +22,18 @@ from autoif.datasets.sft import sft_rows
 from autoif.engines import Engine, open_engine
 from autoif.engines.workshop import Workshop
 from autoif.errors import ConfigError
-from autoif.instructions.seeds import load_seeds
+from autoif.instructions.seeds import Seeds, load_seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
 from autoif.pipeline import SELF_INSTRUCT, STAGES, Input, Shard, ShardResult, Step
-from autoif.queries.pool import load_queries
-from autoif.records import Instruction, Prompt, Query, Reason, Record, Response, VerifiedInstruction
+from autoif.queries.pool import Pool, load_queries
+from autoif.records import Instruction, Prompt, Reason, Record, Response, VerifiedInstruction
 from autoif.report.progress import Progress
 from autoif.sandbox import Sandbox
-from autoif.store import INSTRUCTIONS, PREFERENCES, QUERIES, REWARDS, SFT, RunFolder, read_jsonl
+from autoif.store import INSTRUCTIONS, PREFERENCES, QUERIES, REWARDS, SFT, RunFolder, find_rows, read_jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     Raises:
         AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
     """
-    given = read_jsonl(options.instructions, VerifiedInstruction) if options.instructions else []
-    seeds = [] if given else load_seeds(Path(config.seeds) if config.seeds else None)
-    pool = _load_pool(config) if options.until == "queries" else []
+    given = _read_given(options.instructions) if options.instructions else []
+    seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
+    pool = _load_pool(config) if options.until == "queries" else Pool()
     with RunFolder(options.output) as folder, ExitStack() as stack:
         cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache)
@@ -81,15 +81,17 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         async with Sandbox(backend=config.sandbox.backend, workers=1) as sandbox:  # before a model is asked or loaded
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
-        inputs: dict[str, Sequence[BaseModel]] = {"seeds": seeds, "queries": pool, "instructions": given}
+        inputs: dict[str, Sequence[BaseModel]] = {"seeds": seeds.kept, "queries": pool.kept, "instructions": given}
         record = _claim(folder, earlier, config, options, inputs)
+        if pool.reasons:
+            cache.note(f"queries: {pool.describe()}")
         for recording in options.recordings:
             import_recording(recording, folder.completions)
         if options.retry_refused and cache.forget_refused():
             folder.discard_results()
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         served = stack.enter_context(_serve(config, options.replay))
-        workshop = Workshop(served, folder.completions, tuple(pool), options.replay)
+        workshop = Workshop(served, folder.completions, tuple(pool.kept), options.replay)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
         job = Job(folder, workshop, engine, progress)
@@ -101,13 +103,13 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             _write_data(verified, job)
 
 
-async def _make_instructions(seeds: Sequence[Instruction], job: Job) -> list[Instruction]:
+async def _make_instructions(seeds: Seeds, job: Job) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
     if not job.folder.has_shard(SELF_INSTRUCT, 0):
         job.progress.begin((SELF_INSTRUCT,), total=1)
         async with job.workshop.open() as tools:
-            kept, dropped = await self_instruct(seeds, tools)
-        job.folder.write_shard(SELF_INSTRUCT, 0, kept, dropped)
+            kept, dropped = await self_instruct(seeds.kept, tools)
+        job.folder.write_shard(SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
     instructions = job.folder.read_kept(SELF_INSTRUCT, 0, Instruction)
     job.progress.count(SELF_INSTRUCT, instructions, job.folder.read_dropped(SELF_INSTRUCT, 0))
     return instructions
@@ -184,15 +186,21 @@ def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:
     return [tuple(records[start : start + size]) for start in range(0, len(records), size)]
 
 
-def _load_pool(config: Config) -> list[Query]:
+def _read_given(path: Path) -> list[VerifiedInstruction]:
+    given = read_jsonl(find_rows(path, INSTRUCTIONS), VerifiedInstruction)
+    if not given:
+        raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
+    return given
+
+
+def _load_pool(config: Config) -> Pool:
     settings = config.augmentation
-    pool = load_queries(
+    return load_queries(
         config.queries or None,
         min_chars=settings.min_chars,
         max_chars=settings.max_chars,
         language=settings.language,
     )
-    return list(pool.kept)
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:

@@ -40,6 +40,8 @@ class Verdict(StrEnum):
 class Reason(StrEnum):
     """Why a record was dropped."""
 
+    # seeds and queries
+    NEEDS_CONTEXT = "needs_context"
     # self-instruct
     EMPTY = "empty"
     TOO_LONG = "too_long"

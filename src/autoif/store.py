@@ -25,6 +25,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.records import Dropped
+from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -35,6 +36,8 @@ QUERIES = "queries.jsonl"
 SFT = "sft.jsonl"
 PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
+MAX_ROW_BYTES = 256_000_000
+"""A longer line of a JSONL file is refused before it fills the memory."""
 _LOCK = ".lock"
 
 
@@ -230,31 +233,64 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path / COMPLETIONS} is damaged ({error}): restore it, or choose another --output") from None
 
 
-def read_jsonl(path: Path, row: type[Row]) -> list[Row]:
-    """Read a JSONL file that a user names; empty lines and a byte order mark are nothing.
+def read_jsonl(path: Path, row: type[Row], *, exact: bool = False) -> list[Row]:
+    """Read a JSONL file that a user names; empty lines and byte order marks are nothing.
+
+    Args:
+        path: the file, also packed (text_lines.py).
+        row: the type of its rows.
+        exact: leave half characters (lone surrogates) as they are, where a text is judged and not handed on.
 
     Raises:
         StoreError: it can't be read, or a line of it is no such row; the line is named.
     """
     rows: list[Row] = []
-    number = 0
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for line in lines:
-                number += 1
-                if line.strip():
-                    rows.append(row.model_validate(json.loads(line)))
-    except OSError as error:
-        raise StoreError(f"{path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise StoreError(f"{path} is not UTF-8 text") from None
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path}, line {number}: broken JSON ({error.msg})") from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(f"{path}, line {number}: no {row.__name__} row ({where}: {problem['msg']})") from None
+    load = json.loads if exact else load_json
+    for number, line in read_json_lines(path):
+        try:
+            rows.append(row.model_validate(load(line)))
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{path}, line {number}: broken JSON ({error.msg})") from None
+        except RecursionError:
+            raise StoreError(f"{path}, line {number}: broken JSON (nested too deeply)") from None
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise StoreError(f"{path}, line {number}: no {row.__name__} row ({where}: {problem['msg']})") from None
     return rows
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) of a JSONL file that a user names; blank lines are left out.
+
+    Raises:
+        StoreError: it can't be read, or is no text.
+    """
+    try:
+        with open_text(path) as file:
+            for number, line in cut_lines(file, MAX_ROW_BYTES):
+                if line.strip():
+                    yield number, line
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror or error}") from None
+    except UnreadableText as error:
+        place = f", line {error.line}" if error.line else ""
+        raise StoreError(f"{path}{place}: {error}") from None
+
+
+def find_rows(path: Path, name: str) -> Path:
+    """Return the file of rows that a user means: a file as it is, of a run folder the one of this name.
+
+    Raises:
+        StoreError: the folder has no such file.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / name).is_file():
+        made = f"its run has made none yet: finish it, or name another {name}"
+        cause = made if (path / MANIFEST).exists() else "it is no run folder"
+        raise StoreError(f"{path} has no {name}: {cause}")
+    return path / name
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:

@@ -1,33 +1,88 @@
-"""The lines of a text file that a user gave: decoded, numbered, and refused with one sentence if they can't be read."""
+"""The text of a file that a user gave: unpacked, decoded, cut into lines, or refused with one sentence.
 
-from collections.abc import Iterator
+    plain, .gz, .bz2, .xz, .zst   known by the first bytes, whatever the name says
+    UTF-8, UTF-16, UTF-32         a byte order mark says which; it is no part of the text
+
+What is packed may unpack to `MAX_UNPACKED_BYTES` and no more, so that a small file can't fill the memory.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, Final, cast
 
 from autoif.errors import ConfigError
 
 MAX_LINE_BYTES = 1_000_000
 """A longer line of plain text is no query and no instruction, but a file of another kind."""
+MAX_UNPACKED_BYTES = 1_000_000_000
+"""Of a packed file."""
+MAX_RATIO = 200
+"""A packed file of more than `_SMALL_BYTES` may unpack to so many times its size; rows of text take 3 to 50."""
+_SMALL_BYTES = 20_000_000
+_CHUNK_BYTES = 1 << 16
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins as UTF-16 does: asked first
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NO_TEXT: Final = {
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "a document of an office program: save it as text or CSV",
+    b"%PDF": "a PDF: save it as text",
+    b"SQLite format 3\x00": "a database: write its rows to a JSONL or CSV file",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+}
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class UnreadableText(Exception):
+    """A file that is no text, is damaged, or unpacks to too much; says why, without naming the file."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.line = line
+        """From 1, if one is to blame."""
 
 
 def read_lines(path: Path, what: str, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) for each line of a UTF-8 file, blank ones too.
+    r"""Yield (line number from 1, line without its end) for each line of a text file, blank ones too.
 
-    A byte order mark and carriage returns are removed. `what` names the file's purpose in errors, as in "seeds".
+    Lines end with "\n" or "\r\n" and with nothing else. Byte order marks are removed, also where files were joined.
+    `what` names the file's purpose in errors, as in "seeds".
 
     Raises:
-        ConfigError: no such file, a directory, unreadable, not UTF-8, or a line of more than `max_bytes`.
+        ConfigError: no such file, a directory, unreadable, no text, or a line of more than `max_bytes`.
     """
-    number = 0
+    with naming(path, what), open_text(path) as file:
+        yield from cut_lines(file, max_bytes)
+
+
+@contextmanager
+def naming(path: Path, what: str) -> Iterator[None]:
+    """Turn what makes a text unreadable into a ConfigError that names the file."""
     try:
-        with path.open("rb") as file:
-            # Bounded, so that a file without line ends is refused before it fills the memory.
-            while line := file.readline(max_bytes + len(BYTE_ORDER_MARK) + len(b"\r\n")):
-                number += 1
-                yield number, _decode(line, path, what, number, max_bytes)
+        yield
+    except UnreadableText as error:
+        place = f", line {error.line}" if error.line else ""
+        raise ConfigError(f"{what} file {path}{place}: {error}") from error
     except OSError as error:
         raise unreadable(path, what, error) from error
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, what) from error
 
 
 def unreadable(path: Path, what: str, error: OSError) -> ConfigError:
@@ -46,12 +101,152 @@ def not_utf8(path: Path, what: str, line: int | None = None) -> ConfigError:
     return ConfigError(f"{what} file {path}{place}: not UTF-8; save the file as UTF-8")
 
 
-def _decode(line: bytes, path: Path, what: str, number: int, max_bytes: int) -> str:
-    line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-    line = line.removesuffix(b"\n").removesuffix(b"\r")
-    if len(line) > max_bytes:
-        raise ConfigError(f"{what} file {path}, line {number}: longer than {max_bytes:,} bytes; split or remove it")
+@contextmanager
+def open_text(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a file to read its text as UTF-8 bytes, unpacked and without a byte order mark.
+
+    Raises:
+        OSError: as the system says.
+        UnreadableText: it is no text, is damaged, or unpacks to too much; also while it is read.
+    """
+    with path.open("rb") as file:
+        head = file.peek(16)
+        kind = next((kind for magic, kind in _NO_TEXT.items() if head.startswith(magic)), None)
+        if kind:
+            raise UnreadableText(kind)
+        unpack = next((open_ for magic, open_ in _PACKED.items() if head.startswith(magic)), None)
+        limit = _limit(path) if unpack else None
+        chunks = _read_chunks(unpack(file) if unpack else file, limit)
+        yield io.BufferedReader(_Chunks(_as_utf8(chunks)), _CHUNK_BYTES)
+
+
+def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) of an open text, as `read_lines` does. Raises UnreadableText with the line."""
+    number = 0
+    # Bounded, so that a file without line ends is refused before it fills the memory.
+    while line := file.readline(max_bytes + len(b"\r\n")):
+        number += 1
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if len(line) > max_bytes:
+            raise UnreadableText(f"longer than {max_bytes:,} bytes; split or remove it", number)
+        try:
+            yield number, line.decode("utf-8").lstrip("\ufeff")
+        except UnicodeDecodeError:
+            raise UnreadableText("not UTF-8; save the file as UTF-8", number) from None
+
+
+def load_json(text: str) -> Any:
+    """Return the value of a JSON text. Half a character (a lone surrogate) becomes U+FFFD, and NaN null.
+
+    No tokenizer takes half a character, and no strict reader takes NaN, so neither may reach a file that is written.
+
+    Raises:
+        ValueError: no JSON.
+        RecursionError: nested too deeply.
+    """
+    value = json.loads(text, parse_constant=_no_number)
+    return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+
+
+def replace_surrogates(value: Any) -> Any:
+    """Return a JSON value with U+FFFD for each half of a character."""
+    match value:
+        case str():
+            return _SURROGATE.sub("\ufffd", value)
+        case list():
+            return [replace_surrogates(each) for each in value]
+        case dict():
+            return {replace_surrogates(key): replace_surrogates(each) for key, each in value.items()}
+    return value
+
+
+def _no_number(_: str) -> None:
+    return None
+
+
+def _open_zstd(file: IO[bytes]) -> IO[bytes]:
     try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, what, number) from error
+        import pyarrow  # type: ignore[import-untyped]
+    except ImportError:
+        raise UnreadableText(
+            "zstd needs the extra \"datasets\": pip install 'autoif[datasets]', or unpack it"
+        ) from None
+    return cast("IO[bytes]", pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd"))
+
+
+_PACKED: Final[dict[bytes, Callable[[Any], IO[bytes]]]] = {
+    b"\x1f\x8b": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
+    **{f"BZh{level}1AY&SY".encode(): lambda file: cast("IO[bytes]", bz2.BZ2File(file)) for level in range(1, 10)},
+    b"\xfd7zXZ\x00": lambda file: cast("IO[bytes]", lzma.LZMAFile(file)),  # noqa: SIM115 - closed with what it reads
+    b"\x28\xb5\x2f\xfd": _open_zstd,
+}
+
+
+def _limit(path: Path) -> int:
+    """Return how many bytes a packed file may unpack to."""
+    return min(MAX_UNPACKED_BYTES, max(_SMALL_BYTES, MAX_RATIO * path.stat().st_size))
+
+
+def _read_chunks(file: IO[bytes], limit: int | None) -> Iterator[bytes]:
+    """Yield the bytes of a file, at most `limit` of them."""
+    total = 0
+    try:
+        while chunk := file.read(_CHUNK_BYTES):
+            total += len(chunk)
+            if limit is not None and total > limit:
+                raise UnreadableText(
+                    f"unpacks to more than {limit:,} bytes; unpack it yourself, and name the part that you mean"
+                )
+            yield chunk
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise UnreadableText(f"can't be unpacked ({error}); bring it back from a copy") from None
+    except OSError as error:
+        if limit is None or error.errno:
+            raise
+        raise UnreadableText(f"can't be unpacked ({error}); bring it back from a copy") from None
+
+
+def _as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a text as UTF-8, without a byte order mark at its beginning."""
+    head = next(chunks, b"")
+    encoding = next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
+    if encoding is None:
+        if head.count(0) * 4 > len(head):
+            raise UnreadableText("no text, or UTF-16 without its mark; save the file as UTF-8")
+        yield head
+        yield from chunks
+        return
+    if encoding == "utf-8-sig":
+        yield head.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        yield decoder.decode(head).encode("utf-8")
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode("utf-8")
+        yield decoder.decode(b"", final=True).encode("utf-8")
+    except UnicodeError:
+        raise UnreadableText(f"begins as {encoding.upper()} and isn't; save the file as UTF-8") from None
+
+
+class _Chunks(io.RawIOBase):
+    """Chunks of bytes as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = memoryview(chunk)
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count

@@ -31,8 +31,12 @@ _SETTINGS = {
 @click.argument("config")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder. [default: runs/NAME]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
-@click.option("--seeds", metavar="FILE", help="Seed instructions, one a line.")
-@click.option("--queries", metavar="SOURCE", help="Text file, JSONL, ShareGPT dump, or hf:NAME for a dataset.")
+@click.option(
+    "--seeds", metavar="FILE", help="Seed instructions: a file of any form (docs/queries.md), or a run folder."
+)
+@click.option(
+    "--queries", metavar="SOURCE", help="Queries: a file of any form, a run folder, or hf:NAME for a dataset."
+)
 @click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint for all roles; ends in /v1.")
 @click.option("--model", metavar="NAME", help="Model of all roles.")
 @click.option(
@@ -42,7 +46,7 @@ _SETTINGS = {
     "--instructions",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Begin with the verified instructions of an earlier run (its instructions.jsonl).",
+    help="Begin with the verified instructions of an earlier run: its folder, or its instructions.jsonl.",
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards are run.")
 @click.option("--workers", type=int, metavar="N", help="Shards in flight at once.")

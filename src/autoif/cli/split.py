@@ -14,7 +14,7 @@ from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
 from autoif.records import VerifiedInstruction
-from autoif.store import read_jsonl, storage_errors, write_jsonl
+from autoif.store import INSTRUCTIONS, find_rows, read_jsonl, storage_errors, write_jsonl
 
 TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 
@@ -33,7 +33,7 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     folder are then train.jsonl, to go on with by `autoif run CONFIG --instructions`, and held_out.jsonl, for `autoif
     prompts`. An instruction's side follows from its content and the seed; those that share a function stay together.
     """
-    source = instructions / "instructions.jsonl" if instructions.is_dir() else instructions
+    source = find_rows(instructions, INSTRUCTIONS)
     sides = split_instructions(read_jsonl(source, VerifiedInstruction), held_out, seed)
     counts = {"train": len(sides[0]), "held_out": len(sides[1])}
     record = {"sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "share": held_out, "seed": seed, **counts}
@@ -58,9 +58,12 @@ def _claim(path: Path, record: dict[str, Any]) -> None:
 
 @click.command()
 @click.option(
-    "--instructions", type=click.Path(path_type=Path), required=True, help="Verified ones, as held_out.jsonl."
+    "--instructions",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Verified ones: held_out.jsonl, or a run folder.",
 )
-@click.option("--queries", metavar="SOURCE", required=True, help="Text file, JSONL, ShareGPT dump, or hf:NAME.")
+@click.option("--queries", metavar="SOURCE", required=True, help="A file of any form, a run folder, or hf:NAME.")
 @click.option("--per-instruction", type=click.IntRange(min=1), default=8, show_default=True, help="Queries for each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of queries.")
 @click.option("--min-chars", type=int, default=20, show_default=True, help="A query is longer than that, …")
@@ -86,10 +89,13 @@ def prompts(
 
     For measuring (`autoif eval pass-rate`) and for online training.
     """
-    verified = read_jsonl(instructions, VerifiedInstruction)
+    verified = read_jsonl(find_rows(instructions, INSTRUCTIONS), VerifiedInstruction)
     if not verified:
         raise ConfigError(f"{instructions} has no instructions: there is nothing to ask")
-    pool = tuple(load_queries(queries, min_chars=min_chars, max_chars=max_chars, language=language).kept)
+    found = load_queries(queries, min_chars=min_chars, max_chars=max_chars, language=language)
+    if found.reasons:
+        click.echo(f"queries: {found.describe()}", err=True)
+    pool = tuple(found.kept)
     if len(pool) < per_instruction:
         raise ConfigError(
             f"queries {queries}: {len(pool)} that can be used, and --per-instruction is {per_instruction}"

@@ -1,40 +1,113 @@
-"""§3.2, seeds: the hand-written instructions that self-instruct starts from (paper: 36)."""
+"""§3.2, seeds: the hand-written instructions that self-instruct starts from (paper: 36).
 
+In:      a file of rows (row_files.py), or a run folder; the seeds of this package if there is none.
+Out:     the seeds in their order, each once; numbering, bullets and marks around the whole are taken off.
+Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from autoif.errors import ConfigError
+from autoif.instructions.deduplication import STAGE
+from autoif.instructions.lines import clean_line
 from autoif.language import count_non_text
-from autoif.records import Instruction
-from autoif.text_lines import read_lines
+from autoif.queries.sources import split_column
+from autoif.records import Dropped, Instruction, Reason
+from autoif.row_files import SourceRow, read_rows
+from autoif.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
+from autoif.store import INSTRUCTIONS, MANIFEST
 
 MAX_CHARS = 300
-"""A longer line is more than one atomic constraint."""
+"""A longer text is more than one atomic constraint."""
+RUN_INSTRUCTIONS = (INSTRUCTIONS, f"01_{STAGE}/kept-*.jsonl")
+"""Of a run folder: the instructions that were verified, or, if it has not come so far, all that were written."""
+_TIERS = (
+    ("seed", "seeds"),
+    ("instruction", "instructions", "constraint", "constraints", "rule", "rules"),
+    ("text", "texts", "query", "queries", "prompt", "prompts", "question", "questions", "content"),
+)
 
 
-def load_seeds(path: Path | None) -> list[Instruction]:
-    """Return the seeds of a text file in its order, one a line; those of this package for None.
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """The seeds of a source, and what was dropped from it."""
 
-    Blank lines and lines that begin with "#" are skipped; a line that was there before counts once.
+    kept: list[Instruction] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+def load_seeds(path: Path | None) -> Seeds:
+    """Return the seeds of a file (FILE or FILE:COLUMN) or of a run folder; those of this package for None.
 
     Raises:
-        ConfigError: the file can't be read, is not UTF-8, has a line over `MAX_CHARS`, or holds no seed.
+        ConfigError: the source can't be read, has a row over `MAX_CHARS` or one that is no text, or holds no seed.
     """
     if path is None:
         with resources.as_file(resources.files("autoif.instructions") / "seeds.txt") as packaged:
             return load_seeds(packaged)
     seeds: dict[str, Instruction] = {}
-    for number, line in read_lines(path, "seeds"):
-        text = line.strip()
-        if not text or text.startswith("#"):
+    dropped: list[Dropped] = []
+    for file, row, column in _open(path):
+        where = f"seeds file {file}, {row.place}"
+        found = _read_seed(row.value, column, where)
+        if not found.text:
             continue
-        if len(text) > MAX_CHARS:
-            raise ConfigError(
-                f"seeds file {path}, line {number}: {len(text):,} characters; an instruction has at most {MAX_CHARS}"
+        _check(found.text, where)
+        seed = Instruction.of(found.text, "seed")
+        if found.context or found.unreadable:
+            dropped.append(
+                Dropped.of(STAGE, Reason.NEEDS_CONTEXT, seed, f"{row.place}: it comes with a text of its own")
             )
-        if count_non_text(text):
-            raise ConfigError(f"seeds file {path}, line {number}: control characters; a seeds file is plain text")
-        seeds.setdefault(text, Instruction.of(text, "seed"))
+        else:
+            seeds.setdefault(seed.text, seed)
     if not seeds:
-        raise ConfigError(f"seeds file {path}: no instruction in it; write one a line")
-    return list(seeds.values())
+        lost = f"; {len(dropped)} rows ask about a text of their own" if dropped else "; write one a line"
+        raise ConfigError(f"seeds file {path}: no instruction in it{lost}")
+    return Seeds(list(seeds.values()), dropped)
+
+
+def _open(source: Path) -> Iterable[tuple[Path, SourceRow, str | None]]:
+    """Yield (file, row, column) of all rows of a source."""
+    path, column = split_column(str(source))
+    files = [path]
+    if path.is_dir():
+        found = (sorted(path.glob(pattern)) for pattern in RUN_INSTRUCTIONS)
+        files = next((some for some in found if some), [path])
+        if files == [path] and (path / MANIFEST).exists():
+            raise ConfigError(f"seeds {path}: this run has written no instructions yet; finish it, or name a file")
+    for file in files:
+        for row in read_rows(file, "seeds"):
+            yield file, row, column
+
+
+def _read_seed(row: object, column: str | None, where: str) -> RowText:
+    """Return what a row asks for, in one line and without the marks of a list; empty if it is blank."""
+    if isinstance(row, str):
+        found = RowText(read_text(row))
+    elif isinstance(row, Mapping):
+        found = pick_text(row, _TIERS, column, where)
+    else:
+        raise ConfigError(f"{where}: neither a text nor an object with one; write each instruction as a text")
+    if isinstance(row, Mapping) and not found.text and not _is_blank(row, column):
+        raise ConfigError(f"{where}: no instruction in it; columns found: {list_columns(row)}; name one {HOW_TO_NAME}")
+    text = clean_line(re.sub(r"\s*[\t\n\v\f\r\x85\u2028\u2029]+\s*", " ", found.text))
+    return RowText(text, found.context, found.unreadable)
+
+
+def _is_blank(row: Mapping[str, object], column: str | None) -> bool:
+    """Tell a row whose column is there and empty from one that has none, or has something else in it."""
+    names = {str(name).strip().casefold(): value for name, value in row.items()}
+    wanted = [column.casefold()] if column else [name for tier in _TIERS for name in tier]
+    values = [names[name] for name in wanted if name in names]
+    return bool(values) and all(value is None or (isinstance(value, str) and not value.strip()) for value in values)
+
+
+def _check(text: str, where: str) -> None:
+    if len(text) > MAX_CHARS:
+        raise ConfigError(f"{where}: {len(text):,} characters; an instruction has at most {MAX_CHARS}")
+    if count_non_text(text) or "\ufffd" in text:
+        raise ConfigError(f"{where}: control or broken characters; a seed is plain text")

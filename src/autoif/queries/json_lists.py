@@ -1,12 +1,13 @@
 """JSON lists read one element at a time, since a dump of conversations is larger than memory should be."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from autoif.errors import ConfigError
-from autoif.text_lines import not_utf8, unreadable
+from autoif.text_lines import naming, open_text
 
 MAX_ELEMENT_CHARS = 64_000_000
 _CHUNK_CHARS = 1 << 20
@@ -15,18 +16,19 @@ _SPACE = " \t\r\n"
 
 
 def read_elements(path: Path, what: str) -> Iterator[object]:
-    """Yield the elements of the list in a UTF-8 JSON file, or all values of a file that has one after another.
+    """Yield the elements of the list in a JSON file, or all values of a file that has one after another.
 
     Raises:
-        ConfigError: the file can't be read, is not UTF-8, holds no list, or is broken, with the line.
+        ConfigError: the file can't be read, is no text, holds no list, or is broken, with the line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _elements(_Reader(file, path, what))
-    except OSError as error:
-        raise unreadable(path, what, error) from error
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, what) from error
+    with naming(path, what), open_text(path) as file:
+        yield from cut_elements(file, path, what)
+
+
+def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[object]:
+    """Yield the elements of the list in an open text, as `read_elements` does; `path` and `what` are for errors."""
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        yield from _elements(_Reader(text, path, what))
 
 
 def broken(path: Path, what: str, line: int, error: Exception) -> ConfigError:
@@ -38,13 +40,17 @@ def broken(path: Path, what: str, line: int, error: Exception) -> ConfigError:
 def _elements(reader: "_Reader") -> Iterator[object]:
     listed = reader.skip("[")
     if not listed and reader.peek() not in {"{", ""}:
-        raise ConfigError(f"{reader.what} file {reader.path}: no JSON list; give a list of queries or conversations")
-    while reader.peek() not in {"", "]"}:
+        raise ConfigError(
+            f"{reader.what} file {reader.path}: no JSON list; give a list of texts, rows or conversations"
+        )
+    while reader.peek() not in ({"", "]"} if listed else {""}):
         yield reader.value()
         if not reader.skip(",") and listed and reader.peek() != "]":
             raise reader.broken("the list is cut off" if not reader.peek() else "a comma is missing")
-    if listed and not reader.peek():
+    if listed and not reader.skip("]"):
         raise reader.broken("the list is cut off")
+    if reader.peek():
+        raise reader.broken("there is more behind the list")
 
 
 class _Reader:

@@ -1,14 +1,15 @@
 """§3.3, the pool of user queries that instructions are joined with.
 
-In:      a text file, JSON lines, a ShareGPT dump, a `datasets` name, or the queries of this package.
+In:      a file of rows, a run folder, a `datasets` name, or the queries of this package.
 Out:     the queries in their order, each once.
-Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the language, not text, or there before.
+Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the language, not text, there before, or
+         about a context that is no text. A context that is text is joined with its query, as in Alpaca's prompts.
          The paper takes first user turns of ShareGPT, in English, with 20 < length < 300.
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 from autoif.errors import ConfigError
@@ -16,9 +17,10 @@ from autoif.language import count_non_text
 from autoif.queries.language import check_language, is_written_in
 from autoif.queries.sources import read_queries
 from autoif.records import Dropped, Query, Reason
+from autoif.row_texts import RowText
 
 STAGE = "queries"
-
+MAX_DROPPED = 100_000
 _DETAIL_CHARS = 120
 
 
@@ -26,17 +28,23 @@ _DETAIL_CHARS = 120
 class Pool:
     """The queries of a source, in its order, and what was dropped from it."""
 
-    kept: list[Query]
-    dropped: list[Dropped]
-    """Each with the beginning of its text and not with all of it: most of a dump is dropped."""
+    kept: list[Query] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    """The first `MAX_DROPPED`, each with the beginning of its text: most of a dump is dropped."""
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    """How many were dropped, all of them."""
+
+    def describe(self) -> str:
+        """Return the counts as a line for reading."""
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
+        return f"{len(self.kept):,} of {len(self.kept) + self.reasons.total():,} kept; dropped: {dropped or 'none'}"
 
 
 def load_queries(source: str | None, *, min_chars: int = 20, max_chars: int = 300, language: str = "en") -> Pool:
     """Return the queries of a source with `min_chars` < length < `max_chars` in a language ("" for any).
 
     Args:
-        source: A `.txt` (one query a line), `.jsonl` or `.json` file, a folder or name for `datasets`
-            (`hf:NAME[:split[:column]]`), or None for the queries of this package.
+        source: what `read_queries` takes, or None for the queries of this package.
 
     Raises:
         ConfigError: the source is missing, can't be read, or has no query that passes.
@@ -48,24 +56,29 @@ def load_queries(source: str | None, *, min_chars: int = 20, max_chars: int = 30
             return load_queries(str(packaged), min_chars=min_chars, max_chars=max_chars, language=language)
     pool = _sift(read_queries(source), (min_chars, max_chars), language)
     if not pool.kept:
-        counts = Counter(dropped.reason.value for dropped in pool.dropped)
-        found = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common()) or "it is empty"
-        raise ConfigError(f"queries {source}: none with {min_chars} < length < {max_chars} in {language!r}: {found}")
+        found = ", ".join(f"{count:,} {reason}" for reason, count in pool.reasons.most_common()) or "it is empty"
+        hint = '; augmentation.language = "" takes every language' if pool.reasons[Reason.WRONG_LANGUAGE] else ""
+        raise ConfigError(
+            f"queries {source}: none with {min_chars} < length < {max_chars} in {language!r}: {found}{hint}"
+        )
     return pool
 
 
-def _sift(texts: Iterable[str], chars: tuple[int, int], language: str) -> Pool:
+def _sift(queries: Iterable[RowText], chars: tuple[int, int], language: str) -> Pool:
     kept: dict[str, Query] = {}
     dropped: list[Dropped] = []
-    for text in texts:
-        reason = _fault(text, chars, language, kept)
+    reasons = Counter[Reason]()
+    for query in queries:
+        text = query.whole
+        reason = Reason.NEEDS_CONTEXT if query.unreadable else _fault(text, chars, language, kept)
         if reason is None:
             kept[text] = Query.of(text)
-        else:
-            dropped.append(
-                Dropped(stage=STAGE, reason=reason, record_id=Query.of(text).id, detail=ascii(text[:_DETAIL_CHARS]))
-            )
-    return Pool(kept=list(kept.values()), dropped=dropped)
+            continue
+        reasons[reason] += 1
+        if len(dropped) < MAX_DROPPED:
+            detail = ascii(text[:_DETAIL_CHARS])
+            dropped.append(Dropped(stage=STAGE, reason=reason, record_id=Query.of(text).id, detail=detail))
+    return Pool(list(kept.values()), dropped, reasons)
 
 
 def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Query]) -> Reason | None:
@@ -76,7 +89,7 @@ def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Que
         return Reason.TOO_SHORT
     if len(text) >= chars[1]:
         return Reason.TOO_LONG
-    if count_non_text(text):
+    if count_non_text(text) or "\ufffd" in text:  # what stands for characters that were lost
         return Reason.NOT_TEXT
     if text in kept:
         return Reason.DUPLICATE_EXACT

@@ -1,57 +1,63 @@
-"""Where queries come from: text, JSON lines, ShareGPT dumps and `datasets` names, all read as an iterator of texts.
+"""Where queries come from: files of any form (row_files.py), run folders and `datasets` names, read row by row.
 
-A source yields one text for each of its rows, "" for a row that holds no query, so that nothing is skipped in silence.
+A source yields one query for each of its rows, an empty one for a row that holds none, so that nothing is skipped in
+silence.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from autoif.errors import ConfigError
-from autoif.queries.json_lists import broken, read_elements
-from autoif.text_lines import read_lines
+from autoif.instructions.lines import clean_line
+from autoif.row_files import PACKED_SUFFIXES, SUFFIXES, SourceRow, read_rows
+from autoif.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
+from autoif.store import MANIFEST, QUERIES, find_rows
+from autoif.text_lines import replace_surrogates
 
 HUB_PREFIX = "hf:"
-COLUMNS = ("query", "prompt", "instruction", "question", "text")
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation")
 USER_ROLES = ("user", "human", "prompter")
-_SUFFIXES = (".txt", ".jsonl", ".json")
+_TIERS = (
+    ("query", "queries"),
+    CONVERSATION_COLUMNS,
+    ("question", "questions", "prompt", "prompts", "instruction", "instructions"),
+    ("text", "texts", "input", "content", "user", "seed", "constraint"),
+)
+_LIST_LINES = 1_000
+"""So many lines of a text tell whether it is a numbered list."""
 
-MAX_JSON_LINE_BYTES = 16_000_000
-"""A line may hold a whole conversation, of which only the first turn is read."""
 
+def read_queries(source: str) -> Iterator[RowText]:
+    """Yield the query of each row of a source.
 
-def read_queries(source: str) -> Iterator[str]:
-    """Yield the query of each row of a file, or of a data set: a folder, `hf:NAME[:split[:column]]`, or `NAME`.
+    Args:
+        source: a file (FILE or FILE:COLUMN), a run folder, or a data set of the `datasets` library: a folder,
+            `hf:NAME[:split[:column]]`, or `NAME`.
 
     Raises:
         ConfigError: the source is missing, can't be read, or has no column with queries.
     """
-    path = Path(source)
-    if source.startswith(HUB_PREFIX) or path.is_dir() or (not path.exists() and _may_be_a_name(source)):
+    path, column = split_column(source)
+    if not source.startswith(HUB_PREFIX) and path.is_dir() and (path / MANIFEST).exists():
+        path = find_rows(path, QUERIES)
+    elif source.startswith(HUB_PREFIX) or path.is_dir() or (not path.exists() and _may_be_a_name(source)):
         return _read_dataset(source.removeprefix(HUB_PREFIX))
-    match path.suffix.lower():
-        case ".txt":
-            return (line.strip() for _, line in read_lines(path, "queries") if line.strip())
-        case ".jsonl":
-            return _pick(_read_json_lines(path), source)
-        case ".json":
-            return _pick(read_elements(path, "queries"), source)
-    raise ConfigError(f"queries {source}: give a {', '.join(_SUFFIXES)} file, or a data set as {HUB_PREFIX}NAME")
+    return _pick(_clean_lists(read_rows(path, "queries")), f"queries file {path}", column)
 
 
-def first_query(row: object, column: str | None = None) -> str:
-    """Return the query that a row holds: its first user turn, or the text in one of the known columns; "" if none."""
-    match row:
-        case str():
-            return row.strip()
-        case list():
-            return next((turn_text(turn) for turn in row if is_user_turn(turn)), "")
-        case Mapping():
-            names = (column,) if column else (*CONVERSATION_COLUMNS, *COLUMNS)
-            return next((text for name in names if (text := first_query(row.get(name)))), "")
-    return ""
+def split_column(source: str) -> tuple[Path, str | None]:
+    """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is."""
+    name, colon, column = source.rpartition(":")
+    if colon and column and not Path(source).exists() and (Path(name).exists() or _is_file_name(name)):
+        return Path(name), column
+    return Path(source), None
+
+
+def first_turn(turns: object) -> str:
+    """Return what the first user turn of a conversation says; "" if there is none."""
+    return next((turn_text(turn) for turn in turns if is_user_turn(turn)), "") if isinstance(turns, list) else ""
 
 
 def is_user_turn(turn: object) -> bool:
@@ -67,36 +73,55 @@ def turn_text(turn: Mapping[str, Any]) -> str:
     return content.strip() if isinstance(content, str) else ""
 
 
-def _pick(rows: Iterable[object], source: str, column: str | None = None) -> Iterator[str]:
+def _clean_lists(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+    """Take numbering, bullets and marks off the lines of a text, if most have some: a single one may be meant."""
+    first = list(islice(rows, _LIST_LINES))
+    marked = sum(isinstance(row.value, str) and row.written and clean_line(row.value) != row.value for row in first)
+    is_list = marked * 2 > len(first)
+    for row in chain(first, rows):
+        listed = is_list and row.written and isinstance(row.value, str)
+        yield SourceRow(row.place, clean_line(str(row.value)), written=True) if listed else row
+
+
+def _pick(rows: Iterable[SourceRow], source: str, column: str | None = None) -> Iterator[RowText]:
     """Yield the query of each row; refuse a source in which no row has one."""
-    found, empty = False, False
+    found, empty = False, True
     names: dict[str, None] = {}
     for row in rows:
-        text = first_query(row, column)
-        found, empty = found or bool(text), True
-        if not found and isinstance(row, Mapping):
-            names.update(dict.fromkeys(map(str, row)))
-        yield text
-    if empty and not found:
-        wanted = column or ", ".join((*CONVERSATION_COLUMNS, *COLUMNS))
-        raise ConfigError(f"queries {source}: no text in {wanted}; columns found: {', '.join(names) or 'none'}")
+        query = _read_query(row.value, column, f"{source}, {row.place}")
+        found, empty = found or bool(query.text), False
+        if not found and isinstance(row.value, Mapping):
+            names.update(dict.fromkeys(map(str, row.value)))
+        yield query
+    if not found and not empty:
+        wanted = column or ", ".join(chain.from_iterable(_TIERS))
+        raise ConfigError(
+            f"{source}: no text in {wanted}; columns found: {list_columns(names)}; name one {HOW_TO_NAME}"
+        )
 
 
-def _read_json_lines(path: Path) -> Iterator[object]:
-    for number, line in read_lines(path, "queries", max_bytes=MAX_JSON_LINE_BYTES):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise broken(path, "queries", number, error) from error
+def _read_query(row: object, column: str | None, where: str) -> RowText:
+    if isinstance(row, str):
+        return RowText(str(replace_surrogates(row)).strip())
+    if isinstance(row, list):
+        return RowText(str(replace_surrogates(first_turn(row))))
+    if not isinstance(row, Mapping):
+        return RowText()
+    said = {name: first_turn(value) if isinstance(value, list) else value for name, value in row.items()}
+    return pick_text({**row, **{name: text for name, text in said.items() if text}}, _TIERS, column, where)
 
 
 def _may_be_a_name(source: str) -> bool:
     """Tell whether this looks like the name of a data set and not like a file that is missing."""
-    return not source.endswith(_SUFFIXES) and not source.startswith((".", "/", "~")) and source.count("/") <= 1
+    name = source.partition(":")[0]
+    return not _is_file_name(name) and not source.startswith((".", "/", "~")) and source.count("/") <= 1
 
 
-def _read_dataset(name: str) -> Iterator[str]:
+def _is_file_name(name: str) -> bool:
+    return name.lower().endswith((*SUFFIXES, *PACKED_SUFFIXES))
+
+
+def _read_dataset(name: str) -> Iterator[RowText]:
     """Yield the queries of a data set: of its `train` split, or of its first one, unless a split is named."""
     repository, split, column = (*name.split(":", 2), "", "")[:3]
     try:
@@ -116,4 +141,5 @@ def _read_dataset(name: str) -> Iterator[str]:
     rows = splits[wanted]
     if column and column not in rows.column_names:
         raise ConfigError(f"queries {name}: no column {column!r}; columns found: {', '.join(rows.column_names)}")
-    return _pick(rows, name, column or None)
+    placed = (SourceRow(f"row {number}", row) for number, row in enumerate(rows, 1))
+    return _pick(placed, f"queries {name}", column or None)

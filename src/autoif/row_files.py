@@ -1,0 +1,268 @@
+"""Rows of any file of texts that people have, one reader for seeds and queries.
+
+    | what it holds          | read as                                                      | a row is            |
+    |------------------------|--------------------------------------------------------------|---------------------|
+    | JSON lines             | a value a line                                               | any JSON value      |
+    | JSON                   | the elements of a list, or values one after another          | any JSON value      |
+    | CSV, TSV               | a table whose first line names the columns                   | an object           |
+    | Parquet                | a table (extra `datasets`)                                   | an object           |
+    | text                   | a row a line; lines that begin with "#" are comments         | a text              |
+
+The content decides where it can: JSON is read as JSON whatever the file is called. Each of them may be packed
+(text_lines.py).
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from autoif.errors import ConfigError
+from autoif.queries.json_lists import broken, cut_elements
+from autoif.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, load_json, naming, open_text
+
+MAX_JSON_LINE_BYTES = 16_000_000
+"""A line may hold a whole conversation, of which only the first turn is read."""
+COLUMNS = (
+    "query", "prompt", "question", "instruction", "text", "seed", "constraint", "input", "queries", "prompts",
+    "questions", "instructions", "texts", "seeds", "constraints", "rule", "rules", "content", "user",
+)  # fmt: skip
+"""Names of columns that hold a query or an instruction, in small letters."""
+SUFFIXES = (".txt", ".md", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
+_TEXT = {"", ".txt", ".text", ".md", ".lst", ".list"}
+_JSON_LINES = {".jsonl", ".ndjson", ".jl"}
+_DELIMITERS = ",\t;|"
+_BATCH_ROWS = 1_000
+_PARQUET = b"PAR1"
+_OPENS_JSON = re.compile(r'\{\s*["}]|\[\s*["{\[\]]')
+_DECODER = json.JSONDecoder()
+
+
+class Form(StrEnum):
+    """How a file is read."""
+
+    TEXT = "text"
+    JSON_LINES = "JSON lines"
+    JSON = "JSON"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One row, and where it stands."""
+
+    place: str
+    """As in "line 3", for errors."""
+    value: object
+    """A text, or what JSON or a table has."""
+    written: bool = False
+    """A line of a plain text file, where people number, quote and mark what they list."""
+
+
+def read_rows(path: Path, what: str) -> Iterator[SourceRow]:
+    """Yield the rows of a file; blank lines and comments are none.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, broken, or of no form that is read; names the line.
+    """
+    if _is_parquet(path):
+        yield from _read_parquet(path, what)
+        return
+    with naming(path, what), open_text(path) as file:
+        head = file.peek().decode("utf-8", errors="replace")
+        suffix = name_suffix(path)
+        match find_form(head, suffix):
+            case Form.TEXT:
+                yield from _read_text(file, path, what)
+            case Form.JSON_LINES:
+                yield from _read_json_lines(file, path, what)
+            case Form.JSON:
+                for number, value in enumerate(cut_elements(file, path, what), 1):
+                    yield SourceRow(f"element {number}", value)
+            case Form.TABLE:
+                yield from _read_table(file, path, what, suffix)
+            case None:
+                kinds = ", ".join(SUFFIXES)
+                raise ConfigError(f"{what} file {path}: give a {kinds} file, also with {', '.join(PACKED_SUFFIXES)}")
+
+
+def name_suffix(path: Path) -> str:
+    """Return the suffix that tells the form, in small letters: ".csv" of rows.CSV.gz."""
+    inner = path.with_suffix("") if path.suffix.lower() in PACKED_SUFFIXES else path
+    return inner.suffix.lower()
+
+
+def find_form(head: str, suffix: str) -> Form | None:
+    """Return how a file with this beginning and this suffix is read; None if it isn't."""
+    lines = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
+    first = lines[0].strip() if lines else ""
+    if suffix == ".json":
+        return Form.JSON
+    if _OPENS_JSON.match(head[head.find(first) :]):
+        return _json_form(head[head.find(first) :], first, suffix)
+    if suffix in _JSON_LINES:
+        return Form.JSON_LINES
+    if suffix in {".csv", ".tsv"} or (suffix in _TEXT and _is_header(first)):
+        return Form.TABLE
+    return Form.TEXT if suffix in _TEXT else None
+
+
+def known_columns(names: Mapping[str, object] | list[str]) -> list[str]:
+    """Return those of the names that are in `COLUMNS`, whatever their case and the spaces around them."""
+    return [name for name in names if isinstance(name, str) and name.strip().casefold() in COLUMNS]
+
+
+def _json_form(text: str, first: str, suffix: str) -> Form:
+    """Tell values on lines of their own from one list or from values over many lines."""
+    if text.startswith("["):
+        try:
+            element, _ = _DECODER.raw_decode(text[1:].lstrip())
+        except (ValueError, RecursionError):
+            return Form.JSON_LINES if suffix in _JSON_LINES else Form.JSON
+        is_turn = isinstance(element, Mapping) and ({"role", "from"} & element.keys())
+        return Form.JSON_LINES if is_turn else Form.JSON
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        cut = "\n" not in text.lstrip()
+        return Form.JSON_LINES if cut and suffix in _JSON_LINES else Form.JSON
+    return Form.JSON_LINES
+
+
+def _is_header(line: str) -> bool:
+    """Tell the head of a table from prose: short names, several of them, and one that is known."""
+    for delimiter in _DELIMITERS:
+        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        if len(names) > 1 and all(re.fullmatch(r"[\w-]{1,30}", name) for name in names) and known_columns(names):
+            return True
+    return False
+
+
+def _read_text(file: io.BufferedReader, path: Path, what: str) -> Iterator[SourceRow]:
+    for number, whole in cut_lines(file, MAX_LINE_BYTES):
+        for line in whole.split("\r"):
+            text = re.sub(r"[\v\f\x85\u2028\u2029]+", " ", line).strip()
+            if _OPENS_JSON.match(text) and _is_json(text):
+                raise ConfigError(
+                    f"{what} file {path}, line {number}: JSON between lines of text; name a file of JSON lines .jsonl"
+                )
+            if text and not text.startswith("#"):
+                yield SourceRow(f"line {number}", text, written=True)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _read_json_lines(file: io.BufferedReader, path: Path, what: str) -> Iterator[SourceRow]:
+    for number, line in cut_lines(file, MAX_JSON_LINE_BYTES):
+        if line.strip() and not line.startswith("#"):
+            try:
+                yield SourceRow(f"line {number}", load_json(line))
+            except (ValueError, RecursionError) as error:
+                raise broken(path, what, number, error) from error
+
+
+def _read_table(file: io.BufferedReader, path: Path, what: str, suffix: str) -> Iterator[SourceRow]:
+    """Yield the rows of a table, each an object of column and text."""
+    lines = _Lines(file)
+    try:
+        header = lines.first()
+        delimiter = "\t" if suffix == ".tsv" else _find_delimiter(header)
+        lines.delimiter = delimiter
+        table = csv.reader(lines, delimiter=delimiter, strict=True)
+        names = [name.strip() for name in next(table, [])]
+        if twice := next((name for name in names if name and names.count(name) > 1), None):
+            raise ConfigError(f"{what} file {path}: two columns are named {twice!r}; rename one")
+        for cells in table:
+            if len(cells) > len(names):
+                raise ConfigError(
+                    f"{what} file {path}, line {lines.number}: {len(cells)} columns, and the first line names "
+                    f"{len(names)} ({', '.join(names)[:200]}); put texts that hold {delimiter!r} in quotation marks"
+                )
+            if any(cell.strip() for cell in cells):
+                yield SourceRow(f"line {lines.number}", dict(zip(names, cells, strict=False)))
+    except csv.Error as error:
+        raise ConfigError(f"{what} file {path}, line {lines.number}: no table ({error})") from None
+
+
+class _Lines:
+    """The lines of a table, without those that are comments; a quoted cell may go on over several lines."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._lines = cut_lines(file, MAX_JSON_LINE_BYTES)
+        self._held: str | None = None
+        self._quoted = False
+        self.delimiter = ","
+        self.number = 0
+
+    def first(self) -> str:
+        """Return the first line that counts, and keep it."""
+        self._held = next(self, "")
+        return self._held
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._held is not None:
+            line, self._held = self._held, None
+            return line
+        for number, line in self._lines:
+            self.number = number
+            # A line such as "#1,Use no commas." is a row; "# a note, for readers" is a comment.
+            comment = line.startswith("# ") or (line.startswith("#") and self.delimiter not in line)
+            if self._quoted or not (comment or not line.strip()):
+                self._quoted ^= line.count('"') % 2 == 1
+                return line + "\n"
+        raise StopIteration
+
+
+def _find_delimiter(header: str) -> str:
+    """Return what parts the names in a header: the comma, unless another mark gives a name that is known."""
+    for delimiter in _DELIMITERS:
+        names = [name.strip().strip('"') for name in header.split(delimiter)]
+        if len(names) > 1 and known_columns(names):
+            return delimiter
+    return max(_DELIMITERS, key=header.count)
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        return False  # said by who reads it as text
+
+
+def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
+    try:
+        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+    except ImportError:
+        raise ConfigError(
+            f"{what} file {path}: Parquet needs the extra \"datasets\": pip install 'autoif[datasets]'"
+        ) from None
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as table:
+            size = sum(table.metadata.row_group(index).total_byte_size for index in range(table.num_row_groups))
+            if size > MAX_UNPACKED_BYTES:
+                raise ConfigError(
+                    f"{what} file {path}: unpacks to {size:,} bytes, over {MAX_UNPACKED_BYTES:,}; give a part of it"
+                )
+            for batch in table.iter_batches(_BATCH_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield SourceRow(f"row {number}", row)
+    except (ArrowException, OSError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{what} file {path}: a Parquet file that can't be read ({why})") from None

@@ -1,0 +1,95 @@
+"""The text of a row: which of its columns holds what is asked, and what else belongs to it.
+
+Names are tried in tiers, the surest first. Where several columns of a tier hold different texts, nobody but the user
+can tell which is meant: that is refused with the way to name one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoif.errors import ConfigError
+from autoif.text_lines import replace_surrogates
+
+CONTEXTS = ("input", "context", "passage", "document", "article", "paragraph")
+"""Columns of what a text asks about, as Alpaca's `input` and Dolly's `context`."""
+HOW_TO_NAME = "as FILE:COLUMN, or as hf:NAME:SPLIT:COLUMN"
+_NOTHING = {"", "<noinput>", "noinput", "none", "null", "nan", "n/a"}
+"""What data sets write where there is no context."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """What a row asks."""
+
+    text: str = ""
+    """"" if it asks nothing."""
+    context: str = ""
+    """What the text is about, if the row has that apart."""
+    unreadable: bool = False
+    """There is a context, and it is no text."""
+
+    @property
+    def whole(self) -> str:
+        """The text with its context."""
+        return f"{self.text}\n\n{self.context}" if self.context else self.text
+
+
+def pick_text(row: Mapping[str, object], tiers: Sequence[Sequence[str]], column: str | None, where: str) -> RowText:
+    """Return the text of a row with its context.
+
+    Args:
+        row: by column.
+        tiers: names of columns in small letters, the surest first.
+        column: the one to take, if the user named one.
+        where: file and place, for errors.
+
+    Raises:
+        ConfigError: several columns of a tier hold different texts, or the named column isn't there.
+    """
+    names = {str(name).strip().casefold(): name for name in row}
+    if column is not None:
+        if column not in row and column.casefold() not in names:
+            raise ConfigError(f"{where}: no column {column!r}; columns found: {list_columns(row)}")
+        chosen = names.get(column.casefold(), column)
+        return _with_context(row, names, column.casefold(), read_text(row.get(column, row.get(chosen))))
+    for tier in tiers:
+        found = {name: text for name in tier if name in names and (text := read_text(row[names[name]]))}
+        if len(set(found.values())) > 1:
+            listed = " and ".join(found)
+            raise ConfigError(f"{where}: a text in the columns {listed}; name the one you mean {HOW_TO_NAME}")
+        if found:
+            name, text = next(iter(found.items()))
+            return _with_context(row, names, name, text)
+    return RowText()
+
+
+def list_columns(names: Mapping[str, object] | Sequence[str]) -> str:
+    """Return the names of columns for an error."""
+    return ", ".join(map(str, names))[:300] or "none"
+
+
+def read_text(value: object) -> str:
+    """Return a text, or that of a record that has one, as an instruction of a run; "" for anything else."""
+    text = value.get("text") if isinstance(value, Mapping) else value
+    return str(replace_surrogates(text)).strip() if isinstance(text, str) else ""
+
+
+def _with_context(row: Mapping[str, object], names: Mapping[str, str], chosen: str, text: str) -> RowText:
+    values = [row[names[name]] for name in CONTEXTS if name in names and name != chosen]
+    contexts = [_read_context(value) for value in values]
+    if None in contexts:
+        return RowText(text, unreadable=True)
+    apart = [context for context in dict.fromkeys(contexts) if context and context not in text]
+    return RowText(text, "\n\n".join(apart))
+
+
+def _read_context(value: object) -> str | None:
+    """Return a context as text, "" if there is none; None if it is something else."""
+    if value is None or value in ([], {}):
+        return ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        value = "\n\n".join(value)
+    if not isinstance(value, str):
+        return None
+    text = str(replace_surrogates(value)).strip()
+    return "" if text.casefold() in _NOTHING else text
