@@ -6,8 +6,9 @@ from pathlib import Path
 
 from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts
 from autoif.evaluation.results import Scores, Seen
+from autoif.models.requests import Completion
 from autoif.records import content_id
-from autoif.sampling import Answer, Row, SamplingSettings
+from autoif.sampling import Row, SamplingSettings
 from autoif.sandbox import Sandbox
 from examples import accepts
 from training import write_rows
@@ -40,12 +41,12 @@ class ScriptedSampler:
 
     batch_size = 5
 
-    def __init__(self, script: Callable[[Row], Answer | str]) -> None:
+    def __init__(self, script: Callable[[Row], Completion | str]) -> None:
         self._script = script
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
         answers = [self._script(row) for row in rows]
-        return [answer if isinstance(answer, Answer) else Answer(answer, "stop") for answer in answers]
+        return [answer if isinstance(answer, Completion) else Completion(answer, "stop") for answer in answers]
 
     @contextmanager
     def open(self) -> Iterator["ScriptedSampler"]:
@@ -53,7 +54,7 @@ class ScriptedSampler:
 
 
 def measure(
-    data: Path, folder: Path, sandbox: Sandbox, script: Callable[[Row], Answer | str], settings=SETTINGS
+    data: Path, folder: Path, sandbox: Sandbox, script: Callable[[Row], Completion | str], settings=SETTINGS
 ) -> Scores:  # fmt: skip
     """Evaluate a scripted model, whose identity is the script's name."""
     task = Task(read_prompts(data), folder, sandbox, print)

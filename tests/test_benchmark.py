@@ -9,7 +9,7 @@ import pytest
 from autoif.cli.main import main
 from autoif.evaluation.benchmarks import read_questions
 from autoif.evaluation.judging import open_judge
-from autoif.evaluation.thinking import strip_thinking
+from autoif.evaluation.responses import RecordedRow
 from autoif.evaluation.tokenizer_data import data_folder, find_data
 from following import TOKENIZERS, question, read_rows, write_questions
 from packing import unpack
@@ -85,7 +85,12 @@ def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_pat
     assert scores["empty"] == {"count": 1, "named": ["2"]}
     assert scores["prompt_strict"]["value"] == 50
     said = capsys.readouterr().out
-    for line in ("missing  1: 3", "unknown  1: Something else.", "duplicates  1: 1", "empty  1: 2"):
+    for line in (
+        "missing  1: 3",
+        "unknown  1: Something else.",
+        "duplicates  1: 1; beyond 1 to each prompt",
+        "empty  1: 2",
+    ):
         assert line in said
 
 
@@ -97,14 +102,63 @@ def test_several_responses_to_each_prompt_are_averaged(tmp_path, monkeypatch):
     assert scores["duplicates"]["count"] == 0
 
 
-def test_thinking_is_stripped_on_request(tmp_path, monkeypatch):
+def test_a_thought_is_not_judged_unless_it_is_kept(tmp_path, monkeypatch, capsys):
     thought = {prompt: f"<think>Commas, commas.</think>\n{text}" for prompt, text in GOOD.items()}
-    assert score(monkeypatch, tmp_path, rows_of(thought), "--strip-thinking")["instruction_strict"]["value"] == 75
+    scores = score(monkeypatch, tmp_path, rows_of(thought))
+    assert scores["instruction_strict"]["value"] == 75
+    assert scores["responses"]["with_reasoning"] == {"count": 3, "named": ["1", "2", "3"]}
+    assert "3 of 3 responses had one, and are judged without it\n" in capsys.readouterr().out
     (tmp_path / "raw").mkdir()
-    assert score(monkeypatch, tmp_path / "raw", rows_of(thought))["instruction_strict"]["value"] == 50
-    assert strip_thinking("I think so.</think> Tea.") == "Tea."
-    assert strip_thinking("<think>Tea") == ""
-    assert strip_thinking("Tea <think> milk") == "Tea <think> milk"
+    kept = score(monkeypatch, tmp_path / "raw", rows_of(thought), "--keep-thinking")
+    assert kept["instruction_strict"]["value"] == 50
+    assert "3 of 3 responses had one, and are judged with it\n" in capsys.readouterr().out
+
+
+def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_path, monkeypatch, capsys):
+    given = {
+        "Write without commas.": "<think>Tea is hot.",
+        "Write a title.": "<think>A title.</think>\n",
+        "Write of tea, without commas.": "analysisOf tea.assistantfinalTea is hot.",
+    }
+    scores = score(monkeypatch, tmp_path, rows_of(given))
+    counts = scores["responses"]
+    assert (counts["unfinished_reasoning"]["named"], counts["only_reasoning"]["named"]) == (["1"], ["2"])
+    assert scores["empty"] == {"count": 2, "named": ["1", "2"]}
+    assert scores["prompt_strict"]["value"] == pytest.approx(100 / 3)
+    assert "; 1 were only a thought, 1 never ended it: wrong\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("row", "reasoned", "truncated"),
+    [
+        ({"response": "Tea is hot.", "reasoning_content": "Hm, commas, commas."}, 1, None),
+        ({"response": "Tea is hot.", "reasoning": "Hm, commas.", "finish_reason": "stop"}, 1, 0),
+        ({"response": "Tea is hot.", "finish_reason": "max_tokens"}, 0, 1),
+        ({"choices": [{"message": {"content": "Tea is hot.", "reasoning": "Hm,"}, "finish_reason": "eos"}]}, 1, 0),
+        ({"response": {"role": "assistant", "content": [{"type": "text", "text": "Tea is hot."}]}}, 0, None),
+        ({"response": "Tea is hot.<|im_end|>", "finish_reason": "stop"}, 0, 0),
+    ],
+)
+def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, monkeypatch, row, reasoned, truncated):
+    scores = score(monkeypatch, tmp_path, [{"prompt": "Write without commas.", **row}])
+    assert scores["prompt_strict"]["value"] == 100
+    assert scores["responses"]["with_reasoning"]["count"] == reasoned
+    assert (scores["truncated"] and scores["truncated"]["count"]) == truncated
+
+
+def test_recorded_answers_are_judged_letter_by_letter(tmp_path):
+    written = "\x07Tea.\r\n<|im_end|> </s>\x00"
+    [response] = RecordedRow(prompt="", response=f"<think>Hm.</think>{written}").read()
+    assert response.text == written.strip()
+    assert RecordedRow(prompt="", response=written).read()[0].text == written
+
+
+def test_a_file_that_ends_half_way_through_a_second_round_says_why_it_is_left_out(tmp_path, monkeypatch, capsys):
+    scores = score(monkeypatch, tmp_path, [*rows_of(GOOD), *rows_of(GOOD)[:2]])
+    assert (scores["prompts"], scores["responses_per_prompt"], scores["duplicates"]["count"]) == (3, 1, 2)
+    said = capsys.readouterr()
+    assert "2 responses are left out: each prompt is scored by 1, as prompt 3 has no more" in said.err
+    assert "duplicates  2: 1, 2; beyond 1 to each prompt, and not scored" in said.out
 
 
 def test_a_prompt_whose_data_lacks_an_argument_is_not_scored_by_chance(tmp_path, monkeypatch, capsys):

@@ -182,8 +182,8 @@ def test_folders_without_a_benchmark_in_common_or_with_one_twice_are_refused(tmp
 
 def test_other_rules_of_scoring_are_refused_by_name(tmp_path):
     plain = measure_ifeval(tmp_path / "plain" / "a")
-    other = measure_ifeval(tmp_path / "other" / "a", corrected=True, strip_thinking=True)
-    match = r"other settings: corrected \(False and True\), strip_thinking \(False and True\); measure one anew"
+    other = measure_ifeval(tmp_path / "other" / "a", corrected=True, keep_thinking=True)
+    match = r"other settings: corrected \(False and True\), keep_thinking \(False and True\); measure one anew"
     with pytest.raises(ConfigError, match=match):
         compare([plain, other])
 

@@ -9,7 +9,7 @@ import pytest
 
 from autoif.cli.main import main
 from followbenching import ask, instruct, judge, respond, write_data, write_judgements
-from stub_server import StubServer
+from stub_server import StubServer, says
 from training import write_rows
 
 GROUPS = {"style": 2, "example": 1}
@@ -132,12 +132,36 @@ def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, monkeypatch
         for level in range(1, 6)
     ]
     options = ["--data", data, "--responses", write_rows(tmp_path / "r.jsonl", *rows), "-o", tmp_path / "out"]
-    options += ["--judgements", write_judgements(tmp_path / "judgements", "style", said), "--strip-thinking"]
+    options += ["--judgements", write_judgements(tmp_path / "judgements", "style", said)]
     autoif(monkeypatch, *options)
     assert "HSR, %  100.0 [" in capsys.readouterr().out
     assert read(tmp_path / "out")["policy"].startswith("recorded, SHA-256 ")
-    line = fails(monkeypatch, capsys, *options[:-1])
-    assert "holds another evaluation: strip_thinking (True there, False now)" in line
+    line = fails(monkeypatch, capsys, *options, "--keep-thinking")
+    assert "holds another evaluation: keep_thinking (False there, True now)" in line
+
+
+async def test_no_judge_is_asked_of_a_thought_alone_and_a_judge_that_refuses_says_why(
+    data, tmp_path, monkeypatch, capsys
+):
+    thoughts = respond({"style": 1}, "<think>Hm, rule 1 and")
+    rest = [row for row in respond(GROUPS, "<think>Hm.</think>Bot: yes") if row["prompt"] != thoughts[0]["prompt"]]
+    responses = write_rows(tmp_path / "r.jsonl", thoughts[0], *rest)
+    refuses = says({"choices": [{"message": {"content": "", "refusal": "I don't judge."}, "finish_reason": "stop"}]})
+    async with StubServer(refuses, default=judge({})) as server:
+        options = ["--responses", responses, "--data", data, "-o", tmp_path / "out", "--judge-concurrency", 1]
+        options += ["--judge-model", "j", "--judge-base-url", server.url, "--quiet"]
+        await asyncio.to_thread(autoif, monkeypatch, *options)
+    assert len(server.bodies) == 9
+    assert not any("Hm" in str(body) for body in server.bodies)
+    scores = read(tmp_path / "out")
+    assert [each.partition(": ")[2] for each in scores["unread"]] == ["the judge's server refused: I don't judge."]
+    assert scores["responses"]["unfinished_reasoning"] == {"count": 1, "named": ["style/1/1"]}
+    first, *_ = (json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines())
+    assert (first["id"], first["samples"][0]["satisfied"]) == ("style/1/1", [False])
+    assert (
+        "15 of 15 responses had one, and are judged without it; 0 were only a thought, 1 never"
+        in capsys.readouterr().out
+    )
 
 
 def test_what_cant_be_measured_ends_in_one_line(data, tmp_path, monkeypatch, capsys):

@@ -193,7 +193,9 @@ def small(tmp_path_factory) -> Path:
 def measure(small: Path, out: Path, task: str, files: Path, **settings: object) -> Path:
     """Measure the tiny model on one benchmark."""
     given = GeneralSettings(max_tokens=8, dtype="float32", batch_size=4, **settings)
-    answerer = LocalModel(str(small / "model"), batch_size=4, dtype="float32", chat=given.chat_template)
+    answerer = LocalModel(
+        str(small / "model"), batch_size=4, dtype="float32", chat=given.chat_template, template_kwargs={}
+    )
     who = Who("tiny", "tiny, transformers", answerer)
     with Sandbox(LIMITS, backend="cpython") if task == "humaneval" else nullcontext() as sandbox:
         measure_general(who, [task], {task: files}, Place(given, out, sandbox, print))
@@ -270,7 +272,9 @@ def test_gsm8k_has_the_answers_and_verdicts_of_lm_evals_own_evaluation(small, tm
     said = [row["text"] for row in rows_of(out / "answers/gsm8k.jsonl")]
     assert said == [sample["resps"][0][0] for sample in theirs if sample["filter"] == "strict-match"]
     lm_task = build_task(definition, parts["test"], parts["train"], {})
-    template = LocalModel(str(small / "model"), batch_size=1, dtype="float32", chat=chat).read_template()
+    template = LocalModel(
+        str(small / "model"), batch_size=1, dtype="float32", chat=chat, template_kwargs={}
+    ).read_template()
     asked = [instance.args[0] for [instance] in build_requests(lm_task, template)]
     assert asked == [sample["arguments"][0][0] for sample in theirs if sample["filter"] == "strict-match"]
     assert ("<assistant>" in asked[0]) is chat

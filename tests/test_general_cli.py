@@ -185,7 +185,9 @@ def test_recorded_answers_are_scored_and_what_is_left_aside_is_named(tmp_path, m
     assert [row["verdicts"]["pass@1"] for row in rows_of(tmp_path / "two/per_prompt.jsonl")[3:]] == [[True, False]]
 
 
-def test_thinking_is_left_out_on_request_and_an_answer_that_is_nothing_else_is_wrong(tmp_path, monkeypatch):
+def test_a_thought_is_left_out_unless_it_is_kept_and_an_answer_that_is_nothing_else_is_wrong(
+    tmp_path, monkeypatch, capsys
+):
     first, second = rows_of(DATA / "gsm8k/test.jsonl")[:2]
     rows = [
         {"prompt": first["question"], "response": f"<think>#### 17</think>{first['answer']}"},
@@ -194,10 +196,15 @@ def test_thinking_is_left_out_on_request_and_an_answer_that_is_nothing_else_is_w
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recorded = ["--responses", tmp_path / "r.jsonl", "--data", DATA, "--tasks", "gsm8k", "--quiet"]
     right = {}
-    for name, options in (("whole", []), ("stripped", ["--strip-thinking"])):
+    for name, options in (("whole", ["--keep-thinking"]), ("answer", [])):
         autoif(monkeypatch, *recorded, "-o", tmp_path / name, *options)
         right[name] = [row["correct"] for row in rows_of(tmp_path / name / "per_prompt.jsonl")]
-    assert right == {"whole": [False, True], "stripped": [True, False]}
+    assert right == {"whole": [False, True], "answer": [True, False]}
+    counts = read_general_scores(tmp_path / "answer").tasks["gsm8k"].responses
+    assert (counts.with_reasoning.count, counts.unfinished_reasoning.count) == (2, 1)
+    assert (
+        "2 of 2 responses had one, and are judged without it; 0 were only a thought, 1 never" in capsys.readouterr().out
+    )
 
 
 def test_recorded_answers_that_cannot_be_scored_are_refused_in_one_line(model, tmp_path, monkeypatch, capsys):

@@ -68,6 +68,26 @@ def test_a_response_that_was_cut_is_in_no_pair_and_no_function_sees_it(sandbox):
     assert [len(found.verdicts) for found in judged] == [0, 1, 0, 0]
 
 
+def test_pairs_are_of_answers_without_their_thoughts_and_a_thought_alone_is_in_none(sandbox):
+    prompts = prompts_of([TEA])
+    said = [
+        (GOOD, "stop", "Tea?"),
+        (BAD, "stop", "Coffee?"),
+        ("", "stop", "Hm."),
+        ("", "length", "Hm"),
+        ("", "refused", ""),
+    ]
+    samples = [
+        Sample(prompt_id=prompts[0].id, index=index, text=text, finish_reason=reason, reasoning=thought)
+        for index, (text, reason, thought) in enumerate(said)
+    ]
+    judged = judge_samples(prompts, samples, sandbox)
+    [row], counts = pair_samples(prompts, samples, judged, OnlineSettings())
+    assert (row["chosen"][0]["content"], row["rejected"][0]["content"]) == (GOOD, BAD)
+    assert (counts.reasoned, counts.truncated, counts.only_reasoning, counts.refused, counts.gated) == (4, 1, 1, 1, 0)
+    assert [each.fault for each in judged[2:4]] == [Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING]
+
+
 def test_a_gated_response_is_never_chosen_though_it_passes_and_may_be_rejected(sandbox):
     prompts = prompts_of([SHORT], [TEA])
     texts = ["!!!", "x " * 30 + "and more of it"], [GOOD, "!!!"]

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.pass_rate import Answer as Judged
 from autoif.evaluation.pass_rate import judge_answers, read_prompts
+from autoif.evaluation.responses import Response as Judged
 from autoif.evaluation.results import read_prompt_results, read_scores
 from autoif.gate import Fault
+from autoif.models.requests import Completion
 from autoif.records import Verdict
-from autoif.sampling import Answer
 from evaluating import (
     INSTRUCTIONS,
     SETTINGS,
@@ -68,11 +68,31 @@ def test_an_accepted_answer_with_a_fault_counts_in_the_one_rate_and_not_in_the_o
     assert read_prompt_results(tmp_path / "out")[0].samples[0].fault is Fault.EMPTY
 
 
+def test_a_thought_is_not_judged_and_one_alone_or_a_refusal_is_not_accepted(tmp_path, sandbox):
+    data = write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, [ACCEPT]))
+
+    def think(row):
+        return [
+            Completion(right(row), "stop", reasoning="Hm."),
+            Completion("", "stop", reasoning="Hm."),
+            Completion("", "length", reasoning="Hm"),
+            Completion("", "refused", detail="Not that prompt."),
+        ][row.index]
+
+    scores = measure(data, tmp_path / "out", sandbox, think)
+    assert scores.pass_rate.value == 25
+    assert (scores.faults[Fault.ONLY_REASONING], scores.faults[Fault.UNFINISHED_REASONING]) == (1, 1)
+    counts = scores.responses
+    assert (counts.with_reasoning.count, counts.refused.count, counts.said) == (3, 1, ("Not that prompt.",))
+    assert counts.describe(keep_thinking=False)["refused"] == "1 by the server: Not that prompt."
+    assert [len(sample.verdicts) for sample in read_prompt_results(tmp_path / "out")[0].samples] == [1, 0, 0, 0]
+
+
 def test_what_was_cut_and_what_gave_no_verdict_is_reported(tmp_path, sandbox):
     data = write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, [ACCEPT, RAISE]))
 
     def cut(row):
-        return Answer(right(row), "length" if row.index == 0 else "stop")
+        return Completion(right(row), "length" if row.index == 0 else "stop")
 
     scores = measure(data, tmp_path / "out", sandbox, cut)
     assert (scores.truncated, scores.undecided) == (25, 50)
@@ -206,7 +226,7 @@ def test_recorded_responses_to_unknown_prompts_or_of_unequal_number_are_refused(
         measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"), answers(data, "milk")[0])
     with pytest.raises(ConfigError, match="has no responses"):
         measure_texts(data, tmp_path / "out", sandbox)
-    with pytest.raises(StoreError, match="line 1: no RecordedResponse row"):
+    with pytest.raises(StoreError, match="line 1: no RecordedRow row"):
         measure_texts(data, tmp_path / "out", sandbox, {"prompt": "Who?"})
     assert not (tmp_path / "out").exists()
 

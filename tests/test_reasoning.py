@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from autoif.models.reasoning import split_reasoning
+from autoif.models.reasoning import find_opening, split_reasoning
 
 HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
 
@@ -115,3 +115,18 @@ def test_no_text_of_100_kb_takes_long(unit: str) -> None:
     began = time.process_time()
     split_reasoning(text)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opening"),
+    [
+        ("<|im_start|>assistant\n<think>\n", "<think>"),
+        ("<|turn>model\n<|channel>thought\n", "<|channel>"),
+        ("<|start|>assistant<|channel|>analysis<|message|>", "<|channel|>analysis<|message|>"),
+        ("[/INST][THINK]", "[THINK]"),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", ""),
+        ("What does <think> mean?<|im_start|>assistant\n", ""),
+    ],
+)
+def test_a_prompt_whose_template_opens_the_thought_tells_by_which_mark(prompt: str, opening: str) -> None:
+    assert find_opening(prompt) == opening

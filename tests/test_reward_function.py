@@ -85,7 +85,7 @@ def test_a_completion_without_functions_has_no_reward(reward):
     ],
 )
 def test_of_a_conversation_the_last_answer_is_judged(completion, text):
-    assert read_completion(completion) == text
+    assert read_completion(completion).text == text
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,28 @@ def test_what_passes_without_answering_earns_nothing(reward, instruction, functi
     assert logged == {f"gate/{each}": 0.5 * (each == fault) for each in Fault}
     with VerificationReward(gate=False, workers=1) as verdicts:
         assert verdicts([answer(cheat), answer(honest)], log_metric=logged.__setitem__, **columns) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("completion", "expected", "fault"),
+    [
+        ("<think>Every letter is e here.</think>So it is not.", 1, None),
+        ([{"role": "assistant", "content": "So it is not.", "reasoning_content": "Eee."}], 1, None),
+        (answer([{"type": "thinking", "thinking": "Eee."}, {"type": "text", "text": "So it is not."}]), 1, None),
+        ("analysisE is bad.assistantfinalSo it is not.", 1, None),
+        ("Use <think> and </think> as words.", 0, None),
+        ("<think>No.</think>", 0, "only_reasoning"),
+        ([{"role": "assistant", "content": "", "reasoning_content": "No."}], 0, "only_reasoning"),
+        ("<think>No, no", 0, "unfinished_reasoning"),
+    ],
+)
+def test_the_answer_after_the_thought_is_judged_and_a_thought_alone_earns_nothing(completion, expected, fault):
+    source = "def evaluate(response):\n    return 'e' not in response.casefold()"
+    for gate in (True, False):
+        logged: dict[str, float] = {}
+        with VerificationReward(gate=gate, workers=1) as reward:
+            assert reward([completion], functions=[[source]], log_metric=logged.__setitem__) == [expected]
+        assert [name for name, share in logged.items() if share] == ([f"gate/{fault}"] if fault else [])
 
 
 async def test_the_awaited_form_is_gated_too(reward):
@@ -332,7 +354,7 @@ def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_pa
             assert entry["rewards/verification_fraction/mean"] == pytest.approx(mean)
             assert entry["rewards/verify/mean"] == pytest.approx(mean)
             assert entry["reward"] == pytest.approx(2 * mean)
-            assert [entry[f"gate/{fault}"] for fault in Fault] == [0, 0, 0]
+            assert {entry[f"gate/{fault}"] for fault in Fault} == {0}
 
 
 def test_the_example_trains_a_model_on_a_rewards_file(model, rewards_file, tmp_path):

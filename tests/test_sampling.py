@@ -1,5 +1,6 @@
 """Sampling from a policy: the loop with its file, and transformers on a real, tiny model."""
 
+import copy
 import json
 import shutil
 import weakref
@@ -14,6 +15,8 @@ from transformers import LlamaForCausalLM
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import choose_backend
+from autoif.sampling.tokens import encode_prompt, read_tokens
+from autoif.training.models import load_tokenizer
 from tiny_model import CHAT_TEMPLATE, write_tiny_model
 
 QUICK = SamplingSettings(responses=3, max_tokens=6, batch_size=4, temperature=1.0, dtype="float32")
@@ -54,7 +57,7 @@ def test_every_prompt_gets_its_samples_in_order_and_in_the_file(model, tmp_path)
     samples = sample(model, tmp_path / "samples.jsonl")
     assert [(each.prompt_id, each.index) for each in samples] == [(p.id, i) for p in PROMPTS for i in range(3)]
     rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text("utf-8").splitlines()]
-    assert rows == [each.model_dump() for each in samples]
+    assert rows == [each.model_dump(exclude={"reasoning", "detail"}) for each in samples]  # which are empty
     assert len({each.text for each in samples}) > 10
 
 
@@ -99,6 +102,50 @@ def test_sampling_that_is_interrupted_ends_with_the_same_bytes(model, tmp_path):
     assert said[-1] == "15 of 15 responses sampled"
     assert file.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert len(samples) == 15
+
+
+MARKS = ("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    """A tokenizer whose thoughts are marked by special tokens, as Cohere's."""
+    found = load_tokenizer(str(write_tiny_model(tmp_path_factory.mktemp("marks") / "model")))
+    found.add_special_tokens({"additional_special_tokens": list(MARKS)})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said", "finish", "text", "reasoning", "ended"),
+    [
+        ("", " Tea.", "stop", " Tea.", "", "stop"),
+        ("", "Tea.<user><assistant>", "length", "Tea.", "", "length"),
+        ("", "<|START_THINKING|>Hm<|END_THINKING|><|START_RESPONSE|>Tea<|END_RESPONSE|>", "stop", "Tea", "Hm", "stop"),
+        ("", "<|START_THINKING|>Hm", "length", "", "Hm", "length"),
+        ("<assistant><|START_THINKING|>", "Hm<|END_THINKING|>Tea", "stop", "Tea", "Hm", "stop"),
+        ("<assistant><|START_THINKING|>", "Hm, tea", "length", "", "Hm, tea", "length"),
+        ("<assistant><|START_THINKING|><|END_THINKING|>", "Tea", "stop", "Tea", "", "stop"),
+    ],
+)
+def test_special_tokens_tell_a_thought_and_are_no_text_else(tokenizer, prompt, said, finish, text, reasoning, ended):
+    found = read_tokens(tokenizer, tokenizer.encode(said), tokenizer.encode(prompt), finish)
+    assert (found.text, found.reasoning, found.finish_reason) == (text, reasoning, ended)
+
+
+def test_the_chat_template_is_given_what_the_settings_say(tokenizer):
+    found = copy.copy(tokenizer)
+    found.chat_template = CHAT_TEMPLATE + "{% if think is false %}.{% endif %}"
+    plain, given = (encode_prompt(found, PROMPTS[0], kwargs) for kwargs in ({}, {"think": False}))
+    assert given == [*plain, *tokenizer.encode(".")]
+    found.chat_template = "{{ raise_exception('no such effort') }}"
+    with pytest.raises(ConfigError, match=r'refuses prompt tea with \{"effort": 1\}: no such effort'):
+        encode_prompt(found, PROMPTS[0], {"effort": 1})
+
+
+def test_other_template_settings_are_other_samples(model, tmp_path):
+    sample(model, tmp_path / "samples.jsonl")
+    with pytest.raises(StoreError, match="was sampled otherwise: settings"):
+        sample(model, tmp_path / "samples.jsonl", changed(chat_template_kwargs={"think": False}))
 
 
 def test_a_file_that_is_whole_needs_no_model(model, tmp_path):

@@ -13,13 +13,15 @@ from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.endpoint import EndpointSampler
-from stub_server import StubServer, ok, status
+from stub_server import StubServer, ok, says, status
 from tiny_model import write_tiny_model
 
 SETTINGS = SamplingSettings(responses=2, max_tokens=6, seed=3)
 PROMPTS = tuple(
     SamplingPrompt(id=word, messages=({"role": "user", "content": f"Say {word}."},)) for word in ("tea", "milk")
 )
+EOS, LETTER_A = 1, 6
+"""Tokens of the tiny model."""
 
 
 async def ask(server: StubServer, file: Path, **fields: object) -> list[Sample]:
@@ -44,8 +46,35 @@ async def test_an_answer_that_the_endpoint_cut_or_refused_is_no_whole_one(tmp_pa
     too_long = status(400, "the prompt is too long")
     async with StubServer(ok(finish_reason="length"), too_long) as server:
         samples = await ask(server, tmp_path / "samples.jsonl", concurrency=1)
-    assert sorted(each.finish_reason for each in samples) == ["length", "length", "stop", "stop"]
-    assert "" in [each.text for each in samples]
+    assert sorted(each.finish_reason for each in samples) == ["length", "refused", "stop", "stop"]
+    [refused] = [each for each in samples if each.finish_reason == "refused"]
+    assert refused.text == ""
+    assert "the prompt is too long" in refused.detail
+
+
+async def test_a_server_is_told_what_its_chat_template_is_to_be_given(tmp_path):
+    given = {"enable_thinking": False}
+    settings = SETTINGS.model_copy(update={"chat_template_kwargs": given})
+    async with StubServer() as server:
+        endpoint = Endpoint(base_url=server.url, model="policy", api_key_env="", extra_body={"top_k": 5})
+        await asyncio.to_thread(
+            sample_all, PROMPTS, settings, lambda: open_sampler("", settings, endpoint), tmp_path / "x.jsonl", print
+        )
+    assert all((body["chat_template_kwargs"], body["top_k"]) == (given, 5) for body in server.bodies)
+
+
+async def test_a_thought_is_kept_beside_the_answer_and_an_odd_finish_reason_as_it_was_said(tmp_path):
+    def say(text: str, reason: str) -> object:
+        return says({"choices": [{"message": {"content": text}, "finish_reason": reason}]})
+
+    thought, odd = say("<think>Hm.</think>Tea.", "stop"), say("Milk.", "paused")
+    async with StubServer(thought, odd) as server:
+        samples = await ask(server, tmp_path / "samples.jsonl", concurrency=1)
+        again = await ask(server, tmp_path / "samples.jsonl")
+    assert again == samples
+    assert {("Tea.", "Hm.", "stop", ""), ("Milk.", "", "unknown", 'finish_reason "paused"')} <= {
+        (each.text, each.reasoning, each.finish_reason, each.detail) for each in samples
+    }
 
 
 async def test_what_an_endpoint_answered_before_it_failed_is_kept(tmp_path, monkeypatch):
@@ -61,7 +90,7 @@ async def test_what_an_endpoint_answered_before_it_failed_is_kept(tmp_path, monk
 
 @dataclass
 class Output:
-    text: str
+    token_ids: list[int]
     finish_reason: str
 
 
@@ -84,8 +113,9 @@ class Engine:
         answered = []
         for prompt, asked in zip(prompts, sampling_params, strict=True):
             assert len(prompt["prompt_token_ids"]) + asked.max_tokens <= 64
-            reason = "stop" if asked.max_tokens == 6 else "length"
-            answered.append(SimpleNamespace(outputs=[Output(f"seed {asked.seed}", reason)]))
+            letters = [LETTER_A + int(digit) for digit in str(asked.seed)]
+            output = Output([*letters, EOS], "stop") if asked.max_tokens == 6 else Output(letters, "length")
+            answered.append(SimpleNamespace(outputs=[output]))
         return answered
 
 
@@ -113,6 +143,7 @@ def test_vllm_is_asked_for_each_response_with_its_tokens_and_a_seed_of_its_own(v
     assert [each.finish_reason for each in samples] == ["stop"] * 4 + ["length"] * 4
     assert [each.text for each in samples[-2:]] == ["", ""]
     assert len({each.text for each in samples[:6]}) == 6
+    assert all(each.text.isalpha() for each in samples[:6])  # the token that ended it is no text
     assert Engine.running == 0  # its memory is free for the training that follows
 
 

@@ -21,7 +21,7 @@ def parse(*arguments: str) -> tuple[object, bool]:
     @click.command()
     @policy_options(samples=3, temperature=0.5, max_tokens=7, recorded="Score recorded responses")
     @click.option("--quiet", is_flag=True)
-    def command(policy: object, quiet: bool) -> None:
+    def command(policy: object, keep_thinking: bool, quiet: bool) -> None:
         got.append((policy, quiet))
 
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
@@ -44,6 +44,14 @@ def test_every_option_of_sampling_reaches_the_settings():
             responses=2, temperature=1, top_p=0.9, max_tokens=5, seed=6, batch_size=4, dtype="float32"
         ),
     )  # fmt: skip
+
+
+def test_what_a_chat_template_is_given_is_a_json_object():
+    policy, _ = parse("m", "--chat-template-kwargs", '{"enable_thinking": false, "effort": "low"}')
+    assert policy.settings.chat_template_kwargs == {"enable_thinking": False, "effort": "low"}
+    for wrong in ("enable_thinking=false", "[1]"):
+        with pytest.raises(ConfigError, match=r"--chat-template-kwargs .*: write a JSON object"):
+            parse("m", "--chat-template-kwargs", wrong)
 
 
 def test_a_model_at_an_endpoint_is_named_there_and_no_folder():

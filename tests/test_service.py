@@ -96,6 +96,16 @@ async def test_rewards_are_binary_unless_fractions_are_asked_for(server):
     ]
 
 
+async def test_a_thought_is_not_rewarded_and_one_without_an_answer_says_so(server):
+    said = ("<think>no</think>YES", "<think>YES", "<think>YES</think>")
+    items = [{"completion": text, "functions": [UPPER]} for text in said] + [{"completion": "", "functions": [TRUE]}]
+    found = (await server.post("/v1/reward", {"items": items})).json()
+    assert found["rewards"] == [1, 0, 0, 1]
+    assert found["faults"] == ["", "unfinished_reasoning", "only_reasoning", ""]
+    metrics = (await server.get("/metrics")).body.decode()
+    assert 'autoif_reward_faults_total{fault="only_reasoning"} 1.0' in metrics
+
+
 async def test_a_source_runs_once_for_all_its_completions(server):
     counting = "calls = 0\ndef evaluate(response):\n    global calls\n    calls += 1\n    return str(calls) == response"
     items = [{"completion": str(number), "functions": [counting]} for number in (1, 2, 3)]

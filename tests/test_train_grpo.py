@@ -1,6 +1,7 @@
 """`autoif train grpo` on a real, tiny model and the real sandbox: what is rewarded, resuming, and what goes wrong."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.train import train
@@ -105,6 +106,21 @@ def test_completions_that_pass_vacuously_earn_nothing(place, tmp_path):
     assert faults > 0, "one token of a random model is now and then a blank or a mark"
     assert seen["true"]["reward"] == pytest.approx(1 - faults)
     assert seen["false"]["reward"] == 1
+
+
+def test_the_thought_that_a_template_opens_is_not_rewarded_for_what_it_says(place, tmp_path):
+    model = shutil.copytree(place / "sft", tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|START_THINKING|>"]})
+    tokenizer.chat_template += "{% if add_generation_prompt %}<|START_THINKING|>{% endif %}"
+    tokenizer.save_pretrained(model)
+    weights = AutoModelForCausalLM.from_pretrained(model)
+    weights.resize_token_embeddings(len(tokenizer))
+    weights.save_pretrained(model)
+    train(make_grpo_request(place, model, tmp_path / "out"), lambda _: None)
+    rows = [row for row in metrics_of(tmp_path / "out") if "reward" in row]
+    assert {row["reward"] for row in rows} == {0}  # no thought ends
+    assert max(row["gate/unfinished_reasoning"] for row in rows) > 0.5
 
 
 def test_the_share_of_functions_that_pass_can_be_the_reward(place, tmp_path):

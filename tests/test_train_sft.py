@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.training.train import train
-from tiny_model import write_tiny_model
-from training import make_request, sft_rows, turn, write_rows
+from tiny_model import CHAT_TEMPLATE, write_tiny_model
+from training import make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -371,3 +371,19 @@ def test_other_errors_stay_what_they_are(place, tmp_path):
 
     with pytest.raises(RuntimeError, match="something else"):
         train(make_request("sft", place, place / "model", tmp_path / "out", callbacks=[At(1, fail)]), lambda _: None)
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "grpo"])
+def test_the_chat_template_is_given_what_the_settings_say_in_every_training(tmp_path, kind):
+    """A template that refuses to be used without it says so, and one that is given it trains."""
+    template = CHAT_TEMPLATE + "{% if think is not defined %}{{ raise_exception('think?') }}{% endif %}"
+    model = write_tiny_model(tmp_path / "model", chat_template=template)
+    rows = {"sft": sft_rows, "dpo": preference_rows, "grpo": reward_rows}[kind]()
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    quick = ["max_steps=1", *(["num_generations=2", "global_batch_size=4", "per_device_train_batch_size=4",
+                               "max_completion_length=4", "reward.workers=1"] if kind == "grpo" else [])]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"refuses row 1: think\?"):
+        train(make_request(kind, data, model, tmp_path / "without", *quick), lambda _: None)
+    request = make_request(kind, data, model, tmp_path / "with", *quick, "chat_template_kwargs.think=false")
+    record = train(request, lambda _: None)
+    assert record["settings"]["chat_template_kwargs"] == {"think": False}

@@ -17,6 +17,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from autoif.models.requests import Completion
+
 
 class Fault(StrEnum):
     """Why an answer earns no reward, whatever its functions say."""
@@ -27,6 +29,10 @@ class Fault(StrEnum):
     """The prompt or a part of it, given back: whole, in most of its words, or its beginning."""
     DEGENERATE = "degenerate"
     """The same words, lines or letters over and over, or letters that make no words."""
+    ONLY_REASONING = "only_reasoning"
+    """A thought, and no answer after it."""
+    UNFINISHED_REASONING = "unfinished_reasoning"
+    """A thought that never ends."""
 
 
 COPY_WORDS: Final = 6
@@ -77,6 +83,13 @@ class _Source:
     """Its runs of `COPY_WORDS` words."""
     wants_copy: bool
     """It asks to repeat something."""
+
+
+def find_unanswered(completion: Completion) -> Fault | None:
+    """Return why what a model wrote has no answer after its thought, so that nothing of it can be judged; else None."""
+    if completion.text.strip() or not completion.reasoning:
+        return None
+    return Fault.UNFINISHED_REASONING if completion.finish_reason == "length" else Fault.ONLY_REASONING
 
 
 def find_fault(text: str, prompt: str = "", *parts: str) -> Fault | None:

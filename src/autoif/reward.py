@@ -3,7 +3,8 @@
 A completion's functions are judges of one and the same instruction, so a share of them decides, as it does in rejection
 sampling (§3.3: a response is kept if more than half of the functions return True). Only `pass` counts for it: a
 function that raises, hangs or crashes has not accepted anything. In training, where a policy looks for whatever passes,
-an answer that passes vacuously (`gate.py`) earns nothing.
+an answer that passes vacuously (`gate.py`) earns nothing. A thought before the answer is not judged, and what is only a
+thought, or a thought that never ends, earns nothing.
 
     trainer = GRPOTrainer(model, reward_funcs=VerificationReward(), train_dataset=load_dataset("json", …rewards.jsonl))
 """
@@ -19,7 +20,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
-from autoif.gate import Fault, find_fault
+from autoif.gate import Fault, find_fault, find_unanswered
+from autoif.models import requests
+from autoif.models.wire import read_choice, read_text
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.sandbox.sandbox import AUTO
@@ -54,8 +57,9 @@ def compute_reward(verdicts: Sequence[Verdict], mode: RewardMode) -> float:
             return float(passed)
 
 
-Completion = str | Sequence[Mapping[str, Any]]
-"""As trainers have it: a text, or the messages of a conversation, of which the assistant's last one is judged."""
+Completion = str | Sequence[Mapping[str, Any]] | requests.Completion
+"""As trainers have it: a text, or the messages of a conversation, of which the assistant's last one is judged; or read
+already."""
 
 PARTS: Final = ("instruction", "query")
 """Columns of rewards.jsonl: what the prompt is made of, which an answer may copy too."""
@@ -67,6 +71,7 @@ class _Batch:
 
     functions: list[Sequence[str]]
     faults: list[Fault | None]
+    """Why each earns nothing; no function runs on it."""
     jobs: list[tuple[str, list[str]]]
     """Each distinct function with the texts that it is to judge: those without a fault."""
 
@@ -82,8 +87,9 @@ class VerificationReward:
 
     Args:
         mode: `binary` or `fraction`: see `RewardMode`.
-        gate: give 0 to a completion with a `Fault`, empty, copied from its prompt or degenerate, and run no function
-            on it. False leaves the verdicts alone, as `autoif verify` gives them.
+        gate: give 0 to an answer with a `Fault`, empty, copied from its prompt or degenerate, and run no function
+            on it. False leaves the verdicts on an answer alone, as `autoif verify` gives them. What is only a thought,
+            or a thought that never ends, has no answer and earns 0 in any case.
         column: the data set's column of functions, as in rewards.jsonl: a list of sources for each row.
         limits, backend, workers: as of `Sandbox`. Where several trainer processes share a machine, give each its
             share of workers; the default is one for each processor.
@@ -135,10 +141,11 @@ class VerificationReward:
         functions = [_check_functions(row, self.column) for row in columns[self.column]]
         if len(functions) != len(completions):
             raise ConfigError(f"{len(completions)} completions came with {len(functions)} rows of {self.column!r}")
-        texts = [read_completion(completion) for completion in completions]
-        faults: list[Fault | None] = [None] * len(texts)
+        read = [read_completion(completion) for completion in completions]
+        texts = [each.text for each in read]
+        faults = [find_unanswered(each) for each in read]
         if self.gate:
-            faults = _find_faults(texts, columns)
+            faults = [lack or found for lack, found in zip(faults, _find_faults(texts, columns), strict=True)]
         self._report(faults, columns)
         jobs: dict[str, list[str]] = {}
         for text, sources, fault in zip(texts, functions, faults, strict=True):
@@ -147,10 +154,10 @@ class VerificationReward:
         return _Batch(functions, faults, list(jobs.items()))
 
     def _report(self, faults: Sequence[Fault | None], columns: Mapping[str, Any]) -> None:
-        """Log what the gate found, if the trainer takes logs from rewards, as TRL's do."""
+        """Log the share of each fault that is looked for, if the trainer takes logs from rewards, as TRL's do."""
         log_metric = columns.get("log_metric")
-        if self.gate and faults and log_metric:
-            for fault in Fault:
+        if faults and log_metric:
+            for fault in Fault if self.gate else (Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING):
                 log_metric(f"gate/{fault}", faults.count(fault) / len(faults))
 
     def _reward(self, batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[float | None]:
@@ -216,12 +223,15 @@ class _Place:
         self.sandbox: Sandbox | None = None
 
 
-def read_completion(completion: Completion) -> str:
-    """Return the text to be judged: of messages, the content of the assistant's last one, "" if there is none."""
-    if isinstance(completion, str):
+def read_completion(completion: Completion) -> requests.Completion:
+    """Return what a model wrote, the answer letter by letter and its thought apart: of messages, the assistant's last
+    one, with a thought in a field of its own (`reasoning_content`, `thinking`, …), "" if there is none."""
+    if isinstance(completion, requests.Completion):
         return completion
-    said = [message.get("content") for message in completion if message.get("role") == "assistant"]
-    return _read_content(said[-1]) if said else ""
+    if isinstance(completion, str):
+        return read_text(completion, clean=False)
+    said = [message for message in completion if message.get("role") == "assistant"]
+    return read_choice({"message": said[-1] if said else {}, "finish_reason": "stop"}, clean=False)
 
 
 def _find_faults(texts: Sequence[str], columns: Mapping[str, Any]) -> list[Fault | None]:

@@ -24,7 +24,6 @@ _OPTIONS = (
     policy_options(
         samples=1, temperature=0.0, max_tokens=1280, recorded='Score recorded responses, rows {"prompt", "response"}'
     ),
-    click.option("--strip-thinking", is_flag=True, help="Score what follows the thinking, as in <think>…</think>."),
     click.option("--corrected", is_flag=True, help="Score without the known faults of the official checkers."),
     click.option(
         "--workers", type=click.IntRange(min=1), help="Processes that score; by default up to the number of cores."
@@ -75,7 +74,7 @@ def _measure(
     policy: SampledOrRecorded,
     data: Path | None,
     output: Path,
-    strip_thinking: bool,
+    keep_thinking: bool,
     corrected: bool,
     workers: int | None,
     quiet: bool,
@@ -87,7 +86,7 @@ def _measure(
         from autoif.evaluation.results import Seen
 
     say = choose_say(quiet)
-    task = BenchmarkTask(read_questions(benchmark, data), output, say, corrected, strip_thinking, workers)
+    task = BenchmarkTask(read_questions(benchmark, data), output, say, corrected, keep_thinking, workers)
     if isinstance(policy, Path):
         scores = measure_responses(policy, task)
     else:
@@ -104,6 +103,8 @@ def _report(scores: "BenchmarkScores", output: Path) -> None:
         click.echo(f"{name:>18}  {describe(getattr(scores, name))}{partial}")
     cut = "not recorded" if scores.truncated is None else str(scores.truncated.count)
     click.echo(f"{'responses':>18}  {scores.prompts} x {scores.responses_per_prompt}, cut: {cut}")
+    for name, text in scores.responses.describe(keep_thinking=scores.keep_thinking).items():
+        click.echo(f"{name:>18}  {text}")
     click.echo(f"{'data':>18}  {scores.data}")
     for name in ("missing", "unknown", "duplicates", "empty", "unjudgeable", "raised", "drawn"):
         counted = getattr(scores, name)
@@ -111,7 +112,10 @@ def _report(scores: "BenchmarkScores", output: Path) -> None:
             named = ", ".join(" ".join(each.split())[:50] for each in counted.named[:3]) + (
                 " …" if len(counted.named) > 3 else ""
             )
-            click.echo(f"{name:>18}  {counted.count}: {named}")
+            left = (
+                f"; beyond {scores.responses_per_prompt} to each prompt, and not scored" if name == "duplicates" else ""
+            )
+            click.echo(f"{name:>18}  {counted.count}: {named}{left}")
     decided = "would have decided" if scores.corrected else "decided"
     for name, fault in scores.faults.items():
         if fault.strict or fault.loose:

@@ -43,6 +43,7 @@ def pass_rate(
     output: Path,
     unseen_by: tuple[Path, ...],
     timeout_s: float,
+    keep_thinking: bool,
     quiet: bool,
 ) -> None:
     """Sample from MODEL and report the share of answers that the verification functions accept.
@@ -58,7 +59,7 @@ def pass_rate(
     prompts = read_prompts(data)
     seen = check_held_out("" if isinstance(policy, Path) else policy.local_name, prompts.sources, unseen_by)
     with Sandbox(Limits(timeout_s=timeout_s)) as sandbox:  # before torch and its threads are there
-        task = Task(prompts, output, sandbox, say)
+        task = Task(prompts, output, sandbox, say, keep_thinking)
         if isinstance(policy, Path):
             scores = measure_recorded(policy, seen, task)
         else:
@@ -135,6 +136,7 @@ def _report(scores: "Scores", output: Path) -> None:
         "… without faults": describe(scores.faultless_pass_rate),
         "samples": f"{scores.prompts} x {scores.responses_per_prompt}.{partial} Faults: {faults}",
         "truncated": cut,
+        **scores.responses.describe(keep_thinking=scores.keep_thinking),
         "no verdict": f"{scores.undecided:.1f} % of verdicts: the function raised, hung or crashed",
         "training": scores.seen.describe(),
         "written": str(output),

@@ -40,7 +40,6 @@ _NAMED = 5
     "--judgements", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
     help="Take recorded judgements of the --responses, and ask no judge.",
 )  # fmt: skip
-@click.option("--strip-thinking", is_flag=True, help="Leave out the thinking that a response begins with.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def followbench(
     policy: SampledOrRecorded,
@@ -49,7 +48,7 @@ def followbench(
     output: Path,
     judge: "Judge | None",
     judgements: Path | None,
-    strip_thinking: bool,
+    keep_thinking: bool,
     quiet: bool,
 ) -> None:
     """Measure MODEL on FollowBench: HSR, SSR and CSL over five levels and six types of constraints.
@@ -64,12 +63,11 @@ def followbench(
         from autoif.evaluation.followbench.data import read_benchmark
         from autoif.evaluation.followbench.hub import fetch_benchmark
         from autoif.evaluation.followbench.measure import Task, measure, read_answers, sample_answers
-        from autoif.evaluation.thinking import strip_thinking as strip
 
     benchmark = read_benchmark(data) if data else fetch_benchmark(language)
     if not (judge or judgements) and any(item.rule is None for item in benchmark.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
-    task = Task(benchmark, judge or judgements, output, choose_say(quiet), strip if strip_thinking else None)
+    task = Task(benchmark, judge or judgements, output, choose_say(quiet), keep_thinking)
     if isinstance(policy, Path):
         answers = read_answers(policy, task)
     else:
@@ -103,6 +101,8 @@ def _report(scores: "Scores", output: Path) -> None:
     if read:
         alone = f"HSR {show(read.overall.hsr[AVERAGE])}, SSR {show(read.overall.ssr[AVERAGE])}"
         write("unreadable", f"{_name(scores.unread)}. They count -1, as officially; without them {alone}")
+    for name, text in scores.responses.describe(keep_thinking=scores.keep_thinking).items():
+        write(name, text)
     for name, rows in (
         ("no response", scores.missing), ("no judgement", scores.unjudged), ("not in the data", scores.unknown),
         ("there twice", scores.duplicates), ("blank responses", scores.empty), ("cut responses", scores.truncated),

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from autoif.cli.evaluate import choose_say, require_extra
-from autoif.cli.sampling_options import read_endpoint
+from autoif.cli.sampling_options import CHAT_TEMPLATE_KWARGS, KEEP_THINKING, read_endpoint
 from autoif.errors import ConfigError
 from autoif.models.gguf import runs_in_llama_cpp
 
 if TYPE_CHECKING:
-    from autoif.evaluation.benchmark_results import Counted
+    from pydantic import JsonValue
+
     from autoif.evaluation.general.files import TaskName
     from autoif.evaluation.general.results import GeneralScores
+    from autoif.evaluation.responses import Counted
     from autoif.sampling import Backend
 
 _TASKS = "gsm8k,mmlu,humaneval,ceval"
@@ -68,7 +70,8 @@ _TASKS_OF_TEXT = "gsm8k,humaneval"
     "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="auto", show_default=True,
     help="Of the weights; auto is that of the files.",
 )  # fmt: skip
-@click.option("--strip-thinking", is_flag=True, help="Judge what follows the thinking, as in <think>…</think>.")
+@CHAT_TEMPLATE_KWARGS
+@KEEP_THINKING
 @click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1.")
 @click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -88,7 +91,8 @@ def general(
     max_tokens: int | None,
     batch_size: int,
     dtype: Literal["auto", "bfloat16", "float16", "float32"],
-    strip_thinking: bool,
+    chat_template_kwargs: "dict[str, JsonValue]",
+    keep_thinking: bool,
     base_url: str | None,
     api_key_env: str,
     quiet: bool,
@@ -104,6 +108,8 @@ def general(
         raise click.UsageError("name a MODEL, or recorded --responses FILE")
     if model and samples > 1 and temperature == 0:
         raise ConfigError("--temperature 0 gives the same program each time: set it above 0 for several --samples")
+    if chat_template_kwargs and model and not (chat_template or base_url or runs_in_llama_cpp(model)):
+        raise ConfigError("--chat-template-kwargs needs --chat-template: without it a model is asked in plain text")
     in_chats = bool(model and (base_url or runs_in_llama_cpp(model)))
     if in_chats and chat_template is False:
         raise ConfigError(
@@ -128,7 +134,7 @@ def general(
     settings = GeneralSettings(
         limit=limit, seed=seed, chat_template=chat, shots=_read_shots(shots, names), samples=samples,
         temperature=temperature, top_p=top_p, max_tokens=max_tokens, batch_size=batch_size, dtype=dtype,
-        strip_thinking=strip_thinking,
+        keep_thinking=keep_thinking, chat_template_kwargs=chat_template_kwargs,
     )  # fmt: skip
     with ExitStack() as stack:  # the sandbox before torch and its threads are there
         sandbox = stack.enter_context(Sandbox(LIMITS, backend="cpython")) if "humaneval" in names else None
@@ -140,7 +146,9 @@ def general(
             backend: Backend = read_endpoint(base_url, model, api_key_env) if base_url else "llama"
             who = Who(model, identify_policy(model, backend), ChatModel(model, backend, say))
         else:
-            answerer = LocalModel(model, batch_size=batch_size, dtype=dtype, chat=chat)
+            answerer = LocalModel(
+                model, batch_size=batch_size, dtype=dtype, chat=chat, template_kwargs=chat_template_kwargs
+            )
             who = Who(model, identify_policy(model, "transformers"), answerer)
         _report(measure_general(who, names, files, Place(settings, output, sandbox, say)), output)
 
@@ -200,6 +208,9 @@ def _report(scores: "GeneralScores", output: Path) -> None:
             click.echo(f"{'…':>18}  {describe(score)}  {metric}")
         for what, counted in (("unanswered", task.unanswered), ("cut", task.cut)):
             _report_counted(what, counted)
+        if task.responses:
+            for what, text in task.responses.describe(keep_thinking=scores.settings.keep_thinking).items():
+                click.echo(f"{what:>18}  {text}")
     click.echo(f"{'written':>18}  {output}")
 
 

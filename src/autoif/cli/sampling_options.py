@@ -11,13 +11,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
 
 Command = Callable[..., None]
+
+
+def _read_template_kwargs(context: click.Context, parameter: click.Parameter, text: str) -> dict[str, JsonValue]:
+    try:
+        return TypeAdapter(dict[str, JsonValue]).validate_json(text)
+    except ValidationError:
+        raise ConfigError(
+            f"--chat-template-kwargs {text}: write a JSON object, as in '{{\"enable_thinking\": false}}'"
+        ) from None
+
+
+CHAT_TEMPLATE_KWARGS = click.option(
+    "--chat-template-kwargs", default="{}", metavar="JSON", callback=_read_template_kwargs,
+    help="What MODEL's chat template is given beside the messages, as in '{\"enable_thinking\": false}'.",
+)  # fmt: skip
+KEEP_THINKING = click.option(
+    "--keep-thinking", is_flag=True, help="Judge a response with the thought before its answer, as <think>…</think>."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,8 @@ def policy_options(
         ),
         click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
         click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."),
+        CHAT_TEMPLATE_KWARGS,
+        KEEP_THINKING,
     )  # fmt: skip
 
     def decorate(command: Command) -> Command:
@@ -109,11 +129,12 @@ def policy_options(
             seed: int,
             batch_size: int,
             dtype: Literal["auto", "bfloat16", "float16", "float32"],
+            chat_template_kwargs: dict[str, JsonValue],
             **others: Any,
         ) -> None:
             settings = SamplingSettings(
                 responses=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
-                seed=seed, batch_size=batch_size, dtype=dtype,
+                seed=seed, batch_size=batch_size, dtype=dtype, chat_template_kwargs=chat_template_kwargs,
             )  # fmt: skip
             if (model is None) == (responses is None):
                 raise click.UsageError(f"name a MODEL, or recorded --responses {recorded_form}")

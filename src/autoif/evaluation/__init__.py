@@ -1,7 +1,7 @@
 """Evaluation (§4): how good a trained model is, how much better than another, and how sure that is.
 
 pass_rate.py     answers sampled from a model, verified in the sandbox by each prompt's functions
-responses.py     answers that were recorded elsewhere
+responses.py     answers after their thoughts, sampled or recorded elsewhere
 provenance.py    which model is measured, and whether the prompts were held out of its training
 results.py       scores.json and per_prompt.jsonl, written and read back
 contamination/   what of a benchmark is in training data

@@ -15,12 +15,9 @@ from itertools import chain
 from operator import ne
 from pathlib import Path
 
-from pydantic import ConfigDict
-
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmark_results import (
     BenchmarkScores,
-    Counted,
     FaultCount,
     QuestionResult,
     ResponseResult,
@@ -32,15 +29,13 @@ from autoif.evaluation.bootstrap import Interval, bootstrap_mean
 from autoif.evaluation.checkers import Judged
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.judging import check_judge, open_judge
-from autoif.evaluation.pass_rate import Answer, OpenSampler, Policy, Say
+from autoif.evaluation.pass_rate import OpenSampler, Policy, Say
+from autoif.evaluation.responses import RecordedRow, Response, ResponseCounts, count, count_responses, read_sample
 from autoif.evaluation.results import SAMPLES, Seen, claim_folder, write_results
-from autoif.evaluation.thinking import strip_thinking
-from autoif.records import Record
 from autoif.sampling import SamplingPrompt, sample_all
 from autoif.store import read_jsonl
 from autoif.training.card import versions
 
-_NAMED = 20
 _CHECKERS = ("if-verifiable", "langdetect", "nltk", "emoji", "syllapy")
 
 
@@ -54,7 +49,8 @@ class BenchmarkTask:
     """Gets lines of progress."""
     corrected: bool = False
     """Score without the known faults of the checkers."""
-    strip_thinking: bool = False
+    keep_thinking: bool = False
+    """Score responses with their thoughts."""
     workers: int | None = None
     """Processes that judge; None is as many as there are cores."""
 
@@ -63,19 +59,9 @@ class BenchmarkTask:
 class Responses:
     """What is to be scored: a list for each prompt, empty where there is none; and what isn't scored."""
 
-    answers: tuple[tuple[Answer, ...], ...]
+    answers: tuple[tuple[Response, ...], ...]
     unknown: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
-
-
-class _Row(Record):
-    """A recorded response; one of null is one without text."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    prompt: str
-    response: str | None
-    finish_reason: str | None = None
 
 
 def measure_model(policy: Policy, open_sampler: OpenSampler, task: BenchmarkTask) -> BenchmarkScores:
@@ -93,53 +79,53 @@ def measure_model(policy: Policy, open_sampler: OpenSampler, task: BenchmarkTask
         SamplingPrompt(id=row.id, messages=({"role": "user", "content": row.prompt},)) for row in task.questions.rows
     ]
     samples = sample_all(asked, policy.sampling, open_sampler, task.folder / SAMPLES, task.say, policy=policy.identity)
-    answers = [Answer(sample.text, sample.finish_reason == "length") for sample in samples]
+    answers = [read_sample(sample, keep_thinking=task.keep_thinking) for sample in samples]
     grouped = tuple(tuple(answers[start : start + each]) for start in range(0, len(answers), each))
     return _finish(policy, Responses(grouped), task)
 
 
 def measure_responses(file: Path, task: BenchmarkTask) -> BenchmarkScores:
     """Judge responses that were recorded elsewhere, and write the results. Raises as `measure_model`."""
-    responses = read_recorded(file, task.questions)
+    responses = read_recorded(file, task)
     identity = f"recorded, SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
     policy = Policy(str(file), identity, None, Seen())
     _claim_folder(policy, task)
     return _finish(policy, responses, task)
 
 
-def read_recorded(file: Path, questions: Questions) -> Responses:
-    """Return the responses to each prompt, as many to each: where some have more, those beyond are duplicates.
+def read_recorded(file: Path, task: BenchmarkTask) -> Responses:
+    """Return the responses to each prompt, as many to each: where some have more, those beyond are duplicates, and a
+    line says whose number of responses is the lowest.
 
     Raises:
         ConfigError: there is no response to any of the prompts.
         StoreError: the file can't be read, or a line is no such row.
     """
-    found: dict[str, list[_Row]] = {row.prompt: [] for row in questions.rows}
+    questions = task.questions.rows
+    found: dict[str, list[Response]] = {row.prompt: [] for row in questions}
     unknown = []
-    for row in read_jsonl(file, _Row):
+    for row in read_jsonl(file, RecordedRow):
         if row.prompt in found:
-            found[row.prompt].append(row)
+            found[row.prompt] += row.read(keep_thinking=task.keep_thinking)
         else:
             unknown.append(row.prompt)
-    counts = [len(rows) for rows in found.values() if rows]
-    if not counts:
-        raise ConfigError(f"{file} has no response to any of the {len(questions.rows)} prompts")
-    each = min(counts)
-    duplicates = [row.key for row in questions.rows for _ in found[row.prompt][each:]]
-    answers = tuple(
-        tuple(
-            Answer(row.response or "", None if row.finish_reason is None else row.finish_reason == "length")
-            for row in rows[:each]
+    fewest = min((row for row in questions if found[row.prompt]), key=lambda row: len(found[row.prompt]), default=None)
+    if fewest is None:
+        raise ConfigError(f"{file} has no response to any of the {len(questions)} prompts")
+    each = len(found[fewest.prompt])
+    duplicates = [row.key for row in questions for _ in found[row.prompt][each:]]
+    if duplicates:
+        task.say(
+            f"{len(duplicates):,} responses are left out: each prompt is scored by {each}, as prompt {fewest.key} has "
+            "no more"
         )
-        for rows in found.values()
-    )
-    return Responses(answers, tuple(unknown), tuple(duplicates))
+    return Responses(tuple(tuple(some[:each]) for some in found.values()), tuple(unknown), tuple(duplicates))
 
 
 def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
     now = {
         "metric": task.questions.benchmark, "policy": policy.identity, "data_id": task.questions.id,
-        "corrected": task.corrected, "strip_thinking": task.strip_thinking,
+        "corrected": task.corrected, "keep_thinking": task.keep_thinking,
         **(policy.sampling.model_dump() if policy.sampling else {}),
     }  # fmt: skip
     claim_folder(
@@ -149,24 +135,24 @@ def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
 
 def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> BenchmarkScores:
     rows = task.questions.rows
-    texts = [[_read(answer, task) for answer in some] for some in responses.answers]
-    jobs = [(row, text) for row, some in zip(rows, texts, strict=True) for text in some]
+    jobs = [(row, each.text) for row, some in zip(rows, responses.answers, strict=True) for each in some]
     with open_judge(task.questions, len(jobs), task.workers) as judge:
         judged = iter(judge(jobs))
-    results, unjudgeable = [], []
-    for row, some, answers in zip(rows, texts, responses.answers, strict=True):
+    results, unjudgeable, scored = [], [], []
+    for row, some in zip(rows, responses.answers, strict=True):
         verdicts = [next(judged) for _ in some]
         lacking = [each for each in verdicts if isinstance(each, str)]
         if lacking:
             unjudgeable.append(f"{row.key}: {lacking[0]}")
         elif some:
             known = [each for each in verdicts if not isinstance(each, str)]
-            results.append(_describe(row, answers, texts=some, judged=known, corrected=task.corrected))
+            results.append(_describe(row, some, known, corrected=task.corrected))
+            scored += [(row.key, each) for each in some]
     task.say(f"{len(jobs):,} responses to {len(results):,} prompts scored")
     if not results:
         raise ConfigError(f"no prompt can be scored: {unjudgeable[0]}")
-    missing = [row.key for row, some in zip(rows, texts, strict=True) if not some]
-    scores = _score(policy, task, results, {
+    missing = [row.key for row, some in zip(rows, responses.answers, strict=True) if not some]
+    scores = _score(policy, task, results, count_responses(scored), {
         "missing": missing, "unknown": [text[:80] for text in responses.unknown],
         "duplicates": responses.duplicates, "unjudgeable": unjudgeable,
     })  # fmt: skip
@@ -174,18 +160,14 @@ def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> Benchm
     return scores
 
 
-def _read(answer: Answer, task: BenchmarkTask) -> str:
-    return strip_thinking(answer.text) if task.strip_thinking else answer.text
-
-
 def _describe(
-    row: Question, answers: Sequence[Answer], *, texts: Sequence[str], judged: Sequence[Judged], corrected: bool
+    row: Question, answers: Sequence[Response], judged: Sequence[Judged], *, corrected: bool
 ) -> QuestionResult:
     def name(flags: Iterable[bool]) -> tuple[str, ...]:
         return tuple(name for name, flag in zip(row.instruction_id_list, flags, strict=True) if flag)
 
     responses = []
-    for answer, text, each in zip(answers, texts, judged, strict=True):
+    for answer, each in zip(answers, judged, strict=True):
         responses.append(
             ResponseResult(
                 strict=each.corrected_strict if corrected else each.strict,
@@ -194,7 +176,7 @@ def _describe(
                 faulty_loose=name(map(ne, each.loose, each.corrected_loose)),
                 drawn=name(each.drawn),
                 raised=name(each.raised),
-                empty=not text.strip(),
+                empty=not answer.text.strip(),
                 truncated=answer.truncated,
             )
         )
@@ -204,7 +186,11 @@ def _describe(
 
 
 def _score(
-    policy: Policy, task: BenchmarkTask, results: Sequence[QuestionResult], unscored: Mapping[str, Sequence[str]]
+    policy: Policy,
+    task: BenchmarkTask,
+    results: Sequence[QuestionResult],
+    counts: ResponseCounts,
+    unscored: Mapping[str, Sequence[str]],
 ) -> BenchmarkScores:
     responses = [(result, each) for result in results for each in result.responses]
     cut = [each.truncated for _, each in responses]
@@ -215,7 +201,7 @@ def _score(
         data=task.questions.version,
         data_id=task.questions.id,
         corrected=task.corrected,
-        strip_thinking=task.strip_thinking,
+        keep_thinking=task.keep_thinking,
         prompts=len(results),
         prompts_of_benchmark=SIZES[task.questions.benchmark],
         partial=len(results) < SIZES[task.questions.benchmark] or bool(unscored["missing"]),
@@ -226,11 +212,12 @@ def _score(
         instruction_strict=_average([(result.id, each.strict) for result, each in responses]),
         instruction_loose=_average([(result.id, each.loose) for result, each in responses]),
         instruction_types=_score_types(results),
-        **{name: _count(named) for name, named in unscored.items()},
-        empty=_count([result.key for result, each in responses if each.empty]),
-        truncated=None if None in cut else _count([result.key for result, each in responses if each.truncated]),
-        drawn=_count([f"{result.key}: {name}" for result, each in responses for name in each.drawn]),
-        raised=_count([f"{result.key}: {name}" for result, each in responses for name in each.raised]),
+        **{name: count(named) for name, named in unscored.items()},
+        responses=counts,
+        empty=count([result.key for result, each in responses if each.empty]),
+        truncated=None if None in cut else count([result.key for result, each in responses if each.truncated]),
+        drawn=count([f"{result.key}: {name}" for result, each in responses for name in each.drawn]),
+        raised=count([f"{result.key}: {name}" for result, each in responses for name in each.raised]),
         faults=_count_faults(results),
         versions={**versions(), **{name: version(name) for name in _CHECKERS}},
     )
@@ -256,10 +243,6 @@ def _score_types(results: Sequence[QuestionResult]) -> dict[str, TypeScore]:
         )
         for name, verdicts in sorted(found.items())
     }
-
-
-def _count(named: Sequence[str]) -> Counted:
-    return Counted(count=len(named), named=tuple(dict.fromkeys(named))[:_NAMED])
 
 
 def _count_faults(results: Sequence[QuestionResult]) -> dict[str, FaultCount]:

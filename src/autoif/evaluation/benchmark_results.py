@@ -7,6 +7,7 @@ from pydantic import JsonValue, ValidationError
 from autoif.errors import StoreError
 from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.checkers import Benchmark
+from autoif.evaluation.responses import Counted, ResponseCounts
 from autoif.evaluation.results import SCORES
 from autoif.records import Record
 from autoif.sampling.settings import SamplingSettings
@@ -49,14 +50,6 @@ class TypeScore(Record):
     loose: float
 
 
-class Counted(Record):
-    """Something that is not scored as it is, counted and named."""
-
-    count: int
-    named: tuple[str, ...] = ()
-    """Keys of prompts, or where there are none the beginnings of their texts; the first twenty."""
-
-
 class FaultCount(Record):
     """A fault of an official checker, and how many verdicts it decided here."""
 
@@ -78,7 +71,8 @@ class BenchmarkScores(Record):
     data_id: str
     corrected: bool
     """Whether the verdicts are those without the known faults; else they are the official program's."""
-    strip_thinking: bool
+    keep_thinking: bool
+    """Whether responses are judged with their thoughts."""
     prompts: int
     """That are scored."""
     prompts_of_benchmark: int
@@ -99,6 +93,8 @@ class BenchmarkScores(Record):
     """Responses to prompts that the data doesn't have: not scored."""
     duplicates: Counted
     """Responses beyond as many as every prompt has: not scored."""
+    responses: ResponseCounts
+    """Thoughts, refusals and unknown ends of those that are scored."""
     empty: Counted
     """Responses without text: no instruction is followed, as in the official program."""
     truncated: Counted | None
@@ -119,7 +115,7 @@ class BenchmarkScores(Record):
         settings: dict[str, JsonValue] = self.sampling.model_dump() if self.sampling else {}
         return {
             "metric": self.metric, "policy": self.policy, "data_id": self.data_id, "corrected": self.corrected,
-            "strip_thinking": self.strip_thinking, **settings,
+            "keep_thinking": self.keep_thinking, **settings,
         }  # fmt: skip
 
 

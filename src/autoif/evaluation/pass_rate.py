@@ -9,7 +9,7 @@ alone, so every model is drawn with the same.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -19,7 +19,7 @@ from autoif.datasets.exports.rows import RewardRow
 from autoif.datasets.split import SourceRow
 from autoif.errors import ConfigError
 from autoif.evaluation.bootstrap import bootstrap_mean
-from autoif.evaluation.responses import read_responses
+from autoif.evaluation.responses import RecordedRow, Response, count_responses, read_sample
 from autoif.evaluation.results import (
     SAMPLES,
     PromptResult,
@@ -60,14 +60,6 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response to be judged."""
-
-    text: str
-    truncated: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class Prompts:
     """What is asked: rows with different prompts, and the SHA-256 of their file."""
 
@@ -94,6 +86,8 @@ class Task:
     """Entered."""
     say: Say
     """Gets lines of progress."""
+    keep_thinking: bool = False
+    """Judge responses with their thoughts."""
 
 
 def read_prompts(source: Path) -> Prompts:
@@ -126,42 +120,63 @@ def measure_policy(policy: Policy, open_sampler: OpenSampler, task: Task) -> Sco
     asked = [SamplingPrompt(id=_identify(row), messages=(row.prompt[0].model_dump(),)) for row in task.prompts.rows]
     file = task.folder / SAMPLES
     samples = sample_all(asked, policy.sampling, open_sampler, file, task.say, policy=policy.identity)
-    answers = [Answer(sample.text, sample.finish_reason == "length") for sample in samples]
+    answers = [read_sample(sample, keep_thinking=task.keep_thinking) for sample in samples]
     each = policy.sampling.responses
     return _finish(policy, task, [answers[start : start + each] for start in range(0, len(answers), each)])
 
 
 def measure_recorded(responses: Path, seen: Seen, task: Task) -> Scores:
     """Verify responses that were recorded elsewhere, and write the results. Raises as `measure_policy`."""
-    found = read_responses(responses, task.prompts.texts)
+    answers = read_responses(responses, task)
     identity = f"recorded, SHA-256 {hashlib.sha256(responses.read_bytes()).hexdigest()}"
     policy = Policy(str(responses), identity, None, seen)
     _claim_folder(policy, task)
-    answers = [
-        [Answer(each.response, None if each.finish_reason is None else each.finish_reason == "length") for each in some]
-        for some in found
-    ]
     return _finish(policy, task, answers)
 
 
+def read_responses(path: Path, task: Task) -> list[list[Response]]:
+    """Return recorded responses to each prompt, in the order of the prompts; none for a prompt that the file lacks.
+
+    Raises:
+        ConfigError: no responses, a response to a prompt that is not asked, or more to one prompt than to another.
+        StoreError: the file can't be read, or a line is no such row.
+    """
+    found: dict[str, list[Response]] = {prompt: [] for prompt in task.prompts.texts}
+    for number, row in enumerate(read_jsonl(path, RecordedRow), 1):
+        if row.prompt not in found:
+            raise ConfigError(f"{path}, response {number}: its prompt is not in the data: {row.prompt[:80]!r}")
+        found[row.prompt] += row.read(keep_thinking=task.keep_thinking)
+    counts = {len(responses): prompt for prompt, responses in found.items() if responses}
+    if not counts:
+        raise ConfigError(f"{path} has no responses")
+    if len(counts) > 1:
+        listed = " and ".join(f"{count} to {counts[count][:40]!r}" for count in sorted(counts)[:2])
+        raise ConfigError(f"{path} has {listed}: a pass rate needs as many responses to each prompt")
+    return list(found.values())
+
+
 def _claim_folder(policy: Policy, task: Task) -> None:
-    now = identify(policy.identity, task.prompts.sha256, policy.sampling)
+    now = identify(policy.identity, task.prompts.sha256, policy.sampling, keep_thinking=task.keep_thinking)
     claim_folder(task.folder, now, lambda folder: read_scores(folder).identity, sampled=policy.sampling is not None)
 
 
-def _finish(policy: Policy, task: Task, answers: Sequence[Sequence[Answer]]) -> Scores:
+def _finish(policy: Policy, task: Task, answers: Sequence[Sequence[Response]]) -> Scores:
     """Verify the answers to each prompt, none where the data is partial, and write what came of it."""
     given = [(row, some) for row, some in zip(task.prompts.rows, answers, strict=True) if some]
     results = judge_answers([row for row, _ in given], [some for _, some in given], task.sandbox, task.say)
-    scores = _score(policy, task, results)
+    named = [(row.prompt[0].content[:80], each) for row, some in given for each in some]
+    scores = _score(policy, task, results, named)
     write_results(task.folder, scores, results)
     return scores
 
 
 def judge_answers(
-    rows: Sequence[RewardRow], answers: Sequence[Sequence[Answer]], sandbox: Sandbox, say: Say
+    rows: Sequence[RewardRow], answers: Sequence[Sequence[Response]], sandbox: Sandbox, say: Say
 ) -> list[PromptResult]:
-    """Run every prompt's functions on its answers; a function that several prompts share is loaded once for many."""
+    """Run every prompt's functions on its answers; a function that several prompts share is loaded once for many.
+
+    A response without an answer is judged by none, and not accepted.
+    """
     results: list[PromptResult] = []
     for start in range(0, len(rows), _PROMPTS_AT_ONCE):
         some = rows[start : start + _PROMPTS_AT_ONCE]
@@ -169,40 +184,50 @@ def judge_answers(
         jobs: dict[str, list[str]] = {}
         for row, texts in zip(some, given, strict=True):
             for source in row.functions:
-                jobs.setdefault(source, []).extend(answer.text for answer in texts)
+                jobs.setdefault(source, []).extend(each.text for each in texts if not each.is_unanswered)
         outcomes = sandbox.run_many_sync(list(jobs.items()))
         verdicts = {
             source: iter([outcome.verdict for outcome in judged]) for source, judged in zip(jobs, outcomes, strict=True)
         }
         for row, texts in zip(some, given, strict=True):
-            judged = [[next(verdicts[source]) for _ in texts] for source in row.functions]
-            results.append(_describe(row, texts, list(zip(*judged, strict=True))))
+            answered = [each for each in texts if not each.is_unanswered]
+            judged = [[next(verdicts[source]) for _ in answered] for source in row.functions]
+            results.append(_describe(row, texts, iter(zip(*judged, strict=True))))
         say(f"{len(results):,} of {len(rows):,} prompts verified")
     return results
 
 
-def _describe(row: RewardRow, answers: Sequence[Answer], verdicts: Sequence[tuple[Verdict, ...]]) -> PromptResult:
+def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Iterator[tuple[Verdict, ...]]) -> PromptResult:
+    said = [() if each.is_unanswered else next(verdicts) for each in answers]
     return PromptResult(
         id=_identify(row),
         instruction_id=row.instruction_id,
         query_id=row.query_id,
         samples=tuple(
             SampleResult(
-                verdicts=said,
-                accepted=compute_reward(said, RewardMode.BINARY) == 1,
-                fault=find_fault(answer.text, row.prompt[0].content, row.instruction, row.query),
+                verdicts=each,
+                accepted=bool(each) and compute_reward(each, RewardMode.BINARY) == 1,
+                fault=_find_fault(answer, row),
                 truncated=answer.truncated,
             )
-            for answer, said in zip(answers, verdicts, strict=True)
+            for answer, each in zip(answers, said, strict=True)
         ),
     )
+
+
+def _find_fault(answer: Response, row: RewardRow) -> Fault | None:
+    if answer.is_unanswered and answer.lack in {Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING}:
+        return Fault(str(answer.lack))
+    return find_fault(answer.text, row.prompt[0].content, row.instruction, row.query)
 
 
 def _identify(row: RewardRow) -> str:
     return content_id("measured prompt", row.prompt[0].content, list(row.functions))
 
 
-def _score(policy: Policy, task: Task, results: Sequence[PromptResult]) -> Scores:
+def _score(
+    policy: Policy, task: Task, results: Sequence[PromptResult], responses: Sequence[tuple[str, Response]]
+) -> Scores:
     samples = list(chain.from_iterable(result.samples for result in results))
     verdicts = list(chain.from_iterable(sample.verdicts for sample in samples))
     rates = [result.pass_rate for result in results]
@@ -218,12 +243,14 @@ def _score(policy: Policy, task: Task, results: Sequence[PromptResult]) -> Score
         instructions=len(set(instructions)),
         responses_per_prompt=len(results[0].samples),
         sampling=policy.sampling,
+        keep_thinking=task.keep_thinking,
         pass_rate=bootstrap_mean(rates, instructions),
         pass_rate_by_prompt=bootstrap_mean(rates, [result.id for result in results]),
         faultless_pass_rate=bootstrap_mean(faultless, instructions),
         faults={fault: sum(sample.fault == fault for sample in samples) for fault in Fault},
+        responses=count_responses(responses),
         truncated=None if None in cut else 100 * sum(map(bool, cut)) / len(cut),
-        undecided=100 * sum(each not in {Verdict.PASS, Verdict.FAIL} for each in verdicts) / len(verdicts),
+        undecided=100 * sum(each not in {Verdict.PASS, Verdict.FAIL} for each in verdicts) / (len(verdicts) or 1),
         seen=policy.seen,
         sandbox=task.sandbox.describe(),
         versions={**versions()},

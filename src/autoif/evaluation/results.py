@@ -13,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.evaluation.bootstrap import Interval
+from autoif.evaluation.responses import ResponseCounts
 from autoif.gate import Fault
 from autoif.records import Record, Verdict
 from autoif.sampling.settings import SamplingSettings
@@ -27,7 +28,7 @@ class SampleResult(Record):
     """One response to a prompt."""
 
     verdicts: tuple[Verdict, ...]
-    """Of the prompt's functions, in their order."""
+    """Of the prompt's functions, in their order; none where there is no answer to judge."""
     accepted: bool
     """Whether more than half of the functions return True (§3.3)."""
     fault: Fault | None
@@ -97,6 +98,8 @@ class Scores(Record):
     responses_per_prompt: int
     sampling: SamplingSettings | None
     """None for recorded responses."""
+    keep_thinking: bool
+    """Whether responses are judged with their thoughts."""
     pass_rate: Interval
     """Instructions are drawn again: how sure the score is for instructions of this kind. The one to report."""
     pass_rate_by_prompt: Interval
@@ -105,6 +108,8 @@ class Scores(Record):
     """A sample with a fault of the gate counts as not accepted."""
     faults: dict[Fault, int]
     """Samples with each fault."""
+    responses: ResponseCounts
+    """Thoughts, refusals and unknown ends of the samples."""
     truncated: float | None
     """Percentage of samples that were cut; None where that was not recorded."""
     undecided: float
@@ -116,13 +121,15 @@ class Scores(Record):
     @property
     def identity(self) -> dict[str, JsonValue]:
         """What the results of a folder belong to."""
-        return identify(self.policy, self.data_sha256, self.sampling)
+        return identify(self.policy, self.data_sha256, self.sampling, keep_thinking=self.keep_thinking)
 
 
-def identify(policy: str, data_sha256: str, sampling: SamplingSettings | None) -> dict[str, JsonValue]:
+def identify(
+    policy: str, data_sha256: str, sampling: SamplingSettings | None, *, keep_thinking: bool
+) -> dict[str, JsonValue]:
     """Return what results belong to, by name."""
     settings: dict[str, JsonValue] = sampling.model_dump() if sampling else {}
-    return {"policy": policy, "data_sha256": data_sha256, **settings}
+    return {"policy": policy, "data_sha256": data_sha256, "keep_thinking": keep_thinking, **settings}
 
 
 def read_scores(folder: Path) -> Scores:

@@ -49,6 +49,10 @@ _TOKENS = (
     ("<|channel>", "<channel|>"),
     ("<unused94>", "<unused95>"),
 )
+_OPENED_AT_END = re.compile(
+    rf"(<{_NAMES}>|{'|'.join(re.escape(opening) for opening, _ in _TOKENS)}|<\|channel\|>analysis<\|message\|>)"
+    r"(?:thought)?\s*\Z"
+)
 _LABELLED = ("<|channel>", "<unused94>")
 """Their thoughts begin with the word "thought"."""
 _PHRASES = (
@@ -85,6 +89,12 @@ def split_reasoning(text: str) -> Thought:
     if not thoughts:
         return Thought(text, "", closed=True)
     return Thought(_unwrap(rest.strip()), "\n\n".join(filter(None, thoughts)), closed=True)
+
+
+def find_opening(prompt: str) -> str:
+    """Return the mark by which a prompt, under its chat template, opens the model's thought; "" if it opens none."""
+    opened = _OPENED_AT_END.search(prompt)
+    return opened[1] if opened else ""
 
 
 def _split_first(text: str) -> Thought | None:

@@ -35,14 +35,17 @@ def read_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> Answer:
     choices = answer.get("choices")
     listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
     failures = tuple(filter(None, map(_find_failure, listed)))
-    found = [_read_choice(each) for each in listed if not _find_failure(each)]
+    found = [read_choice(each) for each in listed if not _find_failure(each)]
     return Answer(_count_tokens(found, answer, prompt_bytes), failures)
 
 
-def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "", detail: str = "") -> Completion:
+def read_text(
+    text: str, finish_reason: object = "stop", *, reasoning: str = "", detail: str = "", clean: bool = True
+) -> Completion:
     """Read what a model wrote, from a server or from anybody's file: the answer, the thought, how it ended.
 
-    `finish_reason` is as the server writes it; `reasoning` is what it gave apart from the text.
+    `finish_reason` is as the server writes it; `reasoning` is what it gave apart from the text. Without `clean` the
+    answer keeps every character, for others' answers that are only judged.
     """
     thought = split_reasoning(text)
     ended = _read_finish_reason(finish_reason)
@@ -51,7 +54,7 @@ def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "",
     if ended == "unknown" or (ended == "refused" and not detail):
         detail = f"finish_reason {json.dumps(finish_reason)[:100]}"
     return Completion(
-        text=clean_text(thought.answer),
+        text=clean_text(thought.answer) if clean else thought.answer,
         finish_reason=ended,
         reasoning=clean_text("\n\n".join(filter(None, (reasoning.strip(), thought.reasoning)))),
         detail=detail,
@@ -89,22 +92,23 @@ def _find_failure(choice: Mapping[str, Any]) -> str:
     return f"finish_reason {reason!r}" if failed else ""
 
 
-def _read_choice(choice: Mapping[str, Any]) -> Completion:
+def read_choice(choice: Mapping[str, Any], *, clean: bool = True) -> Completion:
+    """Read one choice of a server's answer; `clean` as of `read_text`."""
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     text, reasoning = _read_content(message.get("content", choice.get("text")))
-    told = [_read_reasoning(message.get(name)) for name in _REASONING_FIELDS]
+    told = [_read_reasoning(message.get(name)) for name in REASONING_FIELDS]
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal.strip():
         found = Completion(text="", finish_reason="refused", detail=clean_text(refusal).strip()[:400])
     else:
         given = next(filter(None, told), "")
         reason = choice.get("finish_reason")
-        found = read_text(text, reason, reasoning="\n\n".join(filter(None, (given, reasoning))))
+        found = read_text(text, reason, reasoning="\n\n".join(filter(None, (given, reasoning))), clean=clean)
     return replace(found, logprobs=_read_logprobs(choice.get("logprobs")))
 
 
-_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
 """Where servers put the thought: the first that holds one is read, as some fill two with the same."""
 _MAX_DEPTH = 5
 

@@ -3,7 +3,7 @@
     settings.py        what to sample: settings, prompts, samples, seeds
     samples.py         the loop, and the file that it goes on from
     backends.py        which backend samples
-    tokens.py          prompts as tokens, and the room that the context leaves
+    tokens.py          prompts as tokens, the room that the context leaves, and tokens as answers
     transformers.py    batched generation in this process
     vllm.py            vLLM in this process, if installed
     llama.py           llama.cpp in a process of its own: GGUF files and embedded models
@@ -14,10 +14,9 @@
 
 from autoif.sampling.backends import Backend, open_sampler
 from autoif.sampling.samples import sample_all
-from autoif.sampling.settings import Answer, Row, Sample, Sampler, SamplingPrompt, SamplingSettings
+from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings
 
 __all__ = [
-    "Answer",
     "Backend",
     "Row",
     "Sample",

@@ -13,8 +13,8 @@ from pathlib import Path
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
-from autoif.models.requests import Request
-from autoif.sampling.settings import Answer, Row, SamplingSettings, seed_rows
+from autoif.models.requests import Completion, Request
+from autoif.sampling.settings import Row, SamplingSettings, seed_rows
 
 _BATCH = 512
 """Enough for every server to be busy; little enough to lose when the machine goes down."""
@@ -30,15 +30,15 @@ class EndpointSampler:
         self._runner = runner
         self._settings = settings
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
-        """Return the answers; one that the server refuses (too long a prompt, say) is empty and cut.
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+        """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said.
 
         Raises:
             ModelError: the endpoint can't be used.
         """
         return self._runner.run(self._ask_all(rows))
 
-    async def _ask_all(self, rows: Sequence[Row]) -> list[Answer]:
+    async def _ask_all(self, rows: Sequence[Row]) -> list[Completion]:
         try:
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(self._ask(row)) for row in rows]
@@ -46,7 +46,7 @@ class EndpointSampler:
             raise errors.exceptions[0] from None
         return [each.result() for each in asked]
 
-    async def _ask(self, row: Row) -> Answer:
+    async def _ask(self, row: Row) -> Completion:
         settings = self._settings
         [completion] = await self._client.sample(
             Request(
@@ -59,7 +59,7 @@ class EndpointSampler:
                 seed=seed_rows(settings.seed, [row]),
             )
         )
-        return Answer(completion.text, "stop" if completion.finish_reason == "stop" else "length")
+        return completion
 
 
 @contextmanager
@@ -68,6 +68,9 @@ def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[En
 
     The client's own store is thrown away at the end: the file of samples is the one that is gone on from.
     """
+    if given := settings.chat_template_kwargs:
+        body = {**endpoint.extra_body, "chat_template_kwargs": given}
+        endpoint = endpoint.model_copy(update={"extra_body": body})
     with (
         tempfile.TemporaryDirectory(prefix="autoif-") as folder,
         CompletionCache(Path(folder) / "completions.sqlite") as cache,

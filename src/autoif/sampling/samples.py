@@ -1,6 +1,7 @@
 """The loop of sampling, and its file: appended batch by batch, gone on from after the last whole batch.
 
-SAMPLES.jsonl    {"prompt_id": ..., "index": 0, "text": ..., "finish_reason": "stop"}, prompt after prompt
+SAMPLES.jsonl    {"prompt_id": ..., "index": 0, "text": ..., "finish_reason": "stop"}, prompt after prompt; with
+                 "reasoning" where the model thought first, and "detail" where the server said something of its own
 SAMPLES.json     what shapes them: settings, prompts, and who answered
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autoif.errors import ConfigError, StoreError
+from autoif.models.requests import Completion
 from autoif.records import Record, content_id
 from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings
 from autoif.store import read_jsonl, storage_errors, write_jsonl
@@ -84,14 +86,23 @@ def sample_all(
 
 
 def _draw(sampler: Sampler, rows: Sequence[Row]) -> list[Sample]:
-    return [
-        Sample(prompt_id=row.prompt.id, index=row.index, text=answer.text, finish_reason=answer.finish_reason)
-        for row, answer in zip(rows, sampler.sample(rows), strict=True)
-    ]
+    return [_keep(row, answer) for row, answer in zip(rows, sampler.sample(rows), strict=True)]
+
+
+def _keep(row: Row, answer: Completion) -> Sample:
+    return Sample(
+        prompt_id=row.prompt.id,
+        index=row.index,
+        text=answer.text,
+        finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning,
+        detail=answer.detail,
+    )
 
 
 def _append(file: Path, batch: Sequence[Sample]) -> None:
-    lines = "".join(json.dumps(sample.model_dump()) + "\n" for sample in batch)  # ASCII: any text survives
+    # ASCII: any text survives
+    lines = "".join(json.dumps(sample.model_dump(exclude_defaults=True)) + "\n" for sample in batch)
     with storage_errors(file), file.open("ab") as out:
         out.write(lines.encode("ascii"))
         out.flush()

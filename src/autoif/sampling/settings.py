@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from autoif.models.requests import sampling_seed
+from autoif.models.requests import Completion, FinishReason, sampling_seed
 from autoif.records import Record
-
-FinishReason = Literal["stop", "length"]
-"""`stop`: the model ended its answer. `length`: it was cut, or never came to be, and counts as no whole answer."""
 
 
 class SamplingSettings(Record):
@@ -28,6 +25,8 @@ class SamplingSettings(Record):
     """Responses generated together by transformers. It shapes the draws; other backends ignore it."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "bfloat16"
     """Of the weights while they generate, under transformers and vLLM; auto is that of the files."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the chat template is given beside the messages, as {"enable_thinking": false}; a server gets it, too."""
 
 
 class SamplingPrompt(Record):
@@ -46,7 +45,17 @@ class Sample(Record):
     index: int
     """0 to K - 1."""
     text: str
+    """The answer alone."""
     finish_reason: FinishReason
+    reasoning: str = ""
+    """The thought before the answer."""
+    detail: str = ""
+    """Of a refusal the server's own sentence; of an unknown finish reason what the server wrote."""
+
+    @property
+    def completion(self) -> Completion:
+        """What was read of the model."""
+        return Completion(self.text, self.finish_reason, reasoning=self.reasoning, detail=self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +66,13 @@ class Row:
     index: int
 
 
-class Answer(NamedTuple):
-    """One response that was drawn."""
-
-    text: str
-    finish_reason: FinishReason
-
-
 class Sampler(Protocol):
     """A policy that is ready to answer."""
 
     batch_size: int
     """Rows of one call: as many in every run, for the draws may depend on it."""
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
         """Return an answer to each row, in order."""
         ...
 

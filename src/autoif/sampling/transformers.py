@@ -10,8 +10,9 @@ import torch
 from transformers import GenerationConfig
 
 from autoif.errors import ModelError
-from autoif.sampling.settings import Answer, Row, SamplingSettings, seed_rows
-from autoif.sampling.tokens import encode_prompt, measure_room
+from autoif.models.requests import Completion
+from autoif.sampling.settings import Row, SamplingSettings, seed_rows
+from autoif.sampling.tokens import encode_prompt, measure_room, read_tokens
 from autoif.training.models import check_model, load_tokenizer, load_weights, read_context
 
 Say = Callable[[str], None]
@@ -29,7 +30,7 @@ class TransformersSampler:
         self._say = say
         self._ends = _read_ends(model, tokenizer)
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
         """Return the answers.
 
         Rows whose prompts leave less room than `max_tokens` are generated apart, so that none runs out of context.
@@ -38,11 +39,11 @@ class TransformersSampler:
             ConfigError: the chat template refuses a prompt.
             ModelError: the memory doesn't do for one response.
         """
-        encoded = [encode_prompt(self._tokenizer, row.prompt) for row in rows]
+        encoded = [encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs) for row in rows]
         groups: dict[int, list[int]] = defaultdict(list)
         for place, tokens in enumerate(encoded):
             groups[measure_room(len(tokens), self._settings.max_tokens, self._context)].append(place)
-        answers: dict[int, Answer] = {}
+        answers: dict[int, Completion] = {}
         for room, places in groups.items():
             group = [(rows[place], encoded[place]) for place in places]
             answers.update(zip(places, self._generate(group, room), strict=True))
@@ -53,10 +54,10 @@ class TransformersSampler:
         self._model = None
         _free_memory()
 
-    def _generate(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Answer]:
+    def _generate(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Completion]:
         """Generate together, or in halves where the memory doesn't do for all."""
         if room == 0:
-            return [Answer("", "length")] * len(group)
+            return [Completion("", "length")] * len(group)
         try:
             return self._generate_together(group, room)
         except RuntimeError as error:
@@ -74,7 +75,7 @@ class TransformersSampler:
         )
         return self._generate(group[:half], room) + self._generate(group[half:], room)
 
-    def _generate_together(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Answer]:
+    def _generate_together(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Completion]:
         device = self._model.device
         width = max(len(tokens) for _, tokens in group)
         pad = self._tokenizer.pad_token_id
@@ -85,7 +86,8 @@ class TransformersSampler:
             torch.manual_seed(seed_rows(self._settings.seed, [row for row, _ in group]))
             self._model.generation_config = self._make_config(room)
             generated = self._model.generate(input_ids=tokens, attention_mask=mask)
-        return [self._read(each) for each in generated[:, width:].tolist()]
+        said = generated[:, width:].tolist()
+        return [self._read(each, asked) for each, (_, asked) in zip(said, group, strict=True)]
 
     def _make_config(self, room: int) -> Any:
         """Return the plain distribution of the policy: no top-k and no penalties, whatever the model's folder asks."""
@@ -98,10 +100,9 @@ class TransformersSampler:
             **(draw if settings.temperature else {"do_sample": False}),
         )
 
-    def _read(self, tokens: list[int]) -> Answer:
+    def _read(self, tokens: list[int], prompt: list[int]) -> Completion:
         end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
-        text = self._tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        return Answer(text, "length" if end is None else "stop")
+        return read_tokens(self._tokenizer, tokens[:end], prompt, "length" if end is None else "stop")
 
 
 @contextmanager

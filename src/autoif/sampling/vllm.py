@@ -11,8 +11,9 @@ from typing import Any
 import vllm  # type: ignore[import-not-found]
 
 from autoif.errors import ModelError
-from autoif.sampling.settings import Answer, Row, SamplingSettings, seed_rows
-from autoif.sampling.tokens import encode_prompt, measure_room
+from autoif.models.requests import Completion
+from autoif.sampling.settings import Row, SamplingSettings, seed_rows
+from autoif.sampling.tokens import encode_prompt, measure_room, read_tokens
 from autoif.training.models import check_model, load_tokenizer
 
 _BATCH = 1024
@@ -29,7 +30,7 @@ class VllmSampler:
         self._tokenizer = tokenizer
         self._settings = settings
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
         """Return the answers; one whose prompt fills the context is empty and cut.
 
         Raises:
@@ -38,17 +39,24 @@ class VllmSampler:
         context = self._engine.llm_engine.model_config.max_model_len
         prompts, parameters, asked = [], [], []
         for place, row in enumerate(rows):
-            tokens = encode_prompt(self._tokenizer, row.prompt)
+            tokens = encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs)
             room = measure_room(len(tokens), self._settings.max_tokens, context)
             if room:
                 asked.append(place)
                 prompts.append({"prompt_token_ids": tokens})
                 parameters.append(self._make_parameters(row, room))
-        answers = [Answer("", "length")] * len(rows)
-        for place, output in zip(asked, self._engine.generate(prompts, parameters, use_tqdm=False), strict=True):
+        answers = [Completion("", "length")] * len(rows)
+        outputs = self._engine.generate(prompts, parameters, use_tqdm=False)
+        for place, prompt, output in zip(asked, prompts, outputs, strict=True):
             [found] = output.outputs
-            answers[place] = Answer(found.text, "stop" if found.finish_reason == "stop" else "length")
+            answers[place] = self._read(found, prompt["prompt_token_ids"])
         return answers
+
+    def _read(self, found: Any, prompt: list[int]) -> Completion:
+        """Read an answer, whose last token is the one that ended it."""
+        ended = found.finish_reason == "stop"
+        tokens = list(found.token_ids)
+        return read_tokens(self._tokenizer, tokens[:-1] if ended else tokens, prompt, "stop" if ended else "length")
 
     def _make_parameters(self, row: Row, room: int) -> Any:
         settings = self._settings

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
@@ -87,7 +87,7 @@ class Service:
         request: web.Request,
         model: type[Request],
         work_of: Callable[[Request], Work],
-        answer_of: Callable[[Request, Judged], dict[str, object]],
+        answer_of: Callable[[Request, Judged], dict[str, Any]],
     ) -> web.Response:
         if self.draining:
             raise _draining()
@@ -106,7 +106,9 @@ class Service:
                 raise Refusal("sandbox", str(error), {"Retry-After": str(_RETRY_S)}) from error
             for outcomes in judged.values():
                 self.metrics.count_verdicts(outcomes)
-            return _json(answer_of(read, judged))
+            answer = answer_of(read, judged)
+            self.metrics.count_faults(answer.get("faults", ()))
+            return _json(answer)
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:

@@ -23,6 +23,9 @@ class Metrics:
             "autoif_requests_rejected", "Requests refused, by code.", ("code",), registry=self._registry
         )
         self._verdicts = Counter("autoif_verdicts", "Verdicts given.", ("verdict",), registry=self._registry)
+        self._faults = Counter(
+            "autoif_reward_faults", "Completions without an answer, by why.", ("fault",), registry=self._registry
+        )
         self._seconds = Histogram(
             "autoif_request_seconds",
             "From the head of a request to its answer, waiting included.",
@@ -48,6 +51,11 @@ class Metrics:
     def count_verdicts(self, outcomes: Iterable[Outcome]) -> None:
         for verdict, count in Tally(outcome.verdict for outcome in outcomes).items():
             self._verdicts.labels(verdict.value).inc(count)
+
+    def count_faults(self, faults: Iterable[str]) -> None:
+        """Count the faults of an answer; "" is none."""
+        for fault in filter(None, faults):
+            self._faults.labels(fault).inc()
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

@@ -8,8 +8,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, WithJsonSchema, model_validator
 
+from autoif.models.requests import Completion
 from autoif.records import Record, Verdict
-from autoif.reward import RewardMode
+from autoif.reward import RewardMode, read_completion
 
 MAX_FUNCTIONS: Final = 256
 """In one request, or of one item."""
@@ -61,7 +62,12 @@ class RewardItem(Record):
     """A completion and the functions that judge it."""
 
     completion: Text
+    """A thought that it begins with is not judged."""
     functions: Sources
+
+    def read(self) -> Completion:
+        """Return the answer and its thought."""
+        return read_completion(self.completion)
 
 
 class RewardRequest(Record):
@@ -105,6 +111,8 @@ class RewardAnswer(Record):
     """A reward for every item, in the order of the request."""
 
     rewards: list[Annotated[float, Field(ge=0, le=1)]]
+    faults: list[Literal["", "only_reasoning", "unfinished_reasoning"]]
+    """Why an item has no answer, and so the reward 0: it is only a thought, or a thought that never ends; else ""."""
     verdicts: list[list[VerdictOut]]
     """For every item, what each of its functions said."""
 

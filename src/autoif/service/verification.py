@@ -4,8 +4,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
+from autoif.gate import find_unanswered
 from autoif.records import Verdict
 from autoif.reward import compute_reward
 from autoif.sandbox import Outcome, Sandbox
@@ -113,7 +114,7 @@ def work_of_verify(request: VerifyRequest) -> Work:
     return dict.fromkeys(request.functions, request.responses)
 
 
-def answer_verify(request: VerifyRequest, judged: Judged) -> dict[str, object]:
+def answer_verify(request: VerifyRequest, judged: Judged) -> dict[str, Any]:
     """Return the body of a `VerifyAnswer`."""
     rows = [judged[source] for source in request.functions]
     return {
@@ -123,19 +124,26 @@ def answer_verify(request: VerifyRequest, judged: Judged) -> dict[str, object]:
 
 
 def work_of_reward(request: RewardRequest) -> Work:
+    """Return the functions with the answers that they judge: of each completion what follows its thought."""
     work: dict[str, list[str]] = {}
     for item in request.items:
+        answer = item.read().text
         for source in item.functions:
-            work.setdefault(source, []).append(item.completion)
+            work.setdefault(source, []).append(answer)
     return work
 
 
-def answer_reward(request: RewardRequest, judged: Judged) -> dict[str, object]:
+def answer_reward(request: RewardRequest, judged: Judged) -> dict[str, Any]:
     """Return the body of a `RewardAnswer`."""
     next_of: dict[str, Iterator[Outcome]] = {source: iter(outcomes) for source, outcomes in judged.items()}
     rows = [[next(next_of[source]) for source in item.functions] for item in request.items]
+    faults = [find_unanswered(item.read()) for item in request.items]
     return {
-        "rewards": [compute_reward([outcome.verdict for outcome in row], request.mode) for row in rows],
+        "rewards": [
+            0.0 if fault else compute_reward([outcome.verdict for outcome in row], request.mode)
+            for row, fault in zip(rows, faults, strict=True)
+        ],
+        "faults": [fault or "" for fault in faults],
         "verdicts": [[_show(outcome) for outcome in row] for row in rows],
     }
 

@@ -16,7 +16,9 @@ from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from autoif.errors import ConfigError
+from autoif.models.requests import Completion
 from autoif.reward import VerificationReward
+from autoif.sampling.tokens import read_tokens
 from autoif.sandbox import Limits
 from autoif.training.parts import Parts
 from autoif.training.settings import RewardSettings
@@ -42,13 +44,31 @@ def make_reward(settings: RewardSettings) -> VerificationReward:
 
 def make_grpo_trainer(parts: Parts, reward: VerificationReward) -> Any:
     """Return the trainer; the rows have `prompt`, `functions` and the texts of `data.TEXTS`."""
+    asked = _render_prompt(parts)
 
     async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        return await reward.verify(completions, **columns)
+        # From the tokens: in TRL's texts the special tokens are lost that mark the thoughts of some families.
+        read = [_read(parts.tokenizer, tokens, asked) for tokens in columns["completion_ids"]]
+        return await reward.verify(read, **columns)
 
     options = parts.trainer_options()
     options["callbacks"] = [_OrderOfEpoch(), *options["callbacks"]]
     return GRPOTrainer(model=parts.load(), reward_funcs=verification, **options)
+
+
+def _render_prompt(parts: Parts) -> list[int]:
+    """Return the tokens of a prompt, whose end, where the model begins, all have in common."""
+    kwargs = parts.arguments.chat_template_kwargs or {}
+    return list(
+        parts.tokenizer.apply_chat_template(
+            parts.rows[0]["prompt"], tokenize=True, return_dict=False, add_generation_prompt=True, **kwargs
+        )
+    )
+
+
+def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int]) -> Completion:
+    ended = bool(tokens) and tokens[-1] == tokenizer.eos_token_id
+    return read_tokens(tokenizer, tokens[:-1] if ended else tokens, asked, "stop" if ended else "length")
 
 
 def check_prompts(count: int, arguments: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.training.card import RECORD, read_record
 from autoif.training.programs import running, split_command
-from autoif.training.settings import Settings
+from autoif.training.settings import TEMPLATE, Settings
 from autoif.training.train import Request
 
 _STDERR = 2
@@ -41,6 +41,8 @@ def _options(settings: Settings) -> list[str]:
     """Return the resolved settings as options: nothing is left to defaults."""
     values = {**settings.arguments, "global_batch_size": settings.global_batch_size}
     values |= {f"lora.{name}": value for name, value in (settings.lora or {}).items()}
+    if settings.template_kwargs:
+        values[TEMPLATE] = settings.template_kwargs
     options = ["--lora"] if settings.lora else []
     for name, value in values.items():
         options += ["--set", f"{name}={json.dumps(value)}"]

@@ -7,9 +7,11 @@ more tokens than the model's context   an error: beyond it the model's positions
 Of GRPO only the prompts are known: each must leave room for max_completion_length within the context.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import TemplateError
@@ -38,7 +40,11 @@ class Lengths:
 
 
 def fit_rows(
-    rows: Sequence[Row], tokenizer: Any, max_length: int | None, context: int | None
+    rows: Sequence[Row],
+    tokenizer: Any,
+    max_length: int | None,
+    context: int | None,
+    template_kwargs: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[list[Row], Lengths]:
     """Return the rows that can be learnt from, and what became of the others.
 
@@ -47,13 +53,15 @@ def fit_rows(
         tokenizer: with a chat template.
         max_length: tokens of a row at most; None cuts nothing.
         context: tokens that the model can take; None if it doesn't say.
+        template_kwargs: what the chat template is given beside the messages.
 
     Raises:
         ConfigError: rows that exceed the context, a template that refuses a row, or no row left.
     """
     kept, truncated, beyond, longest = [], 0, 0, 0
+    render = partial(_render, tokenizer, template_kwargs)
     for number, row in enumerate(rows, 1):
-        prompt, whole = _measure(row, tokenizer, number)
+        prompt, whole = _measure(row, render, number)
         if max_length is not None and prompt >= max_length:
             continue
         kept.append(row)
@@ -72,7 +80,11 @@ def fit_rows(
 
 
 def fit_prompts(
-    rows: Sequence[Row], tokenizer: Any, max_completion_length: int, context: int | None
+    rows: Sequence[Row],
+    tokenizer: Any,
+    max_completion_length: int,
+    context: int | None,
+    template_kwargs: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[list[Row], Lengths]:
     """Return the rows, whose prompts all leave room for a completion, and the tokens of the longest.
 
@@ -81,7 +93,7 @@ def fit_prompts(
     """
     longest, beyond = 0, 0
     for number, row in enumerate(rows, 1):
-        prompt = len(_render(row["prompt"], tokenizer, number))
+        prompt = len(_render(tokenizer, template_kwargs, row["prompt"], number))
         longest = max(longest, prompt)
         beyond += context is not None and prompt + max_completion_length > context
     if context is not None and beyond:
@@ -94,20 +106,22 @@ def fit_prompts(
     return list(rows), Lengths(len(rows), 0, 0, longest)
 
 
-def _measure(row: Row, tokenizer: Any, number: int) -> tuple[int, int]:
+def _measure(row: Row, render: Callable[..., list[int]], number: int) -> tuple[int, int]:
     """Return the tokens before the answer, and those of the longest prompt with answer."""
-    prompt = _render(row["prompt"], tokenizer, number)
+    prompt = render(row["prompt"], number)
     answers = [row[name] for name in ANSWERS if name in row]
-    wholes = [_render(row["prompt"] + answer, tokenizer, number, answered=True) for answer in answers]
+    wholes = [render(row["prompt"] + answer, number, answered=True) for answer in answers]
     before = min(_common(prompt, whole) for whole in wholes)
     return before, max(map(len, wholes))
 
 
-def _render(messages: list[Message], tokenizer: Any, number: int, *, answered: bool = False) -> list[int]:
+def _render(
+    tokenizer: Any, kwargs: Mapping[str, Any], messages: list[Message], number: int, *, answered: bool = False
+) -> list[int]:
     """Return the tokens of messages, up to where an answer begins unless it is there."""
     try:
         ids = tokenizer.apply_chat_template(
-            messages, tokenize=True, return_dict=False, add_generation_prompt=not answered
+            messages, tokenize=True, return_dict=False, add_generation_prompt=not answered, **kwargs
         )
     except TemplateError as error:
         raise ConfigError(f"the model's chat template refuses row {number}: {error}") from None

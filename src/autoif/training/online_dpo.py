@@ -293,7 +293,15 @@ def _describe_counts(counts: Counts) -> str:
         f"{counts.pairs:,} pairs from {counts.paired:,} of {counts.prompts:,} prompts ({counts.all_pass:,} all pass, "
         f"{counts.all_fail:,} all fail, {counts.neither:,} neither, {counts.unfinished:,} never finished); of "
         f"{counts.responses:,} responses {counts.truncated:,} truncated, {counts.gated:,} gated"
+        f"{_describe_thoughts(counts)}"
     )
+
+
+def _describe_thoughts(counts: Counts) -> str:
+    said = f", {counts.refused:,} refused by the server" if counts.refused else ""
+    if counts.reasoned:
+        said += f"; {counts.reasoned:,} had thoughts, which are left out, and {counts.only_reasoning:,} nothing else"
+    return said
 
 
 def _explain_no_pair(rounds: list[dict[str, Any]]) -> str:

@@ -3,8 +3,10 @@
 In:   prompts with their functions, and K samples of each from the current policy.
 Out:  pairs of the query level: chosen, a response with a pass rate > 0.5; rejected, one with 0.
 
-What was cut at the token limit is no whole answer, and neither chosen nor rejected. What the gate names (empty, copied,
-degenerate) may pass a function vacuously, and is never chosen; it is rejected only where its functions refuse it.
+Pairs are of answers alone: a policy that thinks first is taught by what it said after its thought, as in a run's data.
+What was cut at the token limit, is only a thought or was refused by the server is no whole answer, and neither chosen
+nor rejected. What the gate names (empty, copied, degenerate) may pass a function vacuously, and is never chosen; it is
+rejected only where its functions refuse it.
 Prompts without a pair are counted by why they have none.
 """
 
@@ -13,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoif.datasets.preferences import Candidate, Row, make_pair, pair_candidates
-from autoif.gate import Fault, find_fault
+from autoif.gate import Fault, find_fault, find_unanswered
 from autoif.models.requests import sampling_seed
-from autoif.records import Record, Verdict, content_id
+from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt
 from autoif.sandbox import Sandbox
 from autoif.thresholds import meets, share
@@ -53,7 +55,7 @@ class Judged(Record):
     prompt_id: str
     index: int
     verdicts: tuple[Verdict, ...]
-    """Of the prompt's functions, in order; none for a response that was cut."""
+    """Of the prompt's functions, in order; none for a response that is no whole answer."""
     fault: Fault | None
     """What the gate says."""
 
@@ -69,9 +71,15 @@ class Counts(Record):
     neither: int = 0
     """Some fail and none may be chosen, or some pass and none may be rejected."""
     unfinished: int = 0
-    """Every response was cut."""
+    """No response is a whole answer."""
     responses: int = 0
+    reasoned: int = 0
+    """Responses with a thought before the answer."""
     truncated: int = 0
+    """Cut in the answer or in the thought."""
+    only_reasoning: int = 0
+    refused: int = 0
+    """By the server of the policy."""
     gated: int = 0
     """Whole responses that the gate names."""
     pairs: int = 0
@@ -132,14 +140,24 @@ def _judge(prompts: Sequence[OnlinePrompt], drawn: Sequence[Sequence[Sample]], s
                 prompt_id=prompt.id,
                 index=sample.index,
                 verdicts=next(rows) if _is_whole(sample) else (),
-                fault=find_fault(
+                fault=find_unanswered(sample.completion)
+                or find_fault(
                     sample.text, prompt.row["prompt"][-1]["content"], prompt.row["instruction"], prompt.row["query"]
                 ),
             )
 
 
+_LACKS = {Reason.TRUNCATED: "truncated", Reason.ONLY_REASONING: "only_reasoning", Reason.REFUSED_BY_MODEL: "refused"}
+
+
+def _find_lack(sample: Sample) -> str | None:
+    """Return the count that a response which is no whole answer belongs to; an empty one is the gate's."""
+    fault = sample.completion.fault
+    return _LACKS.get(fault) if fault else None
+
+
 def _is_whole(sample: Sample) -> bool:
-    return sample.finish_reason == "stop"
+    return _find_lack(sample) is None
 
 
 def pair_samples(
@@ -156,8 +174,9 @@ def pair_samples(
             samples[place * each : (place + 1) * each], judged[place * each : (place + 1) * each], strict=True
         ):
             counted["responses"] += 1
-            if not _is_whole(sample):
-                counted["truncated"] += 1
+            counted["reasoned"] += bool(sample.reasoning)
+            if lack := _find_lack(sample):
+                counted[lack] += 1
                 continue
             gated = settings.gate and found.fault is not None
             counted["gated"] += gated

@@ -5,10 +5,11 @@ The rounds' come from the table `[online]` of the TOML file and from `--set onli
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from autoif.config import Preferences, merge_layer, parse_setting
 from autoif.errors import ConfigError
@@ -47,6 +48,8 @@ class OnlineSettings(Record):
     """Responses generated together by transformers."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "bfloat16"
     """Of the policy's weights while it is sampled."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the chat template is given beside the messages while the policy is sampled, and in the DPO."""
     seed: int = 0
     """Of drawing prompts and responses; `seed` without `online.` is the DPO's."""
     backend: str = "auto"
@@ -66,6 +69,7 @@ class OnlineSettings(Record):
             seed=sampling_seed("online", self.seed, number),
             batch_size=self.batch_size,
             dtype=self.dtype,
+            chat_template_kwargs=self.chat_template_kwargs,
         )
 
     def pairing(self) -> Preferences:
@@ -84,7 +88,8 @@ class OnlineSettings(Record):
 
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result, as "online.KEY"."""
-        return {f"online.{key}": value for key, value in self.model_dump(mode="json", exclude={"workers"}).items()}
+        left = {"workers"} if self.chat_template_kwargs else {"workers", "chat_template_kwargs"}
+        return {f"online.{key}": value for key, value in self.model_dump(mode="json", exclude=left).items()}
 
 
 def resolve_online(file: Path | None, settings: Sequence[str], *, lora: bool) -> tuple[OnlineSettings, Settings]:
@@ -103,7 +108,10 @@ def resolve_online(file: Path | None, settings: Sequence[str], *, lora: bool) ->
     found = online.get("online", {})
     if not isinstance(found, dict):
         raise ConfigError("online is a table of settings, as in --set online.rounds=2")
-    return _read_online(found), resolve_settings("dpo", None, rest, lora=lora)
+    rounds, dpo = _read_online(found), resolve_settings("dpo", None, rest, lora=lora)
+    if rounds.chat_template_kwargs and not dpo.template_kwargs:
+        dpo = replace(dpo, template_kwargs=rounds.chat_template_kwargs)
+    return rounds, dpo
 
 
 def _read_online(given: dict[str, Any]) -> OnlineSettings:

@@ -33,6 +33,7 @@ from autoif.training.data import Kind
 from autoif.training.defaults import DEFAULTS, LAYOUT, LORA, RESERVED
 
 _TRACKERS = {"tensorboard", "wandb"}
+TEMPLATE = "chat_template_kwargs"
 _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
 """With `--eval-data`, unless set otherwise: before the training and after each epoch."""
 
@@ -63,12 +64,15 @@ class Settings:
     """Rows (SFT), pairs (DPO) or completions (GRPO) of one optimiser step."""
     reward: RewardSettings | None = None
     """GRPO only."""
+    template_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the chat template is given beside the messages of each row."""
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape the result: those that a training may not change on the way."""
         shaping = {key: value for key, value in self.arguments.items() if key not in LAYOUT}
         reward = self.reward and self.reward.model_dump(mode="json", exclude={"workers"})
-        return {**shaping, "global_batch_size": self.global_batch_size, "lora": self.lora, "reward": reward}
+        template = {"chat_template_kwargs": self.template_kwargs} if self.template_kwargs else {}
+        return {**shaping, **template, "global_batch_size": self.global_batch_size, "lora": self.lora, "reward": reward}
 
 
 def resolve_settings(
@@ -90,11 +94,16 @@ def resolve_settings(
     given_reward = _take_table(merged, "reward", "of settings, as in --set reward.mode=fraction")
     if given_reward and kind != "grpo":
         raise ConfigError(f"reward.* is set, but {kind} has no reward: it is of grpo")
+    template = _take_table(
+        merged, TEMPLATE, "of what the chat template is given, as in chat_template_kwargs.think=false"
+    )
     for name in merged.keys() & RESERVED.keys():
         raise ConfigError(f'setting "{name}" can\'t be set: {RESERVED[name]}')
     if "gradient_accumulation_steps" in merged:
         raise ConfigError('set "global_batch_size" in place of gradient_accumulation_steps, which follows from it')
     values = {**DEFAULTS[kind], **merged}
+    if template and kind == "grpo":  # of SFT and DPO TRL takes it from the rows
+        values[TEMPLATE] = dict(template)
     batch = values.pop("global_batch_size")
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f'setting "global_batch_size": {batch!r} is no number of rows from 1 on')
@@ -105,6 +114,7 @@ def resolve_settings(
         _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None,
         batch,
         _read_reward(given_reward) if kind == "grpo" else None,
+        dict(template),
     )
 
 

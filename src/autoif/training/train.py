@@ -30,7 +30,7 @@ from autoif.training.lora import make_lora_config, save_merged
 from autoif.training.metrics import MetricsFile, cut_metrics, read_metrics, summarise
 from autoif.training.models import check_model, load_model, load_tokenizer, read_context
 from autoif.training.parts import Parts
-from autoif.training.settings import Settings, make_arguments, renamed_settings
+from autoif.training.settings import TEMPLATE, Settings, make_arguments, renamed_settings
 from autoif.training.sft import make_sft_trainer
 
 METRICS = "metrics.jsonl"
@@ -106,11 +106,13 @@ def _prepare(request: Request, data: TrainingData, eval_data: TrainingData | Non
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = load_tokenizer(request.model, request.revision)
     context = read_context(request.model, request.revision)
+    kwargs = request.settings.template_kwargs
 
     def fit(rows: Sequence[Row]) -> tuple[list[Row], Lengths]:
         if request.kind == "grpo":
-            return fit_prompts(rows, tokenizer, arguments.max_completion_length, context)
-        return fit_rows(rows, tokenizer, arguments.max_length, context)
+            return fit_prompts(rows, tokenizer, arguments.max_completion_length, context, kwargs)
+        kept, lengths = fit_rows(rows, tokenizer, arguments.max_length, context, kwargs)
+        return [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept, lengths
 
     rows, lengths = fit(data.rows)
     say(lengths.describe())
@@ -202,6 +204,8 @@ def _describe(
     request: Request, model: ModelIdentity, data: TrainingData, eval_data: TrainingData | None
 ) -> dict[str, Any]:
     settings = {**request.settings.arguments, "global_batch_size": request.settings.global_batch_size}
+    if request.settings.template_kwargs:
+        settings[TEMPLATE] = request.settings.template_kwargs
     return {
         "kind": request.kind,
         "model": {**model.record(), "training": describe_ancestry(request.model)},

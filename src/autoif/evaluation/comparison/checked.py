@@ -33,7 +33,7 @@ def read_checked(folder: Path) -> list[Evaluated]:
         settings={
             **describe_sampling(scores.sampling, scores.responses_per_prompt),
             "corrected": scores.corrected,
-            "strip_thinking": scores.strip_thinking,
+            "keep_thinking": scores.keep_thinking,
         },
         backend=find_backend(scores.policy, sampled=scores.sampling is not None),
         versions=scores.versions,

@@ -42,7 +42,7 @@ def read_followbench(folder: Path) -> list[Evaluated]:
         settings={
             **describe_sampling(scores.sampling, len(results[0].samples)),
             "judge": _RECORDED if _is_recorded(scores) else scores.judge,
-            "strip_thinking": scores.strip_thinking,
+            "keep_thinking": scores.keep_thinking,
         },
         backend=find_backend(scores.policy, sampled=scores.sampling is not None),
         versions=scores.versions,

@@ -27,6 +27,7 @@ def read_pass_rate(folder: Path) -> list[Evaluated]:
         settings={
             **describe_sampling(scores.sampling, scores.responses_per_prompt),
             "sandbox": scores.sandbox.partition(":")[0],
+            "keep_thinking": scores.keep_thinking,
         },
         backend=find_backend(scores.policy, sampled=scores.sampling is not None),
         versions=scores.versions,

@@ -44,9 +44,12 @@ def _make_request(result: NearestResult, max_tokens: int) -> Request:
 
 
 def _read(answer: Completion, neighbours: Sequence[Neighbour]) -> Rephrasing:
-    if answer.finish_reason not in {"stop", "length"}:
-        return Rephrasing(same=None, problem="the server refused to answer", text=answer.text)
-    return read_answer(answer.text, neighbours)
+    if answer.finish_reason == "refused":
+        return Rephrasing(same=None, problem=f"the judge's server refused: {answer.fault_detail}", text=answer.text)
+    found = read_answer(answer.text, neighbours)
+    if found.problem and answer.fault:
+        return Rephrasing(same=None, problem=answer.fault_detail, text=answer.text)
+    return found
 
 
 def write_question(prompt: str, neighbours: Sequence[Neighbour]) -> str:

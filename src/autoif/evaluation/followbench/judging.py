@@ -25,9 +25,10 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a judge said of one response."""
+    """What a judge, or a rule, said of one response."""
 
-    text: str
+    text: str | None
+    """None of a rule, and where there is no answer to judge."""
     satisfied: tuple[bool, ...] | None
     """Of each constraint; None if that can't be read from the text."""
     problem: str | None
@@ -90,10 +91,10 @@ def make_request(item: Item, response: str, max_tokens: int) -> Request:
 
 
 def read_answer(answer: Completion, level: int) -> Judgement:
-    """Read what a judge said of a response; an answer that was refused or cut short says nothing."""
-    if answer.finish_reason not in {"stop", "length"}:
-        return Judgement(answer.text, None, "the server refused to answer")
+    """Read what a judge said of a response; what it thought before is no judgement, and a refusal says its reason."""
+    if answer.finish_reason == "refused":
+        return Judgement(answer.text, None, f"the judge's server refused: {answer.fault_detail}")
     judgement = read_judgement(answer.text, level)
-    if judgement.problem and answer.finish_reason == "length":
-        return Judgement(answer.text, None, "cut before it ended")
+    if judgement.problem and answer.fault:
+        return Judgement(answer.text, None, answer.fault_detail)
     return judgement

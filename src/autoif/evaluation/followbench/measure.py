@@ -15,10 +15,11 @@ from pydantic import JsonValue
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.followbench.data import Benchmark, Item
 from autoif.evaluation.followbench.judging import Judgement, make_request, read_answer
-from autoif.evaluation.followbench.recorded import Response, digest_judgements, read_judgements, read_responses
+from autoif.evaluation.followbench.recorded import digest_judgements, read_judgements, read_responses
 from autoif.evaluation.followbench.scoring import PromptResult, SampleResult, Tables, score
 from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.provenance import identify_policy
+from autoif.evaluation.responses import Response, ResponseCounts, count_responses, read_sample
 from autoif.evaluation.results import SAMPLES, SCORES, claim_folder, write_results
 from autoif.records import Record
 from autoif.sampling import Backend, Sampler, SamplingPrompt, SamplingSettings, open_sampler, sample_all
@@ -35,8 +36,8 @@ class Task:
     folder: Path
     say: Callable[[str], None]
     """Gets lines of progress."""
-    strip: Callable[[str], str] | None = None
-    """Takes the thinking out of a response; None leaves it as it is."""
+    keep_thinking: bool = False
+    """Judge responses with their thoughts."""
 
     @property
     def judged_by(self) -> str | None:
@@ -70,7 +71,8 @@ class Scores(Record):
     data_sha256: str
     language: Literal["en", "zh"]
     sampling: SamplingSettings | None
-    strip_thinking: bool
+    keep_thinking: bool
+    """Whether responses are judged with their thoughts."""
     prompts: int
     """That are scored."""
     partial: tuple[str, ...]
@@ -88,6 +90,8 @@ class Scores(Record):
     """Rows of files that belong to no prompt."""
     duplicates: tuple[str, ...]
     """Rows for a prompt that had one; the first one counts."""
+    responses: ResponseCounts
+    """Thoughts, refusals and unknown ends of those that are scored."""
     empty: tuple[str, ...]
     """Prompts with a blank response; it is judged as it is."""
     truncated: tuple[str, ...]
@@ -97,7 +101,7 @@ class Scores(Record):
     @property
     def identity(self) -> dict[str, JsonValue]:
         """What the results of a folder belong to."""
-        return _identify(self.policy, self.data_sha256, self.judge, self.sampling, self.strip_thinking)
+        return _identify(self.policy, self.data_sha256, self.judge, self.sampling, self.keep_thinking)
 
 
 def sample_answers(model: str, backend: Backend, settings: SamplingSettings, task: Task) -> Answers:
@@ -118,22 +122,17 @@ def sample_answers(model: str, backend: Backend, settings: SamplingSettings, tas
     samples = sample_all(asked, settings, load, task.folder / SAMPLES, task.say, policy=policy)
     texts: dict[str, list[Response]] = {}
     for sample in samples:
-        response = Response(sample.text, sample.finish_reason == "length")
-        texts.setdefault(sample.prompt_id, []).append(_strip(response, task))
+        texts.setdefault(sample.prompt_id, []).append(read_sample(sample, keep_thinking=task.keep_thinking))
     return Answers(model, policy, texts, settings)
 
 
 def read_answers(path: Path, task: Task) -> Answers:
     """Return recorded responses. Raises as `recorded.read_responses`, and as `sample_answers` of the folder."""
-    recorded = read_responses(path, task.benchmark.items)
-    texts = {key: [_strip(response, task)] for key, response in recorded.found.items()}
+    recorded = read_responses(path, task.benchmark.items, keep_thinking=task.keep_thinking)
+    texts = {key: [response] for key, response in recorded.found.items()}
     policy = f"recorded, SHA-256 {recorded.sha256}"
     _claim(policy, None, task)
     return Answers(str(path), policy, texts, None, tuple(recorded.unknown), tuple(recorded.duplicates))
-
-
-def _strip(response: Response, task: Task) -> Response:
-    return Response(task.strip(response.text), response.truncated) if task.strip else response
 
 
 def measure(answers: Answers, task: Task) -> Scores:
@@ -149,7 +148,7 @@ def measure(answers: Answers, task: Task) -> Scores:
     results = [
         _describe(item, answers.texts[item.id], judgements.get(item.id, ()))
         for item in items
-        if item.rule or item.id in judgements
+        if item.rule or item.id in judgements or _is_unanswered(answers.texts[item.id])
     ]
     if not results:
         raise ConfigError("there is nothing to score: no response has a judgement")
@@ -163,8 +162,10 @@ def measure(answers: Answers, task: Task) -> Scores:
 def _find_judgements(
     items: Sequence[Item], answers: Answers, task: Task
 ) -> tuple[Mapping[str, Sequence[Judgement]], Sequence[str], Sequence[str]]:
-    """Return the judgements of each prompt's responses, and unknown and duplicate rows of recorded ones."""
-    questions = [(item, each.text) for item in items if not item.rule for each in answers.texts[item.id]]
+    """Return the judgements of each prompt's responses that have an answer, and unknown and duplicate rows of recorded
+    ones."""
+    asked = [(item, each) for item in items if not item.rule for each in answers.texts[item.id]]
+    questions = [(item, each.text) for item, each in asked if not each.is_unanswered]
     if isinstance(task.judge, Path):
         texts = {key: [each.text for each in some] for key, some in answers.texts.items()}
         recorded = read_judgements(task.judge, task.benchmark.items, texts)
@@ -182,8 +183,12 @@ def _find_judgements(
     return judgements, (), ()
 
 
+def _is_unanswered(responses: Sequence[Response]) -> bool:
+    return all(each.is_unanswered for each in responses)
+
+
 def _claim(policy: str, sampling: SamplingSettings | None, task: Task) -> None:
-    now = _identify(policy, task.benchmark.sha256, task.judged_by, sampling, task.strip is not None)
+    now = _identify(policy, task.benchmark.sha256, task.judged_by, sampling, task.keep_thinking)
     claim_folder(task.folder, now, _read_identity, sampled=sampling is not None)
 
 
@@ -198,7 +203,7 @@ def _read_identity(folder: Path) -> dict[str, JsonValue]:
 
 
 def _identify(
-    policy: str, data_sha256: str, judge: str | None, sampling: SamplingSettings | None, strip_thinking: bool
+    policy: str, data_sha256: str, judge: str | None, sampling: SamplingSettings | None, keep_thinking: bool
 ) -> dict[str, JsonValue]:
     """Return what results belong to, by name."""
     return {
@@ -206,23 +211,25 @@ def _identify(
         "data_sha256": data_sha256,
         "judge": judge,
         "sampling": sampling.model_dump(mode="json") if sampling else None,
-        "strip_thinking": strip_thinking,
+        "keep_thinking": keep_thinking,
     }
 
 
 def _describe(item: Item, responses: Sequence[Response], judgements: Sequence[Judgement]) -> PromptResult:
-    samples = []
-    for index, response in enumerate(responses):
-        empty = not response.text.strip()
-        if item.rule:
-            satisfied: tuple[bool, ...] | None = (bool(item.rule(response.text, item.target, item.level)),)
-            problem = judgement = None
-        else:
-            said = judgements[index]
-            satisfied, problem, judgement = said.satisfied, said.problem, said.text
+    samples, of_judge = [], iter(judgements)
+    for response in responses:
+        said = Judgement(None, (False,) * (1 if item.rule else item.level), None)
+        if item.rule and not response.is_unanswered:
+            said = Judgement(None, (bool(item.rule(response.text, item.target, item.level)),), None)
+        elif not response.is_unanswered:
+            said = next(of_judge)
         samples.append(
             SampleResult(
-                satisfied=satisfied, problem=problem, judgement=judgement, empty=empty, truncated=response.truncated
+                satisfied=said.satisfied,
+                problem=said.problem,
+                judgement=said.text,
+                empty=not response.text.strip(),
+                truncated=response.truncated,
             )
         )
     by: Literal["rule", "judge"] = "rule" if item.rule else "judge"
@@ -248,7 +255,7 @@ def _score(answers: Answers, results: Sequence[PromptResult], task: Task) -> Sco
         data_sha256=benchmark.sha256,
         language=benchmark.language,
         sampling=answers.sampling,
-        strip_thinking=task.strip is not None,
+        keep_thinking=task.keep_thinking,
         prompts=len(results),
         partial=tuple(partial),
         scores=score(results),
@@ -258,6 +265,7 @@ def _score(answers: Answers, results: Sequence[PromptResult], task: Task) -> Sco
         unjudged=unjudged,
         unknown=(),
         duplicates=(),
+        responses=count_responses((key, each) for key in answers.texts if key in scored for each in answers.texts[key]),
         empty=tuple(result.id for result in results if any(sample.empty for sample in result.samples)),
         truncated=tuple(result.id for result in results if any(sample.truncated for sample in result.samples)),
         versions={**versions()},

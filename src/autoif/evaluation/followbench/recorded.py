@@ -1,7 +1,7 @@
 """Responses and judgements of FollowBench that were recorded elsewhere.
 
 Responses:   FILE.jsonl with rows {"prompt", "response"}, or a folder of [MODEL_]TYPE_constraint.jsonl as the benchmark
-             writes them, with rows {"prompt_new", "choices": [{"message": {"content"}}]}.
+             writes them, with rows {"prompt_new", "choices": [{"message": {"content"}}]}; read as `responses` says.
 Judgements:  such a folder, where `prompt_new` is the question to the judge; it holds the response that was judged.
 
 What belongs to no prompt, or is there twice, is named and not scored; of two rows for a prompt the first one counts.
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import TYPES, Item
 from autoif.evaluation.followbench.judging import Judgement, read_judgement
-from autoif.records import Record
+from autoif.evaluation.responses import AnsweredRow, Response
+from autoif.models.reasoning import split_reasoning
 from autoif.store import read_jsonl
 
 Value = TypeVar("Value")
@@ -38,15 +39,6 @@ _ASKED = {
 """The parts of the benchmark's question to a judge that tell whose response it is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response to one prompt."""
-
-    text: str
-    truncated: bool | None = None
-    """Whether it was cut; None where that was not recorded."""
-
-
 @dataclass(slots=True)
 class Recorded(Generic[Value]):
     """What was read for the prompts, by id, and what of the files was left aside, each in a line."""
@@ -60,54 +52,25 @@ class Recorded(Generic[Value]):
     """Of the files."""
 
 
-class _Message(Record):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    content: str | None
-
-
-class _Choice(Record):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    message: _Message
-    finish_reason: str | None = None
-
-
-class RecordedRow(Record):
+class RecordedRow(AnsweredRow):
     """One line. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     prompt: str | None = None
     prompt_new: str | None = None
-    response: str | None = None
-    choices: tuple[_Choice, ...] = ()
-    finish_reason: str | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> "RecordedRow":
+    def _check_asked(self) -> "RecordedRow":
         if self.prompt is None and self.prompt_new is None:
             raise ValueError("it has neither prompt nor prompt_new")
-        if self.response is None and not self.choices:
-            raise ValueError("it has neither response nor choices")
         return self
 
     @property
     def asked(self) -> str:
         return self.prompt_new if self.prompt_new is not None else self.prompt or ""
 
-    @property
-    def text(self) -> str:
-        return self.response if self.response is not None else self.choices[0].message.content or ""
 
-    @property
-    def truncated(self) -> bool | None:
-        reason = self.finish_reason or (self.choices[0].finish_reason if self.choices else None)
-        return None if reason is None else reason == "length"
-
-
-def read_responses(path: Path, items: Sequence[Item]) -> Recorded[Response]:
-    """Return the response to each prompt.
+def read_responses(path: Path, items: Sequence[Item], *, keep_thinking: bool = False) -> Recorded[Response]:
+    """Return the response to each prompt: of several choices the first.
 
     Raises:
         ConfigError: there are no such files, files of several models, or no response to any of the prompts.
@@ -124,7 +87,7 @@ def read_responses(path: Path, items: Sequence[Item]) -> Recorded[Response]:
             elif item.id in recorded.found:
                 recorded.duplicates.append(f"{place}: {item.id}")
             else:
-                recorded.found[item.id] = Response(row.text, row.truncated)
+                recorded.found[item.id] = row.read(keep_thinking=keep_thinking)[0]
     if not recorded.found:
         raise ConfigError(f"{path} has no response to any of these prompts: is it of another benchmark or language?")
     return recorded
@@ -132,6 +95,8 @@ def read_responses(path: Path, items: Sequence[Item]) -> Recorded[Response]:
 
 def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str, Sequence[str]]) -> Recorded[Judgement]:
     """Return the judgement of each response that a judge decides; `responses` holds one to each prompt, by id.
+
+    One of a response with its thought is one of the response.
 
     Raises:
         ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
@@ -147,12 +112,12 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
             item = known.get((parts[2], int(parts[1]))) if parts else None
             if not parts or not item:
                 recorded.unknown.append(f"{place}: a question about no prompt that a judge decides")
-            elif parts[3] not in responses.get(item.id, ()):
+            elif not {parts[3], split_reasoning(parts[3]).answer} & set(responses.get(item.id, ())):
                 recorded.unknown.append(f"{place}: judges another response to {item.id}")
             elif item.id in recorded.found:
                 recorded.duplicates.append(f"{place}: {item.id}")
             else:
-                recorded.found[item.id] = read_judgement(row.text, item.level)
+                recorded.found[item.id] = read_judgement(row.read()[0].text, item.level)
     if not recorded.found and known:
         raise ConfigError(f"{folder} has no judgement of any of these responses")
     return recorded

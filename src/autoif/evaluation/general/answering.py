@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from pydantic import JsonValue
+
 from autoif.errors import ConfigError, ModelError
 from autoif.evaluation.general.definitions import keep_quiet
-from autoif.sampling import Answer, Backend, Row, Sampler, SamplingSettings, open_sampler
+from autoif.models.requests import Completion, FinishReason
+from autoif.models.wire import read_text
+from autoif.sampling import Backend, Row, Sampler, SamplingSettings, open_sampler
 from autoif.sampling.settings import seed_rows
 
 _CHOICES_AT_ONCE = 8
@@ -42,11 +46,14 @@ class Answerer(Protocol):
 class LocalModel:
     """A model folder or a name on the hub, loaded when it is first asked."""
 
-    def __init__(self, name: str, *, batch_size: int, dtype: str, chat: bool) -> None:
+    def __init__(
+        self, name: str, *, batch_size: int, dtype: str, chat: bool, template_kwargs: Mapping[str, JsonValue]
+    ) -> None:
         self.name = name
         self._batch_size = batch_size
         self._dtype = dtype
         self._chat = chat
+        self._template_kwargs = dict(template_kwargs)
 
     @cached_property
     def lm(self) -> Any:
@@ -57,7 +64,10 @@ class LocalModel:
         device = str(torch.accelerator.current_accelerator() or "cpu")
         try:
             with keep_quiet():
-                return HFLM(pretrained=self.name, device=device, dtype=self._dtype, batch_size=self._batch_size)
+                return HFLM(
+                    pretrained=self.name, device=device, dtype=self._dtype, batch_size=self._batch_size,
+                    chat_template_args=self._template_kwargs,
+                )  # fmt: skip
         except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
             said = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ModelError(f"the model {self.name} can't be loaded: {said[:300]}") from None
@@ -118,7 +128,7 @@ class _LocalSampler:
         self._requests = requests
         self._settings = settings
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
         import torch
 
         asked = [self._requests[row.prompt.id] for row in rows]
@@ -129,8 +139,11 @@ class _LocalSampler:
         answers = []
         for instances in asked:
             found = [next(said) for _ in instances]
-            text = found[0] if isinstance(found[0], str) else json.dumps(found)
-            answers.append(Answer(text, "length" if any(map(self._is_cut, instances)) else "stop"))
+            ended: FinishReason = "length" if any(map(self._is_cut, instances)) else "stop"
+            if isinstance(found[0], str):
+                answers.append(read_text(found[0], ended, clean=False))
+            else:
+                answers.append(Completion(json.dumps(found), ended))
         return answers
 
     def _is_cut(self, instance: Any) -> bool:

@@ -12,7 +12,7 @@ from autoif.evaluation.general.definitions import Definition, build_requests, bu
 from autoif.evaluation.general.files import TaskName
 from autoif.evaluation.general.programs import Judged, join_completion, read_program, run_programs
 from autoif.evaluation.general.results import GeneralSettings, QuestionResult
-from autoif.evaluation.thinking import strip_thinking
+from autoif.evaluation.responses import Response, read_sample
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, sample_all
 from autoif.sandbox import Sandbox
 from autoif.store import storage_errors
@@ -57,9 +57,11 @@ class Asked:
 
     results: tuple[QuestionResult, ...]
     unanswered: tuple[str, ...]
-    """Ids of questions that an endpoint refused, or to which too few answers are recorded."""
+    """Ids of questions that an endpoint refused, with what it said, or to which too few answers are recorded."""
     cut: tuple[str, ...]
     """Ids of questions or answers that were cut."""
+    responses: tuple[tuple[str, Response], ...] = ()
+    """What was written, with the id of its question; nothing where choices are compared."""
 
 
 def ask_questions(definition: Definition, questions: Questions, who: Who, place: Place) -> Asked:
@@ -77,9 +79,13 @@ def ask_questions(definition: Definition, questions: Questions, who: Who, place:
     requests = build_requests(lm_task, who.answerer.read_template())
     by_id = {each.id: some for each, some in zip(questions.rows, requests, strict=True)}
     samples = _sample(definition, by_id, settings, who, place)
-    refused = {sample.prompt_id for sample in samples if not who.is_local and _is_refused(sample)}
-    if place.settings.strip_thinking:
-        samples = [sample.model_copy(update={"text": strip_thinking(sample.text)}) for sample in samples]
+    refused = {each.prompt_id: each.detail for each in samples if each.finish_reason == "refused"}
+    responses: list[tuple[str, Response]] = []
+    if not definition.compares_choices:
+        read = [read_sample(sample, keep_thinking=place.settings.keep_thinking) for sample in samples]
+        samples = [sample.model_copy(update={"text": each.text}) for sample, each in zip(samples, read, strict=True)]
+        listed = zip(samples, read, strict=True)
+        responses = [(sample.prompt_id, each) for sample, each in listed if sample.prompt_id not in refused]
     answers = {each.id: [sample for sample in samples if sample.prompt_id == each.id] for each in questions.rows}
     left = [each for each in questions.rows if each.id not in refused]
     if task == "humaneval":
@@ -90,7 +96,8 @@ def ask_questions(definition: Definition, questions: Questions, who: Who, place:
         verdicts = dict(zip(by_id, judge(lm_task, requests), strict=True))
         results = [_describe(each, task, {name: (it,) for name, it in verdicts[each.id].items()}) for each in left]
     cut = [each.id for each in left if any(sample.finish_reason == "length" for sample in answers[each.id])]
-    return Asked(tuple(results), tuple(sorted(refused)), tuple(cut))
+    unanswered = [f"{key}: {said}" if said else key for key, said in sorted(refused.items())]
+    return Asked(tuple(results), tuple(unanswered), tuple(cut), tuple(responses))
 
 
 def _draw(definition: Definition, task: TaskName, settings: GeneralSettings) -> SamplingSettings:
@@ -99,7 +106,8 @@ def _draw(definition: Definition, task: TaskName, settings: GeneralSettings) -> 
     return SamplingSettings.model_validate({
         **(drawn if task == "humaneval" else {"responses": 1, "temperature": 0.0}),
         "max_tokens": settings.max_tokens or definition.answer_tokens,
-        "seed": settings.seed, "batch_size": settings.batch_size, "dtype": settings.dtype,
+        "seed": settings.seed, "chat_template_kwargs": settings.chat_template_kwargs,
+        "batch_size": settings.batch_size, "dtype": settings.dtype,
     })  # fmt: skip
 
 
@@ -132,13 +140,9 @@ def _sample(
     return sample_all(prompts, settings, lambda: who.answerer.open(requests, settings), file, say, policy=who.identity)
 
 
-def _is_refused(sample: Sample) -> bool:
-    return not sample.text and sample.finish_reason == "length"
-
-
 def _hand_back(instances: Sequence[Any], sample: Sample, definition: Definition) -> None:
     """Give lm-eval's requests their answers: a text up to its stop, or the log-likelihood of each choice."""
-    if definition.config["output_type"] == "multiple_choice":
+    if definition.compares_choices:
         for instance, said in zip(instances, json.loads(sample.text), strict=True):
             instance.resps.append(tuple(said))
         return

@@ -29,9 +29,13 @@ class Definition:
     config: dict[str, Any]
 
     @property
+    def compares_choices(self) -> bool:
+        """Whether the likeliest of given choices is the answer, and nothing is written."""
+        return bool(self.config["output_type"] == "multiple_choice")
+
+    @property
     def subject(self) -> str:
-        named = self.config.get("dataset_name")
-        return str(named) if self.config["output_type"] == "multiple_choice" else ""
+        return str(self.config.get("dataset_name")) if self.compares_choices else ""
 
     @property
     def hub(self) -> str:

@@ -12,7 +12,6 @@ from math import comb
 from pathlib import Path
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.benchmark_results import Counted
 from autoif.evaluation.bootstrap import Interval, bootstrap_mean
 from autoif.evaluation.general.asking import MAIN, Asked, Place, Who, ask_questions
 from autoif.evaluation.general.data import SIZES, Questions, choose_questions, read_questions
@@ -20,7 +19,6 @@ from autoif.evaluation.general.definitions import Definition, load_definitions
 from autoif.evaluation.general.files import TASKS, TaskName
 from autoif.evaluation.general.recorded import RecordedAnswers
 from autoif.evaluation.general.results import (
-    NAMED,
     GeneralScores,
     QuestionResult,
     SubjectScore,
@@ -29,6 +27,7 @@ from autoif.evaluation.general.results import (
     read_finished,
     write_finished,
 )
+from autoif.evaluation.responses import count, count_responses
 from autoif.evaluation.results import write_results
 from autoif.training.card import versions
 
@@ -128,6 +127,7 @@ def _measure(benchmark: _Benchmark, who: Who, place: Place) -> tuple[TaskScore, 
 def _score(benchmark: _Benchmark, results: Sequence[QuestionResult], asked: Sequence[Asked]) -> TaskScore:
     task, main = benchmark.questions.task, MAIN[benchmark.questions.task]
     definitions = benchmark.definitions
+    written = [response for each in asked for response in each.responses]
     subjects: dict[str, list[bool]] = {}
     for result in results:
         if result.subject:
@@ -150,8 +150,9 @@ def _score(benchmark: _Benchmark, results: Sequence[QuestionResult], asked: Sequ
             name: SubjectScore(questions=len(right), score=100 * sum(right) / len(right))
             for name, right in sorted(subjects.items())
         },
-        unanswered=_count([key for each in asked for key in each.unanswered]),
-        cut=_count([key for each in asked for key in each.cut]),
+        unanswered=count([key for each in asked for key in each.unanswered]),
+        cut=count([key for each in asked for key in each.cut]),
+        responses=None if definitions[0].compares_choices else count_responses(written),
     )
 
 
@@ -172,7 +173,3 @@ def _pass_at(results: Sequence[QuestionResult]) -> dict[str, Interval]:
             values.append(100 * (1 - comb(wrong, k) / comb(each, k)))
         found[f"pass@{k}"] = bootstrap_mean(values, [result.id for result in results])
     return found
-
-
-def _count(keys: Sequence[str]) -> Counted:
-    return Counted(count=len(keys), named=tuple(keys)[:NAMED])

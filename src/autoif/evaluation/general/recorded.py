@@ -12,31 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
-
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark_results import Counted
 from autoif.evaluation.general.answering import Requests
 from autoif.evaluation.general.data import Questions
 from autoif.evaluation.general.files import TITLES, TaskName
-from autoif.evaluation.general.results import NAMED, RecordedCounts
-from autoif.records import Record
-from autoif.sampling import Answer, Row, Sampler, SamplingSettings
+from autoif.evaluation.general.results import RecordedCounts
+from autoif.evaluation.responses import RecordedRow, count
+from autoif.models.requests import Completion
+from autoif.sampling import Row, Sampler, SamplingSettings
 from autoif.store import read_jsonl
 
 _TEXTS: dict[TaskName, str] = {"gsm8k": "question", "humaneval": "prompt"}
 """The column that holds a question's text."""
-_UNANSWERED = Answer("", "length")
-
-
-class RecordedRow(Record):
-    """One line. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    prompt: str
-    response: str | None
-    finish_reason: str | None = None
+_UNANSWERED = Completion("", "refused")
 
 
 class RecordedAnswers:
@@ -47,7 +35,7 @@ class RecordedAnswers:
         self._file = file
         self._rows = read_jsonl(file, RecordedRow)
         self._texts: dict[str, str] = {}
-        self._answers: dict[str, list[Answer]] = {}
+        self._answers: dict[str, list[Completion]] = {}
 
     @property
     def identity(self) -> str:
@@ -75,18 +63,19 @@ class RecordedAnswers:
             found = self._find_question(row.prompt.strip())
             if found is None:
                 unknown.append(f"row {number}: {row.prompt[:60]!r}")
-            elif len(self._answers[found]) == most[found]:
-                duplicates.append(f"row {number}")
-            else:
-                self._answers[found].append(_read_answer(row))
-                if not (row.response or "").strip():
-                    empty.append(f"row {number}")
+                continue
+            for answer in row.complete():
+                if len(self._answers[found]) == most[found]:
+                    duplicates.append(f"row {number}")
+                else:
+                    self._answers[found].append(answer)
+                    empty += [] if answer.text.strip() or answer.reasoning else [f"row {number}"]
         for questions in asked:
             if not any(self._answers[self._texts[row.id]] for row in questions.rows):
                 raise ConfigError(
                     f"{self._file} has no answer to a question of {TITLES[questions.task]}: leave it out of --tasks"
                 )
-        return RecordedCounts(unknown=_count(unknown), duplicates=_count(duplicates), empty=_count(empty))
+        return RecordedCounts(unknown=count(unknown), duplicates=count(duplicates), empty=count(empty))
 
     def read_template(self) -> Callable[..., str] | None:
         return None
@@ -111,19 +100,10 @@ class _RecordedSampler:
 
     batch_size = 1_024
 
-    def __init__(self, answers: dict[str, list[Answer]]) -> None:
+    def __init__(self, answers: dict[str, list[Completion]]) -> None:
         self._answers = answers
 
-    def sample(self, rows: Sequence[Row]) -> list[Answer]:
+    def sample(self, rows: Sequence[Row]) -> list[Completion]:
         return [
             some[row.index] if row.index < len(some := self._answers[row.prompt.id]) else _UNANSWERED for row in rows
         ]
-
-
-def _read_answer(row: RecordedRow) -> Answer:
-    """Return an answer; one without text is whole, as nothing can be missing of it."""
-    return Answer(row.response or "", "length" if row.response and row.finish_reason == "length" else "stop")
-
-
-def _count(named: Sequence[str]) -> Counted:
-    return Counted(count=len(named), named=tuple(named)[:NAMED])

@@ -13,16 +13,14 @@ from typing import Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from autoif.errors import StoreError
-from autoif.evaluation.benchmark_results import Counted
 from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.general.files import TASKS, TaskName
+from autoif.evaluation.responses import Counted, ResponseCounts
 from autoif.evaluation.results import SCORES, refuse_other
 from autoif.records import Record
 from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
 
 PLAN = "general.json"
-NAMED = 20
-"""How many of what is counted are named."""
 _PARTS = "tasks"
 
 
@@ -39,8 +37,10 @@ class GeneralSettings(Record):
     """Programs for each question of HumanEval."""
     temperature: float = 0.0
     top_p: float = 1.0
-    strip_thinking: bool = False
-    """Judge what follows the thinking that an answer begins with."""
+    keep_thinking: bool = False
+    """Judge answers with their thoughts."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the chat template is given beside the messages."""
     max_tokens: int | None = None
     """Of an answer; None for lm-eval's own number."""
     batch_size: int = 8
@@ -93,9 +93,11 @@ class TaskScore(Record):
     """Of the questions and the examples before them."""
     subjects: dict[str, SubjectScore]
     unanswered: Counted
-    """Questions that an endpoint refused, or to which too few answers are recorded: not scored."""
+    """Questions that an endpoint refused, with what it said, or to which too few answers are recorded: not scored."""
     cut: Counted
     """Questions that lost their beginning to the context, or answers that an endpoint cut: scored as they are."""
+    responses: ResponseCounts | None = None
+    """Thoughts, refusals and unknown ends; None where choices are compared and nothing is written."""
 
 
 class RecordedCounts(Record):
