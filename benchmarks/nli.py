@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,8 +26,9 @@ from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
-from autoif.models.nli import EXAMPLES, LABELS, ChatNli, Nli, TransformersNli
+from autoif.models.nli import LABELS, ChatNli, Nli, TransformersNli
 from autoif.models.requests import Chat, Completion, Request
+from autoif.prompts import load_packaged
 from recordings import find_recordings
 
 HERE = Path(__file__).parent
@@ -94,6 +96,15 @@ SETS: dict[str, Callable[[], list[Pair]]] = {
 
 
 # ---- the prompts that were tried
+
+
+def read_examples() -> tuple[tuple[str, str, str], ...]:
+    """Return the labelled pairs of the packaged prompt: premise, hypothesis, label."""
+    text = load_packaged("nli_completion").text
+    return tuple(re.findall(r"^Premise: (.+)\nHypothesis: (.+)\nLabel: (\w+)$", text, re.MULTILINE))
+
+
+EXAMPLES = read_examples()
 
 
 @dataclass(frozen=True)

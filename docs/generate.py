@@ -9,7 +9,7 @@ import click
 from pydantic import BaseModel
 
 from autoif.cli.main import cli
-from autoif.config import ROLES, Config, load_config, presets
+from autoif.config import ROLES, Config, Models, load_config, presets
 
 DOCS = Path(__file__).parent
 
@@ -50,7 +50,7 @@ def _section(title: str, prefix: str, kind: type[BaseModel], names: list[str], c
     docs = _field_docs(kind)
     for name in names:
         annotation = kind.model_fields[name].annotation
-        if name in ROLES[1:]:
+        if kind is Models and name in ROLES[1:]:
             continue  # the same as the first
         if _is_table(annotation):
             inner = _field_docs(annotation)

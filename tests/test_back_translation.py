@@ -2,7 +2,6 @@
 
 import pytest
 
-from autoif.instructions import prompts
 from autoif.instructions.back_translation import back_translate
 from autoif.models.nli import Label
 from autoif.models.requests import Completion
@@ -87,14 +86,17 @@ async def test_the_released_code_asks_about_three_functions_and_the_paper_about_
     assert isinstance(result, Dropped) is dropped
 
 
-async def test_the_writer_sees_the_examples_and_then_the_source_alone(make_tools: MakeTools) -> None:
+@pytest.mark.parametrize(("preset", "turns"), [("paper", 2), ("quickstart", 6)])
+async def test_the_writer_sees_the_source_alone_and_in_quickstart_examples_before_it(
+    make_tools: MakeTools, preset: str, turns: int
+) -> None:
     chat = says("same")
-    await back_translate(functions(1), make_tools(chat=chat, nli=ScriptedNli(LABELS)))
+    await back_translate(functions(1), make_tools(preset=preset, chat=chat, nli=ScriptedNli(LABELS)))
     [request] = chat.requests
     assert (request.role, request.stage, request.temperature, request.samples) == ("writer", "back_translation", 0, 1)
-    assert request.messages[0] == ("system", prompts.BACK_TRANSLATION_SYSTEM)
+    assert request.messages[0][0] == "system"
     assert request.messages[-1] == ("user", accepts("0"))
-    assert len(request.messages) == 2 + 2 * len(prompts.BACK_TRANSLATION_EXAMPLES)
+    assert len(request.messages) == turns
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,7 @@ async def test_the_writer_sees_the_examples_and_then_the_source_alone(make_tools
         ("Use no comma.", "Use no comma."),
         ("\n\n  'Use no comma.'  \nIt counts them.", "Use no comma."),
         ("**Use no comma.**", "Use no comma."),
-        ("- Use no comma.", "Use no comma."),
         ("```\nUse no comma.\n```", "Use no comma."),
-        ('Begin with "Dear" and end with "Yours"', 'Begin with "Dear" and end with "Yours"'),
     ],
 )
 async def test_an_answer_is_read_up_to_its_first_line(make_tools: MakeTools, written: str, read: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from autoif.config import Config, load_config
+from autoif.config import Config, flatten, load_config
 from autoif.pipeline import FOLDERS
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +51,18 @@ def value(preset: str, key: str) -> str:
 @pytest.mark.parametrize("key", settings())
 def test_every_setting_of_the_method_is_there_with_its_value_in_both_presets(key: str) -> None:
     assert ROWS[key] == (value("paper", key), value("released", key))
+
+
+def test_the_page_lists_all_in_which_quickstart_departs_from_the_paper() -> None:
+    found = {}
+    for preset in ("paper", "quickstart"):
+        config = load_config(preset)
+        settings = dict(flatten(config.model_dump(exclude={"preset", "prompts", "execution"})))
+        found[preset] = settings | {f"prompts.{name}": str(prompt) for name, prompt in config.prompts.files().items()}
+    paper, quickstart = found.values()
+    departs = {key: (str(paper[key]), str(value)) for key, value in quickstart.items() if paper[key] != value}
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| `([^`]*)` → `([^`]*)` \| [^|]+ \|$", PAGE, re.MULTILINE)
+    assert {key: values for key, *values in rows} == {key: list(values) for key, values in departs.items()}
 
 
 def test_the_page_names_no_setting_that_is_not_there() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 import threading
@@ -12,11 +13,15 @@ import pytest
 
 from autoif.errors import BudgetExhausted, ConfigError, ModelError
 from autoif.models import nli
-from autoif.models.nli import EXAMPLES, LABELS, ChatNli, Judgement, TransformersNli, nli_prompt, open_nli
+from autoif.models.nli import LABELS, ChatNli, Judgement, TransformersNli, open_nli
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
+from autoif.prompts import load_packaged
 
 PAIR = ("Use no commas.", "The text must be free of commas.")
+EXAMPLES = re.findall(
+    r"^Premise: (.+)\nHypothesis: (.+)\nLabel: (\w+)$", load_packaged("nli_completion").text, re.MULTILINE
+)
 PAIRS_FILE = Path(__file__).parents[1] / "benchmarks" / "data" / "nli_instruction_pairs.jsonl"
 
 
@@ -47,6 +52,13 @@ def test_each_label_has_an_example_and_none_has_most_of_them() -> None:
     assert max(labels.count(label) for label in LABELS) * 2 <= len(labels)
 
 
+def test_the_prompt_for_chat_has_the_same_examples() -> None:
+    turns = load_packaged("nli").fill(premise="P", hypothesis="H")
+    shown = [f"{question[1]} {label[1]}" for question, label in zip(turns[1:-1:2], turns[2::2], strict=True)]
+    assert shown == [f"Premise: {first}\nHypothesis: {second}\nLabel: {label}" for first, second, label in EXAMPLES]
+    assert turns[-1] == ("user", "Premise: P\nHypothesis: H\nLabel:")
+
+
 def test_no_example_of_the_prompt_is_a_pair_that_it_is_measured_on() -> None:
     measured = {json.loads(line)["premise"] for line in PAIRS_FILE.read_text("utf-8").splitlines()}
     assert len(measured) > 25
@@ -63,7 +75,7 @@ async def test_prompts_share_all_but_the_pair_so_that_a_prefix_cache_holds_the_r
     chat = answering(first_token((" " + "neutral", 1.0)))
     await judge(chat, ("First rule.", "First check."), ("Other rule.", "Other check."))
     one, other = (request.prompt for request in chat.requests)
-    fixed = nli_prompt().split("{premise}")[0]
+    fixed = load_packaged("nli_completion").text.split("{premise}")[0]
     assert len(fixed) > 200
     assert one.startswith(fixed)
     assert other.startswith(fixed)

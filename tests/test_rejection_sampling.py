@@ -2,9 +2,10 @@
 
 import pytest
 
+from autoif.config import presets
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
-from autoif.queries.rejection_sampling import SYSTEM, sample_responses, verify_responses
+from autoif.queries.rejection_sampling import sample_responses, verify_responses
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict
 from conftest import MakeTools
 from examples import ACCEPT, RAISE, REFUSE, accepts, prompt
@@ -136,7 +137,16 @@ async def test_the_responder_sees_the_prompt_and_is_told_to_follow_the_rule(make
         8,
         0.8,
     )
-    assert request.messages == (("system", SYSTEM), ("user", asked.text))
+    assert request.messages == make_tools().config.prompts.responder.fill(prompt=asked.text)
+    assert "strictly" in request.messages[0][1]
+    assert request.messages[1] == ("user", asked.text)
+
+
+@pytest.mark.parametrize("preset", presets())
+async def test_only_quickstart_asks_for_a_short_answer(make_tools: MakeTools, preset: str) -> None:
+    chat = ScriptedChat(("", ["Tea."]))
+    await sample_responses(prompt([ACCEPT]), make_tools(preset=preset, chat=chat))
+    assert ("Keep the answer short" in chat.requests[0].text) is (preset == "quickstart")
 
 
 async def test_a_response_is_named_by_its_prompt_its_place_and_its_text(make_tools: MakeTools) -> None:

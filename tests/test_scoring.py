@@ -2,9 +2,10 @@
 
 import pytest
 
+from autoif.config import presets
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
-from autoif.queries.scoring import SCHEMA, SYSTEM, score
+from autoif.queries.scoring import answer_schema, score
 from autoif.records import Dropped, Reason, Response
 from conftest import MakeTools
 from examples import response
@@ -95,15 +96,22 @@ async def test_a_score_before_the_cut_counts(make_tools: MakeTools) -> None:
     assert isinstance(result, Response)
 
 
-async def test_the_judge_sees_query_and_response_but_not_the_instruction(make_tools: MakeTools) -> None:
+@pytest.mark.parametrize("preset", presets())
+async def test_only_quickstarts_judge_answers_in_short_json_and_sees_no_instruction(
+    make_tools: MakeTools, preset: str
+) -> None:
     chat = ScriptedChat(("A {pot} of tea", ["Score: 9"]))
-    await score(response("A {pot} of tea."), make_tools(chat=chat))
+    await score(response("A {pot} of tea."), make_tools(preset=preset, chat=chat))
     [request] = chat.requests
     assert (request.role, request.stage, request.samples, request.temperature) == ("judge", "scoring", 1, 0)
-    assert request.messages[0] == ("system", SYSTEM)
     assert "How do I make tea for two?" in request.messages[1][1]
-    assert "Use the word 'tea'." not in request.messages[1][1]
-    assert request.json_schema == SCHEMA
+    assert ("Instruction: Use the word 'tea'." in request.messages[1][1]) is (preset != "quickstart")
+    assert request.json_schema == (answer_schema(160) if preset == "quickstart" else None)
+
+
+def test_an_analysis_is_as_long_as_it_gets_unless_it_is_limited() -> None:
+    assert "maxLength" not in str(answer_schema(0))
+    assert "'maxLength': 160" in str(answer_schema(160))
 
 
 async def test_switched_off_it_asks_nobody_and_passes_everything_on(make_tools: MakeTools) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from autoif.instructions import prompts
 from autoif.instructions.verification import answer_schema, read_answers, write_functions
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
@@ -31,7 +30,8 @@ async def test_the_request_is_the_papers(make_tools: MakeTools) -> None:
     await write_functions(instruction("Use the word 'tea'."), make_tools(chat=chat))
     [request] = chat.requests
     assert (request.role, request.stage, request.samples, request.temperature) == ("writer", "verification", 8, 0.8)
-    assert request.messages[0] == ("system", prompts.VERIFICATION_SYSTEM)
+    prompt = make_tools().config.prompts.verification
+    assert request.messages == prompt.fill(instruction="Use the word 'tea'.", instruction_for_quotes="", cases=3)
     assert "Use the word 'tea'." in request.messages[-1][1]
     assert "3 " in request.messages[-1][1]
     assert request.json_schema == answer_schema(3)
@@ -48,8 +48,16 @@ async def test_the_seed_belongs_to_the_instruction_and_the_run(make_tools: MakeT
 
 async def test_an_instruction_with_braces_and_quotes_can_be_asked_for(make_tools: MakeTools) -> None:
     chat = ScriptedChat(("{name}", [answer(ACCEPT, ("a", True))]))
-    [draft] = await write_functions(instruction('Wrap it in {name} and "quotes".'), make_tools(chat=chat))
+    text = 'Wrap it in {name} and "quotes".'
+    [draft] = await write_functions(instruction(text), make_tools(chat=chat))
     assert isinstance(draft, Draft)
+    assert text in chat.requests[0].messages[-1][1]
+
+
+async def test_only_quickstart_writes_double_quotation_marks_as_single_ones(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("", [answer(ACCEPT, ("a", True))]))
+    await write_functions(instruction('Use "tea".'), make_tools(preset="quickstart", chat=chat))
+    assert "Rule: \"Use 'tea'.\"" in chat.requests[0].messages[-1][1]
 
 
 def test_identical_functions_and_cases_count_once() -> None:

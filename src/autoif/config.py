@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget, Endpoint
+from autoif.prompts import Prompts
 from autoif.records import Record
 from autoif.thresholds import Threshold
 
@@ -124,10 +125,14 @@ class Scoring(Record):
     """The paper's ablation: off, every response that passed its functions goes on without a score."""
     samples: int = Field(default=1, ge=1)
     """Scores asked for each response; their mean counts."""
+    answer: Literal["text", "json"] = "text"
+    """Paper: an analysis, and the score on the last line; json holds the judge to an object where the server can."""
+    max_analysis_chars: int = Field(default=0, ge=0)
+    """The longest analysis in an answer that is held to JSON; 0 is any."""
     mean: Threshold = ">= 8"
     """§3.3: drop below 8."""
     temperature: float = Field(default=0.0, ge=0, le=2)
-    max_tokens: int = Field(default=512, ge=8)
+    max_tokens: int = Field(default=1024, ge=8)
 
 
 class Preferences(Record):
@@ -179,6 +184,7 @@ class Config(Record):
     queries: str = ""
     """A file of any form (docs/queries.md), a run folder or `datasets` name; "" takes the packaged pool."""
     models: Models = Models()
+    prompts: Prompts = Prompts()
     self_instruct: SelfInstruct = SelfInstruct()
     verification: Verification = Verification()
     cross_validation: CrossValidation = CrossValidation()
@@ -240,9 +246,13 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
 
 
 def identity(config: Config) -> dict[str, JsonValue]:
-    """Return the settings that shape the results, flat ("a.b" -> value): those that a run folder may not change."""
-    flat = dict(flatten(config.model_dump(mode="json")))
-    return {key: value for key, value in flat.items() if not _is_layout(key) and (key, value) not in _LATER.items()}
+    """Return the settings that shape the results, flat ("a.b" -> value): those that a run folder may not change.
+
+    Of a prompt the digest of its text counts, not the name of its file.
+    """
+    flat = dict(flatten(config.model_dump(mode="json", exclude={"prompts"})))
+    shaping = {key: value for key, value in flat.items() if not _is_layout(key) and (key, value) not in _LATER.items()}
+    return {**shaping, **{f"prompts.{name}": prompt.digest for name, prompt in config.prompts.files().items()}}
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:

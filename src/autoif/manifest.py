@@ -10,9 +10,7 @@ from pydantic import BaseModel, JsonValue
 
 from autoif.config import Config, identity
 from autoif.errors import StoreError
-from autoif.instructions import prompts
-from autoif.models.nli import choose_nli, nli_prompt
-from autoif.queries import rejection_sampling, scoring
+from autoif.models.nli import choose_nli
 
 _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
 
@@ -24,7 +22,6 @@ def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonVal
     return {
         **identity(config),
         **{f"models.{role}": endpoint.identity for role, endpoint in roles.items()},
-        **{f"prompts.{stage}": digest(text) for stage, text in _prompts().items()},
         **{f"inputs.{name}": value for name, value in inputs.items()},
     }
 
@@ -90,15 +87,6 @@ def digest(text: str) -> str:
 def digest_rows(rows: Iterable[BaseModel]) -> str:
     """Return the digits that identify a list of records."""
     return digest("\n".join(json.dumps(row.model_dump(mode="json"), sort_keys=True) for row in rows))
-
-
-def _prompts() -> dict[str, str]:
-    return {
-        "instructions": "\n".join(str(value) for name, value in sorted(vars(prompts).items()) if name.isupper()),
-        "nli": nli_prompt(),
-        "rejection_sampling": rejection_sampling.SYSTEM,
-        "scoring": scoring.SYSTEM + scoring.USER,
-    }
 
 
 def _version(package: str) -> str:

@@ -1,22 +1,29 @@
-"""`autoif show`: a run, or one of its instructions, for reading."""
+"""`autoif show`: a run, one of its instructions, or the prompts, for reading."""
 
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from autoif.report.show import show_instruction, show_run
+from autoif.report.show import show_instruction, show_prompts, show_run
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", required=False)
 @click.argument("id", required=False)
-def show(run: Path, id: str | None) -> None:
+@click.option("--prompts", is_flag=True, help="Print the prompts of a run folder, a preset or a TOML file (paper).")
+def show(run: str | None, id: str | None, prompts: bool) -> None:
     """Print the funnel of RUN, or all about the instruction whose id begins with ID.
 
     For an instruction: its functions x cases matrix, its functions, its back-translations and its samples.
     """
-    if id:
-        show_instruction(run, id, Console())
+    if prompts:
+        if id:
+            raise click.UsageError("--prompts takes one run folder, preset or TOML file")
+        show_prompts(run or "paper", Console())
+    elif not run:
+        raise click.UsageError("name a run folder, or --prompts")
+    elif id:
+        show_instruction(Path(run), id, Console())
     else:
-        show_run(run, Console())
+        show_run(Path(run), Console())

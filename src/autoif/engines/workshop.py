@@ -49,5 +49,6 @@ class Workshop:
                 Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None)
             )
             translation = config.back_translation
-            nli = open_nli(translation.nli if translation.enabled else "chat", translation.nli_model, chat)
+            kind = translation.nli if translation.enabled else "chat"
+            nli = open_nli(kind, translation.nli_model, chat, config.prompts)
             yield Tools(config=config, chat=chat, nli=nli, sandbox=sandbox, queries=self.queries)

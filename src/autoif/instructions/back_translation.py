@@ -13,8 +13,6 @@ Dropped: an instruction with a back-translation labelled *contradiction* (paper:
 
 import asyncio
 
-from autoif.instructions import prompts
-from autoif.instructions.lines import clean_line
 from autoif.models.nli import UNTOLD
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import BackTranslation, Dropped, Function, Reason, VerifiedInstruction
@@ -81,7 +79,7 @@ async def _describe(function: Function, tools: Tools) -> Completion:
         Request(
             role="writer",
             stage=STAGE,
-            messages=_messages(function.source),
+            messages=tools.config.prompts.back_translation.fill(code=function.source.strip()),
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
             seed=sampling_seed(tools.config.seed, STAGE, function.id),
@@ -94,12 +92,5 @@ def _read_description(completion: Completion) -> str:
     """Return the first line of a description, "" if there is none."""
     if completion.fault is Reason.REFUSED_BY_MODEL:
         return ""
-    lines = (clean_line(line) for line in completion.text.splitlines())
-    return next((line for line in lines if line.strip("\"'`*_.")), "")
-
-
-def _messages(source: str) -> tuple[tuple[str, str], ...]:
-    turns = [("system", prompts.BACK_TRANSLATION_SYSTEM)]
-    for example, words in prompts.BACK_TRANSLATION_EXAMPLES:
-        turns += [("user", example), ("assistant", words)]
-    return (*turns, ("user", source.strip()))
+    lines = (line.strip().strip("\"'`* ") for line in completion.text.splitlines())
+    return next(filter(None, lines), "")

@@ -11,7 +11,6 @@ Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_t
 import asyncio
 from collections.abc import Sequence
 
-from autoif.instructions import prompts
 from autoif.instructions.deduplication import STAGE, fold_duplicates
 from autoif.instructions.lines import clean_line
 from autoif.language import count_non_text, has_foreign_script
@@ -53,10 +52,7 @@ async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools
             Request(
                 role="writer",
                 stage=STAGE,
-                messages=(
-                    ("system", prompts.SELF_INSTRUCT_SYSTEM),
-                    ("user", prompts.SELF_INSTRUCT_USER.format(examples=examples, count=count)),
-                ),
+                messages=tools.config.prompts.self_instruct.fill(examples=examples, count=count),
                 temperature=settings.temperature,
                 max_tokens=settings.max_tokens,
                 seed=sampling_seed(tools.config.seed, STAGE, seed.id, call),

@@ -9,9 +9,10 @@ Dropped: an instruction for which no answer gave a function: `no_readable_answer
 
 from pydantic import JsonValue
 
-from autoif.instructions import prompts
+from autoif.config import Config
 from autoif.instructions.answers import FormatLoss, ReadAnswer, read_answer
 from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.prompts import Turns
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Reason, content_id
 from autoif.tools import Tools
 
@@ -25,7 +26,7 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
         Request(
             role="writer",
             stage=STAGE,
-            messages=_messages(instruction.text, settings.cases_per_function),
+            messages=_messages(instruction.text, tools.config),
             samples=settings.functions_per_instruction,
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
@@ -100,6 +101,9 @@ def answer_schema(cases: int) -> dict[str, JsonValue]:
     }
 
 
-def _messages(instruction: str, cases: int) -> tuple[tuple[str, str], ...]:
-    user = prompts.VERIFICATION_USER.format(instruction=instruction.replace('"', "'"), cases=cases)
-    return (("system", prompts.VERIFICATION_SYSTEM), ("user", user))
+def _messages(instruction: str, config: Config) -> Turns:
+    return config.prompts.verification.fill(
+        instruction=instruction,
+        instruction_for_quotes=instruction.replace('"', "'"),
+        cases=config.verification.cases_per_function,
+    )

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from autoif.errors import BudgetExhausted, ConfigError, ModelError
 from autoif.models.requests import Chat, Completion, Request
+from autoif.prompts import Prompts
 
 Label = Literal["entailment", "neutral", "contradiction"]
 LABELS: tuple[Label, ...] = get_args(Label)
@@ -22,19 +23,6 @@ LABELS: tuple[Label, ...] = get_args(Label)
 DEFAULT_MODEL = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
 """The paper's model."""
 
-EXAMPLES: tuple[tuple[str, str, Label], ...] = (
-    ("Use at least two commas.", "The text must contain two or more commas.", "entailment"),
-    ("Use at least two commas.", "The text must contain at most two commas.", "contradiction"),
-    ("Start with the word 'Yes'.", "The text must have at least thirty words.", "neutral"),
-    ("Do not use the word 'very'.", "The text must contain the word 'very'.", "contradiction"),
-    ("Write three lines.", "The number of lines must be three.", "entailment"),
-    ("Write three lines.", "Each line must end with a full stop.", "neutral"),
-    ("Write three lines.", "The text must have exactly four lines.", "contradiction"),
-    ("Write in capital letters.", "All letters of the text must be upper case.", "entailment"),
-)
-
-_QUESTION = "Premise: {premise}\nHypothesis: {hypothesis}\nLabel:"
-_TASK = f"Label how the hypothesis relates to the premise. Answer with one word: {', '.join(LABELS)}."
 _ALTERNATIVES = 5
 """OpenAI's own limit for plain completions; the labels are first with every model tried."""
 _MAX_CHARS = 600
@@ -69,27 +57,25 @@ def choose_nli() -> Literal["transformers", "chat"]:
     return "transformers" if _has_transformers() else "chat"
 
 
-def open_nli(kind: Literal["auto", "transformers", "chat"], model: str, chat: Chat) -> Nli:
-    """Return the judge that the config asks for.
+def open_nli(
+    kind: Literal["auto", "transformers", "chat"], model: str, chat: Chat, prompts: Prompts | None = None
+) -> Nli:
+    """Return the judge that the config asks for; `prompts` are for the language model.
 
     Raises:
         ConfigError: the classifier is asked for without the `nli` extra.
     """
     if kind == "auto":
         kind = choose_nli()
-    return ChatNli(chat) if kind == "chat" else TransformersNli(model)
-
-
-def nli_prompt() -> str:
-    """Return the fixed part of what the language model is asked: a run with another one is another run."""
-    return f"{_plain_prompt('{premise}', '{hypothesis}')}\n{_TASK}"
+    return ChatNli(chat, prompts) if kind == "chat" else TransformersNli(model)
 
 
 class ChatNli:
     """Asks the judge for a label by the log-probabilities of a plain completion, or in chat where there are none."""
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, prompts: Prompts | None = None) -> None:
         self._chat = chat
+        self._prompts = prompts or Prompts()
         self._completes = True
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
@@ -106,7 +92,9 @@ class ChatNli:
             return UNTOLD
         if self._completes:
             try:
-                completion = await self._ask(seed, prompt=_plain_prompt(premise, hypothesis))
+                completion = await self._ask(
+                    seed, prompt=self._prompts.nli_completion.fill_text(premise=premise, hypothesis=hypothesis)
+                )
             except BudgetExhausted:
                 raise
             except ModelError:  # perhaps the endpoint has no plain completions: if it has no chat either, that raises
@@ -118,7 +106,7 @@ class ChatNli:
         return await self._judge_in_chat(premise, hypothesis, seed)
 
     async def _judge_in_chat(self, premise: str, hypothesis: str, seed: int) -> Judgement:
-        completion = await self._ask(seed, messages=_chat_prompt(premise, hypothesis))
+        completion = await self._ask(seed, messages=self._prompts.nli.fill(premise=premise, hypothesis=hypothesis))
         return _read_word(completion, "chat/word") or UNTOLD
 
     async def _ask(self, seed: int, *, prompt: str = "", messages: tuple[tuple[str, str], ...] = ()) -> Completion:
@@ -134,19 +122,6 @@ class ChatNli:
             )
         )
         return completion
-
-
-def _plain_prompt(premise: str, hypothesis: str) -> str:
-    """Return the examples, which servers keep in their prefix cache, and the pair behind them."""
-    shown = [f"{_QUESTION.format(premise=first, hypothesis=second)} {label}\n\n" for first, second, label in EXAMPLES]
-    return "".join(shown) + _QUESTION.format(premise=premise, hypothesis=hypothesis)
-
-
-def _chat_prompt(premise: str, hypothesis: str) -> tuple[tuple[str, str], ...]:
-    turns = [("system", _TASK)]
-    for first, second, label in EXAMPLES:
-        turns += [("user", _QUESTION.format(premise=first, hypothesis=second)), ("assistant", label)]
-    return (*turns, ("user", _QUESTION.format(premise=premise, hypothesis=hypothesis)))
 
 
 def _one_line(text: str) -> str:

@@ -21,10 +21,6 @@ from autoif.tools import Tools
 
 STAGE = "rejection_sampling"
 
-SYSTEM = """\
-Answer the user's question. The last sentence of the message is a rule for the form of your answer: follow it to the \
-letter. Keep the answer short, and write only the answer."""
-
 
 async def sample_responses(prompt: Prompt, tools: Tools) -> list[Response | Dropped]:
     """Sample K responses and keep those that the functions accept."""
@@ -33,7 +29,9 @@ async def sample_responses(prompt: Prompt, tools: Tools) -> list[Response | Drop
         Request(
             role="responder",
             stage=STAGE,
-            messages=(("system", SYSTEM), ("user", prompt.text)),
+            messages=tools.config.prompts.responder.fill(
+                prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction.text
+            ),
             samples=settings.responses_per_prompt,
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,

@@ -9,10 +9,6 @@ Out:     the same with its Quality, if the mean of its scores is at least 8 (rel
 Dropped: `low_quality`, and `no_score` where the judge wrote none that can be read; if an answer of the judge was no
          whole one, its fault (`refused_by_model`, `only_reasoning`, `truncated`, `empty`).
 
-# Deviation: the judge sees query and response, but not the instruction: shown it, a small judge grades obedience, which
-# the functions have checked (docs/method.md#scoring).
-# Deviation: analysis and score are asked for as JSON; a last line `Score: N`, as the paper has it, is read as well
-# (docs/method.md#scoring).
 # Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
 
@@ -26,45 +22,28 @@ from autoif.tools import Tools
 
 STAGE = "scoring"
 
-SYSTEM = """\
-You grade whether an answer responds to a question: 10 if it is helpful and about the question, 0 if it has nothing \
-to do with it. The answer had to obey a rule of form, so it may be short or odd: that costs no points. Reply with one \
-JSON object: {"analysis": "<what the answer says about the question>", "score": N}."""
-
-USER = """\
-Question: {query}
-
-Answer: {response}
-
-How well does the answer respond to the question?"""
-
-SCHEMA: dict[str, JsonValue] = {
-    "type": "object",
-    "properties": {
-        "analysis": {"type": "string", "maxLength": 160},
-        "score": {"type": "integer", "minimum": 0, "maximum": 10},
-    },
-    "required": ["analysis", "score"],
-    "additionalProperties": False,
-}
-
 
 async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
     """Ask the judge for scores and keep the response if their mean is high enough."""
     settings = tools.config.scoring
     if not settings.enabled:
         return [response]
-    user = USER.format(query=response.prompt.query.text, response=response.text)
+    prompt = response.prompt
     completions = await tools.chat.sample(
         Request(
             role="judge",
             stage=STAGE,
-            messages=(("system", SYSTEM), ("user", user)),
+            messages=tools.config.prompts.scoring.fill(
+                query=prompt.query.text,
+                response=response.text,
+                instruction=prompt.instruction.text,
+                prompt=prompt.text,
+            ),
             samples=settings.samples,
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
             seed=sampling_seed(tools.config.seed, STAGE, response.id),
-            json_schema=SCHEMA,
+            json_schema=answer_schema(settings.max_analysis_chars) if settings.answer == "json" else None,
         )
     )
     analyses = tuple(completion.text.strip() for completion in completions)
@@ -76,6 +55,20 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
     if meets(mean, settings.mean):
         return [scored]
     return [Dropped.of(STAGE, Reason.LOW_QUALITY, scored, f"mean {mean:g} of {len(scores)} scores")]
+
+
+def answer_schema(max_analysis_chars: int) -> dict[str, JsonValue]:
+    """Return the JSON schema of an answer; 0 leaves the analysis as long as it gets."""
+    limit: dict[str, JsonValue] = {"maxLength": max_analysis_chars} if max_analysis_chars else {}
+    return {
+        "type": "object",
+        "properties": {
+            "analysis": {"type": "string", **limit},
+            "score": {"type": "integer", "minimum": 0, "maximum": 10},
+        },
+        "required": ["analysis", "score"],
+        "additionalProperties": False,
+    }
 
 
 def _read_score(completion: Completion) -> float | None:

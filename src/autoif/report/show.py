@@ -3,14 +3,18 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autoif.config import load_config
 from autoif.errors import StoreError
+from autoif.prompts import Prompts
 from autoif.records import Draft, Dropped, Matrix, Response, VerifiedInstruction
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel, read_lines
+from autoif.store import read_manifest
 from autoif.thresholds import share
 
 _MARKS = {"pass": "[green]T[/]", "fail": "[red]F[/]", "error": "[yellow]E[/]", "timeout": "[yellow]t[/]"}
@@ -63,6 +67,29 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
     if isinstance(record, VerifiedInstruction):
         _print_back_translations(record, console)
         _print_samples(run, record.instruction.id, console)
+
+
+def show_prompts(source: str, console: Console) -> None:
+    """Print the prompts of a run folder, a preset or a TOML file, each in the form of a prompt file.
+
+    Raises:
+        ConfigError, StoreError: the source can't be read, or is a run folder that holds no prompts.
+    """
+    prompts = _read_prompts(Path(source)) if Path(source).is_dir() else load_config(source).prompts
+    for name, prompt in prompts.files().items():
+        console.print(f"[bold]# {name}[/]: {escape(prompt.source)}, {prompt.digest}")
+        console.print(f"\n{prompt.text}\n", markup=False, highlight=False, soft_wrap=True)
+
+
+def _read_prompts(run: Path) -> Prompts:
+    manifest = read_manifest(run)
+    if not manifest:
+        raise StoreError(f"{run} is no run folder (it has no run.json): name one that `autoif run` made")
+    config: Any = manifest.get("config")
+    try:
+        return Prompts.model_validate(config["prompts"])
+    except (KeyError, TypeError, ValueError):
+        raise StoreError(f"{run / 'run.json'} holds no prompts: an earlier version of autoif made it") from None
 
 
 def print_samples(responses: list[Response], console: Console) -> None:

@@ -1,0 +1,238 @@
+"""The prompts of the pipeline: one file each, in a folder a set (`paper`, `quickstart`); a user's file replaces one.
+
+A prompt file is text in UTF-8. A line `[system]`, `[user]` or `[assistant]` begins a turn; a file without such lines is
+one user turn. The system turn, if any, comes first, user and assistant (examples) take turns, and a user turn is last.
+`nli_completion` is no chat but a text to be continued, and has no turns.
+
+`{name}` stands for what the stage fills in. Braces around anything but a single word are braces, as in JSON;
+`{{word}}` is written for a literal `{word}`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from autoif.records import Record
+
+Turns = tuple[tuple[str, str], ...]
+Name = Literal["self_instruct", "verification", "back_translation", "responder", "scoring", "nli", "nli_completion"]
+
+DEFAULT = "paper"
+
+PLACEHOLDERS: dict[Name, dict[str, str]] = {
+    "self_instruct": {
+        "examples": "seeds, one a line; the first is the one to rewrite",
+        "count": "how many new instructions to write",
+    },
+    "verification": {
+        "instruction": "the instruction",
+        "instruction_for_quotes": "the instruction, its double quotation marks written as single ones",
+        "cases": "how many cases to write",
+    },
+    "back_translation": {"code": "the source of the function"},
+    "responder": {
+        "prompt": "the user turn of the training row: query and instruction as one message",
+        "query": "the query alone",
+        "instruction": "the instruction alone",
+    },
+    "scoring": {
+        "query": "the query",
+        "response": "the response to score",
+        "instruction": "the instruction",
+        "prompt": "query and instruction as one message",
+    },
+    "nli": {"premise": "the instruction", "hypothesis": "what a function demands, in words"},
+    "nli_completion": {"premise": "the instruction", "hypothesis": "what a function demands, in words"},
+}
+"""What each prompt may name, with its meaning."""
+
+_REQUIRED: dict[Name, tuple[frozenset[str], ...]] = {
+    "self_instruct": (frozenset({"examples", "count"}),),
+    "verification": (frozenset({"instruction"}), frozenset({"instruction_for_quotes"})),
+    "back_translation": (frozenset({"code"}),),
+    "responder": (frozenset({"prompt"}), frozenset({"query", "instruction"})),
+    "scoring": (frozenset({"query", "response"}), frozenset({"prompt", "response"})),
+    "nli": (frozenset({"premise", "hypothesis"}),),
+    "nli_completion": (frozenset({"premise", "hypothesis"}),),
+}
+"""What each prompt must name: all of one of these sets."""
+
+_HEADING = re.compile(r"^\[(system|user|assistant)\][ \t]*$", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}")
+_MAX_CHARS = 100_000
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """One prompt: where it comes from, and its text."""
+
+    source: str
+    """A set of the package, as in "paper", or the path of the user's file."""
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """The 16 hexadecimal digits that identify the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    def fill(self, **values: object) -> Turns:
+        """Return the turns as (role, content), placeholders replaced; what is put in is not searched for more."""
+        return tuple((role, _fill(content, values)) for role, content in split_turns(self.text))
+
+    def fill_text(self, **values: object) -> str:
+        """Return a prompt without turns, placeholders replaced."""
+        return _fill(self.text, values)
+
+    def __str__(self) -> str:
+        return self.source
+
+
+@cache
+def load_packaged(name: Name, chosen: str = DEFAULT) -> PromptFile:
+    """Return a prompt of the package.
+
+    Raises:
+        ValueError: the set has no such prompt.
+    """
+    file = resources.files(__name__) / chosen / f"{name}.txt"
+    if not file.is_file():
+        raise ValueError(f'the prompts "{chosen}" have no {name}: name a file, or "{DEFAULT}"')
+    return _check(name, PromptFile(chosen, _tidy(file.read_text(encoding="utf-8"))))
+
+
+def read_prompt(name: Name, given: object) -> object:
+    """Return the prompt that a setting names, a set of the package or a file, or that a run.json holds.
+
+    Raises:
+        ValueError: no such file, or its turns or placeholders are wrong; each is named.
+    """
+    if isinstance(given, dict) and isinstance(given.get("text"), str):
+        return _check(name, PromptFile(str(given.get("source", "")), _tidy(given["text"])))
+    if not isinstance(given, str):
+        return given
+    if given in prompt_sets():
+        return load_packaged(name, given)
+    path = Path(given)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{given}: not UTF-8; save the file as UTF-8") from None
+    except (OSError, ValueError) as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"{given}: {why}; name a prompt file, or one of {', '.join(prompt_sets())}") from None
+    return _check(name, PromptFile(given, _tidy(text)))
+
+
+def prompt_sets() -> list[str]:
+    """Return the names of the sets of prompts in the package."""
+    return sorted(entry.name for entry in resources.files(__name__).iterdir() if (entry / "responder.txt").is_file())
+
+
+def split_turns(text: str) -> Turns:
+    """Return (role, content) for each turn of a prompt file; a text without headings is a user turn."""
+    parts = _HEADING.split(text)
+    if len(parts) == 1:
+        return (("user", text),)
+    return tuple((role, content.strip()) for role, content in zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _tidy(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
+
+
+def _check(name: Name, prompt: PromptFile) -> PromptFile:
+    """Refuse a prompt whose turns or placeholders are wrong."""
+    problems = [*_find_faults(name, prompt.text)]
+    if problems:
+        raise ValueError(f"{prompt.source}: {'; '.join(problems)}")
+    return prompt
+
+
+def _find_faults(name: Name, text: str) -> Iterable[str]:
+    if len(text) > _MAX_CHARS:
+        yield f"{len(text):,} characters; a prompt has at most {_MAX_CHARS:,}"
+        return
+    yield from _find_turn_faults(name, text)
+    known = PLACEHOLDERS[name]
+    used = {match[2] for match in _PLACEHOLDER.finditer(text) if match[2]}
+    if unknown := sorted(used - known.keys()):
+        yield (
+            f"unknown placeholder {_braced(unknown)}: there are {_braced(known)}; "
+            f"write {{{{{unknown[0]}}}}} for a literal {{{unknown[0]}}}"
+        )
+    required = _REQUIRED[name]
+    if not any(each <= used for each in required):
+        yield f"missing placeholder {' or '.join(_braced(sorted(each - used)) for each in required)}"
+
+
+def _find_turn_faults(name: Name, text: str) -> Iterable[str]:
+    headings = _HEADING.findall(text)
+    if not text:
+        yield "it is empty"
+    elif name == "nli_completion":
+        if headings:
+            yield "it is a text to be continued, without [system], [user] or [assistant]"
+    elif headings:
+        if not _HEADING.match(text):
+            yield "there is text before the first turn: begin it with [system] or [user]"
+        turns = headings[1:] if headings[0] == "system" else headings
+        if not len(turns) % 2 or turns != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+            yield "turns are [system] first or not at all, then [user] and [assistant] in turn, [user] last"
+        if not all(content for _, content in split_turns(text)):
+            yield "a turn is empty"
+
+
+def _fill(text: str, values: dict[str, object]) -> str:
+    def replace(match: re.Match[str]) -> str:
+        if match[1]:
+            return f"{{{match[1]}}}"
+        return str(values[match[2]])
+
+    return _PLACEHOLDER.sub(replace, text)
+
+
+def _braced(names: Iterable[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in names)
+
+
+def _reads(name: Name) -> BeforeValidator:
+    return BeforeValidator(partial(read_prompt, name))
+
+
+def _packaged(name: Name) -> Callable[[], PromptFile]:
+    return partial(load_packaged, name)
+
+
+class Prompts(Record):
+    """What the models are asked: a set of the package ("paper", "quickstart"), or the path of a prompt file.
+
+    The form of a prompt file and the placeholders of each: docs/prompts.md. `autoif show --prompts` prints them.
+    """
+
+    self_instruct: Annotated[PromptFile, _reads("self_instruct")] = Field(default_factory=_packaged("self_instruct"))
+    """§3.2: the writer invents instructions."""
+    verification: Annotated[PromptFile, _reads("verification")] = Field(default_factory=_packaged("verification"))
+    """§3.2: the writer writes a function and cases."""
+    back_translation: Annotated[PromptFile, _reads("back_translation")] = Field(
+        default_factory=_packaged("back_translation")
+    )
+    """§3.2: the writer says what a function demands."""
+    responder: Annotated[PromptFile, _reads("responder")] = Field(default_factory=_packaged("responder"))
+    """§3.3: the responder answers."""
+    scoring: Annotated[PromptFile, _reads("scoring")] = Field(default_factory=_packaged("scoring"))
+    """§3.3: the judge scores a response."""
+    nli: Annotated[PromptFile, _reads("nli")] = Field(default_factory=_packaged("nli"))
+    """§3.2, without an NLI model: the judge labels a pair in chat."""
+    nli_completion: Annotated[PromptFile, _reads("nli_completion")] = Field(default_factory=_packaged("nli_completion"))
+    """The same where the server has plain completions: a text to be continued."""
+
+    def files(self) -> dict[Name, PromptFile]:
+        """Return the prompts by name, in the order of the stages."""
+        return {name: getattr(self, name) for name in PLACEHOLDERS}
