@@ -92,3 +92,20 @@ async def test_hurry_ends_every_wait() -> None:
     await asyncio.wait_for(asyncio.gather(resting, pausing), 1)
     pace.leave()
     await asyncio.wait_for(pace.enter(), 1)
+
+
+async def test_of_those_that_wait_the_lowest_rank_goes_first_and_of_equals_the_first() -> None:
+    pace = Pace(1)
+    await pace.enter()
+    order: list[str] = []
+
+    async def pass_through(name: str, rank: int) -> None:
+        await pace.enter(rank)
+        order.append(name)
+        pace.leave()
+
+    waiting = [asyncio.create_task(pass_through(*each)) for each in (("a", 2), ("b", 0), ("c", 2), ("d", 0), ("e", 1))]
+    await asyncio.sleep(0)
+    pace.leave()
+    await asyncio.gather(*waiting)
+    assert order == ["b", "d", "e", "a", "c"]

@@ -5,7 +5,8 @@ were under way at that moment. A server that says how long to wait is left alone
 """
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from contextlib import suppress
 
 
@@ -20,7 +21,8 @@ class Pace:
         """When the last of them did, on the event loop's clock: tells whether a busy server still serves anyone."""
         self._most = most
         self._window = float(most)
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._arrivals = itertools.count()
         self._started = 0
         self._forgiven = 0
         self._resume_at = 0.0
@@ -31,12 +33,15 @@ class Pace:
         """The present width."""
         return int(self._window)
 
-    async def enter(self) -> int:
-        """Wait for a place in the window; return the number of this start, for `slow_down`."""
+    async def enter(self, rank: int = 0) -> int:
+        """Wait for a place in the window; return the number of this start, for `slow_down`.
+
+        Of those that wait, the lowest rank goes first, and of equals the one that came first.
+        """
         if self.in_flight < self.window and not self._waiting:
             self.in_flight += 1
         else:
-            await self._queue()
+            await self._queue(rank)
         try:
             while (wait_s := self._resume_at - asyncio.get_running_loop().time()) > 0 and not self._hurry.is_set():
                 await self.pause(wait_s)
@@ -76,9 +81,9 @@ class Pace:
         """End all waiting for a time, now and later: the client is closing."""
         self._hurry.set()
 
-    async def _queue(self) -> None:
+    async def _queue(self, rank: int) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        heapq.heappush(self._waiting, (rank, next(self._arrivals), turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -88,7 +93,7 @@ class Pace:
 
     def _admit(self) -> None:
         while self._waiting and self.in_flight < self.window:
-            turn = self._waiting.popleft()
+            _, _, turn = heapq.heappop(self._waiting)
             if not turn.done():
                 self.in_flight += 1
                 turn.set_result(None)

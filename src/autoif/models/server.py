@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from autoif.errors import ModelError
@@ -10,6 +11,9 @@ from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
 from autoif.models.transport import Rejected, Transport, Unfinished
 from autoif.models.wire import Answer, read_answer
+
+_RANKS = {"judge": 0, "responder": 1, "writer": 2}
+"""What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
 
 _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), max_tokens=1)
 
@@ -38,7 +42,8 @@ class Server:
                 request_body(request, self.endpoint.model, dialect, seed=seed, samples=asked) | self.endpoint.extra_body
             )
             try:
-                answer = await self.transport.post(path, body, before, lambda read: _read(read, request))
+                read = partial(_read, request=request)
+                answer = await self.transport.post(path, body, before, read, _RANKS[request.role])
             except Rejected as rejection:
                 step = None if rejection.is_about_content else _step(dialect, body, rejection.words)
                 if step is None:

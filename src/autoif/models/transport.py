@@ -98,9 +98,14 @@ class Transport:
         return await list_models(self._session, self._endpoint)
 
     async def post(
-        self, path: str, body: dict[str, Any], before: Callable[[], None], read: Callable[[dict[str, Any]], Read]
+        self,
+        path: str,
+        body: dict[str, Any],
+        before: Callable[[], None],
+        read: Callable[[dict[str, Any]], Read],
+        rank: int = 0,
     ) -> Read:
-        """Return what `read` makes of the server's JSON object.
+        """Return what `read` makes of the server's JSON object; of requests that wait, the lowest rank goes first.
 
         `before` is called just before each attempt goes out, and may raise to prevent it. `read` may raise `Passing`,
         and the request is made again.
@@ -114,7 +119,7 @@ class Transport:
         failures = 0
         failing_since = 0.0
         while True:
-            start = await self.pace.enter()
+            start = await self.pace.enter(rank)
             try:
                 before()
                 answer = read(await self._attempt(path, data))
