@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from autoif.cli.main import main
 from autoif.evaluation.benchmarks import read_questions
@@ -137,6 +138,9 @@ def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_
         ({"choices": [{"message": {"content": "Tea is hot.", "reasoning": "Hm,"}, "finish_reason": "eos"}]}, 1, 0),
         ({"response": {"role": "assistant", "content": [{"type": "text", "text": "Tea is hot."}]}}, 0, None),
         ({"response": "Tea is hot.<|im_end|>", "finish_reason": "stop"}, 0, 0),
+        ({"response": None, "choices": [{"message": {"content": "<think>Hm,</think>Tea is hot."}}]}, 1, None),
+        ({"response": "Tea is hot.", "choices": ["A", "B"], "finish_reason": {"type": "paused"}}, 0, 0),
+        ({"response": {"choices": "none", "content": "Tea is hot."}}, 0, None),
     ],
 )
 def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, monkeypatch, row, reasoned, truncated):
@@ -146,8 +150,12 @@ def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, monkeypatch, row,
     assert (scores["truncated"] and scores["truncated"]["count"]) == truncated
 
 
-def test_recorded_answers_are_judged_letter_by_letter(tmp_path):
+def test_recorded_answers_are_judged_letter_by_letter_and_odd_rows_are_named():
     written = "\x07Tea.\r\n<|im_end|> </s>\x00"
+    for odd in ({"choices": "x"}, {"choices": ["x"]}, {}):
+        with pytest.raises(ValidationError, match="it has neither response nor choices"):
+            RecordedRow.model_validate({"prompt": "", **odd})
+    assert RecordedRow(prompt="", choices=[{"message": "x"}]).read(keep_thinking=True)[0].text == ""
     [response] = RecordedRow(prompt="", response=f"<think>Hm.</think>{written}").read()
     assert response.text == written.strip()
     assert RecordedRow(prompt="", response=written).read()[0].text == written

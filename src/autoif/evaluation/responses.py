@@ -130,8 +130,9 @@ class AnsweredRow(Record):
 
     response: str | list[JsonValue] | dict[str, JsonValue] | None = None
     """A text, a message's parts, a message, or an answer with its choices; null is one without text."""
-    choices: tuple[dict[str, JsonValue], ...] = ()
-    finish_reason: str | None = None
+    choices: JsonValue = None
+    """Of a server's answer; looked at where there is no response."""
+    finish_reason: JsonValue = None
     reasoning_content: JsonValue = None
     reasoning: JsonValue = None
     thinking: JsonValue = None
@@ -140,7 +141,7 @@ class AnsweredRow(Record):
 
     @model_validator(mode="after")
     def _check_answered(self) -> "AnsweredRow":
-        if "response" not in self.model_fields_set and not self.choices:
+        if "response" not in self.model_fields_set and not _find_choices(self.choices):
             raise ValueError("it has neither response nor choices")
         return self
 
@@ -153,9 +154,9 @@ class AnsweredRow(Record):
         return [_complete(each) for each in self._list_choices()]
 
     def _list_choices(self) -> list[dict[str, Any]]:
-        listed: Any = self.response.get("choices") if isinstance(self.response, dict) else None
-        if self.choices or listed:
-            return [{"finish_reason": self.finish_reason, **each} for each in self.choices or listed]
+        answer = self.response.get("choices") if isinstance(self.response, dict) else None
+        if listed := _find_choices(self.choices if self.response is None else answer):
+            return [{"finish_reason": self.finish_reason, **each} for each in listed]
         if isinstance(self.response, dict):
             return [{"message": self.response, "finish_reason": self.finish_reason}]
         told = {name: getattr(self, name) for name in REASONING_FIELDS}
@@ -168,6 +169,10 @@ class RecordedRow(AnsweredRow):
     prompt: str
 
 
+def _find_choices(listed: JsonValue) -> list[dict[str, JsonValue]]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
 def _complete(choice: Mapping[str, Any]) -> Completion:
     return read_choice({**choice, "finish_reason": choice.get("finish_reason") or "stop"}, clean=False)
 
@@ -176,7 +181,8 @@ def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> Response:
     found = _complete(choice)
     text = found.text
     if keep_thinking:
-        written = (choice.get("message") or {}).get("content", choice.get("text"))
+        message = choice.get("message")
+        written = message.get("content") if isinstance(message, dict) else choice.get("text")
         marked = isinstance(written, str) and split_reasoning(written).answer != written
         text = str(written) if marked else _join(found)
     return _describe(found, text, is_end_told=choice.get("finish_reason") is not None)
