@@ -113,3 +113,16 @@ def test_every_instruction_is_kept_or_folded_and_folding_again_changes_nothing(t
     assert len(kept) + len(dropped) == len(instructions)
     assert fold_duplicates(kept, 90.0) == (kept, [])
     assert normalise("") == ""
+
+
+def test_in_another_script_only_what_is_the_same_is_folded() -> None:
+    texts = [
+        "回答中必须恰好出现三个逗号。",
+        "回答中必须恰好出现四个逗号。",
+        "回答中必须恰好出现四个逗号",
+        "Ответ должен состоять ровно из четырёх коротких предложений.",
+        "Ответ должен состоять ровно из четырёх длинных предложений.",
+    ]
+    kept, dropped = fold_duplicates([Instruction.of(text, "seed") for text in texts], 80)
+    assert [one.text for one in kept] == [texts[0], texts[1], texts[3], texts[4]]
+    assert [one.reason for one in dropped] == [Reason.DUPLICATE_NORMALISED]

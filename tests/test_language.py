@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif.language import count_non_text, has_foreign_script
+from autoif.language import LATIN, count_non_text, has_foreign_script, main_scripts
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,36 @@ def test_spaces_joiners_and_any_script_are_text(text):
 )
 def test_controls_surrogates_and_noncharacters_are_no_text(char):
     assert count_non_text(f"a{char}b{char}") == 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "scripts"),
+    [
+        (["Use the letter 'λ' once."], {"LATIN"}),
+        (["Используйте слово JSON."], {"CYRILLIC"}),
+        (["三つの単語で答えてください。", "用三个词回答。", "ﾊﾝｶｸ"], {"CJK"}),
+        (["Use three words.", "세 단어로 답하세요."], {"LATIN", "HANGUL"}),
+        (["...", "🙂", ""], set()),
+        (["𝐔𝐬𝐞 tea", "Ｕｓｅ"], {"LATIN"}),
+    ],
+)
+def test_texts_are_in_the_script_of_most_of_their_letters(texts: list[str], scripts: set[str]) -> None:
+    assert main_scripts(texts) == scripts
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "foreign"),
+    [
+        ("Ответьте тремя словами.", {"CYRILLIC"}, False),
+        ("Напишите JavaScript, TypeScript и Python.", {"CYRILLIC"}, False),
+        ("Use three words.", {"CYRILLIC"}, True),
+        ("Use three words.", {"CYRILLIC", "LATIN"}, False),
+        ("用三个词回答。", {"CYRILLIC"}, True),
+        ("用 supercalifragilistic 回答", {"CJK"}, False),
+        ("三つの単語", {"CJK"}, False),
+        ("42!", {"CJK"}, False),
+    ],
+)
+def test_what_is_foreign_depends_on_what_is_known(text: str, known: set[str], foreign: bool) -> None:
+    assert has_foreign_script(text, frozenset(known)) is foreign
+    assert has_foreign_script(text, LATIN | known) is (foreign and not text.isascii())

@@ -120,6 +120,26 @@ async def test_another_script_is_no_fault_where_the_prompt_may_want_it(make_tool
     assert isinstance(result, Response)
 
 
+@pytest.mark.parametrize(
+    ("query", "answer", "kept"),
+    [
+        ("Что такое чай?", "Чай — это напиток.", True),
+        ("Что такое чай?", "Tea is a drink.", True),
+        ("Что такое чай?", "茶是一种饮料。", False),
+        ("Как будет чай по-китайски?", "茶", True),
+        ("什么是茶？", "Чай — это напиток.", False),
+        ("用日语怎么说茶？", "お茶です。", True),
+        ("Is tea “good” for me 🙂?", "茶是一种饮料。", False),
+    ],
+)
+async def test_a_response_may_use_the_scripts_of_its_prompt(
+    make_tools: MakeTools, query: str, answer: str, kept: bool
+) -> None:
+    [result] = await sample(make_tools, prompt([ACCEPT], query), answer)
+    assert isinstance(result, Response) is kept
+    assert kept or result.reason is Reason.WRONG_LANGUAGE
+
+
 @pytest.mark.parametrize(("length", "kept"), [(50, True), (51, False)])
 async def test_a_response_may_have_max_chars(make_tools: MakeTools, length: int, kept: bool) -> None:
     [result] = await sample(make_tools, prompt([ACCEPT]), "x" * length, settings=("rejection_sampling.max_chars=50",))

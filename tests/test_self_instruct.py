@@ -119,6 +119,29 @@ async def test_an_answer_without_lines_leaves_the_seeds_and_a_reason(
     assert one.record_id in {seed.id for seed in SEEDS}
 
 
+@pytest.mark.parametrize(
+    ("seed", "line"),
+    [
+        ("Ответьте ровно тремя словами.", "Начните ответ с буквы «Д»."),
+        ("用三个词回答。", "不要使用逗号和句号。"),
+        ("三つの単語で答えてください。", "「はい」で始めてください。"),
+        ("세 단어로만 답하세요.", "쉼표를 절대 쓰지 마세요."),
+        ("أجب بثلاث كلمات فقط.", "لا تستخدم أي فاصلة."),
+        ("Antworte mit genau drei Wörtern.", "Beginne jede Zeile mit „Ä“."),
+    ],
+)
+async def test_seeds_in_another_language_are_followed_in_that_language(
+    make_tools: MakeTools, seed: str, line: str
+) -> None:
+    chat = ScriptedChat(("", [f"1. {line}\n2. कृपया तीन शब्दों में उत्तर दें।\n3. Use four commas."]))
+    tools = make_tools("self_instruct.rewrites_per_call=100", chat=chat)
+    kept, dropped = await self_instruct([Instruction.of(seed, "seed")], tools)
+    assert [one.text for one in kept[:2]] == [seed, line]
+    wrong = [one.record["text"] for one in dropped if one.reason is Reason.WRONG_LANGUAGE]
+    latin = seed.startswith("Antworte")
+    assert wrong == ["कृपया तीन शब्दों में उत्तर दें।", *([] if latin else ["Use four commas."])]
+
+
 @pytest.mark.parametrize(("length", "kept"), [(200, True), (201, False)])
 async def test_an_instruction_may_have_max_chars(make_tools: MakeTools, length: int, kept: bool) -> None:
     line = ("Use the word " + "a" * 300)[:length]

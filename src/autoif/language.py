@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
 
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
@@ -17,10 +20,46 @@ def count_non_text(text: str) -> int:
     return len(_NO_TEXT.findall(text))
 
 
-def has_foreign_script(text: str) -> bool:
-    """Tell whether most letters of a text are not Latin ones. Text without letters (emoji, Morse) has no script."""
-    letters = [char for char in text if char.isalpha()]
-    foreign = sum(
-        not (char.isascii() or unicodedata.name(char, "").startswith(("LATIN", "FULLWIDTH LATIN"))) for char in letters
-    )
-    return foreign * 2 > len(letters)
+LATIN = frozenset({"LATIN"})
+WITHOUT_SPACES = frozenset({"CJK", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
+"""Scripts whose words are not told apart by spaces."""
+_WRITTEN_TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK", "BOPOMOFO": "CJK"}
+_WIDTHS = ("FULLWIDTH ", "HALFWIDTH ")
+_SYMBOLS = frozenset({"MATHEMATICAL", "MODIFIER", "DOUBLE-STRUCK", "SCRIPT", "BLACK-LETTER", "FEMININE", "MASCULINE"})
+"""First words in the names of letters that stand in texts of any script."""
+
+
+def count_scripts(text: str) -> Counter[str]:
+    """Count the letters of each script, as in {"LATIN": 12, "CYRILLIC": 3}; Japanese is one script with Chinese."""
+    return Counter(script for char in text if (script := _script(char)))
+
+
+def main_scripts(texts: Iterable[str]) -> frozenset[str]:
+    """Return the scripts that texts are written in, of each the one with most letters."""
+    counts = (count_scripts(text) for text in texts)
+    return frozenset(count.most_common(1)[0][0] for count in counts if count)
+
+
+def has_foreign_script(text: str, known: frozenset[str] = LATIN) -> bool:
+    """Tell whether a text is written in a script other than the known ones.
+
+    Most of its letters are; but beside letters of a known script Latin ones are names and quoted words. Text without
+    letters (emoji, Morse) has no script.
+    """
+    counts = count_scripts(text)
+    familiar = sum(counts[script] for script in known)
+    if familiar:
+        familiar += counts["LATIN"] * ("LATIN" not in known)
+    return (counts.total() - familiar) * 2 > counts.total()
+
+
+@lru_cache(maxsize=10_000)
+def _script(char: str) -> str:
+    """Return the script of a letter by its name in Unicode, "" for what is no letter or one of any script."""
+    if not char.isalpha():
+        return ""
+    name = unicodedata.name(char, "UNNAMED")
+    for width in _WIDTHS:
+        name = name.removeprefix(width)
+    first = name.split()[0]
+    return "" if first in _SYMBOLS else _WRITTEN_TOGETHER.get(first, first)

@@ -5,7 +5,8 @@
     near         the same numbers, quoted parts, single letters and negations, and wording at least `similarity` alike
 
 "Use exactly three bullets" and "Use exactly four bullets" differ in one word and mean different things, so words that
-carry the meaning of a constraint must be equal; only the rest is compared by similarity.
+carry the meaning of a constraint must be equal; only the rest is compared by similarity. Which words those are is known
+of English alone, so instructions in another script are folded by the first two forms only.
 
 # Deviation: the paper names no measure, the released code none but equality (docs/method.md#self-instruct).
 """
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 
 from rapidfuzz import fuzz
 
+from autoif.language import LATIN, main_scripts
 from autoif.records import Dropped, Instruction, Reason
 
 STAGE = "self_instruct"
@@ -55,7 +57,7 @@ def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> t
     dropped = []
     for instruction in instructions:
         form = normalise(instruction.text)
-        group = alike.setdefault(_meaning(form), [])
+        group = alike.setdefault(_meaning(form), []) if main_scripts([form]) <= LATIN else []
         if instruction.text in exact:
             dropped.append(_fold(instruction, exact[instruction.text], Reason.DUPLICATE_EXACT))
         elif form in normalised:
@@ -72,7 +74,7 @@ def normalise(text: str) -> str:
     """Return the form in which two instructions are the same for a reader."""
     form = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     form = " ".join(_lower_outside_quotes(form).split())
-    return _OPENING.sub("", form).strip(" .!;:")
+    return _OPENING.sub("", form).strip(" .!;:。！；：")
 
 
 def _lower_outside_quotes(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from autoif.instructions.deduplication import STAGE, fold_duplicates
 from autoif.instructions.lines import clean_line
-from autoif.language import count_non_text, has_foreign_script
+from autoif.language import LATIN, WITHOUT_SPACES, count_non_text, count_scripts, has_foreign_script, main_scripts
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Dropped, Instruction, Reason, content_id
 from autoif.tools import Tools
@@ -25,7 +25,8 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
     """Ask the writer for rewrites of each seed and fold what says the same."""
     settings = tools.config.self_instruct
     rewritten = _by_hash(seeds, "seed", tools.config.seed)[: settings.seed_limit or None]
-    answers = await asyncio.gather(*(_rewrite(seed, seeds, tools) for seed in rewritten))
+    scripts = main_scripts(seed.text for seed in seeds) or LATIN
+    answers = await asyncio.gather(*(_rewrite(seed, seeds, scripts, tools) for seed in rewritten))
 
     lines = [line for answer in answers for line in answer]
     rewrites = [line for line in lines if isinstance(line, Instruction)]
@@ -39,8 +40,10 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
     return chosen, [*dropped, *duplicates, *over]
 
 
-async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools) -> list[Instruction | Dropped]:
-    """Return the lines that the writer gave for one seed, in order."""
+async def _rewrite(
+    seed: Instruction, seeds: Sequence[Instruction], scripts: frozenset[str], tools: Tools
+) -> list[Instruction | Dropped]:
+    """Return the lines that the writer gave for one seed, in order; they are to be in one of the scripts."""
     settings = tools.config.self_instruct
     lines: list[Instruction | Dropped] = []
     calls = -(-settings.rewrites_per_seed // settings.rewrites_per_call)
@@ -61,11 +64,13 @@ async def _rewrite(seed: Instruction, seeds: Sequence[Instruction], tools: Tools
         if completion.fault and not completion.text.strip():
             lines.append(Dropped.of(STAGE, completion.fault, seed, f"its rewrites: {completion.fault_detail}"))
         else:
-            lines += _read_lines(completion, count, settings.max_chars)
+            lines += _read_lines(completion, count, settings.max_chars, scripts)
     return lines
 
 
-def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Instruction | Dropped]:
+def _read_lines(
+    completion: Completion, count: int, max_chars: int, scripts: frozenset[str]
+) -> list[Instruction | Dropped]:
     """Return the lines of an answer, markers and wrapping removed: `count` instructions at most."""
     lines = [clean_line(line) for line in completion.text.splitlines() if line.strip()]
     results: list[Instruction | Dropped] = []
@@ -76,23 +81,28 @@ def _read_lines(completion: Completion, count: int, max_chars: int) -> list[Inst
         elif number > count:
             results.append(Dropped.of(STAGE, Reason.OVER_LIMIT, instruction, f"{count} were asked for"))
         else:
-            reason = _fault(line, max_chars)
+            reason = _fault(line, max_chars, scripts)
             results.append(Dropped.of(STAGE, reason, instruction, line[:200]) if reason else instruction)
     return results
 
 
-def _fault(line: str, max_chars: int) -> Reason | None:
+def _fault(line: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
     """Tell why a line is no instruction, if it isn't."""
-    words = line.split()
     if len(line) > max_chars:
         return Reason.TOO_LONG
     if count_non_text(line):
         return Reason.NOT_TEXT
-    if has_foreign_script(line):
+    if has_foreign_script(line, scripts):
         return Reason.WRONG_LANGUAGE
-    if len(words) < 3 or line.endswith((":", "…", "...")) or line.startswith(("```", "{", "|")):
+    if _is_too_short(line) or line.endswith((":", "：", "…", "...")) or line.startswith(("```", "{", "|")):
         return Reason.NOT_AN_INSTRUCTION
     return None
+
+
+def _is_too_short(line: str) -> bool:
+    """Tell a heading from a sentence: under three words, or five letters of a script that doesn't space its words."""
+    counts = count_scripts(line)
+    return len(line.split()) < 3 and sum(counts[script] for script in WITHOUT_SPACES) < 5
 
 
 def _limit(instructions: list[Instruction], limit: int, seed: int) -> tuple[list[Instruction], list[Instruction]]:

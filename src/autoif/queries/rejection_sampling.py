@@ -11,9 +11,10 @@ A query none of whose responses remains leaves the data with them: no prompt wit
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """
 
+import re
 from fractions import Fraction
 
-from autoif.language import count_non_text, has_foreign_script
+from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
 from autoif.thresholds import meets, share
@@ -89,15 +90,20 @@ def _fault(completion: Completion, text: str, prompt: Prompt, max_chars: int) ->
         return Reason.TOO_LONG
     if count_non_text(text) * 10 > len(text):
         return Reason.NOT_TEXT
-    if has_foreign_script(text) and prompt.text.isascii() and not _asks_for_script(prompt.text):
+    if has_foreign_script(text, LATIN | count_scripts(prompt.text).keys()) and not _asks_for_script(prompt.text):
         return Reason.WRONG_LANGUAGE
     return None
 
 
 def _asks_for_script(text: str) -> bool:
-    """Tell whether an English prompt may want letters that are not Latin: a language, script or symbols by name."""
+    """Tell whether a prompt may want letters of a script that it doesn't use: a language, script or symbols by name.
+
+    A prompt with accented letters is in a language whose names for others are not known here, so it may.
+    """
+    if any(count_scripts(char)["LATIN"] for char in text if not char.isascii()):
+        return True
     words = {word.strip(".,;:!?\"'()").lower() for word in text.split()}
-    return bool(words & _SCRIPT_WORDS)
+    return bool(words & _SCRIPT_WORDS) or _SCRIPT_STEMS.search(text.lower()) is not None
 
 
 _SCRIPT_WORDS = frozenset(
@@ -106,6 +112,11 @@ _SCRIPT_WORDS = frozenset(
     hindi japanese kanji katakana hiragana korean mandarin cantonese persian farsi russian sanskrit serbian tamil
     thai ukrainian urdu unicode symbols math mathematical formula equation
     """.split()
+)
+
+
+_SCRIPT_STEMS = re.compile(
+    "перев[ое]д|китайск|японск|корейск|арабск|греческ|иврит|翻译|翻譯|翻訳|[日韩韓俄英希泰阿]语|[日韓俄英希泰阿]語|번역|[한일중]국어|일본어"
 )
 
 
