@@ -1,13 +1,15 @@
-"""Write docs/cli.md and docs/configuration.md from the code: `make docs`. tests/test_docs.py checks them."""
+"""Write docs/cli.md, docs/configuration.md and the README's funnel from the code: `make docs`. Tests check them."""
 
 import ast
 import inspect
+import tempfile
 import textwrap
 from pathlib import Path
 
 import click
 from pydantic import BaseModel
 
+import autoif
 from autoif.cli.main import cli
 from autoif.config import ROLES, Config, Models, load_config, presets
 
@@ -96,6 +98,17 @@ def _help(name: str, command: click.Command) -> list[str]:
 PAGES = {"cli.md": cli_page, "configuration.md": configuration_page}
 
 
+def with_funnel(readme: str, funnel: str) -> str:
+    """Return the README with the funnel of the recorded run between its marks."""
+    before, begin, rest = readme.partition("<!-- recorded funnel: begin -->")
+    _, end, after = rest.partition("<!-- recorded funnel: end -->")
+    return f"{before}{begin}\n```\n{funnel}\n```\n{end}{after}"
+
+
 if __name__ == "__main__":
     for page, make in PAGES.items():
         (DOCS / page).write_text(make(), encoding="utf-8")
+    readme = DOCS.parent / "README.md"
+    with tempfile.TemporaryDirectory() as folder:
+        run = autoif.run("quickstart", output=Path(folder) / "run", recorded=True, progress=False)
+        readme.write_text(with_funnel(readme.read_text(encoding="utf-8"), repr(run.funnel)), encoding="utf-8")

@@ -1,8 +1,10 @@
 """`autoif.run` and `autoif.load_run`: what a program, a notebook and the command line call."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ import autoif
 from autoif.models.cache import CompletionCache
 from autoif.report.ending import describe_ending
 from running import model_server
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,20 @@ def test_a_run_says_what_it_is(recorded):
     assert recorded.manifest["status"] == "complete"
     loaded = autoif.load_run(recorded.path)
     assert list(loaded.sft) == list(recorded.sft)
+
+
+def test_the_readme_shows_the_funnel_of_the_recording(recorded):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- recorded funnel: begin -->\n```\n")[1].split("\n```\n<!-- recorded funnel: end -->")[0]
+    assert shown == repr(recorded.funnel), "run `make docs`"
+
+
+def test_the_python_of_the_readme_runs(tmp_path):
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "06_rejection_sampling" in done.stdout
+    assert "Outcome(verdict=" in done.stdout
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
