@@ -1,6 +1,6 @@
 """What a run makes of the habits of real servers: a small `autoif run quickstart` for each, and a table of the ends.
 
-    python benchmarks/server_habits.py CASES_FOLDER [HABIT…] [--limit 420] [--write docs/models.md]
+    python benchmarks/server_habits.py CASES_FOLDER [HABIT…] [--limit 600] [--write docs/models.md]
 
 CASES_FOLDER holds a `world.py` that defines QUIRKS (habit: a function of request and body), STATE, and the handlers
 `serve` and `models`; its functions may come from other files beside it. Each run is a process of its own against its
@@ -242,6 +242,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("cases", type=Path)
     parser.add_argument("habits", nargs="*")
-    parser.add_argument("--limit", type=float, default=420.0, help="seconds for one run")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds for one run")
     parser.add_argument("--write", type=Path, help="page whose table is replaced")
     sys.exit(asyncio.run(main(parser.parse_args())))
