@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
+SAY = @echo "installing $(1): once, some minutes"
 
 .PHONY: demo test check setup setup-dev trainers bench docs format clean
 
@@ -13,8 +14,10 @@ demo: setup
 	$(BIN)/autoif verify --dataset runs/quickstart/sft.jsonl
 	@echo "look at one instruction: $(BIN)/autoif show runs/quickstart"
 
-test: setup-dev trainers
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+# As many processes as the machine has processors, four at most: each loads what trains models.
+test: setup-dev
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal \
+		--cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
 	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 check: setup-dev
@@ -36,21 +39,24 @@ setup-dev: .venv/.setup-dev
 	$(PYTHON) -m venv .venv
 
 .venv/.setup: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable ".[embedded]"
+	$(call SAY,autoif and what it needs into .venv)
+	@$(PIP) --constraint constraints.txt --editable ".[embedded]"
 	@touch $@
 
 .venv/.setup-dev: .venv/.setup
-	$(PIP) --editable ".[dev]"
+	$(call SAY,what the tests need into .venv)
+	@$(PIP) --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-# The trainers that tests/test_export_trainers.py asks, a folder each: over the development environment, with their own
-# versions of what differs. Some ask for a later Python than the parts that are used here.
+# The packages of other trainers, a folder each: over the development environment, with their own versions of what
+# differs. Some ask for a later Python than the parts that are used here.
 trainers: $(patsubst tests/trainers/%.txt,.venv/trainers/.%,$(wildcard tests/trainers/*.txt))
+	$(BIN)/python -m pytest -m trainers
 
 .venv/trainers/.%: tests/trainers/%.txt | .venv/.setup-dev
-	rm -rf .venv/trainers/$*
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --ignore-requires-python --no-compile \
-		--target .venv/trainers/$* --requirement $<
+	$(call SAY,$* into .venv/trainers)
+	@rm -rf .venv/trainers/$*
+	@$(PIP) --no-deps --ignore-requires-python --no-compile --target .venv/trainers/$* --requirement $<
 	@touch $@
 
 docs: setup-dev

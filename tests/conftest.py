@@ -1,8 +1,13 @@
 """What many tests share: the real sandbox, started once; scripted models at the two edges; tools around them."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from autoif.config import load_config
@@ -14,6 +19,9 @@ from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
 
 MakeTools = Callable[..., Tools]
+
+# Two of them run at the same time, and threads of both that wait for each other by spinning take each other's time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples in every run, however slow and busy the machine.
 settings.register_profile("autoif", deadline=None, derandomize=True)
@@ -43,6 +51,29 @@ def sandbox() -> Iterator[Sandbox]:
     """The real sandbox, with a second for an input, on a loop of its own: tests with loops of theirs share it."""
     with Sandbox(Limits(timeout_s=1.0), workers=1) as entered:
         yield entered
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Leave this process and those it starts one core, so that llama.cpp, too, takes one thread."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before) if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M as a folder that transformers loads, made once for all processes of a test run."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "weights" / "smollm2"
+    with FileLock(shared / "smollm2.lock"):
+        if not folder.exists():
+            command = [sys.executable, "-m", "autoif", "models", "fetch", "smollm2-135m", "--weights", str(folder)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            assert done.stdout.split()[-1] == str(folder)
+    return folder
 
 
 @pytest.fixture

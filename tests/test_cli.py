@@ -1,9 +1,12 @@
 """The command line: what users type, and the one line and exit code 2 that bad input ends in."""
 
 import asyncio
+import contextlib
 import hashlib
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,7 +16,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
-from autoif.cli.main import cli
+from autoif.cli.main import cli, main
 from running import autoif, model_server
 
 
@@ -23,14 +26,44 @@ def server(tmp_path_factory):
         yield served
 
 
+INSTRUCTIONS = ("run", "quickstart", "--model", "m", "-o", "run", "--until", "instructions")
+
+
+@pytest.fixture(scope="module")
+def finished(server, tmp_path_factory) -> Path:
+    """A folder in which a run's instructions were made; who changes it takes a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = autoif(*INSTRUCTIONS, "--base-url", server.url, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copied"))
+
+
 def fails(*arguments: str, cwd: Path) -> str:
-    """Run a command that must fail, and return its one line."""
+    """Run a command that must fail, in a process of its own, and return its one line."""
     done = autoif(*arguments, cwd=cwd)
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("autoif: ")
-    return lines[0]
+    return check_failure(done.returncode, done.stderr)
+
+
+def fails_here(*arguments: str, cwd: Path) -> str:
+    """Run a command that must fail, in this process, and return its one line."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(cwd), contextlib.redirect_stderr(said):
+        patch.setattr(sys, "argv", ["autoif", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    return check_failure(stop.value.code, said.getvalue())
+
+
+def check_failure(code: object, said: str) -> str:
+    assert code == 2, said
+    [line] = said.strip().splitlines()
+    assert line.startswith("autoif: ")
+    return line
 
 
 @pytest.mark.parametrize(
@@ -47,12 +80,12 @@ def fails(*arguments: str, cwd: Path) -> str:
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(tmp_path, setting, message):
-    assert message in fails("run", "quickstart", "--set", setting, cwd=tmp_path)
+    assert message in fails_here("run", "quickstart", "--set", setting, cwd=tmp_path)
     assert not (tmp_path / "runs").exists()
 
 
 def test_an_unknown_preset_is_refused_with_the_ones_there_are(tmp_path):
-    assert "presets are paper, quickstart, released" in fails("run", "quick", cwd=tmp_path)
+    assert "presets are paper, quickstart, released" in fails_here("run", "quick", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +99,7 @@ def test_an_unknown_preset_is_refused_with_the_ones_there_are(tmp_path):
 )
 def test_a_config_file_that_is_wrong_is_refused(tmp_path, content, message):
     (tmp_path / "run.toml").write_bytes(content)
-    assert message in fails("run", "run.toml", cwd=tmp_path)
+    assert message in fails_here("run", "run.toml", cwd=tmp_path)
 
 
 def test_a_config_file_goes_over_its_preset_and_a_setting_over_both(tmp_path, server):
@@ -91,7 +124,7 @@ def test_a_config_file_goes_over_its_preset_and_a_setting_over_both(tmp_path, se
 def test_a_seeds_or_queries_file_that_is_wrong_is_refused_by_name(tmp_path, option, content):
     if content is not None:
         (tmp_path / "input.txt").write_bytes(content)
-    assert "input.txt" in fails("run", "quickstart", option, "input.txt", cwd=tmp_path)
+    assert "input.txt" in fails_here("run", "quickstart", option, "input.txt", cwd=tmp_path)
 
 
 def test_a_server_that_is_down_is_named(tmp_path):
@@ -134,7 +167,7 @@ async def test_a_server_that_answers_wrongly_is_named(tmp_path, status, kind, bo
 
 
 def test_an_unknown_embedded_model_is_refused_with_the_ones_there_are(tmp_path):
-    assert "qwen2.5-coder-1.5b" in fails("run", "quickstart", "--model", "gpt-9", cwd=tmp_path)
+    assert "qwen2.5-coder-1.5b" in fails_here("run", "quickstart", "--model", "gpt-9", cwd=tmp_path)
 
 
 def test_a_model_file_with_a_wrong_hash_is_never_loaded(tmp_path):
@@ -149,18 +182,17 @@ def test_a_model_file_with_a_wrong_hash_is_never_loaded(tmp_path):
     assert "delete it and run `autoif models fetch smollm2-135m`" in " ".join(done.stderr.split())
 
 
-def test_a_folder_of_another_config_is_refused_and_the_difference_named(tmp_path, server):
-    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
-    assert autoif(*run, cwd=tmp_path).returncode == 0
-    before = digest(tmp_path / "run" / "instructions.jsonl")
-    line = fails(*run, "--set", "cross_validation.min_functions=2", cwd=tmp_path)
+def test_a_folder_of_another_config_is_refused_and_the_difference_named(copied, server):
+    run = (*INSTRUCTIONS, "--base-url", server.url)
+    before = digest(copied / "run" / "instructions.jsonl")
+    line = fails_here(*run, "--set", "cross_validation.min_functions=2", cwd=copied)
     assert "cross_validation.min_functions (1 there, 2 now)" in line
-    assert digest(tmp_path / "run" / "instructions.jsonl") == before
+    assert digest(copied / "run" / "instructions.jsonl") == before
     asked = len(server.events())
-    changed = autoif(*run, "--set", "cross_validation.min_functions=2", "--resume-with-changes", cwd=tmp_path)
+    changed = autoif(*run, "--set", "cross_validation.min_functions=2", "--resume-with-changes", cwd=copied)
     assert changed.returncode == 0, changed.stderr
     assert len(server.events()) == asked  # no answer was asked for twice
-    assert digest(tmp_path / "run" / "instructions.jsonl") != before
+    assert digest(copied / "run" / "instructions.jsonl") != before
 
 
 def test_another_seeds_file_is_a_difference_too(tmp_path, server):
@@ -172,19 +204,18 @@ def test_another_seeds_file_is_a_difference_too(tmp_path, server):
     assert "inputs.seeds" in fails(*run, cwd=tmp_path)
 
 
-def test_a_file_edited_in_a_finished_run_is_noticed(tmp_path, server):
-    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
-    assert autoif(*run, cwd=tmp_path).returncode == 0
-    path = tmp_path / "run" / "03_cross_validation" / "kept-0000.jsonl"
+def test_a_file_edited_in_a_finished_run_is_noticed(copied, server):
+    run = (*INSTRUCTIONS, "--base-url", server.url)
+    path = copied / "run" / "03_cross_validation" / "kept-0000.jsonl"
     path.write_bytes(path.read_bytes()[:-30])
-    line = fails(*run, cwd=tmp_path)
+    line = fails_here(*run, cwd=copied)
     assert "kept-0000.jsonl was changed after it was written: delete it" in line
     path.unlink()
-    assert autoif(*run, cwd=tmp_path).returncode == 0
+    assert autoif(*run, cwd=copied).returncode == 0
 
 
 def test_a_damaged_completions_file_is_named(tmp_path, server):
-    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
+    run = (*INSTRUCTIONS, "--base-url", server.url)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "completions.sqlite").write_bytes(b"SQLite format 3\0" + b"\xaa" * 4000)
     assert "completions.sqlite is damaged" in fails(*run, cwd=tmp_path)
@@ -192,28 +223,24 @@ def test_a_damaged_completions_file_is_named(tmp_path, server):
 
 def test_show_and_verify_name_what_they_cannot_read(tmp_path):
     assert "is no run folder" in fails("show", ".", cwd=tmp_path)
-    assert "can't be read" in fails("verify", "a.jsonl", "b.jsonl", cwd=tmp_path)
-    assert "can't be read" in fails("verify", "--dataset", "a.jsonl", cwd=tmp_path)
+    assert "can't be read" in fails_here("verify", "a.jsonl", "b.jsonl", cwd=tmp_path)
+    assert "can't be read" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
     (tmp_path / "a.jsonl").write_text('{"messages": []}\n')
-    assert "line 1: no row of an sft.jsonl" in fails("verify", "--dataset", "a.jsonl", cwd=tmp_path)
+    assert "line 1: no row of an sft.jsonl" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
 
 
-def test_show_of_an_id_that_is_not_there_says_how_to_list_them(tmp_path, server):
-    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
-    assert autoif(*run, cwd=tmp_path).returncode == 0
-    assert "`autoif show run` lists them" in fails("show", "run", "zzzz", cwd=tmp_path)
-    assert "verified instructions" in autoif("show", "run", cwd=tmp_path).stdout
+def test_show_of_an_id_that_is_not_there_says_how_to_list_them(finished):
+    assert "`autoif show run` lists them" in fails_here("show", "run", "zzzz", cwd=finished)
+    assert "verified instructions" in autoif("show", "run", cwd=finished).stdout
 
 
-def test_show_prints_why_an_instruction_was_dropped(tmp_path, server):
-    run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--until", "instructions")
-    assert autoif(*run, cwd=tmp_path).returncode == 0
+def test_show_prints_why_an_instruction_was_dropped(finished):
     dropped = [
         json.loads(line)
-        for path in sorted((tmp_path / "run").glob("0[34]_*/dropped-*.jsonl"))
+        for path in sorted((finished / "run").glob("0[34]_*/dropped-*.jsonl"))
         for line in path.read_text().splitlines()
     ]
-    done = autoif("show", "run", dropped[0]["record_id"], cwd=tmp_path)
+    done = autoif("show", "run", dropped[0]["record_id"], cwd=finished)
     assert f"dropped: {dropped[0]['stage']}: {dropped[0]['reason']}" in done.stdout
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from exporting import ANSWERS, GOLDEN, export, reward_rows, rows_of, verified, write_reward_rows
 
+pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]
+
 PROGRAMS = Path(__file__).parent / "trainers"
 PACKAGES = Path(sys.prefix) / "trainers"
 

@@ -37,7 +37,7 @@ def read(folder: Path) -> dict:
     return json.loads((folder / "scores.json").read_text("utf-8"))
 
 
-def test_an_embedded_model_answers_and_judges_itself(tmp_path, monkeypatch):
+def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path, monkeypatch):
     data, out = write_data(tmp_path / "data", {"style": 1}), tmp_path / "out"
     options = ["smollm2-135m", "--data", data, "-o", out, "--max-tokens", 8, "--batch-size", 2]
     autoif(monkeypatch, *options, "--judge-model", "smollm2-135m", "--judge-max-tokens", 8, "--quiet")

@@ -139,7 +139,9 @@ def program(name: str, prompt: str) -> dict[str, str]:
     return {"task_id": name, "prompt": prompt, "entry_point": "add", "canonical_solution": "", "test": test}
 
 
-def test_an_embedded_model_writes_programs_and_says_that_it_cannot_compare_choices(tmp_path, monkeypatch, capsys):
+def test_an_embedded_model_writes_programs_and_says_that_it_cannot_compare_choices(
+    one_core, tmp_path, monkeypatch, capsys
+):
     out = tmp_path / "out"
     autoif(monkeypatch, "smollm2-135m", "-o", out, "--tasks", "humaneval", *FEW)
     scores = read_general_scores(out)

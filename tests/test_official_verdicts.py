@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from autoif.evaluation.benchmarks import Question
 from following import TOKENIZERS, load_checkers, read_nine, read_questions_of_nine, read_rows
 from packing import unpack
@@ -71,6 +73,7 @@ def test_ifbench_verdicts_are_the_recorded_ones_row_by_row():
     assert (len(recorded), compared) == (294, 284)
 
 
+@pytest.mark.trainers
 def test_ifeval_verdicts_on_text_bison_are_those_of_lm_eval_run_beside_it(tmp_path):
     assert LM_EVAL.is_dir(), "make trainers"
     data, responses = (

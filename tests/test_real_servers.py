@@ -19,10 +19,11 @@ import pytest
 from autoif.errors import ModelError
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
-from autoif.models.download import ensure_model
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
+
+pytestmark = pytest.mark.timeout(600)  # the weights are converted once
 
 MODEL = "smollm2-135m"
 SCHEMA = {
@@ -53,20 +54,10 @@ def llama() -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="module")
-def transformers_folder() -> Path:
-    """SmolLM2 as a folder that transformers loads, kept beside the file it is made of."""
-    folder = ensure_model(MODEL).with_suffix(".transformers")
-    if not folder.exists():
-        command = [sys.executable, "-m", "autoif", "models", "fetch", MODEL, "--weights", folder]
-        subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def transformers(transformers_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def transformers(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", transformers_folder]
+    command = [Path(sys.executable).with_name("transformers"), "serve", smollm2]
     command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     empty = tmp_path_factory.mktemp("hub")
     log = empty / "log"
@@ -74,7 +65,7 @@ def transformers(transformers_folder: Path, tmp_path_factory: pytest.TempPathFac
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
         try:
             _wait_until_it_serves(f"http://127.0.0.1:{port}/health", process, log)
-            yield Endpoint(base_url=f"http://127.0.0.1:{port}/v1", model=str(transformers_folder), api_key_env="")
+            yield Endpoint(base_url=f"http://127.0.0.1:{port}/v1", model=str(smollm2), api_key_env="")
         finally:
             process.terminate()
 

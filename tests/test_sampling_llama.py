@@ -12,6 +12,8 @@ from autoif.models.llama_process import make_params
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, llama, open_sampler, sample_all
 
 MODEL = "smollm2-135m"
+pytestmark = pytest.mark.usefixtures("one_core")
+
 SETTINGS = SamplingSettings(responses=2, max_tokens=6, seed=3, batch_size=4)
 
 

@@ -359,8 +359,10 @@ async def test_a_sandbox_that_is_cancelled_while_it_starts_leaves_nothing() -> N
 
 
 PARENT = """
-import asyncio
+import asyncio, signal
 from autoif.sandbox import Limits, Sandbox
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes its background jobs ignore it
 
 async def main():
     async with Sandbox(Limits(timeout_s=60), workers=2) as sandbox:

@@ -49,7 +49,7 @@ async def check(sandbox: Sandbox, workers: set[Path], source: str, inputs: list[
     return outcomes
 
 
-@settings(max_examples=800)
+@settings(max_examples=300)
 @given(source=programs(), inputs=INPUTS)
 async def test_any_program_gives_one_verdict_a_text(
     sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]
@@ -57,7 +57,7 @@ async def test_any_program_gives_one_verdict_a_text(
     await check(sandbox, workers, source, inputs)
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(source=mutants(read_recorded()), inputs=INPUTS)
 async def test_any_broken_function_gives_one_verdict_a_text(
     sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]
@@ -65,7 +65,7 @@ async def test_any_broken_function_gives_one_verdict_a_text(
     await check(sandbox, workers, source, inputs)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(source=debris(), inputs=INPUTS)
 async def test_what_is_no_code_does_not_load(
     sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]
@@ -74,7 +74,7 @@ async def test_what_is_no_code_does_not_load(
     assert not any(outcome.loaded for outcome in outcomes)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(inputs=INPUTS)
 async def test_any_text_arrives_as_it_was(sandbox: Sandbox, workers: set[Path], inputs: list[str]) -> None:
     source = f"WANTED = iter({inputs!a})\ndef evaluate(response): return response == next(WANTED)"
