@@ -7,13 +7,16 @@ from pathlib import Path
 import click
 import pytest
 
+from autoif import api
+from autoif.cli import run
 from autoif.cli.main import cli
-from autoif.cli.run import _FLAGS
 from autoif.config import Config, load_config
 from autoif.training.settings import resolve_settings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "training.md").read_text("utf-8")
 RECIPE = "Self-alignment and strong-to-weak"
+SHORT = {"base_url": "models.all.base_url", "model": "models.all.model", **api._SETTINGS, **run._SETTINGS}
+"""Options that are short for a setting."""
 STRONG, STUDENT = "Qwen/Qwen2-72B-Instruct", "Qwen/Qwen2-7B"
 
 
@@ -32,11 +35,11 @@ def read_commands(text: str, **variables: str) -> list[list[str]]:
 
 def parse(words: list[str]) -> click.Context:
     """Read a command as the command line does, and do nothing."""
-    group, context = cli, click.Context(cli)
+    group, context = cli, click.Context(cli, **cli.context_settings)
     while isinstance(group, click.Group):
         _, found, words = group.resolve_command(context, words)
         group = found
-    return group.make_context(group.name, words)
+    return group.make_context(group.name, words, parent=context)  # else help has other names from then on
 
 
 def recipe(**variables: str) -> list[click.Context]:
@@ -46,7 +49,7 @@ def recipe(**variables: str) -> list[click.Context]:
 
 def config_of(context: click.Context) -> Config:
     params = context.params
-    given = [f"{key}={params[name]}" for name, key in _FLAGS.items() if params[name] is not None]
+    given = [f"{key}={params[name]}" for name, key in SHORT.items() if params[name] is not None]
     return load_config(params["config"], [*given, *params["settings"]])
 
 
