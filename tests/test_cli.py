@@ -226,6 +226,7 @@ def test_show_and_verify_name_what_they_cannot_read(tmp_path):
     assert "can't be read" in fails_here("verify", "a.jsonl", "b.jsonl", cwd=tmp_path)
     assert "can't be read" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
     (tmp_path / "a.jsonl").write_text('{"messages": []}\n')
+    assert ". has no sft.jsonl: it is no run folder" in fails_here("verify", "--dataset", ".", cwd=tmp_path)
     assert "line 1: no row of an sft.jsonl" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
 
 

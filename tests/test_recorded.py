@@ -1,6 +1,7 @@
 """Recorded generations (§3.2 on old data): reading them, filtering them, and `autoif cross-validate`."""
 
 import asyncio
+import gzip
 import importlib
 import json
 import sys
@@ -62,10 +63,57 @@ def test_one_answer_may_stand_alone_and_a_parsed_one_is_its_json(tmp_path: Path)
     path = write(
         tmp_path / "g.jsonl",
         {"instruction": "Use tea.", "generations": GOOD[0]},
-        {"instruction": "Use tea.", "generations": [parsed]},
-        {"instruction": "Use tea.", "generations": parsed},
+        {"instruction": "Use milk.", "generations": [parsed]},
+        {"instruction": "Use rum.", "generations": parsed},
+        {"instruction": "Use ice.", "generations": [{"role": "assistant", "content": GOOD[0]}]},
+        {"instruction": "Use jam.", "generations": [{"index": 0, "message": {"content": GOOD[0]}}]},
     )
-    assert [row.answers for row in read_generations(path)] == [(GOOD[0],)] * 3
+    assert [row.answers for row in read_generations(path)] == [(GOOD[0],)] * 5
+
+
+def test_rows_of_one_instruction_become_one_at_the_place_of_the_first(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "g.jsonl",
+        {"instruction": "Use tea.", "generations": GOOD[:1]},
+        {"instruction": "Be odd.", "generations": BAD},
+        {"instruction": " Use tea.\n", "generations": GOOD[1:]},
+    )
+    assert read_generations(path) == [
+        Generations(Instruction.of("Use tea.", "seed"), tuple(GOOD), rows=2),
+        Generations(Instruction.of("Be odd.", "seed"), tuple(BAD)),
+    ]
+
+
+@pytest.mark.parametrize("name", ["g.json", "g.jsonl.gz"])
+def test_a_list_and_a_packed_file_are_read(tmp_path: Path, name: str) -> None:
+    rows = json.dumps([{"instruction": "Use tea.", "generations": GOOD}] * 2).encode()
+    (tmp_path / name).write_bytes(gzip.compress(rows) if name.endswith(".gz") else rows)
+    [found] = read_generations(tmp_path / name)
+    assert found.rows == 2
+
+
+async def test_an_empty_instruction_is_dropped_with_that_reason() -> None:
+    rows = [Generations(Instruction.of("", "seed"), tuple(GOOD)), Generations(Instruction.of("", "seed"), ())]
+    result = await filter_generations(rows, load_config("paper", ["sandbox.workers=1"]))
+    assert result.kept == []
+    assert [dropped.reason for dropped in result.dropped] == [Reason.EMPTY] * 2
+
+
+CODE = "```python\ndef evaluate(response):\n    return 'tea' in response\n```"
+CASE_FORMS = {
+    "a list": '[{"response": "tea", "result": true}, {"response": "milk", "result": false}]',
+    "a fenced list": '```json\n[{"text": "tea", "expected": "True"}, {"text": "milk", "expected": "False"}]\n```',
+    "an object": '{"test_cases": [{"response": "tea", "label": true}, {"response": "milk", "label": false}]}',
+    "a case a line": '{"response": "tea", "result": true}\n{"response": "milk", "result": false}',
+    "a bulleted case a line": '- {"response": "tea", "result": true}\n- {"response": "milk", "result": false}',
+}
+
+
+@pytest.mark.parametrize("form", CASE_FORMS)
+async def test_bare_code_is_read_with_its_cases_in_other_keys_and_forms(form: str) -> None:
+    rows = [Generations(Instruction.of("Use tea.", "seed"), (f"{CODE}\n\nCases:\n{CASE_FORMS[form]}",))]
+    [kept] = (await filter_generations(rows, load_config("paper", ["sandbox.workers=1"]))).kept
+    assert [(case.input, case.expected) for case in kept.cases] == [("tea", True), ("milk", False)]
 
 
 def test_blank_lines_a_byte_order_mark_and_line_separators_in_texts_do_no_harm(tmp_path: Path) -> None:
@@ -91,10 +139,13 @@ async def test_what_agrees_is_kept_and_the_rest_is_dropped_with_its_reason() -> 
     ]
     assert [draft.instruction.text for draft in result.drafts] == ["Use tea.", "Be odd.", "Be silent.", "Be broken."]
     assert result.describe() == [
+        "rows: 4, of 4 instructions",
         "instructions: 1 of 4 kept, with 2 functions and 4 cases",
         "dropped: no_case_agreed 1, no_readable_answer 1, no_function_loads 1",
-        "answers: 8, read only after a repair: 1 (surrounding_text 1)",
-        "lost to format: 3 (no_json 2, empty 1)",
+        "answers: 8, 5 of them read, 1 only after a repair (surrounding_text 1)",
+        "lost to format: 3 answers (no_json 2, empty 1)",
+        "functions: 5 read, 0 of them the same as another, 2 kept, 3 not",
+        "cases: 7 different ones read, 4 kept, 3 not; 0 could not be read",
     ]
 
 
@@ -123,7 +174,7 @@ def test_the_command_writes_what_it_keeps_and_what_it_drops(
     assert dropped.reason is Reason.NO_CASE_AGREED
     printed = capsys.readouterr().out
     assert "instructions: 1 of 2 kept, with 2 functions and 4 cases" in printed
-    assert "read only after a repair: 1 (surrounding_text 1)" in printed
+    assert "1 only after a repair (surrounding_text 1)" in printed
 
 
 @pytest.mark.parametrize(("preset", "kept", "functions"), [("paper", 5, 38), ("released", 4, 19)])
@@ -153,14 +204,14 @@ def test_a_threshold_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (b"", "no rows in it"),
         (b"\n \n", "no rows in it"),
         (b"\xff\xfa{}", "line 1: not UTF-8"),
-        (b"not json\n", "line 1: no row"),
+        (b"not json\n", "line 1: broken JSON"),
         (b"{}\n", "line 1: no row"),
         (b"[1]\n", "line 1: no row"),
         (b"7\n", "line 1: no row"),
         (b'{"instruction": "a", "generations": ["b"]}\n{"instruction": "a"}\n', "line 2: no row"),
         (b'{"instruction": null, "generations": ["b"]}\n', "line 1: no row"),
         (b'{"generations": ["b"]}\n', "line 1: no row"),
-        (b"[" * 100_000, "line 1: no row"),
+        (b"[" * 100_000, "line 1: broken JSON (nested too deeply)"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_two(
@@ -203,7 +254,7 @@ def test_a_line_of_many_megabytes_is_refused_by_name(tmp_path: Path, monkeypatch
 async def test_an_answer_of_100_kb_is_a_counted_loss(make_tools: MakeTools) -> None:
     rows = [Generations(Instruction.of("Use tea.", "seed"), ("x" * 100_000, "\x00\x01" * 99, "对不起", GOOD[0]))]
     result = await filter_generations(rows, load_config("paper", ["sandbox.workers=1"]))
-    assert [entry.loss for entry in result.drafts[0].answers] == ["too_long", "not_text", "no_json", None]
+    assert [entry.loss for entry in result.drafts[0].answers] == ["too_long", "empty", "no_json", None]
     assert len(result.kept) == 1
 
 

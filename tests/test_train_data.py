@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from autoif.errors import ConfigError
+from autoif.errors import AutoIFError, ConfigError
 from autoif.training.data import read_data
 
 USER = {"role": "user", "content": "Say tea."}
@@ -80,7 +80,6 @@ def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
         ({"messages": [USER, {"role": "assistant"}]}, "needs a role"),
         ({"messages": [USER, {"role": "tool", "content": "tea"}]}, "needs a role"),
         ({"messages": [USER, "tea"]}, "needs a role"),
-        ({"messages": [USER, {"role": "assistant", "content": "\ud800"}]}, "not valid text"),
         (PAIR, "these are preference pairs: use `autoif train dpo`"),
         (PROMPT, "use `autoif train online-dpo` or `autoif train grpo`, or the run's sft.jsonl"),
         ([SFT], "line 2: a row is an object, not list"),
@@ -139,18 +138,27 @@ def test_a_prompt_that_nothing_can_judge_is_an_error_with_its_line(tmp_path, row
         (b"\n \n", "has no rows"),
         (b"messages,tea\n", "line 1: not JSON"),
         (b"[" * 100_000, "line 1: not JSON"),
-        (b"PAR1\xff\xfe", "not a UTF-8 text file"),
+        (b"PAR1\xff\xfe", "a Parquet file"),
+        (b"\xff{}", "line 1: not UTF-8"),
     ],
 )
 def test_a_file_of_another_form_is_an_error(tmp_path, content, message):
     path = tmp_path / "rows"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(AutoIFError, match=message):
         read_data(path, "sft")
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_half_a_character_is_trained_on_as_what_stands_for_one_and_a_byte_order_mark_is_nothing(tmp_path, mark):
+    row = {"messages": [USER, {"role": "assistant", "content": "\ud83d tea \U0001f375"}]}
+    (tmp_path / "rows.jsonl").write_bytes(mark + json.dumps(row).encode())
+    [found] = read_data(tmp_path / "rows.jsonl", "sft").rows
+    assert found["completion"][0]["content"] == "\ufffd tea \U0001f375"
+
+
 def test_a_file_or_a_run_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match=r"none.jsonl can't be read: No such file"):
+    with pytest.raises(AutoIFError, match=r"none.jsonl can't be read: No such file"):
         read_data(tmp_path / "none.jsonl", "sft")
     with pytest.raises(ConfigError, match=r"the run folder .* has no preferences.jsonl"):
         read_data(tmp_path, "dpo")

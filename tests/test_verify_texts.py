@@ -234,3 +234,16 @@ def test_verdicts_that_can_not_be_written_are_said_in_one_line(output: str, said
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_pairs_and_run_folders_are_verified_too(tmp_path: Path) -> None:
+    row = {**make_row("tea", 1.0), "chosen": [{"role": "assistant", "content": "tea"}], "rejected": [{"content": ""}]}
+    pairs = [{**row, "chosen_pass_rate": 1.0, "rejected_pass_rate": rate} for rate in (0.5, 0.0)]
+    (tmp_path / "preferences.jsonl").write_text("\ufeff" + "".join(json.dumps(pair) + "\n" for pair in pairs))
+    done = autoif("verify", "--dataset", "preferences.jsonl", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "row 2, rejected: pass rate 0.5, recorded 0" in done.stdout
+    assert "1 of 2 rows hold" in done.stdout
+    (tmp_path / "sft.jsonl").write_text(json.dumps(make_row("tea", 1.0)) + "\n")
+    done = autoif("verify", "--dataset", ".", cwd=tmp_path)
+    assert "1 of 1 rows hold" in done.stdout

@@ -284,7 +284,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ConfigError(f'no preset and no file "{path}": presets are {", ".join(presets())}')
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} can't be read as TOML: {error}") from None
 

@@ -64,8 +64,8 @@ class SourceRow:
     """A line of a plain text file, where people number, quote and mark what they list."""
 
 
-def read_rows(path: Path, what: str) -> Iterator[SourceRow]:
-    """Yield the rows of a file; blank lines and comments are none.
+def read_rows(path: Path, what: str, *, max_line_bytes: int = MAX_JSON_LINE_BYTES) -> Iterator[SourceRow]:
+    """Yield the rows of a file; blank lines and comments are none. A line of JSON has at most `max_line_bytes`.
 
     Raises:
         ConfigError: the file is missing, unreadable, broken, or of no form that is read; names the line.
@@ -80,7 +80,7 @@ def read_rows(path: Path, what: str) -> Iterator[SourceRow]:
             case Form.TEXT:
                 yield from _read_text(file, path, what)
             case Form.JSON_LINES:
-                yield from _read_json_lines(file, path, what)
+                yield from _read_json_lines(file, path, what, max_line_bytes)
             case Form.JSON:
                 for number, value in enumerate(cut_elements(file, path, what), 1):
                     yield SourceRow(f"element {number}", value)
@@ -163,8 +163,8 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _read_json_lines(file: io.BufferedReader, path: Path, what: str) -> Iterator[SourceRow]:
-    for number, line in cut_lines(file, MAX_JSON_LINE_BYTES):
+def _read_json_lines(file: io.BufferedReader, path: Path, what: str, max_bytes: int) -> Iterator[SourceRow]:
+    for number, line in cut_lines(file, max_bytes):
         if line.strip() and not line.startswith("#"):
             try:
                 yield SourceRow(f"line {number}", load_json(line))

@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
@@ -208,7 +208,7 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
     """
     path = run / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (UnicodeDecodeError, ValueError):
@@ -291,6 +291,19 @@ def find_rows(path: Path, name: str) -> Path:
         cause = made if (path / MANIFEST).exists() else "it is no run folder"
         raise StoreError(f"{path} has no {name}: {cause}")
     return path / name
+
+
+def refuse_repeats(paths: Sequence[Path]) -> None:
+    """Refuse inputs of which one is named twice, whatever the ways to it.
+
+    Raises:
+        StoreError: names it.
+    """
+    seen = set[Path]()
+    for path in paths:
+        if path.resolve() in seen:
+            raise StoreError(f"{path} is there twice: name each input once")
+        seen.add(path.resolve())
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:

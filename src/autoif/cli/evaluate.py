@@ -10,7 +10,7 @@ import click
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options
 from autoif.errors import ConfigError
 from autoif.sandbox import Limits, Sandbox
-from autoif.store import storage_errors
+from autoif.store import refuse_repeats, storage_errors
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Scores
@@ -92,6 +92,7 @@ def compare(
         with require_extra("autoif compare --plot"):
             from autoif.evaluation.plots import check_kind, plot_comparison
         check_kind(plot)
+    refuse_repeats(folders)
     compared = compare_folders(folders)
     click.echo(render(compared, "md" if output else form), nl=False)
     if output:
@@ -111,6 +112,7 @@ def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves of trained FOLDERS: loss, DPO margin and accuracy, reward, as their metrics.jsonl have them."""
     with require_extra("autoif plot"):
         from autoif.evaluation.plots import plot_training
+    refuse_repeats(folders)
     drawn = plot_training(folders, output)
     click.echo(f"{', '.join(drawn)}: {output}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from autoif.models.recording import export_recording
-from autoif.store import COMPLETIONS
+from autoif.store import COMPLETIONS, refuse_repeats
 
 
 @click.command()
@@ -18,6 +18,7 @@ def record(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     `autoif run --recording FILE` makes the same data of it without a model; `autoif run --answers FILE` asks only for
     what it lacks. Prompts and keys are not in it; what the model wrote is.
     """
+    refuse_repeats(runs)
     recorded = export_recording([run / COMPLETIONS for run in runs], output, overwrite=overwrite)
     click.echo(f"{recorded.completions:,} completions, {output.stat().st_size:,} bytes  {output}")
     if recorded.conflicts:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import click
 from pydantic import ConfigDict
@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 from autoif.errors import ConfigError
 from autoif.records import Record, Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
-from autoif.store import read_jsonl, storage_errors
+from autoif.store import SFT, find_rows, read_json_lines, read_jsonl, storage_errors
 from autoif.thresholds import share
 
 _ROWS_AT_ONCE = 64
@@ -39,11 +39,26 @@ class ResponseRow(Record):
     text: str
 
 
+class Check(NamedTuple):
+    """A text, and how many of the functions it passed when its row was written."""
+
+    functions: list[str]
+    text: str
+    recorded: float
+    """Share, 0 to 1."""
+    name: str
+    """As in "row 3, chosen"."""
+
+
 @click.command()
 @click.argument("functions", type=click.Path(path_type=Path), required=False)
 @click.argument("responses", type=click.Path(path_type=Path), required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="VERDICTS.jsonl. [default: standard output]")
-@click.option("--dataset", type=click.Path(path_type=Path), help="Verify rows of an sft.jsonl by their own functions.")
+@click.option(
+    "--dataset",
+    type=click.Path(path_type=Path),
+    help="Verify the rows of a run folder's sft.jsonl, or of that or a preferences.jsonl, by their functions.",
+)
 @click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds for one input.")
 @click.option("--memory-mb", type=int, default=256, show_default=True)
 @click.option("--backend", default="auto", show_default=True)
@@ -71,7 +86,14 @@ def verify(
         sys.exit(asyncio.run(_verify_dataset(dataset, sandbox)))
     if dataset or not (functions and responses):
         raise click.UsageError("name FUNCTIONS.jsonl and RESPONSES.jsonl, or --dataset FILE")
-    asyncio.run(_verify_pairs(read_jsonl(functions, FunctionRow), read_jsonl(responses, ResponseRow), output, sandbox))
+    asyncio.run(
+        _verify_pairs(
+            read_jsonl(functions, FunctionRow, exact=True),
+            read_jsonl(responses, ResponseRow, exact=True),
+            output,
+            sandbox,
+        )
+    )
 
 
 async def _verify_pairs(
@@ -131,18 +153,19 @@ def _say_which(sandbox: Sandbox) -> None:
 
 async def _verify_dataset(path: Path, sandbox: Sandbox) -> int:
     """Print the rows whose functions give other verdicts than recorded; return 1 if there are any."""
-    rows = list(_read_dataset(path))
-    changed = 0
+    rows = list(_read_dataset(find_rows(path, SFT)))
+    changed = set[str]()
     async with sandbox:
         _say_which(sandbox)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
-            rates = await asyncio.gather(*(_pass_rate(functions, text, sandbox) for functions, text, _ in part))
-            for number, ((_, _, recorded), rate) in enumerate(zip(part, rates, strict=True), start=start + 1):
+            rates = await asyncio.gather(*(_pass_rate(functions, text, sandbox) for functions, text, *_ in part))
+            for (_, _, recorded, name), rate in zip(part, rates, strict=True):
                 if rate != recorded:
-                    changed += 1
-                    click.echo(f"row {number}: pass rate {rate:g}, recorded {recorded:g}")
-    click.echo(f"{len(rows) - changed} of {len(rows)} rows hold")
+                    changed.add(name.partition(",")[0])
+                    click.echo(f"{name}: pass rate {rate:g}, recorded {recorded:g}")
+    count = len({name.partition(",")[0] for *_, name in rows})
+    click.echo(f"{count - len(changed)} of {count} rows hold")
     return 1 if changed else 0
 
 
@@ -151,19 +174,23 @@ async def _pass_rate(functions: list[str], text: str, sandbox: Sandbox) -> float
     return round(float(share(verdicts.count(Verdict.PASS), len(verdicts))), 4)
 
 
-def _read_dataset(path: Path) -> Iterator[tuple[list[str], str, float]]:
-    """Yield (functions, response, recorded pass rate) of each row."""
-    try:
-        lines = path.read_text(encoding="utf-8").strip("\n").split("\n")  # a text may hold other line separators
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from None
-    if not lines[0]:
-        raise ConfigError(f"{path} has no rows")
-    for number, line in enumerate(lines, start=1):
+def _read_dataset(path: Path) -> Iterator[Check]:
+    """Yield what is to be checked of each row: of SFT rows the answer, of pairs both answers."""
+    number = 0
+    for number, (line, text) in enumerate(read_json_lines(path), 1):
         try:
-            row = json.loads(line)
-            yield [str(source) for source in row["functions"]], row["messages"][-1]["content"], float(row["pass_rate"])
-        except (ValueError, KeyError, TypeError, IndexError):
+            row = json.loads(text)
+            functions = [str(source) for source in row["functions"]]
+            if "chosen" in row:
+                for name in ("chosen", "rejected"):
+                    said = row[name][-1]["content"]
+                    yield Check(functions, said, float(row[f"{name}_pass_rate"]), f"row {number}, {name}")
+            else:
+                yield Check(functions, row["messages"][-1]["content"], float(row["pass_rate"]), f"row {number}")
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             raise ConfigError(
-                f'{path}, line {number}: no row of an sft.jsonl (it needs "messages", "functions" and "pass_rate")'
+                f"{path}, line {line}: no row of an sft.jsonl or a preferences.jsonl (it needs answers, functions and "
+                "the recorded pass rate)"
             ) from None
+    if not number:
+        raise ConfigError(f"{path} has no rows")

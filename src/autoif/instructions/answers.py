@@ -53,8 +53,8 @@ _SPECIAL_TOKEN = re.compile(r"<\|(?:im_end|im_start|endoftext|end_of_text|eot_id
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+evaluate[ \t]*\(", re.MULTILINE)
 _FUNCTION_KEYS = ("func", "function", "code", "evaluate")
 _CASES_KEYS = ("cases", "test_cases", "tests", "testcases")
-_INPUT_KEYS = ("input", "response", "text")
-_EXPECTED_KEYS = ("output", "expected", "expected_output", "result")
+_INPUT_KEYS = ("input", "response", "text", "answer", "example")
+_EXPECTED_KEYS = ("output", "expected", "expected_output", "result", "expected_result", "label", "verdict")
 _VERDICTS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _FIRST_CODE = re.compile(r"(?:import|from|def|class|@|[A-Za-z_]\w*[ \t]*=(?!=))(?!\w)")
 _MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|except|with)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
@@ -100,7 +100,11 @@ def _names_function(value: object) -> bool:
 def _names_cases(value: object) -> bool:
     if isinstance(value, dict):
         return any(key in value for key in _CASES_KEYS)
-    return isinstance(value, list) and any(isinstance(item, dict) and _INPUT_KEYS[0] in item for item in value)
+    return isinstance(value, list) and any(map(_is_case, value))
+
+
+def _is_case(value: object) -> bool:
+    return isinstance(value, dict) and any(key in value for key in _INPUT_KEYS)
 
 
 def _has_text(source: object) -> bool:
@@ -135,13 +139,21 @@ def _read_bare_code(text: str, complete: bool) -> ReadAnswer:
     repairs = [FormatRepair.BARE_CODE]
     function = _function(source, repairs)
     rest = text[fence.end() :] if fence else text[text.index(source) + len(source) :]
-    found = find_json(rest, _names_cases)
-    if found is None:
+    value = _find_cases(rest, repairs)
+    if value is None:
         loss = None if complete else FormatLoss.TRUNCATED
         return ReadAnswer(None if loss else function, repairs=_in_order(repairs), loss=loss)
-    value = _take(found[0], _CASES_KEYS, repairs) if isinstance(found[0], dict) else found[0]
     cases, lost = _read_cases(value, repairs)
     return ReadAnswer(function, cases, _in_order(repairs), cases_lost=lost)
+
+
+def _find_cases(text: str, repairs: list[FormatRepair]) -> Any:
+    """Return the cases in a text: a list, an object that has one, or a case a line; None if there are none."""
+    found = find_json(text, _names_cases)
+    if found:
+        return _take(found[0], _CASES_KEYS, repairs) if isinstance(found[0], dict) else found[0]
+    lines = [found[0] for line in text.splitlines() if (found := find_json(line, _is_case))]
+    return lines or None
 
 
 def _code_lines(text: str) -> Iterator[str]:

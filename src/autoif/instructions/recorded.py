@@ -9,14 +9,14 @@ from pathlib import Path
 
 from autoif.config import Config
 from autoif.errors import ConfigError
-from autoif.instructions.cross_validation import cross_validate
+from autoif.instructions.cross_validation import STAGE, cross_validate
 from autoif.instructions.verification import read_answers
 from autoif.models.nli import Judgement
-from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion, Request
-from autoif.records import Draft, Dropped, Instruction, VerifiedInstruction
+from autoif.models.wire import read_text
+from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
+from autoif.row_files import SourceRow, read_rows
 from autoif.sandbox import Limits, Sandbox
-from autoif.text_lines import read_lines
 from autoif.tools import Tools
 
 _KEYS = ("generations", "gpt-answer")
@@ -30,31 +30,44 @@ class Generations:
 
     instruction: Instruction
     answers: tuple[str, ...]
+    rows: int = 1
+    """How many rows of the file they come from."""
 
 
 @dataclass(slots=True)
 class Filtered:
     """What was kept and dropped, and how the answers were read."""
 
+    rows: int = 0
+    """How many were read."""
     kept: list[VerifiedInstruction] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
 
     def describe(self) -> list[str]:
-        """Return the counts as lines for reading: kept, dropped by reason, repairs and format losses by kind."""
+        """Return the counts as lines for reading; the parts of each line add up to what was read."""
         answers = [answer for draft in self.drafts for answer in draft.answers]
-        repairs = Counter(repair for answer in answers for repair in answer.repairs)
+        repairs = Counter(repair for answer in answers if not answer.loss for repair in answer.repairs)
         losses = Counter(answer.loss for answer in answers if answer.loss)
         reasons = Counter(dropped.reason.value for dropped in self.dropped)
-        functions = sum(len(verified.functions) for verified in self.kept)
-        cases = sum(len(verified.cases) for verified in self.kept)
+        repaired = sum(bool(answer.repairs) for answer in answers if not answer.loss)
+        read = len(answers) - losses.total()
+        functions = sum(len(draft.functions) for draft in self.drafts)
+        functions_kept = sum(len(verified.functions) for verified in self.kept)
+        cases = sum(len(draft.cases) for draft in self.drafts)
+        cases_kept = sum(len(verified.cases) for verified in self.kept)
+        cases_lost = sum(answer.cases_lost for answer in answers)
         return [
-            f"instructions: {len(self.kept)} of {len(self.kept) + len(self.dropped)} kept, "
-            f"with {functions} functions and {cases} cases",
+            f"rows: {self.rows}, of {len(self.drafts)} instructions",
+            f"instructions: {len(self.kept)} of {len(self.drafts)} kept, "
+            f"with {functions_kept} functions and {cases_kept} cases",
             f"dropped: {_listed(reasons)}",
-            f"answers: {len(answers)}, read only after a repair: "
-            f"{sum(bool(answer.repairs) and not answer.loss for answer in answers)} ({_listed(repairs)})",
-            f"lost to format: {losses.total()} ({_listed(losses)})",
+            f"answers: {len(answers)}, {read} of them read, {repaired} only after a repair ({_listed(repairs)})",
+            f"lost to format: {losses.total()} answers ({_listed(losses)})",
+            f"functions: {read} read, {read - functions} of them the same as another, {functions_kept} kept, "
+            f"{functions - functions_kept} not",
+            f"cases: {cases} different ones read, {cases_kept} kept, {cases - cases_kept} not; "
+            f"{cases_lost} could not be read",
         ]
 
 
@@ -71,21 +84,28 @@ class NoModel:
 def read_generations(path: Path) -> list[Generations]:
     """Read rows {"instruction", "generations": [text, ...]}, or with the released code's key `gpt-answer`.
 
-    An answer that somebody has parsed already, an object instead of a text, is read as its JSON.
+    Rows of one instruction become one, at the place of the first; a row with an empty instruction stays by itself. An
+    answer that somebody has parsed already, an object instead of a text, is read as its JSON.
 
     Raises:
-        ConfigError: the file can't be read, or a line has another form; the line is named.
+        ConfigError: the file can't be read, or a row has another form; its line is named.
     """
-    lines = read_lines(path, "generations", max_bytes=_MAX_LINE_BYTES)
-    rows = [_read_row(path, number, line) for number, line in lines if line.strip()]
-    if not rows:
+    merged: dict[str, Generations] = {}
+    for number, row in enumerate(read_rows(path, "generations", max_line_bytes=_MAX_LINE_BYTES)):
+        found = _read_row(path, row)
+        name = found.instruction.text or f" {number}"
+        earlier = merged.get(name)
+        if earlier:
+            found = Generations(found.instruction, earlier.answers + found.answers, earlier.rows + 1)
+        merged[name] = found
+    if not merged:
         raise ConfigError(f"generations file {path}: no rows in it; write one JSON object a line")
-    return rows
+    return list(merged.values())
 
 
 async def filter_generations(rows: Sequence[Generations], config: Config) -> Filtered:
     """Read the answers and cross-validate them by the config's thresholds, in input order."""
-    filtered = Filtered()
+    filtered = Filtered(rows=sum(row.rows for row in rows))
     limits = Limits(timeout_s=config.sandbox.timeout_s, memory_mb=config.sandbox.memory_mb)
     async with Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None) as sandbox:
         tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=sandbox)
@@ -100,30 +120,43 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 
 
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
-    draft = read_answers(row.instruction, [_complete(answer) for answer in row.answers])
-    if isinstance(draft, Dropped):
-        return Draft.model_validate(draft.record), draft
+    read = read_answers(row.instruction, [read_text(answer) for answer in row.answers])
+    draft = Draft.model_validate(read.record) if isinstance(read, Dropped) else read
+    if not row.instruction.text:
+        return draft, Dropped(
+            stage=STAGE,
+            reason=Reason.EMPTY,
+            record_id=row.instruction.id,
+            detail="the instruction is empty",
+            record=draft.model_dump(mode="json"),
+        )
+    if isinstance(read, Dropped):
+        return draft, read
     [result] = await cross_validate(draft, tools)
     return draft, result
 
 
-def _complete(answer: str) -> Completion:
-    thought = split_reasoning(answer)
-    return Completion(thought.answer, "stop" if thought.closed else "length", reasoning=thought.reasoning)
-
-
-def _read_row(path: Path, number: int, line: str) -> Generations:
-    try:
-        row = json.loads(line)
-        answers = next(row[key] for key in _KEYS if key in row)
-        answers = answers if isinstance(answers, list) else [answers]
-        texts = tuple(answer if isinstance(answer, str) else json.dumps(answer) for answer in answers)
-        return Generations(Instruction.of(row["instruction"].strip(), "seed"), texts)
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
+def _read_row(path: Path, row: SourceRow) -> Generations:
+    found = row.value if isinstance(row.value, dict) else {}
+    instruction = found.get("instruction")
+    key = next((key for key in _KEYS if key in found), None)
+    if key is None or not isinstance(instruction, str):
         raise ConfigError(
-            f'generations file {path}, line {number}: no row {{"instruction", "generations": [text, ...]}} '
+            f'generations file {path}, {row.place}: no row {{"instruction", "generations": [text, ...]}} '
             '(or "gpt-answer")'
-        ) from None
+        )
+    answers = found[key] if isinstance(found[key], list) else [found[key]]
+    return Generations(Instruction.of(instruction.strip(), "seed"), tuple(map(_read_answer, answers)))
+
+
+def _read_answer(answer: object) -> str:
+    """Return an answer as text: as it is, of a chat message its content, of anything else its JSON."""
+    if isinstance(answer, dict):
+        said = answer.get("message", answer)
+        answer = said["content"] if isinstance(said, dict) and isinstance(said.get("content"), str) else answer
+    if answer is None:
+        return ""
+    return answer if isinstance(answer, str) else json.dumps(answer)
 
 
 def _listed(counter: Counter[str]) -> str:

@@ -19,6 +19,8 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
+from autoif.store import read_json_lines
+from autoif.text_lines import load_json
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
@@ -53,40 +55,37 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
     """Read a file of rows, or that of a run folder.
 
     Raises:
-        ConfigError: no such file, another form, no row, or a row that can't be trained on; names the line.
+        ConfigError: another form, no row, or a row that can't be trained on; names the line.
+        StoreError: the file can't be read.
     """
     path = source / FILES[kind] if source.is_dir() else source
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        what = f"the run folder {source} has no {path.name}" if source.is_dir() else f"{path} can't be read"
-        raise ConfigError(f"{what}: {error.strerror}; --data is a file of rows or a finished run folder") from None
+    if source.is_dir() and not path.exists():
+        raise ConfigError(f"the run folder {source} has no {path.name}: --data is a file of rows or a finished run")
     parse = {"sft": _sft_row, "dpo": _dpo_row, "grpo": _grpo_row}[kind]
     rows, levels = [], Counter[str]()
-    for where, found in _objects(path, raw):
+    for where, found in _objects(path):
         rows.append(_parse(found, where, parse, kind))
         if kind == "dpo":
             levels[str(found.get("level", "unknown"))] += 1
     if not rows:
         raise ConfigError(f"{path} has no rows: there is nothing to train on")
-    return TrainingData(path, hashlib.sha256(raw).hexdigest(), rows, dict(sorted(levels.items())), _read_run(path))
+    return TrainingData(path, _digest(path), rows, dict(sorted(levels.items())), _read_run(path))
 
 
 class _RowError(Exception):
     """What is wrong with a row, without its place."""
 
 
-def _objects(path: Path, raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        lines = raw.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a UTF-8 text file: --data takes JSON Lines, one row a line") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in read_json_lines(path):
         where = f"{path}, line {number}"
         try:
-            found = json.loads(line)
+            found = load_json(line)
         except (ValueError, RecursionError):
             raise ConfigError(f"{where}: not JSON; --data takes JSON Lines, one row a line") from None
         if not isinstance(found, dict):
@@ -168,15 +167,13 @@ def _message(message: object, name: str) -> Message:
         raise _RowError(f'a turn of "{name}" needs a role ({", ".join(_ROLES)}) and a text as content')
     if role == "assistant" and not content.strip():
         raise _RowError(f'an assistant turn of "{name}" is empty')
-    if any("\ud800" <= character <= "\udfff" for character in content):  # half a character: no tokenizer takes it
-        raise _RowError(f'a turn of "{name}" is not valid text (a lone surrogate)')
     return {"role": str(role), "content": content}
 
 
 def _read_run(path: Path) -> dict[str, JsonValue] | None:
     """Return what a card says of the run that the file is from."""
     try:
-        manifest = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
+        manifest = json.loads((path.parent / "run.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):

@@ -89,7 +89,7 @@ def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False)
 def _merge(file: Entries, path: Path, overwrite: bool) -> Text:
     """Return the object with these entries, after those that it has."""
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         there = {}
     except (OSError, ValueError) as error:

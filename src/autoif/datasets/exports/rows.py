@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from autoif.errors import ConfigError
-from autoif.store import read_jsonl
+from autoif.store import read_json_lines, read_jsonl, refuse_repeats
 
 Row = dict[str, JsonValue]
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -117,20 +117,20 @@ def read_rows(paths: Sequence[Path]) -> Rows:
 
     Raises:
         ConfigError: a folder is no run or has no data set, or there is no row at all.
-        StoreError: a file can't be read, or a row doesn't fit; file and line are named.
+        StoreError: a file is named twice or can't be read, or a row doesn't fit; file and line are named.
     """
     rows: dict[str, list[DataRow]] = {name: [] for name in _KINDS}
-    for path in paths:
-        found = _data_sets_of(path) if path.is_dir() else {path: _kind_of(path)}
-        for file, kind in found.items():
-            rows[kind] += read_jsonl(file, _KINDS[kind])
+    found = [each for path in paths for each in (_data_sets_of(path) if path.is_dir() else [(path, _kind_of(path))])]
+    refuse_repeats([file for file, _ in found])
+    for file, kind in found:
+        rows[kind] += read_jsonl(file, _KINDS[kind])
     if not any(rows.values()):
         raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}")
     return Rows(**{name: tuple(some) for name, some in rows.items()})  # type: ignore[arg-type]
 
 
-def _data_sets_of(folder: Path) -> dict[Path, str]:
-    found = {folder / f"{name}.jsonl": name for name in _KINDS if (folder / f"{name}.jsonl").exists()}
+def _data_sets_of(folder: Path) -> list[tuple[Path, str]]:
+    found = [(folder / f"{name}.jsonl", name) for name in _KINDS if (folder / f"{name}.jsonl").exists()]
     if not found:
         cause = "its run has made no data set yet" if (folder / "run.json").exists() else "it is no run folder"
         raise ConfigError(f"{folder} has none of {', '.join(FILES)}: {cause}")
@@ -140,12 +140,10 @@ def _data_sets_of(folder: Path) -> dict[Path, str]:
 def _kind_of(file: Path) -> str:
     """Tell which data set a file is. One without rows may be any."""
     try:
-        with file.open(encoding="utf-8") as lines:
-            first = json.loads(lines.readline() or "null")
-    except OSError as error:
-        raise ConfigError(f"{file} can't be read: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{file}, line 1: no JSON row: name a run folder, or its {', '.join(FILES)}") from None
+        number, line = next(read_json_lines(file), (1, "null"))
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{file}, line {number}: no JSON row: name a run folder, or its {', '.join(FILES)}") from None
     columns = first if isinstance(first, dict) else {}
     if "messages" in columns:
         return "sft"

@@ -17,6 +17,7 @@ from autoif.datasets.split import DATA_SETS
 from autoif.errors import ConfigError
 from autoif.queries.json_lists import broken, read_elements
 from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
+from autoif.store import refuse_repeats
 from autoif.text_lines import read_lines
 
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
@@ -51,6 +52,7 @@ def list_files(sources: Sequence[Path]) -> list[Path]:
 
     Raises:
         ConfigError: a folder has no data set, a file is missing, or is none that can be read.
+        StoreError: a file is named twice.
     """
     files = []
     for source in sources:
@@ -61,8 +63,7 @@ def list_files(sources: Sequence[Path]) -> list[Path]:
     for file in files:
         if file.suffix not in {".jsonl", ".json"}:
             raise ConfigError(f"training data {file}: give .jsonl or .json files, or a run folder")
-    if twice := next((file for file in files if files.count(file) > 1), None):
-        raise ConfigError(f"training data {twice} is named twice: name it once")
+    refuse_repeats(files)
     return files
 
 
