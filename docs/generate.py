@@ -1,7 +1,8 @@
-"""Write docs/cli.md, docs/configuration.md and the README's funnel from the code: `make docs`. Tests check them."""
+"""Write docs/cli.md, docs/configuration.md and the README's view of the recorded run: `make docs`. Tests check them."""
 
 import ast
 import inspect
+import json
 import tempfile
 import textwrap
 from pathlib import Path
@@ -18,7 +19,14 @@ DOCS = Path(__file__).parent
 
 def cli_page() -> str:
     """Return the help of every command."""
-    parts = ["# Command line\n", "Made from the code by `make docs`.\n"]
+    parts = [
+        "# Command line\n",
+        "Every command with its options, as `autoif COMMAND --help` prints them. New here? Begin with",
+        "[First steps](getting_started.md).\n",
+        "* A mistake ends with one line that names the cause and what to do, and with exit code 2.",
+        "* `autoif run` takes any setting as `--set KEY=VALUE`: [Settings](configuration.md).\n",
+        "This page is made from the code by `make docs`.\n",
+    ]
     for name, command in sorted(cli.commands.items()):
         parts += _help(f"autoif {name}", command)
         if isinstance(command, click.Group):
@@ -32,8 +40,19 @@ def configuration_page() -> str:
     configs = {name: load_config(name) for name in presets()}
     parts = [
         "# Settings\n",
-        "Made from the code by `make docs`. A setting comes from the preset, then a TOML file, then `--set KEY=VALUE`;",
-        "ROLE is writer, responder, judge, or all of them: `models.all.KEY`. The paper's numbers are the defaults.\n",
+        "Every setting of `autoif run`, with its value in each preset. To change some, write a TOML file and run it, or",
+        "give them on the command line:\n",
+        "```toml",
+        'preset = "paper"                 # begin with these values',
+        "",
+        "[scoring]",
+        "samples = 3",
+        "```\n",
+        "```sh",
+        "autoif run mine.toml --set models.judge.model=large-judge",
+        "```\n",
+        "`--set` wins over the file, and the file over the preset. ROLE is `writer`, `responder` or `judge`, or `all` for",
+        "the three. The paper's numbers are the defaults. This page is made from the code by `make docs`.\n",
     ]
     top = [name for name, field in Config.model_fields.items() if not _is_table(field.annotation)]
     parts += _section("Top level", "", Config, top, configs)
@@ -98,11 +117,24 @@ def _help(name: str, command: click.Command) -> list[str]:
 PAGES = {"cli.md": cli_page, "configuration.md": configuration_page}
 
 
-def with_funnel(readme: str, funnel: str) -> str:
-    """Return the README with the funnel of the recorded run between its marks."""
-    before, begin, rest = readme.partition("<!-- recorded funnel: begin -->")
-    _, end, after = rest.partition("<!-- recorded funnel: end -->")
-    return f"{before}{begin}\n```\n{funnel}\n```\n{end}{after}"
+def with_recorded_run(readme: str, run: autoif.Run) -> str:
+    """Return the README with the funnel and a row of the recorded run between their marks."""
+    for mark, block in {"funnel": f"```\n{run.funnel}\n```", "row": f"```json\n{_shortened_row(run)}\n```"}.items():
+        before, begin, rest = readme.partition(f"<!-- recorded {mark}: begin -->")
+        _, end, after = rest.partition(f"<!-- recorded {mark}: end -->")
+        readme = f"{before}{begin}\n{block}\n{end}{after}"
+    return readme
+
+
+def _shortened_row(run: autoif.Run) -> str:
+    """Return the SFT row with the most functions, of those the best and shortest, as the README shows it."""
+    row = min(run.sft, key=lambda row: (-len(row["functions"]), -row["quality"], len(str(row["messages"]))))
+    row["functions"] = [min(row["functions"], key=len), "…"]
+    shown = ("messages", "functions", "verdicts", "pass_rate", "quality")
+    members = {key: json.dumps(row[key], ensure_ascii=False) for key in shown}
+    members["messages"] = members["messages"].replace("[{", "[\n   {", 1).replace("}, {", "},\n   {")
+    messages, functions, *rest = (f'"{key}": {text}' for key, text in members.items())
+    return f"{{{messages},\n {functions},\n {', '.join(rest)}}}"
 
 
 if __name__ == "__main__":
@@ -111,4 +143,4 @@ if __name__ == "__main__":
     readme = DOCS.parent / "README.md"
     with tempfile.TemporaryDirectory() as folder:
         run = autoif.run("quickstart", output=Path(folder) / "run", recorded=True, progress=False)
-        readme.write_text(with_funnel(readme.read_text(encoding="utf-8"), repr(run.funnel)), encoding="utf-8")
+        readme.write_text(with_recorded_run(readme.read_text(encoding="utf-8"), run), encoding="utf-8")

@@ -14,6 +14,9 @@ from autoif.report.ending import describe_ending
 from running import model_server
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+from generate import with_recorded_run  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +51,18 @@ def test_a_run_says_what_it_is(recorded):
     assert list(loaded.sft) == list(recorded.sft)
 
 
-def test_the_readme_shows_the_funnel_of_the_recording(recorded):
+def test_the_readme_shows_the_funnel_and_a_row_of_the_recording(recorded):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("<!-- recorded funnel: begin -->\n```\n")[1].split("\n```\n<!-- recorded funnel: end -->")[0]
-    assert shown == repr(recorded.funnel), "run `make docs`"
+    assert readme == with_recorded_run(readme, recorded), "run `make docs`"
+    assert len(readme.splitlines()) <= 110
 
 
-def test_the_python_of_the_readme_runs(tmp_path):
-    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+def test_the_python_of_the_readme_and_of_the_python_page_runs(tmp_path):
+    pages = [(ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/python.md")]
+    readme, page = (re.findall(r"```python\n(.*?)```", text, re.DOTALL) for text in pages)
+    assert len(readme) == 1
+    source = readme[0] + page[0]  # the page's first block names the README's folder, and finds the run complete
+    done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "06_rejection_sampling" in done.stdout
     assert "Outcome(verdict=" in done.stdout
