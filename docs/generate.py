@@ -40,8 +40,8 @@ def configuration_page() -> str:
     configs = {name: load_config(name) for name in presets()}
     parts = [
         "# Settings\n",
-        "Every setting of `autoif run`, with its value in each preset. To change some, write a TOML file and run it, or",
-        "give them on the command line:\n",
+        "Every setting of `autoif run`, with its value in each preset. To change some, write a TOML file and run it,",
+        "or give them on the command line:\n",
         "```toml",
         'preset = "paper"                 # begin with these values',
         "",
@@ -51,8 +51,8 @@ def configuration_page() -> str:
         "```sh",
         "autoif run mine.toml --set models.judge.model=large-judge",
         "```\n",
-        "`--set` wins over the file, and the file over the preset. ROLE is `writer`, `responder` or `judge`, or `all` for",
-        "the three. The paper's numbers are the defaults. This page is made from the code by `make docs`.\n",
+        "`--set` wins over the file, and the file over the preset. ROLE is `writer`, `responder` or `judge`, or `all`",
+        "for the three. The paper's numbers are the defaults. This page is made from the code by `make docs`.\n",
     ]
     top = [name for name, field in Config.model_fields.items() if not _is_table(field.annotation)]
     parts += _section("Top level", "", Config, top, configs)
