@@ -44,6 +44,15 @@ def test_a_setting_is_read_as_json_or_as_bare_text(text, value):
     assert dict(flatten(load_config("paper", [f"{key}={text}"]).model_dump()))[key] == value
 
 
+def test_what_is_wrong_with_the_models_of_all_roles_is_said_once():
+    with pytest.raises(ConfigError) as raised:
+        load_config("paper", ["models.all.base_url=ftp://localhost/v1"])
+    assert str(raised.value).startswith('setting "models.all.base_url": ')
+    assert str(raised.value).count("ftp://localhost/v1") == 1
+    with pytest.raises(ConfigError, match=r'setting "models\.writer\.retries", "models\.judge\.retries": '):
+        load_config("paper", ["models.writer.retries=-1", "models.judge.retries=-1"])
+
+
 def test_an_unknown_key_is_refused_by_its_full_name():
     with pytest.raises(ConfigError, match=r'unknown setting "models\.writer\.urls"'):
         load_config("paper", ["models.writer.urls=x"])

@@ -337,11 +337,19 @@ def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
 
 
 def _describe(error: ValidationError) -> str:
-    problems = []
+    """Return what is wrong; what is wrong with all roles' models is said once, of `models.all`."""
+    problems: dict[str, list[str]] = {}
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            problems.append(f'unknown setting "{key}" (docs/configuration.md lists all of them)')
+            problems[f'unknown setting "{key}" (docs/configuration.md lists all of them)'] = []
         else:
-            problems.append(f'setting "{key}": {item["msg"].removeprefix("Value error, ")}')
-    return "; ".join(problems)
+            problems.setdefault(item["msg"].removeprefix("Value error, "), []).append(key)
+    return "; ".join(f'setting "{_join_roles(keys)}": {said}' if keys else said for said, keys in problems.items())
+
+
+def _join_roles(keys: Sequence[str]) -> str:
+    """Return the keys in one word where they are one setting of each role, and listed otherwise."""
+    name = keys[0].rpartition(".")[2]
+    everyone = [f"models.{role}.{name}" for role in ROLES]
+    return f"models.all.{name}" if list(keys) == everyone else '", "'.join(keys)
