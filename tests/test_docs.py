@@ -26,8 +26,14 @@ def test_the_generated_pages_are_current(page):
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
 def test_every_link_within_the_repository_leads_somewhere(path):
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    for link in re.findall(r"\]\(([^):]+)\)", path.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        page = path.parent / target if target else path
+        assert page.exists(), f"{path.name} links to {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+            assert anchor in slugs, f"{path.name} links to {link}"
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
