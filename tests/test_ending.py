@@ -79,6 +79,7 @@ def test_a_run_without_a_row_says_which_stage_lost_them(make_run):
     run = make_run("07_scoring", 0, Reason.NO_SCORE, 3, sft=0)
     with pytest.raises(NoData, match=r"no data: 07_scoring lost 3 of 3 to no score: the judge .* \(now 77\)"):
         check_ending(run)
+    assert describe_ending(run).lines == ("seed: left out",), "what the error says is said once"
 
 
 def test_a_run_without_a_row_and_several_causes_names_them(make_run):
@@ -107,6 +108,6 @@ def test_odd_answers_are_counted_in_a_line_each(make_run):
         Completion("z", "stop", 1, 20, reasoning="hm", reasoning_tokens=10),
     ]
     lines = describe_ending(make_run("07_scoring", 2, Reason.NO_SCORE, 0, completions=completions)).lines
-    assert any("1 answers ended with finish_reason null" in line for line in lines)
+    assert any("answers ended with finish_reason null" in line and "(verification 1)" in line for line in lines)
     assert any("no tokens for 1 of 3 answers" in line for line in lines)
     assert any("thoughts took 25% of 40 completion tokens" in line for line in lines)

@@ -49,7 +49,7 @@ class Dialect:
     def describe(self) -> list[str]:
         """Return a sentence for each thing that is sent otherwise than it was asked for."""
         lines = []
-        for name, value in sorted(self.refused, key=str):
+        for name, value in sorted(self.refused - {("temperature", SMALLEST_TEMPERATURE)}, key=str):
             shown = name if value is None else f"{name} = {value:g}"
             replaced = (
                 name == "temperature" and value == 0 and ("temperature", SMALLEST_TEMPERATURE) not in self.refused

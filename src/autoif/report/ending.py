@@ -9,7 +9,7 @@
 | what a server doesn't take and was sent without          | a line each                             |
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,17 +75,27 @@ def describe_ending(run: Path) -> Ending:
     manifest: dict[str, Any] = read_manifest(run)
     rows = read_funnel(run)
     losses = {row.folder: _describe_loss(row, run, manifest) for row in rows}
-    lines = [*_describe_answers(run), *map(str, manifest.get("notes", ())), *filter(None, losses.values())]
-    refused = [row for row in rows if row.reasons[Reason.REFUSED_BY_MODEL] * 2 > row.kept + row.dropped]
-    barren = next((row for row in rows if not row.kept), None)
-    if refused:
-        return Ending(tuple(lines), losses[refused[0].folder])
-    made = (run / SFT).stat().st_size if (run / SFT).exists() else (rows[-1].kept if rows else 0)
-    if made or manifest.get("status") != "complete":
+    failed = _find_failed_stage(rows, run, manifest)
+    lines = [*_describe_answers(run), *map(str, manifest.get("notes", ()))]
+    lines += [loss for folder, loss in losses.items() if loss and (failed is None or folder != failed.folder)]
+    if failed is None:
         return Ending(tuple(lines))
-    if barren is None:
-        return Ending(tuple(lines), f"{run} has no rows, and no stage says why: that is a fault of autoif")
-    return Ending(tuple(lines), f"no data: {losses[barren.folder] or f'{barren.folder} kept nothing: {barren.why}'}")
+    said = losses.get(failed.folder) or f"{failed.folder} kept nothing: {failed.why or 'no stage says why'}"
+    return Ending(tuple(lines), said if _is_refused(failed) else f"no data: {said}")
+
+
+def _find_failed_stage(rows: Sequence[FunnelRow], run: Path, manifest: dict[str, Any]) -> FunnelRow | None:
+    """Return the stage that was refused, or, in a complete run without data, the first that kept nothing."""
+    refused = next(filter(_is_refused, rows), None)
+    made = (run / SFT).stat().st_size if (run / SFT).exists() else (rows[-1].kept if rows else 0)
+    if refused or made or manifest.get("status") != "complete":
+        return refused
+    return next((row for row in rows if not row.kept), FunnelRow("the run"))
+
+
+def _is_refused(row: FunnelRow) -> bool:
+    """Tell whether servers refused most of a stage."""
+    return row.reasons[Reason.REFUSED_BY_MODEL] * 2 > row.kept + row.dropped
 
 
 def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
@@ -112,9 +122,13 @@ def _describe_answers(run: Path) -> Iterator[str]:
     """Yield what is odd about the answers themselves."""
     with CompletionCache(run / COMPLETIONS) as cache:
         total = cache.total()
+        unknown: dict[str, dict[str, int]] = {}
         for stage, reason, detail, count in cache.endings():
             if reason == "unknown":
-                yield f"{stage}: {count:,} answers ended with {detail}, which says nothing: they count as whole answers"
+                unknown.setdefault(detail, {})[stage] = count
+    for detail, stages in unknown.items():
+        listed = ", ".join(f"{stage} {count:,}" for stage, count in stages.items())
+        yield f"answers ended with {detail}, which says nothing: they count as whole answers ({listed})"
     if total.estimated:
         yield (
             f"the server counted no tokens for {total.estimated:,} of {total.completions:,} answers: "
