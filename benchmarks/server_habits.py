@@ -22,10 +22,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from autoif.records import Reason
 from autoif.report.funnel import read_funnel
 
 AT_ONCE = 2
-LONGEST_MESSAGE = 300
+LONGEST_MESSAGE = 600
 BEGIN, END = "<!-- habits: begin -->", "<!-- habits: end -->"
 SMALL = (
     "self_instruct.seed_limit=2",
@@ -69,6 +70,7 @@ DOES = {
     "surrogate": "half a character and NUL in responses",
     "usage_float": "token counts as a float and as a string",
     "usage_null": "usage is null",
+    "zstd_body": "Zstandard, which nobody asked for",
     "wordy_finish": 'every answer ends with "end_turn"',
 }
 """What habits do whose functions don't say it in a comment."""
@@ -139,7 +141,7 @@ def read_descriptions(cases: Path) -> Iterator[tuple[str, str]]:
             name = head.partition("def ")[2].partition("(")[0]
             comment = re.search(r"#\s*(.+)", f"{head}\n{body}")
             words = re.findall(r'"((?:[^"\\\n]|\\.)*)"', head.partition(":")[2] + body)
-            yield name, comment[1].strip() if comment else DOES.get(name) or max(words, key=len, default="")
+            yield name, comment[1].strip() if comment else DOES.get(name) or f"says: {max(words, key=len, default='')}"
 
 
 async def run_habit(cases: Path, habit: str, does: str, limit_s: float) -> Outcome:
@@ -197,20 +199,20 @@ def describe_drops(run: Path) -> str:
     """Return "truncated 3, refused by model 1": what all stages dropped, but for what a limit left out."""
     if not (run / "run.json").exists():
         return ""
-    reasons = {
-        (row.folder.partition("_")[2], reason): count
+    return ", ".join(
+        f"{row.folder.partition('_')[2]}: {reason.replace('_', ' ')} {count}"
+        + (f" (“{row.refusals.most_common(1)[0][0]}”)" if reason == Reason.REFUSED_BY_MODEL else "")
         for row in read_funnel(run)
         for reason, count in row.reasons.items()
-        if reason != "over_limit"
-    }
-    return ", ".join(f"{stage}: {reason.replace('_', ' ')} {count}" for (stage, reason), count in reasons.items())
+        if reason != Reason.OVER_LIMIT
+    )
 
 
 def last_message(output: str) -> str:
     """Return the last paragraph that is no part of the report: the error, or what the run has to say at its end."""
     lines = [line for line in output.splitlines() if line.strip()]
     report = max((number for number, line in enumerate(lines) if REPORT.match(line)), default=-1)
-    message = " ".join(" ".join(lines[report + 1 :]).split())
+    message = "; ".join(" ".join(line.removeprefix("note: ").split()) for line in lines[report + 1 :])
     return message if len(message) <= LONGEST_MESSAGE else f"… {message[-LONGEST_MESSAGE:]}"
 
 
