@@ -89,7 +89,7 @@ def test_what_two_requests_learn_at_once_is_the_same_in_either_order() -> None:
     other = Dialect(samples_per_request=1, refused=frozenset({("top_p", 1.0)}))
     assert narrowest(one, other) == narrowest(other, one)
     assert narrowest(one, other).describe() == narrowest(other, one).describe()
-    assert len(narrowest(one, other).describe()) == 4
+    assert len(narrowest(one, other).describe()) == 5
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
-from autoif.models.requests import Completion, Request
+from autoif.models.requests import Request
 
 pytestmark = pytest.mark.timeout(600)  # the weights are converted once
 
@@ -136,7 +136,9 @@ async def test_llama_cpp_gives_log_probabilities(llama: Endpoint, cache: Complet
 
 async def test_llama_cpp_refuses_a_prompt_that_is_too_long_and_goes_on(llama: Endpoint, cache: CompletionCache) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
-        assert await client.sample(ask("cat " * 2000, samples=2)) == [Completion("", "refused")] * 2
+        refused = await client.sample(ask("cat " * 2000, samples=2))
+        assert [(each.text, each.finish_reason) for each in refused] == [("", "refused")] * 2
+        assert "exceeds the available context size" in refused[0].detail
         assert (await client.sample(ask()))[0].text
 
 

@@ -313,7 +313,7 @@ class Watched(VerificationReward):
         calls.append([completions, columns["functions"], found])
         return found
 
-reward = Watched("fraction", workers=1)
+reward = Watched("fraction", gate=False, workers=1)
 trainer = GRPOTrainer(
     model,
     reward_funcs=[reward, reward.verify],
@@ -345,7 +345,8 @@ def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_pa
         for (completions, functions, found), entry in zip(calls, logged, strict=True):
             expected = [
                 compute_reward(
-                    [sandbox.run_sync(source, [message["content"]])[0].verdict for source in sources], "fraction"
+                    [sandbox.run_sync(source, [read_text(message["content"]).text])[0].verdict for source in sources],
+                    "fraction",
                 )
                 for [message], sources in zip(completions, functions, strict=True)
             ]

@@ -37,9 +37,10 @@ def test_the_likeliest_answer_is_the_same_each_time(tmp_path):
     assert (first.text, first.finish_reason) == (second.text, second.finish_reason)
 
 
-def test_a_prompt_that_the_context_of_the_model_has_no_room_for_gives_a_cut_answer_without_text(tmp_path):
+def test_a_prompt_that_the_context_of_the_model_has_no_room_for_is_refused_with_the_servers_words(tmp_path):
     samples = ask(MODEL, tmp_path / "samples.jsonl", "word " * 9000, responses=1)
-    assert [(each.text, each.finish_reason) for each in samples] == [("", "length")]
+    assert [(each.text, each.finish_reason) for each in samples] == [("", "refused")]
+    assert "exceeds the available context size" in samples[0].detail
 
 
 def test_a_folder_comes_before_an_embedded_model_of_its_name(tmp_path, monkeypatch):
