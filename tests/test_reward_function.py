@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from autoif import ConfigError, Fault, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
+from autoif.models.wire import read_text
 from autoif.reward import read_completion
 
 ROOT = Path(__file__).parent.parent
