@@ -356,7 +356,7 @@ def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_pa
             assert entry["rewards/verification_fraction/mean"] == pytest.approx(mean)
             assert entry["rewards/verify/mean"] == pytest.approx(mean)
             assert entry["reward"] == pytest.approx(2 * mean)
-            assert {entry[f"gate/{fault}"] for fault in Fault} == {0}
+            assert {value for name, value in entry.items() if name.startswith("gate/")} == {0}
 
 
 def test_the_example_trains_a_model_on_a_rewards_file(model, rewards_file, tmp_path):
