@@ -173,6 +173,8 @@ async def test_no_credit_is_an_error_at_once() -> None:
         (403, {"message": "Arrearage: account overdue-payment"}),
         (429, {"message": "You exceeded your current quota, please check your plan and billing details."}),
         (429, {"message": "您的账户余额不足"}),
+        (400, {"message": "Access denied, make sure your account is in good standing.", "code": "Arrearage"}),
+        (403, {"message": "Your team has used all available credits or reached its monthly spending limit."}),
         (200, {"message": "insufficient credits", "code": 402}),
     ],
 )
@@ -304,6 +306,11 @@ async def test_a_server_without_models_says_so() -> None:
 async def test_a_known_model_that_cannot_do_this_is_told_in_the_servers_words() -> None:
     server = StubServer(default=status(404, "This is a chat model"), models=["m"])
     assert await error_of(server) == "URL can't do this with the model 'm': This is a chat model"
+
+
+async def test_a_server_that_lists_no_models_says_itself_which_it_lacks() -> None:
+    words = "model 'm' not found, try pulling it first"
+    assert await error_of(StubServer(default=status(404, words))) == f"URL has no model 'm' (HTTP 404): {words}"
 
 
 @pytest.mark.parametrize("code", [404, 405])

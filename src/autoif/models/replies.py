@@ -49,7 +49,8 @@ _KINDS = (
         Kind.MONEY,
         re.compile(
             r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of credits?|billing|payment required"
-            r"|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrears|recharge|top up"
+            r"|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)|recharge|top up"
+            r"|spending limit|used all available credits|account is in good standing"
             r"|余额|欠费|账户.{0,4}不足",
             re.IGNORECASE,
         ),
@@ -291,6 +292,8 @@ def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
 async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
     names = await list_models(session, endpoint)
+    if names is None and re.search(rf"(?<!\w){re.escape(endpoint.model)}(?!\w)", complaint):
+        return f"{endpoint.base_url} has no model {endpoint.model!r} (HTTP {status}): {complaint}"
     if names is None:
         meant = f", as in {endpoint.base_url}/v1" if "/v" not in urlsplit(endpoint.base_url).path else ""
         return (
