@@ -241,8 +241,8 @@ def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, mo
     assert "has no response to any of the 3 prompts" in refused("--data", data, "--responses", other)
     assert "name a MODEL" in refused("--data", data)
     assert "can't be read" in refused("--data", tmp_path / "none.jsonl", "--responses", responses)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no hub is waited for
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     assert "google/IFEval can't be fetched" in refused("--responses", responses)
     assert not (tmp_path / "out").exists()

@@ -57,7 +57,7 @@ def test_a_replay_killed_at_random_points_ends_with_the_same_bytes(replay, tmp_p
     run, _, seconds = replay
     chance = random.Random(11)
     kills = 0
-    for _ in range(5):
+    for _ in range(3):
         process = start_autoif(*RUN, cwd=tmp_path)
         time.sleep(chance.uniform(0.3, 0.9) * seconds)
         kills += process.poll() is None
