@@ -29,14 +29,24 @@ def read_jobs(descriptor: int) -> Iterator[tuple[str, list[str]]]:
                 return
 
 
-def run_released(source: str, texts: list[str]) -> None:
-    """The released loop: `exec` of the source for every call, and a clock around it."""
+def run_every(source: str, texts: list[str]) -> None:
+    """The released cross-validation: `exec` of the source for every call, and a clock around it."""
     for text in texts:
-        names: dict[str, Callable[[str], object]] = {}
+        run_once(source, [text])
+
+
+def run_once(source: str, texts: list[str]) -> None:
+    """The released stage that sees responses: `exec` of the source once, and a clock around every call."""
+    names: dict[str, Callable[[str], object]] = {}
+    try:
+        exec(source, globals(), names)
+        evaluate = names["evaluate"]
+    except Exception:  # noqa: BLE001 - as the released loop does
+        return
+    for text in texts:
         signal.setitimer(signal.ITIMER_REAL, 2.0)
         try:
-            exec(source, globals(), names)
-            names["evaluate"](text)
+            evaluate(text)
         except Exception:  # noqa: BLE001 - as the released loop does
             pass
         finally:
@@ -79,7 +89,13 @@ def run_processes(source: str, texts: list[str]) -> None:
         run_forked(source, [text])
 
 
-WAYS = {"released": run_released, "bare": run_bare, "forked": run_forked, "processes": run_processes}
+WAYS = {
+    "every": run_every,
+    "once": run_once,
+    "bare": run_bare,
+    "forked": run_forked,
+    "processes": run_processes,
+}
 
 
 def main() -> None:

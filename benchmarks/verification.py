@@ -1,9 +1,11 @@
-"""What isolation costs: calls a second in the sandbox beside three ways without it, in turn, in one run.
+"""What isolation costs: calls a second in the sandbox beside five ways without it, in turn, in one run; and what the
+pipeline's stage gains by giving a function the responses to all prompts of an instruction at once.
 
 The functions are those that an 8B model wrote, the responses its own (`autoif_llama3_jwrobins94`). Each way runs the
-same calls, on as many processors as it can use:
+same calls on all processors:
 
-    released    the shape of the released loop: one process, `exec` of the source for every call, SIGALRM around it
+    every       the shape of the released cross-validation: `exec` of the source for every call, SIGALRM around it
+    once        the shape of the released stage that sees responses: `exec` once a function, SIGALRM around every call
     processes   a small process forked for every call, on every processor
     bare        compiled once, called in a loop, on every processor: no Python program can be faster
     forked      the same in a small process forked for every function: no sandbox of this kind can be faster
@@ -26,12 +28,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from autoif.records import Verdict
+from autoif.config import load_config
+from autoif.models.nli import Judgement
+from autoif.models.scripted import ScriptedChat
+from autoif.queries.rejection_sampling import verify_responses
+from autoif.records import Function, Instruction, Prompt, Query, Response, Verdict, content_id
 from autoif.sandbox import Limits, Outcome, Sandbox
+from autoif.tools import Tools
 from recordings import find_recordings
 
 ROUNDS: Final = 3
@@ -39,6 +46,7 @@ SLOW_S: Final = 0.0005
 """A single slow function would be most of what is measured (one of 250 took 39 % of the time): those whose median call
 is slower are left out, which is to our disadvantage, as what isolation costs weighs more on the quick ones."""
 UNPROTECTED: Final = Path(__file__).with_name("unprotected.py")
+WAYS: Final = ("every", "once", "processes", "bare", "forked", "sandbox")
 PROCESSORS: Final = len(os.sched_getaffinity(0))
 FORKED_CALLS: Final = 600
 LOCKED_FUNCTIONS: Final = 1000
@@ -49,11 +57,15 @@ class Size(NamedTuple):
 
     responses: int
     functions: int
-    of_released: float
+    of_once: float | None
     of_bare: float | None
 
 
-SIZES: Final = (Size(8, 1000, 1.0, None), Size(128, 250, 5.0, 0.55), Size(2048, 60, 10.0, 0.75))
+SIZES: Final = (Size(8, 1000, None, None), Size(128, 250, 1.0, 0.55), Size(2048, 60, None, 0.75))
+INSTRUCTIONS: Final = 60
+"""How many the pipeline's stage verifies the responses of: 16 prompts each, 8 responses a prompt (§3.3)."""
+PROMPTS: Final = 16
+STAGE_GAIN: Final = 5.0
 LOCK_IN_MS: Final = 0.7
 BASE_MB, WORKER_MB = 40, 25
 
@@ -194,7 +206,8 @@ def compare(size: Size, path: Path) -> Iterator[tuple[str, bool]]:
     """Print a line of the table; yield each target with whether it is reached."""
     work = keep_harmless(read_work(path, size.responses, size.functions))
     ways: dict[str, Clock] = {
-        "released": lambda work: time_unprotected("released", work, 1),
+        "every": lambda work: time_unprotected("every", work),
+        "once": lambda work: time_unprotected("once", work),
         "bare": lambda work: time_unprotected("bare", work),
         "forked": lambda work: time_unprotected("forked", work),
         "sandbox": time_sandbox,
@@ -207,15 +220,92 @@ def compare(size: Size, path: Path) -> Iterator[tuple[str, bool]]:
     rates = {way: calls / statistics.median(of_way) for way, of_way in seconds.items()}
     rates["processes"] = calls / time_processes(work)
     ratio = {way: median_ratio(seconds[way], seconds["sandbox"]) for way in ways}
-    shown = " | ".join(f"{rates[way]:,.0f}" for way in ("released", "processes", "bare", "forked", "sandbox"))
+    shown = " | ".join(f"{rates[way]:,.0f}" for way in WAYS)
     print(
         f"| {size.responses:,} | {len(work)} | {shown} | "
-        f"{ratio['released']:.2f} | {ratio['bare']:.0%} | {ratio['forked']:.0%} |",
+        f"{ratio['every']:.2f} | {ratio['once']:.2f} | {ratio['bare']:.0%} | {ratio['forked']:.0%} |",
         flush=True,
     )
-    yield f"{size.responses:,} responses: {size.of_released:g} x released", ratio["released"] >= size.of_released
+    if size.of_once:
+        yield f"{size.responses:,} responses: {size.of_once:g} x the released stage", ratio["once"] >= size.of_once
     if size.of_bare:
         yield f"{size.responses:,} responses: {size.of_bare:.0%} of bare", ratio["bare"] >= size.of_bare
+
+
+def compare_stage(path: Path) -> tuple[str, bool]:
+    """Print verdicts a second of the pipeline's stage, a call for each prompt and a call for each instruction."""
+    instructions = read_instructions(path)
+    seconds: dict[int, list[float]] = {1: [], PROMPTS: []}
+    verdicts: dict[int, list[tuple[Verdict, ...]]] = {}
+    for _ in range(ROUNDS):
+        for together, of_size in seconds.items():
+            taken, verdicts[together] = asyncio.run(verify_all(instructions, together))
+            of_size.append(taken)
+    count = sum(len(row) for row in verdicts[PROMPTS])
+    gain = median_ratio(seconds[1], seconds[PROMPTS])
+    rates = [count / statistics.median(of_size) for of_size in seconds.values()]
+    print(
+        f"\nthe pipeline's stage, verdicts a second: {rates[0]:,.0f} with a call a prompt, {rates[1]:,.0f} with a call "
+        f"an instruction ({gain:.1f} x); {count_differences(verdicts):,} of {count:,} verdicts differ"
+    )
+    return f"the pipeline's stage {STAGE_GAIN:g} x as fast as with a call a prompt", gain >= STAGE_GAIN
+
+
+def count_differences(verdicts: dict[int, list[tuple[Verdict, ...]]]) -> int:
+    rows = zip(verdicts[1], verdicts[PROMPTS], strict=True)
+    return sum(one != other for alone, together in rows for one, other in zip(alone, together, strict=True))
+
+
+def read_instructions(path: Path) -> list[list[list[Response]]]:
+    """Return the unverified responses to the prompts of recorded instructions."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    found = []
+    for at in range(0, len(rows) - PROMPTS, len(rows) // INSTRUCTIONS):
+        row = rows[at]
+        instruction = Instruction.of(row["instruction"], "seed")
+        functions = tuple(Function.of(source) for source in row["verifiers"])
+        prompts = [
+            Prompt(
+                id=content_id("prompt", at, other["query"]), instruction=instruction, functions=functions,
+                query=Query.of(other["query"]), text=other["query"],
+            )
+            for other in rows[at : at + PROMPTS]
+        ]  # fmt: skip
+        found.append(
+            [
+                [
+                    Response(id=content_id("response", prompt.id, index), prompt=prompt, index=index, text=text)
+                    for index, text in enumerate(other["completions"][:8])
+                ]
+                for prompt, other in zip(prompts, rows[at : at + PROMPTS], strict=True)
+            ]
+        )
+    return found[:INSTRUCTIONS]
+
+
+async def verify_all(
+    instructions: list[list[list[Response]]], together: int
+) -> tuple[float, list[tuple[Verdict, ...]]]:
+    """Return the seconds that the stage takes for all, `together` prompts at a time, and the verdicts."""
+    async with Sandbox(backend="cpython") as sandbox:
+        tools = Tools(config=load_config("paper"), chat=ScriptedChat(), nli=NoNli(), sandbox=sandbox)
+        started = time.perf_counter()
+        verified = await asyncio.gather(
+            *(
+                verify_responses([each for prompt in prompts[at : at + together] for each in prompt], tools)
+                for prompts in instructions
+                for at in range(0, len(prompts), together)
+            )
+        )
+        return time.perf_counter() - started, [each.verdicts for part in verified for each in part]
+
+
+class NoNli:
+    """The stage asks nobody."""
+
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+        raise NotImplementedError
 
 
 def median_ratio(theirs: list[float], ours: list[float]) -> float:
@@ -225,13 +315,14 @@ def median_ratio(theirs: list[float], ours: list[float]) -> float:
 def main() -> int:
     path = find_recordings("verifiers/autoif_llama3_jwrobins94/completions.jsonl.gz")
     print(f"calls a second on {PROCESSORS} processors, median of {ROUNDS} rounds in turn\n")
-    print("| responses | functions | released | processes | bare | forked | sandbox | / released | / bare | / forked |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| responses | functions | {' | '.join(WAYS)} | / every | / once | / bare | / forked |")
+    print("|" + "---|" * (len(WAYS) + 6))
     targets = [target for size in SIZES for target in compare(size, path)]
     lock_in, plain = time_lock_in()
     print(
         f"\nfork, lock, compile, reap: {lock_in:.2f} ms a function, parent included; a bare fork server: {plain:.2f} ms"
     )
+    targets.append(compare_stage(path))
     targets.append((f"lock-in under {LOCK_IN_MS} ms", lock_in < LOCK_IN_MS))
     for workers in (1, 2, 4):
         peak, allowed = watch_memory(workers), BASE_MB + WORKER_MB * workers

@@ -51,8 +51,27 @@ async def test_progress_hears_of_every_record_at_every_stage(stages, make_tools)
     stages(double, drop_odd)
     heard = []
     await run_shard(Shard("instructions", 0, RECORDS), make_tools(), lambda *event: heard.append(event))
-    assert sum(len(kept) for folder, kept, _ in heard if folder == "00_test") == 12
-    assert sum(len(dropped) for folder, _, dropped in heard if folder == "01_test") == 6
+    assert sum(len(kept) for folder, kept, *_ in heard if folder == "00_test") == 12
+    assert sum(len(dropped) for folder, _, dropped, _ in heard if folder == "01_test") == 6
+
+
+async def test_records_of_one_record_go_together_into_a_stage_that_wants_it_and_leave_in_order(monkeypatch, make_tools):
+    groups = []
+
+    async def answer(records, tools):
+        groups.append([record.text for record in records])
+        return [*records]
+
+    doubling = Stage("00_test", "test", double, Instruction)
+    answering = Stage("01_test", "test", answer, Instruction, together=lambda config: 2)
+    monkeypatch.setitem(pipeline.STAGES, "instructions", (doubling, doubling, answering))
+    heard = []
+    result = await run_shard(Shard("instructions", 0, RECORDS[:2]), make_tools(), lambda *event: heard.append(event))
+    assert result.stages[2].kept == result.stages[1].kept
+    assert [len(group) for group in groups] == [2] * 4
+    assert {group[0].removesuffix(" Twice.") for group in groups} == {record.text for record in RECORDS[:2]}
+    assert [stage.entered for stage in result.stages] == [2, 4, 8]
+    assert sum(entered for folder, _, _, entered in heard if folder == "01_test") == 8
 
 
 async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wait(stages, make_tools, monkeypatch):
@@ -69,7 +88,7 @@ async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wai
 
     shards = [Shard("instructions", index, RECORDS[:1]) for index in range(3)]
     engine = LocalEngine(workers=1)
-    results = engine.run(shards, Workshop(), lambda folder, kept, dropped: None, follow)
+    results = engine.run(shards, Workshop(), lambda *event: None, follow)
     assert [(result.step, result.index) async for result in results] == [
         (step, index) for index in range(3) for step in ("instructions", "queries")
     ]

@@ -81,7 +81,6 @@ async def story(make_tools: MakeTools) -> dict[str, Any]:
     assert isinstance(prompt, Prompt)
     texts = ("Many drink tea with milk.", "Coffee, mostly.")
     good, bad = await verify_responses(
-        prompt,
         [
             Response(id=content_id("response", prompt.id, index, text), prompt=prompt, index=index, text=text)
             for index, text in enumerate(texts)

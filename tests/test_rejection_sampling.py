@@ -5,10 +5,11 @@ import pytest
 from autoif.config import presets
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
+from autoif.pipeline import Shard, run_shard
 from autoif.queries.rejection_sampling import sample_responses, verify_responses
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict
 from conftest import MakeTools
-from examples import ACCEPT, RAISE, REFUSE, accepts, prompt
+from examples import ACCEPT, RAISE, REFUSE, accepts, prompt, verified
 
 
 async def sample(
@@ -20,7 +21,7 @@ async def sample(
 ) -> list[Response | Dropped]:
     chat = ScriptedChat(lambda request, index: answers[index])
     count = f"rejection_sampling.responses_per_prompt={len(answers)}"
-    return await sample_responses(asked, make_tools(count, *settings, preset=preset, chat=chat))
+    return await sample_responses([asked], make_tools(count, *settings, preset=preset, chat=chat))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ async def test_a_response_may_have_max_chars(make_tools: MakeTools, length: int,
 async def test_the_responder_sees_the_prompt_and_is_told_to_follow_the_rule(make_tools: MakeTools) -> None:
     chat = ScriptedChat(("", ["Tea."]))
     asked = prompt([ACCEPT])
-    await sample_responses(asked, make_tools(chat=chat))
+    await sample_responses([asked], make_tools(chat=chat))
     [request] = chat.requests
     assert (request.role, request.stage, request.samples, request.temperature) == (
         "responder",
@@ -165,7 +166,7 @@ async def test_the_responder_sees_the_prompt_and_is_told_to_follow_the_rule(make
 @pytest.mark.parametrize("preset", presets())
 async def test_only_quickstart_asks_for_a_short_answer(make_tools: MakeTools, preset: str) -> None:
     chat = ScriptedChat(("", ["Tea."]))
-    await sample_responses(prompt([ACCEPT]), make_tools(preset=preset, chat=chat))
+    await sample_responses([prompt([ACCEPT])], make_tools(preset=preset, chat=chat))
     assert ("Keep the answer short" in chat.requests[0].text) is (preset == "quickstart")
 
 
@@ -188,7 +189,28 @@ async def test_a_function_that_hangs_costs_its_own_verdicts_only(make_tools: Mak
 
 
 async def test_no_responses_and_no_functions_are_no_error(make_tools: MakeTools) -> None:
-    assert await verify_responses(prompt([ACCEPT]), [], make_tools()) == []
+    assert await verify_responses([], make_tools()) == []
     [result] = await sample(make_tools, prompt([]), "Tea.")
     assert isinstance(result, Dropped)
     assert (result.reason, result.detail) == (Reason.FAILED_FUNCTIONS, "0 of 0 functions")
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("paper", 24 - 8), ("quickstart", 0)])
+async def test_a_function_gets_the_responses_to_all_prompts_of_an_instruction_in_one_call(
+    make_tools: MakeTools, preset: str, kept: int
+) -> None:
+    """The function counts what it sees in a call; in quickstart that is the four responses to one prompt."""
+    counts = "seen = []\ndef evaluate(response):\n    seen.append(response)\n    return len(seen) > 8"
+    tools = make_tools(
+        "rejection_sampling.responses_per_prompt=4",
+        "augmentation.queries_per_instruction=6",
+        preset=preset,
+        chat=ScriptedChat(lambda request, index: f"Tea {index}"),
+        queries=[f"What is {name}?" for name in ("tea", "rice", "salt", "milk", "bread", "soup")],
+    )
+    prompts, sampled, _ = (await run_shard(Shard("queries", 0, (verified([counts]),)), tools)).stages
+    assert (len(sampled.kept), len(sampled.dropped), sampled.entered) == (kept, 24 - kept, 6)
+    order = [prompt.id for prompt in prompts.kept]
+    assert [(order.index(each.prompt.id), each.index) for each in sampled.kept] == [
+        divmod(number, 4) for number in range(24 - kept, 24) if kept
+    ]

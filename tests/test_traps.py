@@ -100,7 +100,7 @@ async def cross(tools: Tools, sources: list[str], cases: list[tuple[str, bool]])
 async def respond(make_tools: MakeTools, sources: list[str], *texts: str) -> list[Response | Dropped]:
     chat = ScriptedChat(lambda request, index: texts[index])
     tools = make_tools(f"rejection_sampling.responses_per_prompt={len(texts)}", chat=chat)
-    return await sample_responses(prompt(sources), tools)
+    return await sample_responses([prompt(sources)], tools)
 
 
 TEA = accepts("tea")

@@ -111,6 +111,9 @@ class RejectionSampling(Record):
 
     responses_per_prompt: int = Field(default=8, ge=1)
     """§3.3: K = 8."""
+    prompts_together: int = Field(default=16, ge=1)
+    """Prompts of an instruction whose responses a function gets in one call: quicker by far than a call a prompt. What
+    a function keeps from one text to the next ends with the call."""
     pass_rate: Threshold = "> 0.5"
     """Share of the functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
     temperature: float = Field(default=0.8, ge=0, le=2)

@@ -151,9 +151,10 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
         if not all(job.folder.has_shard(stage.folder, shard.index) for stage in shard.stages):
             missing.append(shard)
             continue
+        kept: Sequence[Record] = shard.records
         for stage in shard.stages:
-            kept = job.folder.read_kept(stage.folder, shard.index, stage.makes)
-            job.progress.count(stage.folder, kept, job.folder.read_dropped(stage.folder, shard.index))
+            entered, kept = len(kept), job.folder.read_kept(stage.folder, shard.index, stage.makes)
+            job.progress.count(stage.folder, kept, job.folder.read_dropped(stage.folder, shard.index), entered)
         if until == "queries":
             followed += _follow(shard.step, shard.index, kept)
     return [*(_drop_finished(followed, job, until) if followed else ()), *missing]

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autoif.config import Config
 from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
@@ -24,8 +25,8 @@ from autoif.records import Draft, Dropped, Instruction, Prompt, Record, Response
 from autoif.tools import Tools
 
 Step = Literal["instructions", "queries"]
-Watch = Callable[[str, Sequence[Record], Sequence[Dropped]], None]
-"""Called with a stage's folder and the records that it just kept and dropped."""
+Watch = Callable[[str, Sequence[Record], Sequence[Dropped], int], None]
+"""Called with a stage's folder, the records that it just kept and dropped, and how many records they came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Stage:
     name: str
     apply: Callable[[Any, Tools], Awaitable[list[Any]]]
     makes: type[Record]
+    together: Callable[[Config], int] | None = None
+    """How many records that one record became are given to `apply` at once, as a tuple; by default each alone."""
 
 
 SELF_INSTRUCT = "01_self_instruct"
@@ -48,7 +51,13 @@ STAGES: dict[Step, tuple[Stage, ...]] = {
     ),
     "queries": (
         Stage("05_augmentation", augmentation.STAGE, augment, Prompt),
-        Stage("06_rejection_sampling", rejection_sampling.STAGE, sample_responses, Response),
+        Stage(
+            "06_rejection_sampling",
+            rejection_sampling.STAGE,
+            sample_responses,
+            Response,
+            together=lambda config: config.rejection_sampling.prompts_together,
+        ),
         Stage("07_scoring", scoring.STAGE, score, Response),
     ),
 }
@@ -78,6 +87,8 @@ class StageResult:
 
     kept: list[Record] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    entered: int = 0
+    """How many records came in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ class ShardResult:
         return tuple(stage.folder for stage in STAGES[self.step])
 
 
-async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda folder, kept, dropped: None) -> ShardResult:
+async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: None) -> ShardResult:
     """Send a shard's records through the stages of its step, many at once; the result is in input order.
 
     A record goes on as soon as a stage is done with it. If a record fails, those under way are finished first, so that
@@ -111,17 +122,25 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda folder, ke
     return ShardResult(shard.step, shard.index, tuple(_merge(flows, len(stages))))
 
 
-async def _flow(record: Record, stages: Sequence[Stage], tools: Tools, watch: Watch) -> list[StageResult]:
-    """Send one record, and what becomes of it, through the stages."""
+async def _flow(
+    entering: Record | tuple[Record, ...], stages: Sequence[Stage], tools: Tools, watch: Watch
+) -> list[StageResult]:
+    """Send one record, or those that go together, and what becomes of them, through the stages."""
     if not stages:
         return []
     stage, *rest = stages
-    results = await stage.apply(record, tools)
+    results = await stage.apply(entering, tools)
     kept = [result for result in results if not isinstance(result, Dropped)]
     dropped = [result for result in results if isinstance(result, Dropped)]
-    watch(stage.folder, kept, dropped)
-    branches = await _finish(_flow(each, rest, tools, watch) for each in kept)
-    return [StageResult(kept, dropped), *_merge(branches, len(rest))]
+    entered = len(entering) if isinstance(entering, tuple) else 1
+    watch(stage.folder, kept, dropped, entered)
+    entrants = _group(kept, rest[0].together(tools.config)) if rest and rest[0].together else kept
+    branches = await _finish(_flow(each, rest, tools, watch) for each in entrants)
+    return [StageResult(kept, dropped, entered), *_merge(branches, len(rest))]
+
+
+def _group(records: Sequence[Record], size: int) -> list[tuple[Record, ...]]:
+    return [tuple(records[at : at + size]) for at in range(0, len(records), size)]
 
 
 async def _finish(flows: Any) -> list[list[StageResult]]:
@@ -140,6 +159,7 @@ def _merge(flows: Sequence[Sequence[StageResult]], stages: int) -> list[StageRes
         StageResult(
             kept=[record for flow in flows for record in flow[stage].kept],
             dropped=[record for flow in flows for record in flow[stage].dropped],
+            entered=sum(flow[stage].entered for flow in flows),
         )
         for stage in range(stages)
     ]

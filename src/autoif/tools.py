@@ -23,6 +23,10 @@ class Executor(Protocol):
         """Run one function on inputs; return one outcome each, in order."""
         ...
 
+    async def run_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+        """Run several functions, each on its inputs; return the outcomes of each."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:

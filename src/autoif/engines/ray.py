@@ -67,7 +67,7 @@ class RayEngine:
         try:
             async for result in self._deal(deque(shards), actors, follow):
                 for stage, folder in zip(result.stages, result.folders, strict=True):
-                    watch(folder, stage.kept, stage.dropped)
+                    watch(folder, stage.kept, stage.dropped, stage.entered)
                 yield result
         finally:
             for actor in actors:

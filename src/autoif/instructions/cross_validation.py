@@ -68,8 +68,7 @@ async def _fill_matrix(draft: Draft, tools: Tools) -> tuple[Matrix, list[bool]]:
     """Run the functions on the cases; tell which of them load (a function is loaded even if there is no case)."""
     inputs = [case.input for case in draft.cases]
     verdicts, details, loads = [], [], []
-    for function in draft.functions:
-        outcomes = await tools.sandbox.run(function.source, inputs or [""])
+    for outcomes in await tools.sandbox.run_many([(each.source, inputs or [""]) for each in draft.functions]):
         loads.append(any(outcome.loaded for outcome in outcomes))
         verdicts.append(tuple(outcome.verdict for outcome in outcomes[: len(inputs)]))
         details.append(next((outcome.detail for outcome in outcomes if outcome.detail), ""))

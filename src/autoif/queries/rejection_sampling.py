@@ -1,7 +1,8 @@
 """§3.3, response sampling and instruction-following verification.
 
-In:      a Prompt.
-Out:     those of its K Responses that enough of the instruction's functions accept (paper: > 0.5; released code: > 0).
+In:      Prompts of one instruction, as many as go together.
+Out:     those of the K Responses to each that enough of the instruction's functions accept (paper: > 0.5; released
+         code: > 0).
 Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
          preference pairs), that is empty, only a thought, cut off at the token limit, refused by the model's server
          (with its words), a copy of an earlier one, not text, or in a script that neither query nor instruction uses.
@@ -11,7 +12,9 @@ A query none of whose responses remains leaves the data with them: no prompt wit
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """
 
+import asyncio
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
@@ -23,40 +26,52 @@ from autoif.tools import Tools
 STAGE = "rejection_sampling"
 
 
-async def sample_responses(prompt: Prompt, tools: Tools) -> list[Response | Dropped]:
-    """Sample K responses and keep those that the functions accept."""
+async def sample_responses(prompts: Sequence[Prompt], tools: Tools) -> list[Response | Dropped]:
+    """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept."""
     settings = tools.config.rejection_sampling
-    completions = await tools.chat.sample(
-        Request(
-            role="responder",
-            stage=STAGE,
-            messages=tools.config.prompts.responder.fill(
-                prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction.text
-            ),
-            samples=settings.responses_per_prompt,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            seed=sampling_seed(tools.config.seed, STAGE, prompt.id),
-        )
+    answers = await asyncio.gather(*(tools.chat.sample(_request(prompt, tools)) for prompt in prompts))
+    read = [
+        _read_responses(prompt, completions, settings.max_chars)
+        for prompt, completions in zip(prompts, answers, strict=True)
+    ]
+    verified = await verify_responses([response for responses, _ in read for response in responses], tools)
+    judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
+    for response in verified:
+        accepted = meets(_pass_rate(response), settings.pass_rate)
+        judged[response.prompt.id].append(response if accepted else _refuse(response))
+    return [
+        result
+        for prompt, (_, dropped) in zip(prompts, read, strict=True)
+        for result in sorted([*judged[prompt.id], *dropped], key=_index)
+    ]
+
+
+def _request(prompt: Prompt, tools: Tools) -> Request:
+    settings = tools.config.rejection_sampling
+    return Request(
+        role="responder",
+        stage=STAGE,
+        messages=tools.config.prompts.responder.fill(
+            prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction.text
+        ),
+        samples=settings.responses_per_prompt,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        seed=sampling_seed(tools.config.seed, STAGE, prompt.id),
     )
-    responses, dropped = _read_responses(prompt, completions, settings.max_chars)
-    verified = await verify_responses(prompt, responses, tools)
-    results: list[Response | Dropped] = [
-        response if meets(_pass_rate(response), settings.pass_rate) else _refuse(response) for response in verified
-    ]
-    return sorted([*results, *dropped], key=_index)
 
 
-async def verify_responses(prompt: Prompt, responses: list[Response], tools: Tools) -> list[Response]:
-    """Return the responses with the verdict of each of the prompt's functions and the share that passed."""
+async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[Response]:
+    """Return responses to prompts of one instruction, each with the functions' verdicts and the share that passed.
+
+    Each function runs once, on all the texts.
+    """
+    functions = responses[0].prompt.functions if responses else ()
     texts = [response.text for response in responses]
-    rows = [
-        [outcome.verdict for outcome in await tools.sandbox.run(function.source, texts)]
-        for function in (prompt.functions if texts else ())
-    ]
+    rows = await tools.sandbox.run_many([(function.source, texts) for function in functions])
     verified = []
     for column, response in enumerate(responses):
-        verdicts = tuple(row[column] for row in rows)
+        verdicts = tuple(row[column].verdict for row in rows)
         rate = share(verdicts.count(Verdict.PASS), len(verdicts))
         verified.append(response.model_copy(update={"verdicts": verdicts, "pass_rate": round(float(rate), 4)}))
     return verified

@@ -93,16 +93,16 @@ class Progress:
         self._stages, self._total = stages, total
         self._begun = time.monotonic()
 
-    def count(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped]) -> None:
-        """Count one record (or one finished shard) that left a stage, now or in an earlier session."""
+    def count(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
+        """Count what became of the records that entered a stage, now or in an earlier session."""
         count = self._counts.setdefault(folder, StageCount())
-        count.entered += 1
+        count.entered += entered
         count.kept += len(kept)
         count.dropped += len(dropped)
 
-    def watch(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped]) -> None:
+    def watch(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
         """Count what has just left a stage, and show the last of it."""
-        self.count(folder, kept, dropped)
+        self.count(folder, kept, dropped, entered)
         if kept and (sample := Sample.of(kept[-1])):
             self._sample = sample
             if folder == _LAST and not self._has_row and not self._quiet:
