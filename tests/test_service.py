@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from autoif.cli.serve import serve
 from autoif.errors import ConfigError
-from autoif.sandbox import Sandbox
+from autoif.sandbox import Limits, Sandbox
 from autoif.service.admission import Admission
 from autoif.service.app import Service
 from autoif.service.refusals import Refusal
@@ -126,6 +126,47 @@ async def test_a_function_that_hangs_now_and_then_loses_only_those_texts(server)
     function = "def evaluate(response):\n    while response == 'hang':\n        pass\n    return True"
     answer = await server.verify([function], responses)
     assert answer.words == [["timeout" if text == "hang" else "pass" for text in responses]]
+
+
+_COUNTING = """calls = 0
+def evaluate(response):
+    global calls
+    calls += 1
+    while response == "hang":
+        pass
+    if response == "leave":
+        raise SystemExit
+    if response == "die":
+        import os
+        os._exit(0)
+    return calls % 11 > 0"""
+
+
+@pytest.mark.parametrize(
+    ("count", "odd"),
+    [(200, {}), (2100, {}), (200, {3: "hang", 4: "hang", 130: "hang"}), (200, {9: "die", 70: "hang", 150: "leave"})],
+    ids=["many texts", "more than one call", "hangs", "dies and hangs"],
+)
+async def test_a_function_with_state_gets_the_verdicts_that_the_sandbox_gives(server, count, odd):
+    texts = [odd.get(index, "a") for index in range(count)]
+    async with Sandbox(Limits(timeout_s=0.5), workers=1) as sandbox:
+        wanted = [outcome.verdict.value for outcome in await sandbox.run(_COUNTING, texts)]
+    assert len(set(wanted)) > 1
+    assert (await server.verify([_COUNTING], texts)).words == [wanted]
+    items = [{"completion": text, "functions": [_COUNTING]} for text in texts]
+    rewarded = (await server.post("/v1/reward", {"items": items})).json()["verdicts"]
+    assert [row[0]["verdict"] for row in rewarded] == wanted
+
+
+async def test_a_slow_function_that_was_broken_off_begins_again_and_keeps_its_state(tmp_path):
+    slow = "import time\n" + _COUNTING.replace("calls += 1", "calls += 1; time.sleep(0.05)")
+    async with serving(tmp_path, "--timeout", 0.2) as server:
+        waiting = asyncio.create_task(server.verify([slow], ["a"] * 60))
+        await server.wait_for_metric("autoif_requests_in_flight", 1)
+        began = time.monotonic()
+        assert (await server.verify([TRUE], ["a"])).words == [["pass"]]  # it waited for a turn that was broken off
+        assert time.monotonic() - began < 2.7
+        assert (await waiting).words == [["fail" if number % 11 == 0 else "pass" for number in range(1, 61)]]
 
 
 async def test_a_source_that_hangs_while_loading_costs_one_time_limit(server):

@@ -3,6 +3,6 @@
 from autoif.sandbox.doctor import inspect_layers, inspect_monty
 from autoif.sandbox.layers import Layer
 from autoif.sandbox.outcomes import Limits, Outcome
-from autoif.sandbox.sandbox import Sandbox
+from autoif.sandbox.sandbox import TEXTS_AT_ONCE, Sandbox
 
-__all__ = ["Layer", "Limits", "Outcome", "Sandbox", "inspect_layers", "inspect_monty"]
+__all__ = ["TEXTS_AT_ONCE", "Layer", "Limits", "Outcome", "Sandbox", "inspect_layers", "inspect_monty"]

@@ -82,15 +82,15 @@ class CPythonBackend:
         self._alive.add(worker)
         return worker
 
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
         """Run a function on texts in whichever worker is free first."""
         encoded, batch = encode_text(source), self._encode(tuple(inputs))
         try:
-            return await self._run_once(encoded, batch)
+            return await self._run_once(encoded, batch, until_timeout)
         except WorkerDied:
             # It may have been the victim of another process on this machine: once more, in a fresh one.
             try:
-                return await self._run_once(encoded, batch)
+                return await self._run_once(encoded, batch, until_timeout)
             except WorkerDied as error:
                 if error.failed:
                     raise SandboxError("a sandbox worker failed twice: is the machine short of memory?") from error
@@ -103,14 +103,14 @@ class CPythonBackend:
             self._texts = texts
         return self._batch
 
-    async def _run_once(self, source: bytes, batch: Batch) -> list[Outcome]:
+    async def _run_once(self, source: bytes, batch: Batch, until_timeout: bool) -> list[Outcome]:
         worker = await self._idle.get()
         try:
             if self._closed:
                 raise SandboxError("the sandbox was closed while functions were still to run")
             if worker is None:
                 worker = await self._start_worker()
-            outcomes = await worker.call(source, batch)
+            outcomes = await worker.call(source, batch, until_timeout=until_timeout)
         except BaseException:
             if worker is not None:
                 self._alive.discard(worker)

@@ -159,8 +159,8 @@ class MontyBackend:
             await asyncio.gather(*(self._end(worker) for worker in alive))
         self._threads.shutdown()
 
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Run a function on inputs in whichever worker is free first."""
+    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
+        """Run a function on inputs in whichever worker is free first. It runs all of them, also `until_timeout`."""
         try:
             return await self._run_once(source, inputs)
         except WorkerDied:

@@ -30,7 +30,7 @@ class Backend(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]: ...
+    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]: ...
     def describe(self) -> str: ...
 
 
@@ -71,9 +71,9 @@ class StrongestBackend:
         if self._chosen:
             await self._chosen.__aexit__(kind, error, trace)
 
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
         assert self._chosen, "it was not entered"
-        return await self._chosen.run(source, inputs)
+        return await self._chosen.run(source, inputs, until_timeout=until_timeout)
 
     def describe(self) -> str:
         assert self._chosen, "it was not entered"
@@ -162,6 +162,16 @@ class Sandbox:
         """
         return await self._require_home().run(partial(self._judge, source, inputs))
 
+    async def run_until_timeout(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        """Return the outcomes of the inputs from the first on; the last may be one that took too long.
+
+        What the function keeps from text to text is gone then, so that another call with the inputs that are left gives
+        the verdicts that `run` gives. At most `TEXTS_AT_ONCE` inputs. Raises as `run`.
+        """
+        if not 0 < len(inputs) <= TEXTS_AT_ONCE:
+            raise ValueError(f"1 to {TEXTS_AT_ONCE:,} inputs, not {len(inputs):,}")
+        return await self._require_home().run(partial(self._judge_until_timeout, source, inputs))
+
     def run_sync(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Do as `run` does and wait for it, whether or not this thread runs an event loop (which stands meanwhile).
 
@@ -193,6 +203,11 @@ class Sandbox:
             parts = [(source, inputs[at : at + TEXTS_AT_ONCE]) for at in range(0, len(inputs), TEXTS_AT_ONCE)]
             return [outcome for outcomes in await self._judge_many(parts) for outcome in outcomes]
         outcomes = await self._backend.run(source, inputs)
+        self.verdicts += len(outcomes)
+        return outcomes
+
+    async def _judge_until_timeout(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        outcomes = await self._backend.run(source, inputs, until_timeout=True)
         self.verdicts += len(outcomes)
         return outcomes
 

@@ -152,14 +152,17 @@ class Worker:
             found = "; ".join(f"{layer.name}: {layer.detail}" for layer in missing)
             raise SandboxError(f"model code can't be contained on this machine ({found}): see `autoif doctor`")
 
-    async def call(self, source: bytes, batch: Batch) -> list[Outcome]:
-        """Run a function on texts. Raises WorkerDied; the worker is of no use after any exception."""
+    async def call(self, source: bytes, batch: Batch, *, until_timeout: bool = False) -> list[Outcome]:
+        """Run a function on texts: all, or `until_timeout` those up to the first that takes too long.
+
+        Raises WorkerDied; the worker is of no use after any exception.
+        """
         transport = self._transport
         assert transport is not None
         self._calls += 1
         longest_s = batch.size * self._limits.timeout_s * 1.5 + _CALL_GRACE_S
         self._lay_out(batch)
-        request = wire.Request(self._calls, batch.size, self._texts.size, self._sheet.size, source)
+        request = wire.Request(self._calls, batch.size, self._texts.size, self._sheet.size, source, until_timeout)
         try:
             async with asyncio.timeout(longest_s):
                 transport.write(wire.pack_request(request))
@@ -173,7 +176,8 @@ class Worker:
             raise WorkerDied("it answered another call")
         if any(lost.verdict not in _VERDICTS for lost in reply.lost):
             raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
-        return self._read_outcomes(batch.size, reply)
+        ended = until_timeout and reply.lost and reply.lost[-1].verdict == sheet.TIMEOUT
+        return self._read_outcomes(reply.lost[-1].end if ended else batch.size, reply)
 
     def _lay_out(self, batch: Batch) -> None:
         """Put the texts where the worker sees them, if they don't lie there already, and have a sheet for them."""

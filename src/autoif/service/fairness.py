@@ -1,7 +1,8 @@
 """Who gets the next free worker: the first come among the requests that have used the workers least.
 
-A worker that has begun can't be interrupted without losing it, so what is handed out is a *turn*: one function on a few
-texts. Between turns the choice is made anew. Two rules keep a request whose functions hang from delaying the others:
+A worker that has begun can't be interrupted without losing it, so what is handed out is a *turn*: one function on all
+its texts, or up to the first that takes too long. Between turns the choice is made anew. Two rules keep a request whose
+functions hang from delaying the others:
 
 * requests are on levels by the worker time that they have used, the turns that they are having included: below 0.1 s,
   below 0.2 s, below 0.4 s, and so on. The lowest level goes first, and within a level who came first, so that small
@@ -55,6 +56,11 @@ class Turns:
         self._slow_width = max(1, width - 1)
         self._running: list[Share] = []
         self._waiting: dict[Share, None] = {}
+
+    @property
+    def others_wait(self) -> bool:
+        """Whether a turn that goes on keeps somebody waiting."""
+        return bool(self._waiting)
 
     @asynccontextmanager
     async def take(self, share: Share) -> AsyncIterator[bool]:

@@ -3,13 +3,12 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from time import monotonic
 from typing import Any, Final
 
 from autoif.gate import find_unanswered
 from autoif.records import Verdict
 from autoif.reward import compute_reward
-from autoif.sandbox import Outcome, Sandbox
+from autoif.sandbox import TEXTS_AT_ONCE, Outcome, Sandbox
 from autoif.service.fairness import Share, Turns
 from autoif.service.schemas import RewardRequest, VerifyRequest
 
@@ -17,13 +16,9 @@ Work = Mapping[str, Sequence[str]]
 """Source → the texts that it is to judge."""
 Judged = dict[str, list[Outcome]]
 
-_FIRST_TEXTS: Final = 4
-"""A function about which nothing is known. If it hangs, so many time limits pass before others have their turn."""
-_MARGIN_S: Final = 1.0
-_GROWTH: Final = 16
 _REMEMBERED: Final = 10_000
-_TURN_S: Final = 0.25
-"""What a turn of a function that behaves should take. A turn costs about a millisecond beyond its texts."""
+_LIMITS_OF_A_TURN: Final = 4
+_MARGIN_S: Final = 1.0
 
 
 class Verifier:
@@ -36,7 +31,7 @@ class Verifier:
         self._turns = Turns(workers)
         self._live: dict[Share, Work] = {}
         self._hanging: OrderedDict[int, None] = OrderedDict()
-        self._longest_turn_s = _FIRST_TEXTS * timeout_s + _MARGIN_S
+        self._longest_turn_s = _LIMITS_OF_A_TURN * timeout_s + _MARGIN_S
 
     async def judge(self, work: Work) -> Judged:
         """Return, for each source, the outcome on each of its texts, in order.
@@ -64,25 +59,29 @@ class Verifier:
         return judged
 
     async def _run(self, source: str, texts: Sequence[str], share: Share) -> list[Outcome]:
+        """Return the outcomes that `Sandbox.run` gives.
+
+        What a function keeps from one text to the next ends where it ends there: after so many texts, and after a text
+        that took too long. A turn ends in these places only; one that is broken off elsewhere begins again.
+        """
         outcomes: list[Outcome] = []
-        size = _FIRST_TEXTS
+        patience_s = self._longest_turn_s
         hung = False
         while len(outcomes) < len(texts):
+            done = len(outcomes)
+            part = texts[done : done - done % TEXTS_AT_ONCE + TEXTS_AT_ONCE]
             async with self._turns.take(share) as first:
                 self.begun += first
-                if hung or (share.timed_out and not outcomes):
-                    size = 1
-                part = texts[len(outcomes) : len(outcomes) + size]
-                began = monotonic()
-                found = await self._run_turn(source, part)
-                if not found or any(outcome.verdict is Verdict.TIMEOUT for outcome in found):
+                found = await self._run_turn(source, part, patience_s)
+                if not found or found[-1].verdict is Verdict.TIMEOUT:
                     hung = True
                     self._warn_of(source)
             outcomes += found
-            if found and not any(outcome.loaded for outcome in found):
+            if not found:
+                patience_s *= 2
+            elif not any(outcome.loaded for outcome in found):
                 # It would only fail to load again, and that can take a whole time limit.
                 outcomes += [found[-1]] * (len(texts) - len(outcomes))
-            size = _next_size(len(part), monotonic() - began)
         if not hung:
             self._hanging.pop(hash(source), None)
         return outcomes
@@ -96,18 +95,19 @@ class Verifier:
         for share, work in self._live.items():
             share.timed_out |= source in work
 
-    async def _run_turn(self, source: str, texts: Sequence[str]) -> list[Outcome]:
-        """Return the outcomes, or none if they take so long that others have waited enough: one by one, then."""
+    async def _run_turn(self, source: str, texts: Sequence[str], patience_s: float) -> list[Outcome]:
+        """Return the outcomes up to a text that timed out; none if the turn was broken off, as others waited long."""
+        running = asyncio.create_task(self._sandbox.run_until_timeout(source, texts))
         try:
-            async with asyncio.timeout(self._longest_turn_s if len(texts) > 1 else None):
-                return await self._sandbox.run(source, texts)
-        except TimeoutError:
-            return []
-
-
-def _next_size(texts: int, took_s: float) -> int:
-    """Return for how many texts the next turn is, going by the last one."""
-    return max(1, min(texts * _GROWTH, int(texts * _TURN_S / max(took_s, 1e-6))))
+            while not running.done():
+                await asyncio.wait({running}, timeout=patience_s)
+                if not running.done() and self._turns.others_wait:
+                    return []
+            return running.result()
+        finally:
+            if not running.done():
+                running.cancel()
+                await asyncio.wait({running})
 
 
 def work_of_verify(request: VerifyRequest) -> Work:

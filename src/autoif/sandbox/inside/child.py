@@ -40,6 +40,8 @@ class Job(NamedTuple):
     texts: Texts
     size: int
     """How many texts there are."""
+    until_timeout: bool = False
+    """The job is over when a text has taken too long."""
 
 
 def run_function(job: Job, first: int, sheet: sheets.Sheet) -> NoReturn:

@@ -13,7 +13,7 @@ FAILED: Final = 1
 """A worker's exit status if its zygote failed of itself, by an exception."""
 
 LENGTH: Final = struct.Struct("<Q")
-_REQUEST: Final = struct.Struct("<QIQQ")
+_REQUEST: Final = struct.Struct("<QIQQ?")
 _REPLY: Final = struct.Struct("<Q?dI")
 _LOST: Final = struct.Struct("<IIBdI")
 
@@ -29,6 +29,8 @@ class Request(NamedTuple):
     sheet_bytes: int
     """How large the sheet's memory now is."""
     source: memoryview | bytes
+    until_timeout: bool = False
+    """The call ends with the first text that takes too long; the rest is for another call."""
 
 
 class Lost(NamedTuple):
@@ -59,15 +61,15 @@ def encode_text(text: str) -> bytes:
 
 def pack_request(request: Request) -> bytes:
     """Return the framed message of a request."""
-    call, texts, texts_bytes, sheet_bytes, source = request
-    head = _REQUEST.pack(call, texts, texts_bytes, sheet_bytes)
+    call, texts, texts_bytes, sheet_bytes, source, until_timeout = request
+    head = _REQUEST.pack(call, texts, texts_bytes, sheet_bytes, until_timeout)
     return b"".join((LENGTH.pack(len(head) + len(source)), head, source))
 
 
 def unpack_request(payload: bytes) -> Request:
     """Read what `pack_request` wrote, without its length. The source is a view into `payload`."""
-    call, texts, texts_bytes, sheet_bytes = _REQUEST.unpack_from(payload)
-    return Request(call, texts, texts_bytes, sheet_bytes, memoryview(payload)[_REQUEST.size :])
+    call, texts, texts_bytes, sheet_bytes, until_timeout = _REQUEST.unpack_from(payload)
+    return Request(call, texts, texts_bytes, sheet_bytes, memoryview(payload)[_REQUEST.size :], until_timeout)
 
 
 def pack_reply(reply: Reply) -> bytes:

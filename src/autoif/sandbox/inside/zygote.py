@@ -95,13 +95,13 @@ class Zygote:
                 self._limited = (0, 0)
             # Whatever the last child left there, within its own results or beyond, the next finds zeros.
             memory.sheet.madvise(mmap.MADV_REMOVE)
-            job = child.Job(request.source, memory.texts, request.texts)
+            job = child.Job(request.source, memory.texts, request.texts, request.until_timeout)
             wire.write_all(self._channel, self.execute(job, memory.page, request.call))
 
     def execute(self, job: child.Job, page: sheet.Sheet, call: int) -> bytes:
         """Run a function on texts, return the message that says so. A child that dies costs the text at hand.
 
-        A fresh child gets the rest.
+        A fresh child gets the rest, in this call or, `until_timeout`, in another.
         """
         count, header = job.size, page.header
         lost: list[wire.Lost] = []
@@ -124,7 +124,7 @@ class Zygote:
             # What can't be loaded once is not tried again for each text.
             first = done + 1 if page.loaded else count
             lost.append(wire.Lost(done, first, *_explain(ending, page, began)))
-            if first >= count:
+            if first >= count or (job.until_timeout and ending.timed_out):
                 break
         return wire.pack_reply(wire.Reply(call, loaded, time.monotonic() - began, lost))
 
