@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -21,6 +22,7 @@ from attacks.record import SUCCEEDS, Attack, is_intact, prepare_target, run_outs
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.inside import kernel
+from serving import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -310,7 +312,39 @@ def evaluate(response):
 """
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the search makes a system call by its number on x86-64")
+ON_X86_64 = pytest.mark.skipif(
+    os.uname().machine != "x86_64", reason="the search makes a system call by its number on x86-64"
+)
+SIZES = (400, 500, 600, 800, 1100, 1600, 2500, 4000, 6000, 9000, 13_000, 18_000, 25_832, 65_000, 1_100_000)
+"""Characters of a source: the C library keeps what it freed in places by size, and large messages came in pieces."""
+
+
+def mark_source(characters: int) -> str:
+    """Return a source of about that length, full of a mark that `FIND_REMAINS` finds in memory."""
+    honest = "def evaluate(response): return len(response) == 1\n"
+    return honest + "# X-OF-ANOTHER\n" * ((characters - len(honest)) // 15)
+
+
+@ON_X86_64
+async def test_a_source_is_gone_before_the_next_function_begins() -> None:
+    async with Sandbox(Limits(timeout_s=20.0), backend="cpython", workers=1) as sandbox:
+        for characters in SIZES:
+            assert (await sandbox.run(mark_source(characters), ["x"]))[0].verdict is PASS
+            assert (await sandbox.run(FIND_REMAINS, ["x"]))[0].verdict is FAIL, characters
+            own = await sandbox.run(FIND_REMAINS + "# X-OF-ANOTHER\n", ["x"])
+            assert own[0].verdict is PASS, "the search finds what is there"
+
+
+@ON_X86_64
+async def test_no_client_of_the_service_reads_the_source_of_another(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--timeout", 20) as one, aiohttp.ClientSession() as session:
+        another = Serving(one.url, one.process, session, one.log)
+        for characters in SIZES[:-1]:
+            assert (await one.verify([mark_source(characters)], ["x"])).words == [["pass"]]
+            assert (await another.verify([FIND_REMAINS], ["x"])).words == [["fail"]], characters
+
+
+@ON_X86_64
 async def test_nothing_of_an_earlier_call_is_found() -> None:
     earlier = """# X-OF-ANOTHER
 def evaluate(response):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -78,12 +79,12 @@ class Worker:
         self._limits = limits
         self._detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
         self._clean = DetailCleaner(())
-        self._calls = 0
         self._batch: Batch | None = None
         self._channel = Channel()
         self._transport: asyncio.Transport | None = None
         with contextlib.ExitStack() as undo:
             self._texts = undo.enter_context(contextlib.closing(SharedMemory("texts", 1 << 16)))
+            self._source = undo.enter_context(contextlib.closing(SharedMemory("source", 1 << 16)))
             self._sheet = undo.enter_context(contextlib.closing(SharedMemory("sheet", sheet.measure(0))))
             self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
             undo.callback(self._page.close)
@@ -95,10 +96,14 @@ class Worker:
             undo.pop_all()
 
     def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
-        texts = self._texts.open_for_reading()
-        try:
+        with contextlib.ExitStack() as undo:
+            readable = []
+            for memory in (self._texts, self._source):
+                readable.append(memory.open_for_reading())
+                undo.callback(os.close, readable[-1])
             options = {
-                "texts": texts,
+                "texts": readable[0],
+                "source": readable[1],
                 "sheet": self._sheet.descriptor,
                 "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
                 "timeout_s": self._limits.timeout_s,
@@ -110,13 +115,11 @@ class Worker:
                 stdin=channel.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=(texts, self._sheet.descriptor),
+                pass_fds=(*readable, self._sheet.descriptor),
                 env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ} | _ENVIRONMENT,
                 cwd=os.sep,
                 start_new_session=True,
             )
-        finally:
-            os.close(texts)
 
     @classmethod
     async def start(cls, limits: Limits) -> "Worker":
@@ -159,10 +162,12 @@ class Worker:
         """
         transport = self._transport
         assert transport is not None
-        self._calls += 1
+        call = secrets.randbits(64)
         longest_s = batch.size * self._limits.timeout_s * 1.5 + _CALL_GRACE_S
         self._lay_out(batch)
-        request = wire.Request(self._calls, batch.size, self._texts.size, self._sheet.size, source, until_timeout)
+        self._source.write(source)
+        sizes = (self._texts.size, self._sheet.size, self._source.size)
+        request = wire.Request(call, batch.size, *sizes, len(source), until_timeout)
         try:
             async with asyncio.timeout(longest_s):
                 transport.write(wire.pack_request(request))
@@ -172,7 +177,7 @@ class Worker:
             raise WorkerDied("it hung up", failed=self._process.returncode == wire.FAILED) from error
         except (TimeoutError, ValueError) as error:
             raise WorkerDied(str(error)) from error
-        if reply.call != self._calls or any(not lost.first < lost.end <= batch.size for lost in reply.lost):
+        if reply.call != call or any(not lost.first < lost.end <= batch.size for lost in reply.lost):
             raise WorkerDied("it answered another call")
         if any(lost.verdict not in _VERDICTS for lost in reply.lost):
             raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
@@ -227,6 +232,7 @@ class Worker:
         await asyncio.to_thread(self._reap)
         self._page.close()
         self._texts.close()
+        self._source.close()
         self._sheet.close()
 
     def _reap(self) -> None:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, NoReturn
 from . import kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
 from .child import Job
 from .texts import Texts, pack_texts
-from .zygote import CHILD_ENDED, Settings, Zygote
+from .zygote import CHILD_ENDED, Descriptors, Settings, Zygote
 
 PRELOADED: Final = (
     "collections", "collections.abc", "functools", "itertools", "json", "math", "operator", "random", "re", "string",
@@ -44,7 +44,8 @@ class State(NamedTuple):
 def main() -> None:
     """Run as `start.main()`, with the channel to the parent as standard input.
 
-    Takes one argument, a JSON object: texts and sheet (descriptors), ipc, timeout_s, memory_bytes, detail_bytes.
+    Takes one argument, a JSON object: texts, source and sheet (descriptors), ipc, timeout_s, memory_bytes and
+    detail_bytes.
     """
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
@@ -60,7 +61,7 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     zygote = os.fork()
     if zygote:
-        _guard(zygote, (channel, int(options["texts"]), int(options["sheet"])))
+        _guard(zygote, (channel, *_find_memory(options)))
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_SETMASK, CHILD_ENDED)
     _become_zygote(channel, options, entered, guard)
@@ -128,8 +129,12 @@ def _become_zygote(
     if all(layer.enforced for layer in layers if layer.required):
         gc.collect()
         gc.freeze()
-        zygote.serve(int(options["texts"]), int(options["sheet"]))
+        zygote.serve(_find_memory(options))
     os._exit(0)
+
+
+def _find_memory(options: Mapping[str, int | float]) -> Descriptors:
+    return Descriptors(*(int(options[name]) for name in Descriptors._fields))
 
 
 def _read_source(path: str) -> memoryview:

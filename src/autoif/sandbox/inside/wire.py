@@ -1,7 +1,9 @@
 """Messages between a worker and its parent: a length, then the payload. Used by both sides; neither runs model code.
 
-Text travels as UTF-8 with lone surrogates kept, so that whatever JSON can hold arrives as it was. Texts and results
-don't travel: they lie in memory that both sides see (`texts`, `sheet`), and messages say how much of it there is.
+Messages are numbers, and what the zygote says of lost inputs. Source, texts and results don't travel: they lie in
+memory that both sides see (`texts`, `sheet`), and messages say how much of it there is. What travels is copied on its
+way, and the next function could find the copies. Text is UTF-8 with lone surrogates kept, so that whatever JSON can
+hold arrives as it was.
 """
 
 import os
@@ -13,22 +15,26 @@ FAILED: Final = 1
 """A worker's exit status if its zygote failed of itself, by an exception."""
 
 LENGTH: Final = struct.Struct("<Q")
-_REQUEST: Final = struct.Struct("<QIQQ?")
+_REQUEST: Final = struct.Struct("<QIQQQQ?")
 _REPLY: Final = struct.Struct("<Q?dI")
 _LOST: Final = struct.Struct("<IIBdI")
 
 
 class Request(NamedTuple):
-    """A function to be run on the texts that lie ready."""
+    """A function to be run on texts; both lie ready."""
 
     call: int
+    """Chosen by chance: a count would tell the function how many ran before it."""
     texts: int
     """How many there are."""
     texts_bytes: int
     """How large the texts' memory now is."""
     sheet_bytes: int
     """How large the sheet's memory now is."""
-    source: memoryview | bytes
+    source_bytes: int
+    """How large the source's memory now is."""
+    source_length: int
+    """How much of it the source takes, from its beginning."""
     until_timeout: bool = False
     """The call ends with the first text that takes too long; the rest is for another call."""
 
@@ -61,15 +67,12 @@ def encode_text(text: str) -> bytes:
 
 def pack_request(request: Request) -> bytes:
     """Return the framed message of a request."""
-    call, texts, texts_bytes, sheet_bytes, source, until_timeout = request
-    head = _REQUEST.pack(call, texts, texts_bytes, sheet_bytes, until_timeout)
-    return b"".join((LENGTH.pack(len(head) + len(source)), head, source))
+    return LENGTH.pack(_REQUEST.size) + _REQUEST.pack(*request)
 
 
 def unpack_request(payload: bytes) -> Request:
-    """Read what `pack_request` wrote, without its length. The source is a view into `payload`."""
-    call, texts, texts_bytes, sheet_bytes, until_timeout = _REQUEST.unpack_from(payload)
-    return Request(call, texts, texts_bytes, sheet_bytes, memoryview(payload)[_REQUEST.size :], until_timeout)
+    """Read what `pack_request` wrote, without its length."""
+    return Request(*_REQUEST.unpack(payload))
 
 
 def pack_reply(reply: Reply) -> bytes:

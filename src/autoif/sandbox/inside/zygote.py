@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from . import child, kernel, limits, seccomp, sheet, wire
@@ -33,6 +34,14 @@ class Settings(NamedTuple):
     detail_bytes: int
 
 
+class Descriptors(NamedTuple):
+    """Of the memory that the parent shares; only the sheet's can write."""
+
+    texts: int
+    source: int
+    sheet: int
+
+
 class Ending(NamedTuple):
     """How a child ended: its wait status, and whether the clock ended it."""
 
@@ -41,21 +50,26 @@ class Ending(NamedTuple):
 
 
 class Memory:
-    """What the parent shares: texts, and the sheet for their results. Seen anew only when its size changes."""
+    """What the parent shares: source, texts, and the sheet for their results. Seen anew only when its size changes."""
 
-    def __init__(self, texts: mmap.mmap, results: mmap.mmap, detail_bytes: int) -> None:
-        self.size = (len(texts), len(results))
-        self.sheet = results
-        self.texts = Texts(texts)
-        self.page = sheet.Sheet(results, detail_bytes)
-        self._mapped = texts
+    def __init__(self, descriptors: Descriptors, size: Sequence[int], detail_bytes: int) -> None:
+        self.size = size
+        self._maps = [
+            mmap.mmap(descriptors.texts, size[0], prot=mmap.PROT_READ),
+            mmap.mmap(descriptors.source, size[1], prot=mmap.PROT_READ),
+        ]
+        self.sheet = mmap.mmap(descriptors.sheet, size[2])
+        self.texts = Texts(self._maps[0])
+        self.source = memoryview(self._maps[1])
+        self.page = sheet.Sheet(self.sheet, detail_bytes)
 
     def close(self) -> None:
         """Let go of it."""
         self.texts.close()
-        self._mapped.close()
+        self.source.release()
         self.page.close()
-        self.sheet.close()
+        for each in (*self._maps, self.sheet):
+            each.close()
 
 
 class Zygote:
@@ -77,26 +91,25 @@ class Zygote:
         self._parent = select.poll()
         self._parent.register(channel, select.POLLRDHUP)
         self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._limited = (0, 0)
+        self._limited = 0
 
-    def serve(self, texts_descriptor: int, sheet_descriptor: int) -> None:
-        """Answer requests until the parent hangs up. The descriptors are of memory that it shares."""
+    def serve(self, descriptors: Descriptors) -> None:
+        """Answer requests until the parent hangs up."""
         memory: Memory | None = None
         while (payload := wire.read_message(self._channel)) is not None:
             request = wire.unpack_request(payload)
-            if memory is None or memory.size != (request.texts_bytes, request.sheet_bytes):
+            size = (request.texts_bytes, request.source_bytes, request.sheet_bytes)
+            if memory is None or memory.size != size:
                 if memory is not None:
                     memory.close()
-                memory = Memory(
-                    mmap.mmap(texts_descriptor, request.texts_bytes, prot=mmap.PROT_READ),
-                    mmap.mmap(sheet_descriptor, request.sheet_bytes),
-                    self._settings.detail_bytes,
-                )
-                self._limited = (0, 0)
+                memory = Memory(descriptors, size, self._settings.detail_bytes)
+                self._limited = 0
             # Whatever the last child left there, within its own results or beyond, the next finds zeros.
             memory.sheet.madvise(mmap.MADV_REMOVE)
-            job = child.Job(request.source, memory.texts, request.texts, request.until_timeout)
-            wire.write_all(self._channel, self.execute(job, memory.page, request.call))
+            # The zygote never copies a source: what it freed, the next child could read.
+            with memory.source[: request.source_length] as source:
+                job = child.Job(source, memory.texts, request.texts, request.until_timeout)
+                wire.write_all(self._channel, self.execute(job, memory.page, request.call))
 
     def execute(self, job: child.Job, page: sheet.Sheet, call: int) -> bytes:
         """Run a function on texts, return the message that says so. A child that dies costs the text at hand.
@@ -129,9 +142,8 @@ class Zygote:
         return wire.pack_reply(wire.Reply(call, loaded, time.monotonic() - began, lost))
 
     def _set_limits(self, job: child.Job) -> None:
-        wanted = (job.size, len(job.source) >> 16)
-        if wanted != self._limited:
-            self._limited = wanted
+        if job.size != self._limited:
+            self._limited = job.size
             address_space = int(os.pread(self._size, 64, 0).split()[0]) * _PAGE + self._settings.memory_bytes
             self._limits.set(address_space, int(self._settings.timeout_s * job.size) + 2)
 
