@@ -360,6 +360,21 @@ def evaluate(response):
         assert outcome.verdict is PASS, "the search finds what is there"
 
 
+async def test_what_can_not_be_listed_can_be_imported(sandbox: Sandbox) -> None:
+    source = """
+import importlib, os
+importlib.invalidate_caches()
+def evaluate(response):
+    import colorsys, xml.dom.minidom, unicodedata
+    try:
+        os.listdir(os.path.dirname(os.__file__))
+    except PermissionError:
+        return True
+"""
+    (outcome,) = await sandbox.run(source, ["x"])
+    assert outcome.verdict is PASS, outcome
+
+
 @pytest.mark.parametrize("seconds", ["float('nan')", "1e9", "-1.0", "float('inf')"])
 async def test_a_pass_with_impossible_seconds_is_garbled(seconds: str, sandbox: Sandbox) -> None:
     act = f"sheet.verdicts[0] = 1; sheet.seconds[0] = {seconds}; sheet.header[0] = sheet.header[1] = 1; os._exit(0)"

@@ -233,7 +233,7 @@ def test_the_filters_allow_what_is_listed_and_nothing_else(machine: str) -> None
     column = kernel.MACHINES.index(machine)
     listed = {kernel.NUMBERS[name][column] for name in seccomp.ALLOWED}
     forking = {kernel.NUMBERS[name][column] for name in seccomp.ZYGOTE_ONLY}
-    by_argument = {kernel.NUMBERS[name][column] for name in ("open", "openat", "fcntl", "ioctl", "prlimit64")}
+    by_argument = {kernel.NUMBERS[name][column] for name in seccomp.BY_ARGUMENT}
     for number in range(kernel.NEWEST_NUMBER + 1):
         if number not in by_argument:
             assert simulate(zygote, machine, number) == (ALLOW if number in listed | forking else fail(errno.EPERM))
@@ -259,6 +259,19 @@ def test_the_filters_look_at_arguments(machine: str) -> None:
         (zygote, "ioctl", (0, 0x5412), fail(errno.ENOTTY)),  # TIOCSTI
         (zygote, "prlimit64", (0, 7, 1), ALLOW),
         (zygote, "prlimit64", (1, 7, 0), fail(errno.EPERM)),
+        (zygote, "sched_getaffinity", (0, 8), ALLOW),
+        (zygote, "sched_getaffinity", (1, 8), fail(errno.EPERM)),
+        (zygote, "madvise", (0, 0, 4), ALLOW),  # MADV_DONTNEED
+        (zygote, "madvise", (0, 0, 12), fail(errno.EPERM)),  # MADV_MERGEABLE
+        (zygote, "madvise", (0, 0, 21), fail(errno.EPERM)),  # MADV_PAGEOUT
+        (zygote, "futex", (0, 9 | 0x180), ALLOW),  # WAIT_BITSET, private, by the wall clock
+        (zygote, "futex", (0, 1), ALLOW),
+        *((zygote, "futex", (0, command), fail(errno.EPERM)) for command in (2, 6, 7, 8, 11, 12, 13, 0x86)),
+        (zygote, "clock_gettime", (1,), ALLOW),
+        (zygote, "clock_gettime", (3,), ALLOW),
+        (zygote, "clock_gettime", ((1 << 32) - 6,), fail(errno.EPERM)),  # the processor clock of a process
+        (zygote, "clock_getres", (16,), fail(errno.EPERM)),
+        (zygote, "clock_nanosleep", ((1 << 64) - 6,), fail(errno.EPERM)),
         (child, "prlimit64", (0, 7, 0), ALLOW),
         (child, "prlimit64", (0, 7, 1), fail(errno.EPERM)),
         (child, "prlimit64", (0, 7, 1 << 32), fail(errno.EPERM)),

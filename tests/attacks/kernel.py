@@ -61,6 +61,12 @@ CALLS: Final = {
     "change_its_disk_order": (251, 30, "0, 0, 0"),
     "ask_about_a_quota": (179, 60, "-1, 0, 0, 0"),
     "name_a_file_by_a_handle": (303, 264, f"-100, {NOWHERE}, {NOWHERE}, {NOWHERE}, 0"),
+    "read_the_clock_of_another_process": (228, 113, f"(~os.getppid() << 3) | 2, {NOWHERE}"),
+    "ask_for_the_processors_of_another_process": (204, 123, f"os.getppid(), 128, {NOWHERE}"),
+    "wait_for_a_lock_of_another_process": (202, 98, f"{NOWHERE}, 6, 0, 0"),
+    "try_a_lock_of_another_process": (202, 98, f"{NOWHERE}, 0x88, 0, 0"),
+    "merge_its_memory_with_that_of_others": (28, 233, "0, 0, 12"),
+    "move_pages_that_others_use_to_the_disk": (28, 233, "0, 0, 21"),
     "put_a_mark_on_a_file": (188, 5, f"{NOWHERE}, {NOWHERE}, 0, 0, 0"),
 }
 

@@ -16,6 +16,7 @@ FILES = (
     Attack("truncate_a_file", "os.truncate(at['folder'] + '/victim', 0); return True"),
     Attack("change_a_mode", "os.chmod(at['folder'] + '/canary', 0o600); return True"),
     Attack("change_a_time", "os.utime(at['folder'] + '/canary', (0, 0)); return True"),
+    Attack("list_what_is_installed", "return 'json' in os.listdir(os.path.dirname(os.__file__))"),
     Attack("list_a_folder", "return 'canary' in os.listdir(at['folder'])"),
     Attack("enter_a_folder", "os.chdir(at['folder']); return os.path.exists('canary')"),
     Attack("make_a_folder", "os.mkdir(at['folder'] + '/new'); return True"),

@@ -62,8 +62,8 @@ def handled(abi: int) -> tuple[int, int, int]:
     return (1 << files) - 1, network, scopes
 
 
-def restrict(files: Iterable[str], folders: Iterable[str]) -> int:
-    """Deny every file access but reading `files` (whole trees where they are folders) and listing `folders`.
+def restrict(paths: Iterable[str]) -> int:
+    """Deny every file access but reading `paths`: files, and whole trees where they are folders.
 
     Returns the ABI in force. Raises OSError when the kernel refuses; then nothing is restricted. The process must
     have set no_new_privs.
@@ -73,10 +73,8 @@ def restrict(files: Iterable[str], folders: Iterable[str]) -> int:
     size = 8 if abi < 4 else 16 if abi < 6 else 24
     descriptor = kernel.call("landlock_create_ruleset", ctypes.byref(ruleset), size, 0)
     try:
-        for path in files:
+        for path in paths:
             _allow(descriptor, path, READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE)
-        for path in folders:
-            _allow(descriptor, path, READ_DIR)
         kernel.call("landlock_restrict_self", descriptor, 0)
     finally:
         os.close(descriptor)

@@ -17,8 +17,12 @@ def evaluate(act: str) -> bool:
 
 
 def read_outside() -> bool:
-    """Listing the root and reading a device are open to everyone outside."""
-    return refused(PermissionError, os.listdir, "/") and refused(PermissionError, os.open, "/dev/zero", os.O_RDONLY)
+    """Listing the root and the standard library, and reading a device, are open to everyone outside."""
+    return (
+        refused(PermissionError, os.listdir, "/")
+        and refused(PermissionError, os.listdir, os.path.dirname(os.__file__))
+        and refused(PermissionError, os.open, "/dev/zero", os.O_RDONLY)
+    )
 
 
 def call_the_kernel() -> bool:
@@ -32,10 +36,9 @@ def call_the_kernel() -> bool:
 
 
 def open_too_much() -> bool:
-    folder = os.path.dirname(os.__file__)
     try:
         for _ in range(1000):
-            os.open(folder, os.O_RDONLY)
+            os.open(os.__file__, os.O_RDONLY)
     except OSError as error:
         return "Too many open files" in str(error)
     return False

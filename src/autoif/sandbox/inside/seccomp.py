@@ -15,14 +15,20 @@ from . import kernel
 ALLOWED: Final = (
     "read", "write", "readv", "writev", "pread64", "lseek", "close", "close_range", "dup", "dup2", "dup3",
     "stat", "fstat", "lstat", "newfstatat", "statx", "getdents64", "getcwd", "uname",
-    "mmap", "mprotect", "munmap", "mremap", "madvise", "brk",
+    "mmap", "mprotect", "munmap", "mremap", "brk",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
-    "poll", "ppoll", "select", "pselect6", "sched_yield", "nanosleep", "clock_nanosleep",
-    "clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrlimit", "sched_getaffinity",
+    "poll", "ppoll", "select", "pselect6", "sched_yield", "nanosleep",
+    "gettimeofday", "time", "times", "getrusage", "getrlimit",
     "getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid",
-    "getrandom", "futex", "set_robust_list", "rseq", "exit", "exit_group",
+    "getrandom", "set_robust_list", "rseq", "exit", "exit_group",
 )  # fmt: skip
 """Harmless with any arguments, once Landlock and the limits hold."""
+
+BY_ARGUMENT: Final = (
+    "open", "openat", "fcntl", "ioctl", "prlimit64", "sched_getaffinity", "madvise", "futex",
+    "clock_gettime", "clock_getres", "clock_nanosleep",
+)  # fmt: skip
+"""Allowed with some of their arguments: see `zygote_program`."""
 
 ZYGOTE_ONLY: Final = (
     "clone", "fork", "vfork", "wait4", "waitid", "kill", "pidfd_send_signal", "rt_sigtimedwait",
@@ -36,6 +42,19 @@ _FCNTL_COMMANDS: Final = (0, 1, 2, 3, 1030)
 the children's common descriptors 0 to 2 would carry from one function to the next."""
 _IOCTL_REQUESTS: Final = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONCLEX, FIOCLEX."""
+_ADVICE: Final = (0, 1, 2, 3, 4, 8, 9, 14, 15)
+"""How memory will be read, DONTNEED, FREE, REMOVE, HUGEPAGE, NOHUGEPAGE. Not MERGEABLE, by whose timing one can guess
+at the memory of others, and not what moves pages that others use."""
+_FUTEX_COMMANDS: Final = tuple(
+    command | private | realtime
+    for command in (0, 1, 3, 4, 5, 9, 10)
+    for private in (0, 0x80)
+    for realtime in (0, 0x100)
+)
+"""WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET. Not those of locks that name their owner: it may
+be a thread of another process."""
+_LAST_CLOCK: Final = 15
+"""Beyond it, negative numbers among them, are the processor clocks of other processes, and devices."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
@@ -82,6 +101,11 @@ def zygote_program(machine: str) -> list[Instruction]:
     program += _when(machine, "fcntl", _only(1, _FCNTL_COMMANDS, errno.EPERM))
     program += _when(machine, "ioctl", _only(1, _IOCTL_REQUESTS, errno.ENOTTY))
     program += _when(machine, "prlimit64", _only(0, (0,), errno.EPERM))
+    program += _when(machine, "sched_getaffinity", _only(0, (0,), errno.EPERM))
+    program += _when(machine, "madvise", _only(2, _ADVICE, errno.EPERM))
+    program += _when(machine, "futex", _only(1, _FUTEX_COMMANDS, errno.EPERM))
+    for name in ("clock_gettime", "clock_getres", "clock_nanosleep"):
+        program += _when(machine, name, _unless_bits(0, ~_LAST_CLOCK & 0xFFFFFFFF, errno.EPERM))
     return [
         *program,
         (_AT_LEAST, 0, 1, kernel.NEWEST_NUMBER + 1),

@@ -14,7 +14,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, NoReturn
+from importlib.machinery import PathFinder
+from typing import Any, Final, NamedTuple, NoReturn
 
 from . import kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
 from .child import Job
@@ -193,15 +194,24 @@ def _drop_capabilities() -> str:
 
 
 def _restrict_files() -> str:
-    folders = standard_folders()
-    readable = [entry.path for folder in folders for entry in os.scandir(folder) if entry.name not in _NOT_STANDARD]
-    return f"v{landlock.restrict(readable, folders)}"
+    """Leave what lies in the folders of the standard library to be read, and not the folders: rights reach all below.
+
+    Listing a folder would list its `site-packages`. The importer has to know what there is from before.
+    """
+    PathFinder.find_spec("_")  # has every folder of the path listed
+    readable = []
+    for folder in standard_folders():
+        readable += [entry.path for entry in os.scandir(folder) if entry.name not in _NOT_STANDARD]
+        importer: Any = sys.path_importer_cache[folder]
+        # It would list the folder anew whenever that changes, and then find nothing.
+        importer._fill_cache = lambda: None
+    return f"v{landlock.restrict(readable)}"
 
 
 def _filter_calls() -> str:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     seccomp.assemble(seccomp.zygote_program(os.uname().machine)).install()
-    return f"{len(seccomp.ALLOWED)} calls allowed"
+    return f"{len(seccomp.ALLOWED) + len(seccomp.BY_ARGUMENT)} calls allowed"
 
 
 def _namespace_state(kind: str, why_not: str, guard: int, outer_ipc: int) -> State:
