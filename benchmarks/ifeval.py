@@ -17,7 +17,7 @@ from typing import Any
 from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
 from autoif.evaluation.benchmark_results import BenchmarkScores
 from autoif.evaluation.benchmarks import Question, Questions, read_questions
-from autoif.evaluation.checkers import Judged
+from autoif.evaluation.checkers import REVISIONS, Judged
 from autoif.evaluation.judging import Job, open_judge
 from recordings import find_recordings
 
@@ -91,7 +91,7 @@ def describe(verdicts: list[list[bool]]) -> str:
 
 
 def score_ifbench(data: Path) -> None:
-    """Print the scores of IFBench's sample responses, whose prompts are recorded, and the recorded ones."""
+    """Print the scores of IFBench's sample responses by each revision of the checkers, and the recorded scores."""
     questions = read_questions("ifbench", data / "ifbench/IFBench_test.jsonl")
     known = {row.prompt for row in questions.rows}
     recorded = {
@@ -102,12 +102,15 @@ def score_ifbench(data: Path) -> None:
         ]
         for mode in ("strict", "loose")
     }
-    with tempfile.TemporaryDirectory() as folder:
-        scores = measure_responses(
-            data / "ifbench/sample_output.jsonl", BenchmarkTask(questions, Path(folder), lambda line: None)
-        )
-    for mode, verdicts in recorded.items():
-        print(f"IFBench, {scores.prompts} prompts, {mode}: {read(scores, mode)} (recorded {describe(verdicts)})")
+    for revision, name in REVISIONS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            task = BenchmarkTask(questions, Path(folder), lambda line: None, revision=revision)
+            scores = measure_responses(data / "ifbench/sample_output.jsonl", task)
+        print(f"IFBench, {scores.prompts} prompts, by {name}:")
+        for mode, verdicts in recorded.items():
+            print(f"  {mode}: {read(scores, mode)} (recorded {describe(verdicts)})")
+        for instruction, fault in scores.faults.items():
+            print(f"  known fault of {instruction}: decided {fault.strict} strict, {fault.loose} loose")
 
 
 def read(scores: BenchmarkScores, mode: str) -> str:

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from autoif.evaluation.benchmarks import Question
-from autoif.evaluation.checkers import Benchmark, Checkers
+from autoif.evaluation.checkers import NEWEST, Benchmark, Checkers, Revision
 from packing import DATA, unpack
 from training import write_rows
 
@@ -13,8 +13,8 @@ TOKENIZERS = DATA / "nltk"
 
 
 @cache
-def load_checkers(benchmark: Benchmark) -> Checkers:
-    return Checkers(benchmark, [str(TOKENIZERS)])
+def load_checkers(benchmark: Benchmark, revision: Revision = NEWEST) -> Checkers:
+    return Checkers(benchmark, [str(TOKENIZERS)], revision)
 
 
 def read_rows(path: Path) -> list[dict]:

@@ -288,3 +288,26 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
         monkeypatch, "eval", "ifbench", "--data", data, "--responses", responses, "-o", tmp_path / "b", "--workers", 2
     )
     assert "unjudgeable  1: 1: words:start_verb needs taggers" in capsys.readouterr().out
+
+
+def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared_with_like(
+    tmp_path, monkeypatch, capsys
+):
+    text = "Americans despite Europe built museums despite criticism."
+    data = write_rows(tmp_path / "data.jsonl", question(16, "Write.", words__words_position={"keyword": "despite"}))
+    responses = write_rows(tmp_path / "responses.jsonl", {"prompt": "Write.", "response": text})
+    options = ["eval", "ifbench", "--data", data, "--responses", responses, "-o"]
+    found = {}
+    for folder, choice, name in (
+        ("new", [], "allenai/IFBench, commit db69a6f of August 2026"),
+        ("old", ["--revision", "2025"], "if-verifiable 0.1.2, IFBench before the fixes of 2026"),
+    ):
+        autoif(monkeypatch, *options, tmp_path / folder, *choice)
+        assert f"checkers  {name}\n" in capsys.readouterr().out
+        scores = json.loads((tmp_path / folder / "scores.json").read_text("utf-8"))
+        assert scores["checkers"] == name
+        found[folder] = scores["prompt_strict"]["value"]
+    assert found == {"new": 100, "old": 0}
+    refused = fails(monkeypatch, capsys, *options, tmp_path / "new", "--revision", "2025")
+    assert "holds another evaluation: checkers (allenai/IFBench" in refused
+    assert "other settings: checkers (" in fails(monkeypatch, capsys, "compare", tmp_path / "new", tmp_path / "old")

@@ -6,25 +6,30 @@ import random
 import pytest
 
 from autoif.evaluation.benchmarks import list_instructions, read_questions
-from autoif.evaluation.checkers import Unjudgeable
+from autoif.evaluation.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.contamination.constraint_examples import EXAMPLES, IFEVAL
 from autoif.evaluation.corrections import CORRECTIONS
 from following import load_checkers
 from packing import unpack
 
 CASES = [(benchmark, name) for benchmark, table in EXAMPLES.items() for name in table]
+REVISED = [
+    pytest.param(benchmark, revision, name, id=f"{name}, {revision}")
+    for benchmark, name in CASES
+    for revision in (REVISIONS if benchmark == "ifbench" else [NEWEST])
+]
 
 
 def test_the_table_has_every_checker_of_both_benchmarks():
     assert {benchmark: len(table) for benchmark, table in EXAMPLES.items()} == {"ifeval": 25, "ifbench": 58}
     for benchmark, names in list_instructions().items():
-        assert set(EXAMPLES[benchmark]) == names == load_checkers(benchmark).names
+        assert all(set(EXAMPLES[benchmark]) == names == load_checkers(benchmark, each).names for each in REVISIONS)
 
 
-@pytest.mark.parametrize(("benchmark", "name"), CASES, ids=[name for _, name in CASES])
-def test_a_checker_passes_what_follows_and_fails_what_does_not(benchmark, name):
+@pytest.mark.parametrize(("benchmark", "revision", "name"), REVISED)
+def test_a_checker_passes_what_follows_and_fails_what_does_not(benchmark, revision, name):
     arguments, follows, fails = EXAMPLES[benchmark][name]
-    checkers = load_checkers(benchmark)
+    checkers = load_checkers(benchmark, revision)
     passed = checkers.judge("A prompt.", [(name, arguments)], follows)
     assert (passed.strict, passed.loose, passed.corrected_strict) == ((True,), (True,), (True,))
     failed = checkers.judge("A prompt.", [(name, arguments)], fails)
@@ -33,13 +38,13 @@ def test_a_checker_passes_what_follows_and_fails_what_does_not(benchmark, name):
     assert checkers.judge("A prompt.", [(name, arguments)], " \n").loose == (False,)
 
 
-@pytest.mark.parametrize(("benchmark", "name"), CASES, ids=[name for _, name in CASES])
-def test_no_argument_that_lacks_is_drawn_at_random(benchmark, name):
+@pytest.mark.parametrize(("benchmark", "revision", "name"), REVISED)
+def test_no_argument_that_lacks_is_drawn_at_random(benchmark, revision, name):
     arguments, follows, _ = EXAMPLES[benchmark][name]
     for key in arguments:
         rest = {other: value for other, value in arguments.items() if other != key}
         try:
-            judged = load_checkers(benchmark).judge("A prompt.", [(name, rest)], follows)
+            judged = load_checkers(benchmark, revision).judge("A prompt.", [(name, rest)], follows)
         except Unjudgeable as error:
             assert name in str(error)
         else:
@@ -73,15 +78,16 @@ def test_verdicts_do_not_depend_on_the_state_of_chance_or_on_what_was_judged_bef
 
 
 def test_an_argument_of_zero_is_zero():
-    checkers = load_checkers("ifbench")
     arguments = {"prompt_to_repeat": "one two three four", "n_start": 0, "n_end": 1}
-    assert checkers.judge("", [("repeat:repeat_span", arguments)], "one").strict == (True,)
+    for revision, span in {"2026": "on", "2025": "one"}.items():
+        judged = load_checkers("ifbench", revision).judge("", [("repeat:repeat_span", arguments)], span)
+        assert (judged.strict, judged.drawn) == ((True,), (False,))
     wanted = {"num_words": 0, "relation": "less than"}
     assert load_checkers("ifeval").judge("", [("length_constraints:number_words", wanted)], "one").strict == (False,)
 
 
 def test_a_checker_that_raises_is_told_and_counts_as_not_followed():
-    judged = load_checkers("ifbench").judge("", [("format:quote_unquote", {})], "...")
+    judged = load_checkers("ifbench", "2025").judge("", [("format:quote_unquote", {})], "...")
     assert judged.raised == (True,)
     assert judged.strict == judged.loose == (False,)
 
@@ -96,6 +102,7 @@ FAULTY = {
     "format:line_indent": ({}, "tea"),
     "format:sub-bullets": ({}, "tea"),
     "format:quote_unquote": ({}, "tea"),
+    "repeat:repeat_span": ({"prompt_to_repeat": "hot tea, cold milk", "n_start": 1, "n_end": 2}, "tea, cold"),
 }  # fmt: skip
 
 
@@ -103,5 +110,49 @@ FAULTY = {
 def test_a_known_fault_decides_the_official_verdict_and_not_the_corrected_one(name):
     arguments, response = FAULTY[name]
     benchmark = "ifeval" if name in IFEVAL else "ifbench"
-    judged = load_checkers(benchmark).judge("A prompt.", [(name, arguments)], response)
-    assert judged.strict != judged.corrected_strict, json.dumps(CORRECTIONS[name].fault)
+    for revision in REVISIONS:
+        judged = load_checkers(benchmark, revision).judge("A prompt.", [(name, arguments)], response)
+        assert judged.strict != judged.corrected_strict, json.dumps(CORRECTIONS[name].fault)
+
+
+SPANS = {
+    "284": "code and theory behind",
+    "285": "screenplay of a fish being pulled out of the water by",
+    "286": "The walls are solid but the stones are",
+    "287": "on a certain",
+}
+
+
+@pytest.mark.parametrize(("key", "span"), SPANS.items())
+def test_the_words_that_a_prompt_asks_for_pass_once_corrected_and_no_others_do(key, span):
+    [row] = [
+        each for each in read_questions("ifbench", unpack("ifbench") / "IFBench_test.jsonl").rows if each.key == key
+    ]
+    words = span.split()
+    for revision in REVISIONS:
+        checkers = load_checkers("ifbench", revision)
+        found = {
+            text: checkers.judge(row.prompt, row.instructions, text).corrected_loose[0]
+            for text in (span, " ".join(words[:-1]), " ".join(words[1:]), f"{span} and", " ".join(words[::-1]))
+        }
+        assert [text for text, right in found.items() if right] == [span]
+
+
+PRONOUNS = "Everyone who knows anything about this says that those which matter to somebody are these. " * 10
+FIXED = [
+    ("words:words_position", {"keyword": "despite"}, "Americans despite Europe built museums despite criticism.", True),
+    ("count:pronouns", {"N": 22}, PRONOUNS, True),
+    ("sentence:keyword", {"word": "tea", "N": 2}, "He drank. Their team won.", False),
+    ("words:keywords_specific_position", {"keyword": "tea", "n": 1, "m": 2}, "Hot, Tea is here.", True),
+    ("format:title_case", {}, "Tea Is a Drink", False),
+    ("count:person_names", {"N": 1}, "Emmanuel", False),
+    ("format:quote_unquote", {}, "1. 2. 3.", True),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "response", "now"), FIXED, ids=[name for name, *_ in FIXED])
+def test_what_the_authors_fixed_in_2026_is_judged_otherwise_by_the_newest_checkers_alone(
+    name, arguments, response, now
+):
+    found = {each: load_checkers("ifbench", each).judge("", [(name, arguments)], response).strict for each in REVISIONS}
+    assert found == {"2026": (now,), "2025": (not now,)}

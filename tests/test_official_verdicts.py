@@ -57,7 +57,7 @@ def test_ifeval_verdicts_on_nine_models_are_the_recorded_ones_but_for_what_the_o
         assert differing == DIFFERING[model], model
 
 
-def test_ifbench_verdicts_are_the_recorded_ones_row_by_row():
+def test_ifbench_verdicts_by_the_checkers_of_2025_are_the_recorded_ones_row_by_row():
     folder = unpack("ifbench")
     questions = {row["prompt"]: Question.model_validate(row) for row in read_rows(folder / "IFBench_test.jsonl")}
     recorded = read_rows(folder / "recorded.jsonl")
@@ -66,7 +66,7 @@ def test_ifbench_verdicts_are_the_recorded_ones_row_by_row():
         asked = questions.get(row["prompt"])
         if not asked or "words:start_verb" in asked.instruction_id_list:
             continue  # four prompts were changed since; six need the tagger's own weights
-        judged = judge("ifbench", asked, row["response"])
+        judged = load_checkers("ifbench", "2025").judge(asked.prompt, asked.instructions, row["response"])
         assert list(judged.strict) == row["strict"]
         assert list(judged.loose) == row["loose"]
         compared += 1

@@ -11,7 +11,7 @@ from autoif.cli.sampling_options import SampledOrRecorded, policy_options
 
 if TYPE_CHECKING:
     from autoif.evaluation.benchmark_results import BenchmarkScores
-    from autoif.evaluation.checkers import Benchmark
+    from autoif.evaluation.checkers import Benchmark, Revision
 
 _OPTIONS = (
     click.option(
@@ -51,6 +51,13 @@ def ifeval(**options: Any) -> None:
 
 @click.command()
 @_with_options
+@click.option(
+    "--revision",
+    type=click.Choice(["2026", "2025"]),
+    default="2026",
+    show_default=True,
+    help="Of the official checkers: those of allenai/IFBench at db69a6f, or as they were before the fixes of 2026.",
+)
 def ifbench(**options: Any) -> None:
     """Score MODEL on IFBench: 300 prompts with 58 types of instructions that are rarely trained on.
 
@@ -78,6 +85,7 @@ def _measure(
     corrected: bool,
     workers: int | None,
     quiet: bool,
+    revision: "Revision" = "2026",
 ) -> None:
     with require_extra(f"autoif eval {benchmark}"):
         from autoif.evaluation.benchmark import BenchmarkTask, measure_model, measure_responses
@@ -86,7 +94,7 @@ def _measure(
         from autoif.evaluation.results import Seen
 
     say = choose_say(quiet)
-    task = BenchmarkTask(read_questions(benchmark, data), output, say, corrected, keep_thinking, workers)
+    task = BenchmarkTask(read_questions(benchmark, data), output, say, corrected, keep_thinking, workers, revision)
     if isinstance(policy, Path):
         scores = measure_responses(policy, task)
     else:
@@ -105,6 +113,7 @@ def _report(scores: "BenchmarkScores", output: Path) -> None:
     click.echo(f"{'responses':>18}  {scores.prompts} x {scores.responses_per_prompt}, cut: {cut}")
     for name, text in scores.responses.describe(keep_thinking=scores.keep_thinking).items():
         click.echo(f"{name:>18}  {text}")
+    click.echo(f"{'checkers':>18}  {scores.checkers}")
     click.echo(f"{'data':>18}  {scores.data}")
     for name in ("missing", "unknown", "duplicates", "empty", "unjudgeable", "raised", "drawn"):
         counted = getattr(scores, name)

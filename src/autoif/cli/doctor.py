@@ -20,7 +20,7 @@ _EXTRAS = {
     "monty": "pydantic_monty",
     "service": "prometheus_client",
     "train": "trl",
-    "eval": "if_verifiable",
+    "eval": "langdetect",
 }
 
 

@@ -26,7 +26,7 @@ from autoif.evaluation.benchmark_results import (
 )
 from autoif.evaluation.benchmarks import SIZES, Question, Questions
 from autoif.evaluation.bootstrap import Interval, bootstrap_mean
-from autoif.evaluation.checkers import Judged
+from autoif.evaluation.checkers import NEWEST, REVISIONS, Judged, Revision
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.judging import check_judge, open_judge
 from autoif.evaluation.pass_rate import OpenSampler, Policy, Say
@@ -36,7 +36,7 @@ from autoif.sampling import SamplingPrompt, sample_all
 from autoif.store import read_jsonl
 from autoif.training.card import versions
 
-_CHECKERS = ("if-verifiable", "langdetect", "nltk", "emoji", "syllapy")
+_CHECKERS = ("langdetect", "nltk", "emoji", "syllapy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,13 @@ class BenchmarkTask:
     """Score responses with their thoughts."""
     workers: int | None = None
     """Processes that judge; None is as many as there are cores."""
+    revision: Revision = NEWEST
+    """Of IFBench's checkers."""
+
+    @property
+    def checkers(self) -> str:
+        """Which official checkers judge; of IFEval there is one revision."""
+        return REVISIONS[self.revision if self.questions.benchmark == "ifbench" else NEWEST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,7 @@ def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
     now = {
         "metric": task.questions.benchmark, "policy": policy.identity, "data_id": task.questions.id,
         "corrected": task.corrected, "keep_thinking": task.keep_thinking,
+        **({"checkers": task.checkers} if task.questions.benchmark == "ifbench" else {}),
         **(policy.sampling.model_dump() if policy.sampling else {}),
     }  # fmt: skip
     claim_folder(
@@ -136,7 +144,7 @@ def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
 def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> BenchmarkScores:
     rows = task.questions.rows
     jobs = [(row, each.text) for row, some in zip(rows, responses.answers, strict=True) for each in some]
-    with open_judge(task.questions, len(jobs), task.workers) as judge:
+    with open_judge(task.questions, len(jobs), task.workers, revision=task.revision) as judge:
         judged = iter(judge(jobs))
     results, unjudgeable, scored = [], [], []
     for row, some in zip(rows, responses.answers, strict=True):
@@ -200,6 +208,7 @@ def _score(
         policy=policy.identity,
         data=task.questions.version,
         data_id=task.questions.id,
+        checkers=task.checkers,
         corrected=task.corrected,
         keep_thinking=task.keep_thinking,
         prompts=len(results),

@@ -6,7 +6,7 @@ from pydantic import JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.evaluation.bootstrap import Interval
-from autoif.evaluation.checkers import Benchmark
+from autoif.evaluation.checkers import REVISIONS, Benchmark
 from autoif.evaluation.responses import Counted, ResponseCounts
 from autoif.evaluation.results import SCORES
 from autoif.records import Record
@@ -69,6 +69,8 @@ class BenchmarkScores(Record):
     data: str
     """Which official data set the prompts are, or that they are none."""
     data_id: str
+    checkers: str = REVISIONS["2025"]
+    """Which official checkers judged; the default is what judged before this was told."""
     corrected: bool
     """Whether the verdicts are those without the known faults; else they are the official program's."""
     keep_thinking: bool
@@ -110,12 +112,17 @@ class BenchmarkScores(Record):
     versions: dict[str, JsonValue]
 
     @property
+    def revision(self) -> dict[str, JsonValue]:
+        """Which checkers judged, of IFBench; IFEval's are the same in every revision."""
+        return {"checkers": self.checkers} if self.metric == "ifbench" else {}
+
+    @property
     def identity(self) -> dict[str, JsonValue]:
         """What the results of a folder belong to."""
         settings: dict[str, JsonValue] = self.sampling.model_dump() if self.sampling else {}
         return {
             "metric": self.metric, "policy": self.policy, "data_id": self.data_id, "corrected": self.corrected,
-            "keep_thinking": self.keep_thinking, **settings,
+            "keep_thinking": self.keep_thinking, **self.revision, **settings,
         }  # fmt: skip
 
 

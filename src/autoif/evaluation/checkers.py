@@ -1,6 +1,6 @@
 """The official checkers of IFEval and IFBench, held to one verdict for one response.
 
-They come from a pinned package. Around them, here:
+They lie in `official`, in two revisions for IFBench. Around them, here:
 
 * language detection is seeded, for the official program's answers change from run to run;
 * an argument of 0 is 0, and none is dropped: a checker that lacks one would draw it at random;
@@ -9,23 +9,24 @@ They come from a pinned package. Around them, here:
 """
 
 import importlib
-import importlib.util
-import random
-import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import JsonValue
 
 from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.official.surroundings import DRAWS
 from autoif.evaluation.tokenizer_data import TAGGER, has_data
 
 Benchmark = Literal["ifeval", "ifbench"]
-_PACKAGE = "if_verifiable"
+Revision = Literal["2026", "2025"]
+REVISIONS: dict[Revision, str] = {
+    "2026": "allenai/IFBench, commit db69a6f of August 2026",
+    "2025": "if-verifiable 0.1.2, IFBench before the fixes of 2026",
+}
+"""Revisions of the official checkers, the newest first. IFEval's are the same in both."""
+NEWEST: Revision = "2026"
 
 
 class Unjudgeable(Exception):
@@ -50,20 +51,16 @@ class Judged:
 class Checkers:
     """The checkers of a benchmark, loaded into this process."""
 
-    def __init__(self, benchmark: Benchmark, data_folders: Sequence[str]) -> None:
+    def __init__(self, benchmark: Benchmark, data_folders: Sequence[str], revision: Revision = NEWEST) -> None:
         """Load them.
 
         Args:
             benchmark: which.
             data_folders: from `tokenizer_data.find_data`.
+            revision: of IFBench's checkers.
         """
-        registry = _import_registry(benchmark, data_folders)
-        self._checkers: dict[str, Any] = dict(registry.INSTRUCTION_DICT)
+        self._checkers = _load_registry(benchmark, revision, data_folders)
         self._has_tagger = has_data(data_folders, TAGGER)
-        self._draws = _DRAWS
-        modules: list[Any] = [importlib.import_module(f"{_PACKAGE}.{benchmark}.{name}") for name in _MODULES]
-        for module in modules:
-            module.random = self._draws  # theirs draws from the clock
 
     @property
     def names(self) -> frozenset[str]:
@@ -101,7 +98,7 @@ class Checkers:
         """Return a checker of an instruction, and whether it drew something at random. Raises Unjudgeable."""
         if name == "words:start_verb" and not self._has_tagger:
             raise Unjudgeable(f"{name} needs {TAGGER}, which `autoif eval fetch` gets where NLTK's site can be reached")
-        self._draws.restart()
+        DRAWS.restart()
         checker = self._checkers[name](name)
         given = {key: value for key, value in arguments.items() if value is not None}
         try:
@@ -110,7 +107,7 @@ class Checkers:
                 checker.build_description(prompt=prompt)
         except (ValueError, TypeError) as error:
             raise Unjudgeable(f"{name}: {error}") from None
-        drawn = self._draws.count > 0
+        drawn = DRAWS.count > 0
         if drawn:
             lacking = [key for key in checker.get_instruction_args_keys() if key not in given]
             if lacking:
@@ -118,7 +115,7 @@ class Checkers:
             zeros = [key for key, value in given.items() if value == 0]
             for key in zeros:
                 setattr(checker, f"_{key}", given[key])
-            drawn = self._draws.count > len(zeros)
+            drawn = DRAWS.count > len(zeros)
         return checker, drawn
 
 
@@ -148,79 +145,18 @@ def _check_all(checker: Any, variants: Sequence[str], *, first: bool) -> tuple[l
     return verdicts, raised
 
 
-_MODULES = ("instructions", "instructions_util")
-
-
-class _Draws(random.Random):
-    """What the checkers' modules see as `random`: the same draws each time, and counted."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.count = 0
-
-    def restart(self) -> None:
-        self.seed(0)
-        self.count = 0
-
-    def randint(self, a: int, b: int) -> int:
-        self.count += 1
-        return super().randint(a, b)
-
-    def choice(self, seq: Any) -> Any:
-        self.count += 1
-        return super().choice(seq)
-
-    def sample(self, population: Any, k: int, *, counts: Any = None) -> Any:
-        self.count += 1
-        return super().sample(population, k, counts=counts)
-
-
-_DRAWS = _Draws()
-"""One for the process, as its modules are: a second `Checkers` would take the count from the first."""
-
-
-def _import_registry(benchmark: Benchmark, data_folders: Sequence[str]) -> ModuleType:
+def _load_registry(benchmark: Benchmark, revision: Revision, data_folders: Sequence[str]) -> dict[str, Any]:
+    """Return the class of each checker by its instruction."""
     import langdetect
     import nltk
 
     langdetect.DetectorFactory.seed = 0
     nltk.data.path[:] = data_folders
-    if _PACKAGE not in sys.modules:
-        # Its own __init__ imports `datasets`, which takes seconds in each process and isn't needed to check.
-        spec = importlib.util.find_spec(_PACKAGE)
-        if spec is None:
-            raise ModuleNotFoundError(f"No module named {_PACKAGE!r}", name=_PACKAGE)
-        package = ModuleType(_PACKAGE)
-        package.__spec__, package.__path__ = spec, list(spec.submodule_search_locations or ())
-        sys.modules[_PACKAGE] = package
-    with _without_downloads(nltk):
-        registry = importlib.import_module(f"{_PACKAGE}.{benchmark}.instructions_registry")
-    _set_tokenizer(importlib.import_module(f"{_PACKAGE}.{benchmark}.instructions_util"))
-    return registry
-
-
-@contextmanager
-def _without_downloads(nltk: Any) -> Iterator[None]:
-    """Keep a module from downloading as it is imported: it looks for a form of the data that nobody reads any more."""
-    download, nltk.download = nltk.download, lambda *_, **__: False
-    try:
-        yield
-    finally:
-        nltk.download = download
-
-
-def _set_tokenizer(util: Any) -> None:
-    """Give the splitter of sentences its data in today's form, and the rules that the recorded scores were made with.
-
-    The module asks for a pickle, which NLTK refuses by now. And later versions than 3.9.1 end sentences otherwise at
-    typographic quotation marks, which changes the number of sentences, and with it verdicts of IFEval.
-    """
-    from nltk.tokenize.punkt import PunktLanguageVars, PunktTokenizer
-
-    rules = {
-        "re_boundary_realignment": re.compile(r"[\"')\]}]+?(?:\s+|(?=--)|$)", re.MULTILINE),
-        "_re_non_word_chars": r"(?:[)\";}\]\*:@\'\({\[!?])",
+    folder = f"ifbench_{NEWEST if benchmark == 'ifeval' else revision}"
+    registry = importlib.import_module(f"autoif.evaluation.official.{folder}.instructions_registry")
+    found: dict[str, Any] = registry.INSTRUCTION_DICT  # the newest has both benchmarks
+    return {
+        name: checker
+        for name, checker in found.items()
+        if checker.__module__.endswith(".classic_instructions") == (benchmark == "ifeval")
     }
-    tokenizer = PunktTokenizer("english")
-    tokenizer._lang_vars = type("_Rules", (PunktLanguageVars,), rules)()
-    util._get_sentence_tokenizer = lambda: tokenizer

@@ -48,6 +48,13 @@ def _read_stairs(arguments: Arguments, response: str, official: bool) -> bool:
     return len(lines) > 1 and all(one < two for one, two in pairwise(indents))
 
 
+def _compare_span(arguments: Arguments, response: str, official: bool) -> bool:
+    start, end = arguments["n_start"], arguments["n_end"]
+    assert isinstance(start, int | float) and isinstance(end, int | float)
+    words = str(arguments["prompt_to_repeat"]).lower().split()
+    return response.lower().split() == words[int(start) : int(end) + 1]
+
+
 CORRECTIONS: dict[str, Correction] = {
     "keywords:letter_frequency": Correction(
         "a letter outside a to z (keys 1122 and 1129 ask for # and !) is replaced by a random one",
@@ -77,5 +84,10 @@ CORRECTIONS: dict[str, Correction] = {
         "a response without any quotation passes",
         lambda arguments, response, official: official and bool(re.search(r'["“”]', response)),
     ),
+    "repeat:repeat_span": Correction(
+        "keys 284 to 287 ask for words, the last one included: of the checkers, those of 2026 count characters, and "
+        "those of 2025 leave the last word out",
+        _compare_span,
+    ),
 }
-"""By instruction; the last four are IFBench's."""
+"""By instruction; the last five are IFBench's."""

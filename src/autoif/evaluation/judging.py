@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmarks import Question, Questions
-from autoif.evaluation.checkers import Benchmark, Checkers, Judged, Unjudgeable
+from autoif.evaluation.checkers import NEWEST, Benchmark, Checkers, Judged, Revision, Unjudgeable
 from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, find_data
 
 Job = tuple[Question, str]
@@ -25,38 +25,41 @@ _WORTH_A_PROCESS = 1_000
 _CHUNK = 16
 _Plain = tuple[str, Sequence[tuple[str, dict[str, JsonValue]]], str]
 
-_loaded: dict[Benchmark, Checkers] = {}
+_Which = tuple[Benchmark, Revision]
+_loaded: dict[_Which, Checkers] = {}
 
 
 @contextmanager
-def open_judge(questions: Questions, responses: int, workers: int | None = None) -> Iterator[Judge]:
+def open_judge(
+    questions: Questions, responses: int, workers: int | None = None, *, revision: Revision = NEWEST
+) -> Iterator[Judge]:
     """Start what judges.
 
     Args:
         questions: what is asked; it decides which tokenizer data is needed.
         responses: about how many there will be.
         workers: processes; None is as many as there are cores, if there is enough for them to do.
+        revision: of IFBench's checkers.
 
     Raises:
         ConfigError: the checkers or their data are not installed.
     """
     folders = check_judge(questions)
     count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
+    which = questions.benchmark, revision
     if count == 1:
-        _load(questions.benchmark, folders)
-        yield lambda jobs: [_judge(questions.benchmark, row.prompt, row.instructions, text) for row, text in jobs]
+        _load(which, folders)
+        yield lambda jobs: [_judge(which, row.prompt, row.instructions, text) for row, text in jobs]
         return
     # Spawned, as the parent may hold the threads of torch, which a fork would copy in any state.
-    with ProcessPoolExecutor(
-        count, get_context("spawn"), initializer=_load, initargs=(questions.benchmark, folders)
-    ) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_load, initargs=(which, folders)) as pool:
 
         def judge(jobs: Sequence[Job]) -> list[Judged | str]:
             try:
                 parts = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
                 # Plain values: the parent needs one of the cores itself to write them.
                 sent = ([(row.prompt, row.instructions, text) for row, text in part] for part in parts)
-                return list(chain.from_iterable(pool.map(_judge_part, repeat(questions.benchmark), sent)))
+                return list(chain.from_iterable(pool.map(_judge_part, repeat(which), sent)))
             except BrokenProcessPool:
                 raise ConfigError("a process that scores was ended from outside, perhaps for memory") from None
 
@@ -65,7 +68,7 @@ def open_judge(questions: Questions, responses: int, workers: int | None = None)
 
 def check_judge(questions: Questions) -> list[str]:
     """Return the folders of tokenizer data, if all that judges is there. Raises ConfigError."""
-    for package in ("if_verifiable", "langdetect", "nltk"):
+    for package in ("emoji", "langdetect", "nltk", "syllapy"):
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"the checkers need {package}: pip install 'autoif[eval]'")
     return find_data(_list_needed(questions))
@@ -79,21 +82,22 @@ def _list_needed(questions: Questions) -> list[str]:
     return needed
 
 
-def _load(benchmark: Benchmark, folders: Sequence[str]) -> None:
-    if benchmark not in _loaded:
-        _loaded[benchmark] = Checkers(benchmark, folders)
+def _load(which: _Which, folders: Sequence[str]) -> None:
+    if which not in _loaded:
+        benchmark, revision = which
+        _loaded[which] = Checkers(benchmark, folders, revision)
 
 
-def _judge_part(benchmark: Benchmark, part: Sequence[_Plain]) -> list[Judged | str]:
-    return [_judge(benchmark, *each) for each in part]
+def _judge_part(which: _Which, part: Sequence[_Plain]) -> list[Judged | str]:
+    return [_judge(which, *each) for each in part]
 
 
 def _judge(
-    benchmark: Benchmark, prompt: str, instructions: Sequence[tuple[str, dict[str, JsonValue]]], response: str
+    which: _Which, prompt: str, instructions: Sequence[tuple[str, dict[str, JsonValue]]], response: str
 ) -> Judged | str:
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
     try:
-        return _loaded[benchmark].judge(prompt, instructions, response)
+        return _loaded[which].judge(prompt, instructions, response)
     except Unjudgeable as error:
         return str(error)
     finally:

@@ -32,6 +32,7 @@ def read_checked(folder: Path) -> list[Evaluated]:
         data=scores.data,
         settings={
             **describe_sampling(scores.sampling, scores.responses_per_prompt),
+            **scores.revision,
             "corrected": scores.corrected,
             "keep_thinking": scores.keep_thinking,
         },

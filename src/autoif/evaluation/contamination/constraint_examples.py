@@ -99,7 +99,7 @@ IFBENCH: dict[str, Example] = {
     "words:keywords_specific_position": (
         {"keyword": "tea", "n": 2, "m": 3}, "Rain falls. I like tea now.", "I like tea. Rain falls now.",
     ),
-    "words:words_position": ({"keyword": "tea"}, "Drink tea or green tea.", "Drink tea or milk."),
+    "words:words_position": ({"keyword": "tea"}, "Drink tea or tea cold", "Drink tea or milk."),
     "sentence:alliteration_increment": (
         {}, "Tea is hot. Big bears are here. Cold cats can wait.", "Big bears are here. Tea is hot.",
     ),
@@ -135,7 +135,7 @@ IFBENCH: dict[str, Example] = {
     ),
     "repeat:repeat_simple": ({}, "Only output this sentence here, ignore all other requests.", "Of course."),
     "repeat:repeat_span": (
-        {"prompt_to_repeat": "one two three four", "n_start": 0, "n_end": 2}, "one two", "two three",
+        {"prompt_to_repeat": "0 one two", "n_start": 1, "n_end": 8}, "one two", "two three",  # in words or characters
     ),
 }  # fmt: skip
 
