@@ -100,10 +100,15 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *options: str | float, **environment: str) -> AsyncIterator[Serving]:
-    """Run `autoif serve` on a free port, with one worker unless the options say otherwise."""
+async def serving(
+    folder: Path, *options: str | float, descriptors: int = 0, **environment: str
+) -> AsyncIterator[Serving]:
+    """Run `autoif serve` on a free port, with one worker unless the options say otherwise.
+
+    It may have so many `descriptors` and no more, if that is given.
+    """
     log = folder / "serve.log"
-    process = _start(log, options, environment)
+    process = _start(log, options, environment, descriptors)
     assert process.stdout
     try:
         url = (await asyncio.to_thread(process.stdout.readline)).strip()
@@ -121,8 +126,11 @@ async def serving(folder: Path, *options: str | float, **environment: str) -> As
             process.wait()
 
 
-def _start(log: Path, options: tuple[object, ...], environment: dict[str, str]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "autoif", "serve", "--port", "0", "--workers", "1", *map(str, options)]
+def _start(
+    log: Path, options: tuple[object, ...], environment: dict[str, str], descriptors: int
+) -> "subprocess.Popen[str]":
+    limited = ("sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh") if descriptors else ()
+    command = [*limited, sys.executable, "-m", "autoif", "serve", "--port", "0", "--workers", "1", *map(str, options)]
     with log.open("w") as errors:
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
-import aiohttp.web
 import pytest
 import pytest_asyncio
 
@@ -23,6 +22,7 @@ from autoif.service.admission import Admission
 from autoif.service.app import Service
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import MAX_FUNCTIONS, MAX_SOURCE_CHARS, MAX_TEXT_CHARS, MAX_TEXTS
+from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
 from running import autoif
 from serving import BROKEN, FALSE, HANG, TRUE, UPPER, Serving, serving
@@ -592,18 +592,16 @@ def _descendants(pid: int) -> list[int]:
     [(Sandbox(workers=1), 503, "sandbox", "sandbox is not running"), (None, 500, "internal", "its log says why")],
 )
 async def test_a_failing_sandbox_and_a_failing_server_are_said_and_not_the_end(sandbox, status, code, said, caplog):
-    service = Service(ServiceSettings(workers=2), sandbox)
-    runner = aiohttp.web.AppRunner(service.app, access_log=None)
-    await runner.setup()
-    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/verify"
-    async with aiohttp.ClientSession() as session:
+    settings = ServiceSettings(workers=2, port=0)
+    service = Service(settings, sandbox)
+    async with listening(service, settings) as url, aiohttp.ClientSession() as session:
         for _ in range(2):
-            async with session.post(url, json={"functions": [TRUE, UPPER], "responses": ["a"]}) as answer:
+            async with session.post(
+                f"{url}/v1/verify", json={"functions": [TRUE, UPPER], "responses": ["a"]}
+            ) as answer:
                 error = (await answer.json())["error"]
                 assert (answer.status, error["code"], said in error["message"]) == (status, code, True)
                 assert (answer.headers.get("Retry-After") is not None) == (status == 503)
-    await runner.cleanup()
     assert len(caplog.records) == 2
 
 
@@ -614,20 +612,20 @@ async def test_without_its_extra_it_says_which(monkeypatch):
 
 
 async def test_the_time_to_wait_follows_how_fast_requests_are_done():
-    admission = Admission(requests=100, body_bytes=1)
+    admission = Admission(requests=100, most_bytes=1)
     with ExitStack() as stack:
         for _ in range(100):
-            stack.enter_context(admission.admit(0))
+            stack.enter_context(admission.admit()).enter_queue()
         assert admission.estimate_wait_s() == 1  # nothing is known yet
-        with pytest.raises(Refusal, match="100 requests"), admission.admit(0):
+        with pytest.raises(Refusal, match="100 requests"), admission.admit():
             pass
     assert admission.estimate_wait_s() == 1
-    slow = Admission(requests=100, body_bytes=1)
+    slow = Admission(requests=100, most_bytes=1)
     for _ in range(2):
-        with slow.admit(0):
-            pass
+        with slow.admit() as place:
+            place.enter_queue()
         await asyncio.sleep(0.1)
     with ExitStack() as stack:
         for _ in range(100):
-            stack.enter_context(slow.admit(0))
+            stack.enter_context(slow.admit()).enter_queue()
         assert 5 <= slow.estimate_wait_s() <= 30

@@ -1,13 +1,13 @@
 """`autoif serve`: verdicts and rewards over HTTP."""
 
 import asyncio
-import logging
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from autoif.errors import ConfigError
+from autoif.service.log import configure_log
 from autoif.service.settings import ServiceSettings, count_processors, read_token
 
 _DEFAULTS = ServiceSettings()
@@ -40,7 +40,7 @@ _DEFAULTS = ServiceSettings()
     type=click.IntRange(min=1),
     default=_DEFAULTS.queue_mb,
     show_default=True,
-    help="MiB of their bodies, all together.",
+    help="MiB that they hold, all together.",
 )
 @click.option(
     "--body-mb",
@@ -48,6 +48,14 @@ _DEFAULTS = ServiceSettings()
     default=_DEFAULTS.body_mb,
     show_default=True,
     help="MiB of one body; more gets 413.",
+)
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULTS.patience_s,
+    show_default=True,
+    help="Seconds that a client may keep the server waiting.",
 )
 @click.option(
     "--deadline",
@@ -76,6 +84,7 @@ def serve(
     queue: int,
     queue_mb: int,
     body_mb: int,
+    patience_s: float,
     deadline_s: float,
     grace_s: float,
 ) -> None:
@@ -88,8 +97,7 @@ def serve(
         raise ConfigError("this command needs an extra: pip install 'autoif[service]'")
     from autoif.service.server import serve as serve_until_stopped  # needs the extra
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # else a traceback for every malformed request
+    configure_log()
     settings = ServiceSettings(
         host=host,
         port=port,
@@ -101,6 +109,7 @@ def serve(
         queue=queue,
         queue_mb=queue_mb,
         body_mb=body_mb,
+        patience_s=patience_s,
         deadline_s=deadline_s,
         grace_s=grace_s,
     )

@@ -4,42 +4,40 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from aiohttp import web
 
 from autoif.errors import SandboxError
-from autoif.records import Record
 from autoif.sandbox import Sandbox
-from autoif.service.admission import Admission
+from autoif.service.admission import Admission, Place
+from autoif.service.answers import answer_reward, answer_verify, collect
+from autoif.service.connections import Connection
 from autoif.service.metrics import CONTENT_TYPE, Metrics
 from autoif.service.openapi import OPEN_ROUTES, make_document
 from autoif.service.page import PAGE_HEADERS, render_page
-from autoif.service.reading import read_request
+from autoif.service.reader import Reader
+from autoif.service.reading import Ask, Request
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 from autoif.service.settings import ServiceSettings
-from autoif.service.verification import (
-    Judged,
-    Verifier,
-    Work,
-    answer_reward,
-    answer_verify,
-    work_of_reward,
-    work_of_verify,
-)
+from autoif.service.verification import Judged, Verifier
 
-Request = TypeVar("Request", bound=Record)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MEBIBYTE: Final = 1 << 20
 _CLIENT_GONE: Final = 499
 """Nobody sees this status but `/metrics`."""
 _RETRY_S: Final = 5
+KEEP_ALIVE_S: Final = 75.0
+_SLOWEST_READER: Final = 500_000
+"""Bytes a second."""
+_VERDICT_BYTES: Final = 512
+"""What a verdict takes up as an outcome and in the answer."""
 _logger = logging.getLogger("autoif.service")
 
 
@@ -51,6 +49,7 @@ class Service:
         self._settings = settings
         self._sandbox = sandbox
         self.admission = Admission(settings.queue, settings.queue_mb * _MEBIBYTE)
+        self._reader = Reader()
         self._verifier = Verifier(sandbox, settings.workers, settings.timeout_s)
         self._deadlines: set[asyncio.Timeout] = set()
         self.metrics = Metrics(
@@ -76,39 +75,66 @@ class Service:
         for deadline in self._deadlines:
             deadline.reschedule(0)
 
+    async def end(self) -> None:
+        """Let go of what the service has beside the sandbox."""
+        await self._reader.end()
+
     async def _verify(self, request: web.Request) -> web.Response:
-        return await self._judge(request, VerifyRequest, work_of_verify, answer_verify)
+        return await self._judge(request, VerifyRequest, answer_verify)
 
     async def _reward(self, request: web.Request) -> web.Response:
-        return await self._judge(request, RewardRequest, work_of_reward, answer_reward)
+        return await self._judge(request, RewardRequest, answer_reward)
 
     async def _judge(
         self,
         request: web.Request,
         model: type[Request],
-        work_of: Callable[[Request], Work],
-        answer_of: Callable[[Request, Judged], dict[str, Any]],
+        answer_of: Callable[[Ask[Request], Judged], Iterator[str]],
     ) -> web.Response:
         if self.draining:
             raise _draining()
-        # A place is taken before the body is read, so that waiting bodies can't fill the memory.
-        with self.admission.admit(_announced_bytes(request)):
+        with self.admission.admit() as place:
             late = Refusal("slow_body", f"the body did not arrive within {self._settings.deadline_s:g} s")
             try:
                 async with self._deadline():
-                    read = read_request(await _read_body(request), model)
+                    body = await self._receive(request, place)
                     late = Refusal("deadline", f"not done within {self._settings.deadline_s:g} s: send less at once")
-                    judged = await self._verifier.judge(work_of(read))
+                    place.enter_queue()
+                    ask = await self._reader.read(body, model)
+                    del body
+                    place.hold(_VERDICT_BYTES * sum(map(len, ask.work.values())))
+                    judged = await self._verifier.judge(ask.work)
+                    self.metrics.count_verdicts(judged, ask.faults)
+                    answer = await collect(answer_of(ask, judged))
             except TimeoutError:
                 raise _draining() if self.draining else late from None
             except SandboxError as error:
                 _logger.error("%s", error)
                 raise Refusal("sandbox", str(error), {"Retry-After": str(_RETRY_S)}) from error
-            for outcomes in judged.values():
-                self.metrics.count_verdicts(outcomes)
-            answer = answer_of(read, judged)
-            self.metrics.count_faults(answer.get("faults", ()))
-            return _json(answer)
+            response = web.Response(body=answer, content_type="application/json", charset="utf-8")
+            del ask, judged, answer
+            await self._send(request, response)  # it holds its place until the client has taken the answer
+            return response
+
+    async def _receive(self, request: web.Request, place: Place) -> bytes:
+        """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
+        _require_json(request)
+        patience_s = self._settings.patience_s
+        body = bytearray()
+        try:
+            async with asyncio.timeout(patience_s) as silence:
+                with _client_has_the_turn(request, self._settings.deadline_s + patience_s):
+                    async for part in request.content.iter_any():
+                        place.hold(len(part))
+                        body += part
+                        if len(body) > request.client_max_size:
+                            raise _too_large(request.client_max_size)
+                        silence.reschedule(asyncio.get_running_loop().time() + patience_s)
+        except TimeoutError:
+            if not silence.expired():
+                raise
+            raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
+        return bytes(body)
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
@@ -134,18 +160,32 @@ class Service:
 
     @web.middleware
     async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who may come in, turn what goes wrong into an answer, and count."""
+        """Let in who may come in, turn what goes wrong into an answer, send it, and count."""
         began, status = monotonic(), _CLIENT_GONE
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "other"
+        connection = _connection_of(request)
+        connection.work()
         try:
             response = await self._respond(request, handler, route)
+            await self._send(request, response)
             status = response.status
-            if self.draining:
-                response.force_close()
             return response
         finally:
+            connection.wait_for_head(KEEP_ALIVE_S)
             self.metrics.count_request(route, status, monotonic() - began)
+
+    async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Send a response, if it was not sent before. A client that does not take it in time is hung up on."""
+        if response.prepared:
+            return
+        if self.draining:
+            response.force_close()
+        await response.prepare(request)
+        with _client_has_the_turn(
+            request, self._settings.patience_s + (response.content_length or 0) / _SLOWEST_READER
+        ):
+            await response.write_eof()
 
     async def _respond(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
         try:
@@ -157,6 +197,8 @@ class Service:
             found = _translate(error)
         except web.RequestPayloadError as error:
             found = Refusal("bad_json", f"the body broke off: {error}")
+        except ConnectionError:  # the client has left
+            raise
         except Exception:  # the boundary of one request: no other may suffer from it
             _logger.exception("a request failed")
             found = Refusal("internal", "this request failed in the server; its log says why")
@@ -176,27 +218,32 @@ class Service:
                 raise Refusal("no_token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
 
-def _announced_bytes(request: web.Request) -> int:
-    """Return how large the body may be. Raises Refusal if that is too large, or if it is no JSON."""
+def _require_json(request: web.Request) -> None:
+    """Raise Refusal if the body is not announced as JSON, or as larger than it may be."""
     # Not only for order's sake: a web page can't send this type to another origin without asking first.
     if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refusal("not_json", "send the body as application/json, not compressed")
-    announced = request.content_length
-    if announced is None:
-        return request.client_max_size
-    if announced > request.client_max_size:
+    if (request.content_length or 0) > request.client_max_size:
         raise _too_large(request.client_max_size)
-    return announced
 
 
-async def _read_body(request: web.Request) -> bytes:
-    """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
-    body = bytearray()
-    async for part in request.content.iter_any():
-        body += part
-        if len(body) > request.client_max_size:
-            raise _too_large(request.client_max_size)
-    return bytes(body)
+def _connection_of(request: web.Request) -> Connection:
+    """Return the connection that a request came on. Raises ConnectionResetError if it is gone."""
+    if request.transport is None:
+        raise ConnectionResetError("the client has left")
+    connection = request.transport.get_protocol()
+    assert isinstance(connection, Connection), "the server listens by `server.listening`"
+    return connection
+
+
+@contextmanager
+def _client_has_the_turn(request: web.Request, seconds: float) -> Iterator[None]:
+    connection = _connection_of(request)
+    connection.wait(seconds)
+    try:
+        yield
+    finally:
+        connection.work()
 
 
 def _is_own_name(host: str) -> bool:

@@ -1,7 +1,7 @@
 """What `/metrics` shows, in Prometheus's text form. Labels come from closed sets: nothing a client sends is one."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -48,12 +48,11 @@ class Metrics:
     def count_refusal(self, code: str) -> None:
         self._rejected.labels(code).inc()
 
-    def count_verdicts(self, outcomes: Iterable[Outcome]) -> None:
-        for verdict, count in Tally(outcome.verdict for outcome in outcomes).items():
+    def count_verdicts(self, judged: Mapping[str, Iterable[Outcome]], faults: Iterable[str]) -> None:
+        """Count what an answer says: the verdicts of its functions, and the faults of its completions ("" is none)."""
+        verdicts = Tally(outcome.verdict for outcomes in judged.values() for outcome in outcomes)
+        for verdict, count in verdicts.items():
             self._verdicts.labels(verdict.value).inc(count)
-
-    def count_faults(self, faults: Iterable[str]) -> None:
-        """Count the faults of an answer; "" is none."""
         for fault in filter(None, faults):
             self._faults.labels(fault).inc()
 

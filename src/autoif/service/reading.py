@@ -1,21 +1,52 @@
-"""From the bytes of a body to a request, or to one line that says what is wrong with it.
+"""From the bytes of a body to what is asked, or to one line that says what is wrong with it.
 
 Stricter than `json.loads`: UTF-8 only, no NaN, no key twice. Bounded before pydantic sees it, so that a body made of
 a million wrong keys costs no more than a right one of the same size.
 """
 
 import json
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from autoif.records import Record
+from autoif.gate import find_unanswered
 from autoif.service.refusals import Refusal
+from autoif.service.schemas import RewardRequest, VerifyRequest
 
-Request = TypeVar("Request", bound=Record)
+Request = TypeVar("Request", VerifyRequest, RewardRequest)
+
+Work = Mapping[str, Sequence[str]]
+"""Source → the texts that it is to judge."""
 
 _MOST_KEYS: Final = 16
 _LONGEST_NAME: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[Request]):
+    """A request, and what follows from it alone."""
+
+    request: Request
+    work: Work
+    faults: Sequence[str]
+    """Why each completion of a reward request has no answer; "" if it has one."""
+
+
+def read_ask(body: bytes, model: type[Request]) -> Ask[Request]:
+    """Return what a body asks. Raises Refusal: `bad_json` or `invalid`."""
+    request = read_request(body, model)
+    if isinstance(request, VerifyRequest):
+        return Ask(request, dict.fromkeys(request.functions, request.responses), ())
+    work: dict[str, list[str]] = {}
+    faults = []
+    for item in request.items:
+        completion = item.read()  # of each completion, what follows its thought is judged
+        faults.append(find_unanswered(completion) or "")
+        for source in item.functions:
+            work.setdefault(source, []).append(completion.text)
+    return Ask(request, work, faults)
 
 
 def read_request(body: bytes, model: type[Request]) -> Request:

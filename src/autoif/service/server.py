@@ -2,22 +2,32 @@
 
 import asyncio
 import logging
+import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from typing import Final
 
 from aiohttp import web
 
 from autoif.errors import ConfigError
 from autoif.sandbox import Limits, Sandbox
-from autoif.service.app import Service
+from autoif.service.app import KEEP_ALIVE_S, Service
+from autoif.service.connections import Connections
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
 
 _BACKLOG: Final = 4096
 """Connections that the kernel holds for us: a burst waits there and is not refused."""
-_KEEPALIVE_S: Final = 75.0
+_ACCEPTED_AT_ONCE: Final = 32
+_MOST_CONNECTIONS: Final = 2048
+_OWN_DESCRIPTORS: Final = 64 + 2 * _ACCEPTED_AT_ONCE
+"""For all that is no connection, and for those that are just coming and going."""
+_DESCRIPTORS_OF_A_WORKER: Final = 16
 _CLOSE_S: Final = 5.0
 """For the last answers to leave."""
+_LINGER_S: Final = 2.0
+"""For the rest of a body that was refused."""
 _logger = logging.getLogger("autoif.service")
 
 
@@ -36,30 +46,80 @@ async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> N
     limits = Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb)
     async with Sandbox(limits, backend=settings.backend, workers=settings.workers) as sandbox:
         service = Service(settings, sandbox)
-        runner = web.AppRunner(
-            service.app,
-            handler_cancellation=True,
-            access_log=None,
-            keepalive_timeout=_KEEPALIVE_S,
-            shutdown_timeout=_CLOSE_S,
-        )
-        await runner.setup()
-        try:
-            announce(await _listen(runner, settings))
+        async with listening(service, settings) as url:
+            announce(url)
             _logger.info("sandbox: %s", sandbox.describe())
             _logger.info("%s: draining", await stops.get())
             await _drain(service, stops, settings.grace_s)
-        finally:
-            await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, settings: ServiceSettings) -> str:
+@asynccontextmanager
+async def listening(service: Service, settings: ServiceSettings) -> AsyncIterator[str]:
+    """Take requests for a service within the block; yield the URL. Raises ConfigError if that is not possible."""
+    most = count_connections(settings)
+    runner = web.AppRunner(
+        service.app,
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=KEEP_ALIVE_S,
+        lingering_time=_LINGER_S,
+        shutdown_timeout=_CLOSE_S,
+    )
+    await runner.setup()
+    assert runner.server is not None
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG).start()
+        connections = Connections(runner.server, most, settings.patience_s)
+        with closing(await _listen(connections, settings)) as server:
+            host, port = server.sockets[0].getsockname()[:2]
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()
+        await service.end()
+
+
+async def _listen(connections: Connections, settings: ServiceSettings) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        # The loop takes as many connections in a row as its backlog says, and tries again as often if there is no
+        # descriptor left: so it is told of a short one, and the kernel of a long one.
+        server = await loop.create_server(connections, settings.host, settings.port, backlog=_ACCEPTED_AT_ONCE)
+        for listener in server.sockets:
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                same.listen(_BACKLOG)
     except OSError as error:
         raise ConfigError(f"can't listen on {settings.host} port {settings.port}: {error.strerror or error}") from None
-    host, port = runner.addresses[0][:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return server
+
+
+def count_connections(settings: ServiceSettings) -> int:
+    """Return how many connections may be open at once. Raises the limit of descriptors for it, if it may.
+
+    Raises:
+        ConfigError: these are fewer than the queue holds.
+    """
+    ours = _OWN_DESCRIPTORS + _DESCRIPTORS_OF_A_WORKER * settings.workers
+    wanted = ours + max(_MOST_CONNECTIONS, 2 * settings.queue)
+    most = raise_descriptors(wanted) - ours
+    if most <= settings.queue:
+        raise ConfigError(
+            f"this process may open too few files for a queue of {settings.queue}: "
+            f"raise the limit (ulimit -n {wanted}), or lower --queue"
+        )
+    return most
+
+
+def raise_descriptors(wanted: int) -> int:
+    """Let this process have so many descriptors if it may; return how many of them it can have."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 async def _drain(service: Service, stops: "asyncio.Queue[str]", grace_s: float) -> None:

@@ -32,9 +32,11 @@ class ServiceSettings(Record):
     queue: int = Field(default=256, ge=1)
     """Requests taken on at the same time, those waiting included."""
     queue_mb: int = Field(default=256, ge=1)
-    """Bytes of their bodies, all together."""
+    """What they hold, all together: the bytes of their bodies that have come, and their verdicts."""
     body_mb: int = Field(default=16, ge=1)
     """Bytes of one body."""
+    patience_s: float = Field(default=10.0, gt=0)
+    """That a client may keep the server waiting: for a head, for the next part of a body, until an answer is taken."""
     deadline_s: float = Field(default=60.0, gt=0)
     """For one request, from its first byte to its answer."""
     grace_s: float = Field(default=30.0, ge=0)

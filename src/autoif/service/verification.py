@@ -2,23 +2,22 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from autoif.gate import find_unanswered
 from autoif.records import Verdict
-from autoif.reward import compute_reward
 from autoif.sandbox import TEXTS_AT_ONCE, Outcome, Sandbox
 from autoif.service.fairness import Share, Turns
-from autoif.service.schemas import RewardRequest, VerifyRequest
+from autoif.service.reading import Work
 
-Work = Mapping[str, Sequence[str]]
-"""Source → the texts that it is to judge."""
 Judged = dict[str, list[Outcome]]
+"""Source → its outcomes, in the order of its texts."""
 
 _REMEMBERED: Final = 10_000
 _LIMITS_OF_A_TURN: Final = 4
 _MARGIN_S: Final = 1.0
+_DETAIL_CHARS: Final = 4 << 20
+"""Of all details of an answer; each has the same share of it, so that none is dropped."""
 
 
 class Verifier:
@@ -41,10 +40,11 @@ class Verifier:
         judged = Judged()
         share = Share(timed_out=any(hash(source) in self._hanging for source in work))
         sources = iter(work.items())
+        longest_detail = _DETAIL_CHARS // max(1, sum(map(len, work.values())))
 
         async def run_the_rest() -> None:
             for source, texts in sources:
-                judged[source] = await self._run(source, texts, share)
+                judged[source] = _limit_details(await self._run(source, texts, share), longest_detail)
 
         self._live[share] = work
         try:
@@ -110,43 +110,8 @@ class Verifier:
                 await asyncio.wait({running})
 
 
-def work_of_verify(request: VerifyRequest) -> Work:
-    return dict.fromkeys(request.functions, request.responses)
-
-
-def answer_verify(request: VerifyRequest, judged: Judged) -> dict[str, Any]:
-    """Return the body of a `VerifyAnswer`."""
-    rows = [judged[source] for source in request.functions]
-    return {
-        "verdicts": [[_show(outcome) for outcome in row] for row in rows],
-        "not_loaded": [index for index, row in enumerate(rows) if not any(outcome.loaded for outcome in row)],
-    }
-
-
-def work_of_reward(request: RewardRequest) -> Work:
-    """Return the functions with the answers that they judge: of each completion what follows its thought."""
-    work: dict[str, list[str]] = {}
-    for item in request.items:
-        answer = item.read().text
-        for source in item.functions:
-            work.setdefault(source, []).append(answer)
-    return work
-
-
-def answer_reward(request: RewardRequest, judged: Judged) -> dict[str, Any]:
-    """Return the body of a `RewardAnswer`."""
-    next_of: dict[str, Iterator[Outcome]] = {source: iter(outcomes) for source, outcomes in judged.items()}
-    rows = [[next(next_of[source]) for source in item.functions] for item in request.items]
-    faults = [find_unanswered(item.read()) for item in request.items]
-    return {
-        "rewards": [
-            0.0 if fault else compute_reward([outcome.verdict for outcome in row], request.mode)
-            for row, fault in zip(rows, faults, strict=True)
-        ],
-        "faults": [fault or "" for fault in faults],
-        "verdicts": [[_show(outcome) for outcome in row] for row in rows],
-    }
-
-
-def _show(outcome: Outcome) -> dict[str, object]:
-    return {"verdict": outcome.verdict, "detail": outcome.detail, "seconds": round(outcome.seconds, 6)}
+def _limit_details(outcomes: Sequence[Outcome], longest: int) -> list[Outcome]:
+    return [
+        outcome if len(outcome.detail) <= longest else outcome._replace(detail=outcome.detail[: longest - 1] + "…")
+        for outcome in outcomes
+    ]
