@@ -24,5 +24,7 @@ class DetailCleaner:
         text = _ADDRESS.sub("0x…", detail.decode("utf-8", "replace"))
         if self._hidden is not None:
             text = self._hidden.sub("…", text)
-        text = "".join(character if character.isprintable() else "\ufffd" for character in _SPACE.sub(" ", text))
+        text = _SPACE.sub(" ", text)
+        if not text.isprintable():
+            text = "".join(character if character.isprintable() else "\ufffd" for character in text)
         return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

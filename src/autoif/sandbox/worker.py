@@ -39,6 +39,8 @@ _FLAGS: Final = ("-S", "-s", "-P", "-B", "-X", "utf8")
 _ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LD_BIND_NOW": "1"}
 """The last: else every child would look up again each function of the C library that it calls first."""
 _LONGEST_DETAIL: Final = 2048
+_READ_AT_ONCE: Final = 64
+"""Outcomes. To clean the details of a whole call can take a second, in which a server must answer others."""
 
 _VERDICTS: Final = {
     sheet.PASS: Verdict.PASS,
@@ -182,7 +184,7 @@ class Worker:
         if any(lost.verdict not in _VERDICTS for lost in reply.lost):
             raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
         ended = until_timeout and reply.lost and reply.lost[-1].verdict == sheet.TIMEOUT
-        return self._read_outcomes(reply.lost[-1].end if ended else batch.size, reply)
+        return await self._read_outcomes(reply.lost[-1].end if ended else batch.size, reply)
 
     def _lay_out(self, batch: Batch) -> None:
         """Put the texts where the worker sees them, if they don't lie there already, and have a sheet for them."""
@@ -195,13 +197,17 @@ class Worker:
             self._texts.write(batch.layout)
             self._batch = batch
 
-    def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:
+    async def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:
         page, longest_s, loaded = self._page, reply.longest_s, reply.loaded
         verdicts, seconds = bytes(page.verdicts[:count]), page.seconds[:count].tolist()
         if not (reply.lost or verdicts.translate(None, _PASS_OR_FAIL_BYTES)) and _lie_between(0.0, seconds, longest_s):
             of_each = zip(map(_VERDICTS.__getitem__, verdicts), repeat(""), seconds, repeat(loaded))
             return list(map(Outcome._make, of_each))
-        outcomes = [self._judge(page.read(index, longest_s), loaded) for index in range(count)]
+        outcomes: list[Outcome] = []
+        for start in range(0, count, _READ_AT_ONCE):
+            part = range(start, min(start + _READ_AT_ONCE, count))
+            outcomes += [self._judge(page.read(index, longest_s), loaded) for index in part]
+            await asyncio.sleep(0)
         for first, end, verdict, spent, detail in reply.lost:
             outcomes[first] = self._judge((verdict, spent, detail), loaded)
             outcomes[first + 1 : end] = [outcomes[first]._replace(seconds=0.0)] * (end - first - 1)

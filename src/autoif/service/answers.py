@@ -2,17 +2,44 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from autoif.records import Verdict
 from autoif.reward import compute_reward
 from autoif.sandbox import Outcome
 from autoif.service.reading import Ask
 from autoif.service.schemas import RewardRequest, VerifyRequest
-from autoif.service.verification import Judged
 
 _AT_ONCE_S: Final = 0.005
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@dataclass(slots=True)
+class Row:
+    """What a function said of its texts, as it is answered. No outcomes: the garbage collector would walk them all."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """A `VerdictOut` for each text, as JSON."""
+    loaded: bool = False
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def add(self, outcomes: Sequence[Outcome], longest_detail: int) -> None:
+        """Add the outcomes of the next texts; their details are cut to so many characters."""
+        self.loaded = self.loaded or any(outcome.loaded for outcome in outcomes)
+        for verdict, detail, seconds, _ in outcomes:
+            kept = detail if len(detail) <= longest_detail else detail[: longest_detail - 1] + "…"
+            self.verdicts.append(verdict)
+            self.shown.append(f'{{"verdict": "{verdict}", "detail": {_quote(kept)}, "seconds": {round(seconds, 6)}}}')
+
+
+Judged = dict[str, Row]
+"""Source → what it said, in the order of its texts."""
 
 
 async def collect(pieces: Iterable[str]) -> bytearray:
@@ -29,23 +56,24 @@ async def collect(pieces: Iterable[str]) -> bytearray:
 def answer_verify(ask: Ask[VerifyRequest], judged: Judged) -> Iterator[str]:
     """Return the body of a `VerifyAnswer`, in pieces."""
     rows = [judged[source] for source in ask.request.functions]
-    not_loaded = [index for index, row in enumerate(rows) if not any(outcome.loaded for outcome in row)]
     yield '{"verdicts": ['
-    yield from _separate(map(_show, rows))
-    yield f'], "not_loaded": {json.dumps(not_loaded)}}}'
+    yield from _separate(f"[{', '.join(row.shown)}]" for row in rows)
+    yield f'], "not_loaded": {json.dumps([index for index, row in enumerate(rows) if not row.loaded])}}}'
 
 
 def answer_reward(ask: Ask[RewardRequest], judged: Judged) -> Iterator[str]:
     """Return the body of a `RewardAnswer`, in pieces."""
-    next_of = {source: iter(outcomes) for source, outcomes in judged.items()}
-    rows = [[next(next_of[source]) for source in item.functions] for item in ask.request.items]
+    items, mode = ask.request.items, ask.request.mode
     yield '{"rewards": ['
+    verdict_of = {source: iter(row.verdicts) for source, row in judged.items()}
+    rewards = (compute_reward([next(verdict_of[source]) for source in item.functions], mode) for item in items)
+    # A reward is computed in any case, as the iterators have to go on.
     yield from _separate(
-        json.dumps(0.0 if fault else compute_reward([outcome.verdict for outcome in row], ask.request.mode))
-        for row, fault in zip(rows, ask.faults, strict=True)
+        json.dumps(0.0 if fault else reward) for reward, fault in zip(rewards, ask.faults, strict=True)
     )
     yield f'], "faults": {json.dumps(ask.faults)}, "verdicts": ['
-    yield from _separate(map(_show, rows))
+    shown_of = {source: iter(row.shown) for source, row in judged.items()}
+    yield from _separate(f"[{', '.join(next(shown_of[source]) for source in item.functions)}]" for item in items)
     yield "]}"
 
 
@@ -54,10 +82,3 @@ def _separate(values: Iterable[str]) -> Iterator[str]:
     for value in values:
         yield comma + value
         comma = ", "
-
-
-def _show(row: Iterable[Outcome]) -> str:
-    shown = [
-        {"verdict": outcome.verdict, "detail": outcome.detail, "seconds": round(outcome.seconds, 6)} for outcome in row
-    ]
-    return json.dumps(shown, ensure_ascii=False)

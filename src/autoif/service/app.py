@@ -15,7 +15,7 @@ from aiohttp import web
 from autoif.errors import SandboxError
 from autoif.sandbox import Sandbox
 from autoif.service.admission import Admission, Place
-from autoif.service.answers import answer_reward, answer_verify, collect
+from autoif.service.answers import Judged, answer_reward, answer_verify, collect
 from autoif.service.connections import Connection
 from autoif.service.metrics import CONTENT_TYPE, Metrics
 from autoif.service.openapi import OPEN_ROUTES, make_document
@@ -25,7 +25,7 @@ from autoif.service.reading import Ask, Request
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 from autoif.service.settings import ServiceSettings
-from autoif.service.verification import Judged, Verifier
+from autoif.service.verification import Verifier
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,6 +36,8 @@ _RETRY_S: Final = 5
 KEEP_ALIVE_S: Final = 75.0
 _SLOWEST_READER: Final = 500_000
 """Bytes a second."""
+_DETAIL_CHARS: Final = 4 << 20
+"""Of all details of an answer. Each may have the same share of it, so that none is dropped."""
 _VERDICT_BYTES: Final = 512
 """What a verdict takes up as an outcome and in the answer."""
 _logger = logging.getLogger("autoif.service")
@@ -102,9 +104,11 @@ class Service:
                     place.enter_queue()
                     ask = await self._reader.read(body, model)
                     del body
-                    place.hold(_VERDICT_BYTES * sum(map(len, ask.work.values())))
-                    judged = await self._verifier.judge(ask.work)
-                    self.metrics.count_verdicts(judged, ask.faults)
+                    place.hold(_VERDICT_BYTES * ask.verdicts)
+                    judged = await self._verifier.judge(ask.work, longest_detail=_DETAIL_CHARS // ask.verdicts)
+                    self.metrics.count_verdicts(
+                        (verdict for row in judged.values() for verdict in row.verdicts), ask.faults
+                    )
                     answer = await collect(answer_of(ask, judged))
             except TimeoutError:
                 raise _draining() if self.draining else late from None

@@ -45,7 +45,7 @@ class Connections:
 
 
 class Connection(asyncio.Protocol):
-    """Stands between a transport and the protocol that speaks HTTP on it, which is made when there is a word to read."""
+    """Stands between a transport and the protocol that speaks HTTP on it, which is made for the first bytes to read."""
 
     def __init__(self, connections: Connections, make: Callable[[], asyncio.Protocol], head_s: float) -> None:
         self._connections = connections

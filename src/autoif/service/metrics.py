@@ -1,13 +1,12 @@
 """What `/metrics` shows, in Prometheus's text form. Labels come from closed sets: nothing a client sends is one."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from autoif.records import Verdict
-from autoif.sandbox import Outcome
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -48,10 +47,9 @@ class Metrics:
     def count_refusal(self, code: str) -> None:
         self._rejected.labels(code).inc()
 
-    def count_verdicts(self, judged: Mapping[str, Iterable[Outcome]], faults: Iterable[str]) -> None:
+    def count_verdicts(self, verdicts: Iterable[Verdict], faults: Iterable[str]) -> None:
         """Count what an answer says: the verdicts of its functions, and the faults of its completions ("" is none)."""
-        verdicts = Tally(outcome.verdict for outcomes in judged.values() for outcome in outcomes)
-        for verdict, count in verdicts.items():
+        for verdict, count in Tally(verdicts).items():
             self._verdicts.labels(verdict.value).inc(count)
         for fault in filter(None, faults):
             self._faults.labels(fault).inc()

@@ -32,13 +32,15 @@ class Ask(Generic[Request]):
     work: Work
     faults: Sequence[str]
     """Why each completion of a reward request has no answer; "" if it has one."""
+    verdicts: int
+    """How many the answer has; a function that is named twice is run once and answered twice."""
 
 
 def read_ask(body: bytes, model: type[Request]) -> Ask[Request]:
     """Return what a body asks. Raises Refusal: `bad_json` or `invalid`."""
     request = read_request(body, model)
     if isinstance(request, VerifyRequest):
-        return Ask(request, dict.fromkeys(request.functions, request.responses), ())
+        return Ask(request, dict.fromkeys(request.functions, request.responses), (), request.count_verdicts())
     work: dict[str, list[str]] = {}
     faults = []
     for item in request.items:
@@ -46,7 +48,7 @@ def read_ask(body: bytes, model: type[Request]) -> Ask[Request]:
         faults.append(find_unanswered(completion) or "")
         for source in item.functions:
             work.setdefault(source, []).append(completion.text)
-    return Ask(request, work, faults)
+    return Ask(request, work, faults, request.count_verdicts())
 
 
 def read_request(body: bytes, model: type[Request]) -> Request:

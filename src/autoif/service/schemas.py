@@ -54,8 +54,11 @@ class VerifyRequest(Record):
 
     @model_validator(mode="after")
     def _limit_verdicts(self) -> "VerifyRequest":
-        _check_verdicts(len(self.functions) * len(self.responses))
+        _check_verdicts(self.count_verdicts())
         return self
+
+    def count_verdicts(self) -> int:
+        return len(self.functions) * len(self.responses)
 
 
 class RewardItem(Record):
@@ -85,8 +88,11 @@ class RewardRequest(Record):
 
     @model_validator(mode="after")
     def _limit_verdicts(self) -> "RewardRequest":
-        _check_verdicts(sum(len(item.functions) for item in self.items))
+        _check_verdicts(self.count_verdicts())
         return self
+
+    def count_verdicts(self) -> int:
+        return sum(len(item.functions) for item in self.items)
 
 
 class VerdictOut(Record):

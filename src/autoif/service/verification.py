@@ -7,17 +7,13 @@ from typing import Final
 
 from autoif.records import Verdict
 from autoif.sandbox import TEXTS_AT_ONCE, Outcome, Sandbox
+from autoif.service.answers import Judged, Row
 from autoif.service.fairness import Share, Turns
 from autoif.service.reading import Work
-
-Judged = dict[str, list[Outcome]]
-"""Source → its outcomes, in the order of its texts."""
 
 _REMEMBERED: Final = 10_000
 _LIMITS_OF_A_TURN: Final = 4
 _MARGIN_S: Final = 1.0
-_DETAIL_CHARS: Final = 4 << 20
-"""Of all details of an answer; each has the same share of it, so that none is dropped."""
 
 
 class Verifier:
@@ -32,19 +28,18 @@ class Verifier:
         self._hanging: OrderedDict[int, None] = OrderedDict()
         self._longest_turn_s = _LIMITS_OF_A_TURN * timeout_s + _MARGIN_S
 
-    async def judge(self, work: Work) -> Judged:
-        """Return, for each source, the outcome on each of its texts, in order.
+    async def judge(self, work: Work, longest_detail: int) -> Judged:
+        """Return, for each source, what it said of each of its texts, in order; details are cut to so many characters.
 
         Cancelling it gives its workers back at once. Raises SandboxError.
         """
         judged = Judged()
         share = Share(timed_out=any(hash(source) in self._hanging for source in work))
         sources = iter(work.items())
-        longest_detail = _DETAIL_CHARS // max(1, sum(map(len, work.values())))
 
         async def run_the_rest() -> None:
             for source, texts in sources:
-                judged[source] = _limit_details(await self._run(source, texts, share), longest_detail)
+                judged[source] = await self._run(source, texts, share, longest_detail)
 
         self._live[share] = work
         try:
@@ -58,17 +53,17 @@ class Verifier:
             self.begun -= share.begun
         return judged
 
-    async def _run(self, source: str, texts: Sequence[str], share: Share) -> list[Outcome]:
-        """Return the outcomes that `Sandbox.run` gives.
+    async def _run(self, source: str, texts: Sequence[str], share: Share, longest_detail: int) -> Row:
+        """Return the verdicts that `Sandbox.run` gives.
 
         What a function keeps from one text to the next ends where it ends there: after so many texts, and after a text
         that took too long. A turn ends in these places only; one that is broken off elsewhere begins again.
         """
-        outcomes: list[Outcome] = []
+        row = Row()
         patience_s = self._longest_turn_s
         hung = False
-        while len(outcomes) < len(texts):
-            done = len(outcomes)
+        while len(row) < len(texts):
+            done = len(row)
             part = texts[done : done - done % TEXTS_AT_ONCE + TEXTS_AT_ONCE]
             async with self._turns.take(share) as first:
                 self.begun += first
@@ -76,15 +71,15 @@ class Verifier:
                 if not found or found[-1].verdict is Verdict.TIMEOUT:
                     hung = True
                     self._warn_of(source)
-            outcomes += found
+            row.add(found, longest_detail)
             if not found:
                 patience_s *= 2
             elif not any(outcome.loaded for outcome in found):
                 # It would only fail to load again, and that can take a whole time limit.
-                outcomes += [found[-1]] * (len(texts) - len(outcomes))
+                row.add([found[-1]] * (len(texts) - len(row)), longest_detail)
         if not hung:
             self._hanging.pop(hash(source), None)
-        return outcomes
+        return row
 
     def _warn_of(self, source: str) -> None:
         """Note that a function hangs, for all requests with it: trainers send the same ones again and again."""
@@ -108,10 +103,3 @@ class Verifier:
             if not running.done():
                 running.cancel()
                 await asyncio.wait({running})
-
-
-def _limit_details(outcomes: Sequence[Outcome], longest: int) -> list[Outcome]:
-    return [
-        outcome if len(outcome.detail) <= longest else outcome._replace(detail=outcome.detail[: longest - 1] + "…")
-        for outcome in outcomes
-    ]
