@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,6 +139,18 @@ def test_closed_it_starts_anew_at_the_next_call():
     for _ in range(2):
         assert reward(["a"], functions=[[HAS_A]]) == [1]
         reward.close()
+
+
+SLOW = "import time\ndef evaluate(response):\n    time.sleep(0.2)\n    return True"
+
+
+@pytest.mark.parametrize("limits", [None, Limits(timeout_s=0.5), Limits(timeout_s=0.5, total_s=0.5)])
+def test_a_function_has_limited_time_for_all_completions_of_a_batch(limits, monkeypatch):
+    monkeypatch.setattr("autoif.reward.LONGEST_CALL_S", 0.5)
+    with VerificationReward(limits=limits, workers=1) as reward:
+        began = time.monotonic()
+        assert reward(["a"] * 30, functions=[[SLOW]] * 30) in ([1] * number + [0] * (30 - number) for number in (1, 2))
+        assert time.monotonic() - began < 3
 
 
 def test_pickled_it_is_its_settings(reward):

@@ -229,6 +229,43 @@ async def test_time_can_not_be_stretched_by_lying_about_it(sandbox: Sandbox) -> 
     assert outcome.verdict is TIMEOUT
 
 
+LEAVE_HAVING_CLAIMED_A_TEXT = """
+import os, sys, time
+def evaluate(response):
+    if response == "claims":
+        frame = sys._getframe()
+        while "sheet" not in frame.f_locals:
+            frame = frame.f_back
+        sheet = frame.f_locals["sheet"]
+        sheet.verdicts[0] = 1
+        sheet.header[2] = 1
+        sheet.header[0] = 1
+        time.sleep(0.7)
+        sheet.started[0] = time.monotonic()
+        {leave}
+    time.sleep(0.7)
+    return True
+"""
+
+
+@pytest.mark.parametrize("leave", ["os._exit(0)", "while True: pass"])
+async def test_a_text_has_one_time_limit_however_many_processes_begin_it(leave: str) -> None:
+    async with Sandbox(Limits(timeout_s=1.0), backend="cpython", workers=1) as sandbox:
+        began = asyncio.get_running_loop().time()
+        outcomes = await sandbox.run(LEAVE_HAVING_CLAIMED_A_TEXT.format(leave=leave), ["claims", "pays"])
+        assert asyncio.get_running_loop().time() - began < 1.6
+    assert [each.verdict for each in outcomes] == [PASS, TIMEOUT]
+    assert outcomes[1].seconds >= 1.0
+
+
+async def test_what_a_text_took_is_what_the_clock_outside_says() -> None:
+    act = "import time\n    time.sleep(0.9); sheet.started[0] = time.monotonic(); time.sleep(9)"
+    async with Sandbox(Limits(timeout_s=1.0), backend="cpython", workers=1) as sandbox:
+        (outcome,) = await sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"])
+    assert outcome.verdict is TIMEOUT
+    assert 1.0 <= outcome.seconds < 2.0
+
+
 async def test_a_child_can_not_pass_for_one_that_is_not_locked(sandbox: Sandbox) -> None:
     source = "import os, signal\ndef evaluate(response):\n    os.kill(os.getpid(), signal.SIGUSR2)"
     (outcome,) = await sandbox.run(source, ["x"])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.sandbox import BACKENDS
@@ -69,6 +70,28 @@ async def test_what_a_function_does_is_gone_with_it(backend: tuple[str, Sandbox]
     assert before[0].detail == after[0].detail == "ValueError: 0.8444218515250481 True"
     (borrowed,) = await sandbox.run("def evaluate(response): return kept == 1", ["x"])
     assert borrowed.detail == "NameError: name 'kept' is not defined"
+
+
+SLEEP = "import time\ndef evaluate(response):\n    time.sleep(0.3)\n    return True"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+async def test_a_call_has_a_limit_for_all_its_texts(name: str) -> None:
+    async with Sandbox(Limits(timeout_s=0.5, total_s=1.0), backend=name, workers=1) as sandbox:
+        began = asyncio.get_running_loop().time()
+        outcomes = await sandbox.run(SLEEP, ["x"] * 200)
+        assert asyncio.get_running_loop().time() - began < 3.0
+        verdicts = [outcome.verdict for outcome in outcomes]
+        assert verdicts == sorted(verdicts, key=Verdict.TIMEOUT.__eq__)
+        assert {Verdict.PASS, Verdict.TIMEOUT} == set(verdicts)
+        assert outcomes[-1].detail == "no time was left for it in this call"
+        assert [each.verdict for each in await sandbox.run(SLEEP, ["x"])] == [Verdict.PASS]
+
+
+@pytest.mark.parametrize("total_s", [0.0, -1.0, float("nan"), float("inf")])
+async def test_a_limit_for_a_call_is_above_zero_and_finite(total_s: float) -> None:
+    with pytest.raises(SandboxError, match="total_s must be above zero"):
+        Sandbox(Limits(total_s=total_s))
 
 
 async def test_every_deviation_has_its_reason() -> None:

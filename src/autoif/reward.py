@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,6 +28,8 @@ from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.sandbox.sandbox import AUTO
 from autoif.thresholds import Threshold, meets, share
 
+LONGEST_CALL_S: Final = 60.0
+"""For one function on all completions of a batch."""
 ACCEPTED: Final[Threshold] = "> 0.5"
 """§3.3: the share of functions from which a completion is accepted."""
 
@@ -92,7 +94,8 @@ class VerificationReward:
             or a thought that never ends, has no answer and earns 0 in any case.
         column: the data set's column of functions, as in rewards.jsonl: a list of sources for each row.
         limits, backend, workers: as of `Sandbox`. Where several trainer processes share a machine, give each its
-            share of workers; the default is one for each processor.
+            share of workers; the default is one for each processor. A function has 60 seconds for all completions
+            of a batch together, unless `limits` sets another `total_s`.
     """
 
     def __init__(
@@ -113,6 +116,9 @@ class VerificationReward:
         self.column = column
         self.__name__ = f"verification_{self.mode}"
         """What trainers call it in their logs."""
+        limits = limits or Limits()
+        if limits.total_s is None:
+            limits = replace(limits, total_s=LONGEST_CALL_S)
         self._sandbox = _SandboxOfProcess(Sandbox(limits, backend=backend, workers=workers))
 
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -50,7 +51,8 @@ class MontyWorker:
 
     def __init__(self, limits: Limits) -> None:
         detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
-        settings = Settings(limits.timeout_s, limits.memory_mb * _MEBIBYTE, detail_bytes)
+        total_s = inf if limits.total_s is None else limits.total_s
+        settings = Settings(limits.timeout_s, total_s, limits.memory_mb * _MEBIBYTE, detail_bytes)
         self.version = ""
         self._clean = DetailCleaner(())
         self._process = subprocess.Popen(

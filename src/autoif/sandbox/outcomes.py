@@ -27,3 +27,5 @@ class Limits:
     """Address space of the child beyond what it starts with, in MiB."""
     output_bytes: int = 1 << 16
     """Longest detail or output that is read from a child before it is cut."""
+    total_s: float | None = None
+    """Wall-clock seconds for a call of up to 2,048 inputs; None sets no limit. What has no time left is a timeout."""

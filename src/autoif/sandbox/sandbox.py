@@ -96,6 +96,8 @@ class Sandbox:
         limits = limits or Limits()
         if not 0 < limits.timeout_s < inf or limits.memory_mb <= 0 or limits.output_bytes <= 0:
             raise SandboxError("the sandbox's limits on time, memory and output must be above zero, and finite")
+        if limits.total_s is not None and not 0 < limits.total_s < inf:
+            raise SandboxError("total_s must be above zero, and finite, or None for no limit")
         self.verdicts = 0
         """How many verdicts it has given, for the live display."""
         self._settings = partial(type(self), limits, backend=backend, workers=workers)

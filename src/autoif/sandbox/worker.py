@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import repeat
+from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -79,6 +80,7 @@ class Worker:
     def __init__(self, limits: Limits) -> None:
         self.layers: list[Layer] = []
         self._limits = limits
+        self._total_s = inf if limits.total_s is None else limits.total_s
         self._detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
         self._clean = DetailCleaner(())
         self._batch: Batch | None = None
@@ -109,6 +111,7 @@ class Worker:
                 "sheet": self._sheet.descriptor,
                 "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
                 "timeout_s": self._limits.timeout_s,
+                "total_s": self._total_s,
                 "memory_bytes": self._limits.memory_mb * _MEBIBYTE,
                 "detail_bytes": self._detail_bytes,
             }
@@ -165,7 +168,7 @@ class Worker:
         transport = self._transport
         assert transport is not None
         call = secrets.randbits(64)
-        longest_s = batch.size * self._limits.timeout_s * 1.5 + _CALL_GRACE_S
+        longest_s = min(batch.size * self._limits.timeout_s, self._total_s) * 1.5 + _CALL_GRACE_S
         self._lay_out(batch)
         self._source.write(source)
         sizes = (self._texts.size, self._sheet.size, self._source.size)

@@ -43,7 +43,7 @@ async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stops.put_nowait, number.name)
-    limits = Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb)
+    limits = Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb, total_s=settings.deadline_s)
     async with Sandbox(limits, backend=settings.backend, workers=settings.workers) as sandbox:
         service = Service(settings, sandbox)
         async with listening(service, settings) as url:

@@ -45,10 +45,12 @@ class Job(NamedTuple):
 
 
 def run_function(job: Job, first: int, sheet: sheets.Sheet) -> NoReturn:
-    """Give `sheet` the verdicts of the texts from `first` on, then end the process."""
+    """Give `sheet` the verdicts of the texts from `first` on, then end the process.
+
+    The sheet says when the first of them began: an earlier process may have begun it.
+    """
     code = _CODE_FAILED
     try:
-        sheet.started[0] = _clock()
         evaluate = _load_or_explain(job, first, sheet)
         if evaluate is not None:
             sheet.header[1] = 1

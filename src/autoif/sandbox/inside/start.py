@@ -45,8 +45,8 @@ class State(NamedTuple):
 def main() -> None:
     """Run as `start.main()`, with the channel to the parent as standard input.
 
-    Takes one argument, a JSON object: texts, source and sheet (descriptors), ipc, timeout_s, memory_bytes and
-    detail_bytes.
+    Takes one argument, a JSON object: texts, source and sheet (descriptors), ipc, timeout_s, total_s,
+    memory_bytes and detail_bytes.
     """
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
@@ -111,7 +111,9 @@ def _guard(zygote: int, descriptors: Sequence[int]) -> NoReturn:
 def _become_zygote(
     channel: int, options: Mapping[str, int | float], entered: Mapping[str, str], guard: int
 ) -> NoReturn:
-    settings = Settings(options["timeout_s"], int(options["memory_bytes"]), int(options["detail_bytes"]))
+    settings = Settings(
+        options["timeout_s"], options["total_s"], int(options["memory_bytes"]), int(options["detail_bytes"])
+    )
     proof_source = _read_source(proofs.__file__)
     zygote = Zygote(
         channel,

@@ -30,6 +30,9 @@ class Settings(NamedTuple):
     """What a function may use; the same for every call of a worker."""
 
     timeout_s: float
+    """For one text."""
+    total_s: float
+    """For a call."""
     memory_bytes: int
     detail_bytes: int
 
@@ -43,10 +46,14 @@ class Descriptors(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a child ended: its wait status, and whether the clock ended it."""
+    """How a child ended."""
 
     status: int
+    """As wait(2) gives it."""
     timed_out: bool
+    """The clock ended it."""
+    since: float
+    """When the text at hand began, whichever child began it."""
 
 
 class Memory:
@@ -119,25 +126,30 @@ class Zygote:
         count, header = job.size, page.header
         lost: list[wire.Lost] = []
         loaded = False
-        began = time.monotonic()
+        began = since = time.monotonic()
+        deadline = began + self._settings.total_s
         first = 0
         self._set_limits(job)
-        while True:
+        while first < count:
             header[0] = first
             header[1] = header[2] = 0
-            ending = self._run_child(job, first, page)
+            ending = self._run_child(job, first, page, since, deadline)
             loaded = loaded or header[1] == 1
-            done = header[0]
+            done = max(first, header[0])
             if done >= count:
                 break
             if page.ending == sheet.CHILD_LEAVES and done > first:
-                first = done
+                # What the child spent on the next text, or only said that it would, is spent.
+                first, since = done, ending.since
                 continue
-            done = max(first, done)
+            since = time.monotonic()
             # What can't be loaded once is not tried again for each text.
             first = done + 1 if page.loaded else count
-            lost.append(wire.Lost(done, first, *_explain(ending, page, began)))
-            if first >= count or (job.until_timeout and ending.timed_out):
+            lost.append(wire.Lost(done, first, *_explain(ending, page, since)))
+            if since >= deadline and first < count:
+                lost.append(wire.Lost(first, count, sheet.TIMEOUT, 0.0, b"no time was left for it in this call"))
+                break
+            if job.until_timeout and ending.timed_out:
                 break
         return wire.pack_reply(wire.Reply(call, loaded, time.monotonic() - began, lost))
 
@@ -145,17 +157,18 @@ class Zygote:
         if job.size != self._limited:
             self._limited = job.size
             address_space = int(os.pread(self._size, 64, 0).split()[0]) * _PAGE + self._settings.memory_bytes
-            self._limits.set(address_space, int(self._settings.timeout_s * job.size) + 2)
+            cpu_s = min(self._settings.timeout_s * job.size, self._settings.total_s)
+            self._limits.set(address_space, int(cpu_s) + 2)
 
-    def _run_child(self, job: child.Job, first: int, page: sheet.Sheet) -> Ending:
-        page.started[0] = time.monotonic()
+    def _run_child(self, job: child.Job, first: int, page: sheet.Sheet, since: float, deadline: float) -> Ending:
+        page.started[0] = since
         pid = self._fork()
         if pid == 0:
             self._lock_child()
             child.run_function(job, first, page)
         if pid < 0:
             raise OSError("the kernel makes no process for a function")
-        return self._watch(pid, page, job.size)
+        return self._watch(pid, page, range(first, job.size), since, deadline)
 
     def _lock_child(self) -> None:
         try:
@@ -174,28 +187,29 @@ class Zygote:
         if os.getppid() != zygote:
             os._exit(1)
 
-    def _watch(self, pid: int, page: sheet.Sheet, size: int) -> Ending:
-        """Wait for the child's end; end it when one text outlasts the time limit, or when the parent is gone."""
+    def _watch(self, pid: int, page: sheet.Sheet, texts: range, since: float, deadline: float) -> Ending:
+        """Wait for the child's end; end it when a text or the call has no time left, or when the parent is gone.
+
+        The first text began at `since`; the call has until `deadline`.
+        """
         timeout_s = self._settings.timeout_s
-        seen, since = page.header[0], time.monotonic()
-        left_s = timeout_s
+        seen = texts.start
         while True:
-            signal.sigtimedwait(CHILD_ENDED, min(left_s, _LONGEST_WAIT_S))
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                return Ending(status, False)
-            if self._parent.poll(0):
-                self._give_up(pid)
-            now = time.monotonic()
-            progress = page.header[0]
-            if seen < progress <= size:
-                # The child says when it began this text; by lying it can only make its own time shorter. And it can
-                # count no further than to the last text, so that it has no more time than its texts have together.
-                seen, since = progress, _between(since, page.started[0], now)
-            left_s = since + timeout_s - now
+            left_s = min(since + timeout_s, deadline) - time.monotonic()
             if left_s <= 0:
                 os.kill(pid, signal.SIGKILL)
-                return Ending(os.waitpid(pid, 0)[1], True)
+                return Ending(os.waitpid(pid, 0)[1], True, since)
+            signal.sigtimedwait(CHILD_ENDED, min(left_s, _LONGEST_WAIT_S))
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            progress = page.header[0]
+            if seen < progress <= texts.stop:
+                # The child says when it began this text; by lying it can only make its own time shorter. And it can
+                # count no further than to the last text, so that it has no more time than its texts have together.
+                seen, since = progress, _between(since, page.started[0], time.monotonic())
+            if ended:
+                return Ending(status, False, since)
+            if self._parent.poll(0):
+                self._give_up(pid)
 
     def _give_up(self, pid: int) -> NoReturn:
         os.kill(pid, signal.SIGKILL)
@@ -207,13 +221,11 @@ def _between(low: float, value: float, high: float) -> float:
     return value if low <= value <= high else high
 
 
-def _explain(ending: Ending, page: sheet.Sheet, began: float) -> tuple[int, float, bytes]:
+def _explain(ending: Ending, page: sheet.Sheet, now: float) -> tuple[int, float, bytes]:
     """Return (verdict, seconds, detail) of the text during which a child ended."""
     verdict, detail = _classify(ending, page)
-    now = time.monotonic()
-    seconds = now - _between(began, page.started[0], now)
     where = "" if page.loaded else "while loading"
-    return verdict, seconds, ": ".join(filter(None, (where, detail))).encode()
+    return verdict, now - ending.since, ": ".join(filter(None, (where, detail))).encode()
 
 
 def _classify(ending: Ending, page: sheet.Sheet) -> tuple[int, str]:

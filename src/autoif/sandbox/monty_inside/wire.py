@@ -14,6 +14,7 @@ class Settings(NamedTuple):
     """What a function may use; the same for every call of a worker."""
 
     timeout_s: float
+    total_s: float
     memory_bytes: int
     detail_bytes: int
 

@@ -25,6 +25,7 @@ asking for ever for what it can't have."""
 NO_SURROGATES: Final = "monty has no lone surrogates"
 
 _TOO_LATE: Final = "did not return in time"
+_NO_TIME_LEFT: Final = "no time was left for it in this call"
 _STRING: Final = pydantic_monty.ExternalModule(
     {name: value for name, value in vars(string).items() if type(value) is str and not name.startswith("_")}
 )
@@ -78,18 +79,22 @@ class Runner:
         if problem:
             return [Result("error", f"does not load: {problem}", 0.0, False)] * len(inputs)
         results: list[Result] = []
-        while len(results) < len(inputs):
-            await self._run_in_one(source, inputs, results)
+        deadline = time.monotonic() + self._settings.total_s
+        while len(results) < len(inputs) and time.monotonic() < deadline:
+            await self._run_in_one(source, inputs, results, deadline)
+        results += [Result("timeout", _NO_TIME_LEFT, 0.0, True)] * (len(inputs) - len(results))
         loaded = any(result.loaded for result in results)
         return [result._replace(loaded=loaded) for result in results]
 
-    async def _run_in_one(self, source: str, inputs: Sequence[str], results: list[Result]) -> None:
-        """Add the results of as many inputs as one interpreter lives for; of at least one."""
+    async def _run_in_one(self, source: str, inputs: Sequence[str], results: list[Result], deadline: float) -> None:
+        """Add the results of as many inputs as one interpreter lives for, and as begin before `deadline`."""
         rest = inputs[len(results) :]
         async with self._checkout() as session:
             load_s = await self._load(session, source, len(rest), results)
             for number, text in enumerate(rest if load_s is not None else ()):
                 began = time.monotonic()
+                if began >= deadline:
+                    return
                 try:
                     result = await self._judge(session, text)
                 except Lost as lost:
