@@ -94,6 +94,15 @@ async def test_a_limit_for_a_call_is_above_zero_and_finite(total_s: float) -> No
         Sandbox(Limits(total_s=total_s))
 
 
+async def test_the_details_of_every_text_of_a_large_call_are_kept(backend: tuple[str, Sandbox]) -> None:
+    _, sandbox = backend
+    source = "def evaluate(response): raise ValueError(response + '!' * 5000)"
+    outcomes = await sandbox.run(source, [str(number) for number in range(2048)])
+    for number, outcome in enumerate(outcomes):
+        assert outcome.detail.startswith(f"ValueError: {number}!!!")
+        assert len(outcome.detail) == 300
+
+
 async def test_every_deviation_has_its_reason() -> None:
     for check in CHECKS:
         assert all(each.reason and each != check.wanted for each in check.deviations.values()), check.name

@@ -39,7 +39,6 @@ _MEBIBYTE: Final = 1 << 20
 _FLAGS: Final = ("-S", "-s", "-P", "-B", "-X", "utf8")
 _ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LD_BIND_NOW": "1"}
 """The last: else every child would look up again each function of the C library that it calls first."""
-_LONGEST_DETAIL: Final = 2048
 _READ_AT_ONCE: Final = 64
 """Outcomes. To clean the details of a whole call can take a second, in which a server must answer others."""
 
@@ -81,7 +80,7 @@ class Worker:
         self.layers: list[Layer] = []
         self._limits = limits
         self._total_s = inf if limits.total_s is None else limits.total_s
-        self._detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
+        self._detail_bytes = min(limits.output_bytes, sheet.LONGEST_DETAIL)
         self._clean = DetailCleaner(())
         self._batch: Batch | None = None
         self._channel = Channel()

@@ -17,8 +17,9 @@ GARBLED: Final = b"garbled result"
 _HEADER: Final = struct.Struct("=QQQQd")
 """done: inputs with a verdict; loaded: 1 once `evaluate` exists; ending: CHILD_LEAVES or OUT_OF_MEMORY;
 heap: bytes of details; started: monotonic seconds at which the input at hand began."""
-_INPUT_BYTES: Final = 17
 _SMALLEST: Final = 1 << 20
+LONGEST_DETAIL: Final = 2048
+"""In bytes; what is longer is cut. There is room for a detail of every input."""
 
 CHILD_LEAVES: Final = 1
 """The child ends of itself, so that the inputs that are left get a fresh one."""
@@ -35,11 +36,11 @@ def measure(count: int) -> int:
 
 
 def _capacity(size: int) -> int:
-    return (size // 2 - _HEADER.size) // _INPUT_BYTES
+    return size // 2 // LONGEST_DETAIL
 
 
 class Sheet:
-    """Verdicts, seconds and details of as many inputs as fit into half of a shared memory; details have the rest.
+    """Verdicts, seconds and details of as many inputs as have room for their details in half of a shared memory.
 
     Made once for many calls: where things lie depends on the memory's size alone; what nobody touches costs nothing.
     """
