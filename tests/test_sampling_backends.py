@@ -8,12 +8,16 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from aiohttp import web
 
 from autoif.errors import ModelError
+from autoif.models.dialect import NEUTRAL
 from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Completion
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.endpoint import EndpointSampler
-from stub_server import StubServer, ok, says, status
+from autoif.sampling.settings import Row
+from stub_server import Body, Reply, StubServer, ok, says, status
 from tiny_model import write_tiny_model
 
 SETTINGS = SamplingSettings(responses=2, max_tokens=6, seed=3)
@@ -40,6 +44,60 @@ async def test_an_endpoint_is_asked_for_each_response_with_a_seed_of_its_own(tmp
     assert len({each.text for each in samples}) == 4
     assert {(body["model"], body["temperature"], body["max_tokens"]) for body in server.bodies} == {("policy", 0.8, 6)}
     assert len({body["seed"] for body in server.bodies}) == 4
+
+
+async def test_an_endpoint_is_asked_for_the_plain_distribution(tmp_path):
+    async with StubServer() as server:
+        await ask(server, tmp_path / "samples.jsonl")
+    assert all({name: body.get(name) for name in NEUTRAL} == NEUTRAL for body in server.bodies)
+    assert {(body["top_k"], body["min_p"], body["repetition_penalty"]) for body in server.bodies} == {(-1, 0, 1)}
+
+
+def refuses(words: str, *names: str) -> Reply:
+    """Refuse a request that has one of these fields, as many servers do with what they don't know."""
+
+    async def reply(request: web.Request, body: Body) -> web.StreamResponse:
+        found = [name for name in names if name in body]
+        return await (status(400, words.format(found[0])) if found else ok())(request, body)
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "kept"),
+    [
+        ("Unrecognized request argument supplied: {}", ("top_k", "min_p"), {"presence_penalty", "frequency_penalty"}),
+        ("Extra inputs are not permitted: body.{}", ("repetition_penalty",), {"presence_penalty", "frequency_penalty"}),
+        ("top-k must be 1 or more", ("top_k",), {"presence_penalty", "frequency_penalty"}),
+        ("Unsupported parameter: '{}' is not supported with this model", tuple(NEUTRAL), set()),
+        ("Bad request", ("top_k",), {"presence_penalty", "frequency_penalty"}),
+        ("Bad request", tuple(NEUTRAL), set()),
+    ],
+)
+async def test_a_server_that_refuses_neutral_values_is_asked_without_them_from_then_on(words, names, kept):
+    async with StubServer(default=refuses(words, *names)) as server:
+        first, second = await sample_one_by_one(server)
+    assert [answer.finish_reason for answer in (first, second)] == ["stop", "stop"]
+    assert NEUTRAL.keys() & server.bodies[-1].keys() == kept
+    assert len(server.bodies) == (4 if kept == set() else 3), "the second is asked for once"
+
+
+async def test_a_prompt_that_is_refused_in_any_form_takes_nothing_from_the_others():
+    async with StubServer(*[status(400, "no such thing")] * 3) as server:
+        first, second = await sample_one_by_one(server)
+    assert (first.finish_reason, second.finish_reason) == ("refused", "stop")
+    assert {name: server.bodies[-1].get(name) for name in NEUTRAL} == NEUTRAL
+
+
+async def sample_one_by_one(server: StubServer) -> list[Completion]:
+    """Return an answer to each prompt, the second asked for when the first is there."""
+    endpoint = Endpoint(base_url=server.url, model="policy", api_key_env="", retry_wait_s=0.01)
+
+    def sample() -> list[Completion]:
+        with open_sampler("", SETTINGS, endpoint) as sampler:
+            return [answer for prompt in PROMPTS for answer in sampler.sample([Row(prompt, 0)])]
+
+    return await asyncio.to_thread(sample)
 
 
 async def test_an_answer_that_the_endpoint_cut_or_refused_is_no_whole_one(tmp_path):

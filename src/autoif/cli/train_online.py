@@ -27,7 +27,7 @@ from autoif.errors import ConfigError
 @click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
 @click.option(
     "--serve", default="", metavar="COMMAND",
-    help="Serves {model} at --base-url; started and ended in each round, as 'vllm serve {model}'.",
+    help="Serves {model} at --base-url in each round, as 'vllm serve {model} --generation-config vllm'.",
 )  # fmt: skip
 @click.option(
     "--launch", default="", metavar="COMMAND",

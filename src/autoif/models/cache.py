@@ -135,6 +135,7 @@ def request_key(request: Request, model_identity: str) -> str:
         request.stop,
         request.json_schema,
         request.top_logprobs,
+        *(["plain"] if request.plain else []),
     )
     return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode("ascii")).hexdigest()[:32]
 

@@ -9,6 +9,7 @@ field that the complaint names, in whatever language: for the refused value alon
     | temperature = 0                   | with 0.01; without, if that is refused too                       |
     | another temperature, a top_p      | without it: the server's default                                 |
     | seed, stop, logprobs              | without it, as every other one with a value of its own           |
+    | neutral top_k, min_p, penalties   | without those that OpenAI's API lacks, then without any          |
     | n                                 | for half as many choices, until the server takes it              |
     | max_tokens, by name               | as max_completion_tokens                                         |
     | max_tokens, too large             | with the largest that the complaint names                        |
@@ -28,6 +29,13 @@ _JSON_MODES: tuple[JsonMode, ...] = ("json_schema", "json_object", "none")
 _TOKEN_LIMITS: tuple[TokenLimit, ...] = ("max_tokens", "max_completion_tokens")
 _BY_VALUE = ("top_p", "temperature")
 """Fields of few values, refused value by value; of two that can't go together the first is given up."""
+NEUTRAL: dict[str, float] = {
+    "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+}  # fmt: skip
+"""What leaves a model's distribution as it is; vLLM, SGLang and llama.cpp read -1 as no top-k."""
+_STANDARD = ("presence_penalty", "frequency_penalty")
+Neutral = Literal["all", "standard", "none"]
+_NEUTRALS: tuple[Neutral, ...] = ("all", "standard", "none")
 _WHOLE = ("seed", "stop", "top_logprobs", "logprobs")
 SMALLEST_TEMPERATURE = 0.01
 """Instead of a 0 that a server refuses: near enough to greedy."""
@@ -45,6 +53,8 @@ class Dialect:
     """Fields of the body with the value that the server rejects; None stands for every value."""
     samples_per_request: int = 1 << 16
     """Most choices the server returns for one request, by `n`."""
+    neutral: Neutral = "all"
+    """Which of the neutral values of sampling are sent where the plain distribution is asked for."""
 
     def describe(self) -> list[str]:
         """Return a sentence for each thing that is sent otherwise than it was asked for."""
@@ -55,6 +65,11 @@ class Dialect:
                 name == "temperature" and value == 0 and ("temperature", SMALLEST_TEMPERATURE) not in self.refused
             )
             lines.append(f"refuses {shown}: sent {f'as {SMALLEST_TEMPERATURE}' if replaced else 'without it'}")
+        if self.neutral != "all":
+            lacking = [name for name in NEUTRAL if self.neutral == "none" or name not in _STANDARD]
+            lines.append(
+                f"refuses neutral values of {', '.join(lacking)}: sent without them, so the server's own defaults hold"
+            )
         if self.json_mode != "json_schema":
             instead = "JSON mode" if self.json_mode == "json_object" else "plain text"
             lines.append(f"takes no JSON schema: asked for {instead}, and the answers are read tolerantly")
@@ -79,6 +94,8 @@ def request_body(request: Request, model: str, dialect: Dialect, *, seed: int, s
         if request.top_logprobs:
             body["logprobs"] = request.top_logprobs
     body |= {"temperature": request.temperature, "top_p": request.top_p, "seed": seed}
+    if request.plain and dialect.neutral != "none":
+        body |= {name: NEUTRAL[name] for name in (NEUTRAL if dialect.neutral == "all" else _STANDARD)}
     body[dialect.token_limit] = min(request.max_tokens, dialect.most_tokens)
     if samples > 1:
         body["n"] = samples
@@ -150,6 +167,9 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str) -> Step | 
         room = find_room(complaint, limit)
         return Step(replace(dialect, most_tokens=room), lasting=False) if room else None
     words = _QUOTED.sub(" ", complaint)
+    sent = [name for name, value in NEUTRAL.items() if body.get(name) == value and dialect.neutral != "none"]
+    if any(_names(name.replace("_", "[ _-]?"), words) for name in sent):
+        return Step(_less_neutral(dialect))
     if "response_format" in body and _JSON.search(words):
         weaker = replace(dialect, json_mode=_JSON_MODES[_JSON_MODES.index(dialect.json_mode) + 1])
         return Step(weaker, lasting=not _ONE_ANSWER.search(words))
@@ -170,7 +190,13 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str) -> Step | 
     for name in _WHOLE:
         if name in body and _names(name.replace("_", "[ _-]?"), words):
             return Step(replace(dialect, refused=dialect.refused | {(name, None)}))
-    return None
+    return (
+        Step(_less_neutral(dialect)) if sent else None
+    )  # a complaint without a name may be about what few servers know
+
+
+def _less_neutral(dialect: Dialect) -> Dialect:
+    return replace(dialect, neutral=_NEUTRALS[_NEUTRALS.index(dialect.neutral) + 1])
 
 
 _QUOTED = re.compile(r"[\"“][^\"“”]{40,}[\"”]|(?<!\w)'[^'\"]{40,}'(?!\w)")
@@ -205,4 +231,5 @@ def narrowest(one: Dialect, other: Dialect) -> Dialect:
         most_tokens=min(one.most_tokens, other.most_tokens),
         refused=one.refused | other.refused,
         samples_per_request=min(one.samples_per_request, other.samples_per_request),
+        neutral=max(one.neutral, other.neutral, key=_NEUTRALS.index),
     )

@@ -33,6 +33,9 @@ class Request:
     """Constrains the answer where the server can; elsewhere the answer is merely asked for in this form."""
     top_logprobs: int = 0
     """How many alternatives of the first token to return with their log-probabilities."""
+    plain: bool = False
+    """Whether the answer is of the model's plain distribution, whatever top-k, min-p or penalties the server defaults
+    to."""
 
     @property
     def text(self) -> str:

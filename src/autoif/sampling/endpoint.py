@@ -1,7 +1,8 @@
 """Sampling through any OpenAI-compatible endpoint that serves the policy.
 
 Each response has a request and a seed of its own, so no draw depends on what else is asked. Whether a seed binds is
-the server's affair: vLLM and llama.cpp honour it, some vendors don't.
+the server's affair: vLLM and llama.cpp honour it, some vendors don't. Neutral values of top-k, min-p and penalties go
+with it, as a server may have others from the model's generation_config.json; one that refuses them says so once.
 """
 
 import asyncio
@@ -57,6 +58,7 @@ class EndpointSampler:
                 top_p=settings.top_p,
                 max_tokens=settings.max_tokens,
                 seed=seed_rows(settings.seed, [row]),
+                plain=True,
             )
         )
         return completion

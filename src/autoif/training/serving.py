@@ -38,7 +38,7 @@ def find_policy(endpoint: Endpoint, policy: str) -> Iterator[Endpoint]:
         found = "can't be asked what it serves" if served is None else f"serves {', '.join(served) or 'nothing'}"
         raise ModelError(
             f"{endpoint.base_url} {found}, and this round samples from {policy}: serve that under this name (as "
-            f"`vllm serve {policy}` does), then the same command with --resume"
+            f"`vllm serve {policy} --generation-config vllm` does), then the same command with --resume"
         )
     yield endpoint.model_copy(update={"model": name})
 
