@@ -14,6 +14,7 @@ from autoif.models.requests import Completion
 from autoif.sampling.settings import Row, SamplingSettings, seed_rows
 from autoif.sampling.tokens import encode_prompt, measure_room, read_tokens
 from autoif.training.models import check_model, load_tokenizer, load_weights, read_context
+from autoif.training.turns import find_turn_end
 
 Say = Callable[[str], None]
 
@@ -130,8 +131,11 @@ def open_model(model: str, settings: SamplingSettings, say: Say) -> Iterator[Tra
 
 
 def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return every token that ends an answer: of a chat model there are often two."""
-    found = {tokenizer.eos_token_id}
+    """Return every token that ends an answer: of a chat model there are often two.
+
+    One is that of the template, which the files of a base model don't name.
+    """
+    found = {tokenizer.eos_token_id, find_turn_end(tokenizer)}
     for config in (model.generation_config, model.config):
         ends = getattr(config, "eos_token_id", None)
         found.update(ends if isinstance(ends, list | tuple) else [ends])

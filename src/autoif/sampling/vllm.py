@@ -15,6 +15,7 @@ from autoif.models.requests import Completion
 from autoif.sampling.settings import Row, SamplingSettings, seed_rows
 from autoif.sampling.tokens import encode_prompt, measure_room, read_tokens
 from autoif.training.models import check_model, load_tokenizer
+from autoif.training.turns import find_turn_end
 
 _BATCH = 1024
 """vLLM schedules what runs together by itself; this many are lost at most when the machine goes down."""
@@ -29,6 +30,7 @@ class VllmSampler:
         self._engine = engine
         self._tokenizer = tokenizer
         self._settings = settings
+        self._end = find_turn_end(tokenizer)
 
     def sample(self, rows: Sequence[Row]) -> list[Completion]:
         """Return the answers; one whose prompt fills the context is empty and cut.
@@ -65,6 +67,7 @@ class VllmSampler:
             temperature=settings.temperature,
             top_p=settings.top_p,
             max_tokens=room,
+            stop_token_ids=[] if self._end is None else [self._end],  # the files of a base model don't name it
             seed=seed_rows(settings.seed, [row]),
         )
 

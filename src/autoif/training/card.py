@@ -61,7 +61,7 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
         "data": _describe_data(data),
         "data run": _describe_run(data["run"]),
         **({"evaluation data": _describe_data(record["eval_data"])} if record["eval_data"] else {}),
-        "lengths": f"{lengths['truncated']} rows truncated, {lengths['dropped']} dropped as too long",
+        "lengths": _describe_lengths(lengths),
         "steps": f"{record['steps']}, global batch {record['settings']['global_batch_size']}",
         **(
             {"reward": ", ".join(f"{key} {value}" for key, value in record["reward"].items())}
@@ -128,6 +128,15 @@ def _ancestry(training: Mapping[str, Any] | None) -> str:
     if not training:
         return ""
     return f" (itself {training['kind'].upper()} on `{Path(training['data']).name}`, SHA-256 `{training['sha256']}`)"
+
+
+def _describe_lengths(lengths: Mapping[str, Any]) -> str:
+    line = f"{lengths['truncated']} rows truncated, {lengths['dropped']} dropped as too long"
+    if lengths.get("identical"):
+        line += f", {lengths['identical']} as identical in chosen and rejected"
+    if "chosen_mean" in lengths:
+        line += f"; tokens on average: chosen {lengths['chosen_mean']}, rejected {lengths['rejected_mean']}"
+    return line
 
 
 def _describe_data(data: Mapping[str, Any]) -> str:

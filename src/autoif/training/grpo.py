@@ -8,7 +8,7 @@ The paper trains online by rounds of DPO; GRPO on the same prompts and functions
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import torch
@@ -22,6 +22,9 @@ from autoif.sampling.tokens import read_tokens
 from autoif.sandbox import Limits
 from autoif.training.parts import Parts
 from autoif.training.settings import RewardSettings
+
+_NO_ADVANTAGE = 1e-3
+"""What rounding makes of equal rewards, over the deviation that TRL takes for none."""
 
 
 def make_reward(settings: RewardSettings) -> VerificationReward:
@@ -42,18 +45,25 @@ def make_reward(settings: RewardSettings) -> VerificationReward:
     return reward
 
 
-def make_grpo_trainer(parts: Parts, reward: VerificationReward) -> Any:
-    """Return the trainer; the rows have `prompt`, `functions` and the texts of `data.TEXTS`."""
-    asked = _render_prompt(parts)
+def make_grpo_trainer(parts: Parts, reward: VerificationReward, *, filter_zero_std: bool = False) -> Any:
+    """Return the trainer; the rows have `prompt`, `functions` and the texts of `data.TEXTS`.
+
+    With `filter_zero_std`, groups whose completions all earn the same are left out of the loss.
+    """
+    asked, ends = _render_prompt(parts), set[int]()
 
     async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
         # From the tokens: in TRL's texts the special tokens are lost that mark the thoughts of some families.
-        read = [_read(parts.tokenizer, tokens, asked) for tokens in columns["completion_ids"]]
+        read = [_read(parts.tokenizer, tokens, asked, ends) for tokens in columns["completion_ids"]]
         return await reward.verify(read, **columns)
 
     options = parts.trainer_options()
     options["callbacks"] = [_OrderOfEpoch(), *options["callbacks"]]
-    return GRPOTrainer(model=parts.load(), reward_funcs=verification, **options)
+    trainer = (_FilteringTrainer if filter_zero_std else GRPOTrainer)(
+        model=parts.load(), reward_funcs=verification, **options
+    )
+    ends.update(trainer.eos_token_ids)
+    return trainer
 
 
 def _render_prompt(parts: Parts) -> list[int]:
@@ -66,8 +76,8 @@ def _render_prompt(parts: Parts) -> list[int]:
     )
 
 
-def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int]) -> Completion:
-    ended = bool(tokens) and tokens[-1] == tokenizer.eos_token_id
+def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int], ends: Set[int]) -> Completion:
+    ended = bool(tokens) and tokens[-1] in ends
     return read_tokens(tokenizer, tokens[:-1] if ended else tokens, asked, "stop" if ended else "length")
 
 
@@ -99,6 +109,22 @@ def describe_cut(rows: Sequence[Mapping[str, Any]], arguments: Any) -> str | Non
         f"{share:.0%} of the completions were cut at max_completion_length={arguments.max_completion_length} and not "
         "learnt from: raise it, or set mask_truncated_completions=false"
     )
+
+
+class _FilteringTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is untyped here
+    """Leaves groups whose completions all earn the same out of the loss: of the policy, of the KL and of its mean."""
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        output = super()._generate_and_score_completions(inputs)
+        if not self.model.training:
+            return output
+        mine = output["advantages"]
+        groups = self.accelerator.gather(mine.abs()).view(-1, self.num_generations)
+        kept = (groups.max(dim=1).values > _NO_ADVANTAGE).repeat_interleave(self.num_generations)
+        first = self.accelerator.process_index * len(mine)
+        mask = output["completion_mask"] * kept[first : first + len(mine)].unsqueeze(1).int()
+        total = self.accelerator.gather(mask.sum()).sum()
+        return {**output, "completion_mask": mask, "num_items_in_batch": total}
 
 
 class _OrderOfEpoch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here

@@ -8,6 +8,7 @@ from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM
 
 from autoif.errors import ConfigError
+from autoif.training.turns import TurnEnd, name_turn_end
 
 
 def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
@@ -24,7 +25,7 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
         raise ConfigError(f"peft refuses the settings of lora: {error}") from None
 
 
-def save_merged(model: str, revision: str | None, adapter: Path, output: Path, tokenizer: Any) -> None:
+def save_merged(model: str, revision: str | None, adapter: Path, output: Path, tokenizer: Any, end: TurnEnd) -> None:
     """Write the base model, of a revision of the hub's if one is named, with the adapter merged into it.
 
     It is in the base model's own precision.
@@ -32,5 +33,6 @@ def save_merged(model: str, revision: str | None, adapter: Path, output: Path, t
     A folder that holds a whole model can be trained on, sampled from and evaluated like any other.
     """
     base = AutoModelForCausalLM.from_pretrained(model, dtype="auto", **({"revision": revision} if revision else {}))
+    name_turn_end(base, end)
     PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(output)
     tokenizer.save_pretrained(output)

@@ -48,6 +48,7 @@ from autoif.training.online_settings import OnlineSettings
 from autoif.training.serving import find_policy, serve_policy
 from autoif.training.settings import Settings, make_arguments
 from autoif.training.train import METRICS, Request, train
+from autoif.training.turns import adopt_turn_end
 
 SAMPLES, VERDICTS, PREFERENCES, MODEL = "samples.jsonl", "verdicts.jsonl", "preferences.jsonl", "model"
 Say = Callable[[str], None]
@@ -116,7 +117,10 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
         if before["status"] == "complete":
             say(f"{request.output} is complete already")
             return before
-    load_tokenizer(request.model)  # what a round would find out late is said now, before anything is written
+    # What a round would find out late is said now, before anything is written.
+    adopt_turn_end(
+        load_tokenizer(request.model), request.model, data.rows[0]["prompt"], request.online.chat_template_kwargs
+    )
     make_arguments("dpo", request.dpo, request.output)
     with request.online.make_sandbox():
         pass
@@ -263,7 +267,10 @@ def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str
     return {
         "steps": sum(row["steps"] for row in rounds if row["trained"]),
         "lengths": {
-            **{name: sum(each[name] for each in lengths) for name in ("rows", "truncated", "dropped")},
+            **{
+                name: sum(each.get(name, 0) for each in lengths)
+                for name in ("rows", "truncated", "dropped", "identical")
+            },
             "longest": max(each["longest"] for each in lengths),
         },
         "metrics": summarise(metrics),
@@ -305,7 +312,14 @@ def _describe_thoughts(counts: Counts) -> str:
 
 
 def _explain_no_pair(rounds: list[dict[str, Any]]) -> str:
-    passed, failed = (sum(row[name] for row in rounds) for name in ("all_pass", "all_fail"))
+    passed, failed, cut, drawn = (
+        sum(row[name] for row in rounds) for name in ("all_pass", "all_fail", "truncated", "responses")
+    )
+    if 2 * cut > drawn:
+        return (
+            f"no round gave a pair: {cut:,} of {drawn:,} responses didn't end within online.max_tokens: raise it, or "
+            "train the model by `autoif train sft` first, from which it learns to end its turn"
+        )
     return (
         f"no round gave a pair ({passed} times all responses passed, {failed} times all failed): raise "
         "online.responses_per_prompt, online.temperature or online.max_tokens, or take other prompts or another model"

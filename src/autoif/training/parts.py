@@ -7,6 +7,7 @@ from typing import Any
 from datasets import Dataset
 
 from autoif.training.data import Row
+from autoif.training.turns import TurnEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class Parts:
 
     Attributes:
         load: returns the model that `--model` names, anew each time.
-        tokenizer: with a chat template.
+        tokenizer: with a chat template; its end is that of a turn.
+        turn_end: what ends a turn.
         rows: to train on, as `data.read_data` returns them.
         eval_rows: to evaluate on; None evaluates nothing.
         arguments: TRL's config of this kind.
@@ -25,6 +27,7 @@ class Parts:
 
     load: Callable[[], Any]
     tokenizer: Any
+    turn_end: TurnEnd
     rows: Sequence[Row]
     eval_rows: Sequence[Row] | None
     arguments: Any

@@ -50,6 +50,13 @@ class RewardSettings(Record):
     memory_mb: int = Field(default=256, ge=16)
     workers: int = Field(default=0, ge=0)
     """Sandbox processes of each training process; 0 divides the processors among those on this machine."""
+    filter_zero_std: bool = False
+    """Whether groups whose completions all earn the same are left out of the loss, and with it of the KL."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what shapes the result; what an option's default leaves as it was before there was one is left out."""
+        later = {name for name in ("filter_zero_std",) if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude={"workers", *later})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape the result: those that a training may not change on the way."""
         shaping = {key: value for key, value in self.arguments.items() if key not in LAYOUT}
-        reward = self.reward and self.reward.model_dump(mode="json", exclude={"workers"})
+        reward = self.reward and self.reward.identity()
         template = {"chat_template_kwargs": self.template_kwargs} if self.template_kwargs else {}
         return {**shaping, **template, "global_batch_size": self.global_batch_size, "lora": self.lora, "reward": reward}
 

@@ -8,7 +8,7 @@ OUTPUT/checkpoint-STEP/                            what `--resume` goes on from
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,16 @@ from autoif.training.lora import make_lora_config, save_merged
 from autoif.training.metrics import MetricsFile, cut_metrics, read_metrics, summarise
 from autoif.training.models import check_model, load_model, load_tokenizer, read_context
 from autoif.training.parts import Parts
+from autoif.training.schedule import (
+    count_steps,
+    describe_equal_groups,
+    describe_few_steps,
+    describe_nothing_learnt,
+    fit_warmup,
+)
 from autoif.training.settings import TEMPLATE, Settings, make_arguments, renamed_settings
 from autoif.training.sft import make_sft_trainer
+from autoif.training.turns import TurnEnd, adopt_turn_end, name_turn_end
 
 METRICS = "metrics.jsonl"
 Say = Callable[[str], None]
@@ -92,9 +100,10 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
         parts, lengths = _prepare(request, data, eval_data, say)
         stack.enter_context(plain_errors(request.output, request.settings))
         stack.enter_context(renamed_settings())
-        trainer = _make_trainer(request.kind, parts, reward)
-        record = {**_describe(request, model, data, eval_data), "lengths": asdict(lengths), "identity": identity}
-        return _run(request, trainer, record, before, say)
+        filters = request.settings.reward is not None and request.settings.reward.filter_zero_std
+        trainer = _make_trainer(request.kind, parts, reward, filters=filters)
+        record = {**_describe(request, model, data, eval_data), "lengths": lengths.record(), "identity": identity}
+        return _run(request, trainer, parts.turn_end, record, before, say)
 
 
 def _ignore(line: str) -> None:
@@ -116,23 +125,38 @@ def _prepare(request: Request, data: TrainingData, eval_data: TrainingData | Non
 
     rows, lengths = fit(data.rows)
     say(lengths.describe())
+    end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
     if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
+    _say_schedule(request, len(rows), arguments, say)
     eval_rows = None
     if eval_data is not None:
         eval_rows, eval_lengths = fit(eval_data.rows)
         say(f"to evaluate on: {eval_lengths.describe()}")
     return Parts(
-        load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, rows=rows, eval_rows=eval_rows,
-        arguments=arguments, lora=make_lora_config(request.settings.lora),
+        load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, turn_end=end, rows=rows,
+        eval_rows=eval_rows, arguments=arguments, lora=make_lora_config(request.settings.lora),
         callbacks=[MetricsFile(request.output / METRICS), *request.callbacks],
     ), lengths  # fmt: skip
 
 
-def _make_trainer(kind: Kind, parts: Parts, reward: Any) -> Any:
+def _say_schedule(request: Request, rows: int, arguments: Any, say: Say) -> None:
+    """Say what a training is too short for, and shorten its warm-up."""
+    steps = count_steps(request.kind, rows, arguments)
+    if steps is None:
+        return
+    for line in (
+        fit_warmup(arguments, steps),
+        describe_few_steps(steps, arguments, request.settings.global_batch_size),
+    ):
+        if line:
+            say(line)
+
+
+def _make_trainer(kind: Kind, parts: Parts, reward: Any, *, filters: bool) -> Any:
     try:
         if kind == "grpo":
-            trainer = make_grpo_trainer(parts, reward)
+            trainer = make_grpo_trainer(parts, reward, filter_zero_std=filters)
         else:
             trainer = (make_sft_trainer if kind == "sft" else make_dpo_trainer)(parts)
     except (ValueError, NotImplementedError, ImportError) as error:  # settings that contradict each other
@@ -142,7 +166,7 @@ def _make_trainer(kind: Kind, parts: Parts, reward: Any) -> Any:
 
 
 def _run(
-    request: Request, trainer: Any, record: dict[str, Any], before: dict[str, Any] | None, say: Say
+    request: Request, trainer: Any, end: TurnEnd, record: dict[str, Any], before: dict[str, Any] | None, say: Say
 ) -> dict[str, Any]:
     """Train to the end, save the model, and write record and card; only the first process writes."""
     folder, first, began = request.output, trainer.is_world_process_zero(), time.monotonic()
@@ -155,9 +179,11 @@ def _run(
         cut_metrics(folder / METRICS, step_of(checkpoint) if checkpoint else 0)
     PartialState().wait_for_everyone()
     trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
+    if line := end.describe(trainer.accelerator.unwrap_model(trainer.model)):
+        say(line)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        _save(request, trainer, first)
+        _save(request, trainer, end, first)
     except BaseException:
         if first:
             with suppress(OSError):  # the disk may be what went wrong
@@ -171,8 +197,14 @@ def _run(
         "seconds": round(spent + time.monotonic() - began, 1),
         "metrics": summarise(read_metrics(folder / METRICS)),
     }
-    if request.kind == "grpo" and (cut := describe_cut(read_metrics(folder / METRICS), trainer.args)):
-        say(cut)
+    rows = read_metrics(folder / METRICS)
+    for line in (
+        describe_nothing_learnt(rows),
+        describe_equal_groups(rows),
+        describe_cut(rows, trainer.args) if request.kind == "grpo" else None,
+    ):
+        if line:
+            say(line)
     if first:
         write_card(folder, record)
         write_record(folder, record)
@@ -190,14 +222,15 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
     return found[-1] if found else None
 
 
-def _save(request: Request, trainer: Any, first: bool) -> None:
+def _save(request: Request, trainer: Any, end: TurnEnd, first: bool) -> None:
     if request.settings.lora is None:
+        name_turn_end(trainer.accelerator.unwrap_model(trainer.model), end)
         trainer.save_model(str(request.output))
         return
     adapter = request.output / "adapter"
     trainer.save_model(str(adapter))
     if first:
-        save_merged(request.model, request.revision, adapter, request.output, trainer.processing_class)
+        save_merged(request.model, request.revision, adapter, request.output, trainer.processing_class, end)
 
 
 def _describe(

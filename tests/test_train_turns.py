@@ -1,0 +1,127 @@
+"""A base model, whose files name another end than its chat template, learns to stop."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from autoif.errors import ModelError
+from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
+from autoif.sampling.settings import Row
+from autoif.training.models import load_tokenizer
+from autoif.training.train import train
+from autoif.training.turns import find_turn_end
+from tiny_model import CHAT_TEMPLATE, write_tiny_model
+from training import make_grpo_request, make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_base_like(folder: Path, old: str, old_id: int) -> Path:
+    """Have all files of a model name another end than its template, as those of base models do."""
+    for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
+        found = json.loads((folder / name).read_text("utf-8"))
+        found |= {"eos_token": old} if name.startswith("tok") else {"eos_token_id": old_id, "pad_token_id": old_id}
+        if name.startswith("tok"):
+            found["pad_token"] = old
+        (folder / name).write_text(json.dumps(found), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    return make_base_like(write_tiny_model(tmp_path_factory.mktemp("base") / "model"), "<pad>", 0)
+
+
+def ends_of(folder: Path) -> tuple:
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    generation = GenerationConfig.from_pretrained(folder)
+    return config["eos_token_id"], generation.eos_token_id, load_tokenizer(str(folder)).eos_token
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "grpo", "lora"])
+def test_the_end_of_a_turn_is_named_beside_the_old_one(base, tmp_path, kind):
+    rows = {"dpo": preference_rows, "grpo": reward_rows}.get(kind, sft_rows)()
+    data, said = write_rows(tmp_path / "rows.jsonl", *rows), []
+    if kind == "grpo":
+        request = make_grpo_request(data, base, tmp_path / "out", "max_steps=1")
+    else:
+        shape = "sft" if kind == "lora" else kind
+        request = make_request(shape, data, base, tmp_path / "out", "max_steps=1", lora=kind == "lora")
+    train(request, said.append)
+    assert ends_of(tmp_path / "out") == ([1, 0], [1, 0], "<eos>")
+    assert any(line.startswith("the chat template ends a turn with <eos>") and "beside <pad>" in line for line in said)
+
+
+def test_a_model_that_names_its_end_stays_as_it_is(tmp_path):
+    model, said = write_tiny_model(tmp_path / "model"), []
+    data = write_rows(tmp_path / "rows.jsonl", *sft_rows())
+    train(make_request("sft", data, model, tmp_path / "out", "max_steps=1"), said.append)
+    assert ends_of(tmp_path / "out") == (1, 1, "<eos>")
+    assert not [line for line in said if "ends a turn" in line]
+
+
+def test_a_base_model_is_sampled_until_its_template_ends_the_turn(base):
+    prompts = [SamplingPrompt(id=str(i), messages=(turn("user", "Say tea."),)) for i in range(8)]
+    settings = SamplingSettings(max_tokens=48, dtype="float32", temperature=2.0)
+    with open_sampler(str(base), settings, "transformers", lambda _: None) as sampler:
+        answers = sampler.sample([Row(prompt, index) for prompt in prompts for index in range(4)])
+    assert "<eos>" not in "".join(answer.text for answer in answers)
+    assert any(answer.finish_reason == "stop" for answer in answers)
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+def test_a_template_that_ends_no_turn_is_refused_with_the_remedy(tmp_path, kind):
+    template = CHAT_TEMPLATE.replace("<eos>", ".")
+    model = write_tiny_model(tmp_path / "model", chat_template=template)
+    data = write_rows(tmp_path / "rows.jsonl", *(reward_rows() if kind == "grpo" else sft_rows()))
+    make = {"sft": lambda *given: make_request("sft", *given), "grpo": make_grpo_request}[kind]
+    request = make(data, model, tmp_path / "out")
+    with pytest.raises(ModelError, match=r"would never stop: put \{\{ eos_token \}\} after .* chat_template.jinja"):
+        train(request, lambda _: None)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ("<eos>", 1),
+        ("<eos> ", 1),
+        (" <eos><pad>", 1),
+        ("{{ eos_token }}", 0),
+        (".", None),
+        ("", None),
+    ],
+)
+def test_the_end_is_the_first_token_of_its_own_after_the_answer(base, after, expected):
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("<eos>", after)
+    assert find_turn_end(tokenizer) == expected
+
+
+def test_a_smollm2_made_base_like_stops_after_its_turn(smollm2, tmp_path):
+    model = make_base_like(shutil.copytree(smollm2, tmp_path / "model"), "<|endoftext|>", 0)
+    rows = [
+        {"messages": [turn("user", f"What is {n} plus 2?"), turn("assistant", f"{n} plus 2 is {n + 2}.")]}
+        for n in range(4)
+    ]
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    settings = ("global_batch_size=4", "per_device_train_batch_size=4", "num_train_epochs=1", "learning_rate=2e-5")
+    train(make_request("sft", data, model, tmp_path / "out", *settings, "save_strategy=no"), lambda _: None)
+    assert ends_of(tmp_path / "out") == ([2, 0], [2, 0], "<|im_end|>")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    trained = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    asked = tokenizer.apply_chat_template(
+        [turn("user", "What is 1 plus 2?")], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    said = trained.generate(**asked, max_new_tokens=40, do_sample=False)[0, asked["input_ids"].shape[1] :]
+    assert said[-1] == 2
