@@ -9,7 +9,6 @@ import pytest
 from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
 from autoif.evaluation.benchmark_results import Counted
 from autoif.evaluation.benchmarks import Questions, read_questions
-from autoif.evaluation.bootstrap import bootstrap_mean
 from autoif.evaluation.followbench.data import read_benchmark
 from autoif.evaluation.followbench.measure import Task, measure, read_answers
 from autoif.evaluation.general.files import TaskName
@@ -19,6 +18,7 @@ from autoif.evaluation.general.results import (
     QuestionResult,
     TaskScore,
 )
+from autoif.evaluation.rates import estimate_rate
 from autoif.evaluation.results import write_results
 from followbenching import ask, respond, write_data, write_judgements
 from following import TOKENIZERS, read_nine, read_questions_of_nine, write_questions
@@ -68,7 +68,7 @@ def write_general(folder: Path, right: Mapping[TaskName, Sequence[bool]], **sett
             for key, verdict in zip(ids, verdicts, strict=True)
         ]
         tasks[name] = TaskScore(
-            metric="acc", score=bootstrap_mean([100.0 * verdict for verdict in verdicts], ids), others={},
+            metric="acc", score=estimate_rate([100.0 * verdict for verdict in verdicts], ids), others={},
             questions=len(ids), questions_of_benchmark=1000, partial=True, shots=5, definition=f"{name}, version 1",
             data="there", data_id="d", subjects={}, unanswered=Counted(count=0), cut=Counted(count=0),
         )  # fmt: skip

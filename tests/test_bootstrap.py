@@ -41,7 +41,7 @@ def test_values_of_a_cluster_are_drawn_together():
 
 
 def test_a_cluster_counts_by_its_values():
-    found = bootstrap_mean([1, 1, 1, 0], ["a", "a", "a", "b"])
+    found = bootstrap_strata([([1, 1, 1, 0], ["a", "a", "a", "b"])], bounds=(0, 1))
     assert found.value == 0.75
     assert (found.low, found.high) == (0, 1)
 

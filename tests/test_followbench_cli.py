@@ -44,7 +44,7 @@ def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path, monkeyp
     scores = read(out)
     assert (scores["policy"], scores["judge"]) == ("b179c9523d0e, llama", "smollm2-135m@b179c9523d0e")
     assert len(scores["unread"]) == 5  # in 8 tokens there is no list
-    assert scores["scores"]["types"]["style"]["hsr"]["average"]["value"] == -100
+    assert scores["scores"]["types"]["style"]["hsr"]["average"]["value"] == 0  # not the -100 of -1 each
 
 
 async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_path, monkeypatch, capsys):

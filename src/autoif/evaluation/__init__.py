@@ -8,6 +8,7 @@ contamination/   what of a benchmark is in training data
 followbench/     FollowBench: rules, a judge, HSR, SSR and CSL
 general/         GSM8K, MMLU, HumanEval and C-Eval, by lm-evaluation-harness
 bootstrap.py     intervals of means and of paired differences
+rates.py         intervals of rates, also where a bootstrap can't be trusted
 comparison/      several evaluated models on the same prompts: paired differences, tables
 plots.py         curves of trainings, and scores with their intervals, as figures
 """

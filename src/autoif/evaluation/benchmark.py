@@ -25,11 +25,12 @@ from autoif.evaluation.benchmark_results import (
     read_benchmark_scores,
 )
 from autoif.evaluation.benchmarks import SIZES, Question, Questions
-from autoif.evaluation.bootstrap import Interval, bootstrap_mean
+from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.checkers import NEWEST, REVISIONS, Judged, Revision
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.judging import check_judge, open_judge
 from autoif.evaluation.pass_rate import OpenSampler, Policy, Say
+from autoif.evaluation.rates import estimate_rate
 from autoif.evaluation.responses import RecordedRow, Response, ResponseCounts, count, count_responses, read_sample
 from autoif.evaluation.results import SAMPLES, Seen, claim_folder, write_results
 from autoif.sampling import SamplingPrompt, sample_all
@@ -235,7 +236,7 @@ def _score(
 def _average(verdicts: Sequence[tuple[str, Sequence[bool]]]) -> Interval:
     """Return the percentage of True; `verdicts` names the prompt of each group, which is drawn again as a whole."""
     values = [100.0 * verdict for _, some in verdicts for verdict in some]
-    return bootstrap_mean(values, [prompt for prompt, some in verdicts for _ in some])
+    return estimate_rate(values, [prompt for prompt, some in verdicts for _ in some])
 
 
 def _score_types(results: Sequence[QuestionResult]) -> dict[str, TypeScore]:

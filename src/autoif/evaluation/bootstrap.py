@@ -5,6 +5,7 @@ therefore the cluster with all of its values: an interval over single values wou
 
 Percentile intervals of few clusters are too narrow as well (of 15: by about a tenth). Their percentiles are moved
 outwards as Student's t asks (Hesterberg, 2015, "expanded percentile"); with many clusters nothing changes.
+Of fewer than eight they stay too narrow: there stands Student's own interval, and it says that it is rough.
 """
 
 import math
@@ -17,9 +18,13 @@ from autoif.records import Record
 
 LEVEL = 0.95
 RESAMPLES = 10_000
+FEW = 8
+"""Clusters below which no interval can be trusted."""
 _DRAWS_AT_ONCE = 2_000_000
 Stratum = tuple[Sequence[float], Sequence[str]]
 """Values that count together, and the cluster of each."""
+Summed = tuple[np.ndarray, np.ndarray]
+"""The sum and the number of the values of each cluster."""
 
 
 class Interval(Record):
@@ -27,9 +32,11 @@ class Interval(Record):
 
     value: float
     low: float | None
-    """None where there is one cluster: nothing is known of how others would do."""
+    """None where nothing is known of how others would do: there is one cluster, or few that changed all alike."""
     high: float | None
     clusters: int
+    caution: str | None = None
+    """Why the interval is rough; None where it can be trusted."""
 
     @property
     def includes_zero(self) -> bool:
@@ -38,11 +45,12 @@ class Interval(Record):
 
 
 def describe(interval: Interval, *, signed: bool = False, digits: int = 1) -> str:
-    """Return a value with its interval, as in "31.2 [24.0, 38.9]"."""
+    """Return a value with its interval, as in "31.2 [24.0, 38.9]", and with what speaks against trusting it."""
     form = f"{'+' if signed else ''}.{digits}f"
     if interval.low is None or interval.high is None:
-        return f"{interval.value:{form}} [no interval: one cluster]"
-    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+        return f"{interval.value:{form}} [no interval: {interval.caution or 'one cluster'}]"
+    rough = f"; rough: {interval.caution}" if interval.caution else ""
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}{rough}]"
 
 
 def bootstrap_mean(
@@ -55,24 +63,51 @@ def bootstrap_mean(
     return bootstrap_strata([(values, clusters)], resamples=resamples, seed=seed)
 
 
-def bootstrap_strata(strata: Sequence[Stratum], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def bootstrap_strata(
+    strata: Sequence[Stratum],
+    *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
     """Return the mean of the means of several sets of values with its 95 % interval.
 
-    Every set counts alike, however large it is, and its clusters are drawn again within it.
+    Every set counts alike, however large it is, and its clusters are drawn again within it. Nothing is told beyond the
+    bounds. Of fewer than `FEW` clusters nothing is drawn: the interval is Student's, with a caution.
     """
-    total, draws, clusters, lone = [], np.zeros(resamples), 0, False
-    for number, (values, names) in enumerate(strata):
-        sums, counts = _sum_clusters(values, names)
-        total.append(math.fsum(values) / len(values))
-        clusters, lone = clusters + len(sums), lone or len(sums) == 1
-        if not lone:
-            draws += _resample(sums, counts, resamples, seed + number)
-    mean = math.fsum(total) / len(total)
-    if lone:
-        return Interval(value=mean, low=None, high=None, clusters=clusters)
-    tail = _expanded_tail(clusters - len(strata) + 1)
-    low, high = np.quantile(draws / len(strata), [tail, 1 - tail])
-    return Interval(value=mean, low=float(low), high=float(high), clusters=clusters)
+    summed = [sum_clusters(values, names) for values, names in strata]
+    clusters = sum(len(sums) for sums, _ in summed)
+    mean = math.fsum(math.fsum(values) / len(values) for values, _ in strata) / len(strata)
+    value = min(max(mean, bounds[0]), bounds[1])
+    if any(len(sums) == 1 for sums, _ in summed):
+        return Interval(value=value, low=None, high=None, clusters=clusters)
+    freedom = clusters - len(strata)
+    if freedom + 1 < FEW:
+        return _find_students(summed, value, freedom, bounds)
+    low, high = np.clip(draw_ends(summed, resamples, seed), *bounds)
+    return Interval(value=value, low=float(low), high=float(high), clusters=clusters)
+
+
+def draw_ends(summed: Sequence[Summed], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Return both ends of the bootstrap's interval, shape (2,), of however few clusters; each set has two or more."""
+    draws = np.zeros(resamples)
+    for number, (sums, counts) in enumerate(summed):
+        draws += _resample(sums, counts, resamples, seed + number)
+    tail = _expanded_tail(sum(len(sums) - 1 for sums, _ in summed) + 1)
+    return np.quantile(draws / len(summed), [tail, 1 - tail])
+
+
+def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds: tuple[float, float]) -> Interval:
+    """Return a mean's interval from how much the means of its few clusters vary."""
+    variance, clusters = 0.0, sum(len(sums) for sums, _ in summed)
+    for sums, counts in summed:
+        rest = sums - counts * sums.sum() / counts.sum()
+        variance += float((rest**2).sum()) / counts.sum() ** 2 * len(sums) / (len(sums) - 1)
+    half = find_student(freedom) * math.sqrt(variance) / len(summed)
+    if half == 0 and value:
+        return Interval(value=value, low=None, high=None, clusters=clusters, caution=f"{clusters} clusters, all alike")
+    low, high = max(value - half, bounds[0]), min(value + half, bounds[1])
+    return Interval(value=value, low=low, high=high, clusters=clusters, caution=f"{clusters} clusters")
 
 
 def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *, seed: int = 0) -> Interval:
@@ -100,7 +135,7 @@ def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     return min(1.0, 2 * tail / (1 << changed))
 
 
-def _sum_clusters(values: Sequence[float], clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def sum_clusters(values: Sequence[float], clusters: Sequence[str]) -> Summed:
     """Return the sum and the number of the values of each cluster, by the clusters' names in order."""
     groups: dict[str, list[float]] = {}
     for value, cluster in zip(values, clusters, strict=True):
@@ -122,14 +157,22 @@ def _resample(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -
     return np.concatenate(means)
 
 
-def _expanded_tail(clusters: int) -> float:
-    """Return the share of resamples beyond each end: 0.025 for very many clusters, less for few."""
-    z, freedom = NormalDist().inv_cdf(0.5 + LEVEL / 2), clusters - 1
-    # Student's t at that level, by its expansion around the normal one (Abramowitz and Stegun, 26.7.5).
-    t = (
+def find_student(freedom: int) -> float:
+    """Return Student's t that an interval of 95 % reaches to, at so many degrees of freedom, 1 or more."""
+    if freedom == 1:
+        return math.tan(math.pi * LEVEL / 2)
+    if freedom == 2:
+        return LEVEL * math.sqrt(2 / (1 - LEVEL**2))
+    z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+    # By its expansion around the normal quantile (Abramowitz and Stegun, 26.7.5).
+    return (
         z
         + (z**3 + z) / (4 * freedom)
         + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
     )
-    return NormalDist().cdf(-t * math.sqrt(clusters / freedom))
+
+
+def _expanded_tail(clusters: int) -> float:
+    """Return the share of resamples beyond each end: 0.025 for very many clusters, less for few."""
+    return NormalDist().cdf(-find_student(clusters - 1) * math.sqrt(clusters / (clusters - 1)))

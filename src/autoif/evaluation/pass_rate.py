@@ -18,7 +18,7 @@ from pathlib import Path
 from autoif.datasets.exports.rows import RewardRow
 from autoif.datasets.split import SourceRow
 from autoif.errors import ConfigError
-from autoif.evaluation.bootstrap import bootstrap_mean
+from autoif.evaluation.rates import estimate_rate
 from autoif.evaluation.responses import RecordedRow, Response, count_responses, read_sample
 from autoif.evaluation.results import (
     SAMPLES,
@@ -244,9 +244,9 @@ def _score(
         responses_per_prompt=len(results[0].samples),
         sampling=policy.sampling,
         keep_thinking=task.keep_thinking,
-        pass_rate=bootstrap_mean(rates, instructions),
-        pass_rate_by_prompt=bootstrap_mean(rates, [result.id for result in results]),
-        faultless_pass_rate=bootstrap_mean(faultless, instructions),
+        pass_rate=estimate_rate(rates, instructions),
+        pass_rate_by_prompt=estimate_rate(rates, [result.id for result in results]),
+        faultless_pass_rate=estimate_rate(faultless, instructions),
         faults={fault: sum(sample.fault == fault for sample in samples) for fault in Fault},
         responses=count_responses(responses),
         truncated=None if None in cut else 100 * sum(map(bool, cut)) / len(cut),

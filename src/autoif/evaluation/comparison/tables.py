@@ -129,7 +129,7 @@ def _explain(comparison: Comparison) -> list[str]:
     if count := comparison.differences:
         notes.append(
             f"Differences are to {_clean(comparison.models[0])} and paired, prompt by prompt. {Mark.BETTER} and "
-            f"{Mark.WORSE} mark a score where the 95 % bootstrap interval of the difference excludes zero. "
+            f"{Mark.WORSE} mark a score where the 95 % interval of the difference excludes zero. "
             f"Where nothing differs, chance alone marks one in twenty; {count} differences are shown. McNemar's exact "
             "test is over the first response to each prompt and takes prompts as independent: the interval is the one "
             "to go by."

@@ -5,7 +5,7 @@ SSR   share of constraints that are satisfied, averaged over responses, in perce
 CSL   how many levels in a row are satisfied, from the first one on, of 0 to 5
 
 The official program gives a judgement that it can't read the value -1, in HSR and in SSR, and says that it has to be
-mended by hand. These are the scores; beside them stand those over what can be read alone.
+mended by hand. These are the scores, though none goes below 0; beside them stand those over what can be read alone.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import Literal
 
 from autoif.evaluation.bootstrap import Interval, Stratum, bootstrap_strata
 from autoif.evaluation.followbench.data import LEVELS, TYPES
+from autoif.evaluation.rates import estimate_strata_rate
 from autoif.records import Record
 
 AVERAGE = "average"
@@ -91,9 +92,9 @@ def _tabulate(types: Sequence[Sequence[PromptResult]], with_unread: bool) -> Tab
     return Table(
         groups=len({result.group for result in results}),
         prompts=len(results),
-        hsr={name: _average(values) for name, values in zip(names, hard, strict=True)},
-        ssr={name: _average(values) for name, values in zip(names, soft, strict=True)},
-        csl=_average([count_levels(some, with_unread) for some in types]),
+        hsr={name: _rate(values) for name, values in zip(names, hard, strict=True)},
+        ssr={name: _rate(values) for name, values in zip(names, soft, strict=True)},
+        csl=_average_levels([count_levels(some, with_unread) for some in types]),
     )
 
 
@@ -127,6 +128,11 @@ def count_levels(results: Sequence[PromptResult], with_unread: bool) -> Stratum:
     return values, clusters
 
 
-def _average(types: Sequence[Stratum]) -> Interval | None:
+def _rate(types: Sequence[Stratum]) -> Interval | None:
     there = [(values, groups) for values, groups in types if values]
-    return bootstrap_strata(there) if there else None
+    return estimate_strata_rate(there) if there else None
+
+
+def _average_levels(types: Sequence[Stratum]) -> Interval | None:
+    there = [(values, groups) for values, groups in types if values]
+    return bootstrap_strata(there, bounds=(0, len(LEVELS))) if there else None

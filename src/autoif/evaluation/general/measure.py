@@ -12,7 +12,7 @@ from math import comb
 from pathlib import Path
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.bootstrap import Interval, bootstrap_mean
+from autoif.evaluation.bootstrap import Interval
 from autoif.evaluation.general.asking import MAIN, Asked, Place, Who, ask_questions
 from autoif.evaluation.general.data import SIZES, Questions, choose_questions, read_questions
 from autoif.evaluation.general.definitions import Definition, load_definitions
@@ -27,6 +27,7 @@ from autoif.evaluation.general.results import (
     read_finished,
     write_finished,
 )
+from autoif.evaluation.rates import estimate_rate
 from autoif.evaluation.responses import count, count_responses
 from autoif.evaluation.results import write_results
 from autoif.training.card import versions
@@ -159,7 +160,7 @@ def _score(benchmark: _Benchmark, results: Sequence[QuestionResult], asked: Sequ
 def _average(results: Sequence[QuestionResult], metric: str) -> Interval:
     """Return the percentage of right answers; questions are drawn again, each with all of its samples."""
     values = [(result.id, 100.0 * verdict) for result in results for verdict in result.verdicts[metric]]
-    return bootstrap_mean([value for _, value in values], [key for key, _ in values])
+    return estimate_rate([value for _, value in values], [key for key, _ in values])
 
 
 def _pass_at(results: Sequence[QuestionResult]) -> dict[str, Interval]:
@@ -171,5 +172,5 @@ def _pass_at(results: Sequence[QuestionResult]) -> dict[str, Interval]:
         for result in results:
             wrong = each - sum(result.verdicts[MAIN["humaneval"]])
             values.append(100 * (1 - comb(wrong, k) / comb(each, k)))
-        found[f"pass@{k}"] = bootstrap_mean(values, [result.id for result in results])
+        found[f"pass@{k}"] = estimate_rate(values, [result.id for result in results])
     return found
