@@ -1,19 +1,24 @@
 """`autoif serve` among clients that say nothing, say too much or do not listen: it stays up, small and quick."""
 
 import asyncio
+import json
+import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from serving import TRUE, Serving, serving
+from autoif.service.log import FewOfAKind
+from serving import HANG, TRUE, Answer, Serving, serving
 
 DESCRIPTORS = 1024
 IDLE = 1040
@@ -149,3 +154,177 @@ async def test_health_is_told_within_a_tenth_of_a_second_whatever_clients_do(act
         assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
         assert _resident_mb(server.process.pid) < 600
     assert server.log.stat().st_size < 10_000
+
+
+def _connect(server: Serving) -> socket.socket:
+    parts = urlsplit(server.url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=20)
+
+
+def _head(length: int) -> bytes:
+    return (
+        "POST /v1/verify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def _read_all(connection: socket.socket) -> bytes:
+    """Return what comes until the server hangs up."""
+    said = b""
+    with suppress(ConnectionError):
+        while part := connection.recv(1 << 16):
+            said += part
+    return said
+
+
+async def test_a_client_without_a_request_is_hung_up_on(tmp_path):
+    async with serving(tmp_path, "--patience", 0.5) as server:
+        for said in (b"", b"GET /healthz HTTP/1.1\r\nHost"):
+            with _connect(server) as silent:
+                silent.sendall(said)
+                began = time.monotonic()
+                assert await asyncio.to_thread(_read_all, silent) == b""
+                assert 0.3 < time.monotonic() - began < 5
+
+
+async def test_a_head_that_drips_in_ends_as_well(tmp_path):
+    def drip(connection: socket.socket) -> None:
+        with suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"X")
+                time.sleep(0.1)
+
+    async with serving(tmp_path, "--patience", 0.5) as server:
+        with _connect(server) as dripping:
+            began = time.monotonic()
+            await asyncio.to_thread(drip, dripping)
+            assert time.monotonic() - began < 5
+
+
+async def test_a_head_without_end_is_hung_up_on(tmp_path):
+    async with serving(tmp_path) as server:
+        with _connect(server) as endless:
+            with suppress(ConnectionError):
+                for number in range(60):
+                    endless.sendall(f"X-{number}: {'x' * 4000}\r\n".encode() if number else b"GET / HTTP/1.1\r\n")
+            assert await asyncio.to_thread(_read_all, endless) == b""
+
+
+async def test_a_body_that_stops_coming_is_refused_long_before_the_deadline(tmp_path):
+    async with serving(tmp_path, "--patience", 0.5) as server:
+        for begun in (b"", b'{"functions":'):
+            with _connect(server) as silent:
+                silent.sendall(_head(1000) + begun)
+                began = time.monotonic()
+                said = await asyncio.to_thread(silent.recv, 1000)
+                assert said.startswith(b"HTTP/1.1 408")
+                assert b"nothing of the body arrived for 0.5 s" in said
+                assert time.monotonic() - began < 5
+        assert await server.metric("autoif_requests_rejected_total", code="slow_body") == 2
+
+
+async def test_who_sends_no_body_takes_nobody_else_s_place(tmp_path):
+    async with serving(tmp_path, "--queue", 2, "--queue-mb", 16) as server:
+        with ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(_connect(server)).sendall(_head(16 << 20))
+            await server.wait_for_metric("autoif_requests_queued", 0)
+            assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
+
+
+_SAYS_MUCH = """def evaluate(response):
+    raise ValueError(chr(0x10000) * 290)
+"""
+
+
+@pytest.mark.parametrize(
+    "functions", [[_SAYS_MUCH] * 200, [f"{_SAYS_MUCH}# {n}" for n in range(200)]], ids=["one", "all"]
+)
+async def test_the_details_of_a_large_answer_are_all_shortened_and_none_dropped(functions, tmp_path):
+    async with serving(tmp_path, "--workers", 2) as server:
+        answer = await server.verify(functions, ["a"] * 400)
+        details = {each["detail"] for row in answer.json()["verdicts"] for each in row}
+        assert details == {"ValueError: " + chr(0x10000) * (4 * 1024 * 1024 // 80_000 - 13) + "…"}
+        assert len(answer.body) < 25_000_000
+        few = (await server.verify(functions[:1], ["a"])).json()["verdicts"][0][0]["detail"]
+        assert len(few) == 300
+
+
+async def test_an_answer_that_nobody_takes_gives_its_place_back(tmp_path):
+    body = json.dumps({"functions": [_SAYS_MUCH], "responses": ["a"] * 4000}).encode()
+    async with serving(tmp_path, "--patience", 0.5, "--queue", 1) as server:
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            parts = urlsplit(server.url)
+            deaf.connect((parts.hostname, parts.port))
+            deaf.sendall(_head(len(body)) + body)
+            refused = await _wait_for(server, 429)
+            assert refused.code == "queue_full"
+            assert (await _wait_for(server, 200)).words == [["pass"]]
+        assert await server.metric("autoif_requests_total", route="/v1/verify", status="499") == 1
+
+
+async def _wait_for(server: Serving, status: int) -> Answer:
+    async with asyncio.timeout(30):
+        while True:
+            if (answer := await server.verify([TRUE], ["a"])).status == status:
+                return answer
+            await asyncio.sleep(0.05)
+
+
+async def test_a_client_that_is_served_is_not_hung_up_on_for_the_many_that_say_nothing(tmp_path):
+    async with serving(tmp_path, "--timeout", 3, "--queue", 8, descriptors=200) as server:
+        served = asyncio.create_task(server.verify([HANG], ["a"]))
+        await asyncio.sleep(0.5)
+        async with attacked(server, "for _ in range(400): say_nothing()"):
+            assert (await served).words == [["timeout"]]
+
+
+async def test_too_few_descriptors_for_the_queue_are_said_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "autoif", "serve", "--port", "0"]
+    ended = await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *command], capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "ulimit -n" in ended.stderr.splitlines()[-1]
+
+
+async def test_large_bodies_are_read_apart_and_a_reader_that_is_killed_is_replaced(tmp_path):
+    async with serving(tmp_path, "--queue-mb", 1) as server:
+        large = "x" * 100_000
+        assert (await server.verify([f"def evaluate(r): return r == {large!r}"[:60_000], TRUE], [large])).status == 200
+        [reader] = [pid for pid in _children(server.process.pid) if "autoif.service.reader" in _command_of(pid)]
+        os.kill(reader, signal.SIGKILL)
+        assert (await server.verify([TRUE], [large])).status in {200, 500}
+        assert (await server.verify([TRUE], [large])).words == [["pass"]]
+        assert (await server.ask("POST", "/v1/verify", data="[" * 100_000)).code == "bad_json"
+        assert (await server.post("/v1/verify", {"functions": [large], "responses": ["a"]})).code == "invalid"
+        assert (await server.verify([TRUE], [large, "\ud800\0"])).words == [["pass", "pass"]]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_the_log_has_few_lines_of_a_kind_and_says_how_many_it_left_out(caplog):
+    logger = logging.getLogger("autoif.service")
+    few = FewOfAKind(few=2, period_s=0.2)
+    logger.addFilter(few)
+    try:
+        for number in range(6):
+            if number == 5:
+                logger.error("another kind")
+                time.sleep(0.25)
+            logger.error("one kind: %d", number)
+    finally:
+        logger.removeFilter(few)
+    assert [record.getMessage() for record in caplog.records] == [
+        "one kind: 0",
+        "one kind: 1",
+        "another kind",
+        "one kind: 5 (and 3 more like this were left out)",
+    ]

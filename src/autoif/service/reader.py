@@ -73,6 +73,8 @@ class Reader:
         if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
+            assert process.stdout
+            await asyncio.shield(process.stdout.read())  # to its end, so that the pipe is closed
             await asyncio.shield(process.wait())
 
 
