@@ -138,6 +138,19 @@ def test_the_words_that_a_prompt_asks_for_pass_once_corrected_and_no_others_do(k
         assert [text for text, right in found.items() if right] == [span]
 
 
+@pytest.mark.parametrize(
+    ("response", "right"),
+    [
+        ("He said “tea” and meant it.", True), ("He said “tea”", False), ("“Tea” “milk” are words.", False),
+        ('He said "tea" and meant it.', True), ('He said "tea".', False), ("It is ' and no quotation.", False),
+    ],
+)  # fmt: skip
+def test_quotations_in_typographic_marks_need_an_explanation_as_well_once_corrected(response, right):
+    for revision in REVISIONS:
+        judged = load_checkers("ifbench", revision).judge("", [("format:quote_unquote", {})], response)
+        assert judged.corrected_strict == (right,)
+
+
 PRONOUNS = "Everyone who knows anything about this says that those which matter to somebody are these. " * 10
 FIXED = [
     ("words:words_position", {"keyword": "despite"}, "Americans despite Europe built museums despite criticism.", True),

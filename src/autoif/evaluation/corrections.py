@@ -5,6 +5,7 @@ either way the scores say how many verdicts each fault decided.
 """
 
 import re
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,6 +49,12 @@ def _read_stairs(arguments: Arguments, response: str, official: bool) -> bool:
     return len(lines) > 1 and all(one < two for one, two in pairwise(indents))
 
 
+def _read_quotations(arguments: Arguments, response: str, official: bool) -> bool:
+    text = "".join(re.sub("[“”]", '"', response).replace("'\"'", "").split())
+    ends = text.strip(string.digits + string.punctuation.replace('"', "")).endswith('"')
+    return official and '"' in text and '""' not in text and not ends
+
+
 def _compare_span(arguments: Arguments, response: str, official: bool) -> bool:
     start, end = arguments["n_start"], arguments["n_end"]
     assert isinstance(start, int | float) and isinstance(end, int | float)
@@ -81,8 +88,8 @@ CORRECTIONS: dict[str, Correction] = {
         lambda arguments, response, official: official and bool(re.search(r"^\s*\*", response, re.MULTILINE)),
     ),
     "format:quote_unquote": Correction(
-        "a response without any quotation passes",
-        lambda arguments, response, official: official and bool(re.search(r'["“”]', response)),
+        "a response without any quotation passes, and the checkers of 2026 see no typographic quotation marks",
+        _read_quotations,
     ),
     "repeat:repeat_span": Correction(
         "keys 284 to 287 ask for words, the last one included: of the checkers, those of 2026 count characters, and "
