@@ -451,17 +451,25 @@ REACH = [
         "read_a_file",
         body("return open('/etc/hostname').read() != ''"),
         ERROR,
-        detail="PermissionError: .*'/etc/hostname'",
+        detail="(the sandbox forbids this: )?PermissionError: .*'/etc/hostname'",
     ),
     check(
-        "write_a_file", body("open('/tmp/left_by_a_function', 'w').write(response)"), ERROR, detail="[A-Za-z]*Error: "
+        "write_a_file",
+        body("open('/tmp/left_by_a_function', 'w').write(response)"),
+        ERROR,
+        detail="(the sandbox forbids this: )?[A-Za-z]*Error: ",
     ),
-    check("list_a_folder", body("import os\nreturn len(os.listdir('/etc')) > 0"), ERROR, detail="PermissionError: "),
+    check(
+        "list_a_folder",
+        body("import os\nreturn len(os.listdir('/etc')) > 0"),
+        ERROR,
+        detail="(the sandbox forbids this: )?PermissionError: ",
+    ),
     check(
         "look_through_a_path",
         body("from pathlib import Path\nreturn Path('/etc/hostname').read_text() != ''"),
         ERROR,
-        detail="PermissionError: ",
+        detail="(the sandbox forbids this: )?PermissionError: ",
     ),
     check(
         "read_the_environment",
@@ -483,14 +491,14 @@ REACH = [
         "open_a_socket",
         body("import socket\nsocket.create_connection(('127.0.0.1', 80))"),
         ERROR,
-        detail="PermissionError",
+        detail="(the sandbox forbids this: )?PermissionError",
         monty=on_monty(ERROR, "missing module: socket$", NO_MODULE),
     ),
     check(
         "run_a_program",
         body("import subprocess\nsubprocess.run(['true'])"),
         ERROR,
-        detail="[A-Za-z]*Error",
+        detail="(the sandbox forbids this: )?[A-Za-z]*Error",
         monty=on_monty(ERROR, "missing module: subprocess$", NO_MODULE),
     ),
     check(

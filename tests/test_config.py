@@ -89,6 +89,7 @@ def test_where_and_how_fast_a_run_is_done_is_no_part_of_its_identity(setting):
         "execution.shard_size=3",
         "sandbox.timeout_s=9",
         "sandbox.backend=monty",
+        'sandbox.packages=["regex"]',
     ],
 )
 def test_what_shapes_the_results_is_part_of_a_runs_identity(setting):
@@ -99,6 +100,10 @@ def test_what_shapes_the_results_is_part_of_a_runs_identity(setting):
 def test_a_switch_that_came_later_leaves_older_folders_their_identity(key):
     assert key not in identity(load_config("paper", [f"{key}=true"]))
     assert identity(load_config("paper", [f"{key}=false"])) == {**identity(load_config("paper")), key: False}
+
+
+def test_packages_that_are_not_allowed_leave_older_folders_their_identity():
+    assert "sandbox.packages" not in identity(load_config("paper"))
 
 
 def test_the_presets_are_those_of_the_documentation():

@@ -160,6 +160,8 @@ class SandboxSettings(Record):
     memory_mb: int = Field(default=256, ge=16)
     workers: int = Field(default=0, ge=0)
     """Processes; 0 is one a core."""
+    packages: tuple[str, ...] = ()
+    """Installed packages that functions may import, as ["nltk", "regex"]; what these import is to be named, too."""
 
 
 class Execution(Record):
@@ -212,7 +214,11 @@ class Config(Record):
         return self
 
 
-_LATER: dict[str, JsonValue] = {"back_translation.enabled": True, "scoring.enabled": True}
+_LATER: dict[str, JsonValue] = {
+    "back_translation.enabled": True,
+    "scoring.enabled": True,
+    "sandbox.packages": [],
+}
 """Settings that came after run folders were made, with the value that those folders have without naming it."""
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {

@@ -44,7 +44,8 @@ class Workshop:
             chat = await stack.enter_async_context(
                 ChatClient(endpoints, cache, budget=config.budget, replay_only=self.replay_only)
             )
-            limits = Limits(timeout_s=config.sandbox.timeout_s, memory_mb=config.sandbox.memory_mb)
+            settings = config.sandbox
+            limits = Limits(settings.timeout_s, settings.memory_mb, packages=settings.packages)
             sandbox = await stack.enter_async_context(
                 Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None)
             )

@@ -106,7 +106,8 @@ def read_generations(path: Path) -> list[Generations]:
 async def filter_generations(rows: Sequence[Generations], config: Config) -> Filtered:
     """Read the answers and cross-validate them by the config's thresholds, in input order."""
     filtered = Filtered(rows=sum(row.rows for row in rows))
-    limits = Limits(timeout_s=config.sandbox.timeout_s, memory_mb=config.sandbox.memory_mb)
+    settings = config.sandbox
+    limits = Limits(settings.timeout_s, settings.memory_mb, packages=settings.packages)
     async with Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None) as sandbox:
         tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=sandbox)
         results = await asyncio.gather(*(_filter(row, tools) for row in rows))

@@ -128,6 +128,8 @@ class MontyBackend:
     def __init__(self, limits: Limits, workers: int | None) -> None:
         if find_spec("pydantic_monty") is None:
             raise SandboxError(INSTALL)
+        if limits.packages:
+            raise SandboxError("monty can't import packages: leave out sandbox.packages, or use the cpython backend")
         self._limits = limits
         self._width = workers or _count_processors()
         self._idle: asyncio.LifoQueue[MontyWorker | None] = asyncio.LifoQueue()

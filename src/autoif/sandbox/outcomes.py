@@ -29,3 +29,5 @@ class Limits:
     """Longest detail or output that is read from a child before it is cut."""
     total_s: float | None = None
     """Wall-clock seconds for a call of up to 2,048 inputs; None sets no limit. What has no time left is a timeout."""
+    packages: tuple[str, ...] = ()
+    """Installed packages that it may import, by the names that it imports; what they need is to be named as well."""

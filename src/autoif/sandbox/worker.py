@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -51,6 +52,19 @@ _VERDICTS: Final = {
     sheet.CRASH: Verdict.CRASH,
 }
 _PASS_OR_FAIL_BYTES: Final = bytes((sheet.PASS, sheet.FAIL))
+
+
+def find_packages(names: Sequence[str]) -> dict[str, str]:
+    """Return name → folder of each package, or its file. Raises SandboxError for what is none or not installed."""
+    found = {}
+    for name in names:
+        if not name.isidentifier() or name in sys.stdlib_module_names:
+            raise SandboxError(f"{name!r} is no package that the sandbox could allow: name it as it is imported")
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxError(f"the sandbox is to allow the package {name}, which is not installed here: install it")
+        found[name] = os.path.realpath((spec.submodule_search_locations or [spec.origin])[0])
+    return found
 
 
 class WorkerDied(Exception):
@@ -111,6 +125,7 @@ class Worker:
                 "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
                 "timeout_s": self._limits.timeout_s,
                 "total_s": self._total_s,
+                "packages": find_packages(self._limits.packages),
                 "memory_bytes": self._limits.memory_mb * _MEBIBYTE,
                 "detail_bytes": self._detail_bytes,
             }

@@ -22,9 +22,13 @@ _SHOWN_CHARACTERS: Final = 60
 _exit = os._exit
 _clock = time.monotonic
 _type, _str, _repr, _callable = type, str, repr, callable
-_BaseException, _Exception, _ModuleNotFoundError, _MemoryError, _RecursionError = (
-    BaseException, Exception, ModuleNotFoundError, MemoryError, RecursionError,
+_BaseException, _Exception, _ModuleNotFoundError, _MemoryError, _RecursionError, _PermissionError, _ImportError = (
+    BaseException, Exception, ModuleNotFoundError, MemoryError, RecursionError, PermissionError, ImportError,
 )  # fmt: skip
+_REFUSALS: Final = ("[Errno 1]", "[Errno 13")
+"""How the messages of EPERM and EACCES begin."""
+_NO_LIBRARY: Final = "cannot open shared object file"
+"""An extension module needs a library of the system, and only the standard library's own files can be read."""
 _name_of = type.__dict__["__name__"].__get__
 _module_of = type.__dict__["__module__"].__get__
 
@@ -133,14 +137,17 @@ def _describe(error: BaseException) -> bytes:
         missing = getattr(error, "name", None)
         if _type(missing) is _str:
             return _encode(f"missing module: {missing}")
-    name = _name_of(_type(error))
-    if _type(error) is _RecursionError:
+    kind = _type(error)
+    name = _name_of(kind)
+    if kind is _RecursionError:
         return b"RecursionError: recursion too deep"
     try:
         # str() may give an instance of a subclass, with methods of its own; slicing gives a plain string.
         message = _str.__getitem__(_str(error), slice(0, 4096))
     except _Exception:
         message = "(its message can't be shown)"
+    if (kind is _PermissionError and message[:9] in _REFUSALS) or (kind is _ImportError and _NO_LIBRARY in message):
+        name = f"the sandbox forbids this: {name}"
     return _encode(f"{name}: {message}" if message else name)
 
 

@@ -13,11 +13,12 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any, Final, NamedTuple, NoReturn
 
-from . import kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
+from . import imports, kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
 from .child import Job
 from .texts import Texts, pack_texts
 from .zygote import CHILD_ENDED, Descriptors, Settings, Zygote
@@ -46,7 +47,7 @@ def main() -> None:
     """Run as `start.main()`, with the channel to the parent as standard input.
 
     Takes one argument, a JSON object: texts, source and sheet (descriptors), ipc, timeout_s, total_s,
-    memory_bytes and detail_bytes.
+    packages (name → path), memory_bytes and detail_bytes.
     """
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
@@ -108,9 +109,7 @@ def _guard(zygote: int, descriptors: Sequence[int]) -> NoReturn:
     os._exit(wire.FAILED if os.WIFEXITED(status) and os.WEXITSTATUS(status) else 0)
 
 
-def _become_zygote(
-    channel: int, options: Mapping[str, int | float], entered: Mapping[str, str], guard: int
-) -> NoReturn:
+def _become_zygote(channel: int, options: Mapping[str, Any], entered: Mapping[str, str], guard: int) -> NoReturn:
     settings = Settings(
         options["timeout_s"], options["total_s"], int(options["memory_bytes"]), int(options["detail_bytes"])
     )
@@ -121,12 +120,18 @@ def _become_zygote(
         seccomp.assemble(seccomp.child_program(os.uname().machine)),
     )
     layers = [_namespace_state(kind, why_not, guard, int(options["ipc"])) for kind, why_not in entered.items()]
-    layers = [*_lock(), *layers]
+    packages: dict[str, str] = options["packages"]
+    if packages:
+        imports.load_libraries()
+    layers = [*_lock(packages), *layers]
+    sys.meta_path.insert(0, imports.Finder(packages))
     os.environ.clear()
+    if packages:
+        os.environ["HOME"] = "/"  # packages ask for it as they load, and without it for the list of users
     os.dup2(0, 2)
     if all(layer.enforced for layer in layers if layer.required):
         layers = _prove(zygote, proof_source, layers, settings)
-    hidden = [*standard_folders(), os.path.dirname(__file__)]
+    hidden = [*standard_folders(), os.path.dirname(__file__), *map(os.path.dirname, packages.values())]
     hello = json.dumps({"layers": layers, "hidden": hidden}).encode()
     wire.write_all(channel, wire.LENGTH.pack(len(hello)) + hello)
     if all(layer.enforced for layer in layers if layer.required):
@@ -136,7 +141,7 @@ def _become_zygote(
     os._exit(0)
 
 
-def _find_memory(options: Mapping[str, int | float]) -> Descriptors:
+def _find_memory(options: Mapping[str, Any]) -> Descriptors:
     return Descriptors(*(int(options[name]) for name in Descriptors._fields))
 
 
@@ -159,14 +164,14 @@ def _warm_up() -> None:
     compile("def evaluate(response):\n    return True\n", "function", "exec")
 
 
-def _lock() -> list[State]:
+def _lock(packages: Mapping[str, str]) -> list[State]:
     """Put on every layer that children inherit; each either holds or says why not."""
     states = []
     for name, lock in (
         ("rlimits", limits.limit_zygote),
         ("no_new_privs", _refuse_new_privileges),
         ("capabilities", _drop_capabilities),
-        ("landlock", _restrict_files),
+        ("landlock", partial(_restrict_files, packages.values())),
         ("seccomp", _filter_calls),
     ):
         try:
@@ -195,13 +200,14 @@ def _drop_capabilities() -> str:
     raise OSError("chroot still works")
 
 
-def _restrict_files() -> str:
-    """Leave what lies in the folders of the standard library to be read, and not the folders: rights reach all below.
+def _restrict_files(packages: Iterable[str]) -> str:
+    """Leave packages, and what lies in the folders of the standard library, to be read.
 
-    Listing a folder would list its `site-packages`. The importer has to know what there is from before.
+    Not those folders themselves: rights reach all that is below, and listing one would list its `site-packages`. So the
+    importer has to know beforehand what there is.
     """
     PathFinder.find_spec("_")  # has every folder of the path listed
-    readable = []
+    readable = [*packages, *filter(os.path.exists, imports.READABLE)]
     for folder in standard_folders():
         readable += [entry.path for entry in os.scandir(folder) if entry.name not in _NOT_STANDARD]
         importer: Any = sys.path_importer_cache[folder]
