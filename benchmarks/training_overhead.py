@@ -22,10 +22,10 @@ ROWS: Final = HERE.parent / "tests" / "golden" / "sft.jsonl"
 SHARED: Final[dict[str, Any]] = {
     "learning_rate": 2e-5,
     "lr_scheduler_type": "linear",
-    "warmup_steps": 2,
+    "warmup_steps": 1,
     "weight_decay": 0.1,
-    "max_steps": 24,
-    "per_device_train_batch_size": 8,
+    "max_steps": 8,
+    "per_device_train_batch_size": 4,
     "max_length": 512,
     "seed": 0,
     "bf16": False,
@@ -71,7 +71,7 @@ def split_row(line: str) -> str:
 
 
 def train_ours(model: Path, output: Path) -> float:
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in {**SHARED, "global_batch_size": 8}.items()]
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in {**SHARED, "global_batch_size": 4}.items()]
     command = ["-m", "autoif", "train", "sft", "--data", str(ROWS), "--model", str(model), "--output", str(output)]
     return run([*command, "--quiet", *settings])
 
