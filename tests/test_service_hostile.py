@@ -26,8 +26,9 @@ IDLE = 1040
 HEALTHY_S = 0.1
 
 _ATTACKER = """
-import json, socket, sys, threading, time
+import json, os, socket, sys, threading, time
 
+os.nice(19)  # it stands for other machines, and should not take the server's processors
 host, port = sys.argv[1], int(sys.argv[2])
 where = (host, port)
 kept = []

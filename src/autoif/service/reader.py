@@ -95,5 +95,5 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 if __name__ == "__main__":
     # JSON has no cycles, and to look for them in millions of values takes longer than to read them.
     gc.disable()
-    os.nice(5)
+    os.nice(10)
     serve(sys.stdin.buffer, sys.stdout.buffer)
