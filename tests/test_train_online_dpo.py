@@ -66,6 +66,8 @@ def test_every_round_keeps_samples_verdicts_pairs_and_a_trained_folder(trained):
             assert (pair["level"], pair["functions"]) == ("query", SPLITS)
         card = json.loads((step / "model" / "training.json").read_text("utf-8"))
         assert (card["kind"], card["data"]["rows"]) == ("dpo", record["rounds"][number - 1]["pairs"])
+        assert (step / "model" / "model.safetensors").is_file()
+        assert not [*(step / "model").glob("checkpoint-*")], "an optimiser that nobody goes on from"
 
 
 def test_the_counts_of_prompts_add_up(trained):

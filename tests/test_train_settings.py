@@ -191,3 +191,9 @@ def test_accelerate_reads_the_packaged_zero_3_config():
     config = load_config_from_file(str(files("autoif") / "presets" / "accelerate_zero3.yaml"))
     assert (config.distributed_type, config.deepspeed_config["zero_stage"]) == ("DEEPSPEED", 3)
     assert (config.mixed_precision, config.use_cpu) == ("bf16", False)
+
+
+def test_accelerate_reads_the_packaged_fsdp_config():
+    config = load_config_from_file(str(files("autoif") / "presets" / "accelerate_fsdp.yaml"))
+    assert (config.distributed_type, config.fsdp_config["fsdp_version"]) == ("FSDP", 2)
+    assert (config.mixed_precision, config.use_cpu) == ("bf16", False)

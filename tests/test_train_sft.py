@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shutil
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.training.train import train
@@ -128,6 +129,15 @@ def test_what_is_too_long_is_truncated_or_dropped_and_said(place, tmp_path):
     assert record["lengths"] == {"rows": 3, "truncated": 1, "dropped": 1, "longest": 30}
     assert "1 truncated, 1 dropped" in said[0]
     assert "1 rows truncated, 1 dropped" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_model_is_saved_in_the_precision_that_it_came_in(place, tmp_path, dtype):
+    model = shutil.copytree(place / "model", tmp_path / "model")
+    AutoModelForCausalLM.from_pretrained(model, dtype=dtype).save_pretrained(model)
+    train(make_request("sft", place, model, tmp_path / "out", "max_steps=1"), lambda _: None)
+    assert {weight.dtype for weight in weights_of(tmp_path / "out").values()} == {dtype}
+    assert AutoConfig.from_pretrained(tmp_path / "out").dtype == dtype
 
 
 def test_lora_trains_an_adapter_and_leaves_a_whole_model(place, tmp_path):

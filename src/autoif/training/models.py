@@ -52,6 +52,11 @@ def read_context(model: str, revision: str | None = None) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
+def read_dtype(model: str, revision: str | None = None) -> Any:
+    """Return the precision of the model's files, a torch.dtype; None where its config doesn't say."""
+    return getattr(_read_config(model, revision).get_text_config(), "dtype", None)
+
+
 def read_commit(model: str, revision: str | None = None) -> str:
     """Return the commit that a name on the hub stands for, 40 hexadecimal digits.
 

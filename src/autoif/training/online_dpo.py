@@ -29,6 +29,7 @@ from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.store import read_jsonl, storage_errors, write_jsonl
 from autoif.training.card import CARD, RECORD, describe_ancestry, versions, write_card, write_record
+from autoif.training.checkpoints import whole_checkpoints
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output
 from autoif.training.identity import ModelIdentity, identify_model
@@ -245,7 +246,11 @@ def _train_round(request: OnlineRequest, step: _Round, say: Say) -> dict[str, An
         "dpo", step.folder / PREFERENCES, step.policy, step.folder / MODEL, request.dpo, resume=True,
         callbacks=request.callbacks,
     )  # fmt: skip
-    return launch_dpo(request.launch, asked, say) if request.launch else train(asked, say)
+    record = launch_dpo(request.launch, asked, say) if request.launch else train(asked, say)
+    with storage_errors(asked.output):
+        for checkpoint in whole_checkpoints(asked.output):
+            shutil.rmtree(checkpoint)  # the model is whole: its optimiser would take four times the space, each round
+    return record
 
 
 def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.lengths import Lengths, fit_prompts, fit_rows
 from autoif.training.lora import make_lora_config, save_merged
 from autoif.training.metrics import MetricsFile, cut_metrics, read_metrics, summarise
-from autoif.training.models import check_model, load_model, load_tokenizer, read_context
+from autoif.training.models import check_model, load_model, load_tokenizer, read_context, read_dtype
 from autoif.training.parts import Parts
 from autoif.training.schedule import (
     count_steps,
@@ -224,7 +224,13 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
 
 def _save(request: Request, trainer: Any, end: TurnEnd, first: bool) -> None:
     if request.settings.lora is None:
-        name_turn_end(trainer.accelerator.unwrap_model(trainer.model), end)
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        name_turn_end(model, end)
+        dtype = read_dtype(request.model, request.revision)
+        if dtype is not None and not (
+            trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
+        ):  # they shard the weights
+            model.to(dtype)
         trainer.save_model(str(request.output))
         return
     adapter = request.output / "adapter"
