@@ -272,3 +272,19 @@ def test_a_machine_that_cannot_contain_code_says_so_before_a_model_is_loaded(pla
     with pytest.raises((SandboxError, ConfigError), match="nowhere"):
         train(make_grpo_request(place, place / "sft", tmp_path / "out", "reward.backend=nowhere"), lambda _: None)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reward_of_several_parts_is_weighed_as_trl_does(place, tmp_path):
+    always, never = ("def evaluate(response):\n    return " + value for value in ("True", "False"))
+    rows = [
+        {**row, "functions": [always, never], "constraints": [{"functions": [always]}, {"functions": [never]}]}
+        for row in reward_rows()
+    ]
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    settings = ("max_steps=1", "reward.weights.constraints=0.5", "reward.weights.gate=0.25")
+    train(make_grpo_request(data, place / "model", tmp_path / "out", *settings), lambda _: None)
+    [row] = metrics_of(tmp_path / "out")
+    assert row["rewards/constraints/mean"] == pytest.approx(0.5 * row["rewards/gate/mean"])
+    assert row["reward"] == pytest.approx(0.5 * row["rewards/constraints/mean"] + 0.25 * row["rewards/gate/mean"])
+    with pytest.raises(ConfigError, match=r"reward.weights takes the place of reward.mode"):
+        make_grpo_request(data, place / "model", tmp_path / "out", *settings, "reward.mode=fraction")

@@ -68,6 +68,16 @@ PARTS: Final = ("instruction", "query")
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is found of one completion."""
+
+    fault: Fault | None
+    """Why it earns nothing; no function ran on it then."""
+    verdicts: tuple[Verdict, ...]
+    """Of each of its functions; none where it has a fault."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     """What trainers handed over in one call, read."""
 
@@ -141,6 +151,15 @@ class VerificationReward:
         sandbox = await asyncio.to_thread(self._sandbox.enter)
         return self._reward(batch, await sandbox.run_many(batch.jobs))
 
+    def judge(self, completions: Sequence[Completion], **columns: Any) -> list[Judgement]:
+        """Return what is found of each completion, from which rewards of several parts are made (`reward_parts`).
+
+        Raises:
+            ConfigError, SandboxError: as `__call__`.
+        """
+        batch = self._arrange(completions, columns)
+        return _judgements(batch, self._sandbox.enter().run_many_sync(batch.jobs))
+
     def _arrange(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> _Batch:
         if self.column not in columns:
             raise ConfigError(f"the reward needs the column {self.column!r}: train on a data set like rewards.jsonl")
@@ -167,17 +186,10 @@ class VerificationReward:
                 log_metric(f"gate/{fault}", faults.count(fault) / len(faults))
 
     def _reward(self, batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[float | None]:
-        next_of: dict[str, Iterator[Outcome]] = {
-            source: iter(outcomes) for (source, _), outcomes in zip(batch.jobs, judged, strict=True)
-        }
-        rewards: list[float | None] = []
-        for sources, fault in zip(batch.functions, batch.faults, strict=True):
-            if fault or not sources:
-                rewards.append(0.0 if sources else None)
-            else:
-                verdicts = [next(next_of[source]).verdict for source in sources]
-                rewards.append(compute_reward(verdicts, self.mode))
-        return rewards
+        return [
+            (0.0 if found.fault else compute_reward(found.verdicts, self.mode)) if sources else None
+            for sources, found in zip(batch.functions, _judgements(batch, judged), strict=True)
+        ]
 
     def close(self) -> None:
         """End this process's sandbox. The next call would start one anew."""
@@ -190,6 +202,17 @@ class VerificationReward:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _judgements(batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[Judgement]:
+    """Return the verdicts on each completion, from the outcomes of each function."""
+    next_of: dict[str, Iterator[Outcome]] = {
+        source: iter(outcomes) for (source, _), outcomes in zip(batch.jobs, judged, strict=True)
+    }
+    return [
+        Judgement(fault, () if fault else tuple(next(next_of[source]).verdict for source in sources))
+        for sources, fault in zip(batch.functions, batch.faults, strict=True)
+    ]
 
 
 class _SandboxOfProcess:

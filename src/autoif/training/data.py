@@ -67,6 +67,8 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
         rows.append(_parse(found, where, parse, kind))
         if kind == "dpo":
             levels[str(found.get("level", "unknown"))] += 1
+    if any("constraints" in row for row in rows):  # of one form, whatever the first row is
+        rows = [{"constraints": [], **row} for row in rows]
     if not rows:
         raise ConfigError(f"{path} has no rows: there is nothing to train on")
     return TrainingData(path, _digest(path), rows, dict(sorted(levels.items())), _read_run(path))
@@ -147,10 +149,20 @@ def _grpo_row(found: dict[str, Any]) -> Row:
     if not all(isinstance(source, str) and source.strip() for source in functions):
         raise _RowError('each of "functions" is the source of a function')
     texts = {name: found.get(name) for name in TEXTS}
+    constraints = {"constraints": _constraints(found["constraints"])} if found.get("constraints") else {}
     return {
-        "prompt": prompt, "functions": functions,
+        "prompt": prompt, "functions": functions, **constraints,
         **{name: text if isinstance(text, str) else "" for name, text in texts.items()},
     }  # fmt: skip
+
+
+def _constraints(given: object) -> list[dict[str, list[str]]]:
+    """Return the sources of each constraint; what else is known of it is left out."""
+    if isinstance(given, list) and all(
+        isinstance(each, dict) and isinstance(each.get("functions"), list) for each in given
+    ):
+        return [{"functions": [str(source) for source in each["functions"]]} for each in given]
+    raise _RowError('"constraints" is a list of objects, each with "functions" (a list of sources)')
 
 
 def _messages(found: dict[str, Any], name: str) -> list[Message]:

@@ -9,6 +9,7 @@ The paper trains online by rounds of DPO; GRPO on the same prompts and functions
 
 import os
 from collections.abc import Mapping, Sequence, Set
+from functools import wraps
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from trl import GRPOTrainer
 from autoif.errors import ConfigError
 from autoif.models.requests import Completion
 from autoif.reward import VerificationReward
+from autoif.reward_parts import Part, RewardParts
 from autoif.sampling.tokens import read_tokens
 from autoif.sandbox import Limits
 from autoif.training.parts import Parts
@@ -27,40 +29,56 @@ _NO_ADVANTAGE = 1e-3
 """What rounding makes of equal rewards, over the deviation that TRL takes for none."""
 
 
-def make_reward(settings: RewardSettings) -> VerificationReward:
+def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
     """Return the reward, with its sandbox started: a machine that can't contain code says so before a model is loaded.
 
     Raises:
         SandboxError: model code can't be contained on this machine.
     """
     shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    reward = VerificationReward(
-        settings.mode,
-        limits=Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb),
-        backend=settings.backend,
-        workers=settings.workers or max(1, (os.cpu_count() or 1) // shared),
-        gate=settings.gate,
-    )
+    limits = Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb)
+    workers = settings.workers or max(1, (os.cpu_count() or 1) // shared)
+    reward: VerificationReward | RewardParts
+    if settings.weights:
+        reward = RewardParts(settings.weights, limits=limits, backend=settings.backend, workers=workers)
+    else:
+        reward = VerificationReward(
+            settings.mode, limits=limits, backend=settings.backend, workers=workers, gate=settings.gate
+        )
     reward([], functions=[])
     return reward
 
 
-def make_grpo_trainer(parts: Parts, reward: VerificationReward, *, filter_zero_std: bool = False) -> Any:
+def make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, *, filter_zero_std: bool = False) -> Any:
     """Return the trainer; the rows have `prompt`, `functions` and the texts of `data.TEXTS`.
 
     With `filter_zero_std`, groups whose completions all earn the same are left out of the loss.
     """
     asked, ends = _render_prompt(parts), set[int]()
 
-    async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+    def read_all(columns: Mapping[str, Any]) -> list[Completion]:
         # From the tokens: in TRL's texts the special tokens are lost that mark the thoughts of some families.
-        read = [_read(parts.tokenizer, tokens, asked, ends) for tokens in columns["completion_ids"]]
-        return await reward.verify(read, **columns)
+        return [_read(parts.tokenizer, tokens, asked, ends) for tokens in columns["completion_ids"]]
 
+    async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        assert isinstance(reward, VerificationReward)
+        return await reward.verify(read_all(columns), **columns)
+
+    def make_part(part: Part) -> Part:
+        @wraps(part)
+        def judged(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+            return part(read_all(columns), **columns)
+
+        return judged
+
+    functions: Any = verification
+    if isinstance(reward, RewardParts):
+        functions = [make_part(part) for part in reward.functions]
+        parts.arguments.reward_weights = reward.weights
     options = parts.trainer_options()
     options["callbacks"] = [_OrderOfEpoch(), *options["callbacks"]]
     trainer = (_FilteringTrainer if filter_zero_std else GRPOTrainer)(
-        model=parts.load(), reward_funcs=verification, **options
+        model=parts.load(), reward_funcs=functions, **options
     )
     ends.update(trainer.eos_token_ids)
     return trainer

@@ -29,6 +29,7 @@ from autoif.config import merge_layer, parse_setting
 from autoif.errors import ConfigError
 from autoif.records import Record
 from autoif.reward import RewardMode
+from autoif.reward_parts import check_weights
 from autoif.training.data import Kind
 from autoif.training.defaults import DEFAULTS, LAYOUT, LORA, RESERVED
 
@@ -50,12 +51,14 @@ class RewardSettings(Record):
     memory_mb: int = Field(default=256, ge=16)
     workers: int = Field(default=0, ge=0)
     """Sandbox processes of each training process; 0 divides the processors among those on this machine."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Of a reward of several parts (`reward_parts`), in place of `mode`; TRL's `reward_weights` follow from it."""
     filter_zero_std: bool = False
     """Whether groups whose completions all earn the same are left out of the loss, and with it of the KL."""
 
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result; what an option's default leaves as it was before there was one is left out."""
-        later = {name for name in ("filter_zero_std",) if not getattr(self, name)}
+        later = {name for name in ("filter_zero_std", "weights") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude={"workers", *later})
 
 
@@ -136,10 +139,15 @@ def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
     for name in given.keys() - RewardSettings.model_fields.keys():
         raise _unknown_setting(name, RewardSettings.model_fields, "reward.")
     try:
-        return RewardSettings.model_validate(given)
+        found = RewardSettings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f'setting "reward.{first["loc"][0]}": {first["msg"]}, not {first["input"]!r}') from None
+    if "weights" in given:
+        check_weights(found.weights)
+        if "mode" in given or not found.gate:
+            raise ConfigError("reward.weights takes the place of reward.mode, and is gated: leave the other out")
+    return found
 
 
 def _add_evaluation(values: dict[str, Any], kind: Kind) -> dict[str, Any]:

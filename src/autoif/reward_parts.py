@@ -1,0 +1,156 @@
+"""Rewards of several parts, each with a weight, in the form that TRL takes: `reward_funcs` and `reward_weights`.
+
+    parts = RewardParts({"verification": 1.0, "constraints": 0.5, "gate": 0.2})
+    config = GRPOConfig(..., reward_weights=parts.weights)
+    trainer = GRPOTrainer(model, reward_funcs=parts.functions, args=config, train_dataset=data)
+
+    verification   1 where more than half of all functions pass, else 0
+    fraction       the share of all functions that pass
+    constraints    the share of the constraints that are followed, each by more than half of its functions
+    gate           1 for an answer without a fault
+
+The first three are multiplied by the gate: an answer with a fault earns 0 in each. All parts of a batch come from one
+judging of it, however many there are.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from autoif.errors import ConfigError
+from autoif.records import Verdict
+from autoif.reward import Completion, Judgement, RewardMode, VerificationReward, compute_reward
+from autoif.sandbox import Limits
+from autoif.sandbox.sandbox import AUTO
+
+Part = Callable[..., list[float | None]]
+CONSTRAINTS: Final = "constraints"
+"""Column: a list of {"functions": [source, ...]} for each row; a row without it has one constraint, its functions."""
+
+
+class RewardParts:
+    """Reward functions that judge a batch together; see the module.
+
+    Args:
+        weights: of each part by name; a part without a weight is not computed.
+        column, limits, backend, workers: as of `VerificationReward`.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        *,
+        column: str = "functions",
+        limits: Limits | None = None,
+        backend: str = AUTO,
+        workers: int | None = None,
+    ) -> None:
+        check_weights(weights)
+        self.names = list(weights)
+        self.weights = [float(weight) for weight in weights.values()]
+        """For TRL's `reward_weights`, in the order of `functions`."""
+        self.functions: list[Part] = [self._make(name) for name in weights]
+        """For TRL's `reward_funcs`."""
+        self._column = column
+        self._reward = VerificationReward(column=column, limits=limits, backend=backend, workers=workers)
+        self._lock = threading.Lock()
+        self._last: tuple[Any, list[Judgement]] | None = None
+
+    def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
+        """Return the weighted sum of the parts of each completion; None where it has no functions.
+
+        Raises:
+            ConfigError: a column is missing or of another form.
+            SandboxError: model code can't be contained on this machine.
+        """
+        found = zip(*(part(completions, **columns) for part in self.functions), strict=True)
+        return [_add(values, self.weights) for values in found]
+
+    def _make(self, name: str) -> Part:
+        def part(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
+            asked = columns.get(CONSTRAINTS) or [None] * len(completions)
+            judged = self._judge(completions, columns)
+            return [
+                _PARTS[name](each, sources, _read_constraints(constraints)) if sources else None
+                for each, sources, constraints in zip(judged, columns[self._column], asked, strict=True)
+            ]
+
+        part.__name__ = name
+        return part
+
+    def _judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement]:
+        """Judge a batch once: the parts are asked for it one after the other, with the same lists or copies of them."""
+        key = (list(completions), columns.get(self._column), columns.get("prompts"))
+        with self._lock:
+            if self._last is None or self._last[0] != key:
+                self._last = (key, self._reward.judge(completions, **columns))
+            return self._last[1]
+
+    def close(self) -> None:
+        """End this process's sandbox."""
+        self._reward.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Raise ConfigError for a part that there is not, or for no part at all."""
+    for name in weights.keys() - _PARTS.keys():
+        raise ConfigError(f"no part of a reward is called {name!r}: choose of {', '.join(_PARTS)}")
+    if not weights:
+        raise ConfigError(f"a reward of no part: give at least one of {', '.join(_PARTS)} a weight")
+
+
+def _read_constraints(constraints: Any) -> list[list[str]] | None:
+    """Return the sources of each constraint; None where the row names none."""
+    if not constraints:
+        return None
+    try:
+        return [[str(source) for source in each["functions"]] for each in constraints]
+    except (TypeError, KeyError):
+        raise ConfigError(
+            f'{CONSTRAINTS!r} must be a list of {{"functions": [source, ...]}} in each row, not {constraints!r:.80}'
+        ) from None
+
+
+def _verification(judged: Judgement, sources: Sequence[str], _: list[list[str]] | None) -> float:
+    return 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.BINARY)
+
+
+def _fraction(judged: Judgement, sources: Sequence[str], _: list[list[str]] | None) -> float:
+    return 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.FRACTION)
+
+
+def _constraints(judged: Judgement, sources: Sequence[str], constraints: list[list[str]] | None) -> float:
+    if judged.fault:
+        return 0.0
+    verdict_of: dict[str, Verdict] = dict(zip(sources, judged.verdicts, strict=True))
+    missing = [source for each in constraints or [] for source in each if source not in verdict_of]
+    if missing:
+        raise ConfigError(f"a function of a constraint is not among the row's functions: {missing[0]!r:.80}")
+    rows = [[verdict_of[source] for source in each] for each in constraints or [list(sources)]]
+    return sum(compute_reward(verdicts, RewardMode.BINARY) for verdicts in rows) / len(rows)
+
+
+def _gate(judged: Judgement, sources: Sequence[str], _: list[list[str]] | None) -> float:
+    return float(judged.fault is None)
+
+
+_PARTS: Final[dict[str, Callable[[Judgement, Sequence[str], list[list[str]] | None], float]]] = {
+    "verification": _verification,
+    "fraction": _fraction,
+    "constraints": _constraints,
+    "gate": _gate,
+}
+
+
+def _add(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [value * weight for value, weight in zip(values, weights, strict=True) if value is not None]
+    return sum(known) if known else None

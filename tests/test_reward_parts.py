@@ -1,0 +1,76 @@
+"""Rewards of several parts: what each is, that a batch is judged once, and the form that TRL takes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from autoif.errors import ConfigError
+from autoif.reward_parts import RewardParts
+from autoif.sandbox import Limits
+
+HAS_A = "def evaluate(response):\n    return 'a' in response"
+LONG = "def evaluate(response):\n    return len(response) > 3"
+NEVER = "def evaluate(response):\n    return False"
+ALL = {"verification": 1.0, "fraction": 0.5, "constraints": 0.25, "gate": 0.125}
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[RewardParts]:
+    with RewardParts(ALL, limits=Limits(timeout_s=1.0), workers=1) as made:
+        yield made
+
+
+def values(parts: RewardParts, completions, **columns) -> dict[str, list]:
+    return {part.__name__: part(completions, **columns) for part in parts.functions}
+
+
+def test_each_part_is_a_reward_function_with_a_weight(parts):
+    functions = [[HAS_A, LONG, NEVER]] * 3
+    constraints = [[{"functions": [HAS_A]}, {"functions": [LONG, NEVER]}, {"functions": [LONG]}]] * 3
+    found = values(parts, ["tall", "a", "!!!!"], functions=functions, constraints=constraints)
+    assert found == {
+        "verification": [1, 0, 0],
+        "fraction": [2 / 3, 1 / 3, 0],
+        "constraints": [2 / 3, 1 / 3, 0],
+        "gate": [1, 1, 0],
+    }
+    assert parts.weights == [1.0, 0.5, 0.25, 0.125]
+    sums = parts(["tall", "a", "!!!!"], functions=functions, constraints=constraints)
+    assert sums == pytest.approx([1 + 1 / 3 + 1 / 6 + 0.125, 1 / 6 + 1 / 12 + 0.125, 0])
+
+
+def test_a_row_without_constraints_has_one_and_a_row_without_functions_no_reward(parts):
+    found = values(parts, ["tall", "x", "tall"], functions=[[HAS_A, LONG], [HAS_A, LONG], []])
+    assert found["constraints"] == [1, 0, None]
+    assert found["gate"] == [1, 1, None]
+    assert parts(["tall"], functions=[[]]) == [None]
+
+
+def test_a_batch_is_judged_once_however_many_parts_there_are(parts, monkeypatch):
+    asked, judge = [], parts._reward.judge
+    monkeypatch.setattr(parts._reward, "judge", lambda texts, **columns: asked.append(texts) or judge(texts, **columns))
+    values(parts, ["mall"], functions=[[HAS_A]])
+    assert len(asked) == 1
+    values(parts, ["mall"], functions=[[LONG]])
+    assert len(asked) == 2, "other functions are another batch"
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [({"verify": 1.0}, "no part of a reward is called 'verify': choose of verification"), ({}, "of no part")],
+)
+def test_what_is_no_part_is_an_error(weights, message):
+    with pytest.raises(ConfigError, match=message):
+        RewardParts(weights)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        ([["x"]], "must be a list of"),
+        ([[{"functions": [NEVER]}]], "not among the row's functions"),
+    ],
+)
+def test_constraints_of_another_form_are_an_error(parts, constraints, message):
+    with pytest.raises(ConfigError, match=message):
+        parts(["tall"], functions=[[HAS_A]], constraints=constraints)
