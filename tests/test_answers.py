@@ -1,6 +1,7 @@
 """Reading what the writer wrote: what is mended, what is lost, and that nothing raises."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,21 @@ def test_every_recorded_generation_is_read() -> None:
     assert len(read) == 40
     assert [each.loss for each in read] == [None] * 40
     assert all(each.cases_lost == 0 and len(each.cases) > 1 for each in read)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```" + " " * 49_000 + "x",
+        '{"func": ' + '("x" ' * 1_900,
+        "def evaluate(response):\n    return True\n\n" + ('{"input": ' + '("x" ' * 1_500 + "\n") * 6,
+        '{"func": "def evaluate(response):\\n    return 1", "cases": ' + "[" * 49_000,
+        '{"func": "def evaluate(response):\\n    return 1", "cases": [' + "9" * 5_000 + "]}",
+    ],
+    ids=["blanks after a fence", "brackets", "brackets in each line", "deep", "digits"],
+)
+def test_an_answer_made_to_hang_its_reader_is_read_or_lost_in_seconds(text: str) -> None:
+    begin = time.process_time()
+    read_answer(text)
+    assert time.process_time() - begin < 5.0

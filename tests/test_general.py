@@ -155,7 +155,7 @@ def test_an_answer_may_be_a_code_block_the_whole_function_or_its_body(programs):
         ("gsm8k", "test.jsonl", '{"question": "x", "answer": "2"}', r"line 1: no row of GSM8K \(answer: "),
         ("gsm8k", "other.jsonl", "{}", "test.jsonl can't be read: No such file"),
         ("humaneval", "HumanEval.jsonl", "[1]\n", "line 1: no row of HumanEval"),
-        ("humaneval", "HumanEval.jsonl.gz", "not gzip", "can't be read: Not a gzipped file"),
+        ("humaneval", "HumanEval.jsonl.gz", "not gzip", "no row of HumanEval"),
         ("humaneval", "mbpp.jsonl", "{}", "has no HumanEval.jsonl.gz"),
         ("mmlu", "abstract_algebra_test.csv", "a,b,c\n", "abstract_algebra_test.csv, row 1: no row of MMLU"),
         ("mmlu", "abstract_algebra_test.csv", "q,1,2,3,4,E\n", r"row 1: no row of MMLU \(answer: "),

@@ -107,3 +107,20 @@ def test_a_missing_recording_or_cache_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not there"):
         export_recording([tmp_path / "b.sqlite"], tmp_path / "r.jsonl.xz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl.xz").write_bytes(lzma.compress(b"[" * 30_000_000))
+    with pytest.raises(StoreError, match=r"longer than|unpacks to more"):
+        import_recording(tmp_path / "r.jsonl.xz", tmp_path / "a.sqlite")
+    assert not (tmp_path / "a.sqlite").exists()
+
+
+def test_a_recording_that_is_damaged_at_its_end_leaves_the_cache_as_it_is(tmp_path: Path) -> None:
+    fill(tmp_path / "a.sqlite", ANSWERS)
+    export_recording([tmp_path / "a.sqlite"], tmp_path / "r.jsonl.xz")
+    lines = lzma.decompress((tmp_path / "r.jsonl.xz").read_bytes())
+    (tmp_path / "r.jsonl.xz").write_bytes(lzma.compress(lines + b"[[[\n"))
+    with pytest.raises(StoreError, match="damaged"):
+        import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
+    assert not (tmp_path / "b.sqlite").exists()

@@ -1,6 +1,7 @@
 """Mending source that lost its escapes: the source that was meant comes out, and whole source stays as it is."""
 
 import ast
+import time
 
 import pytest
 from hypothesis import given
@@ -72,3 +73,11 @@ def test_no_text_raises(text: str) -> None:
 def test_any_literals_written_by_repr_survive(texts: list[str]) -> None:
     source = "\n".join(f"x = {text!r}" for text in texts)
     assert mend_source(source) == (source, [])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("source", ["'''" + "\\" * 60, '"""' + "\\'" * 9_000, "'''\\" * 4_000, "#'\n" * 6_000])
+def test_a_literal_that_is_never_closed_takes_no_time(source: str) -> None:
+    begin = time.process_time()
+    mend_source(source)
+    assert time.process_time() - begin < 1.0

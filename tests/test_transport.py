@@ -1,8 +1,10 @@
 """Servers that are down, wrong, busy or broken: what is tried again, and what the error says to do."""
 
 import asyncio
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from autoif.errors import ModelError
+from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import proxy_for, read_complaint, retry_after_s, server_sentence
 from autoif.models.transport import Rejected, Transport
@@ -401,6 +404,35 @@ async def test_a_stream_that_breaks_off_is_half_an_answer() -> None:
     async with StubServer(raw(half, content_type="text/event-stream")) as server:
         [answer], transport = await post(server)
     assert (answer["choices"][0]["message"]["content"], transport.retries) == ("hello s- c0", 1)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_an_answer_is_unpacked(encoding: str) -> None:
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    reply = raw(pack(json.dumps(ANSWER).encode()), **{"Content-Encoding": encoding})
+    async with StubServer(default=reply) as server:
+        assert (await post(server))[0] == [ANSWER]
+
+
+async def test_an_answer_that_unpacks_without_end_is_refused_before_it_fills_the_memory() -> None:
+    bomb = gzip.compress(b" " * (bodies.MAX_BODY_BYTES + 1), 1)
+    said = await error_of(StubServer(default=raw(bomb, **{"Content-Encoding": "gzip"})))
+    assert "sends an answer of more than 64,000,000 bytes: ask for fewer" in said
+
+
+@pytest.mark.parametrize("body", [b"[" * 900 + b"]" * 900, b"[" * 100_000, b'{"choices": [%s]}' % (b"9" * 5_000)])
+async def test_json_that_no_reader_takes_is_half_an_answer(body: bytes) -> None:
+    assert "half an answer" in await error_of(StubServer(default=raw(body)), retries=0)
+
+
+async def test_a_status_of_5000_digits_and_a_deep_name_of_a_model_are_no_traceback() -> None:
+    assert read_complaint(b'{"error": {"message": "no", "code": "%s"}}' % (b"4" * 5_000)).code == 0
+    deep = b'{"data": [{"id": %s}]}' % (b"[" * 900 + b"]" * 900)
+    async with StubServer(default=raw(deep)) as server:
+        transport = Transport(Endpoint(base_url=server.url, model="m", api_key_env=""))
+        await transport.open()
+        assert await transport.list_models() is None
+        await transport.close()
 
 
 async def test_a_compression_that_cannot_be_read_is_named() -> None:

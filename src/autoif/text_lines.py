@@ -141,11 +141,13 @@ def load_json(text: str) -> Any:
     No tokenizer takes half a character, and no strict reader takes NaN, so neither may reach a file that is written.
 
     Raises:
-        ValueError: no JSON.
-        RecursionError: nested too deeply.
+        ValueError: no JSON, nested too deeply, or a number of thousands of digits.
     """
-    value = json.loads(text, parse_constant=_no_number)
-    return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+        return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def replace_surrogates(value: Any) -> Any:

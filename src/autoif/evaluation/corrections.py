@@ -85,7 +85,7 @@ CORRECTIONS: dict[str, Correction] = {
     ),
     "format:sub-bullets": Correction(
         "a response without any bullet passes",
-        lambda arguments, response, official: official and bool(re.search(r"^\s*\*", response, re.MULTILINE)),
+        lambda arguments, response, official: official and bool(re.search(r"^[^\S\n]*\*", response, re.MULTILINE)),
     ),
     "format:quote_unquote": Correction(
         "a response without any quotation passes, and the checkers of 2026 see no typographic quotation marks",

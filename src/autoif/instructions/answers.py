@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from autoif.instructions.json_reading import FENCE, FormatRepair, find_json
+from autoif.instructions.json_reading import FENCE, Effort, FormatRepair, find_json
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text
 from autoif.records import Case, Function
@@ -70,9 +70,10 @@ def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
     loss = _unreadable(text, complete)
     if loss:
         return ReadAnswer(None, loss=loss)
-    found = find_json(text, _names_function)
+    effort = Effort()
+    found = find_json(text, _names_function, effort)
     if found is None:
-        return _read_bare_code(text, complete)
+        return _read_bare_code(text, complete, effort)
     answer, repairs = found
     source = _take(answer, _FUNCTION_KEYS, repairs)
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
@@ -81,7 +82,7 @@ def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
         return ReadAnswer(None, loss=FormatLoss.TRUNCATED)
     if not _has_text(source):
         return ReadAnswer(None, loss=FormatLoss.NO_FUNCTION)
-    cases, lost = _read_cases(_take(answer, _CASES_KEYS, repairs), repairs)
+    cases, lost = _read_cases(_take(answer, _CASES_KEYS, repairs), repairs, effort)
     return ReadAnswer(_function(source, repairs), cases, _in_order(repairs), cases_lost=lost)
 
 
@@ -130,7 +131,7 @@ def _take(answer: dict[str, Any], keys: tuple[str, ...], repairs: list[FormatRep
     return None
 
 
-def _read_bare_code(text: str, complete: bool) -> ReadAnswer:
+def _read_bare_code(text: str, complete: bool, effort: Effort) -> ReadAnswer:
     """Read an answer that is Python, in a fence or not; its cases, if any, are JSON after it."""
     fence = next((match for match in FENCE.finditer(text) if _DEFINITION.search(match[2])), None)
     source = fence[2] if fence else "\n".join(_code_lines(text))
@@ -139,20 +140,20 @@ def _read_bare_code(text: str, complete: bool) -> ReadAnswer:
     repairs = [FormatRepair.BARE_CODE]
     function = _function(source, repairs)
     rest = text[fence.end() :] if fence else text[text.index(source) + len(source) :]
-    value = _find_cases(rest, repairs)
+    value = _find_cases(rest, repairs, effort)
     if value is None:
         loss = None if complete else FormatLoss.TRUNCATED
         return ReadAnswer(None if loss else function, repairs=_in_order(repairs), loss=loss)
-    cases, lost = _read_cases(value, repairs)
+    cases, lost = _read_cases(value, repairs, effort)
     return ReadAnswer(function, cases, _in_order(repairs), cases_lost=lost)
 
 
-def _find_cases(text: str, repairs: list[FormatRepair]) -> Any:
+def _find_cases(text: str, repairs: list[FormatRepair], effort: Effort) -> Any:
     """Return the cases in a text: a list, an object that has one, or a case a line; None if there are none."""
-    found = find_json(text, _names_cases)
+    found = find_json(text, _names_cases, effort)
     if found:
         return _take(found[0], _CASES_KEYS, repairs) if isinstance(found[0], dict) else found[0]
-    lines = [found[0] for line in text.splitlines() if (found := find_json(line, _is_case))]
+    lines = [found[0] for line in text.splitlines() if (found := find_json(line, _is_case, effort))]
     return lines or None
 
 
@@ -183,10 +184,10 @@ def _function(source: str, repairs: list[FormatRepair]) -> Function:
     return Function.of(mended)
 
 
-def _read_cases(value: Any, repairs: list[FormatRepair]) -> tuple[tuple[Case, ...], int]:
+def _read_cases(value: Any, repairs: list[FormatRepair], effort: Effort) -> tuple[tuple[Case, ...], int]:
     """Return the cases that can be read, each once, and how many could not be."""
     if isinstance(value, str):
-        found = find_json(value, lambda inside: isinstance(inside, list))
+        found = find_json(value, lambda inside: isinstance(inside, list), effort)
         value = found[0] if found else value
     items = value if isinstance(value, list) else [] if value is None else [value]
     cases: dict[Case, None] = {}

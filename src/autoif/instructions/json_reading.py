@@ -12,8 +12,12 @@ Each is tried on the text itself, on each fence in it, and on what begins at eac
 
 import json
 import re
+import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from types import FrameType
 from typing import Any
 
 import json_repair
@@ -37,7 +41,7 @@ class FormatRepair(StrEnum):
     STRING_VERDICT = "string_verdict"
 
 
-FENCE = re.compile(r"(?:```|~~~)[ \t]*(\w*)[ \t]*\r?\n(.*?)(?:```|~~~|\Z)", re.DOTALL)
+FENCE = re.compile(r"(?:```|~~~)[ \t]*+(\w*+)[ \t]*+\r?\n(.*?)(?:```|~~~|\Z)", re.DOTALL)
 _MAX_OBJECTS = 20
 _MAX_REPAIRED = 3
 _MAX_REPAIRED_CHARS = 10_000
@@ -46,13 +50,27 @@ _OBJECT = re.compile(r"\{\s*[\"']")
 _ESCAPE = re.compile(r"\\(?:(?P<valid>[\"\\/bfnrt]|u[0-9a-fA-F]{4})|(?P<other>.))", re.DOTALL)
 _ESCAPED = re.compile(r"\\([\"\\nt])")
 _ESCAPED_OBJECT = re.compile(r"\{\s*(?:\\n\s*)?\\\"")
-_TRIPLE = re.compile(r"(?P<before>:\s*)r?(?P<mark>\"\"\"|''')(?P<inside>.*?)(?P=mark)(?=\s*[,}\]])", re.DOTALL)
+_TRIPLE = re.compile(r"(?P<before>:\s*)r?(?P<mark>\"\"\"|''')")
+_TRIPLE_END = re.compile(r"(?=(\"\"\"|''')\s*[,}\]])")
 
 Found = tuple[Any, list[FormatRepair]]
 
 
-def find_json(text: str, wanted: Callable[[object], bool]) -> Found | None:
+@dataclass(slots=True)
+class Effort:
+    """What the lenient parser may still do for one answer.
+
+    It takes quadratic time and more for some texts. Counted in calls and not in seconds, so that every machine reads
+    the same.
+    """
+
+    calls: int = 1_000_000
+    """An honest answer takes some 15 a character; these take about a second."""
+
+
+def find_json(text: str, wanted: Callable[[object], bool], effort: Effort | None = None) -> Found | None:
     """Return the first JSON value in a text that is wanted, and what had to be mended to read it."""
+    effort = effort or Effort()
     stripped = text.strip()
     candidates = list(dict.fromkeys(_candidates(stripped)))
     for candidate in candidates:
@@ -61,10 +79,10 @@ def find_json(text: str, wanted: Callable[[object], bool]) -> Found | None:
                 around = candidate != stripped or bool(rest.strip())
                 return value, [FormatRepair.SURROUNDING_TEXT] * around + repairs
     for candidate in candidates[:_MAX_REPAIRED]:
-        for value in _repair(candidate):
+        for value in _repair(candidate, effort):
             if wanted(value):
                 return value, [FormatRepair.JSON_SYNTAX]
-    return find_json(_unescape(stripped), wanted) if _ESCAPED_OBJECT.search(stripped) else None
+    return find_json(_unescape(stripped), wanted, effort) if _ESCAPED_OBJECT.search(stripped) else None
 
 
 def _candidates(text: str) -> Iterator[str]:
@@ -96,19 +114,38 @@ def _decode(text: str) -> Iterator[tuple[list[FormatRepair], Any, str]]:
         yield repairs, value, source[end:]
 
 
-def _repair(text: str) -> Iterator[Any]:
+def _repair(text: str, effort: Effort) -> Iterator[Any]:
     """Yield what a lenient parser makes of a text, with triple-quoted strings first turned into JSON ones."""
-    # The lenient parser takes minutes for 50 kB of nothing but brackets and quotes.
     if len(text) > _MAX_REPAIRED_CHARS or text.count("{") + text.count("[") > _MAX_REPAIRED_BRACKETS:
         return
-    for source in dict.fromkeys((_TRIPLE.sub(_quote, text), text)):
+    for source in dict.fromkeys((_quote_triples(text), text)):
         try:
-            value = json_repair.loads(_ESCAPE.sub(_keep_backslash, source))
+            value = _parse_leniently(_ESCAPE.sub(_keep_backslash, source), effort)
         except Exception:  # noqa: BLE001 - its own assertions fail on odd texts, too; such a text can't be read
             continue
         yield value
         if isinstance(value, list):  # an object followed by prose is read as a list
             yield from value
+
+
+class _TooMuchEffort(Exception):
+    """The lenient parser has used up its calls."""
+
+
+def _parse_leniently(text: str, effort: Effort) -> Any:
+    """Return what the lenient parser reads, counting the calls in it; raises what it raises, and _TooMuchEffort."""
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        effort.calls -= 1
+        if effort.calls < 0:
+            raise _TooMuchEffort
+
+    watching = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        return json_repair.loads(text)
+    finally:
+        sys.setprofile(watching)
 
 
 def _keep_backslash(match: re.Match[str]) -> str:
@@ -120,5 +157,19 @@ def _unescape(text: str) -> str:
     return _ESCAPED.sub(lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
 
 
-def _quote(match: re.Match[str]) -> str:
-    return match["before"] + json.dumps(match["inside"])
+def _quote_triples(text: str) -> str:
+    """Write each triple-quoted value as a JSON string: one behind a colon, up to a mark that ends a value."""
+    ends: dict[str, list[int]] = {}
+    for match in _TRIPLE_END.finditer(text):
+        ends.setdefault(match[1], []).append(match.start())
+    written, done = [], 0
+    while opening := _TRIPLE.search(text, done):
+        listed = ends.get(opening["mark"], [])
+        place = bisect_left(listed, opening.end())
+        if place == len(listed):
+            written.append(text[done : opening.end()])
+            done = opening.end()
+            continue
+        written += [text[done : opening.start()], opening["before"], json.dumps(text[opening.end() : listed[place]])]
+        done = listed[place] + len(opening["mark"])
+    return "".join([*written, text[done:]])

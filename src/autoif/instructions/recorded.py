@@ -121,7 +121,8 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 
 
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
-    read = read_answers(row.instruction, [read_text(answer) for answer in row.answers])
+    completions = [read_text(answer) for answer in row.answers]
+    read = await asyncio.to_thread(read_answers, row.instruction, completions)
     draft = Draft.model_validate(read.record) if isinstance(read, Dropped) else read
     if not row.instruction.text:
         return draft, Dropped(

@@ -7,6 +7,8 @@ Dropped: an instruction for which no answer gave a function: `no_readable_answer
          format losses; the Draft counts them one by one.
 """
 
+import asyncio
+
 from pydantic import JsonValue
 
 from autoif.config import Config
@@ -34,7 +36,7 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
             json_schema=answer_schema(settings.cases_per_function),
         )
     )
-    return [read_answers(instruction, completions)]
+    return [await asyncio.to_thread(read_answers, instruction, completions)]  # an odd answer takes seconds to read
 
 
 def read_answers(instruction: Instruction, completions: list[Completion]) -> Draft | Dropped:

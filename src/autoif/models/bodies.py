@@ -5,8 +5,60 @@ together again. What is no JSON is an error, for the caller to judge.
 """
 
 import json
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
+
+import aiohttp
+
+MAX_BODY_BYTES = 64_000_000
+"""Of an answer, unpacked: a thousand long responses. More fills the memory."""
+ENCODINGS = "gzip, deflate"
+"""What `read_content` unpacks; for `Accept-Encoding`."""
+MAX_DEPTH = 100
+"""Answers of servers nest some ten deep."""
+_TOO_LARGE = f"sends an answer of more than {MAX_BODY_BYTES:,} bytes: ask for fewer or shorter responses at once"
+_PACKED = "answers in a compression that can't be read ({}): switch it off at the server or gateway"
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
+
+class UnreadableBody(ValueError):
+    """A body that is too large, or packed in a way that can't be read; says which, and what to do about it."""
+
+
+async def read_content(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body, unpacked here and not by the session: its `auto_decompress` has no bound.
+
+    Raises:
+        UnreadableBody: it is larger than `MAX_BODY_BYTES`, before or after unpacking, or can't be unpacked.
+    """
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_BODY_BYTES:
+            raise UnreadableBody(_TOO_LARGE)
+    return bytes(content) if encoding in {"", "identity"} else unpack(bytes(content), encoding)
+
+
+def unpack(content: bytes, encoding: str) -> bytes:
+    """Return what was packed as gzip or deflate, with or without the wrapper that deflate should have.
+
+    Raises:
+        UnreadableBody: it is packed otherwise, damaged, or larger than `MAX_BODY_BYTES`.
+    """
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise UnreadableBody(_PACKED.format(f"{encoding[:40]!r}, and {ENCODINGS} was asked for"))
+    bare = encoding == "deflate" and content[:1] and content[0] & 0x0F != zlib.DEFLATED
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+    try:
+        unpacked = unpacker.decompress(content, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise UnreadableBody(_PACKED.format(f"{encoding}: {error}")) from None
+    if len(unpacked) > MAX_BODY_BYTES:
+        raise UnreadableBody(_TOO_LARGE)
+    return unpacked  # of a body that was cut off what came: that it is no whole JSON is seen by who reads it
 
 
 def read_body(content: bytes, charset: str | None = None) -> Any:
@@ -22,10 +74,32 @@ def read_body(content: bytes, charset: str | None = None) -> Any:
     text = text.removeprefix("\ufeff").strip()
     if text.startswith(("data:", ":", "event:")):
         return _join_events(_read_events(text))
+    return parse_json(text)
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
+
+    Raises:
+        ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for each in level if isinstance(each, dict | list)
+                 for inner in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
+        if not level:
+            return
+    raise ValueError(_TOO_DEEP)
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
@@ -38,39 +112,60 @@ def _read_events(text: str) -> Iterator[dict[str, Any]]:
         if value == "[DONE]":
             yield {"done": True}
             return
-        event = json.loads(value)
+        event = parse_json(value)
         if isinstance(event, dict):
             yield event
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice of a stream, piece by piece."""
+
+    finish_reason: Any = None
+    texts: list[str] = field(default_factory=list)
+    message: dict[str, Any] | None = None
+    written: dict[str, list[str]] = field(default_factory=dict)
+    """The texts of the message, by member."""
+
+    def add(self, piece: dict[str, Any]) -> None:
+        if piece.get("finish_reason") is not None:
+            self.finish_reason = piece["finish_reason"]
+        if isinstance(piece.get("text"), str):
+            self.texts.append(piece["text"])
+        delta = piece.get("delta", piece.get("message"))
+        if isinstance(delta, dict):
+            if self.message is None:
+                self.message = {}
+            for name, value in delta.items():
+                if isinstance(value, str) and name != "role":
+                    self.written.setdefault(name, []).append(value)
+                elif value is not None:
+                    self.message[name] = value
+
+    def join(self) -> dict[str, Any]:
+        joined: dict[str, Any] = {}
+        if self.finish_reason is not None:
+            joined["finish_reason"] = self.finish_reason
+        if self.texts:
+            joined["text"] = "".join(self.texts)
+        if self.message is not None:
+            joined["message"] = self.message | {name: "".join(pieces) for name, pieces in self.written.items()}
+        return joined
 
 
 def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """Return the answer that a stream's pieces make."""
     joined: dict[str, Any] = {}
-    choices: dict[int, dict[str, Any]] = {}
+    choices: dict[int, _Choice] = {}
     for event in events:
         joined |= {name: value for name, value in event.items() if name != "choices" and value is not None}
         pieces = event.get("choices")
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
                 index = piece.get("index", 0)
-                _add_piece(choices.setdefault(index if isinstance(index, int) else 0, {}), piece)
-    if choices and not joined.get("done") and not all("finish_reason" in choice for choice in choices.values()):
+                choices.setdefault(index if isinstance(index, int) else 0, _Choice()).add(piece)
+    if choices and not joined.get("done") and any(choice.finish_reason is None for choice in choices.values()):
         raise ValueError("the stream breaks off")
     if choices or "error" not in joined:
-        joined["choices"] = [choices[index] for index in sorted(choices)]
+        joined["choices"] = [choices[index].join() for index in sorted(choices)]
     return joined
-
-
-def _add_piece(choice: dict[str, Any], piece: dict[str, Any]) -> None:
-    if piece.get("finish_reason") is not None:
-        choice["finish_reason"] = piece["finish_reason"]
-    if isinstance(piece.get("text"), str):
-        choice["text"] = choice.get("text", "") + piece["text"]
-    delta = piece.get("delta", piece.get("message"))
-    if isinstance(delta, dict):
-        message = choice.setdefault("message", {})
-        for name, value in delta.items():
-            if isinstance(value, str) and name != "role":
-                message[name] = message.get(name, "") + value
-            elif value is not None:
-                message[name] = value

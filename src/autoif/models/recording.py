@@ -9,9 +9,10 @@ import heapq
 import json
 import lzma
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -20,9 +21,12 @@ from pydantic import TypeAdapter
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Row
 from autoif.store import storage_errors
+from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text
 
 _HEADER = {"format": "autoif-recording", "version": 2}
 _ROWS_AT_ONCE = 1000
+_MAX_LINE_BYTES = 16_000_000
+"""Of one completion with its thought."""
 _ROW: TypeAdapter[Row] = TypeAdapter(Row)
 
 
@@ -84,21 +88,24 @@ def _text(row: Row) -> str:
 
 def import_recording(recording: Path, cache_path: Path) -> int:
     """Put a recording's completions into a cache, beside those that are there, and return how many it holds."""
+    count = sum(1 for _ in _read(recording))  # read twice, so that a damaged one leaves the cache as it is
     rows = _read(recording)
     with CompletionCache(cache_path) as cache:
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            cache.insert(rows[start : start + _ROWS_AT_ONCE])
-    return len(rows)
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            cache.insert(batch)
+    return count
 
 
-def _read(recording: Path) -> list[Row]:
+def _read(recording: Path) -> Iterator[Row]:
+    """Yield the rows, one in memory at a time. What unpacks to far more than text does is refused (text_lines.py)."""
     try:
-        with lzma.open(recording, "rt", encoding="ascii") as file:
-            header, *lines = file
-        if json.loads(header) != _HEADER:
-            raise ValueError("it does not begin as one")
-        return [_ROW.validate_json(line, strict=True) for line in lines]
+        with open_text(recording) as file:
+            lines = (line for _, line in cut_lines(file, _MAX_LINE_BYTES))
+            if load_json(next(lines, "")) != _HEADER:
+                raise ValueError("it does not begin as one")
+            for line in lines:
+                yield _ROW.validate_json(line, strict=True)
     except FileNotFoundError:
         raise StoreError(f"{recording} is not there: name a recording made from a run folder") from None
-    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+    except (OSError, UnreadableText, ValueError) as error:
         raise StoreError(f"{recording} is damaged or no recording ({error}): bring it back from a copy") from error

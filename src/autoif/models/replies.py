@@ -1,6 +1,5 @@
 """What servers say when they don't answer: what is wrong, how long to wait, which models there are instead."""
 
-import json
 import math
 import re
 import time
@@ -16,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from autoif.errors import ModelError
+from autoif.models.bodies import parse_json, read_body, read_content
 from autoif.models.dialect import is_too_long
 from autoif.models.endpoint import Endpoint
 from autoif.models.text import clean_text
@@ -24,6 +24,8 @@ _LISTED_MODELS = 10
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})
 """Members of a complaint that repeat the request."""
 _DEEPEST = 6
+_MOST_CHARS = 100_000
+"""Of a complaint that is looked at."""
 
 
 class Kind(StrEnum):
@@ -114,6 +116,7 @@ def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> 
     """Read the body of an error: OpenAI's form, FastAPI's, Google's list, JSON inside a string, or any other."""
     text = content.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     body = _parse(text)
+    text = text[:_MOST_CHARS]
     if body is None:
         sentence = "a web page" if text.startswith("<") else clean_text(text) or "no explanation"
         return Complaint(
@@ -134,8 +137,8 @@ def _parse(text: str) -> Any:
     if text[:1] not in {"{", "["}:
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return None
 
 
@@ -201,6 +204,9 @@ def _strings(body: Any, depth: int = 0) -> Iterator[str]:
                 yield from _strings(value, depth + 1)
 
 
+_STATUS = re.compile(r"[45][0-9][0-9]")
+
+
 def _code(body: Any) -> int:
     """Return the HTTP status that a complaint names itself; 0 if none."""
     match body:
@@ -208,9 +214,9 @@ def _code(body: Any) -> int:
             return _code(first)
         case {"error": dict(error)}:
             return _code(error)
-        case {"code": int(code) | str(code)} if str(code).isdecimal() and 400 <= int(code) <= 599:
+        case {"code": int(code) | str(code)} if _STATUS.fullmatch(str(code)):
             return int(code)
-        case {"status": int(code) | str(code)} if str(code).isdecimal() and 400 <= int(code) <= 599:
+        case {"status": int(code) | str(code)} if _STATUS.fullmatch(str(code)):
             return int(code)
     return 0
 
@@ -309,12 +315,12 @@ async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> lis
     """Return the names of the models that an endpoint lists; None if it doesn't answer or has no list."""
     try:
         async with session.get(endpoint.url("/models"), allow_redirects=False) as response:
-            listing: Any = json.loads(await response.read())
+            listing = read_body(await read_content(response), response.charset)
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return None
     match listing:
         case {"data": [*models]}:
-            return sorted(str(each["id"]) for each in models if isinstance(each, dict) and "id" in each)
+            return sorted(each["id"] for each in models if isinstance(each, dict) and isinstance(each.get("id"), str))
     return None
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from autoif.errors import ModelError
-from autoif.models.bodies import read_body
+from autoif.models.bodies import ENCODINGS, UnreadableBody, read_body, read_content
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import Complaint, Kind, explain_missing, is_html, list_models, proxy_for, read_complaint
@@ -75,7 +75,7 @@ class Transport:
 
     async def open(self) -> None:
         endpoint = self._endpoint
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept-Encoding": ENCODINGS}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
             if "api-version=" in endpoint.base_url:  # Azure's
@@ -85,6 +85,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=endpoint.timeout_s, sock_connect=endpoint.connect_timeout_s),
             headers=headers,
+            auto_decompress=False,
             proxy=proxy_for(endpoint.base_url),
         )
 
@@ -152,7 +153,7 @@ class Transport:
             raise ModelError(f"the embedded model {self._endpoint.model} is not running: start it before it is asked")
         try:
             async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
-                content = await response.read()
+                content = await read_content(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if self.pace.answered:
                 raise Passing(f"no connection ({error})", busy=True) from error
@@ -163,12 +164,9 @@ class Transport:
             raise ModelError(
                 f"{self._endpoint.base_url} can't be asked ({self._shown(str(error))}): correct the proxy"
             ) from error
+        except UnreadableBody as error:
+            raise ModelError(f"{self._endpoint.base_url} {self._shown(str(error))}") from error
         except aiohttp.ClientError as error:
-            if "content-encoding" in str(error).lower():
-                raise ModelError(
-                    f"{self._endpoint.base_url} answers in a compression that can't be read "
-                    f"({self._shown(str(error))}): switch it off at the server or gateway"
-                ) from error
             raise Passing(f"the connection broke ({type(error).__name__}: {error})") from error
         if response.status // 100 != 2:
             await self._raise_for(response, response.status, content)

@@ -145,6 +145,10 @@ def _read_reasoning(value: object, depth: int = 0) -> str:
     return ""
 
 
+_NO_LOGPROB = 1e9
+"""A whole number of this size is none, and may be too large for a float."""
+
+
 def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
     """Read the first token's alternatives: in the form of the chat API and llama.cpp, or of the old completions
     API."""
@@ -159,7 +163,8 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
     found = [
         (clean_text(token), float(value))
         for token, value in pairs
-        if isinstance(token, str) and isinstance(value, int | float)
+        if isinstance(token, str)
+        and (isinstance(value, float) or (isinstance(value, int) and abs(value) < _NO_LOGPROB))
     ]
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 

@@ -33,7 +33,8 @@ def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[obj
 
 def broken(path: Path, what: str, line: int, error: Exception) -> ConfigError:
     """Return the error for JSON that can't be parsed."""
-    why = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    why = "nested too deeply" if isinstance(error, RecursionError) else f"{error}".partition(";")[0]
+    why = error.msg if isinstance(error, json.JSONDecodeError) else why
     return ConfigError(f"{what} file {path}, line {line}: broken JSON ({why}); mend or remove it")
 
 
@@ -87,7 +88,7 @@ class _Reader:
             except json.JSONDecodeError as error:
                 if len(self._text) - self._start > MAX_ELEMENT_CHARS or not self._grow():
                     raise broken(self.path, self.what, self._line + error.lineno - 1, error) from error
-            except RecursionError as error:
+            except (RecursionError, ValueError) as error:
                 raise broken(self.path, self.what, self._current_line(), error) from error
 
     def broken(self, why: str) -> ConfigError:

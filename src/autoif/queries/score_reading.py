@@ -82,8 +82,9 @@ def _read_note(line: str) -> list[float | None]:
 def _read_names(line: str) -> Iterator[tuple[bool, float | None]]:
     """Yield (whether the line is there to give it, score) for each name of a score that has a number behind it."""
     names = list(_NAMED.finditer(line))
+    leading = bool(names) and not line[: names[0].start()].strip(" >-•")
     ends = [*(name.start() for name in names[1:]), len(line)]
-    for name, end in zip(names, ends, strict=False):  # no names have one end
+    for number_of_name, (name, end) in enumerate(zip(names, ends, strict=False)):  # no names have one end
         tail = line[name.end() : min(end, name.end() + _TAIL_CHARS)]
         aside = _ASIDE.match(tail)
         whole = _SCALE.search(aside[0]) if aside else None
@@ -96,7 +97,7 @@ def _read_names(line: str) -> Iterator[tuple[bool, float | None]]:
         if number is None or number.start() > _GAP_CHARS:
             continue
         gap = tail[: number.start()]
-        given = not line[: name.start()].strip(" >-•") or re.search(r"[:=]| [-–—] ", gap) is not None
+        given = (leading and number_of_name == 0) or re.search(r"[:=]| [-–—] ", gap) is not None
         yield given, None if _is_no_score(gap, tail[number.end() :]) else _scale(number, whole)
 
 

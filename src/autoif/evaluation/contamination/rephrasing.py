@@ -13,7 +13,7 @@ from autoif.evaluation.judge import Judge, consult
 from autoif.models.requests import Completion, Request, sampling_seed
 
 STAGE = "contamination"
-_ANSWER = re.compile(r"none|(?:same:?\s*)?\d+(?:(?:\s*,\s*|\s+and\s+|\s+)\d+)*", re.IGNORECASE)
+_ANSWER = re.compile(r"none|(?:same:?\s*)?\d{1,9}(?:(?:\s*,\s*|\s+and\s+|\s+)\d{1,9})*", re.IGNORECASE)
 
 
 def judge_rephrasing(

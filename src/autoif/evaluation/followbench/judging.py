@@ -6,7 +6,6 @@ benchmark's, so that its recorded judgements are read by the same reader.
 """
 
 import ast
-import re
 from dataclasses import dataclass
 
 from autoif.evaluation.followbench.data import Item
@@ -14,6 +13,8 @@ from autoif.models.requests import Completion, Request, sampling_seed
 
 STAGE = "followbench"
 _NOT_SATISFIED = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")
+_LONGEST_LIST_CHARS = 1_000
+"""A list of five words has under 100; how long Python's parser takes over more, nobody promises."""
 _KINDS = {
     "content": "a constraint on its content",
     "situation": "a constraint by the situation or background that it describes",
@@ -46,9 +47,9 @@ def read_judgement(text: str, level: int) -> Judgement:
         if "YES" in line or "NO" in line:
             return Judgement(text, ("YES" in line,), None)
         return Judgement(text, None, "neither YES nor NO in its last line")
-    listed = re.search(r"\[.*\]", line)
+    listed = line[line.find("[") : line.rfind("]") + 1] if "[" in line else ""
     try:
-        words = list(ast.literal_eval(listed.group())) if listed else []
+        words = list(ast.literal_eval(listed)) if 0 < len(listed) <= _LONGEST_LIST_CHARS else []
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         words = []
     if not words:

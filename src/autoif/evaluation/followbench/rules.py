@@ -49,8 +49,18 @@ def _last(pattern: str) -> Rule:
 def _follows_template(text: str, target: str, level: int) -> bool:
     """Tell whether an answer has the form of the examples before it: the last template that the prompt shows."""
     template = target.replace("{instruction}\n", "").replace("{{", "{").replace("}}", "}")
-    pattern = ".*".join(re.escape(part) for part in template.split("{answer}"))
-    return re.fullmatch(pattern, text) is not None
+    first, *others = template.split("{answer}")
+    if not others:
+        return text == first
+    # The first place of each part is as good as a later one: none can be reached over a line end.
+    at = len(first)
+    for part in others[:-1]:
+        found = text.find(part, at)
+        if found < 0 or "\n" in text[at:found]:
+            return False
+        at = found + len(part)
+    end = len(text) - len(others[-1])
+    return text.startswith(first) and text.endswith(others[-1]) and at <= end and "\n" not in text[at:end]
 
 
 _TARGETS: Mapping[str, Rule] = {
@@ -171,7 +181,7 @@ _ZH_PUNCTUATION = string.punctuation + "，。：’“”"
 _CHINESE = _Tongue(
     sentence_ends=_ZH_ENDS,
     count_sentence_words=len,
-    price=r"\d+美元",
+    price=r"(?<!\d)\d+美元",
     suggestions="这些是建议",
     constraints={
         "cnn_dailymail": (
@@ -212,9 +222,15 @@ _CHINESE = _Tongue(
     },
 )
 
+
+def _count_numbered(line: str) -> int:
+    """Count the titles of a list, as in "**1. Health:**"."""
+    return len(re.findall(r"\*\*\d.[^:]*:", line[: line.rfind(":") + 1]))
+
+
 _BENEFIT_CONSTRAINTS: tuple[Constraint, ...] = (
     lambda text: "**" in text,
-    lambda text: len(re.findall(r"\*\*[\d].+?:", text)) == 5,
+    lambda text: sum(map(_count_numbered, text.split("\n"))) == 5,
     lambda text: all(
         sentence.count(".") < 2
         for sentence in _SENTENCE_BREAK.split(text)

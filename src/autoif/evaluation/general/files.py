@@ -9,7 +9,6 @@ Anything else in these places is left alone; a file of another form is refused w
 """
 
 import csv
-import gzip
 import io
 import zipfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from autoif.errors import ConfigError, StoreError
 from autoif.records import Record
+from autoif.text_lines import UnreadableText, open_text
 
 TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
@@ -111,9 +111,9 @@ def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
 
 def _read_lines(task: TaskName, path: Path) -> Rows:
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = content.decode("utf-8-sig").splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with open_text(path) as file:
+            lines = file.read().decode("utf-8").splitlines()
+    except (OSError, UnreadableText, UnicodeDecodeError) as error:
         raise StoreError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
     rows: Rows = []
     for number, line in enumerate(lines, 1):

@@ -1,0 +1,160 @@
+"""No text that a model or a server writes can hang a reader: each takes time in proportion to the length.
+
+Every reader gets every shape of a hostile text, longer from step to step up to 100 kB, and a clock ends the climb as
+soon as one step is too slow. So what is quadratic fails after seconds, and what is exponential before it hangs.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from autoif.evaluation.contamination import rephrasing
+from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.followbench import judging
+from autoif.evaluation.followbench.rules import find_rule
+from autoif.evaluation.general import programs
+from autoif.gate import find_fault
+from autoif.instructions.answers import read_answer
+from autoif.instructions.deduplication import normalise
+from autoif.instructions.json_reading import find_json
+from autoif.instructions.lines import clean_line
+from autoif.instructions.source_repair import mend_source
+from autoif.language import count_non_text, has_foreign_script
+from autoif.models import bodies, dialect, replies
+from autoif.models.reasoning import find_opening, split_reasoning
+from autoif.models.text import clean_text
+from autoif.models.wire import read_text
+from autoif.queries.augmentation import join_sentences
+from autoif.queries.score_reading import read_score
+from autoif.text_lines import load_json
+
+Reader = Callable[[str], object]
+
+LONGEST = 100_000
+SIZES = [16, 20, 24, 28, 32, 40, 64, 2_000, 8_000, 20_000, 50_000, LONGEST]
+"""Small steps first: what doubles with each character is caught while it takes a second."""
+SLOW_S = 1.0
+"""CPU time for 100,000 characters."""
+LENIENT_S = 4.0
+"""Of a reader that asks the lenient JSON parser, whose work is counted."""
+
+
+def try_(read: Reader, *errors: type[Exception]) -> Reader:
+    """Return a reader that may refuse a text in these ways."""
+
+    def attempt(text: str) -> object:
+        try:
+            return read(text)
+        except errors:
+            return None
+
+    return attempt
+
+
+def follow(kind: str, source: str, example: int, target: str = "a {answer} b {answer} c") -> Reader:
+    rules = [find_rule(kind, source, example, language) for language in ("en", "zh")]
+    return lambda text: [rule(text, target, 5) for rule in rules if rule]
+
+
+READERS: dict[str, Reader] = {
+    "answers": read_answer,
+    "answers, cut": lambda text: read_answer(text, complete=False),
+    "answers, function": lambda text: read_answer('{"func": "def evaluate(response):\\n    return ' + text),
+    "json": lambda text: find_json(text, lambda value: isinstance(value, dict) and "func" in value),
+    "source": mend_source,
+    "lines": clean_line,
+    "deduplication": normalise,
+    "score": read_score,
+    "score, cut": lambda text: read_score(text, complete=False),
+    "gate": lambda text: find_fault(text, text[:500], "Repeat it."),
+    "language": lambda text: (count_non_text(text), has_foreign_script(text)),
+    "augmentation": lambda text: join_sentences(text, text),
+    "text": clean_text,
+    "reasoning": lambda text: (split_reasoning(text), find_opening(text)),
+    "wire": read_text,
+    "bodies": try_(lambda text: bodies.read_body(text.encode()), ValueError),
+    "bodies, stream": try_(lambda text: bodies.read_body(b"data: " + text.encode("utf-8", "replace")), ValueError),
+    "complaints": lambda text: replies.read_complaint(text.encode("utf-8", "replace")).kind(429),
+    "dialect": lambda text: dialect.narrow(dialect.Dialect(), {"n": 8, "seed": 1, "max_tokens": 99}, text),
+    "files": try_(load_json, ValueError),
+    "followbench judge": lambda text: [judging.read_judgement(text, level) for level in (1, 5)],
+    "followbench examples": follow("example", "", 0),
+    "followbench paragraphs": follow("format", "", 22),
+    "followbench benefits": follow("format", "", 30),
+    **{
+        f"followbench {source}": follow("content", source, 0, "['a', 'b']")
+        for source in (
+            "E2E", "WIKIEVENTS", "CONLL2003", "BBH_logical", "BBH_time", "gsm_8k",
+            "cnn_dailymail", "xsum", "samsum", "gigaword", "arxiv",
+        )
+    },
+    "rephrasing": lambda text: rephrasing.read_answer(text, ()),
+    "corrections": lambda text: [
+        correction.check(
+            {"letter": "#", "let_frequency": 3, "let_relation": "at least", "nth_paragraph": 1, "num_paragraphs": 1,
+             "first_word": "a"}, text, True,
+        )
+        for correction in CORRECTIONS.values()
+    ],
+    "programs": programs._FENCE.search,
+}  # fmt: skip
+
+UNITS = (
+    "\\", "'", '"', "'''", '"""', "`", "```", "~~~", "``` ", "```\n", "```json\n", "```json\n{", " ", "\t", "\n",
+    "\r\n", " \n", "{", "[", "(", "<", "{ ", '{"', "{'", '["', "{{", "}", "]", '{"a":', '{"a":{', "[[", "[{",
+    '{"func": "', "(\"x\" ", "(1,", ': """', ":'''", '""",', ",", ":", ": ", "/*", "//", "#", "# ", "*", "**", "**1",
+    "**1.", "* ", "_ ", "- ", "1. ", "1", "9", "1,", "1 and ", "1 ", "0.", "$1", "a", "a ", "a.", "a'", "don't ",
+    "'a'", "\\n", "\\'", '\\"', "\\\\n", '\\"a\\": ', "score ", "score: ", "score 1 ", "note: ", '"score" : ',
+    "score (0-10) ", "out of ", "1/", "-", "<think>", "</think>", "<think> ", "`<think>`", "<|", "<|a|>",
+    "<|channel|>", "<|channel|>final", "[THINK]", "[/THINK]", "<eos>", "<eos> ", "</s>", "</s> ", "<|im_end|> ",
+    "\x1b[", "\x1b]", "\x9d", "\x9b1", "\x00", "\ud800", "\u200b", "\ufeff", "def evaluate(", "def evaluate (",
+    "async def ", "async  ", "import ", "x =", "return ", "'\n return ", "is ", "has ", "is aing", "ing", "[YES, ",
+    "['YES', ", "[-", "['", "a\u0301", "\u0301\u0300", "字", "。", "é", "“", "「", "data: ",
+    '{"choices":[{"delta":{"content":"a"}}]}\ndata: ', "\ndata:", "per day ", "try again in 1 ", "retry ", "<!",
+    "a b ", "a  b", "same ", "none", "none ", "+", "=", "a\n\n", "a.b. ", "A.", "Aa. ", "?", "b ", "c",
+)  # fmt: skip
+STARTS = ("", "'''", '"""', "'", '"', "```", "{", '{"a": "', "[", "score: ", "<think>", "same 1", "**1. a")
+PAIRED = ("\\", " ", "\t", "'", '"', "\\'", '\\"', "(", "[", "a", "1", ",", '":', "\n")
+ENDS = ("", "x", "}", "'", "```", "!\n")
+
+
+def shapes() -> Iterator[tuple[str, str, str]]:
+    """Yield (beginning, what is repeated, end): each unit alone, then the longer texts with the likeliest others."""
+    yield from ((start, unit, end) for unit in UNITS for start, end in (("", ""), ("", "x")))
+    yield from (("", unit, end) for unit in UNITS if unit.isspace() for end in ENDS)
+    yield from ((start, unit, "") for unit in PAIRED for start in STARTS)
+
+
+def write_text(shape: tuple[str, str, str], size: int) -> str:
+    start, unit, end = shape
+    return start + (unit * (size // len(unit) + 1))[: max(1, size - len(start) - len(end))] + end
+
+
+def climb(read: Reader, shape: tuple[str, str, str], limit_s: float) -> tuple[int, float]:
+    """Return the length at which a text of a shape took too long, and the seconds; (0, the last) if none did.
+
+    The climb ends early where even four times the time for twice the length would stay below the limit.
+    """
+    taken = 0.0
+    for size in SIZES:
+        text = write_text(shape, size)
+        begin = time.process_time()
+        read(text)
+        taken = time.process_time() - begin
+        if taken > limit_s:
+            return size, taken
+        if size >= 2_000 and taken * (LONGEST / size) ** 2 < limit_s:
+            break
+    return 0, taken
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.timeout(180)
+def test_a_reader_takes_time_in_proportion_to_the_text(name: str) -> None:
+    asks_lenient = name.startswith(("answers", "json"))
+    limit_s = LENIENT_S if asks_lenient else SLOW_S
+    for shape in itertools.islice(shapes(), None, None, 7 if asks_lenient else 1):
+        size, taken = climb(READERS[name], shape, limit_s)
+        assert not size, f"{shape} of {size} characters took {taken:.2f} s"
