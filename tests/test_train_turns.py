@@ -12,8 +12,10 @@ from autoif.errors import ModelError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
 from autoif.sampling.settings import Row
 from autoif.training.models import load_tokenizer
+from autoif.training.online_dpo import train_online
 from autoif.training.train import train
 from autoif.training.turns import find_turn_end
+from online import make_online_request, write_place
 from tiny_model import CHAT_TEMPLATE, write_tiny_model
 from training import make_grpo_request, make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
 
@@ -60,6 +62,14 @@ def test_the_end_of_a_turn_is_named_beside_the_old_one(base, tmp_path, kind):
     train(request, said.append)
     assert ends_of(tmp_path / "out") == ([1, 0], [1, 0], "<eos>")
     assert any(line.startswith("the chat template ends a turn with <eos>") and "beside <pad>" in line for line in said)
+
+
+def test_the_rounds_of_online_dpo_begin_with_answers_that_end_and_keep_both_ends(tmp_path):
+    place = write_place(tmp_path)
+    make_base_like(place / "model", "<pad>", 0)
+    record = train_online(make_online_request(place, tmp_path / "out"), lambda _: None)
+    assert all(row["truncated"] < row["responses"] for row in record["rounds"])
+    assert ends_of(tmp_path / "out") == ([1, 0], [1, 0], "<eos>")
 
 
 def test_a_model_that_names_its_end_stays_as_it_is(tmp_path):
