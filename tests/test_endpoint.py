@@ -76,3 +76,15 @@ def test_answers_of_an_embedded_model_belong_to_its_file() -> None:
 def test_an_answer_costs_its_tokens() -> None:
     endpoint = Endpoint(usd_per_million_prompt_tokens=0.5, usd_per_million_completion_tokens=2)
     assert endpoint.cost_usd(1_000_000, 500_000) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("query", ["key=abc", "api_key=abc", "access-token=abc", "v=sk-abcdefghijklmnopqrst"])
+def test_a_key_in_the_address_is_refused_without_being_repeated(query: str) -> None:
+    with pytest.raises(ValueError, match="holds a key") as caught:
+        Endpoint(base_url=f"https://host/v1?{query}")
+    assert "put it in the variable named by api_key_env" in str(caught.value)
+    assert query.partition("=")[2] not in str(caught.value)
+
+
+def test_a_version_in_the_address_stays() -> None:
+    assert Endpoint(base_url="https://host/v1?api-version=2").base_url.endswith("api-version=2")

@@ -3,9 +3,9 @@
 import json
 import os
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from autoif.models.catalog import find_model
 from autoif.records import Record
@@ -18,9 +18,18 @@ _KEY = re.compile(r"(?:sk|gsk|hf|xai|pplx|nvapi|r8|ghp|Bearer)[-_ ][A-Za-z0-9_-]
 """How keys of known services begin."""
 
 
+_KEY_NAME = re.compile(r"(?:^|[-_])(?:key|apikey|token|secret|password|sig|signature|auth)$", re.IGNORECASE)
+
+
+def _is_key(name: str, value: str) -> bool:
+    """Tell whether a part of a URL's query is a key, by its name or by how it begins."""
+    return bool(_KEY_NAME.search(name) or _KEY.match(value))
+
+
 class Endpoint(Record):
     """One model at one OpenAI-compatible server, or the embedded model."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
     base_url: str = EMBEDDED
     """Ends in `/v1`, as in `http://127.0.0.1:8000/v1`; empty for the embedded model."""
     model: str = "qwen2.5-coder-1.5b"
@@ -63,6 +72,8 @@ class Endpoint(Record):
             raise ValueError(written)
         if parts.username or parts.password:
             raise ValueError("base_url holds a user name or password; put the key in the variable named by api_key_env")
+        if named_key := next((name for name, value in parse_qsl(parts.query) if _is_key(name, value)), ""):
+            raise ValueError(f"base_url holds a key in {named_key}=…; put it in the variable named by api_key_env")
         path = re.sub(r"/(?:chat/completions|completions|models)/*$", "", parts.path).rstrip("/")
         return parts._replace(path=path, fragment="").geturl()
 
