@@ -258,3 +258,12 @@ def test_a_users_file_that_cannot_be_read_is_refused_by_line(tmp_path: Path, con
         (tmp_path / "rows.jsonl").write_bytes(content)
     with pytest.raises(StoreError, match=message):
         read_jsonl(tmp_path / "rows.jsonl", Instruction)
+
+
+def test_a_lock_that_leads_to_another_file_is_refused_and_that_file_stays(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(StoreError, match="is a symbolic link"), RunFolder(tmp_path / "run"):
+        pass
+    assert (tmp_path / "mine.txt").read_text() == "precious"

@@ -41,6 +41,16 @@ MAX_ROW_BYTES = 256_000_000
 _LOCK = ".lock"
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file that is to be written, unless it is a symbolic link: that may lead to anybody's file."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path} is a symbolic link, which a run doesn't follow: remove it") from None
+        raise
+
+
 class RunFolder:
     """One run on disk, held by one process at a time."""
 
@@ -54,7 +64,7 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
+            self._lock = open(self.path / _LOCK, "a+", encoding="utf-8", opener=_open_no_link)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
