@@ -82,12 +82,14 @@ def test_the_card_names_no_address_and_no_path(run, tmp_path):
     models = manifest["config"]["models"]
     models["writer"] |= {"base_url": "http://gpu7.internal:8000/v1", "model": "/home/someone/models/my.gguf"}
     models["judge"] |= {"api_key_env": "SECRET_NAME", "model": "owner/judge"}
+    models["responder"] |= {"model": "a|b`<img src=x>"}
     manifest["config"]["queries"] = "/home/someone/queries.jsonl"
     (other / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
     push(other, "-o", tmp_path / "data")
     card = (tmp_path / "data" / "README.md").read_text(encoding="utf-8")
     assert "| writer | `my.gguf` |" in card
     assert "| judge | `owner/judge` |" in card
+    assert "| responder | `a\\|b'<img src=x>` |" in card
     assert not [part for part in ("gpu7", "someone", "SECRET_NAME", str(tmp_path)) if part in card]
 
 

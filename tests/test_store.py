@@ -260,10 +260,18 @@ def test_a_users_file_that_cannot_be_read_is_refused_by_line(tmp_path: Path, con
         read_jsonl(tmp_path / "rows.jsonl", Instruction)
 
 
-def test_a_lock_that_leads_to_another_file_is_refused_and_that_file_stays(tmp_path):
-    (tmp_path / "mine.txt").write_text("precious")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "mine.txt")
-    with pytest.raises(StoreError, match="is a symbolic link"), RunFolder(tmp_path / "run"):
+@pytest.mark.parametrize(
+    "name",
+    [".lock", "completions.sqlite", "sft.jsonl", "run.json", "01_self_instruct", "01_self_instruct/kept-0000.jsonl"],
+)
+def test_a_run_folder_with_a_link_to_another_place_is_refused_and_that_place_stays_as_it_is(tmp_path, name):
+    (tmp_path / "mine").write_text("precious")
+    link = tmp_path / "run" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "mine")
+    with (
+        pytest.raises(StoreError, match=rf"{name} is a symbolic link.*choose another --output"),
+        RunFolder(tmp_path / "run"),
+    ):
         pass
-    assert (tmp_path / "mine.txt").read_text() == "precious"
+    assert (tmp_path / "mine").read_text() == "precious"

@@ -4,6 +4,7 @@ Each default is the paper's number and names its section. `presets/*.toml` hold 
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
@@ -227,6 +228,16 @@ _TRANSPORT = {
 }  # fmt: skip
 
 
+_FOREIGN_KEY = re.compile(
+    r"(?:AWS|GITHUB|GH|GITLAB|CI|BITBUCKET|HF|HUGGING_?FACE(?:HUB)?|WANDB|COMET|KAGGLE|DOCKER|NPM|NODE|PYPI|TWINE|UV|CARGO"
+    r"|KUBE|SSH|GPG|SUDO|SLACK|DISCORD|TELEGRAM|STRIPE|TWILIO|SENDGRID|SENTRY|DATADOG|DD|CLOUDFLARE|CF|DIGITALOCEAN|HEROKU"
+    r"|VERCEL|NETLIFY|VAULT|DATABASE|PG|POSTGRES|MYSQL|REDIS|MONGO(?:DB)?|SNOWFLAKE|GOOGLE_APPLICATION|AZURE_CLIENT"
+    r"|AZURE_STORAGE)(?:_|PASS|URL|URI|\Z)|(?:PATH|HOME|USER|LOGNAME|HOSTNAME|PWD)\Z",
+    re.IGNORECASE,
+)
+"""Variables that hold what a model's server has no use for, but a thief has."""
+
+
 def presets() -> list[str]:
     """Return the names of the presets in the package."""
     folder = resources.files("autoif") / "presets"
@@ -244,14 +255,29 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     else:
         table = _read_file(Path(preset_or_file))
         layers = [_read_preset(str(table.get("preset", "paper"))), table]
-    layers += [parse_setting(setting) for setting in settings]
     merged: dict[str, Any] = {}
     for layer in layers:
         merge_layer(merged, _spread_model(layer))
+    _refuse_foreign_keys(merged)
+    for setting in settings:
+        merge_layer(merged, _spread_model(parse_setting(setting)))
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_describe(error)) from None
+
+
+def _refuse_foreign_keys(table: Mapping[str, Any]) -> None:
+    """Refuse a file of settings that would send the secret of another service to a model's server.
+
+    Such a file may be a stranger's; who means it says so on the command line.
+    """
+    for key, value in flatten(table):
+        if key.startswith("models.") and key.endswith(".api_key_env") and _FOREIGN_KEY.match(str(value)):
+            raise ConfigError(
+                f"{key} names {value}, the secret of another service than a model's: if {key.split('.')[1]}'s server "
+                f"is to get it, say so on the command line: --set {key}={value}"
+            )
 
 
 def identity(config: Config) -> dict[str, JsonValue]:

@@ -6,11 +6,13 @@ Every point can be interrupted. What is complete in the run folder is not done a
 completions if it is there. So the same command goes on where it stopped.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, JsonValue
 
@@ -92,6 +94,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         served = stack.enter_context(_serve(config, options.replay))
         workshop = Workshop(served, folder.completions, tuple(pool.kept), options.replay)
+        if not options.replay:
+            name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
         job = Job(folder, workshop, engine, progress)
@@ -258,6 +262,14 @@ def _accounting(folder: RunFolder, record: dict[str, JsonValue]) -> Iterator[Non
         assert isinstance(earlier, float)
         seconds = round(earlier + time.monotonic() - started, 1)
         folder.write_manifest({**record, "status": status, "seconds": seconds, "usage": usage, "notes": notes})
+
+
+def name_keys(config: Config, progress: Progress) -> None:
+    """Say which variable's key goes to which host: a file of settings may come from others."""
+    endpoints: list[Endpoint] = [getattr(config.models, role) for role in ROLES]
+    for variable, address in dict.fromkeys((each.api_key_env, each.base_url) for each in endpoints):
+        if address != EMBEDDED and os.environ.get(variable):
+            progress.say(f"the key in ${variable} goes to {urlsplit(address).netloc}")
 
 
 @contextmanager

@@ -41,16 +41,6 @@ MAX_ROW_BYTES = 256_000_000
 _LOCK = ".lock"
 
 
-def _open_no_link(path: str, flags: int) -> int:
-    """Open a file that is to be written, unless it is a symbolic link: that may lead to anybody's file."""
-    try:
-        return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise StoreError(f"{path} is a symbolic link, which a run doesn't follow: remove it") from None
-        raise
-
-
 class RunFolder:
     """One run on disk, held by one process at a time."""
 
@@ -64,7 +54,8 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / _LOCK, "a+", encoding="utf-8", opener=_open_no_link)
+            self._refuse_links()
+            self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -89,6 +80,16 @@ class RunFolder:
     def __exit__(self, *exc: object) -> None:
         assert self._lock
         self._lock.close()
+
+    def _refuse_links(self) -> None:
+        """Refuse a folder in which writing would change a file elsewhere."""
+        stages = [stage for stage in self.path.glob("[0-9][0-9]_*") if stage.is_dir()]
+        for folder in (self.path, *stages):
+            if link := next(filter(Path.is_symlink, folder.iterdir()), None):
+                raise StoreError(
+                    f"{link} is a symbolic link, and a run writes to no file outside its folder: put in its place what "
+                    "it leads to, or choose another --output"
+                )
 
     @property
     def completions(self) -> Path:

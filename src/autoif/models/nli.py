@@ -200,8 +200,8 @@ class TransformersNli:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self._model)
-            model = AutoModelForSequenceClassification.from_pretrained(self._model).eval()
+            tokenizer = AutoTokenizer.from_pretrained(self._model, trust_remote_code=False)
+            model = AutoModelForSequenceClassification.from_pretrained(self._model, trust_remote_code=False).eval()
         except Exception as error:  # the hub's, safetensors', the tokenizer's and the system's own
             why = " ".join(str(error).split())[:200]
             raise ModelError(

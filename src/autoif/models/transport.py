@@ -13,6 +13,7 @@ import random
 import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 
@@ -256,6 +257,6 @@ class Transport:
     def _shown(self, text: str) -> str:
         """Return one line of text from outside, with the key struck out: servers like to quote it."""
         line = " ".join(text.split())
-        if self._key:
-            line = line.replace(self._key, "***")
+        for form in (self._key, quote(self._key, safe="")) if self._key else ():  # in an address it is encoded
+            line = line.replace(form, "***")
         return line if len(line) <= 400 else line[:400] + " …"

@@ -93,6 +93,11 @@ class Progress:
         self._stages, self._total = stages, total
         self._begun = time.monotonic()
 
+    def say(self, line: str) -> None:
+        """Print a line, unless the run is to be quiet."""
+        if not self._quiet:
+            self._print(line)
+
     def count(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
         """Count what became of the records that entered a stage, now or in an earlier session."""
         count = self._counts.setdefault(folder, StageCount())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import StoreError
+from autoif.report.markdown import escape_markdown, show_code
 
 RECORD = "training.json"
 CARD = "README.md"
@@ -57,7 +58,7 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
     shown = base.name if base.exists() else record["model"]["name"]
     facts = {
         "method": f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}",
-        "base model": f"`{shown}`, {record['model']['content']}" + _ancestry(record["model"]["training"]),
+        "base model": f"{show_code(shown)}, {record['model']['content']}" + _ancestry(record["model"]["training"]),
         "data": _describe_data(data),
         "data run": _describe_run(data["run"]),
         **({"evaluation data": _describe_data(record["eval_data"])} if record["eval_data"] else {}),
@@ -69,13 +70,20 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
             else {}
         ),
         "seed": record["settings"]["seed"],
-        "device": record["device"],
+        "device": escape_markdown(record["device"]),
         "versions": ", ".join(f"{package} {found}" for package, found in record["versions"].items()),
     }
     front = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["autoif", record["kind"]]}
     if not base.exists():
         front["base_model"] = record["model"]["name"]
-    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---", "", f"# {name}", ""]
+    lines = [
+        "---",
+        *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
+        "---",
+        "",
+        f"# {escape_markdown(name)}",
+        "",
+    ]
     lines += ["Trained by [autoif](https://arxiv.org/abs/2406.13542) on data that running code has verified.", ""]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items()), "", "## Metrics", ""]
     lines += ["| | first | last |", "|---|---|---|"]
@@ -127,7 +135,8 @@ def _rounds_table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
 def _ancestry(training: Mapping[str, Any] | None) -> str:
     if not training:
         return ""
-    return f" (itself {training['kind'].upper()} on `{Path(training['data']).name}`, SHA-256 `{training['sha256']}`)"
+    data = show_code(Path(training["data"]).name)
+    return f" (itself {training['kind'].upper()} on {data}, SHA-256 `{training['sha256']}`)"
 
 
 def _describe_lengths(lengths: Mapping[str, Any]) -> str:
@@ -140,15 +149,15 @@ def _describe_lengths(lengths: Mapping[str, Any]) -> str:
 
 
 def _describe_data(data: Mapping[str, Any]) -> str:
-    levels = ", ".join(f"{count} {level}" for level, count in data["levels"].items())
+    levels = ", ".join(f"{count} {escape_markdown(level)}" for level, count in data["levels"].items())
     counted = f"{data['rows']} rows" + (f" ({levels})" if levels else "")
-    return f"`{Path(data['file']).name}`, {counted}, SHA-256 `{data['sha256']}`"
+    return f"{show_code(Path(data['file']).name)}, {counted}, SHA-256 `{data['sha256']}`"
 
 
 def _describe_run(run: Mapping[str, Any] | None) -> str:
     if not run:
         return "no run.json beside the data"
-    return ", ".join(f"{key} {value}" for key, value in run.items() if value)
+    return ", ".join(f"{key} {escape_markdown(str(value))}" for key, value in run.items() if value)
 
 
 def _write(path: Path, text: str) -> None:

@@ -32,7 +32,8 @@ def save_merged(model: str, revision: str | None, adapter: Path, output: Path, t
 
     A folder that holds a whole model can be trained on, sampled from and evaluated like any other.
     """
-    base = AutoModelForCausalLM.from_pretrained(model, dtype="auto", **({"revision": revision} if revision else {}))
+    at = {"revision": revision} if revision else {}
+    base = AutoModelForCausalLM.from_pretrained(model, dtype="auto", trust_remote_code=False, **at)
     name_turn_end(base, end)
     PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(output)
     tokenizer.save_pretrained(output)

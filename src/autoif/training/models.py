@@ -34,7 +34,9 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     Raises:
         ModelError: none there, or one without a chat template.
     """
-    tokenizer = _load(model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, **_at(revision)))
+    tokenizer = _load(
+        model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, trust_remote_code=False, **_at(revision))
+    )
     if not tokenizer.chat_template:
         raise ModelError(
             f"the tokenizer of {model} has no chat template: take an instruct model, or put a chat_template.jinja "
@@ -88,11 +90,13 @@ def load_weights(model: str, dtype: str) -> Any:
     Raises:
         ModelError: the weights are missing or damaged.
     """
-    return _load(model, "model", lambda: AutoModelForCausalLM.from_pretrained(model, dtype=dtype))
+    return _load(
+        model, "model", lambda: AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+    )
 
 
 def _read_config(model: str, revision: str | None) -> Any:
-    return _load(model, "config", lambda: AutoConfig.from_pretrained(model, **_at(revision)))
+    return _load(model, "config", lambda: AutoConfig.from_pretrained(model, trust_remote_code=False, **_at(revision)))
 
 
 def _at(revision: str | None) -> dict[str, str]:

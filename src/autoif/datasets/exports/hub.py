@@ -15,6 +15,7 @@ from autoif.datasets.exports.files import Table, Text, write_files
 from autoif.datasets.exports.rows import Form, Rows, read_rows
 from autoif.errors import ConfigError
 from autoif.report.funnel import read_funnel
+from autoif.report.markdown import escape_markdown, show_code
 from autoif.store import MANIFEST, RunFolder
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -87,7 +88,7 @@ def render_card(run: Path, manifest: Mapping[str, Any], rows: Rows) -> str:
     counts = {"sft": len(rows.sft), "preferences": len(rows.preferences), "rewards": len(rows.rewards)}
     present = {name: count for name, count in counts.items() if count}
     name = run.resolve().name
-    lines = [*_front_matter(name, present), "", f"# {name}", ""]
+    lines = [*_front_matter(name, present), "", f"# {escape_markdown(name)}", ""]
     lines += [
         "Instruction-following data that running code has verified, made by autoif, an implementation of AutoIF",
         "([Dong et al., 2024](https://arxiv.org/abs/2406.13542)). Models wrote instructions, functions and responses.",
@@ -133,19 +134,20 @@ def _front_matter(name: str, counts: Mapping[str, int]) -> list[str]:
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     config, usage = manifest.get("config", {}), manifest.get("usage", {}).values()
-    facts = {"preset": f"`{config.get('preset')}`"}
+    facts = {"preset": show_code(str(config.get("preset")))}
     for role in ("writer", "responder", "judge"):
         model = config.get("models", {}).get(role, {}).get("model", "")
-        facts[role] = f"`{PurePath(model).name if _is_file(model) else model}`"
+        facts[role] = show_code(PurePath(model).name if _is_file(model) else model)
     for key in _SETTINGS:
         value: Any = config
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        facts[f"`{key}`"] = f"`{value}`"
-    facts["sandbox"] = str(manifest.get("sandbox"))
+        facts[f"`{key}`"] = show_code(str(value))
+    facts["sandbox"] = escape_markdown(str(manifest.get("sandbox")))
     facts["completions"] = f"{sum(stage['completions'] for stage in usage)}"
     facts["tokens"] = f"{sum(stage['prompt_tokens'] + stage['completion_tokens'] for stage in usage)}"
-    facts["versions"] = ", ".join(f"{package} {found}" for package, found in manifest.get("versions", {}).items())
+    versions = manifest.get("versions", {}).items()
+    facts["versions"] = ", ".join(escape_markdown(f"{package} {found}") for package, found in versions)
     return facts
 
 

@@ -1,11 +1,7 @@
 """Tables in Markdown, as GitHub reads it."""
 
-import re
-
 from autoif.evaluation.comparison.tables import Cell, Report, Table
-
-_SPECIAL = re.compile(r"[\\`*<|~&$]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
-"""What would be read as Markdown within a line; an underscore within a word and a bracket without a link are not."""
+from autoif.report.markdown import escape_markdown
 
 
 def render_markdown(report: Report) -> str:
@@ -31,8 +27,3 @@ def _render_table(table: Table) -> str:
 
 def _render_cell(cell: Cell) -> str:
     return escape_markdown(cell.text) + (f" {cell.mark.value}" if cell.mark else "")
-
-
-def escape_markdown(text: str) -> str:
-    """Return text of one line that Markdown shows as it is."""
-    return _SPECIAL.sub(r"\\\g<0>", text)

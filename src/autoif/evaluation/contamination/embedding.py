@@ -96,8 +96,8 @@ def _load(model: str) -> Callable[[Sequence[str]], Vectors]:
     notes.set_verbosity_error()  # weights of a head that predicts words are of no use here, and no mistake
     notes.disable_progress_bar()
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(model)
-        weights: Any = AutoModel.from_pretrained(model, dtype=torch.float32).eval()
+        tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        weights: Any = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False).eval()
     except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"the model {model} can't be loaded: {said[:300]}") from None
