@@ -538,3 +538,13 @@ async def test_an_embedded_model_that_was_not_started_is_named(cache: Completion
     async with ChatClient({"writer": Endpoint(model="smollm2-135m")}, cache) as client:
         with pytest.raises(ModelError, match="embedded model smollm2-135m is not running"):
             await client.sample(ask())
+
+
+async def test_a_refusal_that_names_nothing_is_about_the_prompt_once_the_server_has_taken_the_same_values(
+    cache: CompletionCache,
+) -> None:
+    taken = unless(lambda body: body["messages"][-1]["content"] != "bad", status(400, "not this"))
+    async with StubServer(default=taken) as server, ChatClient({"writer": at(server)}, cache) as client:
+        await client.sample(ask("good", plain=True))
+        [refused] = await client.sample(ask("bad", plain=True))
+        assert (refused.finish_reason, refused.detail, len(server.bodies)) == ("refused", "not this", 2)

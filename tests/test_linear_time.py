@@ -35,7 +35,7 @@ Reader = Callable[[str], object]
 LONGEST = 100_000
 SIZES = [16, 20, 24, 28, 32, 40, 64, 2_000, 8_000, 20_000, 50_000, LONGEST]
 """Small steps first: what doubles with each character is caught while it takes a second."""
-SLOW_S = 1.0
+SLOW_S = 4.0
 """CPU time for 100,000 characters."""
 LENIENT_S = 4.0
 """Of a reader that asks the lenient JSON parser, whose work is counted."""
@@ -94,7 +94,7 @@ READERS: dict[str, Reader] = {
     "corrections": lambda text: [
         correction.check(
             {"letter": "#", "let_frequency": 3, "let_relation": "at least", "nth_paragraph": 1, "num_paragraphs": 1,
-             "first_word": "a"}, text, True,
+             "first_word": "a", "n_start": 2, "n_end": 4, "prompt_to_repeat": "a b c d e"}, text, True,
         )
         for correction in CORRECTIONS.values()
     ],

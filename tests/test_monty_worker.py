@@ -17,7 +17,7 @@ async def test_the_worker_answers_until_its_parent_hangs_up() -> None:
     requests_out, requests_in = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
     replies_out, replies_in = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
     with requests_out, requests_in, replies_out, replies_in:
-        serving = asyncio.create_task(worker.serve(requests_out, replies_in, Settings(1.0, 64 << 20, 12)))
+        serving = asyncio.create_task(worker.serve(requests_out, replies_in, Settings(1.0, 60.0, 64 << 20, 12)))
         assert await asyncio.to_thread(read_message, replies_out) == [pydantic_monty.__version__, ""]
         write_message(requests_in, ["def evaluate(response): return int(response)", ["7", "\ud800"]])
         first, second = await asyncio.to_thread(read_message, replies_out)
@@ -30,7 +30,7 @@ async def test_the_worker_answers_until_its_parent_hangs_up() -> None:
 
 
 async def run_in_process(source: str, inputs: list[str], timeout_s: float = 0.4) -> list[Result]:
-    settings = Settings(timeout_s, 64 << 20, 2048)
+    settings = Settings(timeout_s, 60.0, 64 << 20, 2048)
     async with worker.open_pool(settings) as pool:
         return await worker.Runner(pool, settings).run(source, inputs)
 
@@ -95,7 +95,7 @@ def test_an_answer_takes_no_longer_than_it_took() -> None:
 
 async def test_an_interpreter_that_refuses_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PROOF", "def evaluate(response): return False")
-    settings = Settings(1.0, 64 << 20, 2048)
+    settings = Settings(1.0, 60.0, 64 << 20, 2048)
     async with worker.open_pool(settings) as pool:
         assert "does not refuse what it must" in await worker.find_problem(worker.Runner(pool, settings))
 
@@ -172,7 +172,7 @@ async def test_what_is_wrong_with_an_interpreter_is_in_the_greeting(
 ) -> None:
     monkeypatch.setenv("MONTY_BIN", binary)
     with tempfile.TemporaryFile() as requests, tempfile.TemporaryFile() as replies:
-        await worker.serve(requests, replies, Settings(1.0, 64 << 20, 2048))
+        await worker.serve(requests, replies, Settings(1.0, 60.0, 64 << 20, 2048))
         replies.seek(0)
         version, problem = read_message(replies)
     assert problem.startswith("failed to spawn" if version == "" else "monty worker crashed")

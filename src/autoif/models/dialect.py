@@ -157,10 +157,11 @@ class Step:
     """False if it is for this one request, and teaches nothing about others."""
 
 
-def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str) -> Step | None:
+def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: bool = True) -> Step | None:
     """Return the dialect without the first thing in `body` that the server's complaint names; None if it names none.
 
-    A complaint about the length of the prompt is about this one request, whatever else it mentions.
+    A complaint about the length of the prompt is about this one request, whatever else it mentions. With `guess`, one
+    that names nothing is taken to be about the neutral values of sampling, which few servers know.
     """
     limit = body.get(dialect.token_limit, 0)
     if is_too_long(complaint):
@@ -190,9 +191,7 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str) -> Step | 
     for name in _WHOLE:
         if name in body and _names(name.replace("_", "[ _-]?"), words):
             return Step(replace(dialect, refused=dialect.refused | {(name, None)}))
-    return (
-        Step(_less_neutral(dialect)) if sent else None
-    )  # a complaint without a name may be about what few servers know
+    return Step(_less_neutral(dialect)) if sent and guess else None
 
 
 def _less_neutral(dialect: Dialect) -> Dialect:

@@ -26,6 +26,8 @@ class Server:
         self.endpoint = endpoint
         self.transport = Transport(endpoint, note)
         self.dialect = Dialect()
+        self._taken: set[str] = set()
+        """Which of the neutral values of sampling it has answered to."""
         self._note = note
 
     async def ask(self, request: Request, *, seed: int, samples: int, before: Callable[[], None]) -> list[Completion]:
@@ -37,6 +39,7 @@ class Server:
         path = "/chat/completions" if request.messages else "/completions"
         dialect = learned = self.dialect
         while True:
+            guess = dialect.neutral not in self._taken
             asked = min(samples, dialect.samples_per_request)
             body = (
                 request_body(request, self.endpoint.model, dialect, seed=seed, samples=asked) | self.endpoint.extra_body
@@ -45,13 +48,13 @@ class Server:
                 read = partial(_read, request=request)
                 answer = await self.transport.post(path, body, before, read, _RANKS[request.role])
             except Rejected as rejection:
-                step = None if rejection.is_about_content else _step(dialect, body, rejection.words)
+                step = None if rejection.is_about_content else _step(dialect, body, rejection.words, guess)
                 if step is None:
                     if not rejection.is_about_content and not is_too_long(rejection.words):
                         await self._check_that_it_takes_others(learned, str(rejection), before)
                     return [_refuse(str(rejection))] * samples
                 if step.lasting:
-                    known = _step(learned, body, rejection.words)
+                    known = _step(learned, body, rejection.words, guess)
                     learned = known.dialect if known else learned
                 dialect = step.dialect
                 continue
@@ -63,6 +66,8 @@ class Server:
             if len(completions) < asked and not answer.failures:
                 learned = replace(learned, samples_per_request=len(completions))
             self._learn(learned)
+            if request.plain:
+                self._taken.add(dialect.neutral)
             return completions
 
     def _learn(self, dialect: Dialect) -> None:
@@ -90,9 +95,9 @@ def _refuse(detail: str) -> Completion:
     return Completion(text="", finish_reason="refused", detail=detail)
 
 
-def _step(dialect: Dialect, body: dict[str, Any], words: str) -> Step | None:
+def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Step | None:
     """Return what to try after a refusal: without what it names, else with fewer choices; None if that is all."""
-    step = narrow(dialect, body, words)
+    step = narrow(dialect, body, words, guess=guess)
     if step is None and body.get("n", 1) > 1 and not is_too_long(words):
         return Step(fewer_samples(dialect, body))
     return step
