@@ -548,3 +548,15 @@ async def test_a_refusal_that_names_nothing_is_about_the_prompt_once_the_server_
         await client.sample(ask("good", plain=True))
         [refused] = await client.sample(ask("bad", plain=True))
         assert (refused.finish_reason, refused.detail, len(server.bodies)) == ("refused", "not this", 2)
+
+
+async def test_a_redirect_that_repeats_the_key_does_not_show_it(
+    cache: CompletionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", "se/cret+key")
+    there = status(307, headers={"Location": "http://other.example/v1?key=se%2Fcret%2Bkey&again=se/cret+key"})
+    async with StubServer(default=there) as server:
+        asked = at(server).model_copy(update={"api_key_env": "A_KEY"})
+        async with ChatClient({"writer": asked}, cache) as client:
+            with pytest.raises(ModelError, match=r"redirects to http://other\.example/v1\?key=\*\*\*&again=\*\*\*:"):
+                await client.sample(ask())
