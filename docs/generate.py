@@ -5,6 +5,7 @@ import inspect
 import json
 import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -27,10 +28,10 @@ def cli_page() -> str:
         "* `autoif run` takes any setting as `--set KEY=VALUE`: [Settings](configuration.md).\n",
         "This page is made from the code by `make docs`.\n",
     ]
-    for name, command in sorted(cli.commands.items()):
+    for name, command in _commands(cli):
         parts += _help(f"autoif {name}", command)
         if isinstance(command, click.Group):
-            for sub, subcommand in sorted(command.commands.items()):
+            for sub, subcommand in _commands(command):
                 parts += _help(f"autoif {name} {sub}", subcommand)
     return "\n".join(parts)
 
@@ -105,6 +106,14 @@ def _field_docs(kind: type[BaseModel]) -> dict[str, str]:
         if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             docs[field.target.id] = " ".join(str(after.value.value).split())
     return docs
+
+
+def _commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield name, command
 
 
 def _help(name: str, command: click.Command) -> list[str]:

@@ -25,12 +25,17 @@ class Served:
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
         return [(event, key, float(when)) for event, key, when in (line.split() for line in lines)]
 
-    def answered_before(self, when: float) -> set[str]:
-        """Return the requests whose answer had left the server by then."""
-        return {key for event, key, at in self.events() if event == "answered" and at <= when}
+    def asked_again(self, began: float, killed: float) -> set[str]:
+        """Return the requests that a client alive between these times made and had an answer to, and that came again.
 
-    def asked_after(self, when: float) -> set[str]:
-        return {key for event, key, at in self.events() if event == "asked" and at > when}
+        Of a client killed before, the server may still answer requests meanwhile: those don't count.
+        """
+        events = self.events()
+        asked, answered = (
+            {key for event, key, at in events if event == kind and began < at <= killed}
+            for kind in ("asked", "answered")
+        )
+        return asked & answered & {key for event, key, at in events if event == "asked" and at > killed}
 
 
 @contextmanager

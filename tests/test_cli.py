@@ -294,3 +294,16 @@ def test_a_command_that_does_not_exist_ends_with_exit_code_2(tmp_path):
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("command", [["verify"], ["show"], ["export"], ["eval", "ifeval"]])
+def test_a_command_starts_without_what_only_others_need(tmp_path, command):
+    program = (
+        "import sys\n"
+        "from autoif.cli.main import cli\n"
+        f"cli.main([*{command!r}, '--help'], standalone_mode=False)\n"
+        "loaded = {'aiohttp', 'autoif.cli.run', 'autoif.cli.contamination', 'torch'} & sys.modules.keys()\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

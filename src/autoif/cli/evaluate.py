@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from autoif.cli.lazy_group import LazyGroup
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options
 from autoif.errors import ConfigError
 from autoif.sandbox import Limits, Sandbox
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
     from autoif.evaluation.results import Scores
 
 
-@click.group("eval")
+_BENCHMARKS = {
+    "fetch": "autoif.cli.benchmarks:fetch",
+    "followbench": "autoif.cli.evaluate_followbench:followbench",
+    "general": "autoif.cli.evaluate_general:general",
+    "ifbench": "autoif.cli.benchmarks:ifbench",
+    "ifeval": "autoif.cli.benchmarks:ifeval",
+}
+
+
+@click.group("eval", cls=LazyGroup, places=_BENCHMARKS)
 def evaluate() -> None:
     """Measure a model on prompts that it was not trained on (extra `eval`)."""
 

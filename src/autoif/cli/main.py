@@ -5,54 +5,38 @@ import sys
 
 import click
 
-from autoif.cli.benchmarks import fetch, ifbench, ifeval
-from autoif.cli.contamination import contamination
-from autoif.cli.cross_validate import cross_validate
-from autoif.cli.doctor import doctor
-from autoif.cli.evaluate import compare, evaluate, plot_curves
-from autoif.cli.evaluate_followbench import followbench
-from autoif.cli.evaluate_general import general
-from autoif.cli.export import export
-from autoif.cli.models import models
-from autoif.cli.push import push
-from autoif.cli.record import record
-from autoif.cli.run import run
-from autoif.cli.serve import serve
-from autoif.cli.show import show
-from autoif.cli.split import prompts, split
-from autoif.cli.train import train
-from autoif.cli.verify import verify
+from autoif.cli.lazy_group import LazyGroup
 from autoif.errors import AutoIFError
 
+_COMMANDS = {
+    "compare": "autoif.cli.evaluate:compare",
+    "contamination": "autoif.cli.contamination:contamination",
+    "cross-validate": "autoif.cli.cross_validate:cross_validate",
+    "doctor": "autoif.cli.doctor:doctor",
+    "eval": "autoif.cli.evaluate:evaluate",
+    "export": "autoif.cli.export:export",
+    "models": "autoif.cli.models:models",
+    "plot": "autoif.cli.evaluate:plot_curves",
+    "prompts": "autoif.cli.split:prompts",
+    "push": "autoif.cli.push:push",
+    "record": "autoif.cli.record:record",
+    "run": "autoif.cli.run:run",
+    "serve": "autoif.cli.serve:serve",
+    "show": "autoif.cli.show:show",
+    "split": "autoif.cli.split:split",
+    "train": "autoif.cli.train:train",
+    "verify": "autoif.cli.verify:verify",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=LazyGroup,
+    places=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="autoif")
 def cli() -> None:
     """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
-
-
-for command in (
-    run,
-    cross_validate,
-    verify,
-    split,
-    prompts,
-    train,
-    evaluate,
-    compare,
-    plot_curves,
-    contamination,
-    export,
-    push,
-    record,
-    serve,
-    models,
-    doctor,
-    show,
-):
-    cli.add_command(command)
-for benchmark in (ifeval, ifbench, followbench, general, fetch):
-    evaluate.add_command(benchmark)
 
 
 def main() -> None:
