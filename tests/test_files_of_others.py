@@ -2,19 +2,49 @@
 
 import ast
 import io
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 import autoif
+from autoif.cli.main import cli
 from autoif.config import load_config
-from autoif.errors import ConfigError
+from autoif.errors import AutoIFError, ConfigError, StoreError
+from autoif.models.recording import import_recording
 from autoif.orchestration import name_keys
 from autoif.report.markdown import escape_markdown, show_code
 from autoif.report.progress import Progress
+from following import write_questions
 
 SOURCES = Path(autoif.__file__).parent
+OTHER_PARSERS = {
+    "text_lines.py": "the one that is bounded",
+    "queries/json_lists.py": "a value at a time of a long list, with the line of what is wrong",
+    "row_files.py": "guesses a file's form, and takes nothing from it",
+    "instructions/json_reading.py": "mends what a model wrote",
+    "service/reading.py": "stricter, for requests",
+    "store.py": "files of the run with their digest",
+    "models/catalog.py": "ours",
+    "models/embedded.py": "what a process of ours says",
+    "models/llama_process.py": "what a process of ours says",
+    "datasets/exports/verifiers.py": "the file beside the module that it was written with",
+    "evaluation/general/asking.py": "log-likelihoods that the sampler wrote",
+    "evaluation/general/answering.py": "turns that were written a moment before",
+    "evaluation/general/results.py": "settings that were written a moment before",
+    "evaluation/followbench/rules.py": "targets of the data, tried when it is read",
+    "evaluation/followbench/judging.py": "bounded in length",
+    "config.py": "presets of ours",
+}
+"""Modules that call a parser of JSON, TOML or Python values themselves, and why they may."""
+HOSTILE = {
+    "deep": "[" * 100_000,
+    "deep and whole": "[" * 900 + "]" * 900,
+    "a number of 5,000 digits": '{"prompt": ' + "9" * 5_000 + "}",
+    "deep below": '{"messages": ' + '{"a":' * 900 + "1" + "}" * 901,
+}
 TRAP = "a|b`<script>alert(1)</script>\n# heading"
 
 
@@ -79,3 +109,73 @@ def test_what_goes_into_a_card_is_shown_and_not_read_as_markup():
     shown = escape_markdown(TRAP)
     assert "\n" not in shown
     assert not [mark for mark in ("|", "`", "<script") if shown.replace(f"\\{mark[0]}", "").count(mark)]
+
+
+def test_what_others_wrote_is_parsed_by_the_one_parser_that_is_bounded():
+    found = set()
+    for path in SOURCES.rglob("*.py"):
+        name = str(path.relative_to(SOURCES))
+        if name.startswith(("sandbox/", "evaluation/official/")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in PARSERS:
+                found.add(name)
+    assert found == set(OTHER_PARSERS)
+
+
+PARSERS = {"json.loads", "json.load", "json.JSONDecoder", "tomllib.loads", "tomllib.load", "ast.literal_eval"}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", "FILE", "FILE"], ["verify", "--dataset", "FILE"], ["export", "FILE", "--to", "trl", "-o", "out"],
+        ["split", "FILE", "-o", "out"], ["contamination", "FILE", "--against", "ifeval", "--data", "ifeval=QUESTIONS"],
+        ["show", "RUN"],
+        ["run", "quickstart", "--recorded", "--seeds", "FILE", "-o", "out"], ["run", "TOML", "-o", "out"],
+        ["run", "quickstart", "--recording", "FILE", "-o", "out"], ["cross-validate", "FILE", "-o", "out"],
+        ["compare", "SCORES", "OTHER"],
+        ["train", "sft", "--model", "RUN", "--data", "FILE", "-o", "out", "--config", "TOML"],
+        ["plot", "METRICS", "-o", "out.png"], ["eval", "ifeval", "--data", "FILE", "--responses", "FILE", "-o", "out"],
+        ["eval", "pass-rate", "--data", "FILE", "--responses", "FILE", "-o", "out"],
+        ["eval", "followbench", "--data", "BENCHMARK", "--responses", "FILE", "-o", "out"],
+        ["eval", "general", "--responses", "FILE", "-o", "out"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)  # fmt: skip
+def test_a_file_that_no_parser_likes_is_refused_in_one_line(tmp_path, arguments, text, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file.jsonl").write_text(f"{text}\n")
+    Path("settings.toml").write_text(f"seeds = {text}\n")
+    places = {"RUN": "run.json", "SCORES": "scores.json", "OTHER": "scores.json", "METRICS": "metrics.jsonl",
+              "BENCHMARK": "content_constraints.json"}  # fmt: skip
+    for folder, name in places.items():
+        Path(folder, name).parent.mkdir(parents=True)
+        Path(folder, name).write_text(f"{text}\n")
+    names = {"FILE": "file.jsonl", "TOML": "settings.toml", "ifeval=QUESTIONS": f"ifeval={write_questions(tmp_path)}"}
+    done = CliRunner().invoke(cli, [names.get(each, each) for each in arguments])
+    assert isinstance(done.exception, AutoIFError), done.output
+    assert "\n" not in str(done.exception)
+    assert len(str(done.exception)) < 400
+    assert any(name in str(done.exception) for name in (*names.values(), *places.values()))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [f"scoring.samples={'[' * 100_000}", f"{'a.' * 5_000}b=1", f"scoring.samples={'9' * 5_000}"],
+    ids=["deep", "key", "digits"],
+)
+def test_a_setting_that_no_parser_likes_is_refused_in_one_line(setting):
+    with pytest.raises(ConfigError) as refused:
+        load_config("paper", [setting])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("logprobs", ["[" * 100_000, "[1]", '[["a", "b"]]', '[["a", 1, 2]]', "{"])
+def test_log_probabilities_of_a_recording_that_are_none_are_refused_before_they_are_taken_in(tmp_path, logprobs):
+    row = ["k" * 32, 0, "text", "stop", 1, 1, logprobs, "scoring", 1, 0]
+    lines = ['{"format": "autoif-recording", "version": 2}', json.dumps(row)]
+    (tmp_path / "theirs.jsonl").write_text("\n".join(lines))
+    with pytest.raises(StoreError, match="is damaged or no recording"):
+        import_recording(tmp_path / "theirs.jsonl", tmp_path / "completions.sqlite")

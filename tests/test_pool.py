@@ -245,7 +245,7 @@ def test_json_objects_one_after_another_are_read_though_the_file_is_called_json(
         ('["x"\n"y"]', "line 2: broken JSON (a comma is missing)"),
         ('["x",\n"y",\n', "line 3: broken JSON (the list is cut off)"),
         ('["x"', "line 1: broken JSON (the list is cut off)"),
-        ("[\n" + "[" * 100_000, "line 2: broken JSON (nested too deeply)"),
+        ("[\n" + "[" * 100_000, "line 2: broken JSON (nested more than 100 deep)"),
         (b'["\xff"]', "not UTF-8"),
     ],
 )

@@ -211,7 +211,7 @@ def test_a_threshold_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (b'{"instruction": "a", "generations": ["b"]}\n{"instruction": "a"}\n', "line 2: no row"),
         (b'{"instruction": null, "generations": ["b"]}\n', "line 1: no row"),
         (b'{"generations": ["b"]}\n', "line 1: no row"),
-        (b"[" * 100_000, "line 1: broken JSON (nested too deeply)"),
+        (b"[" * 100_000, "line 1: broken JSON (nested more than 100 deep)"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_two(

@@ -24,6 +24,7 @@ from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.progress import Progress
 from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest
+from autoif.text_lines import parse_json
 
 if TYPE_CHECKING:
     import datasets
@@ -79,7 +80,8 @@ class Rows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         if self.path.exists():
             with self.path.open("rb") as lines:
-                yield from map(json.loads, lines)
+                for index, line in enumerate(lines):
+                    yield self._read(index, line)
 
     def __len__(self) -> int:
         return len(self._index())
@@ -94,8 +96,7 @@ class Rows(Sequence[Row]):
             return [self[number] for number in range(*index.indices(len(starts)))]
         with self.path.open("rb") as file:
             file.seek(starts[index])
-            row: Row = json.loads(file.readline())
-            return row
+            return self._read(index, file.readline())
 
     def to_dataset(self) -> "datasets.Dataset":
         """Return the rows as a `datasets.Dataset`.
@@ -113,6 +114,13 @@ class Rows(Sequence[Row]):
 
     def __repr__(self) -> str:
         return f"<{len(self):,} rows of {self.path}>"
+
+    def _read(self, index: int, line: bytes) -> Row:
+        try:
+            row: Row = parse_json(line.decode("utf-8"))
+        except ValueError as error:
+            raise StoreError(f"{self.path}, line {index + 1}: broken JSON ({error}); mend or remove it") from None
+        return row
 
     def _index(self) -> list[int]:
         """Return where each row begins; found once, at the first use."""

@@ -3,7 +3,6 @@
 Each default is the paper's number and names its section. `presets/*.toml` hold what differs from it.
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.prompts import Prompts
 from autoif.records import Record
+from autoif.text_lines import MAX_DEPTH, parse_json, read_toml
 from autoif.thresholds import Threshold
 
 ROLES = ("writer", "responder", "judge")
@@ -318,10 +318,7 @@ def _read_preset(name: str) -> dict[str, Any]:
 def _read_file(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ConfigError(f'no preset and no file "{path}": presets are {", ".join(presets())}')
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} can't be read as TOML: {error}") from None
+    return read_toml(path)
 
 
 def parse_setting(setting: str) -> dict[str, Any]:
@@ -336,6 +333,8 @@ def parse_setting(setting: str) -> dict[str, Any]:
     table: dict[str, Any] = {}
     leaf = table
     *path, last = key.strip().split(".")
+    if len(path) > MAX_DEPTH:
+        raise ConfigError(f'unknown setting "{key[:60]}…" (docs/configuration.md lists all of them)')
     for part in path:
         leaf = leaf.setdefault(part, {})
     leaf[last] = _parse_value(value.strip())
@@ -345,7 +344,7 @@ def parse_setting(setting: str) -> dict[str, Any]:
 def _parse_value(text: str) -> Any:
     """Read a value as TOML or JSON would, else as bare text."""
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
 

@@ -168,7 +168,7 @@ def _read_json_lines(file: io.BufferedReader, path: Path, what: str, max_bytes: 
         if line.strip() and not line.startswith("#"):
             try:
                 yield SourceRow(f"line {number}", load_json(line))
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 raise broken(path, what, number, error) from error
 
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.records import Dropped
-from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text
+from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text, parse_json
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -219,10 +219,10 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
     """
     path = run / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8-sig"))
+        manifest = parse_json(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (UnicodeDecodeError, ValueError):
+    except ValueError:
         manifest = None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
         raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
@@ -256,18 +256,17 @@ def read_jsonl(path: Path, row: type[Row], *, exact: bool = False) -> list[Row]:
         StoreError: it can't be read, or a line of it is no such row; the line is named.
     """
     rows: list[Row] = []
-    load = json.loads if exact else load_json
+    load = parse_json if exact else load_json
     for number, line in read_json_lines(path):
         try:
             rows.append(row.model_validate(load(line)))
-        except json.JSONDecodeError as error:
-            raise StoreError(f"{path}, line {number}: broken JSON ({error.msg})") from None
-        except RecursionError:
-            raise StoreError(f"{path}, line {number}: broken JSON (nested too deeply)") from None
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])
             raise StoreError(f"{path}, line {number}: no {row.__name__} row ({where}: {problem['msg']})") from None
+        except ValueError as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise StoreError(f"{path}, line {number}: broken JSON ({why})") from None
     return rows
 
 

@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import re
+import tomllib
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,11 +24,14 @@ from autoif.errors import ConfigError
 
 MAX_LINE_BYTES = 1_000_000
 """A longer line of plain text is no query and no instruction, but a file of another kind."""
+MAX_DEPTH = 100
+"""Of JSON: answers and rows nest some ten deep, and what goes much deeper stops whoever walks through it."""
 MAX_UNPACKED_BYTES = 1_000_000_000
 """Of a packed file."""
 MAX_RATIO = 200
 """A packed file of more than `_SMALL_BYTES` may unpack to so many times its size; rows of text take 3 to 50."""
 _SMALL_BYTES = 20_000_000
+TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _CHUNK_BYTES = 1 << 16
 
 _MARKS: Final = {
@@ -135,19 +139,47 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
             raise UnreadableText("not UTF-8; save the file as UTF-8", number) from None
 
 
+def parse_json(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
+
+    Raises:
+        ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
+    """
+    try:
+        value = json.loads(text, parse_constant=parse_constant)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise ValueError("a number of thousands of digits") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the table in a TOML file. Raises ConfigError."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        _check_depth(table)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} can't be read as TOML: {f'{error}'.partition(';')[0]}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} can't be read as TOML: {TOO_DEEP}") from None
+    return table
+
+
 def load_json(text: str) -> Any:
     """Return the value of a JSON text. Half a character (a lone surrogate) becomes U+FFFD, and NaN null.
 
     No tokenizer takes half a character, and no strict reader takes NaN, so neither may reach a file that is written.
 
     Raises:
-        ValueError: no JSON, nested too deeply, or a number of thousands of digits.
+        ValueError: as `parse_json` does.
     """
-    try:
-        value = json.loads(text, parse_constant=_no_number)
-        return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    value = parse_json(text, _no_number)
+    return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
 
 
 def replace_surrogates(value: Any) -> Any:
@@ -164,6 +196,16 @@ def replace_surrogates(value: Any) -> Any:
 
 def _no_number(_: str) -> None:
     return None
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for each in level if isinstance(each, dict | list)
+                 for inner in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
+        if not level:
+            return
+    raise ValueError(TOO_DEEP)
 
 
 def _open_zstd(file: IO[bytes]) -> IO[bytes]:

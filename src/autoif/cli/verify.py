@@ -16,6 +16,7 @@ from autoif.errors import ConfigError
 from autoif.records import Record, Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.store import SFT, find_rows, read_json_lines, read_jsonl, storage_errors
+from autoif.text_lines import parse_json
 from autoif.thresholds import share
 
 _ROWS_AT_ONCE = 64
@@ -179,7 +180,7 @@ def _read_dataset(path: Path) -> Iterator[Check]:
     number = 0
     for number, (line, text) in enumerate(read_json_lines(path), 1):
         try:
-            row = json.loads(text)
+            row = parse_json(text)
             functions = [str(source) for source in row["functions"]]
             if "chosen" in row:
                 for name in ("chosen", "rejected"):
@@ -187,7 +188,7 @@ def _read_dataset(path: Path) -> Iterator[Check]:
                     yield Check(functions, said, float(row[f"{name}_pass_rate"]), f"row {number}, {name}")
             else:
                 yield Check(functions, row["messages"][-1]["content"], float(row["pass_rate"]), f"row {number}")
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        except (ValueError, KeyError, TypeError, IndexError):
             raise ConfigError(
                 f"{path}, line {line}: no row of an sft.jsonl or a preferences.jsonl (it needs answers, functions and "
                 "the recorded pass rate)"

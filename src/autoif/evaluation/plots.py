@@ -3,7 +3,6 @@
 The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from autoif.evaluation.comparison import Comparison
 from autoif.evaluation.comparison.paired import ComparedBenchmark
 from autoif.evaluation.results import name_folders
 from autoif.store import storage_errors
+from autoif.text_lines import parse_json
 from autoif.training.card import read_record
 
 METRICS = "metrics.jsonl"
@@ -158,7 +158,7 @@ def read_metrics(folder: Path) -> list[Row]:
     done = last = 0
     for number, line in enumerate(lines[:-1], 1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             last_round = rows[-1].get("round") if rows else row.get("round")
             done += last if row.get("round") != last_round else 0
             last = row["step"]

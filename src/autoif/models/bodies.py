@@ -4,7 +4,6 @@ A byte order mark and blank lines before it (keep-alive) are nothing. A stream o
 together again. What is no JSON is an error, for the caller to judge.
 """
 
-import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,15 +11,14 @@ from typing import Any
 
 import aiohttp
 
+from autoif.text_lines import parse_json
+
 MAX_BODY_BYTES = 64_000_000
 """Of an answer, unpacked: a thousand long responses. More fills the memory."""
 ENCODINGS = "gzip, deflate"
 """What `read_content` unpacks; for `Accept-Encoding`."""
-MAX_DEPTH = 100
-"""Answers of servers nest some ten deep."""
 _TOO_LARGE = f"sends an answer of more than {MAX_BODY_BYTES:,} bytes: ask for fewer or shorter responses at once"
 _PACKED = "answers in a compression that can't be read ({}): switch it off at the server or gateway"
-_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 
 class UnreadableBody(ValueError):
@@ -75,31 +73,6 @@ def read_body(content: bytes, charset: str | None = None) -> Any:
     if text.startswith(("data:", ":", "event:")):
         return _join_events(_read_events(text))
     return parse_json(text)
-
-
-def parse_json(text: str) -> Any:
-    """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
-
-    Raises:
-        ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
-    """
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
-    return value
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [inner for each in level if isinstance(each, dict | list)
-                 for inner in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
-        if not level:
-            return
-    raise ValueError(_TOO_DEEP)
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 from autoif.errors import StoreError
 from autoif.models.requests import Completion, FinishReason, Request
 from autoif.records import Record
+from autoif.text_lines import parse_json
 
 _FORMAT = 2
 """Raised when the tables change their meaning."""
@@ -345,5 +346,8 @@ class CompletionCache:
 
 
 def read_logprobs(stored: str) -> tuple[tuple[str, float], ...]:
-    """Return (token, log-probability) pairs from their stored form."""
-    return tuple((token, value) for token, value in json.loads(stored))
+    """Return (token, log-probability) pairs from their stored form. Raises ValueError."""
+    try:
+        return tuple((str(token), float(value)) for token, value in parse_json(stored))
+    except (TypeError, OverflowError):
+        raise ValueError("log-probabilities of another form") from None

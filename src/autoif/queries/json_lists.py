@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from autoif.errors import ConfigError
-from autoif.text_lines import naming, open_text
+from autoif.text_lines import TOO_DEEP, naming, open_text
 
 MAX_ELEMENT_CHARS = 64_000_000
 _CHUNK_CHARS = 1 << 20
@@ -33,7 +33,7 @@ def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[obj
 
 def broken(path: Path, what: str, line: int, error: Exception) -> ConfigError:
     """Return the error for JSON that can't be parsed."""
-    why = "nested too deeply" if isinstance(error, RecursionError) else f"{error}".partition(";")[0]
+    why = TOO_DEEP if isinstance(error, RecursionError) else f"{error}".partition(";")[0]
     why = error.msg if isinstance(error, json.JSONDecodeError) else why
     return ConfigError(f"{what} file {path}, line {line}: broken JSON ({why}); mend or remove it")
 

@@ -1,7 +1,6 @@
 """What each stage kept and dropped, and why: read from a run folder, complete or not."""
 
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from rich.table import Table
 from autoif.errors import StoreError
 from autoif.pipeline import FOLDERS
 from autoif.records import Reason
-from autoif.store import read_manifest
+from autoif.store import read_json_lines, read_manifest
+from autoif.text_lines import parse_json
 
 VERIFICATION = "02_verification"
 
@@ -113,9 +113,9 @@ def read_formats(run: Path) -> Formats:
 def read_lines(folder: Path, kind: str) -> Iterator[dict]:  # type: ignore[type-arg]
     """Yield the rows of a stage's kept or dropped files, shard by shard."""
     for path in sorted(folder.glob(f"{kind}-*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in read_json_lines(path):
             try:
-                yield json.loads(line)
+                yield parse_json(line)
             except ValueError:
                 raise StoreError(f"{path}, line {number} is damaged: run the same command again to repair it") from None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from autoif.errors import StoreError
 from autoif.report.markdown import escape_markdown, show_code
+from autoif.text_lines import parse_json
 
 RECORD = "training.json"
 CARD = "README.md"
@@ -30,7 +31,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / RECORD
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

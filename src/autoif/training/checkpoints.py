@@ -6,10 +6,11 @@ first was written.
 """
 
 import errno
-import json
 import re
 import shutil
 from pathlib import Path
+
+from autoif.text_lines import parse_json
 
 _STATE = "trainer_state.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -54,7 +55,7 @@ def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        state = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
+        state = parse_json((checkpoint / _STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(state, dict) and state.get("global_step") == step_of(checkpoint)

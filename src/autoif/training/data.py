@@ -9,7 +9,6 @@ the one that was asked for. Instruction level and query level come in one file a
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.store import read_json_lines
-from autoif.text_lines import load_json
+from autoif.text_lines import load_json, parse_json
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
@@ -185,7 +184,7 @@ def _message(message: object, name: str) -> Message:
 def _read_run(path: Path) -> dict[str, JsonValue] | None:
     """Return what a card says of the run that the file is from."""
     try:
-        manifest = json.loads((path.parent / "run.json").read_text(encoding="utf-8-sig"))
+        manifest = parse_json((path.parent / "run.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):

@@ -15,6 +15,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from autoif.text_lines import parse_json
+
 Row = dict[str, Any]
 _SUMMARISED = (
     "loss", "mean_token_accuracy", "rewards/margins", "rewards/accuracies", "reward", "frac_reward_zero_std", "kl",
@@ -47,7 +49,7 @@ def read_metrics(path: Path) -> list[Row]:
     rows = []
     for line in lines:
         try:
-            rows.append(json.loads(line))
+            rows.append(parse_json(line))
         except ValueError:
             continue
     return rows

@@ -14,7 +14,6 @@ import dataclasses
 import difflib
 import importlib.util
 import os
-import tomllib
 import typing
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from autoif.errors import ConfigError
 from autoif.records import Record
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
+from autoif.text_lines import read_toml
 from autoif.training.data import Kind
 from autoif.training.defaults import DEFAULTS, LAYOUT, LORA, RESERVED
 
@@ -277,7 +277,4 @@ def _check_installed(values: Mapping[str, Any]) -> None:
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} can't be read as TOML: {error}") from None
+    return read_toml(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from autoif.datasets.exports.rows import Form, Row
 from autoif.errors import ConfigError
 from autoif.store import storage_errors
+from autoif.text_lines import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False)
 def _merge(file: Entries, path: Path, overwrite: bool) -> Text:
     """Return the object with these entries, after those that it has."""
     try:
-        there = json.loads(path.read_text(encoding="utf-8-sig"))
+        there = parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         there = {}
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from functools import cache
 
 from autoif.errors import ConfigError
 from autoif.reward import RewardMode, VerificationReward
+from autoif.text_lines import parse_json
 
 
 def write_functions(functions: Sequence[str]) -> str:
@@ -23,7 +24,7 @@ def read_functions(ground_truth: str) -> list[str]:
         ConfigError: it isn't what `write_functions` wrote.
     """
     try:
-        functions = json.loads(ground_truth)
+        functions = parse_json(ground_truth)
     except (ValueError, TypeError):
         functions = None
     if not functions or not isinstance(functions, list):

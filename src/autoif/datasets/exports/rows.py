@@ -4,7 +4,6 @@ What a trainer would choke on later is refused here by file and line: an empty a
 a reward without functions. Columns that are not named below are kept for the forms that carry every column.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from autoif.errors import ConfigError
 from autoif.store import read_json_lines, read_jsonl, refuse_repeats
+from autoif.text_lines import parse_json
 
 Row = dict[str, JsonValue]
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -141,8 +141,8 @@ def _kind_of(file: Path) -> str:
     """Tell which data set a file is. One without rows may be any."""
     try:
         number, line = next(read_json_lines(file), (1, "null"))
-        first = json.loads(line)
-    except (ValueError, RecursionError):
+        first = parse_json(line)
+    except ValueError:
         raise ConfigError(f"{file}, line {number}: no JSON row: name a run folder, or its {', '.join(FILES)}") from None
     columns = first if isinstance(first, dict) else {}
     if "messages" in columns:

@@ -1,6 +1,5 @@
 """From a folder to what was measured in it: the one place that knows which benchmarks there are."""
 
-import json
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -12,6 +11,7 @@ from autoif.evaluation.comparison.followbench import read_followbench
 from autoif.evaluation.comparison.general import read_general
 from autoif.evaluation.comparison.pass_rate import read_pass_rate
 from autoif.evaluation.results import SAMPLES, SCORES
+from autoif.text_lines import parse_json
 
 READERS: dict[str, Callable[[Path], list[Evaluated]]] = {
     "pass_rate": read_pass_rate,
@@ -58,7 +58,7 @@ def list_unfinished(folder: Path) -> list[str]:
 def _read_metric(folder: Path) -> str:
     path = folder / SCORES
     try:
-        metric = str(json.loads(path.read_bytes())["metric"])
+        metric = str(parse_json(path.read_text(encoding="utf-8"))["metric"])
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):

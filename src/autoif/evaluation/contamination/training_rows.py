@@ -8,7 +8,6 @@
 Functions are read where a row has them: "functions" of a run, "verifiers" of others' AutoIF data.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from autoif.errors import ConfigError
 from autoif.queries.json_lists import broken, read_elements
 from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
 from autoif.store import refuse_repeats
-from autoif.text_lines import read_lines
+from autoif.text_lines import parse_json, read_lines
 
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""
@@ -89,8 +88,8 @@ def _read_objects(file: Path) -> Iterator[tuple[int, object]]:
     for number, line in read_lines(file, "training", max_bytes=_MAX_LINE_BYTES):
         if line.strip():
             try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield number, parse_json(line)
+            except ValueError as error:
                 raise broken(file, "training", number, error) from None
 
 

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
 from autoif.records import Record
-from autoif.text_lines import not_utf8, unreadable
+from autoif.text_lines import not_utf8, parse_json, unreadable
 
 TYPES = ("content", "situation", "style", "format", "example", "mixed")
 LEVELS = (1, 2, 3, 4, 5)
@@ -124,13 +124,14 @@ def _read(file: Path) -> str:
 
 def _parse(file: Path, text: str) -> list[Row]:
     try:
-        return _ROWS.validate_python(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{file}: broken JSON, line {error.lineno} ({error.msg})") from None
+        return _ROWS.validate_python(parse_json(text))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         raise ConfigError(f"{file} is no FollowBench file ({where}: {problem['msg']})") from None
+    except ValueError as error:
+        place, why = (f", line {error.lineno}", error.msg) if isinstance(error, json.JSONDecodeError) else ("", error)
+        raise ConfigError(f"{file}: broken JSON{place} ({why})") from None
 
 
 def _grow(place: str, kind: str, rows: Sequence[Row], language: Language) -> list[Item]:

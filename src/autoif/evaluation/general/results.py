@@ -19,6 +19,7 @@ from autoif.evaluation.responses import Counted, ResponseCounts
 from autoif.evaluation.results import SCORES, refuse_other
 from autoif.records import Record
 from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
+from autoif.text_lines import parse_json
 
 PLAN = "general.json"
 _PARTS = "tasks"
@@ -190,7 +191,7 @@ def write_finished(folder: Path, name: TaskName, score: TaskScore, rows: Sequenc
 
 def _read_plan(path: Path) -> dict[str, JsonValue]:
     try:
-        found: dict[str, JsonValue] = json.loads(path.read_bytes())
+        found: dict[str, JsonValue] = parse_json(path.read_text(encoding="utf-8"))
     except ValueError:
         raise StoreError(f"{path} is damaged: delete it, or choose another --output") from None
     return found
