@@ -17,7 +17,7 @@ from autoif.service.schemas import RewardRequest, VerifyRequest
 from serving import TRUE, serving
 
 TOKEN = "0123456789abcdef0123"
-EXAMPLES = 25
+EXAMPLES = 10
 """For each operation and phase."""
 
 _JSON = st.recursive(

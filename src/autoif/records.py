@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 class Record(BaseModel):
     """Frozen, typed, closed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def content_id(*parts: JsonValue) -> str:

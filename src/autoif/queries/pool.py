@@ -22,6 +22,8 @@ from autoif.row_texts import RowText
 STAGE = "queries"
 MAX_DROPPED = 100_000
 _DETAIL_CHARS = 120
+_PACKAGED_LANGUAGE = "en"
+"""What all queries of the package are written in: they need no identifier, which takes a second to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ def load_queries(source: str | None, *, min_chars: int = 20, max_chars: int = 30
     Raises:
         ConfigError: the source is missing, can't be read, or has no query that passes.
     """
+    if source is None and language == _PACKAGED_LANGUAGE:
+        language = ""
     if language:
         check_language(language)
     if source is None:
