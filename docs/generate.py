@@ -137,13 +137,21 @@ def with_recorded_run(readme: str, run: autoif.Run) -> str:
 
 def _shortened_row(run: autoif.Run) -> str:
     """Return the SFT row with the most functions, of those the best and shortest, as the README shows it."""
-    row = min(run.sft, key=lambda row: (-len(row["functions"]), -row["quality"], len(str(row["messages"]))))
-    row["functions"] = [min(row["functions"], key=len), "…"]
-    shown = ("messages", "functions", "verdicts", "pass_rate", "quality")
-    members = {key: json.dumps(row[key], ensure_ascii=False) for key in shown}
+    row = min(
+        run.sft,
+        key=lambda row: (-len(row["constraints"][0]["functions"]), -row["quality"], len(str(row["messages"]))),
+    )
+    [constraint] = row["constraints"]
+    constraint["functions"] = [min(constraint["functions"], key=len), "…"]
+    del constraint["instruction_id"]
+    members = {
+        key: json.dumps(row[key], ensure_ascii=False) for key in ("messages", "constraints", "pass_rate", "quality")
+    }
     members["messages"] = members["messages"].replace("[{", "[\n   {", 1).replace("}, {", "},\n   {")
-    messages, functions, *rest = (f'"{key}": {text}' for key, text in members.items())
-    return f"{{{messages},\n {functions},\n {', '.join(rest)}}}"
+    for key in ("functions", "verdicts"):
+        members["constraints"] = members["constraints"].replace(f', "{key}"', f',\n   "{key}"')
+    messages, constraints, *rest = (f'"{key}": {text}' for key, text in members.items())
+    return f"{{{messages},\n {constraints},\n {', '.join(rest)}}}"
 
 
 if __name__ == "__main__":

@@ -22,11 +22,15 @@ def reward_row(word: str, query: int, functions: Sequence[str] = ()) -> dict:
     asked = f"What is question {query} about?"
     return {
         "prompt": [{"role": "user", "content": f"{asked} Use the word {word}."}],
-        "instruction_id": content_id("instruction", word),
+        "constraints": [
+            {
+                "instruction_id": content_id("instruction", word),
+                "instruction": f"Use the word {word}.",
+                "functions": list(functions or [accepts(word)]),
+            }
+        ],
         "query_id": content_id("query", asked),
-        "instruction": f"Use the word {word}.",
         "query": asked,
-        "functions": list(functions or [accepts(word)]),
     }
 
 

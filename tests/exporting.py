@@ -39,7 +39,11 @@ def rows_of(path: Path) -> list[dict]:
 def reward_rows() -> list[dict]:
     """Return rows of a rewards.jsonl: recorded ones, and ones whose functions fail in every way."""
     recorded = rows_of(GOLDEN / "rewards.jsonl")
-    return [*recorded[::4], *({**recorded[0], "functions": functions} for functions in MADE_UP)]
+    return [*recorded[::4], *({**recorded[0], "constraints": [{"functions": functions}]} for functions in MADE_UP)]
+
+
+def functions_of(row: dict) -> list[str]:
+    return [source for constraint in row["constraints"] for source in constraint["functions"]]
 
 
 def write_reward_rows(folder: Path) -> Path:
@@ -59,7 +63,7 @@ def verified(mode: str) -> list[list[float]]:
 @cache
 def verdicts_of_rows() -> list[list[list[str]]]:
     """Return the verdict of each function on each of ANSWERS, for each of `reward_rows`, by the command."""
-    sources = [source for row in reward_rows() for source in row["functions"]]
+    sources = [source for row in reward_rows() for source in functions_of(row)]
     with tempfile.TemporaryDirectory() as name:
         functions, responses = Path(name) / "functions.jsonl", Path(name) / "responses.jsonl"
         write_lines(functions, [{"id": number, "source": source} for number, source in enumerate(sources)])
@@ -71,7 +75,7 @@ def verdicts_of_rows() -> list[list[list[str]]]:
     numbers = iter(range(len(sources)))
     return [
         [[found[number, answer] for number in own] for answer in range(len(ANSWERS))]
-        for own in ([next(numbers) for _ in row["functions"]] for row in reward_rows())
+        for own in ([next(numbers) for _ in functions_of(row)] for row in reward_rows())
     ]
 
 

@@ -28,11 +28,11 @@ ONLINE = (
 def reward_row(word: str, functions: list[str]) -> dict:
     return {
         "prompt": [turn("user", f"Say {word}.")],
-        "instruction_id": f"i-{word}",
-        "query_id": f"q-{word}",
-        "instruction": "An even number of letters.",
+        "constraints": [
+            {"instruction_id": f"i-{word}", "instruction": "An even number of letters.", "functions": functions}
+        ],
         "query": f"Say {word}.",
-        "functions": functions,
+        "query_id": f"q-{word}",
     }
 
 

@@ -160,9 +160,14 @@ def test_each_form_of_row_is_read_for_what_it_asks_and_says(tmp_path, form):
 
 
 def test_functions_are_read_in_the_forms_of_a_run_and_of_others(tmp_path):
-    forms = [{"functions": ["f"]}, {"functions": [{"id": "1", "source": "f"}]}, {"verifiers": ["f", ""]}]
+    forms = [
+        {"constraints": [{"functions": ["f"], "verdicts": None}]},
+        {"functions": ["f"]},
+        {"functions": [{"id": "1", "source": "f"}]},
+        {"verifiers": ["f", ""]},
+    ]
     rows = read_rows([write_rows(tmp_path / "train.jsonl", *({"prompt": "q", **form} for form in forms))])
-    assert [row.functions for row in rows] == [("f",)] * 3
+    assert [row.functions for row in rows] == [("f",)] * 4
 
 
 def test_rows_without_text_are_counted(tmp_path):

@@ -99,7 +99,7 @@ def test_training_data_that_is_none_is_named(tmp_path, monkeypatch, capsys, cont
 def test_a_folder_without_data_sets_and_a_file_of_another_kind_are_refused(tmp_path, monkeypatch, capsys):
     other = tmp_path / "train.csv"
     other.write_text("prompt\n", encoding="utf-8")
-    assert "name a run folder" in fails(monkeypatch, capsys, tmp_path)
+    assert "name one, or files of rows" in fails(monkeypatch, capsys, tmp_path)
     assert "give .jsonl or .json" in fails(monkeypatch, capsys, other)
 
 
@@ -107,8 +107,12 @@ def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, monkeyp
     monkeypatch.setenv("NLTK_DATA", str(TOKENIZERS))
     row = {
         "prompt": [{"role": "user", "content": "Say hello. Let no comma slip in."}],
-        "instruction": "Let no comma slip in.",
-        "functions": ["def evaluate(response):\n    return ',' not in response"],
+        "constraints": [
+            {
+                "instruction": "Let no comma slip in.",
+                "functions": ["def evaluate(response):\n    return ',' not in response"],
+            }
+        ],
     }
     train = write_rows(tmp_path / "rewards.jsonl", row, row)
     options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}", "-o", tmp_path / "out"]

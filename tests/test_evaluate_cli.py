@@ -22,7 +22,9 @@ EVAL = ["--samples", 2, "--max-tokens", 6, "--batch-size", 4, "--dtype", "float3
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     write_tiny_model(folder / "base", context=128)
-    sources = [{"instruction_id": f"i{n}", "query_id": f"q{n}", "functions": [f"f{n}"]} for n in range(6)]
+    sources = [
+        {"constraints": [{"instruction_id": f"i{n}", "functions": [f"f{n}"]}], "query_id": f"q{n}"} for n in range(6)
+    ]
     write_rows(folder / "sft.jsonl", *({**row, **source} for row, source in zip(sft_rows(), sources, strict=True)))
     write_prompts(folder)
     return folder

@@ -14,9 +14,10 @@ from trl.data_utils import is_conversational
 from autoif.cli.main import cli
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import Table, Text, write_files
-from autoif.datasets.exports.rows import FILES, Form, PreferenceRow, RewardRow, SftRow, read_rows
+from autoif.datasets.rows import Form, PreferenceRow, RewardRow, SftRow, read_rows
 from autoif.errors import ConfigError, StoreError
-from exporting import GOLDEN, export, rows_of
+from autoif.store import DATA_SETS
+from exporting import GOLDEN, export, functions_of, rows_of
 
 
 def pairs(name: str = "sft.jsonl") -> list[tuple[str, str]]:
@@ -49,7 +50,7 @@ def test_trl_gets_rows_that_it_takes_for_conversations(tmp_path):
 def test_the_rl_rows_of_trl_carry_the_functions_to_the_reward(tmp_path):
     rows = rows_of(export("trl", tmp_path) / "rl.jsonl")
     assert [(row["prompt"], row["functions"]) for row in rows] == [
-        (row["prompt"], row["functions"]) for row in rows_of(GOLDEN / "rewards.jsonl")
+        (row["prompt"], functions_of(row)) for row in rows_of(GOLDEN / "rewards.jsonl")
     ]
 
 
@@ -190,7 +191,7 @@ def test_open_instruct_gets_whole_conversations_and_its_rlvr_columns(tmp_path):
     rows, recorded = rows_of(folder / "rl.jsonl"), rows_of(GOLDEN / "rewards.jsonl")
     assert {tuple(row) for row in rows} == {("messages", "ground_truth", "dataset")}
     assert [(row["messages"], json.loads(row["ground_truth"])) for row in rows] == [
-        (row["prompt"], row["functions"]) for row in recorded
+        (row["prompt"], functions_of(row)) for row in recorded
     ]
 
 
@@ -225,7 +226,7 @@ def test_verl_gets_its_five_columns(tmp_path):
     recorded = rows_of(GOLDEN / "rewards.jsonl")
     assert list(rows[0]) == ["data_source", "prompt", "ability", "reward_model", "extra_info"]
     assert [row["prompt"] for row in rows] == [row["prompt"] for row in recorded]
-    assert [json.loads(row["reward_model"]["ground_truth"]) for row in rows] == [row["functions"] for row in recorded]
+    assert [json.loads(row["reward_model"]["ground_truth"]) for row in rows] == [functions_of(row) for row in recorded]
     assert {row["reward_model"]["style"] for row in rows} == {"rule"}
     assert [row["extra_info"]["index"] for row in rows] == list(range(len(rows)))
     sft = parquet_of(folder / "sft.parquet", tmp_path / "cache")
@@ -234,7 +235,7 @@ def test_verl_gets_its_five_columns(tmp_path):
 
 def test_parquet_holds_every_column_of_the_run(tmp_path):
     folder = export("parquet", tmp_path)
-    for name in FILES:
+    for name in DATA_SETS:
         path = folder / name.replace(".jsonl", ".parquet")
         assert parquet_of(path, tmp_path / "cache") == rows_of(GOLDEN / name)
 
@@ -293,7 +294,7 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path, trainer):
 def test_each_form_is_written_without_the_others(tmp_path, trainer):
     together = {file.name for file in EXPORTERS[trainer](read_rows([GOLDEN])) if isinstance(file, Table)}
     alone: list[str] = []
-    for form, name in zip(Form, FILES, strict=True):
+    for form, name in zip(Form, DATA_SETS, strict=True):
         tables = [file for file in EXPORTERS[trainer](read_rows([GOLDEN / name])) if isinstance(file, Table)]
         assert {table.form for table in tables} <= {form}
         alone += [table.name for table in tables]
@@ -341,10 +342,20 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         ('{"text": "hello"}\n', "is no data set of a run"),
         ("hello\n", "line 1: no JSON row"),
         ('{"messages": []}\n', "line 1: no SftRow row"),
-        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n', "messages.1"),
+        (
+            '{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n',
+            "messages: one user turn and",
+        ),
         ('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " \\n"}]}\n', "messages.1"),
         ('{"prompt": [{"role": "user", "content": "a"}], "chosen": []}\n', "line 1: no PreferenceRow row"),
-        ('{"prompt": [{"role": "user", "content": "a"}], "functions": []}\n', "line 1: no RewardRow row (functions"),
+        (
+            '{"prompt": [{"role": "user", "content": "a"}], "constraints": []}\n',
+            "no RewardRow row (constraints",
+        ),
+        (
+            '{"prompt": [{"role": "user", "content": "a"}], "functions": ["f"]}\n',
+            "an earlier version of autoif made",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_by_file_and_line(tmp_path, content, said):

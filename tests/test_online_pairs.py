@@ -38,10 +38,10 @@ def test_a_response_that_more_than_half_of_the_functions_accept_is_chosen_over_o
     half, most, none = "A very long sentence on a cup of hot cocoa that ends nowhere.", GOOD, "x " * 30
     rows, counts, judged = round_of(sandbox, prompts, [half, none, most])
     [row] = rows
-    assert (row["chosen"][0]["content"], row["rejected"][0]["content"]) == (most, none)
-    assert (row["chosen_pass_rate"], row["rejected_pass_rate"]) == (0.6667, 0.0)
-    assert (row["instruction_id"], row["query_id"], row["level"]) == ("i-word0", "q-word0", "query")
-    assert row["prompt"] == [{"role": "user", "content": "Say word0."}]
+    assert (row.chosen[0].content, row.rejected[0].content) == (most, none)
+    assert (row.chosen_pass_rate, row.rejected_pass_rate) == (0.6667, 0.0)
+    assert (row.constraints[0].instruction_id, row.query_id, row.level) == ("i-word0", "q-word0", "query")
+    assert row.columns()["prompt"] == [{"role": "user", "content": "Say word0."}]
     assert [[str(verdict) for verdict in found.verdicts] for found in judged] == [
         ["fail", "pass", "fail"], ["fail", "fail", "fail"], ["pass", "fail", "pass"],
     ]  # fmt: skip
@@ -83,7 +83,7 @@ def test_pairs_are_of_answers_without_their_thoughts_and_a_thought_alone_is_in_n
     ]
     judged = judge_samples(prompts, samples, sandbox)
     [row], counts = pair_samples(prompts, samples, judged, OnlineSettings())
-    assert (row["chosen"][0]["content"], row["rejected"][0]["content"]) == (GOOD, BAD)
+    assert (row.chosen[0].content, row.rejected[0].content) == (GOOD, BAD)
     assert (counts.reasoned, counts.truncated, counts.only_reasoning, counts.refused, counts.gated) == (4, 1, 1, 1, 0)
     assert [each.fault for each in judged[2:4]] == [Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING]
 
@@ -92,18 +92,18 @@ def test_a_gated_response_is_never_chosen_though_it_passes_and_may_be_rejected(s
     prompts = prompts_of([SHORT], [TEA])
     texts = ["!!!", "x " * 30 + "and more of it"], [GOOD, "!!!"]
     rows, counts, judged = round_of(sandbox, prompts, *texts)
-    assert [(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows] == [(GOOD, "!!!")]
+    assert [(row.chosen[0].content, row.rejected[0].content) for row in rows] == [(GOOD, "!!!")]
     assert (judged[0].fault, judged[3].fault) == (Fault.EMPTY, Fault.EMPTY)
     assert (counts.gated, counts.neither) == (3, 1)
     ungated, counts, _ = round_of(sandbox, prompts, *texts, gate=False)
-    assert [row["chosen"][0]["content"] for row in ungated] == ["!!!", GOOD]
+    assert [row.chosen[0].content for row in ungated] == ["!!!", GOOD]
     assert counts.gated == 0
 
 
 def test_more_pairs_of_a_prompt_come_from_more_positives_and_negatives(sandbox):
     texts = [GOOD, BAD, GOOD + " Now.", BAD + " Now."]
     rows, counts, _ = round_of(sandbox, prompts_of([TEA]), texts, positives_per_prompt=2, negatives_per_prompt=2)
-    assert len({(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows}) == counts.pairs == 4
+    assert len({(row.chosen[0].content, row.rejected[0].content) for row in rows}) == counts.pairs == 4
 
 
 def test_a_function_that_two_prompts_share_judges_each_ones_own_responses(sandbox):

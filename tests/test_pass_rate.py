@@ -123,7 +123,7 @@ def test_both_files_read_back_as_they_were_made(data, tmp_path, sandbox):
     assert read_scores(tmp_path / "out") == scores
     results = read_prompt_results(tmp_path / "out")
     assert [each.instruction_id for each in results] == [
-        reward_row(w, 0)["instruction_id"] for w in INSTRUCTIONS for _ in "ab"
+        reward_row(w, 0)["constraints"][0]["instruction_id"] for w in INSTRUCTIONS for _ in "ab"
     ]
     assert [[sample.accepted for sample in each.samples] for each in results] == [[False, True] * 2] * 6
     assert json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))["pass_rate"]["value"] == 50
@@ -177,7 +177,7 @@ def test_a_folder_of_another_model_other_prompts_or_settings_is_refused(data, tm
     [
         ([], "has no prompts"),
         ([reward_row("tea", 1), reward_row("tea", 1)], "has the prompt 'What is question 1 about.* 2 times"),
-        ([reward_row("tea", 1), {**reward_row("milk", 1), "functions": []}], "line 2: no RewardRow row .functions"),
+        ([reward_row("tea", 1), {**reward_row("milk", 1), "constraints": []}], "line 2: no RewardRow row .constraints"),
         ([{**reward_row("tea", 1), "prompt": []}], "line 1: no RewardRow row .prompt"),
         ([{"messages": []}], "line 1: no RewardRow row"),
     ],

@@ -1,12 +1,13 @@
 """Preference pairs (§3.4): which texts are chosen and rejected, at both levels and in both presets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from datasets import Dataset
 
 from autoif.config import Preferences, load_config
-from autoif.datasets.preferences import instruction_pairs, query_pairs
+from autoif.datasets.preferences import Candidate, instruction_pairs, make_pair, query_pairs
+from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.records import Response, Verdict
 from examples import ACCEPT, accepts, response, verified
 
@@ -15,9 +16,9 @@ RELEASED = load_config("released").preferences
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
 
 
-def texts(rows: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
+def texts(rows: Iterable[PreferenceRow]) -> list[tuple[str, str]]:
     """Return the (chosen, rejected) texts of rows."""
-    return [(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows]  # type: ignore[index]
+    return [(row.chosen[0].content, row.rejected[0].content) for row in rows]
 
 
 def from_cases(settings: Preferences, *cases: tuple[str, Sequence[Verdict]]) -> list[tuple[str, str]]:
@@ -25,7 +26,7 @@ def from_cases(settings: Preferences, *cases: tuple[str, Sequence[Verdict]]) -> 
     functions = [accepts(str(number)) for number in range(len(cases[0][1]))]
     rows = list(zip(*(verdicts for _, verdicts in cases), strict=True))
     record = verified(functions, rows, [(text, True) for text, _ in cases])
-    return texts(list(instruction_pairs([record], settings)))  # type: ignore[arg-type]
+    return texts(instruction_pairs([record], settings))
 
 
 def from_responses(
@@ -37,7 +38,7 @@ def from_responses(
         quality = scores[index] if scores else None
         made.append(response(text, verdicts, quality, index))
     scored = [one for one in made if one.quality]
-    return texts(list(query_pairs([made[0].prompt], made, scored, settings)))  # type: ignore[arg-type]
+    return texts(query_pairs([made[0].prompt], made, scored, settings))
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,11 @@ def test_the_functions_that_were_dropped_have_no_say_in_the_pairs() -> None:
     )
     kept = record.model_copy(update={"functions": record.functions[:2]})
     [row] = instruction_pairs([kept], PAPER)
-    assert texts([row]) == [("a", "b")]  # type: ignore[list-item]
-    assert row["functions"] == [accepts("a"), accepts("b")]
-    assert (row["chosen_pass_rate"], row["rejected_pass_rate"]) == (1.0, 0.0)
+    assert texts([row]) == [("a", "b")]
+    [asked] = row.constraints
+    assert asked.functions == (accepts("a"), accepts("b"))
+    assert (asked.chosen_verdicts, asked.rejected_verdicts) == ((PASS, PASS), (FAIL, FAIL))
+    assert (row.chosen_pass_rate, row.rejected_pass_rate) == (1.0, 0.0)
 
 
 def test_responses_without_verdicts_are_no_candidates() -> None:
@@ -148,12 +151,13 @@ def test_pairs_are_in_the_order_of_prompts_and_name_their_level() -> None:
     good, bad = response("good", (PASS,), 9), response("bad", (FAIL,), index=1)
     [query_row] = query_pairs([good.prompt], [good, bad], [good], PAPER)
     [instruction_row] = instruction_pairs([verified([ACCEPT], [(PASS, FAIL)], [("a", True), ("b", False)])], PAPER)
-    assert (query_row["level"], query_row["query_id"]) == ("query", good.prompt.query.id)
-    assert (instruction_row["level"], instruction_row["query_id"]) == ("instruction", "")
-    assert query_row["prompt"] == [{"role": "user", "content": good.prompt.text}]
-    assert instruction_row["prompt"] == [{"role": "user", "content": "Use the word 'tea'."}]
-    assert set(query_row) == set(instruction_row)
-    assert Dataset.from_list([query_row, instruction_row])[0]["chosen"] == [{"role": "assistant", "content": "good"}]
+    assert (query_row.level, query_row.query_id) == ("query", good.prompt.query.id)
+    assert (instruction_row.level, instruction_row.query_id) == ("instruction", "")
+    rows = [query_row.columns(), instruction_row.columns()]
+    assert rows[0]["prompt"] == [{"role": "user", "content": good.prompt.text}]
+    assert rows[1]["prompt"] == [{"role": "user", "content": "Use the word 'tea'."}]
+    assert list(rows[0]) == list(rows[1])
+    assert Dataset.from_list(rows)[0]["chosen"] == [{"role": "assistant", "content": "good"}]
 
 
 def test_a_prompt_without_a_pair_gives_none() -> None:
@@ -161,3 +165,12 @@ def test_a_prompt_without_a_pair_gives_none() -> None:
     assert list(query_pairs([good.prompt], [good], [good], PAPER)) == []
     assert list(query_pairs([good.prompt], [], [], PAPER)) == []
     assert list(instruction_pairs([], PAPER)) == []
+
+
+def test_verdicts_go_to_the_constraint_whose_functions_gave_them() -> None:
+    asked = (Constraint(functions=("f", "g")), Constraint(functions=("h",)))
+    pair = Candidate("good", (PASS, FAIL, PASS)), Candidate("bad", (FAIL, FAIL, ERROR))
+    row = make_pair([Turn(role="user", content="Tea?")], asked, pair, level="query")
+    assert [each.chosen_verdicts for each in row.constraints] == [(PASS, FAIL), (PASS,)]
+    assert [each.rejected_verdicts for each in row.constraints] == [(FAIL, FAIL), (ERROR,)]
+    assert (row.chosen_pass_rate, row.rejected_pass_rate) == (0.6667, 0.0)

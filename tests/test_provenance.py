@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from autoif.datasets.split import SourceRow
+from autoif.datasets.split import Source
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.pass_rate import read_prompts
 from autoif.evaluation.provenance import check_held_out
@@ -13,7 +13,7 @@ from evaluating import reward_row
 from training import write_rows
 
 
-def asked(tmp_path, *rows: dict) -> list[SourceRow]:
+def asked(tmp_path, *rows: dict) -> list[Source]:
     return read_prompts(write_rows(tmp_path / "prompts.jsonl", *rows)).sources
 
 
@@ -55,7 +55,7 @@ def test_training_data_that_is_gone_or_was_changed_or_doesnt_tell_proves_nothing
     assert seen.describe().startswith("held out is not proven")
     foreign = write_rows(tmp_path / "foreign.jsonl", {"messages": []})
     [reason] = check_held_out(str(trained(tmp_path / "other", foreign)), prompts, []).unknown
-    assert "line 1: no SourceRow row" in reason
+    assert "line 1: no SftRow row" in reason
     write_record(model, {"identity": {}})
     [reason] = check_held_out(str(model), prompts, []).unknown
     assert reason.endswith("doesn't name the training data")

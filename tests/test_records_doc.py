@@ -27,7 +27,6 @@ from autoif.records import (
     Prompt,
     Quality,
     Reason,
-    Record,
     Response,
     Verdict,
     VerifiedInstruction,
@@ -110,7 +109,7 @@ async def story(make_tools: MakeTools) -> dict[str, Any]:
 @pytest.mark.parametrize("name", EXAMPLES)
 async def test_every_example_is_what_the_code_makes(story: dict[str, Any], name: str) -> None:
     made = story[name]
-    made = made.model_dump(mode="json") if isinstance(made, Record) else made
+    made = made.model_dump(mode="json")
     assert EXAMPLES[name] == made
     assert list(EXAMPLES[name]) == list(made)
 
@@ -118,7 +117,7 @@ async def test_every_example_is_what_the_code_makes(story: dict[str, Any], name:
 async def test_there_is_an_example_of_everything(story: dict[str, Any]) -> None:
     assert {*EXAMPLES, "instruction pair"} == set(story)
     assert {stage.makes.__name__ for stages in STAGES.values() for stage in stages} < set(EXAMPLES)
-    assert list(story["instruction pair"]) == list(EXAMPLES["preferences.jsonl"])
+    assert list(story["instruction pair"].columns()) == list(EXAMPLES["preferences.jsonl"])
 
 
 def test_the_folders_are_named_with_what_they_hold() -> None:

@@ -54,14 +54,17 @@ async def test_it_is_compute_reward_of_the_sandbox_s_verdicts(mode):
         for name in ("rewards.jsonl", "sft.jsonl")
     )
     texts = [row["messages"][-1]["content"] for row in kept]
-    pairs = [(row["functions"], text) for row in rows for text in texts[:4]]
+    pairs = [(row["constraints"], text) for row in rows for text in texts[:4]]
     async with Sandbox(workers=1) as sandbox:
-        judged = [[(await sandbox.run(source, [text]))[0].verdict for source in sources] for sources, text in pairs]
+        judged = [
+            [(await sandbox.run(source, [text]))[0].verdict for each in asked for source in each["functions"]]
+            for asked, text in pairs
+        ]
     expected = [compute_reward(verdicts, mode) for verdicts in judged]
     assert {0, 1} <= set(expected)
     with VerificationReward(mode, workers=1) as reward:
         completions = [answer(text) for _, text in pairs]
-        assert reward(completions, functions=[sources for sources, _ in pairs]) == expected
+        assert reward(completions, constraints=[asked for asked, _ in pairs]) == expected
 
 
 def test_each_distinct_function_runs_once_over_all_its_completions(reward):
@@ -93,10 +96,13 @@ def test_of_a_conversation_the_last_answer_is_judged(completion, text):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({}, "needs the column 'functions'"),
+        ({}, "needs the column 'constraints'"),
         ({"functions": [[HAS_A]]}, "2 completions came with 1 rows of 'functions'"),
-        ({"functions": [HAS_A, HAS_A]}, 'must hold a list of sources in each row, not "def evaluate'),
-        ({"functions": [[HAS_A], [7]]}, r"must hold a list of sources in each row, not \[7\]"),
+        (
+            {"functions": [HAS_A, HAS_A]},
+            'or of sources, in each row, not "def',
+        ),
+        ({"functions": [[HAS_A], [7]]}, r"or of sources, in each row, not \[7\]"),
     ],
 )
 def test_a_data_set_that_does_not_fit_is_refused(reward, columns, said):
@@ -155,7 +161,7 @@ def test_a_function_has_limited_time_for_all_completions_of_a_batch(limits, monk
 
 def test_pickled_it_is_its_settings(reward):
     copied = pickle.loads(pickle.dumps(reward))
-    assert (copied.mode, copied.column, copied.__name__) == ("fraction", "functions", "verification_fraction")
+    assert (copied.mode, copied.column, copied.__name__) == ("fraction", "constraints", "verification_fraction")
     with copied:
         assert copied(["a", "tall"], functions=[[HAS_A, LONG]] * 2) == [0.5, 1]
         assert copied._sandbox.enter() is not reward._sandbox.enter()

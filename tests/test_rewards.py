@@ -7,16 +7,20 @@ from examples import ACCEPT, REFUSE, prompt
 def test_a_row_is_a_prompt_with_its_functions() -> None:
     asked = prompt([ACCEPT, REFUSE])
     [row] = reward_rows([asked])
-    assert row == {
+    assert row.columns() == {
         "prompt": [{"role": "user", "content": asked.text}],
-        "instruction_id": asked.instruction.id,
-        "query_id": asked.query.id,
-        "instruction": "Use the word 'tea'.",
+        "constraints": [
+            {
+                "instruction_id": asked.instruction.id,
+                "instruction": "Use the word 'tea'.",
+                "functions": [ACCEPT, REFUSE],
+            }
+        ],
         "query": "How do I make tea for two?",
-        "functions": [ACCEPT, REFUSE],
+        "query_id": asked.query.id,
     }
 
 
 def test_every_prompt_gives_a_row_in_order() -> None:
     prompts = [prompt([ACCEPT], f"What is the number {number}?") for number in range(3)]
-    assert [row["query_id"] for row in reward_rows(prompts)] == [asked.query.id for asked in prompts]
+    assert [row.query_id for row in reward_rows(prompts)] == [asked.query.id for asked in prompts]

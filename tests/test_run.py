@@ -199,9 +199,10 @@ def test_a_run_until_instructions_goes_on_to_queries(undisturbed, server, tmp_pa
 def test_show_prints_matrix_back_translations_and_samples_of_an_instruction(undisturbed):
     run, _ = undisturbed
     [first, *_] = [json.loads(line) for line in (run / "sft.jsonl").read_text().splitlines()]
-    done = autoif("show", run, first["instruction_id"][:8], cwd=run)
+    [asked] = first["constraints"]
+    done = autoif("show", run, asked["instruction_id"][:8], cwd=run)
     assert done.returncode == 0, done.stderr
-    for part in (first["instruction"], "functions x cases", "back-translations", first["functions"][0].splitlines()[1]):
+    for part in (asked["instruction"], "functions x cases", "back-translations", asked["functions"][0].splitlines()[1]):
         assert part in done.stdout
     assert first["messages"][1]["content"] in done.stdout
 

@@ -80,3 +80,10 @@ def test_a_file_that_the_system_does_not_give_is_refused_in_its_words(tmp_path: 
     loop.symlink_to(loop)
     with pytest.raises(ConfigError, match="symbolic links"):
         load_seeds(loop)
+
+
+def test_the_constraints_of_a_data_set_are_seeds_and_not_its_queries() -> None:
+    golden = Path(__file__).parent / "golden"
+    asked = [seed.text for seed in load_seeds(golden / "sft.jsonl").kept]
+    assert asked == [seed.text for seed in load_seeds(golden / "rewards.jsonl").kept]
+    assert set(asked) <= {seed.text for seed in load_seeds(golden / "instructions.jsonl").kept}

@@ -10,31 +10,35 @@ from examples import response
 def test_a_row_is_a_conversation_with_all_that_is_needed_to_verify_it_again() -> None:
     kept = response("A pot of tea.", [Verdict.PASS, Verdict.ERROR], quality=8.5)
     [row] = sft_rows([kept])
-    assert row == {
+    assert row.columns() == {
         "messages": [
             {"role": "user", "content": "How do I make tea for two? Use the word 'tea'."},
             {"role": "assistant", "content": "A pot of tea."},
         ],
-        "instruction_id": kept.prompt.instruction.id,
-        "query_id": kept.prompt.query.id,
-        "response_id": kept.id,
-        "instruction": "Use the word 'tea'.",
-        "query": "How do I make tea for two?",
-        "functions": [function.source for function in kept.prompt.functions],
-        "verdicts": ["pass", "error"],
+        "constraints": [
+            {
+                "instruction_id": kept.prompt.instruction.id,
+                "instruction": "Use the word 'tea'.",
+                "functions": [function.source for function in kept.prompt.functions],
+                "verdicts": ["pass", "error"],
+            }
+        ],
         "pass_rate": 0.5,
         "quality": 8.5,
+        "query": "How do I make tea for two?",
+        "query_id": kept.prompt.query.id,
+        "response_id": kept.id,
     }
 
 
 def test_rows_are_in_the_order_of_the_responses_and_an_unscored_one_has_no_quality() -> None:
     rows = list(sft_rows([response("a"), response("b", quality=9)]))
-    assert [row["quality"] for row in rows] == [None, 9]
+    assert [row.quality for row in rows] == [None, 9]
     assert list(sft_rows([])) == []
 
 
 def test_rows_load_as_a_data_set_with_conversations() -> None:
     rows = list(sft_rows([response("a", quality=8), response("b", quality=9)]))
-    loaded = Dataset.from_list(rows)
+    loaded = Dataset.from_list([row.columns() for row in rows])
     assert loaded.num_rows == 2
     assert loaded[0]["messages"][1] == {"role": "assistant", "content": "a"}

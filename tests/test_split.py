@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from autoif.cli.main import main
-from autoif.datasets.split import Overlap, SourceRow, find_overlap, read_sources, split_instructions
+from autoif.datasets.split import Overlap, Source, find_overlap, read_sources, split_instructions
 from autoif.errors import ConfigError, StoreError
 from autoif.records import Instruction, VerifiedInstruction
 from autoif.store import read_jsonl, write_jsonl
@@ -87,8 +87,8 @@ def test_a_split_with_an_empty_side_and_an_instruction_given_twice_are_refused()
         split_instructions([*MANY, MANY[0]], 0.5, 0)
 
 
-def row(instruction: str, query: str, *functions: str) -> SourceRow:
-    return SourceRow(instruction_id=instruction, query_id=query, functions=functions)
+def row(instruction: str, query: str, *functions: str) -> Source:
+    return Source((instruction,), query, functions)
 
 
 def test_overlap_is_found_in_instructions_in_queries_and_in_functions():
@@ -108,9 +108,25 @@ def test_a_pair_of_the_instruction_level_has_no_query_to_share():
 
 def test_rows_that_do_not_tell_where_they_are_from_are_refused(tmp_path):
     path = tmp_path / "sft.jsonl"
-    path.write_text('{"messages": []}\n', encoding="utf-8")
-    with pytest.raises(StoreError, match="line 1: no SourceRow row"):
-        read_sources(path)
+    turns = [{"role": "user", "content": "a"}]
+    judged = {"instruction_id": "i", "functions": ["f"]}
+    older = {"messages": turns, "functions": ["f"], "instruction_id": "i", "query_id": "q"}
+    for row, said in [
+        ({"messages": []}, "no SftRow row"),
+        ({"messages": turns, "query_id": "q"}, "it doesn't tell where it comes from"),
+        ({"messages": turns, "query_id": "q", "constraints": [{"functions": ["f"]}]}, "it doesn't tell where"),
+        ({"messages": turns, "constraints": [judged]}, "it doesn't tell where it comes from"),
+        (
+            {"prompt": turns, "chosen": turns, "rejected": turns, "level": "query", "constraints": [judged]},
+            "tell where",
+        ),
+        (older, "an earlier version of autoif made it, so run it again with the same command"),
+    ]:
+        path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+        with pytest.raises(StoreError, match=f"line 1: .*{said}"):
+            read_sources(path)
+    path.write_text(json.dumps({"messages": turns, "constraints": [judged], "query_id": "q"}), encoding="utf-8")
+    assert read_sources(tmp_path) == [Source(("i",), "q", ("f",))]
     path.write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="has no rows of"):
         read_sources(tmp_path)
@@ -134,9 +150,9 @@ def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path,
         )  # fmt: skip
     rows = [json.loads(line) for line in (tmp_path / "held_out_prompts.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) == 3 * len(held_out)
-    assert {each["instruction"] for each in rows} == texts(held_out)
+    assert {each["constraints"][0]["instruction"] for each in rows} == texts(held_out)
     assert all(each["prompt"][0]["content"].startswith("What is the held_out question") for each in rows)
-    assert rows[0]["functions"] == [function.source for function in held_out[0].functions]
+    assert rows[0]["constraints"][0]["functions"] == [function.source for function in held_out[0].functions]
 
 
 def test_prompts_that_training_data_has_seen_are_refused(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ import pytest
 
 from autoif.cli.main import main
 from tiny_model import write_tiny_model
-from training import QUICK, preference_rows, reward_rows, sft_rows, write_rows
+from training import QUICK, judged_by, preference_rows, reward_rows, sft_rows, write_rows
 
 SET = [part for setting in QUICK[:-1] for part in ("--set", setting)]
 
@@ -65,7 +65,7 @@ def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, mon
 
 
 def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_path):
-    endless = [{**row, "functions": ["def evaluate(response):\n    while True: pass"]} for row in reward_rows()]
+    endless = [{**row, **judged_by("def evaluate(response):\n    while True: pass")} for row in reward_rows()]
     data = write_rows(tmp_path / "endless.jsonl", *endless)
     settings = (
         "bf16=false", "global_batch_size=4", "num_generations=4", "per_device_train_batch_size=4",

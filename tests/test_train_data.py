@@ -14,7 +14,8 @@ MILK = {"role": "assistant", "content": "milk"}
 SFT = {"messages": [USER, TEA], "quality": 9.0}
 PAIR = {"prompt": [USER], "chosen": [TEA], "rejected": [MILK], "level": "query"}
 SOURCE = "def evaluate(response): return True"
-PROMPT = {"prompt": [USER], "functions": [SOURCE], "instruction": "Say tea.", "query_id": "q", "weight": 2}
+TO_OBEY = {"instruction_id": "i", "instruction": "Say tea.", "functions": [SOURCE]}
+PROMPT = {"prompt": [USER], "constraints": [TO_OBEY], "query_id": "q", "weight": 2}
 
 
 def write(path, *rows):
@@ -42,11 +43,12 @@ def test_pairs_of_both_levels_are_one_data_set_and_counted(tmp_path):
 
 
 def test_a_prompt_keeps_its_functions_and_what_it_was_made_of(tmp_path):
-    data = read_data(write(tmp_path / "rows.jsonl", PROMPT, {"prompt": [USER], "functions": [SOURCE, SOURCE]}), "grpo")
-    texts = {"instruction": "", "query": "", "instruction_id": "", "query_id": ""}
+    alone = {"functions": [SOURCE, SOURCE], "verdicts": None}
+    data = read_data(write(tmp_path / "rows.jsonl", PROMPT, {"prompt": [USER], "constraints": [alone] * 2}), "grpo")
+    unknown = {"instruction_id": "", "instruction": "", "functions": [SOURCE, SOURCE]}
     assert data.rows == [
-        {"prompt": [USER], "functions": [SOURCE], **texts, "instruction": "Say tea.", "query_id": "q"},
-        {"prompt": [USER], "functions": [SOURCE, SOURCE], **texts},
+        {"prompt": [USER], "constraints": [TO_OBEY], "query": "", "query_id": "q"},
+        {"prompt": [USER], "constraints": [unknown] * 2, "query": "", "query_id": ""},
     ]
 
 
@@ -114,15 +116,17 @@ def test_a_pair_that_dpo_cannot_learn_from_is_an_error_with_its_line(tmp_path, r
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"prompt": [USER]}, 'the row has no "functions"'),
-        ({**PROMPT, "functions": []}, 'the row has no "functions"'),
-        ({**PROMPT, "functions": SOURCE}, 'the row has no "functions"'),
-        ({**PROMPT, "functions": [SOURCE, " "]}, 'each of "functions" is the source of a function'),
-        ({**PROMPT, "functions": [3]}, 'each of "functions" is the source of a function'),
+        ({"prompt": [USER]}, "constraints: Field required"),
+        ({**PROMPT, "constraints": []}, "constraints: Tuple should have at least 1 item"),
+        ({**PROMPT, "constraints": [{"functions": []}]}, "constraints.0.functions: Tuple should have at least 1 item"),
+        ({**PROMPT, "constraints": [{"functions": SOURCE}]}, "constraints.0.functions: Input should be a valid tuple"),
+        ({**PROMPT, "constraints": [{"functions": [SOURCE, " "]}]}, "functions.1: a blank text is no function"),
+        ({**PROMPT, "constraints": [{"functions": [3]}]}, "functions.0: Input should be a valid string"),
+        ({"prompt": [USER], "functions": [SOURCE]}, "an earlier version of autoif made it, so run it again"),
         ({**PROMPT, "prompt": "Say tea."}, 'the row has no "prompt"'),
         ({**PROMPT, "prompt": [USER, TEA]}, 'the last of "prompt" is not a user turn'),
         (PAIR, "these are preference pairs: use `autoif train dpo`, or the run's rewards.jsonl"),
-        ({**SFT, "functions": [SOURCE]}, "these are SFT rows: use `autoif train sft`, or the run's rewards.jsonl"),
+        ({**SFT, "constraints": []}, "these are SFT rows: use `autoif train sft`, or the run's rewards.jsonl"),
     ],
 )
 def test_a_prompt_that_nothing_can_judge_is_an_error_with_its_line(tmp_path, row, message):

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.train import train
 from tiny_model import write_tiny_model
-from training import make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
+from training import judged_by, make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,7 +83,7 @@ def test_every_step_has_its_rewards_and_lengths_in_the_metrics(trained):
 
 def test_what_the_functions_accept_is_said_more_often(place, tmp_path):
     function = "def evaluate(response):\n    return 'k' in response"
-    data = write_rows(tmp_path / "rows.jsonl", *({**row, "functions": [function]} for row in reward_rows()))
+    data = write_rows(tmp_path / "rows.jsonl", *({**row, **judged_by(function)} for row in reward_rows()))
     request = make_grpo_request(
         data, place / "model", tmp_path / "out", "learning_rate=0.02", "num_train_epochs=12", "num_generations=8",
         "global_batch_size=16", "beta=0", "reward.gate=false",
@@ -94,7 +94,7 @@ def test_what_the_functions_accept_is_said_more_often(place, tmp_path):
 
 
 def test_completions_that_pass_vacuously_earn_nothing(place, tmp_path):
-    rows = [{**row, "functions": ["def evaluate(response):\n    return True"]} for row in reward_rows()]
+    rows = [{**row, **judged_by("def evaluate(response):\n    return True")} for row in reward_rows()]
     data = write_rows(tmp_path / "rows.jsonl", *rows)
     seen = {}
     for gate in ("true", "false"):
@@ -125,7 +125,7 @@ def test_the_thought_that_a_template_opens_is_not_rewarded_for_what_it_says(plac
 
 def test_the_share_of_functions_that_pass_can_be_the_reward(place, tmp_path):
     functions = ["def evaluate(response):\n    return True", "def evaluate(response):\n    return False"]
-    data = write_rows(tmp_path / "rows.jsonl", *({**row, "functions": functions} for row in reward_rows()))
+    data = write_rows(tmp_path / "rows.jsonl", *({**row, **judged_by(*functions)} for row in reward_rows()))
     settings = ("max_steps=1", "reward.gate=false")
     for mode, expected in (("fraction", 0.5), ("binary", 0.0)):
         out = tmp_path / mode
@@ -251,7 +251,7 @@ def test_a_model_that_cannot_be_trained_is_one_line(tmp_path, change, message):
 
 def test_rows_without_functions_are_an_error_with_their_line(place, tmp_path):
     data = write_rows(tmp_path / "rows.jsonl", *reward_rows(), {"prompt": [turn("user", "Say tea.")]})
-    with pytest.raises(ConfigError, match='line 7: the row has no "functions"'):
+    with pytest.raises(ConfigError, match="line 7: constraints: Field required"):
         train(make_grpo_request(data, place / "sft", tmp_path / "out"))
 
 
@@ -276,10 +276,7 @@ def test_a_machine_that_cannot_contain_code_says_so_before_a_model_is_loaded(pla
 
 def test_a_reward_of_several_parts_is_weighed_as_trl_does(place, tmp_path):
     always, never = ("def evaluate(response):\n    return " + value for value in ("True", "False"))
-    rows = [
-        {**row, "functions": [always, never], "constraints": [{"functions": [always]}, {"functions": [never]}]}
-        for row in reward_rows()
-    ]
+    rows = [{**row, "constraints": [{"functions": [always]}, {"functions": [never]}]} for row in reward_rows()]
     data = write_rows(tmp_path / "rows.jsonl", *rows)
     settings = ("max_steps=1", "reward.weights.constraints=0.5", "reward.weights.gate=0.25")
     train(make_grpo_request(data, place / "model", tmp_path / "out", *settings), lambda _: None)

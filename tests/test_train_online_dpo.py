@@ -63,7 +63,7 @@ def test_every_round_keeps_samples_verdicts_pairs_and_a_trained_folder(trained):
         for pair in lines_of(step / "preferences.jsonl"):
             chosen, rejected = pair["chosen"][0]["content"], pair["rejected"][0]["content"]
             assert (len(chosen) % 2, len(rejected) % 2) == (0, 1)
-            assert (pair["level"], pair["functions"]) == ("query", SPLITS)
+            assert (pair["level"], pair["constraints"][0]["functions"]) == ("query", SPLITS)
         card = json.loads((step / "model" / "training.json").read_text("utf-8"))
         assert (card["kind"], card["data"]["rows"]) == ("dpo", record["rounds"][number - 1]["pairs"])
         assert (step / "model" / "model.safetensors").is_file()

@@ -12,7 +12,16 @@ from autoif.training.schedule import count_steps
 from autoif.training.settings import make_arguments
 from autoif.training.train import train
 from tiny_model import CHAT_TEMPLATE, write_tiny_model
-from training import make_grpo_request, make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
+from training import (
+    judged_by,
+    make_grpo_request,
+    make_request,
+    preference_rows,
+    reward_rows,
+    sft_rows,
+    turn,
+    write_rows,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +149,7 @@ def test_the_lengths_of_chosen_and_rejected_are_said_and_recorded(model, tmp_pat
 
 def test_it_is_said_when_most_groups_earn_the_same(model, tmp_path):
     said: list[str] = []
-    rows = [{**row, "functions": ["def evaluate(response):\n    return False"]} for row in reward_rows()]
+    rows = [{**row, **judged_by("def evaluate(response):\n    return False")} for row in reward_rows()]
     data = write_rows(tmp_path / "rows.jsonl", *rows)
     train(make_grpo_request(data, model, tmp_path / "out", "max_steps=2"), said.append)
     [line] = [line for line in said if "all completions earned the same" in line]
@@ -149,7 +158,7 @@ def test_it_is_said_when_most_groups_earn_the_same(model, tmp_path):
 
 
 def test_groups_that_earn_the_same_can_be_left_out_of_the_loss(model, tmp_path):
-    always = {"functions": ["def evaluate(response):\n    return True"]}
+    always = judged_by("def evaluate(response):\n    return True")
     rows = [{**row, **(always if index % 2 else {})} for index, row in enumerate(reward_rows())]
     data = write_rows(tmp_path / "rows.jsonl", *rows)
     for filters in ("true", "false"):

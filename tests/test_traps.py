@@ -18,6 +18,7 @@ import pytest
 from autoif.cli.main import main
 from autoif.datasets.preferences import query_pairs
 from autoif.datasets.rewards import reward_rows
+from autoif.datasets.rows import AnyRow, list_functions
 from autoif.datasets.sft import sft_rows
 from autoif.instructions.answers import read_answer
 from autoif.instructions.back_translation import back_translate
@@ -402,16 +403,16 @@ async def test_9_every_row_carries_its_functions_and_verifies_again(
     kept = [result for result in results if isinstance(result, Response)]
     refused = [Response.model_validate(result.record) for result in results if isinstance(result, Dropped)]
     settings = make_tools(preset="released").config.preferences
-    rows = [*sft_rows(kept), *reward_rows([kept[0].prompt])]
+    rows: list[AnyRow] = [*sft_rows(kept), *reward_rows([kept[0].prompt])]
     rows += query_pairs([kept[0].prompt], [*kept, *refused], kept, settings)
     assert len(rows) == 2 + 1 + 2 * 2
-    assert all(row["functions"] == [TEA, accepts("ea"), accepts("milk")] for row in rows)
+    assert all(list_functions(row) == (TEA, accepts("ea"), accepts("milk")) for row in rows)
 
     path = tmp_path / "sft.jsonl"
     for tampered, code in ((False, 0), (True, 1)):
-        sft = list(sft_rows(kept))
+        sft: list[Any] = [row.columns() for row in sft_rows(kept)]
         if tampered:
-            sft[1]["messages"][1]["content"] = "water"  # type: ignore[index,call-overload]
+            sft[1]["messages"][1]["content"] = "water"
         path.write_text("".join(json.dumps(row) + "\n" for row in sft))
         monkeypatch.setattr(sys, "argv", ["autoif", "verify", "--dataset", str(path), "--workers", "1"])
         with pytest.raises(SystemExit) as leaving:

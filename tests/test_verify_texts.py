@@ -197,7 +197,7 @@ def make_row(text: str, pass_rate: float) -> dict[str, object]:
         "def evaluate(response): return '\\0' not in response",
     ]
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": text}]
-    return {"messages": messages, "functions": functions, "pass_rate": pass_rate}
+    return {"messages": messages, "constraints": [{"functions": functions}], "pass_rate": pass_rate}
 
 
 def test_a_data_set_of_awkward_texts_holds_and_one_changed_row_is_named(tmp_path: Path) -> None:
@@ -237,7 +237,8 @@ def test_verdicts_that_can_not_be_written_are_said_in_one_line(output: str, said
 
 
 def test_pairs_and_run_folders_are_verified_too(tmp_path: Path) -> None:
-    row = {**make_row("tea", 1.0), "chosen": [{"role": "assistant", "content": "tea"}], "rejected": [{"content": ""}]}
+    row = {"prompt": [{"role": "user", "content": "x"}], "constraints": make_row("tea", 1.0)["constraints"]}
+    row |= {side: [{"role": "assistant", "content": text}] for side, text in (("chosen", "tea"), ("rejected", ""))}
     pairs = [{**row, "chosen_pass_rate": 1.0, "rejected_pass_rate": rate} for rate in (0.5, 0.0)]
     (tmp_path / "preferences.jsonl").write_text("\ufeff" + "".join(json.dumps(pair) + "\n" for pair in pairs))
     done = autoif("verify", "--dataset", "preferences.jsonl", cwd=tmp_path)

@@ -25,6 +25,11 @@ def turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
+def judged_by(*functions: str) -> dict:
+    """Return the column of a row that these functions judge."""
+    return {"constraints": [{"functions": list(functions)}]}
+
+
 def sft_rows() -> list[dict]:
     return [{"messages": [turn("user", f"Say {word}."), turn("assistant", word)]} for word in WORDS]
 
@@ -54,8 +59,12 @@ def reward_rows(words=WORDS) -> list[dict]:
     return [
         {
             "prompt": [turn("user", f"Say {word}.")],
-            "functions": [f"def evaluate(response):\n    return {word[0]!r} in response"],
-            "instruction": f"Say {word}.",
+            "constraints": [
+                {
+                    "instruction": f"Say {word}.",
+                    "functions": [f"def evaluate(response):\n    return {word[0]!r} in response"],
+                }
+            ],
             "query_id": word,
         }
         for word in words

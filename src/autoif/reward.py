@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -64,7 +65,10 @@ Completion = str | Sequence[Mapping[str, Any]] | requests.Completion
 already."""
 
 PARTS: Final = ("instruction", "query")
-"""Columns of rewards.jsonl: what the prompt is made of, which an answer may copy too."""
+"""Columns of what the prompt is made of, which an answer may copy too; so may it the instruction of a constraint."""
+CONSTRAINTS: Final = "constraints"
+FUNCTIONS: Final = "functions"
+"""Column: a list of sources for each row, the short form of one constraint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,21 @@ class Judgement:
 
     fault: Fault | None
     """Why it earns nothing; no function ran on it then."""
-    verdicts: tuple[Verdict, ...]
-    """Of each of its functions; none where it has a fault."""
+    constraints: tuple[tuple[Verdict, ...], ...]
+    """The verdicts of each constraint's functions; none where it has a fault."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Of all its functions."""
+        return tuple(chain.from_iterable(self.constraints))
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """What trainers handed over in one call, read."""
 
-    functions: list[Sequence[str]]
+    constraints: list[list[list[str]]]
+    """Of each completion, the functions of each constraint."""
     faults: list[Fault | None]
     """Why each earns nothing; no function runs on it."""
     jobs: list[tuple[str, list[str]]]
@@ -89,7 +99,7 @@ class _Batch:
 
 
 class VerificationReward:
-    """A reward function for trainers: what each completion's functions, a column of the data set, say of it.
+    """A reward function for trainers: what the functions of each completion's constraints say of it.
 
     Made for the `reward_funcs` of TRL's GRPOTrainer and RLOOTrainer: the object itself, or, to run beside other
     asynchronous reward functions, its `verify`. A function runs once for all completions of a batch that have it.
@@ -102,7 +112,8 @@ class VerificationReward:
         gate: give 0 to an answer with a `Fault`, empty, copied from its prompt or degenerate, and run no function
             on it. False leaves the verdicts on an answer alone, as `autoif verify` gives them. What is only a thought,
             or a thought that never ends, has no answer and earns 0 in any case.
-        column: the data set's column of functions, as in rewards.jsonl: a list of sources for each row.
+        column: the data set's column of constraints, as in rewards.jsonl: for each row a list of
+            {"functions": [source, ...]}. Where a row has none, its column `functions` may hold a list of sources.
         limits, backend, workers: as of `Sandbox`. Where several trainer processes share a machine, give each its
             share of workers; the default is one for each processor. A function has 60 seconds for all completions
             of a batch together, unless `limits` sets another `total_s`.
@@ -113,7 +124,7 @@ class VerificationReward:
         mode: RewardMode | str = RewardMode.BINARY,
         *,
         gate: bool = True,
-        column: str = "functions",
+        column: str = CONSTRAINTS,
         limits: Limits | None = None,
         backend: str = AUTO,
         workers: int | None = None,
@@ -135,11 +146,11 @@ class VerificationReward:
         """Return the reward of each completion, 0 to 1; None, which trainers leave out, where it has no functions.
 
         `columns` are the data set's, each as long as `completions`, and what else trainers hand over: of these, the
-        gate reads `prompts`, without which no completion counts as copied, and the columns `PARTS`. Through TRL's
+        gate reads `prompts`, without which no completion counts as copied, and what it is made of. Through TRL's
         `log_metric` it reports the share of the completions that have each fault.
 
         Raises:
-            ConfigError: the column is missing, is no list of sources per completion, or is of another length.
+            ConfigError: the column is missing, is of another form, or is of another length.
             SandboxError: model code can't be contained on this machine.
         """
         batch = self._arrange(completions, columns)
@@ -151,8 +162,9 @@ class VerificationReward:
         sandbox = await asyncio.to_thread(self._sandbox.enter)
         return self._reward(batch, await sandbox.run_many(batch.jobs))
 
-    def judge(self, completions: Sequence[Completion], **columns: Any) -> list[Judgement]:
-        """Return what is found of each completion, from which rewards of several parts are made (`reward_parts`).
+    def judge(self, completions: Sequence[Completion], **columns: Any) -> list[Judgement | None]:
+        """Return what is found of each completion, from which rewards of several parts are made (`reward_parts`); None
+        where it has no functions.
 
         Raises:
             ConfigError, SandboxError: as `__call__`.
@@ -161,22 +173,30 @@ class VerificationReward:
         return _judgements(batch, self._sandbox.enter().run_many_sync(batch.jobs))
 
     def _arrange(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> _Batch:
-        if self.column not in columns:
-            raise ConfigError(f"the reward needs the column {self.column!r}: train on a data set like rewards.jsonl")
-        functions = [_check_functions(row, self.column) for row in columns[self.column]]
-        if len(functions) != len(completions):
-            raise ConfigError(f"{len(completions)} completions came with {len(functions)} rows of {self.column!r}")
+        constraints = self._read_constraints(columns, len(completions))
         read = [read_completion(completion) for completion in completions]
         texts = [each.text for each in read]
         faults = [find_unanswered(each) for each in read]
         if self.gate:
-            faults = [lack or found for lack, found in zip(faults, _find_faults(texts, columns), strict=True)]
+            found = _find_faults(texts, columns, self.column)
+            faults = [lack or fault for lack, fault in zip(faults, found, strict=True)]
         self._report(faults, columns)
         jobs: dict[str, list[str]] = {}
-        for text, sources, fault in zip(texts, functions, faults, strict=True):
-            for source in () if fault else sources:
+        for text, row, fault in zip(texts, constraints, faults, strict=True):
+            for source in () if fault else chain.from_iterable(row):
                 jobs.setdefault(source, []).append(text)
-        return _Batch(functions, faults, list(jobs.items()))
+        return _Batch(constraints, faults, list(jobs.items()))
+
+    def _read_constraints(self, columns: Mapping[str, Any], count: int) -> list[list[list[str]]]:
+        """Return for each completion the functions of each constraint; none for a row of another data set."""
+        named = [name for name in dict.fromkeys((self.column, FUNCTIONS)) if columns.get(name) is not None]
+        if not named:
+            raise ConfigError(f"the reward needs the column {self.column!r}: train on a data set like rewards.jsonl")
+        for name in named:
+            if len(columns[name]) != count:
+                raise ConfigError(f"{count} completions came with {len(columns[name])} rows of {name!r}")
+        read = ([_check_constraints(row, name) for row in columns[name]] for name in named)
+        return [next(filter(None, rows), []) for rows in zip(*read, strict=True)]
 
     def _report(self, faults: Sequence[Fault | None], columns: Mapping[str, Any]) -> None:
         """Log the share of each fault that is looked for, if the trainer takes logs from rewards, as TRL's do."""
@@ -187,8 +207,8 @@ class VerificationReward:
 
     def _reward(self, batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[float | None]:
         return [
-            (0.0 if found.fault else compute_reward(found.verdicts, self.mode)) if sources else None
-            for sources, found in zip(batch.functions, _judgements(batch, judged), strict=True)
+            None if found is None else 0.0 if found.fault else compute_reward(found.verdicts, self.mode)
+            for found in _judgements(batch, judged)
         ]
 
     def close(self) -> None:
@@ -204,14 +224,18 @@ class VerificationReward:
         self.close()
 
 
-def _judgements(batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[Judgement]:
-    """Return the verdicts on each completion, from the outcomes of each function."""
+def _judgements(batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[Judgement | None]:
+    """Return the verdicts on each completion that has functions, from the outcomes of each function."""
     next_of: dict[str, Iterator[Outcome]] = {
         source: iter(outcomes) for (source, _), outcomes in zip(batch.jobs, judged, strict=True)
     }
     return [
-        Judgement(fault, () if fault else tuple(next(next_of[source]).verdict for source in sources))
-        for sources, fault in zip(batch.functions, batch.faults, strict=True)
+        Judgement(
+            fault, () if fault else tuple(tuple(next(next_of[source]).verdict for source in each) for each in row)
+        )
+        if row
+        else None
+        for row, fault in zip(batch.constraints, batch.faults, strict=True)
     ]
 
 
@@ -263,13 +287,15 @@ def read_completion(completion: Completion) -> requests.Completion:
     return read_choice({"message": said[-1] if said else {}, "finish_reason": "stop"}, clean=False)
 
 
-def _find_faults(texts: Sequence[str], columns: Mapping[str, Any]) -> list[Fault | None]:
+def _find_faults(texts: Sequence[str], columns: Mapping[str, Any], constraints: str) -> list[Fault | None]:
     asked: list[list[str]] = [[] for _ in texts]
     for name in ("prompts", *PARTS):
         column = columns.get(name)
         if isinstance(column, list | tuple) and len(column) == len(texts):
             for row, value in zip(asked, column, strict=True):
                 row.extend(_read_prompt(value))
+    for row, given in zip(asked, columns.get(constraints) or (), strict=False):
+        row.extend(each["instruction"] for each in given or () if isinstance(each, Mapping) and each.get("instruction"))
     return [find_fault(text, *row) for text, row in zip(texts, asked, strict=True)]
 
 
@@ -289,9 +315,21 @@ def _read_content(content: Any) -> str:
     return content or ""
 
 
-def _check_functions(row: Any, column: str) -> Sequence[str]:
-    """Return a row's sources. A row without any, as of another data set that is trained on too, is allowed."""
-    sources = row or []
-    if not isinstance(sources, list | tuple) or not all(isinstance(source, str) for source in sources):
-        raise ConfigError(f"the column {column!r} must hold a list of sources in each row, not {row!r:.80}")
-    return sources
+def _check_constraints(row: Any, column: str) -> list[list[str]]:
+    """Return the functions of each constraint of a row. A row without any, as of another data set that is trained on
+    too, is allowed."""
+    given = row or []
+    if _are_sources(given):
+        given = [{"functions": given}]
+    each_one = given if isinstance(given, list | tuple) else [given]
+    constraints = [one.get("functions") if isinstance(one, Mapping) else None for one in each_one]
+    if not all(map(_are_sources, constraints)):
+        raise ConfigError(
+            f'the column {column!r} must hold a list of {{"functions": [source, ...]}}, or of sources, in each row, '
+            f"not {row!r:.80}"
+        )
+    return [list(each) for each in constraints if each]
+
+
+def _are_sources(given: Any) -> bool:
+    return isinstance(given, list | tuple) and all(isinstance(each, str) for each in given)

@@ -19,14 +19,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
-from autoif.records import Verdict
-from autoif.reward import Completion, Judgement, RewardMode, VerificationReward, compute_reward
+from autoif.reward import CONSTRAINTS, FUNCTIONS, Completion, Judgement, RewardMode, VerificationReward, compute_reward
 from autoif.sandbox import Limits
 from autoif.sandbox.sandbox import AUTO
 
 Part = Callable[..., list[float | None]]
-CONSTRAINTS: Final = "constraints"
-"""Column: a list of {"functions": [source, ...]} for each row; a row without it has one constraint, its functions."""
 
 
 class RewardParts:
@@ -41,7 +38,7 @@ class RewardParts:
         self,
         weights: Mapping[str, float],
         *,
-        column: str = "functions",
+        column: str = CONSTRAINTS,
         limits: Limits | None = None,
         backend: str = AUTO,
         workers: int | None = None,
@@ -55,7 +52,7 @@ class RewardParts:
         self._column = column
         self._reward = VerificationReward(column=column, limits=limits, backend=backend, workers=workers)
         self._lock = threading.Lock()
-        self._last: tuple[Any, list[Judgement]] | None = None
+        self._last: tuple[Any, list[Judgement | None]] | None = None
 
     def __call__(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
         """Return the weighted sum of the parts of each completion; None where it has no functions.
@@ -69,19 +66,15 @@ class RewardParts:
 
     def _make(self, name: str) -> Part:
         def part(completions: Sequence[Completion], **columns: Any) -> list[float | None]:
-            asked = columns.get(CONSTRAINTS) or [None] * len(completions)
             judged = self._judge(completions, columns)
-            return [
-                _PARTS[name](each, sources, _read_constraints(constraints)) if sources else None
-                for each, sources, constraints in zip(judged, columns[self._column], asked, strict=True)
-            ]
+            return [None if each is None else _PARTS[name](each) for each in judged]
 
         part.__name__ = name
         return part
 
-    def _judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement]:
+    def _judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement | None]:
         """Judge a batch once: the parts are asked for it one after the other, with the same lists or copies of them."""
-        key = (list(completions), columns.get(self._column), columns.get("prompts"))
+        key = (list(completions), *(columns.get(name) for name in (self._column, FUNCTIONS, "prompts")))
         with self._lock:
             if self._last is None or self._last[0] != key:
                 self._last = (key, self._reward.judge(completions, **columns))
@@ -108,42 +101,26 @@ def check_weights(weights: Mapping[str, float]) -> None:
         raise ConfigError(f"a reward of no part: give at least one of {', '.join(_PARTS)} a weight")
 
 
-def _read_constraints(constraints: Any) -> list[list[str]] | None:
-    """Return the sources of each constraint; None where the row names none."""
-    if not constraints:
-        return None
-    try:
-        return [[str(source) for source in each["functions"]] for each in constraints]
-    except (TypeError, KeyError):
-        raise ConfigError(
-            f'{CONSTRAINTS!r} must be a list of {{"functions": [source, ...]}} in each row, not {constraints!r:.80}'
-        ) from None
-
-
-def _verification(judged: Judgement, sources: Sequence[str], _: list[list[str]] | None) -> float:
+def _verification(judged: Judgement) -> float:
     return 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.BINARY)
 
 
-def _fraction(judged: Judgement, sources: Sequence[str], _: list[list[str]] | None) -> float:
+def _fraction(judged: Judgement) -> float:
     return 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.FRACTION)
 
 
-def _constraints(judged: Judgement, sources: Sequence[str], constraints: list[list[str]] | None) -> float:
+def _constraints(judged: Judgement) -> float:
     if judged.fault:
         return 0.0
-    verdict_of: dict[str, Verdict] = dict(zip(sources, judged.verdicts, strict=True))
-    missing = [source for each in constraints or [] for source in each if source not in verdict_of]
-    if missing:
-        raise ConfigError(f"a function of a constraint is not among the row's functions: {missing[0]!r:.80}")
-    rows = [[verdict_of[source] for source in each] for each in constraints or [list(sources)]]
-    return sum(compute_reward(verdicts, RewardMode.BINARY) for verdicts in rows) / len(rows)
+    rewards = [compute_reward(verdicts, RewardMode.BINARY) for verdicts in judged.constraints]
+    return sum(rewards) / len(rewards)
 
 
-def _gate(judged: Judgement, sources: Sequence[str], _: list[list[str]] | None) -> float:
+def _gate(judged: Judgement) -> float:
     return float(judged.fault is None)
 
 
-_PARTS: Final[dict[str, Callable[[Judgement, Sequence[str], list[list[str]] | None], float]]] = {
+_PARTS: Final[dict[str, Callable[[Judgement], float]]] = {
     "verification": _verification,
     "fraction": _fraction,
     "constraints": _constraints,

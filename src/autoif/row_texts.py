@@ -69,7 +69,10 @@ def list_columns(names: Mapping[str, object] | Sequence[str]) -> str:
 
 
 def read_text(value: object) -> str:
-    """Return a text, or that of a record that has one, as an instruction of a run; "" for anything else."""
+    """Return a text, or that of a record that has one, as an instruction or the constraints of a run; "" for anything
+    else."""
+    if isinstance(value, list) and value and all(isinstance(each, Mapping) and "instruction" in each for each in value):
+        return " ".join(read_text(each["instruction"]) for each in value)
     text = value.get("text") if isinstance(value, Mapping) else value
     return str(replace_surrogates(text)).strip() if isinstance(text, str) else ""
 

@@ -36,6 +36,7 @@ QUERIES = "queries.jsonl"
 SFT = "sft.jsonl"
 PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
+DATA_SETS = (SFT, PREFERENCES, REWARDS)
 MAX_ROW_BYTES = 256_000_000
 """A longer line of a JSONL file is refused before it fills the memory."""
 _LOCK = ".lock"
@@ -244,13 +245,16 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path / COMPLETIONS} is damaged ({error}): restore it, or choose another --output") from None
 
 
-def read_jsonl(path: Path, row: type[Row], *, exact: bool = False) -> list[Row]:
+def read_jsonl(
+    path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
+) -> list[Row]:
     """Read a JSONL file that a user names; empty lines and byte order marks are nothing.
 
     Args:
         path: the file, also packed (text_lines.py).
         row: the type of its rows.
         exact: leave half characters (lone surrogates) as they are, where a text is judged and not handed on.
+        check: raises ValueError for a row that can't be used.
 
     Raises:
         StoreError: it can't be read, or a line of it is no such row; the line is named.
@@ -259,15 +263,27 @@ def read_jsonl(path: Path, row: type[Row], *, exact: bool = False) -> list[Row]:
     load = parse_json if exact else load_json
     for number, line in read_json_lines(path):
         try:
-            rows.append(row.model_validate(load(line)))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise StoreError(f"{path}, line {number}: no {row.__name__} row ({where}: {problem['msg']})") from None
+            content = load(line)
         except ValueError as error:
             why = error.msg if isinstance(error, json.JSONDecodeError) else error
             raise StoreError(f"{path}, line {number}: broken JSON ({why})") from None
+        try:
+            found = row.model_validate(content)
+            check(found)
+        except ValidationError as error:
+            raise StoreError(f"{path}, line {number}: no {row.__name__} row ({name_problem(error)})") from None
+        except ValueError as error:
+            raise StoreError(f"{path}, line {number}: {error}") from None
+        rows.append(found)
     return rows
+
+
+def name_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a row, and where in it."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:

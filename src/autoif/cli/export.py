@@ -6,7 +6,7 @@ import click
 
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import Table, write_files
-from autoif.datasets.exports.rows import Form, read_rows
+from autoif.datasets.rows import Form, read_rows
 from autoif.errors import ConfigError
 
 

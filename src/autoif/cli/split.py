@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from autoif.datasets.exports.rows import RewardRow
 from autoif.datasets.rewards import reward_rows
-from autoif.datasets.split import SourceRow, find_overlap, read_sources, split_instructions
+from autoif.datasets.split import find_overlap, read_sources, source_of, split_instructions
 from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
@@ -101,8 +100,8 @@ def prompts(
             f"queries {queries}: {len(pool)} that can be used, and --per-instruction is {per_instruction}"
         )
     joined = [prompt for each in verified for prompt in join_queries(each, pool, per_instruction, seed)]
-    rows = [RewardRow.model_validate(row) for row in reward_rows(joined)]
-    asked = [SourceRow.model_validate(row.columns()) for row in rows]
+    rows = list(reward_rows(joined))
+    asked = [source_of(row) for row in rows]
     for data in unseen_by:
         if overlap := find_overlap(read_sources(data), asked):
             raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with these prompts")

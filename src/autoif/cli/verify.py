@@ -12,11 +12,11 @@ from typing import NamedTuple, TextIO
 import click
 from pydantic import ConfigDict
 
+from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.records import Record, Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
-from autoif.store import SFT, find_rows, read_json_lines, read_jsonl, storage_errors
-from autoif.text_lines import parse_json
+from autoif.store import SFT, find_rows, read_jsonl, storage_errors
 from autoif.thresholds import share
 
 _ROWS_AT_ONCE = 64
@@ -177,21 +177,22 @@ async def _pass_rate(functions: list[str], text: str, sandbox: Sandbox) -> float
 
 def _read_dataset(path: Path) -> Iterator[Check]:
     """Yield what is to be checked of each row: of SFT rows the answer, of pairs both answers."""
-    number = 0
-    for number, (line, text) in enumerate(read_json_lines(path), 1):
-        try:
-            row = parse_json(text)
-            functions = [str(source) for source in row["functions"]]
-            if "chosen" in row:
-                for name in ("chosen", "rejected"):
-                    said = row[name][-1]["content"]
-                    yield Check(functions, said, float(row[f"{name}_pass_rate"]), f"row {number}, {name}")
-            else:
-                yield Check(functions, row["messages"][-1]["content"], float(row["pass_rate"]), f"row {number}")
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise ConfigError(
-                f"{path}, line {line}: no row of an sft.jsonl or a preferences.jsonl (it needs answers, functions and "
-                "the recorded pass rate)"
-            ) from None
-    if not number:
+    rows = read_jsonl(path, find_kind(path), exact=True, check=_check_row)
+    for number, row in enumerate(rows, 1):
+        functions = list(list_functions(row))
+        match row:
+            case SftRow(pass_rate=float(rate)):
+                yield Check(functions, row.answer, rate, f"row {number}")
+            case PreferenceRow(chosen_pass_rate=float(chosen), rejected_pass_rate=float(rejected)):
+                yield Check(functions, row.chosen[-1].content, chosen, f"row {number}, chosen")
+                yield Check(functions, row.rejected[-1].content, rejected, f"row {number}, rejected")
+    if not rows:
         raise ConfigError(f"{path} has no rows")
+
+
+def _check_row(row: AnyRow) -> None:
+    rates = {SftRow: ("pass_rate",), PreferenceRow: ("chosen_pass_rate", "rejected_pass_rate")}.get(type(row), ())
+    if not row.constraints or not rates or None in {getattr(row, name) for name in rates}:
+        raise ValueError(
+            "no row of an sft.jsonl or a preferences.jsonl (it needs answers, constraints and the recorded pass rate)"
+        )

@@ -12,18 +12,16 @@ the best is chosen: by pass rate, then by quality, then by order.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-
-from pydantic import JsonValue
+from typing import Literal
 
 from autoif.config import Preferences
+from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of
 from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
 from autoif.thresholds import meets, share
-
-Row = dict[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +29,29 @@ class Candidate:
     """A text that may be chosen or rejected; `quality` is -1 where nobody scored it."""
 
     text: str
-    pass_rate: Fraction
+    verdicts: tuple[Verdict, ...]
+    """Of all functions, in their order."""
     quality: float = -1.0
     choosable: bool = True
     """False for what passes functions without being an answer (`autoif.gate`)."""
 
+    @property
+    def pass_rate(self) -> Fraction:
+        return share(self.verdicts.count(Verdict.PASS), len(self.verdicts))
 
-def instruction_pairs(instructions: Iterable[VerifiedInstruction], settings: Preferences) -> Iterator[Row]:
+
+def instruction_pairs(instructions: Iterable[VerifiedInstruction], settings: Preferences) -> Iterator[PreferenceRow]:
     """Yield the pairs that the cases of each instruction give."""
     for verified in instructions:
-        for chosen, rejected in pair_candidates(_case_candidates(verified), settings):
-            yield {
-                **make_pair(_ask(verified.instruction.text), chosen, rejected),
-                "level": "instruction",
-                "instruction_id": verified.instruction.id,
-                "query_id": "",
-                "functions": [function.source for function in verified.functions],
-            }
+        prompt = (Turn(role="user", content=verified.instruction.text),)
+        constraints = (constraint_of(verified.instruction, verified.functions),)
+        for pair in pair_candidates(_case_candidates(verified), settings):
+            yield make_pair(prompt, constraints, pair, level="instruction")
 
 
 def query_pairs(
     prompts: Iterable[Prompt], verified: Iterable[Response], scored: Iterable[Response], settings: Preferences
-) -> Iterator[Row]:
+) -> Iterator[PreferenceRow]:
     """Yield the pairs that the responses of each prompt give, in the order of the prompts.
 
     Args:
@@ -66,30 +65,22 @@ def query_pairs(
     for response in verified:
         if not response.verdicts:
             continue
-        rate = share(response.verdicts.count(Verdict.PASS), len(response.verdicts))
-        wanted = not settings.scored_only or response.id in quality or meets(rate, settings.negative)
-        if wanted:
-            candidates[response.prompt.id].append(Candidate(response.text, rate, quality.get(response.id, -1.0)))
+        found = Candidate(response.text, response.verdicts, quality.get(response.id, -1.0))
+        if not settings.scored_only or response.id in quality or meets(found.pass_rate, settings.negative):
+            candidates[response.prompt.id].append(found)
     for prompt in prompts:
-        for chosen, rejected in pair_candidates(candidates[prompt.id], settings):
-            yield {
-                **make_pair(_ask(prompt.text), chosen, rejected),
-                "level": "query",
-                "instruction_id": prompt.instruction.id,
-                "query_id": prompt.query.id,
-                "functions": [function.source for function in prompt.functions],
-            }
+        asked = (Turn(role="user", content=prompt.text),)
+        constraints = (constraint_of(prompt.instruction, prompt.functions),)
+        for pair in pair_candidates(candidates[prompt.id], settings):
+            yield make_pair(asked, constraints, pair, level="query", query_id=prompt.query.id)
 
 
 def _case_candidates(verified: VerifiedInstruction) -> list[Candidate]:
-    """Return every case input with the share of the kept functions that accept it."""
+    """Return every case input with the verdicts of the kept functions."""
     kept = {function.id for function in verified.functions}
     matrix = verified.matrix
     rows = [row for function, row in zip(matrix.functions, matrix.verdicts, strict=True) if function.id in kept]
-    return [
-        Candidate(case.input, share(sum(row[column] == Verdict.PASS for row in rows), len(rows)))
-        for column, case in enumerate(matrix.cases)
-    ]
+    return [Candidate(case.input, tuple(row[column] for row in rows)) for column, case in enumerate(matrix.cases)]
 
 
 def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> Iterator[tuple[Candidate, Candidate]]:
@@ -104,16 +95,28 @@ def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> I
     yield from product(positives[: settings.positives_per_prompt], negatives[: settings.negatives_per_prompt])
 
 
-def make_pair(prompt: Sequence[Mapping[str, str]], chosen: Candidate, rejected: Candidate) -> Row:
-    """Return a pair in TRL's form; `prompt` is a conversation up to the assistant's turn."""
-    return {
-        "prompt": [dict(turn) for turn in prompt],
-        "chosen": [{"role": "assistant", "content": chosen.text}],
-        "rejected": [{"role": "assistant", "content": rejected.text}],
-        "chosen_pass_rate": round(float(chosen.pass_rate), 4),
-        "rejected_pass_rate": round(float(rejected.pass_rate), 4),
-    }
-
-
-def _ask(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text}]
+def make_pair(
+    prompt: Sequence[Turn],
+    constraints: Sequence[Constraint],
+    pair: tuple[Candidate, Candidate],
+    *,
+    level: Literal["instruction", "query"],
+    query_id: str = "",
+) -> PreferenceRow:
+    """Return a pair of (chosen, rejected); `prompt` is a conversation up to the assistant's turn."""
+    chosen, rejected = pair
+    verdicts = iter(zip(chosen.verdicts, rejected.verdicts, strict=True))
+    compared = []
+    for each in constraints:
+        of_chosen, of_rejected = zip(*(next(verdicts) for _ in each.functions), strict=True)
+        compared.append(ComparedConstraint(**dict(each), chosen_verdicts=of_chosen, rejected_verdicts=of_rejected))
+    return PreferenceRow(
+        prompt=tuple(prompt),
+        chosen=(Turn(role="assistant", content=chosen.text),),
+        rejected=(Turn(role="assistant", content=rejected.text),),
+        level=level,
+        constraints=tuple(compared),
+        chosen_pass_rate=round(float(chosen.pass_rate), 4),
+        rejected_pass_rate=round(float(rejected.pass_rate), 4),
+        query_id=query_id,
+    )

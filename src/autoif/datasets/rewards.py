@@ -2,21 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from pydantic import JsonValue
-
+from autoif.datasets.rows import RewardRow, Turn, constraint_of
 from autoif.records import Prompt
 
-Row = dict[str, JsonValue]
 
-
-def reward_rows(prompts: Iterable[Prompt]) -> Iterator[Row]:
+def reward_rows(prompts: Iterable[Prompt]) -> Iterator[RewardRow]:
     """Yield one row for each prompt, whether or not a response to it was kept."""
     for prompt in prompts:
-        yield {
-            "prompt": [{"role": "user", "content": prompt.text}],
-            "instruction_id": prompt.instruction.id,
-            "query_id": prompt.query.id,
-            "instruction": prompt.instruction.text,
-            "query": prompt.query.text,
-            "functions": [function.source for function in prompt.functions],
-        }
+        yield RewardRow(
+            prompt=(Turn(role="user", content=prompt.text),),
+            constraints=(constraint_of(prompt.instruction, prompt.functions),),
+            query=prompt.query.text,
+            query_id=prompt.query.id,
+        )

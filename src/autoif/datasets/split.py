@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
 from autoif.records import VerifiedInstruction
-from autoif.store import read_jsonl
+from autoif.store import DATA_SETS, read_jsonl
 
-DATA_SETS = ("sft.jsonl", "preferences.jsonl", "rewards.jsonl")
 _SEEDS = 1 << 31
 
 
@@ -65,15 +63,27 @@ def _groups(instructions: Sequence[VerifiedInstruction]) -> list[str]:
     return [find(verified.instruction.id) for verified in instructions]
 
 
-class SourceRow(BaseModel):
-    """What tells where a row of a data set comes from. What else it holds is not looked at."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a row of a data set comes from."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    instruction_id: str
+    instruction_ids: tuple[str, ...]
     query_id: str
     """"" in a pair of the instruction level."""
     functions: tuple[str, ...]
+
+
+def source_of(row: AnyRow) -> Source:
+    """Return where a row comes from.
+
+    Raises:
+        ValueError: it doesn't tell.
+    """
+    instructions = tuple(each.instruction_id for each in row.constraints)
+    alone = isinstance(row, PreferenceRow) and row.level == "instruction"
+    if not instructions or not all(instructions) or not (row.query_id or alone):
+        raise ValueError("it doesn't tell where it comes from (constraints with an instruction_id, and a query_id)")
+    return Source(instructions, row.query_id, list_functions(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +108,12 @@ class Overlap:
         )
 
 
-def find_overlap(trained: Iterable[SourceRow], measured: Iterable[SourceRow]) -> Overlap:
+def find_overlap(trained: Iterable[Source], measured: Iterable[Source]) -> Overlap:
     """Return what the two have in common."""
     known, asked = list(trained), list(measured)
-    instructions = {row.instruction_id for row in known} & {row.instruction_id for row in asked}
+    instructions = {each for row in known for each in row.instruction_ids} & {
+        each for row in asked for each in row.instruction_ids
+    }
     queries = {row.query_id for row in known if row.query_id} & {row.query_id for row in asked}
     functions = {source for row in known for source in row.functions} & {
         source for row in asked for source in row.functions
@@ -109,18 +121,19 @@ def find_overlap(trained: Iterable[SourceRow], measured: Iterable[SourceRow]) ->
     return Overlap(tuple(sorted(instructions)), tuple(sorted(queries)), len(functions))
 
 
-def read_sources(path: Path) -> list[SourceRow]:
+def read_sources(path: Path) -> list[Source]:
     """Read where the rows of a data set come from: one file, or all data sets of a run folder.
 
     Raises:
         ConfigError: the folder has none, or there are no rows.
         StoreError: a file can't be read, or its rows don't tell; file and line are named.
     """
-    files = [path / name for name in DATA_SETS if (path / name).is_file()] if path.is_dir() else [path]
-    rows = [row for file in files for row in read_jsonl(file, SourceRow)]
-    if not rows:
+    sources = list[Source]()
+    for file in find_data_sets(path):
+        read_jsonl(file, find_kind(file), check=lambda row: sources.append(source_of(row)))
+    if not sources:
         raise ConfigError(f"{path} has no rows of {', '.join(DATA_SETS)}: name a run folder or one of these files")
-    return rows
+    return sources
 
 
 def _first(ids: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from autoif.datasets.exports.rows import RewardRow
-from autoif.datasets.split import SourceRow
+from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_instructions
+from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
 from autoif.evaluation.rates import estimate_rate
 from autoif.evaluation.responses import RecordedRow, Response, count_responses, read_sample
@@ -36,10 +36,9 @@ from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
 from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
 from autoif.sandbox import Sandbox
-from autoif.store import read_jsonl
+from autoif.store import REWARDS, read_jsonl
 from autoif.training.card import versions
 
-REWARDS = "rewards.jsonl"
 _PROMPTS_AT_ONCE = 256
 Say = Callable[[str], None]
 OpenSampler = Callable[[], AbstractContextManager[Sampler]]
@@ -71,9 +70,9 @@ class Prompts:
         return [row.prompt[0].content for row in self.rows]
 
     @property
-    def sources(self) -> list[SourceRow]:
+    def sources(self) -> list[Source]:
         """Where they come from, to compare with what was trained on."""
-        return [SourceRow.model_validate(row.columns()) for row in self.rows]
+        return [source_of(row) for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def read_prompts(source: Path) -> Prompts:
         StoreError: the file can't be read, or a row doesn't fit; the line is named.
     """
     path = source / REWARDS if source.is_dir() else source
-    rows = read_jsonl(path, RewardRow)
+    rows = read_jsonl(path, RewardRow, check=_check_row)
     if not rows:
         raise ConfigError(f"{path} has no prompts: there is nothing to measure on")
     prompts = Prompts(tuple(rows), hashlib.sha256(path.read_bytes()).hexdigest())
@@ -106,6 +105,11 @@ def read_prompts(source: Path) -> Prompts:
     if count > 1:
         raise ConfigError(f"{path} has the prompt {twice[:80]!r} {count} times: each would count {count} times")
     return prompts
+
+
+def _check_row(row: RewardRow) -> None:
+    check_turns(row)
+    source_of(row)
 
 
 def measure_policy(policy: Policy, open_sampler: OpenSampler, task: Task) -> Scores:
@@ -183,7 +187,7 @@ def judge_answers(
         given = answers[start : start + _PROMPTS_AT_ONCE]
         jobs: dict[str, list[str]] = {}
         for row, texts in zip(some, given, strict=True):
-            for source in row.functions:
+            for source in list_functions(row):
                 jobs.setdefault(source, []).extend(each.text for each in texts if not each.is_unanswered)
         outcomes = sandbox.run_many_sync(list(jobs.items()))
         verdicts = {
@@ -191,7 +195,7 @@ def judge_answers(
         }
         for row, texts in zip(some, given, strict=True):
             answered = [each for each in texts if not each.is_unanswered]
-            judged = [[next(verdicts[source]) for _ in answered] for source in row.functions]
+            judged = [[next(verdicts[source]) for _ in answered] for source in list_functions(row)]
             results.append(_describe(row, texts, iter(zip(*judged, strict=True))))
         say(f"{len(results):,} of {len(rows):,} prompts verified")
     return results
@@ -201,7 +205,7 @@ def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Iterator[tu
     said = [() if each.is_unanswered else next(verdicts) for each in answers]
     return PromptResult(
         id=_identify(row),
-        instruction_id=row.instruction_id,
+        instruction_id=name_instructions(row),
         query_id=row.query_id,
         samples=tuple(
             SampleResult(
@@ -218,11 +222,11 @@ def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Iterator[tu
 def _find_fault(answer: Response, row: RewardRow) -> Fault | None:
     if answer.is_unanswered and answer.lack in {Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING}:
         return Fault(str(answer.lack))
-    return find_fault(answer.text, row.prompt[0].content, row.instruction, row.query)
+    return find_fault(answer.text, row.prompt[0].content, *(each.instruction for each in row.constraints), row.query)
 
 
 def _identify(row: RewardRow) -> str:
-    return content_id("measured prompt", row.prompt[0].content, list(row.functions))
+    return content_id("measured prompt", row.prompt[0].content, list(list_functions(row)))
 
 
 def _score(

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from autoif.datasets.split import SourceRow, find_overlap, read_sources
+from autoif.datasets.split import Source, find_overlap, read_sources
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.results import Seen
 from autoif.models.endpoint import Endpoint
@@ -17,7 +17,7 @@ from autoif.sampling.backends import Backend, choose_backend
 from autoif.training.card import RECORD, read_record
 
 
-def check_held_out(model: str, asked: Sequence[SourceRow], unseen_by: Sequence[Path]) -> Seen:
+def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path]) -> Seen:
     """Return what of the prompts was in the training data of a model.
 
     Args:
@@ -32,7 +32,7 @@ def check_held_out(model: str, asked: Sequence[SourceRow], unseen_by: Sequence[P
     for data in unseen_by:
         if overlap := find_overlap(read_sources(data), asked):
             raise ConfigError(f"{data} was trained on and shares {overlap.describe()} with the prompts")
-    checked, unknown, trained = [str(data) for data in unseen_by], list[str](), list[SourceRow]()
+    checked, unknown, trained = [str(data) for data in unseen_by], list[str](), list[Source]()
     for folder in _trained_folders(Path(model)) if model else ():
         try:
             data, rows = _read_training_data(folder)
@@ -83,7 +83,7 @@ def _trained_folders(folder: Path) -> Iterator[Path]:
             return  # the caller, who reads it too, says so
 
 
-def _read_training_data(folder: Path) -> tuple[Path, list[SourceRow]]:
+def _read_training_data(folder: Path) -> tuple[Path, list[Source]]:
     """Return the file that a model was trained on, and where its rows come from.
 
     Raises:

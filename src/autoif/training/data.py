@@ -2,7 +2,7 @@
 
     SFT   {"messages": [..., {"role": "user", ...}, {"role": "assistant", ...}]}      the last turn is learnt
     DPO   {"prompt": [...], "chosen": [one assistant turn], "rejected": [one assistant turn], "level": ...}
-    GRPO  {"prompt": [...], "functions": [source, ...], "instruction": ..., "query": ...}   the last two as far as known
+    GRPO  {"prompt": [...], "constraints": [{"functions": [source, ...], ...}], "query": ...}   the rest as far as known
 
 A row that is not of this form is an error that names its line: a training on less than what was given would not be
 the one that was asked for. Instruction level and query level come in one file and are trained on together, shuffled.
@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
+from autoif.datasets.rows import Constraint, RewardRow
 from autoif.errors import ConfigError
-from autoif.store import read_json_lines
+from autoif.store import MANIFEST, PREFERENCES, REWARDS, SFT, name_problem, read_json_lines
 from autoif.text_lines import load_json, parse_json
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
 Message = dict[str, str]
 
-FILES: dict[Kind, str] = {"sft": "sft.jsonl", "dpo": "preferences.jsonl", "grpo": "rewards.jsonl"}
-TEXTS = ("instruction", "query", "instruction_id", "query_id")
+FILES: dict[Kind, str] = {"sft": SFT, "dpo": PREFERENCES, "grpo": REWARDS}
 _ROLES = ("system", "user", "assistant")
 
 
@@ -38,7 +38,7 @@ class TrainingData:
         path: the file.
         sha256: of its bytes, 64 hexadecimal digits.
         rows: `prompt` with `completion` (SFT) or with `chosen` and `rejected` (DPO), each a list of messages; or, for
-            GRPO, with `functions`, a list of sources, and with the texts that `TEXTS` names, "" where a row has none.
+            GRPO, with `constraints`, `query` and `query_id` as of `RewardRow`.
         levels: pairs of each level; of DPO only.
         run: what the run.json beside the file says of the run; None where there is none.
     """
@@ -66,8 +66,6 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
         rows.append(_parse(found, where, parse, kind))
         if kind == "dpo":
             levels[str(found.get("level", "unknown"))] += 1
-    if any("constraints" in row for row in rows):  # of one form, whatever the first row is
-        rows = [{"constraints": [], **row} for row in rows]
     if not rows:
         raise ConfigError(f"{path} has no rows: there is nothing to train on")
     return TrainingData(path, _digest(path), rows, dict(sorted(levels.items())), _read_run(path))
@@ -108,7 +106,7 @@ def _other_form(found: dict[str, Any], kind: Kind) -> str:
         what = "preference pairs"
     elif "messages" in found:
         of, what = "sft", "SFT rows"
-    elif {"functions", "prompt"} <= found.keys():
+    elif {"constraints", "prompt"} <= found.keys():
         of, what = "grpo", "prompts for online training"
     else:
         return ""
@@ -140,28 +138,15 @@ def _dpo_row(found: dict[str, Any]) -> Row:
 
 
 def _grpo_row(found: dict[str, Any]) -> Row:
-    prompt, functions = _messages(found, "prompt"), found.get("functions")
+    prompt = _messages(found, "prompt")
     if prompt[-1]["role"] != "user":
         raise _RowError('the last of "prompt" is not a user turn')
-    if not isinstance(functions, list) or not functions:
-        raise _RowError('the row has no "functions" (a list of sources): nothing could judge its completions')
-    if not all(isinstance(source, str) and source.strip() for source in functions):
-        raise _RowError('each of "functions" is the source of a function')
-    texts = {name: found.get(name) for name in TEXTS}
-    constraints = {"constraints": _constraints(found["constraints"])} if found.get("constraints") else {}
-    return {
-        "prompt": prompt, "functions": functions, **constraints,
-        **{name: text if isinstance(text, str) else "" for name, text in texts.items()},
-    }  # fmt: skip
-
-
-def _constraints(given: object) -> list[dict[str, list[str]]]:
-    """Return the sources of each constraint; what else is known of it is left out."""
-    if isinstance(given, list) and all(
-        isinstance(each, dict) and isinstance(each.get("functions"), list) for each in given
-    ):
-        return [{"functions": [str(source) for source in each["functions"]]} for each in given]
-    raise _RowError('"constraints" is a list of objects, each with "functions" (a list of sources)')
+    try:
+        row = RewardRow.model_validate({**found, "prompt": prompt})
+    except ValidationError as error:
+        raise _RowError(name_problem(error)) from None
+    constraints = [each.model_dump(mode="json", include=set(Constraint.model_fields)) for each in row.constraints]
+    return {"prompt": prompt, "constraints": constraints, "query": row.query, "query_id": row.query_id}
 
 
 def _messages(found: dict[str, Any], name: str) -> list[Message]:
@@ -184,7 +169,7 @@ def _message(message: object, name: str) -> Message:
 def _read_run(path: Path) -> dict[str, JsonValue] | None:
     """Return what a card says of the run that the file is from."""
     try:
-        manifest = parse_json((path.parent / "run.json").read_text(encoding="utf-8-sig"))
+        manifest = parse_json((path.parent / MANIFEST).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):

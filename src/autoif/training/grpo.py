@@ -50,7 +50,7 @@ def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
 
 
 def make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, *, filter_zero_std: bool = False) -> Any:
-    """Return the trainer; the rows have `prompt`, `functions` and the texts of `data.TEXTS`.
+    """Return the trainer; the rows are those of `read_data`.
 
     With `filter_zero_std`, groups whose completions all earn the same are left out of the loss.
     """

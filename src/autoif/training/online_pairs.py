@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autoif.datasets.preferences import Candidate, Row, make_pair, pair_candidates
+from autoif.datasets.preferences import Candidate, make_pair, pair_candidates
+from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.gate import Fault, find_fault, find_unanswered
 from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt
 from autoif.sandbox import Sandbox
-from autoif.thresholds import meets, share
+from autoif.thresholds import meets
 from autoif.training.online_settings import OnlineSettings
 
 _PROMPTS_AT_ONCE = 256
@@ -33,16 +34,16 @@ class OnlinePrompt:
 
     Attributes:
         id: of its conversation and functions.
-        row: `prompt`, `functions`, and the texts and ids that the row has, "" where it has none.
+        row: `prompt`, `constraints`, `query` and `query_id`, as `read_data` gives them.
     """
 
     id: str
     row: dict[str, Any]
 
     @property
-    def functions(self) -> list[str]:
+    def functions(self) -> Sequence[str]:
         """The sources that judge a response."""
-        return list(self.row["functions"])
+        return _functions(self.row)
 
     def to_sample(self) -> SamplingPrompt:
         """Return what the policy is asked."""
@@ -85,9 +86,13 @@ class Counts(Record):
     pairs: int = 0
 
 
+def _functions(row: dict[str, Any]) -> list[Any]:
+    return [source for each in row["constraints"] for source in each["functions"]]
+
+
 def make_prompts(rows: Sequence[dict[str, Any]]) -> list[OnlinePrompt]:
     """Return the prompts of a data set; of copies the first."""
-    made = (OnlinePrompt(content_id("online prompt", row["prompt"], row["functions"]), row) for row in rows)
+    made = (OnlinePrompt(content_id("online prompt", row["prompt"], _functions(row)), row) for row in rows)
     return list({prompt.id: prompt for prompt in reversed(list(made))}.values())[::-1]
 
 
@@ -135,15 +140,14 @@ def _judge(prompts: Sequence[OnlinePrompt], drawn: Sequence[Sequence[Sample]], s
         whole = [sample for sample in samples if _is_whole(sample)]
         columns = [[next(verdicts[source]) for _ in whole] for source in prompt.functions]
         rows = iter(zip(*columns, strict=True))
+        instructions = [each["instruction"] for each in prompt.row["constraints"]]
         for sample in samples:
             yield Judged(
                 prompt_id=prompt.id,
                 index=sample.index,
                 verdicts=next(rows) if _is_whole(sample) else (),
                 fault=find_unanswered(sample.completion)
-                or find_fault(
-                    sample.text, prompt.row["prompt"][-1]["content"], prompt.row["instruction"], prompt.row["query"]
-                ),
+                or find_fault(sample.text, prompt.row["prompt"][-1]["content"], *instructions, prompt.row["query"]),
             )
 
 
@@ -162,9 +166,9 @@ def _is_whole(sample: Sample) -> bool:
 
 def pair_samples(
     prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], judged: Sequence[Judged], settings: OnlineSettings
-) -> tuple[list[Row], Counts]:
+) -> tuple[list[PreferenceRow], Counts]:
     """Return the rows of preferences.jsonl, in the order of the prompts, and what became of the rest."""
-    rows: list[Row] = []
+    rows: list[PreferenceRow] = []
     counted = dict.fromkeys(Counts.model_fields, 0)
     each = len(samples) // len(prompts)
     rules = settings.pairing()
@@ -180,9 +184,8 @@ def pair_samples(
                 continue
             gated = settings.gate and found.fault is not None
             counted["gated"] += gated
-            rate = share(found.verdicts.count(Verdict.PASS), len(found.verdicts))
-            candidates.append(Candidate(sample.text, rate, choosable=not gated))
-        made = [_make_row(prompt, chosen, rejected) for chosen, rejected in pair_candidates(candidates, rules)]
+            candidates.append(Candidate(sample.text, found.verdicts, choosable=not gated))
+        made = [_make_row(prompt, pair) for pair in pair_candidates(candidates, rules)]
         rows += made
         counted["prompts"] += 1
         counted["pairs"] += len(made)
@@ -190,14 +193,10 @@ def pair_samples(
     return rows, Counts(**counted)
 
 
-def _make_row(prompt: OnlinePrompt, chosen: Candidate, rejected: Candidate) -> Row:
-    return {
-        **make_pair(prompt.row["prompt"], chosen, rejected),
-        "level": "query",
-        "instruction_id": prompt.row["instruction_id"],
-        "query_id": prompt.row["query_id"],
-        "functions": list(prompt.functions),
-    }
+def _make_row(prompt: OnlinePrompt, pair: tuple[Candidate, Candidate]) -> PreferenceRow:
+    turns = [Turn(**turn) for turn in prompt.row["prompt"]]
+    constraints = [Constraint(**each) for each in prompt.row["constraints"]]
+    return make_pair(turns, constraints, pair, level="query", query_id=prompt.row["query_id"])
 
 
 def _why_none(candidates: Sequence[Candidate], settings: OnlineSettings) -> str:

@@ -19,7 +19,7 @@ from autoif.datasets.exports import (
     verl,
 )
 from autoif.datasets.exports.files import File
-from autoif.datasets.exports.rows import Rows
+from autoif.datasets.rows import Rows
 
 Exporter = Callable[[Rows], Sequence[File]]
 

@@ -5,8 +5,9 @@ config is missing is what the export can't know: the model and how to train it.
 """
 
 from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.exports.rows import Form, PreferenceRow, Row, Rows, SftRow
 from autoif.datasets.exports.trl import REWARD_MODULE, rl_row
+from autoif.datasets.rows import Columns, Form, PreferenceRow, Rows, SftRow
+from autoif.store import PREFERENCES, SFT
 
 SFT_CONFIG = """\
 datasets:
@@ -57,10 +58,10 @@ def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl, preferences.jsonl and rl.jsonl, each with a config; for the last the reward module, too."""
     files: list[Table | Text] = []
     if rows.sft:
-        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
         files.append(Text("sft.yml", SFT_CONFIG))
     if rows.preferences:
-        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
         files.append(Text("dpo.yml", DPO_CONFIG))
     if rows.rewards:
         files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
@@ -69,11 +70,11 @@ def export(rows: Rows) -> list[Table | Text]:
     return files
 
 
-def sft_row(row: SftRow) -> Row:
+def sft_row(row: SftRow) -> Columns:
     return {"messages": [message.model_dump() for message in row.messages]}
 
 
-def preference_row(row: PreferenceRow) -> Row:
+def preference_row(row: PreferenceRow) -> Columns:
     """Return the prompt as messages, and one message on each side."""
     return {
         "messages": [row.prompt[0].model_dump()],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoif.datasets.exports.rows import Form, Row
+from autoif.datasets.rows import Columns, Form
 from autoif.errors import ConfigError
 from autoif.store import storage_errors
 from autoif.text_lines import parse_json
@@ -23,7 +23,7 @@ class Table:
 
     name: str
     form: Form
-    rows: Iterable[Row]
+    rows: Iterable[Columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Entries:
     """Entries of a JSON object that may have others already: those stay."""
 
     name: str
-    entries: Mapping[str, Row]
+    entries: Mapping[str, Columns]
 
 
 File = Table | Text | Entries
@@ -119,7 +119,7 @@ def _write(file: Table | Text, path: Path) -> int:
     return count
 
 
-def _write_parquet(rows: Iterable[Row], path: Path) -> int:
+def _write_parquet(rows: Iterable[Columns], path: Path) -> int:
     try:
         import pyarrow  # type: ignore[import-untyped]
         from pyarrow import parquet

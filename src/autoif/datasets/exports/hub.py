@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from autoif.datasets.exports.files import Table, Text, write_files
-from autoif.datasets.exports.rows import Form, Rows, read_rows
+from autoif.datasets.rows import Form, Rows, read_rows
 from autoif.errors import ConfigError
 from autoif.report.funnel import read_funnel
 from autoif.report.markdown import escape_markdown, show_code

@@ -8,7 +8,7 @@ RL trainer that asks a function for the reward.
 from pydantic import JsonValue
 
 from autoif.datasets.exports.files import Entries, File, Table
-from autoif.datasets.exports.rows import Form, PreferenceRow, Row, Rows, SftRow
+from autoif.datasets.rows import Columns, Form, PreferenceRow, Rows, SftRow
 
 _ALPACA = {"prompt": "instruction", "query": "input"}
 _SHAREGPT = {"messages": "conversations"}
@@ -19,7 +19,7 @@ _TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assis
 def export(rows: Rows) -> list[File]:
     """Return the rows of each form in both formats, and their entries in dataset_info.json."""
     tables: list[Table] = []
-    info: dict[str, Row] = {}
+    info: dict[str, Columns] = {}
     if rows.sft:
         tables.append(Table("autoif_sft.jsonl", Form.SFT, map(alpaca_sft, rows.sft)))
         info["autoif_sft"] = _alpaca({**_ALPACA, "response": "output"})
@@ -34,11 +34,11 @@ def export(rows: Rows) -> list[File]:
     return [*tables, Entries("dataset_info.json", described)] if tables else []
 
 
-def alpaca_sft(row: SftRow) -> Row:
+def alpaca_sft(row: SftRow) -> Columns:
     return {"instruction": row.prompt, "input": "", "output": row.answer}
 
 
-def alpaca_pair(row: PreferenceRow) -> Row:
+def alpaca_pair(row: PreferenceRow) -> Columns:
     return {
         "instruction": row.prompt[0].content,
         "input": "",
@@ -47,11 +47,11 @@ def alpaca_pair(row: PreferenceRow) -> Row:
     }
 
 
-def sharegpt_sft(row: SftRow) -> Row:
+def sharegpt_sft(row: SftRow) -> Columns:
     return {"conversations": [_said("human", row.prompt), _said("gpt", row.answer)]}
 
 
-def sharegpt_pair(row: PreferenceRow) -> Row:
+def sharegpt_pair(row: PreferenceRow) -> Columns:
     return {
         "conversations": [_said("human", row.prompt[0].content)],
         "chosen": _said("gpt", row.chosen[0].content),
@@ -63,9 +63,9 @@ def _said(tag: str, text: str) -> dict[str, JsonValue]:
     return {"from": tag, "value": text}
 
 
-def _alpaca(columns: dict[str, str]) -> Row:
+def _alpaca(columns: dict[str, str]) -> Columns:
     return {"formatting": "alpaca", "columns": dict(columns)}
 
 
-def _sharegpt(columns: dict[str, str]) -> Row:
+def _sharegpt(columns: dict[str, str]) -> Columns:
     return {"formatting": "sharegpt", "columns": dict(columns), "tags": dict(_TAGS)}

@@ -7,7 +7,7 @@ known by its id, and its functions are its keyword arguments; the server that co
 from typing import Any
 
 from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
+from autoif.datasets.rows import Columns, Form, RewardRow, Rows
 
 SERVER = "autoif_instructions"
 _FOLDER = f"resources_servers/{SERVER}"
@@ -105,7 +105,7 @@ def export(rows: Rows) -> list[Table | Text]:
     ]
 
 
-def rl_row(number: int, row: RewardRow) -> Row:
+def rl_row(number: int, row: RewardRow) -> Columns:
     """Return a row with the keys of Gym's instruction-following rows, and the agent that it is for."""
     return {
         "id": number,
@@ -115,9 +115,9 @@ def rl_row(number: int, row: RewardRow) -> Row:
             "parallel_tool_calls": False,
         },
         "verifier_metadata": {
-            "instruction_id_list": [row.instruction_id],
+            "instruction_id_list": [each.instruction_id for each in row.constraints],
             "prompt": row.prompt[0].content,
-            "kwargs": [{"functions": list(row.functions)}],
+            "kwargs": [{"functions": list(each.functions)} for each in row.constraints],
             "grading_mode": "binary",
         },
         "agent_ref": {"type": "responses_api_agents", "name": f"{SERVER}_simple_agent"},

@@ -7,7 +7,8 @@ must have been imported before it starts, which the launcher does.
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import Table, Text
 from autoif.datasets.exports.ground_truth import write_functions
-from autoif.datasets.exports.rows import Form, PreferenceRow, RewardRow, Row, Rows
+from autoif.datasets.rows import Columns, Form, PreferenceRow, RewardRow, Rows, list_functions
+from autoif.store import PREFERENCES, SFT
 
 VERIFIER = '''\
 """The verifiers of rl.jsonl: its functions judge a prediction in autoif's sandbox.
@@ -56,9 +57,9 @@ def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl, preferences.jsonl, and rl.jsonl with its verifiers and a launcher."""
     files: list[Table | Text] = []
     if rows.sft:
-        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
     if rows.preferences:
-        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
     if rows.rewards:
         files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
         files.append(Text("autoif_verifier.py", VERIFIER))
@@ -66,7 +67,7 @@ def export(rows: Rows) -> list[Table | Text]:
     return files
 
 
-def preference_row(row: PreferenceRow) -> Row:
+def preference_row(row: PreferenceRow) -> Columns:
     """Return both conversations whole: the prompt is what comes before the last message of `chosen`."""
     prompt = row.prompt[0].model_dump()
     return {
@@ -75,10 +76,10 @@ def preference_row(row: PreferenceRow) -> Row:
     }
 
 
-def rl_row(row: RewardRow) -> Row:
+def rl_row(row: RewardRow) -> Columns:
     """Return the RLVR columns."""
     return {
         "messages": [row.prompt[0].model_dump()],
-        "ground_truth": write_functions(row.functions),
+        "ground_truth": write_functions(list_functions(row)),
         "dataset": "autoif",
     }

@@ -6,20 +6,21 @@ graders run at OpenAI, where autoif's sandbox isn't.
 
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.exports.rows import Form, PreferenceRow, Row, Rows
+from autoif.datasets.rows import Columns, Form, PreferenceRow, Rows
+from autoif.store import PREFERENCES, SFT
 
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl and preferences.jsonl."""
     files: list[Table | Text] = []
     if rows.sft:
-        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
     if rows.preferences:
-        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
     return files
 
 
-def preference_row(row: PreferenceRow) -> Row:
+def preference_row(row: PreferenceRow) -> Columns:
     return {
         "input": {"messages": [row.prompt[0].model_dump()], "tools": [], "parallel_tool_calls": True},
         "preferred_output": [row.chosen[0].model_dump()],

@@ -1,7 +1,7 @@
 """Parquet: a run's data sets with every column they have, for whatever reads Parquet."""
 
 from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.exports.rows import Form, Rows
+from autoif.datasets.rows import Form, Rows
 
 
 def export(rows: Rows) -> list[Table | Text]:

@@ -5,7 +5,17 @@ default, whatever the chat template marks.
 """
 
 from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.exports.rows import Form, PreferenceRow, RewardRow, Row, Rows, SftRow
+from autoif.datasets.rows import (
+    Columns,
+    Form,
+    PreferenceRow,
+    RewardRow,
+    Rows,
+    SftRow,
+    list_functions,
+    name_instructions,
+)
+from autoif.store import PREFERENCES, SFT
 
 REWARD_MODULE = '''\
 """The reward of rl.jsonl: the functions of a row judge its completions in autoif's sandbox.
@@ -25,16 +35,16 @@ def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl, preferences.jsonl, and rl.jsonl with a module of reward functions."""
     files: list[Table | Text] = []
     if rows.sft:
-        files.append(Table("sft.jsonl", Form.SFT, map(sft_row, rows.sft)))
+        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
     if rows.preferences:
-        files.append(Table("preferences.jsonl", Form.PREFERENCE, map(preference_row, rows.preferences)))
+        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
     if rows.rewards:
         files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
         files.append(Text("autoif_reward.py", REWARD_MODULE))
     return files
 
 
-def sft_row(row: SftRow) -> Row:
+def sft_row(row: SftRow) -> Columns:
     """Return TRL's conversational prompt-completion form."""
     return {
         "prompt": [{"role": "user", "content": row.prompt}],
@@ -42,7 +52,7 @@ def sft_row(row: SftRow) -> Row:
     }
 
 
-def preference_row(row: PreferenceRow) -> Row:
+def preference_row(row: PreferenceRow) -> Columns:
     """Return TRL's conversational preference form with an explicit prompt."""
     return {
         "prompt": [row.prompt[0].model_dump()],
@@ -51,11 +61,11 @@ def preference_row(row: PreferenceRow) -> Row:
     }
 
 
-def rl_row(row: RewardRow) -> Row:
+def rl_row(row: RewardRow) -> Columns:
     """Return TRL's prompt-only form; the other columns reach the reward function."""
     return {
         "prompt": [row.prompt[0].model_dump()],
-        "functions": list(row.functions),
-        "instruction_id": row.instruction_id,
+        "functions": list(list_functions(row)),
+        "instruction_id": name_instructions(row),
         "query_id": row.query_id,
     }

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
+from autoif.datasets.rows import Columns, Form, RewardRow, Rows, list_functions, name_instructions
 
 PACKAGE = "autoif_instructions"
 PROMPTS = "prompts.jsonl"
@@ -133,17 +133,17 @@ def export(rows: Rows) -> list[Table | Text]:
     ]
 
 
-def rl_row(row: RewardRow) -> Row:
+def rl_row(row: RewardRow) -> Columns:
     """Return the fields of a task."""
     return {
         "prompt": row.prompt[0].content,
-        "functions": list(row.functions),
-        "instruction_id": row.instruction_id,
+        "functions": list(list_functions(row)),
+        "instruction_id": name_instructions(row),
         "query_id": row.query_id,
     }
 
 
-def read_prompts(module: str) -> list[Row]:
+def read_prompts(module: str) -> list[Columns]:
     """Return the rows that lie beside a module of the package."""
     text = Path(module).with_name(PROMPTS).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -9,7 +9,7 @@ from typing import Any
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import Table, Text
 from autoif.datasets.exports.ground_truth import score, write_functions
-from autoif.datasets.exports.rows import Form, RewardRow, Row, Rows
+from autoif.datasets.rows import Columns, Form, RewardRow, Rows, list_functions, name_instructions
 from autoif.errors import ConfigError
 from autoif.reward import RewardMode
 
@@ -40,19 +40,19 @@ def export(rows: Rows) -> list[Table | Text]:
     return files
 
 
-def rl_row(index: int, row: RewardRow) -> Row:
+def rl_row(index: int, row: RewardRow) -> Columns:
     """Return verl's five columns; `index` is the row's number, which verl groups the samples of a prompt by."""
     return {
         "data_source": DATA_SOURCE,
         "prompt": [row.prompt[0].model_dump()],
         "ability": "instruction_following",
-        "reward_model": {"style": "rule", "ground_truth": write_functions(row.functions)},
+        "reward_model": {"style": "rule", "ground_truth": write_functions(list_functions(row))},
         "extra_info": {
             "split": "train",
             "index": index,
-            "instruction_id": row.instruction_id,
+            "instruction_id": name_instructions(row),
             "query_id": row.query_id,
-            "instruction": row.instruction,
+            "instruction": " ".join(each.instruction for each in row.constraints),
             "query": row.query,
         },
     }

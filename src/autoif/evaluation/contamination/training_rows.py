@@ -5,14 +5,14 @@
     Alpaca, Dolly   {"instruction", "input" | "context", "output" | "response"}
     AutoIF          {"query", "instruction", "completions"}, and verified instructions
 
-Functions are read where a row has them: "functions" of a run, "verifiers" of others' AutoIF data.
+Functions are read where a row has them: in a run's "constraints", or as "functions" or "verifiers" beside the text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoif.datasets.split import DATA_SETS
+from autoif.datasets.rows import find_data_sets
 from autoif.errors import ConfigError
 from autoif.queries.json_lists import broken, read_elements
 from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
@@ -53,12 +53,7 @@ def list_files(sources: Sequence[Path]) -> list[Path]:
         ConfigError: a folder has no data set, a file is missing, or is none that can be read.
         StoreError: a file is named twice.
     """
-    files = []
-    for source in sources:
-        found = [source / name for name in DATA_SETS if (source / name).is_file()] if source.is_dir() else [source]
-        if not found:
-            raise ConfigError(f"{source} has none of {', '.join(DATA_SETS)}: name a run folder, or files of rows")
-        files += found
+    files = [file for source in sources for file in find_data_sets(source)]
     for file in files:
         if file.suffix not in {".jsonl", ".json"}:
             raise ConfigError(f"training data {file}: give .jsonl or .json files, or a run folder")
@@ -102,8 +97,9 @@ def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
             f"training file {file}, row {number}: no text of messages, conversations, prompt, instruction or text in "
             f"it (it has {has[:200]})"
         )
-    functions = [source for name in _FUNCTIONS for source in _read_list(columns.get(name), "source")]
-    instruction = _read_text(columns.get("instruction"))
+    parts = [each for each in (*_as_list(columns.get("constraints")), columns) if isinstance(each, Mapping)]
+    functions = [source for part in parts for name in _FUNCTIONS for source in _read_list(part.get(name), "source")]
+    instruction = " ".join(filter(None, (_read_text(part.get("instruction")) for part in parts)))
     return TrainingRow(index, number, tuple(asked), tuple(said), instruction, tuple(functions))
 
 
@@ -136,9 +132,13 @@ def _read_turns(turns: Sequence[object]) -> tuple[list[str], list[str]]:
 
 def _read_list(value: object, key: str) -> list[str]:
     """Return a text, or those of a list of texts or of objects with `key`; none that is blank."""
-    values = value if isinstance(value, list) else [value]
+    values = _as_list(value)
     texts = [each.get(key) if isinstance(each, Mapping) else each for each in values]
     return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _as_list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _read_text(value: object) -> str:

@@ -1,0 +1,262 @@
+"""The rows of a run's data sets (docs/records.md#data-sets): the one form that all who write or read them share.
+
+    sft.jsonl          SftRow          a response that passed, with what it had to obey
+    preferences.jsonl  PreferenceRow   two responses to one prompt
+    rewards.jsonl      RewardRow       a prompt, with what judges the responses to it
+
+Each row stands alone: a constraint brings its functions. Files of others may leave out what they don't know, and may
+have more columns, which are kept; null is the same as nothing, as `datasets` fills up rows that lack a key.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from autoif.errors import ConfigError
+from autoif.records import Function, Instruction, Verdict
+from autoif.store import DATA_SETS, MANIFEST, read_json_lines, read_jsonl, refuse_repeats
+from autoif.text_lines import parse_json
+
+Columns = dict[str, JsonValue]
+"""What a line of a file holds, by column."""
+OLDER = (
+    'its "functions" are not in "constraints": an earlier version of autoif made it, so run it again with the same '
+    "command (model answers are kept)"
+)
+_USER, _ASSISTANT = ("user",), ("assistant",)
+
+
+def _check_source(source: str) -> str:
+    if not source.strip():
+        raise ValueError("a blank text is no function")
+    return source
+
+
+class Part(BaseModel):
+    """Frozen; what has no field is kept, and null is nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_null(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None}
+
+
+class Turn(Part):
+    """One message of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Constraint(Part):
+    """What a response has to obey, and the functions that say whether it does."""
+
+    instruction_id: str = ""
+    instruction: str = ""
+    functions: Annotated[tuple[Annotated[str, AfterValidator(_check_source)], ...], Field(min_length=1)]
+
+
+class JudgedConstraint(Constraint):
+    """A constraint with the verdict of each function on the response."""
+
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class ComparedConstraint(Constraint):
+    """A constraint with the verdict of each function on both responses of a pair."""
+
+    chosen_verdicts: tuple[Verdict, ...] = ()
+    rejected_verdicts: tuple[Verdict, ...] = ()
+
+
+class DataRow(Part):
+    """A row of any data set."""
+
+    turns: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The roles in each of its conversations, where a trainer takes one question and one answer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_older(cls, given: Any) -> Any:
+        functions = given.get("functions") if isinstance(given, Mapping) and not given.get("constraints") else None
+        if isinstance(functions, list) and all(isinstance(each, str) for each in functions):
+            raise ValueError(OLDER)
+        return given
+
+    def columns(self) -> Columns:
+        """Return all columns that were given, as in the file."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class SftRow(DataRow):
+    """A row of sft.jsonl."""
+
+    turns = {"messages": (*_USER, *_ASSISTANT)}
+
+    messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    constraints: tuple[JudgedConstraint, ...] = ()
+    pass_rate: float | None = None
+    """The share of all functions that pass, 0 to 1."""
+    quality: float | None = None
+    """The judge's mean score, 0 to 10; None where nobody scored."""
+    query: str = ""
+    query_id: str = ""
+    response_id: str = ""
+
+    @property
+    def prompt(self) -> str:
+        return self.messages[0].content
+
+    @property
+    def answer(self) -> str:
+        return self.messages[-1].content
+
+
+class PreferenceRow(DataRow):
+    """A row of preferences.jsonl."""
+
+    turns = {"prompt": _USER, "chosen": _ASSISTANT, "rejected": _ASSISTANT}
+
+    prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    chosen: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    rejected: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    level: Literal["instruction", "query"] | None = None
+    """What was asked: the instruction alone, or a query with it."""
+    constraints: tuple[ComparedConstraint, ...] = ()
+    chosen_pass_rate: float | None = None
+    rejected_pass_rate: float | None = None
+    query_id: str = ""
+
+
+class RewardRow(DataRow):
+    """A row of rewards.jsonl."""
+
+    turns = {"prompt": _USER}
+
+    prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    constraints: Annotated[tuple[Constraint, ...], Field(min_length=1)]
+    query: str = ""
+    query_id: str = ""
+
+
+AnyRow = SftRow | PreferenceRow | RewardRow
+
+
+def constraint_of(instruction: Instruction, functions: Iterable[Function]) -> Constraint:
+    """Return an instruction with its functions as a row has them."""
+    sources = tuple(function.source for function in functions)
+    return Constraint(instruction_id=instruction.id, instruction=instruction.text, functions=sources)
+
+
+def list_functions(row: AnyRow) -> tuple[str, ...]:
+    """Return the sources of all functions of a row, in the order of its constraints."""
+    return tuple(source for each in row.constraints for source in each.functions)
+
+
+def name_instructions(row: AnyRow) -> str:
+    """Return the ids of a row's instructions as one text."""
+    return "+".join(each.instruction_id for each in row.constraints)
+
+
+def check_turns(row: DataRow) -> None:
+    """Raise ValueError unless each conversation of a row is what `turns` says, and none of its texts is blank."""
+    for name, roles in row.turns.items():
+        turns: Sequence[Turn] = getattr(row, name)
+        if tuple(turn.role for turn in turns) != roles:
+            raise ValueError(f"{name}: one {' turn and one '.join(roles)} turn is taken, no other conversation")
+        for place, turn in enumerate(turns):
+            if not turn.content.strip():
+                raise ValueError(f"{name}.{place}: the {turn.role} turn is blank")
+
+
+class Form(StrEnum):
+    """What a row trains."""
+
+    SFT = "SFT"
+    PREFERENCE = "preference"
+    RL = "RL"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What there is of each form; one without rows is empty."""
+
+    sft: tuple[SftRow, ...] = ()
+    preferences: tuple[PreferenceRow, ...] = ()
+    rewards: tuple[RewardRow, ...] = ()
+
+    @property
+    def forms(self) -> set[Form]:
+        """The forms that have rows."""
+        return {form for form, rows in zip(Form, (self.sft, self.preferences, self.rewards), strict=True) if rows}
+
+
+def read_rows(paths: Sequence[Path]) -> Rows:
+    """Read a run folder, or files of runs, for trainers that take one question and one answer.
+
+    Raises:
+        ConfigError: a folder is no run or has no data set, or there is no row at all.
+        StoreError: a file is named twice or can't be read, or a row doesn't fit; file and line are named.
+    """
+    files = [file for path in paths for file in find_data_sets(path)]
+    refuse_repeats(files)
+    rows = [row for file in files for row in read_jsonl(file, find_kind(file), check=check_turns)]
+    if not rows:
+        raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}")
+    return Rows(
+        tuple(row for row in rows if isinstance(row, SftRow)),
+        tuple(row for row in rows if isinstance(row, PreferenceRow)),
+        tuple(row for row in rows if isinstance(row, RewardRow)),
+    )
+
+
+def find_data_sets(path: Path) -> list[Path]:
+    """Return a file as it is, of a run folder its data sets.
+
+    Raises:
+        ConfigError: the folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = [path / name for name in DATA_SETS if (path / name).is_file()]
+    if not found:
+        cause = (
+            "its run has made no data set yet"
+            if (path / MANIFEST).exists()
+            else "it is no run folder: name one, or files of rows"
+        )
+        raise ConfigError(f"{path} has none of {', '.join(DATA_SETS)}: {cause}")
+    return found
+
+
+def find_kind(file: Path) -> type[SftRow] | type[PreferenceRow] | type[RewardRow]:
+    """Tell by its first row which data set a file is. One without rows may be any.
+
+    Raises:
+        ConfigError: it is none.
+        StoreError: it can't be read.
+    """
+    names = f"name a run folder, or its {', '.join(DATA_SETS)}"
+    try:
+        number, line = next(read_json_lines(file), (1, "null"))
+        first = parse_json(line)
+    except ValueError:
+        raise ConfigError(f"{file}, line {number}: no JSON row: {names}") from None
+    columns = first if isinstance(first, dict) else {}
+    if "messages" in columns:
+        return SftRow
+    if "chosen" in columns:
+        return PreferenceRow
+    if "prompt" in columns or first is None:
+        return RewardRow
+    raise ConfigError(f"{file} is no data set of a run: {names}")
