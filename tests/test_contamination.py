@@ -14,10 +14,10 @@ from autoif.evaluation.contamination import nearest
 from autoif.evaluation.contamination.cleaning import write_clean
 from autoif.evaluation.contamination.measure import Comparison, compare
 from autoif.evaluation.contamination.nearest import find_nearest
+from autoif.evaluation.contamination.overlap import split_words
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
-from autoif.evaluation.contamination.reporting import list_contaminated, list_nearest, report
+from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report
 from autoif.evaluation.contamination.training_rows import list_files, read_rows
-from autoif.evaluation.contamination.words import Vocabulary, split_words
 from followbenching import write_data
 from following import write_questions
 from training import preference_rows, reward_rows, sft_rows, turn, write_rows
@@ -83,7 +83,9 @@ def test_runs_equal_a_search_through_all_of_them(tmp_path):
         for prompt, asked in enumerate(prompts)
         if runs(text) & runs(asked)
     }
-    assert {tuple(pair) for pair in found.runs.tolist()} == expected
+    assert {
+        (row, prompt) for row, shared in found.data.shared.items() for prompt in shared if shared[prompt] == "run"
+    } == expected
     assert expected
 
 
@@ -93,16 +95,12 @@ def test_a_chinese_character_is_a_word():
 
 
 @pytest.mark.parametrize("block", [3, 16_384])
-@pytest.mark.parametrize("dense", [1, 8, 10**9])
-def test_the_nearest_are_those_of_a_plain_computation(monkeypatch, block, dense):
+def test_the_nearest_are_those_of_a_plain_computation(monkeypatch, block):
     monkeypatch.setattr(nearest, "_BLOCK", block)
-    monkeypatch.setattr(nearest, "_DENSE", dense)
     chance = random.Random(2)
     texts = [" ".join(chance.choices("abcdefghijklmnopq", [17 - n for n in range(17)], k=9)) for _ in range(60)]
     prompts, known = [*texts[:10], "zz", ""], texts[10:]
-    vocabulary = Vocabulary()
-    found = find_nearest(vocabulary.encode(prompts), (encoded := vocabulary.encode(known)), len(vocabulary), 3)
-    assert len(encoded) == 50
+    found = find_nearest(prompts, known, 3)
     having = Counter(word for text in [*prompts, *known] for word in set(text.split()))
 
     def weigh(text: str) -> dict[str, float]:
@@ -184,7 +182,7 @@ def test_a_run_folder_is_its_data_sets(tmp_path):
     assert [file.name for file in files] == ["sft.jsonl", "preferences.jsonl", "rewards.jsonl"]
     found = compare(files, probe("Say milk."), 13, 1, print)
     assert pairs(found) == [(f"{file.name}:2", "1", "prompt") for file in files]
-    assert len(found.asked) == 6
+    assert len(found.data.asked) == 6
 
 
 def test_clean_files_are_what_they_were_without_the_rows_that_overlap(tmp_path):

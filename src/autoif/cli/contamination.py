@@ -82,8 +82,7 @@ def contamination(
         from autoif.evaluation.contamination.measure import compare
         from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
         from autoif.evaluation.contamination.rephrasing import judge_rephrasing
-        from autoif.evaluation.contamination.reporting import list_contaminated, list_nearest, report
-        from autoif.evaluation.contamination.results import write_results
+        from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report, write_results
         from autoif.evaluation.contamination.training_rows import list_files
 
     paths = _read_paths(data)
@@ -146,8 +145,9 @@ def _embed(
     except ImportError as error:
         raise ConfigError(f"--embeddings needs {error.name}: pip install 'autoif[train]'") from None
     prompts = [prompt.text for prompt in comparison.prompts]
-    texts = [text for text, _ in comparison.asked]
-    return find_nearest_by_embedding(prompts, texts, comparison.nearest.texts.shape[1], model, folder, say)
+    return find_nearest_by_embedding(
+        prompts, list(comparison.data.asked), comparison.nearest.texts.shape[1], model, folder, say
+    )
 
 
 def _report(found: "Report", output: Path | None, clean: Path | None) -> None:

@@ -15,14 +15,14 @@ def write_clean(comparison: Comparison, folder: Path) -> None:
         ConfigError: a file is a JSON list, two have the same name, or would be written over itself.
         StoreError: the folder can't be written.
     """
-    check_clean(comparison.files, folder)
-    numbers = [set[int]() for _ in comparison.files]
-    for row in comparison.contaminated:
-        file, number = comparison.places[row]
+    check_clean(comparison.data.files, folder)
+    numbers = [set[int]() for _ in comparison.data.files]
+    for row in comparison.data.shared:
+        file, number = comparison.data.places[row]
         numbers[file].add(number)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for path, lines in zip(comparison.files, numbers, strict=True):
+        for path, lines in zip(comparison.data.files, numbers, strict=True):
             temporary = folder / f".{path.name}.tmp"
             with temporary.open("wb") as written:
                 written.writelines(_keep(path, lines))

@@ -93,8 +93,8 @@ def find_types(
 def list_instructions(comparison: Comparison) -> list[TrainedInstruction]:
     """Return the instructions of training data whose rows have functions."""
     return [
-        TrainedInstruction(comparison.name_row(row), text, functions)
-        for functions, (row, text) in comparison.functions.items()
+        TrainedInstruction(comparison.data.name_row(row), text, functions)
+        for functions, (row, text) in comparison.data.functions.items()
     ]
 
 

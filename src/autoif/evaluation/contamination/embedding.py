@@ -1,33 +1,30 @@
-"""Neighbours by embedding: texts as vectors of a model, so that other words for the same are near as well.
+"""Neighbours by a model's vectors (sentence-transformers), so that other words for the same are near as well.
 
-Any model folder or name that transformers loads; a text's vector is the mean over its tokens of the last hidden
-states. Vectors are kept, by the model's content and the text, so work that was stopped goes on.
+Any model folder or name that it loads; where a folder doesn't say how a text's vector is made, it is the mean over its
+tokens of the last hidden states. Vectors are kept, by the model's content and the text: work that was stopped goes on.
 """
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer
+from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as notes
 
 from autoif.errors import ModelError
-from autoif.evaluation.contamination.nearest import Nearest, keep_best
+from autoif.evaluation.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.store import storage_errors
 from autoif.training.identity import identify_model
-from autoif.training.models import check_model, read_context
+from autoif.training.models import check_model
 
 VECTORS = "embeddings.sqlite"
 _BATCH = 32
 _MOST_TOKENS = 512
-_BLOCK = 16_384
-Vectors = NDArray[np.float32]
 
 
 def find_nearest_by_embedding(
@@ -49,16 +46,12 @@ def find_nearest_by_embedding(
     """
     check_model(model)
     vectors = _embed([*prompts, *texts], model, folder, say)
-    asked, known = vectors[: len(prompts)], vectors[len(prompts) :]
-    best = Nearest(np.full((len(prompts), k), -1), np.zeros((len(prompts), k), np.float32))
-    for start in range(0, len(known), _BLOCK):
-        best = keep_best(best, asked @ known[start : start + _BLOCK].T, start)
-    return best
+    return find_closest(vectors[: len(prompts)], vectors[len(prompts) :], k)
 
 
 def _embed(texts: Sequence[str], model: str, folder: Path, say: Callable[[str], None]) -> Vectors:
     """Return the vectors of texts, of length 1, shape (texts, dimensions)."""
-    identity = identify_model(model, None, None).content
+    identity = f"sentence-transformers {identify_model(model, None, None).content}"
     keys = [hashlib.sha256(f"{identity}\0{text}".encode(errors="surrogatepass")).digest() for text in texts]
     with storage_errors(folder), _open_store(folder) as store:
         stored: dict[bytes, bytes] = dict(store.execute("SELECT key, vector FROM vectors"))
@@ -66,10 +59,12 @@ def _embed(texts: Sequence[str], model: str, folder: Path, say: Callable[[str], 
         missing.sort(key=lambda each: len(each[1]))  # texts of a batch take as long as the longest
         if missing:
             say(f"{len(texts) - len(missing):,} of {len(texts):,} texts have vectors; embedding the others")
-            encode = _load(model)
+            encoder = _load(model)
         for start in range(0, len(missing), _BATCH):
             batch = missing[start : start + _BATCH]
-            vectors = encode([text for _, text in batch])
+            vectors = encoder.encode(
+                [text for _, text in batch], batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+            )
             rows = [(key, vector.tobytes()) for (key, _), vector in zip(batch, vectors, strict=True)]
             with store:
                 store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
@@ -90,33 +85,21 @@ def _open_store(folder: Path) -> Iterator[sqlite3.Connection]:
         store.close()
 
 
-def _load(model: str) -> Callable[[Sequence[str]], Vectors]:
-    """Return what embeds some texts at once."""
+def _load(model: str) -> SentenceTransformer:
     before = notes.get_verbosity()
     notes.set_verbosity_error()  # weights of a head that predicts words are of no use here, and no mistake
     notes.disable_progress_bar()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it warns that it takes the mean
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        weights: Any = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False).eval()
+        encoder = SentenceTransformer(model, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
     except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"the model {model} can't be loaded: {said[:300]}") from None
     finally:
         notes.set_verbosity(before)
+    tokenizer = encoder.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    weights.to(device)
-    most = min(_MOST_TOKENS, read_context(model) or _MOST_TOKENS)
-
-    def encode(texts: Sequence[str]) -> Vectors:
-        given = tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt").to(device)
-        with torch.inference_mode():
-            states = weights(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state
-        mask = given["attention_mask"].unsqueeze(-1).to(states.dtype)
-        means = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        vectors: Vectors = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
-        return vectors
-
-    return encode
+    encoder.max_seq_length = min(_MOST_TOKENS, encoder.max_seq_length or _MOST_TOKENS)
+    return encoder

@@ -1,14 +1,20 @@
-"""What a comparison with benchmarks leaves in its folder.
+"""What a comparison with benchmarks tells, and leaves in its folder.
 
 nearest.jsonl        a row a prompt: the training prompts that are most like it, and what a judge said of them
 contaminated.jsonl   a row a training row that has something in common with a prompt: which, and what
 report.json          the numbers
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from autoif.records import Record
+import numpy as np
+
+from autoif.evaluation.contamination.measure import Comparison, Kind
+from autoif.evaluation.contamination.nearest import Nearest
+from autoif.records import Record, content_id
 from autoif.store import write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
@@ -68,8 +74,7 @@ class Shared(Record):
 
     benchmark: str
     id: str
-    what: str
-    """"run": n words that follow one another. "prompt": all of a prompt that is shorter than that."""
+    what: Kind
 
 
 class ContaminatedRow(Record):
@@ -154,6 +159,109 @@ class Report(Record):
     """By benchmark and type; None if the training data has no functions, or they were not tried."""
 
 
+def report(
+    comparison: Comparison,
+    types: dict[str, dict[str, TypeCoverage]] | None = None,
+    judged: Sequence[NearestResult] = (),
+    judge: str | None = None,
+) -> Report:
+    """Return the numbers.
+
+    Args:
+        comparison: what was found.
+        types: from `constraint_types.find_types`.
+        judged: from `rephrasing.judge_rephrasing`.
+        judge: who judged.
+    """
+    data = comparison.data
+    rows = Counter(file for file, _ in data.places)
+    names = dict.fromkeys(prompt.benchmark for prompt in comparison.prompts)
+    said = {name: _count_rephrasing(judged, name, judge) if judge else None for name in names}
+    return Report(
+        ngram=comparison.ngram,
+        training=tuple(
+            TrainingFile(name=str(path), sha256=_digest(path), rows=rows[index])
+            for index, path in enumerate(data.files)
+        ),
+        rows=len(data.places),
+        blank=data.blank,
+        asked=len(data.asked),
+        contaminated_rows=len(data.shared),
+        benchmarks={name: _report_benchmark(comparison, name, said[name]) for name in names},
+        constraint_types=types,
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _report_benchmark(comparison: Comparison, name: str, rephrasing: RephrasingCount | None) -> BenchmarkOverlap:
+    ours = {index: prompt.text for index, prompt in enumerate(comparison.prompts) if prompt.benchmark == name}
+    sharing = [prompts for found in comparison.data.shared.values() if (prompts := ours.keys() & found)]
+    found = set[int]().union(*sharing)
+    matching = found & comparison.short  # a short prompt has no run: none is counted twice
+    highest = comparison.nearest.scores[list(ours), 0]
+    return BenchmarkOverlap(
+        content=content_id(*sorted(ours.values())),
+        prompts=len(ours),
+        overlapping=len(found - matching),
+        short=len(ours.keys() & comparison.short),
+        short_matching=len(matching),
+        overlapping_percent=100 * len(found) / len(ours),
+        rows=len(sharing),
+        rows_percent=100 * len(sharing) / len(comparison.data.places),
+        similarity_median=_round(np.median(highest)),
+        similarity_p90=_round(np.quantile(highest, 0.9)),
+        similarity_highest=_round(highest.max()),
+        rephrasing=rephrasing,
+    )
+
+
+def _count_rephrasing(judged: Sequence[NearestResult], name: str, judge: str) -> RephrasingCount:
+    said = [each.rephrasing for each in judged if each.benchmark == name and each.rephrasing]
+    return RephrasingCount(
+        judge=judge,
+        judged=len(said),
+        rephrased=sum(bool(each.same) for each in said),
+        unread=sum(each.same is None for each in said),
+    )
+
+
+def list_nearest(comparison: Comparison, by_embedding: Nearest | None = None) -> Iterator[NearestResult]:
+    """Yield each prompt with its neighbours."""
+    overlapping = set[int]().union(*comparison.data.shared.values())
+    asked = list(comparison.data.asked.items())
+
+    def name(nearest: Nearest, prompt: int) -> tuple[Neighbour, ...]:
+        found = zip(nearest.texts[prompt].tolist(), nearest.scores[prompt].tolist(), strict=True)
+        named = [(*asked[index], score) for index, score in found if index >= 0]
+        return tuple(
+            Neighbour(row=comparison.data.name_row(row), text=text, similarity=_round(score))
+            for text, row, score in named
+        )
+
+    for index, prompt in enumerate(comparison.prompts):
+        yield NearestResult(
+            benchmark=prompt.benchmark,
+            id=prompt.id,
+            prompt=prompt.text,
+            overlaps=index in overlapping,
+            nearest=name(comparison.nearest, index),
+            nearest_by_embedding=name(by_embedding, index) if by_embedding else (),
+        )
+
+
+def list_contaminated(comparison: Comparison) -> Iterator[ContaminatedRow]:
+    """Yield each training row that has something in common with a prompt, in order; runs come first."""
+    for row, found in comparison.data.shared.items():
+        prompts = [(comparison.prompts[index], what) for index, what in found.items()]
+        shared = [Shared(benchmark=prompt.benchmark, id=prompt.id, what=what) for prompt, what in prompts]
+        shared.sort(key=lambda each: each.what == "prompt")
+        yield ContaminatedRow(row=comparison.data.name_row(row), shared=tuple(shared))
+
+
 def write_results(
     folder: Path, report: Report, nearest: Sequence[NearestResult], contaminated: Sequence[ContaminatedRow]
 ) -> None:
@@ -161,3 +269,8 @@ def write_results(
     write_jsonl(folder / NEAREST, nearest)
     write_jsonl(folder / CONTAMINATED, contaminated)
     write_json(folder / REPORT, report)
+
+
+def _round(value: float | np.floating) -> float:
+    """Return a similarity without the digits that differ from machine to machine."""
+    return round(float(value), 4)
