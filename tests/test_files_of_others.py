@@ -3,20 +3,29 @@
 import ast
 import io
 import json
+import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 import autoif
 from autoif.cli.main import cli
 from autoif.config import load_config
+from autoif.datasets.exports.hub import render_card as render_data_card
+from autoif.datasets.exports.rows import Rows
 from autoif.errors import AutoIFError, ConfigError, StoreError
+from autoif.evaluation.comparison.paired import ComparedBenchmark, Comparison
+from autoif.evaluation.comparison.tables import tabulate
+from autoif.evaluation.plots import plot_training
 from autoif.models.recording import import_recording
 from autoif.orchestration import name_keys
 from autoif.report.markdown import escape_markdown, show_code
 from autoif.report.progress import Progress
+from autoif.training.card import render_card as render_training_card
 from following import write_questions
 
 SOURCES = Path(autoif.__file__).parent
@@ -179,3 +188,54 @@ def test_log_probabilities_of_a_recording_that_are_none_are_refused_before_they_
     (tmp_path / "theirs.jsonl").write_text("\n".join(lines))
     with pytest.raises(StoreError, match="is damaged or no recording"):
         import_recording(tmp_path / "theirs.jsonl", tmp_path / "completions.sqlite")
+
+
+def read_marks(text):
+    """Return the kinds of what is in a Markdown document, its headings, and its tables' rows."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text.rpartition("---\n")[2])
+    inline = [child.type for token in tokens for child in token.children or ()]
+    headings = [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
+    return {*inline, *(token.type for token in tokens)}, headings, sum(token.type == "tr_open" for token in tokens)
+
+
+TRAINED = {
+    "kind": "sft", "lora": False, "steps": 1, "device": TRAP, "metrics": {}, "reward": {"mode": TRAP},
+    "model": {"name": TRAP, "content": "weights", "training": {"kind": TRAP, "data": TRAP, "sha256": TRAP}},
+    "data": {"file": TRAP, "rows": 1, "levels": {TRAP: 1}, "sha256": "0", "run": {"folder": TRAP, "status": TRAP}},
+    "eval_data": {"file": TRAP, "rows": 1, "levels": {TRAP: 1}, "sha256": "0", "run": None},
+    "lengths": {"truncated": 0, "dropped": 0}, "versions": {"torch": TRAP},
+    "settings": {"global_batch_size": 1, "seed": 0, "optim": "```\n" + TRAP},
+}  # fmt: skip
+
+
+def test_a_training_card_reads_no_name_of_others_as_markup():
+    kinds, headings, rows = read_marks(render_training_card(TRAP, TRAINED))
+    assert not kinds & {"html_inline", "html_block", "image"}
+    assert (len(headings), headings[1:], rows) == (3, ["Metrics", "Settings"], 13)
+
+
+def test_a_data_card_reads_no_name_of_others_as_markup(tmp_path):
+    (tmp_path / "01_self_instruct").mkdir()
+    (tmp_path / "01_self_instruct" / "dropped-0000.jsonl").write_text(json.dumps({"reason": TRAP, "detail": ""}))
+    manifest = {
+        "identity": {}, "sandbox": TRAP, "versions": {TRAP: TRAP}, "usage": {},
+        "config": {"preset": TRAP, "models": {"writer": {"model": TRAP}}, "scoring": {"samples": TRAP}},
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    kinds, headings, _ = read_marks(render_data_card(tmp_path, manifest, Rows()))
+    assert not kinds & {"html_inline", "html_block", "image"}
+    assert (len(headings), headings[1]) == (2, "How it was made")
+
+
+def test_a_comparison_keeps_each_note_in_its_line():
+    noted = Comparison(("a",), (ComparedBenchmark("IFEval", TRAP, {"a": ()}),), (TRAP,))
+    assert all("\n" not in note for note in tabulate(noted).notes)
+
+
+def test_a_figure_shows_names_as_they_are(tmp_path):
+    folder = tmp_path / "a$x$b\x01&<i>"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    plot_training([folder], tmp_path / "out.svg")
+    texts = {"".join(each.itertext()).strip() for each in ET.parse(tmp_path / "out.svg").getroot().iter()}
+    assert "a$x$b &<i>" in texts

@@ -63,7 +63,7 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
     """
     check_kind(output)
     panels = _arrange([
-        Training(name, (read_record(folder) or {}).get("kind"), read_metrics(folder), f"C{index}")
+        Training(_clean(name), (read_record(folder) or {}).get("kind"), read_metrics(folder), f"C{index}")
         for index, (name, folder) in enumerate(zip(name_folders(folders), folders, strict=True))
     ])  # fmt: skip
     if not panels:
@@ -117,10 +117,10 @@ def _draw_score(left: Axes, right: Axes, benchmark: ComparedBenchmark, index: in
     for place, (model, scores) in enumerate(benchmark.models.items()):
         interval, difference = scores[index].score.interval, scores[index].difference
         if interval:
-            _draw_interval(left, interval, place, "C0", f"{title} {model}")
+            _draw_interval(left, interval, place, "C0", f"{title} {_clean(model)}")
         if difference:
             colour = "C7" if difference.includes_zero else "C0"  # grey: no difference shown
-            _draw_interval(right, difference, place, colour, f"difference {title} {model}")
+            _draw_interval(right, difference, place, colour, f"difference {title} {_clean(model)}")
     left.set_yticks(range(len(benchmark.models)), [_plain(model) for model in benchmark.models])
     left.set_ylim(len(benchmark.models) - 0.5, -0.5)
     left.set_xlabel(f"{title}, {score.unit}")
@@ -129,7 +129,12 @@ def _draw_score(left: Axes, right: Axes, benchmark: ComparedBenchmark, index: in
 
 def _plain(name: str) -> str:
     """Return a name that is drawn as it is, and not read as a formula."""
-    return name.replace("$", r"\$")
+    return _clean(name).replace("$", r"\$")
+
+
+def _clean(name: str) -> str:
+    """Return a name without what no SVG may hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in name)
 
 
 def check_kind(output: Path) -> None:
@@ -184,7 +189,7 @@ def _draw_metric(panel: Axes, metric: str, trainings: Sequence[Training]) -> Non
         for key, style in ((metric, "-"), (f"eval_{metric}", "--")):
             points = [(row["step"], row[key]) for row in training.rows if row.get(key) is not None]
             if points:
-                label = training.name if style == "-" else f"{training.name}, evaluation data"
+                label = _plain(training.name) + ("" if style == "-" else ", evaluation data")
                 steps, values = zip(*points, strict=True)
                 marker = "o" if len(points) == 1 else ""
                 [line] = panel.plot(

@@ -66,13 +66,13 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
         "lengths": _describe_lengths(lengths),
         "steps": f"{record['steps']}, global batch {record['settings']['global_batch_size']}",
         **(
-            {"reward": ", ".join(f"{key} {value}" for key, value in record["reward"].items())}
+            {"reward": ", ".join(f"{key} {escape_markdown(str(value))}" for key, value in record["reward"].items())}
             if record["reward"]
             else {}
         ),
         "seed": record["settings"]["seed"],
         "device": escape_markdown(record["device"]),
-        "versions": ", ".join(f"{package} {found}" for package, found in record["versions"].items()),
+        "versions": ", ".join(escape_markdown(f"{package} {found}") for package, found in record["versions"].items()),
     }
     front = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["autoif", record["kind"]]}
     if not base.exists():
@@ -137,7 +137,8 @@ def _ancestry(training: Mapping[str, Any] | None) -> str:
     if not training:
         return ""
     data = show_code(Path(training["data"]).name)
-    return f" (itself {training['kind'].upper()} on {data}, SHA-256 `{training['sha256']}`)"
+    kind, digest = escape_markdown(str(training["kind"]).upper()), show_code(str(training["sha256"]))
+    return f" (itself {kind} on {data}, SHA-256 {digest})"
 
 
 def _describe_lengths(lengths: Mapping[str, Any]) -> str:

@@ -157,4 +157,4 @@ def _is_file(model: str) -> bool:
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "0"
+    return ", ".join(f"{count} {escape_markdown(reason)}" for reason, count in sorted(reasons.items())) or "0"

@@ -134,7 +134,7 @@ def _explain(comparison: Comparison) -> list[str]:
             "test is over the first response to each prompt and takes prompts as independent: the interval is the one "
             "to go by."
         )
-    return [*notes, *map(_clean, comparison.notes)]
+    return [_clean(note) for note in (*notes, *comparison.notes)]
 
 
 def _clean(text: str) -> str:
