@@ -1,15 +1,19 @@
 """Each checker of IFEval and IFBench, with a response that passes and one that fails; and no verdict by chance."""
 
 import json
+import logging
 import random
+import time
+from threading import Thread
 
 import pytest
 
-from autoif.evaluation.benchmarks import list_instructions, read_questions
+from autoif.evaluation.benchmarks import Question, Questions, list_instructions, read_questions
 from autoif.evaluation.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.contamination.constraint_examples import EXAMPLES, IFEVAL
 from autoif.evaluation.corrections import CORRECTIONS
-from following import load_checkers
+from autoif.evaluation.judging import open_judge
+from following import TOKENIZERS, judge, load_checkers, question
 from packing import unpack
 
 CASES = [(benchmark, name) for benchmark, table in EXAMPLES.items() for name in table]
@@ -90,6 +94,51 @@ def test_a_checker_that_raises_is_told_and_counts_as_not_followed():
     judged = load_checkers("ifbench", "2025").judge("", [("format:quote_unquote", {})], "...")
     assert judged.raised == (True,)
     assert judged.strict == judged.loose == (False,)
+
+
+SLOW = (" ", "\n", "[", "*", "1. ", "a.b. ", "<<", "“", "{")
+"""What the official checkers take long for, in numbers."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # raised where a __del__ was running
+@pytest.mark.parametrize(("benchmark", "revision"), [("ifeval", NEWEST), *(("ifbench", each) for each in REVISIONS)])
+def test_no_response_keeps_a_checker_longer_than_its_time(monkeypatch, caplog, benchmark, revision):
+    monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
+    caplog.set_level(logging.CRITICAL)  # one logs each text whose language it can't tell
+    given = load_checkers(benchmark, revision)
+    for name, (arguments, *_) in EXAMPLES[benchmark].items():
+        for unit in SLOW:
+            text = (unit * 100_000)[:100_000] + "x"
+            start = time.process_time()
+            judged = given.judge("A prompt.", [(name, arguments)], text)
+            taken = time.process_time() - start
+            assert taken < 5.0, f"{name} took {taken:.1f} s for {unit!r}"
+            assert len(judged.strict) == len(judged.raised) == 1
+
+
+PLACEHOLDERS = question(1, "Write.", detectable_content__number_placeholders={"num_placeholders": 2})
+
+
+def test_a_check_that_takes_too_long_is_told_and_counts_as_not_followed(monkeypatch):
+    monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
+    judged = judge("ifeval", PLACEHOLDERS, "[" * 100_000)
+    assert (judged.strict, judged.loose, judged.raised) == ((False,), (False,), (True,))
+    judged = judge("ifeval", PLACEHOLDERS, "[a] [b]")
+    assert (judged.strict, judged.loose, judged.raised) == ((True,), (True,), (False,))
+
+
+def test_responses_are_judged_in_another_process_where_no_check_could_be_ended(monkeypatch):
+    monkeypatch.setattr("autoif.evaluation.judging.find_data", lambda needed: [str(TOKENIZERS)])
+    row, found = Question.model_validate(PLACEHOLDERS), []
+
+    def judge_one():
+        with open_judge(Questions("ifeval", (row,)), 1) as judge:
+            found.extend(judge([(row, "[a] [b]")]))
+
+    thread = Thread(target=judge_one)
+    thread.start()
+    thread.join()
+    assert [each.strict for each in found] == [(True,)]
 
 
 FAULTY = {

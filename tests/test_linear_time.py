@@ -4,13 +4,16 @@ Every reader gets every shape of a hostile text, longer from step to step up to 
 soon as one step is too slow. So what is quadratic fails after seconds, and what is exponential before it hangs.
 """
 
+import ast
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from autoif.evaluation.contamination import rephrasing
+import autoif
+from autoif.evaluation.contamination import rephrasing, words
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
@@ -20,13 +23,16 @@ from autoif.instructions.answers import read_answer
 from autoif.instructions.deduplication import normalise
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.lines import clean_line
+from autoif.instructions.seeds import _read_seed
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text, has_foreign_script
-from autoif.models import bodies, dialect, replies
+from autoif.models import bodies, dialect, nli, replies
 from autoif.models.reasoning import find_opening, split_reasoning
+from autoif.models.requests import Completion
 from autoif.models.text import clean_text
 from autoif.models.wire import read_text
 from autoif.queries.augmentation import join_sentences
+from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.score_reading import read_score
 from autoif.text_lines import load_json
 
@@ -99,7 +105,26 @@ READERS: dict[str, Reader] = {
         for correction in CORRECTIONS.values()
     ],
     "programs": programs._FENCE.search,
+    "labels": lambda text: nli._read_word(Completion(text, "stop"), ""),
+    "words": words.split_words,
+    "seeds": lambda text: _read_seed(text, None, ""),
+    "scripts": _asks_for_script,
 }  # fmt: skip
+
+NOT_OF_MODELS = {
+    "config.py": "names of variables",
+    "evaluation/comparison/latex.py": "names",
+    "evaluation/contamination/constraint_trials.py": "an instruction and its functions, which were read before",
+    "evaluation/followbench/data.py": "a character",
+    "evaluation/followbench/recorded.py": "questions that the benchmark wrote",
+    "models/endpoint.py": "addresses and names of variables",
+    "models/gguf.py": "names of files",
+    "prompts/__init__.py": "templates of the user",
+    "report/markdown.py": "a character",
+    "row_files.py": "a line's beginning, or a character",
+    "thresholds.py": "a setting",
+}
+"""Modules with a regular expression or a parser of Python for what no model and no server wrote."""
 
 UNITS = (
     "\\", "'", '"', "'''", '"""', "`", "```", "~~~", "``` ", "```\n", "```json\n", "```json\n{", " ", "\t", "\n",
@@ -118,6 +143,29 @@ UNITS = (
 STARTS = ("", "'''", '"""', "'", '"', "```", "{", '{"a": "', "[", "score: ", "<think>", "same 1", "**1. a")
 PAIRED = ("\\", " ", "\t", "'", '"', "\\'", '\\"', "(", "[", "a", "1", ",", '":', "\n")
 ENDS = ("", "x", "}", "'", "```", "!\n")
+
+
+PARSERS = {f"re.{name}" for name in ("compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub")}
+PARSERS |= {"ast.parse", "ast.literal_eval", "tokenize.generate_tokens"}
+ELSEWHERE = ("sandbox/", "training/", "evaluation/official/")
+"""Tested in test_sandbox_wire_fuzz.py; reads rows, which are JSON; ended from outside (test_checkers.py)."""
+
+
+def test_every_module_with_a_regular_expression_is_in_the_table_or_reads_nothing_of_models():
+    folder = Path(autoif.__file__).parent
+    parsing = set()
+    for path in folder.rglob("*.py"):
+        name = str(path.relative_to(folder))
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+        if called & PARSERS and not name.startswith(ELSEWHERE):
+            parsing.add(name)
+    tested = set()
+    for node in ast.walk(ast.parse(Path(__file__).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("autoif."):
+            place = node.module.removeprefix("autoif.").replace(".", "/")
+            tested |= {f"{place}.py", *(f"{place}/{alias.name}.py" for alias in node.names)}
+    assert parsing - tested == set(NOT_OF_MODELS)
 
 
 def shapes() -> Iterator[tuple[str, str, str]]:

@@ -106,7 +106,7 @@ class BenchmarkScores(Record):
     drawn: Counted
     """Instructions that the official program decides at random."""
     raised: Counted
-    """Verdicts at which a checker raised."""
+    """Verdicts at which a checker raised, or was ended as it took too long."""
     faults: dict[str, FaultCount]
     """Known faults of the official checkers, and how many verdicts each decided; where `corrected`, would have."""
     versions: dict[str, JsonValue]

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, repeat
 from multiprocessing import get_context
+from threading import current_thread, main_thread
 
 from pydantic import JsonValue
 
@@ -47,7 +48,7 @@ def open_judge(
     folders = check_judge(questions)
     count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
     which = questions.benchmark, revision
-    if count == 1:
+    if count == 1 and current_thread() is main_thread():  # elsewhere no check can be ended
         _load(which, folders)
         yield lambda jobs: [_judge(which, row.prompt, row.instructions, text) for row, text in jobs]
         return

@@ -25,6 +25,7 @@ MAX_CHARS = 300
 """A longer text is more than one atomic constraint."""
 RUN_INSTRUCTIONS = (INSTRUCTIONS, f"01_{STAGE}/kept-*.jsonl")
 """Of a run folder: the instructions that were verified, or, if it has not come so far, all that were written."""
+_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _TIERS = (
     ("seed", "seeds"),
     ("instruction", "instructions", "constraint", "constraints", "rule", "rules"),
@@ -94,7 +95,8 @@ def _read_seed(row: object, column: str | None, where: str) -> RowText:
         raise ConfigError(f"{where}: neither a text nor an object with one; write each instruction as a text")
     if isinstance(row, Mapping) and not found.text and not _is_blank(row, column):
         raise ConfigError(f"{where}: no instruction in it; columns found: {list_columns(row)}; name one {HOW_TO_NAME}")
-    text = clean_line(re.sub(r"\s*[\t\n\v\f\r\x85\u2028\u2029]+\s*", " ", found.text))
+    lines = map(str.strip, _BREAKS.split(found.text))
+    text = clean_line(" ".join(filter(None, lines)))
     return RowText(text, found.context, found.unreadable)
 
 
