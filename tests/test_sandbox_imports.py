@@ -141,3 +141,20 @@ async def test_what_can_not_be_allowed_is_refused_at_the_start(name: str, said: 
 async def test_monty_refuses_packages() -> None:
     with pytest.raises(SandboxError, match="monty can't import packages"):
         Sandbox(Limits(packages=("regex",)), backend="monty")
+
+
+NUMPY = """
+import numpy, os
+def evaluate(response):
+    try:
+        os.listdir(os.path.dirname(os.path.dirname(numpy.__file__)))
+    except PermissionError:
+        # A product of matrices, which its library of linear algebra would share among threads.
+        return bool((numpy.ones((300, 300)) @ numpy.ones((300, 300)))[0, 0] == 300) and response == "yes"
+"""
+
+
+async def test_a_package_with_libraries_of_its_own_and_threads_is_of_use() -> None:
+    async with Sandbox(Limits(timeout_s=8.0, packages=("numpy",)), backend="cpython", workers=1) as sandbox:
+        assert [each.verdict for each in await sandbox.run(NUMPY, ["yes", "no"])] == [PASS, Verdict.FAIL]
+        assert [each.verdict for each in await sandbox.run(NUMPY, ["yes"])] == [PASS]

@@ -16,6 +16,7 @@ from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.prompts import Prompts
 from autoif.records import Record
+from autoif.sandbox import SandboxSettings
 from autoif.text_lines import MAX_DEPTH, parse_json, read_toml
 from autoif.thresholds import Threshold
 
@@ -151,18 +152,6 @@ class Preferences(Record):
     positives_per_prompt: int = Field(default=1, ge=1)
     negatives_per_prompt: int = Field(default=1, ge=1)
     """Pairs of a prompt or an instruction: at most positives x negatives."""
-
-
-class SandboxSettings(Record):
-    """How model-written code is run."""
-
-    backend: str = "auto"
-    timeout_s: float = Field(default=2.0, gt=0)
-    memory_mb: int = Field(default=256, ge=16)
-    workers: int = Field(default=0, ge=0)
-    """Processes; 0 is one a core."""
-    packages: tuple[str, ...] = ()
-    """Installed packages that functions may import, as ["nltk", "regex"]; what these import is to be named, too."""
 
 
 class Execution(Record):

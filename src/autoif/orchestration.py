@@ -34,7 +34,6 @@ from autoif.pipeline import SELF_INSTRUCT, STAGES, Input, Shard, ShardResult, St
 from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Prompt, Reason, Record, Response, VerifiedInstruction
 from autoif.report.progress import Progress
-from autoif.sandbox import Sandbox
 from autoif.store import INSTRUCTIONS, PREFERENCES, QUERIES, REWARDS, SFT, RunFolder, find_rows, read_jsonl
 
 
@@ -80,7 +79,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache)
         config = manifest.settle(config, earlier)
-        async with Sandbox(backend=config.sandbox.backend, workers=1) as sandbox:  # before a model is asked or loaded
+        alone = config.sandbox.model_copy(update={"workers": 1})
+        async with alone.make_sandbox() as sandbox:  # before a model is asked or loaded
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
         inputs: dict[str, Sequence[BaseModel]] = {"seeds": seeds.kept, "queries": pool.kept, "instructions": given}

@@ -12,22 +12,23 @@ thought, or a thought that never ends, earns nothing.
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
 from autoif.gate import Fault, find_fault, find_unanswered
+from autoif.judging import Row, Verdicts, compute_pass_rate, judge, judge_async
 from autoif.models import requests
 from autoif.models.wire import read_choice, read_text
 from autoif.records import Verdict
-from autoif.sandbox import Limits, Outcome, Sandbox
+from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.sandbox import AUTO
-from autoif.thresholds import Threshold, meets, share
+from autoif.thresholds import Threshold, meets
 
 LONGEST_CALL_S: Final = 60.0
 """For one function on all completions of a batch."""
@@ -52,7 +53,7 @@ def compute_reward(verdicts: Sequence[Verdict], mode: RewardMode) -> float:
     """
     if not verdicts:
         raise ConfigError("a completion without functions has no reward: give it at least one function")
-    passed = share(sum(verdict == Verdict.PASS for verdict in verdicts), len(verdicts))
+    passed = compute_pass_rate(verdicts)
     match RewardMode(mode):
         case RewardMode.BINARY:
             return float(meets(passed, ACCEPTED))
@@ -94,8 +95,8 @@ class _Batch:
     """Of each completion, the functions of each constraint."""
     faults: list[Fault | None]
     """Why each earns nothing; no function runs on it."""
-    jobs: list[tuple[str, list[str]]]
-    """Each distinct function with the texts that it is to judge: those without a fault."""
+    rows: Sequence[Row]
+    """Each completion's text, with the functions that are to judge it: none where it has a fault."""
 
 
 class VerificationReward:
@@ -154,13 +155,13 @@ class VerificationReward:
             SandboxError: model code can't be contained on this machine.
         """
         batch = self._arrange(completions, columns)
-        return self._reward(batch, self._sandbox.enter().run_many_sync(batch.jobs))
+        return self._reward(batch, judge(batch.rows, self._sandbox.enter()))
 
     async def verify(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
         """Do the same without holding up the event loop."""
         batch = self._arrange(completions, columns)
         sandbox = await asyncio.to_thread(self._sandbox.enter)
-        return self._reward(batch, await sandbox.run_many(batch.jobs))
+        return self._reward(batch, await judge_async(batch.rows, sandbox))
 
     def judge(self, completions: Sequence[Completion], **columns: Any) -> list[Judgement | None]:
         """Return what is found of each completion, from which rewards of several parts are made (`reward_parts`); None
@@ -170,7 +171,7 @@ class VerificationReward:
             ConfigError, SandboxError: as `__call__`.
         """
         batch = self._arrange(completions, columns)
-        return _judgements(batch, self._sandbox.enter().run_many_sync(batch.jobs))
+        return _judgements(batch, judge(batch.rows, self._sandbox.enter()))
 
     def _arrange(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> _Batch:
         constraints = self._read_constraints(columns, len(completions))
@@ -181,11 +182,11 @@ class VerificationReward:
             found = _find_faults(texts, columns, self.column)
             faults = [lack or fault for lack, fault in zip(faults, found, strict=True)]
         self._report(faults, columns)
-        jobs: dict[str, list[str]] = {}
-        for text, row, fault in zip(texts, constraints, faults, strict=True):
-            for source in () if fault else chain.from_iterable(row):
-                jobs.setdefault(source, []).append(text)
-        return _Batch(constraints, faults, list(jobs.items()))
+        rows = [
+            (() if fault else [*chain.from_iterable(row)], text)
+            for text, row, fault in zip(texts, constraints, faults, strict=True)
+        ]
+        return _Batch(constraints, faults, rows)
 
     def _read_constraints(self, columns: Mapping[str, Any], count: int) -> list[list[list[str]]]:
         """Return for each completion the functions of each constraint; none for a row of another data set."""
@@ -205,7 +206,7 @@ class VerificationReward:
             for fault in Fault if self.gate else (Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING):
                 log_metric(f"gate/{fault}", faults.count(fault) / len(faults))
 
-    def _reward(self, batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[float | None]:
+    def _reward(self, batch: _Batch, judged: Sequence[Verdicts]) -> list[float | None]:
         return [
             None if found is None else 0.0 if found.fault else compute_reward(found.verdicts, self.mode)
             for found in _judgements(batch, judged)
@@ -224,19 +225,14 @@ class VerificationReward:
         self.close()
 
 
-def _judgements(batch: _Batch, judged: Sequence[Sequence[Outcome]]) -> list[Judgement | None]:
-    """Return the verdicts on each completion that has functions, from the outcomes of each function."""
-    next_of: dict[str, Iterator[Outcome]] = {
-        source: iter(outcomes) for (source, _), outcomes in zip(batch.jobs, judged, strict=True)
-    }
-    return [
-        Judgement(
-            fault, () if fault else tuple(tuple(next(next_of[source]).verdict for source in each) for each in row)
-        )
-        if row
-        else None
-        for row, fault in zip(batch.constraints, batch.faults, strict=True)
-    ]
+def _judgements(batch: _Batch, judged: Sequence[Verdicts]) -> list[Judgement | None]:
+    """Return what is found of each completion that has functions: its verdicts, by constraint."""
+    found: list[Judgement | None] = []
+    for row, fault, verdicts in zip(batch.constraints, batch.faults, judged, strict=True):
+        rest = iter(verdicts)
+        by_constraint = () if fault else tuple(tuple(islice(rest, len(each))) for each in row)
+        found.append(Judgement(fault, by_constraint) if row else None)
+    return found
 
 
 class _SandboxOfProcess:

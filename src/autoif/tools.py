@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoif.config import Config
+from autoif.judging import Job
 from autoif.models.nli import Nli
 from autoif.models.requests import Chat
 from autoif.records import Query
@@ -23,7 +24,7 @@ class Executor(Protocol):
         """Run one function on inputs; return one outcome each, in order."""
         ...
 
-    async def run_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+    async def run_many(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
         """Run several functions, each on its inputs; return the outcomes of each."""
         ...
 

@@ -10,7 +10,7 @@ import click
 from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.judge_options import judge_options
 from autoif.errors import ConfigError, SandboxError
-from autoif.sandbox import Limits, Sandbox
+from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
     from autoif.evaluation.contamination.measure import Comparison
@@ -127,7 +127,7 @@ def _find_types(comparison: "Comparison", say: Callable[[str], None]) -> "dict[s
     if not asked or not instructions:
         return None
     try:
-        with Sandbox(Limits(timeout_s=1.0)) as sandbox:
+        with SandboxSettings(timeout_s=1.0).make_sandbox() as sandbox:
             return find_types(instructions, asked, sandbox, say)
     except (ConfigError, SandboxError) as error:
         click.echo(f"constraint types are not looked for: {error}", err=True)

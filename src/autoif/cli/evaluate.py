@@ -9,8 +9,9 @@ import click
 
 from autoif.cli.lazy_group import LazyGroup
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options
+from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
-from autoif.sandbox import Limits, Sandbox
+from autoif.sandbox import SandboxSettings
 from autoif.store import refuse_repeats, storage_errors
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ def evaluate() -> None:
     "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
     help="Training data, a run folder or a file, that must have nothing in common with the prompts; may be repeated.",
 )  # fmt: skip
-@click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds for one verdict.")
+@sandbox_options(backend="--sandbox")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def pass_rate(
     policy: SampledOrRecorded,
     data: Path,
     output: Path,
     unseen_by: tuple[Path, ...],
-    timeout_s: float,
+    sandbox: SandboxSettings,
     keep_thinking: bool,
     quiet: bool,
 ) -> None:
@@ -68,8 +69,8 @@ def pass_rate(
     say = choose_say(quiet)
     prompts = read_prompts(data)
     seen = check_held_out("" if isinstance(policy, Path) else policy.local_name, prompts.sources, unseen_by)
-    with Sandbox(Limits(timeout_s=timeout_s)) as sandbox:  # before torch and its threads are there
-        task = Task(prompts, output, sandbox, say, keep_thinking)
+    with sandbox.make_sandbox() as entered:  # before torch and its threads are there
+        task = Task(prompts, output, entered, say, keep_thinking)
         if isinstance(policy, Path):
             scores = measure_recorded(policy, seen, task)
         else:

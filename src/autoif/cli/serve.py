@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
+from autoif.sandbox import SandboxSettings
 from autoif.service.log import configure_log
-from autoif.service.settings import ServiceSettings, count_processors, read_token
+from autoif.service.settings import ServiceSettings, read_token
 
 _DEFAULTS = ServiceSettings()
 
@@ -17,17 +19,7 @@ _DEFAULTS = ServiceSettings()
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True, help="0: a free one.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that clients must send.")
-@click.option("--workers", type=click.IntRange(min=1), help="Functions run at the same time. [default: one a core]")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_DEFAULTS.timeout_s,
-    show_default=True,
-    help="Seconds for one text.",
-)
-@click.option("--memory-mb", type=click.IntRange(min=16), default=_DEFAULTS.memory_mb, show_default=True)
-@click.option("--backend", default=_DEFAULTS.backend, show_default=True, help="Sandbox backend.")
+@sandbox_options()
 @click.option(
     "--queue",
     type=click.IntRange(min=1),
@@ -77,10 +69,7 @@ def serve(
     host: str,
     port: int,
     token_file: Path | None,
-    workers: int | None,
-    timeout_s: float,
-    memory_mb: int,
-    backend: str,
+    sandbox: SandboxSettings,
     queue: int,
     queue_mb: int,
     body_mb: int,
@@ -102,10 +91,7 @@ def serve(
         host=host,
         port=port,
         token=read_token(token_file),
-        workers=workers or count_processors(),
-        timeout_s=timeout_s,
-        memory_mb=memory_mb,
-        backend=backend,
+        sandbox=sandbox,
         queue=queue,
         queue_mb=queue_mb,
         body_mb=body_mb,

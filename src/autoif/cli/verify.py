@@ -12,14 +12,15 @@ from typing import NamedTuple, TextIO
 import click
 from pydantic import ConfigDict
 
+from autoif.cli.sandbox_options import sandbox_options
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, find_kind, list_functions
 from autoif.errors import ConfigError
-from autoif.records import Record, Verdict
-from autoif.sandbox import Limits, Outcome, Sandbox
+from autoif.judging import compute_pass_rate, judge
+from autoif.records import Record
+from autoif.sandbox import Outcome, Sandbox, SandboxSettings
 from autoif.store import SFT, find_rows, read_jsonl, storage_errors
-from autoif.thresholds import share
 
-_ROWS_AT_ONCE = 64
+_FUNCTIONS_AT_ONCE = 64
 
 
 class FunctionRow(Record):
@@ -60,19 +61,13 @@ class Check(NamedTuple):
     type=click.Path(path_type=Path),
     help="Verify the rows of a run folder's sft.jsonl, or of that or a preferences.jsonl, by their functions.",
 )
-@click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds for one input.")
-@click.option("--memory-mb", type=int, default=256, show_default=True)
-@click.option("--backend", default="auto", show_default=True)
-@click.option("--workers", type=int, default=None, help="Processes. [default: one a core]")
+@sandbox_options()
 def verify(
     functions: Path | None,
     responses: Path | None,
     output: Path | None,
     dataset: Path | None,
-    timeout_s: float,
-    memory_mb: int,
-    backend: str,
-    workers: int | None,
+    sandbox: SandboxSettings,
 ) -> None:
     """Run every function of FUNCTIONS on every response of RESPONSES in the sandbox.
 
@@ -82,9 +77,8 @@ def verify(
     With --dataset, rows that their functions no longer accept as recorded are printed, and the exit code is 1 if there
     are any.
     """
-    sandbox = Sandbox(Limits(timeout_s=timeout_s, memory_mb=memory_mb), backend=backend, workers=workers)
     if dataset and not functions:
-        sys.exit(asyncio.run(_verify_dataset(dataset, sandbox)))
+        sys.exit(_verify_dataset(dataset, sandbox.make_sandbox()))
     if dataset or not (functions and responses):
         raise click.UsageError("name FUNCTIONS.jsonl and RESPONSES.jsonl, or --dataset FILE")
     asyncio.run(
@@ -92,7 +86,7 @@ def verify(
             read_jsonl(functions, FunctionRow, exact=True),
             read_jsonl(responses, ResponseRow, exact=True),
             output,
-            sandbox,
+            sandbox.make_sandbox(),
         )
     )
 
@@ -127,7 +121,7 @@ async def _run_in_order(
     begun = deque[asyncio.Task[list[Outcome]]]()
     try:
         for number, function in enumerate(functions):
-            while len(begun) < _ROWS_AT_ONCE and number + len(begun) < len(functions):
+            while len(begun) < _FUNCTIONS_AT_ONCE and number + len(begun) < len(functions):
                 begun.append(asyncio.create_task(sandbox.run(functions[number + len(begun)].source, texts)))
             yield function, await begun.popleft()
     finally:
@@ -152,27 +146,21 @@ def _say_which(sandbox: Sandbox) -> None:
     click.echo(f"sandbox: {sandbox.describe()}", err=True)
 
 
-async def _verify_dataset(path: Path, sandbox: Sandbox) -> int:
+def _verify_dataset(path: Path, sandbox: Sandbox) -> int:
     """Print the rows whose functions give other verdicts than recorded; return 1 if there are any."""
     rows = list(_read_dataset(find_rows(path, SFT)))
     changed = set[str]()
-    async with sandbox:
+    with sandbox:
         _say_which(sandbox)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[start : start + _ROWS_AT_ONCE]
-            rates = await asyncio.gather(*(_pass_rate(functions, text, sandbox) for functions, text, *_ in part))
-            for (_, _, recorded, name), rate in zip(part, rates, strict=True):
-                if rate != recorded:
-                    changed.add(name.partition(",")[0])
-                    click.echo(f"{name}: pass rate {rate:g}, recorded {recorded:g}")
+        verdicts = judge([(row.functions, row.text) for row in rows], sandbox)
+    for (*_, recorded, name), given in zip(rows, verdicts, strict=True):
+        rate = round(float(compute_pass_rate(given)), 4)
+        if rate != recorded:
+            changed.add(name.partition(",")[0])
+            click.echo(f"{name}: pass rate {rate:g}, recorded {recorded:g}")
     count = len({name.partition(",")[0] for *_, name in rows})
     click.echo(f"{count - len(changed)} of {count} rows hold")
     return 1 if changed else 0
-
-
-async def _pass_rate(functions: list[str], text: str, sandbox: Sandbox) -> float:
-    verdicts = [(await sandbox.run(source, [text]))[0].verdict for source in functions]
-    return round(float(share(verdicts.count(Verdict.PASS), len(verdicts))), 4)
 
 
 def _read_dataset(path: Path) -> Iterator[Check]:

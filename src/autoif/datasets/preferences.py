@@ -20,8 +20,9 @@ from typing import Literal
 
 from autoif.config import Preferences
 from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of
+from autoif.judging import compute_pass_rate
 from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
-from autoif.thresholds import meets, share
+from autoif.thresholds import meets
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Candidate:
 
     @property
     def pass_rate(self) -> Fraction:
-        return share(self.verdicts.count(Verdict.PASS), len(self.verdicts))
+        return compute_pass_rate(self.verdicts)
 
 
 def instruction_pairs(instructions: Iterable[VerifiedInstruction], settings: Preferences) -> Iterator[PreferenceRow]:

@@ -12,7 +12,6 @@ from autoif.models.endpoint import Endpoint
 from autoif.models.nli import open_nli
 from autoif.models.requests import Role
 from autoif.records import Query
-from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
 
 
@@ -44,11 +43,7 @@ class Workshop:
             chat = await stack.enter_async_context(
                 ChatClient(endpoints, cache, budget=config.budget, replay_only=self.replay_only)
             )
-            settings = config.sandbox
-            limits = Limits(settings.timeout_s, settings.memory_mb, packages=settings.packages)
-            sandbox = await stack.enter_async_context(
-                Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None)
-            )
+            sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
             translation = config.back_translation
             kind = translation.nli if translation.enabled else "chat"
             nli = open_nli(kind, translation.nli_model, chat, config.prompts)

@@ -9,7 +9,7 @@ alone, so every model is drawn with the same.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -32,6 +32,7 @@ from autoif.evaluation.results import (
     write_results,
 )
 from autoif.gate import Fault, find_fault
+from autoif.judging import Verdicts, judge
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
 from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
@@ -39,7 +40,6 @@ from autoif.sandbox import Sandbox
 from autoif.store import REWARDS, read_jsonl
 from autoif.training.card import versions
 
-_PROMPTS_AT_ONCE = 256
 Say = Callable[[str], None]
 OpenSampler = Callable[[], AbstractContextManager[Sampler]]
 
@@ -177,32 +177,21 @@ def _finish(policy: Policy, task: Task, answers: Sequence[Sequence[Response]]) -
 def judge_answers(
     rows: Sequence[RewardRow], answers: Sequence[Sequence[Response]], sandbox: Sandbox, say: Say
 ) -> list[PromptResult]:
-    """Run every prompt's functions on its answers; a function that several prompts share is loaded once for many.
+    """Run every prompt's functions on its answers.
 
     A response without an answer is judged by none, and not accepted.
     """
-    results: list[PromptResult] = []
-    for start in range(0, len(rows), _PROMPTS_AT_ONCE):
-        some = rows[start : start + _PROMPTS_AT_ONCE]
-        given = answers[start : start + _PROMPTS_AT_ONCE]
-        jobs: dict[str, list[str]] = {}
-        for row, texts in zip(some, given, strict=True):
-            for source in list_functions(row):
-                jobs.setdefault(source, []).extend(each.text for each in texts if not each.is_unanswered)
-        outcomes = sandbox.run_many_sync(list(jobs.items()))
-        verdicts = {
-            source: iter([outcome.verdict for outcome in judged]) for source, judged in zip(jobs, outcomes, strict=True)
-        }
-        for row, texts in zip(some, given, strict=True):
-            answered = [each for each in texts if not each.is_unanswered]
-            judged = [[next(verdicts[source]) for _ in answered] for source in list_functions(row)]
-            results.append(_describe(row, texts, iter(zip(*judged, strict=True))))
-        say(f"{len(results):,} of {len(rows):,} prompts verified")
-    return results
+    asked = [
+        (() if each.is_unanswered else list_functions(row), each.text)
+        for row, given in zip(rows, answers, strict=True)
+        for each in given
+    ]
+    say(f"{len(rows):,} prompts: verifying {len(asked):,} responses")
+    verdicts = iter(judge(asked, sandbox))
+    return [_describe(row, given, [next(verdicts) for _ in given]) for row, given in zip(rows, answers, strict=True)]
 
 
-def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Iterator[tuple[Verdict, ...]]) -> PromptResult:
-    said = [() if each.is_unanswered else next(verdicts) for each in answers]
+def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Sequence[Verdicts]) -> PromptResult:
     return PromptResult(
         id=_identify(row),
         instruction_id=name_instructions(row),
@@ -214,7 +203,7 @@ def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Iterator[tu
                 fault=_find_fault(answer, row),
                 truncated=answer.truncated,
             )
-            for answer, each in zip(answers, said, strict=True)
+            for answer, each in zip(answers, verdicts, strict=True)
         ),
     )
 

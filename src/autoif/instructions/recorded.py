@@ -16,7 +16,6 @@ from autoif.models.requests import Completion, Request
 from autoif.models.wire import read_text
 from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
 from autoif.row_files import SourceRow, read_rows
-from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
 
 _KEYS = ("generations", "gpt-answer")
@@ -106,9 +105,7 @@ def read_generations(path: Path) -> list[Generations]:
 async def filter_generations(rows: Sequence[Generations], config: Config) -> Filtered:
     """Read the answers and cross-validate them by the config's thresholds, in input order."""
     filtered = Filtered(rows=sum(row.rows for row in rows))
-    settings = config.sandbox
-    limits = Limits(settings.timeout_s, settings.memory_mb, packages=settings.packages)
-    async with Sandbox(limits, backend=config.sandbox.backend, workers=config.sandbox.workers or None) as sandbox:
+    async with config.sandbox.make_sandbox() as sandbox:
         tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=sandbox)
         results = await asyncio.gather(*(_filter(row, tools) for row in rows))
     for draft, result in results:

@@ -15,12 +15,12 @@ A query none of whose responses remains leaves the data with them: no prompt wit
 import asyncio
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 
+from autoif.judging import compute_pass_rate, judge_async
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
-from autoif.thresholds import meets, share
+from autoif.thresholds import meets
 from autoif.tools import Tools
 
 STAGE = "rejection_sampling"
@@ -37,7 +37,7 @@ async def sample_responses(prompts: Sequence[Prompt], tools: Tools) -> list[Resp
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
     for response in verified:
-        accepted = meets(_pass_rate(response), settings.pass_rate)
+        accepted = meets(compute_pass_rate(response.verdicts), settings.pass_rate)
         judged[response.prompt.id].append(response if accepted else _refuse(response))
     return [
         result
@@ -66,15 +66,13 @@ async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[
 
     Each function runs once, on all the texts.
     """
-    functions = responses[0].prompt.functions if responses else ()
-    texts = [response.text for response in responses]
-    rows = await tools.sandbox.run_many([(function.source, texts) for function in functions])
-    verified = []
-    for column, response in enumerate(responses):
-        verdicts = tuple(row[column].verdict for row in rows)
-        rate = share(verdicts.count(Verdict.PASS), len(verdicts))
-        verified.append(response.model_copy(update={"verdicts": verdicts, "pass_rate": round(float(rate), 4)}))
-    return verified
+    rows = [([function.source for function in each.prompt.functions], each.text) for each in responses]
+    return [
+        response.model_copy(
+            update={"verdicts": verdicts, "pass_rate": round(float(compute_pass_rate(verdicts)), 4)},
+        )
+        for response, verdicts in zip(responses, await judge_async(rows, tools.sandbox), strict=True)
+    ]
 
 
 def _read_responses(
@@ -133,10 +131,6 @@ _SCRIPT_WORDS = frozenset(
 _SCRIPT_STEMS = re.compile(
     "перев[ое]д|китайск|японск|корейск|арабск|греческ|иврит|翻译|翻譯|翻訳|[日韩韓俄英希泰阿]语|[日韓俄英希泰阿]語|번역|[한일중]국어|일본어"
 )
-
-
-def _pass_rate(response: Response) -> Fraction:
-    return share(response.verdicts.count(Verdict.PASS), len(response.verdicts))
 
 
 def _refuse(response: Response) -> Dropped:

@@ -4,5 +4,15 @@ from autoif.sandbox.doctor import inspect_layers, inspect_monty
 from autoif.sandbox.layers import Layer
 from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.sandbox import TEXTS_AT_ONCE, Sandbox
+from autoif.sandbox.settings import SandboxSettings
 
-__all__ = ["TEXTS_AT_ONCE", "Layer", "Limits", "Outcome", "Sandbox", "inspect_layers", "inspect_monty"]
+__all__ = [
+    "TEXTS_AT_ONCE",
+    "Layer",
+    "Limits",
+    "Outcome",
+    "Sandbox",
+    "SandboxSettings",
+    "inspect_layers",
+    "inspect_monty",
+]

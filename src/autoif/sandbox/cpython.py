@@ -126,4 +126,5 @@ class CPythonBackend:
         task.add_done_callback(self._ending.discard)
 
     def describe(self) -> str:
-        return f"{self.name}: {describe_layers(self._layers)}"
+        packages = f", packages {' '.join(self._limits.packages)}" if self._limits.packages else ""
+        return f"{self.name}: {describe_layers(self._layers)}{packages}"

@@ -43,6 +43,8 @@ AUTO: Final = "auto"
 TEXTS_AT_ONCE: Final = 2048
 """More texts than these are divided, so that one function can use all workers. Not by the number of workers: what a
 function keeps from one text to the next must end at the same places on every machine."""
+_JOBS_AT_ONCE: Final = 256
+"""Of one call of `run_many`: enough for all workers of a machine, and what waits takes little memory."""
 
 
 class StrongestBackend:
@@ -214,12 +216,20 @@ class Sandbox:
         return outcomes
 
     async def _judge_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+        outcomes: dict[int, list[Outcome]] = {}
+        rest = iter(enumerate(jobs))
+
+        async def run_the_rest() -> None:
+            for place, (source, inputs) in rest:
+                outcomes[place] = await self._judge(source, inputs)
+
         try:
             async with asyncio.TaskGroup() as group:
-                calls = [group.create_task(self._judge(source, inputs)) for source, inputs in jobs]
+                for _ in range(min(len(jobs), _JOBS_AT_ONCE)):
+                    group.create_task(run_the_rest())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return [call.result() for call in calls]
+        return [outcomes[place] for place in range(len(jobs))]
 
     def describe(self) -> str:
         """Return the backend and the layers that hold, as run.json records them."""

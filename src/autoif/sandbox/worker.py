@@ -9,7 +9,8 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions
 from itertools import repeat
 from math import inf
 from pathlib import Path
@@ -67,6 +68,20 @@ def find_packages(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def find_libraries(packages: Mapping[str, str]) -> list[str]:
+    """Return the folders of shared libraries that the wheels of packages brought along, as `numpy.libs`.
+
+    Args:
+        packages: as `find_packages` returns them.
+    """
+    distributions = packages_distributions() if packages else {}
+    found = []
+    for name, place in packages.items():
+        wanted = {f"{each.replace('-', '_')}.libs".casefold() for each in (name, *distributions.get(name, ()))}
+        found += [entry.path for entry in os.scandir(Path(place).parent) if entry.name.casefold() in wanted]
+    return found
+
+
 class WorkerDied(Exception):
     """The worker itself, not the function in it, ended or stopped making sense."""
 
@@ -115,6 +130,7 @@ class Worker:
     def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
         with contextlib.ExitStack() as undo:
             readable = []
+            packages = find_packages(self._limits.packages)
             for memory in (self._texts, self._source):
                 readable.append(memory.open_for_reading())
                 undo.callback(os.close, readable[-1])
@@ -125,7 +141,8 @@ class Worker:
                 "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
                 "timeout_s": self._limits.timeout_s,
                 "total_s": self._total_s,
-                "packages": find_packages(self._limits.packages),
+                "packages": packages,
+                "libraries": find_libraries(packages),
                 "memory_bytes": self._limits.memory_mb * _MEBIBYTE,
                 "detail_bytes": self._detail_bytes,
             }

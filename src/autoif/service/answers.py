@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from autoif.judging import deal_out
 from autoif.records import Verdict
 from autoif.reward import compute_reward
 from autoif.sandbox import Outcome
@@ -63,17 +64,16 @@ def answer_verify(ask: Ask[VerifyRequest], judged: Judged) -> Iterator[str]:
 
 def answer_reward(ask: Ask[RewardRequest], judged: Judged) -> Iterator[str]:
     """Return the body of a `RewardAnswer`, in pieces."""
-    items, mode = ask.request.items, ask.request.mode
+    functions, mode = [item.functions for item in ask.request.items], ask.request.mode
     yield '{"rewards": ['
-    verdict_of = {source: iter(row.verdicts) for source, row in judged.items()}
-    rewards = (compute_reward([next(verdict_of[source]) for source in item.functions], mode) for item in items)
-    # A reward is computed in any case, as the iterators have to go on.
+    verdicts = deal_out(functions, {source: row.verdicts for source, row in judged.items()})
     yield from _separate(
-        json.dumps(0.0 if fault else reward) for reward, fault in zip(rewards, ask.faults, strict=True)
+        json.dumps(0.0 if fault else compute_reward(each, mode))
+        for each, fault in zip(verdicts, ask.faults, strict=True)
     )
     yield f'], "faults": {json.dumps(ask.faults)}, "verdicts": ['
-    shown_of = {source: iter(row.shown) for source, row in judged.items()}
-    yield from _separate(f"[{', '.join(next(shown_of[source]) for source in item.functions)}]" for item in items)
+    shown = deal_out(functions, {source: row.shown for source, row in judged.items()})
+    yield from _separate(f"[{', '.join(each)}]" for each in shown)
     yield "]}"
 
 

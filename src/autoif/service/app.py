@@ -52,7 +52,7 @@ class Service:
         self._sandbox = sandbox
         self.admission = Admission(settings.queue, settings.queue_mb * _MEBIBYTE)
         self._reader = Reader()
-        self._verifier = Verifier(sandbox, settings.workers, settings.timeout_s)
+        self._verifier = Verifier(sandbox, settings.sandbox.count_workers(), settings.sandbox.timeout_s)
         self._deadlines: set[asyncio.Timeout] = set()
         self.metrics = Metrics(
             queued=lambda: self.admission.requests - self._verifier.begun, in_flight=lambda: self._verifier.begun

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from autoif.gate import find_unanswered
+from autoif.judging import group_by_function
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 
@@ -41,14 +42,10 @@ def read_ask(body: bytes, model: type[Request]) -> Ask[Request]:
     request = read_request(body, model)
     if isinstance(request, VerifyRequest):
         return Ask(request, dict.fromkeys(request.functions, request.responses), (), request.count_verdicts())
-    work: dict[str, list[str]] = {}
-    faults = []
-    for item in request.items:
-        completion = item.read()  # of each completion, what follows its thought is judged
-        faults.append(find_unanswered(completion) or "")
-        for source in item.functions:
-            work.setdefault(source, []).append(completion.text)
-    return Ask(request, work, faults, request.count_verdicts())
+    completions = [item.read() for item in request.items]  # of each, what follows its thought is judged
+    rows = [(item.functions, each.text) for item, each in zip(request.items, completions, strict=True)]
+    faults = [find_unanswered(each) or "" for each in completions]
+    return Ask(request, group_by_function(rows), faults, request.count_verdicts())
 
 
 def read_request(body: bytes, model: type[Request]) -> Request:

@@ -12,7 +12,6 @@ from typing import Final
 from aiohttp import web
 
 from autoif.errors import ConfigError
-from autoif.sandbox import Limits, Sandbox
 from autoif.service.app import KEEP_ALIVE_S, Service
 from autoif.service.connections import Connections
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
@@ -43,8 +42,7 @@ async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stops.put_nowait, number.name)
-    limits = Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb, total_s=settings.deadline_s)
-    async with Sandbox(limits, backend=settings.backend, workers=settings.workers) as sandbox:
+    async with settings.sandbox.make_sandbox(total_s=settings.deadline_s) as sandbox:
         service = Service(settings, sandbox)
         async with listening(service, settings) as url:
             announce(url)
@@ -97,7 +95,7 @@ def count_connections(settings: ServiceSettings) -> int:
     Raises:
         ConfigError: these are fewer than the queue holds.
     """
-    ours = _OWN_DESCRIPTORS + _DESCRIPTORS_OF_A_WORKER * settings.workers
+    ours = _OWN_DESCRIPTORS + _DESCRIPTORS_OF_A_WORKER * settings.sandbox.count_workers()
     wanted = ours + max(_MOST_CONNECTIONS, 2 * settings.queue)
     most = raise_descriptors(wanted) - ours
     if most <= settings.queue:

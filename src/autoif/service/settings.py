@@ -10,6 +10,7 @@ from pydantic import Field
 
 from autoif.errors import ConfigError
 from autoif.records import Record
+from autoif.sandbox import SandboxSettings
 
 TOKEN_VARIABLE: Final = "AUTOIF_SERVICE_TOKEN"
 SHORTEST_TOKEN: Final = 16
@@ -23,12 +24,8 @@ class ServiceSettings(Record):
     """0 takes a free one."""
     token: str = Field(default="", repr=False)
     """What clients must show; "" asks for none."""
-    workers: int = Field(default=1, ge=1)
-    """Functions that run at the same time."""
-    timeout_s: float = Field(default=2.0, gt=0)
-    """For one text."""
-    memory_mb: int = Field(default=256, ge=16)
-    backend: str = "auto"
+    sandbox: SandboxSettings = SandboxSettings()
+    """Its workers are the functions that run at the same time."""
     queue: int = Field(default=256, ge=1)
     """Requests taken on at the same time, those waiting included."""
     queue_mb: int = Field(default=256, ge=1)
@@ -41,14 +38,6 @@ class ServiceSettings(Record):
     """For one request, from its first byte to its answer."""
     grace_s: float = Field(default=30.0, ge=0)
     """For the requests in flight when the server is told to stop."""
-
-
-def count_processors() -> int:
-    """Return how many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # no Linux
-        return os.cpu_count() or 1
 
 
 def read_token(file: Path | None) -> str:

@@ -21,7 +21,6 @@ from autoif.models.requests import Completion
 from autoif.reward import VerificationReward
 from autoif.reward_parts import Part, RewardParts
 from autoif.sampling.tokens import read_tokens
-from autoif.sandbox import Limits
 from autoif.training.parts import Parts
 from autoif.training.settings import RewardSettings
 
@@ -36,7 +35,7 @@ def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
         SandboxError: model code can't be contained on this machine.
     """
     shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    limits = Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb)
+    limits = settings.make_limits()
     workers = settings.workers or max(1, (os.cpu_count() or 1) // shared)
     reward: VerificationReward | RewardParts
     if settings.weights:

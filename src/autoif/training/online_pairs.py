@@ -10,22 +10,20 @@ rejected only where its functions refuse it.
 Prompts without a pair are counted by why they have none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autoif.datasets.preferences import Candidate, make_pair, pair_candidates
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.gate import Fault, find_fault, find_unanswered
+from autoif.judging import judge
 from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt
 from autoif.sandbox import Sandbox
 from autoif.thresholds import meets
 from autoif.training.online_settings import OnlineSettings
-
-_PROMPTS_AT_ONCE = 256
-"""Whose functions run at the same time; it bounds what is in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,36 +117,26 @@ def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sa
         SandboxError: the sandbox can't be restored.
     """
     each = len(samples) // len(prompts)
-    judged: list[Judged] = []
-    for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
-        some = prompts[start : start + _PROMPTS_AT_ONCE]
-        drawn = [samples[place * each : (place + 1) * each] for place in range(start, start + len(some))]
-        judged += _judge(some, drawn, sandbox)
-    return judged
-
-
-def _judge(prompts: Sequence[OnlinePrompt], drawn: Sequence[Sequence[Sample]], sandbox: Sandbox) -> Iterator[Judged]:
-    jobs: dict[str, list[str]] = {}
-    for prompt, samples in zip(prompts, drawn, strict=True):
-        for source in prompt.functions:
-            jobs.setdefault(source, []).extend(sample.text for sample in samples if _is_whole(sample))
-    outcomes = sandbox.run_many_sync(list(jobs.items()))
-    verdicts = {
-        source: iter([outcome.verdict for outcome in found]) for source, found in zip(jobs, outcomes, strict=True)
-    }
-    for prompt, samples in zip(prompts, drawn, strict=True):
-        whole = [sample for sample in samples if _is_whole(sample)]
-        columns = [[next(verdicts[source]) for _ in whole] for source in prompt.functions]
-        rows = iter(zip(*columns, strict=True))
-        instructions = [each["instruction"] for each in prompt.row["constraints"]]
-        for sample in samples:
-            yield Judged(
-                prompt_id=prompt.id,
-                index=sample.index,
-                verdicts=next(rows) if _is_whole(sample) else (),
-                fault=find_unanswered(sample.completion)
-                or find_fault(sample.text, prompt.row["prompt"][-1]["content"], *instructions, prompt.row["query"]),
-            )
+    prompt_of = [prompt for prompt in prompts for _ in range(each)]
+    rows = [
+        (prompt.functions if _is_whole(sample) else (), sample.text)
+        for prompt, sample in zip(prompt_of, samples, strict=True)
+    ]
+    return [
+        Judged(
+            prompt_id=prompt.id,
+            index=sample.index,
+            verdicts=verdicts,
+            fault=find_unanswered(sample.completion)
+            or find_fault(
+                sample.text,
+                prompt.row["prompt"][-1]["content"],
+                *(constraint["instruction"] for constraint in prompt.row["constraints"]),
+                prompt.row["query"],
+            ),
+        )
+        for prompt, sample, verdicts in zip(prompt_of, samples, judge(rows, sandbox), strict=True)
+    ]
 
 
 _LACKS = {Reason.TRUNCATED: "truncated", Reason.ONLY_REASONING: "only_reasoning", Reason.REFUSED_BY_MODEL: "refused"}

@@ -14,15 +14,14 @@ from pydantic import Field, JsonValue, ValidationError
 from autoif.config import Preferences, merge_layer, parse_setting
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
-from autoif.records import Record
 from autoif.sampling import SamplingSettings
-from autoif.sandbox import Limits, Sandbox
+from autoif.sandbox import SandboxSettings
 from autoif.thresholds import Threshold
 from autoif.training.settings import Settings, read_settings_file, resolve_settings
 
 
-class OnlineSettings(Record):
-    """§3.4, how each round makes its pairs."""
+class OnlineSettings(SandboxSettings):
+    """§3.4, how each round makes its pairs; and how functions are run on what the policy says."""
 
     rounds: int = Field(default=3, ge=1)
     """§3.4 repeats and doesn't say how often; three is what iterative DPO elsewhere settles on."""
@@ -52,12 +51,6 @@ class OnlineSettings(Record):
     """What the chat template is given beside the messages while the policy is sampled, and in the DPO."""
     seed: int = 0
     """Of drawing prompts and responses; `seed` without `online.` is the DPO's."""
-    backend: str = "auto"
-    """Of the sandbox."""
-    timeout_s: float = Field(default=2.0, gt=0)
-    memory_mb: int = Field(default=256, ge=16)
-    workers: int = Field(default=0, ge=0)
-    """Sandbox processes; 0 is one a core."""
 
     def sampling(self, number: int) -> SamplingSettings:
         """Return the settings of one round's sampling; each round draws anew."""
@@ -81,15 +74,11 @@ class OnlineSettings(Record):
             negatives_per_prompt=self.negatives_per_prompt,
         )
 
-    def make_sandbox(self) -> Sandbox:
-        """Return the sandbox, not yet entered."""
-        limits = Limits(timeout_s=self.timeout_s, memory_mb=self.memory_mb)
-        return Sandbox(limits, backend=self.backend, workers=self.workers or None)
-
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result, as "online.KEY"."""
-        left = {"workers"} if self.chat_template_kwargs else {"workers", "chat_template_kwargs"}
-        return {f"online.{key}": value for key, value in self.model_dump(mode="json", exclude=left).items()}
+        later = {name for name in ("chat_template_kwargs", "packages") if not getattr(self, name)}
+        shaping = self.model_dump(mode="json", exclude={"workers", *later})
+        return {f"online.{key}": value for key, value in shaping.items()}
 
 
 def resolve_online(file: Path | None, settings: Sequence[str], *, lora: bool) -> tuple[OnlineSettings, Settings]:
@@ -121,5 +110,6 @@ def _read_online(given: dict[str, Any]) -> OnlineSettings:
         problem = error.errors()[0]
         name = f"online.{problem['loc'][0]}" if problem["loc"] else "online"
         if problem["type"] == "extra_forbidden":
-            raise ConfigError(f'unknown setting "{name}"; there are {", ".join(OnlineSettings.model_fields)}') from None
+            names = [*OnlineSettings.__annotations__, *SandboxSettings.model_fields]
+            raise ConfigError(f'unknown setting "{name}"; there are {", ".join(names)}') from None
         raise ConfigError(f'setting "{name}": {problem["msg"].removeprefix("Value error, ")}') from None

@@ -26,9 +26,9 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from autoif.config import merge_layer, parse_setting
 from autoif.errors import ConfigError
-from autoif.records import Record
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
+from autoif.sandbox import SandboxSettings
 from autoif.text_lines import read_toml
 from autoif.training.data import Kind
 from autoif.training.defaults import DEFAULTS, LAYOUT, LORA, RESERVED
@@ -39,18 +39,13 @@ _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
 """With `--eval-data`, unless set otherwise: before the training and after each epoch."""
 
 
-class RewardSettings(Record):
-    """How a completion is judged."""
+class RewardSettings(SandboxSettings):
+    """How a completion is judged, and how functions are run on it; 0 workers divide the processors of this machine
+    among the training processes on it."""
 
     mode: RewardMode = RewardMode.BINARY
     gate: bool = True
     """Whether what passes functions vacuously, as an empty or copied text does, earns nothing."""
-    backend: str = "auto"
-    """Of the sandbox."""
-    timeout_s: float = Field(default=2.0, gt=0)
-    memory_mb: int = Field(default=256, ge=16)
-    workers: int = Field(default=0, ge=0)
-    """Sandbox processes of each training process; 0 divides the processors among those on this machine."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Of a reward of several parts (`reward_parts`), in place of `mode`; TRL's `reward_weights` follow from it."""
     filter_zero_std: bool = False
@@ -58,7 +53,7 @@ class RewardSettings(Record):
 
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result; what an option's default leaves as it was before there was one is left out."""
-        later = {name for name in ("filter_zero_std", "weights") if not getattr(self, name)}
+        later = {name for name in ("filter_zero_std", "packages", "weights") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude={"workers", *later})
 
 

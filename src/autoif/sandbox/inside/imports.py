@@ -25,6 +25,14 @@ _EXTENSIONS: Final = ("_bz2", "_hashlib", "_lzma", "_sqlite3", "_ssl")
 """What packages import from the standard library that needs libraries of the system."""
 
 
+SURROUNDINGS: Final = {
+    "HOME": "/",
+    "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
+}  # fmt: skip
+"""The environment of packages. Without a home they ask the list of users for it; without the numbers they would start
+threads as they load, and there are none inside."""
+
+
 def load_libraries() -> None:
     """Load what packages need of the system's libraries: once the locks are on, they can't be read."""
     for name in _LIBRARIES:

@@ -47,7 +47,7 @@ def main() -> None:
     """Run as `start.main()`, with the channel to the parent as standard input.
 
     Takes one argument, a JSON object: texts, source and sheet (descriptors), ipc, timeout_s, total_s,
-    packages (name → path), memory_bytes and detail_bytes.
+    packages (name → path), libraries (folders), memory_bytes and detail_bytes.
     """
     options = json.loads(sys.argv[1])
     sys.argv[:] = ["function"]
@@ -123,11 +123,11 @@ def _become_zygote(channel: int, options: Mapping[str, Any], entered: Mapping[st
     packages: dict[str, str] = options["packages"]
     if packages:
         imports.load_libraries()
-    layers = [*_lock(packages), *layers]
+    layers = [*_lock([*packages.values(), *options["libraries"]]), *layers]
     sys.meta_path.insert(0, imports.Finder(packages))
     os.environ.clear()
     if packages:
-        os.environ["HOME"] = "/"  # packages ask for it as they load, and without it for the list of users
+        os.environ.update(imports.SURROUNDINGS)
     os.dup2(0, 2)
     if all(layer.enforced for layer in layers if layer.required):
         layers = _prove(zygote, proof_source, layers, settings)
@@ -164,14 +164,14 @@ def _warm_up() -> None:
     compile("def evaluate(response):\n    return True\n", "function", "exec")
 
 
-def _lock(packages: Mapping[str, str]) -> list[State]:
-    """Put on every layer that children inherit; each either holds or says why not."""
+def _lock(packages: Sequence[str]) -> list[State]:
+    """Put on every layer that children inherit; each either holds or says why not. Leaves `packages` to be read."""
     states = []
     for name, lock in (
         ("rlimits", limits.limit_zygote),
         ("no_new_privs", _refuse_new_privileges),
         ("capabilities", _drop_capabilities),
-        ("landlock", partial(_restrict_files, packages.values())),
+        ("landlock", partial(_restrict_files, packages)),
         ("seccomp", _filter_calls),
     ):
         try:

@@ -1,0 +1,71 @@
+"""How functions are run: the same options wherever a command runs them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from autoif.sandbox import SandboxSettings
+
+Command = Callable[..., None]
+_DEFAULTS = SandboxSettings()
+
+
+def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Command]:
+    """Give a command all options of the sandbox, which it gets as one `sandbox`, the settings that make one.
+
+    `backend` is the name of that option, where the command has another `--backend`.
+    """
+    options = (
+        click.option(
+            "--timeout", type=float, default=_DEFAULTS.timeout_s, show_default=True,
+            help="Seconds for a function on one text.",
+        ),
+        click.option(
+            "--memory-mb", type=int, default=_DEFAULTS.memory_mb, show_default=True, help="MiB for a function."
+        ),
+        click.option(
+            backend, "sandbox_backend", default=_DEFAULTS.backend, show_default=True,
+            help="Sandbox: auto, cpython or monty.",
+        ),
+        click.option("--workers", type=click.IntRange(min=1), help="Sandbox processes. [default: one a core]"),
+        click.option(
+            "--package", "packages", multiple=True, metavar="NAME",
+            help="Installed package that functions may import; may be repeated. Name what it imports, too.",
+        ),
+    )  # fmt: skip
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(
+            *,
+            timeout: float,
+            memory_mb: int,
+            sandbox_backend: str,
+            workers: int | None,
+            packages: tuple[str, ...],
+            **others: Any,
+        ) -> None:
+            try:
+                sandbox = SandboxSettings(
+                    backend=sandbox_backend,
+                    timeout_s=timeout,
+                    memory_mb=memory_mb,
+                    workers=workers or 0,
+                    packages=packages,
+                )
+            except ValidationError as error:
+                raise click.UsageError(_describe(error)) from None
+            command(sandbox=sandbox, **others)
+
+        return functools.reduce(lambda given, option: option(given), reversed(options), run)
+
+    return decorate
+
+
+def _describe(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    name = str(problem["loc"][0]).removesuffix("_s").replace("_", "-")
+    return f"--{name}: {problem['msg']}, not {problem['input']!r}"

@@ -1,0 +1,75 @@
+"""The one way to run functions on what models wrote: verdicts and exact pass rates.
+
+    verdicts = judge(rows, sandbox)                         # rows: (functions, text)
+    rates = [compute_pass_rate(each) for each in verdicts]  # fractions
+
+A function runs once over the texts of all rows that name it, in the order of the rows: that is quicker by far than a
+call for each text. What it keeps from one text to the next ends there, and nothing else depends on the grouping.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+from autoif.records import Verdict
+from autoif.sandbox.outcomes import Outcome
+from autoif.sandbox.sandbox import Sandbox
+from autoif.thresholds import share
+
+Row = tuple[Sequence[str], str]
+"""The sources of functions, and a text that each of them is to judge."""
+Verdicts = tuple[Verdict, ...]
+"""Of one row: one of each of its functions, in order."""
+Job = tuple[str, Sequence[str]]
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """What runs functions on an event loop: a sandbox, as the stages see it."""
+
+    async def run_many(self, jobs: Sequence[Job]) -> list[list[Outcome]]: ...
+
+
+def judge(rows: Sequence[Row], sandbox: Sandbox) -> list[Verdicts]:
+    """Return the verdicts on each row, in order; wait for them. Raises SandboxError."""
+    jobs = group_by_function(rows)
+    return _deal_verdicts(rows, jobs, sandbox.run_many_sync(list(jobs.items())))
+
+
+async def judge_async(rows: Sequence[Row], sandbox: Runner) -> list[Verdicts]:
+    """Do as `judge` does, on an event loop."""
+    jobs = group_by_function(rows)
+    return _deal_verdicts(rows, jobs, await sandbox.run_many(list(jobs.items())))
+
+
+def compute_pass_rate(verdicts: Sequence[Verdict]) -> Fraction:
+    """Return the share of the verdicts that are `pass`, exactly; 0 of none."""
+    return share(verdicts.count(Verdict.PASS), len(verdicts))
+
+
+def group_by_function(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return each function's texts, in the order of the rows; a row that names it twice has its text there twice."""
+    texts: dict[str, list[str]] = {}
+    for sources, text in rows:
+        for source in sources:
+            texts.setdefault(source, []).append(text)
+    return texts
+
+
+def deal_out(functions: Iterable[Sequence[str]], found: Mapping[str, Sequence[T]]) -> Iterator[tuple[T, ...]]:
+    """Give back to each row what was found of its text: the reverse of `group_by_function`.
+
+    Args:
+        functions: those of each row that was grouped, in order.
+        found: of each function, one for each of its texts.
+    """
+    next_of = {source: iter(each) for source, each in found.items()}
+    for sources in functions:
+        yield tuple(next(next_of[source]) for source in sources)
+
+
+def _deal_verdicts(
+    rows: Sequence[Row], jobs: Mapping[str, Sequence[str]], judged: Sequence[Sequence[Outcome]]
+) -> list[Verdicts]:
+    verdicts = [[outcome.verdict for outcome in outcomes] for outcomes in judged]
+    return list(deal_out((sources for sources, _ in rows), dict(zip(jobs, verdicts, strict=True))))

@@ -1,0 +1,45 @@
+"""How functions are run, as users set it: the one form for runs, trainings, evaluations, commands and the service."""
+
+import os
+
+from pydantic import Field
+
+from autoif.records import Record
+from autoif.sandbox.outcomes import Limits
+from autoif.sandbox.sandbox import AUTO, Sandbox
+
+
+class SandboxSettings(Record):
+    """How model-written code is run."""
+
+    backend: str = AUTO
+    timeout_s: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    memory_mb: int = Field(default=256, ge=16)
+    workers: int = Field(default=0, ge=0)
+    """Processes; 0 is one a core."""
+    packages: tuple[str, ...] = ()
+    """Installed packages that functions may import, as ["nltk", "regex"]; what these import is to be named, too."""
+
+    def make_sandbox(self, *, total_s: float | None = None) -> Sandbox:
+        """Return the sandbox, not yet entered. `total_s` limits the seconds of a whole call.
+
+        Raises:
+            SandboxError: no such backend, or one that is not installed or can't do what is set.
+        """
+        return Sandbox(self.make_limits(total_s=total_s), backend=self.backend, workers=self.workers or None)
+
+    def make_limits(self, *, total_s: float | None = None) -> Limits:
+        """Return what a function may use."""
+        return Limits(self.timeout_s, self.memory_mb, total_s=total_s, packages=self.packages)
+
+    def count_workers(self) -> int:
+        """Return how many processes these settings give."""
+        return self.workers or count_processors()
+
+
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # no Linux
+        return os.cpu_count() or 1
