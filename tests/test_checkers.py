@@ -10,12 +10,13 @@ import pytest
 
 from autoif.evaluation.benchmarks import Question, Questions, list_instructions, read_questions
 from autoif.evaluation.checkers import NEWEST, REVISIONS, Unjudgeable
-from autoif.evaluation.contamination.constraint_examples import EXAMPLES, IFEVAL
+from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.judging import open_judge
 from following import TOKENIZERS, judge, load_checkers, question
 from packing import unpack
 
+EXAMPLES = {"ifeval": load_examples().ifeval, "ifbench": load_examples().ifbench}
 CASES = [(benchmark, name) for benchmark, table in EXAMPLES.items() for name in table]
 REVISED = [
     pytest.param(benchmark, revision, name, id=f"{name}, {revision}")
@@ -32,7 +33,8 @@ def test_the_table_has_every_checker_of_both_benchmarks():
 
 @pytest.mark.parametrize(("benchmark", "revision", "name"), REVISED)
 def test_a_checker_passes_what_follows_and_fails_what_does_not(benchmark, revision, name):
-    arguments, follows, fails = EXAMPLES[benchmark][name]
+    example = EXAMPLES[benchmark][name]
+    arguments, follows, fails = example.arguments, example.follows, example.breaks
     checkers = load_checkers(benchmark, revision)
     passed = checkers.judge("A prompt.", [(name, arguments)], follows)
     assert (passed.strict, passed.loose, passed.corrected_strict) == ((True,), (True,), (True,))
@@ -44,7 +46,7 @@ def test_a_checker_passes_what_follows_and_fails_what_does_not(benchmark, revisi
 
 @pytest.mark.parametrize(("benchmark", "revision", "name"), REVISED)
 def test_no_argument_that_lacks_is_drawn_at_random(benchmark, revision, name):
-    arguments, follows, _ = EXAMPLES[benchmark][name]
+    arguments, follows = EXAMPLES[benchmark][name].arguments, EXAMPLES[benchmark][name].follows
     for key in arguments:
         rest = {other: value for other, value in arguments.items() if other != key}
         try:
@@ -158,7 +160,7 @@ FAULTY = {
 @pytest.mark.parametrize("name", CORRECTIONS)
 def test_a_known_fault_decides_the_official_verdict_and_not_the_corrected_one(name):
     arguments, response = FAULTY[name]
-    benchmark = "ifeval" if name in IFEVAL else "ifbench"
+    benchmark = "ifeval" if name in EXAMPLES["ifeval"] else "ifbench"
     for revision in REVISIONS:
         judged = load_checkers(benchmark, revision).judge("A prompt.", [(name, arguments)], response)
         assert judged.strict != judged.corrected_strict, json.dumps(CORRECTIONS[name].fault)

@@ -1,5 +1,6 @@
 """What of benchmarks is in training data: runs of words, short prompts, nearest neighbours."""
 
+import gzip
 import json
 import math
 import random
@@ -11,12 +12,11 @@ import pytest
 
 from autoif.errors import ConfigError
 from autoif.evaluation.contamination import nearest
-from autoif.evaluation.contamination.cleaning import write_clean
 from autoif.evaluation.contamination.measure import Comparison, compare
 from autoif.evaluation.contamination.nearest import find_nearest
 from autoif.evaluation.contamination.overlap import split_words
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
-from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report
+from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report, write_clean
 from autoif.evaluation.contamination.training_rows import list_files, read_rows
 from followbenching import write_data
 from following import write_questions
@@ -165,7 +165,7 @@ def test_functions_are_read_in_the_forms_of_a_run_and_of_others(tmp_path):
         {"verifiers": ["f", ""]},
     ]
     rows = read_rows([write_rows(tmp_path / "train.jsonl", *({"prompt": "q", **form} for form in forms))])
-    assert [row.functions for row in rows] == [("f",)] * 4
+    assert [functions for row in rows for _, functions in row.constraints] == [("f",)] * 4
 
 
 def test_rows_without_text_are_counted(tmp_path):
@@ -193,6 +193,23 @@ def test_clean_files_are_what_they_were_without_the_rows_that_overlap(tmp_path):
     assert (tmp_path / "clean" / "train.jsonl").read_bytes() == f"\n{lines[1]}\r\n".encode()
     with pytest.raises(ConfigError, match="write over"):
         write_clean(compare([train], probe("Praise tea."), 13, 1, print), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ['[\n{"prompt": "a"}\n]', '{"prompt": "a"}'.encode("utf-16"), gzip.compress(b'{"prompt": "a"}')]
+)
+def test_files_whose_lines_are_not_their_rows_are_not_cleaned(tmp_path, content):
+    train = tmp_path / "train.jsonl"
+    train.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match="write it a row a line"):
+        write_clean(compare([train], probe("Praise tea."), 13, 1, print), tmp_path / "clean")
+    assert not (tmp_path / "clean").exists()
+
+
+def test_each_constraint_of_a_row_is_an_instruction_of_its_own(tmp_path):
+    both = [{"instruction": name, "functions": [f"of {name}"], "verdicts": ["pass"]} for name in ("Short.", "Loud.")]
+    found = look(tmp_path, probe("Tea"), {"prompt": "q", "constraints": both}, {"prompt": "q", "verifiers": ["bare"]})
+    assert found.data.functions == {("of Short.",): (0, "Short."), ("of Loud.",): (0, "Loud."), ("bare",): (1, "q")}
 
 
 def test_benchmarks_are_read_from_their_own_files_and_others_from_rows_of_prompts(tmp_path):

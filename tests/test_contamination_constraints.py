@@ -2,10 +2,10 @@
 
 import pytest
 
-from autoif.evaluation.contamination.constraint_examples import EXAMPLES
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
     list_pool,
+    load_examples,
     make_pool_trials,
     make_trials,
     read_parameters,
@@ -56,19 +56,19 @@ def test_the_texts_made_for_a_number_or_a_word_are_judged_so_by_the_official_che
     assert tried | OTHERWISE == PARAMETERISED
 
 
-@pytest.mark.parametrize("benchmark", EXAMPLES)
+@pytest.mark.parametrize("benchmark", ["ifeval", "ifbench"])
 def test_the_pool_has_texts_that_follow_and_texts_that_break_what_is_tried(benchmark):
-    trials = make_pool_trials(benchmark, set(EXAMPLES[benchmark]), [str(TOKENIZERS)])
+    examples = load_examples().of(benchmark)
+    trials = make_pool_trials(benchmark, set(examples), [str(TOKENIZERS)])
     assert len(trials) >= {"ifeval": 11, "ifbench": 30}[benchmark]
     for trial in trials:
-        _, follows, breaks = EXAMPLES[benchmark][trial.type]
-        assert follows in trial.follows
-        assert breaks in trial.breaks
+        assert examples[trial.type].follows in trial.follows
+        assert examples[trial.type].breaks in trial.breaks
         assert not set(trial.follows) & set(trial.breaks)
         assert set(trial.texts) <= set(list_pool())
 
 
-ALL = frozenset(EXAMPLES["ifeval"].keys() - SLOW)
+ALL = frozenset(load_examples().ifeval.keys() - SLOW)
 SOME = ("punctuation:no_comma", "change_case:english_lowercase", "keywords:existence")
 
 

@@ -63,6 +63,11 @@ class SourceRow:
     written: bool = False
     """A line of a plain text file, where people number, quote and mark what they list."""
 
+    @property
+    def number(self) -> int:
+        """That of the place, from 1."""
+        return int(self.place.split()[1])
+
 
 def read_rows(path: Path, what: str, *, max_line_bytes: int = MAX_JSON_LINE_BYTES) -> Iterator[SourceRow]:
     """Yield the rows of a file; blank lines and comments are none. A line of JSON has at most `max_line_bytes`.
@@ -129,7 +134,7 @@ def _json_form(text: str, first: str, suffix: str) -> Form:
     try:
         json.loads(first)
     except (ValueError, RecursionError):
-        cut = "\n" not in text.lstrip()
+        cut = "\n" not in text.strip()
         return Form.JSON_LINES if cut and suffix in _JSON_LINES else Form.JSON
     return Form.JSON_LINES
 

@@ -78,11 +78,17 @@ def contamination(
     if (embeddings or judge) and not output:
         raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")
     with require_extra("autoif contamination"):
-        from autoif.evaluation.contamination.cleaning import check_clean, write_clean
         from autoif.evaluation.contamination.measure import compare
         from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
         from autoif.evaluation.contamination.rephrasing import judge_rephrasing
-        from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report, write_results
+        from autoif.evaluation.contamination.results import (
+            check_clean,
+            list_contaminated,
+            list_nearest,
+            report,
+            write_clean,
+            write_results,
+        )  # fmt: skip
         from autoif.evaluation.contamination.training_rows import list_files
 
     paths = _read_paths(data)

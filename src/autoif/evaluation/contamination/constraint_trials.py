@@ -7,14 +7,19 @@ limit, as what is asked is whether both check the same kind of thing, not whethe
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
+
+from pydantic import JsonValue
 
 from autoif.evaluation.checkers import Benchmark, Checkers, Unjudgeable
-from autoif.evaluation.contamination.constraint_examples import EXAMPLES, MORE
-from autoif.evaluation.contamination.constraint_texts import KINDS, write_each
 from autoif.evaluation.corrections import CORRECTIONS
+from autoif.records import Record
 
+_EXAMPLES = Path(__file__).with_name("constraint_examples.json")
 _ENOUGH = 3
 """Texts of each side, fewer of which would tell nothing."""
 _MOST_NUMBERS, _MOST_WORDS = 3, 4
@@ -23,6 +28,28 @@ _NAMES = dict(zip(
     "one two three four five six seven eight nine ten eleven twelve once twice".split(),
     (*range(1, 13), 1, 2), strict=True,
 ))  # fmt: skip
+
+
+class Example(Record):
+    """Texts written for one constraint; that the checkers judge them so is held by tests/test_checkers.py."""
+
+    arguments: Mapping[str, JsonValue]
+    follows: str
+    breaks: str
+    more: tuple[str, ...] = ()
+    """Further texts for the pool."""
+
+
+class Examples(Record):
+    """constraint_examples.json: texts of our own for each constraint of IFEval and IFBench, by its type."""
+
+    ifeval: dict[str, Example]
+    ifbench: dict[str, Example]
+    plain: tuple[str, ...]
+    """Texts that were written for none."""
+
+    def of(self, benchmark: Benchmark) -> dict[str, Example]:
+        return self.ifeval if benchmark == "ifeval" else self.ifbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +68,18 @@ class Trial:
         return (*self.follows, *self.breaks)
 
 
+@cache
+def load_examples() -> Examples:
+    """Return the texts that are written for constraints."""
+    return Examples.model_validate_json(_EXAMPLES.read_bytes())
+
+
 def list_pool() -> list[str]:
     """Return the texts that all constraints without arguments are tried on, each once."""
-    pairs = [text for table in EXAMPLES.values() for _, follows, breaks in table.values() for text in (follows, breaks)]
-    return list(dict.fromkeys([*pairs, *(text for texts in MORE.values() for text in texts)]))
+    examples = load_examples()
+    every = [*examples.ifeval.values(), *examples.ifbench.values()]
+    pairs = [text for each in every for text in (each.follows, each.breaks)]
+    return list(dict.fromkeys([*pairs, *(text for each in every for text in each.more), *examples.plain]))
 
 
 def make_pool_trials(benchmark: Benchmark, types: set[str], data_folders: Sequence[str]) -> list[Trial]:
@@ -55,21 +90,21 @@ def make_pool_trials(benchmark: Benchmark, types: set[str], data_folders: Sequen
         types: constraints to try.
         data_folders: from `tokenizer_data.find_data`.
     """
-    checkers = Checkers(benchmark, data_folders)
+    checkers, examples = Checkers(benchmark, data_folders), load_examples().of(benchmark)
     found = []
-    for name in sorted(types & EXAMPLES[benchmark].keys() - PARAMETERISED):
-        verdicts = {text: verdict for text in list_pool() if (verdict := _check(checkers, name, text)) is not None}
+    for name in sorted(types & examples.keys() - PARAMETERISED):
+        judged = {text: _check(checkers, name, examples[name].arguments, text) for text in list_pool()}
+        verdicts = {text: verdict for text, verdict in judged.items() if verdict is not None}
         follows = tuple(text for text, verdict in verdicts.items() if verdict)
         breaks = tuple(text for text, verdict in verdicts.items() if not verdict)
         if min(len(follows), len(breaks)) >= _ENOUGH:
-            own = (*EXAMPLES[benchmark][name][1:], *MORE.get(name, ()))
+            own = (examples[name].follows, examples[name].breaks, *examples[name].more)
             found.append(Trial(benchmark, name, follows, breaks, own))
     return found
 
 
-def _check(checkers: Checkers, name: str, text: str) -> bool | None:
+def _check(checkers: Checkers, name: str, arguments: Mapping[str, JsonValue], text: str) -> bool | None:
     """Return the verdict without the checkers' known faults; None where there is none."""
-    arguments = next(table[name][0] for table in EXAMPLES.values() if name in table)
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
     try:
         verdict = bool(checkers.build(name, arguments, "")[0].check_following(text))
@@ -119,13 +154,13 @@ def _trials_of_number(number: int) -> Iterator[Trial]:
         return
     for name, make in _COUNTED.items():
         benchmark: Benchmark = "ifbench" if name.startswith("count:") else "ifeval"
-        enough, too_few = write_each(make, number), write_each(make, few)
-        others = tuple(text for other in _OTHERS[name] for text in write_each(KINDS[other], number))
+        enough, too_few = _write_each(make, number), _write_each(make, few)
+        others = tuple(text for other in _OTHERS[name] for text in _write_each(_KINDS[other], number))
         yield Trial(benchmark, name, enough, (*too_few, *_PLAIN, *others))
         if name in _BOUNDED_ABOVE:
             # Many words in short sentences are many all the same, whatever a function says of each sentence.
-            divided = write_each(KINDS["sentences"], many) if name.endswith("words") else ()
-            yield Trial(benchmark, name, too_few, (*write_each(make, many), *divided))
+            divided = _write_each(_KINDS["sentences"], many) if name.endswith("words") else ()
+            yield Trial(benchmark, name, too_few, (*_write_each(make, many), *divided))
 
 
 def _trials_of_word(word: str) -> Iterator[Trial]:
@@ -151,16 +186,62 @@ def _frequency(word: str, number: int) -> Trial:
     return Trial("ifeval", name, write(number), (*write(number // 2), *write(0)))
 
 
+_Make = Callable[[int, int], str]
+"""Makes a text of so many parts, in one of three variants."""
+_FILLER = (
+    "garden river window bridge morning winter market harbour lantern paper silver village forest summer kitchen "
+    "mountain ticket captain blanket station evening orchard pencil meadow"
+).split()
+_STARTS = (0, 7, 13)
+"""Where the words of each variant begin."""
+
+
+def _write_each(make: _Make, count: int) -> tuple[str, ...]:
+    """Return a text of `count` parts in each of its variants."""
+    return tuple(make(count, variant) for variant in range(len(_STARTS)))
+
+
+def _words(count: int, variant: int) -> list[str]:
+    return list(islice(cycle(_FILLER), _STARTS[variant], _STARTS[variant] + count))
+
+
+def _line_up(separator: str, *patterns: str) -> _Make:
+    """Return what makes a text of `count` parts of a pattern with a word and a number in it."""
+
+    def make(count: int, variant: int) -> str:
+        pattern = patterns[variant % len(patterns)]
+        words = enumerate(_words(count, variant), 1)
+        return separator.join(pattern.format(word=word, number=number) for number, word in words)
+
+    return make
+
+
+def _write_words(count: int, variant: int) -> str:
+    return (" ".join(_words(count, variant)) + ("", ".", "!")[variant]).capitalize()
+
+
+_KINDS: dict[str, _Make] = {
+    "words": _write_words,
+    "sentences": _line_up(" ", "The {word} is here.", "We saw the {word} today.", "Look at the {word}!"),
+    "paragraphs": _line_up("\n\n", "The {word} is here.", "We saw the {word} today.", "The {word} was open"),
+    "lines": _line_up("\n", "the {word} is here", "we saw the {word}", "{word}"),
+    "bullets": _line_up("\n", "* the {word}", "- the {word}", "* {word} and more"),
+    "placeholders": _line_up(" and ", "[{word}]"),
+    "highlights": _line_up(" and ", "*{word}*"),
+    "sections": _line_up("\n", "Section {number}\nThe {word} is here."),
+    "numbers": _line_up(" ", "{number} of the"),
+}
+
 _PLAIN = ("Garden.", "river window bridge")
 _COUNTED = {
-    "length_constraints:number_words": KINDS["words"],
-    "length_constraints:number_sentences": KINDS["sentences"],
-    "length_constraints:number_paragraphs": KINDS["paragraphs"],
-    "detectable_format:number_bullet_lists": KINDS["bullets"],
-    "detectable_content:number_placeholders": KINDS["placeholders"],
-    "detectable_format:number_highlighted_sections": KINDS["highlights"],
-    "detectable_format:multiple_sections": KINDS["sections"],
-    "count:numbers": KINDS["numbers"],
+    "length_constraints:number_words": _KINDS["words"],
+    "length_constraints:number_sentences": _KINDS["sentences"],
+    "length_constraints:number_paragraphs": _KINDS["paragraphs"],
+    "detectable_format:number_bullet_lists": _KINDS["bullets"],
+    "detectable_content:number_placeholders": _KINDS["placeholders"],
+    "detectable_format:number_highlighted_sections": _KINDS["highlights"],
+    "detectable_format:multiple_sections": _KINDS["sections"],
+    "count:numbers": _KINDS["numbers"],
 }
 _OTHERS = {
     "length_constraints:number_words": (),

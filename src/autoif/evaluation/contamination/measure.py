@@ -33,7 +33,7 @@ class TrainingData:
     shared: dict[int, dict[int, Kind]] = field(default_factory=dict)
     """What each row has in common with which prompts; rows and prompts by index, in order."""
     functions: dict[tuple[str, ...], tuple[int, str]] = field(default_factory=dict)
-    """The functions that verify answers together, with the first row that has them and what that asks for."""
+    """The functions of each constraint, which judge together, with the first row that has them and what it asks."""
 
     def name_row(self, row: int) -> str:
         """Return FILE:NUMBER, with as much of the path as tells the files apart."""
@@ -57,11 +57,11 @@ class TrainingData:
             found |= dict.fromkeys(prompts.find_runs(split_words(text)), "run")
         if found:
             self.shared[index] = dict(sorted(found.items()))
-        if row.functions:
-            known = self.functions.get(row.functions)
-            text = row.instruction or (known[1] if known else next(iter(row.asked), ""))
+        for instruction, functions in row.constraints:
+            known = self.functions.get(functions)
             # A row of another data set may hold the whole prompt alone: the constraint's own words are better.
-            self.functions[row.functions] = (known[0] if known else index, text)
+            text = instruction or (known[1] if known else next(iter(row.asked), ""))
+            self.functions[functions] = (known[0] if known else index, text)
 
 
 @dataclass(frozen=True, slots=True)

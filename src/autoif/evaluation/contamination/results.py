@@ -3,19 +3,24 @@
 nearest.jsonl        a row a prompt: the training prompts that are most like it, and what a judge said of them
 contaminated.jsonl   a row a training row that has something in common with a prompt: which, and what
 report.json          the numbers
+
+`write_clean` writes the training files without the rows that overlap; what stays is byte for byte as it was.
 """
 
 import hashlib
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from autoif.errors import ConfigError
 from autoif.evaluation.contamination.measure import Comparison, Kind
 from autoif.evaluation.contamination.nearest import Nearest
 from autoif.records import Record, content_id
-from autoif.store import write_json, write_jsonl
+from autoif.row_files import Form, find_form
+from autoif.store import storage_errors, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
 
@@ -269,6 +274,56 @@ def write_results(
     write_jsonl(folder / NEAREST, nearest)
     write_jsonl(folder / CONTAMINATED, contaminated)
     write_json(folder / REPORT, report)
+
+
+def write_clean(comparison: Comparison, folder: Path) -> None:
+    """Write each training file under its name, without the lines that overlap.
+
+    Raises:
+        ConfigError: a file is a JSON list, two have the same name, or would be written over itself.
+        StoreError: the folder can't be written.
+    """
+    check_clean(comparison.data.files, folder)
+    numbers = [set[int]() for _ in comparison.data.files]
+    for row in comparison.data.shared:
+        file, number = comparison.data.places[row]
+        numbers[file].add(number)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, lines in zip(comparison.data.files, numbers, strict=True):
+            temporary = folder / f".{path.name}.tmp"
+            with temporary.open("wb") as written:
+                written.writelines(_keep(path, lines))
+            temporary.replace(folder / path.name)
+
+
+def check_clean(files: Sequence[Path], folder: Path) -> None:
+    """Refuse, before any work, what can't be cleaned. Raises as `write_clean`."""
+    for path in files:
+        if path.suffix != ".jsonl" or not _is_lines(path):
+            raise ConfigError(f"--clean takes rows out of .jsonl files, and {path} is none: write it a row a line")
+        if [other.name for other in files].count(path.name) > 1:
+            raise ConfigError(f"--clean would write {path.name} twice: clean one of these files at a time")
+        if (folder / path.name).resolve() == path.resolve():
+            raise ConfigError(f"--clean would write over {path}: name another folder")
+
+
+def _is_lines(path: Path) -> bool:
+    """Tell whether the lines of a file, as they are, are its rows; of a packed one, in UTF-16 or of one list not."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    try:
+        text = getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return find_form(text, path.suffix) is Form.JSON_LINES
+
+
+def _keep(path: Path, without: set[int]) -> Iterator[bytes]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if number not in without:
+                yield line
 
 
 def _round(value: float | np.floating) -> float:

@@ -1,4 +1,4 @@
-"""Training data in the forms that are about, read for what it asks and what it says.
+"""Training data in any common format, read for what it asks and what it says.
 
     conversations   {"messages" | "conversations": [turns]}                        SFT rows of a run, ShareGPT
     prompts         {"prompt": text or turns, "completion" | "chosen" …: …}        preference and reward rows, TRL
@@ -14,18 +14,15 @@ from pathlib import Path
 
 from autoif.datasets.rows import find_data_sets
 from autoif.errors import ConfigError
-from autoif.queries.json_lists import broken, read_elements
 from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
+from autoif.row_files import read_rows as read_file
 from autoif.store import refuse_repeats
-from autoif.text_lines import parse_json, read_lines
 
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""
 _ANSWERS = ("completion", "completions", "chosen", "rejected", "response", "responses", "output", "answer", "text")
 _COLUMNS = {*CONVERSATION_COLUMNS, *(names[0] for names in _QUESTIONS), *_ANSWERS}
 _FUNCTIONS = ("functions", "verifiers")
-_MAX_LINE_BYTES = 16_000_000
-"""A line may hold a long conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +37,8 @@ class TrainingRow:
     """What users say in it, a text a turn."""
     said: tuple[str, ...]
     """What else is in it: answers, system turns."""
-    instruction: str
-    """The constraint alone, if the row has it."""
-    functions: tuple[str, ...]
-    """Sources that verify answers."""
+    constraints: tuple[tuple[str, tuple[str, ...]], ...]
+    """Of each what it says, "" if the row doesn't tell, and the sources of the functions that verify answers."""
 
 
 def list_files(sources: Sequence[Path]) -> list[Path]:
@@ -69,23 +64,11 @@ def read_rows(files: Sequence[Path]) -> Iterator[TrainingRow]:
     """
     empty = True
     for index, file in enumerate(files):
-        for number, row in _read_objects(file):
+        for row in read_file(file, "training"):
             empty = False
-            yield _read_row(row, index, number, file)
+            yield _read_row(row.value, index, row.number, file)
     if empty:
         raise ConfigError(f"no rows in {', '.join(map(str, files))}: there is nothing to compare")
-
-
-def _read_objects(file: Path) -> Iterator[tuple[int, object]]:
-    if file.suffix == ".json":
-        yield from enumerate(read_elements(file, "training"), 1)
-        return
-    for number, line in read_lines(file, "training", max_bytes=_MAX_LINE_BYTES):
-        if line.strip():
-            try:
-                yield number, parse_json(line)
-            except ValueError as error:
-                raise broken(file, "training", number, error) from None
 
 
 def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
@@ -98,9 +81,12 @@ def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
             f"it (it has {has[:200]})"
         )
     parts = [each for each in (*_as_list(columns.get("constraints")), columns) if isinstance(each, Mapping)]
-    functions = [source for part in parts for name in _FUNCTIONS for source in _read_list(part.get(name), "source")]
-    instruction = " ".join(filter(None, (_read_text(part.get("instruction")) for part in parts)))
-    return TrainingRow(index, number, tuple(asked), tuple(said), instruction, tuple(functions))
+    found = [(_read_text(part.get("instruction")), _read_functions(part)) for part in parts]
+    return TrainingRow(index, number, tuple(asked), tuple(said), tuple(each for each in found if each[1]))
+
+
+def _read_functions(part: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(source for name in _FUNCTIONS for source in _read_list(part.get(name), "source"))
 
 
 def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
