@@ -8,10 +8,13 @@ from threading import Thread
 
 import pytest
 
+from autoif.errors import ConfigError
 from autoif.evaluation.benchmarks import Question, Questions, list_instructions, read_questions
 from autoif.evaluation.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.followbench.data import read_benchmark
+from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.judging import open_judge
 from following import TOKENIZERS, judge, load_checkers, question
 from packing import unpack
@@ -108,14 +111,64 @@ def test_no_response_keeps_a_checker_longer_than_its_time(monkeypatch, caplog, b
     monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
     caplog.set_level(logging.CRITICAL)  # one logs each text whose language it can't tell
     given = load_checkers(benchmark, revision)
-    for name, (arguments, *_) in EXAMPLES[benchmark].items():
+    for name, example in EXAMPLES[benchmark].items():
         for unit in SLOW:
             text = (unit * 100_000)[:100_000] + "x"
             start = time.process_time()
-            judged = given.judge("A prompt.", [(name, arguments)], text)
+            judged = given.judge("A prompt.", [(name, example.arguments)], text)
             taken = time.process_time() - start
             assert taken < 5.0, f"{name} took {taken:.1f} s for {unit!r}"
             assert len(judged.strict) == len(judged.raised) == 1
+
+
+DEEP = ("[" * 100_000, '{"a":' * 40_000, "[" * 900 + "]" * 900, "1" * 5_000, f"```json\n{'[' * 5_000}\n```")
+ARGUMENTS = (
+    [],
+    {},
+    "x",
+    json.loads("[" * 90 + "]" * 90),
+    10**400,
+    -1,
+    1e308,
+    float("inf"),
+    True,
+    "[" * 2_000,
+    ["x"],
+    "",
+)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("benchmark", "revision"), [("ifeval", NEWEST), *(("ifbench", each) for each in REVISIONS)])
+def test_deep_json_and_arguments_of_any_kind_are_a_verdict_or_unjudgeable(monkeypatch, caplog, benchmark, revision):
+    monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
+    caplog.set_level(logging.CRITICAL)
+    given = load_checkers(benchmark, revision)
+    for name, example in EXAMPLES[benchmark].items():
+        arguments = example.arguments
+        for text in DEEP:
+            assert len(given.judge("A prompt.", [(name, arguments)], text).strict) == 1
+        for changed in ({**arguments, key: value} for key in arguments for value in ARGUMENTS):
+            try:
+                given.judge("A prompt.", [(name, changed)], example.follows)
+            except Unjudgeable as error:
+                assert name in str(error)
+
+
+@pytest.mark.parametrize("text", [*DEEP, "{{" * 50_000], ids=range(6))
+@pytest.mark.parametrize("kind", ["example", "content", "format"])
+def test_deep_json_is_a_verdict_of_each_rule_of_followbench(kind, text):
+    sources = ("E2E", "CONLL2003", "text_editing", "WIKIEVENTS", "BBH_logical", "gsm_8k", "xsum", "arxiv")
+    for rule in filter(None, (find_rule(kind, source, 22, "en") for source in sources)):
+        assert rule(text, "['a']", 5) in {True, False}
+
+
+def test_a_target_of_followbench_that_nests_a_thousand_deep_is_refused(tmp_path):
+    row = {"example_id": 1, "source": "CONLL2003", "instruction": "x", "target": "[" * 5_000}
+    rows = [row | {"level": level} for level in range(6)]
+    (tmp_path / "content_constraints.json").write_text(json.dumps(rows))
+    with pytest.raises(ConfigError, match="has a target that its rule can't read"):
+        read_benchmark(tmp_path)
 
 
 PLACEHOLDERS = question(1, "Write.", detectable_content__number_placeholders={"num_placeholders": 2})

@@ -13,7 +13,14 @@ import pytest
 
 from autoif.errors import SandboxError
 from autoif.reward import VerificationReward
-from exporting import ANSWERS, export, reward_rows, verified, write_reward_rows
+from exporting import ANSWERS, export, reward_rows, verdicts_of_rows, verified, write_reward_rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def judged() -> None:
+    """Have the command judge before a test has a loop of its own, in which it can't."""
+    verdicts_of_rows()
+
 
 STAND_IN_V1 = """
 from typing import Generic, TypeVar

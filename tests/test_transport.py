@@ -4,10 +4,13 @@ import asyncio
 import gzip
 import json
 import re
+import ssl
+import subprocess
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from autoif.errors import ModelError
 from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
-from autoif.models.replies import proxy_for, read_complaint, retry_after_s, server_sentence
+from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s, server_sentence
 from autoif.models.transport import Rejected, Transport
 from stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
 
@@ -76,6 +79,7 @@ async def test_a_failure_that_may_pass_is_tried_again(failure: Reply) -> None:
         (status(500, "oops"), "HTTP 500: oops"),
         (broken_off(), "the connection broke"),
         (raw(b'{"choices": ['), "half an answer (13 bytes that are no JSON)"),
+        (raw(b" \n"), "an answer without a body;"),
         (raw(b"<html></html>", code=502, content_type="text/html"), "HTTP 502: a web page"),
         (raw(b"", code=503), "HTTP 503: no explanation"),
     ],
@@ -367,10 +371,73 @@ async def test_what_is_about_one_prompt_is_that_prompts_refusal(code: int, messa
     assert len(server.bodies) == 1
 
 
-async def test_a_403_for_everybody_shows_the_servers_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", "sk-secret")
-    said = await error_of(StubServer(default=status(403, "Country not supported")), api_key_env="MY_KEY")
-    assert said == "URL forbids this (HTTP 403): Country not supported"
+@pytest.mark.parametrize("key", ["", "sk-secret"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Country, region, or territory not supported",
+        "Not available in your region",
+        "unsupported_country_region_territory",
+    ],
+)
+async def test_a_refusal_of_a_place_does_not_blame_the_key(
+    monkeypatch: pytest.MonkeyPatch, key: str, words: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    said = await error_of(StubServer(default=status(403, words)), api_key_env="MY_KEY")
+    assert said == f"URL forbids this (HTTP 403): {words}: ask from where it is supported, or take another endpoint"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        status(400, "The plain HTTP request was sent to HTTPS port"),
+        raw(b"Client sent an HTTP request to an HTTPS server.", code=400),
+    ],
+)
+async def test_a_server_of_tls_that_says_so_is_to_be_asked_with_https(refusal: Reply) -> None:
+    assert (await error_of(StubServer(default=refusal))).endswith("write https:// in base_url")
+
+
+AZURE = "https://mine.openai.azure.com/openai/deployments/gpt"
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words", "has_remedy"),
+    [
+        (AZURE, 404, "Resource not found", True),
+        (AZURE, 400, "Missing required query parameter: api-version", True),
+        ("https://gateway.example/deployments/gpt", 404, "no", True),
+        (f"{AZURE}?api-version=2024-10-21", 404, "Resource not found", False),
+        (AZURE, 400, "max_tokens is too large", False),
+        ("https://models.example/v1", 404, "Resource not found", False),
+    ],
+)
+def test_an_address_of_azure_without_a_version_says_how_to_write_it(
+    url: str, code: int, words: str, has_remedy: bool
+) -> None:
+    assert ("?api-version=…" in find_remedy(url, code, words)) == has_remedy
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Return a new key with a certificate that nobody trusts."""
+    made = tmp_path / "made.pem"
+    new = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout {made} -out {tmp_path / 'cert.pem'}"
+    subprocess.run(new.split(), check=True, capture_output=True)
+    made.write_bytes(made.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return made
+
+
+async def test_plain_http_to_a_port_of_tls_says_to_write_https(certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    secure = StubServer()
+    secure.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with server:
+        with pytest.raises(ModelError, match="speaks TLS there: write https:// in base_url"):
+            await post(secure)
 
 
 ANSWER = {"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}

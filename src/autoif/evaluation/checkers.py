@@ -113,10 +113,13 @@ class Checkers:
             verdicts, failed = _check_all(checker, variants, first=correction is None)
             corrected = verdicts
             if correction:
-                corrected = [
-                    bool(text.strip()) and correction.check(arguments, text, verdict)
-                    for text, verdict in zip(variants, verdicts, strict=True)
-                ]
+                try:
+                    corrected = [
+                        bool(text.strip()) and correction.check(arguments, text, verdict)
+                        for text, verdict in zip(variants, verdicts, strict=True)
+                    ]
+                except Exception as error:  # noqa: BLE001  # arguments of another kind, as above
+                    raise Unjudgeable(f"{name} can't read its arguments ({type(error).__name__})") from None
             strict.append(verdicts[0])
             loose.append(any(verdicts))
             right_strict.append(corrected[0])
@@ -138,6 +141,8 @@ class Checkers:
                 checker.build_description(prompt=prompt)
         except (ValueError, TypeError) as error:
             raise Unjudgeable(f"{name}: {error}") from None
+        except Exception as error:  # noqa: BLE001  # of the package's code, on arguments of another kind
+            raise Unjudgeable(f"{name} can't read its arguments ({type(error).__name__})") from None
         drawn = DRAWS.count > 0
         if drawn:
             lacking = [key for key in checker.get_instruction_args_keys() if key not in given]

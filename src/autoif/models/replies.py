@@ -1,7 +1,9 @@
 """What servers say when they don't answer: what is wrong, how long to wait, which models there are instead."""
 
+import asyncio
 import math
 import re
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +49,13 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+_PLACE = re.compile(
+    r"(?:country|region|territory|location)[^.]{0,60}(?:not|un)[ -]?(?:supported|available|allowed|permitted|served)"
+    r"|(?:unsupported|unavailable|not (?:supported|available|allowed|permitted))[^.]{0,60}(?:country|region|territory)",
+    re.IGNORECASE,
+)
+_WANTS_TLS = re.compile(r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server", re.IGNORECASE)
+_API_VERSION = re.compile(r"api[- ]version", re.IGNORECASE)
 _KINDS = (
     (
         Kind.MONEY,
@@ -126,6 +135,34 @@ def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> 
     words = _one_line(clean_text(" · ".join(_strings(body))))[:4000]
     sentence = _one_line(clean_text(_sentence(body) or words or text))
     return Complaint(sentence, f"{sentence} · {words}", _code(body), _wait_s(headers or {}, words, body))
+
+
+def find_remedy(base_url: str, status: int, words: str) -> str:
+    """Return what to do about a refusal of whoever asks there, whatever the key, the model and the request; "" if it
+    is none.
+    """
+    azure = ".azure.com" in base_url or "/deployments/" in base_url
+    if status == 400 and _WANTS_TLS.search(words):
+        return "write https:// in base_url"
+    if azure and "api-version=" not in base_url and (status == 404 or (status == 400 and _API_VERSION.search(words))):
+        return "write base_url as Azure shows it, with ?api-version=… at its end"
+    if status in {403, 451} and _PLACE.search(words):
+        return "ask from where it is supported, or take another endpoint"
+    return ""
+
+
+async def speaks_tls(url: str, timeout_s: float) -> bool:
+    """Tell whether TLS is spoken at an address of http://, whatever the certificate."""
+    parts = urlsplit(url)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        opening = asyncio.open_connection(parts.hostname, parts.port or 80, ssl=context)
+        _, writer = await asyncio.wait_for(opening, timeout_s)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def server_sentence(content: bytes) -> str:

@@ -21,7 +21,17 @@ from autoif.errors import ModelError
 from autoif.models.bodies import ENCODINGS, UnreadableBody, read_body, read_content
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
-from autoif.models.replies import Complaint, Kind, explain_missing, is_html, list_models, proxy_for, read_complaint
+from autoif.models.replies import (
+    Complaint,
+    Kind,
+    explain_missing,
+    find_remedy,
+    is_html,
+    list_models,
+    proxy_for,
+    read_complaint,
+    speaks_tls,
+)
 
 Read = TypeVar("Read")
 
@@ -168,6 +178,9 @@ class Transport:
         except UnreadableBody as error:
             raise ModelError(f"{self._endpoint.base_url} {self._shown(str(error))}") from error
         except aiohttp.ClientError as error:
+            url, wait_s = self._endpoint.base_url, self._endpoint.connect_timeout_s
+            if not self.pace.answered and url.startswith("http://") and await speaks_tls(url, wait_s):
+                raise ModelError(f"{url} speaks TLS there: write https:// in base_url") from error
             raise Passing(f"the connection broke ({type(error).__name__}: {error})") from error
         if response.status // 100 != 2:
             await self._raise_for(response, response.status, content)
@@ -193,7 +206,8 @@ class Transport:
         except ValueError as error:
             if is_html(response, content):
                 raise self._wrong_server("answers with a web page") from error
-            raise Passing(f"half an answer ({len(content)} bytes that are no JSON)") from error
+            cut = f"half an answer ({len(content)} bytes that are no JSON)"
+            raise Passing(cut if content.strip() else "an answer without a body") from error
         if not isinstance(answer, dict):
             raise self._wrong_server("answers with JSON that is no object")
         if not answer.get("choices"):
@@ -219,6 +233,8 @@ class Transport:
             raise ModelError(
                 f"{url} asks{wait or ' for no more'} (HTTP {status}){words}: run the same command again after that"
             )
+        if remedy := find_remedy(url, status, complaint.words):
+            raise ModelError(f"{url} forbids this (HTTP {status}): {said}: {remedy}")
         if status in {400, 413, 422} or (kind in {Kind.LENGTH, Kind.CONTENT} and status != 401):
             raise Rejected(Complaint(said, complaint.words), kind)
         if status in {401, 403}:

@@ -164,7 +164,7 @@ def _check(place: str, row: Row, rule: Rule | None) -> None:
     try:
         if rule:
             rule("", row.target, row.level)
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ConfigError(
             f"{place}: example {row.example_id}, level {row.level}, has a target that its rule can't read"
         ) from None
