@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
-from autoif.evaluation.benchmarks import Questions
+from autoif.evaluation.benchmark import evaluate, take_recorded
 from autoif.evaluation.comparison import compare
-from autoif.evaluation.comparison.forms import render
+from autoif.evaluation.ifeval_ifbench import Questions, load_benchmark
+from autoif.evaluation.tables import render
 from ifeval import read_nine
 from recordings import find_recordings
 
@@ -44,7 +44,7 @@ def write_folders(data: Path, output: Path, wanted: list[str]) -> list[Path]:
             for row in models[model]:
                 asked = {"prompt": by_key[str(row["key"])].prompt, "response": row["response"]}
                 lines.write(json.dumps(asked) + "\n")
-        measure_responses(responses, BenchmarkTask(questions, folder / "ifeval", print))
+        evaluate(load_benchmark(questions), take_recorded(responses), folder / "ifeval", print)
         folders.append(folder)
     return folders
 

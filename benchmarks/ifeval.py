@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
-from autoif.evaluation.benchmark_results import BenchmarkScores
-from autoif.evaluation.benchmarks import Question, Questions, read_questions
-from autoif.evaluation.checkers import REVISIONS, Judged
-from autoif.evaluation.judging import Job, open_judge
+from autoif.evaluation.benchmark import evaluate, take_recorded
+from autoif.evaluation.checkers import REVISIONS, Verdicts
+from autoif.evaluation.ifeval_ifbench import Question, Questions, load_benchmark, read_questions
+from autoif.evaluation.judging import Job, open_checkers
+from autoif.evaluation.results import Scores
 from recordings import find_recordings
 
 WANTED = 1.7
@@ -55,10 +55,10 @@ def read_nine(data: Path) -> tuple[dict[str, Question], dict[str, list[dict[str,
     return questions, models
 
 
-def judge(asked: Questions, jobs: list[Job], workers: int) -> tuple[list[Judged | str], float]:
+def judge(asked: Questions, jobs: list[Job], workers: int) -> tuple[list[Verdicts | str], float]:
     """Return verdicts, and the seconds that they took; starting is told apart."""
     began = time.monotonic()
-    with open_judge(asked, len(jobs), workers) as run:
+    with open_checkers(asked, len(jobs), workers) as run:
         run(jobs[:64])  # each process has loaded the checkers then
         started = time.monotonic()
         judged = run(jobs)
@@ -67,7 +67,7 @@ def judge(asked: Questions, jobs: list[Job], workers: int) -> tuple[list[Judged 
     return judged, done - started
 
 
-def compare(models: dict[str, list[dict[str, Any]]], judged: list[Judged | str]) -> None:
+def compare(models: dict[str, list[dict[str, Any]]], judged: list[Verdicts | str]) -> None:
     """Print each model's scores, recorded and ours, and how many of the verdicts differ."""
     verdicts = iter(judged)
     print("model | strict: prompts, instructions | loose: prompts, instructions | verdicts that differ")
@@ -104,17 +104,22 @@ def score_ifbench(data: Path) -> None:
     }
     for revision, name in REVISIONS.items():
         with tempfile.TemporaryDirectory() as folder:
-            task = BenchmarkTask(questions, Path(folder), lambda line: None, revision=revision)
-            scores = measure_responses(data / "ifbench/sample_output.jsonl", task)
+            asked, who = (
+                load_benchmark(questions, revision=revision),
+                take_recorded(data / "ifbench/sample_output.jsonl"),
+            )
+            scores = evaluate(asked, who, Path(folder), lambda line: None)
         print(f"IFBench, {scores.prompts} prompts, by {name}:")
         for mode, verdicts in recorded.items():
             print(f"  {mode}: {read(scores, mode)} (recorded {describe(verdicts)})")
-        for instruction, fault in scores.faults.items():
-            print(f"  known fault of {instruction}: decided {fault.strict} strict, {fault.loose} loose")
+        for line, text in scores.report:
+            if line == "fault":
+                print(f"  known fault of {text}")
 
 
-def read(scores: BenchmarkScores, mode: str) -> str:
-    return f"{getattr(scores, f'prompt_{mode}').value:.2f}, {getattr(scores, f'instruction_{mode}').value:.2f}"
+def read(scores: Scores, mode: str) -> str:
+    found = (scores.scores[f"{what}_{mode}"] for what in ("prompt", "instruction"))
+    return ", ".join(f"{each.value:.2f}" if each else "-" for each in found)
 
 
 if __name__ == "__main__":

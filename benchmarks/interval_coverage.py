@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from autoif.evaluation.bootstrap import Interval, bootstrap_difference, draw_ends, sum_clusters
-from autoif.evaluation.rates import estimate_rate
+from autoif.evaluation.statistics import Interval, bootstrap_difference, draw_ends, estimate_rate, sum_clusters
 
 TRIALS, RESAMPLES, EACH, CONCENTRATION = 600, 1000, 16, 2.0
 CLUSTERS, RATES = (3, 5, 8, 15, 40), (0.02, 0.1, 0.4, 0.98)

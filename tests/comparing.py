@@ -6,20 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from autoif.evaluation.benchmark import BenchmarkTask, measure_responses
-from autoif.evaluation.benchmark_results import Counted
-from autoif.evaluation.benchmarks import Questions, read_questions
-from autoif.evaluation.followbench.data import read_benchmark
-from autoif.evaluation.followbench.measure import Task, measure, read_answers
-from autoif.evaluation.general.files import TaskName
-from autoif.evaluation.general.results import (
-    GeneralScores,
-    GeneralSettings,
-    QuestionResult,
-    TaskScore,
-)
-from autoif.evaluation.rates import estimate_rate
-from autoif.evaluation.results import write_results
+from autoif.evaluation.benchmark import evaluate, take_recorded
+from autoif.evaluation.followbench.benchmark import load_benchmark as load_followbench
+from autoif.evaluation.followbench.data import read_items
+from autoif.evaluation.general.files import TITLES, TaskName
+from autoif.evaluation.ifeval_ifbench import Questions, load_benchmark, read_questions
+from autoif.evaluation.results import Column, PromptResult, Scores, score, write_results
 from followbenching import ask, respond, write_data, write_judgements
 from following import TOKENIZERS, read_nine, read_questions_of_nine, write_questions
 from training import write_rows
@@ -45,7 +37,7 @@ def measure_recorded_model(part: str, folder: Path) -> Path:
     texts = {row.key: row.prompt for row in questions.rows}
     responses = [{"prompt": texts[str(row["key"])], "response": row["response"]} for row in rows]
     file = write_rows(folder.with_name(f"{folder.name}.jsonl"), *responses)
-    _measure(file, BenchmarkTask(questions, folder / "ifeval", print))
+    _measure(file, questions, folder / "ifeval")
     return folder
 
 
@@ -54,35 +46,38 @@ def measure_ifeval(folder: Path, texts: Mapping[str, str] = GOOD, **options: boo
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = write_rows(folder.with_name("responses.jsonl"), *({"prompt": p, "response": r} for p, r in texts.items()))
     questions = read_questions("ifeval", write_questions(folder.parent))
-    _measure(file, BenchmarkTask(questions, folder, print, **options))
+    _measure(file, questions, folder, **options)
     return folder
 
 
 def write_general(folder: Path, right: Mapping[TaskName, Sequence[bool]], **settings: object) -> Path:
     """Write what `autoif eval general` writes, with these verdicts."""
-    tasks, rows = {}, []
     for name, verdicts in right.items():
-        ids = [f"{name} {number}" for number in range(len(verdicts))]
-        rows += [
-            QuestionResult(id=key, task=name, subject="", correct=verdict, verdicts={"acc": (verdict,)})
-            for key, verdict in zip(ids, verdicts, strict=True)
+        rows = [
+            PromptResult(id=f"{name} {n}", key=f"{name} {n}", cluster=f"{name} {n}", scores={"acc": (100.0 * verdict,)})
+            for n, verdict in enumerate(verdicts)
         ]
-        tasks[name] = TaskScore(
-            metric="acc", score=estimate_rate([100.0 * verdict for verdict in verdicts], ids), others={},
-            questions=len(ids), questions_of_benchmark=1000, partial=True, shots=5, definition=f"{name}, version 1",
-            data="there", data_id="d", subjects={}, unanswered=Counted(count=0), cut=Counted(count=0),
+        columns = (Column(name="acc", heading="General abilities", label=TITLES[name], paired=True),)
+        partial = f"{len(rows)} of 1,000 prompts are scored"
+        scores = Scores(
+            benchmark=name, place=["ceval", "mmlu", "gsm8k", "humaneval"].index(name) + 4,
+            title=TITLES[name],
+            about="", model="m", policy="m, transformers",
+            settings={"answers": "sampled", "chat_template": False, **settings}, data="there",
+            data_id="d", prompts=len(rows), prompts_of_benchmark=1000, partial=(partial,), responses_per_prompt=1,
+            columns=columns, scores=score(rows, columns, parts_count_alike=False), parts={}, parts_count_alike=False,
+            counts={}, remarks=(f"PARTIAL, {partial}",), report=(), details={}, versions={},
         )  # fmt: skip
-    folder.mkdir(parents=True)
-    given = GeneralSettings.model_validate(settings)
-    scores = GeneralScores(model="m", policy="m, transformers", settings=given, partial=True, tasks=tasks, versions={})
-    write_results(folder, scores, rows)
+        (folder / name).mkdir(parents=True)
+        write_results(folder / name, scores, rows)
     return folder
 
 
-def _measure(file: Path, task: BenchmarkTask) -> None:
+def _measure(file: Path, questions: Questions, folder: Path, *, corrected=False, keep_thinking=False) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NLTK_DATA", str(TOKENIZERS))
-        measure_responses(file, task)
+        asked = load_benchmark(questions, corrected=corrected)
+        evaluate(asked, take_recorded(file), folder, print, keep_thinking=keep_thinking)
 
 
 def measure_followbench(folder: Path, verdicts: Mapping[tuple[int, int], str], text: str = "Bot: no") -> Path:
@@ -99,6 +94,5 @@ def measure_followbench(folder: Path, verdicts: Mapping[tuple[int, int], str], t
         for level in range(1, 6)
     ]
     judgements = write_judgements(place / "judgements", "style", said)
-    task = Task(read_benchmark(data), judgements, folder, print)
-    measure(read_answers(responses, task), task)
+    evaluate(load_followbench(read_items(data), judgements, folder, print), take_recorded(responses), folder, print)
     return folder

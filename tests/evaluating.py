@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts
-from autoif.evaluation.results import Scores, Seen
+from autoif.evaluation.benchmark import Subject, evaluate, take_recorded
+from autoif.evaluation.pass_rate import load_benchmark, read_prompts
+from autoif.evaluation.provenance import Seen
+from autoif.evaluation.results import Scores
 from autoif.models.requests import Completion
 from autoif.records import content_id
 from autoif.sampling import Row, SamplingSettings
@@ -61,15 +63,16 @@ def measure(
     data: Path, folder: Path, sandbox: Sandbox, script: Callable[[Row], Completion | str], settings=SETTINGS
 ) -> Scores:  # fmt: skip
     """Evaluate a scripted model, whose identity is the script's name."""
-    task = Task(read_prompts(data), folder, sandbox, print)
-    policy = Policy("scripted", f"{script.__name__}, transformers", settings, Seen())
-    return measure_policy(policy, ScriptedSampler(script).open, task)
+    subject = Subject("scripted", f"{script.__name__}, transformers", settings, ScriptedSampler(script).open)
+    return evaluate(load_benchmark(read_prompts(data), Seen(), sandbox, print), subject, folder, print)
 
 
-def measure_texts(data: Path, folder: Path, sandbox: Sandbox, *rows: dict) -> Scores:
+def measure_texts(data: Path, folder: Path, sandbox: Sandbox, *rows: dict, seen: Seen | None = None) -> Scores:
     """Evaluate recorded responses."""
     responses = write_rows(folder.with_name(f"{folder.name}.jsonl"), *rows)
-    return measure_recorded(responses, Seen(), Task(read_prompts(data), folder, sandbox, print))
+    return evaluate(
+        load_benchmark(read_prompts(data), seen or Seen(), sandbox, print), take_recorded(responses), folder, print
+    )
 
 
 def right(row: Row) -> str:

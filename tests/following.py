@@ -4,8 +4,8 @@ import json
 from functools import cache
 from pathlib import Path
 
-from autoif.evaluation.benchmarks import Question
-from autoif.evaluation.checkers import NEWEST, Benchmark, Checkers, Revision
+from autoif.evaluation.checkers import NEWEST, Checkers, Revision, Suite
+from autoif.evaluation.ifeval_ifbench import Question
 from packing import DATA, unpack
 from training import write_rows
 
@@ -13,7 +13,7 @@ TOKENIZERS = DATA / "nltk"
 
 
 @cache
-def load_checkers(benchmark: Benchmark, revision: Revision = NEWEST) -> Checkers:
+def load_checkers(benchmark: Suite, revision: Revision = NEWEST) -> Checkers:
     return Checkers(benchmark, [str(TOKENIZERS)], revision)
 
 
@@ -58,6 +58,6 @@ def write_questions(folder: Path) -> Path:
     )
 
 
-def judge(benchmark: Benchmark, row: dict, response: str):
+def judge(benchmark: Suite, row: dict, response: str):
     asked = Question.model_validate(row)
     return load_checkers(benchmark).judge(asked.prompt, asked.instructions, response)

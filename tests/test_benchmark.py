@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from autoif.cli.main import main
-from autoif.evaluation.benchmarks import read_questions
-from autoif.evaluation.judging import open_judge
+from autoif.evaluation.ifeval_ifbench import read_questions
+from autoif.evaluation.judging import open_checkers
 from autoif.evaluation.responses import RecordedRow
 from autoif.evaluation.tokenizer_data import data_folder, find_data
 from following import TOKENIZERS, question, read_rows, write_questions
@@ -57,19 +57,22 @@ def rows_of(responses: dict[str, str | None]) -> list[dict]:
 def test_recorded_responses_are_scored_by_prompt_and_by_instruction(tmp_path, monkeypatch, capsys):
     scores = score(monkeypatch, tmp_path, rows_of(GOOD))
     said = capsys.readouterr().out
-    assert scores["prompt_strict"]["value"] == pytest.approx(200 / 3)
-    assert scores["instruction_strict"]["value"] == scores["instruction_loose"]["value"] == 75
-    assert scores["prompt_strict"]["clusters"] == scores["instruction_strict"]["clusters"] == 3
-    assert scores["prompt_strict"]["low"] < scores["prompt_strict"]["value"] < scores["prompt_strict"]["high"]
-    assert scores["instruction_types"]["punctuation:no_comma"] == {"instructions": 2, "strict": 50, "loose": 50}
-    assert scores["partial"] is True
+    found = scores["scores"]
+    assert found["prompt_strict"]["value"] == pytest.approx(200 / 3)
+    assert found["instruction_strict"]["value"] == found["instruction_loose"]["value"] == 75
+    assert found["prompt_strict"]["clusters"] == found["instruction_strict"]["clusters"] == 3
+    assert found["prompt_strict"]["low"] < found["prompt_strict"]["value"] < found["prompt_strict"]["high"]
+    types = scores["details"]["instruction_types"]
+    assert types["punctuation:no_comma"] == {"instructions": 2, "strict": 50, "loose": 50}
+    assert scores["partial"] == ["3 of 541 prompts are scored"]
     assert scores["data"] == "no official IFEval data set that is known"
-    assert "PARTIAL: 3 of 541 prompts" in said
+    assert "PARTIAL  3 of 541 prompts are scored" in said
     for metric in ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose"):
         assert sum(line.split()[0] == metric for line in said.splitlines()) == 1
     rows = read_rows(tmp_path / "out" / "per_prompt.jsonl")
     assert [row["key"] for row in rows] == ["1", "2", "3"]
-    assert rows[2]["responses"][0]["strict"] == [True, False]
+    assert rows[2]["scores"]["instruction_strict"] == [100, 0]
+    assert rows[2]["details"]["instructions"] == ["keywords:existence", "punctuation:no_comma"]
 
 
 def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_path, monkeypatch, capsys):
@@ -80,16 +83,16 @@ def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_pat
     ]
     scores = score(monkeypatch, tmp_path, given)
     assert scores["prompts"] == 2
-    assert scores["missing"] == {"count": 1, "named": ["3"]}
-    assert scores["unknown"] == {"count": 1, "named": ["Something else."]}
-    assert scores["duplicates"] == {"count": 1, "named": ["1"]}
-    assert scores["empty"] == {"count": 1, "named": ["2"]}
-    assert scores["prompt_strict"]["value"] == 50
+    assert scores["counts"]["missing"] == {"count": 1, "named": ["3"]}
+    assert scores["counts"]["unknown"] == {"count": 1, "named": ["responses.jsonl, row 4: 'Something else.'"]}
+    assert scores["counts"]["duplicates"] == {"count": 1, "named": ["responses.jsonl, row 3: 1"]}
+    assert scores["counts"]["empty"] == {"count": 1, "named": ["2"]}
+    assert scores["scores"]["prompt_strict"]["value"] == 50
     said = capsys.readouterr().out
     for line in (
         "missing  1: 3",
-        "unknown  1: Something else.",
-        "duplicates  1: 1; beyond 1 to each prompt",
+        "unknown  1: responses.jsonl, row 4: 'Something else.'",
+        "duplicates  1: responses.jsonl, row 3: 1\n",
         "empty  1: 2",
     ):
         assert line in said
@@ -99,19 +102,19 @@ def test_several_responses_to_each_prompt_are_averaged(tmp_path, monkeypatch):
     worse = dict.fromkeys(GOOD, "Milk, cold.")
     scores = score(monkeypatch, tmp_path, rows_of(GOOD) + rows_of(worse))
     assert scores["responses_per_prompt"] == 2
-    assert scores["prompt_strict"]["value"] == pytest.approx(100 / 3)
-    assert scores["duplicates"]["count"] == 0
+    assert scores["scores"]["prompt_strict"]["value"] == pytest.approx(100 / 3)
+    assert scores["counts"]["duplicates"]["count"] == 0
 
 
 def test_a_thought_is_not_judged_unless_it_is_kept(tmp_path, monkeypatch, capsys):
     thought = {prompt: f"<think>Commas, commas.</think>\n{text}" for prompt, text in GOOD.items()}
     scores = score(monkeypatch, tmp_path, rows_of(thought))
-    assert scores["instruction_strict"]["value"] == 75
-    assert scores["responses"]["with_reasoning"] == {"count": 3, "named": ["1", "2", "3"]}
+    assert scores["scores"]["instruction_strict"]["value"] == 75
+    assert scores["counts"]["with_reasoning"] == {"count": 3, "named": ["1", "2", "3"]}
     assert "3 of 3 responses had one, and are judged without it\n" in capsys.readouterr().out
     (tmp_path / "raw").mkdir()
     kept = score(monkeypatch, tmp_path / "raw", rows_of(thought), "--keep-thinking")
-    assert kept["instruction_strict"]["value"] == 50
+    assert kept["scores"]["instruction_strict"]["value"] == 50
     assert "3 of 3 responses had one, and are judged with it\n" in capsys.readouterr().out
 
 
@@ -122,10 +125,10 @@ def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_
         "Write of tea, without commas.": "analysisOf tea.assistantfinalTea is hot.",
     }
     scores = score(monkeypatch, tmp_path, rows_of(given))
-    counts = scores["responses"]
+    counts = scores["counts"]
     assert (counts["unfinished_reasoning"]["named"], counts["only_reasoning"]["named"]) == (["1"], ["2"])
-    assert scores["empty"] == {"count": 2, "named": ["1", "2"]}
-    assert scores["prompt_strict"]["value"] == pytest.approx(100 / 3)
+    assert scores["counts"]["empty"] == {"count": 2, "named": ["1", "2"]}
+    assert scores["scores"]["prompt_strict"]["value"] == pytest.approx(100 / 3)
     assert "; 1 were only a thought, 1 never ended it: wrong\n" in capsys.readouterr().out
 
 
@@ -145,9 +148,10 @@ def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_
 )
 def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, monkeypatch, row, reasoned, truncated):
     scores = score(monkeypatch, tmp_path, [{"prompt": "Write without commas.", **row}])
-    assert scores["prompt_strict"]["value"] == 100
-    assert scores["responses"]["with_reasoning"]["count"] == reasoned
-    assert (scores["truncated"] and scores["truncated"]["count"]) == truncated
+    assert scores["scores"]["prompt_strict"]["value"] == 100
+    assert scores["counts"]["with_reasoning"]["count"] == reasoned
+    assert scores["counts"]["truncated"]["count"] == (truncated or 0)
+    assert scores["counts"]["end_not_recorded"]["count"] == (truncated is None)
 
 
 def test_recorded_answers_are_judged_letter_by_letter_and_odd_rows_are_named():
@@ -163,10 +167,10 @@ def test_recorded_answers_are_judged_letter_by_letter_and_odd_rows_are_named():
 
 def test_a_file_that_ends_half_way_through_a_second_round_says_why_it_is_left_out(tmp_path, monkeypatch, capsys):
     scores = score(monkeypatch, tmp_path, [*rows_of(GOOD), *rows_of(GOOD)[:2]])
-    assert (scores["prompts"], scores["responses_per_prompt"], scores["duplicates"]["count"]) == (3, 1, 2)
+    assert (scores["prompts"], scores["responses_per_prompt"], scores["counts"]["duplicates"]["count"]) == (3, 1, 2)
     said = capsys.readouterr()
     assert "2 responses are left out: each prompt is scored by 1, as prompt 3 has no more" in said.err
-    assert "duplicates  2: 1, 2; beyond 1 to each prompt, and not scored" in said.out
+    assert "duplicates  2: responses.jsonl, row 4: 1, responses.jsonl, row 5: 2\n" in said.out
 
 
 def test_a_prompt_whose_data_lacks_an_argument_is_not_scored_by_chance(tmp_path, monkeypatch, capsys):
@@ -198,8 +202,8 @@ def test_faults_that_decide_verdicts_are_listed_and_corrected_on_request(tmp_pat
     autoif(monkeypatch, *options, tmp_path / "corrected", "--corrected")
     assert "would have decided 1 strict" in capsys.readouterr().out
     found = [json.loads((tmp_path / name / "scores.json").read_text("utf-8")) for name in ("official", "corrected")]
-    assert [each["prompt_strict"]["value"] for each in found] == [100, 50]
-    assert list(found[0]["faults"]) == ["format:sub-bullets", "format:quote_unquote"]
+    assert [each["scores"]["prompt_strict"]["value"] for each in found] == [100, 50]
+    assert list(found[0]["details"]["faults"]) == ["format:sub-bullets", "format:quote_unquote"]
 
 
 def test_a_model_is_sampled_greedily_and_gone_on_with(tmp_path, monkeypatch, capsys):
@@ -210,8 +214,8 @@ def test_a_model_is_sampled_greedily_and_gone_on_with(tmp_path, monkeypatch, cap
     said = capsys.readouterr()
     assert "3 of 3 responses sampled" in said.err
     scores = json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))
-    assert (scores["sampling"]["temperature"], scores["responses_per_prompt"]) == (0.0, 1)
-    assert scores["truncated"]["count"] > 0
+    assert (scores["settings"]["temperature"], scores["responses_per_prompt"]) == (0.0, 1)
+    assert scores["counts"]["truncated"]["count"] > 0
     (tmp_path / "out" / "scores.json").unlink()
     autoif(monkeypatch, *options, "--quiet")
     assert "sampled" not in capsys.readouterr().err
@@ -238,7 +242,7 @@ def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, mo
     assert "line 1" in refused("--data", short, "--responses", responses)
     other = write_rows(tmp_path / "other.jsonl", {"prompt": "x", "response": "y"})
     data = write_questions(tmp_path)
-    assert "has no response to any of the 3 prompts" in refused("--data", data, "--responses", other)
+    assert "has no response to any of the 3 prompts of IFEval" in refused("--data", data, "--responses", other)
     assert "name a MODEL" in refused("--data", data)
     assert "can't be read" in refused("--data", tmp_path / "none.jsonl", "--responses", responses)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no hub is waited for
@@ -262,7 +266,7 @@ def test_two_processes_give_the_verdicts_of_one():
     jobs = [(row, texts[row.prompt]) for row in questions.rows if row.prompt in texts][:60]
     found = []
     for workers in (1, 2):
-        with open_judge(questions, len(jobs), workers) as judge:
+        with open_checkers(questions, len(jobs), workers) as judge:
             found.append(judge(jobs))
     assert found[0] == found[1]
     assert len(found[0]) == 60
@@ -277,7 +281,7 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
     assert "tokenizers/punkt_tab and corpora/stopwords" in capsys.readouterr().err
     assert str(data_folder()) in find_data(["tokenizers/punkt_tab", "corpora/stopwords"])
     scores = score(monkeypatch, tmp_path, rows_of(GOOD), "--workers", 1)
-    assert scores["instruction_strict"]["value"] == 75
+    assert scores["scores"]["instruction_strict"]["value"] == 75
     data = write_rows(
         tmp_path / "bench.jsonl",
         question(1, "Begin with a verb.", words__start_verb={}),
@@ -305,8 +309,8 @@ def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared
         autoif(monkeypatch, *options, tmp_path / folder, *choice)
         assert f"checkers  {name}\n" in capsys.readouterr().out
         scores = json.loads((tmp_path / folder / "scores.json").read_text("utf-8"))
-        assert scores["checkers"] == name
-        found[folder] = scores["prompt_strict"]["value"]
+        assert scores["settings"]["checkers"] == name
+        found[folder] = scores["scores"]["prompt_strict"]["value"]
     assert found == {"new": 100, "old": 0}
     refused = fails(monkeypatch, capsys, *options, tmp_path / "new", "--revision", "2025")
     assert "holds another evaluation: checkers (allenai/IFBench" in refused

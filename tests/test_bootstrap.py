@@ -6,7 +6,7 @@ from statistics import NormalDist, fmean, stdev
 
 import pytest
 
-from autoif.evaluation.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_strata, compute_mcnemar
+from autoif.evaluation.statistics import bootstrap_difference, bootstrap_mean, bootstrap_strata, compute_mcnemar
 
 
 def names(count: int, *, each: int = 1) -> list[str]:

@@ -9,13 +9,13 @@ from threading import Thread
 import pytest
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmarks import Question, Questions, list_instructions, read_questions
 from autoif.evaluation.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.corrections import CORRECTIONS
-from autoif.evaluation.followbench.data import read_benchmark
+from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.followbench.rules import find_rule
-from autoif.evaluation.judging import open_judge
+from autoif.evaluation.ifeval_ifbench import Question, Questions, list_instructions, read_questions
+from autoif.evaluation.judging import open_checkers
 from following import TOKENIZERS, judge, load_checkers, question
 from packing import unpack
 
@@ -168,7 +168,7 @@ def test_a_target_of_followbench_that_nests_a_thousand_deep_is_refused(tmp_path)
     rows = [row | {"level": level} for level in range(6)]
     (tmp_path / "content_constraints.json").write_text(json.dumps(rows))
     with pytest.raises(ConfigError, match="has a target that its rule can't read"):
-        read_benchmark(tmp_path)
+        read_items(tmp_path)
 
 
 PLACEHOLDERS = question(1, "Write.", detectable_content__number_placeholders={"num_placeholders": 2})
@@ -187,7 +187,7 @@ def test_responses_are_judged_in_another_process_where_no_check_could_be_ended(m
     row, found = Question.model_validate(PLACEHOLDERS), []
 
     def judge_one():
-        with open_judge(Questions("ifeval", (row,)), 1) as judge:
+        with open_checkers(Questions("ifeval", (row,)), 1) as judge:
             found.extend(judge([(row, "[a] [b]")]))
 
     thread = Thread(target=judge_one)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.comparison import compare
-from autoif.evaluation.comparison.forms import render
-from autoif.evaluation.comparison.paired import Compared
+from autoif.evaluation.comparison import Compared, compare
 from autoif.evaluation.plots import plot_comparison
-from autoif.evaluation.results import Seen, read_scores, write_results
+from autoif.evaluation.provenance import Seen
+from autoif.evaluation.results import read_prompt_results, read_scores, write_results
+from autoif.evaluation.tables import render
 from evaluating import SETTINGS, half, measure, measure_texts, reward_row, right, write_prompts, wrong
 from training import write_rows
 
@@ -44,7 +44,7 @@ def test_the_difference_is_paired_and_surer_than_the_scores(data, tmp_path, sand
     assert (first.difference, first.mcnemar, first.verdict) == (None, None, "")
     assert second.difference.value == pytest.approx(100 * 5 / 120)
     assert second.difference.low > 0
-    assert second.score.interval.low < first.score.interval.value
+    assert second.interval.low < first.interval.value
     assert second.verdict == "better"
     assert second.mcnemar == pytest.approx(2 * 0.5**5)
     reverse = compare_rates(tmp_path / "better", tmp_path / "some")[1]
@@ -60,7 +60,7 @@ def test_an_interval_that_includes_zero_is_said_to_show_no_difference(data, tmp_
     table = render(compare([tmp_path / "one", tmp_path / "two"]))
     assert "| accepted | two | 50.0 [50.0, 50.0] | +0.0 [+0.0, +0.0] | no difference shown | 1 |" in table
     assert "| two | 50.0 | 50.0 |" in table
-    assert "30 prompts of 10 instructions, 4 samples each" in table
+    assert "30 prompts of 10 instructions, 4 responses to each" in table
 
 
 def test_answers_with_a_fault_are_a_score_of_their_own(tmp_path, sandbox):
@@ -104,7 +104,7 @@ def test_other_settings_of_the_sampling_are_refused_by_name(data, tmp_path, sand
 def test_another_sandbox_and_recorded_beside_sampled_answers_are_refused(data, tmp_path, sandbox):
     measure(data, tmp_path / "one", sandbox, half)
     measure(data, tmp_path / "two", sandbox, half)
-    change(tmp_path / "two", sandbox="monty: an interpreter")
+    change_settings(tmp_path / "two", sandbox="monty")
     with pytest.raises(ConfigError, match=r"sandbox \(cpython and monty\)"):
         compare([tmp_path / "one", tmp_path / "two"])
     texts = [{"prompt": reward_row(w, q)["prompt"][0]["content"], "response": "x"} for w in WORDS for q in range(3)]
@@ -114,16 +114,19 @@ def test_another_sandbox_and_recorded_beside_sampled_answers_are_refused(data, t
 
 
 def change(folder, **fields):
-    from autoif.evaluation.results import read_prompt_results
-
     write_results(folder, read_scores(folder).model_copy(update=fields), read_prompt_results(folder))
+
+
+def change_settings(folder, **settings):
+    change(folder, settings={**read_scores(folder).settings, **settings})
 
 
 def test_models_of_two_backends_are_compared_and_it_is_said(data, tmp_path, sandbox):
     measure(data, tmp_path / "one", sandbox, half)
     measure(data, tmp_path / "two", sandbox, half)
     assert compare([tmp_path / "one", tmp_path / "two"]).notes == ()
-    change(tmp_path / "two", policy="qwen, endpoint", sampling=SETTINGS.model_copy(update={"batch_size": 99}))
+    change(tmp_path / "two", policy="qwen, endpoint")
+    change_settings(tmp_path / "two", batch_size=99)
     [note] = compare([tmp_path / "one", tmp_path / "two"]).notes
     assert "sampled by different backends" in note
 
@@ -138,11 +141,11 @@ def test_other_versions_are_said(data, tmp_path, sandbox):
 
 def test_a_partial_score_and_one_that_is_not_held_out_are_marked(data, tmp_path, sandbox):
     texts = [{"prompt": reward_row(w, q)["prompt"][0]["content"], "response": "x"} for w in WORDS for q in range(2)]
-    for name in ("one", "two"):
-        measure_texts(data, tmp_path / name, sandbox, *texts)
-    change(tmp_path / "two", seen=Seen(checked=("sft.jsonl",), instructions=2))
+    measure_texts(data, tmp_path / "one", sandbox, *texts)
+    seen = Seen(checked=("sft.jsonl",), instructions=2)
+    measure_texts(data, tmp_path / "two", sandbox, *texts, seen=seen)
     assert compare([tmp_path / "one", tmp_path / "two"]).notes == (
-        "Pass rate, one, two: PARTIAL, 20 of 30 prompts have responses.",
+        "Pass rate, one, two: PARTIAL, 20 of 30 prompts are scored (10 prompts have no response).",
         "Pass rate, two: NOT HELD OUT: 2 instructions, 0 queries and 0 functions of these prompts are in sft.jsonl.",
     )
 

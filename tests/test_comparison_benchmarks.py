@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.bootstrap import bootstrap_strata
-from autoif.evaluation.comparison import Comparison, compare
-from autoif.evaluation.comparison.forms import render
-from autoif.evaluation.comparison.paired import Compared
-from autoif.evaluation.comparison.reading import read_model
+from autoif.evaluation.comparison import Compared, Comparison, compare, read_model
 from autoif.evaluation.plots import plot_comparison
-from autoif.evaluation.rates import estimate_strata_rate
+from autoif.evaluation.results import collect
+from autoif.evaluation.statistics import bootstrap_strata, estimate_strata_rate
+from autoif.evaluation.tables import render
 from comparing import GOOD, measure_followbench, measure_ifeval, measure_recorded_model, read_recorded, write_general
 
 RECORDED = ("Qwen2.5-3B", "Qwen2.5-7B", "Qwen2.5-32B")
@@ -33,7 +31,7 @@ def qwen(recorded) -> Comparison:
 def named(comparison: Comparison, model: str) -> dict[str, Compared]:
     """Return a model's scores on all benchmarks, by name."""
     return {
-        f"{compared.score.group} {compared.score.name}": compared
+        f"{compared.column.heading} {compared.column.label}": compared
         for benchmark in comparison.benchmarks
         for compared in benchmark.models.get(model, ())
     }
@@ -42,11 +40,11 @@ def named(comparison: Comparison, model: str) -> dict[str, Compared]:
 def test_recorded_models_differ_on_ifeval_by_the_difference_of_their_scores(qwen):
     first = named(qwen, "Qwen2.5-3B")
     assert list(first) == ["IFEval Pr(S)", "IFEval Pr(L)", "IFEval In(S)", "IFEval In(L)"]
-    values = {name: round(compared.score.interval.value, 2) for name, compared in named(qwen, "Qwen2.5-7B").items()}
+    values = {name: round(compared.interval.value, 2) for name, compared in named(qwen, "Qwen2.5-7B").items()}
     assert list(values.values()) == [73.20, 75.79, 80.82, 82.61]  # docs/evaluation.md
     for model in RECORDED[1:]:
         for name, compared in named(qwen, model).items():
-            difference, one, two = compared.difference, first[name].score.interval, compared.score.interval
+            difference, one, two = compared.difference, first[name].interval, compared.interval
             assert difference.value == pytest.approx(two.value - one.value)
             assert 0 < difference.low < difference.value < difference.high
             assert compared.verdict == "better"
@@ -86,15 +84,16 @@ def test_the_values_behind_each_score_give_the_score_and_its_interval(tmp_path, 
     measure_ifeval(tmp_path / "model" / "if", BAD)
     measure_followbench(tmp_path / "model" / "follow", {(1, 2): "I can't say.", (2, 3): "['YES', 'NO', 'YES']"})
     write_general(tmp_path / "model" / "general", {"gsm8k": [True, False, True], "mmlu": [True, False]})
-    found = [
-        score for folder in (tmp_path / "model", recorded[0]) for each in read_model(folder) for score in each.scores
-    ]
-    assert len(found) == 4 + 13 + 2 + 4
-    for score in found:
-        if score.name == "CSL":
-            assert bootstrap_strata(score.strata, bounds=(0, 5)) == score.interval
-        else:
-            assert estimate_strata_rate(score.strata) == score.interval, score.name
+    found = [each for folder in (tmp_path / "model", recorded[0]) for each in read_model(folder)]
+    assert [len(each.columns) for each in found] == [13, 1, 1, 4, 4]
+    for each in found:
+        for column in each.columns:
+            strata = collect(list(each.rows.values()), column, parts_count_alike=each.scores.parts_count_alike)
+            interval = each.scores.scores[column.name]
+            if column.name == "csl":
+                assert bootstrap_strata(strata, bounds=(0, 5)) == interval
+            else:
+                assert estimate_strata_rate(strata) == interval, column.name
 
 
 def test_followbench_differs_level_by_level_and_in_levels_in_a_row(tmp_path):
@@ -147,11 +146,11 @@ def test_general_abilities_are_benchmarks_each_beside_the_others(tmp_path):
     write_general(tmp_path / "base" / "general", {"gsm8k": [False] * 8 + [True] * 12, "ceval": [True, False]})
     write_general(tmp_path / "sft" / "general", {"gsm8k": [True] * 20, "mmlu": [True, False]})
     comparison = compare([tmp_path / "base", tmp_path / "sft"])
-    assert [benchmark.title for benchmark in comparison.benchmarks] == ["IFEval", "C-Eval", "GSM8K", "MMLU"]
+    assert [benchmark.title for benchmark in comparison.benchmarks] == ["IFEval", "C-Eval", "MMLU", "GSM8K"]
     compared = named(comparison, "sft")["General abilities GSM8K"]
     assert (compared.difference.value, compared.difference.clusters, compared.verdict) == (40, 20, "better")
     assert compared.mcnemar == pytest.approx(2 * 0.5**8)
-    assert "GSM8K, base, sft: PARTIAL, 20 of 1,000 questions are scored." in comparison.notes
+    assert "GSM8K, base, sft: PARTIAL, 20 of 1,000 prompts are scored." in comparison.notes
     assert "MMLU: not measured of base, so that there is nothing to compare with." in comparison.notes
     other = write_general(tmp_path / "other", {"gsm8k": [True] * 20}, chat_template=True)
     with pytest.raises(ConfigError, match=r"other settings: chat_template \(False and True\)"):
@@ -215,11 +214,10 @@ def test_scores_of_something_else_are_refused(tmp_path):
     folder = measure_ifeval(tmp_path / "one")
     (tmp_path / "two").mkdir()
     for content, said in (
-        ('{"metric": "charm"}', "has scores of 'charm'; what can be compared is pass_rate, ifeval"),
-        ("[]", "is no scores file"),
-        ("{", "is no scores file"),
-        ('{"metric": "followbench"}', "is no FollowBench result of this version"),
-        ('{"metric": "ifeval"}', "holds no scores of IFEval or IFBench"),
+        ('{"metric": "charm"}', "is no scores file of this version"),
+        ("[]", "is no scores file of this version"),
+        ("{", "is no scores file of this version"),
+        ('{"benchmark": "ifeval"}', r"is no scores file of this version \(place: Field required\)"),
     ):
         (tmp_path / "two" / "scores.json").write_text(content, encoding="utf-8")
         with pytest.raises(StoreError, match=said):

@@ -9,11 +9,19 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from autoif.evaluation.comparison import compare
-from autoif.evaluation.comparison.forms import render
-from autoif.evaluation.comparison.html import render_html
-from autoif.evaluation.comparison.latex import escape_latex, render_latex
-from autoif.evaluation.comparison.markdown import escape_markdown, render_markdown
-from autoif.evaluation.comparison.tables import Cell, Heading, Mark, Report, Table
+from autoif.evaluation.tables import (
+    Cell,
+    Heading,
+    Mark,
+    Report,
+    Table,
+    escape_latex,
+    escape_markdown,
+    render,
+    render_html,
+    render_latex,
+    render_markdown,
+)
 from comparing import GOOD, measure_followbench, measure_ifeval
 
 AWKWARD = r"a_b%c&d#e$f{g}h~i^j\k|l<m>n*o`p[q](r)--s"

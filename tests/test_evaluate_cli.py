@@ -53,12 +53,12 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
         autoif(monkeypatch, "eval", "pass-rate", model, "--data", "rewards.jsonl", "-o", out, *EVAL)
     said = capsys.readouterr()
     assert "12 of 12 responses sampled" in said.err
-    assert "6 of 6 prompts verified" in said.err
+    assert "6 prompts: verifying 12 responses" in said.err
     assert "held out of sft.jsonl: no instruction, query or function in common" in said.out
     scores = json.loads((tmp_path / "eval-trained" / "scores.json").read_text("utf-8"))
     assert scores["policy"].startswith("SHA-256 ")
     assert scores["policy"].endswith(", transformers")
-    assert scores["sampling"]["responses"] == 2
+    assert scores["settings"]["responses"] == 2
 
     folders = [tmp_path / "eval-base", tmp_path / "eval-trained"]
     table, figure = tmp_path / "table.md", tmp_path / "scores.svg"
@@ -96,7 +96,7 @@ def test_recorded_responses_need_no_model(place, tmp_path, monkeypatch, capsys):
     autoif(monkeypatch, "eval", "pass-rate", *data, "-o", tmp_path / "out", "--unseen-by", place / "sft.jsonl")
     said = capsys.readouterr().out
     assert "60.0 [" in said
-    assert "PARTIAL: 1 prompts have no response." in said
+    assert "PARTIAL  5 of 6 prompts are scored; 1 prompts have no response\n" in said
     assert f"held out of {place / 'sft.jsonl'}" in said
     line = fails(monkeypatch, capsys, "eval", "pass-rate", *data, "-o", tmp_path / "x", "--unseen-by", place)
     assert f"{place} was trained on and shares 3 instructions" in line
@@ -136,8 +136,8 @@ def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, mo
     file = write_rows(tmp_path / "responses.jsonl", *responses)
     autoif(monkeypatch, "eval", "pass-rate", "--data", data, "--responses", file, "-o", tmp_path / "out")
     said = capsys.readouterr().out
-    assert "pass rate, %  100.0 [1.2, 100.0; rough: 2 clusters]" in said
-    assert "… without faults  0.0 [0.0, 98.8; rough: 2 clusters]" in said
+    assert "pass_rate  100.0 [1.2, 100.0; rough: 2 clusters]" in said
+    assert "faultless_pass_rate  0.0 [0.0, 98.8; rough: 2 clusters]" in said
     assert "copied 2" in said
 
 
@@ -154,5 +154,5 @@ async def test_a_model_behind_an_endpoint_is_measured_by_its_name(place, tmp_pat
     }
     scores = json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))
     assert scores["policy"] == "policy, endpoint"
-    assert scores["pass_rate"]["value"] == 100
+    assert scores["scores"]["pass_rate"]["value"] == 100
     assert "no training data known" in capsys.readouterr().out

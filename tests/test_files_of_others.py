@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from autoif.evaluation.comparison.paired import ComparedBenchmark, Comparison
+from autoif.evaluation.comparison.tables import tabulate
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -18,8 +20,6 @@ from autoif.config import load_config
 from autoif.datasets.exports.hub import render_card as render_data_card
 from autoif.datasets.rows import Rows
 from autoif.errors import AutoIFError, ConfigError, StoreError
-from autoif.evaluation.comparison.paired import ComparedBenchmark, Comparison
-from autoif.evaluation.comparison.tables import tabulate
 from autoif.evaluation.plots import plot_training
 from autoif.models.recording import import_recording
 from autoif.orchestration import name_keys
@@ -40,9 +40,8 @@ OTHER_PARSERS = {
     "models/embedded.py": "what a process of ours says",
     "models/llama_process.py": "what a process of ours says",
     "datasets/exports/verifiers.py": "the file beside the module that it was written with",
-    "evaluation/general/asking.py": "log-likelihoods that the sampler wrote",
+    "evaluation/general/benchmark.py": "log-likelihoods that the sampler wrote",
     "evaluation/general/answering.py": "turns that were written a moment before",
-    "evaluation/general/results.py": "settings that were written a moment before",
     "evaluation/followbench/rules.py": "targets of the data, tried when it is read",
     "evaluation/followbench/judging.py": "bounded in length",
     "config.py": "presets of ours",

@@ -42,9 +42,9 @@ def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path, monkeyp
     options = ["smollm2-135m", "--data", data, "-o", out, "--max-tokens", 8, "--batch-size", 2]
     autoif(monkeypatch, *options, "--judge-model", "smollm2-135m", "--judge-max-tokens", 8, "--quiet")
     scores = read(out)
-    assert (scores["policy"], scores["judge"]) == ("b179c9523d0e, llama", "smollm2-135m@b179c9523d0e")
-    assert len(scores["unread"]) == 5  # in 8 tokens there is no list
-    assert scores["scores"]["types"]["style"]["hsr"]["average"]["value"] == 0  # not the -100 of -1 each
+    assert (scores["policy"], scores["settings"]["judge"]) == ("b179c9523d0e, llama", "smollm2-135m@b179c9523d0e")
+    assert scores["counts"]["unread"]["count"] == 5  # in 8 tokens there is no list
+    assert scores["parts"]["style"]["hsr_average"]["value"] == 0  # not the -100 of -1 each
 
 
 async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_path, monkeypatch, capsys):
@@ -68,23 +68,23 @@ async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_
         ("j", 0, 1024),
     }
     scores = read(tmp_path / "out")
-    assert (scores["policy"], scores["judge"]) == ("m, endpoint", "j")
-    assert scores["unread"] == ["style/2/2: no list in its last line"]
-    style = scores["scores"]["types"]["style"]
-    assert [style["hsr"][str(level)]["value"] for level in range(1, 6)] == [50, 0, 50, 100, 100]
-    assert style["ssr"]["3"]["value"] == pytest.approx(100 * (1 + 2 / 3) / 2)
+    assert (scores["policy"], scores["settings"]["judge"]) == ("m, endpoint", "j")
+    assert scores["counts"]["unread"]["named"] == ["style/2/2: no list in its last line"]
+    style = scores["parts"]["style"]
+    assert [style[f"hsr_{level}"]["value"] for level in range(1, 6)] == [50, 0, 50, 100, 100]
+    assert style["ssr_3"]["value"] == pytest.approx(100 * (1 + 2 / 3) / 2)
     assert style["csl"]["value"] == 2.5
-    assert scores["scores_of_read"]["types"]["style"]["hsr"]["2"]["value"] == 100
-    assert scores["scores"]["overall"]["hsr"]["average"]["value"] == 80
+    assert scores["details"]["scores_of_read"]["style"]["hsr_2"]["value"] == 100
+    assert scores["scores"]["hsr_average"]["value"] == 80
     said = capsys.readouterr()
     assert "10 of 10 responses judged" in said.err
-    assert "HSR, %  80.0 [" in said.out
+    assert "hsr_average  80.0 [" in said.out
     assert "unreadable  1: style/2/2: no list in its last line. They count -1" in said.out
-    assert "PARTIAL: the data lacks prompts (content: 0 of 25 initial instructions)" in said.out
+    assert "PARTIAL  15 of 820 prompts are scored; the data lacks prompts (content: 0 of 25 initial instr" in said.out
     rows = [json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines()]
-    assert [row["by"] for row in rows] == ["judge"] * 10 + ["rule"] * 5
-    assert rows[7]["samples"][0]["satisfied"] == [True, False, True]
-    assert rows[5]["samples"][0]["judgement"] == "It is not.\nNO"
+    assert [row["details"]["by"] for row in rows] == ["judge"] * 10 + ["rule"] * 5
+    assert rows[7]["details"]["samples"][0]["satisfied"] == [True, False, True]
+    assert rows[5]["details"]["samples"][0]["judgement"] == "It is not.\nNO"
 
 
 async def test_several_samples_are_judged_each_and_averaged(data, tmp_path, monkeypatch, capsys):
@@ -106,8 +106,8 @@ async def test_several_samples_are_judged_each_and_averaged(data, tmp_path, monk
         assert "set it above 0 for several --samples" in line
         await asyncio.to_thread(autoif, monkeypatch, *options, "--temperature", "0.7")
     rows = [json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines()]
-    assert {len(row["samples"]) for row in rows} == {2}
-    assert read(tmp_path / "out")["scores"]["overall"]["csl"]["value"] == 5
+    assert {len(row["scores"]["hsr_average"]) for row in rows} == {2}
+    assert read(tmp_path / "out")["scores"]["csl"]["value"] == 5
 
 
 async def test_a_spent_budget_stops_the_judge_and_a_larger_one_goes_on(data, tmp_path, monkeypatch, capsys):
@@ -121,7 +121,7 @@ async def test_a_spent_budget_stops_the_judge_and_a_larger_one_goes_on(data, tmp
         assert not (tmp_path / "out" / "scores.json").exists()
         await asyncio.to_thread(autoif, monkeypatch, *options)
         assert len(server.bodies) == 10
-    assert read(tmp_path / "out")["scores"]["types"]["style"]["csl"]["value"] == 5
+    assert read(tmp_path / "out")["parts"]["style"]["csl"]["value"] == 5
 
 
 def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, monkeypatch, capsys):
@@ -134,7 +134,7 @@ def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, monkeypatch
     options = ["--data", data, "--responses", write_rows(tmp_path / "r.jsonl", *rows), "-o", tmp_path / "out"]
     options += ["--judgements", write_judgements(tmp_path / "judgements", "style", said)]
     autoif(monkeypatch, *options)
-    assert "HSR, %  100.0 [" in capsys.readouterr().out
+    assert "hsr_average  100.0 [" in capsys.readouterr().out
     assert read(tmp_path / "out")["policy"].startswith("recorded, SHA-256 ")
     line = fails(monkeypatch, capsys, *options, "--keep-thinking")
     assert "holds another evaluation: keep_thinking (False there, True now)" in line
@@ -154,10 +154,12 @@ async def test_no_judge_is_asked_of_a_thought_alone_and_a_judge_that_refuses_say
     assert len(server.bodies) == 9
     assert not any("Hm" in str(body) for body in server.bodies)
     scores = read(tmp_path / "out")
-    assert [each.partition(": ")[2] for each in scores["unread"]] == ["the judge's server refused: I don't judge."]
-    assert scores["responses"]["unfinished_reasoning"] == {"count": 1, "named": ["style/1/1"]}
+    assert [each.partition(": ")[2] for each in scores["counts"]["unread"]["named"]] == [
+        "the judge's server refused: I don't judge."
+    ]
+    assert scores["counts"]["unfinished_reasoning"] == {"count": 1, "named": ["style/1/1"]}
     first, *_ = (json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines())
-    assert (first["id"], first["samples"][0]["satisfied"]) == ("style/1/1", [False])
+    assert (first["id"], first["details"]["samples"][0]["satisfied"]) == ("style/1/1", [False])
     assert (
         "15 of 15 responses had one, and are judged without it; 0 were only a thought, 1 never"
         in capsys.readouterr().out
@@ -183,4 +185,4 @@ def test_what_cant_be_measured_ends_in_one_line(data, tmp_path, monkeypatch, cap
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "scores.json").write_text('{"metric": "pass_rate"}', encoding="utf-8")
     line = fails(monkeypatch, capsys, *judged, "--judge-base-url", "http://127.0.0.1:9/v1")
-    assert "is no FollowBench result of this version" in line
+    assert "holds another evaluation, or one of another version: choose another --output" in line

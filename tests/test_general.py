@@ -12,14 +12,21 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.benchmark import evaluate
 from autoif.evaluation.general.answering import LocalModel
-from autoif.evaluation.general.asking import Place, Who
-from autoif.evaluation.general.data import SIZES, Question, Questions, choose_questions, read_questions
+from autoif.evaluation.general.benchmark import prepare, read_task
+from autoif.evaluation.general.data import (
+    SIZES,
+    GeneralSettings,
+    Question,
+    Questions,
+    choose_questions,
+    read_questions,
+)
 from autoif.evaluation.general.definitions import build_requests, build_task, load_definitions
 from autoif.evaluation.general.files import TASKS, Program
-from autoif.evaluation.general.measure import measure_general
 from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
-from autoif.evaluation.general.results import GeneralSettings, read_general_scores
+from autoif.evaluation.results import read_scores
 from autoif.sandbox import Sandbox
 from tiny_model import write_tiny_model
 
@@ -193,13 +200,11 @@ def small(tmp_path_factory) -> Path:
 def measure(small: Path, out: Path, task: str, files: Path, **settings: object) -> Path:
     """Measure the tiny model on one benchmark."""
     given = GeneralSettings(max_tokens=8, dtype="float32", batch_size=4, **settings)
-    answerer = LocalModel(
-        str(small / "model"), batch_size=4, dtype="float32", chat=given.chat_template, template_kwargs={}
-    )
-    who = Who("tiny", "tiny, transformers", answerer)
+    who = "tiny", "tiny, transformers", LocalModel(str(small / "model"), given)
     with Sandbox(LIMITS, backend="cpython") if task == "humaneval" else nullcontext() as sandbox:
-        measure_general(who, [task], {task: files}, Place(given, out, sandbox, print))
-    return out
+        benchmark, subject = prepare(read_task(task, files, given), who, sandbox)
+        evaluate(benchmark, subject, out / task, print)
+    return out / task
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -259,11 +264,12 @@ def test_choices_have_the_likelihoods_and_verdicts_of_lm_evals_own_evaluation(sm
     parts = {definition.split: [row.row for row in rows], "dev": questions.examples[subject]}
     theirs = evaluate_by_lm_eval(small, tmp_path, definition.config, parts, chat=chat)
     out = measure(small, tmp_path / "out", task, files, chat_template=chat)
-    ours = [row for row in rows_of(out / "per_prompt.jsonl") if row["subject"] == subject]
+    ours = [row for row in rows_of(out / "per_prompt.jsonl") if row["part"] == subject]
     assert [row["id"] for row in ours] == [row.id for row in rows]
-    assert [row["correct"] for row in ours] == [sample["acc"] == 1 for sample in theirs]
-    assert 0 < sum(row["correct"] for row in ours) < len(ours) == 11
-    said = [json.loads(row["text"]) for row in rows_of(out / f"answers/{definition.name}.jsonl")]
+    assert [row["scores"]["acc"] == [100] for row in ours] == [sample["acc"] == 1 for sample in theirs]
+    assert 0 < sum(row["scores"]["acc"] == [100] for row in ours) < len(ours) == 11
+    asked = {row.id for row in rows}
+    said = [json.loads(row["text"]) for row in rows_of(out / "samples.jsonl") if row["prompt_id"] in asked]
     for found, sample in zip(said, theirs, strict=True):
         assert [value for value, _ in found] == pytest.approx([resp[0][0] for resp in sample["resps"]], abs=1e-4)
 
@@ -276,17 +282,16 @@ def test_gsm8k_has_the_answers_and_verdicts_of_lm_evals_own_evaluation(small, tm
     kwargs = {**definition.config["generation_kwargs"], "max_gen_toks": 8}
     theirs = evaluate_by_lm_eval(small, tmp_path, {**definition.config, "generation_kwargs": kwargs}, parts, chat=chat)
     out = measure(small, tmp_path / "out", "gsm8k", small / "gsm8k", chat_template=chat)
-    said = [row["text"] for row in rows_of(out / "answers/gsm8k.jsonl")]
+    said = [row["text"] for row in rows_of(out / "samples.jsonl")]
     assert said == [sample["resps"][0][0] for sample in theirs if sample["filter"] == "strict-match"]
     lm_task = build_task(definition, parts["test"], parts["train"], {})
-    template = LocalModel(
-        str(small / "model"), batch_size=1, dtype="float32", chat=chat, template_kwargs={}
-    ).read_template()
+    given = GeneralSettings(batch_size=1, dtype="float32", chat_template=chat)
+    template = LocalModel(str(small / "model"), given).read_template()
     asked = [instance.args[0] for [instance] in build_requests(lm_task, template)]
     assert asked == [sample["arguments"][0][0] for sample in theirs if sample["filter"] == "strict-match"]
     assert ("<assistant>" in asked[0]) is chat
     for metric in ("strict-match", "flexible-extract"):
-        verdicts = [row["verdicts"][f"exact_match, {metric}"][0] for row in rows_of(out / "per_prompt.jsonl")]
+        verdicts = [row["scores"][f"exact_match, {metric}"][0] == 100 for row in rows_of(out / "per_prompt.jsonl")]
         assert verdicts == [sample["exact_match"] == 1 for sample in theirs if sample["filter"] == metric]
 
 
@@ -300,7 +305,10 @@ def test_the_right_number_is_taken_from_an_answer_as_lm_eval_takes_it(small, tmp
     )
     out = measure(small, tmp_path / "out", "gsm8k", small / "gsm8k")
     rows = rows_of(out / "per_prompt.jsonl")
-    assert [row["correct"] for row in rows] == [True, False, False, False]
-    assert [row["verdicts"]["exact_match, flexible-extract"][0] for row in rows] == [True, True, False, False]
-    score = read_general_scores(out).tasks["gsm8k"]
-    assert (score.score.value, score.others["exact_match, flexible-extract"].value, score.partial) == (25, 50, True)
+    assert [row["scores"]["exact_match, strict-match"] for row in rows] == [[100], [0], [0], [0]]
+    assert [row["scores"]["exact_match, flexible-extract"] for row in rows] == [[100], [100], [0], [0]]
+    scores = read_scores(out)
+    assert {name: each.value for name, each in scores.scores.items()} == {
+        "exact_match, strict-match": 25, "exact_match, flexible-extract": 50,
+    }  # fmt: skip
+    assert scores.partial == ("4 of 1,319 prompts are scored",)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from autoif.cli.main import main
-from autoif.evaluation.general.results import read_general_scores
+from autoif.evaluation.results import read_scores
 from stub_server import Body, Reply, StubServer, answer, status
 from tiny_model import write_tiny_model
 
@@ -48,53 +48,52 @@ def test_a_few_questions_of_each_benchmark_and_what_is_finished_is_not_measured_
     said = capsys.readouterr()
     assert "gsm8k: 3 of 3 responses sampled" in said.err
     assert "%" not in said.err  # no bars of other programs
-    assert "exact_match, strict-match, 5 shots  PARTIAL: 3 of 1,319 questions" in said.out
-    assert "acc, 0 shots  PARTIAL: 3 of 14,042 questions" in said.out
-    scores = read_general_scores(out)
-    assert (scores.metric, scores.partial, scores.policy.endswith(", transformers")) == ("general", True, True)
-    assert [(name, score.questions) for name, score in scores.tasks.items()] == [
-        ("gsm8k", 3), ("mmlu", 3), ("humaneval", 3), ("ceval", 3),
-    ]  # fmt: skip
-    assert len(scores.tasks["mmlu"].subjects) == 3
-    assert scores.versions["lm-eval"].startswith("0.4.")
-    rows = rows_of(out / "per_prompt.jsonl")
+    assert "exact_match, strict-match  " in said.out
+    assert "PARTIAL  3 of 1,319 prompts are scored" in said.out
+    assert "PARTIAL  3 of 14,042 prompts are scored" in said.out
+    found = {name: read_scores(out / name) for name in ("gsm8k", "mmlu", "humaneval", "ceval")}
+    assert all(scores.policy.endswith(", transformers") for scores in found.values())
+    assert [scores.prompts for scores in found.values()] == [3, 3, 3, 3]
+    assert found["gsm8k"].settings["shots"] == 5
+    assert len(found["mmlu"].parts) == 3
+    assert found["mmlu"].versions["lm-eval"].startswith("0.4.")
+    rows = [row for name in found for row in rows_of(out / name / "per_prompt.jsonl")]
     assert len({row["id"] for row in rows}) == len(rows) == 12
-    assert all(row["details"] for row in rows if row["task"] == "humaneval")
-    first = (out / "scores.json").read_bytes()
+    assert all(row["details"]["programs"] for row in rows_of(out / "humaneval/per_prompt.jsonl"))
+    first = {name: (out / name / "scores.json").read_bytes() for name in found}
     monkeypatch.setattr("lm_eval.models.huggingface.HFLM.__init__", None)  # it would not load again
     autoif(monkeypatch, model, "-o", out, *FEW, "--quiet")
     assert capsys.readouterr().err == ""
-    assert (out / "scores.json").read_bytes() == first
+    assert {name: (out / name / "scores.json").read_bytes() for name in found} == first
     for name in ("mmlu", "humaneval"):
-        (out / "tasks" / f"{name}.json").unlink()  # as if it had been stopped in the middle of them
+        (out / name / "scores.json").unlink()  # as if it had been stopped in the middle of them
     autoif(monkeypatch, model, "-o", out, *FEW, "--tasks", "mmlu, humaneval")
-    assert (out / "scores.json").read_bytes() == first
+    assert {name: (out / name / "scores.json").read_bytes() for name in found} == first
 
 
 def test_a_folder_that_holds_another_evaluation_is_refused(model, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     ceval = [model, "-o", out, *FEW, "--tasks", "ceval", "--quiet"]
     autoif(monkeypatch, *ceval)
-    before = (out / "scores.json").read_bytes()
+    before = (out / "ceval/scores.json").read_bytes()
     assert "holds another evaluation: limit (3 there, 4 now)" in fails(monkeypatch, capsys, *ceval, "--limit", 4)
     assert "seed (0 there, 1 now)" in fails(monkeypatch, capsys, *ceval, "--seed", 1)
     line = fails(monkeypatch, capsys, *ceval, "--chat-template")
     assert "chat_template (False there, True now); choose another --output" in line
-    assert (out / "scores.json").read_bytes() == before
+    assert (out / "ceval/scores.json").read_bytes() == before
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/scores.json").write_text("{}")
     line = fails(monkeypatch, capsys, model, "-o", tmp_path / "taken", *FEW)
-    assert line.endswith("taken holds another evaluation: choose another --output")
-    (out / "tasks/ceval.json").write_text("{}")
-    assert "is no score of this version: delete it to score ceval anew" in fails(monkeypatch, capsys, *ceval)
+    assert line.endswith("taken holds another evaluation, or one of another version: choose another --output")
+    (out / "ceval/evaluation.json").write_text("[]")
+    assert "evaluation.json is damaged: delete it with what stands beside it" in fails(monkeypatch, capsys, *ceval)
 
 
 def test_questions_that_do_not_fit_into_the_context_are_counted_and_named(tmp_path, monkeypatch, capsys):
     small = write_tiny_model(tmp_path / "small", context=900)
     autoif(monkeypatch, small, "-o", tmp_path / "out", *FEW, "--tasks", "gsm8k,mmlu")
-    scores = read_general_scores(tmp_path / "out")
-    assert scores.tasks["gsm8k"].cut.count == 3
-    assert f"cut  3: {scores.tasks['gsm8k'].cut.named[0]}" in capsys.readouterr().out
+    assert read_scores(tmp_path / "out/gsm8k").counts["truncated"].count == 3
+    assert "responses  3 x 1, cut: 3\n" in capsys.readouterr().out
     line = fails(
         monkeypatch, capsys, small, "-o", tmp_path / "no", "--data", DATA, "--limit", 1, "--tasks", "humaneval"
     )
@@ -104,14 +103,15 @@ def test_questions_that_do_not_fit_into_the_context_are_counted_and_named(tmp_pa
 def test_several_programs_to_a_question_are_drawn_and_give_pass_at_k(model, tmp_path, monkeypatch, capsys):
     autoif(monkeypatch, model, "-o", tmp_path / "out", *FEW, "--tasks", "humaneval", "--samples", 2, "--temperature", 1)
     assert "pass@2" in capsys.readouterr().out
-    [rows] = [rows_of(tmp_path / "out/answers/humaneval.jsonl")]
+    rows = rows_of(tmp_path / "out/humaneval/samples.jsonl")
     assert len({row["text"] for row in rows}) > 3
-    assert [len(row["verdicts"]["pass@1"]) for row in rows_of(tmp_path / "out/per_prompt.jsonl")] == [2, 2, 2]
+    rows = rows_of(tmp_path / "out/humaneval/per_prompt.jsonl")
+    assert [len(row["scores"]["pass@1"]) for row in rows] == [2, 2, 2]
 
 
 def test_a_chat_model_is_asked_by_its_template(model, tmp_path, monkeypatch, capsys):
     autoif(monkeypatch, model, "-o", tmp_path / "out", *FEW, "--tasks", "humaneval", "--chat-template", "--limit", 1)
-    assert read_general_scores(tmp_path / "out").tasks["humaneval"].definition.startswith("humaneval_instruct")
+    assert read_scores(tmp_path / "out/humaneval").settings["definition"].startswith("humaneval_instruct")
     plain = write_tiny_model(tmp_path / "plain", chat_template=None, context=4096)
     line = fails(monkeypatch, capsys, plain, "-o", tmp_path / "no", *FEW, "--tasks", "gsm8k", "--chat-template")
     assert line.endswith("has no chat template: leave out --chat-template")
@@ -144,10 +144,10 @@ def test_an_embedded_model_writes_programs_and_says_that_it_cannot_compare_choic
 ):
     out = tmp_path / "out"
     autoif(monkeypatch, "smollm2-135m", "-o", out, "--tasks", "humaneval", *FEW)
-    scores = read_general_scores(out)
-    assert (scores.policy, scores.settings.chat_template) == ("b179c9523d0e, llama", True)
-    assert scores.tasks["humaneval"].questions == 3
-    assert scores.tasks["humaneval"].cut.count == 3  # at 8 tokens
+    scores = read_scores(out / "humaneval")
+    assert (scores.policy, scores.settings["chat_template"]) == ("b179c9523d0e, llama", True)
+    assert scores.prompts == 3
+    assert scores.counts["truncated"].count == 3  # at 8 tokens
     said = fails(monkeypatch, capsys, "smollm2-135m", "-o", tmp_path / "other", *FEW)
     assert "mmlu and ceval: choices are compared by log-likelihood, which no text tells" in said
 
@@ -171,20 +171,24 @@ def test_recorded_answers_are_scored_and_what_is_left_aside_is_named(tmp_path, m
     out = tmp_path / "out"
     autoif(monkeypatch, "--responses", file, "-o", out, *data, "--quiet")
     said = capsys.readouterr().out
-    scores = read_general_scores(out)
-    gsm8k, humaneval = scores.tasks["gsm8k"], scores.tasks["humaneval"]
-    assert (gsm8k.questions, gsm8k.unanswered.count, gsm8k.partial) == (3, 97, True)
-    assert sum(row["correct"] for row in rows_of(out / "per_prompt.jsonl") if row["task"] == "gsm8k") == 1
-    assert (humaneval.score.value, humaneval.questions, humaneval.unanswered.count) == (100, 1, 1)
-    assert "unknown  1: row 5: 'What is a prime?'" in said
-    assert "duplicates  2: row 4, row 7" in said
-    assert "empty  1: row 3" in said
+    gsm8k, humaneval = read_scores(out / "gsm8k"), read_scores(out / "humaneval")
+    assert (gsm8k.prompts, gsm8k.counts["missing"].count) == (3, 97)
+    assert gsm8k.partial == ("3 of 1,319 prompts are scored", "97 prompts have no response")
+    right = [row["scores"]["exact_match, strict-match"] for row in rows_of(out / "gsm8k/per_prompt.jsonl")]
+    assert right == [[100], [0], [0]]
+    assert (humaneval.scores["pass@1"].value, humaneval.prompts, humaneval.counts["missing"].count) == (100, 1, 1)
+    assert said.count("unknown  1: r.jsonl, row 5: 'What is a prime?'\n") == 2
+    assert [counted.count for counted in (gsm8k.counts["duplicates"], humaneval.counts["duplicates"])] == [1, 1]
+    assert gsm8k.counts["duplicates"].named[0].startswith("r.jsonl, row 4: ")
+    assert humaneval.counts["duplicates"].named[0].startswith("r.jsonl, row 7: ")
+    assert gsm8k.counts["empty"].count == 1
     autoif(monkeypatch, "--responses", file, "-o", out, *data, "--quiet")
-    assert read_general_scores(out) == scores
+    assert read_scores(out / "gsm8k") == gsm8k
     autoif(monkeypatch, "--responses", file, "-o", tmp_path / "two", *data, "--quiet", "--samples", 2)
-    two = read_general_scores(tmp_path / "two")
-    assert (two.tasks["gsm8k"].questions, two.recorded.duplicates.count) == (3, 1)
-    assert [row["verdicts"]["pass@1"] for row in rows_of(tmp_path / "two/per_prompt.jsonl")[3:]] == [[True, False]]
+    two = read_scores(tmp_path / "two/gsm8k")
+    assert (two.prompts, two.counts["duplicates"].count) == (3, 1)
+    [row] = rows_of(tmp_path / "two/humaneval/per_prompt.jsonl")
+    assert row["scores"] == {"pass@1": [100, 0], "pass@2": [100]}
 
 
 def test_a_thought_is_left_out_unless_it_is_kept_and_an_answer_that_is_nothing_else_is_wrong(
@@ -200,10 +204,11 @@ def test_a_thought_is_left_out_unless_it_is_kept_and_an_answer_that_is_nothing_e
     right = {}
     for name, options in (("whole", ["--keep-thinking"]), ("answer", [])):
         autoif(monkeypatch, *recorded, "-o", tmp_path / name, *options)
-        right[name] = [row["correct"] for row in rows_of(tmp_path / name / "per_prompt.jsonl")]
-    assert right == {"whole": [False, True], "answer": [True, False]}
-    counts = read_general_scores(tmp_path / "answer").tasks["gsm8k"].responses
-    assert (counts.with_reasoning.count, counts.unfinished_reasoning.count) == (2, 1)
+        rows = rows_of(tmp_path / name / "gsm8k/per_prompt.jsonl")
+        right[name] = [row["scores"]["exact_match, strict-match"] for row in rows]
+    assert right == {"whole": [[0], [100]], "answer": [[100], [0]]}
+    counts = read_scores(tmp_path / "answer/gsm8k").counts
+    assert (counts["with_reasoning"].count, counts["unfinished_reasoning"].count) == (2, 1)
     assert (
         "2 of 2 responses had one, and are judged without it; 0 were only a thought, 1 never" in capsys.readouterr().out
     )
@@ -215,10 +220,12 @@ def test_recorded_answers_that_cannot_be_scored_are_refused_in_one_line(model, t
     recorded = ["--responses", file, "-o", out, "--data", DATA]
     assert "name a MODEL, or recorded --responses" in fails(monkeypatch, capsys, model, *recorded)
     assert "name a MODEL, or recorded --responses" in fails(monkeypatch, capsys, "-o", out)
-    assert "no answer to a question of GSM8K: leave it out of --tasks" in fails(monkeypatch, capsys, *recorded)
+    assert "has no response to any of the 100 prompts of GSM8K" in fails(monkeypatch, capsys, *recorded)
     assert "log-likelihood, which no text tells" in fails(monkeypatch, capsys, *recorded, "--tasks", "mmlu")
     file.write_text('{"question": "What?"}\n')
-    assert "line 1: no RecordedRow row (prompt: Field required)" in fails(monkeypatch, capsys, *recorded)
+    assert "line 1: no RecordedRow row (: Value error, it has neither prompt nor prompt_new)" in fails(
+        monkeypatch, capsys, *recorded
+    )
     assert not out.exists()
 
 
@@ -231,16 +238,15 @@ async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(t
         options += ["--data", f"gsm8k={DATA / 'gsm8k'}", "--data", f"humaneval={tmp_path}", "--limit", 5]
         await asyncio.to_thread(autoif, monkeypatch, *options)
         asked = len(server.bodies)
-        (out / "tasks/gsm8k.json").unlink()
+        (out / "gsm8k/scores.json").unlink()
         await asyncio.to_thread(autoif, monkeypatch, *options)
         # What is refused first of all is tried without what few servers know.
         assert asked == len(server.bodies) == 5 + 1 + 3
-    scores = read_general_scores(out)
-    assert (scores.policy, scores.settings.chat_template) == ("m, endpoint", True)
-    gsm8k, humaneval = scores.tasks["gsm8k"], scores.tasks["humaneval"]
-    assert (gsm8k.score.value, gsm8k.others["exact_match, flexible-extract"].value) == (100, 100)
-    assert (humaneval.score.value, humaneval.questions, humaneval.unanswered.count) == (100, 1, 1)
-    assert f"unanswered  1: {humaneval.unanswered.named[0]}" in capsys.readouterr().out
+    gsm8k, humaneval = read_scores(out / "gsm8k"), read_scores(out / "humaneval")
+    assert (gsm8k.policy, gsm8k.settings["chat_template"]) == ("m, endpoint", True)
+    assert [each.value for each in gsm8k.scores.values()] == [100, 100]
+    assert (humaneval.scores["pass@1"].value, humaneval.prompts, humaneval.counts["unanswered"].count) == (100, 1, 1)
+    assert f"unanswered  1: {humaneval.counts['unanswered'].named[0]}" in capsys.readouterr().out
     turns = [[turn["role"] for turn in body["messages"]] for body in server.bodies]
     assert turns == [["user", "assistant"] * 5 + ["user"]] * 5 + [["user"]] * 4
     assert [body["max_tokens"] for body in server.bodies] == [256] * 5 + [1024] * 4
@@ -263,7 +269,7 @@ async def test_an_endpoint_is_asked_in_chats_and_what_it_refuses_is_not_scored(t
 )  # fmt: skip
 def test_what_is_typed_wrongly_is_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, error):
     assert error in fails(monkeypatch, capsys, *arguments, "-o", tmp_path / "out")
-    assert not (tmp_path / "out/scores.json").exists()
+    assert not [*tmp_path.glob("out/*/scores.json")]
 
 
 def test_data_that_is_not_there_and_a_folder_that_is_no_model_are_named(model, tmp_path, monkeypatch, capsys):

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from autoif.cli.evaluate import report
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.pass_rate import judge_answers, read_prompts
-from autoif.evaluation.responses import Response as Judged
-from autoif.evaluation.results import read_prompt_results, read_scores
-from autoif.gate import Fault
+from autoif.evaluation.provenance import Seen
+from autoif.evaluation.responses import Response
+from autoif.evaluation.results import Scores, read_prompt_results, read_scores
 from autoif.models.requests import Completion
-from autoif.records import Verdict
 from evaluating import (
     INSTRUCTIONS,
     SETTINGS,
@@ -31,12 +31,16 @@ def data(tmp_path):
     return write_prompts(tmp_path)
 
 
+def rate(scores: Scores) -> float:
+    return scores.scores["pass_rate"].value
+
+
 def test_the_pass_rate_is_the_share_of_accepted_samples_in_percent(data, tmp_path, sandbox):
     scores = measure(data, tmp_path / "out", sandbox, half)
-    assert scores.pass_rate.value == 50
-    assert (scores.prompts, scores.instructions, scores.responses_per_prompt) == (6, 3, 4)
-    assert measure(data, tmp_path / "right", sandbox, right).pass_rate.value == 100
-    assert measure(data, tmp_path / "wrong", sandbox, wrong).pass_rate.value == 0
+    assert rate(scores) == 50
+    assert (scores.prompts, scores.scores["pass_rate"].clusters, scores.responses_per_prompt) == (6, 3, 4)
+    assert rate(measure(data, tmp_path / "right", sandbox, right)) == 100
+    assert rate(measure(data, tmp_path / "wrong", sandbox, wrong)) == 0
 
 
 @pytest.mark.parametrize(
@@ -45,30 +49,31 @@ def test_the_pass_rate_is_the_share_of_accepted_samples_in_percent(data, tmp_pat
 )
 def test_a_sample_is_accepted_by_more_than_half_of_its_functions(functions, accepted, tmp_path, sandbox):
     prompts = read_prompts(write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, functions)))
-    [result] = judge_answers(prompts.rows, [[Judged("Some tea.", False)]], sandbox, print)
-    assert result.samples[0].accepted is accepted
-    assert len(result.samples[0].verdicts) == len(functions)
+    [result] = judge_answers([(prompts.rows[0], [Response("Some tea.", False)])], Seen(), sandbox, print).results
+    assert result.scores["pass_rate"] == (100 * accepted,)
+    assert len(result.details["verdicts"][0]) == len(functions)
 
 
 def test_verdicts_belong_to_their_sample_though_functions_are_shared_among_prompts(tmp_path, sandbox):
     rows = [reward_row(word, 1, [accepts("a"), accepts("b"), accepts("a")]) for word in INSTRUCTIONS]
     prompts = read_prompts(write_rows(tmp_path / "rewards.jsonl", *rows))
     texts = [["a", "b"], ["ab", ""], ["b", "a"]]
-    results = judge_answers(prompts.rows, [[Judged(text, None) for text in some] for some in texts], sandbox, print)
-    said = [[[verdict == Verdict.PASS for verdict in sample.verdicts] for sample in each.samples] for each in results]
+    given = [(row, [Response(text, None) for text in some]) for row, some in zip(prompts.rows, texts, strict=True)]
+    results = judge_answers(given, Seen(), sandbox, print).results
+    said = [[[verdict == "pass" for verdict in some] for some in each.details["verdicts"]] for each in results]
     assert said == [[["a" in text, "b" in text, "a" in text] for text in some] for some in texts]
 
 
 def test_an_accepted_answer_with_a_fault_counts_in_the_one_rate_and_not_in_the_other(tmp_path, sandbox):
     data = write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, [ACCEPT]), reward_row("milk", 1, [ACCEPT]))
     scores = measure(data, tmp_path / "out", sandbox, lambda row: "" if row.index == 0 else right(row))
-    assert scores.pass_rate.value == 100
-    assert scores.faultless_pass_rate.value == 75
-    assert scores.faults[Fault.EMPTY] == 2
-    assert read_prompt_results(tmp_path / "out")[0].samples[0].fault is Fault.EMPTY
+    assert rate(scores) == 100
+    assert scores.scores["faultless_pass_rate"].value == 75
+    assert scores.details["faults"]["empty"] == 2
+    assert read_prompt_results(tmp_path / "out")[0].details["faults"] == ["empty", None, None, None]
 
 
-def test_a_thought_is_not_judged_and_one_alone_or_a_refusal_is_not_accepted(tmp_path, sandbox):
+def test_a_thought_is_not_judged_and_one_alone_or_a_refusal_is_not_accepted(tmp_path, sandbox, capsys):
     data = write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, [ACCEPT]))
 
     def think(row):
@@ -80,12 +85,16 @@ def test_a_thought_is_not_judged_and_one_alone_or_a_refusal_is_not_accepted(tmp_
         ][row.index]
 
     scores = measure(data, tmp_path / "out", sandbox, think)
-    assert scores.pass_rate.value == 25
-    assert (scores.faults[Fault.ONLY_REASONING], scores.faults[Fault.UNFINISHED_REASONING]) == (1, 1)
-    counts = scores.responses
-    assert (counts.with_reasoning.count, counts.refused.count, counts.said) == (3, 1, ("Not that prompt.",))
-    assert counts.describe(keep_thinking=False)["refused"] == "1 by the server: Not that prompt."
-    assert [len(sample.verdicts) for sample in read_prompt_results(tmp_path / "out")[0].samples] == [1, 0, 0, 0]
+    assert rate(scores) == 25
+    faults, counts = scores.details["faults"], scores.counts
+    assert (faults["only_reasoning"], faults["unfinished_reasoning"]) == (1, 1)
+    assert (counts["with_reasoning"].count, counts["refused"].count, scores.said) == (3, 1, ("Not that prompt.",))
+    report(scores, tmp_path)
+    assert "refused  1 by the server: Not that prompt.\n" in capsys.readouterr().out
+    [row] = read_prompt_results(tmp_path / "out")
+    assert [len(some) for some in row.details["verdicts"]] == [1, 0, 0, 0]
+    assert row.flags["with_reasoning"] == (0, 1, 2)
+    assert (row.flags["only_reasoning"], row.flags["unfinished_reasoning"], row.flags["refused"]) == ((1,), (2,), (3,))
 
 
 def test_what_was_cut_and_what_gave_no_verdict_is_reported(tmp_path, sandbox):
@@ -95,13 +104,8 @@ def test_what_was_cut_and_what_gave_no_verdict_is_reported(tmp_path, sandbox):
         return Completion(right(row), "length" if row.index == 0 else "stop")
 
     scores = measure(data, tmp_path / "out", sandbox, cut)
-    assert (scores.truncated, scores.undecided) == (25, 50)
-    assert [sample.truncated for sample in read_prompt_results(tmp_path / "out")[0].samples] == [
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert (scores.counts["truncated"].count, scores.details["undecided"]) == (1, 50)
+    assert read_prompt_results(tmp_path / "out")[0].flags == {"truncated": (0,)}
 
 
 def test_instructions_that_differ_make_the_score_less_sure_than_prompts_do(tmp_path, sandbox):
@@ -112,21 +116,22 @@ def test_instructions_that_differ_make_the_score_less_sure_than_prompts_do(tmp_p
         return right(row) if any(f"{word}." in row.prompt.messages[0]["content"] for word in words[:4]) else wrong(row)
 
     scores = measure(data, tmp_path / "out", sandbox, knows_some)
-    widths = [each.high - each.low for each in (scores.pass_rate, scores.pass_rate_by_prompt)]
-    assert scores.pass_rate.value == scores.pass_rate_by_prompt.value == 50
+    both = [scores.scores[name] for name in ("pass_rate", "pass_rate_by_prompt")]
+    widths = [each.high - each.low for each in both]
+    assert [each.value for each in both] == [50, 50]
     assert widths[0] > 1.8 * widths[1]
-    assert (scores.pass_rate.clusters, scores.pass_rate_by_prompt.clusters) == (8, 48)
+    assert [each.clusters for each in both] == [8, 48]
 
 
 def test_both_files_read_back_as_they_were_made(data, tmp_path, sandbox):
     scores = measure(data, tmp_path / "out", sandbox, half)
     assert read_scores(tmp_path / "out") == scores
     results = read_prompt_results(tmp_path / "out")
-    assert [each.instruction_id for each in results] == [
+    assert [each.cluster for each in results] == [
         reward_row(w, 0)["constraints"][0]["instruction_id"] for w in INSTRUCTIONS for _ in "ab"
     ]
-    assert [[sample.accepted for sample in each.samples] for each in results] == [[False, True] * 2] * 6
-    assert json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))["pass_rate"]["value"] == 50
+    assert [each.scores["pass_rate"] for each in results] == [(0, 100) * 2] * 6
+    assert json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))["scores"]["pass_rate"]["value"] == 50
 
 
 def test_an_evaluation_that_is_interrupted_goes_on_and_ends_the_same(data, tmp_path, sandbox):
@@ -168,7 +173,7 @@ def test_a_folder_of_another_model_other_prompts_or_settings_is_refused(data, tm
         measure(data, tmp_path / "out", sandbox, right)
     with pytest.raises(StoreError, match=r"temperature.*choose another"):
         measure(data, tmp_path / "out", sandbox, half, SETTINGS.model_copy(update={"temperature": 0.1}))
-    with pytest.raises(StoreError, match=r"(data_sha256|prompts) .*choose another"):
+    with pytest.raises(StoreError, match=r"data_id .*choose another"):
         measure(others, tmp_path / "out", sandbox, half)
 
 
@@ -201,30 +206,34 @@ def answers(data, *texts: str) -> list[dict]:
 def test_recorded_responses_are_judged_in_any_order_of_prompts(data, tmp_path, sandbox):
     rows = answers(data, "tea, milk and water it is", "nothing at all")
     scores = measure_texts(data, tmp_path / "out", sandbox, *rows[::-1])
-    assert scores.pass_rate.value == 50
-    assert scores.responses_per_prompt == 2
-    assert (scores.sampling, scores.truncated, scores.prompts_missing) == (None, None, 0)
-    assert [sample.accepted for sample in read_prompt_results(tmp_path / "out")[0].samples] == [False, True]
+    assert rate(scores) == 50
+    assert (scores.settings["answers"], scores.responses_per_prompt) == ("recorded", 2)
+    assert (scores.counts["end_not_recorded"].count, scores.counts["missing"].count, scores.partial) == (12, 0, ())
+    assert read_prompt_results(tmp_path / "out")[0].scores["pass_rate"] == (0, 100)
 
 
 def test_recorded_responses_that_lack_prompts_make_a_partial_score(data, tmp_path, sandbox):
     scores = measure_texts(data, tmp_path / "out", sandbox, *answers(data, "milk")[:4])
-    assert (scores.prompts, scores.prompts_missing, scores.instructions) == (4, 2, 2)
-    assert scores.pass_rate.value == 50
+    assert (scores.prompts, scores.counts["missing"].count, scores.scores["pass_rate"].clusters) == (4, 2, 2)
+    assert scores.partial == ("4 of 6 prompts are scored", "2 prompts have no response")
+    assert rate(scores) == 50
 
 
 def test_recorded_responses_that_tell_why_they_ended_tell_what_was_cut(data, tmp_path, sandbox):
     rows = [{**row, "finish_reason": "length" if n == 0 else "stop"} for n, row in enumerate(answers(data, "tea"))]
-    assert measure_texts(data, tmp_path / "out", sandbox, *rows).truncated == pytest.approx(100 / 6)
+    counts = measure_texts(data, tmp_path / "out", sandbox, *rows).counts
+    assert (counts["truncated"].count, counts["end_not_recorded"].count) == (1, 0)
 
 
 def test_recorded_responses_to_unknown_prompts_or_of_unequal_number_are_refused(data, tmp_path, sandbox):
     unknown = {"prompt": "Who are you?", "response": "Nobody."}
-    with pytest.raises(ConfigError, match=r"response 7: its prompt is not in the data: 'Who are you\?'"):
+    with pytest.raises(ConfigError, match=r"out.jsonl, row 7: 'Who are you\?' is no prompt of the data"):
         measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"), unknown)
-    with pytest.raises(ConfigError, match=r"has 1 to 'What is question 1 about.* and 2 to 'What is question 0 about"):
+    with pytest.raises(
+        ConfigError, match=r"has 1 responses to 'What is question 1 about.* and 2 to 'What is question 0"
+    ):
         measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"), answers(data, "milk")[0])
-    with pytest.raises(ConfigError, match="has no responses"):
+    with pytest.raises(ConfigError, match="has no response to any of the 6 prompts of Pass rate"):
         measure_texts(data, tmp_path / "out", sandbox)
     with pytest.raises(StoreError, match="line 1: no RecordedRow row"):
         measure_texts(data, tmp_path / "out", sandbox, {"prompt": "Who?"})

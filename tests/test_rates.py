@@ -4,8 +4,15 @@ import random
 
 import pytest
 
-from autoif.evaluation.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_strata, describe, find_student
-from autoif.evaluation.rates import estimate_rate, estimate_strata_rate
+from autoif.evaluation.statistics import (
+    bootstrap_difference,
+    bootstrap_mean,
+    bootstrap_strata,
+    describe,
+    estimate_rate,
+    estimate_strata_rate,
+    find_student,
+)
 
 
 def make(right: int, wrong: int, *, each: int = 1) -> tuple[list[float], list[str]]:

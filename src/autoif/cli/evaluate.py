@@ -2,20 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from autoif.cli.lazy_group import LazyGroup
-from autoif.cli.sampling_options import SampledOrRecorded, policy_options
+from autoif.cli.sampling_options import OUTPUT, QUIET, SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
 from autoif.store import refuse_repeats, storage_errors
 
 if TYPE_CHECKING:
-    from autoif.evaluation.results import Scores
+    from autoif.evaluation.results import Counted, Scores
+    from autoif.evaluation.statistics import Interval
+
+_TOLD = {
+    "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
+    "unknown_ends", "unread",
+}  # fmt: skip
+"""What lines of their own tell of."""
+_NAMED, _NAMED_CHARS = 3, 60
 
 
 _BENCHMARKS = {
@@ -36,9 +45,7 @@ def evaluate() -> None:
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Prompts with functions: rewards.jsonl's form."
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
-)
+@OUTPUT
 @policy_options(
     samples=8, temperature=0.8, max_tokens=1024, recorded='Verify recorded responses, rows {"prompt", "response"}'
 )
@@ -47,7 +54,7 @@ def evaluate() -> None:
     help="Training data, a run folder or a file, that must have nothing in common with the prompts; may be repeated.",
 )  # fmt: skip
 @sandbox_options(backend="--sandbox")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def pass_rate(
     policy: SampledOrRecorded,
     data: Path,
@@ -63,20 +70,16 @@ def pass_rate(
     The same command goes on where it was interrupted.
     """
     with require_extra("autoif eval"):
-        from autoif.evaluation.pass_rate import Policy, Task, measure_policy, measure_recorded, read_prompts
+        from autoif.evaluation.benchmark import evaluate as run
+        from autoif.evaluation.pass_rate import load_benchmark, read_prompts
         from autoif.evaluation.provenance import check_held_out
 
     say = choose_say(quiet)
     prompts = read_prompts(data)
     seen = check_held_out("" if isinstance(policy, Path) else policy.local_name, prompts.sources, unseen_by)
     with sandbox.make_sandbox() as entered:  # before torch and its threads are there
-        task = Task(prompts, output, entered, say, keep_thinking)
-        if isinstance(policy, Path):
-            scores = measure_recorded(policy, seen, task)
-        else:
-            who = Policy(policy.name, policy.identity, policy.settings, seen)
-            scores = measure_policy(who, lambda: policy.open(say), task)
-    _report(scores, output)
+        benchmark = load_benchmark(prompts, seen, entered, say)
+        report(run(benchmark, take_subject(policy, say), output, say, keep_thinking=keep_thinking), output)
 
 
 @click.command()
@@ -97,7 +100,7 @@ def compare(
     """
     with require_extra("autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
-        from autoif.evaluation.comparison.forms import choose_form, render
+        from autoif.evaluation.tables import choose_form, render
     form = form or choose_form(output)
     if plot:
         with require_extra("autoif compare --plot"):
@@ -137,25 +140,55 @@ def require_extra(command: str) -> Iterator[None]:
         raise ConfigError(f"{command} needs {error.name}: pip install 'autoif[eval]'") from None
 
 
-def _report(scores: "Scores", output: Path) -> None:
-    from autoif.evaluation.bootstrap import describe
+def report(scores: "Scores", folder: Path) -> None:
+    """Print the scores of any benchmark, and what has to be known of them."""
+    from autoif.evaluation.responses import describe_thoughts
 
-    partial = f" PARTIAL: {scores.prompts_missing} prompts have no response." if scores.prompts_missing else ""
-    cut = "not recorded" if scores.truncated is None else f"{scores.truncated:.1f} %"
-    faults = ", ".join(f"{fault} {count}" for fault, count in scores.faults.items())
-    lines = {
-        "pass rate, %": f"{describe(scores.pass_rate)}  95 %, over {scores.instructions} instructions",
-        "… by prompt": f"{describe(scores.pass_rate_by_prompt)}  these instructions, over {scores.prompts} prompts",
-        "… without faults": describe(scores.faultless_pass_rate),
-        "samples": f"{scores.prompts} x {scores.responses_per_prompt}.{partial} Faults: {faults}",
-        "truncated": cut,
-        **scores.responses.describe(keep_thinking=scores.keep_thinking),
-        "no verdict": f"{scores.undecided:.1f} % of verdicts: the function raised, hung or crashed",
-        "training": scores.seen.describe(),
-        "written": str(output),
-    }
-    for name, text in lines.items():
-        click.echo(f"{name:>18}  {text}")
+    responses = scores.prompts * scores.responses_per_prompt
+    counts = {name: counted for name, counted in scores.counts.items() if counted.count}
+    cut = scores.counts["truncated"].count
+    told = "not recorded" if scores.counts["end_not_recorded"].count == responses and not cut else f"{cut:,}"
+    said = f": {scores.said[0]}" if scores.said else ""
+    lines = [*_list_scores(scores)]
+    lines.append(("responses", f"{scores.prompts:,} x {scores.responses_per_prompt}, cut: {told}"))
+    if scores.partial:
+        lines.append(("PARTIAL", "; ".join(scores.partial)))
+    kept = bool(scores.settings["keep_thinking"])
+    lines.append(("thoughts", describe_thoughts(scores.counts, responses, keep_thinking=kept)))
+    if "refused" in counts:
+        lines.append(("refused", f"{counts['refused'].count:,} by the server{said}"))
+    if "unknown_ends" in counts:
+        lines.append(("ends unknown", f"{counts['unknown_ends'].count:,}{said}"))
+    lines += [(name, _name(counted)) for name, counted in counts.items() if name not in _TOLD]
+    lines += [*scores.report, ("written", str(folder))]
+    for name, text in lines:
+        click.echo(f"{name.replace('_', ' ') if name in counts else name:>18}  {text}")
+
+
+def _list_scores(scores: "Scores") -> Iterator[tuple[str, str]]:
+    """Yield the scores: each with its interval, those of tables alone in a line by heading, then those of parts."""
+    from autoif.evaluation.statistics import describe
+
+    def show(found: "Interval | None", digits: int = 1) -> str:
+        return describe(found, digits=digits) if found else "-"
+
+    shown = [column for column in scores.columns if column.shown != "tables"]
+    for column in shown:
+        unit = "" if column.unit == "%" else f" {column.unit}"
+        yield column.name, f"{show(scores.scores[column.name])}{unit}"
+    for heading, some in groupby(
+        (each for each in scores.columns if each.shown == "tables"), lambda each: each.heading
+    ):
+        found = [scores.scores[column.name] for column in some]
+        yield f"… {heading}", "  ".join(f"{each.value:.1f}" if each else "-" for each in found)
+    if scores.parts_count_alike:
+        for part, them in scores.parts.items():
+            yield f"… {part}", ", ".join(f"{column.name} {show(them[column.name])}" for column in shown)
+
+
+def _name(counted: "Counted") -> str:
+    named = ", ".join(" ".join(each.split())[:_NAMED_CHARS] for each in counted.named[:_NAMED])
+    return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"
 
 
 def choose_say(quiet: bool) -> Callable[[str], None]:

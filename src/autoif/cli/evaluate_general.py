@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from autoif.cli.evaluate import choose_say, require_extra
-from autoif.cli.sampling_options import CHAT_TEMPLATE_KWARGS, KEEP_THINKING, read_endpoint
+from autoif.cli.evaluate import choose_say, report, require_extra
+from autoif.cli.sampling_options import CHAT_TEMPLATE_KWARGS, KEEP_THINKING, OUTPUT, QUIET, read_endpoint
 from autoif.errors import ConfigError
 from autoif.models.gguf import runs_in_llama_cpp
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from autoif.evaluation.general.files import TaskName
-    from autoif.evaluation.general.results import GeneralScores
-    from autoif.evaluation.responses import Counted
     from autoif.sampling import Backend
 
 _TASKS = "gsm8k,mmlu,humaneval,ceval"
@@ -26,9 +24,7 @@ _TASKS_OF_TEXT = "gsm8k,humaneval"
 
 @click.command("general")
 @click.argument("model", required=False)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
-)
+@OUTPUT
 @click.option(
     "--responses", type=click.Path(path_type=Path), metavar="FILE",
     help='Score recorded answers to GSM8K and HumanEval, rows {"prompt", "response"}, and ask no model.',
@@ -74,7 +70,7 @@ _TASKS_OF_TEXT = "gsm8k,humaneval"
 @KEEP_THINKING
 @click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1.")
 @click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def general(
     model: str | None,
     responses: Path | None,
@@ -118,39 +114,48 @@ def general(
     with require_extra("autoif eval general"):
         import lm_eval  # noqa: F401
 
-        from autoif.evaluation.general.answering import ChatModel, LocalModel
-        from autoif.evaluation.general.asking import Place, Who
-        from autoif.evaluation.general.measure import measure_general
+        from autoif.evaluation.benchmark import evaluate
+        from autoif.evaluation.general.answering import Answerer, ChatModel, LocalModel
+        from autoif.evaluation.general.benchmark import prepare, read_task, refuse_choices
+        from autoif.evaluation.general.data import GeneralSettings
         from autoif.evaluation.general.programs import LIMITS
-        from autoif.evaluation.general.recorded import RecordedAnswers
-        from autoif.evaluation.general.results import GeneralSettings
         from autoif.evaluation.provenance import identify_policy
+        from autoif.evaluation.responses import RecordedRow
     from autoif.sandbox import Sandbox
+    from autoif.store import read_jsonl
 
     names = _read_tasks(tasks or (_TASKS_OF_TEXT if responses else _TASKS))
     files = _read_data(data, names)
     say = choose_say(quiet)
-    chat = bool(model and (chat_template or in_chats))
     settings = GeneralSettings(
-        limit=limit, seed=seed, chat_template=chat, shots=_read_shots(shots, names), samples=samples,
-        temperature=temperature, top_p=top_p, max_tokens=max_tokens, batch_size=batch_size, dtype=dtype,
-        keep_thinking=keep_thinking, chat_template_kwargs=chat_template_kwargs,
+        limit=limit, seed=seed, chat_template=bool(model and (chat_template or in_chats)),
+        shots=_read_shots(shots, names), samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
+        batch_size=batch_size, dtype=dtype, chat_template_kwargs=chat_template_kwargs,
     )  # fmt: skip
+    if responses or in_chats:
+        refuse_choices(names)
+    if responses:
+        read_jsonl(responses, RecordedRow)  # a file that is none is refused before any data is fetched
     with ExitStack() as stack:  # the sandbox before torch and its threads are there
         sandbox = stack.enter_context(Sandbox(LIMITS, backend="cpython")) if "humaneval" in names else None
+        backend: Backend = read_endpoint(base_url, model or "", api_key_env) if base_url else "llama"
+        who: tuple[str, str, Answerer] | Path
         if model is None:
             assert responses
-            recorded = RecordedAnswers(responses)
-            who = Who(str(responses), recorded.identity, recorded)
+            who = responses
         elif in_chats:
-            backend: Backend = read_endpoint(base_url, model, api_key_env) if base_url else "llama"
-            who = Who(model, identify_policy(model, backend), ChatModel(model, backend, say))
+            who = model, identify_policy(model, backend), ChatModel(model, backend, say)
         else:
-            answerer = LocalModel(
-                model, batch_size=batch_size, dtype=dtype, chat=chat, template_kwargs=chat_template_kwargs
-            )
-            who = Who(model, identify_policy(model, "transformers"), answerer)
-        _report(measure_general(who, names, files, Place(settings, output, sandbox, say)), output)
+            who = model, identify_policy(model, "transformers"), LocalModel(model, settings)
+        asked = {name: read_task(name, files.get(name), settings) for name in names}
+        for name, task in asked.items():
+            elsewhere = [text for other in asked.values() if other is not task for text in other.texts]
+            benchmark, subject = prepare(task, who, sandbox, elsewhere if responses else ())
+
+            def tell(line: str, name: str = name) -> None:
+                say(f"{name}: {line}")
+
+            report(evaluate(benchmark, subject, output / name, tell, keep_thinking=keep_thinking), output / name)
 
 
 def _read_tasks(text: str) -> "list[TaskName]":
@@ -193,28 +198,3 @@ def _read_shots(given: Sequence[str], names: "Sequence[TaskName]") -> "dict[Task
             raise ConfigError("--shots humaneval: it has no examples")
         shots |= {task: int(number) for task in names if task == name}
     return shots
-
-
-def _report(scores: "GeneralScores", output: Path) -> None:
-    from autoif.evaluation.comparison import describe
-
-    if scores.recorded:
-        for what, counted in scores.recorded:
-            _report_counted(what, counted)
-    for name, task in scores.tasks.items():
-        partial = f"  PARTIAL: {task.questions:,} of {task.questions_of_benchmark:,} questions" if task.partial else ""
-        click.echo(f"{name:>18}  {describe(task.score)}  {task.metric}, {task.shots} shots{partial}")
-        for metric, score in task.others.items():
-            click.echo(f"{'…':>18}  {describe(score)}  {metric}")
-        for what, counted in (("unanswered", task.unanswered), ("cut", task.cut)):
-            _report_counted(what, counted)
-        if task.responses:
-            for what, text in task.responses.describe(keep_thinking=scores.settings.keep_thinking).items():
-                click.echo(f"{what:>18}  {text}")
-    click.echo(f"{'written':>18}  {output}")
-
-
-def _report_counted(what: str, counted: "Counted") -> None:
-    if counted.count:
-        more = ", …" if counted.count > 3 else ""
-        click.echo(f"{what:>18}  {counted.count:,}: {', '.join(counted.named[:3])}{more}")

@@ -4,11 +4,11 @@ The commands differ in their defaults alone; each gets one `policy`, a model tha
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -17,7 +17,15 @@ from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
 
+if TYPE_CHECKING:
+    from autoif.evaluation.benchmark import Subject
+
 Command = Callable[..., None]
+FindFiles = Callable[[Path, str], Sequence[Path]]
+OUTPUT = click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
+)
+QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
 def _read_template_kwargs(context: click.Context, parameter: click.Parameter, text: str) -> dict[str, JsonValue]:
@@ -66,6 +74,17 @@ class SampledModel:
 
 SampledOrRecorded = SampledModel | Path
 """What a command gets as its `policy`; a path is that of recorded responses."""
+
+
+def take_subject(
+    policy: SampledOrRecorded, say: Callable[[str], None], find_files: FindFiles | None = None
+) -> "Subject":
+    """Return who answers, for the loop of evaluation; `find_files` names the files of a folder of responses."""
+    from autoif.evaluation.benchmark import Subject, take_recorded
+
+    if isinstance(policy, Path):
+        return take_recorded(policy, find_files(policy, "responses") if find_files and policy.is_dir() else ())
+    return Subject(policy.name, policy.identity, policy.settings, lambda: policy.open(say))
 
 
 def policy_options(

@@ -1,267 +1,345 @@
-"""IFEval and IFBench: a model's responses to the benchmark's prompts, judged by the official checkers.
+"""The one loop of every evaluation: claim the folder, get the responses, judge, count, score, write.
 
-In:   the prompts (`benchmarks`), and a model to sample from or recorded responses.
-Out:  scores.json, per_prompt.jsonl (`benchmark_results`), and samples.jsonl, from which an interrupted one goes on.
+Subject      who answers: a model that is sampled, or files of recorded responses
+Benchmark    what is asked, and what judges the answers
+evaluate     from both to scores.json; called again after an interruption it goes on
 
-What can't be scored as it is, missing, unknown, duplicate, empty or unjudgeable, is counted and named.
+What can't be scored as it is, missing, unknown, twice there, empty, cut or nothing but thought, is counted and named.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from itertools import chain
-from operator import ne
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark_results import (
-    BenchmarkScores,
-    FaultCount,
-    QuestionResult,
-    ResponseResult,
-    TypeScore,
-    read_benchmark_scores,
+from autoif.evaluation.responses import FLAGS, RecordedRow, Response, digest_files, read_sample
+from autoif.evaluation.results import (
+    SAMPLES,
+    Column,
+    Counted,
+    PromptResult,
+    Scores,
+    claim_folder,
+    count,
+    score,
+    write_results,
 )
-from autoif.evaluation.benchmarks import SIZES, Question, Questions
-from autoif.evaluation.bootstrap import Interval
-from autoif.evaluation.checkers import NEWEST, REVISIONS, Judged, Revision
-from autoif.evaluation.corrections import CORRECTIONS
-from autoif.evaluation.judging import check_judge, open_judge
-from autoif.evaluation.pass_rate import OpenSampler, Policy, Say
-from autoif.evaluation.rates import estimate_rate
-from autoif.evaluation.responses import RecordedRow, Response, ResponseCounts, count, count_responses, read_sample
-from autoif.evaluation.results import SAMPLES, Seen, claim_folder, write_results
-from autoif.sampling import SamplingPrompt, sample_all
+from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
 from autoif.store import read_jsonl
 from autoif.training.card import versions
 
-_CHECKERS = ("langdetect", "nltk", "emoji", "syllapy")
+Say = Callable[[str], None]
+"""Gets lines of progress."""
+_SAID = 5
+"""How many of a server's different sentences are kept."""
+_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class BenchmarkTask:
-    """What is done with the responses, and where the results go."""
+class Subject:
+    """Who answers: a model with its sampling, or recorded responses."""
 
-    questions: Questions
-    folder: Path
-    say: Say
-    """Gets lines of progress."""
-    corrected: bool = False
-    """Score without the known faults of the checkers."""
-    keep_thinking: bool = False
-    """Score responses with their thoughts."""
-    workers: int | None = None
-    """Processes that judge; None is as many as there are cores."""
-    revision: Revision = NEWEST
-    """Of IFBench's checkers."""
+    name: str
+    """As the user named it."""
+    identity: str
+    """By content, with the backend: samples of another one are not gone on with."""
+    sampling: SamplingSettings | None = None
+    """None for recorded responses."""
+    open: Callable[[], AbstractContextManager[Sampler]] | None = None
+    """Loads the model; called only if a response is missing."""
+    files: tuple[Path, ...] = ()
+    """Of recorded responses."""
 
-    @property
-    def checkers(self) -> str:
-        """Which official checkers judge; of IFEval there is one revision."""
-        return REVISIONS[self.revision if self.questions.benchmark == "ifbench" else NEWEST]
+
+def take_recorded(path: Path, files: Sequence[Path] = ()) -> Subject:
+    """Return recorded responses as who answers: a file, or the files of a folder."""
+    found = tuple(files or [path])
+    return Subject(str(path), f"recorded, SHA-256 {digest_files(found)}", files=found)
 
 
 @dataclass(frozen=True, slots=True)
-class Responses:
-    """What is to be scored: a list for each prompt, empty where there is none; and what isn't scored."""
+class Prompt:
+    """What is asked."""
 
-    answers: tuple[tuple[Response, ...], ...]
-    unknown: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
+    id: str
+    """Of its content: the seeds of its samples come from it."""
+    key: str
+    """What people call it."""
+    text: str
+    """By which recorded responses find it."""
+    messages: tuple[dict[str, str], ...] = ()
+    """What a model is told; the text alone where there are none."""
 
 
-def measure_model(policy: Policy, open_sampler: OpenSampler, task: BenchmarkTask) -> BenchmarkScores:
-    """Sample from a model, judge its responses, and write the results.
+Given = Sequence[tuple[Prompt, Sequence[Response]]]
+"""Prompts with their responses, as many to each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of judging."""
+
+    results: Sequence[PromptResult]
+    unscored: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By the reason, prompts that can't be scored, each with what is to be said of it."""
+    noted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was scored and has to be known, named by its kind."""
+    remarks: Sequence[str] = ()
+    report: Sequence[tuple[str, str]] = ()
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """What is measured: its prompts, its judge, its scores."""
+
+    name: str
+    title: str
+    about: str
+    """What the scores are, and what their intervals draw again."""
+    prompts: Sequence[Prompt]
+    size: int
+    """Prompts of the whole benchmark."""
+    data: str
+    """Which prompts these are, for people."""
+    data_id: str
+    columns: Sequence[Column]
+    judge: Callable[[Given], Judged]
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What shapes the scores beside the responses; only like is compared with like."""
+    inputs: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What more a folder belongs to."""
+    shared: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What the folder around belongs to, which holds a folder for each of several benchmarks."""
+    place: int = 0
+    """Where its scores stand in a table of several benchmarks."""
+    clusters: str = ""
+    """What prompts are of that vary together, in the plural; nothing where each stands for itself."""
+    parts_count_alike: bool = False
+    responses: int | None = None
+    """Of a recorded file to each prompt; None for as many as every prompt has that has any."""
+    refuses_others: bool = False
+    """Whether recorded responses to other prompts, and more to one prompt than to another, are an error."""
+    scores_refused: bool = True
+    """Whether a prompt that a server refused is wrong; else it isn't scored."""
+    found_within: bool = False
+    """Whether a recorded prompt may hold a prompt's text among other words."""
+    elsewhere: Sequence[str] = ()
+    """Texts of prompts that another benchmark asks, so that recorded responses to them are not unknown."""
+    lacks: Sequence[str] = ()
+    """What of the whole benchmark the data lacks, in words."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Responses by the id of their prompt, as many to each that has any."""
+
+    found: Mapping[str, Sequence[Response]]
+    each: int
+    unknown: Sequence[str] = ()
+    duplicates: Sequence[str] = ()
+
+
+def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, keep_thinking: bool = False) -> Scores:
+    """Measure who answers on a benchmark, and write the results.
+
+    Args:
+        benchmark: what is asked, and who judges.
+        subject: who answers.
+        folder: where the results go; an interrupted evaluation in it is gone on with.
+        say: gets lines of progress.
+        keep_thinking: judge responses with their thoughts.
 
     Raises:
-        StoreError: the folder holds an evaluation of something else, or can't be written.
-        ModelError, ConfigError: the model or its backend can't be used, or the checkers are not installed.
+        ConfigError: nothing can be scored, recorded responses don't fit, or something that is needed isn't installed.
+        ModelError, SandboxError: the model, a judge or the sandbox can't be used.
+        StoreError: the folder holds another evaluation or can't be written, or a file of responses can't be read.
     """
-    assert policy.sampling is not None
-    each = policy.sampling.responses
-    check_judge(task.questions)
-    _claim_folder(policy, task)
-    asked = [
-        SamplingPrompt(id=row.id, messages=({"role": "user", "content": row.prompt},)) for row in task.questions.rows
-    ]
-    samples = sample_all(asked, policy.sampling, open_sampler, task.folder / SAMPLES, task.say, policy=policy.identity)
-    answers = [read_sample(sample, keep_thinking=task.keep_thinking) for sample in samples]
-    grouped = tuple(tuple(answers[start : start + each]) for start in range(0, len(answers), each))
-    return _finish(policy, Responses(grouped), task)
-
-
-def measure_responses(file: Path, task: BenchmarkTask) -> BenchmarkScores:
-    """Judge responses that were recorded elsewhere, and write the results. Raises as `measure_model`."""
-    responses = read_recorded(file, task)
-    identity = f"recorded, SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
-    policy = Policy(str(file), identity, None, Seen())
-    _claim_folder(policy, task)
-    return _finish(policy, responses, task)
-
-
-def read_recorded(file: Path, task: BenchmarkTask) -> Responses:
-    """Return the responses to each prompt, as many to each: where some have more, those beyond are duplicates, and a
-    line says whose number of responses is the lowest.
-
-    Raises:
-        ConfigError: there is no response to any of the prompts.
-        StoreError: the file can't be read, or a line is no such row.
-    """
-    questions = task.questions.rows
-    found: dict[str, list[Response]] = {row.prompt: [] for row in questions}
-    unknown = []
-    for row in read_jsonl(file, RecordedRow):
-        if row.prompt in found:
-            found[row.prompt] += row.read(keep_thinking=task.keep_thinking)
+    recorded = None if subject.sampling else _read_recorded(benchmark, subject, say, keep_thinking)
+    settings: dict[str, JsonValue] = {
+        "answers": "recorded" if recorded else "sampled",
+        **({"responses": recorded.each} if recorded else {}),
+        **(subject.sampling.model_dump(mode="json") if subject.sampling else {}),
+        **benchmark.settings,
+        "keep_thinking": keep_thinking,
+    }
+    claim = {"benchmark": benchmark.name, "policy": subject.identity, "data_id": benchmark.data_id}
+    if benchmark.shared:
+        claim_folder(folder.parent, {"policy": subject.identity, **benchmark.shared}, sampled=recorded is None)
+    claim_folder(folder, {**claim, **settings, **benchmark.inputs}, sampled=recorded is None)
+    answers = recorded or _sample(benchmark, subject, folder, say, keep_thinking)
+    missing, refused, given = [], [], []
+    for prompt in benchmark.prompts:
+        responses = answers.found.get(prompt.id, ())
+        lost = next((each for each in responses if each.lack == "refused"), None)
+        if not responses:
+            missing.append(prompt.key)
+        elif lost and not benchmark.scores_refused:
+            refused.append(f"{prompt.key}: {lost.said}")
         else:
-            unknown.append(row.prompt)
-    fewest = min((row for row in questions if found[row.prompt]), key=lambda row: len(found[row.prompt]), default=None)
-    if fewest is None:
-        raise ConfigError(f"{file} has no response to any of the {len(questions)} prompts")
-    each = len(found[fewest.prompt])
-    duplicates = [row.key for row in questions for _ in found[row.prompt][each:]]
-    if duplicates:
-        task.say(
-            f"{len(duplicates):,} responses are left out: each prompt is scored by {each}, as prompt {fewest.key} has "
-            "no more"
-        )
-    return Responses(tuple(tuple(some[:each]) for some in found.values()), tuple(unknown), tuple(duplicates))
-
-
-def _claim_folder(policy: Policy, task: BenchmarkTask) -> None:
-    now = {
-        "metric": task.questions.benchmark, "policy": policy.identity, "data_id": task.questions.id,
-        "corrected": task.corrected, "keep_thinking": task.keep_thinking,
-        **({"checkers": task.checkers} if task.questions.benchmark == "ifbench" else {}),
-        **(policy.sampling.model_dump() if policy.sampling else {}),
-    }  # fmt: skip
-    claim_folder(
-        task.folder, now, lambda folder: read_benchmark_scores(folder).identity, sampled=policy.sampling is not None
-    )
-
-
-def _finish(policy: Policy, responses: Responses, task: BenchmarkTask) -> BenchmarkScores:
-    rows = task.questions.rows
-    jobs = [(row, each.text) for row, some in zip(rows, responses.answers, strict=True) for each in some]
-    with open_judge(task.questions, len(jobs), task.workers, revision=task.revision) as judge:
-        judged = iter(judge(jobs))
-    results, unjudgeable, scored = [], [], []
-    for row, some in zip(rows, responses.answers, strict=True):
-        verdicts = [next(judged) for _ in some]
-        lacking = [each for each in verdicts if isinstance(each, str)]
-        if lacking:
-            unjudgeable.append(f"{row.key}: {lacking[0]}")
-        elif some:
-            known = [each for each in verdicts if not isinstance(each, str)]
-            results.append(_describe(row, some, known, corrected=task.corrected))
-            scored += [(row.key, each) for each in some]
-    task.say(f"{len(jobs):,} responses to {len(results):,} prompts scored")
-    if not results:
-        raise ConfigError(f"no prompt can be scored: {unjudgeable[0]}")
-    missing = [row.key for row, some in zip(rows, responses.answers, strict=True) if not some]
-    scores = _score(policy, task, results, count_responses(scored), {
-        "missing": missing, "unknown": [text[:80] for text in responses.unknown],
-        "duplicates": responses.duplicates, "unjudgeable": unjudgeable,
-    })  # fmt: skip
-    write_results(task.folder, scores, results)
+            given.append((prompt, responses))
+    judged = benchmark.judge(given) if given else Judged([])
+    unscored = {"missing": missing, **({"unanswered": refused} if refused else {}), **judged.unscored}
+    if not judged.results:
+        reason = next((named[0] for named in [*judged.unscored.values(), refused, missing] if named), "no responses")
+        raise ConfigError(f"no prompt can be scored: {reason}")
+    noted = {**unscored, "unknown": answers.unknown, "duplicates": answers.duplicates, **judged.noted}
+    scores, results = _sum_up(benchmark, subject, settings, given, judged, noted)
+    write_results(folder, scores, results)
     return scores
 
 
-def _describe(
-    row: Question, answers: Sequence[Response], judged: Sequence[Judged], *, corrected: bool
-) -> QuestionResult:
-    def name(flags: Iterable[bool]) -> tuple[str, ...]:
-        return tuple(name for name, flag in zip(row.instruction_id_list, flags, strict=True) if flag)
+def _sample(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, keep_thinking: bool) -> _Answers:
+    """Return what a model answers; what the folder has of it is not asked for again."""
+    assert subject.sampling and subject.open
+    asked = [
+        SamplingPrompt(id=each.id, messages=each.messages or ({"role": "user", "content": each.text},))
+        for each in benchmark.prompts
+    ]
+    samples = sample_all(asked, subject.sampling, subject.open, folder / SAMPLES, say, policy=subject.identity)
+    found: dict[str, list[Response]] = {}
+    for sample in samples:
+        found.setdefault(sample.prompt_id, []).append(read_sample(sample, keep_thinking=keep_thinking))
+    return _Answers(found, subject.sampling.responses)
 
-    responses = []
-    for answer, each in zip(answers, judged, strict=True):
-        responses.append(
-            ResponseResult(
-                strict=each.corrected_strict if corrected else each.strict,
-                loose=each.corrected_loose if corrected else each.loose,
-                faulty_strict=name(map(ne, each.strict, each.corrected_strict)),
-                faulty_loose=name(map(ne, each.loose, each.corrected_loose)),
-                drawn=name(each.drawn),
-                raised=name(each.raised),
-                empty=not answer.text.strip(),
-                truncated=answer.truncated,
-            )
+
+def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinking: bool) -> _Answers:
+    """Return recorded responses, as many to each prompt; those beyond are duplicates.
+
+    Raises:
+        ConfigError: there is no response to any of the prompts, or the benchmark refuses what is there beside.
+        StoreError: a file can't be read, or a line is no such row.
+    """
+    ids = {each.text.strip() if benchmark.found_within else each.text: each.id for each in benchmark.prompts}
+    elsewhere = {text.strip() for text in benchmark.elsewhere}
+    found: dict[str, list[tuple[str, Response]]] = {each.id: [] for each in benchmark.prompts}
+    unknown = []
+    for file in subject.files:
+        for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
+            place = f"{file.name}, row {number}"
+            text = _find_text(row.asked, [*ids, *elsewhere]) if benchmark.found_within else row.asked
+            if text in ids:
+                found[ids[text]] += [(place, each) for each in row.read(keep_thinking=keep_thinking)]
+            elif text not in elsewhere:
+                unknown.append(f"{place}: {row.asked[:_SHOWN_CHARS]!r}")
+    there = [each for each in benchmark.prompts if found[each.id]]
+    if not there:
+        raise ConfigError(
+            f"{subject.name} has no response to any of the {len(found):,} prompts of {benchmark.title}: "
+            "is it of another benchmark or language?"
         )
-    return QuestionResult(
-        id=row.id, key=row.key, instruction_id_list=row.instruction_id_list, responses=tuple(responses)
-    )
+    fewest = min(there, key=lambda each: len(found[each.id]))
+    size = benchmark.responses or len(found[fewest.id])
+    duplicates = [f"{place}: {each.key}" for each in benchmark.prompts for place, _ in found[each.id][size:]]
+    if benchmark.refuses_others and unknown:
+        raise ConfigError(f"{unknown[0]} is no prompt of the data")
+    if benchmark.refuses_others and duplicates:
+        most = max(there, key=lambda each: len(found[each.id]))
+        raise ConfigError(
+            f"{subject.name} has {len(found[fewest.id])} responses to {fewest.key!r} and {len(found[most.id])} to "
+            f"{most.key!r}: {benchmark.title} needs as many to each prompt"
+        )
+    if duplicates:
+        say(
+            f"{len(duplicates):,} responses are left out: each prompt is scored by {size}"
+            + ("" if benchmark.responses else f", as prompt {fewest.key} has no more")
+        )
+    whole = {key: [each for _, each in some[:size]] for key, some in found.items() if len(some) >= size}
+    return _Answers(whole, size, unknown, duplicates)
 
 
-def _score(
-    policy: Policy,
-    task: BenchmarkTask,
-    results: Sequence[QuestionResult],
-    counts: ResponseCounts,
-    unscored: Mapping[str, Sequence[str]],
-) -> BenchmarkScores:
-    responses = [(result, each) for result in results for each in result.responses]
-    cut = [each.truncated for _, each in responses]
-    return BenchmarkScores(
-        metric=task.questions.benchmark,
-        model=policy.name,
-        policy=policy.identity,
-        data=task.questions.version,
-        data_id=task.questions.id,
-        checkers=task.checkers,
-        corrected=task.corrected,
-        keep_thinking=task.keep_thinking,
-        prompts=len(results),
-        prompts_of_benchmark=SIZES[task.questions.benchmark],
-        partial=len(results) < SIZES[task.questions.benchmark] or bool(unscored["missing"]),
-        responses_per_prompt=len(results[0].responses),
-        sampling=policy.sampling,
-        prompt_strict=_average([(result.id, [all(each.strict)]) for result, each in responses]),
-        prompt_loose=_average([(result.id, [all(each.loose)]) for result, each in responses]),
-        instruction_strict=_average([(result.id, each.strict) for result, each in responses]),
-        instruction_loose=_average([(result.id, each.loose) for result, each in responses]),
-        instruction_types=_score_types(results),
-        **{name: count(named) for name, named in unscored.items()},
-        responses=counts,
-        empty=count([result.key for result, each in responses if each.empty]),
-        truncated=None if None in cut else count([result.key for result, each in responses if each.truncated]),
-        drawn=count([f"{result.key}: {name}" for result, each in responses for name in each.drawn]),
-        raised=count([f"{result.key}: {name}" for result, each in responses for name in each.raised]),
-        faults=_count_faults(results),
-        versions={**versions(), **{name: version(name) for name in _CHECKERS}},
-    )
+def _find_text(asked: str, texts: Iterable[str]) -> str | None:
+    """Return the one of the texts that a recorded prompt is, or holds alone."""
+    listed = list(texts)
+    if asked.strip() in listed:
+        return asked.strip()
+    held = [text for text in listed if text in asked]
+    return held[0] if len(held) == 1 else None
 
 
-def _average(verdicts: Sequence[tuple[str, Sequence[bool]]]) -> Interval:
-    """Return the percentage of True; `verdicts` names the prompt of each group, which is drawn again as a whole."""
-    values = [100.0 * verdict for _, some in verdicts for verdict in some]
-    return estimate_rate(values, [prompt for prompt, some in verdicts for _ in some])
-
-
-def _score_types(results: Sequence[QuestionResult]) -> dict[str, TypeScore]:
-    found: dict[str, list[tuple[bool, bool]]] = {}
+def _sum_up(
+    benchmark: Benchmark,
+    subject: Subject,
+    settings: dict[str, JsonValue],
+    given: Given,
+    judged: Judged,
+    noted: Mapping[str, Sequence[str]],
+) -> tuple[Scores, list[PromptResult]]:
+    """Return the scores, and the results with what is to be said of their responses."""
+    responses = {prompt.id: some for prompt, some in given}
+    results = [each.model_copy(update={"flags": _find_flags(responses[each.id])}) for each in judged.results]
+    counts = {name: count(named) for name, named in noted.items()}
+    for name in FLAGS:
+        counts[name] = count(each.key for each in results for _ in each.flags.get(name, ()))
+    alike = benchmark.parts_count_alike
+    parts: dict[str, list[PromptResult]] = {}
     for result in results:
-        for each in result.responses:
-            for name, strict, loose in zip(result.instruction_id_list, each.strict, each.loose, strict=True):
-                found.setdefault(name, []).append((strict, loose))
+        parts.setdefault(result.part, []).append(result)
+    partial = _explain_partial(benchmark, len(results), noted)
+    scores = Scores(
+        benchmark=benchmark.name,
+        place=benchmark.place,
+        title=benchmark.title,
+        about=_describe(benchmark, results, len(given[0][1])),
+        model=subject.name,
+        policy=subject.identity,
+        settings=settings,
+        data=benchmark.data,
+        data_id=benchmark.data_id,
+        prompts=len(results),
+        prompts_of_benchmark=benchmark.size,
+        partial=partial,
+        responses_per_prompt=len(given[0][1]),
+        columns=tuple(benchmark.columns),
+        scores=score(results, benchmark.columns, parts_count_alike=alike),
+        parts={name: score(some, benchmark.columns, parts_count_alike=alike) for name, some in parts.items() if name},
+        parts_count_alike=alike,
+        counts=counts,
+        said=tuple(dict.fromkeys(each.said for row in results for each in responses[row.id] if each.said))[:_SAID],
+        remarks=(*_list_remarks(partial, counts), *judged.remarks),
+        report=tuple(judged.report),
+        details=dict(judged.details),
+        versions={**versions(), **benchmark.versions},
+    )
+    return scores, results
+
+
+def _find_flags(responses: Sequence[Response]) -> dict[str, tuple[int, ...]]:
+    """Return by its name what is true of some of the responses, with their indexes."""
+    flags = [response.flags for response in responses]
     return {
-        name: TypeScore(
-            instructions=len(verdicts),
-            strict=100 * sum(strict for strict, _ in verdicts) / len(verdicts),
-            loose=100 * sum(loose for _, loose in verdicts) / len(verdicts),
-        )
-        for name, verdicts in sorted(found.items())
+        name: found for name in FLAGS if (found := tuple(index for index, each in enumerate(flags) if name in each))
     }
 
 
-def _count_faults(results: Sequence[QuestionResult]) -> dict[str, FaultCount]:
-    asked = {name for result in results for name in result.instruction_id_list}
-    responses = list(chain.from_iterable(result.responses for result in results))
-    strict = Counter(chain.from_iterable(each.faulty_strict for each in responses))
-    loose = Counter(chain.from_iterable(each.faulty_loose for each in responses))
-    return {
-        name: FaultCount(fault=correction.fault, strict=strict[name], loose=loose[name])
-        for name, correction in CORRECTIONS.items()
-        if name in asked
-    }
+def _describe(benchmark: Benchmark, results: Sequence[PromptResult], each: int) -> str:
+    """Return what the scores are of, in a sentence or two."""
+    of = f" of {len({result.cluster for result in results}):,} {benchmark.clusters}" if benchmark.clusters else ""
+    given = f"{each} response{'' if each == 1 else 's'} to each"
+    prompts = f"{len(results):,} prompt{'' if len(results) == 1 else 's'}{of}"
+    return f"{benchmark.title}: {prompts}, {given}; {benchmark.about}"
+
+
+def _explain_partial(benchmark: Benchmark, scored: int, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return why this is no score of the whole benchmark; nothing if it is one."""
+    if scored == benchmark.size and not noted["missing"]:
+        return ()
+    reasons = [f"{scored:,} of {benchmark.size:,} prompts are scored"]
+    reasons += [f"the data lacks prompts ({lack})" for lack in benchmark.lacks]
+    reasons += [f"{len(noted['missing'])} prompts have no response"] if noted["missing"] else []
+    reasons += [f"{len(noted['unjudged'])} responses have no judgement"] if noted.get("unjudged") else []
+    return tuple(reasons)
+
+
+def _list_remarks(partial: Sequence[str], counts: Mapping[str, Counted]) -> list[str]:
+    remarks = []
+    if partial:
+        remarks.append(f"PARTIAL, {partial[0]}" + (f" ({'; '.join(partial[1:])})" if partial[1:] else ""))
+    for name, said in (("truncated", "cut"), ("empty", "without text, wrong as a rule")):
+        if number := counts[name].count:
+            remarks.append(f"{number:,} response{'' if number == 1 else 's'} {said}")
+    return remarks

@@ -23,7 +23,7 @@ from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.official.surroundings import DRAWS
 from autoif.evaluation.tokenizer_data import TAGGER, has_data
 
-Benchmark = Literal["ifeval", "ifbench"]
+Suite = Literal["ifeval", "ifbench"]
 Revision = Literal["2026", "2025"]
 REVISIONS: dict[Revision, str] = {
     "2026": "allenai/IFBench, commit db69a6f of August 2026",
@@ -40,7 +40,7 @@ class Unjudgeable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Verdicts:
     """The verdicts on one response, an item an instruction of the prompt."""
 
     strict: tuple[bool, ...]
@@ -82,15 +82,15 @@ def limit_time(seconds: float) -> Iterator[None]:
 class Checkers:
     """The checkers of a benchmark, loaded into this process."""
 
-    def __init__(self, benchmark: Benchmark, data_folders: Sequence[str], revision: Revision = NEWEST) -> None:
+    def __init__(self, suite: Suite, data_folders: Sequence[str], revision: Revision = NEWEST) -> None:
         """Load them.
 
         Args:
-            benchmark: which.
+            suite: which.
             data_folders: from `tokenizer_data.find_data`.
             revision: of IFBench's checkers.
         """
-        self._checkers = _load_registry(benchmark, revision, data_folders)
+        self._checkers = _load_registry(suite, revision, data_folders)
         self._has_tagger = has_data(data_folders, TAGGER)
 
     @property
@@ -98,7 +98,9 @@ class Checkers:
         """The instructions that can be checked."""
         return frozenset(self._checkers)
 
-    def judge(self, prompt: str, instructions: Sequence[tuple[str, Mapping[str, JsonValue]]], response: str) -> Judged:
+    def judge(
+        self, prompt: str, instructions: Sequence[tuple[str, Mapping[str, JsonValue]]], response: str
+    ) -> Verdicts:
         """Return the verdicts on a response to a prompt with these instructions and arguments.
 
         Raises:
@@ -126,7 +128,7 @@ class Checkers:
             right_loose.append(any(corrected))
             drawn.append(is_drawn)
             raised.append(failed)
-        return Judged(*map(tuple, (strict, loose, right_strict, right_loose, drawn, raised)))
+        return Verdicts(*map(tuple, (strict, loose, right_strict, right_loose, drawn, raised)))
 
     def build(self, name: str, arguments: Mapping[str, JsonValue], prompt: str) -> tuple[Any, bool]:
         """Return a checker of an instruction, and whether it drew something at random. Raises Unjudgeable."""
@@ -183,18 +185,18 @@ def _check_all(checker: Any, variants: Sequence[str], *, first: bool) -> tuple[l
     return verdicts, raised
 
 
-def _load_registry(benchmark: Benchmark, revision: Revision, data_folders: Sequence[str]) -> dict[str, Any]:
+def _load_registry(suite: Suite, revision: Revision, data_folders: Sequence[str]) -> dict[str, Any]:
     """Return the class of each checker by its instruction."""
     import langdetect
     import nltk
 
     langdetect.DetectorFactory.seed = 0
     nltk.data.path[:] = data_folders
-    folder = f"ifbench_{NEWEST if benchmark == 'ifeval' else revision}"
+    folder = f"ifbench_{NEWEST if suite == 'ifeval' else revision}"
     registry = importlib.import_module(f"autoif.evaluation.official.{folder}.instructions_registry")
     found: dict[str, Any] = registry.INSTRUCTION_DICT  # the newest has both benchmarks
     return {
         name: checker
         for name, checker in found.items()
-        if checker.__module__.endswith(".classic_instructions") == (benchmark == "ifeval")
+        if checker.__module__.endswith(".classic_instructions") == (suite == "ifeval")
     }

@@ -1,61 +1,37 @@
-"""The share of a model's answers that the verification functions accept: the pass rate, with its interval.
+"""The pass rate: the share of a model's answers that the prompts' own verification functions accept.
 
-In:   prompts with functions (rewards.jsonl's form), and a model to sample from or recorded responses.
-Out:  scores.json, per_prompt.jsonl, and samples.jsonl, from which an interrupted evaluation goes on.
-
-Every prompt gets as many samples, so each counts alike. The seeds of the samples follow from prompts and settings
-alone, so every model is drawn with the same.
+The prompts are rows with functions, in rewards.jsonl's form. Every prompt gets as many samples, so each counts alike.
+An answer is accepted if more than half of its functions return True (§3.3).
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_instructions
 from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
-from autoif.evaluation.rates import estimate_rate
-from autoif.evaluation.responses import RecordedRow, Response, count_responses, read_sample
-from autoif.evaluation.results import (
-    SAMPLES,
-    PromptResult,
-    SampleResult,
-    Scores,
-    Seen,
-    claim_folder,
-    identify,
-    read_scores,
-    write_results,
-)
+from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Say
+from autoif.evaluation.provenance import Seen
+from autoif.evaluation.responses import Response
+from autoif.evaluation.results import Column, PromptResult
 from autoif.gate import Fault, find_fault
-from autoif.judging import Verdicts, judge
+from autoif.judging import judge as run_functions
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
-from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
 from autoif.sandbox import Sandbox
 from autoif.store import REWARDS, read_jsonl
-from autoif.training.card import versions
 
-Say = Callable[[str], None]
-OpenSampler = Callable[[], AbstractContextManager[Sampler]]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Who answers."""
-
-    name: str
-    """As the user named it: a folder, a name, or a file of responses."""
-    identity: str
-    """By content, with the backend: samples of another one are not gone on with."""
-    sampling: SamplingSettings | None
-    """None for recorded responses."""
-    seen: Seen
-    """What it was trained on."""
+_TITLE = "Pass rate"
+_COLUMNS = (
+    Column(name="pass_rate", heading=_TITLE, label="accepted", averaged=True, paired=True),
+    Column(
+        name="pass_rate_by_prompt", heading=_TITLE, label="by prompt", averaged=True, by_prompt=True, shown="nowhere"
+    ),
+    Column(name="faultless_pass_rate", heading=_TITLE, label="without faults", averaged=True, paired=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +49,6 @@ class Prompts:
     def sources(self) -> list[Source]:
         """Where they come from, to compare with what was trained on."""
         return [source_of(row) for row in self.rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is done with the answers: how they are judged, and where the results go."""
-
-    prompts: Prompts
-    folder: Path
-    sandbox: Sandbox
-    """Entered."""
-    say: Say
-    """Gets lines of progress."""
-    keep_thinking: bool = False
-    """Judge responses with their thoughts."""
 
 
 def read_prompts(source: Path) -> Prompts:
@@ -112,99 +74,79 @@ def _check_row(row: RewardRow) -> None:
     source_of(row)
 
 
-def measure_policy(policy: Policy, open_sampler: OpenSampler, task: Task) -> Scores:
-    """Sample from a model, verify its answers, and write the results.
+def load_benchmark(prompts: Prompts, seen: Seen, sandbox: Sandbox, say: Say) -> Benchmark:
+    """Return the benchmark of these prompts, ready to judge.
 
-    Raises:
-        StoreError: the folder holds an evaluation of something else, or can't be written.
-        ModelError, ConfigError, SandboxError: the model, its backend, or the sandbox can't be used.
+    Args:
+        prompts: what is asked.
+        seen: what of them the model was trained on.
+        sandbox: entered.
+        say: gets lines of progress.
     """
-    assert policy.sampling is not None
-    _claim_folder(policy, task)
-    asked = [SamplingPrompt(id=_identify(row), messages=(row.prompt[0].model_dump(),)) for row in task.prompts.rows]
-    file = task.folder / SAMPLES
-    samples = sample_all(asked, policy.sampling, open_sampler, file, task.say, policy=policy.identity)
-    answers = [read_sample(sample, keep_thinking=task.keep_thinking) for sample in samples]
-    each = policy.sampling.responses
-    return _finish(policy, task, [answers[start : start + each] for start in range(0, len(answers), each)])
+    rows = {_identify(row): row for row in prompts.rows}
 
+    def judge(given: Given) -> Judged:
+        return judge_answers([(rows[prompt.id], some) for prompt, some in given], seen, sandbox, say)
 
-def measure_recorded(responses: Path, seen: Seen, task: Task) -> Scores:
-    """Verify responses that were recorded elsewhere, and write the results. Raises as `measure_policy`."""
-    answers = read_responses(responses, task)
-    identity = f"recorded, SHA-256 {hashlib.sha256(responses.read_bytes()).hexdigest()}"
-    policy = Policy(str(responses), identity, None, seen)
-    _claim_folder(policy, task)
-    return _finish(policy, task, answers)
-
-
-def read_responses(path: Path, task: Task) -> list[list[Response]]:
-    """Return recorded responses to each prompt, in the order of the prompts; none for a prompt that the file lacks.
-
-    Raises:
-        ConfigError: no responses, a response to a prompt that is not asked, or more to one prompt than to another.
-        StoreError: the file can't be read, or a line is no such row.
-    """
-    found: dict[str, list[Response]] = {prompt: [] for prompt in task.prompts.texts}
-    for number, row in enumerate(read_jsonl(path, RecordedRow), 1):
-        if row.prompt not in found:
-            raise ConfigError(f"{path}, response {number}: its prompt is not in the data: {row.prompt[:80]!r}")
-        found[row.prompt] += row.read(keep_thinking=task.keep_thinking)
-    counts = {len(responses): prompt for prompt, responses in found.items() if responses}
-    if not counts:
-        raise ConfigError(f"{path} has no responses")
-    if len(counts) > 1:
-        listed = " and ".join(f"{count} to {counts[count][:40]!r}" for count in sorted(counts)[:2])
-        raise ConfigError(f"{path} has {listed}: a pass rate needs as many responses to each prompt")
-    return list(found.values())
-
-
-def _claim_folder(policy: Policy, task: Task) -> None:
-    now = identify(policy.identity, task.prompts.sha256, policy.sampling, keep_thinking=task.keep_thinking)
-    claim_folder(task.folder, now, lambda folder: read_scores(folder).identity, sampled=policy.sampling is not None)
-
-
-def _finish(policy: Policy, task: Task, answers: Sequence[Sequence[Response]]) -> Scores:
-    """Verify the answers to each prompt, none where the data is partial, and write what came of it."""
-    given = [(row, some) for row, some in zip(task.prompts.rows, answers, strict=True) if some]
-    results = judge_answers([row for row, _ in given], [some for _, some in given], task.sandbox, task.say)
-    named = [(row.prompt[0].content[:80], each) for row, some in given for each in some]
-    scores = _score(policy, task, results, named)
-    write_results(task.folder, scores, results)
-    return scores
+    return Benchmark(
+        name="pass_rate",
+        title=_TITLE,
+        about="the percentage that the prompts' functions accept. Intervals draw instructions again.",
+        prompts=[Prompt(key, row.prompt[0].content[:80], row.prompt[0].content) for key, row in rows.items()],
+        size=len(rows),
+        data=f"SHA-256 {prompts.sha256[:12]}",
+        data_id=prompts.sha256,
+        columns=_COLUMNS,
+        judge=judge,
+        settings={"sandbox": sandbox.describe().partition(":")[0]},
+        clusters="instructions",
+        refuses_others=True,
+    )
 
 
 def judge_answers(
-    rows: Sequence[RewardRow], answers: Sequence[Sequence[Response]], sandbox: Sandbox, say: Say
-) -> list[PromptResult]:
-    """Run every prompt's functions on its answers.
-
-    A response without an answer is judged by none, and not accepted.
-    """
+    given: Sequence[tuple[RewardRow, Sequence[Response]]], seen: Seen, sandbox: Sandbox, say: Say
+) -> Judged:
+    """Run every prompt's functions on its answers; a response without an answer is judged by none, and not accepted."""
     asked = [
-        (() if each.is_unanswered else list_functions(row), each.text)
-        for row, given in zip(rows, answers, strict=True)
-        for each in given
+        (() if each.is_unanswered else list_functions(row), each.text) for row, answers in given for each in answers
     ]
-    say(f"{len(rows):,} prompts: verifying {len(asked):,} responses")
-    verdicts = iter(judge(asked, sandbox))
-    return [_describe(row, given, [next(verdicts) for _ in given]) for row, given in zip(rows, answers, strict=True)]
-
-
-def _describe(row: RewardRow, answers: Sequence[Response], verdicts: Sequence[Verdicts]) -> PromptResult:
-    return PromptResult(
-        id=_identify(row),
-        instruction_id=name_instructions(row),
-        query_id=row.query_id,
-        samples=tuple(
-            SampleResult(
-                verdicts=each,
-                accepted=bool(each) and compute_reward(each, RewardMode.BINARY) == 1,
-                fault=_find_fault(answer, row),
-                truncated=answer.truncated,
+    say(f"{len(given):,} prompts: verifying {len(asked):,} responses")
+    verdicts = iter(run_functions(asked, sandbox))
+    results, faults = [], Counter[Fault | None]()
+    judged: list[Verdict] = []
+    for row, answers in given:
+        said = [next(verdicts) for _ in answers]
+        judged += [verdict for each in said for verdict in each]
+        found = [_find_fault(answer, row) for answer in answers]
+        faults.update(found)
+        accepted = [bool(each) and compute_reward(each, RewardMode.BINARY) == 1 for each in said]
+        rates = tuple(100.0 * each for each in accepted)
+        faultless = tuple(100.0 * (each and not fault) for each, fault in zip(accepted, found, strict=True))
+        results.append(
+            PromptResult(
+                id=_identify(row),
+                key=row.prompt[0].content[:80],
+                cluster=name_instructions(row),
+                scores={"pass_rate": rates, "pass_rate_by_prompt": rates, "faultless_pass_rate": faultless},
+                details={"query_id": row.query_id, "verdicts": [[*each] for each in said], "faults": [*found]},
             )
-            for answer, each in zip(answers, verdicts, strict=True)
-        ),
+        )
+    undecided = 100 * sum(each not in {Verdict.PASS, Verdict.FAIL} for each in judged) / (len(judged) or 1)
+    return Judged(
+        results,
+        remarks=[seen.describe()] if seen.instructions or seen.queries or seen.functions else [],
+        report=[
+            ("faults", ", ".join(f"{fault} {faults[fault]}" for fault in Fault)),
+            ("no verdict", f"{undecided:.1f} % of verdicts: the function raised, hung or crashed"),
+            ("training", seen.describe()),
+        ],
+        details={
+            "faults": {str(fault): faults[fault] for fault in Fault},
+            "undecided": undecided,
+            "seen": seen.model_dump(mode="json"),
+            "sandbox": sandbox.describe(),
+        },
     )
 
 
@@ -216,35 +158,3 @@ def _find_fault(answer: Response, row: RewardRow) -> Fault | None:
 
 def _identify(row: RewardRow) -> str:
     return content_id("measured prompt", row.prompt[0].content, list(list_functions(row)))
-
-
-def _score(
-    policy: Policy, task: Task, results: Sequence[PromptResult], responses: Sequence[tuple[str, Response]]
-) -> Scores:
-    samples = list(chain.from_iterable(result.samples for result in results))
-    verdicts = list(chain.from_iterable(sample.verdicts for sample in samples))
-    rates = [result.pass_rate for result in results]
-    faultless = [result.faultless_pass_rate for result in results]
-    instructions = [result.instruction_id for result in results]
-    cut = [sample.truncated for sample in samples]
-    return Scores(
-        model=policy.name,
-        policy=policy.identity,
-        data_sha256=task.prompts.sha256,
-        prompts=len(results),
-        prompts_missing=len(task.prompts.rows) - len(results),
-        instructions=len(set(instructions)),
-        responses_per_prompt=len(results[0].samples),
-        sampling=policy.sampling,
-        keep_thinking=task.keep_thinking,
-        pass_rate=estimate_rate(rates, instructions),
-        pass_rate_by_prompt=estimate_rate(rates, [result.id for result in results]),
-        faultless_pass_rate=estimate_rate(faultless, instructions),
-        faults={fault: sum(sample.fault == fault for sample in samples) for fault in Fault},
-        responses=count_responses(responses),
-        truncated=None if None in cut else 100 * sum(map(bool, cut)) / len(cut),
-        undecided=100 * sum(each not in {Verdict.PASS, Verdict.FAIL} for each in verdicts) / (len(verdicts) or 1),
-        seen=policy.seen,
-        sandbox=task.sandbox.describe(),
-        versions={**versions()},
-    )

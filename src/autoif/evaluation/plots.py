@@ -13,10 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.bootstrap import Interval
-from autoif.evaluation.comparison import Comparison
-from autoif.evaluation.comparison.paired import ComparedBenchmark
-from autoif.evaluation.results import name_folders
+from autoif.evaluation.comparison import ComparedBenchmark, Comparison, name_folders
+from autoif.evaluation.statistics import Interval
 from autoif.store import storage_errors
 from autoif.text_lines import parse_json
 from autoif.training.card import read_record
@@ -94,8 +92,8 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
     shown = [
         (benchmark, index)
         for benchmark in comparison.benchmarks
-        for index, score in enumerate(benchmark.scores)
-        if score.main
+        for index, column in enumerate(benchmark.columns)
+        if column.shown == "figures"
     ]
     heights = [1.0 + 0.3 * len(benchmark.models) for benchmark, _ in shown]
 
@@ -104,7 +102,7 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
         panels = figure.subplots(len(shown), 2, sharey="row", squeeze=False, height_ratios=heights)
         for (left, right), (benchmark, index) in zip(panels, shown, strict=True):
             _draw_score(left, right, benchmark, index)
-            unit = benchmark.scores[index].unit.replace("%", "points")
+            unit = benchmark.columns[index].unit.replace("%", "points")
             right.set_xlabel(f"difference to {_plain(comparison.models[0])}, {unit}")
         return figure
 
@@ -112,10 +110,10 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
 
 
 def _draw_score(left: Axes, right: Axes, benchmark: ComparedBenchmark, index: int) -> None:
-    score = benchmark.scores[index]
-    title = f"{score.group} {score.name}"
+    column = benchmark.columns[index]
+    title = f"{column.heading} {column.label}"
     for place, (model, scores) in enumerate(benchmark.models.items()):
-        interval, difference = scores[index].score.interval, scores[index].difference
+        interval, difference = scores[index].interval, scores[index].difference
         if interval:
             _draw_interval(left, interval, place, "C0", f"{title} {_clean(model)}")
         if difference:
@@ -123,7 +121,7 @@ def _draw_score(left: Axes, right: Axes, benchmark: ComparedBenchmark, index: in
             _draw_interval(right, difference, place, colour, f"difference {title} {_clean(model)}")
     left.set_yticks(range(len(benchmark.models)), [_plain(model) for model in benchmark.models])
     left.set_ylim(len(benchmark.models) - 0.5, -0.5)
-    left.set_xlabel(f"{title}, {score.unit}")
+    left.set_xlabel(f"{title}, {column.unit}")
     right.axvline(0, color="black", linewidth=0.8)
 
 

@@ -10,11 +10,36 @@ from pathlib import Path
 
 from autoif.datasets.split import Source, find_overlap, read_sources
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.results import Seen
 from autoif.models.endpoint import Endpoint
 from autoif.models.gguf import find_weights
+from autoif.records import Record
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.training.card import RECORD, read_record
+
+
+class Seen(Record):
+    """What of the prompts was in training data. All zero, and nothing unknown: they were held out."""
+
+    checked: tuple[str, ...] = ()
+    """Training data that was looked at."""
+    unknown: tuple[str, ...] = ()
+    """Training data that could not be looked at, with the reason."""
+    instructions: int = 0
+    queries: int = 0
+    functions: int = 0
+
+    def describe(self) -> str:
+        """Return what this says of the score, in a line."""
+        if self.instructions or self.queries or self.functions:
+            return (
+                f"NOT HELD OUT: {self.instructions} instructions, {self.queries} queries and {self.functions} "
+                f"functions of these prompts are in {', '.join(self.checked)}"
+            )
+        if self.unknown:
+            return f"held out is not proven: {'; '.join(self.unknown)}"
+        if self.checked:
+            return f"held out of {', '.join(self.checked)}: no instruction, query or function in common"
+        return "no training data known: nothing to be held out of"
 
 
 def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path]) -> Seen:

@@ -9,12 +9,15 @@ Recorded rows are {"prompt": text, "response": text}, a line each, or {"prompt",
 chat token or control character is taken out, so that verdicts are those of the official programs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, JsonValue, model_validator
 
+from autoif.evaluation.results import Counted
 from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.wire import REASONING_FIELDS, read_choice
@@ -23,22 +26,12 @@ from autoif.sampling.settings import Sample
 
 Lack = Literal["only_reasoning", "unfinished_reasoning", "refused"]
 """Why there is no answer: a thought alone, a thought that never ends, or a server's refusal."""
-_NAMED = 20
-_SAID = 5
-"""How many of a server's different sentences are kept."""
-
-
-class Counted(Record):
-    """Something that is not scored as it is, counted and named."""
-
-    count: int
-    named: tuple[str, ...] = ()
-    """Keys of prompts, or where there are none the beginnings of their texts; the first twenty."""
-
-
-def count(named: Sequence[str]) -> Counted:
-    """Return how many there are, and the first different ones."""
-    return Counted(count=len(named), named=tuple(dict.fromkeys(named))[:_NAMED])
+FLAGS = (
+    "empty", "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
+    "unknown_ends",
+)  # fmt: skip
+"""What a response can be beside its text. A thought alone, one that never ends, and a refusal without text are wrong;
+the others are judged as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,58 +56,30 @@ class Response:
         """Whether there is nothing to judge, so that the response is wrong."""
         return self.lack is not None and not self.text.strip()
 
-
-class ResponseCounts(Record):
-    """What the scored responses were beside their text, with the prompts named."""
-
-    responses: int
-    with_reasoning: Counted
-    """A thought came before the answer, and was not judged unless asked for."""
-    only_reasoning: Counted
-    """A thought and no answer: wrong."""
-    unfinished_reasoning: Counted
-    """A thought that never ends: wrong."""
-    refused: Counted
-    """The server refused the prompt: wrong, where there is no text."""
-    unknown_ends: Counted
-    """With a finish reason that isn't known; judged as they are."""
-    said: tuple[str, ...] = ()
-    """What servers said of these two, the first different sentences."""
-
-    def describe(self, *, keep_thinking: bool) -> dict[str, str]:
-        """Return lines for a person, by name: always of thoughts, of the rest where there is any."""
-        lines = {"thoughts": self._describe_thoughts(keep_thinking)}
-        said = f": {self.said[0]}" if self.said else ""
-        if self.refused.count:
-            lines["refused"] = f"{self.refused.count:,} by the server{said}"
-        if self.unknown_ends.count:
-            lines["ends unknown"] = f"{self.unknown_ends.count:,}{said}"
-        return lines
-
-    def _describe_thoughts(self, keep_thinking: bool) -> str:
-        if not self.with_reasoning.count:
-            return f"none in {self.responses:,} responses"
-        had = f"{self.with_reasoning.count:,} of {self.responses:,} responses had one"
-        if keep_thinking:
-            return f"{had}, and are judged with it"
-        wrong = f"{self.only_reasoning.count:,} were only a thought, {self.unfinished_reasoning.count:,} never ended it"
-        lacking = self.only_reasoning.count + self.unfinished_reasoning.count
-        return f"{had}, and are judged without it{f'; {wrong}: wrong' if lacking else ''}"
+    @property
+    def flags(self) -> set[str]:
+        """Which of `FLAGS` are true of it."""
+        found = {
+            "empty": not self.text.strip(),
+            "truncated": bool(self.truncated),
+            "end_not_recorded": self.truncated is None,
+            "with_reasoning": self.reasoned,
+            "unknown_ends": self.ends_unknown,
+        }
+        return {name for name, is_true in found.items() if is_true} | ({self.lack} if self.lack else set())
 
 
-def count_responses(responses: Iterable[tuple[str, Response]]) -> ResponseCounts:
-    """Return the counts of responses, each with the key of its prompt."""
-    listed = list(responses)
-    said = [each.said for _, each in listed if each.said]
-    return ResponseCounts(
-        responses=len(listed),
-        with_reasoning=count([key for key, each in listed if each.reasoned]),
-        only_reasoning=count([key for key, each in listed if each.lack == "only_reasoning"]),
-        unfinished_reasoning=count([key for key, each in listed if each.lack == "unfinished_reasoning"]),
-        refused=count([key for key, each in listed if each.lack == "refused"]),
-        unknown_ends=count([key for key, each in listed if each.ends_unknown]),
-        said=tuple(dict.fromkeys(said))[:_SAID],
-    )
+def describe_thoughts(counts: Mapping[str, Counted], responses: int, *, keep_thinking: bool) -> str:
+    """Return in a line how many responses had a thought, and what became of it."""
+    had = counts["with_reasoning"].count
+    if not had:
+        return f"none in {responses:,} responses"
+    line = f"{had:,} of {responses:,} responses had one"
+    if keep_thinking:
+        return f"{line}, and are judged with it"
+    alone, unfinished = counts["only_reasoning"].count, counts["unfinished_reasoning"].count
+    wrong = f"; {alone:,} were only a thought, {unfinished:,} never ended it: wrong" if alone + unfinished else ""
+    return f"{line}, and are judged without it{wrong}"
 
 
 def read_sample(sample: Sample, *, keep_thinking: bool = False) -> Response:
@@ -123,11 +88,14 @@ def read_sample(sample: Sample, *, keep_thinking: bool = False) -> Response:
     return _describe(found, _join(found) if keep_thinking else found.text, is_end_told=True)
 
 
-class AnsweredRow(Record):
-    """One line of recorded responses, whatever names its prompt. What else it holds is not looked at."""
+class RecordedRow(Record):
+    """One line of recorded responses. What else it holds is not looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    prompt: str | None = None
+    prompt_new: str | None = None
+    """As FollowBench's own files name it."""
     response: str | list[JsonValue] | dict[str, JsonValue] | None = None
     """A text, a message's parts, a message, or an answer with its choices; null is one without text."""
     choices: JsonValue = None
@@ -140,18 +108,20 @@ class AnsweredRow(Record):
     thinking_blocks: JsonValue = None
 
     @model_validator(mode="after")
-    def _check_answered(self) -> "AnsweredRow":
+    def _check_whole(self) -> "RecordedRow":
+        if self.prompt is None and self.prompt_new is None:
+            raise ValueError("it has neither prompt nor prompt_new")
         if "response" not in self.model_fields_set and not _find_choices(self.choices):
             raise ValueError("it has neither response nor choices")
         return self
 
+    @property
+    def asked(self) -> str:
+        return self.prompt_new if self.prompt_new is not None else self.prompt or ""
+
     def read(self, *, keep_thinking: bool = False) -> list[Response]:
         """Return its responses: one, or as many as it has choices."""
         return [_read_choice(each, keep_thinking) for each in self._list_choices()]
-
-    def complete(self) -> list[Completion]:
-        """Return its answers with their thoughts; one that doesn't tell how it ended is taken for whole."""
-        return [_complete(each) for each in self._list_choices()]
 
     def _list_choices(self) -> list[dict[str, Any]]:
         answer = self.response.get("choices") if isinstance(self.response, dict) else None
@@ -163,10 +133,12 @@ class AnsweredRow(Record):
         return [{"message": {**told, "content": self.response}, "finish_reason": self.finish_reason}]
 
 
-class RecordedRow(AnsweredRow):
-    """One line of recorded responses."""
-
-    prompt: str
+def digest_files(files: Sequence[Path]) -> str:
+    """Return the SHA-256 over the content of files; one that can't be read is told of where it is read."""
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(file.read_bytes() if file.is_file() else b"")
+    return whole.hexdigest()
 
 
 def _find_choices(listed: JsonValue) -> list[dict[str, JsonValue]]:

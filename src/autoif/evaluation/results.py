@@ -1,143 +1,205 @@
-"""What an evaluation leaves in its folder, written and read back.
+"""What every evaluation leaves in its folder: one form, whatever was measured.
 
-scores.json         the scores with their intervals, and everything that they depend on
-per_prompt.jsonl    a row a prompt: its id, and what became of each sample
+evaluation.json     what the folder belongs to; another evaluation is refused before anything is asked
 samples.jsonl       what a model answered, from which an interrupted evaluation goes on
+per_prompt.jsonl    a row a prompt: its id, its cluster, its scores by name, what is to be said of its responses
+scores.json         the scores with their intervals, and all that they depend on; it is there only if the rest is
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from autoif.errors import StoreError
-from autoif.evaluation.bootstrap import Interval
-from autoif.evaluation.responses import ResponseCounts
-from autoif.gate import Fault
-from autoif.records import Record, Verdict
-from autoif.sampling.settings import SamplingSettings
+from autoif.evaluation.statistics import Interval, Stratum, bootstrap_strata, estimate_strata_rate
+from autoif.records import Record
 from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
+from autoif.text_lines import parse_json
 
-SCORES, PER_PROMPT, SAMPLES = "scores.json", "per_prompt.jsonl", "samples.jsonl"
-Identity = Mapping[str, JsonValue]
-"""What the results of a folder belong to, by name."""
+CLAIM, SAMPLES, PER_PROMPT, SCORES = "evaluation.json", "samples.jsonl", "per_prompt.jsonl", "scores.json"
+_NAMED = 20
 
 
-class SampleResult(Record):
-    """One response to a prompt."""
+class Counted(Record):
+    """Something that a reader of the scores should know of, counted and named."""
 
-    verdicts: tuple[Verdict, ...]
-    """Of the prompt's functions, in their order; none where there is no answer to judge."""
-    accepted: bool
-    """Whether more than half of the functions return True (§3.3)."""
-    fault: Fault | None
-    """Why it would earn nothing in training, whatever its functions say; None if it has no such fault."""
-    truncated: bool | None
-    """Whether it was cut at the most tokens; None where that was not recorded."""
+    count: int
+    named: tuple[str, ...] = ()
+    """Keys of prompts, or places in a file; the first twenty different ones."""
+
+
+def count(named: Iterable[str]) -> Counted:
+    """Return how many there are, and the first different ones."""
+    listed = list(named)
+    return Counted(count=len(listed), named=tuple(dict.fromkeys(listed))[:_NAMED])
+
+
+class Column(Record):
+    """One score: what it is called, and how it is made of the values of the prompts."""
+
+    name: str
+    heading: str
+    """What it stands under in a table, together with its neighbours."""
+    label: str
+    unit: str = "%"
+    digits: int = 1
+    most: float = 100
+    averaged: bool = False
+    """Whether a prompt counts once, by the mean of its values; else each of its values counts."""
+    by_prompt: bool = False
+    """Whether prompts are drawn again, in place of clusters."""
+    paired: bool = False
+    """Whether a value is of one response to one prompt, 100 or less, so that McNemar's test has a meaning."""
+    shown: Literal["figures", "tables", "nowhere"] = "figures"
+    """Where comparisons show it; figures are shown in tables, too."""
 
 
 class PromptResult(Record):
-    """A prompt with its samples, in order of their index."""
+    """A prompt with its responses, as a row of per_prompt.jsonl."""
 
     id: str
-    """Of the prompt's text and functions: the same id, the same question and the same judges."""
-    instruction_id: str
-    query_id: str
-    samples: tuple[SampleResult, ...]
-
-    @property
-    def pass_rate(self) -> float:
-        """The percentage of samples that are accepted."""
-        return 100 * sum(sample.accepted for sample in self.samples) / len(self.samples)
-
-    @property
-    def faultless_pass_rate(self) -> float:
-        """The percentage of samples that are accepted and have no fault."""
-        return 100 * sum(sample.accepted and not sample.fault for sample in self.samples) / len(self.samples)
-
-
-class Seen(Record):
-    """What of the prompts was in training data. All zero, and nothing unknown: they were held out."""
-
-    checked: tuple[str, ...] = ()
-    """Training data that was looked at."""
-    unknown: tuple[str, ...] = ()
-    """Training data that could not be looked at, with the reason."""
-    instructions: int = 0
-    queries: int = 0
-    functions: int = 0
-
-    def describe(self) -> str:
-        """Return what this says of the score, in a line."""
-        if self.instructions or self.queries or self.functions:
-            return (
-                f"NOT HELD OUT: {self.instructions} instructions, {self.queries} queries and {self.functions} "
-                f"functions of these prompts are in {', '.join(self.checked)}"
-            )
-        if self.unknown:
-            return f"held out is not proven: {'; '.join(self.unknown)}"
-        if self.checked:
-            return f"held out of {', '.join(self.checked)}: no instruction, query or function in common"
-        return "no training data known: nothing to be held out of"
+    """Of its content: the same id, the same question and the same judges."""
+    key: str
+    """The benchmark's own name for it."""
+    cluster: str
+    """What is drawn again as a whole, as prompts vary together that share it."""
+    part: str = ""
+    """The type or subject that it belongs to."""
+    scores: dict[str, tuple[float, ...]]
+    """By name, the value of each response, or several of each."""
+    flags: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """By name, the indexes of the responses that it is true of, such as `empty`, `truncated` or `refused`."""
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+    """What only this benchmark knows."""
 
 
 class Scores(Record):
-    """scores.json of a pass rate. Scores and their intervals are in percent."""
+    """scores.json."""
 
-    metric: Literal["pass_rate"] = "pass_rate"
+    benchmark: str
+    """Like is compared with like."""
+    place: int
+    """Where its scores stand in a table of several benchmarks."""
+    title: str
+    about: str
+    """What the scores are, and what their intervals draw again."""
     model: str
     """As it was named."""
     policy: str
-    """What answered: the model's content, and the backend that sampled."""
-    data_sha256: str
+    """What answered: the model's content and the backend, or a recorded file's."""
+    settings: dict[str, JsonValue]
+    """What must be the same for a difference to be of the models."""
+    data: str
+    """Which prompts these are, for people."""
+    data_id: str
     prompts: int
-    prompts_missing: int
-    """Prompts of the data for which no response was recorded: the score is partial if there are any."""
-    instructions: int
+    """That are scored."""
+    prompts_of_benchmark: int
+    partial: tuple[str, ...]
+    """Why these are no scores of the whole benchmark; empty if they are."""
     responses_per_prompt: int
-    sampling: SamplingSettings | None
-    """None for recorded responses."""
-    keep_thinking: bool
-    """Whether responses are judged with their thoughts."""
-    pass_rate: Interval
-    """Instructions are drawn again: how sure the score is for instructions of this kind. The one to report."""
-    pass_rate_by_prompt: Interval
-    """Prompts are drawn again: how sure it is for these very instructions and other queries. Narrower."""
-    faultless_pass_rate: Interval
-    """A sample with a fault of the gate counts as not accepted."""
-    faults: dict[Fault, int]
-    """Samples with each fault."""
-    responses: ResponseCounts
-    """Thoughts, refusals and unknown ends of the samples."""
-    truncated: float | None
-    """Percentage of samples that were cut; None where that was not recorded."""
-    undecided: float
-    """Percentage of verdicts that are neither pass nor fail: a function that raised, hung or crashed."""
-    seen: Seen
-    sandbox: str
+    columns: tuple[Column, ...]
+    scores: dict[str, Interval | None]
+    """By name of the column; None where there is nothing to score."""
+    parts: dict[str, dict[str, Interval | None]]
+    """The same of each type or subject."""
+    parts_count_alike: bool
+    """Whether a score over all is the mean of its parts'; else it is over all prompts."""
+    counts: dict[str, Counted]
+    """What isn't scored (`missing`, `unknown`, `duplicates`), and what is, as it is (`empty`, `truncated`)."""
+    said: tuple[str, ...] = ()
+    """What servers said of refusals and unknown ends, the first different sentences."""
+    remarks: tuple[str, ...]
+    """What has to be known of this model when it is compared."""
+    report: tuple[tuple[str, str], ...]
+    """Lines for the person who measured, each with its name."""
+    details: dict[str, JsonValue]
+    """What only this benchmark knows."""
     versions: dict[str, JsonValue]
 
-    @property
-    def identity(self) -> dict[str, JsonValue]:
-        """What the results of a folder belong to."""
-        return identify(self.policy, self.data_sha256, self.sampling, keep_thinking=self.keep_thinking)
+
+def score(
+    rows: Sequence[PromptResult], columns: Sequence[Column], *, parts_count_alike: bool
+) -> dict[str, Interval | None]:
+    """Return every score with its 95 % interval; None where no prompt has a value."""
+    found: dict[str, Interval | None] = {}
+    for column in columns:
+        strata = collect(rows, column, parts_count_alike=parts_count_alike)
+        if not strata:
+            found[column.name] = None
+        elif column.unit == "%":
+            found[column.name] = estimate_strata_rate(strata)
+        else:
+            found[column.name] = bootstrap_strata(strata, bounds=(0, column.most))
+    return found
 
 
-def identify(
-    policy: str, data_sha256: str, sampling: SamplingSettings | None, *, keep_thinking: bool
-) -> dict[str, JsonValue]:
-    """Return what results belong to, by name."""
-    settings: dict[str, JsonValue] = sampling.model_dump() if sampling else {}
-    return {"policy": policy, "data_sha256": data_sha256, "keep_thinking": keep_thinking, **settings}
+def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: bool) -> list[Stratum]:
+    """Return the values of a score with their clusters: of each part apart if parts count alike, else of all."""
+    strata: dict[str, tuple[list[float], list[str]]] = {}
+    for row in rows:
+        values = row.scores.get(column.name, ())
+        if column.averaged and values:
+            values = (sum(values) / len(values),)
+        if values:
+            all_values, clusters = strata.setdefault(row.part if parts_count_alike else "", ([], []))
+            all_values += values
+            clusters += [row.id if column.by_prompt else row.cluster] * len(values)
+    return list(strata.values())
+
+
+def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -> None:
+    """Make a folder, or refuse one that holds another evaluation, before anything is asked or replaced.
+
+    Args:
+        folder: where the results are to go.
+        now: what they will belong to, by name.
+        sampled: a model is going to be sampled; False for recorded responses.
+
+    Raises:
+        StoreError: it holds something else, which is named, or can't be written.
+    """
+    if not sampled and (folder / SAMPLES).exists():
+        raise StoreError(f"{folder} holds samples of a model: choose another --output")
+    path = folder / CLAIM
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            refuse_other(folder, _read_claim(path), now)
+            return
+    if any((folder / name).exists() for name in (SCORES, PER_PROMPT, SAMPLES)):
+        raise StoreError(f"{folder} holds another evaluation, or one of another version: choose another --output")
+    write_json(path, dict(now))
+
+
+def refuse_other(folder: Path, there: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> None:
+    """Raise StoreError if what a folder holds is not what is to be in it; what differs is named."""
+    keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+    if keys:
+        differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
+        raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
+
+
+def _read_claim(path: Path) -> dict[str, JsonValue]:
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise StoreError(f"{path} is damaged: delete it with what stands beside it, or choose another --output")
+    return found
+
+
+def write_results(folder: Path, scores: Scores, results: Sequence[PromptResult]) -> None:
+    """Write both files; scores.json comes last, so that it is there only if all is."""
+    write_jsonl(folder / PER_PROMPT, results)
+    write_json(folder / SCORES, scores)
 
 
 def read_scores(folder: Path) -> Scores:
-    """Return the scores of an evaluated folder.
-
-    Raises:
-        StoreError: it has none, or none that this program wrote.
-    """
+    """Return the scores of an evaluated folder. Raises StoreError if it has none, or others than this version's."""
     path = folder / SCORES
     try:
         return Scores.model_validate_json(path.read_bytes())
@@ -154,47 +216,3 @@ def read_scores(folder: Path) -> Scores:
 def read_prompt_results(folder: Path) -> list[PromptResult]:
     """Return the rows of an evaluated folder. Raises StoreError."""
     return read_jsonl(folder / PER_PROMPT, PromptResult)
-
-
-def write_results(folder: Path, scores: Record, results: Sequence[Record]) -> None:
-    """Write both files of any evaluation; scores.json comes last, so that it is there only if all is."""
-    write_jsonl(folder / PER_PROMPT, results)
-    write_json(folder / SCORES, scores)
-
-
-def claim_folder(folder: Path, now: Identity, read_there: Callable[[Path], Identity], *, sampled: bool) -> None:
-    """Make a folder, or refuse one that holds another evaluation, before anything is sampled or replaced.
-
-    Args:
-        folder: where the results are to go.
-        now: what they will belong to.
-        read_there: reads what those belong to that the folder has.
-        sampled: a model is going to be sampled; False for recorded responses.
-
-    Raises:
-        StoreError: it holds something else, which is named, or can't be written.
-    """
-    if not sampled and (folder / SAMPLES).exists():
-        raise StoreError(f"{folder} holds samples of a model: choose another --output")
-    if (folder / SCORES).exists():
-        refuse_other(folder, read_there(folder), now)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-def refuse_other(folder: Path, there: Identity, now: Identity) -> None:
-    """Raise StoreError if what a folder holds is not what is to be in it; what differs is named."""
-    keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
-    if keys:
-        differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
-        raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
-
-
-def name_folders(folders: Sequence[Path]) -> list[str]:
-    """Return a name for each folder: as many of the last parts of its path as tell all of them apart."""
-    paths = [folder.resolve() for folder in folders]
-    for count in range(1, max(len(path.parts) for path in paths)):
-        names = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [str(path) for path in paths]

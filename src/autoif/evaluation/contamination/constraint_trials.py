@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from autoif.evaluation.checkers import Benchmark, Checkers, Unjudgeable
+from autoif.evaluation.checkers import Checkers, Suite, Unjudgeable
 from autoif.evaluation.corrections import CORRECTIONS
 from autoif.records import Record
 
@@ -48,7 +48,7 @@ class Examples(Record):
     plain: tuple[str, ...]
     """Texts that were written for none."""
 
-    def of(self, benchmark: Benchmark) -> dict[str, Example]:
+    def of(self, benchmark: Suite) -> dict[str, Example]:
         return self.ifeval if benchmark == "ifeval" else self.ifbench
 
 
@@ -56,7 +56,7 @@ class Examples(Record):
 class Trial:
     """A constraint, and texts that tell a function that checks it from others."""
 
-    benchmark: Benchmark
+    benchmark: Suite
     type: str
     follows: tuple[str, ...]
     breaks: tuple[str, ...]
@@ -82,7 +82,7 @@ def list_pool() -> list[str]:
     return list(dict.fromkeys([*pairs, *(text for each in every for text in each.more), *examples.plain]))
 
 
-def make_pool_trials(benchmark: Benchmark, types: set[str], data_folders: Sequence[str]) -> list[Trial]:
+def make_pool_trials(benchmark: Suite, types: set[str], data_folders: Sequence[str]) -> list[Trial]:
     """Return the trials of constraints without arguments; none of those that the pool has too few texts for.
 
     Args:
@@ -153,7 +153,7 @@ def _trials_of_number(number: int) -> Iterator[Trial]:
     if few == number:
         return
     for name, make in _COUNTED.items():
-        benchmark: Benchmark = "ifbench" if name.startswith("count:") else "ifeval"
+        benchmark: Suite = "ifbench" if name.startswith("count:") else "ifeval"
         enough, too_few = _write_each(make, number), _write_each(make, few)
         others = tuple(text for other in _OTHERS[name] for text in _write_each(_KINDS[other], number))
         yield Trial(benchmark, name, enough, (*too_few, *_PLAIN, *others))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoif.evaluation.checkers import Benchmark
+from autoif.evaluation.checkers import Suite
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
     Trial,
@@ -47,7 +47,7 @@ class TrainedInstruction:
 
 def find_types(
     instructions: Sequence[TrainedInstruction],
-    asked: Mapping[Benchmark, Mapping[str, int]],
+    asked: Mapping[Suite, Mapping[str, int]],
     sandbox: Sandbox,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, TypeCoverage]]:
@@ -98,9 +98,9 @@ def list_instructions(comparison: Comparison) -> list[TrainedInstruction]:
     ]
 
 
-def count_types(prompts: Iterable[BenchmarkPrompt]) -> dict[Benchmark, dict[str, int]]:
+def count_types(prompts: Iterable[BenchmarkPrompt]) -> dict[Suite, dict[str, int]]:
     """Return how many prompts of each benchmark have each type of constraint; of those benchmarks that name types."""
-    counts: dict[Benchmark, dict[str, int]] = {}
+    counts: dict[Suite, dict[str, int]] = {}
     for prompt in prompts:
         for kind in set(prompt.instructions):
             found = counts.setdefault("ifeval" if prompt.benchmark == "ifeval" else "ifbench", {})
@@ -114,7 +114,7 @@ _Judged = tuple[TrainedInstruction, list[Trial], set[str]]
 def _judge(
     instructions: Sequence[TrainedInstruction],
     pool: Sequence[Trial],
-    asked: Mapping[Benchmark, Mapping[str, int]],
+    asked: Mapping[Suite, Mapping[str, int]],
     sandbox: Sandbox,
 ) -> Iterable[_Judged]:
     """Yield each instruction with the trials for it, and the texts that more than half of its functions accept."""

@@ -7,15 +7,14 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmarks import read_questions
-from autoif.evaluation.checkers import Benchmark
-from autoif.evaluation.followbench.data import read_benchmark
-from autoif.evaluation.followbench.hub import fetch_benchmark
+from autoif.evaluation.checkers import Suite
+from autoif.evaluation.followbench.data import fetch_items, read_items
+from autoif.evaluation.ifeval_ifbench import read_questions
 from autoif.records import Record
 from autoif.store import read_jsonl
 
 BENCHMARKS = ("ifeval", "followbench", "ifbench")
-_WITH_INSTRUCTIONS: dict[str, Benchmark] = {"ifeval": "ifeval", "ifbench": "ifbench"}
+_WITH_INSTRUCTIONS: dict[str, Suite] = {"ifeval": "ifeval", "ifbench": "ifbench"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def _read(name: str, path: Path | None) -> list[BenchmarkPrompt]:
         questions = read_questions(_WITH_INSTRUCTIONS[name], path).rows
         return [BenchmarkPrompt(name, row.key, row.prompt, row.instruction_id_list) for row in questions]
     if name == "followbench":
-        benchmark = read_benchmark(path) if path else fetch_benchmark("en")
+        benchmark = read_items(path) if path else fetch_items("en")
         return [BenchmarkPrompt(name, item.id, item.prompt) for item in benchmark.items]
     assert path
     rows = read_jsonl(path, _Row)

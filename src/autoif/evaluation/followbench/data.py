@@ -1,4 +1,4 @@
-"""FollowBench's prompts: a folder of TYPE_constraints.json, as the benchmark has them in English and in Chinese.
+"""FollowBench's prompts: a folder of TYPE_constraints.json, in English or in Chinese, or the data set of the hub.
 
 An initial instruction (level 0) grows by one constraint a level; those of type example have levels 1 to 5 alone.
 """
@@ -6,7 +6,7 @@ An initial instruction (level 0) grows by one constraint a level; those of type 
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
+from autoif.evaluation.hub import fetch_rows
 from autoif.records import Record
 from autoif.text_lines import not_utf8, parse_json, unreadable
 
+HUB = "YuxinJiang/FollowBench"
 TYPES = ("content", "situation", "style", "format", "example", "mixed")
 LEVELS = (1, 2, 3, 4, 5)
 SIZES: dict[Language, dict[str, int]] = {
@@ -51,7 +53,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
+class Items:
     """All prompts of a folder, by type, group and level."""
 
     items: tuple[Item, ...]
@@ -74,10 +76,15 @@ class Row(Record):
     target: str = ""
 
 
+class _HubRow(Row):
+    category: str
+    """Its type, at the first level of a group; of a mixed one the types of its constraints at the others."""
+
+
 _ROWS = TypeAdapter(list[Row])
 
 
-def read_benchmark(folder: Path) -> Benchmark:
+def read_items(folder: Path) -> Items:
     """Return the prompts of the TYPE_constraints.json in a folder; which types are missing is told, and no error.
 
     Raises:
@@ -89,10 +96,31 @@ def read_benchmark(folder: Path) -> Benchmark:
         raise ConfigError(f"{folder} is no FollowBench data: it has no {files['content'].name} or other type")
     rows = {kind: _parse(file, _read(file)) for kind, file in found.items()}
     chinese = is_chinese([row.instruction for some in rows.values() for row in some])
-    return build_benchmark(rows, "zh" if chinese else "en", folder)
+    return build_items(rows, "zh" if chinese else "en", folder)
 
 
-def build_benchmark(rows: Mapping[str, Sequence[Row]], language: Language, source: Path | str) -> Benchmark:
+def fetch_items(language: Language) -> Items:
+    """Return the official prompts of one language.
+
+    Raises:
+        ConfigError: the data set can't be fetched, or has another form than it had.
+    """
+    rows = fetch_rows(HUB, "a folder of prompts by --data")
+    try:
+        groups = _split([_HubRow.model_validate(row) for row in rows])
+    except ValidationError as error:
+        raise ConfigError(f"{HUB} has another form than it had ({error.errors()[0]['msg']})") from None
+    found: dict[str, list[Row]] = {}
+    for group in groups:
+        if group[0].category not in TYPES:
+            raise ConfigError(f"{HUB} has another form than it had ({group[0].category[:40]!r} is no type)")
+        # Of level 1 alone: an English instruction that asks for a translation shows Chinese later.
+        if is_chinese([row.instruction for row in group if row.level == 1]) == (language == "zh"):
+            found.setdefault(group[0].category, []).extend(group)
+    return build_items({kind: found[kind] for kind in TYPES if kind in found}, language, HUB)
+
+
+def build_items(rows: Mapping[str, Sequence[Row]], language: Language, source: Path | str) -> Items:
     """Return the prompts of these rows, by type; `source` is where they come from, for errors.
 
     Raises:
@@ -105,7 +133,7 @@ def build_benchmark(rows: Mapping[str, Sequence[Row]], language: Language, sourc
         for kind, whole in SIZES[language].items()
         if (there := len({item.group for item in items if item.type == kind})) < whole
     ]
-    return Benchmark(tuple(items), language, hashlib.sha256(content.encode("ascii")).hexdigest(), tuple(lacks))
+    return Items(tuple(items), language, hashlib.sha256(content.encode("ascii")).hexdigest(), tuple(lacks))
 
 
 def is_chinese(texts: Sequence[str]) -> bool:
@@ -168,3 +196,13 @@ def _check(place: str, row: Row, rule: Rule | None) -> None:
         raise ConfigError(
             f"{place}: example {row.example_id}, level {row.level}, has a target that its rule can't read"
         ) from None
+
+
+def _split(rows: Iterable[_HubRow]) -> list[list[_HubRow]]:
+    """Return the rows of each initial instruction, whose levels rise."""
+    groups: list[list[_HubRow]] = []
+    for row in rows:
+        if not groups or row.level <= groups[-1][-1].level:
+            groups.append([])
+        groups[-1].append(row)
+    return groups

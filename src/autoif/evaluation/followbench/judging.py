@@ -2,14 +2,23 @@
 
 The judge sees how the instruction grew, one constraint a level, and says of each constraint whether the response
 satisfies it. The question is worded anew; the way from instruction to instruction and the form of the answer are the
-benchmark's, so that its recorded judgements are read by the same reader.
+benchmark's, so that its recorded judgements are read by the same reader. These are a folder of
+[MODEL_]TYPE_constraint.jsonl as the benchmark writes them, whose `prompt_new` is the question to the judge, with the
+response that was judged. What belongs to no response, or is there twice, is named and not taken.
 """
 
 import ast
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from autoif.evaluation.followbench.data import Item
+from autoif.errors import ConfigError
+from autoif.evaluation.followbench.data import TYPES, Item
+from autoif.evaluation.responses import RecordedRow
+from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.store import read_jsonl
 
 STAGE = "followbench"
 _NOT_SATISFIED = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")
@@ -22,6 +31,20 @@ _KINDS = {
     "format": "a constraint on its format",
     "mixed": "a constraint",
 }
+
+
+_ASKED = {
+    "en": re.compile(
+        r"#Initial Instruction \+ (\d) constraints?#\n(.*?)\n\n#Answer of Initial Instruction \+ \1 constraints?#\n(.*)"
+        r"\n\n#System#\n",
+        re.DOTALL,
+    ),
+    "zh": re.compile(
+        r"#初始指令 \+ (\d)个约束#\n(.*?)\n\n#初始指令 \+ \1个约束的答案#\n(.*)\n\n#系统#\n",
+        re.DOTALL,
+    ),
+}
+"""The parts of the benchmark's question to a judge that tell whose response it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +122,57 @@ def read_answer(answer: Completion, level: int) -> Judgement:
     if judgement.problem and answer.fault:
         return Judgement(answer.text, None, answer.fault_detail)
     return judgement
+
+
+@dataclass(slots=True)
+class Judgements:
+    """Recorded judgements by the id of their prompt, and what of the files was left aside, each in a line."""
+
+    found: dict[str, Judgement] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    """Of no prompt, or of another response."""
+    duplicates: list[str] = field(default_factory=list)
+    """Of a prompt that had one already."""
+
+
+def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str, Sequence[str]]) -> Judgements:
+    """Return the judgement of each response that a judge decides; `responses` holds one to each prompt, by id.
+
+    One of a response with its thought is one of the response.
+
+    Raises:
+        ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
+        StoreError: a file can't be read, or a line is no such row.
+    """
+    files = find_files(folder, "judgements")
+    known = {(item.prompt, item.level): item for item in items if not item.rule}
+    recorded = Judgements()
+    for file in files:
+        for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
+            place = f"{file.name}, row {number}"
+            parts = next((found for form in _ASKED.values() if (found := form.search(row.asked))), None)
+            item = known.get((parts[2], int(parts[1]))) if parts else None
+            if not parts or not item:
+                recorded.unknown.append(f"{place}: a question about no prompt that a judge decides")
+            elif not {parts[3], split_reasoning(parts[3]).answer} & set(responses.get(item.id, ())):
+                recorded.unknown.append(f"{place}: judges another response to {item.id}")
+            elif item.id in recorded.found:
+                recorded.duplicates.append(f"{place}: {item.id}")
+            else:
+                recorded.found[item.id] = read_judgement(row.read()[0].text, item.level)
+    if not recorded.found and known:
+        raise ConfigError(f"{folder} has no judgement of any of these responses")
+    return recorded
+
+
+def find_files(folder: Path, what: str) -> list[Path]:
+    """Return one file of each type that there is one of. Raises ConfigError for none, and for two of a type."""
+    files = []
+    for kind in TYPES:
+        found = sorted(folder.glob(f"*{kind}_constraint.jsonl"))
+        if len(found) > 1:
+            raise ConfigError(f"{folder} has {what} of several models: {found[0].name} and {found[1].name}")
+        files += found
+    if not files:
+        raise ConfigError(f"{folder} has no {what}: name a folder with files like content_constraint.jsonl")
+    return files

@@ -8,6 +8,5 @@ files.py         the forms of the benchmarks' own files
 definitions.py   lm-eval's tasks, on our questions
 answering.py     a model folder, or an endpoint, that answers them
 programs.py      HumanEval's programs, in the sandbox
-measure.py       ask, judge, score, write
-results.py       scores.json and per_prompt.jsonl
+benchmark.py     from all of these to a benchmark
 """

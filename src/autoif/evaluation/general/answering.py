@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from pydantic import JsonValue
-
 from autoif.errors import ConfigError, ModelError
+from autoif.evaluation.general.data import GeneralSettings
 from autoif.evaluation.general.definitions import keep_quiet
 from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
@@ -46,14 +45,9 @@ class Answerer(Protocol):
 class LocalModel:
     """A model folder or a name on the hub, loaded when it is first asked."""
 
-    def __init__(
-        self, name: str, *, batch_size: int, dtype: str, chat: bool, template_kwargs: Mapping[str, JsonValue]
-    ) -> None:
+    def __init__(self, name: str, settings: GeneralSettings) -> None:
         self.name = name
-        self._batch_size = batch_size
-        self._dtype = dtype
-        self._chat = chat
-        self._template_kwargs = dict(template_kwargs)
+        self._settings = settings
 
     @cached_property
     def lm(self) -> Any:
@@ -65,8 +59,8 @@ class LocalModel:
         try:
             with keep_quiet():
                 return HFLM(
-                    pretrained=self.name, device=device, dtype=self._dtype, batch_size=self._batch_size,
-                    chat_template_args=self._template_kwargs,
+                    pretrained=self.name, device=device, dtype=self._settings.dtype,
+                    batch_size=self._settings.batch_size, chat_template_args=self._settings.chat_template_kwargs,
                 )  # fmt: skip
         except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
             said = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -74,7 +68,7 @@ class LocalModel:
 
     def read_template(self) -> Callable[..., str] | None:
         """Raises ConfigError for a model without one."""
-        if not self._chat:
+        if not self._settings.chat_template:
             return None
         if not self.lm.tokenizer.chat_template:
             raise ConfigError(f"the tokenizer of {self.name} has no chat template: leave out --chat-template")

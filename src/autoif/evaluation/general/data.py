@@ -5,16 +5,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from autoif.errors import ConfigError
 from autoif.evaluation.general.definitions import Definition
 from autoif.evaluation.general.files import TITLES, Rows, TaskName, check_row, read_files
-from autoif.records import content_id
+from autoif.records import Record, content_id
 
 SIZES: dict[TaskName, int] = {"gsm8k": 1319, "mmlu": 14042, "humaneval": 164, "ceval": 1346}
 """Questions of the whole benchmark: of C-Eval its validation set, as the answers of the test set are not public."""
+
+
+class GeneralSettings(Record):
+    """What shapes the answers."""
+
+    limit: int | None = None
+    """Questions of each benchmark, chosen by the seed; None for all."""
+    seed: int = 0
+    chat_template: bool = False
+    shots: dict[TaskName, int] = Field(default_factory=dict)
+    """Examples before a question, where it isn't lm-eval's own number."""
+    samples: int = 1
+    """Programs for each question of HumanEval."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the chat template is given beside the messages."""
+    max_tokens: int | None = None
+    """Of an answer; None for lm-eval's own number."""
+    batch_size: int = 8
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def build_requests(task: Any, chat_template: Any) -> list[list[Any]]:
     return [sorted(some, key=lambda each: each.idx) for some in requests.values()]
 
 
-def judge(task: Any, requests: Sequence[Sequence[Any]]) -> list[dict[str, bool]]:
+def judge_requests(task: Any, requests: Sequence[Sequence[Any]]) -> list[dict[str, bool]]:
     """Return lm-eval's verdict on each question, by metric and, where there are several, filter of the answer."""
     task.apply_filters()
     verdicts = []

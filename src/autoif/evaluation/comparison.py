@@ -1,0 +1,253 @@
+"""Several evaluated models on the same prompts: their scores, and how they differ from the first, paired.
+
+Two intervals that overlap say little of the difference; the difference prompt by prompt is far surer than either score,
+as an easy prompt is easy for both. Nothing here knows which benchmarks there are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.results import (
+    SAMPLES,
+    SCORES,
+    Column,
+    PromptResult,
+    Scores,
+    collect,
+    read_prompt_results,
+    read_scores,
+)
+from autoif.evaluation.statistics import Interval, bootstrap_difference, compute_mcnemar
+
+_OF_BACKEND = {"batch_size", "dtype"}
+"""Settings that an endpoint does not have: they must agree only within one backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One model on one benchmark, as its folder has it."""
+
+    folder: Path
+    scores: Scores
+    rows: Mapping[str, PromptResult]
+    """By id, in the order of the file."""
+
+    @property
+    def columns(self) -> list[Column]:
+        """The scores that are shown."""
+        return [column for column in self.scores.columns if column.shown != "nowhere"]
+
+    @property
+    def backend(self) -> str | None:
+        """What sampled; None for recorded responses."""
+        return self.scores.policy.rpartition(", ")[2] if self.scores.settings["answers"] == "sampled" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One score of one model, and how it differs from the first model's."""
+
+    column: Column
+    interval: Interval | None
+    """Of the score; None where there is nothing to score."""
+    difference: Interval | None = None
+    """None for the first model, and where it has no such score."""
+    mcnemar: float | None = None
+    """p of the change in the first response to each prompt; None as above, and for scores of other things."""
+
+    @property
+    def verdict(self) -> str:
+        """Return what the interval of the difference says."""
+        if self.difference is None:
+            return ""
+        if self.difference.includes_zero:
+            return "no difference shown"
+        return "better" if self.difference.value > 0 else "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedBenchmark:
+    """The models that were measured on a benchmark."""
+
+    title: str
+    about: str
+    models: Mapping[str, tuple[Compared, ...]]
+    """By the name of the model, in the given order; every model has the same scores."""
+
+    @property
+    def columns(self) -> list[Column]:
+        return [compared.column for compared in next(iter(self.models.values()))]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The models in the given order, the benchmarks in that of the table, and what has to be said of them."""
+
+    models: tuple[str, ...]
+    benchmarks: tuple[ComparedBenchmark, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def differences(self) -> int:
+        """How many differences are shown."""
+        rows = chain.from_iterable(benchmark.models.values() for benchmark in self.benchmarks)
+        return sum(compared.difference is not None for row in rows for compared in row)
+
+
+def compare(folders: Sequence[Path]) -> Comparison:
+    """Compare models with the first of them, on every benchmark that they were measured on.
+
+    Args:
+        folders: of each model, an evaluated folder or one that holds evaluated folders, one a benchmark.
+
+    Raises:
+        ConfigError: fewer than two, or one twice; no benchmark in common; other prompts or settings: what differs is
+            named.
+        StoreError: a folder holds no evaluation.
+    """
+    if len(folders) < 2 or len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError("name two or more different evaluated folders")
+    names = name_folders(folders)
+    measured: dict[str, dict[str, Evaluated]] = {}
+    for name, folder in zip(names, folders, strict=True):
+        for evaluated in read_model(folder):
+            measured.setdefault(evaluated.scores.benchmark, {})[name] = evaluated
+    if all(len(models) == 1 for models in measured.values()):
+        titles = ", ".join(sorted({each.scores.title for models in measured.values() for each in models.values()}))
+        raise ConfigError(f"no two of these folders were measured on the same benchmark: there are {titles}")
+    benchmarks, notes = [], []
+    for models in sorted(measured.values(), key=lambda models: next(iter(models.values())).scores.place):
+        benchmarks.append(_compare_benchmark(names[0], models))
+        notes += _list_notes(names, models)
+    for name, folder in zip(names, folders, strict=True):
+        notes += [f"Not finished: {unfinished} of {name}." for unfinished in _list_unfinished(folder)]
+    return Comparison(tuple(names), tuple(benchmarks), tuple(notes))
+
+
+def read_model(folder: Path) -> list[Evaluated]:
+    """Return what was measured of a model: the folder's own evaluation, or those of the folders in it.
+
+    Raises:
+        ConfigError: one benchmark is there twice.
+        StoreError: there is none, or a damaged one.
+    """
+    places = [folder] if (folder / SCORES).exists() else _find_within(folder, SCORES)
+    if not places:
+        raise StoreError(f"{folder} holds no finished evaluation: neither it nor a folder in it has a {SCORES}")
+    found: dict[str, Evaluated] = {}
+    for place in places:
+        scores = read_scores(place)
+        if other := found.get(scores.benchmark):
+            raise ConfigError(
+                f"{folder} holds {scores.title} twice, in {other.folder.relative_to(folder)} and "
+                f"{place.relative_to(folder)}: keep one of them there, or name folders of one evaluation each"
+            )
+        found[scores.benchmark] = Evaluated(place, scores, {row.id: row for row in read_prompt_results(place)})
+    return list(found.values())
+
+
+def name_folders(folders: Sequence[Path]) -> list[str]:
+    """Return a name for each folder: as many of the last parts of its path as tell all of them apart."""
+    paths = [folder.resolve() for folder in folders]
+    for count in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _find_within(folder: Path, name: str) -> list[Path]:
+    """Return the folders in a model's that hold a file, also one deeper: general abilities are a folder of several."""
+    return sorted(path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}"))
+
+
+def _list_unfinished(folder: Path) -> list[str]:
+    """Return the names of folders in a model's whose evaluation was begun and has no scores yet."""
+    if (folder / SCORES).exists():
+        return []
+    begun = _find_within(folder, SAMPLES)
+    return [str(place.relative_to(folder)) for place in begun if not (place / SCORES).exists()]
+
+
+def _compare_benchmark(first: str, models: Mapping[str, Evaluated]) -> ComparedBenchmark:
+    reference = next(iter(models.values()))
+    for other in list(models.values())[1:]:
+        _check_alike(reference, other)
+    compared = {
+        name: tuple(
+            _compare_scores(models[first], evaluated, column)
+            if first in models and name != first
+            else Compared(column, evaluated.scores.scores[column.name])
+            for column in evaluated.columns
+        )
+        for name, evaluated in models.items()
+    }
+    return ComparedBenchmark(reference.scores.title, reference.scores.about, compared)
+
+
+def _compare_scores(first: Evaluated, second: Evaluated, column: Column) -> Compared:
+    """Return a score with its difference, prompt by prompt: both rows in the order of the first."""
+    before = list(first.rows.values())
+    after = [second.rows[row.id] for row in before]
+    alike = second.scores.parts_count_alike
+    ours, theirs = (collect(rows, column, parts_count_alike=alike) for rows in (before, after))
+    if not theirs:
+        return Compared(column, None)
+    mcnemar = None
+    if column.paired:
+        one, two = (
+            [row.scores[column.name][0] == 100 for row in rows if row.scores.get(column.name)]
+            for rows in (before, after)
+        )
+        mcnemar = compute_mcnemar(one, two)
+    return Compared(column, second.scores.scores[column.name], bootstrap_difference(ours, theirs), mcnemar)
+
+
+def _check_alike(reference: Evaluated, other: Evaluated) -> None:
+    """Refuse what would compare more than the models."""
+    here, there = reference.rows.keys(), other.rows.keys()
+    one, two = reference.scores, other.scores
+    if here != there:
+        data = f" ({one.data}; {two.data})" if one.data != two.data else ""
+        raise ConfigError(
+            f"{other.folder} and {reference.folder} were measured on other prompts: {len(here & there)} in common, "
+            f"{len(there - here)} only in {other.folder}, {len(here - there)} only in {reference.folder}{data}"
+        )
+    ignored = set() if reference.backend == other.backend else _OF_BACKEND
+    differing = [
+        f"{key} ({value} and {two.settings[key]})"
+        for key, value in one.settings.items()
+        if key not in ignored and key in two.settings and value != two.settings[key]
+    ]
+    if differing:
+        raise ConfigError(
+            f"{reference.folder} and {other.folder} were measured with other settings: {', '.join(differing)}; "
+            "measure one anew"
+        )
+
+
+def _list_notes(names: Sequence[str], models: Mapping[str, Evaluated]) -> list[str]:
+    """Return what has to be said of a benchmark's scores; of several models what is true of them together."""
+    notes = []
+    some = [each.scores for each in models.values()]
+    title = some[0].title
+    if lacking := [name for name in names if name not in models]:
+        alone = ", so that there is nothing to compare with" if names[0] in lacking else ""
+        notes.append(f"{title}: not measured of {', '.join(lacking)}{alone}.")
+    if len({each.backend for each in models.values() if each.backend}) > 1:
+        notes.append(
+            f"{title}: the models were sampled by different backends, whose draws differ even for the same weights."
+        )
+    keys = {key for each in some for key in each.versions if each.versions[key] != some[0].versions.get(key)}
+    if keys:
+        notes.append(f"{title}: the models were measured with different versions of {', '.join(sorted(keys))}.")
+    if len({each.data for each in some}) > 1:
+        notes.append(f"{title}: the data files differ, though not in the prompts that are scored.")
+    said: dict[str, list[str]] = {}
+    for name, each in models.items():
+        for remark in each.scores.remarks:
+            said.setdefault(remark, []).append(name)
+    return notes + [f"{title}, {', '.join(of)}: {remark}." for remark, of in said.items()]

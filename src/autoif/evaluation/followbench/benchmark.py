@@ -1,0 +1,224 @@
+"""FollowBench's scores: HSR, SSR and CSL, by level, by type and over all, each type counting alike.
+
+HSR   share of responses that satisfy all of their constraints, in percent
+SSR   share of constraints that are satisfied, averaged over responses, in percent; where a rule decides it is the HSR
+CSL   how many levels in a row are satisfied, from the first one on, of 0 to 5
+
+The official program gives a judgement that it can't read the value -1, in HSR and in SSR, and says that it has to be
+mended by hand. These are the scores, though none goes below 0; beside them stand those over what can be read alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from autoif.errors import ConfigError
+from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Say
+from autoif.evaluation.followbench.data import LEVELS, SIZES, Item, Items
+from autoif.evaluation.followbench.judging import Judgement, find_files, make_request, read_answer, read_judgements
+from autoif.evaluation.judge import Judge, consult
+from autoif.evaluation.responses import Response, digest_files
+from autoif.evaluation.results import Column, PromptResult, score
+from autoif.evaluation.statistics import Interval, describe
+
+_TITLE = "FollowBench"
+_UNREAD = -1
+"""What the official program counts for a judgement that can't be read."""
+_NAMED = 5
+_COLUMNS = [
+    *(
+        Column(
+            name=f"{kind}_{level}", heading=f"{_TITLE} {kind.upper()}", label=str(level), paired=kind == "hsr",
+            shown="figures" if level == "average" else "tables",
+        )
+        for kind in ("hsr", "ssr")
+        for level in (*LEVELS, "average")
+    ),
+    Column(name="csl", heading=_TITLE, label="CSL", unit="levels", digits=2, most=len(LEVELS)),
+]  # fmt: skip
+_JudgedItems = Sequence[tuple[Item, Sequence[Judgement]]]
+
+
+def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: Say) -> Benchmark:
+    """Return the benchmark, ready to judge.
+
+    Args:
+        items: the prompts.
+        judge: of what no rule decides: a model, or a folder of recorded judgements; None where nobody has to judge.
+        folder: where the answers of a judge are kept.
+        say: gets lines of progress.
+
+    Raises:
+        ConfigError: a judge is needed and none is named, or the folder has no judgements.
+    """
+    if judge is None and any(item.rule is None for item in items.items):
+        raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
+    by_id = {item.id: item for item in items.items}
+    judged_by: str | None = judge.identity if isinstance(judge, Judge) else None
+    if isinstance(judge, Path):
+        judged_by = f"recorded, SHA-256 {digest_files(find_files(judge, 'judgements'))}"
+
+    def run(given: Given) -> Judged:
+        asked = [(by_id[prompt.id], some) for prompt, some in given]
+        if isinstance(judge, Path):
+            found, unknown, duplicates = _read_recorded(judge, items, asked)
+        else:
+            found, unknown, duplicates = _ask(judge, asked, folder, say), [], []
+        return _sum_up(asked, found, judged_by, {"unknown_judgements": unknown, "duplicate_judgements": duplicates})
+
+    return Benchmark(
+        name=f"followbench {items.language}",
+        title=_TITLE if items.language == "en" else f"{_TITLE} ({items.language})",
+        place=3,
+        about="one to five constraints in each; HSR is the percentage of responses that satisfy all of them, SSR that "
+        "of constraints, CSL the levels in a row, of 5; each type of constraint counts alike. Intervals draw initial "
+        "instructions again.",
+        prompts=[Prompt(item.id, item.id, item.prompt) for item in items.items],
+        size=len(LEVELS) * sum(SIZES[items.language].values()),
+        data=f"SHA-256 {items.sha256[:12]}",
+        data_id=items.sha256,
+        columns=_COLUMNS,
+        judge=run,
+        settings={"judge": "recorded" if isinstance(judge, Path) else judged_by},
+        inputs={"judged_by": judged_by},
+        clusters="initial instructions",
+        parts_count_alike=True,
+        responses=1,
+        lacks=items.lacks,
+    )
+
+
+def _read_recorded(
+    folder: Path, items: Items, asked: Sequence[tuple[Item, Sequence[Response]]]
+) -> tuple[dict[str, list[Judgement]], list[str], list[str]]:
+    """Return the recorded judgements by prompt, and unknown and duplicate ones."""
+    recorded = read_judgements(folder, items.items, {item.id: [each.text for each in some] for item, some in asked})
+    return {key: [judgement] for key, judgement in recorded.found.items()}, recorded.unknown, recorded.duplicates
+
+
+def _ask(
+    judge: Judge | None, asked: Sequence[tuple[Item, Sequence[Response]]], folder: Path, say: Say
+) -> dict[str, list[Judgement]]:
+    """Return a judge model's word on each response that no rule decides and that has an answer, by prompt."""
+    questions = [(item, each.text) for item, some in asked if not item.rule for each in some if not each.is_unanswered]
+    if not judge or not questions:
+        return {}
+    requests = [make_request(item, text, judge.max_tokens) for item, text in questions]
+    judgements: dict[str, list[Judgement]] = {}
+    for (item, _), answer in zip(questions, consult(judge, folder, requests, say, "responses"), strict=True):
+        judgements.setdefault(item.id, []).append(read_answer(answer, item.level))
+    return judgements
+
+
+def _sum_up(
+    asked: Sequence[tuple[Item, Sequence[Response]]],
+    judgements: Mapping[str, Sequence[Judgement]],
+    judged_by: str | None,
+    left: Mapping[str, Sequence[str]],
+) -> Judged:
+    judged, unjudged = [], []
+    for item, responses in asked:
+        if item.rule or item.id in judgements or all(each.is_unanswered for each in responses):
+            judged.append((item, _decide(item, responses, judgements.get(item.id, ()))))
+        else:
+            unjudged.append(item.id)
+    unread = [f"{item.id}: {each.problem}" for item, some in judged for each in some if each.problem]
+    report = [("judge", judged_by or "none: rules decide")]
+    details: dict[str, JsonValue] = {"judged_by": judged_by}
+    if unread:
+        read = describe_items(judged, with_unread=False)
+        tables = score_items(read)
+        details["scores_of_read"] = {
+            name: {key: each.model_dump(mode="json") if each else None for key, each in table.items()}
+            for name, table in tables.items()
+        }
+        listed = f"{len(unread):,}: {', '.join(unread[:_NAMED])}{', …' if len(unread) > _NAMED else ''}"
+        alone = ", ".join(
+            f"{name.upper()} {describe(found) if (found := tables['overall'][f'{name}_average']) else '-'}"
+            for name in ("hsr", "ssr")
+        )
+        report.append(("unreadable", f"{listed}. They count -1, as officially; without them {alone}"))
+    remarks = []
+    if judged_by and judged_by.startswith("recorded, SHA-256 "):
+        remarks.append("the judgements are recorded, and who judged isn't: make sure that it was the same judge")
+    if unread:
+        remarks.append(f"{len(unread)} judgements can't be read and count -1, as officially")
+    return Judged(
+        describe_items(judged),
+        unscored={"unjudged": unjudged},
+        noted={"unread": unread, **left},
+        remarks=remarks,
+        report=report,
+        details=details,
+    )
+
+
+def _decide(item: Item, responses: Sequence[Response], judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Return the judgement of each response; one without an answer satisfies nothing."""
+    said, of_judge = [], iter(judgements)
+    for response in responses:
+        if response.is_unanswered:
+            said.append(Judgement(None, (False,) * (1 if item.rule else item.level), None))
+        elif item.rule:
+            said.append(Judgement(None, (bool(item.rule(response.text, item.target, item.level)),), None))
+        else:
+            said.append(next(of_judge))
+    return said
+
+
+def describe_items(judged: _JudgedItems, *, with_unread: bool = True) -> list[PromptResult]:
+    """Return the results of all prompts; without the judgements that can't be read if asked for."""
+    levels: dict[str, dict[int, Sequence[Judgement]]] = {}
+    for item, some in judged:
+        levels.setdefault(item.group, {})[item.level] = some
+    results = []
+    for item, some in judged:
+        counted = [each for each in some if with_unread or each.satisfied is not None]
+        hard = tuple(100.0 * _rate(each, hard=True) for each in counted)
+        soft = tuple(100.0 * _rate(each, hard=False) for each in counted)
+        scores = {
+            f"hsr_{item.level}": hard, "hsr_average": hard, f"ssr_{item.level}": soft, "ssr_average": soft,
+        }  # fmt: skip
+        if item.level == LEVELS[0]:
+            scores["csl"] = _count_levels(levels[item.group], with_unread)
+        results.append(
+            PromptResult(
+                id=item.id, key=item.id, cluster=item.group, part=item.type, scores=scores,
+                details={
+                    "level": item.level, "source": item.source, "by": "rule" if item.rule else "judge",
+                    "samples": [_dump_judgement(each) for each in some],
+                },
+            )
+        )  # fmt: skip
+    return results
+
+
+def score_items(results: Sequence[PromptResult]) -> dict[str, dict[str, Interval | None]]:
+    """Return the scores over all, as `overall`, and of each type."""
+    parts = {name: [row for row in results if row.part == name] for name in dict.fromkeys(row.part for row in results)}
+    tables = {"overall": results, **parts}
+    return {name: score(some, _COLUMNS, parts_count_alike=True) for name, some in tables.items()}
+
+
+def _rate(judgement: Judgement, *, hard: bool) -> float:
+    if judgement.satisfied is None:
+        return _UNREAD
+    return float(all(judgement.satisfied)) if hard else sum(judgement.satisfied) / len(judgement.satisfied)
+
+
+def _count_levels(levels: Mapping[int, Sequence[Judgement]], with_unread: bool) -> tuple[float, ...]:
+    """Return the levels in a row of each response to an initial instruction; without all five levels it has none."""
+    if len(levels) < len(LEVELS):
+        return ()
+    chains = zip(*(levels[level] for level in LEVELS), strict=True)
+    return tuple(
+        float(next((n for n, each in enumerate(chain) if _rate(each, hard=True) != 1), len(chain)))
+        for chain in chains
+        if with_unread or all(each.satisfied is not None for each in chain)
+    )
+
+
+def _dump_judgement(judgement: Judgement) -> JsonValue:
+    satisfied: JsonValue = None if judgement.satisfied is None else [*judgement.satisfied]
+    return {"satisfied": satisfied, "problem": judgement.problem, "judgement": judgement.text}

@@ -1,0 +1,279 @@
+"""A general benchmark put to a model: lm-eval's requests and verdicts, and HumanEval's programs in the sandbox.
+
+What a model folder says to choices is the log-likelihood of each, as JSON; everything else is answered by a text.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import comb
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from autoif.errors import ConfigError
+from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Subject, take_recorded
+from autoif.evaluation.general.answering import Answerer, LocalModel, Requests
+from autoif.evaluation.general.data import SIZES, GeneralSettings, Question, Questions, choose_questions, read_questions
+from autoif.evaluation.general.definitions import (
+    Definition,
+    build_requests,
+    build_task,
+    judge_requests,
+    load_definitions,
+)
+from autoif.evaluation.general.files import TITLES, TaskName
+from autoif.evaluation.general.programs import join_completion, read_program, run_programs
+from autoif.evaluation.responses import Response
+from autoif.evaluation.results import Column, PromptResult
+from autoif.sampling import SamplingSettings
+from autoif.sandbox import Sandbox
+
+CHOICES: tuple[TaskName, ...] = ("mmlu", "ceval")
+"""Answered by the likeliest of four letters: a server of chat completions doesn't tell how likely each is."""
+_PLACES: tuple[TaskName, ...] = ("ceval", "mmlu", "gsm8k", "humaneval")
+"""As in the paper's table."""
+_MAIN: dict[TaskName, str] = {
+    "gsm8k": "exact_match, strict-match", "mmlu": "acc", "humaneval": "pass@1", "ceval": "acc",
+}  # fmt: skip
+"""The metric of lm-eval that a score is of."""
+_OTHERS: dict[TaskName, tuple[str, ...]] = {
+    "gsm8k": ("exact_match, flexible-extract",), "mmlu": (), "ceval": ("acc_norm",), "humaneval": (),
+}  # fmt: skip
+_TEXTS: dict[TaskName, str] = {"gsm8k": "question", "humaneval": "prompt"}
+"""The column that holds a question's text, by which a recorded answer finds it."""
+_PASSES = (10, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One benchmark with the questions that are asked."""
+
+    definitions: tuple[Definition, ...]
+    """One for each subject."""
+    questions: Questions
+    shots: int
+    settings: GeneralSettings
+
+    @property
+    def name(self) -> TaskName:
+        return self.questions.task
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """How answers are drawn: greedily, but for several programs to a question."""
+        given = self.settings
+        drawn = {"responses": given.samples, "temperature": given.temperature, "top_p": given.top_p}
+        return SamplingSettings.model_validate({
+            **(drawn if self.name == "humaneval" else {"responses": 1, "temperature": 0.0}),
+            "max_tokens": given.max_tokens or self.definitions[0].answer_tokens,
+            "seed": given.seed, "chat_template_kwargs": given.chat_template_kwargs,
+            "batch_size": given.batch_size, "dtype": given.dtype,
+        })  # fmt: skip
+
+    @property
+    def texts(self) -> list[str]:
+        """What recorded answers find the questions by; of choices, which none is recorded to, nothing."""
+        return [str(each.row[_TEXTS[self.name]]) for each in self.questions.rows if self.name in _TEXTS]
+
+
+def read_task(name: TaskName, path: Path | None, settings: GeneralSettings) -> Task:
+    """Read a benchmark's files, or fetch it from the hub where no path is named, and choose its questions.
+
+    Raises:
+        ConfigError: a file, a subject or examples are missing, or the data set can't be fetched.
+        StoreError: a file can't be read, or has another form.
+    """
+    definitions = load_definitions(name, chat=settings.chat_template)
+    questions = read_questions(name, path, definitions)
+    shots = settings.shots.get(name, definitions[0].shots)
+    for subject, rows in questions.examples.items():
+        if len(rows) < shots:
+            raise ConfigError(
+                f"{questions.source} has {len(rows)} examples of {subject or name}: {shots} are asked for"
+            )
+    return Task(definitions, choose_questions(questions, settings.limit, settings.seed), shots, settings)
+
+
+def refuse_choices(names: Sequence[TaskName]) -> None:
+    """Refuse benchmarks that only a model folder can answer. Raises ConfigError."""
+    if lost := [name for name in names if name in CHOICES]:
+        others = ",".join(name for name in names if name not in CHOICES) or "gsm8k,humaneval"
+        raise ConfigError(
+            f"{' and '.join(lost)}: choices are compared by log-likelihood, which no text tells: name a "
+            f"model folder, or --tasks {others}"
+        )
+
+
+def prepare(
+    task: Task, who: tuple[str, str, Answerer] | Path, sandbox: Sandbox | None, elsewhere: Sequence[str] = ()
+) -> tuple[Benchmark, Subject]:
+    """Return the benchmark, ready to judge, and who answers.
+
+    Args:
+        task: what is asked.
+        who: a model by its name, its identity and what asks it; or a file of recorded answers.
+        sandbox: entered; None where HumanEval is not measured.
+        elsewhere: texts of other benchmarks' questions, which a file of recorded answers may answer.
+
+    Raises:
+        ConfigError, ModelError: the model can't be used.
+    """
+    answerer = None if isinstance(who, Path) else who[2]
+    asked = _ask_lm_eval(task, answerer)
+    requests: Requests = {key: some for each in asked for key, some in each.requests.items()}
+
+    def judge(given: Given) -> Judged:
+        answers = {prompt.id: some for prompt, some in given}
+        rows = [row for row in task.questions.rows if row.id in answers]
+        if task.name == "humaneval":
+            assert sandbox, "HumanEval is measured in a sandbox"
+            return Judged(_judge_programs(task, rows, answers, sandbox, is_local=isinstance(answerer, LocalModel)))
+        verdicts = {key: found for each in asked for key, found in each.judge(answers).items()}
+        return Judged(
+            [_describe(row, {name: (100.0 * value,) for name, value in verdicts[row.id].items()}, {}) for row in rows]
+        )
+
+    benchmark = _build(task, judge, answerer, requests, elsewhere)
+    if isinstance(who, Path):
+        return benchmark, take_recorded(who)
+    name, identity, answerer = who
+    return benchmark, Subject(name, identity, task.sampling, lambda: answerer.open(requests, task.sampling))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """lm-eval's task of one subject, and its requests by the id of their question."""
+
+    definition: Definition
+    lm_task: Any
+    requests: Requests
+
+    def judge(self, answers: Mapping[str, Sequence[Response]]) -> dict[str, dict[str, bool]]:
+        """Return lm-eval's verdicts on the first answer to each question that has one, by metric."""
+        for key, instances in self.requests.items():  # lm-eval wants one for each; of the others nothing is read
+            _hand_back(instances, answers[key][0].text if key in answers else "", self.definition)
+        verdicts = judge_requests(self.lm_task, list(self.requests.values()))
+        return {key: found for key, found in zip(self.requests, verdicts, strict=True) if key in answers}
+
+
+def _ask_lm_eval(task: Task, answerer: Answerer | None) -> list[_Asked]:
+    asked = []
+    for definition in task.definitions:
+        rows = [each for each in task.questions.rows if each.subject == definition.subject]
+        if rows:
+            changes = _change(definition, task, is_local=isinstance(answerer, LocalModel))
+            examples = task.questions.examples[definition.subject]
+            lm_task = build_task(definition, [each.row for each in rows], examples, changes)
+            requests = build_requests(lm_task, answerer.read_template() if answerer else None)
+            asked.append(_Asked(definition, lm_task, {row.id: some for row, some in zip(rows, requests, strict=True)}))
+    return asked
+
+
+def _change(definition: Definition, task: Task, *, is_local: bool) -> dict[str, Any]:
+    """Return what differs from lm-eval's definition."""
+    settings = task.sampling
+    changes: dict[str, Any] = {"num_fewshot": task.shots} if task.name in task.settings.shots else {}
+    if "generation_kwargs" in definition.config:
+        draw = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        changes["generation_kwargs"] = {
+            **definition.config["generation_kwargs"], "max_gen_toks": settings.max_tokens,
+            **(draw if settings.temperature else {}),
+        }  # fmt: skip
+    if not is_local:
+        changes["gen_prefix"] = None  # a chat can't be asked to go on with a beginning
+    return changes
+
+
+def _build(
+    task: Task,
+    judge: Callable[[Given], Judged],
+    answerer: Answerer | None,
+    requests: Requests,
+    elsewhere: Sequence[str],
+) -> Benchmark:
+    questions, first, title = task.questions, task.definitions[0], TITLES[task.name]
+    name = first.name if len(task.definitions) == 1 else task.name
+    definition = f"{name}, version {first.version}"
+    shots = f"{task.shots} examples before each" if task.shots else "no examples before them"
+    return Benchmark(
+        name=task.name,
+        title=title,
+        place=4 + _PLACES.index(task.name),
+        about=f"{shots}; the percentage of right answers, as lm-eval's {_MAIN[task.name]} counts them. Intervals draw "
+        "questions again.",
+        prompts=[
+            Prompt(
+                row.id,
+                row.id,
+                str(row.row[_TEXTS[task.name]]) if task.name in _TEXTS else "",
+                answerer.phrase(requests[row.id]) if answerer else (),
+            )
+            for row in questions.rows
+        ],
+        size=SIZES[task.name],
+        data=questions.source,
+        data_id=questions.id,
+        columns=_list_columns(task),
+        judge=judge,
+        settings={
+            "limit": task.settings.limit, "chat_template": task.settings.chat_template, "shots": task.shots,
+            "definition": definition, "examples": questions.id,
+        },
+        shared=task.settings.model_dump(mode="json"),
+        responses=task.sampling.responses,
+        scores_refused=False,
+        found_within=True,
+        elsewhere=elsewhere,
+        versions={"lm-eval": version("lm-eval")},
+    )  # fmt: skip
+
+
+def _list_columns(task: Task) -> list[Column]:
+    main, samples = _MAIN[task.name], task.sampling.responses
+    columns = [Column(name=main, heading="General abilities", label=TITLES[task.name], paired=True)]
+    others = [*_OTHERS[task.name], *(f"pass@{k}" for k in _list_passes(task.name, samples))]
+    return columns + [Column(name=name, heading="", label=name, shown="nowhere") for name in others]
+
+
+def _list_passes(name: TaskName, samples: int) -> list[int]:
+    return sorted({*(k for k in _PASSES if k < samples), samples} - {1}) if name == "humaneval" else []
+
+
+def _hand_back(instances: Sequence[Any], answer: str, definition: Definition) -> None:
+    """Give lm-eval's requests their answers: a text up to its stop, or the log-likelihood of each choice."""
+    if definition.compares_choices:
+        for instance, said in zip(instances, json.loads(answer), strict=True):
+            instance.resps.append(tuple(said))
+        return
+    for stop in definition.config["generation_kwargs"]["until"]:
+        answer = answer.split(stop, maxsplit=1)[0]  # an endpoint was not told where to stop
+    instances[0].resps.append(answer)
+
+
+def _judge_programs(
+    task: Task, rows: Sequence[Question], answers: Mapping[str, Sequence[Response]], sandbox: Sandbox, *, is_local: bool
+) -> list[PromptResult]:
+    chat = task.settings.chat_template
+    programs = [
+        (row, join_completion(row, each.text, chat=chat) if is_local else read_program(row, each.text))
+        for row in rows
+        for each in answers[row.id]
+    ]
+    judged = iter(run_programs(programs, sandbox))
+    results = []
+    for row in rows:
+        found = [next(judged) for _ in answers[row.id]]
+        wrong, each = sum(not one.passed for one in found), len(found)
+        scores = {_MAIN["humaneval"]: tuple(100.0 * one.passed for one in found)}
+        # The chance in percent that one of k programs passes, without bias from more than k of them.
+        for k in _list_passes("humaneval", each):
+            scores[f"pass@{k}"] = (100 * (1 - comb(wrong, k) / comb(each, k)),)
+        results.append(_describe(row, scores, {"programs": [one.detail for one in found]}))
+    return results
+
+
+def _describe(row: Question, scores: dict[str, tuple[float, ...]], details: dict[str, JsonValue]) -> PromptResult:
+    return PromptResult(id=row.id, key=row.id, cluster=row.id, part=row.subject, scores=scores, details=details)

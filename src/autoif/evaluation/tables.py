@@ -1,0 +1,328 @@
+"""The tables of a comparison in Markdown, LaTeX (with booktabs) and HTML. Their text is of strangers: it is escaped.
+
+The first table is the paper's: a row a model, the benchmarks side by side. A table for each benchmark follows, with the
+interval of every score and every difference.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from autoif.errors import ConfigError
+from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
+from autoif.evaluation.results import Column
+from autoif.evaluation.statistics import describe
+from autoif.report.markdown import escape_markdown
+
+NOTHING = "–"
+_DETAILS = ("score", "model", "value", "difference", "verdict", "McNemar p")
+
+
+class Mark(StrEnum):
+    """What is shown of a difference beside a score."""
+
+    BETTER = "↑"
+    WORSE = "↓"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell; its text is plain, as for a reader."""
+
+    text: str
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading above several columns."""
+
+    text: str
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. Every row has a cell for each of `columns`."""
+
+    caption: str
+    headings: tuple[Heading, ...]
+    """Above the columns but the first `heads`; none if it is empty."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    heads: int = 1
+    """How many cells at the beginning of a row say what it is of."""
+    texts: tuple[int, ...] = (0,)
+    """The columns that hold words; all others hold numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is shown of a comparison."""
+
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+
+def tabulate(comparison: Comparison) -> Report:
+    """Return the tables of a comparison, and how to read them."""
+    details = [_tabulate_details(comparison, benchmark) for benchmark in comparison.benchmarks]
+    return Report((_tabulate_scores(comparison), *details), tuple(_explain(comparison)))
+
+
+def _tabulate_scores(comparison: Comparison) -> Table:
+    columns = [column for benchmark in comparison.benchmarks for column in benchmark.columns]
+    rows = []
+    for model in comparison.models:
+        cells = [Cell(_clean(model))]
+        for benchmark in comparison.benchmarks:
+            there = benchmark.models.get(model)
+            cells += [_show(each) for each in there] if there else [Cell(NOTHING)] * len(benchmark.columns)
+        rows.append(tuple(cells))
+    return Table(
+        caption=f"Scores{' in percent' if any(column.unit == '%' for column in columns) else ''}, and what differs "
+        f"from {_clean(comparison.models[0])}",
+        headings=tuple(
+            Heading(group, len(list(some))) for group, some in groupby(column.heading for column in columns)
+        ),
+        columns=("model", *(column.label for column in columns)),
+        rows=tuple(rows),
+    )
+
+
+def _show(compared: Compared) -> Cell:
+    interval = compared.interval
+    mark = {"better": Mark.BETTER, "worse": Mark.WORSE}.get(compared.verdict)
+    return Cell(f"{interval.value:.{compared.column.digits}f}" if interval else NOTHING, mark)
+
+
+def _tabulate_details(comparison: Comparison, benchmark: ComparedBenchmark) -> Table:
+    rows = [
+        (Cell(_name(column, benchmark.title)), Cell(_clean(model)), *_detail(compared[index]))
+        for index, column in enumerate(benchmark.columns)
+        for model, compared in benchmark.models.items()
+    ]
+    return Table(
+        caption=f"{benchmark.title}: scores and differences to {_clean(comparison.models[0])}, with 95 % intervals",
+        headings=(),
+        columns=_DETAILS,
+        rows=tuple(rows),
+        heads=2,
+        texts=(0, 1, 4),
+    )
+
+
+def _detail(compared: Compared) -> Sequence[Cell]:
+    digits, difference = compared.column.digits, compared.difference
+    return (
+        Cell(describe(compared.interval, digits=digits) if compared.interval else NOTHING),
+        Cell(describe(difference, signed=True, digits=digits) if difference else ""),
+        Cell(compared.verdict),
+        Cell("" if compared.mcnemar is None else f"{compared.mcnemar:.3g}"),
+    )
+
+
+def _name(column: Column, title: str) -> str:
+    """Return what a score is called under the title of its benchmark."""
+    return f"{column.heading.removeprefix(title)} {column.label}".strip()
+
+
+def _explain(comparison: Comparison) -> list[str]:
+    notes = [benchmark.about for benchmark in comparison.benchmarks]
+    if count := comparison.differences:
+        notes.append(
+            f"Differences are to {_clean(comparison.models[0])} and paired, prompt by prompt. {Mark.BETTER} and "
+            f"{Mark.WORSE} mark a score where the 95 % interval of the difference excludes zero. "
+            f"Where nothing differs, chance alone marks one in twenty; {count} differences are shown. McNemar's exact "
+            "test is over the first response to each prompt and takes prompts as independent: the interval is the one "
+            "to go by."
+        )
+    return [_clean(note) for note in (*notes, *comparison.notes)]
+
+
+def _clean(text: str) -> str:
+    """Return text in one line: a folder's name may hold anything."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split()) or "?"
+
+
+def render_markdown(report: Report) -> str:
+    """Return all tables with their notes."""
+    parts = [_render_table_md(table) for table in report.tables]
+    parts.append("".join(f"* {escape_markdown(note)}\n" for note in report.notes))
+    return "\n".join(parts)
+
+
+def _render_table_md(table: Table) -> str:
+    groups = [heading.text for heading in table.headings for _ in range(heading.columns)]
+    above = [""] * table.heads + groups if groups else [""] * len(table.columns)
+    # Markdown has no cell over several columns: each column says its heading.
+    names = [f"{group} {name}".strip() for group, name in zip(above, table.columns, strict=True)]
+    lines = ["---" if index in table.texts else "--:" for index in range(len(names))]
+    rows = [
+        [escape_markdown(name) for name in names],
+        lines,
+        *([_render_cell_md(cell) for cell in row] for row in table.rows),
+    ]
+    return f"**{escape_markdown(table.caption)}**\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _render_cell_md(cell: Cell) -> str:
+    return escape_markdown(cell.text) + (f" {cell.mark.value}" if cell.mark else "")
+
+
+_TEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    **{special: f"\\{special}" for special in "_%&#${}"},
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+}
+_TEX_MARKS = {Mark.BETTER: r"$^{\uparrow}$", Mark.WORSE: r"$^{\downarrow}$"}
+
+
+def render_latex(report: Report) -> str:
+    """Return all tables, each a float over both columns of a page, and the notes as a list."""
+    parts = [r"% Needs \usepackage{booktabs}.", *map(_render_table_tex, report.tables)]
+    notes = "".join(f"  \\item {escape_latex(note)}\n" for note in report.notes)
+    return "\n".join([*parts, f"\\begin{{itemize}}\n{notes}\\end{{itemize}}\n"])
+
+
+def _render_table_tex(table: Table) -> str:
+    kinds = "".join("l" if index in table.texts else "r" for index in range(len(table.columns)))
+    rows = [
+        [escape_latex(name) for name in table.columns],
+        *([_render_cell_tex(cell, index in table.texts) for index, cell in enumerate(row)] for row in table.rows),
+    ]
+    head, *body = (f"    {' & '.join(row)} \\\\" for row in rows)
+    lines = [
+        r"\begin{table*}[tp]",
+        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        f"  \\caption{{{escape_latex(table.caption)}}}",
+        f"  \\begin{{tabular}}{{{kinds}}}",
+        r"    \toprule",
+        *_render_headings_tex(table.headings, table.heads),
+        head,
+        r"    \midrule",
+        *body,
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _render_headings_tex(headings: tuple[Heading, ...], heads: int) -> list[str]:
+    if not headings:
+        return []
+    cells = [f"\\multicolumn{{{each.columns}}}{{c}}{{{escape_latex(each.text)}}}" for each in headings]
+    rules, column = [], heads + 1
+    for each in headings:
+        rules.append(f"\\cmidrule(lr){{{column}-{column + each.columns - 1}}}")
+        column += each.columns
+    return [f"    {'& ' * heads}{' & '.join(cells)} \\\\", f"    {' '.join(rules)}"]
+
+
+def _render_cell_tex(cell: Cell, words: bool) -> str:
+    text = escape_latex(cell.text)
+    text = text if words else re.sub(r"(?<![\w.])-(?=\d)", "$-$", text)
+    return text + (_TEX_MARKS[cell.mark] if cell.mark else "")
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX sets as it is; letters beyond the fonts' need another engine than pdfTeX."""
+    escaped = re.sub(
+        "-(?=-)", "-{}", "".join(_TEX_ESCAPES.get(letter, letter) for letter in text)
+    )  # no dash of hyphens
+    escaped = re.sub(r"\A[\[*]", r"{\g<0>}", escaped)  # at the beginning of a row they would belong to the one above
+    return escaped.replace("–", "--")
+
+
+_HTML_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+  background: #fff }
+.wide { overflow-x: auto; margin-bottom: 2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+caption { text-align: left; font-weight: bold; padding-bottom: .5rem }
+td, th { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
+.text { text-align: left } th[scope=colgroup] { text-align: center } th[scope=row] { font-weight: normal }
+.better { color: #06702c } .worse { color: #b3261e }
+@media (prefers-color-scheme: dark) {
+  body { background: #181818; color: #ddd } td, th { border-color: #444 }
+  .better { color: #6ecf8f } .worse { color: #ff9a8f }
+}
+"""
+_HTML_SAID = {Mark.BETTER: "better", Mark.WORSE: "worse"}
+
+
+def render_html(report: Report) -> str:
+    """Return the page."""
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Comparison of models</title><style>{_HTML_STYLE}</style>"
+    )
+    notes = "".join(f"<li>{escape(note)}</li>\n" for note in report.notes)
+    body = ["<h1>Comparison of models</h1>", *map(_render_table_html, report.tables), f"<ul>\n{notes}</ul>"]
+    lines = ["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>"]
+    return "\n".join(lines) + "\n"
+
+
+def _render_table_html(table: Table) -> str:
+    caption = escape(table.caption)
+    lines = [
+        f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table>',
+        f"<caption>{caption}</caption>",
+        "<thead>",
+    ]
+    if table.headings:
+        cells = [f'<th colspan="{each.columns}" scope="colgroup">{escape(each.text)}</th>' for each in table.headings]
+        lines.append(f'<tr><td colspan="{table.heads}"></td>{"".join(cells)}</tr>')
+    names = [
+        f'<th scope="col"{_align_html(table, index)}>{escape(name)}</th>' for index, name in enumerate(table.columns)
+    ]
+    lines += [f"<tr>{''.join(names)}</tr>", "</thead>", "<tbody>"]
+    lines += [
+        f"<tr>{''.join(_render_cell_html(cell, table, index) for index, cell in enumerate(row))}</tr>"
+        for row in table.rows
+    ]
+    return "\n".join([*lines, "</tbody>", "</table></div>"])
+
+
+def _render_cell_html(cell: Cell, table: Table, index: int) -> str:
+    mark = ""
+    if cell.mark:
+        said = _HTML_SAID[cell.mark]
+        mark = f' <span class="{said}" role="img" aria-label="{said}">{cell.mark.value}</span>'
+    tag, scope = ("th", ' scope="row"') if index < table.heads else ("td", "")
+    return f"<{tag}{scope}{_align_html(table, index)}>{escape(cell.text)}{mark}</{tag}>"
+
+
+def _align_html(table: Table, index: int) -> str:
+    return ' class="text"' if index in table.texts else ""
+
+
+Form = Literal["md", "tex", "html"]
+_RENDERERS: dict[Form, Callable[[Report], str]] = {"md": render_markdown, "tex": render_latex, "html": render_html}
+
+
+def choose_form(output: Path | None) -> Form:
+    """Return the form that a file is to have; Markdown where there is none. Raises ConfigError for another suffix."""
+    suffix = output.suffix.lower().removeprefix(".") if output else "md"
+    if suffix not in _RENDERERS:
+        named = ", ".join(f".{form}" for form in _RENDERERS)
+        raise ConfigError(f"{output}: name a table with {named}, or say which with --format")
+    return suffix
+
+
+def render(comparison: Comparison, form: Form = "md") -> str:
+    """Return the tables of a comparison, with their notes and how to read them."""
+    return _RENDERERS[form](tabulate(comparison))
