@@ -49,7 +49,7 @@ def write_place(folder: Path) -> Path:
 
 def make_online_request(place: Path, output: Path, *settings: str, lora: bool = False, **more):
     from autoif.training.online_dpo import OnlineRequest
-    from autoif.training.online_settings import resolve_online
+    from autoif.training.online_pairs import resolve_online
 
     given = [*QUICK, "num_train_epochs=1", "warmup_steps=0", "save_steps=1", *ONLINE, *settings]
     online, dpo = resolve_online(None, given, lora=lora)

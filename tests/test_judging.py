@@ -14,7 +14,7 @@ from autoif.judging import compute_pass_rate, judge, judge_async
 from autoif.records import Verdict
 from autoif.reward import VerificationReward
 from autoif.sandbox import Limits, Sandbox, SandboxSettings
-from autoif.training.online_settings import OnlineSettings
+from autoif.training.online_pairs import OnlineSettings
 from autoif.training.settings import RewardSettings
 
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR

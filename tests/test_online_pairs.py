@@ -8,8 +8,16 @@ import pytest
 from autoif.errors import ConfigError
 from autoif.gate import Fault
 from autoif.sampling import Sample
-from autoif.training.online_pairs import Counts, Judged, draw_prompts, judge_samples, make_prompts, pair_samples
-from autoif.training.online_settings import OnlineSettings, resolve_online
+from autoif.training.online_pairs import (
+    Counts,
+    Judged,
+    OnlineSettings,
+    draw_prompts,
+    judge_samples,
+    make_prompts,
+    pair_samples,
+    resolve_online,
+)
 from online import reward_row
 
 TEA = "def evaluate(response): return 'tea' in response"

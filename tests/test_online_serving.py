@@ -13,8 +13,7 @@ import torch
 from autoif.errors import ConfigError, ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.training.online_dpo import train_online
-from autoif.training.programs import running
-from autoif.training.serving import list_served, match_policy, serve_policy
+from autoif.training.programs import list_served, match_policy, running, serve_policy
 from online import make_online_request, write_place
 
 SERVER = Path(__file__).with_name("policy_server.py")

@@ -15,8 +15,7 @@ from transformers import LlamaForCausalLM
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import choose_backend
-from autoif.sampling.tokens import encode_prompt, read_tokens
-from autoif.training.models import load_tokenizer
+from autoif.sampling.policy import encode_prompt, load_tokenizer, read_tokens
 from tiny_model import CHAT_TEMPLATE, write_tiny_model
 
 QUICK = SamplingSettings(responses=3, max_tokens=6, batch_size=4, temperature=1.0, dtype="float32")

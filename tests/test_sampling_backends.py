@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from aiohttp import web
 
-from autoif.errors import ModelError
+from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.models.dialect import NEUTRAL
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion
@@ -156,11 +157,13 @@ class Engine:
     """As much of vLLM's `LLM` as is called: it answers with a request's seed, and refuses what exceeds its context."""
 
     running = 0
+    options: ClassVar[dict[str, float]] = {}
 
-    def __init__(self, model: str, *, dtype: str, seed: int) -> None:
+    def __init__(self, model: str, *, dtype: str, seed: int, max_model_len: int = 64, **options: float) -> None:
+        Engine.options = {"max_model_len": max_model_len, **options}
         if dtype == "float32":
             raise ValueError("No available memory for the cache blocks.\nTry something else.")
-        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=64))
+        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=max_model_len))
         Engine.running += 1
 
     def __del__(self) -> None:
@@ -203,6 +206,31 @@ def test_vllm_is_asked_for_each_response_with_its_tokens_and_a_seed_of_its_own(v
     assert len({each.text for each in samples[:6]}) == 6
     assert all(each.text.isalpha() for each in samples[:6])  # the token that ended it is no text
     assert Engine.running == 0  # its memory is free for the training that follows
+
+
+def test_vllm_takes_its_size_its_share_of_memory_and_the_length_it_makes_room_for(vllm, tmp_path):
+    model, file = str(write_tiny_model(tmp_path / "model")), tmp_path / "samples.jsonl"
+    asked = {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.4, "max_model_len": 20}
+
+    def sample(**settings: float) -> list[Sample]:
+        changed = SETTINGS.model_copy(update=settings)
+        return sample_all(PROMPTS, changed, lambda: open_sampler(model, changed, "vllm"), file, print)
+
+    samples = sample(**asked)
+    assert Engine.options == asked
+    assert {each.finish_reason for each in samples} == {"stop"}
+    assert sample(**{**asked, "gpu_memory_utilization": 0.3}) == samples, "how much memory it takes shapes no answer"
+    with pytest.raises(StoreError, match=r"sampled otherwise: settings .*'max_model_len': 20"):
+        sample()
+
+
+@pytest.mark.parametrize("backend", ["transformers", Endpoint(base_url="http://127.0.0.1:1/v1", model="policy")])
+def test_a_setting_of_vllm_is_refused_where_another_samples(tmp_path, backend):
+    settings = SETTINGS.model_copy(update={"tensor_parallel_size": 2})
+    with pytest.raises(
+        ConfigError, match=r"tensor_parallel_size can't be set: it is for vLLM .* samples; leave it out"
+    ):
+        sample_all(PROMPTS, settings, lambda: open_sampler("m", settings, backend), tmp_path / "x.jsonl", print)
 
 
 def test_what_vllm_says_when_it_cannot_start_becomes_one_line(vllm, tmp_path):

@@ -9,7 +9,7 @@ from autoif.evaluation.provenance import identify_policy
 from autoif.models.download import ensure_model
 from autoif.models.gguf import find_weights, runs_in_llama_cpp
 from autoif.models.llama_process import make_params
-from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, llama, open_sampler, sample_all
+from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, endpoint, open_sampler, sample_all
 
 MODEL = "smollm2-135m"
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -84,7 +84,7 @@ def test_a_policy_is_drawn_from_whole_and_a_supervision_model_as_llama_cpp_does(
 
 def test_sampling_asks_for_the_whole_distribution(monkeypatch):
     asked = {}
-    monkeypatch.setattr(llama, "EmbeddedServer", lambda model, **options: asked.update(options) or 1 / 0)
+    monkeypatch.setattr(endpoint, "EmbeddedServer", lambda model, **options: asked.update(options) or 1 / 0)
     with pytest.raises(ZeroDivisionError), open_sampler(MODEL, SETTINGS):
         pass
     assert asked["truncate_sampling"] is False

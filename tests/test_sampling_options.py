@@ -12,6 +12,7 @@ from autoif.models.endpoint import Endpoint
 from autoif.sampling import SamplingSettings
 
 LOCAL = ["--batch-size", "4", "--dtype", "float32", "--backend", "vllm"]
+ENGINE = ["--tensor-parallel-size", "8", "--gpu-memory-utilization", "0.5", "--max-model-len", "4096"]
 
 
 def parse(*arguments: str) -> tuple[object, bool]:
@@ -36,12 +37,13 @@ def test_a_model_comes_with_the_defaults_of_the_command():
 
 
 def test_every_option_of_sampling_reaches_the_settings():
-    given = ["--samples", "2", "--temperature", "1", "--top-p", "0.9", "--max-tokens", "5", "--seed", "6", *LOCAL]
-    policy, _ = parse("m", *given)
+    given = ["--samples", "2", "--temperature", "1", "--top-p", "0.9", "--max-tokens", "5", "--seed", "6"]
+    policy, _ = parse("m", *given, *LOCAL, *ENGINE)
     assert policy == SampledModel(
         "m", "vllm",
         SamplingSettings(
-            responses=2, temperature=1, top_p=0.9, max_tokens=5, seed=6, batch_size=4, dtype="float32"
+            responses=2, temperature=1, top_p=0.9, max_tokens=5, seed=6, batch_size=4, dtype="float32",
+            tensor_parallel_size=8, gpu_memory_utilization=0.5, max_model_len=4096,
         ),
     )  # fmt: skip
 

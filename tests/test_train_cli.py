@@ -61,7 +61,7 @@ def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, mon
     printed = capsys.readouterr().out
     assert "frac_reward_zero_std" in printed
     assert "eval_reward" in printed
-    assert "reward | mode fraction, gate True" in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "mode fraction, gate True" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from autoif.errors import ConfigError
-from autoif.training.schedule import count_steps
+from autoif.training.metrics import count_steps
 from autoif.training.settings import make_arguments
 from autoif.training.train import train
 from tiny_model import CHAT_TEMPLATE, write_tiny_model

@@ -9,8 +9,7 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
 from autoif.errors import ConfigError
-from autoif.training.defaults import DEFAULTS
-from autoif.training.settings import RewardSettings, make_arguments, resolve_settings
+from autoif.training.settings import DEFAULTS, RewardSettings, make_arguments, resolve_settings
 
 
 def test_the_defaults_are_the_papers(tmp_path):
@@ -152,6 +151,7 @@ def test_lora_has_one_switch_and_all_settings_of_peft():
         ("max_length=1.5", 'setting "max_length": '),
         ("global_batch_size=0", 'setting "global_batch_size": 0 is no number of rows'),
         ("global_batch_size=true", 'setting "global_batch_size": True is no number of rows'),
+        ("save_dtype=half", 'setting "save_dtype": .half. is none of auto, float32, bfloat16, float16'),
         ("output_dir=x", '"output_dir" can\'t be set: --output is the folder'),
         ("resume_from_checkpoint=x", "use --resume"),
         ("hub_token=secret", "a secret has no place in a card"),

@@ -140,6 +140,20 @@ def test_a_model_is_saved_in_the_precision_that_it_came_in(place, tmp_path, dtyp
     assert AutoConfig.from_pretrained(tmp_path / "out").dtype == dtype
 
 
+def test_changes_that_sixteen_bits_cannot_hold_are_said_and_kept_in_thirty_two(place, tmp_path):
+    model = shutil.copytree(place / "model", tmp_path / "model")
+    AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).save_pretrained(model)
+    small, said = ("max_steps=1", "learning_rate=1e-6"), []
+    train(make_request("sft", place, model, tmp_path / "out", *small), said.append)
+    assert re.match(r"\d+% of the weights are saved as they were before the training", said[-1])
+    said.clear()
+    train(make_request("sft", place, model, tmp_path / "kept", *small, "save_dtype=float32"), said.append)
+    assert not any("saved as they were" in line for line in said)
+    assert {weight.dtype for weight in weights_of(tmp_path / "kept").values()} == {torch.float32}
+    before, after = weights_of(model), weights_of(tmp_path / "kept")
+    assert not any(torch.equal(before[name].float(), weight) for name, weight in after.items())
+
+
 def test_lora_trains_an_adapter_and_leaves_a_whole_model(place, tmp_path):
     out = tmp_path / "out"
     train(make_request("sft", place, place / "model", out, "lora.r=4", lora=True), lambda _: None)

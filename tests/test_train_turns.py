@@ -2,22 +2,23 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from autoif.cli.main import main
 from autoif.errors import ModelError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
+from autoif.sampling.policy import find_turn_end, load_tokenizer
 from autoif.sampling.settings import Row
-from autoif.training.models import load_tokenizer
 from autoif.training.online_dpo import train_online
 from autoif.training.train import train
-from autoif.training.turns import find_turn_end
-from online import make_online_request, write_place
+from online import ANY, make_online_request, reward_row, write_place
 from tiny_model import CHAT_TEMPLATE, write_tiny_model
-from training import make_grpo_request, make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
+from training import WORDS, make_grpo_request, make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,18 @@ def test_the_rounds_of_online_dpo_begin_with_answers_that_end_and_keep_both_ends
     record = train_online(make_online_request(place, tmp_path / "out"), lambda _: None)
     assert all(row["truncated"] < row["responses"] for row in record["rounds"])
     assert ends_of(tmp_path / "out") == ([1, 0], [1, 0], "<eos>")
+
+
+def test_a_base_model_that_was_trained_is_evaluated_on_answers_that_end(base, tmp_path, monkeypatch):
+    data = write_rows(tmp_path / "rows.jsonl", *sft_rows())
+    train(make_request("sft", data, base, tmp_path / "out", "num_train_epochs=20"), lambda _: None)
+    prompts = write_rows(tmp_path / "prompts.jsonl", *(reward_row(word, [ANY]) for word in WORDS))
+    given = ["--data", prompts, "--output", tmp_path / "rates", "--max-tokens", "24", "--dtype", "float32"]
+    given += ["--samples", "1", "--temperature", "0", "--backend", "transformers"]
+    monkeypatch.setattr(sys, "argv", ["autoif", "eval", "pass-rate", *map(str, [tmp_path / "out", *given])])
+    main()
+    samples = [json.loads(line) for line in (tmp_path / "rates" / "samples.jsonl").read_text("utf-8").splitlines()]
+    assert {sample["finish_reason"] for sample in samples} == {"stop"}
 
 
 def test_a_model_that_names_its_end_stays_as_it_is(tmp_path):

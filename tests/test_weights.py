@@ -38,7 +38,7 @@ def test_the_folder_holds_the_weights_of_the_file(smollm2):
 
 
 def test_the_folder_is_one_that_training_accepts(smollm2):
-    from autoif.training.models import check_model, load_tokenizer, read_context
+    from autoif.sampling.policy import check_model, load_tokenizer, read_context
 
     check_model(str(smollm2))
     assert load_tokenizer(str(smollm2)).chat_template

@@ -126,6 +126,14 @@ def policy_options(
             "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
             help="What samples from a folder or a name on the hub.",
         ),
+        click.option("--tensor-parallel-size", type=click.IntRange(min=1), help="GPUs that vLLM divides MODEL over."),
+        click.option(
+            "--gpu-memory-utilization", type=click.FloatRange(0, 1, min_open=True),
+            help="Share of each GPU's memory that vLLM takes.",
+        ),
+        click.option(
+            "--max-model-len", type=click.IntRange(min=1), help="Tokens of prompt and response together, for vLLM."
+        ),
         click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
         click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."),
         CHAT_TEMPLATE_KWARGS,
@@ -148,12 +156,17 @@ def policy_options(
             seed: int,
             batch_size: int,
             dtype: Literal["auto", "bfloat16", "float16", "float32"],
+            tensor_parallel_size: int | None,
+            gpu_memory_utilization: float | None,
+            max_model_len: int | None,
             chat_template_kwargs: dict[str, JsonValue],
             **others: Any,
         ) -> None:
             settings = SamplingSettings(
                 responses=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
                 seed=seed, batch_size=batch_size, dtype=dtype, chat_template_kwargs=chat_template_kwargs,
+                tensor_parallel_size=tensor_parallel_size, gpu_memory_utilization=gpu_memory_utilization,
+                max_model_len=max_model_len,
             )  # fmt: skip
             if (model is None) == (responses is None):
                 raise click.UsageError(f"name a MODEL, or recorded --responses {recorded_form}")

@@ -1,15 +1,42 @@
 """`autoif train`: from verified data to a trained model folder."""
 
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from autoif.cli.interruption import interruptible
-from autoif.cli.train_online import online_dpo
+from autoif.cli.sampling_options import read_backend
 from autoif.errors import ConfigError
+from autoif.sampling.settings import Say
 from autoif.training.data import Kind
 from autoif.training.settings import resolve_settings
+
+_OPTIONS = (
+    click.option("--data", required=True, type=click.Path(path_type=Path), help="Run folder, or a file of rows."),
+    click.option("--model", required=True, metavar="FOLDER|NAME", help="Model folder, or a name on the hub."),
+    click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."),
+    click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it."),
+    click.option("--resume", is_flag=True, help="Go on where it was stopped; where there is nothing, begin."),
+    click.option("--quiet", is_flag=True, help="Show no progress."),
+)
+"""What every training takes."""
+
+
+def _training_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of every training; it gets `say` in place of `quiet`."""
+
+    @functools.wraps(command)
+    def run(*, settings: tuple[str, ...], quiet: bool, **others: Any) -> None:
+        given = (*settings, *(["disable_tqdm=true"] if quiet else []))
+        command(settings=given, say=_ignore if quiet else _say, **others)
+
+    return functools.reduce(lambda given, option: option(given), reversed(_OPTIONS), run)
 
 
 @click.group()
@@ -17,19 +44,10 @@ def train() -> None:
     """Train a model on the data of a run, with the paper's settings (extra `train`)."""
 
 
-def _training_command(kind: Kind, text: str) -> None:
-    """Add a command; all of them take the same options."""
-
+def _add_command(kind: Kind, text: str) -> None:
     @train.command(kind, help=text)
-    @click.option("--data", required=True, type=click.Path(path_type=Path), help="Run folder, or a file of rows.")
-    @click.option("--model", required=True, metavar="FOLDER|NAME", help="Model folder, or a name on the hub.")
-    @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-    @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings.")
-    @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
-    @click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it.")
-    @click.option("--resume", is_flag=True, help="Go on from the last whole checkpoint, if there is one.")
+    @_training_command
     @click.option("--eval-data", type=click.Path(path_type=Path), help="As --data: evaluate before and after epochs.")
-    @click.option("--quiet", is_flag=True, help="Show no progress.")
     def command(
         data: Path,
         model: str,
@@ -38,26 +56,86 @@ def _training_command(kind: Kind, text: str) -> None:
         settings: tuple[str, ...],
         lora: bool,
         resume: bool,
+        say: Say,
         eval_data: Path | None,
-        quiet: bool,
     ) -> None:
-        given = (*settings, *(["disable_tqdm=true"] if quiet else []))
-        try:
+        with _needing_extra():
             from autoif.training.train import Request
             from autoif.training.train import train as train_model
-        except ImportError as error:
-            raise ConfigError(f"autoif train needs {error.name}: pip install 'autoif[train]'") from None
-        resolved = resolve_settings(kind, config, given, lora=lora, evaluates=eval_data is not None)
+        resolved = resolve_settings(kind, config, settings, lora=lora, evaluates=eval_data is not None)
         request = Request(kind, data, model, output, resolved, resume=resume, eval_data=eval_data)
         with interruptible(f"the same command with --resume goes on from the last whole checkpoint of {output}"):
-            record = train_model(request, say=_ignore if quiet else _say)
-        _report(record, output)
+            record = train_model(request, say=say)
+        for name, ends in record["metrics"].items():
+            click.echo(f"{name:>30}  {ends['first']:.4g} → {ends['last']:.4g}")
+        click.echo(f"{record['steps']:>30,}  steps in {record['seconds']:,} s: {output}")
 
 
-def _report(record: dict[str, Any], output: Path) -> None:
-    for name, ends in record["metrics"].items():
-        click.echo(f"{name:>30}  {ends['first']:.4g} → {ends['last']:.4g}")
-    click.echo(f"{record['steps']:>30,}  steps in {record['seconds']:,} s: {output}")
+_add_command("sft", "Supervised fine-tuning on sft.jsonl (paper §3.4).")
+_add_command("dpo", "Offline DPO on preferences.jsonl, from the SFT model (paper §3.4).")
+_add_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from the SFT model.")
+
+
+@train.command("online-dpo")
+@_training_command
+@click.option(
+    "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
+    help="What samples from the policy.",
+)  # fmt: skip
+@click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves the policy; ends in /v1.")
+@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
+@click.option(
+    "--serve", default="", metavar="COMMAND",
+    help="Serves {model} at --base-url in each round, as 'vllm serve {model} --generation-config vllm'.",
+)  # fmt: skip
+@click.option(
+    "--launch", default="", metavar="COMMAND",
+    help="Starts each round's DPO in processes of its own, as 'accelerate launch --num_processes 8'.",
+)  # fmt: skip
+def online_dpo(
+    data: Path,
+    model: str,
+    output: Path,
+    config: Path | None,
+    settings: tuple[str, ...],
+    lora: bool,
+    resume: bool,
+    say: Say,
+    backend: Literal["auto", "transformers", "vllm"],
+    base_url: str | None,
+    api_key_env: str,
+    serve: str,
+    launch: str,
+) -> None:
+    """Iterative online DPO on rewards.jsonl, from the SFT model (paper §3.4).
+
+    Each round samples responses from the current policy, verifies them in the sandbox, pairs them, and trains on the
+    pairs. The rounds' settings are online.KEY, all others those of `autoif train dpo`.
+    """
+    if serve and not base_url:
+        raise click.UsageError("--serve needs --base-url: where the server will answer")
+    with _needing_extra():
+        from autoif.training.online_dpo import OnlineRequest, train_online
+        from autoif.training.online_pairs import resolve_online
+    online, dpo = resolve_online(config, settings, lora=lora)
+    sampled = read_backend(model, backend, base_url, api_key_env)
+    request = OnlineRequest(data, model, output, online, dpo, sampled, serve, launch, resume)
+    with interruptible(f"the same command with --resume goes on from what is whole in {output}"):
+        record = train_online(request, say=say)
+    for row in record["rounds"]:
+        margin = row.get("metrics", {}).get("rewards/margins")
+        learnt = f"rewards/margins {margin['first']:.4g} → {margin['last']:.4g}" if margin else "not trained"
+        click.echo(f"round {row['round']}: {row['pairs']:,} pairs from {row['prompts']:,} prompts; {learnt}")
+    click.echo(f"{record['steps']:,} steps in {record['seconds']:,} s: {output}")
+
+
+@contextmanager
+def _needing_extra() -> Iterator[None]:
+    """Say what to install where the imports of the block fail."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(f"autoif train needs {error.name}: pip install 'autoif[train]'") from None
 
 
 def _say(line: str) -> None:
@@ -66,9 +144,3 @@ def _say(line: str) -> None:
 
 def _ignore(line: str) -> None:
     """Say nothing."""
-
-
-_training_command("sft", "Supervised fine-tuning on sft.jsonl (paper §3.4).")
-_training_command("dpo", "Offline DPO on preferences.jsonl, from the SFT model (paper §3.4).")
-_training_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from the SFT model.")
-train.add_command(online_dpo)

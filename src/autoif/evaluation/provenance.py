@@ -88,8 +88,8 @@ def identify_policy(model: str, backend: Backend) -> str:
     if chosen == "llama":
         return f"{find_weights(model).revision}, llama"
     try:
+        from autoif.sampling.policy import check_model
         from autoif.training.identity import identify_model
-        from autoif.training.models import check_model
     except ImportError as error:
         raise ConfigError(f"a model needs {error.name}: pip install 'autoif[train]', or name an endpoint") from None
     check_model(model)

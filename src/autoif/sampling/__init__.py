@@ -3,18 +3,17 @@
     settings.py        what to sample: settings, prompts, samples, seeds
     samples.py         the loop, and the file that it goes on from
     backends.py        which backend samples
-    tokens.py          prompts as tokens, the room that the context leaves, and tokens as answers
+    policy.py          tokenizer, weights and context; prompts as tokens, tokens as answers; what ends a turn
     transformers.py    batched generation in this process
     vllm.py            vLLM in this process, if installed
-    llama.py           llama.cpp in a process of its own: GGUF files and embedded models
-    endpoint.py        any OpenAI-compatible endpoint that serves the policy
+    endpoint.py        any OpenAI-compatible endpoint; llama.cpp, which is one: GGUF files and embedded models
 
-`settings` and `samples` can be imported without the extra `train`.
+All but `policy`, `transformers` and `vllm` can be imported without the extra `train`. Nothing here knows of training.
 """
 
 from autoif.sampling.backends import Backend, open_sampler
 from autoif.sampling.samples import sample_all
-from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings
+from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
 
 __all__ = [
     "Backend",
@@ -23,6 +22,7 @@ __all__ = [
     "Sampler",
     "SamplingPrompt",
     "SamplingSettings",
+    "Say",
     "open_sampler",
     "sample_all",
 ]

@@ -1,16 +1,15 @@
 """Which backend samples: llama.cpp for GGUF files, vLLM where it is installed and has a GPU, else transformers; or an
 endpoint by name."""
 
-import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.models.gguf import runs_in_llama_cpp
-from autoif.sampling.settings import Sampler, SamplingSettings
+from autoif.sampling.settings import Sampler, SamplingSettings, Say
 
 Chosen = Literal["llama", "transformers", "vllm"] | Endpoint
 Backend = Literal["auto"] | Chosen
@@ -18,7 +17,7 @@ Backend = Literal["auto"] | Chosen
 
 @contextmanager
 def open_sampler(
-    model: str, settings: SamplingSettings, backend: Backend = "auto", say: Callable[[str], None] = print
+    model: str, settings: SamplingSettings, backend: Backend = "auto", say: Say = print
 ) -> Iterator[Sampler]:
     """Load a policy, or connect to the endpoint that serves it; its memory is free again afterwards.
 
@@ -29,23 +28,42 @@ def open_sampler(
         say: gets a line when a batch has to be divided.
 
     Raises:
-        ConfigError: what the backend needs is not installed.
+        ConfigError: what the backend needs is not installed, or settings are vLLM's and another samples.
         ModelError: the model can't be used.
     """
     chosen = choose_backend(backend, model)
-    if isinstance(chosen, Endpoint):
-        from autoif.sampling.endpoint import open_endpoint
-
-        with open_endpoint(chosen, settings) as sampler:
-            yield sampler
-        return
+    if chosen != "vllm" and (options := settings.engine_options()):
+        name = chosen if isinstance(chosen, str) else chosen.base_url
+        raise ConfigError(
+            f"{', '.join(options)} can't be set: it is for vLLM in this process, and {name} samples; leave it out, or "
+            "choose the backend vllm"
+        )
     try:
-        module = importlib.import_module(f"autoif.sampling.{chosen}")
+        opened = _open(chosen, model, settings, say)
     except ImportError as error:
         missing = "vllm" if chosen == "vllm" else "'autoif[train]'"
         raise ConfigError(f"sampling with {chosen} needs {error.name}: pip install {missing}") from None
-    with module.open_model(model, settings, say) as sampler:
+    with opened as sampler:
         yield sampler
+
+
+def _open(chosen: Chosen, model: str, settings: SamplingSettings, say: Say) -> AbstractContextManager[Sampler]:
+    """Import what the backend needs, and no more."""
+    if isinstance(chosen, Endpoint):
+        from autoif.sampling.endpoint import open_endpoint
+
+        return open_endpoint(chosen, settings, say)
+    if chosen == "llama":
+        from autoif.sampling.endpoint import open_llama
+
+        return open_llama(model, settings, say)
+    if chosen == "vllm":
+        from autoif.sampling.vllm import open_vllm
+
+        return open_vllm(model, settings, say)
+    from autoif.sampling.transformers import open_transformers
+
+    return open_transformers(model, settings, say)
 
 
 def choose_backend(backend: Backend, model: str) -> Chosen:

@@ -1,4 +1,4 @@
-"""Sampling through any OpenAI-compatible endpoint that serves the policy.
+"""Sampling through any OpenAI-compatible endpoint that serves the policy, and through llama.cpp, which is one here.
 
 Each response has a request and a seed of its own, so no draw depends on what else is asked. Whether a seed binds is
 the server's affair: vLLM and llama.cpp honour it, some vendors don't. Neutral values of top-k, min-p and penalties go
@@ -13,12 +13,17 @@ from pathlib import Path
 
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
+from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
-from autoif.sampling.settings import Row, SamplingSettings, seed_rows
+from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
 
 _BATCH = 512
 """Enough for every server to be busy; little enough to lose when the machine goes down."""
+_PROMPT_TOKENS = 4096
+"""Room for a prompt under llama.cpp, where the model's context has it: FollowBench's longest take 2,000 to 3,000."""
+_MOST_SLOTS = 8
+"""Of llama.cpp: more make nothing faster on a CPU, and each takes memory (`models.embedded`)."""
 
 
 class EndpointSampler:
@@ -65,7 +70,7 @@ class EndpointSampler:
 
 
 @contextmanager
-def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[EndpointSampler]:
+def open_endpoint(endpoint: Endpoint, settings: SamplingSettings, say: Say) -> Iterator[EndpointSampler]:
     """Connect to an endpoint.
 
     The client's own store is thrown away at the end: the file of samples is the one that is gone on from.
@@ -84,3 +89,23 @@ def open_endpoint(endpoint: Endpoint, settings: SamplingSettings) -> Iterator[En
             yield EndpointSampler(client, runner, settings)
         finally:
             runner.run(client.__aexit__(None, None, None))
+
+
+@contextmanager
+def open_llama(model: str, settings: SamplingSettings, say: Say) -> Iterator[EndpointSampler]:
+    """Start llama.cpp with a GGUF file or an embedded model by name, and end it afterwards.
+
+    `batch_size` bounds how many answers it gives at once.
+
+    Raises:
+        ModelError: the model can't be loaded, or llama.cpp is not installed.
+    """
+    server = EmbeddedServer(
+        model,
+        slots=min(settings.batch_size, _MOST_SLOTS),
+        context_tokens=_PROMPT_TOKENS + settings.max_tokens,
+        truncate_sampling=False,
+    )
+    say(f"{model}: llama.cpp starts")
+    with server, open_endpoint(server.endpoint(Endpoint()), settings, say) as sampler:
+        yield sampler

@@ -16,10 +16,9 @@ from pydantic import ValidationError
 from autoif.errors import ConfigError, StoreError
 from autoif.models.requests import Completion
 from autoif.records import Record, content_id
-from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings
+from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
 from autoif.store import read_jsonl, storage_errors, write_jsonl
 
-Say = Callable[[str], None]
 _LINES = 10
 """Lines of progress that one sampling says."""
 
@@ -127,9 +126,9 @@ def _check_plan(file: Path, plan: Plan) -> None:
         write_jsonl(place, [plan])
         return
     found = read_jsonl(place, Plan)
-    if found == [plan]:
-        return
     there, now = (found[0].model_dump() if found else {}), plan.model_dump()
+    if there == now:  # what is not written, as vLLM's share of the memory, may change
+        return
     differing = ", ".join(
         f"{key} ({there.get(key)!r} there, {now[key]!r} now)" for key in now if there.get(key) != now[key]
     )

@@ -1,6 +1,6 @@
 """What to sample, and what comes of it: plain records, the same for every backend."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -8,6 +8,9 @@ from pydantic import Field, JsonValue
 
 from autoif.models.requests import Completion, FinishReason, sampling_seed
 from autoif.records import Record
+
+Say = Callable[[str], None]
+"""Takes a line for a person."""
 
 
 class SamplingSettings(Record):
@@ -27,6 +30,17 @@ class SamplingSettings(Record):
     """Of the weights while they generate, under transformers and vLLM; auto is that of the files."""
     chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
     """What the chat template is given beside the messages, as {"enable_thinking": false}; a server gets it, too."""
+    tensor_parallel_size: int | None = Field(default=None, ge=1, exclude=True)
+    """GPUs that vLLM divides the model over. This and the next two are vLLM's alone; None leaves them to it."""
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1, exclude=True)
+    """Share of each GPU's memory that vLLM takes."""
+    max_model_len: int | None = Field(default=None, ge=1, exclude_if=lambda found: found is None)
+    """Tokens of prompt and answer together, for which vLLM makes room. It shapes answers, so it is stored if set."""
+
+    def engine_options(self) -> dict[str, int | float]:
+        """Return the settings of vLLM alone that are set, by vLLM's names."""
+        names = ("tensor_parallel_size", "gpu_memory_utilization", "max_model_len")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 class SamplingPrompt(Record):

@@ -2,7 +2,7 @@
 
 import gc
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,12 +11,18 @@ from transformers import GenerationConfig
 
 from autoif.errors import ModelError
 from autoif.models.requests import Completion
-from autoif.sampling.settings import Row, SamplingSettings, seed_rows
-from autoif.sampling.tokens import encode_prompt, measure_room, read_tokens
-from autoif.training.models import check_model, load_tokenizer, load_weights, read_context
-from autoif.training.turns import find_turn_end
-
-Say = Callable[[str], None]
+from autoif.sampling.policy import (
+    check_model,
+    encode_prompt,
+    find_turn_end,
+    load_tokenizer,
+    load_weights,
+    measure_room,
+    read_context,
+    read_ends,
+    read_tokens,
+)
+from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
 
 
 class TransformersSampler:
@@ -107,7 +113,7 @@ class TransformersSampler:
 
 
 @contextmanager
-def open_model(model: str, settings: SamplingSettings, say: Say) -> Iterator[TransformersSampler]:
+def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Iterator[TransformersSampler]:
     """Load a model folder, or a name on the hub, and free its memory at the end.
 
     Raises:
@@ -117,7 +123,7 @@ def open_model(model: str, settings: SamplingSettings, say: Say) -> Iterator[Tra
     tokenizer, context = load_tokenizer(model), read_context(model)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     try:
-        weights = load_weights(model, settings.dtype).to(device).eval()
+        weights = load_weights(model, dtype=settings.dtype).to(device).eval()
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
@@ -135,11 +141,8 @@ def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
 
     One is that of the template, which the files of a base model don't name.
     """
-    found = {tokenizer.eos_token_id, find_turn_end(tokenizer)}
-    for config in (model.generation_config, model.config):
-        ends = getattr(config, "eos_token_id", None)
-        found.update(ends if isinstance(ends, list | tuple) else [ends])
-    return frozenset(token for token in found if token is not None)
+    found = {tokenizer.eos_token_id, find_turn_end(tokenizer)} - {None}
+    return frozenset({*found, *read_ends(model.generation_config), *read_ends(model.config)})
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -4,7 +4,7 @@ The prompts go to it as tokens, encoded as for training, so both see the same.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,8 @@ import vllm  # type: ignore[import-not-found]
 
 from autoif.errors import ModelError
 from autoif.models.requests import Completion
-from autoif.sampling.settings import Row, SamplingSettings, seed_rows
-from autoif.sampling.tokens import encode_prompt, measure_room, read_tokens
-from autoif.training.models import check_model, load_tokenizer
-from autoif.training.turns import find_turn_end
+from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, load_tokenizer, measure_room, read_tokens
+from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
 
 _BATCH = 1024
 """vLLM schedules what runs together by itself; this many are lost at most when the machine goes down."""
@@ -73,7 +71,7 @@ class VllmSampler:
 
 
 @contextmanager
-def open_model(model: str, settings: SamplingSettings, say: Callable[[str], None]) -> Iterator[VllmSampler]:
+def open_vllm(model: str, settings: SamplingSettings, say: Say) -> Iterator[VllmSampler]:
     """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end.
 
     Raises:
@@ -82,7 +80,7 @@ def open_model(model: str, settings: SamplingSettings, say: Callable[[str], None
     check_model(model)
     tokenizer = load_tokenizer(model)
     try:
-        engine = vllm.LLM(model=model, dtype=settings.dtype, seed=settings.seed)
+        engine = vllm.LLM(model=model, dtype=settings.dtype, seed=settings.seed, **settings.engine_options())
     except (RuntimeError, ValueError, OSError) as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"vLLM can't start on {model}: {said[:300]}") from None

@@ -1,12 +1,35 @@
-"""The folder of a training: whose it is, and whether what is asked now may go on with it."""
+"""The folder of a training: whose it is, whether it may be gone on with, and what an interrupted save leaves.
 
-from collections.abc import Mapping
+Checkpoints are `checkpoint-STEP`. The trainer writes weights and optimiser first and `trainer_state.json` last, and
+removes an older checkpoint only after that: so one whose state can be read is whole, and there is one as soon as the
+first was written.
+"""
+
+import errno
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoif.errors import StoreError
+import torch
+
+from autoif.errors import ModelError, StoreError
+from autoif.text_lines import parse_json
 from autoif.training.card import read_record
 from autoif.training.identity import ModelIdentity, differing_files
+from autoif.training.settings import Settings
+
+_STATE = "trainer_state.json"
+_NAME = re.compile(r"checkpoint-(\d+)")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_TEXTS = (
+    *(f"os error {number}" for number in _FULL),
+    "No space left on device",
+    "unexpected pos",
+    "iostream error",
+)
 
 
 def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
@@ -43,3 +66,87 @@ def check_same(folder: Path, before: Mapping[str, Any], identity: Mapping[str, A
     if differing:
         listed = ", ".join(f"{key} ({there.get(key)!r} there, {identity.get(key)!r} now)" for key in differing[:6])
         raise StoreError(f"{folder} was trained with other settings: {listed}; choose another --output")
+
+
+def whole_checkpoints(folder: Path) -> list[Path]:
+    """Return the whole checkpoints of a folder, the oldest first."""
+    return [path for _, path in _checkpoints(folder) if _is_whole(path)]
+
+
+def remove_broken(folder: Path) -> list[str]:
+    """Remove what interrupted saves left; return the names."""
+    broken = [path for _, path in _checkpoints(folder) if not _is_whole(path)]
+    for path in broken:
+        shutil.rmtree(path)
+    return [path.name for path in broken]
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the optimiser step of a checkpoint."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error says that there is no space; Python, Rust and C++ each say it in their own way."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return any(text in str(error) for text in _FULL_TEXTS)
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    found = [(_NAME.fullmatch(path.name), path) for path in folder.glob("checkpoint-*") if path.is_dir()]
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        state = parse_json((checkpoint / _STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(state, dict) and state.get("global_step") == step_of(checkpoint)
+
+
+@contextmanager
+def plain_errors(folder: Path, settings: Settings) -> Iterator[None]:
+    """Turn out of memory into a ModelError and what `folder` can't take into a StoreError; pass on the rest."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ModelError(_memory_hint(settings)) from None
+    except (OSError, RuntimeError, ValueError) as error:
+        if _is_out_of_memory(error):
+            raise ModelError(_memory_hint(settings)) from None
+        if is_full_disk(error):
+            raise StoreError(_disk_hint(folder)) from None
+        if isinstance(error, OSError):
+            raise StoreError(f"{folder} can't be written or read: {error}") from None
+        raise
+    except Exception as error:
+        if is_full_disk(error):  # safetensors has an exception of its own
+            raise StoreError(_disk_hint(folder)) from None
+        raise
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def _memory_hint(settings: Settings) -> str:
+    values = settings.arguments
+    batch = values["per_device_train_batch_size"]
+    smaller = f"lower per_device_train_batch_size (now {batch}; the global batch stays) and --resume; or " * (batch > 1)
+    if settings.reward is None:
+        lengths = f"lower max_length (now {values['max_length']})"
+    else:  # the completions of a step are sampled at once
+        lengths = (
+            f"lower max_completion_length (now {values['max_completion_length']}), global_batch_size (now "
+            f"{settings.global_batch_size}) or num_generations (now {values['num_generations']})"
+        )
+    lora = "" if settings.lora else ", or train with --lora"
+    return f"out of memory: {smaller}{lengths}{lora}, into another --output"
+
+
+def _disk_hint(folder: Path) -> str:
+    whole = whole_checkpoints(folder)
+    kept = f"{whole[-1].name} is whole: make room, then --resume" if whole else "make room, then --resume to begin anew"
+    return f"there is no space to write in {folder}; {kept}, or lower save_total_limit"

@@ -16,7 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from autoif.errors import ModelError
-from autoif.training.models import read_commit
+from autoif.sampling.policy import find_folder
 
 _SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".py", ".pt"}
 _BESIDE = {"training.json", "training_args.bin", "trainer_state.json"}
@@ -77,7 +77,7 @@ def differing_files(before: Mapping[str, Any], now: ModelIdentity) -> list[str]:
 def _identify(model: str, revision: str | None, before: Mapping[str, Any] | None) -> ModelIdentity:
     folder = Path(model)
     if not folder.is_dir():
-        return ModelIdentity(model, f"commit {read_commit(model, revision)}", {})
+        return ModelIdentity(model, f"commit {find_folder(model, revision).name}", {})
     known = before["files"] if before and before["name"] == model else {}
     try:
         paths = sorted(path for path in folder.iterdir() if _is_of_model(path))

@@ -15,7 +15,7 @@ import gc
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,34 +25,30 @@ import torch
 
 from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
-from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
+from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
+from autoif.sampling.policy import adopt_turn_end, check_model, load_tokenizer
 from autoif.store import read_jsonl, storage_errors, write_jsonl
 from autoif.training.card import CARD, RECORD, describe_ancestry, versions, write_card, write_record
-from autoif.training.checkpoints import whole_checkpoints
 from autoif.training.data import TrainingData, read_data
-from autoif.training.folder import check_same, open_output
+from autoif.training.folder import check_same, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
-from autoif.training.launch import launch_dpo
-from autoif.training.metrics import read_metrics, summarise
-from autoif.training.models import check_model, load_tokenizer
+from autoif.training.metrics import METRICS, read_metrics, summarise
 from autoif.training.online_pairs import (
     Counts,
     Judged,
     OnlinePrompt,
+    OnlineSettings,
     draw_prompts,
     judge_samples,
     make_prompts,
     pair_samples,
 )
-from autoif.training.online_settings import OnlineSettings
-from autoif.training.serving import find_policy, serve_policy
+from autoif.training.programs import find_policy, launch_dpo, serve_policy
 from autoif.training.settings import Settings, make_arguments
-from autoif.training.train import METRICS, Request, train
-from autoif.training.turns import adopt_turn_end
+from autoif.training.train import Request, train
 
 SAMPLES, VERDICTS, PREFERENCES, MODEL = "samples.jsonl", "verdicts.jsonl", "preferences.jsonl", "model"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +287,7 @@ def _describe(request: OnlineRequest, data: TrainingData, model: ModelIdentity) 
         },
         "eval_data": None,
         "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request)},
-        "settings": {**request.dpo.arguments, "global_batch_size": request.dpo.global_batch_size},
+        "settings": request.dpo.record(),
         "lora": request.dpo.lora,
         "reward": None,
         "versions": versions(),

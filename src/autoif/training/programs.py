@@ -1,20 +1,42 @@
-"""Programs that a training starts and ends: a server of the policy, a launcher of processes.
+"""Programs that online DPO starts and ends: a server of each round's policy, and the launcher of its DPO.
 
 Each runs in a session of its own, so that Ctrl-C reaches it in one way only: through `running`, which ends it with all
 that it has started.
+
+Every round has another policy, and a server that still has the last one would give samples of it without a word. So the
+endpoint must list the policy's folder among its models (GET /models), as `vllm serve FOLDER` does, before it is asked.
 """
 
+import asyncio
+import json
 import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, ModelError
+from autoif.models.endpoint import Endpoint
+from autoif.models.transport import Transport
+from autoif.sampling.settings import Say
+from autoif.store import storage_errors
+from autoif.training.card import RECORD, read_record
+from autoif.training.settings import Settings
+from autoif.training.train import Request
 
+_STDERR = 2
 _GRACE_S = 60.0
 """For a program to end by itself once it is told to; then it is killed."""
+_START_S = 1800.0
+"""For a server to load a large model."""
+_LOOK_S = 10.0
+"""For one look at what is served."""
+_PAUSE_S = 0.5
+_TAIL_CHARS = 400
 
 
 def split_command(command: str, name: str) -> list[str]:
@@ -68,3 +90,121 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+def launch_dpo(launcher: str, request: Request, say: Say) -> dict[str, Any]:
+    """Run `LAUNCHER -m autoif train dpo ... --resume`, and return the record that training.json then holds.
+
+    Raises:
+        ConfigError: the launcher can't be started.
+        ModelError: the training failed; it has said why.
+    """
+    command = [
+        *split_command(launcher, "--launch"), "-m", "autoif", "train", request.kind, "--resume",
+        "--data", str(request.data), "--model", request.model, "--output", str(request.output),
+        *_options(request.settings),
+    ]  # fmt: skip
+    say(f"starting {launcher} for {request.output}")
+    with running(command, _STDERR, "--launch") as process:
+        code = process.wait()
+    record = read_record(request.output) if request.output.is_dir() else None
+    if code or not record or record["status"] != "complete":
+        raise ModelError(
+            f"the training that --launch started ended with exit code {code} and no {RECORD} that is complete (it says "
+            "why above): the same command with --resume goes on"
+        )
+    return record
+
+
+def _options(settings: Settings) -> list[str]:
+    """Return the resolved settings as options: nothing is left to defaults."""
+    values = settings.record()
+    values |= {f"lora.{name}": value for name, value in (settings.lora or {}).items()}
+    options = ["--lora"] if settings.lora else []
+    for name, value in values.items():
+        options += ["--set", f"{name}={json.dumps(value)}"]
+    return options
+
+
+@contextmanager
+def find_policy(endpoint: Endpoint, policy: str) -> Iterator[Endpoint]:
+    """Give the endpoint with the name that it has for the policy.
+
+    Raises:
+        ModelError: it doesn't answer, or serves something else; says what to serve.
+    """
+    served = list_served(endpoint)
+    name = match_policy(served or [], policy)
+    if name is None:
+        found = "can't be asked what it serves" if served is None else f"serves {', '.join(served) or 'nothing'}"
+        raise ModelError(
+            f"{endpoint.base_url} {found}, and this round samples from {policy}: serve that under this name (as "
+            f"`vllm serve {policy} --generation-config vllm` does), then the same command with --resume"
+        )
+    yield endpoint.model_copy(update={"model": name})
+
+
+@contextmanager
+def serve_policy(command: str, endpoint: Endpoint, policy: str, log: Path, say: Say) -> Iterator[Endpoint]:
+    """Start a server of the policy, wait until it lists it, and end it afterwards.
+
+    Args:
+        command: with {model} where the policy's folder belongs.
+        endpoint: where it will answer.
+        policy: the folder, or a name on the hub.
+        log: takes what the server says.
+        say: gets a line.
+
+    Raises:
+        ConfigError: the command can't be started.
+        ModelError: it ended, or doesn't serve the policy in half an hour, or another server answers there already.
+    """
+    if list_served(endpoint) is not None:
+        raise ModelError(f"something serves at {endpoint.base_url} already: end it, or leave --serve out")
+    words = [word.replace("{model}", policy) for word in split_command(command, "--serve")]
+    say(f"starting a server of {policy}; what it says is in {log}")
+    with storage_errors(log), log.open("wb") as output, running(words, output.fileno(), "--serve") as process:
+        yield endpoint.model_copy(update={"model": _wait_for(policy, endpoint, process, log)})
+
+
+def list_served(endpoint: Endpoint) -> list[str] | None:
+    """Return the names of the models at an endpoint; None if it doesn't answer or doesn't say."""
+    return asyncio.run(_list_served(endpoint))
+
+
+async def _list_served(endpoint: Endpoint) -> list[str] | None:
+    transport = Transport(endpoint.model_copy(update={"timeout_s": _LOOK_S}))
+    await transport.open()
+    try:
+        return await transport.list_models()
+    finally:
+        await transport.close()
+
+
+def match_policy(served: list[str], policy: str) -> str | None:
+    """Return the name that stands for the policy: itself, or another path of its folder."""
+    if policy in served:
+        return policy
+    folder = Path(policy)
+    if not folder.is_dir():
+        return None
+    return next((name for name in served if Path(name).resolve() == folder.resolve()), None)
+
+
+def _wait_for(policy: str, endpoint: Endpoint, process: "subprocess.Popen[bytes]", log: Path) -> str:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ModelError(f"--serve ended with exit code {process.returncode}: {_read_tail(log)}")
+        served = list_served(endpoint)
+        if served is not None:
+            name = match_policy(served, policy)
+            if name is not None:
+                return name
+        time.sleep(_PAUSE_S)
+    raise ModelError(f"--serve didn't serve {policy} at {endpoint.base_url} in {_START_S:,.0f} s; see {log}")
+
+
+def _read_tail(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    return f"{' '.join(text[-_TAIL_CHARS:].split()) or 'it said nothing'} ({log})"

@@ -3,6 +3,7 @@
 They come from a TOML file and then from `--set key=value`, under TRL's own names; beside these there are
 
     global_batch_size   rows (GRPO: completions) of one optimiser step, over all devices; gradient accumulation follows
+    save_dtype          precision of the trained weights: auto, that of the model's files; float32, bfloat16, float16
     lora.KEY            with `--lora`: any setting of peft's LoraConfig
     reward.KEY          GRPO: how completions are judged; see `RewardSettings`
 
@@ -31,9 +32,82 @@ from autoif.reward_parts import check_weights
 from autoif.sandbox import SandboxSettings
 from autoif.text_lines import read_toml
 from autoif.training.data import Kind
-from autoif.training.defaults import DEFAULTS, LAYOUT, LORA, RESERVED
+
+_ALL: dict[str, Any] = {
+    "bf16": True,  # App. B
+    "per_device_train_batch_size": 1,
+    "seed": 0,
+    "logging_steps": 1,
+    "save_steps": 50,
+    "save_total_limit": 2,
+    "report_to": "none",
+}
+
+DEFAULTS: dict[Kind, dict[str, Any]] = {
+    "sft": {  # App. B, supervised fine-tuning
+        **_ALL,
+        "learning_rate": 7e-6,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 20,
+        "num_train_epochs": 3,
+        "global_batch_size": 128,  # 512 for 70B
+        "weight_decay": 0.1,
+        "max_length": 8192,
+    },
+    "dpo": {  # App. B, offline DPO
+        **_ALL,
+        "loss_type": ["sigmoid"],
+        "beta": 0.3,
+        "learning_rate": 5e-7,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,  # below 1 it is a share of all steps: the paper's warm-up ratio
+        "num_train_epochs": 2,
+        "global_batch_size": 64,
+        "max_length": 4096,
+    },
+    "grpo": {  # the paper has no GRPO: TRL's, or as docs/training.md says
+        **_ALL,
+        "per_device_train_batch_size": 8,
+        "learning_rate": 1e-6,
+        "lr_scheduler_type": "linear",
+        "num_train_epochs": 1,
+        "global_batch_size": 64,
+        "num_generations": 8,
+        "temperature": 1.0,
+        "max_completion_length": 1024,
+        "beta": 0.04,
+        "mask_truncated_completions": True,
+        "num_completions_to_print": 0,  # they go into files: a terminal would drown
+    },
+}
+
+LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
+"""Not of the paper, which trains all weights; the usual choice for all linear layers."""
+
+LAYOUT = frozenset({
+    "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
+    "gradient_checkpointing", "logging_steps", "save_steps", "save_strategy", "save_total_limit", "report_to",
+    "deepspeed", "dataset_num_proc", "dataloader_num_workers", "disable_tqdm", "log_completions",
+    "num_completions_to_print",
+})  # fmt: skip
+"""Settings of how the work is laid out: a training may be gone on with under others."""
+
+RESERVED = {
+    "output_dir": "--output is the folder",
+    "resume_from_checkpoint": "use --resume",
+    "save_only_model": "a checkpoint without its optimiser can't be resumed from",
+    "assistant_only_loss": "the loss is on the assistant turn in any case",
+    "use_cpu": "hide the GPU with CUDA_VISIBLE_DEVICES= in its place",
+    "dataloader_pin_memory": "it is on where there is a GPU",
+    "completion_only_loss": "the loss is on the assistant turn in any case",
+    "dataset_kwargs": "the rows are prepared here",
+    "remove_unused_columns": "the reward needs the functions, and nothing else is handed over",
+    "push_to_hub": "push the finished folder instead",
+    "hub_token": "a secret has no place in a card: log in to the hub beforehand",
+}
 
 _TRACKERS = {"tensorboard", "wandb"}
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
 TEMPLATE = "chat_template_kwargs"
 _EVALUATION = {"eval_strategy": "epoch", "eval_on_start": True}
 """With `--eval-data`, unless set otherwise: before the training and after each epoch."""
@@ -71,13 +145,26 @@ class Settings:
     """GRPO only."""
     template_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What the chat template is given beside the messages of each row."""
+    save_dtype: str = "auto"
+    """Precision of the trained weights; auto is that of the model's files."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings under the names by which they are set, without those of LoRA and the reward."""
+        return {**self.arguments, "global_batch_size": self.global_batch_size, **self._given()}
+
+    def _given(self) -> dict[str, Any]:
+        """Return what is as it was before there was such a setting unless it is given."""
+        given: dict[str, Any] = {TEMPLATE: self.template_kwargs} if self.template_kwargs else {}
+        return given if self.save_dtype == "auto" else {**given, "save_dtype": self.save_dtype}
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that shape the result: those that a training may not change on the way."""
         shaping = {key: value for key, value in self.arguments.items() if key not in LAYOUT}
         reward = self.reward and self.reward.identity()
-        template = {"chat_template_kwargs": self.template_kwargs} if self.template_kwargs else {}
-        return {**shaping, **template, "global_batch_size": self.global_batch_size, "lora": self.lora, "reward": reward}
+        return {
+            **shaping, **self._given(), "global_batch_size": self.global_batch_size, "lora": self.lora,
+            "reward": reward,
+        }  # fmt: skip
 
 
 def resolve_settings(
@@ -112,6 +199,9 @@ def resolve_settings(
     batch = values.pop("global_batch_size")
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise ConfigError(f'setting "global_batch_size": {batch!r} is no number of rows from 1 on')
+    save_dtype = values.pop("save_dtype", "auto")
+    if save_dtype not in _DTYPES:
+        raise ConfigError(f'setting "save_dtype": {save_dtype!r} is none of {", ".join(_DTYPES)}')
     values = _add_evaluation(values, kind) if evaluates else _check_no_evaluation(values)
     _check_installed(values)
     return Settings(
@@ -120,6 +210,7 @@ def resolve_settings(
         batch,
         _read_reward(given_reward) if kind == "grpo" else None,
         dict(template),
+        save_dtype,
     )
 
 

@@ -6,43 +6,54 @@ OUTPUT/checkpoint-STEP/                            what `--resume` goes on from
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
+from datasets import Dataset, load_from_disk
+from peft import PeftModel
 from transformers import PrinterCallback
 
 from autoif.errors import ConfigError
+from autoif.sampling.policy import (
+    TurnEnd,
+    adopt_turn_end,
+    check_model,
+    convert_weights,
+    find_folder,
+    load_tokenizer,
+    load_weights,
+    measure_common,
+    name_turn_end,
+    read_context,
+    read_dtype,
+)
+from autoif.sampling.settings import Say
 from autoif.training.card import describe_ancestry, versions, write_card, write_record
-from autoif.training.checkpoints import remove_broken, step_of, whole_checkpoints
-from autoif.training.data import Kind, Row, TrainingData, read_data
-from autoif.training.dpo import make_dpo_trainer
-from autoif.training.failures import plain_errors
-from autoif.training.folder import check_same, open_output
-from autoif.training.grpo import check_prompts, describe_cut, make_grpo_trainer, make_reward
+from autoif.training.data import Kind, Lengths, Row, TrainingData, fit_prompts, fit_rows, read_data
+from autoif.training.folder import check_same, open_output, plain_errors, remove_broken, step_of, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
-from autoif.training.lengths import Lengths, fit_prompts, fit_rows
-from autoif.training.lora import make_lora_config, save_merged
-from autoif.training.metrics import MetricsFile, cut_metrics, read_metrics, summarise
-from autoif.training.models import check_model, load_model, load_tokenizer, read_context, read_dtype
-from autoif.training.parts import Parts
-from autoif.training.schedule import (
+from autoif.training.metrics import (
+    METRICS,
+    MetricsFile,
     count_steps,
+    cut_metrics,
+    describe_cut,
     describe_equal_groups,
     describe_few_steps,
     describe_nothing_learnt,
     fit_warmup,
+    read_metrics,
+    summarise,
 )
 from autoif.training.settings import TEMPLATE, Settings, make_arguments, renamed_settings
-from autoif.training.sft import make_sft_trainer
-from autoif.training.turns import TurnEnd, adopt_turn_end, name_turn_end
-
-METRICS = "metrics.jsonl"
-Say = Callable[[str], None]
+from autoif.training.trainers import Parts, check_prompts, load_model, make_lora_config, make_reward, make_trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +85,22 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
     """Train, and return the record that training.json then holds.
 
     Raises:
-        ConfigError: data or settings; see `data`, `settings` and `lengths`.
+        ConfigError: data or settings; see `data` and `settings`.
         ModelError: the model or its tokenizer can't be used, or the device has too little memory.
         SandboxError: GRPO, where model code can't be contained.
         StoreError: the folder holds something else, or the disk is full; whole checkpoints stay.
     """
     check_model(request.model)
-    data = read_data(request.data, request.kind)
-    eval_data = read_data(request.eval_data, request.kind) if request.eval_data else None
-    if not PartialState().is_main_process:
+    # Before anyone else asks: accelerate finds the other processes of a machine without a GPU only if told so.
+    if not PartialState(cpu=not torch.accelerator.is_available()).is_main_process:
         say = _ignore
     before = open_output(request.output, resume=request.resume)
+    read = _Read.of(request) if PartialState().is_local_main_process else None
+    facts: dict[str, Any] = _share(read and read.describe())
     model = identify_model(request.model, request.revision, before and before["model"])
     identity = {
-        "kind": request.kind, "model": model.content, "data": data.sha256,
-        "eval_data": eval_data and eval_data.sha256, **request.settings.identity(),
+        "kind": request.kind, "model": model.content, "data": facts["data"]["sha256"],
+        "eval_data": facts["eval_data"] and facts["eval_data"]["sha256"], **request.settings.identity(),
     }  # fmt: skip
     if before:
         check_same(request.output, before, identity, model)
@@ -97,12 +109,14 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
             return before
     with ExitStack() as stack:
         reward = stack.enter_context(make_reward(request.settings.reward)) if request.settings.reward else None
-        parts, lengths = _prepare(request, data, eval_data, say)
+        parts, lengths = _prepare(request, read, stack, say)
         stack.enter_context(plain_errors(request.output, request.settings))
         stack.enter_context(renamed_settings())
         filters = request.settings.reward is not None and request.settings.reward.filter_zero_std
         trainer = _make_trainer(request.kind, parts, reward, filters=filters)
-        record = {**_describe(request, model, data, eval_data), "lengths": lengths.record(), "identity": identity}
+        if trainer.is_deepspeed_enabled and request.settings.save_dtype == "float32":
+            raise ConfigError("save_dtype=float32 is set, and DeepSpeed saves 16 bits: use FSDP, or leave it out")
+        record = {**_describe(request, model), **facts, "lengths": lengths.record(), "identity": identity}
         return _run(request, trainer, parts.turn_end, record, before, say)
 
 
@@ -110,34 +124,77 @@ def _ignore(line: str) -> None:
     """Say nothing: the first process says it."""
 
 
-def _prepare(request: Request, data: TrainingData, eval_data: TrainingData | None, say: Say) -> tuple[Parts, Lengths]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The rows, which the first process of each machine reads and renders for all that train there."""
+
+    data: TrainingData
+    eval_data: TrainingData | None
+
+    @classmethod
+    def of(cls, request: Request) -> "_Read":
+        evaluated = read_data(request.eval_data, request.kind) if request.eval_data else None
+        return cls(read_data(request.data, request.kind), evaluated)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the record says of both."""
+        return {
+            "data": {**_describe_data(self.data), "run": self.data.run},
+            "eval_data": self.eval_data and _describe_data(self.eval_data),
+        }
+
+
+def _describe_data(data: TrainingData) -> dict[str, Any]:
+    return {"file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": data.levels}
+
+
+def _share(found: Any) -> Any:
+    """Return what the first process of this machine has found; the others give None."""
+    state = PartialState()
+    return gather_object([found])[state.process_index - state.local_process_index]
+
+
+def _prepare(request: Request, read: _Read | None, stack: ExitStack, say: Say) -> tuple[Parts, Lengths]:
     """Return what the trainer is built from, and the lengths of the rows to train on."""
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = load_tokenizer(request.model, request.revision)
     context = read_context(request.model, request.revision)
     kwargs = request.settings.template_kwargs
 
-    def fit(rows: Sequence[Row]) -> tuple[list[Row], Lengths]:
+    def fit(data: TrainingData) -> tuple[Dataset, Lengths]:
         if request.kind == "grpo":
-            return fit_prompts(rows, tokenizer, arguments.max_completion_length, context, kwargs)
-        kept, lengths = fit_rows(rows, tokenizer, arguments.max_length, context, kwargs)
-        return [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept, lengths
+            kept, lengths = fit_prompts(data.rows, tokenizer, arguments.max_completion_length, context, kwargs)
+        else:
+            kept, lengths = fit_rows(data.rows, tokenizer, arguments.max_length, context, kwargs)
+            kept = [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept
+        return _make_dataset(kept, stack), lengths
 
-    rows, lengths = fit(data.rows)
+    fitted = _share(read and [fit(data) for data in (read.data, read.eval_data) if data])
+    rows, lengths = fitted[0]
     say(lengths.describe())
     end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
     if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
     _say_schedule(request, len(rows), arguments, say)
     eval_rows = None
-    if eval_data is not None:
-        eval_rows, eval_lengths = fit(eval_data.rows)
+    if request.eval_data:
+        eval_rows, eval_lengths = fitted[1]
         say(f"to evaluate on: {eval_lengths.describe()}")
     return Parts(
         load=lambda: load_model(request.model, arguments), tokenizer=tokenizer, turn_end=end, rows=rows,
         eval_rows=eval_rows, arguments=arguments, lora=make_lora_config(request.settings.lora),
         callbacks=[MetricsFile(request.output / METRICS), *request.callbacks],
     ), lengths  # fmt: skip
+
+
+def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
+    """Return the rows as TRL takes them: in a file where several processes share them, with what TRL makes of them."""
+    made = Dataset.from_list(list(rows))
+    if PartialState().num_processes == 1:
+        return made
+    folder = stack.enter_context(TemporaryDirectory(prefix="autoif-rows-"))
+    made.save_to_disk(folder)
+    return load_from_disk(folder)
 
 
 def _say_schedule(request: Request, rows: int, arguments: Any, say: Say) -> None:
@@ -155,10 +212,7 @@ def _say_schedule(request: Request, rows: int, arguments: Any, say: Say) -> None
 
 def _make_trainer(kind: Kind, parts: Parts, reward: Any, *, filters: bool) -> Any:
     try:
-        if kind == "grpo":
-            trainer = make_grpo_trainer(parts, reward, filter_zero_std=filters)
-        else:
-            trainer = (make_sft_trainer if kind == "sft" else make_dpo_trainer)(parts)
+        trainer = make_trainer(kind, parts, reward, filter_zero_std=filters)
     except (ValueError, NotImplementedError, ImportError) as error:  # settings that contradict each other
         raise ConfigError(f"TRL refuses the settings: {' '.join(str(error).split())}") from None
     trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it
@@ -202,6 +256,7 @@ def _run(
         describe_nothing_learnt(rows),
         describe_equal_groups(rows),
         describe_cut(rows, trainer.args) if request.kind == "grpo" else None,
+        _describe_lost(request) if first else None,
     ):
         if line:
             say(line)
@@ -223,41 +278,59 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
 
 
 def _save(request: Request, trainer: Any, end: TurnEnd, first: bool) -> None:
-    if request.settings.lora is None:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        name_turn_end(model, end)
-        dtype = read_dtype(request.model, request.revision)
-        if dtype is not None and not (
-            trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
-        ):  # they shard the weights
-            model.to(dtype)
-        trainer.save_model(str(request.output))
+    if request.settings.lora is not None:
+        trainer.save_model(str(request.output / "adapter"))
+        if first:
+            _save_merged(request, trainer.processing_class, end)
         return
-    adapter = request.output / "adapter"
-    trainer.save_model(str(adapter))
-    if first:
-        save_merged(request.model, request.revision, adapter, request.output, trainer.processing_class, end)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    name_turn_end(model, end)
+    dtype = _read_saved_dtype(request)
+    if dtype is not None and not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # they shard the weights
+        model.to(dtype)
+    trainer.save_model(str(request.output))
+    if dtype is not None and trainer.is_fsdp_enabled and first:  # whole, in the 32 bits that were trained
+        convert_weights(request.output, dtype)
 
 
-def _describe(
-    request: Request, model: ModelIdentity, data: TrainingData, eval_data: TrainingData | None
-) -> dict[str, Any]:
-    settings = {**request.settings.arguments, "global_batch_size": request.settings.global_batch_size}
-    if request.settings.template_kwargs:
-        settings[TEMPLATE] = request.settings.template_kwargs
+def _read_saved_dtype(request: Request) -> Any:
+    """Return the precision, a torch.dtype, of the weights that are saved; None is that of the training."""
+    asked = request.settings.save_dtype
+    return read_dtype(request.model, request.revision) if asked == "auto" else getattr(torch, asked)
+
+
+def _describe_lost(request: Request) -> str | None:
+    """Return a line where the precision that the weights were saved in lost most of what was learnt; else None."""
+    dtype = _read_saved_dtype(request)
+    if request.settings.lora is not None or dtype not in {torch.bfloat16, torch.float16}:
+        return None
+    same = measure_common(find_folder(request.model, request.revision), request.output)
+    if same <= 0.5:
+        return None
+    return (
+        f"{same:.0%} of the weights are saved as they were before the training: their change is too small for 16 bits; "
+        "save_dtype=float32 keeps it, at twice the size, and more steps or a higher learning_rate make it larger"
+    )
+
+
+def _save_merged(request: Request, tokenizer: Any, end: TurnEnd) -> None:
+    """Write the base model with the adapter merged into it, in its own precision: a folder like any other."""
+    at = {"revision": request.revision} if request.revision else {}
+    base = load_weights(request.model, dtype=request.settings.save_dtype, **at)
+    name_turn_end(base, end)
+    merged = PeftModel.from_pretrained(base, str(request.output / "adapter")).merge_and_unload()
+    merged.save_pretrained(request.output)
+    tokenizer.save_pretrained(request.output)
+
+
+def _describe(request: Request, model: ModelIdentity) -> dict[str, Any]:
     return {
         "kind": request.kind,
         "model": {**model.record(), "training": describe_ancestry(request.model)},
-        "data": {**_describe_data(data), "run": data.run},
-        "eval_data": eval_data and _describe_data(eval_data),
-        "settings": settings,
+        "settings": request.settings.record(),
         "lora": request.settings.lora,
         "reward": request.settings.reward and request.settings.reward.model_dump(mode="json"),
         "versions": versions(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "processes": PartialState().num_processes,
     }
-
-
-def _describe_data(data: TrainingData) -> dict[str, Any]:
-    return {"file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": data.levels}

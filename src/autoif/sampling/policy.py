@@ -1,0 +1,288 @@
+"""A policy's tokenizer, weights and context; the tokens of a prompt and of an answer; and what ends a turn.
+
+A base model's chat template often ends a turn with another token than its files name: Qwen2's ends it with <|im_end|>,
+and config, generation config and tokenizer of the base model say <|endoftext|>. A model that is trained so writes
+<|im_end|>, and whoever samples from it goes on until the limit. So the token is taken from the template, and named
+beside the old one in all three.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from jinja2 import TemplateError
+from pydantic import JsonValue
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import CONFIG_NAME, cached_file
+
+from autoif.errors import ConfigError, ModelError
+from autoif.models.reasoning import find_opening, split_reasoning
+from autoif.models.requests import Completion
+from autoif.models.wire import read_text
+from autoif.sampling.settings import SamplingPrompt
+
+_ANSWER = "autoif"
+"""Stands for an answer; what the template puts after it ends the turn."""
+_ASK = ({"role": "user", "content": "Hello"},)
+_COMPARED = 16
+"""Tensors of two models that are compared, more or less."""
+_TAIL_TOKENS = 32
+"""Of a prompt, in which a chat template may open the model's thought."""
+
+
+def check_model(model: str) -> None:
+    """Refuse what can't be a model, before a tokenizer or weights are asked for.
+
+    Raises:
+        ModelError: a file, a folder without a model, a folder with only an adapter, or a path that isn't there.
+    """
+    path = Path(model)
+    if path.is_file():
+        raise ModelError(f"{model} is a file: --model takes a folder with config.json and weights, or a hub name")
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return
+        if (path / "adapter_config.json").is_file():
+            raise ModelError(f"{model} holds an adapter and no model: give the folder that it was merged into")
+        raise ModelError(f"{model} is not a model folder: it has no config.json; give one that transformers can load")
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1 or model.endswith("/"):
+        raise ModelError(f"there is no model folder {model}: --model takes a folder, or a hub name such as OWNER/NAME")
+
+
+def load_tokenizer(model: str, revision: str | None = None) -> Any:
+    """Return the tokenizer, with a padding token; `revision` is of a name on the hub.
+
+    Raises:
+        ModelError: none there, or one without a chat template.
+    """
+    tokenizer = _load(
+        model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, trust_remote_code=False, **_at(revision))
+    )
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"the tokenizer of {model} has no chat template: take an instruct model, or put a chat_template.jinja "
+            "into the model's folder"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def read_context(model: str, revision: str | None = None) -> int | None:
+    """Return how many tokens the model can take, or None where its config doesn't say."""
+    config = _read_config(model, revision)
+    found = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def read_dtype(model: str, revision: str | None = None) -> Any:
+    """Return the precision of the model's files, a torch.dtype; None where its config doesn't say."""
+    return getattr(_read_config(model, revision).get_text_config(), "dtype", None)
+
+
+def find_folder(model: str, revision: str | None = None) -> Path:
+    """Return a model's folder, or that of the hub's cache, whose name is the commit, 40 hexadecimal digits.
+
+    Raises:
+        ModelError: there is no such name on the hub, or it can't be reached.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    return Path(_load(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))).parent
+
+
+def load_weights(model: str, **options: Any) -> Any:
+    """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files.
+
+    Raises:
+        ModelError: the weights are missing or damaged.
+    """
+    options = {"trust_remote_code": False, **options}
+    return _load(model, "model", lambda: AutoModelForCausalLM.from_pretrained(model, **options))
+
+
+def convert_weights(folder: Path, dtype: Any) -> None:
+    """Write the weights of a folder anew, in another precision (a torch.dtype)."""
+    load_weights(str(folder), dtype=dtype).save_pretrained(folder)
+
+
+def measure_common(one: Path, other: Path) -> float:
+    """Return the share of weights that are the same in two folders, of some tensors; 0 where they can't be compared."""
+    ones, others = _list_tensors(one), _list_tensors(other)
+    names = sorted(ones.keys() & others.keys())
+    same = total = 0
+    for name in names[:: max(1, len(names) // _COMPARED)]:
+        with safe_open(ones[name], "pt") as first, safe_open(others[name], "pt") as second:
+            mine, theirs = first.get_tensor(name), second.get_tensor(name)
+        if (mine.dtype, mine.shape) != (theirs.dtype, theirs.shape):
+            return 0.0
+        same, total = same + int((mine == theirs).sum()), total + mine.numel()
+    return same / total if total else 0.0
+
+
+def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mapping[str, JsonValue]) -> list[int]:
+    """Return the tokens of a prompt up to where the assistant begins; the chat template is given `template_kwargs`.
+
+    Raises:
+        ConfigError: the template refuses the conversation.
+    """
+    try:
+        return list(
+            tokenizer.apply_chat_template(
+                list(prompt.messages), tokenize=True, return_dict=False, add_generation_prompt=True, **template_kwargs
+            )
+        )
+    except (TemplateError, TypeError) as error:
+        given = f" with {json.dumps(template_kwargs)}" if template_kwargs else ""
+        raise ConfigError(f"the model's chat template refuses prompt {prompt.id}{given}: {error}") from None
+
+
+def measure_room(tokens: int, max_tokens: int, context: int | None) -> int:
+    """Return how many tokens an answer to a prompt of so many may have; 0 if the prompt fills the context."""
+    return max_tokens if context is None else max(0, min(max_tokens, context - tokens))
+
+
+def read_tokens(
+    tokenizer: Any, tokens: Sequence[int], prompt: Sequence[int], finish_reason: Literal["stop", "length"]
+) -> Completion:
+    """Read the tokens that a model wrote after a prompt, without the one that ended them: the answer and its thought.
+
+    Some families mark a thought with special tokens, and some templates open it in the prompt. Special tokens that
+    mark none are no text.
+    """
+    opening = find_opening(tokenizer.decode(prompt[-_TAIL_TOKENS:], skip_special_tokens=False))
+    marked = opening + tokenizer.decode(tokens, skip_special_tokens=False)
+    if split_reasoning(marked).answer != marked:
+        return read_text(marked, finish_reason)
+    return read_text(tokenizer.decode(tokens, skip_special_tokens=True), finish_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """The token that ends a turn, and what the model's files named before."""
+
+    token: str
+    id: int
+    before: str | None
+    """The tokenizer's end, as its files have it."""
+    before_id: int | None
+
+    def describe(self, model: Any) -> str | None:
+        """Return a line for a person where a file of the model lacks the token; else None."""
+        configs = {"config.json": model.config.get_text_config(), "generation_config.json": model.generation_config}
+        lacking = [name for name, config in configs.items() if self.id not in read_ends(config)]
+        lacking += ["the tokenizer"] * (self.before_id != self.id)
+        if not lacking:
+            return None
+        return (
+            f"the chat template ends a turn with {self.token}, which {_join(lacking)} of the model "
+            f"{'does' if len(lacking) == 1 else 'do'} not name as an end: the trained folder names it"
+            + (f", beside {self.before}" if self.before and self.before_id != self.id else "")
+        )
+
+
+def find_turn_end(
+    tokenizer: Any, prompt: Sequence[Mapping[str, str]] = _ASK, kwargs: Mapping[str, Any] = MappingProxyType({})
+) -> int | None:
+    """Return the token that the chat template puts after an answer to a prompt; None where it puts none there."""
+    try:
+        text = tokenizer.apply_chat_template(
+            [*prompt, {"role": "assistant", "content": _ANSWER}], tokenize=False, **kwargs
+        )
+    except (TemplateError, TypeError):
+        return None
+    _, answered, rest = text.rpartition(_ANSWER)
+    if not answered:
+        return None
+    ids = tokenizer(rest, add_special_tokens=False)["input_ids"]
+    added = tokenizer.added_tokens_decoder
+    special = {*tokenizer.all_special_ids, *(token for token, found in added.items() if found.special)}
+    special.discard(tokenizer.unk_token_id)
+    for known in (special, set(added) - {tokenizer.unk_token_id}):
+        for token in ids:
+            if token in known:
+                return int(token)
+    return None
+
+
+def adopt_turn_end(
+    tokenizer: Any, model: str, prompt: Sequence[Mapping[str, str]] = _ASK, kwargs: Mapping[str, Any] | None = None
+) -> TurnEnd:
+    """Make the token that ends the assistant's turn the tokenizer's end, and return it.
+
+    Args:
+        tokenizer: with a chat template; is changed.
+        model: as it was named.
+        prompt: of a row, which the template takes.
+        kwargs: what the template is given beside the messages.
+
+    Raises:
+        ModelError: the template ends a turn with no token of its own, so the model could learn no end.
+    """
+    found = find_turn_end(tokenizer, prompt, kwargs or {})
+    if found is None:
+        raise ModelError(
+            f"the chat template of {model} ends an assistant's turn with no token of its own, so a model trained with "
+            "it would never stop: put {{ eos_token }} after the assistant's content in its chat_template.jinja"
+        )
+    before, before_id = tokenizer.eos_token, tokenizer.eos_token_id
+    token = str(tokenizer.convert_ids_to_tokens(found))
+    if found != before_id:
+        tokenizer.eos_token = token
+    return TurnEnd(token, found, before, before_id)
+
+
+def read_ends(config: Any) -> list[int]:
+    """Return the tokens that a model's config, or its generation config, names as ends."""
+    ends = getattr(config, "eos_token_id", None)
+    return [token for token in (ends if isinstance(ends, list | tuple) else [ends]) if token is not None]
+
+
+def name_turn_end(model: Any, end: TurnEnd) -> None:
+    """Name the token in the model's config and generation config, beside the ends that they have."""
+    for config in (model.config.get_text_config(), model.generation_config):
+        old = [*read_ends(config), *([] if end.before_id is None else [end.before_id])]
+        named = list(dict.fromkeys([end.id, *old]))
+        config.eos_token_id = named if len(named) > 1 else end.id
+
+
+def _read_config(model: str, revision: str | None) -> Any:
+    return _load(model, "config", lambda: AutoConfig.from_pretrained(model, trust_remote_code=False, **_at(revision)))
+
+
+def _list_tensors(folder: Path) -> dict[str, Path]:
+    """Return the file of each tensor of a folder."""
+    found = {}
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            found.update(dict.fromkeys(file.keys(), path))
+    return found
+
+
+def _at(revision: str | None) -> dict[str, str]:
+    return {"revision": revision} if revision else {}
+
+
+def _load(model: str, what: str, load: Any) -> Any:
+    """Call a loader of transformers; what it says of a folder or a name becomes one line."""
+    try:
+        return load()
+    except MemoryError:
+        raise
+    except Exception as error:  # each file format of a model has its own errors
+        if _is_out_of_memory(error):
+            raise
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"the {what} of {model} can't be loaded: {said[:300]}") from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return type(error).__name__ == "OutOfMemoryError"
+
+
+def _join(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

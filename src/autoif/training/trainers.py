@@ -1,0 +1,193 @@
+"""§3.4, the trainers of TRL, each built from the same parts: SFT, offline DPO, and GRPO with its reward.
+
+SFT     On prompt and completion. In this form TRL masks the prompt, and with it the opening of the assistant's turn,
+        under any chat template. Its assistant-only loss would need a template with generation marks, which most
+        tokenizers lack. Of several assistant turns the last is learnt; those before it are context.
+DPO     On preference pairs; the reference is the SFT model that is trained on. Instruction level and query level are
+        one data set, shuffled by the trainer's seed.
+GRPO    With a run's verification functions as its reward. Of each prompt `num_generations` completions are sampled from
+        the policy and judged in the sandbox; what one earns beyond its group's mean is its advantage. A group whose
+        completions all earn the same teaches nothing (but to stay near the reference): `frac_reward_zero_std` of
+        metrics.jsonl is the share of such groups. The paper trains online by rounds of DPO; GRPO on the same prompts
+        and functions is not of it.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from datasets import Dataset
+from peft import LoraConfig
+from trl import DPOTrainer, GRPOTrainer, SFTTrainer
+
+from autoif.errors import ConfigError
+from autoif.models.requests import Completion
+from autoif.reward import VerificationReward
+from autoif.reward_parts import Part, RewardParts
+from autoif.sampling.policy import TurnEnd, load_weights, read_tokens
+from autoif.training.data import Kind
+from autoif.training.settings import RewardSettings
+from autoif.training.trl_private import FilteringTrainer, OrderOfEpoch
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that the three trainers share.
+
+    Attributes:
+        load: returns the model that `--model` names, anew each time.
+        tokenizer: with a chat template; its end is that of a turn.
+        turn_end: what ends a turn.
+        rows: to train on, of the form that `data.read_data` returns.
+        eval_rows: to evaluate on; None evaluates nothing.
+        arguments: TRL's config of this kind.
+        lora: a LoraConfig, or None to train all weights.
+        callbacks: of the trainer.
+    """
+
+    load: Callable[[], Any]
+    tokenizer: Any
+    turn_end: TurnEnd
+    rows: Dataset
+    eval_rows: Dataset | None
+    arguments: Any
+    lora: Any
+    callbacks: Sequence[Any]
+
+    def trainer_options(self) -> dict[str, Any]:
+        """Return what all trainers of TRL take under the same names."""
+        return {
+            "args": self.arguments,
+            "train_dataset": self.rows,
+            "eval_dataset": self.eval_rows,
+            "processing_class": self.tokenizer,
+            "peft_config": self.lora,
+            "callbacks": list(self.callbacks),
+        }
+
+
+def make_trainer(
+    kind: Kind, parts: Parts, reward: VerificationReward | RewardParts | None, *, filter_zero_std: bool = False
+) -> Any:
+    """Return TRL's trainer of a kind; the rows are those of `data.read_data`.
+
+    With `filter_zero_std`, groups of GRPO whose completions all earn the same are left out of the loss.
+    """
+    if kind == "sft":
+        return SFTTrainer(model=parts.load(), **parts.trainer_options())
+    if kind == "dpo":
+        # Policy and reference are the model, loaded twice. With LoRA the policy without its adapter is the reference;
+        # with `precompute_ref_log_probs` the model is asked once, before the training.
+        alone = parts.lora is not None or parts.arguments.precompute_ref_log_probs
+        return DPOTrainer(model=parts.load(), ref_model=None if alone else parts.load(), **parts.trainer_options())
+    assert reward is not None
+    return _make_grpo_trainer(parts, reward, FilteringTrainer if filter_zero_std else GRPOTrainer)
+
+
+def load_model(model: str, arguments: Any) -> Any:
+    """Return the model to train: weights in 32 bits unless `model_init_kwargs.dtype` says otherwise.
+
+    As in TRL, one process divides it over all GPUs that it has.
+
+    Raises:
+        ModelError: the weights are missing or damaged.
+    """
+    state = arguments.distributed_state
+    whole = state.device.type in {"cpu", "mps"} or state.distributed_type in {"MULTI_GPU", "DEEPSPEED"}
+    options = {"dtype": "float32", "device_map": None if whole else "auto", **(arguments.model_init_kwargs or {})}
+    return load_weights(model, **{"trust_remote_code": arguments.trust_remote_code, **options})
+
+
+def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
+    """Return peft's LoraConfig, or None where all weights are trained.
+
+    Raises:
+        ConfigError: peft refuses a value.
+    """
+    if settings is None:
+        return None
+    try:
+        return LoraConfig(task_type="CAUSAL_LM", **settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"peft refuses the settings of lora: {error}") from None
+
+
+def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
+    """Return the reward, with its sandbox started: a machine that can't contain code says so before a model is loaded.
+
+    Raises:
+        SandboxError: model code can't be contained on this machine.
+    """
+    shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    limits = settings.make_limits()
+    workers = settings.workers or max(1, (os.cpu_count() or 1) // shared)
+    reward: VerificationReward | RewardParts
+    if settings.weights:
+        reward = RewardParts(settings.weights, limits=limits, backend=settings.backend, workers=workers)
+    else:
+        reward = VerificationReward(
+            settings.mode, limits=limits, backend=settings.backend, workers=workers, gate=settings.gate
+        )
+    reward([], functions=[])
+    return reward
+
+
+def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, trainer_class: Any) -> Any:
+    asked, ends = _render_prompt(parts), set[int]()
+
+    def read_all(columns: Mapping[str, Any]) -> list[Completion]:
+        # From the tokens: in TRL's texts the special tokens are lost that mark the thoughts of some families.
+        return [_read(parts.tokenizer, tokens, asked, ends) for tokens in columns["completion_ids"]]
+
+    async def verification(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        assert isinstance(reward, VerificationReward)
+        return await reward.verify(read_all(columns), **columns)
+
+    def make_part(part: Part) -> Part:
+        @wraps(part)
+        def judged(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+            return part(read_all(columns), **columns)
+
+        return judged
+
+    functions: Any = verification
+    if isinstance(reward, RewardParts):
+        functions = [make_part(part) for part in reward.functions]
+        parts.arguments.reward_weights = reward.weights
+    options = parts.trainer_options()
+    options["callbacks"] = [OrderOfEpoch(), *options["callbacks"]]
+    trainer = trainer_class(model=parts.load(), reward_funcs=functions, **options)
+    ends.update(trainer.eos_token_ids)
+    return trainer
+
+
+def _render_prompt(parts: Parts) -> list[int]:
+    """Return the tokens of a prompt, whose end, where the model begins, all have in common."""
+    kwargs = parts.arguments.chat_template_kwargs or {}
+    return list(
+        parts.tokenizer.apply_chat_template(
+            parts.rows[0]["prompt"], tokenize=True, return_dict=False, add_generation_prompt=True, **kwargs
+        )
+    )
+
+
+def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int], ends: Set[int]) -> Completion:
+    ended = bool(tokens) and tokens[-1] in ends
+    return read_tokens(tokenizer, tokens[:-1] if ended else tokens, asked, "stop" if ended else "length")
+
+
+def check_prompts(count: int, arguments: Any) -> int:
+    """Return how many of the prompts each epoch leaves out, as TRL makes whole steps only.
+
+    Raises:
+        ConfigError: there are fewer prompts than one step takes.
+    """
+    step: int = arguments.generation_batch_size // arguments.num_generations
+    if count < step:
+        raise ConfigError(
+            f"{count} prompts are fewer than the {step} of one step ({arguments.generation_batch_size} completions, "
+            f"num_generations={arguments.num_generations} of each): lower global_batch_size, or give more prompts"
+        )
+    return count % step
