@@ -138,8 +138,8 @@ async def verdicts_in_locals(result: Filtered, sandbox: Sandbox) -> int:
     """Count the functions that fail somewhere only because `exec` put what they need into locals they can't see."""
     lost = 0
     for draft in result.drafts:
-        inputs = [case.input for case in draft.cases] or [""]
-        for function in draft.functions:
+        inputs = [case.input for case in draft.matrix.cases] or [""]
+        for function in draft.matrix.functions:
             whole = await sandbox.run(function.source, inputs)
             split = await sandbox.run(_SPLIT.format(source=function.source), inputs)
             lost += any(
@@ -230,13 +230,13 @@ def changed_by_scope(measured: Measured) -> str:
 
 def _matrices(result: Filtered) -> list[Letters]:
     """Return the verdicts of each instruction, kept or dropped, in input order."""
-    found: dict[str, Matrix | None] = {verified.instruction.id: verified.matrix for verified in result.kept}
-    found |= {dropped.record_id: Draft.model_validate(dropped.record).matrix for dropped in result.dropped}
+    found = {verified.instruction.id: verified.matrix for verified in result.kept}
+    found |= {each.record_id: each.record.matrix for each in result.dropped if isinstance(each.record, Draft)}
     return [_letters(found[draft.instruction.id]) for draft in result.drafts]
 
 
-def _letters(matrix: Matrix | None) -> Letters:
-    if matrix is None:
+def _letters(matrix: Matrix) -> Letters:
+    if not matrix.verdicts:
         return {}
     letters = {Verdict.PASS: "T", Verdict.FAIL: "F"}
     return {

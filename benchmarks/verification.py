@@ -36,7 +36,17 @@ from autoif.config import load_config
 from autoif.models.nli import Judgement
 from autoif.models.scripted import ScriptedChat
 from autoif.queries.rejection_sampling import verify_responses
-from autoif.records import Function, Instruction, Prompt, Query, Response, Verdict, content_id
+from autoif.records import (
+    Function,
+    Instruction,
+    Matrix,
+    Prompt,
+    Query,
+    Response,
+    Verdict,
+    VerifiedInstruction,
+    content_id,
+)  # fmt: skip
 from autoif.sandbox import Limits, Outcome, Sandbox
 from autoif.tools import Tools
 from recordings import find_recordings
@@ -265,10 +275,14 @@ def read_instructions(path: Path) -> list[list[list[Response]]]:
         row = rows[at]
         instruction = Instruction.of(row["instruction"], "seed")
         functions = tuple(Function.of(source) for source in row["verifiers"])
+        asked = VerifiedInstruction(
+            id=content_id("verified", at), instruction=instruction, matrix=Matrix(functions=functions, cases=()),
+            kept_functions=tuple(range(len(functions))), kept_cases=(),
+        )  # fmt: skip
         prompts = [
             Prompt(
-                id=content_id("prompt", at, other["query"]), instruction=instruction, functions=functions,
-                query=Query.of(other["query"]), text=other["query"],
+                id=content_id("prompt", at, other["query"]), constraints=(asked,), query=Query.of(other["query"]),
+                text=other["query"],
             )
             for other in rows[at : at + PROMPTS]
         ]  # fmt: skip

@@ -43,8 +43,10 @@ def draft(functions: Sequence[str], cases: Sequence[tuple[str, bool]]) -> Draft:
     return Draft(
         id=content_id("draft", *functions),
         instruction=instruction(),
-        functions=tuple(map(Function.of, functions)),
-        cases=tuple(Case(input=text, expected=expected) for text, expected in cases),
+        matrix=Matrix(
+            functions=tuple(map(Function.of, functions)),
+            cases=tuple(Case(input=text, expected=expected) for text, expected in cases),
+        ),
         answers=(),
     )
 
@@ -57,13 +59,9 @@ def verified(
     return VerifiedInstruction(
         id=content_id("verified", *functions),
         instruction=kept.instruction,
-        functions=kept.functions,
-        cases=kept.cases,
-        matrix=Matrix(
-            functions=kept.functions,
-            cases=kept.cases,
-            verdicts=tuple(map(tuple, verdicts)) or ((),) * len(functions),
-        ),
+        matrix=kept.matrix.model_copy(update={"verdicts": tuple(map(tuple, verdicts)) or ((),) * len(functions)}),
+        kept_functions=tuple(range(len(functions))),
+        kept_cases=tuple(range(len(cases))),
     )
 
 
@@ -71,8 +69,7 @@ def prompt(functions: Sequence[str] = (ACCEPT,), query: str = "How do I make tea
     asked = Query.of(query)
     return Prompt(
         id=content_id("prompt", *functions, query),
-        instruction=instruction(),
-        functions=tuple(map(Function.of, functions)),
+        constraints=(verified(functions),),
         query=asked,
         text=f"{query} Use the word 'tea'.",
     )

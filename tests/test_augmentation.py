@@ -60,7 +60,7 @@ async def test_an_instruction_is_joined_with_as_many_queries_as_asked_for(make_t
     assert len({prompt.id for prompt in prompts}) == 16
     for prompt in prompts:
         assert prompt.text == f"{prompt.query.text} Use the word 'tea'."
-        assert (prompt.instruction, prompt.functions) == (record.instruction, record.functions)
+        assert prompt.constraints == (record,)
 
 
 async def test_a_small_pool_is_used_whole(make_tools: MakeTools) -> None:

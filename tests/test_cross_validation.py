@@ -173,7 +173,7 @@ async def test_with_both_outcomes_the_kept_cases_must_hold_one_of_each_kind(
 async def test_a_dropped_draft_keeps_its_matrix(make_tools: MakeTools) -> None:
     result = await cross(make_tools(), [ACCEPT, REFUSE], texts(1))
     assert isinstance(result, Dropped)
-    matrix = result.record["matrix"]
+    matrix = result.record.model_dump(mode="json")["matrix"]
     assert isinstance(matrix, dict)
     assert matrix["verdicts"] == [["pass"], ["fail"]]
 

@@ -13,7 +13,7 @@ from autoif.records import Instruction, Reason
 def fold(*texts: str, similarity: float = 90.0) -> tuple[list[str], list[tuple[str, Reason]]]:
     """Return the texts that are kept, and those that are not with the reason."""
     kept, dropped = fold_duplicates([Instruction.of(text, "self_instruct") for text in texts], similarity)
-    return [one.text for one in kept], [(str(one.record["text"]), one.reason) for one in dropped]
+    return [one.text for one in kept], [(one.record.text, one.reason) for one in dropped]
 
 
 @pytest.mark.parametrize(

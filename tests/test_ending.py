@@ -10,7 +10,7 @@ from autoif.models.requests import Completion, Request
 from autoif.records import Dropped, Instruction, Reason
 from autoif.report.ending import check_ending, describe_ending
 from autoif.report.funnel import read_funnel
-from autoif.store import RunFolder
+from autoif.store import FORMAT, RunFolder
 
 SAID = "Your account is restricted to models of tier 1."
 
@@ -27,7 +27,8 @@ def make_run(tmp_path):
             folder.write_shard(stage, 0, records, drops)
             folder.write_rows("sft.jsonl", records[:sft])
             config = {"scoring": {"max_tokens": 77}, "rejection_sampling": {"max_tokens": 88}}
-            folder.write_manifest({"identity": {}, "status": "complete", "config": config, "notes": ["seed: left out"]})
+            made = {"identity": {}, "format": FORMAT, "status": "complete", "config": config}
+            folder.write_manifest({**made, "notes": ["seed: left out"]})
             for number, completion in enumerate(completions):
                 request = Request("writer", "verification")
                 cache.put(str(number), {0: completion}, request=request, usd=0.0)

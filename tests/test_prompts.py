@@ -10,6 +10,7 @@ from autoif.cli.main import cli
 from autoif.config import Config, identity, load_config, presets
 from autoif.errors import ConfigError
 from autoif.prompts import PLACEHOLDERS, Name, PromptFile, load_packaged, prompt_sets
+from autoif.store import FORMAT
 
 DOCS = (Path(__file__).parent.parent / "docs" / "prompts.md").read_text(encoding="utf-8")
 NAMES = list(PLACEHOLDERS)
@@ -161,7 +162,9 @@ def test_show_prints_the_prompts_of_a_preset_a_file_and_a_run(tmp_path: Path) ->
     (tmp_path / "mine.toml").write_text(f'preset = "quickstart"\n[prompts]\nresponder = "{path}"\n')
     config = load_config(str(tmp_path / "mine.toml"))
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"identity": {}, "config": config.model_dump(mode="json")}))
+    (tmp_path / "run" / "run.json").write_text(
+        json.dumps({"identity": {}, "format": FORMAT, "config": config.model_dump(mode="json")})
+    )
     assert "Mine: {prompt} [bold]" in show("--prompts", str(tmp_path / "mine.toml"))
     Path(path).unlink()
     of_run = show("--prompts", str(tmp_path / "run"))
@@ -172,7 +175,7 @@ def test_show_prints_the_prompts_of_a_preset_a_file_and_a_run(tmp_path: Path) ->
 
 
 def test_show_says_what_it_lacks(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"identity": {}, "config": {}}')
+    (tmp_path / "run.json").write_text(f'{{"identity": {{}}, "format": {FORMAT}, "config": {{}}}}')
     assert "holds no prompts" in show("--prompts", str(tmp_path))
     assert "no preset and no file" in show("--prompts", "nothing")
     assert "name a run folder, or --prompts" in show()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from autoif.pipeline import FOLDERS
+from autoif.store import FOLDERS
 from record_quickstart import GOLDEN, RECORDING
 from running import DATA_FILES, autoif, data_of, stages_of, start_autoif
 

@@ -8,7 +8,19 @@ import pytest
 from pydantic import ValidationError
 
 from autoif.models.requests import sampling_seed
-from autoif.records import Case, Draft, Function, Instruction, Prompt, Query, Response, VerifiedInstruction, content_id
+from autoif.records import (
+    Case,
+    Draft,
+    Dropped,
+    Function,
+    Instruction,
+    Prompt,
+    Query,
+    Reason,
+    Response,
+    VerifiedInstruction,
+    content_id,
+)
 from examples import draft, prompt, response, verified
 
 
@@ -72,6 +84,25 @@ def test_records_refuse_fields_they_do_not_know() -> None:
         (response("a", quality=8), Response),
     ],
 )
-def test_records_survive_json(record: Draft, kind: type[Draft]) -> None:
-    assert kind.model_validate(record.model_dump(mode="json")) == record
-    assert kind.model_validate_json(record.model_dump_json()) == record
+def test_records_survive_json_with_those_that_they_name(record: Draft, kind: type[Draft]) -> None:
+    named = record.prompt if isinstance(record, Response) else record
+    known = {each.id: each for each in (named, *getattr(named, "constraints", ()))}
+    assert kind.model_validate(record.model_dump(mode="json"), context=known) == record
+    assert kind.model_validate_json(record.model_dump_json(), context=known) == record
+    whole = Dropped(
+        stage="s", reason=Reason.EMPTY, record_id="x", detail="", record=None if named is record else record
+    )
+    assert Dropped.model_validate(whole.model_dump(mode="json"), context=known) == whole
+
+
+def test_a_record_that_names_one_which_is_not_there_is_refused() -> None:
+    row = response("a").model_dump(mode="json")
+    assert row["prompt"] == response("a").prompt.id
+    with pytest.raises(ValidationError, match=f"there is no record {row['prompt']}"):
+        Response.model_validate(row)
+
+
+def test_instructions_of_an_earlier_version_are_refused_with_what_to_do() -> None:
+    older = {**verified(["x"]).model_dump(mode="json"), "functions": [{"id": "f", "source": "x"}], "cases": []}
+    with pytest.raises(ValidationError, match="make it again with the same command"):
+        VerifiedInstruction.model_validate(older)

@@ -17,7 +17,7 @@ from autoif.instructions.deduplication import fold_duplicates
 from autoif.instructions.verification import read_answers
 from autoif.manifest import new_manifest
 from autoif.models.requests import Completion
-from autoif.pipeline import FOLDERS, STAGES
+from autoif.pipeline import STAGES
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import verify_responses
 from autoif.records import (
@@ -32,6 +32,7 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
+from autoif.store import FOLDERS
 from conftest import MakeTools
 from examples import answer
 

@@ -52,7 +52,7 @@ async def test_every_verdict_is_kept_and_the_pass_rate_is_their_share(make_tools
     assert both.pass_rate == 0.75
     assert isinstance(none, Dropped)
     assert (none.stage, none.reason, none.detail) == ("rejection_sampling", Reason.FAILED_FUNCTIONS, "1 of 4 functions")
-    refused = Response.model_validate(none.record)
+    refused = none.record
     assert refused.verdicts == (Verdict.FAIL, Verdict.FAIL, Verdict.ERROR, Verdict.PASS)
     assert (refused.pass_rate, none.record_id) == (0.25, refused.id)
 
@@ -80,7 +80,7 @@ async def test_what_is_no_answer_is_dropped_before_any_function_sees_it(
     [result] = await sample(make_tools, prompt([ACCEPT]), answer)
     assert isinstance(result, Dropped)
     assert result.reason is reason
-    assert Response.model_validate(result.record).verdicts == ()
+    assert result.record.verdicts == ()
 
 
 async def test_a_refusal_keeps_the_servers_words(make_tools: MakeTools) -> None:

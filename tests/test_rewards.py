@@ -11,7 +11,7 @@ def test_a_row_is_a_prompt_with_its_functions() -> None:
         "prompt": [{"role": "user", "content": asked.text}],
         "constraints": [
             {
-                "instruction_id": asked.instruction.id,
+                "instruction_id": asked.constraints[0].instruction.id,
                 "instruction": "Use the word 'tea'.",
                 "functions": [ACCEPT, REFUSE],
             }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoif.pipeline import FOLDERS
+from autoif.store import FOLDERS
 from running import DATA_FILES, Served, autoif, data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4

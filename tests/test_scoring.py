@@ -58,7 +58,7 @@ async def test_low_quality_is_dropped_with_its_mean(make_tools: MakeTools) -> No
     result = await judge(make_tools, "Score: 7", "Score: 8")
     assert isinstance(result, Dropped)
     assert (result.stage, result.reason, result.detail) == ("scoring", Reason.LOW_QUALITY, "mean 7.5 of 2 scores")
-    kept = Response.model_validate(result.record)
+    kept = result.record
     assert kept.quality is not None
 
 

@@ -137,7 +137,7 @@ async def test_seeds_in_another_language_are_followed_in_that_language(
     tools = make_tools("self_instruct.rewrites_per_call=100", chat=chat)
     kept, dropped = await self_instruct([Instruction.of(seed, "seed")], tools)
     assert [one.text for one in kept[:2]] == [seed, line]
-    wrong = [one.record["text"] for one in dropped if one.reason is Reason.WRONG_LANGUAGE]
+    wrong = [one.record.text for one in dropped if one.reason is Reason.WRONG_LANGUAGE]
     latin = seed.startswith("Antworte")
     assert wrong == ["कृपया तीन शब्दों में उत्तर दें।", *([] if latin else ["Use four commas."])]
 
@@ -155,7 +155,7 @@ async def test_a_line_that_was_cut_off_is_left_out(make_tools: MakeTools) -> Non
         make_tools, Completion("Use four commas.\nWrite one li", "length"), "self_instruct.rewrites_per_call=100"
     )
     assert [one.text for one in kept[3:]] == ["Use four commas."]
-    assert [(one.reason, one.record["text"]) for one in dropped] == [(Reason.TRUNCATED, "Write one li")]
+    assert [(one.reason, one.record.text) for one in dropped] == [(Reason.TRUNCATED, "Write one li")]
 
 
 async def test_lines_beyond_those_that_were_asked_for_are_dropped_and_counted(make_tools: MakeTools) -> None:

@@ -17,7 +17,7 @@ def test_a_row_is_a_conversation_with_all_that_is_needed_to_verify_it_again() ->
         ],
         "constraints": [
             {
-                "instruction_id": kept.prompt.instruction.id,
+                "instruction_id": kept.prompt.constraints[0].instruction.id,
                 "instruction": "Use the word 'tea'.",
                 "functions": [function.source for function in kept.prompt.functions],
                 "verdicts": ["pass", "error"],

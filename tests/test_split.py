@@ -120,7 +120,7 @@ def test_rows_that_do_not_tell_where_they_are_from_are_refused(tmp_path):
             {"prompt": turns, "chosen": turns, "rejected": turns, "level": "query", "constraints": [judged]},
             "tell where",
         ),
-        (older, "an earlier version of autoif made it, so run it again with the same command"),
+        (older, "an earlier version of autoif made it: make it again with the same command"),
     ]:
         path.write_text(json.dumps(row) + "\n", encoding="utf-8")
         with pytest.raises(StoreError, match=f"line 1: .*{said}"):

@@ -1,6 +1,7 @@
 """The run folder: whole files or none, damage noticed, one process at a time, no disk space."""
 
 import errno
+import hashlib
 import json
 import os
 import sqlite3
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from autoif.api import load_run
 from autoif.errors import StoreError
 from autoif.records import Dropped, Instruction, Query, Reason
-from autoif.store import RunFolder, read_jsonl, write_jsonl
+from autoif.report.funnel import read_funnel
+from autoif.store import DIGESTS, RunFolder, read_jsonl, read_run, write_jsonl
 
 STAGE = "01_self_instruct"
+SHARD = (f"{STAGE}/kept-0000.jsonl", f"{STAGE}/dropped-0000.jsonl")
 ROWS = [Instruction.of(f"Use {count} words.", "seed") for count in range(3)]
 DROPPED = [Dropped(stage="self_instruct", reason=Reason.EMPTY, record_id="x", detail="")]
 
@@ -85,6 +89,36 @@ def test_what_was_noted_is_known_to_the_next_process(tmp_path):
         assert second.has_shard(STAGE, 0)
 
 
+def test_the_digests_are_what_sha256sum_writes_each_file_once(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.write_rows("sft.jsonl", ROWS)
+        folder.write_rows("sft.jsonl", ROWS[:1])
+        folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    lines = (tmp_path / DIGESTS).read_text().splitlines()
+    digest = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("sft.jsonl", *SHARD)}
+    assert sorted(lines) == sorted(f"{digest[name]}  {name}" for name in digest)
+
+
+def test_a_digest_that_a_kill_has_cut_is_none(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.write_rows("queries.jsonl", ROWS)
+        folder.write_rows("sft.jsonl", ROWS)
+    for cut in (1, 20, 75):
+        (tmp_path / DIGESTS).write_text((tmp_path / DIGESTS).read_text()[:-cut])
+        with RunFolder(tmp_path) as folder:
+            assert (folder.has("queries.jsonl"), folder.has("sft.jsonl")) == (True, False)
+            folder.write_rows("sft.jsonl", ROWS)
+            assert (folder.has("sft.jsonl"), folder.moved) == (True, {})
+
+
+def test_a_folder_of_another_version_is_refused_with_what_to_do(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.write_manifest({"identity": {}, "status": "complete"})
+    for read in (read_run, read_funnel, load_run):
+        with pytest.raises(StoreError, match="run it again with the same command"):
+            read(tmp_path)
+
+
 def test_nothing_is_left_of_a_write_that_fails(folder):
     def rows():
         yield ROWS[0]
@@ -129,7 +163,7 @@ def test_discarding_leaves_the_completions_and_nothing_that_can_be_made_from_the
     folder.write_rows("sft.jsonl", [])
     folder.discard_results()
     assert not folder.has_shard(STAGE, 0)
-    assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "completions.sqlite"]
+    assert sorted(path.name for path in folder.path.iterdir()) == [".lock"]
 
 
 def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path):
@@ -195,13 +229,6 @@ def test_a_new_folder_has_no_manifest(folder):
     assert folder.read_manifest() == {}
 
 
-def test_completions_that_are_no_database_are_refused_by_name(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "completions.sqlite").write_bytes(b"not a database at all, but long enough to be one" * 40)
-    with pytest.raises(StoreError, match=r"completions\.sqlite is damaged"), RunFolder(tmp_path / "run"):
-        pass
-
-
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="can't be written"), RunFolder(tmp_path / "file" / "run"):
@@ -211,6 +238,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 FULL_DISK = """
 import sys
 from pathlib import Path
+from autoif.api import load_run
 from autoif.errors import StoreError
 from autoif.records import Instruction
 from autoif.store import RunFolder

@@ -144,7 +144,7 @@ async def test_1_functions_see_the_environment_and_the_files_of_the_job(make_too
     assert naively("verify_responses", [looks, reads], ["tea"]) == [1.0]
     [result] = await respond(make_tools, [looks, reads], "tea")
     assert isinstance(result, Dropped)
-    assert Response.model_validate(result.record).verdicts == (FAIL, ERROR)
+    assert result.record.verdicts == (FAIL, ERROR)
 
 
 # ---- 2. time-outs by SIGALRM
@@ -156,7 +156,7 @@ async def test_2_a_function_that_catches_everything_passes_by_hanging(make_tools
     assert naively("verify_responses", [catches], ["tea"]) == [1.0]
     [result] = await respond(make_tools, [catches], "tea")
     assert isinstance(result, Dropped)
-    assert Response.model_validate(result.record).verdicts == (TIMEOUT,)
+    assert result.record.verdicts == (TIMEOUT,)
 
 
 async def test_2_a_loop_in_c_is_never_interrupted(make_tools: MakeTools) -> None:
@@ -195,7 +195,7 @@ async def test_4_a_function_that_returns_seven_lifts_the_average_above_one(make_
     assert naively("verify_responses", [seven, TEA], ["milk"]) == [3.5]
     [result] = await respond(make_tools, [seven, TEA], "milk")
     assert isinstance(result, Dropped)
-    found = Response.model_validate(result.record)
+    found = result.record
     assert (found.verdicts, found.pass_rate) == ((ERROR, FAIL), 0.0)
 
 
@@ -401,7 +401,7 @@ async def test_9_every_row_carries_its_functions_and_verifies_again(
 
     results = await respond(make_tools, [TEA, accepts("ea"), accepts("milk")], "tea", "green tea", "water", "nothing")
     kept = [result for result in results if isinstance(result, Response)]
-    refused = [Response.model_validate(result.record) for result in results if isinstance(result, Dropped)]
+    refused = [result.record for result in results if isinstance(result, Dropped)]
     settings = make_tools(preset="released").config.preferences
     rows: list[AnyRow] = [*sft_rows(kept), *reward_rows([kept[0].prompt])]
     rows += query_pairs([kept[0].prompt], [*kept, *refused], kept, settings)

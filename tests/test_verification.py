@@ -19,10 +19,10 @@ async def test_k_answers_become_one_draft(make_tools: MakeTools) -> None:
     tools = make_tools("verification.functions_per_instruction=3", chat=chat)
     [draft] = await write_functions(instruction(), tools)
     assert isinstance(draft, Draft)
-    assert [function.source for function in draft.functions] == [accepts("0"), accepts("1"), accepts("2")]
-    assert [case.input for case in draft.cases] == ["0", "x", "1", "2"]
+    assert [function.source for function in draft.matrix.functions] == [accepts("0"), accepts("1"), accepts("2")]
+    assert [case.input for case in draft.matrix.cases] == ["0", "x", "1", "2"]
     assert [entry.index for entry in draft.answers] == [0, 1, 2]
-    assert draft.matrix is None
+    assert draft.matrix.verdicts == ()
 
 
 async def test_the_request_is_the_papers(make_tools: MakeTools) -> None:
@@ -64,8 +64,8 @@ def test_identical_functions_and_cases_count_once() -> None:
     text = answer(ACCEPT, ("a", True), ("a", True), ("a", False))
     draft = read_answers(instruction(), completions(text, text, answer(REFUSE, ("a", False), ("b", True))))
     assert isinstance(draft, Draft)
-    assert [function.source for function in draft.functions] == [ACCEPT, REFUSE]
-    assert draft.cases == (
+    assert [function.source for function in draft.matrix.functions] == [ACCEPT, REFUSE]
+    assert draft.matrix.cases == (
         Case(input="a", expected=True),
         Case(input="a", expected=False),
         Case(input="b", expected=True),
@@ -104,7 +104,7 @@ def test_an_instruction_without_a_function_is_dropped_with_what_was_lost(texts: 
     assert (dropped.stage, dropped.reason) == ("verification", Reason.NO_READABLE_ANSWER)
     assert dropped.detail == detail
     assert dropped.record_id == instruction().id
-    assert len(Draft.model_validate(dropped.record).answers) == len(texts)
+    assert len(dropped.record.answers) == len(texts)
 
 
 THOUGHT = Completion("", "stop", reasoning="Let me see.")
@@ -153,5 +153,5 @@ def test_a_functions_share_of_verdicts_is_one_however_often_the_model_wrote_it()
     texts = [answer(ACCEPT, ("a", True))] * 7 + [answer(REFUSE, ("a", False))]
     draft = read_answers(instruction(), completions(*texts))
     assert isinstance(draft, Draft)
-    assert len(draft.functions) == 2
+    assert len(draft.matrix.functions) == 2
     assert len(draft.answers) == 8

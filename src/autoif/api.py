@@ -23,7 +23,7 @@ from autoif.pipeline import Step
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.progress import Progress
-from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest
+from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
 from autoif.text_lines import parse_json
 
 if TYPE_CHECKING:
@@ -219,10 +219,9 @@ def load_run(path: str | Path) -> Run:
     """Return the run in a folder.
 
     Raises:
-        StoreError: it is none.
+        StoreError: it is none, or of another version.
     """
-    if not read_manifest(Path(path)):
-        raise StoreError(f"{path} is no run folder (it has no run.json): name one that `autoif run` made")
+    read_run(Path(path))
     return Run(Path(path))
 
 

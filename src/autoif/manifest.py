@@ -11,6 +11,7 @@ from pydantic import BaseModel, JsonValue
 from autoif.config import Config, identity
 from autoif.errors import StoreError
 from autoif.models.nli import choose_nli
+from autoif.store import FORMAT
 
 _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
 
@@ -67,6 +68,7 @@ def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, Json
     """Return the first run.json of a folder."""
     return {
         "autoif": _version("autoif"),
+        "format": FORMAT,
         "status": "running",
         "config": config.model_dump(mode="json"),
         "identity": dict(run),

@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, JsonValue
@@ -30,11 +32,26 @@ from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
-from autoif.pipeline import SELF_INSTRUCT, STAGES, Input, Shard, ShardResult, Step
+from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Prompt, Reason, Record, Response, VerifiedInstruction
 from autoif.report.progress import Progress
-from autoif.store import INSTRUCTIONS, PREFERENCES, QUERIES, REWARDS, SFT, RunFolder, find_rows, read_jsonl
+from autoif.store import (
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    FORMAT,
+    INSTRUCTIONS,
+    PREFERENCES,
+    QUERIES,
+    REJECTION_SAMPLING,
+    REWARDS,
+    SCORING,
+    SELF_INSTRUCT,
+    SFT,
+    RunFolder,
+    find_rows,
+    read_jsonl,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +118,11 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         job = Job(folder, workshop, engine, progress)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
+        if given:
+            folder.write_rows(INSTRUCTIONS, given)
         verified = await _run_steps(first, records, job, until=options.until)
-        folder.write_rows(INSTRUCTIONS, verified)
+        if not given:
+            folder.write_rows(INSTRUCTIONS, verified)
         if options.until == "queries":
             _write_data(verified, job)
 
@@ -138,8 +158,8 @@ async def _run_steps(first: Step, records: Sequence[Input], job: Job, *, until: 
             job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
     if first == "queries":
         return [record for shard in shards for record in shard.records if isinstance(record, VerifiedInstruction)]
-    last = STAGES["instructions"][-1].folder
-    return [record for shard in shards for record in job.folder.read_kept(last, shard.index, VerifiedInstruction)]
+    indexes = [shard.index for shard in shards]
+    return [each for index in indexes for each in job.folder.read_kept(BACK_TRANSLATION, index, VerifiedInstruction)]
 
 
 def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
@@ -155,35 +175,58 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
         if not all(job.folder.has_shard(stage.folder, shard.index) for stage in shard.stages):
             missing.append(shard)
             continue
-        kept: Sequence[Record] = shard.records
+        kept: Sequence[Any] = shard.records
+        known = {record.id: record for record in kept}
         for stage in shard.stages:
-            entered, kept = len(kept), job.folder.read_kept(stage.folder, shard.index, stage.makes)
-            job.progress.count(stage.folder, kept, job.folder.read_dropped(stage.folder, shard.index), entered)
+            entered, kept = len(kept), job.folder.read_kept(stage.folder, shard.index, stage.makes, known)
+            dropped = job.folder.read_dropped(stage.folder, shard.index, known)
+            job.progress.count(stage.folder, kept, dropped, entered)
+            known |= {record.id: record for record in kept}
         if until == "queries":
             followed += _follow(shard.step, shard.index, kept)
     return [*(_drop_finished(followed, job, until) if followed else ()), *missing]
 
 
 def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> None:
-    """§3.4: the data sets, from what the stages of §3.3 have kept and refused."""
+    """§3.4: the data sets, from what the stages of §3.3 have kept and refused, a shard at a time."""
     folder, settings = job.folder, job.workshop.config.preferences
-    augmentation, sampling, scoring = (stage.folder for stage in STAGES["queries"])
-    prompts = folder.read_all_kept(augmentation, Prompt)
-    scored = folder.read_all_kept(scoring, Response)
-    refused = [
-        Response.model_validate(dropped.record)
-        for dropped in folder.read_all_dropped(sampling)
-        if dropped.reason == Reason.FAILED_FUNCTIONS
-    ]
-    sampled = sorted([*folder.read_all_kept(sampling, Response), *refused], key=lambda response: response.index)
-    pairs = [
-        *(instruction_pairs(verified, settings) if settings.instruction_level else ()),
-        *(query_pairs(prompts, sampled, scored, settings) if settings.query_level else ()),
-    ]
+
+    def shards() -> Iterator[_Sampled]:
+        return (_read_sampled(folder, index, verified) for index in folder.shards(AUGMENTATION))
+
     folder.write_rows(QUERIES, job.workshop.queries)
-    folder.write_rows(SFT, sft_rows(scored))
-    folder.write_rows(PREFERENCES, pairs)
-    folder.write_rows(REWARDS, reward_rows(prompts))
+    folder.write_rows(SFT, (row for shard in shards() for row in sft_rows(shard.scored)))
+    of_instructions = instruction_pairs(verified, settings) if settings.instruction_level else ()
+    of_queries = (
+        pair
+        for shard in (shards() if settings.query_level else ())
+        for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings)
+    )
+    folder.write_rows(PREFERENCES, chain(of_instructions, of_queries))
+    folder.write_rows(REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """What the second step left of a shard."""
+
+    prompts: list[Prompt]
+    sampled: list[Response]
+    """With those that the functions refused, by index."""
+    scored: list[Response]
+
+
+def _read_sampled(folder: RunFolder, index: int, verified: Sequence[VerifiedInstruction]) -> _Sampled:
+    prompts = folder.read_kept(AUGMENTATION, index, Prompt, {each.id: each for each in verified})
+    known = {prompt.id: prompt for prompt in prompts}
+    refused = [
+        dropped.record
+        for dropped in folder.read_dropped(REJECTION_SAMPLING, index, known)
+        if dropped.reason == Reason.FAILED_FUNCTIONS and isinstance(dropped.record, Response)
+    ]
+    sampled = [*folder.read_kept(REJECTION_SAMPLING, index, Response, known), *refused]
+    scored = folder.read_kept(SCORING, index, Response, known)
+    return _Sampled(prompts, sorted(sampled, key=lambda response: response.index), scored)
 
 
 def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:
@@ -209,11 +252,14 @@ def _load_pool(config: Config) -> Pool:
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:
-    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody."""
-    if cache.total().completions:
-        return folder.read_manifest()
-    folder.discard_results()
-    return {}
+    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody.
+
+    What another version wrote is discarded: it is made again from the stored answers.
+    """
+    earlier = folder.read_manifest() if cache.total().completions else {}
+    if earlier.get("format") != FORMAT:
+        folder.discard_results()
+    return earlier
 
 
 def _claim(
@@ -256,7 +302,7 @@ def _accounting(folder: RunFolder, record: dict[str, JsonValue]) -> Iterator[Non
         with CompletionCache(folder.completions) as cache:
             usage: dict[str, JsonValue] = {stage: each.model_dump(mode="json") for stage, each in cache.usage().items()}
             for name, kept in folder.moved.items():
-                cache.note(f"{name} had been changed by hand: that version is kept as {kept}")
+                cache.note(f"{name} had been changed by hand or by another version: what it was is kept as {kept}")
             notes: list[JsonValue] = list(cache.notes())
         earlier = record["seconds"]
         assert isinstance(earlier, float)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autoif import store
 from autoif.config import Config
 from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
@@ -41,28 +42,24 @@ class Stage:
     """How many records that one record became are given to `apply` at once, as a tuple; by default each alone."""
 
 
-SELF_INSTRUCT = "01_self_instruct"
-
 STAGES: dict[Step, tuple[Stage, ...]] = {
     "instructions": (
-        Stage("02_verification", verification.STAGE, write_functions, Draft),
-        Stage("03_cross_validation", cross_validation.STAGE, cross_validate, VerifiedInstruction),
-        Stage("04_back_translation", back_translation.STAGE, back_translate, VerifiedInstruction),
+        Stage(store.VERIFICATION, verification.STAGE, write_functions, Draft),
+        Stage(store.CROSS_VALIDATION, cross_validation.STAGE, cross_validate, VerifiedInstruction),
+        Stage(store.BACK_TRANSLATION, back_translation.STAGE, back_translate, VerifiedInstruction),
     ),
     "queries": (
-        Stage("05_augmentation", augmentation.STAGE, augment, Prompt),
+        Stage(store.AUGMENTATION, augmentation.STAGE, augment, Prompt),
         Stage(
-            "06_rejection_sampling",
+            store.REJECTION_SAMPLING,
             rejection_sampling.STAGE,
             sample_responses,
             Response,
             together=lambda config: config.rejection_sampling.prompts_together,
         ),
-        Stage("07_scoring", scoring.STAGE, score, Response),
+        Stage(store.SCORING, scoring.STAGE, score, Response),
     ),
 }
-
-FOLDERS = (SELF_INSTRUCT, *(stage.folder for stages in STAGES.values() for stage in stages))
 
 Input = Instruction | VerifiedInstruction
 

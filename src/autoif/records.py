@@ -4,20 +4,38 @@
 
 Records are frozen and refuse unknown fields. Ids are content hashes, so that the same content has the same id in every
 run, engine and shard. Nothing in a record depends on time, on the machine, or on the order in which work was done.
+
+A record that belongs to another holds it in memory and names it in files (`Named`): what is validated is given the
+records that may be named, by id, as pydantic's context.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, PlainSerializer, ValidationInfo, model_validator
 
 
 class Record(BaseModel):
     """Frozen, typed, closed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def _find_named(given: Any, info: ValidationInfo) -> Any:
+    if not isinstance(given, str):
+        return given
+    known = info.context or {}
+    if given not in known:
+        raise ValueError(f"there is no record {given}")
+    return known[given]
+
+
+R = TypeVar("R", bound=Record)
+Named = Annotated[R, BeforeValidator(_find_named), PlainSerializer(lambda record: record.id, return_type=str)]
+"""A record of its own, of which another one's file has the id."""
 
 
 def content_id(*parts: JsonValue) -> str:
@@ -123,8 +141,8 @@ class Matrix(Record):
 
     functions: tuple[Function, ...]
     cases: tuple[Case, ...]
-    verdicts: tuple[tuple[Verdict, ...], ...]
-    """Shape (functions, cases)."""
+    verdicts: tuple[tuple[Verdict, ...], ...] = ()
+    """Shape (functions, cases); empty as long as none has run."""
     details: tuple[str, ...] = ()
     """For each function, the detail of its first verdict that is neither pass nor fail, or ""."""
 
@@ -134,10 +152,8 @@ class Draft(Record):
 
     id: str
     instruction: Instruction
-    functions: tuple[Function, ...]
-    cases: tuple[Case, ...]
+    matrix: Matrix
     answers: tuple[Answer, ...]
-    matrix: Matrix | None = None
 
 
 class BackTranslation(Record):
@@ -151,15 +167,37 @@ class BackTranslation(Record):
     """Which model labelled it."""
 
 
+OLDER = "an earlier version of autoif made it: make it again with the same command (model answers are kept)"
+
+
 class VerifiedInstruction(Record):
-    """An instruction whose functions and cases agree with each other."""
+    """An instruction whose functions and cases agree with each other: what a response may have to obey."""
 
     id: str
     instruction: Instruction
-    functions: tuple[Function, ...]
-    cases: tuple[Case, ...]
     matrix: Matrix
+    """With the functions and cases that did not agree."""
+    kept_functions: tuple[int, ...]
+    """Their places in the matrix."""
+    kept_cases: tuple[int, ...]
     back_translations: tuple[BackTranslation, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_older(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "functions" in given:
+            raise ValueError(OLDER)
+        return given
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """Those that were kept."""
+        return tuple(self.matrix.functions[place] for place in self.kept_functions)
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Those that were kept."""
+        return tuple(self.matrix.cases[place] for place in self.kept_cases)
 
 
 class Query(Record):
@@ -174,13 +212,22 @@ class Query(Record):
 
 
 class Prompt(Record):
-    """A query joined with an instruction; `text` is the user turn."""
+    """A query joined with what the response has to obey; `text` is the user turn."""
 
     id: str
-    instruction: Instruction
-    functions: tuple[Function, ...]
+    constraints: tuple[Named[VerifiedInstruction], ...]
     query: Query
     text: str
+
+    @property
+    def instruction(self) -> str:
+        """The texts of its constraints."""
+        return " ".join(each.instruction.text for each in self.constraints)
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """Those of all its constraints, in their order."""
+        return tuple(function for each in self.constraints for function in each.functions)
 
 
 class Quality(Record):
@@ -195,7 +242,7 @@ class Response(Record):
     """One answer to a prompt, with the verdict of each of the prompt's functions."""
 
     id: str
-    prompt: Prompt
+    prompt: Named[Prompt]
     index: int
     text: str
     verdicts: tuple[Verdict, ...] = ()
@@ -210,10 +257,12 @@ class Dropped(Record):
     reason: Reason
     record_id: str
     detail: str
-    record: dict[str, JsonValue] = {}
+    record: Instruction | Draft | VerifiedInstruction | Response | None = None
 
     @classmethod
-    def of(cls, stage: str, reason: Reason, record: Instruction | Response, detail: str) -> "Dropped":
-        """Return a record as dropped by a stage."""
-        whole = record.model_dump(mode="json")
-        return cls(stage=stage, reason=reason, record_id=record.id, detail=detail, record=whole)
+    def of(
+        cls, stage: str, reason: Reason, record: Instruction | Draft | VerifiedInstruction | Response, detail: str
+    ) -> "Dropped":
+        """Return a record as dropped by a stage; a draft goes by the id of its instruction."""
+        known_by = record.instruction if isinstance(record, Draft | VerifiedInstruction) else record
+        return cls(stage=stage, reason=reason, record_id=known_by.id, detail=detail, record=record)

@@ -1,7 +1,8 @@
 """The run folder (contract in docs/records.md): what has been done, in files that exist only if they are complete.
 
     run.json                          resolved config, versions, models, prompt hashes, sandbox, usage, times, funnel
-    completions.sqlite                every model answer (models/cache.py), and the digest of every file written here
+    completions.sqlite                every model answer (models/cache.py)
+    SHA256SUMS                        the digest of every file below, for `sha256sum --check`
     01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard
     queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
 
@@ -15,11 +16,12 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -36,10 +38,25 @@ QUERIES = "queries.jsonl"
 SFT = "sft.jsonl"
 PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
+DIGESTS = "SHA256SUMS"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)
+SELF_INSTRUCT = "01_self_instruct"
+VERIFICATION = "02_verification"
+CROSS_VALIDATION = "03_cross_validation"
+BACK_TRANSLATION = "04_back_translation"
+AUGMENTATION = "05_augmentation"
+REJECTION_SAMPLING = "06_rejection_sampling"
+SCORING = "07_scoring"
+FOLDERS = (
+    SELF_INSTRUCT, VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION, AUGMENTATION, REJECTION_SAMPLING, SCORING,
+)  # fmt: skip
+"""Of the stages, in the paper's order."""
+FORMAT = 2
+"""Of the folder; raised when the files of stages change their form."""
 MAX_ROW_BYTES = 256_000_000
 """A longer line of a JSONL file is refused before it fills the memory."""
 _LOCK = ".lock"
+_SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 
 
 class RunFolder:
@@ -73,6 +90,7 @@ class RunFolder:
                 self._lock.write(str(os.getpid()))
                 self._lock.flush()
                 self._digests = self._read_digests()
+                self._rewrite_digests()
         except BaseException:
             self._lock.close()
             raise
@@ -80,7 +98,11 @@ class RunFolder:
 
     def __exit__(self, *exc: object) -> None:
         assert self._lock
-        self._lock.close()
+        try:
+            if exc[0] is None:
+                self._rewrite_digests()
+        finally:
+            self._lock.close()
 
     def _refuse_links(self) -> None:
         """Refuse a folder in which writing would change a file elsewhere."""
@@ -117,8 +139,7 @@ class RunFolder:
             for stage in self.path.glob("[0-9][0-9]_*"):
                 if not any(stage.iterdir()):
                     stage.rmdir()
-            with self._database() as database:
-                database.execute("DELETE FROM files")
+            (self.path / DIGESTS).unlink(missing_ok=True)
         self._digests.clear()
 
     def _set_aside(self, name: str, digest: str = "") -> None:
@@ -143,12 +164,12 @@ class RunFolder:
         """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside."""
         path = self.path / name
         digest = _replace(path, (_to_line(row) for row in rows), before=lambda digest: self._set_aside(name, digest))
-        with storage_errors(self.path), self._database() as database:
-            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, digest))
+        with storage_errors(self.path), (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
+            sums.write(_sum_line((name, digest)))
         self._digests[name] = digest
 
-    def read_rows(self, name: str, row: type[Row]) -> list[Row]:
-        """Read a file of the run back.
+    def read_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> list[Row]:
+        """Read a file of the run back; `known` are the records that it may name, by id.
 
         Raises:
             StoreError: the file is missing, or is not what this program wrote.
@@ -164,7 +185,7 @@ class RunFolder:
                 "or restore it"
             )
         try:
-            return [row.model_validate(json.loads(line)) for line in content.splitlines()]
+            return [row.model_validate(json.loads(line), context=known) for line in content.splitlines()]
         except (ValueError, ValidationError):
             raise StoreError(
                 f"{path} was written by another version of autoif: run again with --resume-with-changes"
@@ -178,38 +199,57 @@ class RunFolder:
     def has_shard(self, stage: str, index: int) -> bool:
         return all(self.has(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
 
-    def read_kept(self, stage: str, index: int, row: type[Row]) -> list[Row]:
-        return self.read_rows(_shard_name(stage, "kept", index), row)
+    def read_kept(
+        self, stage: str, index: int, row: type[Row], known: Mapping[str, BaseModel] | None = None
+    ) -> list[Row]:
+        return self.read_rows(_shard_name(stage, "kept", index), row, known)
 
-    def read_dropped(self, stage: str, index: int) -> list[Dropped]:
-        return self.read_rows(_shard_name(stage, "dropped", index), Dropped)
+    def read_dropped(self, stage: str, index: int, known: Mapping[str, BaseModel] | None = None) -> list[Dropped]:
+        return self.read_rows(_shard_name(stage, "dropped", index), Dropped, known)
 
-    def read_all_kept(self, stage: str, row: type[Row]) -> list[Row]:
-        """Read what a stage kept of all shards, in their order."""
-        return [each for index in self._shards(stage) for each in self.read_kept(stage, index, row)]
-
-    def read_all_dropped(self, stage: str) -> list[Dropped]:
-        return [each for index in self._shards(stage) for each in self.read_dropped(stage, index)]
-
-    def _shards(self, stage: str) -> list[int]:
+    def shards(self, stage: str) -> list[int]:
+        """Return the numbers of a stage's shards, sorted."""
         names = (name.removeprefix(f"{stage}/kept-") for name in self._digests if name.startswith(f"{stage}/kept-"))
         return sorted(int(name.removesuffix(".jsonl")) for name in names)
 
-    # -- digests, beside the completions
+    def _rewrite_digests(self) -> None:
+        """Leave each file's digest once, and no line that a kill has cut."""
+        if self._digests:
+            _replace(self.path / DIGESTS, map(_sum_line, self._digests.items()))
 
     def _read_digests(self) -> dict[str, str]:
-        with self._database() as database:
-            return dict(database.execute("SELECT name, sha256 FROM files"))
-
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self.completions, timeout=60)
+        """Return what is noted; of a line that a kill has cut the file is written again."""
         try:
-            with database:
-                database.execute("CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL)")
-                yield database
-        finally:
-            database.close()
+            lines = (self.path / DIGESTS).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        except FileNotFoundError:
+            return {}
+        return {found[2]: found[1] for line in lines if (found := _SUM_LINE.fullmatch(line))}
+
+
+def read_run(run: Path) -> dict[str, JsonValue]:
+    """Return the manifest of a run folder that is there and of this version.
+
+    Raises:
+        StoreError: it is neither.
+    """
+    manifest = read_manifest(run)
+    if not manifest:
+        raise StoreError(f"{run} is no run folder (it has no {MANIFEST}): name one that `autoif run` made")
+    if manifest.get("format") != FORMAT:
+        raise StoreError(
+            f"{run} was made by another version of autoif: run it again with the same command (model answers are kept)"
+        )
+    return manifest
+
+
+def read_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> Iterator[dict[str, Any]]:
+    """Yield the rows that a stage kept or dropped, shard by shard, as they are in the files of a run."""
+    for path in sorted((run / stage).glob(f"{kind}-*.jsonl")):
+        for number, line in read_json_lines(path):
+            try:
+                yield parse_json(line)
+            except ValueError:
+                raise StoreError(f"{path}, line {number} is damaged: run the same command again to repair it") from None
 
 
 def read_manifest(run: Path) -> dict[str, JsonValue]:
@@ -242,7 +282,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if "full" in str(error):
             raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
-        raise StoreError(f"{path / COMPLETIONS} is damaged ({error}): restore it, or choose another --output") from None
+        raise StoreError(f"{path} holds a damaged database ({error}): restore it, or choose another --output") from None
 
 
 def read_jsonl(
@@ -345,6 +385,12 @@ def write_json(path: Path, content: BaseModel | JsonValue) -> None:
 
 def _shard_name(stage: str, kind: str, index: int) -> str:
     return f"{stage}/{kind}-{index:04d}.jsonl"
+
+
+def _sum_line(noted: tuple[str, str]) -> str:
+    """Return a line as `sha256sum` writes it."""
+    name, digest = noted
+    return f"{digest}  {name}\n"
 
 
 def _to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:

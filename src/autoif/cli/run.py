@@ -12,11 +12,9 @@ from rich.console import Console
 
 from autoif import api
 from autoif.errors import BudgetExhausted, NoData
-from autoif.queries.scoring import STAGE as SCORING
-from autoif.records import Response
 from autoif.report.ending import describe_ending
-from autoif.report.funnel import describe_formats, read_formats, read_funnel, read_lines
-from autoif.report.show import print_samples
+from autoif.report.funnel import describe_formats, read_formats, read_funnel
+from autoif.report.show import print_samples, read_samples
 from autoif.store import read_manifest
 
 _SETTINGS = {
@@ -119,7 +117,7 @@ def _report(folder: Path, console: Console) -> None:
     judged = read_manifest(folder).get("sandbox", "not recorded")
     console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(describe_formats(read_formats(folder)), style="dim", soft_wrap=True)
-    responses = [Response.model_validate(row) for row in read_lines(folder / f"07_{SCORING}", "kept")]
+    responses = read_samples(folder)
     print_samples(responses[:: max(1, len(responses) // 3)][:3], console)
     console.print()
     made = api.load_run(folder)

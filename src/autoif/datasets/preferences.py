@@ -19,7 +19,7 @@ from itertools import product
 from typing import Literal
 
 from autoif.config import Preferences
-from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of
+from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of, split_verdicts
 from autoif.judging import compute_pass_rate
 from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
 from autoif.thresholds import meets
@@ -45,7 +45,7 @@ def instruction_pairs(instructions: Iterable[VerifiedInstruction], settings: Pre
     """Yield the pairs that the cases of each instruction give."""
     for verified in instructions:
         prompt = (Turn(role="user", content=verified.instruction.text),)
-        constraints = (constraint_of(verified.instruction, verified.functions),)
+        constraints = (constraint_of(verified),)
         for pair in pair_candidates(_case_candidates(verified), settings):
             yield make_pair(prompt, constraints, pair, level="instruction")
 
@@ -71,17 +71,17 @@ def query_pairs(
             candidates[response.prompt.id].append(found)
     for prompt in prompts:
         asked = (Turn(role="user", content=prompt.text),)
-        constraints = (constraint_of(prompt.instruction, prompt.functions),)
+        constraints = tuple(map(constraint_of, prompt.constraints))
         for pair in pair_candidates(candidates[prompt.id], settings):
             yield make_pair(asked, constraints, pair, level="query", query_id=prompt.query.id)
 
 
 def _case_candidates(verified: VerifiedInstruction) -> list[Candidate]:
     """Return every case input with the verdicts of the kept functions."""
-    kept = {function.id for function in verified.functions}
-    matrix = verified.matrix
-    rows = [row for function, row in zip(matrix.functions, matrix.verdicts, strict=True) if function.id in kept]
-    return [Candidate(case.input, tuple(row[column] for row in rows)) for column, case in enumerate(matrix.cases)]
+    rows = [verified.matrix.verdicts[place] for place in verified.kept_functions]
+    return [
+        Candidate(case.input, tuple(row[column] for row in rows)) for column, case in enumerate(verified.matrix.cases)
+    ]
 
 
 def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> Iterator[tuple[Candidate, Candidate]]:
@@ -106,11 +106,15 @@ def make_pair(
 ) -> PreferenceRow:
     """Return a pair of (chosen, rejected); `prompt` is a conversation up to the assistant's turn."""
     chosen, rejected = pair
-    verdicts = iter(zip(chosen.verdicts, rejected.verdicts, strict=True))
-    compared = []
-    for each in constraints:
-        of_chosen, of_rejected = zip(*(next(verdicts) for _ in each.functions), strict=True)
-        compared.append(ComparedConstraint(**dict(each), chosen_verdicts=of_chosen, rejected_verdicts=of_rejected))
+    compared = [
+        ComparedConstraint(**dict(each), chosen_verdicts=of_chosen, rejected_verdicts=of_rejected)
+        for each, of_chosen, of_rejected in zip(
+            constraints,
+            split_verdicts(chosen.verdicts, constraints),
+            split_verdicts(rejected.verdicts, constraints),
+            strict=True,
+        )
+    ]
     return PreferenceRow(
         prompt=tuple(prompt),
         chosen=(Turn(role="assistant", content=chosen.text),),

@@ -11,7 +11,7 @@ def reward_rows(prompts: Iterable[Prompt]) -> Iterator[RewardRow]:
     for prompt in prompts:
         yield RewardRow(
             prompt=(Turn(role="user", content=prompt.text),),
-            constraints=(constraint_of(prompt.instruction, prompt.functions),),
+            constraints=tuple(map(constraint_of, prompt.constraints)),
             query=prompt.query.text,
             query_id=prompt.query.id,
         )

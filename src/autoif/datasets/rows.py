@@ -11,22 +11,19 @@ have more columns, which are kept; null is the same as nothing, as `datasets` fi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
-from autoif.records import Function, Instruction, Verdict
+from autoif.records import OLDER, Verdict, VerifiedInstruction
 from autoif.store import DATA_SETS, MANIFEST, read_json_lines, read_jsonl, refuse_repeats
 from autoif.text_lines import parse_json
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""
-OLDER = (
-    'its "functions" are not in "constraints": an earlier version of autoif made it, so run it again with the same '
-    "command (model answers are kept)"
-)
 _USER, _ASSISTANT = ("user",), ("assistant",)
 
 
@@ -90,7 +87,7 @@ class DataRow(Part):
     def _refuse_older(cls, given: Any) -> Any:
         functions = given.get("functions") if isinstance(given, Mapping) and not given.get("constraints") else None
         if isinstance(functions, list) and all(isinstance(each, str) for each in functions):
-            raise ValueError(OLDER)
+            raise ValueError(f'its "functions" are not in "constraints"; {OLDER}')
         return given
 
     def columns(self) -> Columns:
@@ -152,10 +149,16 @@ class RewardRow(DataRow):
 AnyRow = SftRow | PreferenceRow | RewardRow
 
 
-def constraint_of(instruction: Instruction, functions: Iterable[Function]) -> Constraint:
+def constraint_of(verified: VerifiedInstruction) -> Constraint:
     """Return an instruction with its functions as a row has them."""
-    sources = tuple(function.source for function in functions)
+    instruction, sources = verified.instruction, tuple(function.source for function in verified.functions)
     return Constraint(instruction_id=instruction.id, instruction=instruction.text, functions=sources)
+
+
+def split_verdicts(verdicts: Sequence[Verdict], constraints: Iterable[Constraint]) -> list[tuple[Verdict, ...]]:
+    """Return the verdicts of all functions as those of each constraint."""
+    left = iter(verdicts)
+    return [tuple(islice(left, len(each.functions))) for each in constraints]
 
 
 def list_functions(row: AnyRow) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from autoif.datasets.rows import JudgedConstraint, SftRow, Turn, constraint_of
+from autoif.datasets.rows import JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
 from autoif.records import Response
 
 
@@ -10,10 +10,13 @@ def sft_rows(responses: Iterable[Response]) -> Iterator[SftRow]:
     """Yield one row for each response that passed its functions and its quality verification."""
     for response in responses:
         prompt = response.prompt
-        asked = constraint_of(prompt.instruction, prompt.functions)
+        asked = list(map(constraint_of, prompt.constraints))
         yield SftRow(
             messages=(Turn(role="user", content=prompt.text), Turn(role="assistant", content=response.text)),
-            constraints=(JudgedConstraint(**dict(asked), verdicts=response.verdicts),),
+            constraints=tuple(
+                JudgedConstraint(**dict(each), verdicts=verdicts)
+                for each, verdicts in zip(asked, split_verdicts(response.verdicts, asked), strict=True)
+            ),
             pass_rate=response.pass_rate,
             quality=response.quality.mean if response.quality else None,
             query=prompt.query.text,

@@ -51,25 +51,13 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
     contradictions = [b for b in labelled.back_translations if b.label == "contradiction"]
     if not meets(share(len(contradictions), len(functions)), settings.dropped_contradictions):
         return [labelled]
-    return [
-        Dropped(
-            stage=STAGE,
-            reason=Reason.CONTRADICTION,
-            record_id=verified.instruction.id,
-            detail=f"{len(contradictions)} of {len(functions)} back-translations, first: {contradictions[0].text}",
-            record=labelled.model_dump(mode="json"),
-        )
-    ]
+    detail = f"{len(contradictions)} of {len(functions)} back-translations, first: {contradictions[0].text}"
+    return [Dropped.of(STAGE, Reason.CONTRADICTION, labelled, detail)]
 
 
 def _drop_undescribed(verified: VerifiedInstruction, first: Completion) -> Dropped:
-    return Dropped(
-        stage=STAGE,
-        reason=first.fault or Reason.EMPTY,
-        record_id=verified.instruction.id,
-        detail=f"no function was described: {first.fault_detail or 'an empty answer'}",
-        record=verified.model_dump(mode="json"),
-    )
+    detail = f"no function was described: {first.fault_detail or 'an empty answer'}"
+    return Dropped.of(STAGE, first.fault or Reason.EMPTY, verified, detail)
 
 
 async def _describe(function: Function, tools: Tools) -> Completion:

@@ -18,7 +18,7 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
 
-from autoif.records import Draft, Dropped, Function, Matrix, Reason, Verdict, VerifiedInstruction, content_id
+from autoif.records import Draft, Dropped, Matrix, Reason, Verdict, VerifiedInstruction, content_id
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
 
@@ -28,34 +28,43 @@ STAGE = "cross_validation"
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
     """Run every function on every case and keep what agrees."""
     rules = tools.config.cross_validation
-    matrix, loads = await _fill_matrix(draft, tools)
+    matrix, loads = await _fill_matrix(draft.matrix, tools)
+    draft = draft.model_copy(update={"matrix": matrix})
 
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
-        return [_drop(draft, matrix, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
+        return [_drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
     if len(functions) < rules.min_functions:
-        return [_drop(draft, matrix, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
-    if len(draft.cases) < rules.min_cases:
-        return [_drop(draft, matrix, Reason.TOO_FEW_CASES, f"{len(draft.cases)} of {rules.min_cases}")]
+        return [_drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
+    if len(matrix.cases) < rules.min_cases:
+        return [_drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")]
 
     agreement = agree(matrix)
     cases = [
         case
-        for case in range(len(draft.cases))
+        for case in range(len(matrix.cases))
         if meets(share(sum(agreement[f][case] for f in functions), len(functions)), rules.case_agreement)
     ]
     if not cases:
-        return [_drop(draft, matrix, Reason.NO_CASE_AGREED, f"{len(draft.cases)} cases, {len(functions)} functions")]
-    if rules.both_outcomes and len({draft.cases[case].expected for case in cases}) < 2:
-        return [_drop(draft, matrix, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")]
+        return [_drop(draft, Reason.NO_CASE_AGREED, f"{len(matrix.cases)} cases, {len(functions)} functions")]
+    if rules.both_outcomes and len({matrix.cases[case].expected for case in cases}) < 2:
+        return [_drop(draft, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")]
     kept = [
         function
         for function in functions
         if meets(share(sum(agreement[function][c] for c in cases), len(cases)), rules.function_agreement)
     ]
     if not kept:
-        return [_drop(draft, matrix, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")]
-    return [_keep(draft, matrix, [draft.functions[f] for f in kept], cases)]
+        return [_drop(draft, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")]
+    return [
+        VerifiedInstruction(
+            id=content_id("verified", draft.instruction.id, [matrix.functions[f].id for f in kept]),
+            instruction=draft.instruction,
+            matrix=matrix,
+            kept_functions=tuple(kept),
+            kept_cases=tuple(cases),
+        )
+    ]
 
 
 def agree(matrix: Matrix) -> list[list[bool]]:
@@ -64,33 +73,16 @@ def agree(matrix: Matrix) -> list[list[bool]]:
     return [[verdict == wanted for verdict, wanted in zip(row, expected, strict=True)] for row in matrix.verdicts]
 
 
-async def _fill_matrix(draft: Draft, tools: Tools) -> tuple[Matrix, list[bool]]:
+async def _fill_matrix(matrix: Matrix, tools: Tools) -> tuple[Matrix, list[bool]]:
     """Run the functions on the cases; tell which of them load (a function is loaded even if there is no case)."""
-    inputs = [case.input for case in draft.cases]
+    inputs = [case.input for case in matrix.cases]
     verdicts, details, loads = [], [], []
-    for outcomes in await tools.sandbox.run_many([(each.source, inputs or [""]) for each in draft.functions]):
+    for outcomes in await tools.sandbox.run_many([(each.source, inputs or [""]) for each in matrix.functions]):
         loads.append(any(outcome.loaded for outcome in outcomes))
         verdicts.append(tuple(outcome.verdict for outcome in outcomes[: len(inputs)]))
         details.append(next((outcome.detail for outcome in outcomes if outcome.detail), ""))
-    matrix = Matrix(functions=draft.functions, cases=draft.cases, verdicts=tuple(verdicts), details=tuple(details))
-    return matrix, loads
+    return matrix.model_copy(update={"verdicts": tuple(verdicts), "details": tuple(details)}), loads
 
 
-def _keep(draft: Draft, matrix: Matrix, functions: list[Function], cases: list[int]) -> VerifiedInstruction:
-    return VerifiedInstruction(
-        id=content_id("verified", draft.instruction.id, [function.id for function in functions]),
-        instruction=draft.instruction,
-        functions=tuple(functions),
-        cases=tuple(draft.cases[case] for case in cases),
-        matrix=matrix,
-    )
-
-
-def _drop(draft: Draft, matrix: Matrix, reason: Reason, detail: str) -> Dropped:
-    return Dropped(
-        stage=STAGE,
-        reason=reason,
-        record_id=draft.instruction.id,
-        detail=detail,
-        record=draft.model_copy(update={"matrix": matrix}).model_dump(mode="json"),
-    )
+def _drop(draft: Draft, reason: Reason, detail: str) -> Dropped:
+    return Dropped.of(STAGE, reason, draft, detail)

@@ -103,10 +103,4 @@ def _carries_meaning(word: str) -> bool:
 
 
 def _fold(instruction: Instruction, kept: Instruction, reason: Reason) -> Dropped:
-    return Dropped(
-        stage=STAGE,
-        reason=reason,
-        record_id=instruction.id,
-        detail=f"folded into {kept.id}: {kept.text}",
-        record=instruction.model_dump(mode="json"),
-    )
+    return Dropped.of(STAGE, reason, instruction, f"folded into {kept.id}: {kept.text}")

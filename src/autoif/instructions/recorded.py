@@ -51,9 +51,9 @@ class Filtered:
         reasons = Counter(dropped.reason.value for dropped in self.dropped)
         repaired = sum(bool(answer.repairs) for answer in answers if not answer.loss)
         read = len(answers) - losses.total()
-        functions = sum(len(draft.functions) for draft in self.drafts)
+        functions = sum(len(draft.matrix.functions) for draft in self.drafts)
         functions_kept = sum(len(verified.functions) for verified in self.kept)
-        cases = sum(len(draft.cases) for draft in self.drafts)
+        cases = sum(len(draft.matrix.cases) for draft in self.drafts)
         cases_kept = sum(len(verified.cases) for verified in self.kept)
         cases_lost = sum(answer.cases_lost for answer in answers)
         return [
@@ -120,15 +120,10 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
     completions = [read_text(answer) for answer in row.answers]
     read = await asyncio.to_thread(read_answers, row.instruction, completions)
-    draft = Draft.model_validate(read.record) if isinstance(read, Dropped) else read
+    draft = read.record if isinstance(read, Dropped) else read
+    assert isinstance(draft, Draft)
     if not row.instruction.text:
-        return draft, Dropped(
-            stage=STAGE,
-            reason=Reason.EMPTY,
-            record_id=row.instruction.id,
-            detail="the instruction is empty",
-            record=draft.model_dump(mode="json"),
-        )
+        return draft, Dropped.of(STAGE, Reason.EMPTY, draft, "the instruction is empty")
     if isinstance(read, Dropped):
         return draft, read
     [result] = await cross_validate(draft, tools)

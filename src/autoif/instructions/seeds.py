@@ -19,11 +19,11 @@ from autoif.queries.sources import split_column
 from autoif.records import Dropped, Instruction, Reason
 from autoif.row_files import SourceRow, read_rows
 from autoif.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
-from autoif.store import INSTRUCTIONS, MANIFEST
+from autoif.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT
 
 MAX_CHARS = 300
 """A longer text is more than one atomic constraint."""
-RUN_INSTRUCTIONS = (INSTRUCTIONS, f"01_{STAGE}/kept-*.jsonl")
+RUN_INSTRUCTIONS = (INSTRUCTIONS, f"{SELF_INSTRUCT}/kept-*.jsonl")
 """Of a run folder: the instructions that were verified, or, if it has not come so far, all that were written."""
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _TIERS = (

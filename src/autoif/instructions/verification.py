@@ -15,7 +15,7 @@ from autoif.config import Config
 from autoif.instructions.answers import FormatLoss, ReadAnswer, read_answer
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.prompts import Turns
-from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Reason, content_id
+from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Matrix, Reason, content_id
 from autoif.tools import Tools
 
 STAGE = "verification"
@@ -55,8 +55,7 @@ def read_answers(instruction: Instruction, completions: list[Completion]) -> Dra
     draft = Draft(
         id=content_id("draft", instruction.id, [function.id for function in functions]),
         instruction=instruction,
-        functions=tuple(functions),
-        cases=tuple(cases),
+        matrix=Matrix(functions=tuple(functions), cases=tuple(cases)),
         answers=tuple(answers),
     )
     if functions:
@@ -65,13 +64,8 @@ def read_answers(instruction: Instruction, completions: list[Completion]) -> Dra
     losses = sorted(
         {completion.fault_detail or str(answer.loss) for completion, answer in zip(completions, answers, strict=True)}
     )
-    return Dropped(
-        stage=STAGE,
-        reason=(faults.pop() if len(faults) == 1 else None) or Reason.NO_READABLE_ANSWER,
-        record_id=instruction.id,
-        detail=f"none of {len(answers)} answers gave a function: {', '.join(losses)}",
-        record=draft.model_dump(mode="json"),
-    )
+    reason = (faults.pop() if len(faults) == 1 else None) or Reason.NO_READABLE_ANSWER
+    return Dropped.of(STAGE, reason, draft, f"none of {len(answers)} answers gave a function: {', '.join(losses)}")
 
 
 def _read(completion: Completion) -> ReadAnswer:

@@ -64,8 +64,7 @@ def join_sentences(query: str, instruction: str) -> str:
 def _join(verified: VerifiedInstruction, query: Query) -> Prompt:
     return Prompt(
         id=content_id("prompt", verified.id, query.id),
-        instruction=verified.instruction,
-        functions=verified.functions,
+        constraints=(verified,),
         query=query,
         text=join_sentences(query.text, verified.instruction.text),
     )

@@ -52,7 +52,7 @@ def _request(prompt: Prompt, tools: Tools) -> Request:
         role="responder",
         stage=STAGE,
         messages=tools.config.prompts.responder.fill(
-            prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction.text
+            prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction
         ),
         samples=settings.responses_per_prompt,
         temperature=settings.temperature,
@@ -139,4 +139,6 @@ def _refuse(response: Response) -> Dropped:
 
 
 def _index(result: Response | Dropped) -> int:
-    return result.index if isinstance(result, Response) else int(str(result.record["index"]))
+    response = result.record if isinstance(result, Dropped) else result
+    assert isinstance(response, Response)
+    return response.index

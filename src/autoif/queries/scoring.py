@@ -36,7 +36,7 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
             messages=tools.config.prompts.scoring.fill(
                 query=prompt.query.text,
                 response=response.text,
-                instruction=prompt.instruction.text,
+                instruction=prompt.instruction,
                 prompt=prompt.text,
             ),
             samples=settings.samples,

@@ -2,8 +2,9 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autoif.errors import StoreError
-from autoif.pipeline import FOLDERS
 from autoif.records import Reason
-from autoif.store import read_json_lines, read_manifest
-from autoif.text_lines import parse_json
-
-VERIFICATION = "02_verification"
+from autoif.store import FOLDERS, VERIFICATION, read_run, read_stage
 
 
 @dataclass(slots=True)
@@ -76,19 +72,16 @@ def read_funnel(run: Path) -> Funnel:
     """Return the stages that have begun, in the paper's order.
 
     Raises:
-        StoreError: this is no run folder.
+        StoreError: this is no run folder, or one of another version.
     """
-    manifest = read_manifest(run)
-    if not manifest:
-        raise StoreError(f"{run} is no run folder (it has no run.json): name one that `autoif run` made")
-    config: Any = manifest.get("config", {})
+    config: Any = read_run(run).get("config", {})
     rows = []
     for name in FOLDERS:
         if (run / name).is_dir():
-            kept = sum(1 for _ in read_lines(run / name, "kept"))
+            kept = sum(1 for _ in read_stage(run, name, "kept"))
             off = config.get(name.partition("_")[2], {}).get("enabled") is False
             row = FunnelRow(name, kept, off=off)
-            for dropped in read_lines(run / name, "dropped"):
+            for dropped in read_stage(run, name, "dropped"):
                 row.reasons[str(dropped["reason"])] += 1
                 if dropped["reason"] == Reason.REFUSED_BY_MODEL:
                     row.refusals[str(dropped["detail"])] += 1
@@ -99,25 +92,15 @@ def read_funnel(run: Path) -> Funnel:
 def read_formats(run: Path) -> Formats:
     """Return how the answers of the verification stage were read."""
     formats = Formats()
-    for kind in ("kept", "dropped"):
-        for row in read_lines(run / VERIFICATION, kind):
-            for answer in (row["record"] if kind == "dropped" else row)["answers"]:
-                formats.answers += 1
-                formats.read += answer["loss"] is None
-                formats.repairs.update(answer["repairs"])
-                formats.losses.update([answer["loss"]] if answer["loss"] else [])
-                formats.cases_lost += answer["cases_lost"]
+    dropped = (row["record"] for row in read_stage(run, VERIFICATION, "dropped"))
+    for draft in chain(read_stage(run, VERIFICATION, "kept"), dropped):
+        for answer in draft["answers"]:
+            formats.answers += 1
+            formats.read += answer["loss"] is None
+            formats.repairs.update(answer["repairs"])
+            formats.losses.update([answer["loss"]] if answer["loss"] else [])
+            formats.cases_lost += answer["cases_lost"]
     return formats
-
-
-def read_lines(folder: Path, kind: str) -> Iterator[dict]:  # type: ignore[type-arg]
-    """Yield the rows of a stage's kept or dropped files, shard by shard."""
-    for path in sorted(folder.glob(f"{kind}-*.jsonl")):
-        for number, line in read_json_lines(path):
-            try:
-                yield parse_json(line)
-            except ValueError:
-                raise StoreError(f"{path}, line {number} is damaged: run the same command again to repair it") from None
 
 
 def funnel_table(rows: Iterable[FunnelRow]) -> Table:

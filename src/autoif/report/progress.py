@@ -57,7 +57,7 @@ class Sample:
             return cls(record.instruction.text, tuple(function.source for function in record.functions))
         if isinstance(record, Response):
             prompt = record.prompt
-            return cls(prompt.instruction.text, tuple(function.source for function in prompt.functions), record.text)
+            return cls(prompt.instruction, tuple(function.source for function in prompt.functions), record.text)
         return None
 
     def lines(self) -> list[str]:

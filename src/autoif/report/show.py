@@ -12,9 +12,20 @@ from rich.table import Table
 from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
-from autoif.records import Draft, Dropped, Matrix, Response, VerifiedInstruction
-from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel, read_lines
-from autoif.store import read_manifest
+from autoif.records import Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
+from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
+from autoif.store import (
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    INSTRUCTIONS,
+    MANIFEST,
+    SCORING,
+    VERIFICATION,
+    read_jsonl,
+    read_run,
+    read_stage,
+)
 from autoif.thresholds import share
 
 _MARKS = {"pass": "[green]T[/]", "fail": "[red]F[/]", "error": "[yellow]E[/]", "timeout": "[yellow]t[/]"}
@@ -61,12 +72,14 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
     console.print(f"[bold]{escape(record.instruction.text)}[/]  ({record.instruction.origin})")
     if reason:
         console.print(f"dropped: {escape(reason)}", style="yellow")
-    if record.matrix:
+    if record.matrix.verdicts:
         kept = {function.id for function in record.functions} if isinstance(record, VerifiedInstruction) else set()
         _print_matrix(record.matrix, kept, console)
     if isinstance(record, VerifiedInstruction):
         _print_back_translations(record, console)
-        _print_samples(run, record.instruction.id, console)
+        samples = read_samples(run, record.instruction.id)
+        console.print(f"\n{len(samples)} samples kept")
+        print_samples(samples, console)
 
 
 def show_prompts(source: str, console: Console) -> None:
@@ -82,14 +95,11 @@ def show_prompts(source: str, console: Console) -> None:
 
 
 def _read_prompts(run: Path) -> Prompts:
-    manifest = read_manifest(run)
-    if not manifest:
-        raise StoreError(f"{run} is no run folder (it has no run.json): name one that `autoif run` made")
-    config: Any = manifest.get("config")
+    config: Any = read_run(run).get("config")
     try:
         return Prompts.model_validate(config["prompts"])
     except (KeyError, TypeError, ValueError):
-        raise StoreError(f"{run / 'run.json'} holds no prompts: an earlier version of autoif made it") from None
+        raise StoreError(f"{run / MANIFEST} holds no prompts: restore it") from None
 
 
 def print_samples(responses: list[Response], console: Console) -> None:
@@ -130,30 +140,32 @@ def _print_back_translations(verified: VerifiedInstruction, console: Console) ->
         console.print(f"  {back.label} {back.score:.2f}  {escape(back.text)}")
 
 
-def _print_samples(run: Path, instruction_id: str, console: Console) -> None:
-    responses = [
-        response
-        for row in read_lines(run / "07_scoring", "kept")
-        if (response := Response.model_validate(row)).prompt.instruction.id == instruction_id
-    ]
-    console.print(f"\n{len(responses)} samples kept")
-    print_samples(responses, console)
+def read_samples(run: Path, instruction_id: str = "") -> list[Response]:
+    """Return the responses that a run kept to the end, of one instruction or of all."""
+    known: dict[str, Any] = {
+        verified.id: verified for verified in _verified(run) if instruction_id in ("", verified.instruction.id)
+    }
+    for row in read_stage(run, AUGMENTATION, "kept"):
+        if known.keys() >= {*row["constraints"]}:
+            known[row["id"]] = Prompt.model_validate(row, context=known)
+    rows = read_stage(run, SCORING, "kept")
+    return [Response.model_validate(row, context=known) for row in rows if row["prompt"] in known]
 
 
 def _verified(run: Path) -> Iterator[VerifiedInstruction]:
-    for row in read_lines(run / "04_back_translation", "kept"):
+    """Yield the verified instructions of a run: its own, or those that it began with."""
+    if not (run / BACK_TRANSLATION).is_dir() and (run / INSTRUCTIONS).exists():
+        yield from read_jsonl(run / INSTRUCTIONS, VerifiedInstruction, exact=True)
+    for row in read_stage(run, BACK_TRANSLATION, "kept"):
         yield VerifiedInstruction.model_validate(row)
 
 
 def _all(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
     """Yield every instruction that got as far as verification, with the reason if it was dropped."""
-    for folder, kind in (
-        ("02_verification", Draft),
-        ("03_cross_validation", Draft),
-        ("04_back_translation", VerifiedInstruction),
-    ):
-        for row in read_lines(run / folder, "dropped"):
+    for folder in (VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
+        for row in read_stage(run, folder, "dropped"):
             dropped = Dropped.model_validate(row)
-            yield kind.model_validate(dropped.record), f"{dropped.stage}: {dropped.reason} ({dropped.detail})"
+            if isinstance(dropped.record, Draft | VerifiedInstruction):
+                yield dropped.record, f"{dropped.stage}: {dropped.reason} ({dropped.detail})"
     for verified in _verified(run):
         yield verified, ""

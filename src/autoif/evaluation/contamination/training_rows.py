@@ -86,7 +86,18 @@ def _read_row(row: object, index: int, number: int, file: Path) -> TrainingRow:
 
 
 def _read_functions(part: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(source for name in _FUNCTIONS for source in _read_list(part.get(name), "source"))
+    return tuple(
+        [source for name in _FUNCTIONS for source in _read_list(part.get(name), "source")] or _read_verified(part)
+    )
+
+
+def _read_verified(row: Mapping[str, object]) -> list[str]:
+    """Return the functions that were kept, where a row is a verified instruction of a run."""
+    matrix, kept = row.get("matrix"), row.get("kept_functions")
+    if not isinstance(matrix, Mapping) or not isinstance(kept, list):
+        return []
+    sources = _read_list(matrix.get("functions"), "source")
+    return [source for place, source in enumerate(sources) if place in kept]
 
 
 def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
