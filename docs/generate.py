@@ -147,11 +147,11 @@ def _shortened_row(run: autoif.Run) -> str:
     members = {
         key: json.dumps(row[key], ensure_ascii=False) for key in ("messages", "constraints", "pass_rate", "quality")
     }
-    members["messages"] = members["messages"].replace("[{", "[\n   {", 1).replace("}, {", "},\n   {")
+    members["messages"] = members["messages"].replace("}, {", "},\n   {")
     for key in ("functions", "verdicts"):
         members["constraints"] = members["constraints"].replace(f', "{key}"', f',\n   "{key}"')
     messages, constraints, *rest = (f'"{key}": {text}' for key, text in members.items())
-    return f"{{{messages},\n {constraints},\n {', '.join(rest)}}}"
+    return f"{{{messages},\n {constraints}, {', '.join(rest)}}}"
 
 
 if __name__ == "__main__":
