@@ -8,8 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from autoif.evaluation.comparison.paired import ComparedBenchmark, Comparison
-from autoif.evaluation.comparison.tables import tabulate
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -20,7 +18,9 @@ from autoif.config import load_config
 from autoif.datasets.exports.hub import render_card as render_data_card
 from autoif.datasets.rows import Rows
 from autoif.errors import AutoIFError, ConfigError, StoreError
+from autoif.evaluation.comparison import ComparedBenchmark, Comparison
 from autoif.evaluation.plots import plot_training
+from autoif.evaluation.tables import tabulate
 from autoif.models.recording import import_recording
 from autoif.orchestration import name_keys
 from autoif.report.markdown import escape_markdown, show_code
