@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from autoif.engines.worker_setup import WorkerSetup
+from autoif.engines.workshop import Workshop
 from autoif.pipeline import Shard, ShardResult, Watch
 
 Follow = Callable[[ShardResult], Sequence[Shard]]
@@ -19,7 +19,7 @@ class Engine(Protocol):
         ...
 
     def run(
-        self, shards: Sequence[Shard], setup: WorkerSetup, watch: Watch, follow: Follow
+        self, shards: Sequence[Shard], workshop: Workshop, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
         """Run the shards, and those that follow from a finished one before all that wait."""
         ...

@@ -16,7 +16,7 @@ from autoif.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSetup:
+class Workshop:
     """All that a worker must be told to open its tools; it travels between processes, open tools don't."""
 
     config: Config
