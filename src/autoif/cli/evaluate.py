@@ -47,7 +47,7 @@ def evaluate() -> None:
 )
 @OUTPUT
 @policy_options(
-    samples=8, temperature=0.8, max_tokens=1024, recorded='Verify recorded responses, rows {"prompt", "response"}'
+    samples=8, temperature=0.8, max_tokens=1024, recorded='FILE: Verify recorded responses, rows {"prompt", "response"}'
 )
 @click.option(
     "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
