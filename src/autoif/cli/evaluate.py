@@ -13,7 +13,8 @@ from autoif.cli.sampling_options import OUTPUT, QUIET, SampledOrRecorded, policy
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
-from autoif.store import refuse_repeats, storage_errors
+from autoif.store import storage_errors
+from autoif.text_lines import refuse_repeats
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Counted, Scores
