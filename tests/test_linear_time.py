@@ -113,7 +113,7 @@ READERS: dict[str, Reader] = {
 
 NOT_OF_MODELS = {
     "config.py": "names of variables",
-    "evaluation/comparison/latex.py": "names",
+    "evaluation/tables.py": "names",
     "evaluation/contamination/constraint_trials.py": "an instruction and its functions, which were read before",
     "evaluation/followbench/data.py": "a character",
     "evaluation/followbench/recorded.py": "questions that the benchmark wrote",
@@ -122,6 +122,7 @@ NOT_OF_MODELS = {
     "prompts/__init__.py": "templates of the user",
     "report/markdown.py": "a character",
     "row_files.py": "a line's beginning, or a character",
+    "store.py": "names of files",
     "thresholds.py": "a setting",
 }
 """Modules with a regular expression or a parser of Python for what no model and no server wrote."""
