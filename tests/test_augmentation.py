@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif.queries.augmentation import augment, choose_queries, join_sentences
-from autoif.records import Prompt, Query
+from autoif.records import Instruction, Prompt, Query
 from conftest import MakeTools
 from examples import ACCEPT, REFUSE, verified
 
@@ -74,6 +74,14 @@ def test_the_same_instruction_gets_the_same_queries_and_a_longer_draw_begins_wit
     assert choose_queries(record, POOL, 10, seed=0) == draw
     assert choose_queries(record, POOL, 4, seed=0) == draw[:4]
     assert choose_queries(record, POOL, 10, seed=1) != draw
+
+
+def test_another_instruction_gets_other_queries() -> None:
+    record = verified([ACCEPT])
+    others = [record.model_copy(update={"instruction": Instruction.of(f"Use {n} words.", "seed")}) for n in range(9)]
+    draws = {tuple(query.id for query in choose_queries(each, POOL, 8, 0)) for each in others}
+    assert len(draws) == 9
+    assert len(set().union(*draws)) > 30
 
 
 def test_the_functions_of_an_instruction_do_not_shape_its_queries() -> None:

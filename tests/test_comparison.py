@@ -121,6 +121,15 @@ def change_settings(folder, **settings):
     change(folder, settings={**read_scores(folder).settings, **settings})
 
 
+@pytest.mark.parametrize(("setting", "other"), [("dtype", "float32"), ("batch_size", 99)])
+def test_models_of_one_backend_with_other_numerics_are_refused(data, tmp_path, sandbox, setting, other):
+    measure(data, tmp_path / "one", sandbox, half)
+    measure(data, tmp_path / "two", sandbox, half)
+    change_settings(tmp_path / "two", **{setting: other})
+    with pytest.raises(ConfigError, match=f"with other settings: {setting} .* and {other}"):
+        compare([tmp_path / "one", tmp_path / "two"])
+
+
 def test_models_of_two_backends_are_compared_and_it_is_said(data, tmp_path, sandbox):
     measure(data, tmp_path / "one", sandbox, half)
     measure(data, tmp_path / "two", sandbox, half)

@@ -191,6 +191,19 @@ def test_recorded_answers_are_scored_and_what_is_left_aside_is_named(tmp_path, m
     assert row["scores"] == {"pass@1": [100, 0], "pass@2": [100]}
 
 
+def test_pass_at_k_is_the_chance_of_every_k_programs_and_not_of_the_first_k(tmp_path, monkeypatch):
+    asked = program("a", "def add(a, b):\n    '''Add.'''\n")
+    (tmp_path / "HumanEval.jsonl").write_text(json.dumps(asked) + "\n")
+    bodies = [*["    return a - b"] * 10, "    return a + b", "    return 0"]  # the eleventh of twelve is right
+    rows = [{"prompt": asked["prompt"], "response": body} for body in bodies]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--data", f"humaneval={tmp_path}", "--samples", len(rows), "-o", tmp_path / "out", "--quiet"]
+    autoif(monkeypatch, "--responses", tmp_path / "r.jsonl", "--tasks", "humaneval", *options)
+    [row] = rows_of(tmp_path / "out/humaneval/per_prompt.jsonl")
+    assert row["scores"]["pass@10"] == [pytest.approx(100 * 10 / 12)]
+    assert row["scores"]["pass@12"] == [100]
+
+
 def test_a_thought_is_left_out_unless_it_is_kept_and_an_answer_that_is_nothing_else_is_wrong(
     tmp_path, monkeypatch, capsys
 ):
@@ -223,7 +236,9 @@ def test_recorded_answers_that_cannot_be_scored_are_refused_in_one_line(model, t
     assert "has no response to any of the 100 prompts of GSM8K" in fails(monkeypatch, capsys, *recorded)
     assert "log-likelihood, which no text tells" in fails(monkeypatch, capsys, *recorded, "--tasks", "mmlu")
     file.write_text('{"question": "What?"}\n')
-    assert "line 1: no RecordedRow row (it has neither prompt nor prompt_new)" in fails(monkeypatch, capsys, *recorded)
+    assert "line 1: no RecordedRow row (: Value error, it has neither prompt nor prompt_new)" in fails(
+        monkeypatch, capsys, *recorded
+    )
     assert not out.exists()
 
 

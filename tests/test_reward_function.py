@@ -250,6 +250,15 @@ def test_without_prompts_copies_cannot_be_told(reward):
     assert reward([text], functions=[[HAS_A]], prompts=[[{"role": "assistant", "content": text}]]) == [1]
 
 
+@pytest.mark.parametrize("part", ["instruction", "query"])
+def test_either_part_of_a_prompt_given_back_earns_nothing(reward, part):
+    text = "Write down what you would take along to a lake."
+    prompt = f"Please be brief. {text} Thank you."
+    columns = {"functions": [[HAS_A]], "prompts": [prompt]}
+    assert reward([text], **columns) == [1]
+    assert reward([text], **columns, **{part: [text]}) == [0]
+
+
 def test_columns_of_other_data_sets_do_not_disturb_the_gate(reward):
     assert reward(["a"], functions=[[HAS_A]], instruction=[7], query="q", prompts=None) == [1]
 

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from autoif.cli.serve import serve
 from autoif.errors import ConfigError
-from autoif.sandbox import Limits, Sandbox
+from autoif.sandbox import Limits, Sandbox, SandboxSettings
 from autoif.service.admission import Admission
 from autoif.service.app import Service
 from autoif.service.refusals import Refusal
@@ -501,6 +501,19 @@ async def test_requests_that_hang_do_not_hold_up_the_others(tmp_path):
         await asyncio.gather(*hanging, return_exceptions=True)
 
 
+async def test_a_function_that_needs_longer_than_a_turn_gets_through_however_many_others_wait(tmp_path):
+    slow = "import time\ndef evaluate(response):\n    time.sleep(0.05)\n    return True"
+    async with serving(tmp_path, "--timeout", 0.2, "--workers", 1) as server:
+        waiting = asyncio.create_task(server.verify([slow], ["a"] * 60))
+
+        async def keep_asking() -> None:
+            while not waiting.done():
+                await server.verify([TRUE], ["a"])
+
+        await asyncio.wait_for(asyncio.gather(waiting, keep_asking(), keep_asking()), 40)
+        assert waiting.result().words == [["pass"] * 60]
+
+
 async def test_a_function_that_begins_to_hang_later_does_not_hold_its_worker(tmp_path):
     # Quick on the first texts, so that it is given a long turn; then it hangs on each of them.
     late = "def evaluate(response):\n    while int(response) > 3:\n        pass\n    return True"
@@ -561,6 +574,7 @@ async def test_what_is_not_done_within_the_grace_is_refused_and_not_lost(grace, 
         answer = await begun
         assert (answer.status, answer.code) == (503, "draining")
         assert await server.ended() == 0
+        assert "1 requests are not done and will not be" in server.log.read_text()
 
 
 async def test_nothing_is_left_of_its_workers(tmp_path):
@@ -592,7 +606,7 @@ def _descendants(pid: int) -> list[int]:
     [(Sandbox(workers=1), 503, "sandbox", "sandbox is not running"), (None, 500, "internal", "its log says why")],
 )
 async def test_a_failing_sandbox_and_a_failing_server_are_said_and_not_the_end(sandbox, status, code, said, caplog):
-    settings = ServiceSettings(workers=2, port=0)
+    settings = ServiceSettings(sandbox=SandboxSettings(workers=2), port=0)
     service = Service(settings, sandbox)
     async with listening(service, settings) as url, aiohttp.ClientSession() as session:
         for _ in range(2):

@@ -129,6 +129,27 @@ def test_nothing_is_left_of_a_write_that_fails(folder):
     assert not [path for path in folder.path.iterdir() if "sft" in path.name]
 
 
+def test_a_file_is_on_the_disk_whole_before_it_takes_its_name_and_its_name_after(tmp_path, monkeypatch):
+    steps = []
+    sync, rename = os.fsync, Path.replace
+
+    def note_sync(descriptor):
+        steps.append(("sync", os.fstat(descriptor)))
+        sync(descriptor)
+
+    def note_rename(path, target):
+        steps.append(("rename", path.stat()))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, ROWS)
+    file, folder = path.stat().st_ino, tmp_path.stat().st_ino
+    assert [(step, of.st_ino) for step, of in steps] == [("sync", file), ("rename", file), ("sync", folder)]
+    assert steps[0][1].st_size == path.stat().st_size > 0
+
+
 def test_a_file_that_was_edited_by_hand_is_kept_under_another_name(folder):
     folder.write_rows("sft.jsonl", ROWS)
     (folder.path / "sft.jsonl").write_text("mine\n")

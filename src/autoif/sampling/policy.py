@@ -95,17 +95,14 @@ def find_folder(model: str, revision: str | None = None) -> Path:
     return Path(_load(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))).parent
 
 
-def load_weights(model: str, *, trust_remote_code: bool = False, **options: Any) -> Any:
+def load_weights(model: str, **options: Any) -> Any:
     """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files.
 
     Raises:
         ModelError: the weights are missing or damaged.
     """
-
-    def load() -> Any:
-        return AutoModelForCausalLM.from_pretrained(model, trust_remote_code=trust_remote_code, **options)
-
-    return _load(model, "model", load)
+    options = {"trust_remote_code": False, **options}
+    return _load(model, "model", lambda: AutoModelForCausalLM.from_pretrained(model, **options))
 
 
 def convert_weights(folder: Path, dtype: Any) -> None:

@@ -21,7 +21,7 @@ from autoif.service.metrics import CONTENT_TYPE, Metrics
 from autoif.service.openapi import OPEN_ROUTES, make_document
 from autoif.service.page import PAGE_HEADERS, render_page
 from autoif.service.reader import Reader
-from autoif.service.reading import Ask, Request
+from autoif.service.reading import AnyRequest, Ask
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 from autoif.service.settings import ServiceSettings
@@ -90,8 +90,8 @@ class Service:
     async def _judge(
         self,
         request: web.Request,
-        model: type[Request],
-        answer_of: Callable[[Ask[Request], Judged], Iterator[str]],
+        model: type[AnyRequest],
+        answer_of: Callable[[Ask[AnyRequest], Judged], Iterator[str]],
     ) -> web.Response:
         if self.draining:
             raise _draining()
@@ -123,27 +123,21 @@ class Service:
     async def _receive(self, request: web.Request, place: Place) -> bytes:
         """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
         _require_json(request)
-        patience_s, now = self._settings.patience_s, asyncio.get_running_loop().time
+        patience_s = self._settings.patience_s
         body = bytearray()
         try:
             async with asyncio.timeout(patience_s) as silence:
-                place.stop_receiving = lambda: silence.reschedule(now())
                 with _client_has_the_turn(request, self._settings.deadline_s + patience_s):
                     async for part in request.content.iter_any():
                         place.hold(len(part))
                         body += part
                         if len(body) > request.client_max_size:
                             raise _too_large(request.client_max_size)
-                        silence.reschedule(now() if place.gave_way else now() + patience_s)
+                        silence.reschedule(asyncio.get_running_loop().time() + patience_s)
         except TimeoutError:
             if not silence.expired():
                 raise
-            if not place.gave_way:
-                raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
-        finally:
-            place.stop_receiving = None
-        if place.gave_way:
-            raise Refusal("slow_body", "the body came slowly, and its room was needed: send less at once")
+            raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
         return bytes(body)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The child: loads one function, runs it on its inputs, writes verdicts into the result buffer, dies.
+"""The child: loads one function, runs it on its inputs, writes verdicts on the sheet, dies.
 
 Only here does model code run. Whatever it does to this process (builtins, frames, descriptors) ends with it. Names
 that the loop needs are bound beforehand, so that tampering with builtins gives an honest error and not a surprise.
@@ -11,9 +11,8 @@ import types
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
-from . import result_buffer as buffer
-from .result_buffer import ResultBuffer
-from .wire import Texts
+from . import sheet as sheets
+from .texts import Texts
 
 MODULE: Final = "function"
 _CODE_FAILED: Final = 70
@@ -49,40 +48,40 @@ class Job(NamedTuple):
     """The job is over when a text has taken too long."""
 
 
-def run_function(job: Job, first: int, results: ResultBuffer) -> NoReturn:
-    """Give `results` the verdicts of the texts from `first` on, then end the process.
+def run_function(job: Job, first: int, sheet: sheets.Sheet) -> NoReturn:
+    """Give `sheet` the verdicts of the texts from `first` on, then end the process.
 
-    The buffer says when the first of them began: an earlier process may have begun it.
+    The sheet says when the first of them began: an earlier process may have begun it.
     """
     code = _CODE_FAILED
     try:
-        evaluate = _load_or_explain(job, first, results)
+        evaluate = _load_or_explain(job, first, sheet)
         if evaluate is not None:
-            results.header[1] = 1
-            _evaluate_all(evaluate, job, first, results)
+            sheet.header[1] = 1
+            _evaluate_all(evaluate, job, first, sheet)
         code = 0
     except _MemoryError:
-        results.header[2] = buffer.OUT_OF_MEMORY
+        sheet.header[2] = sheets.OUT_OF_MEMORY
     finally:
         _exit(code)
 
 
-def _load_or_explain(job: Job, first: int, results: ResultBuffer) -> Callable[[str], object] | None:
+def _load_or_explain(job: Job, first: int, sheet: sheets.Sheet) -> Callable[[str], object] | None:
     """Return the function, or give all inputs the reason why there is none."""
     try:
         return load(job.source)
     except _MemoryError:
-        verdict, detail = buffer.MEMORY, b"while loading"
+        verdict, detail = sheets.MEMORY, b"while loading"
     except NoEvaluate as error:
-        verdict, detail = buffer.ERROR, str(error).encode()
+        verdict, detail = sheets.ERROR, str(error).encode()
     except _ModuleNotFoundError as error:
-        verdict, detail = buffer.ERROR, _describe(error)
+        verdict, detail = sheets.ERROR, _describe(error)
     except _BaseException as error:
-        verdict, detail = buffer.ERROR, b"does not load: " + _describe(error)
-    results.seconds[first] = _clock() - results.started[0]
+        verdict, detail = sheets.ERROR, b"does not load: " + _describe(error)
+    sheet.seconds[first] = _clock() - sheet.started[0]
     for index in range(first, job.size):
-        results.write(index, verdict, detail)
-    results.header[0] = job.size
+        sheet.write(index, verdict, detail)
+    sheet.header[0] = job.size
     return None
 
 
@@ -102,9 +101,9 @@ def load(source: memoryview | bytes) -> Callable[[str], object]:
     return found
 
 
-def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, results: ResultBuffer) -> None:
-    header, started, seconds, verdicts = results.header, results.started, results.seconds, results.verdicts
-    clock, text_of, passed, failed = _clock, _str, buffer.PASS, buffer.FAIL
+def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, sheet: sheets.Sheet) -> None:
+    header, started, seconds, verdicts = sheet.header, sheet.started, sheet.seconds, sheet.verdicts
+    clock, text_of, passed, failed = _clock, _str, sheets.PASS, sheets.FAIL
     places, body = job.texts.places, job.texts.memory
     begun = started[0]
     for index in range(first, job.size):
@@ -112,20 +111,20 @@ def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, resul
         try:
             value = evaluate(text)
         except _MemoryError:
-            results.write(index, buffer.MEMORY, b"")
+            sheet.write(index, sheets.MEMORY, b"")
             seconds[index] = clock() - begun
             header[0] = index + 1
-            header[2] = buffer.CHILD_LEAVES
+            header[2] = sheets.CHILD_LEAVES
             return
         except _BaseException as error:
-            results.write(index, buffer.ERROR, _describe(error))
+            sheet.write(index, sheets.ERROR, _describe(error))
         else:
             if value is True:
                 verdicts[index] = passed
             elif value is False:
                 verdicts[index] = failed
             else:
-                results.write(index, buffer.ERROR, _describe_value(value))
+                sheet.write(index, sheets.ERROR, _describe_value(value))
         ended = clock()
         seconds[index] = ended - begun
         started[0] = begun = ended

@@ -1,0 +1,288 @@
+"""A worker seen from its parent: starts it, calls it, ends it. The other side is `inside.start`."""
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions
+from itertools import repeat
+from math import inf
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from autoif.errors import SandboxError
+from autoif.records import Verdict
+from autoif.sandbox.channel import Channel
+from autoif.sandbox.details import DetailCleaner
+from autoif.sandbox.forks import close_in_forks
+from autoif.sandbox.inside import sheet, wire
+from autoif.sandbox.inside.texts import pack_texts
+from autoif.sandbox.layers import Layer, find_missing
+from autoif.sandbox.memory import SharedMemory
+from autoif.sandbox.outcomes import Limits, Outcome
+
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; del sys.path[0]; main()"
+)
+_FOLDER: Final = str(Path(__file__).parent)
+_NEEDED_TO_START: Final = ("LD_LIBRARY_PATH",)
+"""Some interpreters find their own library only by it. The zygote drops it before it runs anything."""
+_START_TIMEOUT_S: Final = 60.0
+_CALL_GRACE_S: Final = 30.0
+_END_TIMEOUT_S: Final = 10.0
+_MEBIBYTE: Final = 1 << 20
+# No site, no user folder, no current folder, no byte code written. Not -I: it would ignore the hash seed.
+_FLAGS: Final = ("-S", "-s", "-P", "-B", "-X", "utf8")
+_ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LD_BIND_NOW": "1"}
+"""The last: else every child would look up again each function of the C library that it calls first."""
+_READ_AT_ONCE: Final = 64
+"""Outcomes. To clean the details of a whole call can take a second, in which a server must answer others."""
+
+_VERDICTS: Final = {
+    sheet.PASS: Verdict.PASS,
+    sheet.FAIL: Verdict.FAIL,
+    sheet.ERROR: Verdict.ERROR,
+    sheet.TIMEOUT: Verdict.TIMEOUT,
+    sheet.MEMORY: Verdict.MEMORY,
+    sheet.CRASH: Verdict.CRASH,
+}
+_PASS_OR_FAIL_BYTES: Final = bytes((sheet.PASS, sheet.FAIL))
+
+
+def find_packages(names: Sequence[str]) -> dict[str, str]:
+    """Return name → folder of each package, or its file. Raises SandboxError for what is none or not installed."""
+    found = {}
+    for name in names:
+        if not name.isidentifier() or name in sys.stdlib_module_names:
+            raise SandboxError(f"{name!r} is no package that the sandbox could allow: name it as it is imported")
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxError(f"the sandbox is to allow the package {name}, which is not installed here: install it")
+        found[name] = os.path.realpath((spec.submodule_search_locations or [spec.origin])[0])
+    return found
+
+
+def find_libraries(packages: Mapping[str, str]) -> list[str]:
+    """Return the folders of shared libraries that the wheels of packages brought along, as `numpy.libs`.
+
+    Args:
+        packages: as `find_packages` returns them.
+    """
+    distributions = packages_distributions() if packages else {}
+    found = []
+    for name, place in packages.items():
+        wanted = {f"{each.replace('-', '_')}.libs".casefold() for each in (name, *distributions.get(name, ()))}
+        found += [entry.path for entry in os.scandir(Path(place).parent) if entry.name.casefold() in wanted]
+    return found
+
+
+class WorkerDied(Exception):
+    """The worker itself, not the function in it, ended or stopped making sense."""
+
+    def __init__(self, message: str, failed: bool = False) -> None:
+        super().__init__(message)
+        self.failed = failed
+        """It ended because something went wrong in its own code, and not by a signal from elsewhere."""
+
+
+class Batch(NamedTuple):
+    """Texts, laid out for a worker."""
+
+    size: int
+    layout: bytes
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Batch":
+        return cls(len(texts), pack_texts(texts))
+
+
+class Worker:
+    """One locked interpreter. Made by `start`; serves one call at a time; ended by `end`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.layers: list[Layer] = []
+        self._limits = limits
+        self._total_s = inf if limits.total_s is None else limits.total_s
+        self._detail_bytes = min(limits.output_bytes, sheet.LONGEST_DETAIL)
+        self._clean = DetailCleaner(())
+        self._batch: Batch | None = None
+        self._channel = Channel()
+        self._transport: asyncio.Transport | None = None
+        with contextlib.ExitStack() as undo:
+            self._texts = undo.enter_context(contextlib.closing(SharedMemory("texts", 1 << 16)))
+            self._source = undo.enter_context(contextlib.closing(SharedMemory("source", 1 << 16)))
+            self._sheet = undo.enter_context(contextlib.closing(SharedMemory("sheet", sheet.measure(0))))
+            self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
+            undo.callback(self._page.close)
+            self._socket, theirs = socket.socketpair()
+            close_in_forks(self._socket, theirs)
+            undo.callback(self._socket.close)
+            with theirs:
+                self._process = self._spawn(theirs)
+            undo.pop_all()
+
+    def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
+        with contextlib.ExitStack() as undo:
+            readable = []
+            packages = find_packages(self._limits.packages)
+            for memory in (self._texts, self._source):
+                readable.append(memory.open_for_reading())
+                undo.callback(os.close, readable[-1])
+            options = {
+                "texts": readable[0],
+                "source": readable[1],
+                "sheet": self._sheet.descriptor,
+                "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
+                "timeout_s": self._limits.timeout_s,
+                "total_s": self._total_s,
+                "packages": packages,
+                "libraries": find_libraries(packages),
+                "memory_bytes": self._limits.memory_mb * _MEBIBYTE,
+                "detail_bytes": self._detail_bytes,
+            }
+            return subprocess.Popen(
+                [sys.executable, *_FLAGS, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
+                stdin=channel.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(*readable, self._sheet.descriptor),
+                env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ} | _ENVIRONMENT,
+                cwd=os.sep,
+                start_new_session=True,
+            )
+
+    @classmethod
+    async def start(cls, limits: Limits) -> "Worker":
+        """Start a worker and learn which layers hold. Raises SandboxError if it doesn't come up."""
+        try:
+            worker = cls(limits)
+        except (OSError, TypeError) as error:
+            raise SandboxError(f"the sandbox can't start {sys.executable}: {error}") from error
+        try:
+            await worker._greet()
+        except BaseException:
+            await worker.end()
+            raise
+        return worker
+
+    async def _greet(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_unix_connection(lambda: self._channel, sock=self._socket)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                hello = json.loads(await self._channel.read_message())
+        except (ConnectionError, TimeoutError) as error:
+            raise SandboxError(await asyncio.to_thread(self._explain_silence)) from error
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        self.layers = [Layer(*state) for state in hello["layers"]]
+        self._clean = DetailCleaner(hello["hidden"])
+
+    def require_layers(self) -> None:
+        """Raise SandboxError unless every required layer is enforced."""
+        missing = find_missing(self.layers)
+        if missing:
+            found = "; ".join(f"{layer.name}: {layer.detail}" for layer in missing)
+            raise SandboxError(f"model code can't be contained on this machine ({found}): see `autoif doctor`")
+
+    async def call(self, source: bytes, batch: Batch, *, until_timeout: bool = False) -> list[Outcome]:
+        """Run a function on texts: all, or `until_timeout` those up to the first that takes too long.
+
+        Raises WorkerDied; the worker is of no use after any exception.
+        """
+        transport = self._transport
+        assert transport is not None
+        call = secrets.randbits(64)
+        longest_s = min(batch.size * self._limits.timeout_s, self._total_s) * 1.5 + _CALL_GRACE_S
+        self._lay_out(batch)
+        self._source.write(source)
+        sizes = (self._texts.size, self._sheet.size, self._source.size)
+        request = wire.Request(call, batch.size, *sizes, len(source), until_timeout)
+        try:
+            async with asyncio.timeout(longest_s):
+                transport.write(wire.pack_request(request))
+                reply = wire.unpack_reply(await self._channel.read_message())
+        except ConnectionError as error:
+            await asyncio.to_thread(self._reap)
+            raise WorkerDied("it hung up", failed=self._process.returncode == wire.FAILED) from error
+        except (TimeoutError, ValueError) as error:
+            raise WorkerDied(str(error)) from error
+        if reply.call != call or any(not lost.first < lost.end <= batch.size for lost in reply.lost):
+            raise WorkerDied("it answered another call")
+        if any(lost.verdict not in _VERDICTS for lost in reply.lost):
+            raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
+        ended = until_timeout and reply.lost and reply.lost[-1].verdict == sheet.TIMEOUT
+        return await self._read_outcomes(reply.lost[-1].end if ended else batch.size, reply)
+
+    def _lay_out(self, batch: Batch) -> None:
+        """Put the texts where the worker sees them, if they don't lie there already, and have a sheet for them."""
+        size = sheet.measure(batch.size)
+        if size != self._sheet.size:
+            self._page.close()
+            self._sheet.reserve(size)
+            self._page = sheet.Sheet(self._sheet.map, self._detail_bytes)
+        if batch is not self._batch:
+            self._texts.write(batch.layout)
+            self._batch = batch
+
+    async def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:
+        page, longest_s, loaded = self._page, reply.longest_s, reply.loaded
+        verdicts, seconds = bytes(page.verdicts[:count]), page.seconds[:count].tolist()
+        if not (reply.lost or verdicts.translate(None, _PASS_OR_FAIL_BYTES)) and _lie_between(0.0, seconds, longest_s):
+            of_each = zip(map(_VERDICTS.__getitem__, verdicts), repeat(""), seconds, repeat(loaded))
+            return list(map(Outcome._make, of_each))
+        outcomes: list[Outcome] = []
+        for start in range(0, count, _READ_AT_ONCE):
+            part = range(start, min(start + _READ_AT_ONCE, count))
+            outcomes += [self._judge(page.read(index, longest_s), loaded) for index in part]
+            await asyncio.sleep(0)
+        for first, end, verdict, spent, detail in reply.lost:
+            outcomes[first] = self._judge((verdict, spent, detail), loaded)
+            outcomes[first + 1 : end] = [outcomes[first]._replace(seconds=0.0)] * (end - first - 1)
+        return outcomes
+
+    def _judge(self, result: tuple[int, float, bytes], loaded: bool) -> Outcome:
+        verdict, seconds, detail = result
+        return Outcome(_VERDICTS[verdict], self._clean(detail), seconds, loaded)
+
+    def _explain_silence(self) -> str:
+        self._process.kill()
+        assert self._process.stderr is not None
+        lines = self._process.stderr.read().decode(errors="replace").split("\n")
+        said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return f"the sandbox does not come up ({said.strip()}): see `autoif doctor`"
+
+    async def end(self) -> None:
+        """End the worker and everything in it, and reap it. Does nothing the second time."""
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        if self._transport is None:
+            self._socket.close()
+        else:
+            self._transport.abort()
+            await self._channel.wait_closed()
+        if self._process.poll() is None:
+            self._process.terminate()
+        await asyncio.to_thread(self._reap)
+        self._page.close()
+        self._texts.close()
+        self._source.close()
+        self._sheet.close()
+
+    def _reap(self) -> None:
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _lie_between(low: float, values: Sequence[float], high: float) -> bool:
+    """Whether all do; a child that writes its own seconds may also write what is no number."""
+    return low <= min(values) and max(values) <= high and sum(values) >= low
