@@ -163,9 +163,10 @@ def test_functions_are_read_in_the_forms_of_a_run_and_of_others(tmp_path):
         {"functions": ["f"]},
         {"functions": [{"id": "1", "source": "f"}]},
         {"verifiers": ["f", ""]},
+        {"matrix": {"functions": [{"id": "1", "source": "g"}, {"id": "2", "source": "f"}]}, "kept_functions": [1]},
     ]
     rows = read_rows([write_rows(tmp_path / "train.jsonl", *({"prompt": "q", **form} for form in forms))])
-    assert [functions for row in rows for _, functions in row.constraints] == [("f",)] * 4
+    assert [functions for row in rows for _, functions in row.constraints] == [("f",)] * 5
 
 
 def test_rows_without_text_are_counted(tmp_path):

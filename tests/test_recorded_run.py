@@ -71,6 +71,20 @@ def test_a_replay_killed_at_random_points_ends_with_the_same_bytes(replay, tmp_p
     assert stages_of(tmp_path / "run") == stages_of(run)
 
 
+def test_a_run_of_another_version_is_made_anew_by_the_same_command(replay, tmp_path):
+    shutil.copytree(replay[0], tmp_path / "run")
+    manifest = json.loads((tmp_path / "run/run.json").read_text())
+    del manifest["format"]
+    (tmp_path / "run/run.json").write_text(json.dumps(manifest))
+    for path in (tmp_path / "run/06_rejection_sampling").iterdir():
+        path.write_text('{"of": "another version"}\n')
+    done = autoif("show", "run", cwd=tmp_path)
+    assert (done.returncode, "run it again with the same command" in done.stderr) == (2, True)
+    assert autoif(*RUN, cwd=tmp_path).returncode == 0
+    assert data_of(tmp_path / "run") == data_of(replay[0])
+    assert stages_of(tmp_path / "run") == stages_of(replay[0])
+
+
 def test_a_replay_on_ray_makes_the_golden_outputs_too(tmp_path):
     done = autoif(*RUN, "--engine", "ray", "--workers", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -33,6 +33,14 @@ def _check_source(source: str) -> str:
     return source
 
 
+class Form(StrEnum):
+    """What a row trains."""
+
+    SFT = "SFT"
+    PREFERENCE = "preference"
+    RL = "RL"
+
+
 class Part(BaseModel):
     """Frozen; what has no field is kept, and null is nothing."""
 
@@ -79,6 +87,7 @@ class ComparedConstraint(Constraint):
 class DataRow(Part):
     """A row of any data set."""
 
+    form: ClassVar[Form]
     turns: ClassVar[Mapping[str, tuple[str, ...]]]
     """The roles in each of its conversations, where a trainer takes one question and one answer."""
 
@@ -98,6 +107,7 @@ class DataRow(Part):
 class SftRow(DataRow):
     """A row of sft.jsonl."""
 
+    form = Form.SFT
     turns = {"messages": (*_USER, *_ASSISTANT)}
 
     messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
@@ -122,6 +132,7 @@ class SftRow(DataRow):
 class PreferenceRow(DataRow):
     """A row of preferences.jsonl."""
 
+    form = Form.PREFERENCE
     turns = {"prompt": _USER, "chosen": _ASSISTANT, "rejected": _ASSISTANT}
 
     prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
@@ -138,6 +149,7 @@ class PreferenceRow(DataRow):
 class RewardRow(DataRow):
     """A row of rewards.jsonl."""
 
+    form = Form.RL
     turns = {"prompt": _USER}
 
     prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
@@ -182,14 +194,6 @@ def check_turns(row: DataRow) -> None:
                 raise ValueError(f"{name}.{place}: the {turn.role} turn is blank")
 
 
-class Form(StrEnum):
-    """What a row trains."""
-
-    SFT = "SFT"
-    PREFERENCE = "preference"
-    RL = "RL"
-
-
 @dataclass(frozen=True, slots=True)
 class Rows:
     """What there is of each form; one without rows is empty."""
@@ -201,7 +205,7 @@ class Rows:
     @property
     def forms(self) -> set[Form]:
         """The forms that have rows."""
-        return {form for form, rows in zip(Form, (self.sft, self.preferences, self.rewards), strict=True) if rows}
+        return {row.form for rows in (self.sft, self.preferences, self.rewards) for row in rows[:1]}
 
 
 def read_rows(paths: Sequence[Path]) -> Rows:

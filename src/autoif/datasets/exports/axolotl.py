@@ -4,9 +4,9 @@ The configs name the files as they lie in the export's folder: start axolotl the
 config is missing is what the export can't know: the model and how to train it.
 """
 
-from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.files import Table, Text, make_files
 from autoif.datasets.exports.trl import REWARD_MODULE, rl_row
-from autoif.datasets.rows import Columns, Form, PreferenceRow, Rows, SftRow
+from autoif.datasets.rows import Columns, PreferenceRow, Rows, SftRow
 from autoif.store import PREFERENCES, SFT
 
 SFT_CONFIG = """\
@@ -56,18 +56,12 @@ def as_they_are(cfg, *args, **kwargs):
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl, preferences.jsonl and rl.jsonl, each with a config; for the last the reward module, too."""
-    files: list[Table | Text] = []
-    if rows.sft:
-        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
-        files.append(Text("sft.yml", SFT_CONFIG))
-    if rows.preferences:
-        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
-        files.append(Text("dpo.yml", DPO_CONFIG))
-    if rows.rewards:
-        files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
-        files.append(Text("grpo.yml", GRPO_CONFIG))
-        files.append(Text("autoif_reward.py", REWARD_MODULE + _TRANSFORM))
-    return files
+    reward = Text("autoif_reward.py", REWARD_MODULE + _TRANSFORM)
+    return [
+        *make_files(SFT, sft_row, rows.sft, Text("sft.yml", SFT_CONFIG)),
+        *make_files(PREFERENCES, preference_row, rows.preferences, Text("dpo.yml", DPO_CONFIG)),
+        *make_files("rl.jsonl", rl_row, rows.rewards, Text("grpo.yml", GRPO_CONFIG), reward),
+    ]
 
 
 def sft_row(row: SftRow) -> Columns:

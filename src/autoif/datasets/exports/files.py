@@ -7,11 +7,12 @@ nothing appears under its name before all of it is on disk.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from autoif.datasets.rows import Columns, Form
+from autoif.datasets.rows import Columns, DataRow, Form
 from autoif.errors import ConfigError
 from autoif.store import storage_errors
 from autoif.text_lines import parse_json
@@ -43,6 +44,7 @@ class Entries:
 
 
 File = Table | Text | Entries
+R = TypeVar("R", bound=DataRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Written:
     path: Path
     form: Form | None = None
     rows: int = 0
+
+
+def make_files(name: str, make: Callable[[R], Columns], rows: Sequence[R], *texts: Text) -> list[Table | Text]:
+    """Return the table of some rows with the texts that go with it; nothing where there are no rows."""
+    return [Table(name, rows[0].form, map(make, rows)), *texts] if rows else []
 
 
 def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False) -> list[Written]:

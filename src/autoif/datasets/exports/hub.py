@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from autoif.datasets.exports.files import Table, Text, write_files
-from autoif.datasets.rows import Form, Rows, read_rows
+from autoif.datasets.exports.parquet import export as export_tables
+from autoif.datasets.rows import Rows, read_rows
 from autoif.errors import ConfigError
 from autoif.report.funnel import read_funnel
 from autoif.report.markdown import escape_markdown, show_code
@@ -49,13 +50,7 @@ def export_run(run: Path) -> list[Table | Text]:
     if manifest.get("status") != "complete":
         raise ConfigError(f"the run of {run} is {manifest.get('status')}: finish it with the command that began it")
     rows = read_rows([run])
-    sets = {"sft": rows.sft, "preferences": rows.preferences, "rewards": rows.rewards}
-    tables = [
-        Table(f"{name}.jsonl", form, (row.columns() for row in some))
-        for form, (name, some) in zip(Form, sets.items(), strict=True)
-        if some
-    ]
-    return [*tables, Text("README.md", render_card(run, manifest, rows))]
+    return [*export_tables(rows, ".jsonl"), Text("README.md", render_card(run, manifest, rows))]
 
 
 def upload(run: Path, repository: str, *, private: bool) -> str:
@@ -97,8 +92,8 @@ def render_card(run: Path, manifest: Mapping[str, Any], rows: Rows) -> str:
         "|---|---|---|",
         *(f"| `{each}` | {count} | {_PURPOSES[each]} |" for each, count in present.items()),
         "",
-        "`functions` is code that a model wrote: run it in a sandbox only. `autoif verify --dataset sft.jsonl` runs it",
-        "again.",
+        "The functions in `constraints` are code that a model wrote: run them in a sandbox only.",
+        "`autoif verify --dataset sft.jsonl` runs them again.",
         "",
         "## How it was made",
         "",

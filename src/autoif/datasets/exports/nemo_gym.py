@@ -4,10 +4,11 @@ Gym's own instruction_following server knows the instructions of IFEval and IFBe
 known by its id, and its functions are its keyword arguments; the server that comes with the rows runs them.
 """
 
+from itertools import count
 from typing import Any
 
-from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.rows import Columns, Form, RewardRow, Rows
+from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.rows import Columns, RewardRow, Rows
 
 SERVER = "autoif_instructions"
 _FOLDER = f"resources_servers/{SERVER}"
@@ -94,15 +95,14 @@ autoif
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return the folder of a resources server, from the root of a Gym checkout, with the rows as its data."""
-    if not rows.rewards:
-        return []
-    numbered = (rl_row(number, row) for number, row in enumerate(rows.rewards))
-    return [
-        Table(f"{_FOLDER}/data/train.jsonl", Form.RL, numbered),
-        Text(f"{_FOLDER}/app.py", APP),
-        Text(f"{_FOLDER}/configs/{SERVER}.yaml", CONFIG),
-        Text(f"{_FOLDER}/requirements.txt", REQUIREMENTS),
-    ]
+    numbers = count()
+    texts = {"app.py": APP, f"configs/{SERVER}.yaml": CONFIG, "requirements.txt": REQUIREMENTS}
+    return make_files(
+        f"{_FOLDER}/data/train.jsonl",
+        lambda row: rl_row(next(numbers), row),
+        rows.rewards,
+        *(Text(f"{_FOLDER}/{name}", text) for name, text in texts.items()),
+    )
 
 
 def rl_row(number: int, row: RewardRow) -> Columns:

@@ -5,9 +5,9 @@ must have been imported before it starts, which the launcher does.
 """
 
 from autoif.datasets.exports.axolotl import sft_row
-from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.files import Table, Text, make_files
 from autoif.datasets.exports.ground_truth import write_functions
-from autoif.datasets.rows import Columns, Form, PreferenceRow, RewardRow, Rows, list_functions
+from autoif.datasets.rows import Columns, PreferenceRow, RewardRow, Rows, list_functions
 from autoif.store import PREFERENCES, SFT
 
 VERIFIER = '''\
@@ -55,16 +55,12 @@ if __name__ == "__main__":
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl, preferences.jsonl, and rl.jsonl with its verifiers and a launcher."""
-    files: list[Table | Text] = []
-    if rows.sft:
-        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
-    if rows.preferences:
-        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
-    if rows.rewards:
-        files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
-        files.append(Text("autoif_verifier.py", VERIFIER))
-        files.append(Text("autoif_grpo.py", LAUNCHER))
-    return files
+    texts = Text("autoif_verifier.py", VERIFIER), Text("autoif_grpo.py", LAUNCHER)
+    return [
+        *make_files(SFT, sft_row, rows.sft),
+        *make_files(PREFERENCES, preference_row, rows.preferences),
+        *make_files("rl.jsonl", rl_row, rows.rewards, *texts),
+    ]
 
 
 def preference_row(row: PreferenceRow) -> Columns:

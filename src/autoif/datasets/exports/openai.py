@@ -5,19 +5,14 @@ graders run at OpenAI, where autoif's sandbox isn't.
 """
 
 from autoif.datasets.exports.axolotl import sft_row
-from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.rows import Columns, Form, PreferenceRow, Rows
+from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.rows import Columns, PreferenceRow, Rows
 from autoif.store import PREFERENCES, SFT
 
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl and preferences.jsonl."""
-    files: list[Table | Text] = []
-    if rows.sft:
-        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
-    if rows.preferences:
-        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
-    return files
+    return [*make_files(SFT, sft_row, rows.sft), *make_files(PREFERENCES, preference_row, rows.preferences)]
 
 
 def preference_row(row: PreferenceRow) -> Columns:

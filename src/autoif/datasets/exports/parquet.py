@@ -1,14 +1,13 @@
 """Parquet: a run's data sets with every column they have, for whatever reads Parquet."""
 
-from autoif.datasets.exports.files import Table, Text
-from autoif.datasets.rows import Form, Rows
+from pathlib import Path
+
+from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.rows import DataRow, Rows
+from autoif.store import DATA_SETS
 
 
-def export(rows: Rows) -> list[Table | Text]:
-    """Return sft.parquet, preferences.parquet and rewards.parquet."""
-    tables = [
-        Table("sft.parquet", Form.SFT, (row.columns() for row in rows.sft)),
-        Table("preferences.parquet", Form.PREFERENCE, (row.columns() for row in rows.preferences)),
-        Table("rewards.parquet", Form.RL, (row.columns() for row in rows.rewards)),
-    ]
-    return [table for table in tables if table.form in rows.forms]
+def export(rows: Rows, suffix: str = ".parquet") -> list[Table | Text]:
+    """Return sft.parquet, preferences.parquet and rewards.parquet, or the same with another suffix."""
+    sets = zip(DATA_SETS, (rows.sft, rows.preferences, rows.rewards), strict=True)
+    return [file for name, some in sets for file in make_files(f"{Path(name).stem}{suffix}", DataRow.columns, some)]

@@ -4,10 +4,9 @@ SFT rows are prompt and completion rather than one list of messages: then the lo
 default, whatever the chat template marks.
 """
 
-from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.files import Table, Text, make_files
 from autoif.datasets.rows import (
     Columns,
-    Form,
     PreferenceRow,
     RewardRow,
     Rows,
@@ -33,15 +32,11 @@ fraction = VerificationReward("fraction", gate=False)
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return sft.jsonl, preferences.jsonl, and rl.jsonl with a module of reward functions."""
-    files: list[Table | Text] = []
-    if rows.sft:
-        files.append(Table(SFT, Form.SFT, map(sft_row, rows.sft)))
-    if rows.preferences:
-        files.append(Table(PREFERENCES, Form.PREFERENCE, map(preference_row, rows.preferences)))
-    if rows.rewards:
-        files.append(Table("rl.jsonl", Form.RL, map(rl_row, rows.rewards)))
-        files.append(Text("autoif_reward.py", REWARD_MODULE))
-    return files
+    return [
+        *make_files(SFT, sft_row, rows.sft),
+        *make_files(PREFERENCES, preference_row, rows.preferences),
+        *make_files("rl.jsonl", rl_row, rows.rewards, Text("autoif_reward.py", REWARD_MODULE)),
+    ]
 
 
 def sft_row(row: SftRow) -> Columns:

@@ -4,12 +4,13 @@ verl has no DPO trainer of its own.
 """
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from autoif.datasets.exports.axolotl import sft_row
-from autoif.datasets.exports.files import Table, Text
+from autoif.datasets.exports.files import Table, Text, make_files
 from autoif.datasets.exports.ground_truth import score, write_functions
-from autoif.datasets.rows import Columns, Form, RewardRow, Rows, list_functions, name_instructions
+from autoif.datasets.rows import Columns, RewardRow, Rows, list_functions, name_instructions
 from autoif.errors import ConfigError
 from autoif.reward import RewardMode
 
@@ -31,13 +32,13 @@ __all__ = ["compute_score"]
 
 def export(rows: Rows) -> list[Table | Text]:
     """Return sft.parquet, and rl.parquet with the module that verl loads `compute_score` from."""
-    files: list[Table | Text] = []
-    if rows.sft:
-        files.append(Table("sft.parquet", Form.SFT, map(sft_row, rows.sft)))
-    if rows.rewards:
-        files.append(Table("rl.parquet", Form.RL, (rl_row(index, row) for index, row in enumerate(rows.rewards))))
-        files.append(Text("autoif_reward.py", REWARD_MODULE))
-    return files
+    numbers = count()
+    return [
+        *make_files("sft.parquet", sft_row, rows.sft),
+        *make_files(
+            "rl.parquet", lambda row: rl_row(next(numbers), row), rows.rewards, Text("autoif_reward.py", REWARD_MODULE)
+        ),
+    ]
 
 
 def rl_row(index: int, row: RewardRow) -> Columns:
