@@ -101,8 +101,12 @@ def load_weights(model: str, **options: Any) -> Any:
     Raises:
         ModelError: the weights are missing or damaged.
     """
-    options = {"trust_remote_code": False, **options}
-    return _load(model, "model", lambda: AutoModelForCausalLM.from_pretrained(model, **options))
+    own_code = options.pop("trust_remote_code", False)
+    return _load(
+        model,
+        "model",
+        lambda: AutoModelForCausalLM.from_pretrained(model, trust_remote_code=own_code, **options),
+    )
 
 
 def convert_weights(folder: Path, dtype: Any) -> None:
