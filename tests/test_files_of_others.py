@@ -108,7 +108,7 @@ def test_no_model_brings_code_of_its_own():
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "from_pretrained"
         if isinstance(call.func.value, ast.Name) and call.func.value.id.startswith("Auto")
     ]
-    assert len(loads) >= 8
+    assert len(loads) >= 6
     assert [place for *place, names in loads if "trust_remote_code" not in names] == []
 
 
