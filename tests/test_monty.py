@@ -122,8 +122,10 @@ async def test_a_worker_that_is_killed_is_replaced_and_asked_again() -> None:
 
 async def test_a_function_whose_worker_dies_twice_is_a_crash(sandbox: Sandbox) -> None:
     call = asyncio.create_task(sandbox.run(HANG, ["hang", "hang"]))
+    killed = set[monty.MontyWorker]()
     for _ in range(2):
-        await asyncio.sleep(1.0)  # a fresh one has said by then that it is there
+        await wait_for(lambda: sandbox._backend._alive - killed)  # a fresh one has said that it is there
+        killed.update(sandbox._backend._alive)
         for pid in workers():
             os.kill(pid, signal.SIGKILL)
     outcomes = await call
@@ -167,15 +169,13 @@ async def test_leaving_ends_every_process_and_every_call() -> None:
 
 
 async def test_every_function_has_a_process_of_its_own(sandbox: Sandbox) -> None:
-    source = "import time\ndef evaluate(response):\n    time.sleep(0.2)\n    return True"
-    seen = []
+    source = "import time\ndef evaluate(response):\n    time.sleep(1.0)\n    return True"
+    seen = set[int]()
     for _ in range(2):
         call = asyncio.create_task(sandbox.run(source, ["x"]))
-        await asyncio.sleep(0.1)
-        seen.append(interpreters())
+        await wait_for(lambda: interpreters() - seen)
+        seen.update(interpreters())
         assert verdicts(await call) == [PASS]
-    assert all(seen)
-    assert not seen[0] & seen[1]
 
 
 async def test_an_interpreter_has_no_environment_and_none_of_our_descriptors(sandbox: Sandbox) -> None:

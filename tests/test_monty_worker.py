@@ -94,7 +94,7 @@ def test_an_answer_takes_no_longer_than_it_took() -> None:
 
 
 async def test_an_interpreter_that_refuses_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PROOF", "def evaluate(response): return False")
+    monkeypatch.setattr(worker, "SELF_TEST", "def evaluate(response): return False")
     settings = Settings(1.0, 60.0, 64 << 20, 2048)
     async with worker.open_pool(settings) as pool:
         assert "does not refuse what it must" in await worker.find_problem(worker.Runner(pool, settings))

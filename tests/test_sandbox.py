@@ -317,8 +317,12 @@ async def test_a_function_whose_worker_dies_twice_is_a_crash() -> None:
     others = list_descendants(os.getpid())
     async with Sandbox(Limits(timeout_s=60), workers=1) as sandbox:
         call = asyncio.create_task(sandbox.run("import time\ndef evaluate(r): time.sleep(60)", ["x", "y"]))
+        killed = set[object]()
         while not call.done():
             await asyncio.sleep(0.2)
+            if not (alive := sandbox._backend._chosen._alive - killed):  # a fresh one has not yet come up
+                continue
+            killed.update(alive)
             for pid in list_descendants(os.getpid(), only_children=True) - others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

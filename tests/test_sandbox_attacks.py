@@ -181,35 +181,35 @@ async def test_tampering_with_builtins_ends_with_the_function(sandbox: Sandbox) 
     await check_honest(sandbox)
 
 
-FIND_THE_SHEET = """
+FIND_THE_RESULTS = """
 import sys
 def evaluate(response):
     if response == "honest":
         return False
     frame = sys._getframe()
-    while "sheet" not in frame.f_locals:
+    while "results" not in frame.f_locals:
         frame = frame.f_back
-    sheet = frame.f_locals["sheet"]
+    results = frame.f_locals["results"]
     {act}
     return False
 """
 
 GARBLINGS = {
-    "a_verdict_that_there_is_not": "sheet.verdicts[2] = 77; sheet.header[0] = 3; import os; os._exit(0)",
-    "a_verdict_only_the_zygote_gives": "sheet.verdicts[2] = 7; sheet.header[0] = 3; import os; os._exit(0)",
-    "time_that_is_no_number": "sheet.seconds[2] = float('nan'); sheet.header[0] = 3; import os; os._exit(0)",
-    "more_time_than_there_was": "sheet.seconds[2] = 1e6; sheet.header[0] = 3; import os; os._exit(0)",
-    "a_detail_beyond_the_end": "sheet.verdicts[2] = 3; sheet.spans[4] = 2 ** 32 - 1; sheet.spans[5] = 99; "
-    "sheet.header[0] = 3; import os; os._exit(0)",
-    "more_verdicts_than_inputs": "sheet.verdicts[2] = 0; sheet.header[0] = 2 ** 60; import os; os._exit(0)",
-    "fewer_than_there_were": "sheet.header[0] = 0; import os; os._exit(0)",
+    "a_verdict_that_there_is_not": "results.verdicts[2] = 77; results.header[0] = 3; import os; os._exit(0)",
+    "a_verdict_only_the_zygote_gives": "results.verdicts[2] = 7; results.header[0] = 3; import os; os._exit(0)",
+    "time_that_is_no_number": "results.seconds[2] = float('nan'); results.header[0] = 3; import os; os._exit(0)",
+    "more_time_than_there_was": "results.seconds[2] = 1e6; results.header[0] = 3; import os; os._exit(0)",
+    "a_detail_beyond_the_end": "results.verdicts[2] = 3; results.spans[4] = 2 ** 32 - 1; results.spans[5] = 99; "
+    "results.header[0] = 3; import os; os._exit(0)",
+    "more_verdicts_than_inputs": "results.verdicts[2] = 0; results.header[0] = 2 ** 60; import os; os._exit(0)",
+    "fewer_than_there_were": "results.header[0] = 0; import os; os._exit(0)",
 }
 
 
 @pytest.mark.parametrize("act", GARBLINGS.values(), ids=GARBLINGS.keys())
 async def test_a_garbled_result_is_a_crash_and_nothing_more(act: str, sandbox: Sandbox) -> None:
     before = list_children(os.getpid())
-    outcomes = await sandbox.run(FIND_THE_SHEET.format(act=act), ["honest", "honest", "evil"])
+    outcomes = await sandbox.run(FIND_THE_RESULTS.format(act=act), ["honest", "honest", "evil"])
     assert outcomes[2].verdict is CRASH
     await check_honest(sandbox)
     assert list_children(os.getpid()) == before
@@ -217,15 +217,15 @@ async def test_a_garbled_result_is_a_crash_and_nothing_more(act: str, sandbox: S
 
 async def test_a_dying_function_can_not_forge_its_seconds(sandbox: Sandbox) -> None:
     for forged in ("float('nan')", "float('inf')", "-float('inf')"):
-        act = f"sheet.started[0] = {forged}; import os; os._exit(0)"
-        (outcome,) = await sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"])
+        act = f"results.started[0] = {forged}; import os; os._exit(0)"
+        (outcome,) = await sandbox.run(FIND_THE_RESULTS.format(act=act), ["evil"])
         assert outcome.verdict is CRASH
         assert 0 <= outcome.seconds < 10
 
 
 async def test_time_can_not_be_stretched_by_lying_about_it(sandbox: Sandbox) -> None:
-    act = "import time\n    while True: sheet.started[0] = time.monotonic() + 1000"
-    (outcome,) = await sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"])
+    act = "import time\n    while True: results.started[0] = time.monotonic() + 1000"
+    (outcome,) = await sandbox.run(FIND_THE_RESULTS.format(act=act), ["evil"])
     assert outcome.verdict is TIMEOUT
 
 
@@ -234,14 +234,14 @@ import os, sys, time
 def evaluate(response):
     if response == "claims":
         frame = sys._getframe()
-        while "sheet" not in frame.f_locals:
+        while "results" not in frame.f_locals:
             frame = frame.f_back
-        sheet = frame.f_locals["sheet"]
-        sheet.verdicts[0] = 1
-        sheet.header[2] = 1
-        sheet.header[0] = 1
+        results = frame.f_locals["results"]
+        results.verdicts[0] = 1
+        results.header[2] = 1
+        results.header[0] = 1
         time.sleep(0.7)
-        sheet.started[0] = time.monotonic()
+        results.started[0] = time.monotonic()
         {leave}
     time.sleep(0.7)
     return True
@@ -259,9 +259,9 @@ async def test_a_text_has_one_time_limit_however_many_processes_begin_it(leave: 
 
 
 async def test_what_a_text_took_is_what_the_clock_outside_says() -> None:
-    act = "import time\n    time.sleep(0.9); sheet.started[0] = time.monotonic(); time.sleep(9)"
+    act = "import time\n    time.sleep(0.9); results.started[0] = time.monotonic(); time.sleep(9)"
     async with Sandbox(Limits(timeout_s=1.0), backend="cpython", workers=1) as sandbox:
-        (outcome,) = await sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"])
+        (outcome,) = await sandbox.run(FIND_THE_RESULTS.format(act=act), ["evil"])
     assert outcome.verdict is TIMEOUT
     assert 1.0 <= outcome.seconds < 2.0
 
@@ -326,8 +326,8 @@ async def test_no_function_can_change_the_texts_of_the_next(sandbox: Sandbox) ->
 
 
 async def test_time_can_not_be_stretched_by_counting(sandbox: Sandbox) -> None:
-    act = "import time\n    while True: sheet.header[0] += 1; sheet.started[0] = time.monotonic(); time.sleep(0.01)"
-    (outcome,) = await asyncio.wait_for(sandbox.run(FIND_THE_SHEET.format(act=act), ["evil"]), 10)
+    act = "import time\n    while True: results.header[0] += 1; results.started[0] = time.monotonic(); time.sleep(0.01)"
+    (outcome,) = await asyncio.wait_for(sandbox.run(FIND_THE_RESULTS.format(act=act), ["evil"]), 10)
     assert outcome.verdict in (TIMEOUT, CRASH)
 
 
@@ -414,7 +414,8 @@ def evaluate(response):
 
 @pytest.mark.parametrize("seconds", ["float('nan')", "1e9", "-1.0", "float('inf')"])
 async def test_a_pass_with_impossible_seconds_is_garbled(seconds: str, sandbox: Sandbox) -> None:
-    act = f"sheet.verdicts[0] = 1; sheet.seconds[0] = {seconds}; sheet.header[0] = sheet.header[1] = 1; os._exit(0)"
-    (outcome,) = await sandbox.run("import os\n" + FIND_THE_SHEET.format(act=act), ["evil"])
+    act = f"results.verdicts[0] = 1; results.seconds[0] = {seconds}; "
+    act += "results.header[0] = results.header[1] = 1; os._exit(0)"
+    (outcome,) = await sandbox.run("import os\n" + FIND_THE_RESULTS.format(act=act), ["evil"])
     assert (outcome.verdict, outcome.detail) == (CRASH, "garbled result")
     assert 0 <= outcome.seconds < 10

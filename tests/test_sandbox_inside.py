@@ -1,4 +1,4 @@
-"""The parts that run inside: messages, the result sheet, details, and the lines that only a locked process reaches."""
+"""The parts that run inside: messages, the result buffer, details, and the lines that only a locked process reaches."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
-from autoif.sandbox import Limits, Sandbox, inspect_layers, worker
-from autoif.sandbox.details import DetailCleaner
-from autoif.sandbox.inside import namespaces, sheet, wire
-from autoif.sandbox.inside.texts import Texts, pack_texts
+from autoif.sandbox import Limits, Sandbox, cpython, inspect_layers
+from autoif.sandbox.inside import locks, result_buffer, wire
+from autoif.sandbox.inside.wire import Texts, pack_texts
+from autoif.sandbox.outcomes import DetailCleaner
 
 ANY_TEXT = st.text(st.characters(codec=None))
 
@@ -74,46 +74,50 @@ def test_messages_come_in_pieces_and_end_with_the_other_side() -> None:
 
 
 @contextlib.contextmanager
-def blank_sheet(detail_bytes: int) -> Iterator[sheet.Sheet]:
-    with mmap.mmap(-1, sheet.measure(0)) as memory:
-        page = sheet.Sheet(memory, detail_bytes)
-        yield page
-        page.close()
+def blank_buffer(detail_bytes: int) -> Iterator[result_buffer.ResultBuffer]:
+    with mmap.mmap(-1, result_buffer.measure(0)) as memory:
+        results = result_buffer.ResultBuffer(memory, detail_bytes)
+        yield results
+        results.close()
 
 
 @given(st.binary(min_size=200, max_size=400), st.integers(1, 8))
-def test_whatever_is_on_a_sheet_it_reads_as_verdicts(garbage: bytes, count: int) -> None:
-    with blank_sheet(64) as page:
+def test_whatever_is_in_a_result_buffer_it_reads_as_verdicts(garbage: bytes, count: int) -> None:
+    with blank_buffer(64) as results:
         for name in ("header", "spans", "seconds", "verdicts"):
-            with getattr(page, name).cast("B") as view:
+            with getattr(results, name).cast("B") as view:
                 part = view[: min(len(view), 200)]
                 part[:] = garbage[: len(part)]
                 part.release()
         for index in range(count):
-            verdict, seconds, detail = page.read(index, 5.0)
-            assert verdict in sheet.FROM_CHILD | {sheet.CRASH}
+            verdict, seconds, detail = results.read(index, 5.0)
+            assert verdict in result_buffer.FROM_CHILD | {result_buffer.CRASH}
             assert 0 <= seconds <= 5.0
             assert len(detail) <= 64
 
 
-def test_a_sheet_keeps_what_was_written() -> None:
-    with blank_sheet(4) as page:
-        page.write(0, sheet.ERROR, b"one")
-        page.write(1, sheet.ERROR, b"one")
-        page.write(2, sheet.ERROR, b"longer")
-        assert [page.read(index, 1.0) for index in range(3)] == [(3, 0.0, b"one"), (3, 0.0, b"one"), (3, 0.0, b"long")]
-        assert page.header[3] == 7
+def test_a_result_buffer_keeps_what_was_written() -> None:
+    with blank_buffer(4) as results:
+        results.write(0, result_buffer.ERROR, b"one")
+        results.write(1, result_buffer.ERROR, b"one")
+        results.write(2, result_buffer.ERROR, b"longer")
+        assert [results.read(index, 1.0) for index in range(3)] == [
+            (3, 0.0, b"one"),
+            (3, 0.0, b"one"),
+            (3, 0.0, b"long"),
+        ]
+        assert results.header[3] == 7
 
 
 @pytest.mark.parametrize("count", [0, 1, 256, 257, 2_048, 30_000])
-def test_a_sheet_of_the_measured_size_has_room_for_each_input(count: int) -> None:
-    with mmap.mmap(-1, sheet.measure(count)) as memory:
-        page = sheet.Sheet(memory, 64)
-        assert len(page.verdicts) == len(page.seconds) >= count
-        page.write(max(0, count - 1), sheet.ERROR, b"last")
-        assert page.read(max(0, count - 1), 1.0) == (sheet.ERROR, 0.0, b"last")
-        assert len(page.heap) >= count * sheet.LONGEST_DETAIL
-        page.close()
+def test_a_result_buffer_of_the_measured_size_has_room_for_each_input(count: int) -> None:
+    with mmap.mmap(-1, result_buffer.measure(count)) as memory:
+        results = result_buffer.ResultBuffer(memory, 64)
+        assert len(results.verdicts) == len(results.seconds) >= count
+        results.write(max(0, count - 1), result_buffer.ERROR, b"last")
+        assert results.read(max(0, count - 1), 1.0) == (result_buffer.ERROR, 0.0, b"last")
+        assert len(results.heap) >= count * result_buffer.LONGEST_DETAIL
+        results.close()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ PATCHED = """
 import os, sys
 sys.path.insert(0, sys.argv.pop(1))
 {before}
-from inside import limits, wire, zygote
+from inside import locks, wire, zygote
 pack, serve = wire.pack_reply, zygote.Zygote.serve
 def serve_badly(self, *descriptors):
     {patch}
@@ -154,7 +158,7 @@ main()
 
 
 async def run_in_patched_worker(monkeypatch: pytest.MonkeyPatch, patch: str) -> Verdict:
-    monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before="", patch=patch))
+    monkeypatch.setattr(cpython, "_PROGRAM", PATCHED.format(before="", patch=patch))
     async with Sandbox(workers=1) as sandbox:
         (outcome,) = await sandbox.run("def evaluate(response): return True", ["x"])
         return outcome.verdict
@@ -184,28 +188,28 @@ async def test_a_worker_that_fails_of_itself_is_the_sandbox_to_blame(monkeypatch
 
 
 async def test_a_worker_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_CALL_GRACE_S", -2.5)
+    monkeypatch.setattr(cpython, "_CALL_GRACE_S", -2.5)
     assert await run_in_patched_worker(monkeypatch, "import time; time.sleep(60)") is Verdict.CRASH
 
 
 async def test_a_worker_that_does_not_go_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_END_TIMEOUT_S", 0.2)
-    started = await worker.Worker.start(Limits())
+    monkeypatch.setattr(cpython, "_END_TIMEOUT_S", 0.2)
+    started = await cpython.CPythonWorker.start(Limits())
     started._process.send_signal(signal.SIGSTOP)
     await started.end()
     assert started._process.returncode == -signal.SIGKILL
 
 
 async def test_a_worker_that_does_not_greet_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_START_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(worker, "_PROGRAM", "import time; time.sleep(60)")
+    monkeypatch.setattr(cpython, "_START_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(cpython, "_PROGRAM", "import time; time.sleep(60)")
     with pytest.raises(SandboxError, match="does not come up \\(it said nothing\\)"):
         async with Sandbox(backend="cpython", workers=1):
             pass
     assert [layer.name for layer in inspect_layers()] == ["worker"]
 
 
-BROKEN_PROOFS = {
+BROKEN_TESTS = {
     "landlock": "def evaluate(act): return act != 'landlock'",
     "seccomp": "def evaluate(act): return act != 'seccomp'",
     "rlimits": "def evaluate(act): return act != 'rlimits'",
@@ -213,14 +217,14 @@ BROKEN_PROOFS = {
 }
 
 
-@pytest.mark.parametrize("layer", BROKEN_PROOFS)
+@pytest.mark.parametrize("layer", BROKEN_TESTS)
 async def test_a_layer_whose_forbidden_act_succeeds_is_not_enforced(
     layer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proofs = tmp_path / "proofs.py"
-    proofs.write_text(BROKEN_PROOFS[layer])
-    before = f"from inside import proofs; proofs.__file__ = {str(proofs)!r}"
-    monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=before, patch="pass"))
+    self_test = tmp_path / "self_test.py"
+    self_test.write_text(BROKEN_TESTS[layer])
+    before = f"from inside import self_test; self_test.__file__ = {str(self_test)!r}"
+    monkeypatch.setattr(cpython, "_PROGRAM", PATCHED.format(before=before, patch="pass"))
     with pytest.raises(SandboxError, match=f"{layer.strip()}: what it forbids succeeded"):
         async with Sandbox(backend="cpython", workers=2):
             pass
@@ -228,10 +232,10 @@ async def test_a_layer_whose_forbidden_act_succeeds_is_not_enforced(
 
 def test_a_namespace_that_was_not_entered_is_not_proved() -> None:
     own = Path("/proc/self/ns/ipc").stat().st_ino
-    assert namespaces.prove("ipc", 0, own) == "shares the parent's"
-    assert namespaces.prove("ipc", 0, own + 1) == ""
-    assert namespaces.prove("pid", os.getpid(), own) == "what it forbids succeeded"
-    assert "another reason" in namespaces.prove("net", 0, own)
+    assert locks.try_namespace("ipc", 0, own) == "shares the parent's"
+    assert locks.try_namespace("ipc", 0, own + 1) == ""
+    assert locks.try_namespace("pid", os.getpid(), own) == "what it forbids succeeded"
+    assert "another reason" in locks.try_namespace("net", 0, own)
 
 
 # Coverage can't look into a locked process: it may write no file. So a tracer marks each step from line to line in
@@ -299,19 +303,19 @@ seccomp.assemble([(0x20, 0, 0, 0), (0x15, 0, 1, kernel.number({call!r})), refuse
 @pytest.fixture
 def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
     """Make the workers that are started next mark each step from line to line; add the marks up at the end."""
-    paths = sorted((Path(worker.__file__).parent / "inside").glob("*.py"))
+    paths = sorted((Path(cpython.__file__).parent / "inside").glob("*.py"))
     files = {str(path): number for number, path in enumerate(paths)}
     marks = tmp_path / "marks"
     marks.write_bytes(bytes(len(files) * (2 * REACH) ** 2))
     tracer = TRACER.format(files=files, reach=REACH, marks=str(marks))
 
     def trace(before: str = "", patch: str = "pass") -> None:
-        monkeypatch.setattr(worker, "_PROGRAM", PATCHED.format(before=tracer + before, patch=patch))
+        monkeypatch.setattr(cpython, "_PROGRAM", PATCHED.format(before=tracer + before, patch=patch))
 
     yield trace
     arcs = read_marks(marks.read_bytes(), {number: name for name, number in files.items()})
     reached = {Path(name).stem for name in arcs}
-    assert {"start", "zygote", "child", "landlock", "seccomp", "namespaces", "limits", "sheet", "wire"} <= reached
+    assert {"start", "zygote", "child", "landlock", "seccomp", "locks", "result_buffer", "wire"} <= reached
     add_to_coverage(arcs)
 
 

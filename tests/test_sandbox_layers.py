@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from autoif.sandbox import Layer, Sandbox, inspect_layers
+from autoif.sandbox.cpython import describe_layers, find_missing
 from autoif.sandbox.inside import kernel, landlock, seccomp
-from autoif.sandbox.layers import describe_layers, find_missing
 
 REQUIRED = ["rlimits", "no_new_privs", "capabilities", "landlock", "seccomp"]
 NAMESPACES = ["user namespace", "pid namespace", "net namespace", "ipc namespace"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from autoif import Limits, Sandbox, SandboxError, Verdict
-from autoif.sandbox.home import Home, LoopThread
+from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
 
 ROOT = Path(__file__).parent.parent
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -312,14 +312,14 @@ def test_a_loop_that_ends_without_leaving_tells_the_calls_from_elsewhere():
 
 
 async def test_whoever_still_calls_while_it_is_left_is_told():
-    home = Home()
-    waiting = asyncio.create_task(asyncio.to_thread(home.run_sync, partial(asyncio.sleep, 60)))
+    owner = OwnerLoop()
+    waiting = asyncio.create_task(asyncio.to_thread(owner.run_sync, partial(asyncio.sleep, 60)))
     await asyncio.sleep(0.2)
-    home.lock_up()
+    owner.refuse_calls()
     with pytest.raises(SandboxError, match="closed while functions were still to run"):
-        await asyncio.to_thread(home.run_sync, partial(asyncio.sleep, 60))
+        await asyncio.to_thread(owner.run_sync, partial(asyncio.sleep, 60))
     assert not waiting.done()
-    home.drop_calls()
+    owner.drop_calls()
     with pytest.raises(SandboxError, match="closed while functions were still to run"):
         await waiting
 

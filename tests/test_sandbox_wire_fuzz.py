@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
-from autoif.sandbox import Limits, Sandbox, worker
+from autoif.sandbox import Limits, Sandbox, cpython
 
 Change = Callable[[bytes], bytes]
 
@@ -27,7 +27,7 @@ TIMEOUT_S, LONGEST_S = 1.0, 5.0
 
 
 class Middle:
-    """Stands in for the socket module in `worker`: what comes back through its pairs goes through `change`."""
+    """Stands in for the socket module in `cpython`: what comes back through its pairs goes through `change`."""
 
     def __init__(self, change: Change) -> None:
         self._change = change
@@ -74,8 +74,8 @@ async def run_through(change: Change, patience_s: float) -> list[Verdict] | None
     """Return the verdicts that a parent made of a changed answer, None if it gave the sandbox up."""
     middle = Middle(change)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(worker, "socket", SimpleNamespace(socketpair=middle.socketpair, socket=socket.socket))
-        patched.setattr(worker, "_CALL_GRACE_S", patience_s - 1.5 * TIMEOUT_S * len(INPUTS))
+        patched.setattr(cpython, "socket", SimpleNamespace(socketpair=middle.socketpair, socket=socket.socket))
+        patched.setattr(cpython, "_CALL_GRACE_S", patience_s - 1.5 * TIMEOUT_S * len(INPUTS))
         try:
             async with Sandbox(Limits(timeout_s=TIMEOUT_S), backend="cpython", workers=1) as sandbox:
                 outcomes = await asyncio.wait_for(sandbox.run(SOURCE, INPUTS), 2 * patience_s + LONGEST_S)

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import textwrap
@@ -106,14 +105,21 @@ async def attacked(server: Serving, *acts: str) -> AsyncIterator[None]:
             attacker.stdout.close()
 
 
+def _waited_s(thread: str) -> float:
+    """Return the seconds that a thread has waited for a processor so far, as other work had it."""
+    return int(Path(f"/proc/{thread}/schedstat").read_text().split()[1]) / 1e9
+
+
 def _ask_health(server: Serving) -> float:
-    """Return the seconds until `/healthz` has answered, on a connection of its own."""
+    """Return the seconds until `/healthz` has answered, on a connection of its own, waits for a processor left out."""
     parts = urlsplit(server.url)
+    threads = (f"{server.process.pid}/task/{server.process.pid}", "thread-self")
+    waited = sum(map(_waited_s, threads))
     began = time.monotonic()
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 200"), "hung up on"
-    return time.monotonic() - began
+    return time.monotonic() - began - (sum(map(_waited_s, threads)) - waited)
 
 
 def _watch_health(server: Serving) -> list[float]:
@@ -152,9 +158,7 @@ async def test_health_is_told_within_a_tenth_of_a_second_whatever_clients_do(act
         await asyncio.to_thread(_ask_health, server)
         async with attacked(server, *acts):
             took = await asyncio.to_thread(_watch_health, server)
-        # On a machine with other work, one answer in twenty may wait for a processor, though not for an attacker.
-        assert statistics.quantiles(took, n=20)[-1] < HEALTHY_S, sorted(took)[-10:]
-        assert max(took) < 5 * HEALTHY_S, sorted(took)[-10:]
+        assert max(took) < HEALTHY_S, sorted(took)[-10:]
         assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
         assert _resident_mb(server.process.pid) < 600
     assert server.log.stat().st_size < 10_000
@@ -234,6 +238,52 @@ async def test_who_sends_no_body_takes_nobody_else_s_place(tmp_path):
                 stack.enter_context(_connect(server)).sendall(_head(16 << 20))
             await server.wait_for_metric("autoif_requests_queued", 0)
             assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
+
+
+def _drip(server: Serving, stack: ExitStack, count: int) -> list[socket.socket]:
+    """Begin bodies of 8 MB, and leave each a little short of its end; return the connections."""
+    dripping = [stack.enter_context(_connect(server)) for _ in range(count)]
+    for each in dripping:
+        each.sendall(_head(8 << 20) + b"[" * (5 << 20))
+    return dripping
+
+
+async def test_bodies_that_drip_give_way_to_those_that_come(tmp_path):
+    async with serving(tmp_path, "--queue-mb", 16, "--body-mb", 8) as server:
+        with ExitStack() as stack:
+            dripping = _drip(server, stack, 3)
+            until = time.monotonic() + 8
+            while time.monotonic() < until:
+                for each in dripping:
+                    with suppress(ConnectionError):
+                        each.sendall(b"[")
+                await asyncio.sleep(0.2)
+            large = "x" * 1_900_000
+            answer = await server.verify([TRUE], [large, large, large])
+            assert (answer.status, answer.words) == (200, [["pass"] * 3])
+            said = [each.recv(1000) for each in dripping if await _has_answer(each)]
+            assert said
+            assert all(each.startswith(b"HTTP/1.1 408") and b"its room was needed" in each for each in said)
+
+
+async def _has_answer(connection: socket.socket) -> bool:
+    connection.settimeout(0.5)
+    try:
+        return bool(await asyncio.to_thread(connection.recv, 1, socket.MSG_PEEK))
+    except TimeoutError:
+        return False
+
+
+async def test_a_body_that_drips_has_its_room_while_nobody_needs_it(tmp_path):
+    async with serving(tmp_path, "--queue-mb", 16, "--body-mb", 8) as server:
+        with _connect(server) as dripping:
+            body = json.dumps({"functions": [TRUE], "responses": ["a"]}).encode()
+            dripping.sendall(_head(len(body)))
+            for byte in body[:12]:
+                dripping.sendall(bytes([byte]))
+                await asyncio.sleep(0.3)
+            dripping.sendall(body[12:])
+            assert (await asyncio.to_thread(dripping.recv, 1000)).startswith(b"HTTP/1.1 200")
 
 
 _SAYS_MUCH = """def evaluate(response):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from autoif.models.cores import count_cores
 from autoif.sandbox import inspect_layers, inspect_monty
-from autoif.sandbox.layers import find_missing
+from autoif.sandbox.cpython import find_missing
 
 _EXTRAS = {
     "embedded": "xllamacpp",

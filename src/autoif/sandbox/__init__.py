@@ -1,7 +1,7 @@
 """Where code that a model wrote runs: never in the pipeline's own process."""
 
-from autoif.sandbox.doctor import inspect_layers, inspect_monty
-from autoif.sandbox.layers import Layer
+from autoif.sandbox.cpython import Layer, inspect_layers
+from autoif.sandbox.monty import inspect_monty
 from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.sandbox import TEXTS_AT_ONCE, Sandbox
 from autoif.sandbox.settings import SandboxSettings

@@ -1,130 +1,341 @@
-"""The `cpython` backend: W workers, each a locked interpreter that forks a child per function (Linux only)."""
+"""The `cpython` backend: workers that are locked interpreters and fork a child per function (Linux only).
+
+This is their parent's side: it starts them, calls them, ends them. The other side is `inside.start`.
+"""
 
 import asyncio
 import contextlib
+import importlib.util
+import json
 import os
+import secrets
+import socket
+import subprocess
 import sys
-from collections.abc import Coroutine, Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import packages_distributions
+from itertools import repeat
+from math import inf
+from pathlib import Path
+from typing import Final
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
-from autoif.sandbox.inside.wire import encode_text
-from autoif.sandbox.layers import Layer, describe_layers
-from autoif.sandbox.outcomes import Limits, Outcome
-from autoif.sandbox.worker import Batch, Worker, WorkerDied
+from autoif.sandbox.exchange import Channel, SharedMemory
+from autoif.sandbox.inside import result_buffer, wire
+from autoif.sandbox.inside.wire import pack_texts
+from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
+from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks, count_processors
+
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; del sys.path[0]; main()"
+)
+_FOLDER: Final = str(Path(__file__).parent)
+_NEEDED_TO_START: Final = ("LD_LIBRARY_PATH",)
+"""Some interpreters find their own library only by it. The zygote drops it before it runs anything."""
+_START_TIMEOUT_S: Final = 60.0
+_CALL_GRACE_S: Final = 30.0
+_END_TIMEOUT_S: Final = 10.0
+_MEBIBYTE: Final = 1 << 20
+# No site, no user folder, no current folder, no byte code written. Not -I: it would ignore the hash seed.
+_FLAGS: Final = ("-S", "-s", "-P", "-B", "-X", "utf8")
+_ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LD_BIND_NOW": "1"}
+"""The last: else every child would look up again each function of the C library that it calls first."""
+_READ_AT_ONCE: Final = 64
+"""Outcomes. To clean the details of a whole call can take a second, in which a server must answer others."""
+
+_VERDICTS: Final = {
+    result_buffer.PASS: Verdict.PASS,
+    result_buffer.FAIL: Verdict.FAIL,
+    result_buffer.ERROR: Verdict.ERROR,
+    result_buffer.TIMEOUT: Verdict.TIMEOUT,
+    result_buffer.MEMORY: Verdict.MEMORY,
+    result_buffer.CRASH: Verdict.CRASH,
+}
+_PASS_OR_FAIL_BYTES: Final = bytes((result_buffer.PASS, result_buffer.FAIL))
 
 
-class CPythonBackend:
-    """A pool of workers; one that ends, for whatever reason, is replaced before its next use."""
+def open_cpython(limits: Limits, workers: int | None) -> WorkerPool["CPythonWorker"]:
+    """Return a pool of workers, not yet entered. Raises SandboxError on other systems than Linux."""
+    if not sys.platform.startswith("linux"):
+        raise SandboxError("the cpython sandbox needs Linux: run autoif in a Linux machine or container")
+    return WorkerPool("cpython", partial(_start_contained, limits), workers or count_processors())
 
-    name = "cpython"
 
-    def __init__(self, limits: Limits, workers: int | None) -> None:
-        if not sys.platform.startswith("linux"):
-            raise SandboxError("the cpython sandbox needs Linux: run autoif in a Linux machine or container")
+async def _start_contained(limits: Limits) -> "CPythonWorker":
+    worker = await CPythonWorker.start(limits)
+    try:
+        worker.require_layers()
+    except SandboxError:
+        await worker.end()
+        raise
+    return worker
+
+
+def inspect_layers() -> "list[Layer]":
+    """Start a worker, let it try each forbidden act, and return what held. Never raises SandboxError."""
+    if not sys.platform.startswith("linux"):
+        return [Layer("linux", False, True, f"the cpython sandbox needs Linux, this is {sys.platform}")]
+    # A thread of its own, so that it can be called with or without a running event loop.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, _inspect_layers()).result()
+
+
+async def _inspect_layers() -> "list[Layer]":
+    try:
+        worker = await CPythonWorker.start(Limits())
+    except SandboxError as error:
+        return [Layer("worker", False, True, str(error))]
+    await worker.end()
+    return worker.layers
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One thing that holds model code in, and whether it does so here."""
+
+    name: str
+    enforced: bool
+    """Proved: the forbidden act was tried inside and was refused."""
+    required: bool
+    """Without it no model code runs."""
+    detail: str
+    """The version or figure in force; why not, where it is not enforced."""
+
+
+def describe_layers(layers: Sequence[Layer]) -> str:
+    """Return one line, as "landlock v7, seccomp, rlimits, user+pid+net+ipc namespaces"."""
+    held = {layer.name: layer.detail for layer in layers if layer.enforced}
+    parts = [f"landlock {held['landlock']}"] if "landlock" in held else []
+    parts += [name for name in ("seccomp", "rlimits") if name in held]
+    spaces = [name.removesuffix(" namespace") for name in held if name.endswith(" namespace")]
+    return ", ".join([*parts, f"{'+'.join(spaces)} namespaces" if spaces else "no namespaces"])
+
+
+def find_missing(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the required layers that are not enforced."""
+    return [layer for layer in layers if layer.required and not layer.enforced]
+
+
+def find_packages(names: Sequence[str]) -> dict[str, str]:
+    """Return name → folder of each package, or its file. Raises SandboxError for what is none or not installed."""
+    found = {}
+    for name in names:
+        if not name.isidentifier() or name in sys.stdlib_module_names:
+            raise SandboxError(f"{name!r} is no package that the sandbox could allow: name it as it is imported")
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxError(f"the sandbox is to allow the package {name}, which is not installed here: install it")
+        found[name] = os.path.realpath((spec.submodule_search_locations or [spec.origin])[0])
+    return found
+
+
+def find_libraries(packages: Mapping[str, str]) -> list[str]:
+    """Return the folders of shared libraries that the wheels of packages brought along, as `numpy.libs`.
+
+    Args:
+        packages: as `find_packages` returns them.
+    """
+    distributions = packages_distributions() if packages else {}
+    found = []
+    for name, place in packages.items():
+        wanted = {f"{each.replace('-', '_')}.libs".casefold() for each in (name, *distributions.get(name, ()))}
+        found += [entry.path for entry in os.scandir(Path(place).parent) if entry.name.casefold() in wanted]
+    return found
+
+
+class CPythonWorker:
+    """One locked interpreter. Made by `start`; serves one call at a time; ended by `end`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.layers: list[Layer] = []
         self._limits = limits
-        self._width = workers or len(os.sched_getaffinity(0))
-        self._idle: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
-        self._alive: set[Worker] = set()
-        self._closed = False
-        self._ending: set[asyncio.Task[None]] = set()
-        self._layers: list[Layer] = []
-        self._texts: tuple[str, ...] = ()
-        self._batch = Batch.of(())
+        self._total_s = inf if limits.total_s is None else limits.total_s
+        self._detail_bytes = min(limits.output_bytes, result_buffer.LONGEST_DETAIL)
+        self._clean = DetailCleaner(())
+        self._laid_out: tuple[str, ...] | None = None
+        """The texts that lie in their memory: many functions on the same ones find them there."""
+        self._channel = Channel()
+        self._transport: asyncio.Transport | None = None
+        with contextlib.ExitStack() as undo:
+            self._texts = undo.enter_context(contextlib.closing(SharedMemory("texts", 1 << 16)))
+            self._source = undo.enter_context(contextlib.closing(SharedMemory("source", 1 << 16)))
+            self._result_memory = undo.enter_context(
+                contextlib.closing(SharedMemory("results", result_buffer.measure(0)))
+            )
+            self._results = result_buffer.ResultBuffer(self._result_memory.map, self._detail_bytes)
+            undo.callback(self._results.close)
+            self._socket, theirs = socket.socketpair()
+            close_in_forks(self._socket, theirs)
+            undo.callback(self._socket.close)
+            with theirs:
+                self._process = self._spawn(theirs)
+            undo.pop_all()
 
-    async def __aenter__(self) -> "CPythonBackend":
+    def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
+        with contextlib.ExitStack() as undo:
+            readable = []
+            packages = find_packages(self._limits.packages)
+            for memory in (self._texts, self._source):
+                readable.append(memory.open_for_reading())
+                undo.callback(os.close, readable[-1])
+            options = {
+                "texts": readable[0],
+                "source": readable[1],
+                "results": self._result_memory.descriptor,
+                "ipc": Path("/proc/self/ns/ipc").stat().st_ino,
+                "timeout_s": self._limits.timeout_s,
+                "total_s": self._total_s,
+                "packages": packages,
+                "libraries": find_libraries(packages),
+                "memory_bytes": self._limits.memory_mb * _MEBIBYTE,
+                "detail_bytes": self._detail_bytes,
+            }
+            return subprocess.Popen(
+                [sys.executable, *_FLAGS, "-c", _PROGRAM, _FOLDER, json.dumps(options)],
+                stdin=channel.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(*readable, self._result_memory.descriptor),
+                env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ} | _ENVIRONMENT,
+                cwd=os.sep,
+                start_new_session=True,
+            )
+
+    @classmethod
+    async def start(cls, limits: Limits) -> "CPythonWorker":
+        """Start a worker and learn which layers hold. Raises SandboxError if it doesn't come up."""
         try:
-            started = await asyncio.gather(*(self._start_worker() for _ in range(self._width)), return_exceptions=True)
-            for worker in started:
-                if isinstance(worker, BaseException):
-                    raise worker
-                self._idle.put_nowait(worker)
-                self._layers = worker.layers
+            worker = cls(limits)
+        except (OSError, TypeError) as error:
+            raise SandboxError(f"the sandbox can't start {sys.executable}: {error}") from error
+        try:
+            await worker._greet()
         except BaseException:
-            await self._end_all()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end_all()
-
-    async def _end_all(self) -> None:
-        self._closed = True
-        await asyncio.gather(*(worker.end() for worker in self._alive))
-        while self._ending:
-            await asyncio.gather(*self._ending)
-
-    async def _start_worker(self) -> Worker:
-        # A start that is cancelled half-way would leave a process of which nobody knows: let it finish, then end it.
-        starting = asyncio.create_task(self._start_whole_worker())
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            self._await_at_exit(self._end_when_started(starting))
-            raise
-
-    async def _end_when_started(self, starting: asyncio.Task[Worker]) -> None:
-        with contextlib.suppress(SandboxError):
-            worker = await starting
-            self._alive.discard(worker)
-            await worker.end()
-
-    async def _start_whole_worker(self) -> Worker:
-        worker = await Worker.start(self._limits)
-        try:
-            worker.require_layers()
-        except SandboxError:
             await worker.end()
             raise
-        self._alive.add(worker)
         return worker
 
-    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
-        """Run a function on texts in whichever worker is free first."""
-        encoded, batch = encode_text(source), self._encode(tuple(inputs))
+    async def _greet(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_unix_connection(lambda: self._channel, sock=self._socket)
         try:
-            return await self._run_once(encoded, batch, until_timeout)
-        except WorkerDied:
-            # It may have been the victim of another process on this machine: once more, in a fresh one.
-            try:
-                return await self._run_once(encoded, batch, until_timeout)
-            except WorkerDied as error:
-                if error.failed:
-                    raise SandboxError("a sandbox worker failed twice: is the machine short of memory?") from error
-                return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * batch.size
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                hello = json.loads(await self._channel.read_message())
+        except (ConnectionError, TimeoutError) as error:
+            raise SandboxError(await asyncio.to_thread(self._explain_silence)) from error
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        self.layers = [Layer(*state) for state in hello["layers"]]
+        self._clean = DetailCleaner(hello["hidden"])
 
-    def _encode(self, texts: tuple[str, ...]) -> Batch:
-        """Return the texts laid out; many functions on the same texts share one layout."""
-        if texts != self._texts:
-            self._batch = Batch.of(texts)
-            self._texts = texts
-        return self._batch
-
-    async def _run_once(self, source: bytes, batch: Batch, until_timeout: bool) -> list[Outcome]:
-        worker = await self._idle.get()
-        try:
-            if self._closed:
-                raise SandboxError("the sandbox was closed while functions were still to run")
-            if worker is None:
-                worker = await self._start_worker()
-            outcomes = await worker.call(source, batch, until_timeout=until_timeout)
-        except BaseException:
-            if worker is not None:
-                self._alive.discard(worker)
-                self._await_at_exit(worker.end())
-            self._idle.put_nowait(None)
-            raise
-        self._idle.put_nowait(worker)
-        return outcomes
-
-    def _await_at_exit(self, ending: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(ending)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+    def require_layers(self) -> None:
+        """Raise SandboxError unless every required layer is enforced."""
+        missing = find_missing(self.layers)
+        if missing:
+            found = "; ".join(f"{layer.name}: {layer.detail}" for layer in missing)
+            raise SandboxError(f"model code can't be contained on this machine ({found}): see `autoif doctor`")
 
     def describe(self) -> str:
+        """Return the layers that hold and the packages that are allowed, in one line."""
         packages = f", packages {' '.join(self._limits.packages)}" if self._limits.packages else ""
-        return f"{self.name}: {describe_layers(self._layers)}{packages}"
+        return f"{describe_layers(self.layers)}{packages}"
+
+    async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
+        """Run a function on texts: all, or `until_timeout` those up to the first that takes too long.
+
+        Raises WorkerDied; the worker is of no use after any exception.
+        """
+        transport = self._transport
+        assert transport is not None
+        call, count, encoded = secrets.randbits(64), len(inputs), wire.encode_text(source)
+        longest_s = min(count * self._limits.timeout_s, self._total_s) * 1.5 + _CALL_GRACE_S
+        self._lay_out(tuple(inputs))
+        self._source.write(encoded)
+        sizes = (self._texts.size, self._result_memory.size, self._source.size)
+        request = wire.Request(call, count, *sizes, len(encoded), until_timeout)
+        try:
+            async with asyncio.timeout(longest_s):
+                transport.write(wire.pack_request(request))
+                reply = wire.unpack_reply(await self._channel.read_message())
+        except ConnectionError as error:
+            await asyncio.to_thread(self._reap)
+            raise WorkerDied("it hung up", failed=self._process.returncode == wire.FAILED) from error
+        except (TimeoutError, ValueError) as error:
+            raise WorkerDied(str(error)) from error
+        if reply.call != call or any(not lost.first < lost.end <= count for lost in reply.lost):
+            raise WorkerDied("it answered another call")
+        if any(lost.verdict not in _VERDICTS for lost in reply.lost):
+            raise SandboxError("a function's process could not be locked in: see `autoif doctor`")
+        ended = until_timeout and reply.lost and reply.lost[-1].verdict == result_buffer.TIMEOUT
+        return await self._read_outcomes(reply.lost[-1].end if ended else count, reply)
+
+    def _lay_out(self, texts: tuple[str, ...]) -> None:
+        """Put the texts where the worker sees them, if they don't lie there already, and have room for the results."""
+        size = result_buffer.measure(len(texts))
+        if size != self._result_memory.size:
+            self._results.close()
+            self._result_memory.reserve(size)
+            self._results = result_buffer.ResultBuffer(self._result_memory.map, self._detail_bytes)
+        if texts != self._laid_out:
+            self._texts.write(pack_texts(texts))
+            self._laid_out = texts
+
+    async def _read_outcomes(self, count: int, reply: wire.Reply) -> list[Outcome]:
+        results, longest_s, loaded = self._results, reply.longest_s, reply.loaded
+        verdicts, seconds = bytes(results.verdicts[:count]), results.seconds[:count].tolist()
+        if not (reply.lost or verdicts.translate(None, _PASS_OR_FAIL_BYTES)) and _lie_between(0.0, seconds, longest_s):
+            of_each = zip(map(_VERDICTS.__getitem__, verdicts), repeat(""), seconds, repeat(loaded))
+            return list(map(Outcome._make, of_each))
+        outcomes: list[Outcome] = []
+        for start in range(0, count, _READ_AT_ONCE):
+            part = range(start, min(start + _READ_AT_ONCE, count))
+            outcomes += [self._judge(results.read(index, longest_s), loaded) for index in part]
+            await asyncio.sleep(0)
+        for first, end, verdict, spent, detail in reply.lost:
+            outcomes[first] = self._judge((verdict, spent, detail), loaded)
+            outcomes[first + 1 : end] = [outcomes[first]._replace(seconds=0.0)] * (end - first - 1)
+        return outcomes
+
+    def _judge(self, result: tuple[int, float, bytes], loaded: bool) -> Outcome:
+        verdict, seconds, detail = result
+        return Outcome(_VERDICTS[verdict], self._clean(detail), seconds, loaded)
+
+    def _explain_silence(self) -> str:
+        self._process.kill()
+        assert self._process.stderr is not None
+        lines = self._process.stderr.read().decode(errors="replace").split("\n")
+        said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return f"the sandbox does not come up ({said.strip()}): see `autoif doctor`"
+
+    async def end(self) -> None:
+        """End the worker and everything in it, and reap it. Does nothing the second time."""
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        if self._transport is None:
+            self._socket.close()
+        else:
+            self._transport.abort()
+            await self._channel.wait_closed()
+        if self._process.poll() is None:
+            self._process.terminate()
+        await asyncio.to_thread(self._reap)
+        self._results.close()
+        self._texts.close()
+        self._source.close()
+        self._result_memory.close()
+
+    def _reap(self) -> None:
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _lie_between(low: float, values: Sequence[float], high: float) -> bool:
+    """Whether all do; a child that writes its own seconds may also write what is no number."""
+    return low <= min(values) and max(values) <= high and sum(values) >= low

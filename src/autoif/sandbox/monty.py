@@ -7,25 +7,24 @@ pipeline. What monty can't run is an `error` that says so: docs/sandbox.md#backe
 
 import asyncio
 import contextlib
-import io
 import json
 import os
-import subprocess
 import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from math import inf
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from autoif.errors import SandboxError
 from autoif.records import Verdict
-from autoif.sandbox.details import DetailCleaner
-from autoif.sandbox.forks import close_in_forks
-from autoif.sandbox.monty_inside.wire import Result, Settings, read_message, write_message
-from autoif.sandbox.outcomes import Limits, Outcome
+from autoif.sandbox.cpython import Layer
+from autoif.sandbox.monty_inside.wire import LENGTH, Result, Settings, pack_message
+from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
+from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks, count_processors
 
 INSTALL: Final = "the monty sandbox is not installed: pip install 'autoif[monty]'"
 
@@ -39,190 +38,115 @@ _CALL_GRACE_S: Final = 30.0
 _END_TIMEOUT_S: Final = 5.0
 _LONGEST_DETAIL: Final = 2048
 _MEBIBYTE: Final = 1 << 20
-_CLOSED: Final = "the sandbox was closed while functions were still to run"
 
 
-class WorkerDied(Exception):
-    """The worker itself, not the function in it, ended or stopped making sense."""
+def open_monty(limits: Limits, workers: int | None) -> WorkerPool["MontyWorker"]:
+    """Return a pool of workers, not yet entered. Raises SandboxError without the interpreter, and for packages."""
+    if find_spec("pydantic_monty") is None:
+        raise SandboxError(INSTALL)
+    if limits.packages:
+        raise SandboxError("monty can't import packages: leave out sandbox.packages, or use the cpython backend")
+    return WorkerPool("monty", partial(MontyWorker.start, limits), workers or count_processors())
+
+
+def inspect_monty() -> Layer:
+    """Start monty, let it try what it must refuse, and return what held. Never raises SandboxError."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, _inspect_monty()).result()
+
+
+async def _inspect_monty() -> Layer:
+    try:
+        async with open_monty(Limits(), workers=1) as pool:
+            return Layer("monty", True, False, pool.describe().partition(": ")[2])
+    except SandboxError as error:
+        return Layer("monty", False, False, str(error))
 
 
 class MontyWorker:
-    """A worker, seen from its parent. Its methods block; `end` may be called while another thread is in one."""
+    """A process that holds the interpreter's client. Made by `start`; serves one call at a time; ended by `end`."""
 
-    def __init__(self, limits: Limits) -> None:
-        detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
-        total_s = inf if limits.total_s is None else limits.total_s
-        settings = Settings(limits.timeout_s, total_s, limits.memory_mb * _MEBIBYTE, detail_bytes)
-        self.version = ""
+    def __init__(self, process: Process, limits: Limits) -> None:
+        assert process.stdin and process.stdout
+        self._process, self._requests, self._replies = process, process.stdin, process.stdout
+        self._limits = limits
+        self._version = ""
         self._clean = DetailCleaner(())
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-B",
-                "-X",
-                "utf8",
-                "-c",
-                _PROGRAM,
-                str(Path(__file__).parent),
-                json.dumps(settings),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # the interpreter writes there when it runs out of memory
-            env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}
-            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        assert self._process.stdin and self._process.stdout
-        self._requests, self._replies = self._process.stdin, self._process.stdout
-        assert isinstance(self._process.stdin, io.BufferedWriter)
-        close_in_forks(self._process.stdin.raw)
+        close_in_forks(self._requests.get_extra_info("pipe"))
 
-    def greet(self) -> None:
-        """Learn the interpreter's version. Raises SandboxError if it does not start or does not contain."""
+    @classmethod
+    async def start(cls, limits: Limits) -> "MontyWorker":
+        """Start a worker. Raises SandboxError if it doesn't come up, or its interpreter does not contain."""
+        total_s = inf if limits.total_s is None else limits.total_s
+        detail_bytes = min(limits.output_bytes, _LONGEST_DETAIL)
+        settings = Settings(limits.timeout_s, total_s, limits.memory_mb * _MEBIBYTE, detail_bytes)
         try:
-            self.version, problem = self._read()
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-B", "-X", "utf8"),
+                *("-c", _PROGRAM, str(Path(__file__).parent), json.dumps(settings)),
+                stdin=PIPE,
+                stdout=PIPE,
+                limit=_MEBIBYTE,
+                stderr=DEVNULL,  # the interpreter writes there when it runs out of memory
+                env={name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}
+                | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        except OSError as error:
+            raise SandboxError(f"the sandbox can't start {sys.executable}: {error}") from error
+        except NotImplementedError as error:
+            raise SandboxError("this event loop starts no processes: enter the sandbox with `with`") from error
+        worker = cls(process, limits)
+        try:
+            await worker._greet()
+        except BaseException:
+            await worker.end()
+            raise
+        return worker
+
+    async def _greet(self) -> None:
+        try:
+            self._version, problem = await self._read()
         except WorkerDied as error:
             problem = str(error)
         if problem:
             raise SandboxError(f"the monty interpreter can't be used ({problem}): install pydantic-monty again")
 
-    def call(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Run a function on inputs. Raises WorkerDied; the worker is of no use after it."""
-        try:
-            write_message(self._requests, [source, inputs])
-        except (OSError, ValueError) as error:
-            raise WorkerDied(str(error)) from error
-        return [self._outcome(Result(*result)) for result in self._read()]
+    def describe(self) -> str:
+        """Return the interpreter's version and what contains a function in it."""
+        return f"pydantic-monty {self._version}, no host to reach, a process for each function"
 
-    def _read(self) -> Any:
-        try:
-            message = read_message(self._replies)
-        except (OSError, ValueError) as error:
-            raise WorkerDied(str(error)) from error
-        if message is None:
-            raise WorkerDied("its worker hung up")
-        return message
+    async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
+        """Run a function on inputs, all of them, also `until_timeout`.
 
-    def _outcome(self, result: Result) -> Outcome:
+        Raises WorkerDied; the worker is of no use after any exception.
+        """
+        longest_s = len(inputs) * (self._limits.timeout_s + _LOST_S) + _CALL_GRACE_S
+        try:
+            async with asyncio.timeout(longest_s):
+                self._requests.write(pack_message([source, inputs]))
+                await self._requests.drain()
+                return [self._read_outcome(Result(*result)) for result in await self._read()]
+        except OSError as error:
+            raise WorkerDied(str(error) or "it did not answer in time") from error
+
+    async def _read(self) -> Any:
+        try:
+            (size,) = LENGTH.unpack(await self._replies.readexactly(LENGTH.size))
+            return json.loads(await self._replies.readexactly(size))
+        except (OSError, EOFError, ValueError) as error:
+            raise WorkerDied("its worker hung up") from error
+
+    def _read_outcome(self, result: Result) -> Outcome:
         detail = self._clean(result.detail.encode("utf-8", "backslashreplace"))
         return Outcome(Verdict(result.verdict), detail, result.seconds, loaded=result.loaded)
 
-    def end(self) -> None:
-        """End the worker and its interpreter, and reap it."""
-        with contextlib.suppress(OSError):
-            self._requests.close()  # it ends its interpreter first, which a kill would not
+    async def end(self) -> None:
+        """End the worker and its interpreter, and reap it. Does nothing the second time."""
+        self._requests.close()  # it ends its interpreter first, which a kill would not
         try:
-            self._process.wait(_END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._replies.close()
-
-
-class MontyBackend:
-    """A pool of workers; one that ends, for whatever reason, is replaced before its next use."""
-
-    name = "monty"
-
-    def __init__(self, limits: Limits, workers: int | None) -> None:
-        if find_spec("pydantic_monty") is None:
-            raise SandboxError(INSTALL)
-        if limits.packages:
-            raise SandboxError("monty can't import packages: leave out sandbox.packages, or use the cpython backend")
-        self._limits = limits
-        self._width = workers or _count_processors()
-        self._idle: asyncio.LifoQueue[MontyWorker | None] = asyncio.LifoQueue()
-        self._alive: set[MontyWorker] = set()
-        self._closed = False
-        self._version = ""
-        # Of its own: the default one is as wide as the machine and shared with whoever else blocks in it.
-        self._threads = ThreadPoolExecutor(2 * self._width, "monty")
-
-    async def __aenter__(self) -> "MontyBackend":
-        try:
-            started = await asyncio.gather(*(self._start_worker() for _ in range(self._width)), return_exceptions=True)
-            for worker in started:
-                if isinstance(worker, BaseException):
-                    raise worker
-                self._idle.put_nowait(worker)
-                self._version = worker.version
-        except BaseException:
-            await self._end_all()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end_all()
-
-    async def _end_all(self) -> None:
-        self._closed = True
-        while alive := list(self._alive):
-            await asyncio.gather(*(self._end(worker) for worker in alive))
-        self._threads.shutdown()
-
-    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
-        """Run a function on inputs in whichever worker is free first. It runs all of them, also `until_timeout`."""
-        try:
-            return await self._run_once(source, inputs)
-        except WorkerDied:
-            # It may have been the victim of another process on this machine: once more, in a fresh one.
-            try:
-                return await self._run_once(source, inputs)
-            except WorkerDied:
-                return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
-
-    async def _run_once(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        worker = await self._idle.get()
-        longest_s = len(inputs) * (self._limits.timeout_s + _LOST_S) + _CALL_GRACE_S
-        try:
-            if self._closed:
-                raise SandboxError(_CLOSED)
-            if worker is None:
-                worker = await self._start_worker()
-            async with asyncio.timeout(longest_s):
-                outcomes = await asyncio.get_running_loop().run_in_executor(self._threads, worker.call, source, inputs)
-        except BaseException as error:
-            self._idle.put_nowait(None)
-            if worker is not None:
-                await asyncio.shield(self._end(worker))
-            if isinstance(error, TimeoutError):
-                raise WorkerDied("it did not answer in time") from error
-            raise
-        self._idle.put_nowait(worker)
-        return outcomes
-
-    async def _start_worker(self) -> MontyWorker:
-        # Not cancelled half-way: that would leave a process of which nobody knows.
-        starting = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._threads, self._start))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            with contextlib.suppress(SandboxError):
-                await self._end(await starting)
-            raise
-
-    def _start(self) -> MontyWorker:
-        try:
-            worker = MontyWorker(self._limits)
-        except OSError as error:
-            raise SandboxError(f"the sandbox can't start {sys.executable}: {error}") from error
-        self._alive.add(worker)
-        worker.greet()
-        return worker
-
-    async def _end(self, worker: MontyWorker) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._threads, worker.end)
-        self._alive.discard(worker)
-
-    def describe(self) -> str:
-        return f"{self.name}: pydantic-monty {self._version}, no host to reach, a process for each function"
-
-
-def _count_processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # no Linux
-        return os.cpu_count() or 1
+            async with asyncio.timeout(_END_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()

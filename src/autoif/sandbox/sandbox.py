@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from autoif.errors import SandboxError
-from autoif.sandbox.cpython import CPythonBackend
-from autoif.sandbox.home import Home, LoopThread
-from autoif.sandbox.monty import MontyBackend
+from autoif.sandbox.cpython import open_cpython
+from autoif.sandbox.monty import open_monty
 from autoif.sandbox.outcomes import Limits, Outcome
+from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
 
 
 class Backend(Protocol):
@@ -35,8 +35,8 @@ class Backend(Protocol):
 
 
 BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {
-    "cpython": CPythonBackend,
-    "monty": MontyBackend,
+    "cpython": open_cpython,
+    "monty": open_monty,
 }
 """The strongest first."""
 AUTO: Final = "auto"
@@ -105,7 +105,7 @@ class Sandbox:
         self._settings = partial(type(self), limits, backend=backend, workers=workers)
         self._backend = (StrongestBackend if backend == AUTO else BACKENDS[backend])(limits, workers)
         self._entered = False
-        self._home: Home | None = None
+        self._owner: OwnerLoop | None = None
         self._thread: LoopThread | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -120,8 +120,8 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._home and self._home.is_of_this_process():
-            if not self._home.is_here():
+        if self._owner and self._owner.is_of_this_process():
+            if not self._owner.is_here():
                 raise SandboxError("leave the sandbox on the event loop that it was entered in")
             await self._leave()
 
@@ -139,7 +139,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread and self._home and self._home.is_of_this_process():
+        if self._thread and self._owner and self._owner.is_of_this_process():
             self._thread.end()
 
     def _enter_once(self) -> None:
@@ -149,14 +149,14 @@ class Sandbox:
 
     async def _start(self) -> None:
         await self._backend.__aenter__()
-        self._home = Home()
+        self._owner = OwnerLoop()
 
     async def _leave(self) -> None:
-        home, self._home = self._home, None
-        if home:
-            home.lock_up()
+        owner, self._owner = self._owner, None
+        if owner:
+            owner.refuse_calls()
             await self._backend.__aexit__(None, None, None)
-            home.drop_calls()
+            owner.drop_calls()
 
     async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Return the outcome of `source`'s `evaluate` on each input, in order.
@@ -164,7 +164,7 @@ class Sandbox:
         Raises SandboxError if the sandbox is not entered, of another process or can't be restored; never for what the
         function does.
         """
-        return await self._require_home().run(partial(self._judge, source, inputs))
+        return await self._require_owner().run(partial(self._judge, source, inputs))
 
     async def run_until_timeout(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Return the outcomes of the inputs from the first on; the last may be one that took too long.
@@ -174,29 +174,29 @@ class Sandbox:
         """
         if not 0 < len(inputs) <= TEXTS_AT_ONCE:
             raise ValueError(f"1 to {TEXTS_AT_ONCE:,} inputs, not {len(inputs):,}")
-        return await self._require_home().run(partial(self._judge_until_timeout, source, inputs))
+        return await self._require_owner().run(partial(self._judge_until_timeout, source, inputs))
 
     def run_sync(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Do as `run` does and wait for it, whether or not this thread runs an event loop (which stands meanwhile).
 
         Raises SandboxError also on the event loop that the sandbox was entered in with `async with`.
         """
-        return self._require_home().run_sync(partial(self._judge, source, inputs))
+        return self._require_owner().run_sync(partial(self._judge, source, inputs))
 
     async def run_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
         """Run each source on its inputs, on all workers; return the outcomes of each, in order. Raises as `run`."""
-        return await self._require_home().run(partial(self._judge_many, jobs))
+        return await self._require_owner().run(partial(self._judge_many, jobs))
 
     def run_many_sync(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
         """Do as `run_many` does and wait for it. Raises as `run_sync`."""
-        return self._require_home().run_sync(partial(self._judge_many, jobs))
+        return self._require_owner().run_sync(partial(self._judge_many, jobs))
 
-    def _require_home(self) -> Home:
-        home = self._home
-        if home is None:
+    def _require_owner(self) -> OwnerLoop:
+        owner = self._owner
+        if owner is None:
             raise SandboxError("the sandbox is not running: use `with Sandbox() as sandbox`, or `async with`")
-        home.require_process()
-        return home
+        owner.require_process()
+        return owner
 
     async def _judge(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         if isinstance(inputs, str):

@@ -1,11 +1,10 @@
 """How functions are run, as users set it: the one form for runs, trainings, evaluations, commands and the service."""
 
-import os
-
 from pydantic import Field
 
 from autoif.records import Record
 from autoif.sandbox.outcomes import Limits
+from autoif.sandbox.pool import count_processors
 from autoif.sandbox.sandbox import AUTO, Sandbox
 
 
@@ -35,11 +34,3 @@ class SandboxSettings(Record):
     def count_workers(self) -> int:
         """Return how many processes these settings give."""
         return self.workers or count_processors()
-
-
-def count_processors() -> int:
-    """Return how many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # no Linux
-        return os.cpu_count() or 1

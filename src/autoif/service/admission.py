@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from time import monotonic
@@ -12,6 +12,9 @@ from autoif.service.refusals import Refusal
 
 _LONGEST_WAIT_S: Final = 30
 _REMEMBERED: Final = 64
+_FIRST_BYTES_S: Final = 2.0
+_SLOWEST_SENDER: Final = 2_000_000
+"""Bytes a second. A body that comes more slowly may do so while nobody needs its room."""
 
 
 class Place:
@@ -20,19 +23,38 @@ class Place:
     def __init__(self, admission: "Admission") -> None:
         self.held_bytes = 0
         self.queued = False
+        self.gave_way = False
+        """Its body came slowly, and others needed the room."""
+        self.stop_receiving: Callable[[], None] | None = None
+        """Ends the wait for more of the body; None while there is none."""
         self._admission = admission
+        self._began = monotonic()
 
     def hold(self, more_bytes: int) -> None:
-        """Count so many more bytes as this request's. Raises Refusal: `queue_full`."""
-        self._admission.require_bytes(more_bytes, besides=self)
-        self._admission.held_bytes += more_bytes
-        self.held_bytes += more_bytes
+        """Count so many more bytes as this request's, unless it gave way. Raises Refusal: `queue_full`."""
+        if not self.gave_way:
+            self._admission.make_room(more_bytes, besides=self)
+            self._admission.held_bytes += more_bytes
+            self.held_bytes += more_bytes
 
     def enter_queue(self) -> None:
         """Be one of the requests that are worked on: its body has come. Raises Refusal: `queue_full`."""
         self._admission.require_place()
         self._admission.requests += 1
         self.queued = True
+
+    def is_slow(self, now: float) -> bool:
+        """Tell whether it has part of a body, whose rest comes more slowly than it should."""
+        due_s = _FIRST_BYTES_S + self.held_bytes / _SLOWEST_SENDER
+        return self.held_bytes > 0 and self.stop_receiving is not None and now - self._began > due_s
+
+    def give_way(self) -> None:
+        """Leave its bytes to others."""
+        self.gave_way = True
+        self._admission.held_bytes -= self.held_bytes
+        self.held_bytes = 0
+        if self.stop_receiving is not None:
+            self.stop_receiving()
 
 
 class Admission:
@@ -48,7 +70,8 @@ class Admission:
         self.idle = asyncio.Event()
         """Set while nothing is under way."""
         self.idle.set()
-        self._open = 0
+        self._open: dict[Place, None] = {}
+        """In the order of coming."""
         self._most_requests = requests
         self._most_bytes = most_bytes
         self._done: deque[float] = deque(maxlen=_REMEMBERED)
@@ -58,12 +81,12 @@ class Admission:
         """Let in a request whose body is still to come. Raises Refusal: `queue_full`."""
         self.require_place()
         place = Place(self)
-        self._open += 1
+        self._open[place] = None
         self.idle.clear()
         try:
             yield place
         finally:
-            self._open -= 1
+            del self._open[place]
             self.held_bytes -= place.held_bytes
             if place.queued:
                 self.requests -= 1
@@ -76,11 +99,17 @@ class Admission:
         if self.requests >= self._most_requests:
             raise self._refuse()
 
-    def require_bytes(self, more_bytes: int, *, besides: Place) -> None:
-        """Raise Refusal, `queue_full`, if there is no room. A request larger than all the room may be alone in it."""
-        others = self.held_bytes - besides.held_bytes
-        if others and self.held_bytes + more_bytes > self._most_bytes:
-            raise self._refuse()
+    def make_room(self, more_bytes: int, *, besides: Place) -> None:
+        """Have bodies that come slowly give way until there is room: else a few clients that drip could keep all of it.
+
+        A request larger than all the room may be alone in it. Raises Refusal, `queue_full`, if there is none.
+        """
+        now = monotonic()
+        while self.held_bytes > besides.held_bytes and self.held_bytes + more_bytes > self._most_bytes:
+            slow = next((each for each in self._open if each is not besides and each.is_slow(now)), None)
+            if slow is None:
+                raise self._refuse()
+            slow.give_way()
 
     def _refuse(self) -> Refusal:
         wait_s = self.estimate_wait_s()

@@ -123,21 +123,27 @@ class Service:
     async def _receive(self, request: web.Request, place: Place) -> bytes:
         """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
         _require_json(request)
-        patience_s = self._settings.patience_s
+        patience_s, now = self._settings.patience_s, asyncio.get_running_loop().time
         body = bytearray()
         try:
             async with asyncio.timeout(patience_s) as silence:
+                place.stop_receiving = lambda: silence.reschedule(now())
                 with _client_has_the_turn(request, self._settings.deadline_s + patience_s):
                     async for part in request.content.iter_any():
                         place.hold(len(part))
                         body += part
                         if len(body) > request.client_max_size:
                             raise _too_large(request.client_max_size)
-                        silence.reschedule(asyncio.get_running_loop().time() + patience_s)
+                        silence.reschedule(now() if place.gave_way else now() + patience_s)
         except TimeoutError:
             if not silence.expired():
                 raise
-            raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
+            if not place.gave_way:
+                raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
+        finally:
+            place.stop_receiving = None
+        if place.gave_way:
+            raise Refusal("slow_body", "the body came slowly, and its room was needed: send less at once")
         return bytes(body)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The child: loads one function, runs it on its inputs, writes verdicts on the sheet, dies.
+"""The child: loads one function, runs it on its inputs, writes verdicts into the result buffer, dies.
 
 Only here does model code run. Whatever it does to this process (builtins, frames, descriptors) ends with it. Names
 that the loop needs are bound beforehand, so that tampering with builtins gives an honest error and not a surprise.
@@ -11,8 +11,9 @@ import types
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
-from . import sheet as sheets
-from .texts import Texts
+from . import result_buffer as buffer
+from .result_buffer import ResultBuffer
+from .wire import Texts
 
 MODULE: Final = "function"
 _CODE_FAILED: Final = 70
@@ -48,40 +49,40 @@ class Job(NamedTuple):
     """The job is over when a text has taken too long."""
 
 
-def run_function(job: Job, first: int, sheet: sheets.Sheet) -> NoReturn:
-    """Give `sheet` the verdicts of the texts from `first` on, then end the process.
+def run_function(job: Job, first: int, results: ResultBuffer) -> NoReturn:
+    """Give `results` the verdicts of the texts from `first` on, then end the process.
 
-    The sheet says when the first of them began: an earlier process may have begun it.
+    The buffer says when the first of them began: an earlier process may have begun it.
     """
     code = _CODE_FAILED
     try:
-        evaluate = _load_or_explain(job, first, sheet)
+        evaluate = _load_or_explain(job, first, results)
         if evaluate is not None:
-            sheet.header[1] = 1
-            _evaluate_all(evaluate, job, first, sheet)
+            results.header[1] = 1
+            _evaluate_all(evaluate, job, first, results)
         code = 0
     except _MemoryError:
-        sheet.header[2] = sheets.OUT_OF_MEMORY
+        results.header[2] = buffer.OUT_OF_MEMORY
     finally:
         _exit(code)
 
 
-def _load_or_explain(job: Job, first: int, sheet: sheets.Sheet) -> Callable[[str], object] | None:
+def _load_or_explain(job: Job, first: int, results: ResultBuffer) -> Callable[[str], object] | None:
     """Return the function, or give all inputs the reason why there is none."""
     try:
         return load(job.source)
     except _MemoryError:
-        verdict, detail = sheets.MEMORY, b"while loading"
+        verdict, detail = buffer.MEMORY, b"while loading"
     except NoEvaluate as error:
-        verdict, detail = sheets.ERROR, str(error).encode()
+        verdict, detail = buffer.ERROR, str(error).encode()
     except _ModuleNotFoundError as error:
-        verdict, detail = sheets.ERROR, _describe(error)
+        verdict, detail = buffer.ERROR, _describe(error)
     except _BaseException as error:
-        verdict, detail = sheets.ERROR, b"does not load: " + _describe(error)
-    sheet.seconds[first] = _clock() - sheet.started[0]
+        verdict, detail = buffer.ERROR, b"does not load: " + _describe(error)
+    results.seconds[first] = _clock() - results.started[0]
     for index in range(first, job.size):
-        sheet.write(index, verdict, detail)
-    sheet.header[0] = job.size
+        results.write(index, verdict, detail)
+    results.header[0] = job.size
     return None
 
 
@@ -101,9 +102,9 @@ def load(source: memoryview | bytes) -> Callable[[str], object]:
     return found
 
 
-def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, sheet: sheets.Sheet) -> None:
-    header, started, seconds, verdicts = sheet.header, sheet.started, sheet.seconds, sheet.verdicts
-    clock, text_of, passed, failed = _clock, _str, sheets.PASS, sheets.FAIL
+def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, results: ResultBuffer) -> None:
+    header, started, seconds, verdicts = results.header, results.started, results.seconds, results.verdicts
+    clock, text_of, passed, failed = _clock, _str, buffer.PASS, buffer.FAIL
     places, body = job.texts.places, job.texts.memory
     begun = started[0]
     for index in range(first, job.size):
@@ -111,20 +112,20 @@ def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, sheet
         try:
             value = evaluate(text)
         except _MemoryError:
-            sheet.write(index, sheets.MEMORY, b"")
+            results.write(index, buffer.MEMORY, b"")
             seconds[index] = clock() - begun
             header[0] = index + 1
-            header[2] = sheets.CHILD_LEAVES
+            header[2] = buffer.CHILD_LEAVES
             return
         except _BaseException as error:
-            sheet.write(index, sheets.ERROR, _describe(error))
+            results.write(index, buffer.ERROR, _describe(error))
         else:
             if value is True:
                 verdicts[index] = passed
             elif value is False:
                 verdicts[index] = failed
             else:
-                sheet.write(index, sheets.ERROR, _describe_value(value))
+                results.write(index, buffer.ERROR, _describe_value(value))
         ended = clock()
         seconds[index] = ended - begun
         started[0] = begun = ended

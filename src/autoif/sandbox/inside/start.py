@@ -1,10 +1,9 @@
 """The program of a worker: enters namespaces, forks the zygote, stays outside as its guard.
 
-Order: imports, namespaces, fork, limits, no_new_privs, capabilities, Landlock, filter, proofs, then the first request.
+Order: imports, namespaces, fork, limits, no_new_privs, capabilities, Landlock, filter, self-test, first request.
 """
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -18,9 +17,8 @@ from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any, Final, NamedTuple, NoReturn
 
-from . import imports, kernel, landlock, limits, namespaces, proofs, seccomp, sheet, wire
+from . import imports, kernel, landlock, locks, result_buffer, seccomp, self_test, wire
 from .child import Job
-from .texts import Texts, pack_texts
 from .zygote import CHILD_ENDED, Descriptors, Settings, Zygote
 
 PRELOADED: Final = (
@@ -46,7 +44,7 @@ class State(NamedTuple):
 def main() -> None:
     """Run as `start.main()`, with the channel to the parent as standard input.
 
-    Takes one argument, a JSON object: texts, source and sheet (descriptors), ipc, timeout_s, total_s,
+    Takes one argument, a JSON object: texts, source and results (descriptors), ipc, timeout_s, total_s,
     packages (name → path), libraries (folders), memory_bytes and detail_bytes.
     """
     options = json.loads(sys.argv[1])
@@ -59,7 +57,7 @@ def main() -> None:
     _warm_up()
     _offer_to_die_first()
     guard = os.getpid()
-    entered = namespaces.enter()
+    entered = locks.enter_namespaces()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     zygote = os.fork()
     if zygote:
@@ -113,7 +111,7 @@ def _become_zygote(channel: int, options: Mapping[str, Any], entered: Mapping[st
     settings = Settings(
         options["timeout_s"], options["total_s"], int(options["memory_bytes"]), int(options["detail_bytes"])
     )
-    proof_source = _read_source(proofs.__file__)
+    test_source = _read_source(self_test.__file__)
     zygote = Zygote(
         channel,
         settings,
@@ -130,7 +128,7 @@ def _become_zygote(channel: int, options: Mapping[str, Any], entered: Mapping[st
         os.environ.update(imports.SURROUNDINGS)
     os.dup2(0, 2)
     if all(layer.enforced for layer in layers if layer.required):
-        layers = _prove(zygote, proof_source, layers, settings)
+        layers = _test_layers(zygote, test_source, layers, settings)
     hidden = [*standard_folders(), os.path.dirname(__file__), *map(os.path.dirname, packages.values())]
     hello = json.dumps({"layers": layers, "hidden": hidden}).encode()
     wire.write_all(channel, wire.LENGTH.pack(len(hello)) + hello)
@@ -168,9 +166,9 @@ def _lock(packages: Sequence[str]) -> list[State]:
     """Put on every layer that children inherit; each either holds or says why not. Leaves `packages` to be read."""
     states = []
     for name, lock in (
-        ("rlimits", limits.limit_zygote),
-        ("no_new_privs", _refuse_new_privileges),
-        ("capabilities", _drop_capabilities),
+        ("rlimits", locks.limit_zygote),
+        ("no_new_privs", locks.refuse_new_privileges),
+        ("capabilities", locks.drop_capabilities),
         ("landlock", partial(_restrict_files, packages)),
         ("seccomp", _filter_calls),
     ):
@@ -181,23 +179,6 @@ def _lock(packages: Sequence[str]) -> list[State]:
                 State(name, False, True, f"the kernel refused it: {getattr(error, 'strerror', None) or error}")
             )
     return states
-
-
-def _refuse_new_privileges() -> str:
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) != 1:
-        raise OSError("it did not stay set")
-    return "set"
-
-
-def _drop_capabilities() -> str:
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    kernel.call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
-    try:
-        os.chroot("/")
-    except PermissionError:
-        return "none left"
-    raise OSError("chroot still works")
 
 
 def _restrict_files(packages: Iterable[str]) -> str:
@@ -223,23 +204,23 @@ def _filter_calls() -> str:
 
 
 def _namespace_state(kind: str, why_not: str, guard: int, outer_ipc: int) -> State:
-    problem = why_not or namespaces.prove(kind, guard, outer_ipc)
+    problem = why_not or locks.try_namespace(kind, guard, outer_ipc)
     return State(f"{kind} namespace", not problem, False, problem or "separate")
 
 
-def _prove(zygote: Zygote, source: memoryview, layers: list[State], settings: Settings) -> list[State]:
+def _test_layers(zygote: Zygote, source: memoryview, layers: list[State], settings: Settings) -> list[State]:
     """Let a child try what the layers forbid; a layer whose act succeeds is not enforced."""
     acts = {
-        "landlock": ("landlock", sheet.PASS),
-        "seccomp": ("seccomp", sheet.PASS),
-        "rlimits": ("rlimits", sheet.PASS),
-        f"memory {settings.memory_bytes + limits.MEBIBYTE}": ("rlimits", sheet.MEMORY),
+        "landlock": ("landlock", result_buffer.PASS),
+        "seccomp": ("seccomp", result_buffer.PASS),
+        "rlimits": ("rlimits", result_buffer.PASS),
+        f"memory {settings.memory_bytes + locks.MEBIBYTE}": ("rlimits", result_buffer.MEMORY),
     }
-    page = sheet.Sheet(mmap.mmap(-1, sheet.measure(len(acts))), settings.detail_bytes)
-    job = Job(source, Texts(pack_texts(list(acts))), len(acts))
-    message = zygote.execute(job, page, 0)
+    buffer = result_buffer.ResultBuffer(mmap.mmap(-1, result_buffer.measure(len(acts))), settings.detail_bytes)
+    job = Job(source, wire.Texts(wire.pack_texts(list(acts))), len(acts))
+    message = zygote.execute(job, buffer, 0)
     reply = wire.unpack_reply(message[wire.LENGTH.size :])
-    results = [page.read(index, reply.longest_s) for index in range(len(acts))]
+    results = [buffer.read(index, reply.longest_s) for index in range(len(acts))]
     for first, end, verdict, seconds, detail in reply.lost:
         results[first:end] = [(verdict, seconds, detail)] * (end - first)
     failed = {

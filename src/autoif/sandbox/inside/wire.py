@@ -1,14 +1,17 @@
-"""Messages between a worker and its parent: a length, then the payload. Used by both sides; neither runs model code.
+"""What a worker and its parent tell each other: messages, and the texts of a call. Neither side runs model code.
 
 Messages are numbers, and what the zygote says of lost inputs. Source, texts and results don't travel: they lie in
-memory that both sides see (`texts`, `sheet`), and messages say how much of it there is. What travels is copied on its
-way, and the next function could find the copies. Text is UTF-8 with lone surrogates kept, so that whatever JSON can
-hold arrives as it was.
+memory that both sides see, and messages say how much of it there is. What travels is copied on its way, and the next
+function could find the copies. The texts lie there once, however many functions run on them and however many children
+are forked: a copy in the zygote's own memory would make every fork dearer by each of its pages. Text is UTF-8 with
+lone surrogates kept, so that whatever JSON can hold arrives as it was.
 """
 
+import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 FAILED: Final = 1
@@ -29,8 +32,8 @@ class Request(NamedTuple):
     """How many there are."""
     texts_bytes: int
     """How large the texts' memory now is."""
-    sheet_bytes: int
-    """How large the sheet's memory now is."""
+    results_bytes: int
+    """How large the result buffer now is."""
     source_bytes: int
     """How large the source's memory now is."""
     source_length: int
@@ -51,7 +54,7 @@ class Lost(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The end of a call: what is not in here is on the sheet."""
+    """The end of a call: what is not in here is in the result buffer."""
 
     call: int
     loaded: bool
@@ -125,3 +128,30 @@ def _read_exactly(descriptor: int, count: int) -> bytes | None:
         pieces.append(piece)
         count -= len(piece)
     return b"".join(pieces)
+
+
+def pack_texts(texts: Sequence[str]) -> bytes:
+    """Return count + 1 places, each 8 bytes, then the texts: text i lies from place i to before place i + 1."""
+    joined = "".join(texts)
+    if joined.isascii():
+        lengths: Iterable[int] = map(len, texts)
+        body = joined.encode("ascii")
+    else:
+        encoded = [encode_text(text) for text in texts]
+        lengths = map(len, encoded)
+        body = b"".join(encoded)
+    places = accumulate(lengths, initial=8 * (len(texts) + 1))
+    return struct.pack(f"={len(texts) + 1}Q", *places) + body
+
+
+class Texts:
+    """Texts as `pack_texts` laid them out at the beginning of a memory; seen and not copied."""
+
+    def __init__(self, memory: bytes | mmap.mmap) -> None:
+        self.memory = memoryview(memory)
+        self.places = self.memory[: len(self.memory) // 8 * 8].cast("Q")
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self.places.release()
+        self.memory.release()

@@ -1,4 +1,4 @@
-"""The zygote: locked in, warm, and never running model code. Forks a child per function, watches it, reads its sheet.
+"""The zygote: locked in, warm, and never running model code. Forks a child per function, watches it, reads its results.
 
 It enforces the wall clock on each input with SIGKILL; the parent enforces its own on the zygote.
 """
@@ -11,8 +11,9 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from . import child, kernel, limits, seccomp, sheet, wire
-from .texts import Texts
+from . import child, kernel, locks, result_buffer, seccomp, wire
+from .result_buffer import ResultBuffer
+from .wire import Texts
 
 _FIRST_CLOSED: Final = 3
 _LAST_CLOSED: Final = 0xFFFFFFFF
@@ -38,11 +39,11 @@ class Settings(NamedTuple):
 
 
 class Descriptors(NamedTuple):
-    """Of the memory that the parent shares; only the sheet's can write."""
+    """Of the memory that the parent shares; only that of the results can write."""
 
     texts: int
     source: int
-    sheet: int
+    results: int
 
 
 class Ending(NamedTuple):
@@ -57,7 +58,7 @@ class Ending(NamedTuple):
 
 
 class Memory:
-    """What the parent shares: source, texts, and the sheet for their results. Seen anew only when its size changes."""
+    """What the parent shares: source, texts, and the buffer for their results. Seen anew only when its size changes."""
 
     def __init__(self, descriptors: Descriptors, size: Sequence[int], detail_bytes: int) -> None:
         self.size = size
@@ -65,17 +66,17 @@ class Memory:
             mmap.mmap(descriptors.texts, size[0], prot=mmap.PROT_READ),
             mmap.mmap(descriptors.source, size[1], prot=mmap.PROT_READ),
         ]
-        self.sheet = mmap.mmap(descriptors.sheet, size[2])
+        self.written = mmap.mmap(descriptors.results, size[2])
         self.texts = Texts(self._maps[0])
         self.source = memoryview(self._maps[1])
-        self.page = sheet.Sheet(self.sheet, detail_bytes)
+        self.results = ResultBuffer(self.written, detail_bytes)
 
     def close(self) -> None:
         """Let go of it."""
         self.texts.close()
         self.source.release()
-        self.page.close()
-        for each in (*self._maps, self.sheet):
+        self.results.close()
+        for each in (*self._maps, self.written):
             each.close()
 
 
@@ -91,7 +92,7 @@ class Zygote:
         self._settings = settings
         self._pid = os.getpid()
         self._fork = kernel.find_fork()
-        self._limits = limits.ChildLimits()
+        self._limits = locks.ChildLimits()
         close_all = kernel.prepare("close_range", _FIRST_CLOSED, _LAST_CLOSED, 0)
         self._filter = child_filter  # its storage must live as long as its arguments
         self._locks = (close_all, *self._limits.calls, child_filter.arguments)
@@ -105,25 +106,25 @@ class Zygote:
         memory: Memory | None = None
         while (payload := wire.read_message(self._channel)) is not None:
             request = wire.unpack_request(payload)
-            size = (request.texts_bytes, request.source_bytes, request.sheet_bytes)
+            size = (request.texts_bytes, request.source_bytes, request.results_bytes)
             if memory is None or memory.size != size:
                 if memory is not None:
                     memory.close()
                 memory = Memory(descriptors, size, self._settings.detail_bytes)
                 self._limited = 0
             # Whatever the last child left there, within its own results or beyond, the next finds zeros.
-            memory.sheet.madvise(mmap.MADV_REMOVE)
+            memory.written.madvise(mmap.MADV_REMOVE)
             # The zygote never copies a source: what it freed, the next child could read.
             with memory.source[: request.source_length] as source:
                 job = child.Job(source, memory.texts, request.texts, request.until_timeout)
-                wire.write_all(self._channel, self.execute(job, memory.page, request.call))
+                wire.write_all(self._channel, self.execute(job, memory.results, request.call))
 
-    def execute(self, job: child.Job, page: sheet.Sheet, call: int) -> bytes:
+    def execute(self, job: child.Job, results: ResultBuffer, call: int) -> bytes:
         """Run a function on texts, return the message that says so. A child that dies costs the text at hand.
 
         A fresh child gets the rest, in this call or, `until_timeout`, in another.
         """
-        count, header = job.size, page.header
+        count, header = job.size, results.header
         lost: list[wire.Lost] = []
         loaded = False
         began = since = time.monotonic()
@@ -133,21 +134,23 @@ class Zygote:
         while first < count:
             header[0] = first
             header[1] = header[2] = 0
-            ending = self._run_child(job, first, page, since, deadline)
+            ending = self._run_child(job, first, results, since, deadline)
             loaded = loaded or header[1] == 1
             done = max(first, header[0])
             if done >= count:
                 break
-            if page.ending == sheet.CHILD_LEAVES and done > first:
+            if results.ending == result_buffer.CHILD_LEAVES and done > first:
                 # What the child spent on the next text, or only said that it would, is spent.
                 first, since = done, ending.since
                 continue
             since = time.monotonic()
             # What can't be loaded once is not tried again for each text.
-            first = done + 1 if page.loaded else count
-            lost.append(wire.Lost(done, first, *_explain(ending, page, since)))
+            first = done + 1 if results.loaded else count
+            lost.append(wire.Lost(done, first, *_explain(ending, results, since)))
             if since >= deadline and first < count:
-                lost.append(wire.Lost(first, count, sheet.TIMEOUT, 0.0, b"no time was left for it in this call"))
+                lost.append(
+                    wire.Lost(first, count, result_buffer.TIMEOUT, 0.0, b"no time was left for it in this call")
+                )
                 break
             if job.until_timeout and ending.timed_out:
                 break
@@ -160,15 +163,15 @@ class Zygote:
             cpu_s = min(self._settings.timeout_s * job.size, self._settings.total_s)
             self._limits.set(address_space, int(cpu_s) + 2)
 
-    def _run_child(self, job: child.Job, first: int, page: sheet.Sheet, since: float, deadline: float) -> Ending:
-        page.started[0] = since
+    def _run_child(self, job: child.Job, first: int, results: ResultBuffer, since: float, deadline: float) -> Ending:
+        results.started[0] = since
         pid = self._fork()
         if pid == 0:
             self._lock_child()
-            child.run_function(job, first, page)
+            child.run_function(job, first, results)
         if pid < 0:
             raise OSError("the kernel makes no process for a function")
-        return self._watch(pid, page, range(first, job.size), since, deadline)
+        return self._watch(pid, results, range(first, job.size), since, deadline)
 
     def _lock_child(self) -> None:
         try:
@@ -187,7 +190,7 @@ class Zygote:
         if os.getppid() != zygote:
             os._exit(1)
 
-    def _watch(self, pid: int, page: sheet.Sheet, texts: range, since: float, deadline: float) -> Ending:
+    def _watch(self, pid: int, results: ResultBuffer, texts: range, since: float, deadline: float) -> Ending:
         """Wait for the child's end; end it when a text or the call has no time left, or when the parent is gone.
 
         The first text began at `since`; the call has until `deadline`.
@@ -201,11 +204,11 @@ class Zygote:
                 return Ending(os.waitpid(pid, 0)[1], True, since)
             signal.sigtimedwait(CHILD_ENDED, min(left_s, _LONGEST_WAIT_S))
             ended, status = os.waitpid(pid, os.WNOHANG)
-            progress = page.header[0]
+            progress = results.header[0]
             if seen < progress <= texts.stop:
                 # The child says when it began this text; by lying it can only make its own time shorter. And it can
                 # count no further than to the last text, so that it has no more time than its texts have together.
-                seen, since = progress, _between(since, page.started[0], time.monotonic())
+                seen, since = progress, _between(since, results.started[0], time.monotonic())
             if ended:
                 return Ending(status, False, since)
             if self._parent.poll(0):
@@ -221,23 +224,23 @@ def _between(low: float, value: float, high: float) -> float:
     return value if low <= value <= high else high
 
 
-def _explain(ending: Ending, page: sheet.Sheet, now: float) -> tuple[int, float, bytes]:
+def _explain(ending: Ending, results: ResultBuffer, now: float) -> tuple[int, float, bytes]:
     """Return (verdict, seconds, detail) of the text during which a child ended."""
-    verdict, detail = _classify(ending, page)
-    where = "" if page.loaded else "while loading"
+    verdict, detail = _classify(ending, results)
+    where = "" if results.loaded else "while loading"
     return verdict, now - ending.since, ": ".join(filter(None, (where, detail))).encode()
 
 
-def _classify(ending: Ending, page: sheet.Sheet) -> tuple[int, str]:
+def _classify(ending: Ending, results: ResultBuffer) -> tuple[int, str]:
     if ending.timed_out:
-        return sheet.TIMEOUT, "did not return in time"
-    if page.ending == sheet.OUT_OF_MEMORY:
-        return sheet.MEMORY, ""
+        return result_buffer.TIMEOUT, "did not return in time"
+    if results.ending == result_buffer.OUT_OF_MEMORY:
+        return result_buffer.MEMORY, ""
     if os.WIFSIGNALED(ending.status):
         number = os.WTERMSIG(ending.status)
         if number == _UNLOCKED_SIGNAL:
-            return sheet.UNLOCKED, "a child could not be locked in"
+            return result_buffer.UNLOCKED, "a child could not be locked in"
         if number == signal.SIGKILL:
-            return sheet.MEMORY, "ended by the kernel"
-        return sheet.CRASH, f"killed by {signal.Signals(number).name}"
-    return sheet.CRASH, f"exited with status {os.WEXITSTATUS(ending.status)}"
+            return result_buffer.MEMORY, "ended by the kernel"
+        return result_buffer.CRASH, f"killed by {signal.Signals(number).name}"
+    return result_buffer.CRASH, f"exited with status {os.WEXITSTATUS(ending.status)}"

@@ -7,7 +7,7 @@ import json
 import struct
 from typing import IO, Any, Final, NamedTuple
 
-_LENGTH: Final = struct.Struct("<Q")
+LENGTH: Final = struct.Struct("<Q")
 
 
 class Settings(NamedTuple):
@@ -30,16 +30,21 @@ class Result(NamedTuple):
 
 def read_message(channel: IO[bytes]) -> Any:
     """Read one message; None if the other side is gone."""
-    head = channel.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    head = channel.read(LENGTH.size)
+    if len(head) < LENGTH.size:
         return None
-    (size,) = _LENGTH.unpack(head)
+    (size,) = LENGTH.unpack(head)
     body = channel.read(size)
     return json.loads(body) if len(body) == size else None
 
 
+def pack_message(content: object) -> bytes:
+    """Return one message as `read_message` reads it."""
+    body = json.dumps(content).encode("ascii")
+    return LENGTH.pack(len(body)) + body
+
+
 def write_message(channel: IO[bytes], content: object) -> None:
     """Write one message. Raises OSError if the other side is gone."""
-    body = json.dumps(content).encode("ascii")
-    channel.write(_LENGTH.pack(len(body)) + body)
+    channel.write(pack_message(content))
     channel.flush()

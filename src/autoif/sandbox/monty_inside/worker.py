@@ -34,7 +34,7 @@ _MOST_REQUESTS: Final = 2**31 - 1
 _SIGNAL: Final = re.compile(r"\((SIG[A-Z0-9]+)\)")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}")
 
-PROOF: Final = """
+SELF_TEST: Final = """
 import os
 acts = [lambda: open("/"), lambda: open("x", "w"), lambda: os.listdir("/"), lambda: os.environ["PATH"]]
 def evaluate(response):
@@ -216,7 +216,7 @@ def open_pool(settings: Settings) -> pydantic_monty.AsyncMonty:
 async def find_problem(runner: Runner) -> str:
     """Return what is wrong with the interpreter, in words: it does not start, or refuse what it must."""
     try:
-        results = await runner.run(PROOF, ["acts", "memory"])
+        results = await runner.run(SELF_TEST, ["acts", "memory"])
     except pydantic_monty.MontyError as error:
         return str(error)
     if [result.verdict for result in results] == ["pass", "memory"]:

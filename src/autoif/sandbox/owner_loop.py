@@ -1,4 +1,4 @@
-"""Where an entered sandbox lives: in one process and on one event loop. Calls from elsewhere are carried there.
+"""The process and the event loop that an entered sandbox belongs to. Calls from elsewhere are carried there.
 
 So a sandbox may be used from any thread and any loop, and its backend is only ever touched by one.
 """
@@ -11,11 +11,11 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
 from autoif.errors import SandboxError
+from autoif.sandbox.pool import CLOSED
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 
-CLOSED: Final = "the sandbox was closed while functions were still to run"
 _NO_LOOP: Final = "the event loop that the sandbox was entered in is not running: enter a sandbox in this one"
 _WOULD_BLOCK: Final = (
     "a blocking call would stop the event loop that the sandbox runs in: use `await sandbox.run(…)`, or enter the "
@@ -23,7 +23,7 @@ _WOULD_BLOCK: Final = (
 )
 
 
-class Home:
+class OwnerLoop:
     """The process and the running event loop in which it is made."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Home:
         call.add_done_callback(self._calls.discard)
         return call
 
-    def lock_up(self) -> None:
+    def refuse_calls(self) -> None:
         """Take no more calls from elsewhere."""
         with self._lock:
             self._left = True

@@ -1,4 +1,4 @@
-"""The result sheet: shared memory into which a child writes verdicts, and which is read after its death.
+"""The result buffer: shared memory into which a child writes verdicts, and which is read after its death.
 
 The child keeps no descriptor, so there is no stream to write to, to fill up or to get out of step; writing a verdict
 costs no system call. What a child wrote is checked as a stranger's: see `read`.
@@ -28,7 +28,7 @@ OUT_OF_MEMORY: Final = 2
 
 
 def measure(count: int) -> int:
-    """Return the size in bytes, a power of two, of a sheet that `count` inputs fit on."""
+    """Return the size in bytes, a power of two, of a buffer that `count` inputs fit into."""
     size = _SMALLEST
     while _capacity(size) < count:
         size *= 2
@@ -39,7 +39,7 @@ def _capacity(size: int) -> int:
     return size // 2 // LONGEST_DETAIL
 
 
-class Sheet:
+class ResultBuffer:
     """Verdicts, seconds and details of as many inputs as have room for their details in half of a shared memory.
 
     Made once for many calls: where things lie depends on the memory's size alone; what nobody touches costs nothing.

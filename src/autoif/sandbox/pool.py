@@ -1,0 +1,191 @@
+"""The workers of a sandbox: processes that run one call at a time each. The same pool for every backend."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from weakref import WeakSet
+
+from autoif.errors import SandboxError
+from autoif.records import Verdict
+from autoif.sandbox.outcomes import Outcome
+
+CLOSED: Final = "the sandbox was closed while functions were still to run"
+
+
+class WorkerDied(Exception):
+    """The worker itself, not the function in it, ended or stopped making sense."""
+
+    def __init__(self, message: str, failed: bool = False) -> None:
+        super().__init__(message)
+        self.failed = failed
+        """It ended because something went wrong in its own code, and not by a signal from elsewhere."""
+
+
+class Worker(Protocol):
+    """A process of a backend, seen from its parent."""
+
+    async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
+        """Run a function on texts: all, or `until_timeout` those up to the first that takes too long, if it can.
+
+        Raises WorkerDied; the worker is of no use after any exception.
+        """
+        ...
+
+    async def end(self) -> None:
+        """End the process and everything in it. Does nothing the second time."""
+        ...
+
+    def describe(self) -> str:
+        """Return in words what contains a function in it."""
+        ...
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class WorkerPool(Generic[W]):
+    """Runs functions in whichever worker is free; one that ends, for whatever reason, is replaced before its next use.
+
+    Args:
+        name: of the backend.
+        start: starts a worker; raises SandboxError where it can't.
+        width: how many workers.
+    """
+
+    def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, W]], width: int) -> None:
+        self._name = name
+        self._start = start
+        self._width = width
+        self._idle: asyncio.LifoQueue[W | None] = asyncio.LifoQueue()
+        """None stands for a worker that is still to be started."""
+        self._alive: set[W] = set()
+        self._closed = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """Starts and ends of workers. They are never cancelled: that would leave processes of which nobody knows."""
+        self._description = ""
+
+    async def __aenter__(self) -> Self:
+        try:
+            started = await asyncio.gather(*(self._get_worker() for _ in range(self._width)), return_exceptions=True)
+            for worker in started:
+                if isinstance(worker, BaseException):
+                    raise worker
+                self._idle.put_nowait(worker)
+        except BaseException:
+            await self._end_all()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end_all()
+
+    async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
+        """Return the outcomes of a function on texts; see `Worker.call`. Raises SandboxError."""
+        try:
+            return await self._run_once(source, inputs, until_timeout)
+        except WorkerDied:
+            # It may have been the victim of another process on this machine: once more, in a fresh one.
+            try:
+                return await self._run_once(source, inputs, until_timeout)
+            except WorkerDied as error:
+                if error.failed:
+                    raise SandboxError("a sandbox worker failed twice: is the machine short of memory?") from error
+                return [Outcome(Verdict.CRASH, "ended the worker it ran in, twice")] * len(inputs)
+
+    def describe(self) -> str:
+        """Return the backend's name and what contains a function in it."""
+        return f"{self._name}: {self._description}"
+
+    async def _run_once(self, source: str, inputs: Sequence[str], until_timeout: bool) -> list[Outcome]:
+        worker = await self._idle.get()
+        try:
+            if self._closed:
+                raise SandboxError(CLOSED)
+            if worker is None:
+                worker = await self._get_worker()
+            outcomes = await worker.call(source, inputs, until_timeout=until_timeout)
+        except BaseException:
+            if worker is not None:
+                self._begin(self._end(worker))
+            self._idle.put_nowait(None)
+            raise
+        self._idle.put_nowait(worker)
+        return outcomes
+
+    async def _get_worker(self) -> W:
+        starting = self._begin(self._start_worker())
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._begin(self._end_when_started(starting))
+            raise
+
+    async def _start_worker(self) -> W:
+        worker = await self._start()
+        self._alive.add(worker)
+        if self._closed:
+            await self._end(worker)
+            raise SandboxError(CLOSED)
+        self._description = worker.describe()
+        return worker
+
+    async def _end_when_started(self, starting: asyncio.Task[W]) -> None:
+        with contextlib.suppress(SandboxError):
+            await self._end(await starting)
+
+    async def _end(self, worker: W) -> None:
+        self._alive.discard(worker)
+        await worker.end()
+
+    async def _end_all(self) -> None:
+        self._closed = True
+        for worker in list(self._alive):
+            self._begin(self._end(worker))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # no Linux
+        return os.cpu_count() or 1
+
+
+# A worker ends when nobody holds the other end of its pipe any more; a forked process would hold a copy.
+
+
+class Closable(Protocol):
+    """What has a descriptor: closing it in a forked process closes only that process's copy."""
+
+    def close(self) -> None: ...
+
+
+_ENDS: Final = WeakSet[Closable]()
+
+
+def close_in_forks(*ends: Closable) -> None:
+    """Have these closed in every process that is forked from now on. Nothing that is buffered: it would be flushed."""
+    _ENDS.update(ends)
+
+
+def _close_all() -> None:
+    for end in list(_ENDS):
+        end.close()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_close_all)
