@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tiny_model import write_tiny_model
-from training import QUICK, WORDS, turn, write_rows
+from training import QUICK, WORDS, load_training, turn, write_rows
 
 EVEN = "def evaluate(response): return len(response) % 2 == 0"
 ANY = "def evaluate(response): return True"
@@ -52,6 +52,7 @@ def make_online_request(place: Path, output: Path, *settings: str, lora: bool = 
     from autoif.training.online_pairs import resolve_online
 
     given = [*QUICK, "num_train_epochs=1", "warmup_steps=0", "save_steps=1", *ONLINE, *settings]
+    load_training()
     online, dpo = resolve_online(None, given, lora=lora)
     fields = {"data": place / "rewards.jsonl", "model": str(place / "model"), **more}
     return OnlineRequest(output=output, online=online, dpo=dpo, **fields)

@@ -25,6 +25,7 @@ from autoif.models.recording import import_recording
 from autoif.orchestration import name_keys
 from autoif.report.markdown import escape_markdown, show_code
 from autoif.report.progress import Progress
+from autoif.store import FORMAT
 from autoif.training.card import render_card as render_training_card
 from following import write_questions
 
@@ -217,7 +218,7 @@ def test_a_data_card_reads_no_name_of_others_as_markup(tmp_path):
     (tmp_path / "01_self_instruct").mkdir()
     (tmp_path / "01_self_instruct" / "dropped-0000.jsonl").write_text(json.dumps({"reason": TRAP, "detail": ""}))
     manifest = {
-        "identity": {}, "sandbox": TRAP, "versions": {TRAP: TRAP}, "usage": {},
+        "format": FORMAT, "identity": {}, "sandbox": TRAP, "versions": {TRAP: TRAP}, "usage": {},
         "config": {"preset": TRAP, "models": {"writer": {"model": TRAP}}, "scoring": {"samples": TRAP}},
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps(manifest))

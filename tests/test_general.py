@@ -24,7 +24,7 @@ from autoif.evaluation.general.data import (
     read_questions,
 )
 from autoif.evaluation.general.definitions import build_requests, build_task, load_definitions
-from autoif.evaluation.general.files import TASKS, Program
+from autoif.evaluation.general.files import TASKS, HumanEval
 from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
 from autoif.evaluation.results import read_scores
 from autoif.sandbox import Sandbox
@@ -33,7 +33,7 @@ from tiny_model import write_tiny_model
 DATA = Path(__file__).parent / "data/general"
 PART = {"gsm8k": 100, "mmlu": 2 * 57 + 9, "humaneval": SIZES["humaneval"], "ceval": 2 * 52 + 9}
 """Questions of the files in tests/data; its cut.py makes sure that the whole ones have as many as `SIZES` says."""
-ADD = Program(
+ADD = HumanEval(
     task_id="x/0", prompt="def add(a, b):\n", entry_point="add", canonical_solution="    return a + b\n",
     test="def check(candidate):\n    assert all(candidate(n, 2) == n + 2 for n in (1, 2))\n",
 )  # fmt: skip
@@ -157,18 +157,18 @@ def test_an_answer_may_be_a_code_block_the_whole_function_or_its_body(programs):
 @pytest.mark.parametrize(
     ("task", "name", "content", "error"),
     [
-        ("gsm8k", "test.jsonl", '{"prompt": "x"}\n', r"test.jsonl, line 1: no row of GSM8K \(question: Field required"),
+        ("gsm8k", "test.jsonl", '{"prompt": "x"}\n', r"test.jsonl, line 1: no GSM8K row \(question: Field required"),
         ("gsm8k", "test.jsonl", "", "test.jsonl has no rows"),
-        ("gsm8k", "test.jsonl", '{"question": "x", "answer": "2"}', r"line 1: no row of GSM8K \(answer: "),
+        ("gsm8k", "test.jsonl", '{"question": "x", "answer": "2"}', r"line 1: no GSM8K row \(answer: "),
         ("gsm8k", "other.jsonl", "{}", "test.jsonl can't be read: No such file"),
-        ("humaneval", "HumanEval.jsonl", "[1]\n", "line 1: no row of HumanEval"),
-        ("humaneval", "HumanEval.jsonl.gz", "not gzip", "no row of HumanEval"),
+        ("humaneval", "HumanEval.jsonl", "[1]\n", "line 1: no HumanEval row"),
+        ("humaneval", "HumanEval.jsonl.gz", "not gzip", "HumanEval.jsonl.gz, line 1: broken JSON"),
         ("humaneval", "mbpp.jsonl", "{}", "has no HumanEval.jsonl.gz"),
-        ("mmlu", "abstract_algebra_test.csv", "a,b,c\n", "abstract_algebra_test.csv, row 1: no row of MMLU"),
-        ("mmlu", "abstract_algebra_test.csv", "q,1,2,3,4,E\n", r"row 1: no row of MMLU \(answer: "),
+        ("mmlu", "abstract_algebra_test.csv", "a,b,c\n", "abstract_algebra_test.csv, row 1: no MMLU row"),
+        ("mmlu", "abstract_algebra_test.csv", "q,1,2,3,4,E\n", r"row 1: no MMLU row \(answer: "),
         ("mmlu", "anatomy_test.csv", "q,1,2,3,4,A\n", "lacks the subject abstract_algebra of MMLU: there is no abst"),
         ("mmlu", "mmlu.zip", "no zip", "is no zip file"),
-        ("ceval", "accountant_val.csv", "id,question\n1,x\n", r"accountant_val.csv, row 1: no row of C-Eval \(A: "),
+        ("ceval", "accountant_val.csv", "id,question\n1,x\n", r"accountant_val.csv, row 1: no CEval row \(A: "),
     ],
 )
 def test_files_of_another_form_are_refused_with_the_place(tmp_path, task, name, content, error):

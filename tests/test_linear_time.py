@@ -19,7 +19,7 @@ from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.gate import find_fault
-from autoif.instructions.answers import read_function_answer
+from autoif.instructions.answers import read_answer
 from autoif.instructions.deduplication import normalise
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.lines import clean_line
@@ -65,9 +65,9 @@ def follow(kind: str, source: str, example: int, target: str = "a {answer} b {an
 
 
 READERS: dict[str, Reader] = {
-    "answers": read_function_answer,
-    "answers, cut": lambda text: read_function_answer(text, complete=False),
-    "answers, function": lambda text: read_function_answer('{"func": "def evaluate(response):\\n    return ' + text),
+    "answers": read_answer,
+    "answers, cut": lambda text: read_answer(text, complete=False),
+    "answers, function": lambda text: read_answer('{"func": "def evaluate(response):\\n    return ' + text),
     "json": lambda text: find_json(text, lambda value: isinstance(value, dict) and "func" in value),
     "source": mend_source,
     "lines": clean_line,
@@ -113,7 +113,7 @@ READERS: dict[str, Reader] = {
 
 NOT_OF_MODELS = {
     "config.py": "names of variables",
-    "evaluation/comparison/latex.py": "names",
+    "evaluation/tables.py": "names",
     "evaluation/contamination/constraint_trials.py": "an instruction and its functions, which were read before",
     "evaluation/followbench/data.py": "a character",
     "evaluation/followbench/recorded.py": "questions that the benchmark wrote",
@@ -122,6 +122,7 @@ NOT_OF_MODELS = {
     "prompts/__init__.py": "templates of the user",
     "report/markdown.py": "a character",
     "row_files.py": "a line's beginning, or a character",
+    "store.py": "names of files",
     "thresholds.py": "a setting",
 }
 """Modules with a regular expression or a parser of Python for what no model and no server wrote."""

@@ -78,7 +78,7 @@ async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wai
     stages(double)
     monkeypatch.setitem(pipeline.STAGES, "queries", (Stage("05_test", "test", double, Instruction),))
 
-    class WorkerSetup:
+    class Settings:
         @asynccontextmanager
         async def open(self):
             yield make_tools()
@@ -88,7 +88,7 @@ async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wai
 
     shards = [Shard("instructions", index, RECORDS[:1]) for index in range(3)]
     engine = LocalEngine(workers=1)
-    results = engine.run(shards, WorkerSetup(), lambda *event: None, follow)
+    results = engine.run(shards, Settings(), lambda *event: None, follow)
     assert [(result.step, result.index) async for result in results] == [
         (step, index) for index in range(3) for step in ("instructions", "queries")
     ]

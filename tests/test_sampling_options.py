@@ -20,7 +20,7 @@ def parse(*arguments: str) -> tuple[object, bool]:
     got = []
 
     @click.command()
-    @policy_options(samples=3, temperature=0.5, max_tokens=7, recorded="Score recorded responses")
+    @policy_options(samples=3, temperature=0.5, max_tokens=7, recorded="FILE: Score recorded responses")
     @click.option("--quiet", is_flag=True)
     def command(policy: object, keep_thinking: bool, quiet: bool) -> None:
         got.append((policy, quiet))

@@ -1,7 +1,11 @@
 """What the tests of training share: rows, quick settings, requests."""
 
+import gc
 import json
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from autoif.training.settings import resolve_settings
 
@@ -46,12 +50,18 @@ def preference_rows() -> list[dict]:
     ]
 
 
-def make_request(kind, data, model, output, *settings, lora=False, **more):
-    from autoif.training.train import Request
+@cache
+def load_training() -> ModuleType:
+    """Import what trains, and keep it out of the garbage collection of each training, which took half a second."""
+    module = import_module("autoif.training.train")
+    gc.freeze()
+    return module
 
+
+def make_request(kind, data, model, output, *settings, lora=False, **more):
     given = [*QUICK, "num_train_epochs=6", "warmup_steps=0", *settings]
     resolved = resolve_settings(kind, None, given, lora=lora, evaluates="eval_data" in more)
-    return Request(kind, Path(data), str(model), Path(output), resolved, **more)
+    return load_training().Request(kind, Path(data), str(model), Path(output), resolved, **more)
 
 
 def reward_rows(words=WORDS) -> list[dict]:

@@ -14,13 +14,14 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget, Endpoint
+from autoif.models.requests import Role
 from autoif.prompts import Prompts
 from autoif.records import Record
 from autoif.sandbox import SandboxSettings
 from autoif.text_lines import MAX_DEPTH, parse_json, read_toml
 from autoif.thresholds import Threshold
 
-ROLES = ("writer", "responder", "judge")
+ROLES: tuple[Role, ...] = ("writer", "responder", "judge")
 
 
 class Models(Record):
@@ -253,7 +254,7 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_list_problems(error)) from None
+        raise ConfigError(_describe(error)) from None
 
 
 def _refuse_foreign_keys(table: Mapping[str, Any]) -> None:
@@ -359,7 +360,7 @@ def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
             target[key] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _list_problems(error: ValidationError) -> str:
+def _describe(error: ValidationError) -> str:
     """Return what is wrong; what is wrong with all roles' models is said once, of `models.all`."""
     problems: dict[str, list[str]] = {}
     for item in error.errors():

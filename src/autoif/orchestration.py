@@ -24,7 +24,6 @@ from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.sft import sft_rows
 from autoif.engines import Engine, open_engine
-from autoif.engines.worker_setup import WorkerSetup
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import Seeds, load_seeds
 from autoif.instructions.self_instruct import self_instruct
@@ -52,6 +51,7 @@ from autoif.store import (
     find_rows,
     read_jsonl,
 )
+from autoif.tools import ToolSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Job:
     """An open run: where results go, what workers are told, who runs shards, who watches."""
 
     folder: RunFolder
-    setup: WorkerSetup
+    tools: ToolSettings
     engine: Engine
     progress: Progress
 
@@ -110,12 +110,12 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             folder.discard_results()
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         served = stack.enter_context(_serve(config, options.replay))
-        setup = WorkerSetup(served, folder.completions, tuple(pool.kept), options.replay)
+        tools = ToolSettings(served, folder.completions, tuple(pool.kept), options.replay)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
-        job = Job(folder, setup, engine, progress)
+        job = Job(folder, tools, engine, progress)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
         if given:
@@ -131,7 +131,7 @@ async def _make_instructions(seeds: Seeds, job: Job) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
     if not job.folder.has_shard(SELF_INSTRUCT, 0):
         job.progress.begin((SELF_INSTRUCT,), total=1)
-        async with job.setup.open() as tools:
+        async with job.tools.open() as tools:
             kept, dropped = await self_instruct(seeds.kept, tools)
         job.folder.write_shard(SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
     instructions = job.folder.read_kept(SELF_INSTRUCT, 0, Instruction)
@@ -153,7 +153,7 @@ async def _run_steps(first: Step, records: Sequence[Input], job: Job, *, until: 
     steps: tuple[Step, ...] = (first,) if first == until else ("instructions", "queries")
     job.progress.begin(tuple(stage.folder for step in steps for stage in STAGES[step]), total=len(records))
     missing = _drop_finished(shards, job, until)
-    async for result in job.engine.run(missing, job.setup, job.progress.watch, follow):
+    async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
         for folder, outcome in zip(result.folders, result.stages, strict=True):
             job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
     if first == "queries":
@@ -189,12 +189,12 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
 
 def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> None:
     """§3.4: the data sets, from what the stages of §3.3 have kept and refused, a shard at a time."""
-    folder, settings = job.folder, job.setup.config.preferences
+    folder, settings = job.folder, job.tools.config.preferences
 
     def shards() -> Iterator[_Sampled]:
         return (_read_sampled(folder, index, verified) for index in folder.shards(AUGMENTATION))
 
-    folder.write_rows(QUERIES, job.setup.queries)
+    folder.write_rows(QUERIES, job.tools.queries)
     folder.write_rows(SFT, (row for shard in shards() for row in sft_rows(shard.scored)))
     of_instructions = instruction_pairs(verified, settings) if settings.instruction_level else ()
     of_queries = (
@@ -230,7 +230,7 @@ def _read_sampled(folder: RunFolder, index: int, verified: Sequence[VerifiedInst
 
 
 def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:
-    size = job.setup.config.execution.shard_size
+    size = job.tools.config.execution.shard_size
     return [tuple(records[start : start + size]) for start in range(0, len(records), size)]
 
 

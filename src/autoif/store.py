@@ -18,7 +18,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
@@ -27,7 +27,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.records import Dropped
-from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text, parse_json
+from autoif.text_lines import load_json, name_problem, parse_json, read_json_lines
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -53,8 +53,6 @@ FOLDERS = (
 """Of the stages, in the paper's order."""
 FORMAT = 2
 """Of the folder; raised when the files of stages change their form."""
-MAX_ROW_BYTES = 256_000_000
-"""A longer line of a JSONL file is refused before it fills the memory."""
 _LOCK = ".lock"
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 
@@ -118,8 +116,6 @@ class RunFolder:
     def completions(self) -> Path:
         return self.path / COMPLETIONS
 
-    # -- manifest
-
     def read_manifest(self) -> dict[str, JsonValue]:
         """Return run.json, or {} for a new folder."""
         return read_manifest(self.path)
@@ -153,8 +149,6 @@ class RunFolder:
         )
         path.rename(kept)
         self.moved[name] = kept.name
-
-    # -- rows
 
     def has(self, name: str) -> bool:
         """Tell whether a file is there and was noted as complete."""
@@ -242,9 +236,14 @@ def read_run(run: Path) -> dict[str, JsonValue]:
     return manifest
 
 
+def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> list[Path]:
+    """Return the files of a stage in a run folder, in order."""
+    return sorted((run / stage).glob(f"{kind}-*.jsonl"))
+
+
 def read_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> Iterator[dict[str, Any]]:
     """Yield the rows that a stage kept or dropped, shard by shard, as they are in the files of a run."""
-    for path in sorted((run / stage).glob(f"{kind}-*.jsonl")):
+    for path in list_shards(run, stage, kind):
         for number, line in read_json_lines(path):
             try:
                 yield parse_json(line)
@@ -318,32 +317,6 @@ def read_jsonl(
     return rows
 
 
-def name_problem(error: ValidationError) -> str:
-    """Return the first thing that is wrong with a row, and where in it."""
-    problem = error.errors()[0]
-    where = ".".join(map(str, problem["loc"]))
-    said = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
-
-
-def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of a JSONL file that a user names; blank lines are left out.
-
-    Raises:
-        StoreError: it can't be read, or is no text.
-    """
-    try:
-        with open_text(path) as file:
-            for number, line in cut_lines(file, MAX_ROW_BYTES):
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise StoreError(f"{path} can't be read: {error.strerror or error}") from None
-    except UnreadableText as error:
-        place = f", line {error.line}" if error.line else ""
-        raise StoreError(f"{path}{place}: {error}") from None
-
-
 def find_rows(path: Path, name: str) -> Path:
     """Return the file of rows that a user means: a file as it is, of a run folder the one of this name.
 
@@ -357,19 +330,6 @@ def find_rows(path: Path, name: str) -> Path:
         cause = made if (path / MANIFEST).exists() else "it is no run folder"
         raise StoreError(f"{path} has no {name}: {cause}")
     return path / name
-
-
-def refuse_repeats(paths: Sequence[Path]) -> None:
-    """Refuse inputs of which one is named twice, whatever the ways to it.
-
-    Raises:
-        StoreError: names it.
-    """
-    seen = set[Path]()
-    for path in paths:
-        if path.resolve() in seen:
-            raise StoreError(f"{path} is there twice: name each input once")
-        seen.add(path.resolve())
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:

@@ -1,12 +1,16 @@
-"""What a stage may use: built once per worker from the config, handed to every stage."""
+"""What a stage may use, built once per worker from the config; and what a worker must be told to build it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from autoif.config import Config
+from autoif.config import ROLES, Config
 from autoif.judging import Job
-from autoif.models.nli import Nli
+from autoif.models.cache import CompletionCache
+from autoif.models.client import ChatClient
+from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
 from autoif.records import Query
 from autoif.sandbox.outcomes import Outcome
@@ -38,3 +42,32 @@ class Tools:
     nli: Nli
     sandbox: Executor
     queries: tuple[Query, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """All that a worker must be told to open its tools; it travels between processes, open tools don't."""
+
+    config: Config
+    completions: Path
+    queries: tuple[Query, ...] = ()
+    replay_only: bool = False
+    """Take every answer from the completions, ask no model."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Tools]:
+        """Yield the tools of one worker.
+
+        Raises:
+            ModelError, SandboxError, StoreError: what can't be opened.
+        """
+        config, translation = self.config, self.config.back_translation
+        async with AsyncExitStack() as stack:
+            cache = stack.enter_context(CompletionCache(self.completions))
+            endpoints = {role: getattr(config.models, role) for role in ROLES}
+            client = ChatClient(endpoints, cache, budget=config.budget, replay_only=self.replay_only)
+            chat = await stack.enter_async_context(client)
+            sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
+            kind = translation.nli if translation.enabled else "chat"
+            nli = open_nli(kind, translation.nli_model, chat, config.prompts)
+            yield Tools(config=config, chat=chat, nli=nli, sandbox=sandbox, queries=self.queries)

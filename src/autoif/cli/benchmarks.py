@@ -19,7 +19,8 @@ _OPTIONS = (
     ),
     OUTPUT,
     policy_options(
-        samples=1, temperature=0.0, max_tokens=1280, recorded='Score recorded responses, rows {"prompt", "response"}'
+        samples=1, temperature=0.0, max_tokens=1280,
+        recorded='FILE: Score recorded responses, rows {"prompt", "response"}'
     ),
     click.option("--corrected", is_flag=True, help="Score without the known faults of the official checkers."),
     click.option(

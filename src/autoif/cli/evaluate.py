@@ -13,7 +13,8 @@ from autoif.cli.sampling_options import OUTPUT, QUIET, SampledOrRecorded, policy
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
-from autoif.store import refuse_repeats, storage_errors
+from autoif.store import storage_errors
+from autoif.text_lines import refuse_repeats
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Counted, Scores
@@ -47,7 +48,7 @@ def evaluate() -> None:
 )
 @OUTPUT
 @policy_options(
-    samples=8, temperature=0.8, max_tokens=1024, recorded='Verify recorded responses, rows {"prompt", "response"}'
+    samples=8, temperature=0.8, max_tokens=1024, recorded='FILE: Verify recorded responses, rows {"prompt", "response"}'
 )
 @click.option(
     "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 )
 @OUTPUT
 @policy_options(
-    samples=1, temperature=0.0, max_tokens=2048, recorded_form="FILE|DIR",
-    recorded='Score recorded responses, rows {"prompt", "response"} or a folder as FollowBench writes it',
+    samples=1, temperature=0.0, max_tokens=2048,
+    recorded='FILE|DIR: Score recorded responses, rows {"prompt", "response"} or a folder as FollowBench writes it',
 )  # fmt: skip
 @judge_options(judges="Model that judges what no rule decides.", max_tokens=1024)
 @click.option(

@@ -87,41 +87,69 @@ def take_subject(
     return Subject(policy.name, policy.identity, policy.settings, lambda: policy.open(say))
 
 
-def policy_options(
-    *, samples: int, temperature: float, max_tokens: int, recorded: str, recorded_form: str = "FILE"
-) -> Callable[[Command], Command]:
-    """Give a command the argument MODEL and all options of who answers, which it gets as one `policy`.
+def model_options(
+    *, recorded: str, samples: int, temperature: float, max_tokens: int | None, plain: bool = True
+) -> list[Callable[[Command], Command]]:
+    """Return the argument MODEL and the options of who answers, with what they have in common for all commands.
 
     Args:
-        samples, temperature, max_tokens: the command's defaults.
-        recorded: what it does with --responses, for its help.
-        recorded_form: what --responses takes.
+        recorded: what the command does with --responses, for its help, after the form that they take: "FILE: Score …".
+        samples, temperature, max_tokens: the command's defaults; None for lm-eval's own number.
+        plain: whether each prompt gets responses by the backend of choice; else only programs are drawn, by lm-eval.
     """
-    options = (
+    form, _, purpose = recorded.partition(": ")
+    of = {"samples": "Responses to each prompt, each with a seed of its own; averaged.", "tokens": "Of a response."}
+    if not plain:
+        of = {
+            "samples": "Programs for each question.",
+            "tokens": "Of an answer that is written, if not lm-eval's number (256 for gsm8k, 1024 for humaneval).",
+        }
+    return [
         click.argument("model", required=False),
         click.option(
-            "--responses", type=click.Path(path_type=Path), metavar=recorded_form, help=f"{recorded}, and ask no model."
+            "--responses", type=click.Path(path_type=Path), metavar=form, help=f"{purpose}, and ask no model."
         ),
-        click.option(
-            "--samples", type=click.IntRange(min=1), default=samples, show_default=True,
-            help="Responses to each prompt, each with a seed of its own; averaged.",
-        ),
+        click.option("--samples", type=click.IntRange(min=1), default=samples, show_default=True, help=of["samples"]),
         click.option(
             "--temperature", type=click.FloatRange(0, 2), default=temperature, show_default=True,
-            help="0 takes the likeliest token each time.",
-        ),
-        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True),
-        click.option(
-            "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=True, help="Of a response."
-        ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling."),
-        click.option(
-            "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Responses at once."
+            help="0 takes the likeliest token each time." if plain else "Of programs; all else takes the likeliest.",
         ),
         click.option(
-            "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]), default="bfloat16",
-            show_default=True, help="Of the weights.",
+            "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+            help=None if plain else "Of programs.",
         ),
+        click.option(
+            "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=plain, help=of["tokens"]
+        ),
+        click.option(
+            "--seed", type=int, default=0, show_default=True,
+            help="Of the sampling." if plain else "Of the choice by --limit, and of the sampling.",
+        ),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), default=32 if plain else 8, show_default=True,
+            help="Responses at once.",
+        ),
+        click.option(
+            "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]),
+            default="bfloat16" if plain else "auto", show_default=True,
+            help="Of the weights; auto is that of the files.",
+        ),
+        click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
+        click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."),
+        CHAT_TEMPLATE_KWARGS,
+        KEEP_THINKING,
+    ]  # fmt: skip
+
+
+def add_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command several options, in their order."""
+    return lambda command: functools.reduce(lambda given, option: option(given), reversed(options), command)
+
+
+def policy_options(*, samples: int, temperature: float, max_tokens: int, recorded: str) -> Callable[[Command], Command]:
+    """Give a command the options of who answers, which it gets as one `policy`; the parameters are `model_options`'."""
+    options = model_options(recorded=recorded, samples=samples, temperature=temperature, max_tokens=max_tokens)
+    options += [
         click.option(
             "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
             help="What samples from a folder or a name on the hub.",
@@ -134,11 +162,7 @@ def policy_options(
         click.option(
             "--max-model-len", type=click.IntRange(min=1), help="Tokens of prompt and response together, for vLLM."
         ),
-        click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
-        click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."),
-        CHAT_TEMPLATE_KWARGS,
-        KEEP_THINKING,
-    )  # fmt: skip
+    ]  # fmt: skip
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -169,7 +193,7 @@ def policy_options(
                 max_model_len=max_model_len,
             )  # fmt: skip
             if (model is None) == (responses is None):
-                raise click.UsageError(f"name a MODEL, or recorded --responses {recorded_form}")
+                raise click.UsageError(f"name a MODEL, or recorded --responses {recorded.partition(':')[0]}")
             if model is None:
                 command(policy=responses, **others)
                 return
@@ -179,7 +203,7 @@ def policy_options(
                 )
             command(policy=SampledModel(model, read_backend(model, backend, base_url, api_key_env), settings), **others)
 
-        return functools.reduce(lambda given, option: option(given), reversed(options), run)
+        return add_options(options)(run)
 
     return decorate
 

@@ -19,8 +19,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from autoif.errors import ConfigError
 from autoif.records import OLDER, Verdict, VerifiedInstruction
-from autoif.store import DATA_SETS, MANIFEST, read_json_lines, read_jsonl, refuse_repeats
-from autoif.text_lines import parse_json
+from autoif.store import DATA_SETS, MANIFEST, read_jsonl
+from autoif.text_lines import parse_json, read_json_lines, refuse_repeats
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""

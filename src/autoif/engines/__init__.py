@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from autoif.engines.worker_setup import WorkerSetup
 from autoif.pipeline import Shard, ShardResult, Watch
+from autoif.tools import ToolSettings
 
 Follow = Callable[[ShardResult], Sequence[Shard]]
 """Returns the shards that a finished one makes possible."""
@@ -19,7 +19,7 @@ class Engine(Protocol):
         ...
 
     def run(
-        self, shards: Sequence[Shard], setup: WorkerSetup, watch: Watch, follow: Follow
+        self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
         """Run the shards, and those that follow from a finished one before all that wait."""
         ...

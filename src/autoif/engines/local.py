@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from autoif.engines import Follow
-from autoif.engines.worker_setup import WorkerSetup
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
-from autoif.tools import Tools
+from autoif.tools import Tools, ToolSettings
 
 
 class LocalEngine:
@@ -23,7 +22,7 @@ class LocalEngine:
         return self._before + (self._tools.sandbox.verdicts if self._tools else 0)
 
     async def run(
-        self, shards: Sequence[Shard], setup: WorkerSetup, watch: Watch, follow: Follow
+        self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
         """Run the shards; on the first error, finish what is under way, then raise it."""
         if not shards:
@@ -31,7 +30,7 @@ class LocalEngine:
         waiting = deque(shards)
         running = set[asyncio.Task[ShardResult]]()
         done = set[asyncio.Task[ShardResult]]()
-        async with setup.open() as tools:
+        async with settings.open() as tools:
             self._tools = tools
             try:
                 while waiting or running:

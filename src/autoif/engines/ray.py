@@ -11,17 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from autoif.engines import Follow
-from autoif.engines.worker_setup import WorkerSetup
 from autoif.errors import AutoIFError, ConfigError
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
-from autoif.tools import Tools
+from autoif.tools import Tools, ToolSettings
 
 
 class Worker:
     """Runs in an actor process: opens tools at the first shard, runs shards one after the other."""
 
-    def __init__(self, setup: WorkerSetup) -> None:
-        self._setup = setup
+    def __init__(self, settings: ToolSettings) -> None:
+        self._settings = settings
         self._stack = AsyncExitStack()
         self._tools: Tools | None = None
         self._opening = asyncio.Lock()
@@ -31,7 +30,7 @@ class Worker:
         try:
             async with self._opening:
                 if self._tools is None:
-                    self._tools = await self._stack.enter_async_context(self._setup.open())
+                    self._tools = await self._stack.enter_async_context(self._settings.open())
             before = self._tools.sandbox.verdicts
             result = await run_shard(shard, self._tools)
             return result, self._tools.sandbox.verdicts - before
@@ -56,14 +55,14 @@ class RayEngine:
         self.verdicts = 0
 
     async def run(
-        self, shards: Sequence[Shard], setup: WorkerSetup, watch: Watch, follow: Follow
+        self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
         """Hand each free actor the next shard until none is left."""
         if not shards:
             return
         started = self._start()
         remote = self._ray.remote(num_cpus=1)(Worker)
-        actors = [remote.remote(_of_one_core(setup)) for _ in range(min(self._workers, len(shards)))]
+        actors = [remote.remote(_of_one_core(settings)) for _ in range(min(self._workers, len(shards)))]
         try:
             async for result in self._deal(deque(shards), actors, follow):
                 for stage, folder in zip(result.stages, result.folders, strict=True):
@@ -112,10 +111,10 @@ class RayEngine:
         return True
 
 
-def _of_one_core(setup: WorkerSetup) -> WorkerSetup:
-    """Return the setup with one sandbox process, if their number is left open: an actor has one core."""
-    config = setup.config
+def _of_one_core(settings: ToolSettings) -> ToolSettings:
+    """Return the settings with one sandbox process, if their number is left open: an actor has one core."""
+    config = settings.config
     if config.sandbox.workers:
-        return setup
+        return settings
     sandbox = config.sandbox.model_copy(update={"workers": 1})
-    return replace(setup, config=config.model_copy(update={"sandbox": sandbox}))
+    return replace(settings, config=config.model_copy(update={"sandbox": sandbox}))

@@ -153,6 +153,8 @@ def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: 
 def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -> None:
     """Make a folder, or refuse one that holds another evaluation, before anything is asked or replaced.
 
+    A claim that nothing came of is given up.
+
     Args:
         folder: where the results are to go.
         now: what they will belong to, by name.
@@ -166,10 +168,11 @@ def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -
     path = folder / CLAIM
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        others = {each.name for each in folder.iterdir()} - {CLAIM}
+        if path.exists() and others:
             refuse_other(folder, _read_claim(path), now)
             return
-    if any((folder / name).exists() for name in (SCORES, PER_PROMPT, SAMPLES)):
+    if others & {SCORES, PER_PROMPT, SAMPLES}:
         raise StoreError(f"{folder} holds another evaluation, or one of another version: choose another --output")
     write_json(path, dict(now))
 

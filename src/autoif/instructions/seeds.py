@@ -19,12 +19,10 @@ from autoif.queries.sources import split_column
 from autoif.records import Dropped, Instruction, Reason
 from autoif.row_files import SourceRow, read_rows
 from autoif.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
-from autoif.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT
+from autoif.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT, list_shards
 
 MAX_CHARS = 300
 """A longer text is more than one atomic constraint."""
-RUN_INSTRUCTIONS = (INSTRUCTIONS, f"{SELF_INSTRUCT}/kept-*.jsonl")
-"""Of a run folder: the instructions that were verified, or, if it has not come so far, all that were written."""
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _TIERS = (
     ("seed", "seeds"),
@@ -76,8 +74,8 @@ def _open(source: Path) -> Iterable[tuple[Path, SourceRow, str | None]]:
     path, column = split_column(str(source))
     files = [path]
     if path.is_dir():
-        found = (sorted(path.glob(pattern)) for pattern in RUN_INSTRUCTIONS)
-        files = next((some for some in found if some), [path])
+        verified = [path / INSTRUCTIONS] if (path / INSTRUCTIONS).exists() else []
+        files = verified or list_shards(path, SELF_INSTRUCT, "kept") or [path]
         if files == [path] and (path / MANIFEST).exists():
             raise ConfigError(f"seeds {path}: this run has written no instructions yet; finish it, or name a file")
     for file in files:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Row, read_logprobs
-from autoif.store import storage_errors
+from autoif.store import COMPLETIONS, storage_errors
 from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text
 
 _HEADER = {"format": "autoif-recording", "version": 2}
@@ -47,7 +47,7 @@ def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool 
     """
     for path in cache_paths:
         if not path.is_file():
-            raise StoreError(f"{path} is not there: name a run folder that has a completions.sqlite")
+            raise StoreError(f"{path} is not there: name a run folder that has a {COMPLETIONS}")
     if out.exists() and not overwrite:
         raise StoreError(f"{out} is there already: choose another --output, or use --overwrite")
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")

@@ -46,8 +46,10 @@ def _convert(gguf: Path, folder: Path) -> None:
         raise ModelError(f"transformers can't read {gguf.name} ({str(error).splitlines()[0][:200]})") from None
     config = read.config
     del config.quantization_config  # as long as it is there, transformers refuses to train the model
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    model.load_state_dict(read.state_dict())
+    with torch.device("meta"):  # nothing is drawn that would be replaced
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(read.state_dict(), assign=True)
+    model.tie_weights()
     model.generation_config = read.generation_config
     model.generation_config.do_sample = True  # the file has a temperature, which greedy decoding would contradict
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
 from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
+from autoif.store import COMPLETIONS
 
 _BATCH = 512
 """Enough for every server to be busy; little enough to lose when the machine goes down."""
@@ -80,7 +81,7 @@ def open_endpoint(endpoint: Endpoint, settings: SamplingSettings, say: Say) -> I
         endpoint = endpoint.model_copy(update={"extra_body": body})
     with (
         tempfile.TemporaryDirectory(prefix="autoif-") as folder,
-        CompletionCache(Path(folder) / "completions.sqlite") as cache,
+        CompletionCache(Path(folder) / COMPLETIONS) as cache,
         asyncio.Runner() as runner,
     ):
         client = ChatClient({"responder": endpoint}, cache)

@@ -28,7 +28,7 @@ from autoif.models.endpoint import Endpoint
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, load_tokenizer
-from autoif.store import read_jsonl, storage_errors, write_jsonl
+from autoif.store import PREFERENCES, read_jsonl, storage_errors, write_jsonl
 from autoif.training.card import CARD, RECORD, describe_ancestry, versions, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output, whole_checkpoints
@@ -48,7 +48,7 @@ from autoif.training.programs import find_policy, launch_dpo, serve_policy
 from autoif.training.settings import Settings, make_arguments
 from autoif.training.train import Request, train
 
-SAMPLES, VERDICTS, PREFERENCES, MODEL = "samples.jsonl", "verdicts.jsonl", "preferences.jsonl", "model"
+SAMPLES, VERDICTS, MODEL = "samples.jsonl", "verdicts.jsonl", "model"
 
 
 @dataclass(frozen=True, slots=True)

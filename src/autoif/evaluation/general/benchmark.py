@@ -4,8 +4,10 @@ What a model folder says to choices is the log-likelihood of each, as JSON; ever
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from math import comb
 from pathlib import Path
@@ -14,8 +16,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Subject, take_recorded
-from autoif.evaluation.general.answering import Answerer, LocalModel, Requests
+from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Say, Subject, evaluate, take_recorded
+from autoif.evaluation.general.answering import Answerer, ChatModel, LocalModel, Requests
 from autoif.evaluation.general.data import SIZES, GeneralSettings, Question, Questions, choose_questions, read_questions
 from autoif.evaluation.general.definitions import (
     Definition,
@@ -25,11 +27,13 @@ from autoif.evaluation.general.definitions import (
     load_definitions,
 )
 from autoif.evaluation.general.files import TITLES, TaskName
-from autoif.evaluation.general.programs import join_completion, read_program, run_programs
-from autoif.evaluation.responses import Response
-from autoif.evaluation.results import Column, PromptResult
-from autoif.sampling import SamplingSettings
+from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
+from autoif.evaluation.provenance import identify_policy
+from autoif.evaluation.responses import RecordedRow, Response
+from autoif.evaluation.results import Column, PromptResult, Scores
+from autoif.sampling import Backend, SamplingSettings
 from autoif.sandbox import Sandbox
+from autoif.store import read_jsonl
 
 CHOICES: tuple[TaskName, ...] = ("mmlu", "ceval")
 """Answered by the likeliest of four letters: a server of chat completions doesn't tell how likely each is."""
@@ -97,7 +101,54 @@ def read_task(name: TaskName, path: Path | None, settings: GeneralSettings) -> T
     return Task(definitions, choose_questions(questions, settings.limit, settings.seed), shots, settings)
 
 
-def refuse_choices(names: Sequence[TaskName]) -> None:
+def evaluate_all(
+    who: Path | tuple[str, Backend],
+    tasks: Mapping[TaskName, Path | None],
+    settings: GeneralSettings,
+    folder: Path,
+    say: Say,
+    *,
+    keep_thinking: bool,
+) -> Iterator[tuple[Path, Scores]]:
+    """Measure who answers on several benchmarks, one after the other; yield the folder and the scores of each.
+
+    Args:
+        who: a model and what samples from it, or a file of recorded answers.
+        tasks: the files of each benchmark; None for those of the hub.
+        settings: what shapes the answers.
+        folder: gets a folder for each benchmark.
+        say: gets lines of progress.
+        keep_thinking: judge answers with their thoughts.
+
+    Raises:
+        ConfigError, ModelError, SandboxError, StoreError: as `evaluate`; data is missing or of another form, or only a
+            model folder can answer.
+    """
+    if isinstance(who, Path) or who[1] != "transformers":
+        _refuse_choices([*tasks])
+    if isinstance(who, Path):
+        read_jsonl(who, RecordedRow)  # a file that is none is refused before any data is fetched
+    with ExitStack() as stack:  # the sandbox before torch and its threads are there
+        sandbox = stack.enter_context(Sandbox(LIMITS, backend="cpython")) if "humaneval" in tasks else None
+        model = who if isinstance(who, Path) else _name_model(*who, settings, say)
+        asked = {name: read_task(name, path, settings) for name, path in tasks.items()}
+        for name, task in asked.items():
+            others = [text for other in asked.values() if other is not task for text in other.texts]
+            benchmark, subject = prepare(task, model, sandbox, others if isinstance(who, Path) else ())
+            tell = partial(_tell, say, name)
+            yield folder / name, evaluate(benchmark, subject, folder / name, tell, keep_thinking=keep_thinking)
+
+
+def _name_model(name: str, backend: Backend, settings: GeneralSettings, say: Say) -> tuple[str, str, Answerer]:
+    answerer: Answerer = LocalModel(name, settings) if backend == "transformers" else ChatModel(name, backend, say)
+    return name, identify_policy(name, backend), answerer
+
+
+def _tell(say: Say, name: str, line: str) -> None:
+    say(f"{name}: {line}")
+
+
+def _refuse_choices(names: Sequence[TaskName]) -> None:
     """Refuse benchmarks that only a model folder can answer. Raises ConfigError."""
     if lost := [name for name in names if name in CHOICES]:
         others = ",".join(name for name in names if name not in CHOICES) or "gsm8k,humaneval"

@@ -1,6 +1,5 @@
 """The questions of a general benchmark: from the benchmark's own files, or from the hub, all or a few by seed."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -9,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from autoif.errors import ConfigError
 from autoif.evaluation.general.definitions import Definition
-from autoif.evaluation.general.files import TITLES, Rows, TaskName, check_row, read_files
+from autoif.evaluation.general.files import Rows, TaskName, check_row, read_files
+from autoif.evaluation.hub import fetch_rows
 from autoif.records import Record, content_id
 
 SIZES: dict[TaskName, int] = {"gsm8k": 1319, "mmlu": 14042, "humaneval": 164, "ceval": 1346}
@@ -106,19 +105,10 @@ def choose_questions(questions: Questions, limit: int | None, seed: int) -> Ques
 
 
 def _fetch(task: TaskName, definition: Definition) -> tuple[Rows, Rows]:
-    instead = f"files by --data {task}=PATH"
-    if importlib.util.find_spec("datasets") is None:
-        raise ConfigError(
-            f"{TITLES[task]} is fetched with `datasets`: pip install 'autoif[datasets]', or name {instead}"
-        )
-    import datasets
-
-    name = definition.hub
-    try:
-        found = datasets.load_dataset(name, definition.hub_part)
-        both = [list(found[split]) if split else [] for split in (definition.split, definition.example_split)]
-    except Exception as error:  # noqa: BLE001  # of several libraries and the network below
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ConfigError(f"{name} can't be fetched ({reason}): name {instead}") from None
+    name, instead = definition.hub, f"files by --data {task}=PATH"
+    both = [
+        fetch_rows(name, instead, part=definition.hub_part, split=split) if split else []
+        for split in (definition.split, definition.example_split)
+    ]
     rows, examples = ([check_row(task, row, f"{name}, {definition.name}") for row in some] for some in both)
     return rows, examples

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from autoif.errors import ConfigError, StoreError
 from autoif.records import Record
-from autoif.text_lines import UnreadableText, open_text
+from autoif.store import read_jsonl
 
 TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
@@ -35,15 +35,15 @@ class _Row(Record):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Arithmetic(_Row):
-    """GSM8K: the answer reasons, and ends with #### and a number."""
+class GSM8K(_Row):
+    """The answer reasons, and ends with #### and a number."""
 
     question: str
     answer: Annotated[str, Field(pattern="#### ")]
 
 
-class Program(_Row):
-    """HumanEval: a function to be completed, and a `check` of it."""
+class HumanEval(_Row):
+    """A function to be completed, and a `check` of it."""
 
     task_id: str
     prompt: str
@@ -52,16 +52,16 @@ class Program(_Row):
     test: Annotated[str, Field(pattern=r"def check\(")]
 
 
-class Choice(_Row):
-    """MMLU: the answer is the place of the right choice."""
+class MMLU(_Row):
+    """The answer is the place of the right choice."""
 
     question: str
     choices: Annotated[list[str], Field(min_length=4, max_length=4)]
     answer: Annotated[int, Field(ge=0, le=3)]
 
 
-class ChineseChoice(_Row):
-    """C-Eval: the answer is a letter."""
+class CEval(_Row):
+    """The answer is a letter."""
 
     question: str
     A: str
@@ -72,7 +72,7 @@ class ChineseChoice(_Row):
 
 
 FORMS: dict[TaskName, type[_Row]] = {
-    "gsm8k": Arithmetic, "mmlu": Choice, "humaneval": Program, "ceval": ChineseChoice,
+    "gsm8k": GSM8K, "mmlu": MMLU, "humaneval": HumanEval, "ceval": CEval,
 }  # fmt: skip
 Rows = list[dict[str, JsonValue]]
 
@@ -106,26 +106,11 @@ def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
     except ValidationError as error:
         problem = error.errors()[0]
         column = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(f"{where}: no row of {TITLES[task]} ({column}: {problem['msg']})") from None
+        raise StoreError(f"{where}: no {FORMS[task].__name__} row ({column}: {problem['msg']})") from None
 
 
 def _read_lines(task: TaskName, path: Path) -> Rows:
-    try:
-        with open_text(path) as file:
-            lines = file.read().decode("utf-8").splitlines()
-    except (OSError, UnreadableText, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
-    rows: Rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                rows.append(FORMS[task].model_validate_json(line).model_dump())
-            except ValidationError as error:
-                problem = error.errors()[0]
-                column = ".".join(str(part) for part in problem["loc"]) or "JSON"
-                raise StoreError(
-                    f"{path}, line {number}: no row of {TITLES[task]} ({column}: {problem['msg']})"
-                ) from None
+    rows = [row.model_dump() for row in read_jsonl(path, FORMS[task])]
     if not rows:
         raise ConfigError(f"{path} has no rows")
     return rows
