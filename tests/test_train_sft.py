@@ -152,6 +152,20 @@ def test_changes_that_sixteen_bits_cannot_hold_are_said_and_kept_in_thirty_two(p
     assert {weight.dtype for weight in weights_of(tmp_path / "kept").values()} == {torch.float32}
     before, after = weights_of(model), weights_of(tmp_path / "kept")
     assert not any(torch.equal(before[name].float(), weight) for name, weight in after.items())
+    said.clear()
+    train(make_request("sft", place, model, tmp_path / "nothing", "max_steps=1", "learning_rate=0.0"), said.append)
+    assert said[-1].startswith("no step changed the weights")
+
+
+def test_a_merged_adapter_is_saved_in_the_precision_that_is_set(place, tmp_path):
+    model = shutil.copytree(place / "model", tmp_path / "model")
+    AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).save_pretrained(model)
+    for setting, expected in (("auto", torch.bfloat16), ("float32", torch.float32)):
+        request = make_request(
+            "sft", place, model, tmp_path / setting, "max_steps=1", f"save_dtype={setting}", lora=True
+        )
+        train(request, lambda _: None)
+        assert {weight.dtype for weight in weights_of(tmp_path / setting).values()} == {expected}
 
 
 def test_lora_trains_an_adapter_and_leaves_a_whole_model(place, tmp_path):

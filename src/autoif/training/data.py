@@ -64,6 +64,13 @@ class TrainingData:
     levels: dict[str, int]
     run: dict[str, JsonValue] | None
 
+    def record(self) -> dict[str, Any]:
+        """Return what training.json holds of it."""
+        return {
+            "file": str(self.path), "sha256": self.sha256, "rows": len(self.rows), "levels": self.levels,
+            "run": self.run,
+        }  # fmt: skip
+
 
 def read_data(source: Path, kind: Kind) -> TrainingData:
     """Read a file of rows, or that of a run folder.

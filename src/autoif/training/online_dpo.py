@@ -29,7 +29,7 @@ from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, load_tokenizer
 from autoif.store import PREFERENCES, read_jsonl, storage_errors, write_jsonl
-from autoif.training.card import CARD, RECORD, describe_ancestry, versions, write_card, write_record
+from autoif.training.card import CARD, RECORD, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
@@ -46,7 +46,7 @@ from autoif.training.online_pairs import (
 )
 from autoif.training.programs import find_policy, launch_dpo, serve_policy
 from autoif.training.settings import Settings, make_arguments
-from autoif.training.train import Request, train
+from autoif.training.train import Request, make_record, train
 
 SAMPLES, VERDICTS, MODEL = "samples.jsonl", "verdicts.jsonl", "model"
 
@@ -124,7 +124,10 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
     prompts = make_prompts(data.rows)
     if len(prompts) < len(data.rows):
         say(f"{len(data.rows) - len(prompts)} of the {len(data.rows)} prompts are copies and left out")
-    record = {**_describe(request, data, model), "identity": identity}
+    record = {
+        **make_record("online-dpo", model, request.dpo), "data": data.record(), "eval_data": None,
+        "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request)}, "identity": identity,
+    }  # fmt: skip
     return _run(request, prompts, record, before, say)
 
 
@@ -276,24 +279,6 @@ def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str
         },
         "metrics": summarise(metrics),
     }
-
-
-def _describe(request: OnlineRequest, data: TrainingData, model: ModelIdentity) -> dict[str, Any]:
-    return {
-        "kind": "online-dpo",
-        "model": {**model.record(), "training": describe_ancestry(request.model)},
-        "data": {
-            "file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": {}, "run": data.run,
-        },
-        "eval_data": None,
-        "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request)},
-        "settings": request.dpo.record(),
-        "lora": request.dpo.lora,
-        "reward": None,
-        "versions": versions(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-        "processes": 1,
-    }  # fmt: skip
 
 
 def _describe_counts(counts: Counts) -> str:

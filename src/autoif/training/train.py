@@ -116,7 +116,12 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
         trainer = _make_trainer(request.kind, parts, reward, filters=filters)
         if trainer.is_deepspeed_enabled and request.settings.save_dtype == "float32":
             raise ConfigError("save_dtype=float32 is set, and DeepSpeed saves 16 bits: use FSDP, or leave it out")
-        record = {**_describe(request, model), **facts, "lengths": lengths.record(), "identity": identity}
+        record = {
+            **make_record(request.kind, model, request.settings),
+            **facts,
+            "lengths": lengths.record(),
+            "identity": identity,
+        }
         return _run(request, trainer, parts.turn_end, record, before, say)
 
 
@@ -139,13 +144,9 @@ class _Read:
     def describe(self) -> dict[str, Any]:
         """Return what the record says of both."""
         return {
-            "data": {**_describe_data(self.data), "run": self.data.run},
-            "eval_data": self.eval_data and _describe_data(self.eval_data),
+            "data": self.data.record(),
+            "eval_data": self.eval_data and self.eval_data.record(),
         }
-
-
-def _describe_data(data: TrainingData) -> dict[str, Any]:
-    return {"file": str(data.path), "sha256": data.sha256, "rows": len(data.rows), "levels": data.levels}
 
 
 def _share(found: Any) -> Any:
@@ -252,11 +253,12 @@ def _run(
         "metrics": summarise(read_metrics(folder / METRICS)),
     }
     rows = read_metrics(folder / METRICS)
+    nothing = describe_nothing_learnt(rows)
     for line in (
-        describe_nothing_learnt(rows),
+        nothing,
         describe_equal_groups(rows),
         describe_cut(rows, trainer.args) if request.kind == "grpo" else None,
-        _describe_lost(request) if first else None,
+        _describe_lost(request) if first and not nothing else None,
     ):
         if line:
             say(line)
@@ -323,13 +325,14 @@ def _save_merged(request: Request, tokenizer: Any, end: TurnEnd) -> None:
     tokenizer.save_pretrained(request.output)
 
 
-def _describe(request: Request, model: ModelIdentity) -> dict[str, Any]:
+def make_record(kind: str, model: ModelIdentity, settings: Settings) -> dict[str, Any]:
+    """Return what the record of a training says before it begins, but for its data."""
     return {
-        "kind": request.kind,
-        "model": {**model.record(), "training": describe_ancestry(request.model)},
-        "settings": request.settings.record(),
-        "lora": request.settings.lora,
-        "reward": request.settings.reward and request.settings.reward.model_dump(mode="json"),
+        "kind": kind,
+        "model": {**model.record(), "training": describe_ancestry(model.name)},
+        "settings": settings.record(),
+        "lora": settings.lora,
+        "reward": settings.reward and settings.reward.model_dump(mode="json"),
         "versions": versions(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "processes": PartialState().num_processes,
