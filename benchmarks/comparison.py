@@ -14,7 +14,7 @@ from pathlib import Path
 
 from autoif.evaluation.benchmark import evaluate, take_recorded
 from autoif.evaluation.comparison import compare
-from autoif.evaluation.ifeval_ifbench import Questions, load_benchmark
+from autoif.evaluation.ifeval_ifbench.benchmark import Questions, load_benchmark
 from autoif.evaluation.tables import render
 from ifeval import read_nine
 from recordings import find_recordings

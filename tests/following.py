@@ -4,8 +4,8 @@ import json
 from functools import cache
 from pathlib import Path
 
-from autoif.evaluation.checkers import NEWEST, Checkers, Revision, Suite
-from autoif.evaluation.ifeval_ifbench import Question
+from autoif.evaluation.ifeval_ifbench.benchmark import Question
+from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite
 from packing import DATA, unpack
 from training import write_rows
 

@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from autoif.cli.main import main
-from autoif.evaluation.ifeval_ifbench import read_questions
-from autoif.evaluation.judging import open_checkers
+from autoif.evaluation.ifeval_ifbench.benchmark import read_questions
+from autoif.evaluation.ifeval_ifbench.processes import open_checkers
+from autoif.evaluation.ifeval_ifbench.tokenizer_data import data_folder, find_data
 from autoif.evaluation.responses import RecordedRow
-from autoif.evaluation.tokenizer_data import data_folder, find_data
 from following import TOKENIZERS, question, read_rows, write_questions
 from packing import unpack
 from tiny_model import write_tiny_model

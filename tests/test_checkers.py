@@ -9,13 +9,13 @@ from threading import Thread
 import pytest
 
 from autoif.errors import ConfigError
-from autoif.evaluation.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.contamination.constraint_trials import load_examples
-from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.followbench.rules import find_rule
-from autoif.evaluation.ifeval_ifbench import Question, Questions, list_instructions, read_questions
-from autoif.evaluation.judging import open_checkers
+from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions, list_instructions, read_questions
+from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Unjudgeable
+from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from following import TOKENIZERS, judge, load_checkers, question
 from packing import unpack
 
@@ -108,7 +108,7 @@ SLOW = (" ", "\n", "[", "*", "1. ", "a.b. ", "<<", "“", "{")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # raised where a __del__ was running
 @pytest.mark.parametrize(("benchmark", "revision"), [("ifeval", NEWEST), *(("ifbench", each) for each in REVISIONS)])
 def test_no_response_keeps_a_checker_longer_than_its_time(monkeypatch, caplog, benchmark, revision):
-    monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.checkers.CHECK_S", 0.1)
     caplog.set_level(logging.CRITICAL)  # one logs each text whose language it can't tell
     given = load_checkers(benchmark, revision)
     for name, example in EXAMPLES[benchmark].items():
@@ -141,7 +141,7 @@ ARGUMENTS = (
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("benchmark", "revision"), [("ifeval", NEWEST), *(("ifbench", each) for each in REVISIONS)])
 def test_deep_json_and_arguments_of_any_kind_are_a_verdict_or_unjudgeable(monkeypatch, caplog, benchmark, revision):
-    monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.checkers.CHECK_S", 0.1)
     caplog.set_level(logging.CRITICAL)
     given = load_checkers(benchmark, revision)
     for name, example in EXAMPLES[benchmark].items():
@@ -175,7 +175,7 @@ PLACEHOLDERS = question(1, "Write.", detectable_content__number_placeholders={"n
 
 
 def test_a_check_that_takes_too_long_is_told_and_counts_as_not_followed(monkeypatch):
-    monkeypatch.setattr("autoif.evaluation.checkers.CHECK_S", 0.1)
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.checkers.CHECK_S", 0.1)
     judged = judge("ifeval", PLACEHOLDERS, "[" * 100_000)
     assert (judged.strict, judged.loose, judged.raised) == ((False,), (False,), (True,))
     judged = judge("ifeval", PLACEHOLDERS, "[a] [b]")
@@ -183,7 +183,7 @@ def test_a_check_that_takes_too_long_is_told_and_counts_as_not_followed(monkeypa
 
 
 def test_responses_are_judged_in_another_process_where_no_check_could_be_ended(monkeypatch):
-    monkeypatch.setattr("autoif.evaluation.judging.find_data", lambda needed: [str(TOKENIZERS)])
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.processes.find_data", lambda needed: [str(TOKENIZERS)])
     row, found = Question.model_validate(PLACEHOLDERS), []
 
     def judge_one():

@@ -131,7 +131,7 @@ def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, monkeyp
 
 def test_without_tokenizer_data_the_rest_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NLTK_DATA", "")
-    monkeypatch.setattr("autoif.evaluation.tokenizer_data.data_folder", lambda: tmp_path / "nothing")
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.tokenizer_data.data_folder", lambda: tmp_path / "nothing")
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
     row = {"prompt": "Let no comma slip in.", "functions": ["def evaluate(response):\n    return True"]}
     train = write_rows(tmp_path / "rewards.jsonl", row)

@@ -78,6 +78,9 @@ def test_a_folder_that_holds_another_evaluation_is_refused(model, tmp_path, monk
     before = (out / "ceval/scores.json").read_bytes()
     assert "holds another evaluation: limit (3 there, 4 now)" in fails(monkeypatch, capsys, *ceval, "--limit", 4)
     assert "seed (0 there, 1 now)" in fails(monkeypatch, capsys, *ceval, "--seed", 1)
+    other_task = [*ceval, "--tasks", "gsm8k", "--limit", 4]
+    assert "holds another evaluation: limit (3 there, 4 now)" in fails(monkeypatch, capsys, *other_task)
+    assert not (out / "gsm8k").exists()
     line = fails(monkeypatch, capsys, *ceval, "--chat-template")
     assert "chat_template (False there, True now); choose another --output" in line
     assert (out / "ceval/scores.json").read_bytes() == before

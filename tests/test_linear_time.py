@@ -14,10 +14,10 @@ import pytest
 
 import autoif
 from autoif.evaluation.contamination import overlap, rephrasing
-from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
+from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.gate import find_fault
 from autoif.instructions.answers import read_answer
 from autoif.instructions.deduplication import normalise

@@ -9,7 +9,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.pass_rate import judge_answers, read_prompts
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.responses import Response
-from autoif.evaluation.results import Scores, read_prompt_results, read_scores
+from autoif.evaluation.results import Scores, claim_folder, read_prompt_results, read_scores
 from autoif.models.requests import Completion
 from evaluating import (
     INSTRUCTIONS,
@@ -244,6 +244,18 @@ def test_recorded_responses_do_not_go_into_a_folder_of_samples(data, tmp_path, s
     measure(data, tmp_path / "out", sandbox, half)
     with pytest.raises(StoreError, match="holds samples of a model"):
         measure_texts(data, tmp_path / "out", sandbox, *answers(data, "tea"))
+
+
+def test_a_claim_that_nothing_came_of_is_given_up_and_any_other_is_held(tmp_path):
+    claim_folder(tmp_path / "out", {"policy": "one"}, sampled=True)
+    claim_folder(tmp_path / "out", {"policy": "two"}, sampled=True)
+    (tmp_path / "out" / "samples.jsonl").touch()
+    claim_folder(tmp_path / "out", {"policy": "two"}, sampled=True)
+    with pytest.raises(StoreError, match=r"holds another evaluation: policy \(two there, one now\)"):
+        claim_folder(tmp_path / "out", {"policy": "one"}, sampled=True)
+    (tmp_path / "out" / "evaluation.json").unlink()
+    with pytest.raises(StoreError, match="holds another evaluation, or one of another version"):
+        claim_folder(tmp_path / "out", {"policy": "two"}, sampled=True)
 
 
 def test_a_damaged_scores_file_is_refused_by_name(data, tmp_path, sandbox):

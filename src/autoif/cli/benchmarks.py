@@ -1,16 +1,15 @@
 """`autoif eval ifeval`, `autoif eval ifbench` and `autoif eval fetch`: the benchmarks of checkable instructions."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autoif.cli.evaluate import choose_say, report, require_extra
-from autoif.cli.sampling_options import OUTPUT, QUIET, SampledOrRecorded, policy_options, take_subject
+from autoif.cli.sampling_options import OUTPUT, QUIET, SampledOrRecorded, add_options, policy_options, take_subject
 
 if TYPE_CHECKING:
-    from autoif.evaluation.checkers import Revision, Suite
+    from autoif.evaluation.ifeval_ifbench.checkers import Revision, Suite
 
 _OPTIONS = (
     click.option(
@@ -30,14 +29,8 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
 @click.command()
-@_with_options
+@add_options(_OPTIONS)
 def ifeval(**options: Any) -> None:
     """Score MODEL on IFEval: 541 prompts whose 25 types of instructions are checked by code.
 
@@ -48,7 +41,7 @@ def ifeval(**options: Any) -> None:
 
 
 @click.command()
-@_with_options
+@add_options(_OPTIONS)
 @click.option(
     "--revision",
     type=click.Choice(["2026", "2025"]),
@@ -69,7 +62,7 @@ def ifbench(**options: Any) -> None:
 def fetch() -> None:
     """Fetch the tokenizer data that the checkers of IFEval and IFBench need, once; no evaluation downloads it."""
     with require_extra("autoif eval fetch"):
-        from autoif.evaluation.tokenizer_data import fetch_data
+        from autoif.evaluation.ifeval_ifbench.tokenizer_data import fetch_data
     fetch_data(choose_say(quiet=False))
 
 
@@ -87,7 +80,7 @@ def _measure(
 ) -> None:
     with require_extra(f"autoif eval {benchmark}"):
         from autoif.evaluation.benchmark import evaluate
-        from autoif.evaluation.ifeval_ifbench import load_benchmark, read_questions
+        from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark, read_questions
 
     say = choose_say(quiet)
     questions = read_questions(benchmark, data)

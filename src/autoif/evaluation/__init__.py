@@ -9,7 +9,7 @@ provenance.py       which model is measured, and whether the prompts were held o
 judge.py            a judge model, asked once
 
 pass_rate.py        prompts of one's own, judged by their verification functions in the sandbox
-ifeval_ifbench.py   IFEval and IFBench: checkers.py, judging.py, corrections.py, tokenizer_data.py, official/
+ifeval_ifbench/     IFEval and IFBench, by the official checkers, which lie in official/
 followbench/        FollowBench: rules, a judge, HSR, SSR and CSL
 general/            GSM8K, MMLU, HumanEval and C-Eval, by lm-evaluation-harness
 contamination/      what of a benchmark is in training data

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from autoif.evaluation.checkers import Checkers, Suite, Unjudgeable
-from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.ifeval_ifbench.checkers import Checkers, Suite, Unjudgeable
+from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.records import Record
 
 _EXAMPLES = Path(__file__).with_name("constraint_examples.json")

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoif.evaluation.checkers import Suite
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
     Trial,
@@ -24,7 +23,8 @@ from autoif.evaluation.contamination.constraint_trials import (
 from autoif.evaluation.contamination.measure import Comparison
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt
 from autoif.evaluation.contamination.results import TypeCoverage, TypeInstruction
-from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, find_data
+from autoif.evaluation.ifeval_ifbench.checkers import Suite
+from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 from autoif.records import Verdict
 from autoif.sandbox import Sandbox
 

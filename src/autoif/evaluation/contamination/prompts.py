@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from autoif.errors import ConfigError
-from autoif.evaluation.checkers import Suite
 from autoif.evaluation.followbench.data import fetch_items, read_items
-from autoif.evaluation.ifeval_ifbench import read_questions
+from autoif.evaluation.ifeval_ifbench.benchmark import read_questions
+from autoif.evaluation.ifeval_ifbench.checkers import Suite
 from autoif.records import Record
 from autoif.store import read_jsonl
 

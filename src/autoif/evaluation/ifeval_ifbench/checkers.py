@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from autoif.evaluation.corrections import CORRECTIONS
+from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.evaluation.ifeval_ifbench.tokenizer_data import TAGGER, has_data
 from autoif.evaluation.official.surroundings import DRAWS
-from autoif.evaluation.tokenizer_data import TAGGER, has_data
 
 Suite = Literal["ifeval", "ifbench"]
 Revision = Literal["2026", "2025"]

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.checkers import NEWEST, Checkers, Revision, Suite, Unjudgeable, Verdicts
-from autoif.evaluation.tokenizer_data import PUNKT, STOPWORDS, find_data
+from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite, Unjudgeable, Verdicts
+from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 
 if TYPE_CHECKING:
-    from autoif.evaluation.ifeval_ifbench import Question, Questions
+    from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions
 
 Job = tuple["Question", str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]

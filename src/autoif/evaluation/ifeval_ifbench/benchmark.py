@@ -16,10 +16,10 @@ from pydantic import ConfigDict, JsonValue, ValidationError, field_validator, mo
 
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt
-from autoif.evaluation.checkers import NEWEST, REVISIONS, Revision, Suite, Verdicts
-from autoif.evaluation.corrections import CORRECTIONS
 from autoif.evaluation.hub import fetch_rows
-from autoif.evaluation.judging import CHECKER_PACKAGES, check_installed, open_checkers
+from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Revision, Suite, Verdicts
+from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.evaluation.ifeval_ifbench.processes import CHECKER_PACKAGES, check_installed, open_checkers
 from autoif.evaluation.results import Column, PromptResult
 from autoif.records import Record, content_id
 from autoif.store import read_jsonl
