@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, JsonValue
 
-from autoif import manifest
+from autoif import manifest, store
 from autoif.config import ROLES, Config
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
@@ -35,22 +35,7 @@ from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Prompt, Reason, Record, Response, VerifiedInstruction
 from autoif.report.progress import Progress
-from autoif.store import (
-    AUGMENTATION,
-    BACK_TRANSLATION,
-    FORMAT,
-    INSTRUCTIONS,
-    PREFERENCES,
-    QUERIES,
-    REJECTION_SAMPLING,
-    REWARDS,
-    SCORING,
-    SELF_INSTRUCT,
-    SFT,
-    RunFolder,
-    find_rows,
-    read_jsonl,
-)
+from autoif.store import RunFolder, find_rows, read_jsonl
 from autoif.tools import ToolSettings
 
 
@@ -119,23 +104,23 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
         if given:
-            folder.write_rows(INSTRUCTIONS, given)
+            folder.write_rows(store.INSTRUCTIONS, given)
         verified = await _run_steps(first, records, job, until=options.until)
         if not given:
-            folder.write_rows(INSTRUCTIONS, verified)
+            folder.write_rows(store.INSTRUCTIONS, verified)
         if options.until == "queries":
             _write_data(verified, job)
 
 
 async def _make_instructions(seeds: Seeds, job: Job) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
-    if not job.folder.has_shard(SELF_INSTRUCT, 0):
-        job.progress.begin((SELF_INSTRUCT,), total=1)
+    if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
+        job.progress.begin((store.SELF_INSTRUCT,), total=1)
         async with job.tools.open() as tools:
             kept, dropped = await self_instruct(seeds.kept, tools)
-        job.folder.write_shard(SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
-    instructions = job.folder.read_kept(SELF_INSTRUCT, 0, Instruction)
-    job.progress.count(SELF_INSTRUCT, instructions, job.folder.read_dropped(SELF_INSTRUCT, 0))
+        job.folder.write_shard(store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
+    instructions = job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
+    job.progress.count(store.SELF_INSTRUCT, instructions, job.folder.read_dropped(store.SELF_INSTRUCT, 0))
     return instructions
 
 
@@ -159,7 +144,9 @@ async def _run_steps(first: Step, records: Sequence[Input], job: Job, *, until: 
     if first == "queries":
         return [record for shard in shards for record in shard.records if isinstance(record, VerifiedInstruction)]
     indexes = [shard.index for shard in shards]
-    return [each for index in indexes for each in job.folder.read_kept(BACK_TRANSLATION, index, VerifiedInstruction)]
+    return [
+        each for index in indexes for each in job.folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)
+    ]
 
 
 def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
@@ -190,20 +177,21 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
 def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> None:
     """§3.4: the data sets, from what the stages of §3.3 have kept and refused, a shard at a time."""
     folder, settings = job.folder, job.tools.config.preferences
+    by_id = {each.id: each for each in verified}
 
     def shards() -> Iterator[_Sampled]:
-        return (_read_sampled(folder, index, verified) for index in folder.shards(AUGMENTATION))
+        return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
 
-    folder.write_rows(QUERIES, job.tools.queries)
-    folder.write_rows(SFT, (row for shard in shards() for row in sft_rows(shard.scored)))
+    folder.write_rows(store.QUERIES, job.tools.queries)
+    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored)))
     of_instructions = instruction_pairs(verified, settings) if settings.instruction_level else ()
     of_queries = (
         pair
         for shard in (shards() if settings.query_level else ())
         for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings)
     )
-    folder.write_rows(PREFERENCES, chain(of_instructions, of_queries))
-    folder.write_rows(REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts)))
+    folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
+    folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +204,16 @@ class _Sampled:
     scored: list[Response]
 
 
-def _read_sampled(folder: RunFolder, index: int, verified: Sequence[VerifiedInstruction]) -> _Sampled:
-    prompts = folder.read_kept(AUGMENTATION, index, Prompt, {each.id: each for each in verified})
+def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> _Sampled:
+    prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
     known = {prompt.id: prompt for prompt in prompts}
     refused = [
         dropped.record
-        for dropped in folder.read_dropped(REJECTION_SAMPLING, index, known)
+        for dropped in folder.read_dropped(store.REJECTION_SAMPLING, index, known)
         if dropped.reason == Reason.FAILED_FUNCTIONS and isinstance(dropped.record, Response)
     ]
-    sampled = [*folder.read_kept(REJECTION_SAMPLING, index, Response, known), *refused]
-    scored = folder.read_kept(SCORING, index, Response, known)
+    sampled = [*folder.read_kept(store.REJECTION_SAMPLING, index, Response, known), *refused]
+    scored = folder.read_kept(store.SCORING, index, Response, known)
     return _Sampled(prompts, sorted(sampled, key=lambda response: response.index), scored)
 
 
@@ -235,7 +223,7 @@ def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:
 
 
 def _read_given(path: Path) -> list[VerifiedInstruction]:
-    given = read_jsonl(find_rows(path, INSTRUCTIONS), VerifiedInstruction)
+    given = read_jsonl(find_rows(path, store.INSTRUCTIONS), VerifiedInstruction)
     if not given:
         raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
     return given
@@ -257,7 +245,7 @@ def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonVa
     What another version wrote is discarded: it is made again from the stored answers.
     """
     earlier = folder.read_manifest() if cache.total().completions else {}
-    if earlier.get("format") != FORMAT:
+    if earlier.get("format") != store.FORMAT:
         folder.discard_results()
     return earlier
 
