@@ -367,6 +367,19 @@ def test_rows_that_do_not_fit_are_refused_by_file_and_line(tmp_path, content, sa
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_of_others_may_lack_what_they_do_not_know_and_null_is_nothing(tmp_path):
+    turns = [{"role": "user", "content": "a", "name": None}, {"role": "assistant", "content": "b"}]
+    row = {"messages": turns, "constraints": None, "functions": [], "quality": None, "source": "theirs"}
+    (tmp_path / "data.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    [read] = read_rows([tmp_path / "data.jsonl"]).sft
+    assert (read.constraints, read.pass_rate, read.query_id) == ((), None, "")
+    assert read.columns() == {
+        "messages": [{"role": "user", "content": "a"}, turns[1]],
+        "functions": [],
+        "source": "theirs",
+    }
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     assert "can't be read: No such file" in refused(tmp_path / "sft.jsonl", "--to", "trl", "-o", tmp_path / "out")
 

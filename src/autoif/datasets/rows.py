@@ -95,7 +95,7 @@ class DataRow(Part):
     @classmethod
     def _refuse_older(cls, given: Any) -> Any:
         functions = given.get("functions") if isinstance(given, Mapping) and not given.get("constraints") else None
-        if isinstance(functions, list) and all(isinstance(each, str) for each in functions):
+        if functions and isinstance(functions, list) and all(isinstance(each, str) for each in functions):
             raise ValueError(f'its "functions" are not in "constraints"; {OLDER}')
         return given
 
