@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.config import load_config
-from autoif.instructions.answers import read_answer
+from autoif.instructions.answers import read_function_answer
 from autoif.instructions.recorded import Filtered, Generations, filter_generations
 from autoif.records import Draft, Instruction, Matrix, Verdict
 from autoif.sandbox import Limits, Sandbox
@@ -202,7 +202,7 @@ def kept_rows(measured: Measured) -> list[str]:
 
 def form_row(measured: Measured) -> str:
     """Return the line of the second table: what the form of the answers and the scope of functions cost."""
-    answers = [read_answer(text) for row in measured.rows for text in row.answers]
+    answers = [read_function_answer(text) for row in measured.rows for text in row.answers]
     released = measured.released.read
     ours = sum(answer.function is not None for answer in answers)
     repairs = Counter(repair.value for answer in answers if not answer.loss for repair in answer.repairs)

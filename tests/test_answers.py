@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoif.instructions.answers import MAX_ANSWER_CHARS, FormatLoss, FormatRepair, read_answer
+from autoif.instructions.answers import MAX_ANSWER_CHARS, FormatLoss, FormatRepair, read_function_answer
 from autoif.records import Case
 from examples import answer
 
@@ -72,14 +72,14 @@ REPAIRED = {
 
 
 def test_a_well_formed_answer_needs_no_repair() -> None:
-    read = read_answer(JSON)
+    read = read_function_answer(JSON)
     assert read.function is not None
     assert (read.function.source, read.cases, read.repairs, read.loss) == (SOURCE, CASES, (), None)
 
 
 @pytest.mark.parametrize(("text", "repairs"), REPAIRED.values(), ids=REPAIRED)
 def test_a_mended_answer_gives_the_same_function_and_cases(text: str, repairs: list[str]) -> None:
-    read = read_answer(text)
+    read = read_function_answer(text)
     assert read.function is not None
     assert read.function.source.strip() == SOURCE
     assert read.cases == CASES
@@ -96,7 +96,7 @@ def test_a_mended_answer_gives_the_same_function_and_cases(text: str, repairs: l
     ],
 )
 def test_a_backslash_that_json_does_not_know_stays_in_the_source(written: str, source: str) -> None:
-    read = read_answer(f'{{"func": "def evaluate(response):\\n    {written}", {CASES_JSON}}}')
+    read = read_function_answer(f'{{"func": "def evaluate(response):\\n    {written}", {CASES_JSON}}}')
     assert read.function is not None
     assert read.function.source == f"def evaluate(response):\n    {source}"
     assert read.repairs[0] is FormatRepair.INVALID_ESCAPE
@@ -114,7 +114,7 @@ def test_a_backslash_that_json_does_not_know_stays_in_the_source(written: str, s
     ],
 )
 def test_python_without_json_is_a_function_without_cases(text: str) -> None:
-    read = read_answer(text)
+    read = read_function_answer(text)
     assert read.function is not None
     assert read.function.source.strip() == SOURCE
     assert read.repairs[0] is FormatRepair.BARE_CODE
@@ -123,14 +123,16 @@ def test_python_without_json_is_a_function_without_cases(text: str) -> None:
 
 def test_imports_and_helpers_around_bare_code_stay_with_it() -> None:
     code = f"import re\nVOWELS = 'aeiou'\n\ndef helper(word):\n    return word\n\n{SOURCE}"
-    read = read_answer(f"Of course.\n{code}\n\nThe helper does nothing.")
+    read = read_function_answer(f"Of course.\n{code}\n\nThe helper does nothing.")
     assert read.function is not None
     assert read.function.source.strip() == code
 
 
 @pytest.mark.parametrize("cases", ['[{"input": "a\\nb", "output": true}, {"input": "b", "output": false}]', JSON])
 def test_cases_in_a_fence_of_their_own_belong_to_the_code_before_them(cases: str) -> None:
-    read = read_answer(f"```python\n{SOURCE}\n```\n\nTest cases:\n\n```json\n{cases.replace('func', 'name')}\n```")
+    read = read_function_answer(
+        f"```python\n{SOURCE}\n```\n\nTest cases:\n\n```json\n{cases.replace('func', 'name')}\n```"
+    )
     assert read.function is not None
     assert read.cases == CASES
 
@@ -160,23 +162,23 @@ def test_cases_in_a_fence_of_their_own_belong_to_the_code_before_them(cases: str
     ],
 )
 def test_what_cannot_be_read_is_a_named_loss(text: str, loss: FormatLoss) -> None:
-    read = read_answer(text)
+    read = read_function_answer(text)
     assert (read.function, read.cases, read.loss) == (None, (), loss)
 
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_half_a_function_is_lost_even_if_it_would_load(complete: bool) -> None:
     half = '{"func": "def evaluate(response):\\n    return len(response) > 1'
-    assert read_answer(half, complete=complete).loss is FormatLoss.TRUNCATED
+    assert read_function_answer(half, complete=complete).loss is FormatLoss.TRUNCATED
 
 
 @pytest.mark.parametrize("text", ["It is", "```json\n{", '{"func": "', SOURCE, f"```python\n{SOURCE}"])
 def test_an_answer_cut_off_before_its_function_ends_is_truncated(text: str) -> None:
-    assert read_answer(text, complete=False).loss is FormatLoss.TRUNCATED
+    assert read_function_answer(text, complete=False).loss is FormatLoss.TRUNCATED
 
 
 def test_an_answer_cut_off_in_its_cases_keeps_its_function_and_the_whole_cases() -> None:
-    read = read_answer(JSON[:-25], complete=False)
+    read = read_function_answer(JSON[:-25], complete=False)
     assert read.function is not None
     assert read.function.source == SOURCE
     assert (read.cases, read.cases_lost) == (CASES[:1], 1)
@@ -193,25 +195,25 @@ def test_cases_that_cannot_be_read_are_counted() -> None:
         ["d"],
         "e",
     ]
-    read = read_answer(json.dumps({"func": SOURCE, "cases": cases}))
+    read = read_function_answer(json.dumps({"func": SOURCE, "cases": cases}))
     assert read.cases == (Case(input="a", expected=True),)
     assert read.cases_lost == 6
 
 
 @pytest.mark.parametrize(("cases", "count"), [({"input": "a", "output": True}, 1), (None, 0), (7, 0), ("none", 0)])
 def test_cases_that_are_no_list_are_read_if_they_are_one_case(cases: object, count: int) -> None:
-    read = read_answer(json.dumps({"func": SOURCE, "cases": cases}))
+    read = read_function_answer(json.dumps({"func": SOURCE, "cases": cases}))
     assert len(read.cases) == count
 
 
 def test_garbage_that_is_long_and_full_of_brackets_is_given_up_on_at_once() -> None:
     for text in ('{"' * 20_000, '{"func": ' + "[" * 40_000, '{"func": "\\\'' * 3_000):
-        assert read_answer(text).function is None
+        assert read_function_answer(text).function is None
 
 
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
-    read = read_answer(text)
+    read = read_function_answer(text)
     assert (read.function is None) == (read.loss is not None)
 
 
@@ -225,7 +227,7 @@ PARTS = [
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(PARTS), max_size=40), st.booleans())
 def test_no_mixture_of_the_parts_of_answers_raises(parts: list[str], complete: bool) -> None:
-    read = read_answer("".join(parts), complete=complete)
+    read = read_function_answer("".join(parts), complete=complete)
     assert (read.function is None) == (read.loss is not None)
 
 
@@ -238,7 +240,7 @@ STATEMENTS = st.lists(
 @given(STATEMENTS, st.lists(st.tuples(PLAIN_TEXT, st.booleans()), max_size=4))
 def test_a_well_formed_answer_comes_back_exactly(statements: list[str], cases: list[tuple[str, bool]]) -> None:
     source = "\n".join(["def evaluate(response):", *statements, "    return bool(response)"])
-    read = read_answer(answer(source, *cases))
+    read = read_function_answer(answer(source, *cases))
     assert read.function is not None
     assert read.function.source == source
     assert read.cases == tuple(dict.fromkeys(Case(input=text, expected=expected) for text, expected in cases))
@@ -249,7 +251,7 @@ def test_every_recorded_generation_is_read() -> None:
     recorded = Path(__file__).parent / "data/verifiers/autoif_qwen_sample_data/eval_func_rft.jsonl"
     rows = [json.loads(line) for line in recorded.read_text(encoding="utf-8").splitlines()]
     answers = [text for row in rows for text in row["gpt-answer"]]
-    read = [read_answer(text) for text in answers]
+    read = [read_function_answer(text) for text in answers]
     assert len(read) == 40
     assert [each.loss for each in read] == [None] * 40
     assert all(each.cases_lost == 0 and len(each.cases) > 1 for each in read)
@@ -269,5 +271,5 @@ def test_every_recorded_generation_is_read() -> None:
 )
 def test_an_answer_made_to_hang_its_reader_is_read_or_lost_in_seconds(text: str) -> None:
     begin = time.process_time()
-    read_answer(text)
+    read_function_answer(text)
     assert time.process_time() - begin < 5.0

@@ -19,7 +19,7 @@ from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.gate import find_fault
-from autoif.instructions.answers import read_answer
+from autoif.instructions.answers import read_function_answer
 from autoif.instructions.deduplication import normalise
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.lines import clean_line
@@ -65,9 +65,9 @@ def follow(kind: str, source: str, example: int, target: str = "a {answer} b {an
 
 
 READERS: dict[str, Reader] = {
-    "answers": read_answer,
-    "answers, cut": lambda text: read_answer(text, complete=False),
-    "answers, function": lambda text: read_answer('{"func": "def evaluate(response):\\n    return ' + text),
+    "answers": read_function_answer,
+    "answers, cut": lambda text: read_function_answer(text, complete=False),
+    "answers, function": lambda text: read_function_answer('{"func": "def evaluate(response):\\n    return ' + text),
     "json": lambda text: find_json(text, lambda value: isinstance(value, dict) and "func" in value),
     "source": mend_source,
     "lines": clean_line,

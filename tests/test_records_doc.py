@@ -14,7 +14,7 @@ from autoif.datasets.sft import sft_rows
 from autoif.instructions.answers import FormatLoss, FormatRepair
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.deduplication import fold_duplicates
-from autoif.instructions.verification import read_answers
+from autoif.instructions.verification import read_function_answers
 from autoif.manifest import new_manifest
 from autoif.models.requests import Completion
 from autoif.pipeline import STAGES
@@ -55,7 +55,7 @@ async def story(make_tools: MakeTools) -> dict[str, Any]:
         .replace("true", '"True"')
         .replace("false", '"False"')
     )
-    draft = read_answers(
+    draft = read_function_answers(
         instruction,
         [
             Completion(answer(WORD, ("I drink tea", True), ("I drink milk", False)), "stop"),

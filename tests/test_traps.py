@@ -20,7 +20,7 @@ from autoif.datasets.preferences import query_pairs
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.rows import AnyRow, list_functions
 from autoif.datasets.sft import sft_rows
-from autoif.instructions.answers import read_answer
+from autoif.instructions.answers import read_function_answer
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.nli import TransformersNli
@@ -231,7 +231,7 @@ def read_naively(text: str) -> tuple[str, list[tuple[str, object]]] | None:
 )
 def test_5_answers_in_another_form_are_lost(text: str) -> None:
     assert read_naively(text) is None
-    read = read_answer(text)
+    read = read_function_answer(text)
     assert read.function == Function.of(TEA)
     assert read.cases == tuple(Case(input=text, expected=expected) for text, expected in CASES)
 
@@ -241,7 +241,7 @@ def test_5_a_verdict_in_quotes_never_equals_true() -> None:
     found = read_naively(text)
     assert found is not None
     assert [expected in {True, False} for _, expected in found[1]] == [False, False]
-    assert [case.expected for case in read_answer(text).cases] == [True, False]
+    assert [case.expected for case in read_function_answer(text).cases] == [True, False]
 
 
 def test_5_a_newline_escaped_twice_leaves_a_function_that_does_not_load() -> None:
@@ -249,11 +249,11 @@ def test_5_a_newline_escaped_twice_leaves_a_function_that_does_not_load() -> Non
     found = read_naively(text)
     assert found is not None
     assert "\n" not in found[0]
-    assert read_answer(text).function == Function.of(TEA)
+    assert read_function_answer(text).function == Function.of(TEA)
 
 
 def test_5_format_losses_are_counted_apart_from_logic_losses(make_tools: MakeTools) -> None:
-    read = read_answer("```json\n{broken")
+    read = read_function_answer("```json\n{broken")
     assert read.loss == "no_json"
     assert read.loss not in {reason.value for reason in Reason}
 
@@ -357,7 +357,7 @@ async def test_7_the_nli_model_is_loaded_once(
 ORDERED = """
 import sys
 from autoif.instructions.deduplication import fold_duplicates
-from autoif.instructions.verification import read_answers
+from autoif.instructions.verification import read_function_answers
 from autoif.models.requests import Completion
 from autoif.queries.augmentation import choose_queries
 from autoif.records import Instruction, Query
@@ -367,7 +367,7 @@ from examples import accepts, answer, verified
 words = [f"word{{number}}" for number in range(20)]
 instructions = [Instruction.of(f"Use the word '{{word}}'.", "seed") for word in words]
 texts = [answer(accepts(word), (word, True), ("", False)) for word in words]
-draft = read_answers(instructions[0], [Completion(text, "stop") for text in texts])
+draft = read_function_answers(instructions[0], [Completion(text, "stop") for text in texts])
 pool = tuple(Query.of(f"What is {{word}}?") for word in words)
 print([one.id for one in fold_duplicates(instructions * 2, 90)[0]])
 print(draft.model_dump_json())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoif.instructions.verification import answer_schema, read_answers, write_functions
+from autoif.instructions.verification import answer_schema, read_function_answers, write_functions
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Case, Draft, Dropped, Reason
@@ -62,7 +62,7 @@ async def test_only_quickstart_writes_double_quotation_marks_as_single_ones(make
 
 def test_identical_functions_and_cases_count_once() -> None:
     text = answer(ACCEPT, ("a", True), ("a", True), ("a", False))
-    draft = read_answers(instruction(), completions(text, text, answer(REFUSE, ("a", False), ("b", True))))
+    draft = read_function_answers(instruction(), completions(text, text, answer(REFUSE, ("a", False), ("b", True))))
     assert isinstance(draft, Draft)
     assert [function.source for function in draft.matrix.functions] == [ACCEPT, REFUSE]
     assert draft.matrix.cases == (
@@ -75,7 +75,7 @@ def test_identical_functions_and_cases_count_once() -> None:
 def test_repairs_and_losses_are_noted_answer_by_answer() -> None:
     fenced = f"```json\n{answer(ACCEPT, ('a', True))}\n```"
     odd_case = answer(REFUSE, ("a", True)).replace("true", "null")
-    draft = read_answers(instruction(), completions(fenced, "no", "", odd_case))
+    draft = read_function_answers(instruction(), completions(fenced, "no", "", odd_case))
     assert isinstance(draft, Draft)
     assert [entry.repairs for entry in draft.answers] == [("surrounding_text",), (), (), ()]
     assert [entry.loss for entry in draft.answers] == [None, "no_json", "empty", None]
@@ -84,7 +84,7 @@ def test_repairs_and_losses_are_noted_answer_by_answer() -> None:
 
 def test_an_answer_that_the_server_cut_off_is_read_as_such() -> None:
     half = answer(ACCEPT, ("a", True))[:-30]
-    draft = read_answers(instruction(), completions(half, "It is", finish_reason="length"))
+    draft = read_function_answers(instruction(), completions(half, "It is", finish_reason="length"))
     assert isinstance(draft, Draft)
     assert [entry.loss for entry in draft.answers] == [None, "truncated"]
 
@@ -99,7 +99,7 @@ def test_an_answer_that_the_server_cut_off_is_read_as_such() -> None:
     ],
 )
 def test_an_instruction_without_a_function_is_dropped_with_what_was_lost(texts: tuple[str, ...], detail: str) -> None:
-    dropped = read_answers(instruction(), completions(*texts))
+    dropped = read_function_answers(instruction(), completions(*texts))
     assert isinstance(dropped, Dropped)
     assert (dropped.stage, dropped.reason) == ("verification", Reason.NO_READABLE_ANSWER)
     assert dropped.detail == detail
@@ -114,7 +114,7 @@ CUT = Completion("", "length", reasoning="Let me")
 
 def test_answers_that_were_refused_or_only_thought_are_losses_of_their_own() -> None:
     whole = completions(answer(ACCEPT, ("a", True)))
-    draft = read_answers(instruction(), [REFUSED, THOUGHT, CUT, *completions(""), *whole])
+    draft = read_function_answers(instruction(), [REFUSED, THOUGHT, CUT, *completions(""), *whole])
     assert isinstance(draft, Draft)
     assert [entry.loss for entry in draft.answers] == ["refused", "only_reasoning", "truncated", "empty", None]
 
@@ -129,19 +129,19 @@ def test_answers_that_were_refused_or_only_thought_are_losses_of_their_own() -> 
     ],
 )
 def test_where_all_answers_have_one_fault_it_is_the_reason(fault: Completion, reason: Reason, words: str) -> None:
-    dropped = read_answers(instruction(), [fault, fault])
+    dropped = read_function_answers(instruction(), [fault, fault])
     assert isinstance(dropped, Dropped)
     assert (dropped.reason, dropped.detail) == (reason, f"none of 2 answers gave a function: {words}")
-    mixed = read_answers(instruction(), [fault, *completions("no")])
+    mixed = read_function_answers(instruction(), [fault, *completions("no")])
     assert isinstance(mixed, Dropped)
     assert mixed.reason is Reason.NO_READABLE_ANSWER
     assert words in mixed.detail
 
 
 def test_the_draft_is_named_by_its_functions() -> None:
-    first = read_answers(instruction(), completions(answer(ACCEPT, ("a", True))))
-    again = read_answers(instruction(), completions(answer(ACCEPT, ("b", True))))
-    other = read_answers(instruction(), completions(answer(REFUSE, ("a", True))))
+    first = read_function_answers(instruction(), completions(answer(ACCEPT, ("a", True))))
+    again = read_function_answers(instruction(), completions(answer(ACCEPT, ("b", True))))
+    other = read_function_answers(instruction(), completions(answer(REFUSE, ("a", True))))
     assert isinstance(first, Draft)
     assert isinstance(again, Draft)
     assert isinstance(other, Draft)
@@ -151,7 +151,7 @@ def test_the_draft_is_named_by_its_functions() -> None:
 def test_a_functions_share_of_verdicts_is_one_however_often_the_model_wrote_it() -> None:
     """Deviation: the released code makes a set of the functions too; the paper doesn't say."""
     texts = [answer(ACCEPT, ("a", True))] * 7 + [answer(REFUSE, ("a", False))]
-    draft = read_answers(instruction(), completions(*texts))
+    draft = read_function_answers(instruction(), completions(*texts))
     assert isinstance(draft, Draft)
     assert len(draft.matrix.functions) == 2
     assert len(draft.answers) == 8

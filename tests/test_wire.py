@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif.models.requests import Completion
-from autoif.models.wire import read_answer
+from autoif.models.wire import read_server_answer
 from autoif.records import Reason
 
 
 def read_one(choice: dict[str, object], usage: object = None) -> Completion:
-    [completion] = read_answer({"choices": [choice], "usage": usage}).completions
+    [completion] = read_server_answer({"choices": [choice], "usage": usage}).completions
     return completion
 
 
@@ -97,7 +97,7 @@ def test_finish_reasons_are_an_open_set(given_reason: object, reason: str) -> No
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error", "cancelled"])
 def test_a_choice_that_failed_on_the_way_is_no_completion(reason: str) -> None:
     fine, failed = {"text": "x", "finish_reason": "stop"}, {"text": "half", "finish_reason": reason}
-    answer = read_answer({"choices": [fine, failed]})
+    answer = read_server_answer({"choices": [fine, failed]})
     assert [each.text for each in answer.completions] == ["x"]
     assert answer.failures == (f"finish_reason {reason!r}",)
 
@@ -106,7 +106,7 @@ def test_a_choice_that_failed_on_the_way_is_no_completion(reason: str) -> None:
     "error", [{"code": 502, "message": "Upstream lost the connection"}, "Upstream lost the connection"]
 )
 def test_a_choice_that_carries_an_error_is_no_completion(error: object) -> None:
-    answer = read_answer({"choices": [{"message": {"content": ""}, "finish_reason": "stop", "error": error}]})
+    answer = read_server_answer({"choices": [{"message": {"content": ""}, "finish_reason": "stop", "error": error}]})
     assert answer == ([], ("Upstream lost the connection",))
 
 
@@ -185,7 +185,7 @@ def test_a_text_of_100_kb_is_whole() -> None:
 @pytest.mark.parametrize("usage", [None, [], "x", {}, {"prompt_tokens": None, "completion_tokens": "?"}])
 def test_a_server_that_counts_nothing_is_estimated_and_the_estimate_says_so(usage: object) -> None:
     choices = [{"text": "x" * 40, "finish_reason": "stop"}, {"text": "y" * 80, "finish_reason": "stop"}]
-    first, second = read_answer({"choices": choices, "usage": usage}, prompt_bytes=400).completions
+    first, second = read_server_answer({"choices": choices, "usage": usage}, prompt_bytes=400).completions
     assert (first.prompt_tokens, first.completion_tokens, first.estimated) == (100, 10, True)
     assert (second.prompt_tokens, second.completion_tokens, second.estimated) == (0, 20, True)
 
@@ -213,7 +213,7 @@ def test_thoughts_are_counted_by_the_server_or_by_their_length(details: object, 
 def test_shares_of_usage_add_up_to_what_the_server_counted(texts: list[str], prompt: int, completion: int) -> None:
     choices = [{"text": text} for text in texts]
     usage = {"prompt_tokens": prompt, "completion_tokens": completion}
-    completions = read_answer({"choices": choices, "usage": usage}).completions
+    completions = read_server_answer({"choices": choices, "usage": usage}).completions
     assert sum(each.prompt_tokens for each in completions) == prompt
     assert sum(each.completion_tokens for each in completions) == completion
     assert all(each.completion_tokens >= 0 for each in completions)
@@ -222,13 +222,13 @@ def test_shares_of_usage_add_up_to_what_the_server_counted(texts: list[str], pro
 def test_llama_cpp_counts_the_first_choice_only_so_the_others_are_estimated() -> None:
     choices = [{"text": "x" * 40}, {"text": "x" * 80}, {"text": ""}]
     usage = {"prompt_tokens": 5, "completion_tokens": 10}
-    completions = read_answer({"choices": choices, "usage": usage, "timings": {}}).completions
+    completions = read_server_answer({"choices": choices, "usage": usage, "timings": {}}).completions
     assert [each.completion_tokens for each in completions] == [10, 20, 0]
 
 
 @pytest.mark.parametrize("choices", [None, [], {}, "x", [None, 7]])
 def test_choices_that_are_not_there_are_none(choices: object) -> None:
-    assert read_answer({"choices": choices}) == ([], ())
+    assert read_server_answer({"choices": choices}) == ([], ())
 
 
 json_values = st.recursive(
@@ -263,6 +263,6 @@ json_values = st.recursive(
 
 @given(st.lists(json_values, max_size=3), json_values)
 def test_no_answer_is_too_odd_to_read(choices: list[object], usage: object) -> None:
-    for completion in read_answer({"choices": choices, "usage": usage}).completions:
+    for completion in read_server_answer({"choices": choices, "usage": usage}).completions:
         assert completion.finish_reason in {"stop", "length", "refused", "unknown"}
         completion.text.encode("utf-8")

@@ -1,8 +1,8 @@
 """§3.2, reading what the model wrote for one verification prompt: a function and its cases.
 
 Much of what other implementations lose is form, not logic (METHOD §6, §7.5): an answer without its fence, a newline
-escaped twice, "True" for true. `read_answer` mends what can be mended and names each repair; what it can't read is a
-format loss, counted apart from functions that are wrong.
+escaped twice, "True" for true. `read_function_answer` mends what can be mended and names each repair; what it can't
+read is a format loss, counted apart from functions that are wrong.
 
 # Deviation: the released code reads strict JSON in a ```json fence or nothing, and no cases of an answer whose function
 # doesn't load (docs/method.md#verification).
@@ -19,7 +19,7 @@ from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text
 from autoif.records import Case, Function
 
-__all__ = ["MAX_ANSWER_CHARS", "FormatLoss", "FormatRepair", "ReadAnswer", "read_answer"]
+__all__ = ["MAX_ANSWER_CHARS", "FormatLoss", "FormatRepair", "ReadAnswer", "read_function_answer"]
 
 MAX_ANSWER_CHARS = 50_000
 """A function and three cases take about 1,000; longer answers are repetition."""
@@ -60,7 +60,7 @@ _FIRST_CODE = re.compile(r"(?:import|from|def|class|@|[A-Za-z_]\w*[ \t]*=(?!=))(
 _MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|except|with)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
 
 
-def read_answer(text: str, *, complete: bool = True) -> ReadAnswer:
+def read_function_answer(text: str, *, complete: bool = True) -> ReadAnswer:
     """Read one answer.
 
     Args:

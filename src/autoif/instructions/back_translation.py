@@ -28,7 +28,7 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
     if not settings.enabled:
         return [verified]
     functions = verified.functions[: settings.max_functions or None]
-    completions = await asyncio.gather(*(_describe(function, tools) for function in functions))
+    completions = await asyncio.gather(*(_ask_for_description(function, tools) for function in functions))
     texts = [_read_description(completion) for completion in completions]
     if not any(texts):
         return [_drop_undescribed(verified, completions[0])]
@@ -60,7 +60,7 @@ def _drop_undescribed(verified: VerifiedInstruction, first: Completion) -> Dropp
     return Dropped.of(STAGE, first.fault or Reason.EMPTY, verified, detail)
 
 
-async def _describe(function: Function, tools: Tools) -> Completion:
+async def _ask_for_description(function: Function, tools: Tools) -> Completion:
     """Ask the writer for the function in words."""
     settings = tools.config.back_translation
     [completion] = await tools.chat.sample(

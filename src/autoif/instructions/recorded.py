@@ -10,7 +10,7 @@ from pathlib import Path
 from autoif.config import Config
 from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import STAGE, cross_validate
-from autoif.instructions.verification import read_answers
+from autoif.instructions.verification import read_function_answers
 from autoif.models.nli import Judgement
 from autoif.models.requests import Completion, Request
 from autoif.models.wire import read_text
@@ -119,7 +119,7 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
     completions = [read_text(answer) for answer in row.answers]
-    read = await asyncio.to_thread(read_answers, row.instruction, completions)
+    read = await asyncio.to_thread(read_function_answers, row.instruction, completions)
     draft = read.record if isinstance(read, Dropped) else read
     assert isinstance(draft, Draft)
     if not row.instruction.text:

@@ -12,7 +12,7 @@ import asyncio
 from pydantic import JsonValue
 
 from autoif.config import Config
-from autoif.instructions.answers import FormatLoss, ReadAnswer, read_answer
+from autoif.instructions.answers import FormatLoss, ReadAnswer, read_function_answer
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.prompts import Turns
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Matrix, Reason, content_id
@@ -36,10 +36,11 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
             json_schema=answer_schema(settings.cases_per_function),
         )
     )
-    return [await asyncio.to_thread(read_answers, instruction, completions)]  # an odd answer takes seconds to read
+    # In a thread, as an odd answer takes seconds to read.
+    return [await asyncio.to_thread(read_function_answers, instruction, completions)]
 
 
-def read_answers(instruction: Instruction, completions: list[Completion]) -> Draft | Dropped:
+def read_function_answers(instruction: Instruction, completions: list[Completion]) -> Draft | Dropped:
     """Gather the functions and cases of all answers, each once, in the order in which they were written."""
     functions: dict[Function, None] = {}
     cases: dict[Case, None] = {}
@@ -75,7 +76,7 @@ def _read(completion: Completion) -> ReadAnswer:
             return ReadAnswer(None, loss=FormatLoss.REFUSED)
         case Reason.ONLY_REASONING:
             return ReadAnswer(None, loss=FormatLoss.ONLY_REASONING)
-    return read_answer(completion.text, complete=completion.finish_reason != "length")
+    return read_function_answer(completion.text, complete=completion.finish_reason != "length")
 
 
 def answer_schema(cases: int) -> dict[str, JsonValue]:

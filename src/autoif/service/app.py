@@ -21,7 +21,7 @@ from autoif.service.metrics import CONTENT_TYPE, Metrics
 from autoif.service.openapi import OPEN_ROUTES, make_document
 from autoif.service.page import PAGE_HEADERS, render_page
 from autoif.service.reader import Reader
-from autoif.service.reading import Ask, Request
+from autoif.service.reading import AnyRequest, Ask
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 from autoif.service.settings import ServiceSettings
@@ -90,8 +90,8 @@ class Service:
     async def _judge(
         self,
         request: web.Request,
-        model: type[Request],
-        answer_of: Callable[[Ask[Request], Judged], Iterator[str]],
+        model: type[AnyRequest],
+        answer_of: Callable[[Ask[AnyRequest], Judged], Iterator[str]],
     ) -> web.Response:
         if self.draining:
             raise _draining()

@@ -52,7 +52,7 @@ def _render_operation(route: str, method: str, operation: Json, document: Json) 
     yield "<table><tr><th>status</th><th></th><th>body</th></tr>"
     for status, response in operation["responses"].items():
         [(kind, content)] = response["content"].items()
-        shown = _describe(content["schema"]) if "$ref" in content["schema"] else escape(kind)
+        shown = _describe_schema(content["schema"]) if "$ref" in content["schema"] else escape(kind)
         yield f"<tr><td>{status}</td><td>{escape(response['description'])}</td><td>{shown}</td></tr>"
     yield "</table>"
 
@@ -67,16 +67,17 @@ def _render_schemas(document: Json) -> Iterator[str]:
     for name, schema in document["components"]["schemas"].items():
         yield f'<h2 id="{escape(name)}">{escape(name)}</h2><p>{escape(schema.get("description", ""))}</p>'
         if "enum" in schema:
-            yield f"<p>{_describe(schema)}</p>"
+            yield f"<p>{_describe_schema(schema)}</p>"
             continue
         yield "<table><tr><th>key</th><th>value</th><th></th></tr>"
         for key, value in schema["properties"].items():
             needed = "required" if key in schema.get("required", ()) else f"default {json.dumps(value.get('default'))}"
-            yield f"<tr><td><code>{escape(key)}</code></td><td>{_describe(value)}</td><td>{escape(needed)}</td></tr>"
+            cells = f"<code>{escape(key)}</code>", _describe_schema(value), escape(needed)
+            yield f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
         yield "</table>"
 
 
-def _describe(schema: Json) -> str:
+def _describe_schema(schema: Json) -> str:
     """Return a schema in a few words of HTML."""
     if "$ref" in schema:
         return _link(schema["$ref"])
@@ -84,7 +85,7 @@ def _describe(schema: Json) -> str:
         return " | ".join(f"<code>{escape(json.dumps(value))}</code>" for value in schema["enum"])
     limits = [f"{word} {schema[key]:,}" for key, word in _LIMITS.items() if key in schema]
     shown = escape(schema["type"] + (f" ({', '.join(limits)})" if limits else ""))
-    return f"{shown} of {_describe(schema['items'])}" if "items" in schema else shown
+    return f"{shown} of {_describe_schema(schema['items'])}" if "items" in schema else shown
 
 
 _LIMITS: Final = {

@@ -14,7 +14,7 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
-from autoif.service.reading import Ask, Request, read_ask
+from autoif.service.reading import AnyRequest, Ask, read_ask
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 from autoif.service.settings import TOKEN_VARIABLE
@@ -33,7 +33,7 @@ class Reader:
         self._process: Process | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def read(self, body: bytes, model: type[Request]) -> Ask[Request]:
+    async def read(self, body: bytes, model: type[AnyRequest]) -> Ask[AnyRequest]:
         """Return what a body asks. Raises Refusal: `bad_json` or `invalid`."""
         if len(body) <= SMALL_BYTES:
             return read_ask(body, model)
@@ -46,10 +46,10 @@ class Reader:
         found: Any = pickle.loads(payload)
         if not was_read:
             raise Refusal(*found)
-        ask: Ask[Request] = found
+        ask: Ask[AnyRequest] = found
         return ask
 
-    async def _call(self, body: bytes, model: type[Request]) -> tuple[bool, bytes]:
+    async def _call(self, body: bytes, model: type[AnyRequest]) -> tuple[bool, bytes]:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", __name__),

@@ -16,7 +16,7 @@ from autoif.judging import group_by_function
 from autoif.service.refusals import Refusal
 from autoif.service.schemas import RewardRequest, VerifyRequest
 
-Request = TypeVar("Request", VerifyRequest, RewardRequest)
+AnyRequest = TypeVar("AnyRequest", VerifyRequest, RewardRequest)
 
 Work = Mapping[str, Sequence[str]]
 """Source → the texts that it is to judge."""
@@ -26,10 +26,10 @@ _LONGEST_NAME: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Ask(Generic[Request]):
+class Ask(Generic[AnyRequest]):
     """A request, and what follows from it alone."""
 
-    request: Request
+    request: AnyRequest
     work: Work
     faults: Sequence[str]
     """Why each completion of a reward request has no answer; "" if it has one."""
@@ -37,7 +37,7 @@ class Ask(Generic[Request]):
     """How many the answer has; a function that is named twice is run once and answered twice."""
 
 
-def read_ask(body: bytes, model: type[Request]) -> Ask[Request]:
+def read_ask(body: bytes, model: type[AnyRequest]) -> Ask[AnyRequest]:
     """Return what a body asks. Raises Refusal: `bad_json` or `invalid`."""
     request = read_request(body, model)
     if isinstance(request, VerifyRequest):
@@ -48,7 +48,7 @@ def read_ask(body: bytes, model: type[Request]) -> Ask[Request]:
     return Ask(request, group_by_function(rows), faults, request.count_verdicts())
 
 
-def read_request(body: bytes, model: type[Request]) -> Request:
+def read_request(body: bytes, model: type[AnyRequest]) -> AnyRequest:
     """Return the request in a body.
 
     Raises:
@@ -67,7 +67,7 @@ def read_request(body: bytes, model: type[Request]) -> Request:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Refusal("invalid", _describe(error)) from None
+        raise Refusal("invalid", _name_problem(error)) from None
 
 
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _describe(error: ValidationError) -> str:
+def _name_problem(error: ValidationError) -> str:
     """Return the first problem; nothing of the request's own text but a name, and that made harmless."""
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])

@@ -9,14 +9,14 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bar
 
 
-class Progress(Protocol):
+class ShowBytes(Protocol):
     def __call__(self, done_bytes: int) -> None:
         """Show that this many bytes are there."""
         ...
 
 
 @contextmanager
-def show_progress(console: Console, title: str, total_bytes: int) -> Iterator[Progress]:
+def show_progress(console: Console, title: str, total_bytes: int) -> Iterator[ShowBytes]:
     """Yield a function that shows how many of the bytes are there."""
     if not console.is_terminal:
         yield _plain_lines(console, title, total_bytes)
@@ -33,7 +33,7 @@ def show_progress(console: Console, title: str, total_bytes: int) -> Iterator[Pr
         yield lambda done_bytes: bar.update(task, completed=done_bytes)
 
 
-def _plain_lines(console: Console, title: str, total_bytes: int) -> Progress:
+def _plain_lines(console: Console, title: str, total_bytes: int) -> ShowBytes:
     shown = -1
 
     def show(done_bytes: int) -> None:
