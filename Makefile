@@ -33,8 +33,9 @@ check: setup-dev
 # The recordings of others that five of them read lie in DATA: `make bench DATA=FOLDER`.
 bench: export AUTOIF_DATA := $(or $(DATA),$(AUTOIF_DATA))
 bench: setup-dev
-	@failed=0; for each in client hostile service verification backend_agreement ifeval contamination training_overhead; do \
-		echo "== $$each"; $(BIN)/python benchmarks/$$each.py || failed=1; \
+	@failed=0; for each in client hostile service verification backend_agreement ifeval contamination training_overhead \
+		"interval_coverage --trials 150"; do \
+		set -- $$each; name=$$1; shift; echo "== $$name"; $(BIN)/python benchmarks/$$name.py "$$@" || failed=1; \
 	done; exit $$failed
 
 setup: .venv/.setup

@@ -1,6 +1,7 @@
 """How often the intervals of evaluations hold the truth, by simulation: those of rates, and those of differences.
 
-    python benchmarks/interval_coverage.py
+    python benchmarks/interval_coverage.py                  # the table of docs/evaluation.md, eight minutes
+    python benchmarks/interval_coverage.py --trials 150     # in make bench, two
 
 Each trial draws clusters of 16 values, whose own rates vary widely (a beta distribution of concentration 2), or of one
 value, and asks whether the interval of 95 % holds the rate that they were drawn from: a bootstrap's, and the one that
@@ -8,6 +9,7 @@ is reported. For differences, a second model gets right a tenth of what the firs
 docs/evaluation.md, and fails if a reported interval of a rate holds the truth in fewer than 88 of 100 trials.
 """
 
+import argparse
 import random
 import sys
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from functools import partial
 
 from autoif.evaluation.statistics import Interval, bootstrap_difference, draw_ends, estimate_rate, sum_clusters
 
-TRIALS, RESAMPLES, EACH, CONCENTRATION = 600, 1000, 16, 2.0
+RESAMPLES, EACH, CONCENTRATION = 1000, 16, 2.0
 CLUSTERS, RATES = (3, 5, 8, 15, 40), (0.02, 0.1, 0.4, 0.98)
 GAIN = 0.1
 WANTED = 0.88
@@ -23,6 +25,9 @@ Draw = Callable[[random.Random], tuple[list[float], list[str]]]
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=600, help="of each cell of the table (default: 600)")
+    trials = parser.parse_args().trials
     lowest = 1.0
     rates = " | ".join(f"{100 * rate:.0f} %" for rate in RATES)
     print(f"| clusters, values in each | {rates} |\n|---|{'--:|' * len(RATES)}")
@@ -31,11 +36,13 @@ def main() -> int:
             cells = []
             for rate in RATES:
                 draw = partial(draw_values, clusters, each, rate)
-                drawn, told = (count_held(draw, estimate, 100 * rate) for estimate in (bootstrap_rate, estimate_rate))
+                drawn, told = (
+                    count_held(draw, estimate, 100 * rate, trials) for estimate in (bootstrap_rate, estimate_rate)
+                )
                 lowest = min(lowest, told)
                 cells.append(f"{100 * drawn:.0f} → {100 * told:.0f}")
             print(f"| {clusters}, {each} | {' | '.join(cells)} |", flush=True)
-    held = ", ".join(f"{100 * count_differences(clusters):.0f} at {clusters}" for clusters in CLUSTERS)
+    held = ", ".join(f"{100 * count_differences(clusters, trials):.0f} at {clusters}" for clusters in CLUSTERS)
     print(f"differences, of clusters of {EACH}: {held} clusters")
     print(f"lowest of the reported rates: {100 * lowest:.1f} % (wanted: {100 * WANTED:.0f})")
     return 0 if lowest >= WANTED else 1
@@ -57,22 +64,22 @@ def bootstrap_rate(values: list[float], names: list[str]) -> Interval:
     return Interval(value=sum(values) / len(values), low=low, high=high, clusters=len(set(names)))
 
 
-def count_held(draw: Draw, estimate: Callable[[list[float], list[str]], Interval], truth: float) -> float:
+def count_held(draw: Draw, estimate: Callable[[list[float], list[str]], Interval], truth: float, trials: int) -> float:
     """Return the share of trials whose interval holds the truth."""
     source = random.Random(0)
     held = 0
-    for _ in range(TRIALS):
+    for _ in range(trials):
         found = estimate(*draw(source))
         assert found.low is not None and found.high is not None and 0 <= found.low <= found.high <= 100
         held += found.low <= truth <= found.high
-    return held / TRIALS
+    return held / trials
 
 
-def count_differences(clusters: int) -> float:
+def count_differences(clusters: int, trials: int) -> float:
     """Return the share of trials whose interval holds the true difference of two models."""
     source, rate = random.Random(0), 0.4
     held = 0
-    for _ in range(TRIALS):
+    for _ in range(trials):
         first, names = draw_values(clusters, EACH, rate, source)
         second = [value or 100.0 * (source.random() < GAIN) for value in first]
         found = bootstrap_difference([(first, names)], [(second, names)])
@@ -80,7 +87,7 @@ def count_differences(clusters: int) -> float:
             held += 1  # nothing is claimed
         else:
             held += found.low <= 100 * GAIN * (1 - rate) <= found.high
-    return held / TRIALS
+    return held / trials
 
 
 if __name__ == "__main__":
