@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,6 +56,9 @@ from autoif.training.metrics import (
 from autoif.training.settings import TEMPLATE, Settings, make_arguments, renamed_settings
 from autoif.training.trainers import Parts, check_prompts, load_model, make_lora_config, make_reward, make_trainer
 
+_WAIT_S = 1800
+"""For the first process to read and render the rows: TRL's, where torch's is 600 on GPUs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -91,8 +95,7 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
         StoreError: the folder holds something else, or the disk is full; whole checkpoints stay.
     """
     check_model(request.model)
-    # Before anyone else asks: accelerate finds the other processes of a machine without a GPU only if told so.
-    if not PartialState(cpu=not torch.accelerator.is_available()).is_main_process:
+    if not _join_processes(request.settings).is_main_process:
         say = _ignore
     before = open_output(request.output, resume=request.resume)
     read = _Read.of(request) if PartialState().is_local_main_process else None
@@ -123,6 +126,15 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
             "identity": identity,
         }
         return _run(request, trainer, parts.turn_end, record, before, say)
+
+
+def _join_processes(settings: Settings) -> PartialState:
+    """Return what accelerate knows of all processes; whoever asks it first decides how long they wait for each other.
+
+    Those of a machine without a GPU it finds only if told that there is none.
+    """
+    wait = timedelta(seconds=settings.arguments.get("ddp_timeout", _WAIT_S))
+    return PartialState(cpu=not torch.accelerator.is_available(), timeout=wait)
 
 
 def _ignore(line: str) -> None:
