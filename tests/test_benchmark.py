@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from autoif.cli.main import main
-from autoif.evaluation.ifeval_ifbench.benchmark import read_questions
+from autoif.evaluation.ifeval_ifbench.benchmark import SIZES, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import data_folder, find_data
 from autoif.evaluation.responses import RecordedRow
@@ -73,6 +73,14 @@ def test_recorded_responses_are_scored_by_prompt_and_by_instruction(tmp_path, mo
     assert [row["key"] for row in rows] == ["1", "2", "3"]
     assert rows[2]["scores"]["instruction_strict"] == [100, 0]
     assert rows[2]["details"]["instructions"] == ["keywords:existence", "punctuation:no_comma"]
+
+
+def test_data_of_more_prompts_than_the_benchmark_has_is_no_partial_score(tmp_path, monkeypatch):
+    monkeypatch.setitem(SIZES, "ifeval", 2)
+    assert score(monkeypatch, tmp_path, rows_of(GOOD))["partial"] == []
+    (tmp_path / "less").mkdir()
+    less = score(monkeypatch, tmp_path / "less", rows_of(GOOD)[:2])
+    assert less["partial"] == ["2 of 3 prompts are scored", "1 prompts have no response"]
 
 
 def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ evaluate     from both to scores.json; called again after an interruption it goe
 What can't be scored as it is, missing, unknown, twice there, empty, cut or nothing but thought, is counted and named.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,6 +188,7 @@ def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, 
         reason = next((named[0] for named in [*judged.unscored.values(), refused, missing] if named), "no responses")
         raise ConfigError(f"no prompt can be scored: {reason}")
     noted = {**unscored, "unknown": answers.unknown, "duplicates": answers.duplicates, **judged.noted}
+    say(f"{len(judged.results):,} prompts scored")
     scores, results = _sum_up(benchmark, subject, settings, given, judged, noted)
     write_results(folder, scores, results)
     return scores
@@ -216,12 +217,13 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
     """
     ids = {each.text.strip() if benchmark.found_within else each.text: each.id for each in benchmark.prompts}
     elsewhere = {text.strip() for text in benchmark.elsewhere}
+    texts = [*ids, *elsewhere]
     found: dict[str, list[tuple[str, Response]]] = {each.id: [] for each in benchmark.prompts}
     unknown = []
     for file in subject.files:
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
-            text = _find_text(row.asked, [*ids, *elsewhere]) if benchmark.found_within else row.asked
+            text = _find_text(row.asked, texts) if benchmark.found_within else row.asked
             if text in ids:
                 found[ids[text]] += [(place, each) for each in row.read(keep_thinking=keep_thinking)]
             elif text not in elsewhere:
@@ -252,12 +254,11 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
     return _Answers(whole, size, unknown, duplicates)
 
 
-def _find_text(asked: str, texts: Iterable[str]) -> str | None:
+def _find_text(asked: str, texts: Sequence[str]) -> str | None:
     """Return the one of the texts that a recorded prompt is, or holds alone."""
-    listed = list(texts)
-    if asked.strip() in listed:
+    if asked.strip() in texts:
         return asked.strip()
-    held = [text for text in listed if text in asked]
+    held = [text for text in texts if text in asked]
     return held[0] if len(held) == 1 else None
 
 
@@ -284,7 +285,7 @@ def _sum_up(
         benchmark=benchmark.name,
         place=benchmark.place,
         title=benchmark.title,
-        about=_describe(benchmark, results, len(given[0][1])),
+        about=_introduce(benchmark, results, len(given[0][1])),
         model=subject.name,
         policy=subject.identity,
         settings=settings,
@@ -316,7 +317,7 @@ def _find_flags(responses: Sequence[Response]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _describe(benchmark: Benchmark, results: Sequence[PromptResult], each: int) -> str:
+def _introduce(benchmark: Benchmark, results: Sequence[PromptResult], each: int) -> str:
     """Return what the scores are of, in a sentence or two."""
     of = f" of {len({result.cluster for result in results}):,} {benchmark.clusters}" if benchmark.clusters else ""
     given = f"{each} response{'' if each == 1 else 's'} to each"
@@ -326,9 +327,10 @@ def _describe(benchmark: Benchmark, results: Sequence[PromptResult], each: int) 
 
 def _explain_partial(benchmark: Benchmark, scored: int, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return why this is no score of the whole benchmark; nothing if it is one."""
-    if scored == benchmark.size and not noted["missing"]:
+    lost = [*noted["missing"], *noted.get("unanswered", ()), *noted.get("unjudged", ())]
+    if scored >= benchmark.size and not lost:
         return ()
-    reasons = [f"{scored:,} of {benchmark.size:,} prompts are scored"]
+    reasons = [f"{scored:,} of {max(benchmark.size, scored + len(lost)):,} prompts are scored"]
     reasons += [f"the data lacks prompts ({lack})" for lack in benchmark.lacks]
     reasons += [f"{len(noted['missing'])} prompts have no response"] if noted["missing"] else []
     reasons += [f"{len(noted['unjudged'])} responses have no judgement"] if noted.get("unjudged") else []

@@ -85,7 +85,7 @@ def describe_thoughts(counts: Mapping[str, Counted], responses: int, *, keep_thi
 def read_sample(sample: Sample, *, keep_thinking: bool = False) -> Response:
     """Return a sampled response as it is judged."""
     found = sample.completion
-    return _describe(found, _join(found) if keep_thinking else found.text, is_end_told=True)
+    return _make_response(found, _join(found) if keep_thinking else found.text, is_end_told=True)
 
 
 class RecordedRow(Record):
@@ -157,7 +157,7 @@ def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> Response:
         written = message.get("content") if isinstance(message, dict) else choice.get("text")
         marked = isinstance(written, str) and split_reasoning(written).answer != written
         text = str(written) if marked else _join(found)
-    return _describe(found, text, is_end_told=choice.get("finish_reason") is not None)
+    return _make_response(found, text, is_end_told=choice.get("finish_reason") is not None)
 
 
 def _join(found: Completion) -> str:
@@ -165,7 +165,7 @@ def _join(found: Completion) -> str:
     return f"<think>\n{found.reasoning}\n</think>\n\n{found.text}" if found.reasoning else found.text
 
 
-def _describe(found: Completion, text: str, *, is_end_told: bool) -> Response:
+def _make_response(found: Completion, text: str, *, is_end_told: bool) -> Response:
     is_cut = found.finish_reason == "length"
     lack: Lack | None = None
     if found.finish_reason == "refused":

@@ -183,9 +183,11 @@ def prepare(
             assert sandbox, "HumanEval is measured in a sandbox"
             return Judged(_judge_programs(task, rows, answers, sandbox, is_local=isinstance(answerer, LocalModel)))
         verdicts = {key: found for each in asked for key, found in each.judge(answers).items()}
-        return Judged(
-            [_describe(row, {name: (100.0 * value,) for name, value in verdicts[row.id].items()}, {}) for row in rows]
-        )
+        results = []
+        for row in rows:
+            scores: dict[str, tuple[float, ...]] = {name: (100.0 * it,) for name, it in verdicts[row.id].items()}
+            results.append(_make_result(row, scores, {}))
+        return Judged(results)
 
     benchmark = _build(task, judge, answerer, requests, elsewhere)
     if isinstance(who, Path):
@@ -322,9 +324,9 @@ def _judge_programs(
         # The chance in percent that one of k programs passes, without bias from more than k of them.
         for k in _list_passes("humaneval", each):
             scores[f"pass@{k}"] = (100 * (1 - comb(wrong, k) / comb(each, k)),)
-        results.append(_describe(row, scores, {"programs": [one.detail for one in found]}))
+        results.append(_make_result(row, scores, {"programs": [one.detail for one in found]}))
     return results
 
 
-def _describe(row: Question, scores: dict[str, tuple[float, ...]], details: dict[str, JsonValue]) -> PromptResult:
+def _make_result(row: Question, scores: dict[str, tuple[float, ...]], details: dict[str, JsonValue]) -> PromptResult:
     return PromptResult(id=row.id, key=row.id, cluster=row.id, part=row.subject, scores=scores, details=details)

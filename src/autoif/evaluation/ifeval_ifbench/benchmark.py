@@ -180,7 +180,7 @@ def load_benchmark(
             else:
                 unjudgeable.append(f"{prompt.key}: {next(each for each in found if isinstance(each, str))}")
         return Judged(
-            [_describe(row, some, corrected=corrected) for row, some in judged],
+            [_make_result(row, some, corrected=corrected) for row, some in judged],
             unscored={"unjudgeable": unjudgeable},
             noted={
                 "drawn": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.drawn)],
@@ -220,7 +220,7 @@ _FAULTY: dict[str, _Flags] = {
 """Verdicts that a known fault of a checker decided."""
 
 
-def _describe(row: Question, judged: Sequence[Verdicts], *, corrected: bool) -> PromptResult:
+def _make_result(row: Question, judged: Sequence[Verdicts], *, corrected: bool) -> PromptResult:
     strict = [each.corrected_strict if corrected else each.strict for each in judged]
     loose = [each.corrected_loose if corrected else each.loose for each in judged]
     noted: dict[str, _Flags] = {
