@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,11 @@ import click
 
 from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.judge_options import judge_options
-from autoif.errors import ConfigError, SandboxError
-from autoif.sandbox import SandboxSettings
+from autoif.errors import ConfigError
 
 if TYPE_CHECKING:
     from autoif.evaluation.contamination.measure import Comparison
     from autoif.evaluation.contamination.nearest import Nearest
-    from autoif.evaluation.contamination.results import Report, TypeCoverage
     from autoif.evaluation.judge import Judge
 
 
@@ -78,6 +77,7 @@ def contamination(
     if (embeddings or judge) and not output:
         raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")
     with require_extra("autoif contamination"):
+        from autoif.evaluation.contamination.constraint_types import find_trained_types
         from autoif.evaluation.contamination.measure import compare
         from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
         from autoif.evaluation.contamination.rephrasing import judge_rephrasing
@@ -90,6 +90,7 @@ def contamination(
             write_results,
         )  # fmt: skip
         from autoif.evaluation.contamination.training_rows import list_files
+        from autoif.report.contamination import describe_contamination
 
     paths = _read_paths(data)
     names = [name.strip() for name in against.split(",")] if against else [*BENCHMARKS, *paths]
@@ -98,7 +99,8 @@ def contamination(
         check_clean(files, clean)
     say = choose_say(quiet)
     comparison = compare(files, read_prompts(names, paths), ngram, neighbours, say)
-    types = _find_types(comparison, say) if constraints else None  # before torch and its threads are there
+    warn = partial(click.echo, err=True)
+    types = find_trained_types(comparison, say, warn) if constraints else None  # before torch and its threads are there
     nearest = list(list_nearest(comparison, _embed(comparison, embeddings, output, say)))
     if judge and output:
         nearest = judge_rephrasing(nearest, judge, output, say)
@@ -107,7 +109,8 @@ def contamination(
         write_results(output, found, nearest, list(list_contaminated(comparison)))
     if clean:
         write_clean(comparison, clean)
-    _report(found, output, clean)
+    for name, text in describe_contamination(found, clean, output):
+        click.echo(f"{name:>18}  {text}")
     if fail_over is not None and any(each.overlapping_percent > fail_over for each in found.benchmarks.values()):
         click.echo(f"{'failed':>18}  more than {fail_over:g} % of a benchmark's prompts overlap")
         sys.exit(1)
@@ -125,21 +128,6 @@ def _read_paths(data: tuple[str, ...]) -> dict[str, Path]:
     return paths
 
 
-def _find_types(comparison: "Comparison", say: Callable[[str], None]) -> "dict[str, dict[str, TypeCoverage]] | None":
-    """Return the types of constraints that the training data trains; None, and why, where that can't be told."""
-    from autoif.evaluation.contamination.constraint_types import count_types, find_types, list_instructions
-
-    asked, instructions = count_types(comparison.prompts), list_instructions(comparison)
-    if not asked or not instructions:
-        return None
-    try:
-        with SandboxSettings(timeout_s=1.0).make_sandbox() as sandbox:
-            return find_types(instructions, asked, sandbox, say)
-    except (ConfigError, SandboxError) as error:
-        click.echo(f"constraint types are not looked for: {error}", err=True)
-        return None
-
-
 def _embed(
     comparison: "Comparison", model: str | None, folder: Path | None, say: Callable[[str], None]
 ) -> "Nearest | None":
@@ -154,38 +142,3 @@ def _embed(
     return find_nearest_by_embedding(
         prompts, list(comparison.data.asked), comparison.nearest.texts.shape[1], model, folder, say
     )
-
-
-def _report(found: "Report", output: Path | None, clean: Path | None) -> None:
-    def write(name: str, text: str) -> None:
-        click.echo(f"{name:>18}  {text}")
-
-    blank = f"; without any text: {found.blank:,}" if found.blank else ""
-    write("training data", f"{found.rows:,} rows, {found.asked:,} different prompts{blank}")
-    for name, each in found.benchmarks.items():
-        write(name, f"{each.overlapping_percent:.1f} % of {each.prompts:,} prompts overlap")
-        write(f"… {found.ngram} words", f"{each.overlapping:,} prompts")
-        if each.short:
-            write(
-                "… short", f"{each.short:,} prompts have fewer words; {each.short_matching:,} of them are asked whole"
-            )
-        write("… rows", f"{each.rows:,} training rows overlap, {each.rows_percent:.2f} %")
-        write(
-            "… nearest prompt",
-            f"similarity {each.similarity_median:.2f} (median), {each.similarity_p90:.2f} (90th percentile), "
-            f"{each.similarity_highest:.2f} (highest)",
-        )
-        if said := each.rephrasing:
-            unread = f"; {said.unread:,} answers can't be read" if said.unread else ""
-            write("… rephrased", f"{said.rephrased:,} of {said.judged:,} prompts, says {said.judge}{unread}")
-        if types := (found.constraint_types or {}).get(name):
-            trained = {kind: len(of.instructions) for kind, of in types.items() if of.instructions}
-            listed = ", ".join(f"{kind} {count}" for kind, count in trained.items())
-            tried = sum(of.tried for of in types.values())
-            write("… constraints", f"{len(trained)} of {tried} types that were tried, of {len(types)}, are trained")
-            if listed:
-                write("… by instructions", listed)
-    if clean:
-        write("clean", f"{clean}: {found.rows - found.contaminated_rows:,} of {found.rows:,} rows")
-    if output:
-        write("written", str(output))

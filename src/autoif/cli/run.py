@@ -12,10 +12,7 @@ from rich.console import Console
 
 from autoif import api
 from autoif.errors import BudgetExhausted, NoData
-from autoif.report.ending import describe_ending
-from autoif.report.funnel import describe_formats, read_formats, read_funnel
-from autoif.report.show import print_samples, read_samples
-from autoif.store import read_manifest
+from autoif.report.show import show_made
 
 _SETTINGS = {
     "sandbox": "sandbox.backend",
@@ -98,31 +95,14 @@ def run(
         raise click.exceptions.Abort from None
     except BudgetExhausted:
         Console(stderr=True).print("the budget is spent; what is there so far:", highlight=False)
-        _report(folder, Console())
+        show_made(folder, Console())
         raise
     except NoData:
-        _report(folder, Console())
+        show_made(folder, Console())
         raise
-    _report(folder, Console())
+    show_made(folder, Console())
 
 
 def _resume_hint() -> str:
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return f"nothing is lost: run the same command to go on:\n  {command}"
-
-
-def _report(folder: Path, console: Console) -> None:
-    """Print the funnel, three samples and where things are."""
-    console.print(read_funnel(folder))
-    judged = read_manifest(folder).get("sandbox", "not recorded")
-    console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
-    console.print(describe_formats(read_formats(folder)), style="dim", soft_wrap=True)
-    responses = read_samples(folder)
-    print_samples(responses[:: max(1, len(responses) // 3)][:3], console)
-    console.print()
-    made = api.load_run(folder)
-    for rows in (made.instructions, made.sft, made.preferences, made.rewards):
-        if rows.path.exists():
-            console.print(f"{len(rows):>7,} rows  {os.path.relpath(rows.path)}", highlight=False, soft_wrap=True)
-    for line in describe_ending(folder).lines:
-        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)

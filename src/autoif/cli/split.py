@@ -1,21 +1,16 @@
 """`autoif split` and `autoif prompts`: what is held out of training, and the prompts to measure on."""
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from autoif.datasets.rewards import reward_rows
-from autoif.datasets.split import find_overlap, read_sources, source_of, split_instructions
+from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
 from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
 from autoif.records import VerifiedInstruction
-from autoif.store import INSTRUCTIONS, find_rows, read_jsonl, storage_errors, write_jsonl
-
-TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
+from autoif.store import INSTRUCTIONS, find_rows, read_jsonl, write_jsonl
 
 
 @click.command()
@@ -32,27 +27,8 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     folder are then train.jsonl, to go on with by `autoif run CONFIG --instructions`, and held_out.jsonl, for `autoif
     prompts`. An instruction's side follows from its content and the seed; those that share a function stay together.
     """
-    source = find_rows(instructions, INSTRUCTIONS)
-    sides = split_instructions(read_jsonl(source, VerifiedInstruction), held_out, seed)
-    counts = {"train": len(sides[0]), "held_out": len(sides[1])}
-    record = {"sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "share": held_out, "seed": seed, **counts}
-    _claim(output / RECORD, record)
-    for name, rows in zip((TRAIN, HELD_OUT), sides, strict=True):
-        write_jsonl(output / name, rows)
-        click.echo(f"{len(rows):>7,} instructions  {output / name}")
-
-
-def _claim(path: Path, record: dict[str, Any]) -> None:
-    """Write what the split is made of; one that is there already must be the same."""
-    text = json.dumps(record, indent=2) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
-        raise ConfigError(
-            f"{path.parent} holds a split of other instructions, share or seed; what was trained on it is known by it: "
-            "choose another --output"
-        )
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    for path, count in write_split(find_rows(instructions, INSTRUCTIONS), held_out, seed, output).items():
+        click.echo(f"{count:>7,} instructions  {path}")
 
 
 @click.command()

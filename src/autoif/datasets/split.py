@@ -1,22 +1,26 @@
 """What is held out of training, and the proof: a model is measured on instructions and queries that it never saw.
 
-    split_instructions     verified instructions, divided in two, before any training data is made of them
+    write_split            verified instructions, divided in two, before any training data is made of them
     find_overlap           what rows to measure on share with rows that were trained on
 
 An instruction's side follows from its content and a seed: adding or removing others moves none. Instructions that have
 a function in common ask for much the same, so they are kept on one side.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
 from autoif.records import VerifiedInstruction
-from autoif.store import DATA_SETS, read_jsonl
+from autoif.store import DATA_SETS, read_jsonl, storage_errors, write_jsonl
 
+TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 _SEEDS = 1 << 31
 
 
@@ -43,6 +47,36 @@ def split_instructions(
             f"train and {len(sides[1])} to hold out: make more instructions, or choose another share"
         )
     return sides
+
+
+def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Path, int]:
+    """Split the instructions of a file as `split_instructions` does; return the two files with their rows.
+
+    Raises:
+        ConfigError: as there, or the folder holds another split.
+        StoreError: the file can't be read, or the folder can't be written.
+    """
+    sides = split_instructions(read_jsonl(source, VerifiedInstruction), share, seed)
+    counts = {"train": len(sides[0]), "held_out": len(sides[1])}
+    record = {"sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "share": share, "seed": seed, **counts}
+    _claim(folder / RECORD, record)
+    written = {folder / TRAIN: sides[0], folder / HELD_OUT: sides[1]}
+    for path, rows in written.items():
+        write_jsonl(path, rows)
+    return {path: len(rows) for path, rows in written.items()}
+
+
+def _claim(path: Path, record: dict[str, Any]) -> None:
+    """Write what the split is made of; one that is there already must be the same."""
+    text = json.dumps(record, indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise ConfigError(
+            f"{path.parent} holds a split of other instructions, share or seed; what was trained on it is known by it: "
+            "choose another --output"
+        )
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _groups(instructions: Sequence[VerifiedInstruction]) -> list[str]:

@@ -1,6 +1,7 @@
 """One run, or one of its instructions, for reading in a terminal: `autoif show RUN [ID]`."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,23 @@ from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
 from autoif.records import Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
+from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
 from autoif.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
+    DATA_SETS,
     INSTRUCTIONS,
     MANIFEST,
     SCORING,
     VERIFICATION,
     read_jsonl,
+    read_manifest,
     read_run,
     read_stage,
 )
+from autoif.text_lines import read_json_lines
 from autoif.thresholds import share
 
 _MARKS = {"pass": "[green]T[/]", "fail": "[red]F[/]", "error": "[yellow]E[/]", "timeout": "[yellow]t[/]"}
@@ -44,6 +49,23 @@ def show_run(run: Path, console: Console) -> None:
         table.add_row(verified.instruction.id, kept, cases, escape(verified.instruction.text))
     console.print("\nverified instructions:")
     console.print(table)
+
+
+def show_made(run: Path, console: Console) -> None:
+    """Print what a run has made: the funnel, three samples, where things are, and what should not pass unsaid."""
+    console.print(read_funnel(run))
+    judged = read_manifest(run).get("sandbox", "not recorded")
+    console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    console.print(describe_formats(read_formats(run)), style="dim", soft_wrap=True)
+    responses = read_samples(run)
+    print_samples(responses[:: max(1, len(responses) // 3)][:3], console)
+    console.print()
+    for path in (run / INSTRUCTIONS, *(run / name for name in DATA_SETS)):
+        if path.exists():
+            rows = sum(1 for _ in read_json_lines(path))
+            console.print(f"{rows:>7,} rows  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+    for line in describe_ending(run).lines:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def show_instruction(run: Path, wanted: str, console: Console) -> None:

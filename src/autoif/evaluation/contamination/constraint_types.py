@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from autoif.errors import ConfigError, SandboxError
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
     Trial,
@@ -26,7 +27,7 @@ from autoif.evaluation.contamination.results import TypeCoverage, TypeInstructio
 from autoif.evaluation.ifeval_ifbench.checkers import Suite
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 from autoif.records import Verdict
-from autoif.sandbox import Sandbox
+from autoif.sandbox import Sandbox, SandboxSettings
 
 ALIKE = 0.9
 """Least correlation (Matthews) of verdicts. With three texts that follow, a single other verdict is less."""
@@ -88,6 +89,24 @@ def find_types(
         }
         for name, types in asked.items()
     }
+
+
+def find_trained_types(
+    comparison: Comparison, say: Callable[[str], None], warn: Callable[[str], None]
+) -> dict[str, dict[str, TypeCoverage]] | None:
+    """Return what `find_types` finds in compared training data; None where there are no types or no functions.
+
+    Where functions or checkers can't be run here it is None as well, and `warn` gets the reason.
+    """
+    asked, instructions = count_types(comparison.prompts), list_instructions(comparison)
+    if not asked or not instructions:
+        return None
+    try:
+        with SandboxSettings(timeout_s=1.0).make_sandbox() as sandbox:
+            return find_types(instructions, asked, sandbox, say)
+    except (ConfigError, SandboxError) as error:
+        warn(f"constraint types are not looked for: {error}")
+        return None
 
 
 def list_instructions(comparison: Comparison) -> list[TrainedInstruction]:
