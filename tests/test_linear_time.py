@@ -85,6 +85,7 @@ READERS: dict[str, Reader] = {
     "complaints": lambda text: replies.read_complaint(text.encode("utf-8", "replace")).kind(429),
     "dialect": lambda text: dialect.narrow(dialect.Dialect(), {"n": 8, "seed": 1, "max_tokens": 99}, text),
     "files": try_(load_json, ValueError),
+    "followbench questions": judging._read_question,
     "followbench judge": lambda text: [judging.read_judgement(text, level) for level in (1, 5)],
     "followbench examples": follow("example", "", 0),
     "followbench paragraphs": follow("format", "", 22),
@@ -140,6 +141,7 @@ UNITS = (
     "['YES', ", "[-", "['", "a\u0301", "\u0301\u0300", "字", "。", "é", "“", "「", "data: ",
     '{"choices":[{"delta":{"content":"a"}}]}\ndata: ', "\ndata:", "per day ", "try again in 1 ", "retry ", "<!",
     "a b ", "a  b", "same ", "none", "none ", "+", "=", "a\n\n", "a.b. ", "A.", "Aa. ", "?", "b ", "c",
+    "#Initial Instruction + 1 constraint#\n\n#Answer of Initial Instruction + 1 constraint#\n",
 )  # fmt: skip
 STARTS = ("", "'''", '"""', "'", '"', "```", "{", '{"a": "', "[", "score: ", "<think>", "same 1", "**1. a")
 PAIRED = ("\\", " ", "\t", "'", '"', "\\'", '\\"', "(", "[", "a", "1", ",", '":', "\n")

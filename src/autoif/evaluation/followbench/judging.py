@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import TYPES, Item
@@ -33,18 +34,23 @@ _KINDS = {
 }
 
 
-_ASKED = {
-    "en": re.compile(
-        r"#Initial Instruction \+ (\d) constraints?#\n(.*?)\n\n#Answer of Initial Instruction \+ \1 constraints?#\n(.*)"
-        r"\n\n#System#\n",
-        re.DOTALL,
+_ASKED = (
+    (
+        r"#Initial Instruction \+ (\d) constraints?#\n",
+        r"\n\n#Answer of Initial Instruction \+ {} constraints?#\n",
+        "\n\n#System#\n",
     ),
-    "zh": re.compile(
-        r"#初始指令 \+ (\d)个约束#\n(.*?)\n\n#初始指令 \+ \1个约束的答案#\n(.*)\n\n#系统#\n",
-        re.DOTALL,
-    ),
-}
-"""The parts of the benchmark's question to a judge that tell whose response it is about."""
+    (r"#初始指令 \+ (\d)个约束#\n", r"\n\n#初始指令 \+ {}个约束的答案#\n", "\n\n#系统#\n"),
+)
+"""What stands before the prompt, before the response and after it, in the benchmark's questions to a judge."""
+
+
+class _Question(NamedTuple):
+    """What a judge was asked about."""
+
+    prompt: str
+    level: int
+    response: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +156,11 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
     for file in files:
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
-            parts = next((found for form in _ASKED.values() if (found := form.search(row.asked))), None)
-            item = known.get((parts[2], int(parts[1]))) if parts else None
-            if not parts or not item:
+            asked = _read_question(row.asked)
+            item = known.get((asked.prompt, asked.level)) if asked else None
+            if not asked or not item:
                 recorded.unknown.append(f"{place}: a question about no prompt that a judge decides")
-            elif not {parts[3], split_reasoning(parts[3]).answer} & set(responses.get(item.id, ())):
+            elif not {asked.response, split_reasoning(asked.response).answer} & set(responses.get(item.id, ())):
                 recorded.unknown.append(f"{place}: judges another response to {item.id}")
             elif item.id in recorded.found:
                 recorded.duplicates.append(f"{place}: {item.id}")
@@ -176,3 +182,20 @@ def find_files(folder: Path, what: str) -> list[Path]:
     if not files:
         raise ConfigError(f"{folder} has no {what}: name a folder with files like content_constraint.jsonl")
     return files
+
+
+def _read_question(text: str) -> _Question | None:
+    """Return whose response a question to a judge is about; None of another form.
+
+    One search for each level, as a single pattern takes cubic time on texts made for it.
+    """
+    for before, between, after in _ASKED:
+        end = text.rfind(after)
+        tried = set[str]()
+        for found in re.finditer(before, text):
+            if found[1] not in tried:
+                tried.add(found[1])
+                answer = re.compile(between.format(found[1])).search(text, found.end())
+                if answer and answer.end() <= end:
+                    return _Question(text[found.end() : answer.start()], int(found[1]), text[answer.end() : end])
+    return None
