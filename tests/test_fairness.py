@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from autoif.service.fairness import Share, Turns
+from autoif.service.turns import Share, Turns
 
 
 @asynccontextmanager

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif.service.reading import read_request
-from autoif.service.refusals import Refusal
-from autoif.service.schemas import RewardRequest, VerifyRequest
+from autoif.service.bodies import read_request
+from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
 from serving import TRUE, serving
 
 TOKEN = "0123456789abcdef0123"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from autoif.service.log import FewOfAKind
+from autoif.service.telemetry import FewOfAKind
 from serving import HANG, TRUE, Answer, Serving, serving
 
 DESCRIPTORS = 1024

@@ -9,7 +9,6 @@ import click
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
-from autoif.service.log import configure_log
 from autoif.service.settings import ServiceSettings, read_token
 
 _DEFAULTS = ServiceSettings()
@@ -85,6 +84,7 @@ def serve(
     if not find_spec("prometheus_client"):
         raise ConfigError("this command needs an extra: pip install 'autoif[service]'")
     from autoif.service.server import serve as serve_until_stopped  # needs the extra
+    from autoif.service.telemetry import configure_log
 
     configure_log()
     settings = ServiceSettings(

@@ -8,7 +8,7 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
-from autoif.service.refusals import Refusal
+from autoif.service.schemas import Refusal
 
 _LONGEST_WAIT_S: Final = 30
 _REMEMBERED: Final = 64

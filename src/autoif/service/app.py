@@ -15,17 +15,14 @@ from aiohttp import web
 from autoif.errors import SandboxError
 from autoif.sandbox import Sandbox
 from autoif.service.admission import Admission, Place
-from autoif.service.answers import Judged, answer_reward, answer_verify, collect
+from autoif.service.bodies import AnyRequest, Ask, Judged, answer_reward, answer_verify, collect
 from autoif.service.connections import Connection
-from autoif.service.metrics import CONTENT_TYPE, Metrics
-from autoif.service.openapi import OPEN_ROUTES, make_document
-from autoif.service.page import PAGE_HEADERS, render_page
+from autoif.service.document import OPEN_ROUTES, PAGE_HEADERS, make_document, render_page
 from autoif.service.reader import Reader
-from autoif.service.reading import AnyRequest, Ask
-from autoif.service.refusals import Refusal
-from autoif.service.schemas import RewardRequest, VerifyRequest
+from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
 from autoif.service.settings import ServiceSettings
-from autoif.service.verification import Verifier
+from autoif.service.telemetry import CONTENT_TYPE, Metrics
+from autoif.service.turns import Verifier
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

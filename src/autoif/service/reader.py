@@ -14,9 +14,8 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
-from autoif.service.reading import AnyRequest, Ask, read_ask
-from autoif.service.refusals import Refusal
-from autoif.service.schemas import RewardRequest, VerifyRequest
+from autoif.service.bodies import AnyRequest, Ask, read_ask
+from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
 from autoif.service.settings import TOKEN_VARIABLE
 
 SMALL_BYTES: Final = 1 << 16

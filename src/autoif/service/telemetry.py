@@ -1,12 +1,50 @@
-"""What `/metrics` shows, in Prometheus's text form. Labels come from closed sets: nothing a client sends is one."""
+"""What an operator sees: the log, which clients can't fill, and the figures of `/metrics` in Prometheus's text form.
 
+Labels come from closed sets: nothing a client sends is one.
+"""
+
+import logging
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from autoif.records import Verdict
+
+_FEW: Final = 10
+_PERIOD_S: Final = 60.0
+
+
+class FewOfAKind(logging.Filter):
+    """Lets through so many lines a minute from each place in the code, and says how many it left out."""
+
+    def __init__(self, few: int = _FEW, period_s: float = _PERIOD_S) -> None:
+        super().__init__()
+        self._few = few
+        self._period_s = period_s
+        self._counted: dict[tuple[str, int], tuple[float, int]] = {}
+        """Place → when its period began, and how many lines it has had since then."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = (record.pathname, record.lineno)
+        began, count = self._counted.get(place, (monotonic(), 0))
+        if monotonic() - began > self._period_s:
+            if count > self._few:
+                record.msg = f"{record.msg} (and {count - self._few:,} more like this were left out)"
+            began, count = monotonic(), 0
+        self._counted[place] = (began, count + 1)
+        return count < self._few
+
+
+def configure_log() -> None:
+    """Log to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(FewOfAKind())
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # else a traceback for every malformed request
+
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
