@@ -85,7 +85,7 @@ def test_what_the_functions_accept_is_said_more_often(place, tmp_path):
     function = "def evaluate(response):\n    return 'k' in response"
     data = write_rows(tmp_path / "rows.jsonl", *({**row, **judged_by(function)} for row in reward_rows()))
     request = make_grpo_request(
-        data, place / "model", tmp_path / "out", "learning_rate=0.02", "num_train_epochs=12", "num_generations=8",
+        data, place / "model", tmp_path / "out", "learning_rate=0.02", "num_train_epochs=6", "num_generations=8",
         "global_batch_size=16", "beta=0", "reward.gate=false",
     )  # fmt: skip
     train(request, lambda _: None)
