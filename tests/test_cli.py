@@ -227,6 +227,9 @@ def test_show_and_verify_name_what_they_cannot_read(tmp_path):
     assert "can't be read" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
     (tmp_path / "a.jsonl").write_text('{"messages": []}\n')
     assert ". has no sft.jsonl: it is no run folder" in fails_here("verify", "--dataset", ".", cwd=tmp_path)
+    assert "line 1: no SftRow row (messages: " in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
     assert "line 1: no row of an sft.jsonl" in fails_here("verify", "--dataset", "a.jsonl", cwd=tmp_path)
 
 
