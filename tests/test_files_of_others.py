@@ -35,7 +35,7 @@ OTHER_PARSERS = {
     "queries/json_lists.py": "a value at a time of a long list, with the line of what is wrong",
     "row_files.py": "guesses a file's form, and takes nothing from it",
     "instructions/json_reading.py": "mends what a model wrote",
-    "service/reading.py": "stricter, for requests",
+    "service/bodies.py": "stricter, for requests",
     "store.py": "files of the run with their digest",
     "models/catalog.py": "ours",
     "models/embedded.py": "what a process of ours says",
