@@ -10,6 +10,7 @@ import click
 
 from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.judge_options import judge_options
+from autoif.cli.options import QUIET
 from autoif.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     help="Find the nearest training prompts by this model's vectors, too: a folder or a hub name (extra `train`).",
 )  # fmt: skip
 @judge_options(judges="Ask this model whether the nearest prompts are rephrasings.", max_tokens=512)
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def contamination(
     train: tuple[Path, ...],
     against: str | None,

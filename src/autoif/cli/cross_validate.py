@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from autoif.cli.options import SETTINGS
 from autoif.config import load_config
 from autoif.instructions.recorded import filter_generations, read_generations
 from autoif.store import write_jsonl
@@ -15,7 +16,7 @@ from autoif.store import write_jsonl
 @click.argument("generations", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Verified instructions, JSONL.")
 @click.option("--preset", default="paper", show_default=True, help="Whose thresholds: paper or released.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@SETTINGS
 def cross_validate(generations: Path, output: Path, preset: str, settings: tuple[str, ...]) -> None:
     """Cross-validate recorded GENERATIONS: rows {"instruction", "generations": [text, ...]} (also "gpt-answer").
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from autoif.cli.lazy_group import LazyGroup
-from autoif.cli.sampling_options import OUTPUT, QUIET, SampledOrRecorded, policy_options, take_subject
+from autoif.cli.options import OUTPUT, QUIET
+from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings

@@ -7,7 +7,8 @@ import click
 
 from autoif.cli.evaluate import choose_say, report, require_extra
 from autoif.cli.judge_options import judge_options
-from autoif.cli.sampling_options import OUTPUT, QUIET, SampledModel, SampledOrRecorded, policy_options, take_subject
+from autoif.cli.options import OUTPUT, QUIET
+from autoif.cli.sampling_options import SampledModel, SampledOrRecorded, policy_options, take_subject
 
 if TYPE_CHECKING:
     from autoif.evaluation.judge import Judge

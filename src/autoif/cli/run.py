@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from autoif import api
+from autoif.cli.options import QUIET, SETTINGS
 from autoif.errors import BudgetExhausted, NoData
 from autoif.report.show import show_made
 
@@ -25,7 +26,7 @@ _SETTINGS = {
 @click.command()
 @click.argument("config")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder. [default: runs/NAME]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+@SETTINGS
 @click.option(
     "--seeds", metavar="FILE", help="Seed instructions: a file of any form (docs/queries.md), or a run folder."
 )
@@ -66,7 +67,7 @@ _SETTINGS = {
 )
 @click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
 @click.option("--retry-refused", is_flag=True, help="Ask again for answers that the server refused.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def run(
     config: str,
     output: Path | None,

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 FindFiles = Callable[[Path, str], Sequence[Path]]
-OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
-)
-QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
 def _read_template_kwargs(context: click.Context, parameter: click.Parameter, text: str) -> dict[str, JsonValue]:

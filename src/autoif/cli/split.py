@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.options import OUTPUT
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
 from autoif.errors import ConfigError
@@ -17,9 +18,7 @@ from autoif.store import INSTRUCTIONS, find_rows, read_jsonl, write_jsonl
 @click.argument("instructions", type=click.Path(path_type=Path))
 @click.option("--held-out", type=float, default=0.25, show_default=True, help="Share of the instructions to hold out.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
-)
+@OUTPUT
 def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     """Divide verified INSTRUCTIONS into those to train on and those to measure on.
 

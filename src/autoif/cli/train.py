@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from autoif.cli.interruption import interruptible
+from autoif.cli.options import QUIET, SETTINGS
 from autoif.cli.sampling_options import read_backend
 from autoif.errors import ConfigError
 from autoif.sampling.settings import Say
@@ -20,10 +21,10 @@ _OPTIONS = (
     click.option("--model", required=True, metavar="FOLDER|NAME", help="Model folder, or a name on the hub."),
     click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."),
     click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    SETTINGS,
     click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it."),
     click.option("--resume", is_flag=True, help="Go on where it was stopped; where there is nothing, begin."),
-    click.option("--quiet", is_flag=True, help="Show no progress."),
+    QUIET,
 )
 """What every training takes."""
 
