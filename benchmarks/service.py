@@ -222,9 +222,6 @@ class Memory:
     def of(cls, pid: int) -> "Memory":
         return cls(_pss_mb(pid), sum(map(_pss_mb, _descendants(pid))))
 
-    def __str__(self) -> str:
-        return f"{self.server:10.1f}{self.workers:10.1f}"
-
 
 def _pss_mb(pid: int) -> float:
     try:
@@ -280,9 +277,9 @@ def _rest(pid: int) -> Memory:
 def _quantiles(seconds: Sequence[float]) -> str:
     ordered = sorted(seconds)
     if not ordered:
-        return "   (none)"
+        return "| | | | |"
     shown = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.9, 0.99)]
-    return "".join(f"{each:9.2f}" for each in (*shown, ordered[-1]))
+    return "".join(f"| {each:.1f} " for each in (*shown, ordered[-1])) + "|"
 
 
 def main() -> int:
@@ -296,26 +293,26 @@ def main() -> int:
         before = _rest(pid)
         watch = MemoryWatch(pid)
         watch.start()
-        began = time.perf_counter()
         tally = asyncio.run(send_all(url, jobs))
-        wall_s = time.perf_counter() - began
         peak, after = watch.end(), _rest(pid)
 
     hostile = sum(function.hostile for job in jobs for function in job.functions)
-    print(f"{len(jobs):,} requests at once, {len(jobs) * FUNCTIONS:,} functions x {TEXTS} texts, {hostile:,} hostile")
-    print(f"answered {tally.answered:,} in {wall_s:.1f} s; 429 and tried again: {tally.retries:,}")
-    print(f"wrong of {tally.verdicts:,} verdicts: {tally.wrong + warm_up.wrong}")
-    print(f"lost: {sum(tally.lost.values())} {dict(tally.lost) or ''}")
-    print(f"\n{'seconds to the answer, tries included':40}{'p50':>9}{'p90':>9}{'p99':>9}{'most':>9}")
+    functions = f"{len(jobs) * FUNCTIONS:,} functions × {TEXTS} texts, {hostile:,} of them hostile"
+    print(f"| {len(jobs):,} requests, {functions} | |\n|---|---|")
+    print(f"| wrong verdicts and rewards, of {tally.verdicts:,} verdicts | {tally.wrong + warm_up.wrong} |")
+    lost = f"{sum(tally.lost.values())} {dict(tally.lost) or ''}".strip()
+    print(f"| requests lost | {lost} (429 and tried again: {tally.retries:,} times) |")
+    print("\n| seconds to the answer, tries and waiting included | p50 | p90 | p99 | most |\n|---|---|---|---|---|")
     for name, seconds in (
-        ("warm-up, no hostile function", warm_up.honest_s),
-        ("honest functions only", tally.honest_s),
+        ("the same load without hostile functions", warm_up.honest_s),
+        ("requests of honest functions only", tally.honest_s),
+        ("requests with a hostile function", tally.hostile_s),
     ):
-        print(f"{name:40}{_quantiles(seconds)}")
-    print(f"{'with a hostile function':40}{_quantiles(tally.hostile_s)}")
-    print(f"\n{'memory, MB (PSS)':20}{'server':>10}{'workers':>10}")
-    for name, memory in (("idle before", before), ("peak", peak), ("idle after", after)):
-        print(f"{name:20}{memory}")
+        print(f"| {name} {_quantiles(seconds)}")
+    print("\n| memory (PSS), MB | idle before | peak | idle after |\n|---|---|---|---|")
+    readings = (before, peak, after)
+    print(f"| server {''.join(f'| {each.server:.1f} ' for each in readings)}|")
+    print(f"| the workers, and what ran in them {''.join(f'| {each.workers:.1f} ' for each in readings)}|")
     growth = max(after.server - before.server, after.workers - before.workers)
     flat = growth <= MEMORY_GROWTH_MB
     complete = tally.answered == warm_up.answered == len(jobs)
