@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from autoif.models.recording import export_recording
-from running import DATA_FILES, autoif
+from support.command import autoif
+from support.processes import DATA_FILES
 
 ROOT = Path(__file__).parent.parent
 RECORDING = ROOT / "src" / "autoif" / "presets" / "quickstart.recording.jsonl.xz"

@@ -2,7 +2,8 @@
 
 import json
 
-from running import autoif, model_server
+from support.command import autoif
+from support.processes import model_server
 
 SMALL = (
     "--set", "self_instruct.max_instructions=3", "--set", "augmentation.queries_per_instruction=2",

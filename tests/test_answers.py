@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoif.instructions.answers import MAX_ANSWER_CHARS, FormatLoss, FormatRepair, read_function_answer
 from autoif.records import Case
-from examples import answer
+from support.records import answer
 
 SOURCE = "def evaluate(response):\n    return 'a' in response.split('\\n')[0]"
 CASES = (Case(input="a\nb", expected=True), Case(input="b", expected=False))

@@ -11,7 +11,7 @@ import pytest
 import autoif
 from autoif.models.cache import CompletionCache
 from autoif.report.ending import describe_ending
-from running import model_server
+from support.processes import model_server
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from autoif.queries.augmentation import augment, choose_queries, join_sentences
 from autoif.records import Instruction, Prompt, Query
 from conftest import MakeTools
-from examples import ACCEPT, REFUSE, verified
+from support.records import ACCEPT, REFUSE, verified
 
 POOL = tuple(Query.of(f"How many legs do {number} spiders have?") for number in range(50))
 

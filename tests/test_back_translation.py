@@ -8,7 +8,7 @@ from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Dropped, Reason, VerifiedInstruction
 from conftest import MakeTools, ScriptedNli
-from examples import ACCEPT, accepts, verified
+from support.records import ACCEPT, accepts, verified
 
 LABELS: dict[str, Label] = {"same": "entailment", "other": "neutral", "against": "contradiction"}
 

@@ -1,21 +1,20 @@
 """IFEval and IFBench as they are typed: recorded responses, a real tiny model, a real endpoint, and bad input."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from autoif.cli.main import main
 from autoif.evaluation.ifeval_ifbench.benchmark import SIZES, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import data_folder, find_data
 from autoif.evaluation.responses import RecordedRow
-from following import TOKENIZERS, question, read_rows, write_questions
-from packing import unpack
-from tiny_model import write_tiny_model
-from training import write_rows
+from support.command import autoif_here, fails_here
+from support.ifeval_data import TOKENIZERS, question, read_rows, write_questions
+from support.packed_data import unpack
+from support.tiny_model import write_tiny_model
+from support.training_data import write_rows
 
 GOOD = {
     "Write without commas.": "Tea is hot.",
@@ -29,24 +28,11 @@ def tokenizers(monkeypatch):
     monkeypatch.setenv("NLTK_DATA", str(TOKENIZERS))
 
 
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
-    main()
-
-
-def fails(monkeypatch, capsys, *arguments: object) -> str:
-    """Return the one line that a refused command prints."""
-    with pytest.raises(SystemExit) as stop:
-        autoif(monkeypatch, *arguments)
-    assert stop.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
-
-
-def score(monkeypatch, folder: Path, rows: list[dict], *options: object) -> dict:
+def score(folder: Path, rows: list[dict], *options: object) -> dict:
     """Score responses on the small data, and return scores.json."""
     responses = write_rows(folder / "responses.jsonl", *rows)
     data, out = write_questions(folder), folder / "out"
-    autoif(monkeypatch, "eval", "ifeval", "--data", data, "--responses", responses, "-o", out, *options)
+    autoif_here("eval", "ifeval", "--data", data, "--responses", responses, "-o", out, *options)
     return json.loads((out / "scores.json").read_text("utf-8"))
 
 
@@ -54,8 +40,8 @@ def rows_of(responses: dict[str, str | None]) -> list[dict]:
     return [{"prompt": prompt, "response": response} for prompt, response in responses.items()]
 
 
-def test_recorded_responses_are_scored_by_prompt_and_by_instruction(tmp_path, monkeypatch, capsys):
-    scores = score(monkeypatch, tmp_path, rows_of(GOOD))
+def test_recorded_responses_are_scored_by_prompt_and_by_instruction(tmp_path, capsys):
+    scores = score(tmp_path, rows_of(GOOD))
     said = capsys.readouterr().out
     found = scores["scores"]
     assert found["prompt_strict"]["value"] == pytest.approx(200 / 3)
@@ -77,19 +63,19 @@ def test_recorded_responses_are_scored_by_prompt_and_by_instruction(tmp_path, mo
 
 def test_data_of_more_prompts_than_the_benchmark_has_is_no_partial_score(tmp_path, monkeypatch):
     monkeypatch.setitem(SIZES, "ifeval", 2)
-    assert score(monkeypatch, tmp_path, rows_of(GOOD))["partial"] == []
+    assert score(tmp_path, rows_of(GOOD))["partial"] == []
     (tmp_path / "less").mkdir()
-    less = score(monkeypatch, tmp_path / "less", rows_of(GOOD)[:2])
+    less = score(tmp_path / "less", rows_of(GOOD)[:2])
     assert less["partial"] == ["2 of 3 prompts are scored", "1 prompts have no response"]
 
 
-def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_path, monkeypatch, capsys):
+def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_path, capsys):
     given = [
         *rows_of({"Write without commas.": "Tea.", "Write a title.": None}),
         {"prompt": "Write without commas.", "response": "Tea, milk."},
         {"prompt": "Something else.", "response": "Tea."},
     ]
-    scores = score(monkeypatch, tmp_path, given)
+    scores = score(tmp_path, given)
     assert scores["prompts"] == 2
     assert scores["counts"]["missing"] == {"count": 1, "named": ["3"]}
     assert scores["counts"]["unknown"] == {"count": 1, "named": ["responses.jsonl, row 4: 'Something else.'"]}
@@ -106,33 +92,33 @@ def test_what_is_missing_unknown_duplicate_or_empty_is_counted_and_named(tmp_pat
         assert line in said
 
 
-def test_several_responses_to_each_prompt_are_averaged(tmp_path, monkeypatch):
+def test_several_responses_to_each_prompt_are_averaged(tmp_path):
     worse = dict.fromkeys(GOOD, "Milk, cold.")
-    scores = score(monkeypatch, tmp_path, rows_of(GOOD) + rows_of(worse))
+    scores = score(tmp_path, rows_of(GOOD) + rows_of(worse))
     assert scores["responses_per_prompt"] == 2
     assert scores["scores"]["prompt_strict"]["value"] == pytest.approx(100 / 3)
     assert scores["counts"]["duplicates"]["count"] == 0
 
 
-def test_a_thought_is_not_judged_unless_it_is_kept(tmp_path, monkeypatch, capsys):
+def test_a_thought_is_not_judged_unless_it_is_kept(tmp_path, capsys):
     thought = {prompt: f"<think>Commas, commas.</think>\n{text}" for prompt, text in GOOD.items()}
-    scores = score(monkeypatch, tmp_path, rows_of(thought))
+    scores = score(tmp_path, rows_of(thought))
     assert scores["scores"]["instruction_strict"]["value"] == 75
     assert scores["counts"]["with_reasoning"] == {"count": 3, "named": ["1", "2", "3"]}
     assert "3 of 3 responses had one, and are judged without it\n" in capsys.readouterr().out
     (tmp_path / "raw").mkdir()
-    kept = score(monkeypatch, tmp_path / "raw", rows_of(thought), "--keep-thinking")
+    kept = score(tmp_path / "raw", rows_of(thought), "--keep-thinking")
     assert kept["scores"]["instruction_strict"]["value"] == 50
     assert "3 of 3 responses had one, and are judged with it\n" in capsys.readouterr().out
 
 
-def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_path, monkeypatch, capsys):
+def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_path, capsys):
     given = {
         "Write without commas.": "<think>Tea is hot.",
         "Write a title.": "<think>A title.</think>\n",
         "Write of tea, without commas.": "analysisOf tea.assistantfinalTea is hot.",
     }
-    scores = score(monkeypatch, tmp_path, rows_of(given))
+    scores = score(tmp_path, rows_of(given))
     counts = scores["counts"]
     assert (counts["unfinished_reasoning"]["named"], counts["only_reasoning"]["named"]) == (["1"], ["2"])
     assert scores["counts"]["empty"] == {"count": 2, "named": ["1", "2"]}
@@ -154,8 +140,8 @@ def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_
         ({"response": {"choices": "none", "content": "Tea is hot."}}, 0, None),
     ],
 )
-def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, monkeypatch, row, reasoned, truncated):
-    scores = score(monkeypatch, tmp_path, [{"prompt": "Write without commas.", **row}])
+def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, row, reasoned, truncated):
+    scores = score(tmp_path, [{"prompt": "Write without commas.", **row}])
     assert scores["scores"]["prompt_strict"]["value"] == 100
     assert scores["counts"]["with_reasoning"]["count"] == reasoned
     assert scores["counts"]["truncated"]["count"] == (truncated or 0)
@@ -173,15 +159,15 @@ def test_recorded_answers_are_judged_letter_by_letter_and_odd_rows_are_named():
     assert RecordedRow(prompt="", response=written).read()[0].text == written
 
 
-def test_a_file_that_ends_half_way_through_a_second_round_says_why_it_is_left_out(tmp_path, monkeypatch, capsys):
-    scores = score(monkeypatch, tmp_path, [*rows_of(GOOD), *rows_of(GOOD)[:2]])
+def test_a_file_that_ends_half_way_through_a_second_round_says_why_it_is_left_out(tmp_path, capsys):
+    scores = score(tmp_path, [*rows_of(GOOD), *rows_of(GOOD)[:2]])
     assert (scores["prompts"], scores["responses_per_prompt"], scores["counts"]["duplicates"]["count"]) == (3, 1, 2)
     said = capsys.readouterr()
     assert "2 responses are left out: each prompt is scored by 1, as prompt 3 has no more" in said.err
     assert "duplicates  2: responses.jsonl, row 4: 1, responses.jsonl, row 5: 2\n" in said.out
 
 
-def test_a_prompt_whose_data_lacks_an_argument_is_not_scored_by_chance(tmp_path, monkeypatch, capsys):
+def test_a_prompt_whose_data_lacks_an_argument_is_not_scored_by_chance(tmp_path, capsys):
     data = write_rows(
         tmp_path / "lacks.jsonl",
         question(1, "Write of it.", keywords__existence={}),
@@ -189,14 +175,14 @@ def test_a_prompt_whose_data_lacks_an_argument_is_not_scored_by_chance(tmp_path,
     )
     responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Write of it.": "Tea.", "Write without commas.": "Tea."}))
     options = ["eval", "ifeval", "--data", data, "--responses", responses]
-    autoif(monkeypatch, *options, "-o", tmp_path / "out")
+    autoif_here(*options, "-o", tmp_path / "out")
     assert "unjudgeable  1: 1: keywords:existence lacks keywords" in capsys.readouterr().out
     only = write_rows(tmp_path / "only.jsonl", question(1, "Write of it.", keywords__existence={}))
     options[3] = only
-    assert "no prompt can be scored: 1: keywords" in fails(monkeypatch, capsys, *options, "-o", tmp_path / "other")
+    assert "no prompt can be scored: 1: keywords" in fails_here(*options, "-o", tmp_path / "other")
 
 
-def test_faults_that_decide_verdicts_are_listed_and_corrected_on_request(tmp_path, monkeypatch, capsys):
+def test_faults_that_decide_verdicts_are_listed_and_corrected_on_request(tmp_path, capsys):
     data = write_rows(
         tmp_path / "bench.jsonl",
         question(1, "Use bullets.", **{"format__sub-bullets": {}}),
@@ -204,42 +190,42 @@ def test_faults_that_decide_verdicts_are_listed_and_corrected_on_request(tmp_pat
     )
     responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Use bullets.": "Tea.", "Quote.": 'I said "tea" to him.'}))
     options = ["eval", "ifbench", "--data", data, "--responses", responses, "-o"]
-    autoif(monkeypatch, *options, tmp_path / "official")
+    autoif_here(*options, tmp_path / "official")
     line = "format:sub-bullets: a response without any bullet passes; decided 1 strict, 1 loose verdicts"
     assert line in capsys.readouterr().out
-    autoif(monkeypatch, *options, tmp_path / "corrected", "--corrected")
+    autoif_here(*options, tmp_path / "corrected", "--corrected")
     assert "would have decided 1 strict" in capsys.readouterr().out
     found = [json.loads((tmp_path / name / "scores.json").read_text("utf-8")) for name in ("official", "corrected")]
     assert [each["scores"]["prompt_strict"]["value"] for each in found] == [100, 50]
     assert list(found[0]["details"]["faults"]) == ["format:sub-bullets", "format:quote_unquote"]
 
 
-def test_a_model_is_sampled_greedily_and_gone_on_with(tmp_path, monkeypatch, capsys):
+def test_a_model_is_sampled_greedily_and_gone_on_with(tmp_path, capsys):
     model, data = write_tiny_model(tmp_path / "model", context=128), write_questions(tmp_path)
     options = ["eval", "ifeval", model, "--data", data, "-o", tmp_path / "out", "--dtype", "float32"]
     options += ["--max-tokens", 6, "--batch-size", 2]
-    autoif(monkeypatch, *options)
+    autoif_here(*options)
     said = capsys.readouterr()
     assert "3 of 3 responses sampled" in said.err
     scores = json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))
     assert (scores["settings"]["temperature"], scores["responses_per_prompt"]) == (0.0, 1)
     assert scores["counts"]["truncated"]["count"] > 0
     (tmp_path / "out" / "scores.json").unlink()
-    autoif(monkeypatch, *options, "--quiet")
+    autoif_here(*options, "--quiet")
     assert "sampled" not in capsys.readouterr().err
     assert json.loads((tmp_path / "out" / "scores.json").read_text("utf-8")) == scores
-    assert "holds another evaluation: temperature" in fails(monkeypatch, capsys, *options, "--temperature", 1)
-    assert "same response each time" in fails(monkeypatch, capsys, *options, "--samples", 2)
+    assert "holds another evaluation: temperature" in fails_here(*options, "--temperature", 1)
+    assert "same response each time" in fails_here(*options, "--samples", 2)
     several = [*options[:5], "-o", tmp_path / "several", *options[7:], "--samples", 2, "--temperature", 1]
-    autoif(monkeypatch, *several)
+    autoif_here(*several)
     assert json.loads((tmp_path / "several" / "scores.json").read_text("utf-8"))["responses_per_prompt"] == 2
 
 
-def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, monkeypatch, capsys):
+def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, monkeypatch):
     responses = write_rows(tmp_path / "r.jsonl", *rows_of(GOOD))
 
     def refused(*options: object) -> str:
-        return fails(monkeypatch, capsys, "eval", "ifeval", "-o", tmp_path / "out", *options)
+        return fails_here("eval", "ifeval", "-o", tmp_path / "out", *options)
 
     bench = unpack("ifbench") / "IFBench_test.jsonl"
     line = refused("--data", bench, "--responses", responses)
@@ -260,12 +246,12 @@ def test_data_of_another_benchmark_and_broken_input_end_in_one_line(tmp_path, mo
     assert not (tmp_path / "out").exists()
 
 
-def test_without_tokenizer_data_the_command_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_without_tokenizer_data_the_command_says_how_to_get_it(tmp_path, monkeypatch):
     for name in ("NLTK_DATA", "AUTOIF_CACHE", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
     responses = write_rows(tmp_path / "r.jsonl", *rows_of(GOOD))
     options = ["--data", write_questions(tmp_path), "--responses", responses, "-o", tmp_path / "out"]
-    assert "run `autoif eval fetch` once" in fails(monkeypatch, capsys, "eval", "ifeval", *options)
+    assert "run `autoif eval fetch` once" in fails_here("eval", "ifeval", *options)
 
 
 def test_two_processes_give_the_verdicts_of_one():
@@ -285,10 +271,10 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
     monkeypatch.setenv("AUTOIF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("nltk.download", lambda *_, **__: False)  # of NLTK's own host
-    autoif(monkeypatch, "eval", "fetch")
+    autoif_here("eval", "fetch")
     assert "tokenizers/punkt_tab and corpora/stopwords" in capsys.readouterr().err
     assert str(data_folder()) in find_data(["tokenizers/punkt_tab", "corpora/stopwords"])
-    scores = score(monkeypatch, tmp_path, rows_of(GOOD), "--workers", 1)
+    scores = score(tmp_path, rows_of(GOOD), "--workers", 1)
     assert scores["scores"]["instruction_strict"]["value"] == 75
     data = write_rows(
         tmp_path / "bench.jsonl",
@@ -296,15 +282,11 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
         question(2, "No space.", format__no_whitespace={}),
     )
     responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Begin with a verb.": "Go.", "No space.": "Tea"}))
-    autoif(
-        monkeypatch, "eval", "ifbench", "--data", data, "--responses", responses, "-o", tmp_path / "b", "--workers", 2
-    )
+    autoif_here("eval", "ifbench", "--data", data, "--responses", responses, "-o", tmp_path / "b", "--workers", 2)
     assert "unjudgeable  1: 1: words:start_verb needs taggers" in capsys.readouterr().out
 
 
-def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared_with_like(
-    tmp_path, monkeypatch, capsys
-):
+def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared_with_like(tmp_path, capsys):
     text = "Americans despite Europe built museums despite criticism."
     data = write_rows(tmp_path / "data.jsonl", question(16, "Write.", words__words_position={"keyword": "despite"}))
     responses = write_rows(tmp_path / "responses.jsonl", {"prompt": "Write.", "response": text})
@@ -314,12 +296,12 @@ def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared
         ("new", [], "allenai/IFBench, commit db69a6f of August 2026"),
         ("old", ["--revision", "2025"], "if-verifiable 0.1.2, IFBench before the fixes of 2026"),
     ):
-        autoif(monkeypatch, *options, tmp_path / folder, *choice)
+        autoif_here(*options, tmp_path / folder, *choice)
         assert f"checkers  {name}\n" in capsys.readouterr().out
         scores = json.loads((tmp_path / folder / "scores.json").read_text("utf-8"))
         assert scores["settings"]["checkers"] == name
         found[folder] = scores["scores"]["prompt_strict"]["value"]
     assert found == {"new": 100, "old": 0}
-    refused = fails(monkeypatch, capsys, *options, tmp_path / "new", "--revision", "2025")
+    refused = fails_here(*options, tmp_path / "new", "--revision", "2025")
     assert "holds another evaluation: checkers (allenai/IFBench" in refused
-    assert "other settings: checkers (" in fails(monkeypatch, capsys, "compare", tmp_path / "new", tmp_path / "old")
+    assert "other settings: checkers (" in fails_here("compare", tmp_path / "new", tmp_path / "old")

@@ -16,8 +16,8 @@ from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions, list
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
-from following import TOKENIZERS, judge, load_checkers, question
-from packing import unpack
+from support.ifeval_data import TOKENIZERS, judge, load_checkers, question
+from support.packed_data import unpack
 
 EXAMPLES = {"ifeval": load_examples().ifeval, "ifbench": load_examples().ifbench}
 CASES = [(benchmark, name) for benchmark, table in EXAMPLES.items() for name in table]

@@ -1,9 +1,7 @@
 """The command line: what users type, and the one line and exit code 2 that bad input ends in."""
 
 import asyncio
-import contextlib
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -16,8 +14,9 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
-from autoif.cli.main import cli, main
-from running import autoif, model_server
+from autoif.cli.main import cli
+from support.command import autoif, fails, fails_here
+from support.processes import model_server
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +40,6 @@ def finished(server, tmp_path_factory) -> Path:
 @pytest.fixture
 def copied(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copied"))
-
-
-def fails(*arguments: str, cwd: Path) -> str:
-    """Run a command that must fail, in a process of its own, and return its one line."""
-    done = autoif(*arguments, cwd=cwd)
-    return check_failure(done.returncode, done.stderr)
-
-
-def fails_here(*arguments: str, cwd: Path) -> str:
-    """Run a command that must fail, in this process, and return its one line."""
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(cwd), contextlib.redirect_stderr(said):
-        patch.setattr(sys, "argv", ["autoif", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-    return check_failure(stop.value.code, said.getvalue())
-
-
-def check_failure(code: object, said: str) -> str:
-    assert code == 2, said
-    [line] = said.strip().splitlines()
-    assert line.startswith("autoif: ")
-    return line
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
-from stub_server import StubServer, ok, says, status, unless
+from support.stub_server import StubServer, ok, says, status, unless
 
 SCHEMA = {"type": "object", "properties": {"func": {"type": "string"}}}
 

@@ -11,8 +11,8 @@ from autoif.evaluation.plots import plot_comparison
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.results import read_prompt_results, read_scores, write_results
 from autoif.evaluation.tables import render
-from evaluating import SETTINGS, half, measure, measure_texts, reward_row, right, write_prompts, wrong
-from training import write_rows
+from support.pass_rate_data import SETTINGS, half, measure, measure_texts, reward_row, right, write_prompts, wrong
+from support.training_data import write_rows
 
 WORDS = [f"word{number}" for number in range(10)]
 

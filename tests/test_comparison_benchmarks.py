@@ -11,7 +11,14 @@ from autoif.evaluation.plots import plot_comparison
 from autoif.evaluation.results import collect
 from autoif.evaluation.statistics import bootstrap_strata, estimate_strata_rate
 from autoif.evaluation.tables import render
-from comparing import GOOD, measure_followbench, measure_ifeval, measure_recorded_model, read_recorded, write_general
+from support.evaluated_models import (
+    GOOD,
+    measure_followbench,
+    measure_ifeval,
+    measure_recorded_model,
+    read_recorded,
+    write_general,
+)
 
 RECORDED = ("Qwen2.5-3B", "Qwen2.5-7B", "Qwen2.5-32B")
 BAD = {**GOOD, "Write a title.": "Tea"}

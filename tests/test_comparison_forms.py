@@ -22,7 +22,7 @@ from autoif.evaluation.tables import (
     render_latex,
     render_markdown,
 )
-from comparing import GOOD, measure_followbench, measure_ifeval
+from support.evaluated_models import GOOD, measure_followbench, measure_ifeval
 
 AWKWARD = r"a_b%c&d#e$f{g}h~i^j\k|l<m>n*o`p[q](r)--s"
 names = st.text(st.sampled_from(r"_%&#${}~^\|<>*`[]()-–:!'" + '"ab1 é模') | st.characters(), max_size=20).map(

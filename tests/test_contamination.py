@@ -18,9 +18,9 @@ from autoif.evaluation.contamination.overlap import split_words
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
 from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report, write_clean
 from autoif.evaluation.contamination.training_rows import list_files, read_rows
-from followbenching import write_data
-from following import write_questions
-from training import preference_rows, reward_rows, sft_rows, turn, write_rows
+from support.followbench_data import write_data
+from support.ifeval_data import write_questions
+from support.training_data import preference_rows, reward_rows, sft_rows, turn, write_rows
 
 COUNTING = "one two three four five six seven eight nine ten eleven twelve thirteen"
 

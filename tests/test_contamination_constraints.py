@@ -11,7 +11,7 @@ from autoif.evaluation.contamination.constraint_trials import (
     read_parameters,
 )
 from autoif.evaluation.contamination.constraint_types import TrainedInstruction, correlate, find_types
-from following import TOKENIZERS, load_checkers
+from support.ifeval_data import TOKENIZERS, load_checkers
 
 NUMBER, WORD = 6, "tea"
 ARGUMENTS = {

@@ -3,21 +3,20 @@
 import asyncio
 import json
 import sqlite3
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web
 
-from autoif.cli.main import main
 from autoif.evaluation.contamination.embedding import VECTORS, find_nearest_by_embedding
 from autoif.evaluation.contamination.rephrasing import read_answer, write_question
 from autoif.evaluation.contamination.results import Neighbour
-from following import read_rows, write_questions
-from stub_server import Body, Reply, StubServer, answer
-from tiny_model import write_tiny_model
-from training import write_rows
+from support.command import autoif_here
+from support.ifeval_data import read_rows, write_questions
+from support.stub_server import Body, Reply, StubServer, answer
+from support.tiny_model import write_tiny_model
+from support.training_data import write_rows
 
 TWO = [
     Neighbour(row=f"train.jsonl:{n}", text=f"Praise {word}.", similarity=0.5) for n, word in ((4, "tea"), (7, "milk"))
@@ -53,11 +52,6 @@ def test_the_question_holds_the_prompt_and_all_of_its_neighbours():
         assert part in question
 
 
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", "contamination", *map(str, arguments)])
-    main()
-
-
 @pytest.fixture
 def train(tmp_path) -> Path:
     asked = ("Write a title for it.", "Tell of tea, but use no commas.", "Boil water.")
@@ -75,16 +69,14 @@ def judge(verdicts: dict[str, str]) -> Reply:
     return reply
 
 
-async def test_a_judge_is_asked_once_about_each_prompt_and_what_it_says_is_counted(
-    train, tmp_path, monkeypatch, capsys
-):
+async def test_a_judge_is_asked_once_about_each_prompt_and_what_it_says_is_counted(train, tmp_path, capsys):
     verdicts = {"of tea, without": "The same.\n1", "a title": "I can't say."}
     options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}", "-o", tmp_path / "out"]
     async with StubServer(default=judge(verdicts)) as server:
         options += ["--judge-model", "j", "--judge-base-url", server.url]
-        await asyncio.to_thread(autoif, monkeypatch, train, *options)
+        await asyncio.to_thread(autoif_here, "contamination", train, *options)
         report = (tmp_path / "out" / "report.json").read_bytes()
-        await asyncio.to_thread(autoif, monkeypatch, train, *options)
+        await asyncio.to_thread(autoif_here, "contamination", train, *options)
         assert len(server.bodies) == 3
     assert (tmp_path / "out" / "report.json").read_bytes() == report
     assert json.loads(report)["benchmarks"]["ifeval"]["rephrasing"] == {
@@ -99,9 +91,9 @@ async def test_a_judge_is_asked_once_about_each_prompt_and_what_it_says_is_count
 
 
 @pytest.mark.parametrize("options", [["--judge-model", "j"], ["--embeddings", "model"]])
-def test_work_that_is_worth_keeping_needs_a_folder(train, monkeypatch, capsys, options):
+def test_work_that_is_worth_keeping_needs_a_folder(train, capsys, options):
     with pytest.raises(SystemExit):
-        autoif(monkeypatch, train, *options)
+        autoif_here("contamination", train, *options)
     assert "need an --output" in capsys.readouterr().err
 
 
@@ -132,15 +124,15 @@ def test_vectors_are_kept_and_only_new_texts_are_embedded(model, tmp_path):
     assert first.scores[0, 0] <= second.scores[0, 0] + 1e-6
 
 
-def test_neighbours_by_embedding_are_in_the_rows(train, model, tmp_path, monkeypatch):
+def test_neighbours_by_embedding_are_in_the_rows(train, model, tmp_path):
     options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}", "-o", tmp_path / "out"]
-    autoif(monkeypatch, train, *options, "--embeddings", model, "--neighbours", 2)
+    autoif_here("contamination", train, *options, "--embeddings", model, "--neighbours", 2)
     rows = read_rows(tmp_path / "out" / "nearest.jsonl")
     assert [len(row["nearest_by_embedding"]) for row in rows] == [2, 2, 2]
 
 
-def test_what_is_no_model_is_refused_in_one_line(train, tmp_path, monkeypatch, capsys):
+def test_what_is_no_model_is_refused_in_one_line(train, tmp_path, capsys):
     options = ["--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}", "-o", tmp_path / "out"]
     with pytest.raises(SystemExit):
-        autoif(monkeypatch, train, *options, "--embeddings", tmp_path / "nowhere")
+        autoif_here("contamination", train, *options, "--embeddings", tmp_path / "nowhere")
     assert "there is no model folder" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from autoif.instructions.cross_validation import agree, cross_validate
 from autoif.records import Dropped, Reason, Verdict, VerifiedInstruction
 from autoif.tools import Tools
 from conftest import MakeTools
-from examples import ACCEPT, BROKEN, RAISE, REFUSE, accepts, draft
+from support.records import ACCEPT, BROKEN, RAISE, REFUSE, accepts, draft
 
 
 def variants(source: str, count: int) -> list[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from autoif.cli.main import main
-from evaluating import reward_row, write_prompts
-from examples import ACCEPT
-from stub_server import StubServer
-from tiny_model import write_tiny_model
-from training import sft_rows, write_rows
+from support.command import autoif_here, fails_here
+from support.pass_rate_data import reward_row, write_prompts
+from support.records import ACCEPT
+from support.stub_server import StubServer
+from support.tiny_model import write_tiny_model
+from support.training_data import sft_rows, write_rows
 
 EVAL = ["--samples", 2, "--max-tokens", 6, "--batch-size", 4, "--dtype", "float32"]
 
@@ -30,27 +30,14 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
-    main()
-
-
-def fails(monkeypatch, capsys, *arguments: object) -> str:
-    """Return the one line that a refused command prints."""
-    with pytest.raises(SystemExit) as stop:
-        autoif(monkeypatch, *arguments)
-    assert stop.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
-
-
 def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(place)  # what a trained folder names is found from where it was trained
     trained = tmp_path / "trained"
     settings = ["--set", "global_batch_size=3", "--set", "max_steps=2", "--set", "bf16=false", "--quiet"]
-    autoif(monkeypatch, "train", "sft", "--data", "sft.jsonl", "--model", "base", "-o", trained, *settings)
+    autoif_here("train", "sft", "--data", "sft.jsonl", "--model", "base", "-o", trained, *settings)
     for model in ("base", trained):
         out = tmp_path / f"eval-{Path(model).name}"
-        autoif(monkeypatch, "eval", "pass-rate", model, "--data", "rewards.jsonl", "-o", out, *EVAL)
+        autoif_here("eval", "pass-rate", model, "--data", "rewards.jsonl", "-o", out, *EVAL)
     said = capsys.readouterr()
     assert "12 of 12 responses sampled" in said.err
     assert "6 prompts: verifying 12 responses" in said.err
@@ -62,91 +49,89 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
 
     folders = [tmp_path / "eval-base", tmp_path / "eval-trained"]
     table, figure = tmp_path / "table.md", tmp_path / "scores.svg"
-    autoif(monkeypatch, "compare", *folders, "--output", table, "--plot", figure)
+    autoif_here("compare", *folders, "--output", table, "--plot", figure)
     assert capsys.readouterr().out == table.read_text("utf-8")
     assert "| accepted | eval-trained | 0.0 [0.0, " in table.read_text("utf-8")
-    autoif(monkeypatch, "compare", *folders, "-o", tmp_path / "table.html")
+    autoif_here("compare", *folders, "-o", tmp_path / "table.html")
     assert capsys.readouterr().out == table.read_text("utf-8")
     assert (tmp_path / "table.html").read_text("utf-8").startswith("<!doctype html>")
-    autoif(monkeypatch, "compare", *folders, "-o", tmp_path / "table.txt", "--format", "tex")
+    autoif_here("compare", *folders, "-o", tmp_path / "table.txt", "--format", "tex")
     written = (tmp_path / "table.txt").read_text("utf-8")
     capsys.readouterr()
-    autoif(monkeypatch, "compare", *folders, "--format", "tex")
+    autoif_here("compare", *folders, "--format", "tex")
     assert capsys.readouterr().out == written
     assert "begin{tabular}" in written
     assert figure.read_text("utf-8").startswith("<?xml")
-    autoif(monkeypatch, "plot", trained, "-o", tmp_path / "curves.png")
+    autoif_here("plot", trained, "-o", tmp_path / "curves.png")
     assert capsys.readouterr().out == f"SFT loss, token accuracy: {tmp_path / 'curves.png'}\n"
 
 
-def test_a_model_that_was_replaced_is_not_gone_on_with(place, tmp_path, monkeypatch, capsys):
+def test_a_model_that_was_replaced_is_not_gone_on_with(place, tmp_path):
     model, out = write_tiny_model(tmp_path / "model", context=128), tmp_path / "out"
     options = ["eval", "pass-rate", model, "--data", place / "rewards.jsonl", "-o", out, *EVAL, "--quiet"]
-    autoif(monkeypatch, *options)
-    autoif(monkeypatch, *options)
+    autoif_here(*options)
+    autoif_here(*options)
     (model / "chat_template.jinja").write_text("{{ messages[0]['content'] }}", encoding="utf-8")
     os.utime(model / "chat_template.jinja")
-    assert "holds another evaluation: policy (SHA-256" in fails(monkeypatch, capsys, *options)
+    assert "holds another evaluation: policy (SHA-256" in fails_here(*options)
 
 
-def test_recorded_responses_need_no_model(place, tmp_path, monkeypatch, capsys):
+def test_recorded_responses_need_no_model(place, tmp_path, capsys):
     rows = [reward_row(word, query) for word in ("tea", "milk", "water") for query in range(2)]
     responses = [{"prompt": row["prompt"][0]["content"], "response": "tea or water"} for row in rows]
     data = ["--data", place / "rewards.jsonl", "--responses", write_rows(tmp_path / "responses.jsonl", *responses[:5])]
-    autoif(monkeypatch, "eval", "pass-rate", *data, "-o", tmp_path / "out", "--unseen-by", place / "sft.jsonl")
+    autoif_here("eval", "pass-rate", *data, "-o", tmp_path / "out", "--unseen-by", place / "sft.jsonl")
     said = capsys.readouterr().out
     assert "60.0 [" in said
     assert "PARTIAL  5 of 6 prompts are scored; 1 prompts have no response\n" in said
     assert f"held out of {place / 'sft.jsonl'}" in said
-    line = fails(monkeypatch, capsys, "eval", "pass-rate", *data, "-o", tmp_path / "x", "--unseen-by", place)
+    line = fails_here("eval", "pass-rate", *data, "-o", tmp_path / "x", "--unseen-by", place)
     assert f"{place} was trained on and shares 3 instructions" in line
     assert not (tmp_path / "x").exists()
 
 
-def test_what_cant_be_measured_ends_in_one_line(place, tmp_path, monkeypatch, capsys):
+def test_what_cant_be_measured_ends_in_one_line(place, tmp_path):
     data = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out"]
-    assert "name a MODEL" in fails(monkeypatch, capsys, "eval", "pass-rate", *data)
-    assert "it has no config.json" in fails(monkeypatch, capsys, "eval", "pass-rate", tmp_path, *data)
-    assert "no http(s) address" in fails(
-        monkeypatch, capsys, "eval", "pass-rate", "m", *data, "--base-url", "file:///x"
-    )
+    assert "name a MODEL" in fails_here("eval", "pass-rate", *data)
+    assert "it has no config.json" in fails_here("eval", "pass-rate", tmp_path, *data)
+    assert "no http(s) address" in fails_here("eval", "pass-rate", "m", *data, "--base-url", "file:///x")
     empty = write_rows(tmp_path / "empty.jsonl")
-    line = fails(monkeypatch, capsys, "eval", "pass-rate", place / "base", "--data", empty, "-o", tmp_path / "out")
+    line = fails_here("eval", "pass-rate", place / "base", "--data", empty, "-o", tmp_path / "out")
     assert "has no prompts" in line
-    assert "name two or more" in fails(monkeypatch, capsys, "compare", tmp_path / "out")
-    line = fails(monkeypatch, capsys, "compare", "a", "b", "-o", tmp_path / "out" / "table.doc")
+    assert "name two or more" in fails_here("compare", tmp_path / "out")
+    line = fails_here("compare", "a", "b", "-o", tmp_path / "out" / "table.doc")
     assert "name a table with .md, .tex, .html, or say which with --format" in line
-    assert "name a figure" in fails(monkeypatch, capsys, "plot", place, "-o", tmp_path / "x.gif")
+    assert "name a figure" in fails_here("plot", place, "-o", tmp_path / "x.gif")
     assert not (tmp_path / "out").exists()
 
 
-def test_without_the_extra_the_commands_say_what_to_install(place, tmp_path, monkeypatch, capsys):
+def test_without_the_extra_the_commands_say_what_to_install(place, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "autoif.evaluation.pass_rate", None)
     monkeypatch.setitem(sys.modules, "autoif.evaluation.plots", None)
     options = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out"]
-    assert "pip install 'autoif[eval]'" in fails(monkeypatch, capsys, "eval", "pass-rate", "m", *options)
-    assert "pip install 'autoif[eval]'" in fails(monkeypatch, capsys, "plot", place, "-o", tmp_path / "x.svg")
-    assert "pip install 'autoif[eval]'" in fails(monkeypatch, capsys, "compare", place, tmp_path, "--plot", "x.svg")
+    assert "pip install 'autoif[eval]'" in fails_here("eval", "pass-rate", "m", *options)
+    assert "pip install 'autoif[eval]'" in fails_here("plot", place, "-o", tmp_path / "x.svg")
+    assert "pip install 'autoif[eval]'" in fails_here("compare", place, tmp_path, "--plot", "x.svg")
 
 
-def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, monkeypatch, capsys):
+def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, capsys):
     rows = [reward_row(word, 1, [ACCEPT]) for word in ("tea", "milk")]
     data = write_rows(tmp_path / "rewards.jsonl", *rows)
     responses = [{"prompt": row["prompt"][0]["content"], "response": row["prompt"][0]["content"]} for row in rows]
     file = write_rows(tmp_path / "responses.jsonl", *responses)
-    autoif(monkeypatch, "eval", "pass-rate", "--data", data, "--responses", file, "-o", tmp_path / "out")
+    autoif_here("eval", "pass-rate", "--data", data, "--responses", file, "-o", tmp_path / "out")
     said = capsys.readouterr().out
     assert "pass_rate  100.0 [1.2, 100.0; rough: 2 clusters]" in said
     assert "faultless_pass_rate  0.0 [0.0, 98.8; rough: 2 clusters]" in said
     assert "copied 2" in said
 
 
-async def test_a_model_behind_an_endpoint_is_measured_by_its_name(place, tmp_path, monkeypatch, capsys):
+async def test_a_model_behind_an_endpoint_is_measured_by_its_name(place, tmp_path, capsys):
     async with StubServer() as server:  # says the prompt, the seed and the number of the choice
         options = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out", "--base-url", server.url, "--quiet"]
-        await asyncio.to_thread(autoif, monkeypatch, "eval", "pass-rate", "policy", *options, "--samples", 2)
+        await asyncio.to_thread(autoif_here, "eval", "pass-rate", "policy", *options, "--samples", 2)
         asked = len(server.bodies)
-        await asyncio.to_thread(autoif, monkeypatch, "eval", "pass-rate", "policy", *options, "--samples", 2)
+        await asyncio.to_thread(autoif_here, "eval", "pass-rate", "policy", *options, "--samples", 2)
     assert asked == len(server.bodies) == 12
     assert len({body["seed"] for body in server.bodies}) == 12
     assert {(body["model"], body["temperature"], body["max_tokens"]) for body in server.bodies} == {

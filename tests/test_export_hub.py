@@ -13,8 +13,8 @@ from datasets import load_dataset
 
 from autoif.cli.main import cli
 from autoif.errors import ConfigError
-from exporting import rows_of
-from running import autoif
+from support.command import autoif
+from support.exported_run import rows_of
 
 NAMES = ["sft", "preferences", "rewards"]
 

@@ -14,7 +14,7 @@ import pytest
 from datasets import load_dataset
 
 from autoif import ConfigError
-from exporting import ANSWERS, export, rows_of, verified, write_reward_rows
+from support.exported_run import ANSWERS, export, rows_of, verified, write_reward_rows
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporting import ANSWERS, GOLDEN, export, reward_rows, rows_of, verified, write_reward_rows
+from support.exported_run import ANSWERS, GOLDEN, export, reward_rows, rows_of, verified, write_reward_rows
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]
 

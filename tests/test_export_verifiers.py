@@ -13,7 +13,7 @@ import pytest
 
 from autoif.errors import SandboxError
 from autoif.reward import VerificationReward
-from exporting import ANSWERS, export, reward_rows, verdicts_of_rows, verified, write_reward_rows
+from support.exported_run import ANSWERS, export, reward_rows, verdicts_of_rows, verified, write_reward_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

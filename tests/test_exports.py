@@ -17,7 +17,7 @@ from autoif.datasets.exports.files import Table, Text, write_files
 from autoif.datasets.rows import Form, PreferenceRow, RewardRow, SftRow, read_rows
 from autoif.errors import ConfigError, StoreError
 from autoif.store import DATA_SETS
-from exporting import GOLDEN, export, functions_of, rows_of
+from support.exported_run import GOLDEN, export, functions_of, rows_of
 
 
 def pairs(name: str = "sft.jsonl") -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ from autoif.report.markdown import escape_markdown, show_code
 from autoif.report.progress import Progress
 from autoif.store import FORMAT
 from autoif.training.card import render_card as render_training_card
-from following import write_questions
+from support.ifeval_data import write_questions
 
 SOURCES = Path(autoif.__file__).parent
 OTHER_PARSERS = {

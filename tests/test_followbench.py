@@ -13,9 +13,9 @@ from autoif.evaluation.followbench.benchmark import describe_items, load_benchma
 from autoif.evaluation.followbench.data import SIZES, Item, fetch_items, read_items
 from autoif.evaluation.followbench.judging import Judgement, find_files, read_judgement, write_question
 from autoif.evaluation.results import Scores
-from followbenching import ask, instruct, respond, write_data, write_judgements
-from packing import unpack
-from training import write_rows
+from support.followbench_data import ask, instruct, respond, write_data, write_judgements
+from support.packed_data import unpack
+from support.training_data import write_rows
 
 DATA = unpack("followbench")
 RECORDED = DATA / "recorded_llama3-8b"

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from autoif.cli.main import main
-from followbenching import ask, instruct, judge, respond, write_data, write_judgements
-from stub_server import StubServer, says
-from training import write_rows
+from support.command import autoif_here, fails_here
+from support.followbench_data import ask, instruct, judge, respond, write_data, write_judgements
+from support.stub_server import StubServer, says
+from support.training_data import write_rows
 
 GROUPS = {"style": 2, "example": 1}
 
@@ -20,34 +19,21 @@ def data(tmp_path) -> Path:
     return write_data(tmp_path / "data", GROUPS)
 
 
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", "eval", "followbench", *map(str, arguments)])
-    main()
-
-
-def fails(monkeypatch, capsys, *arguments: object) -> str:
-    """Return the one line that a refused command prints."""
-    with pytest.raises(SystemExit) as stop:
-        autoif(monkeypatch, *arguments)
-    assert stop.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
-
-
 def read(folder: Path) -> dict:
     return json.loads((folder / "scores.json").read_text("utf-8"))
 
 
-def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path, monkeypatch):
+def test_an_embedded_model_answers_and_judges_itself(one_core, tmp_path):
     data, out = write_data(tmp_path / "data", {"style": 1}), tmp_path / "out"
     options = ["smollm2-135m", "--data", data, "-o", out, "--max-tokens", 8, "--batch-size", 2]
-    autoif(monkeypatch, *options, "--judge-model", "smollm2-135m", "--judge-max-tokens", 8, "--quiet")
+    autoif_here("eval", "followbench", *options, "--judge-model", "smollm2-135m", "--judge-max-tokens", 8, "--quiet")
     scores = read(out)
     assert (scores["policy"], scores["settings"]["judge"]) == ("b179c9523d0e, llama", "smollm2-135m@b179c9523d0e")
     assert scores["counts"]["unread"]["count"] == 5  # in 8 tokens there is no list
     assert scores["parts"]["style"]["hsr_average"]["value"] == 0  # not the -100 of -1 each
 
 
-async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_path, monkeypatch, capsys):
+async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_path, capsys):
     verdicts = {
         f"{instruct('style', 2, 1)}\n\n=== Response": "It is not.\nNO",
         f"{instruct('style', 2, 2)}\n\n=== Response": "I can't say.",
@@ -56,11 +42,11 @@ async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_
     async with StubServer(default=judge(verdicts)) as server:
         options = ["m", "--data", data, "-o", tmp_path / "out", "--base-url", server.url, "--judge-model", "j"]
         options += ["--judge-base-url", server.url]
-        await asyncio.to_thread(autoif, monkeypatch, *options)
+        await asyncio.to_thread(autoif_here, "eval", "followbench", *options)
         asked = len(server.bodies)
         first = (tmp_path / "out" / "scores.json").read_bytes()
         (tmp_path / "out" / "scores.json").unlink()  # as if it had been stopped before the end
-        await asyncio.to_thread(autoif, monkeypatch, *options)
+        await asyncio.to_thread(autoif_here, "eval", "followbench", *options)
         assert asked == len(server.bodies) == 15 + 10
     assert (tmp_path / "out" / "scores.json").read_bytes() == first
     assert {(body["model"], body["temperature"], body["max_tokens"]) for body in server.bodies} == {
@@ -87,7 +73,7 @@ async def test_a_model_is_asked_and_judged_and_nothing_is_asked_twice(data, tmp_
     assert rows[5]["details"]["samples"][0]["judgement"] == "It is not.\nNO"
 
 
-async def test_several_samples_are_judged_each_and_averaged(data, tmp_path, monkeypatch, capsys):
+async def test_several_samples_are_judged_each_and_averaged(data, tmp_path):
     async with StubServer(default=judge({})) as server:
         options = [
             "m",
@@ -102,29 +88,29 @@ async def test_several_samples_are_judged_each_and_averaged(data, tmp_path, monk
             "--quiet",
         ]
         options += ["--judge-base-url", server.url, "--samples", 2]
-        line = await asyncio.to_thread(fails, monkeypatch, capsys, *options)
+        line = await asyncio.to_thread(fails_here, "eval", "followbench", *options)
         assert "set it above 0 for several --samples" in line
-        await asyncio.to_thread(autoif, monkeypatch, *options, "--temperature", "0.7")
+        await asyncio.to_thread(autoif_here, "eval", "followbench", *options, "--temperature", "0.7")
     rows = [json.loads(line) for line in (tmp_path / "out" / "per_prompt.jsonl").read_text("utf-8").splitlines()]
     assert {len(row["scores"]["hsr_average"]) for row in rows} == {2}
     assert read(tmp_path / "out")["scores"]["csl"]["value"] == 5
 
 
-async def test_a_spent_budget_stops_the_judge_and_a_larger_one_goes_on(data, tmp_path, monkeypatch, capsys):
+async def test_a_spent_budget_stops_the_judge_and_a_larger_one_goes_on(data, tmp_path):
     responses = write_rows(tmp_path / "r.jsonl", *respond(GROUPS))
     async with StubServer(default=judge({})) as server:
         options = ["--responses", responses, "--data", data, "-o", tmp_path / "out", "--quiet"]
         options += ["--judge-model", "j", "--judge-base-url", server.url, "--judge-concurrency", 1]
-        line = await asyncio.to_thread(fails, monkeypatch, capsys, *options, "--budget-tokens", 30)
+        line = await asyncio.to_thread(fails_here, "eval", "followbench", *options, "--budget-tokens", 30)
         assert "raise --budget-tokens" in line
         assert len(server.bodies) == 3  # 14 tokens each
         assert not (tmp_path / "out" / "scores.json").exists()
-        await asyncio.to_thread(autoif, monkeypatch, *options)
+        await asyncio.to_thread(autoif_here, "eval", "followbench", *options)
         assert len(server.bodies) == 10
     assert read(tmp_path / "out")["parts"]["style"]["csl"]["value"] == 5
 
 
-def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, monkeypatch, capsys):
+def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, capsys):
     rows = respond({"style": 2}, "<think>Rule 1?</think>Bot: yes") + respond({"example": 1}, "<think></think>Bot: yes")
     said = [
         (ask("style", example, level, f"Bot: yes {example}/{level}"), str(["YES"] * level))
@@ -133,16 +119,14 @@ def test_recorded_files_need_neither_model_nor_judge(data, tmp_path, monkeypatch
     ]
     options = ["--data", data, "--responses", write_rows(tmp_path / "r.jsonl", *rows), "-o", tmp_path / "out"]
     options += ["--judgements", write_judgements(tmp_path / "judgements", "style", said)]
-    autoif(monkeypatch, *options)
+    autoif_here("eval", "followbench", *options)
     assert "hsr_average  100.0 [" in capsys.readouterr().out
     assert read(tmp_path / "out")["policy"].startswith("recorded, SHA-256 ")
-    line = fails(monkeypatch, capsys, *options, "--keep-thinking")
+    line = fails_here("eval", "followbench", *options, "--keep-thinking")
     assert "holds another evaluation: keep_thinking (False there, True now)" in line
 
 
-async def test_no_judge_is_asked_of_a_thought_alone_and_a_judge_that_refuses_says_why(
-    data, tmp_path, monkeypatch, capsys
-):
+async def test_no_judge_is_asked_of_a_thought_alone_and_a_judge_that_refuses_says_why(data, tmp_path, capsys):
     thoughts = respond({"style": 1}, "<think>Hm, rule 1 and")
     rest = [row for row in respond(GROUPS, "<think>Hm.</think>Bot: yes") if row["prompt"] != thoughts[0]["prompt"]]
     responses = write_rows(tmp_path / "r.jsonl", thoughts[0], *rest)
@@ -150,7 +134,7 @@ async def test_no_judge_is_asked_of_a_thought_alone_and_a_judge_that_refuses_say
     async with StubServer(refuses, default=judge({})) as server:
         options = ["--responses", responses, "--data", data, "-o", tmp_path / "out", "--judge-concurrency", 1]
         options += ["--judge-model", "j", "--judge-base-url", server.url, "--quiet"]
-        await asyncio.to_thread(autoif, monkeypatch, *options)
+        await asyncio.to_thread(autoif_here, "eval", "followbench", *options)
     assert len(server.bodies) == 9
     assert not any("Hm" in str(body) for body in server.bodies)
     scores = read(tmp_path / "out")
@@ -166,23 +150,25 @@ async def test_no_judge_is_asked_of_a_thought_alone_and_a_judge_that_refuses_say
     )
 
 
-def test_what_cant_be_measured_ends_in_one_line(data, tmp_path, monkeypatch, capsys):
+def test_what_cant_be_measured_ends_in_one_line(data, tmp_path):
     responses = write_rows(tmp_path / "r.jsonl", *respond(GROUPS))
     out, folder = ["-o", tmp_path / "out"], ["--data", data]
-    assert "name a MODEL, or recorded --responses" in fails(monkeypatch, capsys, *folder, *out)
+    assert "name a MODEL, or recorded --responses" in fails_here("eval", "followbench", *folder, *out)
     recorded = ["--responses", responses, *folder, *out]
-    assert "name a --judge-model, or recorded --judgements" in fails(monkeypatch, capsys, *recorded)
-    assert "without --judge-model" in fails(monkeypatch, capsys, *recorded, "--judgements", data, "--judge-model", "j")
-    assert "has no judgements: name a folder" in fails(monkeypatch, capsys, *recorded, "--judgements", data)
-    assert "needs --judge-model" in fails(monkeypatch, capsys, *recorded, "--judge-base-url", "http://x/v1")
+    assert "name a --judge-model, or recorded --judgements" in fails_here("eval", "followbench", *recorded)
+    assert "without --judge-model" in fails_here(
+        "eval", "followbench", *recorded, "--judgements", data, "--judge-model", "j"
+    )
+    assert "has no judgements: name a folder" in fails_here("eval", "followbench", *recorded, "--judgements", data)
+    assert "needs --judge-model" in fails_here("eval", "followbench", *recorded, "--judge-base-url", "http://x/v1")
     judged = [*recorded, "--judge-model", "j"]
-    assert "no http(s) address" in fails(monkeypatch, capsys, *judged, "--judge-base-url", "file:///x")
+    assert "no http(s) address" in fails_here("eval", "followbench", *judged, "--judge-base-url", "file:///x")
     other = tmp_path / "other"
     other.mkdir()
-    line = fails(monkeypatch, capsys, "--responses", responses, "--data", other, *out)
+    line = fails_here("eval", "followbench", "--responses", responses, "--data", other, *out)
     assert f"{other} is no FollowBench data" in line
     assert not (tmp_path / "out" / "scores.json").exists()
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "scores.json").write_text('{"metric": "pass_rate"}', encoding="utf-8")
-    line = fails(monkeypatch, capsys, *judged, "--judge-base-url", "http://127.0.0.1:9/v1")
+    line = fails_here("eval", "followbench", *judged, "--judge-base-url", "http://127.0.0.1:9/v1")
     assert "holds another evaluation, or one of another version: choose another --output" in line

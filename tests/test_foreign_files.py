@@ -9,7 +9,7 @@ from datasets import load_dataset
 
 from autoif.cli.main import cli
 from autoif.datasets.exports import EXPORTERS
-from exporting import GOLDEN, export, rows_of
+from support.exported_run import GOLDEN, export, rows_of
 
 NAMES = ("sft.jsonl", "preferences.jsonl", "rewards.jsonl")
 AWKWARD = "\ud83d half, NUL \x00, \u2028 a line, \U0001f469\u200d\U0001f4bb and \ufeff"

@@ -28,7 +28,7 @@ from autoif.evaluation.general.files import TASKS, HumanEval
 from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
 from autoif.evaluation.results import read_scores
 from autoif.sandbox import Sandbox
-from tiny_model import write_tiny_model
+from support.tiny_model import write_tiny_model
 
 DATA = Path(__file__).parent / "data/general"
 PART = {"gsm8k": 100, "mmlu": 2 * 57 + 9, "humaneval": SIZES["humaneval"], "ceval": 2 * 52 + 9}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from habit_runs import DATA, HALF, ROWS, Runner
-from habits import Edit, Habit, HabitServer, edited, honest, put, put_message, say, strings, with_fields
+from support.habit_runs import DATA, HALF, ROWS, Runner
+from support.habit_server import Edit, Habit, HabitServer, edited, honest, put, put_message, say, strings, with_fields
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ import pytest_asyncio
 from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox, inspect_monty, monty
-from running import DATA_FILES, TESTS, autoif, data_of
+from support.command import autoif
+from support.processes import DATA_FILES, data_of
 
 PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH = Verdict
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -360,4 +361,6 @@ def test_a_recorded_run_gives_the_same_data_in_either_backend(tmp_path: Path) ->
     done = autoif("run", "quickstart", "--recorded", "-o", "run", "--sandbox", "monty", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "sandbox: monty: pydantic-monty " in done.stdout
-    assert data_of(tmp_path / "run") == {name: (TESTS / "golden" / name).read_bytes() for name in DATA_FILES}
+    assert data_of(tmp_path / "run") == {
+        name: (Path(__file__).parent / "golden" / name).read_bytes() for name in DATA_FILES
+    }

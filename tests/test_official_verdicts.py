@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from autoif.evaluation.ifeval_ifbench.benchmark import Question
-from following import TOKENIZERS, load_checkers, read_nine, read_questions_of_nine, read_rows
-from packing import unpack
+from support.ifeval_data import TOKENIZERS, load_checkers, read_nine, read_questions_of_nine, read_rows
+from support.packed_data import unpack
 
 LM_EVAL = Path(sys.prefix) / "trainers/lm-eval"
 PROGRAM = Path(__file__).parent / "trainers/use_lm_eval.py"

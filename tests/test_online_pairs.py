@@ -18,7 +18,7 @@ from autoif.training.online_pairs import (
     pair_samples,
     resolve_online,
 )
-from online import reward_row
+from support.online_dpo import reward_row
 
 TEA = "def evaluate(response): return 'tea' in response"
 SHORT = "def evaluate(response): return len(response) < 40"

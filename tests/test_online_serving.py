@@ -14,9 +14,9 @@ from autoif.errors import ConfigError, ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.training.online_dpo import train_online
 from autoif.training.programs import list_served, match_policy, running, serve_policy
-from online import make_online_request, write_place
+from support.online_dpo import make_online_request, write_place
 
-SERVER = Path(__file__).with_name("policy_server.py")
+SERVER = Path(__file__).parent / "support/policy_server.py"
 
 
 @pytest.fixture(scope="module", autouse=True)

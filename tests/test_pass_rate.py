@@ -11,7 +11,7 @@ from autoif.evaluation.provenance import Seen
 from autoif.evaluation.responses import Response
 from autoif.evaluation.results import Scores, claim_folder, read_prompt_results, read_scores
 from autoif.models.requests import Completion
-from evaluating import (
+from support.pass_rate_data import (
     INSTRUCTIONS,
     SETTINGS,
     half,
@@ -22,8 +22,8 @@ from evaluating import (
     write_prompts,
     wrong,
 )
-from examples import ACCEPT, RAISE, REFUSE, accepts
-from training import write_rows
+from support.records import ACCEPT, RAISE, REFUSE, accepts
+from support.training_data import write_rows
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.plots import plot_training, read_metrics
 from autoif.training.card import write_record
-from training import write_rows
+from support.training_data import write_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 

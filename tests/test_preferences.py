@@ -9,7 +9,7 @@ from autoif.config import Preferences, load_config
 from autoif.datasets.preferences import Candidate, instruction_pairs, make_pair, query_pairs
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.records import Response, Verdict
-from examples import ACCEPT, accepts, response, verified
+from support.records import ACCEPT, accepts, response, verified
 
 PAPER = load_config("paper").preferences
 RELEASED = load_config("released").preferences

@@ -7,12 +7,12 @@ import types
 
 from rich.console import Console
 
-import examples
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.requests import Completion, Request
 from autoif.records import Dropped, Instruction, Reason
 from autoif.report import progress as module
 from autoif.report.progress import Progress
+from support import records
 
 RECORD = Instruction.of("Use three words.", "seed")
 DROPPED = Dropped(stage="scoring", reason=Reason.LOW_QUALITY, record_id="x", detail="")
@@ -100,10 +100,10 @@ def test_the_newest_instruction_its_function_and_an_answer_that_passes_are_shown
     out = io.StringIO()
     progress = Progress(Console(file=out, width=200))
     with progress.watching(tmp_path / "completions.sqlite", lambda: 0):
-        progress.watch("04_back_translation", [examples.verified([examples.accepts("tea")])], [])
+        progress.watch("04_back_translation", [records.verified([records.accepts("tea")])], [])
         wait_for(out, "return 'tea' in response")
         assert "passes" not in out.getvalue()
-        progress.watch("07_scoring", [examples.response("A cup of [tea], please.", quality=9)], [])
+        progress.watch("07_scoring", [records.response("A cup of [tea], please.", quality=9)], [])
         wait_for(out, "passes       A cup of [tea], please.")
     assert "instruction  Use the word 'tea'." in out.getvalue()
     assert "first verified row after 0 s" in out.getvalue()
@@ -113,7 +113,7 @@ def test_rows_of_an_earlier_session_are_counted_and_not_announced(tmp_path):
     out = io.StringIO()
     progress = Progress(Console(file=out, width=200))
     with progress.watching(tmp_path / "completions.sqlite", lambda: 0):
-        progress.count("07_scoring", [examples.response("Tea.", quality=9)], [])
+        progress.count("07_scoring", [records.response("Tea.", quality=9)], [])
     assert "first verified row" not in out.getvalue()
 
 

@@ -9,8 +9,8 @@ from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.pass_rate import read_prompts
 from autoif.evaluation.provenance import check_held_out
 from autoif.training.card import write_record
-from evaluating import reward_row
-from training import write_rows
+from support.pass_rate_data import reward_row
+from support.training_data import write_rows
 
 
 def asked(tmp_path, *rows: dict) -> list[Source]:

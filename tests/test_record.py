@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from running import autoif, data_of, model_server
+from support.command import autoif
+from support.processes import data_of, model_server
 
 SMALL = (
     "--set", "self_instruct.max_instructions=3", "--set", "augmentation.queries_per_instruction=2",

@@ -17,8 +17,8 @@ from autoif.instructions.recorded import Generations, NoModel, filter_generation
 from autoif.models.requests import Request
 from autoif.records import Dropped, Instruction, Reason, VerifiedInstruction
 from conftest import MakeTools
-from examples import ACCEPT, BROKEN, REFUSE, accepts, answer
-from packing import DATA
+from support.packed_data import DATA
+from support.records import ACCEPT, BROKEN, REFUSE, accepts, answer
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = DATA / "verifiers/autoif_qwen_sample_data/eval_func_rft.jsonl"

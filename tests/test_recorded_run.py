@@ -11,7 +11,8 @@ import pytest
 
 from autoif.store import FOLDERS
 from record_quickstart import GOLDEN, RECORDING
-from running import DATA_FILES, autoif, data_of, stages_of, start_autoif
+from support.command import autoif
+from support.processes import DATA_FILES, data_of, stages_of, start_autoif
 
 RUN = ("run", "quickstart", "--recorded", "--quiet", "-o", "run")
 

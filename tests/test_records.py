@@ -21,7 +21,7 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
-from examples import draft, prompt, response, verified
+from support.records import draft, prompt, response, verified
 
 
 def test_the_same_content_has_the_same_id() -> None:

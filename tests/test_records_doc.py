@@ -34,7 +34,7 @@ from autoif.records import (
 )
 from autoif.store import FOLDERS
 from conftest import MakeTools
-from examples import answer
+from support.records import answer
 
 PAGE = (Path(__file__).parent.parent / "docs" / "records.md").read_text(encoding="utf-8")
 EXAMPLES = {

@@ -9,7 +9,7 @@ from autoif.pipeline import Shard, run_shard
 from autoif.queries.rejection_sampling import sample_responses, verify_responses
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict
 from conftest import MakeTools
-from examples import ACCEPT, RAISE, REFUSE, accepts, prompt, verified
+from support.records import ACCEPT, RAISE, REFUSE, accepts, prompt, verified
 
 
 async def sample(

@@ -1,7 +1,7 @@
 """Prompts with their functions, for online training (§3.4)."""
 
 from autoif.datasets.rewards import reward_rows
-from examples import ACCEPT, REFUSE, prompt
+from support.records import ACCEPT, REFUSE, prompt
 
 
 def test_a_row_is_a_prompt_with_its_functions() -> None:

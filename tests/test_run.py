@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from autoif.store import FOLDERS
-from running import DATA_FILES, Served, autoif, data_of, model_server, stages_of, start_autoif
+from support.command import autoif
+from support.processes import DATA_FILES, Served, data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
 

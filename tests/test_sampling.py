@@ -16,7 +16,7 @@ from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import choose_backend
 from autoif.sampling.policy import encode_prompt, load_tokenizer, read_tokens
-from tiny_model import CHAT_TEMPLATE, write_tiny_model
+from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
 
 QUICK = SamplingSettings(responses=3, max_tokens=6, batch_size=4, temperature=1.0, dtype="float32")
 PROMPTS = tuple(

@@ -18,8 +18,8 @@ from autoif.models.requests import Completion
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.endpoint import EndpointSampler
 from autoif.sampling.settings import Row
-from stub_server import Body, Reply, StubServer, ok, says, status
-from tiny_model import write_tiny_model
+from support.stub_server import Body, Reply, StubServer, ok, says, status
+from support.tiny_model import write_tiny_model
 
 SETTINGS = SamplingSettings(responses=2, max_tokens=6, seed=3)
 PROMPTS = tuple(

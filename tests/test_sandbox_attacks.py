@@ -22,7 +22,7 @@ from attacks.record import SUCCEEDS, Attack, is_intact, prepare_target, run_outs
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.inside import kernel
-from serving import Serving, serving
+from support.service_process import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

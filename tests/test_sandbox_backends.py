@@ -11,7 +11,7 @@ from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.sandbox import BACKENDS
-from sandbox_checks import CHECKS, Check
+from support.sandbox_checks import CHECKS, Check
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

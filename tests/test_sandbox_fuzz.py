@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox
-from programs import debris, mutants, programs, read_recorded, texts
+from support.source_strategies import debris, mutants, programs, read_recorded, texts
 from test_sandbox_attacks import list_children
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

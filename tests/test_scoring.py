@@ -8,7 +8,7 @@ from autoif.models.scripted import ScriptedChat
 from autoif.queries.scoring import answer_schema, score
 from autoif.records import Dropped, Reason, Response
 from conftest import MakeTools
-from examples import response
+from support.records import response
 
 
 async def judge(make_tools: MakeTools, *answers: str | Completion, preset: str = "paper") -> Response | Dropped:

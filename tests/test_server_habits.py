@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from habit_runs import ROWS, Runner
-from habits import (
+from support.habit_runs import ROWS, Runner
+from support.habit_server import (
     QUERIES,
     Answer,
     Asked,

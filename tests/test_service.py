@@ -23,8 +23,8 @@ from autoif.service.app import Service
 from autoif.service.schemas import MAX_FUNCTIONS, MAX_SOURCE_CHARS, MAX_TEXT_CHARS, MAX_TEXTS, Refusal
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
-from running import autoif
-from serving import BROKEN, FALSE, HANG, TRUE, UPPER, Serving, serving
+from support.command import autoif
+from support.service_process import BROKEN, FALSE, HANG, TRUE, UPPER, Serving, serving
 
 TOKEN = "0123456789abcdef0123"
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoif.service.bodies import read_request
 from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
-from serving import TRUE, serving
+from support.service_process import TRUE, serving
 
 TOKEN = "0123456789abcdef0123"
 EXAMPLES = 10

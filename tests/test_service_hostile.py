@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from autoif.service.telemetry import FewOfAKind
-from serving import HANG, TRUE, Answer, Serving, serving
+from support.service_process import HANG, TRUE, Answer, Serving, serving
 
 DESCRIPTORS = 1024
 IDLE = 1040

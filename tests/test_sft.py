@@ -4,7 +4,7 @@ from datasets import Dataset
 
 from autoif.datasets.sft import sft_rows
 from autoif.records import Verdict
-from examples import response
+from support.records import response
 
 
 def test_a_row_is_a_conversation_with_all_that_is_needed_to_verify_it_again() -> None:

@@ -1,16 +1,15 @@
 """What is held out: by instruction, reproducibly, and with proof."""
 
 import json
-import sys
 
 import pytest
 
-from autoif.cli.main import main
 from autoif.datasets.split import Overlap, Source, find_overlap, read_sources, split_instructions
 from autoif.errors import ConfigError, StoreError
 from autoif.records import Instruction, VerifiedInstruction
 from autoif.store import read_jsonl, write_jsonl
-from examples import accepts, verified
+from support.command import autoif_here, fails_here
+from support.records import accepts, verified
 
 
 def make(name: str, *sources: str) -> VerifiedInstruction:
@@ -24,20 +23,6 @@ MANY = [make(f"word{number}") for number in range(200)]
 
 def texts(side) -> set[str]:
     return {each.instruction.text for each in side}
-
-
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
-    main()
-
-
-def fails(monkeypatch, capsys, *arguments: object) -> str:
-    """Return the one line that a refused command prints."""
-    with pytest.raises(SystemExit) as stop:
-        autoif(monkeypatch, *arguments)
-    assert stop.value.code == 2
-    [line] = capsys.readouterr().err.splitlines()
-    return line
 
 
 def test_every_instruction_is_on_one_side_in_its_order():
@@ -132,9 +117,9 @@ def test_rows_that_do_not_tell_where_they_are_from_are_refused(tmp_path):
         read_sources(tmp_path)
 
 
-def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path, monkeypatch, capsys):
+def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path, capsys):
     write_jsonl(tmp_path / "run" / "instructions.jsonl", MANY[:20])
-    autoif(monkeypatch, "split", tmp_path / "run", "--held-out", 0.3, "-o", tmp_path / "split")
+    autoif_here("split", tmp_path / "run", "--held-out", 0.3, "-o", tmp_path / "split")
     train = read_jsonl(tmp_path / "split" / "train.jsonl", VerifiedInstruction)
     held_out = read_jsonl(tmp_path / "split" / "held_out.jsonl", VerifiedInstruction)
     assert f"{len(train)} instructions" in capsys.readouterr().out
@@ -143,8 +128,7 @@ def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path,
     for name in ("train", "held_out"):
         queries = tmp_path / f"{name}.txt"
         queries.write_text("".join(f"What is the {name} question {n} about?\n" for n in range(9)), encoding="utf-8")
-        autoif(
-            monkeypatch, "prompts", "--instructions", tmp_path / "split" / f"{name}.jsonl", "--queries", queries,
+        autoif_here("prompts", "--instructions", tmp_path / "split" / f"{name}.jsonl", "--queries", queries,
             "--per-instruction", 3, "-o", tmp_path / f"{name}_prompts.jsonl",
             *(["--unseen-by", tmp_path / "train_prompts.jsonl"] if name == "held_out" else []),
         )  # fmt: skip
@@ -155,38 +139,34 @@ def test_a_run_is_split_and_its_held_out_side_asked_with_other_queries(tmp_path,
     assert rows[0]["constraints"][0]["functions"] == [function.source for function in held_out[0].functions]
 
 
-def test_prompts_that_training_data_has_seen_are_refused(tmp_path, monkeypatch, capsys):
+def test_prompts_that_training_data_has_seen_are_refused(tmp_path):
     write_jsonl(tmp_path / "some.jsonl", MANY[:3])
     queries = tmp_path / "queries.txt"
     queries.write_text("What is this question about?\n", encoding="utf-8")
     options = ["prompts", "--instructions", tmp_path / "some.jsonl", "--queries", queries, "--per-instruction", 1]
-    autoif(monkeypatch, *options, "-o", tmp_path / "first.jsonl")
-    line = fails(monkeypatch, capsys, *options, "-o", tmp_path / "x.jsonl", "--unseen-by", tmp_path / "first.jsonl")
+    autoif_here(*options, "-o", tmp_path / "first.jsonl")
+    line = fails_here(*options, "-o", tmp_path / "x.jsonl", "--unseen-by", tmp_path / "first.jsonl")
     assert "was trained on and shares 3 instructions" in line
     assert not (tmp_path / "x.jsonl").exists()
 
 
-def test_a_folder_keeps_the_split_that_it_has(tmp_path, monkeypatch, capsys):
+def test_a_folder_keeps_the_split_that_it_has(tmp_path):
     write_jsonl(tmp_path / "instructions.jsonl", MANY)
-    autoif(monkeypatch, "split", tmp_path, "-o", tmp_path / "split")
+    autoif_here("split", tmp_path, "-o", tmp_path / "split")
     before = (tmp_path / "split" / "train.jsonl").read_bytes()
-    autoif(monkeypatch, "split", tmp_path, "-o", tmp_path / "split")
-    assert "choose another --output" in fails(
-        monkeypatch, capsys, "split", tmp_path, "--seed", 1, "-o", tmp_path / "split"
-    )
+    autoif_here("split", tmp_path, "-o", tmp_path / "split")
+    assert "choose another --output" in fails_here("split", tmp_path, "--seed", 1, "-o", tmp_path / "split")
     assert (tmp_path / "split" / "train.jsonl").read_bytes() == before
 
 
-def test_fewer_queries_than_asked_for_and_no_instructions_are_refused(tmp_path, monkeypatch, capsys):
+def test_fewer_queries_than_asked_for_and_no_instructions_are_refused(tmp_path):
     write_jsonl(tmp_path / "some.jsonl", MANY[:3])
     write_jsonl(tmp_path / "none.jsonl", [])
     queries = tmp_path / "queries.txt"
     queries.write_text("What is this question about?\n", encoding="utf-8")
     options = ["--queries", queries, "-o", tmp_path / "x.jsonl"]
-    assert "1 that can be used, and --per-instruction is 8" in fails(
-        monkeypatch, capsys, "prompts", "--instructions", tmp_path / "some.jsonl", *options
+    assert "1 that can be used, and --per-instruction is 8" in fails_here(
+        "prompts", "--instructions", tmp_path / "some.jsonl", *options
     )
-    assert "there is nothing to ask" in fails(
-        monkeypatch, capsys, "prompts", "--instructions", tmp_path / "none.jsonl", *options
-    )
-    assert "can't be read" in fails(monkeypatch, capsys, "split", tmp_path / "nowhere.jsonl", "-o", tmp_path / "s")
+    assert "there is nothing to ask" in fails_here("prompts", "--instructions", tmp_path / "none.jsonl", *options)
+    assert "can't be read" in fails_here("split", tmp_path / "nowhere.jsonl", "-o", tmp_path / "s")

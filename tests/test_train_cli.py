@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from autoif.cli.main import main
-from tiny_model import write_tiny_model
-from training import QUICK, judged_by, preference_rows, reward_rows, sft_rows, write_rows
+from support.command import autoif_here
+from support.tiny_model import write_tiny_model
+from support.training_data import QUICK, judged_by, preference_rows, reward_rows, sft_rows, write_rows
 
 SET = [part for setting in QUICK[:-1] for part in ("--set", setting)]
 
@@ -25,21 +25,16 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
-    main()
-
-
-def test_sft_and_then_dpo_from_a_run_folder(place, tmp_path, monkeypatch, capsys):
+def test_sft_and_then_dpo_from_a_run_folder(place, tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
     sft, dpo = tmp_path / "sft", tmp_path / "dpo"
     # In the paper's bf16, which runs on a processor as well.
     settings = ["--set", "global_batch_size=3", "--set", "max_steps=2", "--quiet"]
-    autoif(monkeypatch, "train", "sft", "--data", place, "--model", place / "model", "-o", sft, *settings)
+    autoif_here("train", "sft", "--data", place, "--model", place / "model", "-o", sft, *settings)
     assert "loss" in capsys.readouterr().out
     config = tmp_path / "dpo.toml"
     config.write_text("max_steps = 2\nglobal_batch_size = 3\n", encoding="utf-8")
-    autoif(monkeypatch, "train", "dpo", "--data", place, "--model", sft, "-o", dpo, "--config", config, "--lora")
+    autoif_here("train", "dpo", "--data", place, "--model", sft, "-o", dpo, "--config", config, "--lora")
     printed = capsys.readouterr()
     assert "rewards/margins" in printed.out
     assert "6 rows to train on" in printed.err
@@ -47,7 +42,7 @@ def test_sft_and_then_dpo_from_a_run_folder(place, tmp_path, monkeypatch, capsys
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, monkeypatch, capsys):
+def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, capsys):
     write_rows(place / "rewards.jsonl", *reward_rows())
     held_out = write_rows(tmp_path / "held.jsonl", *reward_rows(("kale", "yam")))
     config = tmp_path / "grpo.toml"
@@ -57,7 +52,7 @@ def test_grpo_from_a_run_folder_with_prompts_to_evaluate_on(place, tmp_path, mon
         encoding="utf-8",
     )
     options = ("--data", place, "--model", place / "model", "-o", tmp_path / "out", "--config", config)
-    autoif(monkeypatch, "train", "grpo", *options, "--eval-data", held_out, "--quiet")
+    autoif_here("train", "grpo", *options, "--eval-data", held_out, "--quiet")
     printed = capsys.readouterr().out
     assert "frac_reward_zero_std" in printed
     assert "eval_reward" in printed
@@ -89,10 +84,10 @@ def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_
     assert '"status": "interrupted"' in (tmp_path / "out" / "training.json").read_text("utf-8")
 
 
-def test_an_error_is_one_line_and_exit_code_2(place, tmp_path, monkeypatch, capsys):
+def test_an_error_is_one_line_and_exit_code_2(place, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         data = place / "preferences.jsonl"
-        autoif(monkeypatch, "train", "sft", "--data", data, "--model", place / "model", "-o", tmp_path / "x")
+        autoif_here("train", "sft", "--data", data, "--model", place / "model", "-o", tmp_path / "x")
     assert stop.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "these are preference pairs: use `autoif train dpo`" in line
@@ -101,12 +96,12 @@ def test_an_error_is_one_line_and_exit_code_2(place, tmp_path, monkeypatch, caps
 def test_without_the_extra_the_command_says_what_to_install(place, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "autoif.training.train", None)
     with pytest.raises(SystemExit) as stop:
-        autoif(monkeypatch, "train", "sft", "--data", place, "--model", place / "model", "-o", tmp_path / "x")
+        autoif_here("train", "sft", "--data", place, "--model", place / "model", "-o", tmp_path / "x")
     assert stop.value.code == 2
     assert "pip install 'autoif[train]'" in capsys.readouterr().err
 
 
-def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path, monkeypatch):
+def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path):
     out = tmp_path / "out"
     options = [
         "train", "sft", "--data", place, "--model", place / "model", "-o", out, *SET, "--set", "save_steps=1",

@@ -12,8 +12,8 @@ from transformers import TrainerCallback
 
 from autoif.errors import ConfigError, ModelError
 from autoif.training.train import train
-from tiny_model import write_tiny_model
-from training import make_request, preference_rows, sft_rows, turn, write_rows
+from support.tiny_model import write_tiny_model
+from support.training_data import make_request, preference_rows, sft_rows, turn, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

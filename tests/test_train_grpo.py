@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.train import train
-from tiny_model import write_tiny_model
-from training import judged_by, make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
+from support.tiny_model import write_tiny_model
+from support.training_data import judged_by, make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

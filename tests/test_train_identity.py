@@ -16,8 +16,8 @@ from transformers import TrainerCallback
 from autoif.errors import ModelError, StoreError
 from autoif.training.identity import identify_model
 from autoif.training.train import train
-from tiny_model import write_tiny_model
-from training import make_request, sft_rows, write_rows
+from support.tiny_model import write_tiny_model
+from support.training_data import make_request, sft_rows, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

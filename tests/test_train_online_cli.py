@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from autoif.cli.main import main
-from online import ONLINE, write_place
-from training import QUICK
+from support.command import autoif_here
+from support.online_dpo import ONLINE, write_place
+from support.training_data import QUICK
 
 SET = [part for setting in (*QUICK, *ONLINE, "num_train_epochs=1") for part in ("--set", setting)]
 
@@ -21,16 +21,24 @@ def place(tmp_path_factory) -> Path:
     return write_place(tmp_path_factory.mktemp("typed"))
 
 
-def autoif(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["autoif", "train", "online-dpo", *map(str, arguments)])
-    main()
-
-
-def test_rounds_from_a_run_folder_with_settings_from_a_file(place, tmp_path, monkeypatch, capsys):
+def test_rounds_from_a_run_folder_with_settings_from_a_file(place, tmp_path, capsys):
     config = tmp_path / "online.toml"
     config.write_text("beta = 0.1\n[online]\nrounds = 2\nseed = 5\n", encoding="utf-8")
     out = tmp_path / "out"
-    autoif(monkeypatch, "--data", place, "--model", place / "model", "-o", out, *SET, "--config", config, "--quiet")
+    autoif_here(
+        "train",
+        "online-dpo",
+        "--data",
+        place,
+        "--model",
+        place / "model",
+        "-o",
+        out,
+        *SET,
+        "--config",
+        config,
+        "--quiet",
+    )
     printed = capsys.readouterr().out.splitlines()
     assert [line[:8] for line in printed[:2]] == ["round 1:", "round 2:"]
     assert "pairs from 8 prompts; rewards/margins" in printed[1]
@@ -46,9 +54,11 @@ def test_rounds_from_a_run_folder_with_settings_from_a_file(place, tmp_path, mon
         (["--set", "online.rounds=none"], 'setting "online.rounds"'),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(place, tmp_path, monkeypatch, capsys, options, said):
+def test_what_cannot_be_is_said_in_one_line(place, tmp_path, capsys, options, said):
     with pytest.raises(SystemExit) as stop:
-        autoif(monkeypatch, "--data", place, "--model", place / "model", "-o", tmp_path / "out", *options)
+        autoif_here(
+            "train", "online-dpo", "--data", place, "--model", place / "model", "-o", tmp_path / "out", *options
+        )
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -13,9 +13,9 @@ from transformers import TrainerCallback
 
 from autoif.errors import ConfigError, ModelError, SandboxError, StoreError
 from autoif.training.online_dpo import train_online
-from online import ANY, NONE, SPLITS, make_online_request, reward_row, write_place
-from tiny_model import write_tiny_model
-from training import preference_rows, write_rows
+from support.online_dpo import ANY, NONE, SPLITS, make_online_request, reward_row, write_place
+from support.tiny_model import write_tiny_model
+from support.training_data import preference_rows, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

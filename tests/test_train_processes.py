@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from autoif.sampling.policy import convert_weights
 from autoif.training.metrics import read_metrics
 from autoif.training.train import train
-from tiny_model import write_tiny_model
-from training import QUICK, make_request, preference_rows, write_rows
+from support.tiny_model import write_tiny_model
+from support.training_data import QUICK, make_request, preference_rows, write_rows
 
 SETTINGS = (*QUICK[:-2], "learning_rate=0.001", "per_device_train_batch_size=1", "num_train_epochs=1")
 STEPS = ("global_batch_size=2", "warmup_steps=0", "seed=1")
@@ -26,7 +26,14 @@ def test_two_processes_learn_what_one_does_and_one_of_them_renders_for_both(tmp_
     options = ["--data", data, "--model", model, "-o", tmp_path / "two", "--quiet"]
     options += [part for setting in settings for part in ("--set", setting)]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [sys.executable, *launcher, str(Path(__file__).parent / "two_processes.py"), "train", "dpo", *options]
+    command = [
+        sys.executable,
+        *launcher,
+        str(Path(__file__).parent / "support/two_processes.py"),
+        "train",
+        "dpo",
+        *options,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COUNTS": str(tmp_path / "counts")}
     done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

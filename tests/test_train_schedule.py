@@ -11,8 +11,8 @@ from autoif.errors import ConfigError
 from autoif.training.metrics import count_steps
 from autoif.training.settings import make_arguments
 from autoif.training.train import train
-from tiny_model import CHAT_TEMPLATE, write_tiny_model
-from training import (
+from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
+from support.training_data import (
     judged_by,
     make_grpo_request,
     make_request,

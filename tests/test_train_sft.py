@@ -15,8 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Traine
 
 from autoif.errors import ConfigError, ModelError, StoreError
 from autoif.training.train import train
-from tiny_model import CHAT_TEMPLATE, write_tiny_model
-from training import make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
+from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
+from support.training_data import make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
 
 
 @pytest.fixture(scope="module", autouse=True)

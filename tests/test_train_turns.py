@@ -16,9 +16,18 @@ from autoif.sampling.policy import find_turn_end, load_tokenizer
 from autoif.sampling.settings import Row
 from autoif.training.online_dpo import train_online
 from autoif.training.train import train
-from online import ANY, make_online_request, reward_row, write_place
-from tiny_model import CHAT_TEMPLATE, write_tiny_model
-from training import WORDS, make_grpo_request, make_request, preference_rows, reward_rows, sft_rows, turn, write_rows
+from support.online_dpo import ANY, make_online_request, reward_row, write_place
+from support.tiny_model import CHAT_TEMPLATE, write_tiny_model
+from support.training_data import (
+    WORDS,
+    make_grpo_request,
+    make_request,
+    preference_rows,
+    reward_rows,
+    sft_rows,
+    turn,
+    write_rows,
+)
 
 
 @pytest.fixture(autouse=True)

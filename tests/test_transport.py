@@ -20,7 +20,7 @@ from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s, server_sentence
 from autoif.models.transport import Rejected, Transport
-from stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
+from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 

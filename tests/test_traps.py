@@ -33,7 +33,7 @@ from autoif.queries.scoring import read_score
 from autoif.records import Case, Dropped, Function, Instruction, Reason, Response, Verdict, VerifiedInstruction
 from autoif.tools import Tools
 from conftest import MakeTools, ScriptedNli
-from examples import accepts, answer, draft, prompt
+from support.records import accepts, answer, draft, prompt
 from test_nli import classifier  # noqa: F401 - a fixture
 
 PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH = Verdict
@@ -362,7 +362,7 @@ from autoif.models.requests import Completion
 from autoif.queries.augmentation import choose_queries
 from autoif.records import Instruction, Query
 sys.path.insert(0, {tests!r})
-from examples import accepts, answer, verified
+from support.records import accepts, answer, verified
 
 words = [f"word{{number}}" for number in range(20)]
 instructions = [Instruction.of(f"Use the word '{{word}}'.", "seed") for word in words]

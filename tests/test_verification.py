@@ -7,7 +7,7 @@ from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Case, Draft, Dropped, Reason
 from conftest import MakeTools
-from examples import ACCEPT, REFUSE, accepts, answer, instruction
+from support.records import ACCEPT, REFUSE, accepts, answer, instruction
 
 
 def completions(*texts: str, finish_reason: str = "stop") -> list[Completion]:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoif.cli.main import cli
-from programs import texts
-from running import autoif
+from support.command import autoif
+from support.source_strategies import texts
 
 FUNCTIONS = {
     "length": "def evaluate(response): return len(response) % 2 == 0",

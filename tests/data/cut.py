@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from autoif.evaluation.general.data import SIZES, read_questions
 from autoif.evaluation.general.definitions import load_definitions
-from packing import pack_folder, pack_zip
+from support.packed_data import pack_folder, pack_zip
 
 HERE: Final = Path(__file__).parent
 

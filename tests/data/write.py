@@ -17,7 +17,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from autoif.evaluation.general.definitions import load_definitions
-from packing import pack_zip
+from support.packed_data import pack_zip
 
 HERE: Final = Path(__file__).parent
 LETTERS: Final = "ABCD"

@@ -1,6 +1,5 @@
 """Starting `autoif` and the test model server as the processes they are."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-TESTS = Path(__file__).parent
+SUPPORT = Path(__file__).parent
 DATA_FILES = ("instructions.jsonl", "queries.jsonl", "sft.jsonl", "preferences.jsonl", "rewards.jsonl")
 
 
@@ -40,27 +39,15 @@ class Served:
 
 @contextmanager
 def model_server(folder: Path) -> Iterator[Served]:
-    """Run tests/model_server.py on a free port."""
+    """Run tests/support/model_server.py on a free port."""
     log = folder / "requests.log"
-    command = [sys.executable, str(TESTS / "model_server.py"), str(log)]
+    command = [sys.executable, str(SUPPORT / "model_server.py"), str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
             yield Served(f"http://127.0.0.1:{int(process.stdout.readline())}/v1", log)
         finally:
             process.terminate()
-
-
-def autoif(*arguments: str | Path, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "autoif", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "160", **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
 
 
 def start_autoif(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":

@@ -1,4 +1,4 @@
-"""Small runs of `autoif run quickstart` in this process, against a server with a habit (habits.py)."""
+"""Small runs of `autoif run quickstart` in this process, against a server with a habit (habit_server.py)."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from autoif.cli.main import main
-from habits import QUERIES, Habit, HabitServer
+from support.habit_server import QUERIES, Habit, HabitServer
 
 SMALL = (
     "self_instruct.seed_limit=1",

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from tiny_model import write_tiny_model
-from training import QUICK, WORDS, load_training, turn, write_rows
+from support.tiny_model import write_tiny_model
+from support.training_data import QUICK, WORDS, load_training, turn, write_rows
 
 EVEN = "def evaluate(response): return len(response) % 2 == 0"
 ANY = "def evaluate(response): return True"

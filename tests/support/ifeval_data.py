@@ -6,8 +6,8 @@ from pathlib import Path
 
 from autoif.evaluation.ifeval_ifbench.benchmark import Question
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite
-from packing import DATA, unpack
-from training import write_rows
+from support.packed_data import DATA, unpack
+from support.training_data import write_rows
 
 TOKENIZERS = DATA / "nltk"
 

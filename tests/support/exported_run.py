@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from autoif import compute_reward
 from autoif.cli.main import cli
 from autoif.reward import RewardMode
-from examples import ACCEPT, BROKEN, RAISE, REFUSE, accepts
+from support.records import ACCEPT, BROKEN, RAISE, REFUSE, accepts
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 ANSWERS = ["", "tea", " Tea, please.\nHello World\n", "SPICES THAT GO WELL:\nSALT", "* one\n* two\n\nthe end"]
 MADE_UP = [
     [ACCEPT, REFUSE],

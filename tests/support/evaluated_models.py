@@ -12,9 +12,9 @@ from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.general.files import TITLES, TaskName
 from autoif.evaluation.ifeval_ifbench.benchmark import Questions, load_benchmark, read_questions
 from autoif.evaluation.results import Column, PromptResult, Scores, score, write_results
-from followbenching import ask, respond, write_data, write_judgements
-from following import TOKENIZERS, read_nine, read_questions_of_nine, write_questions
-from training import write_rows
+from support.followbench_data import ask, respond, write_data, write_judgements
+from support.ifeval_data import TOKENIZERS, read_nine, read_questions_of_nine, write_questions
+from support.training_data import write_rows
 
 GROUPS = {"style": 4, "example": 2}
 GOOD = {

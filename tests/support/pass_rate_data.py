@@ -12,8 +12,8 @@ from autoif.models.requests import Completion
 from autoif.records import content_id
 from autoif.sampling import Row, SamplingSettings
 from autoif.sandbox import Sandbox
-from examples import accepts
-from training import write_rows
+from support.records import accepts
+from support.training_data import write_rows
 
 INSTRUCTIONS = ("tea", "milk", "water")
 SETTINGS = SamplingSettings(responses=4, max_tokens=8, batch_size=5)

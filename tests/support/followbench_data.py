@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from autoif.evaluation.followbench.data import LEVELS
-from stub_server import Body, Reply, answer
+from support.stub_server import Body, Reply, answer
 
 TEMPLATE = "{instruction}\nBot: {answer}"
 

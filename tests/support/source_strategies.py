@@ -8,7 +8,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-RECORDED: Final = Path(__file__).parent / "data/verifiers/autoif_llama3_jwrobins94/functions.jsonl"
+RECORDED: Final = Path(__file__).parent.parent / "data/verifiers/autoif_llama3_jwrobins94/functions.jsonl"
 
 NAMES: Final = ("response", "a", "b", "evaluate", "len", "sorted", "os", "re")
 LITERALS: Final = (

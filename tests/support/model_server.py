@@ -1,6 +1,6 @@
 """An OpenAI-compatible server for tests, in a process of its own: deterministic answers, and a log of what it answered.
 
-    python tests/model_server.py LOG [PORT]
+    python tests/support/model_server.py LOG [PORT]
 
 It plays a writer, a responder and a judge that are often right and sometimes wrong, deterministically by prompt, seed
 and sample. Each line of LOG is "asked KEY TIME" or "answered KEY TIME": who counts can tell a request made twice from

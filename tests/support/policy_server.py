@@ -1,4 +1,4 @@
-"""A server that serves one policy by name, for tests: `python tests/policy_server.py PORT MODEL`.
+"""A server that serves one policy by name, for tests: `python tests/support/policy_server.py PORT MODEL`.
 
 It lists MODEL and answers with letters, as many as the request's seed says.
 """

@@ -1,0 +1,1 @@
+"""What tests share: data, servers, processes, models. A module is named after what it holds."""

@@ -1,0 +1,54 @@
+"""Running `autoif` as it is typed: in a process of its own, or in this one, which is quicker."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoif.cli.main import main
+
+
+def autoif(*arguments: str | Path, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "autoif", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "160", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def fails(*arguments: str | Path, cwd: Path) -> str:
+    """Run a command that must fail, and return the one line that it prints."""
+    done = autoif(*arguments, cwd=cwd)
+    return _read_failure(done.returncode, done.stderr)
+
+
+def autoif_here(*arguments: object) -> None:
+    """Run the command line in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["autoif", *map(str, arguments)])
+        main()
+
+
+def fails_here(*arguments: object, cwd: Path | None = None) -> str:
+    """Run a command that must fail in this process, and return the one line that it prints, after notes of progress."""
+    said = io.StringIO()
+    place = contextlib.chdir(cwd) if cwd else contextlib.nullcontext()
+    with place, contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stop:
+        autoif_here(*arguments)
+    return _read_failure(stop.value.code, said.getvalue())
+
+
+def _read_failure(code: object, said: str) -> str:
+    """Return the last line, which is the only one that is an error: ours, or click's after how the command is used."""
+    assert code == 2, said
+    errors = [line for line in said.splitlines() if line.startswith(("autoif: ", "Error: "))]
+    assert said.splitlines()[-1:] == errors, said
+    return errors[0]
