@@ -197,7 +197,9 @@ def test_clean_files_are_what_they_were_without_the_rows_that_overlap(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ['[\n{"prompt": "a"}\n]', '{"prompt": "a"}'.encode("utf-16"), gzip.compress(b'{"prompt": "a"}')]
+    "content",
+    ['[\n{"prompt": "a"}\n]', '{"prompt": "a"}'.encode("utf-16"), gzip.compress(b'{"prompt": "a"}')],
+    ids=["a list", "UTF-16", "packed"],
 )
 def test_files_whose_lines_are_not_their_rows_are_not_cleaned(tmp_path, content):
     train = tmp_path / "train.jsonl"

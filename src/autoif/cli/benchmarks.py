@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif.cli.evaluate import choose_say, report, require_extra
-from autoif.cli.options import OUTPUT, QUIET
-from autoif.cli.sampling_options import SampledOrRecorded, add_options, policy_options, take_subject
+from autoif.cli.options import OUTPUT, QUIET, add_options
+from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 
 if TYPE_CHECKING:
     from autoif.evaluation.ifeval_ifbench.checkers import Revision, Suite

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif.cli.evaluate import choose_say, report, require_extra
-from autoif.cli.options import OUTPUT, QUIET
-from autoif.cli.sampling_options import add_options, model_options, read_endpoint
+from autoif.cli.options import OUTPUT, QUIET, add_options
+from autoif.cli.sampling_options import model_options, read_endpoint
 from autoif.errors import ConfigError
 from autoif.models.gguf import runs_in_llama_cpp
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
+from autoif.cli.options import Command, add_options
 from autoif.cli.sampling_options import read_endpoint
 from autoif.evaluation.judge import Judge
 from autoif.models.endpoint import EMBEDDED, Budget
-
-Command = Callable[..., None]
 
 
 def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Command]:
@@ -62,6 +61,6 @@ def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Comman
                 judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
             command(judge=judge, **others)
 
-        return functools.reduce(lambda given, option: option(given), reversed(options), run)
+        return add_options(options)(run)
 
     return decorate

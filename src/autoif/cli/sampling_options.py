@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from autoif.cli.options import Command, add_options
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
@@ -20,7 +21,6 @@ from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
 if TYPE_CHECKING:
     from autoif.evaluation.benchmark import Subject
 
-Command = Callable[..., None]
 FindFiles = Callable[[Path, str], Sequence[Path]]
 
 
@@ -135,11 +135,6 @@ def model_options(
         CHAT_TEMPLATE_KWARGS,
         KEEP_THINKING,
     ]  # fmt: skip
-
-
-def add_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
-    """Return a decorator that gives a command several options, in their order."""
-    return lambda command: functools.reduce(lambda given, option: option(given), reversed(options), command)
 
 
 def policy_options(*, samples: int, temperature: float, max_tokens: int, recorded: str) -> Callable[[Command], Command]:

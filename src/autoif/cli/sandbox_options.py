@@ -7,9 +7,9 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from autoif.cli.options import Command, add_options
 from autoif.sandbox import SandboxSettings
 
-Command = Callable[..., None]
 _DEFAULTS = SandboxSettings()
 
 
@@ -60,7 +60,7 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
                 raise click.UsageError(_describe(error)) from None
             command(sandbox=sandbox, **others)
 
-        return functools.reduce(lambda given, option: option(given), reversed(options), run)
+        return add_options(options)(run)
 
     return decorate
 

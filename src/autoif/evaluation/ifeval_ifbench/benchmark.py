@@ -171,24 +171,8 @@ def load_benchmark(
         jobs = [(rows[prompt.id], each.text) for prompt, some in given for each in some]
         with open_checkers(questions, len(jobs), workers, revision=revision) as run:
             verdicts = iter(run(jobs))
-        judged, unjudgeable = [], []
-        for prompt, some in given:
-            found = [next(verdicts) for _ in some]
-            known = [each for each in found if not isinstance(each, str)]
-            if len(known) == len(found):
-                judged.append((rows[prompt.id], known))
-            else:
-                unjudgeable.append(f"{prompt.key}: {next(each for each in found if isinstance(each, str))}")
-        return Judged(
-            [_make_result(row, some, corrected=corrected) for row, some in judged],
-            unscored={"unjudgeable": unjudgeable},
-            noted={
-                "drawn": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.drawn)],
-                "raised": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.raised)],
-            },
-            report=[("checkers", checkers), ("data", questions.version), *_report_faults(judged, corrected)],
-            details={"instruction_types": _score_types(judged, corrected), "faults": _count_faults(judged)},
-        )
+        found = [(rows[prompt.id], [next(verdicts) for _ in some]) for prompt, some in given]
+        return _sum_up(found, corrected, [("checkers", checkers), ("data", questions.version)])
 
     without = "without the known faults of the checkers, " if corrected else ""
     return Benchmark(
@@ -213,6 +197,31 @@ def load_benchmark(
 
 _JudgedRows = Sequence[tuple[Question, Sequence[Verdicts]]]
 _Flags = Callable[[Verdicts], Iterable[bool]]
+
+
+def _sum_up(
+    found: Sequence[tuple[Question, Sequence[Verdicts | str]]], corrected: bool, about: Sequence[tuple[str, str]]
+) -> Judged:
+    """Return what the checkers found; text in place of a verdict says why a response can't be judged."""
+    judged, unjudgeable = [], []
+    for row, some in found:
+        known = [each for each in some if not isinstance(each, str)]
+        if len(known) == len(some):
+            judged.append((row, known))
+        else:
+            unjudgeable.append(f"{row.key}: {next(each for each in some if isinstance(each, str))}")
+    return Judged(
+        [_make_result(row, some, corrected=corrected) for row, some in judged],
+        unscored={"unjudgeable": unjudgeable},
+        noted={
+            "drawn": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.drawn)],
+            "raised": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.raised)],
+        },
+        report=[*about, *_report_faults(judged, corrected)],
+        details={"instruction_types": _score_types(judged, corrected), "faults": _count_faults(judged)},
+    )
+
+
 _FAULTY: dict[str, _Flags] = {
     "strict": lambda each: map(ne, each.strict, each.corrected_strict),
     "loose": lambda each: map(ne, each.loose, each.corrected_loose),
