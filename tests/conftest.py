@@ -28,6 +28,15 @@ settings.register_profile("autoif", deadline=None, derandomize=True)
 settings.load_profile("autoif")
 
 
+_SLOW = {"smollm2", "one_core"}
+"""Fixtures of the tests that load a real model."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that load a real model, so that no process is left with them at the end."""
+    items.sort(key=lambda item: not _SLOW.intersection(getattr(item, "fixturenames", ())))
+
+
 class ScriptedNli:
     """Labels a hypothesis by the first part of it that is in the script; a hypothesis that none fits is an error."""
 
