@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +152,19 @@ def test_importing_autoif_runs_nothing_and_loads_no_extra():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_damaged_data_set_is_named_instead_of_what_datasets_raises(recorded, tmp_path):
+    (tmp_path / "sft.jsonl").write_bytes((recorded.path / "sft.jsonl").read_bytes()[:20_000])
+    with pytest.raises(autoif.StoreError, match=r"sft\.jsonl is no data set"):
+        autoif.Rows(tmp_path / "sft.jsonl").to_dataset()
+
+
+def test_a_folder_of_another_version_that_is_refused_stays_as_it_is(recorded, tmp_path):
+    run = shutil.copytree(recorded.path, tmp_path / "run")
+    manifest = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**manifest, "format": 1}))
+    before = {path: path.read_bytes() for path in run.rglob("*.jsonl")}
+    with pytest.raises(autoif.StoreError, match="made with other settings"):
+        autoif.run("quickstart", output=run, recorded=True, progress=False, set={"scoring.samples": 2})
+    assert {path: path.read_bytes() for path in run.rglob("*.jsonl")} == before

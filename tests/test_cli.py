@@ -286,3 +286,9 @@ def test_a_command_starts_without_what_only_others_need(tmp_path, command):
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_locale_without_a_sign_shows_it_escaped(finished):
+    done = autoif("show", "run", cwd=finished, COLUMNS="20", PYTHONIOENCODING="ascii:strict")
+    assert done.returncode == 0, done.stderr
+    assert "\\u2026" in done.stdout  # rich's ellipsis, in a table of 20 columns

@@ -124,3 +124,9 @@ def test_without_tokenizer_data_the_rest_is_told(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "constraint types are not looked for: the checkers need tokenizers/punkt_tab" in said.err
     assert "0.0 % of 3 prompts overlap" in said.out
+
+
+def test_a_row_of_ones_own_benchmark_that_is_none_is_refused_by_a_name_people_know(train, tmp_path):
+    data = write_rows(tmp_path / "mine.jsonl", {"prompt": ["no text"]})
+    said = fails_here("contamination", train, "--against", "mine", "--data", f"mine={data}")
+    assert "line 1: no PromptRow row (prompt: Input should be a valid string)" in said

@@ -410,3 +410,9 @@ def test_the_recorded_rows_are_of_the_types_they_are_read_as():
     rows = read_rows([GOLDEN])
     assert rows.forms == set(Form)
     assert {type(row) for row in (*rows.sft, *rows.preferences, *rows.rewards)} == {SftRow, PreferenceRow, RewardRow}
+
+
+def test_a_column_that_is_null_everywhere_does_not_tell_what_a_file_is(tmp_path):
+    pairs = [{**row, "messages": None} for row in rows_of(GOLDEN / "preferences.jsonl")]
+    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    assert read_rows([tmp_path / "mixed.jsonl"]).forms == {Form.PREFERENCE}

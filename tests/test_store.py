@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from autoif.api import load_run
+from autoif.api import Rows, load_run
 from autoif.errors import StoreError
 from autoif.records import Dropped, Instruction, Query, Reason
 from autoif.report.funnel import read_funnel
-from autoif.store import DIGESTS, RunFolder, read_jsonl, read_run, write_jsonl
+from autoif.store import DIGESTS, FORMAT, RunFolder, read_jsonl, read_manifest, read_run, read_stage, write_jsonl
 
 STAGE = "01_self_instruct"
 SHARD = (f"{STAGE}/kept-0000.jsonl", f"{STAGE}/dropped-0000.jsonl")
@@ -69,6 +69,40 @@ def test_a_file_that_was_changed_later_is_refused_by_name(folder, damage):
     with pytest.raises(StoreError, match=r"kept-0000\.jsonl was changed after it was written: delete it") as caught:
         folder.read_kept(STAGE, 0, Instruction)
     assert "\n" not in str(caught.value)
+
+
+def test_what_shows_a_run_refuses_a_file_that_was_changed_later_by_name_too(folder):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    (folder.path / STAGE / "dropped-0000.jsonl").write_text("[1]\n")
+    with pytest.raises(StoreError, match=r"dropped-0000\.jsonl was changed after it was written"):
+        read_funnel_of(folder)
+    with pytest.raises(StoreError, match=r"dropped-0000\.jsonl was changed after it was written"):
+        list(read_stage(folder.path, STAGE, "dropped"))
+
+
+def read_funnel_of(folder):
+    folder.write_manifest({"identity": {}, "status": "complete", "format": FORMAT})
+    return read_funnel(folder.path)
+
+
+@pytest.mark.parametrize("read", ["manifest", "rows", "stage", "data set"])
+def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch, read):
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    reads = {
+        "manifest": lambda: read_manifest(folder.path),
+        "rows": lambda: folder.read_kept(STAGE, 0, Instruction),
+        "stage": lambda: list(read_stage(folder.path, STAGE, "kept")),
+        "data set": lambda: len(Rows(folder.path / STAGE / "kept-0000.jsonl")),
+    }
+    with pytest.raises(StoreError, match="can't be read: Permission denied"):
+        reads[read]()
 
 
 def test_a_missing_file_says_how_to_make_it_anew(folder):
@@ -259,7 +293,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 FULL_DISK = """
 import sys
 from pathlib import Path
-from autoif.api import load_run
+from autoif.api import Rows, load_run
 from autoif.errors import StoreError
 from autoif.records import Instruction
 from autoif.store import RunFolder
@@ -285,6 +319,38 @@ def test_a_full_disk_is_named_and_leaves_what_was_complete(tmp_path):
     assert "no space left for" in error
     assert "free some, then run the same command again" in error
     assert left == "['dropped-0000.jsonl'] True"
+
+
+ENTER_FULL_DISK = """
+import sys
+from pathlib import Path
+from autoif.errors import StoreError
+from autoif.store import RunFolder
+
+run = Path(sys.argv[1])
+run.mkdir()
+(run / ".lock").touch()
+try:
+    with (run / "fill").open("wb") as fill:
+        fill.write(bytes(2000000))
+except OSError:
+    pass
+try:
+    RunFolder(run).__enter__()
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_was_full_before_is_named_too(tmp_path):
+    script = (
+        f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c '{ENTER_FULL_DISK}' {tmp_path}/run"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no space left for" in done.stdout
 
 
 def test_a_users_file_is_read_row_by_row(tmp_path):

@@ -23,7 +23,7 @@ from autoif.pipeline import Step
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.progress import Progress
-from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
+from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run, reading_errors
 from autoif.text_lines import parse_json
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Rows(Sequence[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         if self.path.exists():
-            with self.path.open("rb") as lines:
+            with reading_errors(self.path), self.path.open("rb") as lines:
                 for index, line in enumerate(lines):
                     yield self._read(index, line)
 
@@ -94,7 +94,7 @@ class Rows(Sequence[Row]):
         starts = self._index()
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(starts)))]
-        with self.path.open("rb") as file:
+        with reading_errors(self.path), self.path.open("rb") as file:
             file.seek(starts[index])
             return self._read(index, file.readline())
 
@@ -103,6 +103,7 @@ class Rows(Sequence[Row]):
 
         Raises:
             ConfigError: there are no rows, or the package is not installed.
+            StoreError: the file is damaged.
         """
         try:
             import datasets
@@ -110,7 +111,10 @@ class Rows(Sequence[Row]):
             raise ConfigError("a Dataset needs the package: pip install 'autoif[datasets]'") from None
         if not self:
             raise ConfigError(f"{self.path} has no rows: a Dataset needs at least one")
-        return datasets.Dataset.from_json(str(self.path))
+        try:
+            return datasets.Dataset.from_json(str(self.path))
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise StoreError(f"{self.path} is no data set ({error.__cause__ or error}); mend it") from None
 
     def __repr__(self) -> str:
         return f"<{len(self):,} rows of {self.path}>"
@@ -127,7 +131,7 @@ class Rows(Sequence[Row]):
         if self._starts is None:
             starts, place = [], 0
             if self.path.exists():
-                with self.path.open("rb") as lines:
+                with reading_errors(self.path), self.path.open("rb") as lines:
                     for line in lines:
                         starts.append(place)
                         place += len(line)

@@ -240,14 +240,8 @@ def _load_pool(config: Config) -> Pool:
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:
-    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody.
-
-    What another version wrote is discarded: it is made again from the stored answers.
-    """
-    earlier = folder.read_manifest() if cache.total().completions else {}
-    if earlier.get("format") != store.FORMAT:
-        folder.discard_results()
-    return earlier
+    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody."""
+    return folder.read_manifest() if cache.total().completions else {}
 
 
 def _claim(
@@ -257,7 +251,10 @@ def _claim(
     options: RunOptions,
     inputs: Mapping[str, Sequence[BaseModel]],
 ) -> dict[str, JsonValue]:
-    """Make the folder this run's, or refuse it; return its manifest."""
+    """Make the folder this run's, or refuse it as it is; return its manifest.
+
+    What another version wrote is discarded: it is made again from the stored answers.
+    """
     used = {name: manifest.digest_rows(rows) for name, rows in inputs.items() if rows}
     wanted = manifest.run_identity(config, used)
     if earlier and not options.resume_with_changes:
@@ -271,7 +268,7 @@ def _claim(
             str(options.output),
         )
         wanted = {**found, **wanted}
-    elif earlier:
+    if options.resume_with_changes or earlier.get("format") != store.FORMAT:
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
     folder.write_manifest(record)

@@ -83,11 +83,9 @@ class RunFolder:
             ) from None
         try:
             with storage_errors(self.path):
-                self._lock.seek(0)
-                self._lock.truncate()
-                self._lock.write(str(os.getpid()))
-                self._lock.flush()
-                self._digests = self._read_digests()
+                os.ftruncate(self._lock.fileno(), 0)
+                os.write(self._lock.fileno(), str(os.getpid()).encode())  # no buffer: nothing is left for close()
+                self._digests = read_digests(self.path)
                 self._rewrite_digests()
         except BaseException:
             self._lock.close()
@@ -170,14 +168,12 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            content = path.read_bytes()
+            with reading_errors(path):
+                content = path.read_bytes()
         except FileNotFoundError:
             raise StoreError(f"{path} is missing: run again with --resume-with-changes to make it anew") from None
         if hashlib.sha256(content).hexdigest() != self._digests.get(name):
-            raise StoreError(
-                f"{path} was changed after it was written: delete it (it is made again from the stored answers), "
-                "or restore it"
-            )
+            raise StoreError(_changed(path))
         try:
             return [row.model_validate(json.loads(line), context=known) for line in content.splitlines()]
         except (ValueError, ValidationError):
@@ -211,13 +207,15 @@ class RunFolder:
         if self._digests:
             _replace(self.path / DIGESTS, map(_sum_line, self._digests.items()))
 
-    def _read_digests(self) -> dict[str, str]:
-        """Return what is noted; of a line that a kill has cut the file is written again."""
-        try:
-            lines = (self.path / DIGESTS).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        except FileNotFoundError:
-            return {}
-        return {found[2]: found[1] for line in lines if (found := _SUM_LINE.fullmatch(line))}
+
+def read_digests(run: Path) -> dict[str, str]:
+    """Return what is noted of each file; of a line that a kill has cut the file is written again."""
+    try:
+        with reading_errors(run / DIGESTS):
+            lines = (run / DIGESTS).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except FileNotFoundError:
+        return {}
+    return {found[2]: found[1] for line in lines if (found := _SUM_LINE.fullmatch(line))}
 
 
 def read_run(run: Path) -> dict[str, JsonValue]:
@@ -242,8 +240,17 @@ def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> list
 
 
 def read_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> Iterator[dict[str, Any]]:
-    """Yield the rows that a stage kept or dropped, shard by shard, as they are in the files of a run."""
+    """Yield the rows that a stage kept or dropped, shard by shard, as they are in the files of a run.
+
+    Raises:
+        StoreError: a file can't be read, or was changed after it was written.
+    """
+    noted = read_digests(run)
     for path in list_shards(run, stage, kind):
+        with reading_errors(path):
+            found = _digest(path)
+        if found != noted.get(f"{stage}/{path.name}", found):
+            raise StoreError(_changed(path))
         for number, line in read_json_lines(path):
             try:
                 yield parse_json(line)
@@ -255,11 +262,12 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
     """Return a folder's run.json; {} where there is none.
 
     Raises:
-        StoreError: it is damaged.
+        StoreError: it is damaged, or can't be read.
     """
     path = run / MANIFEST
     try:
-        manifest = parse_json(path.read_text(encoding="utf-8-sig"))
+        with reading_errors(path):
+            manifest = parse_json(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError:
@@ -267,6 +275,17 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
         raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
     return manifest
+
+
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file that is there into a StoreError; that there is none is left to the caller."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -341,6 +360,13 @@ def write_json(path: Path, content: BaseModel | JsonValue) -> None:
     """Write a JSON file that people read too, whole or not at all."""
     plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
     _replace(path, [json.dumps(plain, indent=2) + "\n"])
+
+
+def _changed(path: Path) -> str:
+    return (
+        f"{path} was changed after it was written: delete it and run the same command again (it is made again from the "
+        "stored answers), or restore it"
+    )
 
 
 def _shard_name(stage: str, kind: str, index: int) -> str:

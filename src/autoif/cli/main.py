@@ -1,5 +1,6 @@
 """The `autoif` command: parse, call, print. What goes wrong ends in one line and exit code 2."""
 
+import io
 import os
 import sys
 
@@ -41,6 +42,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack what a model wrote
     try:
         cli.main(standalone_mode=False)
     except AutoIFError as error:

@@ -96,7 +96,10 @@ class DataRow(Part):
     def _refuse_older(cls, given: Any) -> Any:
         functions = given.get("functions") if isinstance(given, Mapping) and not given.get("constraints") else None
         if functions and isinstance(functions, list) and all(isinstance(each, str) for each in functions):
-            raise ValueError(f'its "functions" are not in "constraints"; {OLDER}')
+            raise ValueError(
+                'its "functions" are not in "constraints": it is an export for a trainer, where the run\'s own file is '
+                f"wanted; or {OLDER}"
+            )
         return given
 
     def columns(self) -> Columns:
@@ -259,7 +262,7 @@ def find_kind(file: Path) -> type[SftRow] | type[PreferenceRow] | type[RewardRow
         first = parse_json(line)
     except ValueError:
         raise ConfigError(f"{file}, line {number}: no JSON row: {names}") from None
-    columns = first if isinstance(first, dict) else {}
+    columns = {name for name, value in first.items() if value is not None} if isinstance(first, dict) else set()
     if "messages" in columns:
         return SftRow
     if "chosen" in columns:

@@ -29,7 +29,7 @@ class BenchmarkPrompt:
     """The types of its constraints, where the benchmark names them."""
 
 
-class _Row(Record):
+class PromptRow(Record):
     """A line of a file of one's own. What else it holds is not looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -67,7 +67,7 @@ def _read(name: str, path: Path | None) -> list[BenchmarkPrompt]:
         benchmark = read_items(path) if path else fetch_items("en")
         return [BenchmarkPrompt(name, item.id, item.prompt) for item in benchmark.items]
     assert path
-    rows = read_jsonl(path, _Row)
+    rows = read_jsonl(path, PromptRow)
     if not rows:
         raise ConfigError(f"{path} has no prompts")
     return [BenchmarkPrompt(name, str(number), row.prompt) for number, row in enumerate(rows, 1)]
