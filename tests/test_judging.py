@@ -127,3 +127,12 @@ def test_trainings_without_packages_go_on_where_they_were_begun_before_there_wer
     assert "online.packages" not in OnlineSettings().identity()
     assert RewardSettings(packages=("regex",)).identity()["packages"] == ["regex"]
     assert OnlineSettings(packages=("regex",)).identity()["online.packages"] == ["regex"]
+
+
+def test_a_recorded_pass_rate_may_have_more_digits_than_ours(tmp_path: Path) -> None:
+    functions = [f"def evaluate(response):\n    return len(response) > {least}" for least in (1, 2, 100)]
+    turns = [{"role": "user", "content": "Say tea."}, {"role": "assistant", "content": "Tea."}]
+    row = {"messages": turns, "constraints": [{"functions": functions}], "pass_rate": 2 / 3}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    done = CliRunner().invoke(cli, ["verify", "--dataset", str(tmp_path / "rows.jsonl"), "--workers", "1"])
+    assert (done.exit_code, done.stdout) == (0, "1 of 1 rows hold\n")
