@@ -243,6 +243,13 @@ def test_verify_gives_a_verdict_for_each_pair_in_order(tmp_path):
     assert "7" in rows[2]["detail"]
 
 
+def test_verify_of_a_file_without_rows_says_so(tmp_path):
+    (tmp_path / "functions.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True"}\n')
+    (tmp_path / "responses.jsonl").write_text("\n")
+    line = fails_here("verify", "functions.jsonl", "responses.jsonl", cwd=tmp_path)
+    assert line == "autoif: responses.jsonl has no rows"
+
+
 def test_doctor_names_every_layer_and_says_that_it_holds():
     done = CliRunner().invoke(cli, ["doctor"])
     assert done.exit_code == 0, done.output

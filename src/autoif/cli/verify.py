@@ -81,14 +81,11 @@ def verify(
         sys.exit(_verify_dataset(dataset, sandbox.make_sandbox()))
     if dataset or not (functions and responses):
         raise click.UsageError("name FUNCTIONS.jsonl and RESPONSES.jsonl, or --dataset FILE")
-    asyncio.run(
-        _verify_pairs(
-            read_jsonl(functions, FunctionRow, exact=True),
-            read_jsonl(responses, ResponseRow, exact=True),
-            output,
-            sandbox.make_sandbox(),
-        )
-    )
+    sources, texts = read_jsonl(functions, FunctionRow, exact=True), read_jsonl(responses, ResponseRow, exact=True)
+    for path, rows in ((functions, sources), (responses, texts)):
+        if not rows:
+            raise ConfigError(f"{path} has no rows")
+    asyncio.run(_verify_pairs(sources, texts, output, sandbox.make_sandbox()))
 
 
 async def _verify_pairs(
