@@ -77,6 +77,11 @@ def test_a_completion_without_functions_has_no_reward(reward):
     assert reward(["a", "a", "a"], functions=[None, [HAS_A], []]) == [None, 1, None]
 
 
+def test_a_constraint_whose_functions_a_data_set_filled_up_with_null_has_none(reward):
+    rows = [[{"functions": [HAS_A]}, {"functions": None}], [{"instruction": "Be kind.", "functions": None}]]
+    assert reward(["a", "a"], constraints=rows) == [1, None]
+
+
 @pytest.mark.parametrize(
     ("completion", "text"),
     [

@@ -318,13 +318,20 @@ def _check_constraints(row: Any, column: str) -> list[list[str]]:
     if _are_sources(given):
         given = [{"functions": given}]
     each_one = given if isinstance(given, list | tuple) else [given]
-    constraints = [one.get("functions") if isinstance(one, Mapping) else None for one in each_one]
+    constraints = [_list_sources(one) for one in each_one]
     if not all(map(_are_sources, constraints)):
         raise ConfigError(
             f'the column {column!r} must hold a list of {{"functions": [source, ...]}}, or of sources, in each row, '
             f"not {row!r:.80}"
         )
     return [list(each) for each in constraints if each]
+
+
+def _list_sources(constraint: Any) -> Any:
+    """Return a constraint's functions; null, which `datasets` fills up a lacking key with, is none."""
+    if not isinstance(constraint, Mapping) or "functions" not in constraint:
+        return None
+    return constraint["functions"] or []
 
 
 def _are_sources(given: Any) -> bool:
