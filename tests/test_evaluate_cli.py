@@ -141,3 +141,25 @@ async def test_a_model_behind_an_endpoint_is_measured_by_its_name(place, tmp_pat
     assert scores["policy"] == "policy, endpoint"
     assert scores["scores"]["pass_rate"]["value"] == 100
     assert "no training data known" in capsys.readouterr().out
+
+
+def test_texts_of_others_are_shown_in_one_line_that_steers_no_terminal(tmp_path, capsys):
+    row = reward_row("tea", 1)
+    row["prompt"][0]["content"] = "Hi \x1b[2J\x1b]0;title\x07\nof tea"
+    responses = write_rows(tmp_path / "responses.jsonl", {"prompt": row["prompt"][0]["content"], "response": ""})
+    data = write_rows(tmp_path / "rewards.jsonl", row)
+    autoif_here("eval", "pass-rate", "--data", data, "--responses", responses, "-o", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "empty  1: Hi [2J ]0;title of tea\n" in said
+    assert said.replace("\n", "").isprintable()
+    assert fails_here("eval", "pass-rate", "--data", tmp_path / "no\x1b[2J", "-o", "out", "m").isprintable()
+
+
+def test_a_report_says_how_many_responses_do_not_tell_whether_they_were_cut(tmp_path, capsys):
+    row = reward_row("tea", 1)
+    data = write_rows(tmp_path / "rewards.jsonl", row)
+    told = ["length", "stop", None, None]
+    rows = [{"prompt": row["prompt"][0]["content"], "response": "tea", "finish_reason": each} for each in told]
+    responses = write_rows(tmp_path / "responses.jsonl", *rows)
+    autoif_here("eval", "pass-rate", "--data", data, "--responses", responses, "-o", tmp_path / "out")
+    assert "responses  1 x 4, cut: 1, and 2 don't tell\n" in capsys.readouterr().out

@@ -57,6 +57,11 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def show_in_line(text: str) -> str:
+    """Return text of others in one line, without what would steer a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
 class UnreadableText(Exception):
     """A file that is no text, is damaged, or unpacks to too much; says why, without naming the file."""
 

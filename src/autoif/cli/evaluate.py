@@ -15,7 +15,7 @@ from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
 from autoif.store import storage_errors
-from autoif.text_lines import refuse_repeats
+from autoif.text_lines import refuse_repeats, show_in_line
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Counted, Scores
@@ -149,7 +149,8 @@ def report(scores: "Scores", folder: Path) -> None:
     responses = scores.prompts * scores.responses_per_prompt
     counts = {name: counted for name, counted in scores.counts.items() if counted.count}
     cut = scores.counts["truncated"].count
-    told = "not recorded" if scores.counts["end_not_recorded"].count == responses and not cut else f"{cut:,}"
+    untold = scores.counts["end_not_recorded"].count
+    told = "not recorded" if untold == responses else f"{cut:,}" + (f", and {untold:,} don't tell" if untold else "")
     said = f": {scores.said[0]}" if scores.said else ""
     lines = [*_list_scores(scores)]
     lines.append(("responses", f"{scores.prompts:,} x {scores.responses_per_prompt}, cut: {told}"))
@@ -164,7 +165,8 @@ def report(scores: "Scores", folder: Path) -> None:
     lines += [(name, _name(counted)) for name, counted in counts.items() if name not in _TOLD]
     lines += [*scores.report, ("written", str(folder))]
     for name, text in lines:
-        click.echo(f"{name.replace('_', ' ') if name in counts else name:>18}  {text}")
+        shown = text if text.isprintable() else show_in_line(text)
+        click.echo(f"{name.replace('_', ' ') if name in counts else name:>18}  {shown}")
 
 
 def _list_scores(scores: "Scores") -> Iterator[tuple[str, str]]:
@@ -189,7 +191,7 @@ def _list_scores(scores: "Scores") -> Iterator[tuple[str, str]]:
 
 
 def _name(counted: "Counted") -> str:
-    named = ", ".join(" ".join(each.split())[:_NAMED_CHARS] for each in counted.named[:_NAMED])
+    named = ", ".join(show_in_line(each)[:_NAMED_CHARS] for each in counted.named[:_NAMED])
     return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"
 
 

@@ -18,6 +18,7 @@ from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import describe
 from autoif.report.markdown import escape_markdown
+from autoif.text_lines import show_in_line
 
 NOTHING = "–"
 _DETAILS = ("score", "model", "value", "difference", "verdict", "McNemar p")
@@ -147,7 +148,7 @@ def _explain(comparison: Comparison) -> list[str]:
 
 def _clean(text: str) -> str:
     """Return text in one line: a folder's name may hold anything."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split()) or "?"
+    return show_in_line(text) or "?"
 
 
 def render_markdown(report: Report) -> str:
