@@ -21,9 +21,9 @@ from autoif.errors import AutoIFError, ConfigError, StoreError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
 from autoif.evaluation.plots import plot_training
 from autoif.evaluation.tables import tabulate
+from autoif.markdown import escape_markdown, show_code
 from autoif.models.recording import import_recording
 from autoif.orchestration import name_keys
-from autoif.report.markdown import escape_markdown, show_code
 from autoif.report.progress import Progress
 from autoif.store import FORMAT
 from autoif.training.card import render_card as render_training_card
@@ -31,9 +31,9 @@ from support.ifeval_data import write_questions
 
 SOURCES = Path(autoif.__file__).parent
 OTHER_PARSERS = {
-    "text_lines.py": "the one that is bounded",
-    "queries/json_lists.py": "a value at a time of a long list, with the line of what is wrong",
-    "row_files.py": "guesses a file's form, and takes nothing from it",
+    "reading/text_lines.py": "the one that is bounded",
+    "reading/json_lists.py": "a value at a time of a long list, with the line of what is wrong",
+    "reading/row_files.py": "guesses a file's form, and takes nothing from it",
     "instructions/json_reading.py": "mends what a model wrote",
     "service/bodies.py": "stricter, for requests",
     "store.py": "files of the run with their digest",

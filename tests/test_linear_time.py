@@ -22,7 +22,6 @@ from autoif.gate import find_fault
 from autoif.instructions.answers import read_function_answer
 from autoif.instructions.deduplication import normalise
 from autoif.instructions.json_reading import find_json
-from autoif.instructions.lines import clean_line
 from autoif.instructions.seeds import _read_seed
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text, has_foreign_script
@@ -34,7 +33,8 @@ from autoif.models.wire import read_text
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.score_reading import read_score
-from autoif.text_lines import load_json
+from autoif.reading.lines import clean_line
+from autoif.reading.text_lines import load_json
 
 Reader = Callable[[str], object]
 
@@ -121,8 +121,8 @@ NOT_OF_MODELS = {
     "models/endpoint.py": "addresses and names of variables",
     "models/gguf.py": "names of files",
     "prompts/__init__.py": "templates of the user",
-    "report/markdown.py": "a character",
-    "row_files.py": "a line's beginning, or a character",
+    "markdown.py": "a character",
+    "reading/row_files.py": "a line's beginning, or a character",
     "store.py": "names of files",
     "thresholds.py": "a setting",
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoif.instructions.lines import clean_line
+from autoif.reading.lines import clean_line
 
 MARKERS = (
     *(

@@ -13,12 +13,12 @@ import pytest
 from rapidfuzz import fuzz
 
 from autoif.errors import ConfigError
-from autoif.queries import json_lists
 from autoif.queries.language import is_written_in
 from autoif.queries.pool import load_queries
 from autoif.queries.sources import read_queries
+from autoif.reading import json_lists
+from autoif.reading.row_files import MAX_JSON_LINE_BYTES
 from autoif.records import Reason
-from autoif.row_files import MAX_JSON_LINE_BYTES
 
 DATA = Path(__file__).parent / "data/queries"
 

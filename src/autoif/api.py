@@ -20,11 +20,11 @@ from autoif.config import Config, load_config
 from autoif.errors import ConfigError, StoreError
 from autoif.orchestration import RunOptions, make_data
 from autoif.pipeline import Step
+from autoif.reading.text_lines import parse_json
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.progress import Progress
 from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run, reading_errors
-from autoif.text_lines import parse_json
 
 if TYPE_CHECKING:
     import datasets

@@ -16,9 +16,9 @@ from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Role
 from autoif.prompts import Prompts
+from autoif.reading.text_lines import MAX_DEPTH, parse_json, read_toml
 from autoif.records import Record
 from autoif.sandbox import SandboxSettings
-from autoif.text_lines import MAX_DEPTH, parse_json, read_toml
 from autoif.thresholds import Threshold
 
 ROLES: tuple[Role, ...] = ("writer", "responder", "judge")

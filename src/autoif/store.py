@@ -26,8 +26,8 @@ from typing import IO, Any, Literal, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.errors import StoreError
+from autoif.reading.text_lines import load_json, name_problem, parse_json, read_json_lines
 from autoif.records import Dropped
-from autoif.text_lines import load_json, name_problem, parse_json, read_json_lines
 
 Row = TypeVar("Row", bound=BaseModel)
 

@@ -13,9 +13,9 @@ from autoif.cli.options import OUTPUT, QUIET
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import refuse_repeats, show_in_line
 from autoif.sandbox import SandboxSettings
 from autoif.store import storage_errors
-from autoif.text_lines import refuse_repeats, show_in_line
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Counted, Scores

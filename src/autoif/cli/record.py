@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from autoif.models.recording import export_recording
+from autoif.reading.text_lines import refuse_repeats
 from autoif.store import COMPLETIONS
-from autoif.text_lines import refuse_repeats
 
 
 @click.command()

@@ -18,9 +18,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import parse_json, read_json_lines, refuse_repeats
 from autoif.records import OLDER, Verdict, VerifiedInstruction
 from autoif.store import DATA_SETS, MANIFEST, read_jsonl
-from autoif.text_lines import parse_json, read_json_lines, refuse_repeats
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison, name_folders
 from autoif.evaluation.statistics import Interval
+from autoif.reading.text_lines import parse_json
 from autoif.store import storage_errors
-from autoif.text_lines import parse_json
 from autoif.training.card import read_record
 
 METRICS = "metrics.jsonl"

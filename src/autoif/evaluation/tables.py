@@ -17,8 +17,8 @@ from autoif.errors import ConfigError
 from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import describe
-from autoif.report.markdown import escape_markdown
-from autoif.text_lines import show_in_line
+from autoif.markdown import escape_markdown
+from autoif.reading.text_lines import show_in_line
 
 NOTHING = "–"
 _DETAILS = ("score", "model", "value", "difference", "verdict", "McNemar p")

@@ -14,8 +14,8 @@ from autoif.instructions.verification import read_function_answers
 from autoif.models.nli import Judgement
 from autoif.models.requests import Completion, Request
 from autoif.models.wire import read_text
+from autoif.reading.row_files import SourceRow, read_rows
 from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
-from autoif.row_files import SourceRow, read_rows
 from autoif.tools import Tools
 
 _KEYS = ("generations", "gpt-answer")

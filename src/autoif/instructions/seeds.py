@@ -13,12 +13,11 @@ from pathlib import Path
 
 from autoif.errors import ConfigError
 from autoif.instructions.deduplication import STAGE
-from autoif.instructions.lines import clean_line
 from autoif.language import count_non_text
-from autoif.queries.sources import split_column
+from autoif.reading.lines import clean_line
+from autoif.reading.row_files import SourceRow, read_rows, split_column
+from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
 from autoif.records import Dropped, Instruction, Reason
-from autoif.row_files import SourceRow, read_rows
-from autoif.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
 from autoif.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT, list_shards
 
 MAX_CHARS = 300

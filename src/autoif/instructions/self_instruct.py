@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Sequence
 
 from autoif.instructions.deduplication import STAGE, fold_duplicates
-from autoif.instructions.lines import clean_line
 from autoif.language import LATIN, WITHOUT_SPACES, count_non_text, count_scripts, has_foreign_script, main_scripts
 from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.reading.lines import clean_line
 from autoif.records import Dropped, Instruction, Reason, content_id
 from autoif.tools import Tools
 

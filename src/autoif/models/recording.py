@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Row, read_logprobs
+from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
 from autoif.store import COMPLETIONS, storage_errors
-from autoif.text_lines import UnreadableText, cut_lines, load_json, open_text
 
 _HEADER = {"format": "autoif-recording", "version": 2}
 _ROWS_AT_ONCE = 1000

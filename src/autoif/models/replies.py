@@ -21,7 +21,7 @@ from autoif.models.bodies import read_body, read_content
 from autoif.models.dialect import is_too_long
 from autoif.models.endpoint import Endpoint
 from autoif.models.text import clean_text
-from autoif.text_lines import parse_json
+from autoif.reading.text_lines import parse_json
 
 _LISTED_MODELS = 10
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})

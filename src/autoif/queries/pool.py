@@ -16,8 +16,8 @@ from autoif.errors import ConfigError
 from autoif.language import count_non_text
 from autoif.queries.language import check_language, is_written_in
 from autoif.queries.sources import read_queries
+from autoif.reading.row_texts import RowText
 from autoif.records import Dropped, Query, Reason
-from autoif.row_texts import RowText
 
 STAGE = "queries"
 MAX_DROPPED = 100_000

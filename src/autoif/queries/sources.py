@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ConfigError
-from autoif.instructions.lines import clean_line
-from autoif.row_files import PACKED_SUFFIXES, SUFFIXES, SourceRow, read_rows
-from autoif.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
+from autoif.reading.lines import clean_line
+from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
+from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
+from autoif.reading.text_lines import replace_surrogates
 from autoif.store import MANIFEST, QUERIES, find_rows
-from autoif.text_lines import replace_surrogates
 
 HUB_PREFIX = "hf:"
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation")
@@ -45,14 +45,6 @@ def read_queries(source: str) -> Iterator[RowText]:
     elif source.startswith(HUB_PREFIX) or path.is_dir() or (not path.exists() and _may_be_a_name(source)):
         return _read_dataset(source.removeprefix(HUB_PREFIX))
     return _pick(_clean_lists(read_rows(path, "queries")), f"queries file {path}", column)
-
-
-def split_column(source: str) -> tuple[Path, str | None]:
-    """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is."""
-    name, colon, column = source.rpartition(":")
-    if colon and column and not Path(source).exists() and (Path(name).exists() or _is_file_name(name)):
-        return Path(name), column
-    return Path(source), None
 
 
 def first_turn(turns: object) -> str:
@@ -114,11 +106,7 @@ def _read_query(row: object, column: str | None, where: str) -> RowText:
 def _may_be_a_name(source: str) -> bool:
     """Tell whether this looks like the name of a data set and not like a file that is missing."""
     name = source.partition(":")[0]
-    return not _is_file_name(name) and not source.startswith((".", "/", "~")) and source.count("/") <= 1
-
-
-def _is_file_name(name: str) -> bool:
-    return name.lower().endswith((*SUFFIXES, *PACKED_SUFFIXES))
+    return not is_file_name(name) and not source.startswith((".", "/", "~")) and source.count("/") <= 1
 
 
 def _read_dataset(name: str) -> Iterator[RowText]:

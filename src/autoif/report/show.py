@@ -13,6 +13,7 @@ from rich.table import Table
 from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
+from autoif.reading.text_lines import read_json_lines
 from autoif.records import Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
@@ -30,7 +31,6 @@ from autoif.store import (
     read_run,
     read_stage,
 )
-from autoif.text_lines import read_json_lines
 from autoif.thresholds import share
 
 _MARKS = {"pass": "[green]T[/]", "fail": "[red]F[/]", "error": "[yellow]E[/]", "timeout": "[yellow]t[/]"}

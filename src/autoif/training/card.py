@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import StoreError
-from autoif.report.markdown import escape_markdown, show_code
-from autoif.text_lines import parse_json
+from autoif.markdown import escape_markdown, show_code
+from autoif.reading.text_lines import parse_json
 
 RECORD = "training.json"
 CARD = "README.md"

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from autoif.errors import ModelError, StoreError
-from autoif.text_lines import parse_json
+from autoif.reading.text_lines import parse_json
 from autoif.training.card import read_record
 from autoif.training.identity import ModelIdentity, differing_files
 from autoif.training.settings import Settings

@@ -21,7 +21,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from autoif.text_lines import parse_json
+from autoif.reading.text_lines import parse_json
 from autoif.training.data import Kind
 
 Row = dict[str, Any]

@@ -27,10 +27,10 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from autoif.config import merge_layer, parse_setting
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import read_toml
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
 from autoif.sandbox import SandboxSettings
-from autoif.text_lines import read_toml
 from autoif.training.data import Kind
 
 _ALL: dict[str, Any] = {

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from autoif.datasets.rows import Columns, DataRow, Form
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import parse_json
 from autoif.store import storage_errors
-from autoif.text_lines import parse_json
 
 
 @dataclass(frozen=True, slots=True)

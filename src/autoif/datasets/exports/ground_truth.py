@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import parse_json
 from autoif.reward import RewardMode, VerificationReward
-from autoif.text_lines import parse_json
 
 
 def write_functions(functions: Sequence[str]) -> str:

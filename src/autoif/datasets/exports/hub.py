@@ -15,8 +15,8 @@ from autoif.datasets.exports.files import Table, Text, write_files
 from autoif.datasets.exports.parquet import export as export_tables
 from autoif.datasets.rows import Rows, read_rows
 from autoif.errors import ConfigError
+from autoif.markdown import escape_markdown, show_code
 from autoif.report.funnel import read_funnel
-from autoif.report.markdown import escape_markdown, show_code
 from autoif.store import MANIFEST, RunFolder
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))

@@ -18,8 +18,8 @@ import numpy as np
 from autoif.errors import ConfigError
 from autoif.evaluation.contamination.measure import Comparison, Kind
 from autoif.evaluation.contamination.nearest import Nearest
+from autoif.reading.row_files import Form, find_form
 from autoif.records import Record, content_id
-from autoif.row_files import Form, find_form
 from autoif.store import storage_errors, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"

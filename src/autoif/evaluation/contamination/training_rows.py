@@ -15,8 +15,8 @@ from pathlib import Path
 from autoif.datasets.rows import find_data_sets
 from autoif.errors import ConfigError
 from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
-from autoif.row_files import read_rows as read_file
-from autoif.text_lines import refuse_repeats
+from autoif.reading.row_files import read_rows as read_file
+from autoif.reading.text_lines import refuse_repeats
 
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""

@@ -15,8 +15,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
 from autoif.evaluation.hub import fetch_rows
+from autoif.reading.text_lines import not_utf8, parse_json, unreadable
 from autoif.records import Record
-from autoif.text_lines import not_utf8, parse_json, unreadable
 
 HUB = "YuxinJiang/FollowBench"
 TYPES = ("content", "situation", "style", "format", "example", "mixed")

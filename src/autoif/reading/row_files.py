@@ -22,8 +22,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from autoif.errors import ConfigError
-from autoif.queries.json_lists import broken, cut_elements
-from autoif.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, load_json, naming, open_text
+from autoif.reading.json_lists import broken, cut_elements
+from autoif.reading.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, load_json, naming, open_text
 
 MAX_JSON_LINE_BYTES = 16_000_000
 """A line may hold a whole conversation, of which only the first turn is read."""
@@ -271,3 +271,16 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
     except (ArrowException, OSError) as error:
         why = " ".join(str(error).split())[:200]
         raise ConfigError(f"{what} file {path}: a Parquet file that can't be read ({why})") from None
+
+
+def split_column(source: str) -> tuple[Path, str | None]:
+    """Return the file and the column of FILE:COLUMN; a file whose own name has a colon is taken as it is."""
+    name, colon, column = source.rpartition(":")
+    if colon and column and not Path(source).exists() and (Path(name).exists() or is_file_name(name)):
+        return Path(name), column
+    return Path(source), None
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a name ends as those of files that are read here do."""
+    return name.lower().endswith((*SUFFIXES, *PACKED_SUFFIXES))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from autoif.errors import ConfigError
-from autoif.text_lines import TOO_DEEP, naming, open_text
+from autoif.reading.text_lines import TOO_DEEP, naming, open_text
 
 MAX_ELEMENT_CHARS = 64_000_000
 _CHUNK_CHARS = 1 << 20
