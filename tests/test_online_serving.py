@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from autoif.errors import ConfigError, ModelError
 from autoif.models.endpoint import Endpoint
@@ -19,12 +18,7 @@ from support.online_dpo import make_online_request, write_place
 SERVER = Path(__file__).parent / "support/policy_server.py"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

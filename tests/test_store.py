@@ -13,9 +13,10 @@ import pytest
 
 from autoif.api import Rows, load_run
 from autoif.errors import StoreError
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Instruction, Query, Reason
 from autoif.report.funnel import read_funnel
-from autoif.store import DIGESTS, FORMAT, RunFolder, read_jsonl, read_manifest, read_run, read_stage, write_jsonl
+from autoif.store import DIGESTS, FORMAT, RunFolder, read_manifest, read_run, read_stage, write_jsonl
 
 STAGE = "01_self_instruct"
 SHARD = (f"{STAGE}/kept-0000.jsonl", f"{STAGE}/dropped-0000.jsonl")

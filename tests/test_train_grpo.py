@@ -16,13 +16,7 @@ from autoif.training.train import train
 from support.tiny_model import write_tiny_model
 from support.training_data import judged_by, make_grpo_request, make_request, reward_rows, sft_rows, turn, write_rows
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

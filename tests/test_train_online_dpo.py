@@ -17,13 +17,7 @@ from support.online_dpo import ANY, NONE, SPLITS, make_online_request, reward_ro
 from support.tiny_model import write_tiny_model
 from support.training_data import preference_rows, write_rows
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

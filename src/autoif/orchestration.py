@@ -33,9 +33,10 @@ from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.queries.pool import Pool, load_queries
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Instruction, Prompt, Reason, Record, Response, VerifiedInstruction
 from autoif.report.progress import Progress
-from autoif.store import RunFolder, find_rows, read_jsonl
+from autoif.store import RunFolder, find_rows
 from autoif.tools import ToolSettings
 
 

@@ -26,7 +26,8 @@ from typing import IO, Any, Literal, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.errors import StoreError
-from autoif.reading.text_lines import load_json, name_problem, parse_json, read_json_lines
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -301,39 +302,6 @@ def storage_errors(path: Path) -> Iterator[None]:
         if "full" in str(error):
             raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
         raise StoreError(f"{path} holds a damaged database ({error}): restore it, or choose another --output") from None
-
-
-def read_jsonl(
-    path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
-) -> list[Row]:
-    """Read a JSONL file that a user names; empty lines and byte order marks are nothing.
-
-    Args:
-        path: the file, also packed (text_lines.py).
-        row: the type of its rows.
-        exact: leave half characters (lone surrogates) as they are, where a text is judged and not handed on.
-        check: raises ValueError for a row that can't be used.
-
-    Raises:
-        StoreError: it can't be read, or a line of it is no such row; the line is named.
-    """
-    rows: list[Row] = []
-    load = parse_json if exact else load_json
-    for number, line in read_json_lines(path):
-        try:
-            content = load(line)
-        except ValueError as error:
-            why = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise StoreError(f"{path}, line {number}: broken JSON ({why})") from None
-        try:
-            found = row.model_validate(content)
-            check(found)
-        except ValidationError as error:
-            raise StoreError(f"{path}, line {number}: no {row.__name__} row ({name_problem(error)})") from None
-        except ValueError as error:
-            raise StoreError(f"{path}, line {number}: {error}") from None
-        rows.append(found)
-    return rows
 
 
 def find_rows(path: Path, name: str) -> Path:

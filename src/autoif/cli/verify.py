@@ -16,9 +16,10 @@ from autoif.cli.sandbox_options import sandbox_options
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
 from autoif.sandbox import Outcome, Sandbox, SandboxSettings
-from autoif.store import SFT, find_rows, read_jsonl, storage_errors
+from autoif.store import SFT, find_rows, storage_errors
 
 _FUNCTIONS_AT_ONCE = 64
 

@@ -18,9 +18,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import parse_json, read_json_lines, refuse_repeats
+from autoif.reading.jsonl import read_json_lines, read_jsonl
+from autoif.reading.text_lines import parse_json, refuse_repeats
 from autoif.records import OLDER, Verdict, VerifiedInstruction
-from autoif.store import DATA_SETS, MANIFEST, read_jsonl
+from autoif.store import DATA_SETS, MANIFEST
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""

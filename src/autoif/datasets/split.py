@@ -17,8 +17,9 @@ from typing import Any
 from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import VerifiedInstruction
-from autoif.store import DATA_SETS, read_jsonl, storage_errors, write_jsonl
+from autoif.store import DATA_SETS, storage_errors, write_jsonl
 
 TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 _SEEDS = 1 << 31

@@ -27,8 +27,8 @@ from autoif.evaluation.results import (
     score,
     write_results,
 )
+from autoif.reading.jsonl import read_jsonl
 from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
-from autoif.store import read_jsonl
 from autoif.training.card import versions
 
 Say = Callable[[str], None]

@@ -19,10 +19,11 @@ from autoif.evaluation.responses import Response
 from autoif.evaluation.results import Column, PromptResult
 from autoif.gate import Fault, find_fault
 from autoif.judging import judge as run_functions
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
 from autoif.sandbox import Sandbox
-from autoif.store import REWARDS, read_jsonl
+from autoif.store import REWARDS
 
 _TITLE = "Pass rate"
 _COLUMNS = (

@@ -14,9 +14,10 @@ from pydantic import Field, JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.evaluation.statistics import Interval, Stratum, bootstrap_strata, estimate_strata_rate
+from autoif.reading.jsonl import read_jsonl
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record
-from autoif.store import read_jsonl, storage_errors, write_json, write_jsonl
+from autoif.store import storage_errors, write_json, write_jsonl
 
 CLAIM, SAMPLES, PER_PROMPT, SCORES = "evaluation.json", "samples.jsonl", "per_prompt.jsonl", "scores.json"
 _NAMED = 20

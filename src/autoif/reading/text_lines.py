@@ -20,8 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from pydantic import ValidationError
-
 from autoif.errors import ConfigError, StoreError
 
 MAX_LINE_BYTES = 1_000_000
@@ -177,32 +175,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{path} can't be read as TOML: {TOO_DEEP}") from None
     return table
-
-
-def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of a JSONL file that a user names; blank lines are left out.
-
-    Raises:
-        StoreError: it can't be read, or is no text.
-    """
-    try:
-        with open_text(path) as file:
-            for number, line in cut_lines(file, MAX_ROW_BYTES):
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise StoreError(f"{path} can't be read: {error.strerror or error}") from None
-    except UnreadableText as error:
-        place = f", line {error.line}" if error.line else ""
-        raise StoreError(f"{path}{place}: {error}") from None
-
-
-def name_problem(error: ValidationError) -> str:
-    """Return the first thing that is wrong with a row, and where in it."""
-    problem = error.errors()[0]
-    where = ".".join(map(str, problem["loc"]))
-    said = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
 
 
 def refuse_repeats(paths: Sequence[Path]) -> None:

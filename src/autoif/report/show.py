@@ -13,7 +13,7 @@ from rich.table import Table
 from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
-from autoif.reading.text_lines import read_json_lines
+from autoif.reading.jsonl import read_json_lines, read_jsonl
 from autoif.records import Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
@@ -26,7 +26,6 @@ from autoif.store import (
     MANIFEST,
     SCORING,
     VERIFICATION,
-    read_jsonl,
     read_manifest,
     read_run,
     read_stage,

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from autoif.errors import ConfigError, StoreError
 from autoif.models.requests import Completion
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
 from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
-from autoif.store import read_jsonl, storage_errors, write_jsonl
+from autoif.store import storage_errors, write_jsonl
 
 _LINES = 10
 """Lines of progress that one sampling says."""

@@ -32,7 +32,8 @@ from pydantic import JsonValue, ValidationError
 
 from autoif.datasets.rows import Constraint, RewardRow
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import load_json, name_problem, parse_json, read_json_lines
+from autoif.reading.jsonl import name_problem, read_json_lines
+from autoif.reading.text_lines import load_json, parse_json
 from autoif.store import MANIFEST, PREFERENCES, REWARDS, SFT
 
 Kind = Literal["sft", "dpo", "grpo"]

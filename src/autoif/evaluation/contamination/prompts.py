@@ -10,8 +10,8 @@ from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import fetch_items, read_items
 from autoif.evaluation.ifeval_ifbench.benchmark import read_questions
 from autoif.evaluation.ifeval_ifbench.checkers import Suite
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
-from autoif.store import read_jsonl
 
 BENCHMARKS = ("ifeval", "followbench", "ifbench")
 _WITH_INSTRUCTIONS: dict[str, Suite] = {"ifeval": "ifeval", "ifbench": "ifbench"}

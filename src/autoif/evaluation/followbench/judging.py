@@ -19,7 +19,7 @@ from autoif.evaluation.followbench.data import TYPES, Item
 from autoif.evaluation.responses import RecordedRow
 from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion, Request, sampling_seed
-from autoif.store import read_jsonl
+from autoif.reading.jsonl import read_jsonl
 
 STAGE = "followbench"
 _NOT_SATISFIED = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")

@@ -31,9 +31,9 @@ from autoif.evaluation.general.programs import LIMITS, join_completion, read_pro
 from autoif.evaluation.provenance import identify_policy
 from autoif.evaluation.responses import RecordedRow, Response
 from autoif.evaluation.results import Column, PromptResult, Scores
+from autoif.reading.jsonl import read_jsonl
 from autoif.sampling import Backend, SamplingSettings
 from autoif.sandbox import Sandbox
-from autoif.store import read_jsonl
 
 CHOICES: tuple[TaskName, ...] = ("mmlu", "ceval")
 """Answered by the likeliest of four letters: a server of chat completions doesn't tell how likely each is."""

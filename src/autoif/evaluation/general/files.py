@@ -18,8 +18,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from autoif.errors import ConfigError, StoreError
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
-from autoif.store import read_jsonl
 
 TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)

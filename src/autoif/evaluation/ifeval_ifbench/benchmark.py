@@ -21,8 +21,8 @@ from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Revisio
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.evaluation.ifeval_ifbench.processes import CHECKER_PACKAGES, check_installed, open_checkers
 from autoif.evaluation.results import Column, PromptResult
+from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
-from autoif.store import read_jsonl
 
 TITLES: dict[Suite, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
 SIZES: dict[Suite, int] = {"ifeval": 541, "ifbench": 300}

@@ -1,0 +1,72 @@
+"""Rows of JSON lines that a user names: typed, or refused with the file and the line."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from autoif.errors import StoreError
+from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, load_json, open_text, parse_json
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+def read_jsonl(
+    path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
+) -> list[Row]:
+    """Read a JSONL file that a user names; empty lines and byte order marks are nothing.
+
+    Args:
+        path: the file, also packed (text_lines.py).
+        row: the type of its rows.
+        exact: leave half characters (lone surrogates) as they are, where a text is judged and not handed on.
+        check: raises ValueError for a row that can't be used.
+
+    Raises:
+        StoreError: it can't be read, or a line of it is no such row; the line is named.
+    """
+    rows: list[Row] = []
+    load = parse_json if exact else load_json
+    for number, line in read_json_lines(path):
+        try:
+            content = load(line)
+        except ValueError as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise StoreError(f"{path}, line {number}: broken JSON ({why})") from None
+        try:
+            found = row.model_validate(content)
+            check(found)
+        except ValidationError as error:
+            raise StoreError(f"{path}, line {number}: no {row.__name__} row ({name_problem(error)})") from None
+        except ValueError as error:
+            raise StoreError(f"{path}, line {number}: {error}") from None
+        rows.append(found)
+    return rows
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) of a JSONL file that a user names; blank lines are left out.
+
+    Raises:
+        StoreError: it can't be read, or is no text.
+    """
+    try:
+        with open_text(path) as file:
+            for number, line in cut_lines(file, MAX_ROW_BYTES):
+                if line.strip():
+                    yield number, line
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror or error}") from None
+    except UnreadableText as error:
+        place = f", line {error.line}" if error.line else ""
+        raise StoreError(f"{path}{place}: {error}") from None
+
+
+def name_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a row, and where in it."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
