@@ -56,8 +56,3 @@ def write_questions(folder: Path) -> Path:
             punctuation__no_comma={},
         ),
     )
-
-
-def judge(benchmark: Suite, row: dict, response: str):
-    asked = Question.model_validate(row)
-    return load_checkers(benchmark).judge(asked.prompt, asked.instructions, response)

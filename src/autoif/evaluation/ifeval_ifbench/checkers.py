@@ -5,15 +5,13 @@ They lie in `official`, in two revisions for IFBench. Around them, here:
 * language detection is seeded, for the official program's answers change from run to run;
 * an argument of 0 is 0, and none is dropped: a checker that lacks one would draw it at random;
 * what a checker draws nevertheless comes from a fixed seed, and is told;
-* nothing is downloaded, and a checker that raises is told, with a verdict of not followed;
-* so is one that takes too long, as some do on texts made for it: seconds for 10 kB, hours for 100.
+* nothing is downloaded, and a checker that raises is told, with a verdict of not followed.
+
+`processes.py` ends one that takes too long.
 """
 
 import importlib
-import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,8 +29,6 @@ REVISIONS: dict[Revision, str] = {
 }
 """Revisions of the official checkers, the newest first. IFEval's are the same in both."""
 NEWEST: Revision = "2026"
-CHECK_S = 20.0
-"""Seconds of CPU time that a checker has for a response and its seven variants; a long honest one takes a few."""
 
 
 class Unjudgeable(Exception):
@@ -51,32 +47,7 @@ class Verdicts:
     drawn: tuple[bool, ...]
     """Whether the official program decides by something random."""
     raised: tuple[bool, ...]
-    """Whether the checker raised, or was ended after `CHECK_S`."""
-
-
-class TooSlow(BaseException):
-    """What `limit_time` raises; no Exception, which a checker could take for its own."""
-
-
-@contextmanager
-def limit_time(seconds: float) -> Iterator[None]:
-    """End what runs inside after so much CPU time. In the main thread only: no other gets signals.
-
-    Raises:
-        TooSlow: the time is over.
-    """
-
-    def stop(*_: object) -> None:
-        raise TooSlow
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    # Again and again, as what is raised in a __del__ is lost; 0 seconds would be no limit.
-    signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds, 1e-3), 0.1)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+    """Whether the checker raised, or took too long."""
 
 
 class Checkers:
@@ -168,16 +139,14 @@ def make_variants(response: str) -> list[str]:
 def _check_all(checker: Any, variants: Sequence[str], *, first: bool) -> tuple[list[bool], bool]:
     """Return a verdict for each variant, or up to the first that follows, and whether the checker failed on any.
 
-    A variant of no text is not followed, nor one for which no time is left.
+    A variant of no text is not followed.
     """
     verdicts, raised, known = [], False, dict[str, bool]()
-    end = time.process_time() + CHECK_S
     for text in variants:
         if text not in known:
             try:
-                with limit_time(end - time.process_time()):
-                    known[text] = bool(text.strip()) and bool(checker.check_following(text))
-            except (Exception, TooSlow):  # noqa: BLE001  # of the package's code: the official program stops here
+                known[text] = bool(text.strip()) and bool(checker.check_following(text))
+            except Exception:  # noqa: BLE001  # of the package's code: the official program stops here
                 known[text], raised = False, True
         verdicts.append(known[text])
         if first and known[text]:

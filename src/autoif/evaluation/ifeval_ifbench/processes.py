@@ -1,15 +1,21 @@
-"""Responses through the checkers, on several processes. Each loads the checkers once; the order of results is kept."""
+"""Responses through the checkers, each in a process of its own that is ended where a checker takes too long.
+
+The official checkers take seconds for 10 kB of a text made for it, and hours for 100. An exception thrown into this
+process to end one could leave any lock or cache half done. So the kernel ends a process that has had its time, and
+another takes its place. Results keep their order.
+"""
 
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from itertools import chain, repeat
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from multiprocessing import get_context
-from threading import current_thread, main_thread
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -25,13 +31,14 @@ Job = tuple["Question", str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
 """Returns verdicts in order; a text where the data lacks what they need."""
 CHECKER_PACKAGES = ("emoji", "langdetect", "nltk", "syllapy")
+CHECK_S = 20.0
+"""Seconds of CPU time that a checker has for a response and its seven variants; a long honest one takes a few."""
 _WORTH_A_PROCESS = 1_000
 """Responses: they take some 1.6 s, and a process about 1 s to start and to end."""
 _CHUNK = 16
-_Plain = tuple[str, Sequence[tuple[str, dict[str, JsonValue]]], str]
-
-_Which = tuple[Suite, Revision]
-_loaded: dict[_Which, Checkers] = {}
+_Asked = Sequence[tuple[str, Mapping[str, JsonValue]]]
+_ENDED = Verdicts((False,), (False,), (False,), (False,), drawn=(False,), raised=(True,))
+"""What a checker says that was ended."""
 
 
 @contextmanager
@@ -51,24 +58,26 @@ def open_checkers(
     """
     folders = check_installed(questions)
     count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
-    which = questions.suite, revision
-    if count == 1 and current_thread() is main_thread():  # elsewhere no check can be ended
-        _load(which, folders)
-        yield lambda jobs: [_judge(which, row.prompt, row.instructions, text) for row, text in jobs]
-        return
-    # Spawned, as the parent may hold the threads of torch, which a fork would copy in any state.
-    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_load, initargs=(which, folders)) as pool:
+    idle = SimpleQueue[CheckerProcess]()
 
-        def judge(jobs: Sequence[Job]) -> list[Verdicts | str]:
-            try:
-                parts = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
-                # Plain values: the parent needs one of the cores itself to write them.
-                sent = ([(row.prompt, row.instructions, text) for row, text in part] for part in parts)
-                return list(chain.from_iterable(pool.map(_judge_part, repeat(which), sent)))
-            except BrokenProcessPool:
-                raise ConfigError("a process that scores was ended from outside, perhaps for memory") from None
+    def judge_part(jobs: Sequence[Job]) -> list[Verdicts | str]:
+        process = idle.get()
+        try:
+            return [process.judge(row.prompt, row.instructions, text) for row, text in jobs]
+        finally:
+            idle.put(process)
 
-        yield judge
+    with ExitStack() as stack:
+        for _ in range(count):
+            process = CheckerProcess(questions.suite, revision, folders)
+            stack.callback(process.close)
+            idle.put(process)
+        threads = stack.enter_context(ThreadPoolExecutor(count))
+        yield lambda jobs: list(
+            chain.from_iterable(
+                threads.map(judge_part, [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)])
+            )
+        )
 
 
 def check_installed(questions: "Questions") -> list[str]:
@@ -87,23 +96,77 @@ def _list_needed(questions: "Questions") -> list[str]:
     return needed
 
 
-def _load(which: _Which, folders: Sequence[str]) -> None:
-    if which not in _loaded:
-        suite, revision = which
-        _loaded[which] = Checkers(suite, folders, revision)
+class CheckerProcess:
+    """A process with the checkers of a benchmark; started again whenever a response has cost it its life."""
+
+    def __init__(self, suite: Suite, revision: Revision, data_folders: Sequence[str]) -> None:
+        """Start it.
+
+        Args:
+            suite: whose checkers.
+            revision: of IFBench's.
+            data_folders: from `tokenizer_data.find_data`.
+        """
+        # Forked from a server that has loaded the checkers: this process may hold threads of torch, which a fork would
+        # copy in any state, and a new interpreter takes a second each time.
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload([__name__, *CHECKER_PACKAGES])
+        self._arguments = suite, revision, data_folders, CHECK_S
+        self._start()
+
+    def judge(self, prompt: str, asked: _Asked, response: str) -> Verdicts | str:
+        """Return the verdicts, or why there are none. Raises ConfigError: the process was ended from outside."""
+        try:
+            self._pipe.send((prompt, list(asked), response))
+            found: Verdicts | str = self._pipe.recv()
+            return found
+        except (EOFError, ConnectionError):
+            self._process.join()
+            if self._process.exitcode != -signal.SIGVTALRM:
+                raise ConfigError("a process that scores was ended from outside, perhaps for memory") from None
+            self._start()
+        return _ENDED if len(asked) == 1 else _join([self.judge(prompt, [each], response) for each in asked])
+
+    def close(self) -> None:
+        """End it."""
+        self._pipe.close()
+        self._process.join()
+
+    def _start(self) -> None:
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+        self._process.start()
+        theirs.close()
 
 
-def _judge_part(which: _Which, part: Sequence[_Plain]) -> list[Verdicts | str]:
-    return [_judge(which, *each) for each in part]
+def _join(parts: Sequence[Verdicts | str]) -> Verdicts | str:
+    verdicts = list[Verdicts]()
+    for part in parts:
+        if isinstance(part, str):
+            return part
+        verdicts.append(part)
+    return Verdicts(
+        *(
+            tuple(chain.from_iterable(getattr(each, name) for each in verdicts))
+            for name in ("strict", "loose", "corrected_strict", "corrected_loose", "drawn", "raised")
+        )
+    )
 
 
-def _judge(
-    which: _Which, prompt: str, instructions: Sequence[tuple[str, dict[str, JsonValue]]], response: str
-) -> Verdicts | str:
+def _serve(pipe: Connection, suite: Suite, revision: Revision, folders: Sequence[str], seconds: float) -> None:
+    """Judge what comes, until the other end is closed; what takes too long ends the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that closes this one
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
-    try:
-        return _loaded[which].judge(prompt, instructions, response)
-    except Unjudgeable as error:
-        return str(error)
-    finally:
-        logging.disable(logging.NOTSET)
+    checkers = Checkers(suite, folders, revision)
+    while True:
+        try:
+            prompt, asked, response = pipe.recv()
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_VIRTUAL, max(seconds * len(asked), 1e-3))  # nobody handles its signal
+        try:
+            found: Verdicts | str = checkers.judge(prompt, asked, response)
+        except Unjudgeable as error:
+            found = str(error)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        pipe.send(found)
