@@ -160,6 +160,15 @@ def test_a_damaged_data_set_is_named_instead_of_what_datasets_raises(recorded, t
         autoif.Rows(tmp_path / "sft.jsonl").to_dataset()
 
 
+def test_blank_lines_of_an_editor_are_no_rows(recorded, tmp_path):
+    copied = Path(shutil.copytree(recorded.path, tmp_path / "run"))
+    rows = (copied / "sft.jsonl").read_text().splitlines()
+    (copied / "sft.jsonl").write_text("\n" + "\n \n".join(rows) + "\n\n")
+    edited = autoif.load_run(copied).sft
+    assert [*edited] == [*recorded.sft]
+    assert (len(edited), edited[-1]) == (len(rows), recorded.sft[-1])
+
+
 def test_a_folder_of_another_version_that_is_refused_stays_as_it_is(recorded, tmp_path):
     run = shutil.copytree(recorded.path, tmp_path / "run")
     manifest = json.loads((run / "run.json").read_text())

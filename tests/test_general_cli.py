@@ -233,7 +233,9 @@ def test_recorded_answers_that_cannot_be_scored_are_refused_in_one_line(model, t
     recorded = ["--responses", file, "-o", out, "--data", DATA]
     assert "name a MODEL, or recorded --responses" in fails_here("eval", "general", model, *recorded)
     assert "name a MODEL, or recorded --responses" in fails_here("eval", "general", "-o", out)
-    assert "has no response to any of the 100 prompts of GSM8K" in fails_here("eval", "general", *recorded)
+    assert "has no response to any of the 100 prompts of GSM8K: leave gsm8k out of --tasks" in fails_here(
+        "eval", "general", *recorded
+    )
     assert "log-likelihood, which no text tells" in fails_here("eval", "general", *recorded, "--tasks", "mmlu")
     file.write_text('{"question": "What?"}\n')
     assert "line 1: no RecordedRow row (it has neither prompt nor prompt_new)" in fails_here(

@@ -16,7 +16,7 @@ from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Instruction, Query, Reason
 from autoif.report.funnel import read_funnel
-from autoif.store import DIGESTS, FORMAT, RunFolder, read_manifest, read_run, read_stage, write_jsonl
+from autoif.store import DIGESTS, FORMAT, RunFolder, read_manifest, read_run, read_stage, storage_errors, write_jsonl
 
 STAGE = "01_self_instruct"
 SHARD = (f"{STAGE}/kept-0000.jsonl", f"{STAGE}/dropped-0000.jsonl")
@@ -283,6 +283,14 @@ def test_a_manifest_that_is_something_else_is_refused(folder):
 
 def test_a_new_folder_has_no_manifest(folder):
     assert folder.read_manifest() == {}
+
+
+def test_a_file_in_a_folder_that_cannot_be_used_is_named(tmp_path):
+    taken = tmp_path / "run" / "sft.jsonl"
+    taken.mkdir(parents=True)
+    refused = pytest.raises(StoreError, match=r"run/sft.jsonl can't be written or read: Is a directory")
+    with refused, storage_errors(tmp_path / "run"):
+        taken.write_text("")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

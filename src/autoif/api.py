@@ -71,7 +71,7 @@ _SETTINGS = {
 
 
 class Rows(Sequence[Row]):
-    """The rows of a JSONL file, read as they are asked for."""
+    """The rows of a JSONL file, read as they are asked for; blank lines are none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,8 @@ class Rows(Sequence[Row]):
         if self.path.exists():
             with reading_errors(self.path), self.path.open("rb") as lines:
                 for index, line in enumerate(lines):
-                    yield self._read(index, line)
+                    if line.strip():
+                        yield self._read(index, line)
 
     def __len__(self) -> int:
         return len(self._index())
@@ -133,7 +134,8 @@ class Rows(Sequence[Row]):
             if self.path.exists():
                 with reading_errors(self.path), self.path.open("rb") as lines:
                     for line in lines:
-                        starts.append(place)
+                        if line.strip():
+                            starts.append(place)
                         place += len(line)
             self._starts = starts
         return self._starts

@@ -297,7 +297,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
-        raise StoreError(f"{path} can't be written: {error.strerror}") from None
+        named = error.filename if path.is_dir() and error.filename else path
+        raise StoreError(f"{named} can't be written or read: {error.strerror or error}") from None
     except sqlite3.Error as error:
         if "full" in str(error):
             raise StoreError(f"no space left for {path}: free some, then run the same command again") from None

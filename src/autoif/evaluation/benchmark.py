@@ -232,7 +232,7 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
     if not there:
         raise ConfigError(
             f"{subject.name} has no response to any of the {len(found):,} prompts of {benchmark.title}: "
-            "is it of another benchmark or language?"
+            + (f"leave {benchmark.name} out of --tasks" if elsewhere else "is it of another benchmark or language?")
         )
     fewest = min(there, key=lambda each: len(found[each.id]))
     size = benchmark.responses or len(found[fewest.id])
