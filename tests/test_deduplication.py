@@ -66,6 +66,57 @@ def test_words_that_carry_the_meaning_are_never_folded(first: str, second: str) 
     assert fold(first, second, similarity=50) == ([first, second], [])
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Mention an ocean somewhere in your long response.", "Mention a pizza somewhere in your long response."),
+        ("Write the whole response in the present tense.", "Write the whole response in the past tense."),
+        ("Describe in one sentence what happens.", "Describe in one sentence what happened."),
+        ("Say in one sentence where the hero is.", "Say in one sentence where the hero was."),
+        ("Write the answer from the view of a cat.", "Write the answer from the view of a bat."),
+        ("Put the ocean before the pizza in each line.", "Put the pizza before the ocean in each line."),
+        ("Write two paragraphs of three sentences.", "Write three paragraphs of two sentences."),
+        ("Begin with 'tea' and end with 'jam'.", "Begin with 'jam' and end with 'tea'."),
+        ("Don't use commas anywhere in your response.", "Use commas anywhere in your response."),
+        ("Address the reader as a friend in the answer.", "Address the reader as a fiend in the answer."),
+        ("You may use commas.", "You must use commas."),
+        ("Use both yes and no in the response.", "Use both yes or no in the response."),
+        ("Count to ten in the response.", "Count by ten in the response."),
+        ("End with a list of two animals.", "End with a list of two minerals."),
+        ("Write for a child of ten.", "Write as a child of ten."),
+        ("Avoid the letter a.", "Avoid the letter e."),
+        ("Avoid the letters a and e.", "Avoid the letters u and e."),
+        ("Use no word that contains a.", "Use no word that contains o."),
+        ("Separate the items by , and nothing else.", "Separate the items by . and nothing else."),
+        ("End every line with ;", "End every line with :"),
+        ("End every line with .", "End every line with ..."),
+        ("Translate the title from French to English.", "Translate the title from English to French."),
+        ("Schreibe die ganze Antwort über das Meer.", "Schreibe die ganze Antwort über das Mehr."),
+    ],
+)
+def test_instructions_that_ask_for_something_else_are_never_folded(first: str, second: str) -> None:
+    assert fold(first, second, similarity=50) == ([first, second], [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Use the word 'tea' in your response.", "Use the word 'tea' in the response."),
+        ("Your response must have a title.", "The response should have a title."),
+        ("After each sentence, put a dash.", "Put a dash after each sentence."),
+        ("In every sentence, use three commas.", "Use three commas in every sentence."),
+        ("Do not use commas.", "Don't use commas."),
+        ("Use a comma in each line of the list.", "Use a comma in each line of your list."),
+        ("Begin with 'tea' and end with 'jam'.", "You must begin with 'tea', and end with 'jam'!"),
+        ("Include a number in your answer.", "Please include a number in the answer"),
+        ("Write about this in one long line.", "Write about it in one longer line."),
+    ],
+)
+def test_instructions_that_differ_in_small_words_or_in_what_comes_first_are_folded(first: str, second: str) -> None:
+    kept, dropped = fold(first, second, similarity=60)
+    assert (kept, [text for text, _ in dropped]) == ([first], [second])
+
+
 def test_what_was_folded_names_what_it_was_folded_into() -> None:
     kept, dropped = fold_duplicates(
         [Instruction.of("Use tea.", "seed"), Instruction.of("use tea", "self_instruct")], 90

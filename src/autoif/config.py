@@ -49,7 +49,7 @@ class SelfInstruct(Record):
     """Carry at most so many instructions on, seeds and rewrites in turn; 0 is all."""
     max_chars: int = Field(default=200, ge=20)
     near_duplicate: float = Field(default=90.0, ge=0, le=100)
-    """Similarity, 0 to 100, from which two instructions with the same numbers, quotes and negations are one."""
+    """Similarity, 0 to 100, from which two instructions that ask for the same words in the same order are one."""
     temperature: float = Field(default=1.0, ge=0, le=2)
     max_tokens: int = Field(default=2048, ge=16)
 

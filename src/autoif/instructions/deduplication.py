@@ -2,10 +2,12 @@
 
     exact        the same text
     normalised   the same but for case, punctuation at the ends, white space, typographic quotes and a polite opening
-    near         the same numbers, quoted parts, single letters and negations, and wording at least `similarity` alike
+    near         the same but for small words and for which part comes first, and at least `similarity` alike
 
-"Use exactly three bullets" and "Use exactly four bullets" differ in one word and mean different things, so words that
-carry the meaning of a constraint must be equal; only the rest is compared by similarity. Which words those are is known
+"Use exactly three bullets" and "Use exactly four bullets" differ in one word and mean different things. So do "Mention
+an ocean" and "Mention a pizza", the past tense and the present, "A before B" and "B before A". So two instructions are
+near only if what is left without articles and other small words is the same sequence of words, or the same after a part
+has moved from one end to the other: "In the reply, use tea" is "Use tea in the reply". Which words are small is known
 of English alone, so instructions in another script are folded by the first two forms only.
 
 # Deviation: the paper names no measure, the released code none but equality (docs/method.md#self-instruct).
@@ -25,23 +27,19 @@ STAGE = "self_instruct"
 _QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "„": '"', "«": '"', "»": '"', "–": "-", "—": "-"})
 _OPENING = re.compile(r"^(?:please|kindly|you must|you should|make sure (?:to|that)|ensure that|be sure to)\s+")
 _WORD = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|[\w'-]+|[^\w\s]")
-_NUMBER_WORDS = frozenset(
+_ASKED_MARK = re.compile(r"\b(?:with|by|in|of|as|than|use|symbol|sign|mark|character) [^\w\s\"']+$")
+"""A mark that the instruction speaks of, and not the end of its sentence."""
+_SMALL_WORDS = frozenset(
     """
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand once twice thrice
-    single double triple pair first second third fourth fifth last final half every each odd even prime
+    a an the this that these those it its you your please kindly also is are be must shall should will has have do does
+    of in on at for to with
     """.split()
 )
-_MEANING_WORDS = frozenset(
-    """
-    no not never none without avoid exclude except only exactly least most more less fewer under over above below
-    before after begin begins start starts end ends ending uppercase lowercase capital capitalised capitalized upper
-    lower comma commas period periods exclamation question colon semicolon dash hyphen hyphens asterisk vowel vowels
-    consonant consonants word words letter letters character characters sentence sentences line lines paragraph
-    paragraphs bullet bullets numbered title heading json markdown html xml yaml csv table bold italic bracket
-    brackets parentheses quotes digit digits number numbers alphabetical reverse palindrome emoji emojis repeat
-    """.split()
-)
+"""Words in which two instructions may differ and still ask for the same. "Was" and "did" aren't among them: they tell
+the tense."""
+_SAME_WORDS = {"anywhere": "somewhere", "longer": "long", "shorter": "short", "cannot": "not"}
+_LETTER = re.compile(r"(?<=letter )a\b|\ba(?= (?:and|or|to) )|\ba$")
+"""Where "a" is no article."""
 
 
 def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> tuple[list[Instruction], list[Dropped]]:
@@ -57,7 +55,7 @@ def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> t
     dropped = []
     for instruction in instructions:
         form = normalise(instruction.text)
-        group = alike.setdefault(_meaning(form), []) if main_scripts([form]) <= LATIN else []
+        group = alike.setdefault(_demand(form), []) if main_scripts([form]) <= LATIN else []
         if instruction.text in exact:
             dropped.append(_fold(instruction, exact[instruction.text], Reason.DUPLICATE_EXACT))
         elif form in normalised:
@@ -74,7 +72,8 @@ def normalise(text: str) -> str:
     """Return the form in which two instructions are the same for a reader."""
     form = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     form = " ".join(_lower_outside_quotes(form).split())
-    return _OPENING.sub("", form).strip(" .!;:。！；：")
+    form = _OPENING.sub("", form).lstrip(" .!;:。！；：")
+    return form if _ASKED_MARK.search(form) else form.rstrip(" .!;:。！；：")
 
 
 def _lower_outside_quotes(text: str) -> str:
@@ -87,19 +86,22 @@ def _lower_unless_quoted(match: re.Match[str]) -> str:
     return part if len(part) > 1 and part[0] in "\"'" else part.lower()
 
 
-def _meaning(form: str) -> tuple[str, ...]:
-    """Return the words of a constraint that change what it demands, sorted."""
-    return tuple(sorted(word for word in _WORD.findall(form) if _carries_meaning(word)))
+def _demand(form: str) -> tuple[str, ...]:
+    """Return the words that say what is asked for, in order, from wherever makes them come first in a dictionary."""
+    form = _LETTER.sub('"a"', form)
+    words = [
+        demanded
+        for match in _WORD.finditer(form)
+        if (demanded := _read_word(match[0], form[max(match.start() - 1, 0) : match.start()]))
+    ]
+    return tuple(min((words[at:] + words[:at] for at in range(len(words))), default=words))
 
 
-def _carries_meaning(word: str) -> bool:
-    return (
-        (len(word) == 1 and word not in ".,")
-        or word[0] in "\"'"
-        or any(char.isdigit() for char in word)
-        or word in _NUMBER_WORDS
-        or word in _MEANING_WORDS
-    )
+def _read_word(word: str, before: str) -> str:
+    """Return a word in the one form that it has here, "" for one that changes no demand; `before` is the sign there."""
+    if word in _SMALL_WORDS or (word in ".," and (before.isalnum() or before in "\"')]")):
+        return ""
+    return "not" if word.endswith("n't") else _SAME_WORDS.get(word, word)
 
 
 def _fold(instruction: Instruction, kept: Instruction, reason: Reason) -> Dropped:
