@@ -1,9 +1,11 @@
 """Response sampling and verification (§3.3): the pass rate at its boundary, and what is dropped before that."""
 
+from collections.abc import Callable
+
 import pytest
 
 from autoif.config import presets
-from autoif.models.requests import Completion
+from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 from autoif.pipeline import Shard, run_shard
 from autoif.queries.rejection_sampling import sample_responses, verify_responses
@@ -214,3 +216,63 @@ async def test_a_function_gets_the_responses_to_all_prompts_of_an_instruction_in
     assert [(order.index(each.prompt.id), each.index) for each in sampled.kept] == [
         divmod(number, 4) for number in range(24 - kept, 24) if kept
     ]
+
+
+QUERIES = ("How do I make tea?", "What is rice?", "Who grows salt?", "Why is milk white?")
+
+
+async def stop_early(
+    make_tools: MakeTools, answers: Callable[[Request, int], str], *settings: str
+) -> tuple[list[Response | Dropped], ScriptedChat]:
+    """Sample two responses to each of four prompts of an instruction that wants tea."""
+    chat = ScriptedChat(answers)
+    tools = make_tools("rejection_sampling.responses_per_prompt=2", *settings, chat=chat)
+    return await sample_responses([prompt([accepts("tea")], query) for query in QUERIES], tools), chat
+
+
+async def test_with_early_stop_an_instruction_none_of_whose_first_responses_passes_asks_for_no_more(
+    make_tools: MakeTools,
+) -> None:
+    results, chat = await stop_early(
+        make_tools, lambda request, index: f"Water {index}.", "rejection_sampling.stop_after_prompts=3"
+    )
+    assert [request.samples for request in chat.requests] == [1, 1, 1]
+    tried, unasked = Reason.FAILED_FUNCTIONS, Reason.NO_RESPONSE_PASSES
+    assert [result.reason for result in results if isinstance(result, Dropped)] == [
+        *(tried, unasked), *(tried, unasked), *(tried, unasked), *(unasked, unasked),
+    ]  # fmt: skip
+    assert len({result.record_id for result in results if isinstance(result, Dropped)}) == len(QUERIES) * 2
+    assert results[1].detail == "not asked for: none of the first 3 responses to the instruction passes"
+
+
+@pytest.mark.parametrize("passing", [("What is rice?", 0), ("Who grows salt?", 1)])
+async def test_one_passing_response_among_the_first_leaves_the_results_as_they_are_without_early_stop(
+    make_tools: MakeTools, passing: tuple[str, int]
+) -> None:
+    def answer(request: Request, index: int) -> str:
+        return f"tea {index}" if (request.messages[-1][1].split("?")[0] + "?", index) == passing else f"water {index}"
+
+    plain, chat = await stop_early(make_tools, answer)
+    stopped, again = await stop_early(
+        make_tools,
+        answer,
+        "rejection_sampling.stop_after_prompts=3",
+        f"rejection_sampling.stop_after_responses={passing[1] + 1}",
+    )
+    assert stopped == plain
+    seeds = {(request.messages, request.seed) for request in chat.requests}
+    assert {(request.messages, request.seed) for request in again.requests} == seeds
+
+
+async def test_early_stop_sees_all_prompts_of_an_instruction_however_few_go_together(make_tools: MakeTools) -> None:
+    """The only response that passes is the last but one; prompts of quickstart go one by one."""
+    tools = make_tools(
+        "augmentation.queries_per_instruction=4",
+        "rejection_sampling.stop_after_prompts=4",
+        "scoring.enabled=false",
+        preset="quickstart",
+        chat=ScriptedChat(lambda request, index: "tea" if "salt" in request.text else f"water {index}"),
+        queries=QUERIES,
+    )
+    _, sampled, _ = (await run_shard(Shard("queries", 0, (verified([accepts("tea")]),)), tools)).stages
+    assert (len(sampled.kept), len(sampled.dropped), sampled.entered) == (1, 15, 4)

@@ -117,6 +117,11 @@ class RejectionSampling(Record):
     prompts_together: int = Field(default=16, ge=1)
     """Prompts of an instruction whose responses a function gets in one call: quicker by far than a call a prompt. What
     a function keeps from one text to the next ends with the call."""
+    stop_after_prompts: int = Field(default=0, ge=0)
+    """Early stop: where no response to the first so many prompts of an instruction passes, the others are not asked.
+    0 asks all."""
+    stop_after_responses: int = Field(default=1, ge=1)
+    """Early stop: responses asked for each of those prompts first."""
     pass_rate: Threshold = "> 0.5"
     """Share of the functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
     temperature: float = Field(default=0.8, ge=0, le=2)
@@ -209,6 +214,8 @@ _LATER: dict[str, JsonValue] = {
     "back_translation.enabled": True,
     "scoring.enabled": True,
     "sandbox.packages": [],
+    "rejection_sampling.stop_after_prompts": 0,
+    "rejection_sampling.stop_after_responses": 1,
 }
 """Settings that came after run folders were made, with the value that those folders have without naming it."""
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}

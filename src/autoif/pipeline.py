@@ -55,7 +55,7 @@ STAGES: dict[Step, tuple[Stage, ...]] = {
             rejection_sampling.STAGE,
             sample_responses,
             Response,
-            together=lambda config: config.rejection_sampling.prompts_together,
+            together=rejection_sampling.count_together,
         ),
         Stage(store.SCORING, scoring.STAGE, score, Response),
     ),

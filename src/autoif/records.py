@@ -89,6 +89,7 @@ class Reason(StrEnum):
     # rejection sampling
     DUPLICATE_RESPONSE = "duplicate_response"
     FAILED_FUNCTIONS = "failed_functions"
+    NO_RESPONSE_PASSES = "no_response_passes"
     # scoring
     NO_SCORE = "no_score"
     LOW_QUALITY = "low_quality"

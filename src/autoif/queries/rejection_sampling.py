@@ -6,8 +6,13 @@ Out:     those of the K Responses to each that enough of the instruction's funct
 Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
          preference pairs), that is empty, only a thought, cut off at the token limit, refused by the model's server
          (with its words), a copy of an earlier one, not text, or in a script that neither query nor instruction uses.
+         With early stop also each response that was not asked for (`no_response_passes`), without a record.
 
 A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
+
+Early stop (`stop_after_prompts`): the first prompts of an instruction get their first responses before all others are
+asked. Where none of these passes, the functions are wrong or the rule is beyond the responder, and the rest would be
+thrown away. Responses, verdicts and order are else those without early stop.
 
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """
@@ -16,6 +21,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
+from autoif.config import Config
 from autoif.judging import compute_pass_rate, judge_async
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
 from autoif.models.requests import Completion, Request, sampling_seed
@@ -26,10 +32,42 @@ from autoif.tools import Tools
 STAGE = "rejection_sampling"
 
 
+def count_together(config: Config) -> int:
+    """Return how many prompts of an instruction `sample_responses` gets at once: with early stop all of them."""
+    settings = config.rejection_sampling
+    return config.augmentation.queries_per_instruction if settings.stop_after_prompts else settings.prompts_together
+
+
 async def sample_responses(prompts: Sequence[Prompt], tools: Tools) -> list[Response | Dropped]:
     """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept."""
     settings = tools.config.rejection_sampling
-    answers = await asyncio.gather(*(tools.chat.sample(_request(prompt, tools)) for prompt in prompts))
+    if settings.stop_after_prompts:
+        first, count = prompts[: settings.stop_after_prompts], settings.stop_after_responses
+        tried = await _sample(first, min(count, settings.responses_per_prompt), tools)
+        if all(isinstance(result, Dropped) for result in tried):
+            return _stop(prompts, tried, settings.responses_per_prompt)
+    size = settings.prompts_together
+    groups = (prompts[at : at + size] for at in range(0, len(prompts), size))
+    sampled = await asyncio.gather(*(_sample(group, settings.responses_per_prompt, tools) for group in groups))
+    return [result for group in sampled for result in group]
+
+
+def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count: int) -> list[Response | Dropped]:
+    """Return what was tried and, as dropped, what is not asked for; in the order of prompts and samples."""
+    detail = f"not asked for: none of the first {len(tried)} responses to the instruction passes"
+    results: list[Response | Dropped] = []
+    for prompt in prompts:
+        asked = [result for result in tried if _response_of(result).prompt.id == prompt.id]
+        ids = [content_id("response", prompt.id, index) for index in range(len(asked), count)]
+        unasked = [Dropped(stage=STAGE, reason=Reason.NO_RESPONSE_PASSES, record_id=id, detail=detail) for id in ids]
+        results += [*asked, *unasked]
+    return results
+
+
+async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[Response | Dropped]:
+    """Sample so many responses to each prompt and judge them; each function runs once, on all of them."""
+    settings = tools.config.rejection_sampling
+    answers = await asyncio.gather(*(tools.chat.sample(_request(prompt, count, tools)) for prompt in prompts))
     read = [
         _read_responses(prompt, completions, settings.max_chars)
         for prompt, completions in zip(prompts, answers, strict=True)
@@ -46,7 +84,7 @@ async def sample_responses(prompts: Sequence[Prompt], tools: Tools) -> list[Resp
     ]
 
 
-def _request(prompt: Prompt, tools: Tools) -> Request:
+def _request(prompt: Prompt, count: int, tools: Tools) -> Request:
     settings = tools.config.rejection_sampling
     return Request(
         role="responder",
@@ -54,7 +92,7 @@ def _request(prompt: Prompt, tools: Tools) -> Request:
         messages=tools.config.prompts.responder.fill(
             prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction
         ),
-        samples=settings.responses_per_prompt,
+        samples=count,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         seed=sampling_seed(tools.config.seed, STAGE, prompt.id),
@@ -139,6 +177,10 @@ def _refuse(response: Response) -> Dropped:
 
 
 def _index(result: Response | Dropped) -> int:
+    return _response_of(result).index
+
+
+def _response_of(result: Response | Dropped) -> Response:
     response = result.record if isinstance(result, Dropped) else result
     assert isinstance(response, Response)
-    return response.index
+    return response

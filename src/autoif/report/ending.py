@@ -49,6 +49,8 @@ _ADVICE = {
     "rejection_sampling.temperature, or lower responses_per_prompt",
     Reason.FAILED_FUNCTIONS: "the responder doesn't follow the instructions, or the functions are wrong: "
     "`autoif show {run} ID` shows both",
+    Reason.NO_RESPONSE_PASSES: "the responder doesn't follow these instructions, or their functions are wrong, so that "
+    "no more was asked: `autoif show {run} ID` shows both",
     Reason.NO_SCORE: "the judge writes no score that can be read: take a stronger one (models.judge.model), or raise "
     "scoring.max_tokens (now {max_tokens})",
     Reason.LOW_QUALITY: "the judge thinks little of the answers: take a better responder, or another scoring.mean",
