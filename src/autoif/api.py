@@ -24,10 +24,13 @@ from autoif.reading.text_lines import parse_json
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.progress import Progress
+from autoif.sandbox import SandboxSettings
 from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run, reading_errors
 
 if TYPE_CHECKING:
     import datasets
+
+    from autoif.audit.run import Audit
 
 Row = dict[str, Any]
 
@@ -164,6 +167,24 @@ class Run:
     def funnel(self) -> Funnel:
         """What each stage kept and dropped, and why."""
         return read_funnel(self.path)
+
+    def audit(self, gold: str | Path | None = None) -> "Audit":
+        """Measure how right the functions are, as `autoif audit` does (docs/audit.md); write audit.json, return it.
+
+        Args:
+            gold: a file of rows {"instruction", "response", "followed"} to measure against.
+
+        Raises:
+            ConfigError: gold can't be used, or the extra `eval` is not installed.
+            StoreError: the run has no functions yet, or a file can't be read.
+            SandboxError: functions can't be contained on this machine.
+        """
+        try:
+            from autoif.audit.gold import read_gold
+            from autoif.audit.run import audit_run
+        except ImportError as error:
+            raise ConfigError(f"an audit needs {error.name}: pip install 'autoif[eval]'") from None
+        return audit_run(self.path, SandboxSettings(), read_gold(Path(gold)) if gold else None)
 
     def __repr__(self) -> str:
         return (

@@ -5,6 +5,7 @@
     SHA256SUMS                        the digest of every file below, for `sha256sum --check`
     01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard
     queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
+    audit.json                        how right its functions are, by `autoif audit`
 
 A file is written under a temporary name, synced, and renamed; its digest is noted after that. So a kill at any point
 leaves either no file or a whole one, and a file that was cut or edited later is noticed.
@@ -39,6 +40,7 @@ QUERIES = "queries.jsonl"
 SFT = "sft.jsonl"
 PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
+AUDIT = "audit.json"
 DIGESTS = "SHA256SUMS"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)
 SELF_INSTRUCT = "01_self_instruct"

@@ -10,6 +10,7 @@ from autoif.cli.lazy_group import LazyGroup
 from autoif.errors import AutoIFError
 
 _COMMANDS = {
+    "audit": "autoif.cli.audit:audit",
     "compare": "autoif.cli.evaluate:compare",
     "contamination": "autoif.cli.contamination:contamination",
     "cross-validate": "autoif.cli.cross_validate:cross_validate",

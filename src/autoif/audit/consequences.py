@@ -1,0 +1,128 @@
+"""What right and wrong functions come to in the data: the shares of a run's rows that are right, against gold.
+
+    cases    the verdict that the writer gave a case's text is gold's
+    sft      the answer follows
+    pairs    the chosen answer follows, and the rejected one doesn't
+    rewards  a sampled response is accepted if it follows, and refused if it doesn't
+
+Only rows count of which gold knows these very texts, for all that they have to obey. Shares are percentages over rows;
+their intervals draw instructions again.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from autoif.audit.gold import Gold
+from autoif.audit.material import Material, Written
+from autoif.audit.rates import Counts, count_verdicts
+from autoif.datasets.rows import PreferenceRow, SftRow
+from autoif.evaluation.statistics import Interval, estimate_rate
+from autoif.reading.jsonl import read_jsonl
+from autoif.records import Record, Response
+from autoif.store import PREFERENCES, SFT
+from autoif.thresholds import meets
+
+R = TypeVar("R", SftRow, PreferenceRow)
+Known = tuple[str, bool]
+"""The instruction of a row that gold knows, and whether the row is right."""
+
+
+class Share(Record):
+    """How many rows of a kind are right."""
+
+    rows: int
+    known: int
+    """Of which gold says something."""
+    right: Interval | None
+    """Percent of those; None where there are none."""
+
+
+class Consequences(Record):
+    """What is right of a run's cases and data sets."""
+
+    cases: Share
+    sft: Share
+    pairs: Share
+    chosen: Share
+    """Of the pairs, those whose chosen answer follows."""
+    rejected: Share
+    """Of the pairs, those whose rejected answer doesn't follow."""
+    rewards: Share
+    responses: Counts
+    """Of the sampled responses that gold knows: whether they follow, and whether the run accepted them."""
+
+
+def measure_consequences(material: Material, gold: Gold) -> Consequences:
+    """Return what of a run's data is right.
+
+    Raises:
+        StoreError: a data set of the run can't be read.
+    """
+    sft = _read(material, SFT, SftRow)
+    pairs = _read(material, PREFERENCES, PreferenceRow)
+    sides = [
+        (_name(row), _find(gold, row, row.chosen[-1].content), _find(gold, row, row.rejected[-1].content))
+        for row in pairs
+    ]
+    sampled = list({each.id: each for written in material.instructions for each in written.responses}.values())
+    rewards = [(each, gold_says) for each in sampled if (gold_says := _find_response(gold, each)) is not None]
+    accepted = [meets(each.pass_rate, material.pass_rate) for each, _ in rewards]
+    cases = [case for written in material.instructions for case in _check_cases(gold, written)]
+    return Consequences(
+        cases=_share(sum(len(each.matrix.cases) for each in material.instructions), cases),
+        sft=_share(len(sft), [(_name(row), says) for row in sft if (says := _find(gold, row, row.answer)) is not None]),
+        pairs=_share(len(pairs), _judge_pairs(sides)),
+        chosen=_share(len(pairs), [(name, chosen) for name, chosen, _ in sides if chosen is not None]),
+        rejected=_share(len(pairs), [(name, not rejected) for name, _, rejected in sides if rejected is not None]),
+        rewards=_share(
+            len(sampled),
+            [(each.prompt.instruction, a == b) for (each, a), b in zip(rewards, accepted, strict=True)],
+        ),
+        responses=count_verdicts([says for _, says in rewards], accepted),
+    )
+
+
+def _read(material: Material, name: str, row: type[R]) -> list[R]:
+    path = material.run / name
+    return read_jsonl(path, row, exact=True) if path.exists() else []
+
+
+def _find(gold: Gold, row: SftRow | PreferenceRow, text: str) -> bool | None:
+    return _all_follow(gold, [each.instruction for each in row.constraints], text)
+
+
+def _find_response(gold: Gold, response: Response) -> bool | None:
+    return _all_follow(gold, [each.instruction.text for each in response.prompt.constraints], response.text)
+
+
+def _all_follow(gold: Gold, instructions: Sequence[str], text: str) -> bool | None:
+    """Return whether a text follows all instructions; None where gold knows too little to say."""
+    said = [gold.find(each, text) for each in instructions]
+    if False in said:
+        return False
+    return True if said and None not in said else None
+
+
+def _check_cases(gold: Gold, written: Written) -> Iterator[Known]:
+    for case in written.matrix.cases:
+        if (says := gold.find(written.instruction.text, case.input)) is not None:
+            yield written.instruction.id, says == case.expected
+
+
+def _judge_pairs(sides: Iterable[tuple[str, bool | None, bool | None]]) -> Iterator[Known]:
+    """Yield the pairs of which gold says enough: one wrong side is."""
+    for name, chosen, rejected in sides:
+        if chosen is False or rejected is True:
+            yield name, False
+        elif chosen is True and rejected is False:
+            yield name, True
+
+
+def _name(row: SftRow | PreferenceRow) -> str:
+    return " ".join(each.instruction for each in row.constraints)
+
+
+def _share(rows: int, known: Iterable[Known]) -> Share:
+    listed = list(known)
+    right = estimate_rate([100.0 * each for _, each in listed], [name for name, _ in listed]) if listed else None
+    return Share(rows=rows, known=len(listed), right=right)

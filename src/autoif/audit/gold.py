@@ -1,0 +1,129 @@
+"""Gold: responses of which it is known whether they follow an instruction.
+
+    {"instruction": "Use at most 20 words.", "response": "Tea is hot.", "followed": true}
+
+A row may name a `group`, such as "near-misses": each group is measured by itself. An instruction of gold is that of a
+run if the words are the same; spaces, numbering and marks around the whole don't count.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, StrictBool, model_validator
+
+from autoif.errors import ConfigError
+from autoif.reading.jsonl import read_jsonl
+from autoif.reading.lines import clean_line
+from autoif.records import Record
+
+RESPONSES = "responses"
+"""The group of rows that name none."""
+_KEYS = ("instruction", "response", "followed")
+_SHOWN_CHARS = 60
+
+
+class GoldRow(Record):
+    """One line of a file of gold. What else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    instruction: str
+    response: str
+    followed: StrictBool
+    group: str = RESPONSES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_what_lacks(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            raise ValueError(f"it is no object {{{', '.join(_KEYS)}}}")
+        if lacking := [key for key in _KEYS if key not in given]:
+            there = ", ".join(map(str, given)) or "nothing"
+            raise ValueError(f"it needs instruction, response and followed; {lacking[0]} is missing, there is {there}")
+        return given
+
+
+@dataclass(slots=True)
+class Gold:
+    """What is known, by instruction and group."""
+
+    name: str
+    """Of its file, or of the benchmark."""
+    labels: dict[str, dict[str, dict[str, bool]]] = field(default_factory=dict)
+    """Whether a response follows: by the key of the instruction, the group, and the response."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """The first wording of each key."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be said of it, a line each."""
+
+    @property
+    def rows(self) -> int:
+        """How many different ones there are."""
+        return sum(len(labels) for groups in self.labels.values() for labels in groups.values())
+
+    def add(self, row: GoldRow) -> None:
+        """Take a row in; the same one again counts once. Raises ValueError: an earlier one says the opposite."""
+        key = make_key(row.instruction)
+        self.texts.setdefault(key, row.instruction)
+        earlier = self.find(row.instruction, row.response)
+        if earlier is not None and earlier != row.followed:
+            raise ValueError(f"an earlier row says that this response does {'' if earlier else 'not '}follow")
+        self.labels.setdefault(key, {}).setdefault(row.group, {})[row.response] = row.followed
+
+    def of(self, instruction: str) -> Mapping[str, Mapping[str, bool]]:
+        """Return the labels of an instruction by group; nothing if it has none."""
+        return self.labels.get(make_key(instruction), {})
+
+    def find(self, instruction: str, response: str) -> bool | None:
+        """Return whether this very response follows this instruction; None if gold doesn't say."""
+        return next((each[response] for each in self.of(instruction).values() if response in each), None)
+
+
+def make_key(instruction: str) -> str:
+    """Return what two wordings of an instruction share if they are the same words."""
+    return " ".join(clean_line(" ".join(instruction.split())).split())
+
+
+def read_gold(path: Path) -> Gold:
+    """Read a file of gold.
+
+    Raises:
+        StoreError: it can't be read, or a line is no such row or contradicts an earlier one; the line is named.
+        ConfigError: it has no rows.
+    """
+    gold = Gold(path.name)
+    if not read_jsonl(path, GoldRow, exact=True, check=gold.add):
+        raise ConfigError(f'{path} has no rows: write {{"instruction", "response", "followed"}}, one a line')
+    return gold
+
+
+def describe_missing(gold: Gold, instructions: Iterable[str]) -> list[str]:
+    """Return what gold and run don't share, a line each.
+
+    Raises:
+        ConfigError: they share no instruction.
+    """
+    keys = {make_key(text) for text in instructions}
+    unknown = [text for key, text in gold.texts.items() if key not in keys]
+    without = len(keys - gold.labels.keys())
+    if not keys & gold.labels.keys():
+        raise ConfigError(
+            f"gold {gold.name} is of other instructions than the run's: none of its {len(gold.texts):,} is one of the "
+            f"run's {len(keys):,}, as {_show(unknown[0])}"
+            if unknown
+            else f"gold {gold.name} says nothing of the run's {len(keys):,} instructions"
+        )
+    lines = []
+    if unknown:
+        lines.append(
+            f"{len(unknown):,} instructions of gold have no functions in the run, as {_show(unknown[0])}: not measured"
+        )
+    if without:
+        lines.append(f"{without:,} of the run's {len(keys):,} instructions have no gold: not measured")
+    return lines
+
+
+def _show(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")

@@ -1,0 +1,152 @@
+"""What a run left for an audit: its instructions with all functions that were written, their cases, their responses.
+
+A run that began with the verified instructions of another has these alone, with the whole matrix of each.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from autoif.config import RejectionSampling
+from autoif.errors import StoreError
+from autoif.reading.jsonl import read_jsonl
+from autoif.records import (
+    Draft,
+    Dropped,
+    Function,
+    Instruction,
+    Matrix,
+    Prompt,
+    Reason,
+    Response,
+    VerifiedInstruction,
+)
+from autoif.store import (
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    INSTRUCTIONS,
+    REJECTION_SAMPLING,
+    VERIFICATION,
+    read_run,
+    read_stage,
+)
+from autoif.thresholds import Threshold
+
+
+@dataclass(slots=True)
+class Written:
+    """An instruction with the functions that were written for it, kept or not."""
+
+    instruction: Instruction
+    matrix: Matrix
+    """All of them, and all cases; verdicts only where cross-validation ran."""
+    cross_validated: tuple[int, ...] = ()
+    """Places of the functions that cross-validation kept; none where it dropped the instruction."""
+    back_translated: tuple[int, ...] = ()
+    """Places of those that judge the responses: what back-translation left."""
+    dropped: str = ""
+    """Why the instruction was dropped, as a `Reason` value; "" if it was kept."""
+    responses: list[Response] = field(default_factory=list)
+    """All that were sampled for it and got verdicts, those that were refused as well."""
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """All that were written."""
+        return self.matrix.functions
+
+    @property
+    def sources(self) -> list[str]:
+        """Those of all functions."""
+        return [function.source for function in self.matrix.functions]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A run as an audit sees it."""
+
+    run: Path
+    status: str
+    """As run.json has it: "complete", "running" or "interrupted"."""
+    pass_rate: Threshold
+    """The share of the functions from which the run accepts a response."""
+    instructions: tuple[Written, ...]
+
+    @property
+    def functions(self) -> int:
+        """How many functions were written."""
+        return sum(len(each.functions) for each in self.instructions)
+
+
+def read_material(run: Path) -> Material:
+    """Return what a run has so far.
+
+    Raises:
+        StoreError: it is no run folder, is of another version or damaged, or has no functions yet.
+    """
+    manifest = read_run(run)
+    try:
+        written = {each.instruction.id: each for each in _read_written(run)}
+        verified = {each.id: each for each in _read_verified(run)}
+        for response in _read_responses(run, verified):
+            for constraint in response.prompt.constraints:
+                written[constraint.instruction.id].responses.append(response)
+    except (ValidationError, KeyError):
+        raise StoreError(
+            f"{run} holds a record that can't be read: run the same command again with --resume-with-changes to make "
+            "it anew from the stored answers"
+        ) from None
+    if not any(each.functions for each in written.values()):
+        raise StoreError(
+            f"{run} has no functions yet ({manifest.get('status')}): run the same command again to the end"
+        )
+    return Material(run, str(manifest.get("status")), _read_threshold(manifest), tuple(written.values()))
+
+
+def _read_written(run: Path) -> Iterator[Written]:
+    """Yield the instructions that functions were written for, in the order of the run."""
+    found = {}
+    for row in read_stage(run, VERIFICATION, "kept"):
+        draft = Draft.model_validate(row)
+        found[draft.instruction.id] = Written(draft.instruction, draft.matrix)
+    for dropped in map(Dropped.model_validate, read_stage(run, CROSS_VALIDATION, "dropped")):
+        if isinstance(dropped.record, Draft | VerifiedInstruction):
+            instruction = dropped.record.instruction
+            found[instruction.id] = Written(instruction, dropped.record.matrix, dropped=dropped.reason.value)
+    for verified in map(VerifiedInstruction.model_validate, read_stage(run, CROSS_VALIDATION, "kept")):
+        found[verified.instruction.id] = Written(verified.instruction, verified.matrix, verified.kept_functions)
+    for dropped in map(Dropped.model_validate, read_stage(run, BACK_TRANSLATION, "dropped")):
+        if isinstance(dropped.record, VerifiedInstruction):
+            found[dropped.record.instruction.id].dropped = dropped.reason.value
+    for verified in _read_verified(run):
+        at = found.setdefault(verified.instruction.id, Written(verified.instruction, verified.matrix))
+        at.cross_validated = at.cross_validated or verified.kept_functions
+        at.back_translated = verified.kept_functions
+    yield from found.values()
+
+
+def _read_verified(run: Path) -> Iterable[VerifiedInstruction]:
+    """Return the verified instructions: the run's own, or those that it began with."""
+    if not (run / BACK_TRANSLATION).is_dir() and (run / INSTRUCTIONS).exists():
+        return read_jsonl(run / INSTRUCTIONS, VerifiedInstruction, exact=True)
+    return map(VerifiedInstruction.model_validate, read_stage(run, BACK_TRANSLATION, "kept"))
+
+
+def _read_responses(run: Path, verified: Mapping[str, VerifiedInstruction]) -> Iterator[Response]:
+    known: dict[str, Any] = dict(verified)
+    for row in read_stage(run, AUGMENTATION, "kept"):
+        known[row["id"]] = Prompt.model_validate(row, context=known)
+    for row in read_stage(run, REJECTION_SAMPLING, "kept"):
+        yield Response.model_validate(row, context=known)
+    for row in read_stage(run, REJECTION_SAMPLING, "dropped"):
+        if row["reason"] == Reason.FAILED_FUNCTIONS:
+            yield Response.model_validate(row["record"], context=known)
+
+
+def _read_threshold(manifest: Mapping[str, Any]) -> Threshold:
+    """Return what the run accepts from; the default of today where an older run.json doesn't say."""
+    settings = manifest.get("config", {}).get("rejection_sampling", {})
+    return str(settings.get("pass_rate", RejectionSampling().pass_rate))

@@ -1,0 +1,97 @@
+"""The audit of a run: what `autoif audit` measures, writes to audit.json and prints.
+
+    audit = audit_run(Path("runs/first"), SandboxSettings(), read_gold(Path("gold.jsonl")))
+
+To add a part: a function that takes the material and the sandbox and returns a record; a field of `Audit` for it, None
+where it wasn't measured; a call in `_measure`; and its lines in report/audit.py.
+"""
+
+from pathlib import Path
+
+from autoif.audit.consequences import Consequences, measure_consequences
+from autoif.audit.gold import Gold, describe_missing
+from autoif.audit.material import Material, read_material
+from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
+from autoif.records import Record
+from autoif.sandbox import Sandbox, SandboxSettings
+from autoif.store import AUDIT, storage_errors, write_json
+
+
+class GoldAudit(Record):
+    """Functions and data against gold."""
+
+    name: str
+    """Of the file, or of the benchmark."""
+    rows: int
+    levels: tuple[LevelRates, ...]
+    """Means over instructions, by group and level."""
+    consequences: Consequences
+    instructions: tuple[InstructionRates, ...]
+    """By group of gold."""
+
+
+class Audit(Record):
+    """audit.json: how right a run's functions are."""
+
+    run_status: str
+    """As run.json had it."""
+    sandbox: str
+    instructions: int
+    """That functions were written for."""
+    functions: int
+    kept_instructions: int
+    kept_functions: int
+    """After back-translation."""
+    notes: tuple[str, ...]
+    """What to know of the figures, a line each."""
+    gold: GoldAudit | None = None
+
+
+def audit_run(run: Path, settings: SandboxSettings, gold: Gold | None = None) -> Audit:
+    """Measure a run's functions, write audit.json into its folder, and return it.
+
+    Raises:
+        StoreError: it is no run folder, is of another version or damaged, has no functions yet, or can't be written to.
+        ConfigError: gold is of other instructions.
+        SandboxError: functions can't be contained on this machine.
+    """
+    material = read_material(run)
+    notes = [*_describe_status(material), *(gold.notes if gold else ())]
+    if gold:
+        notes += describe_missing(gold, [each.instruction.text for each in material.instructions])
+    with settings.make_sandbox() as sandbox:
+        found = _measure(material, sandbox, gold, notes)
+    with storage_errors(run):
+        write_json(run / AUDIT, found)
+    return found
+
+
+def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str]) -> Audit:
+    kept = [each for each in material.instructions if each.back_translated]
+    return Audit(
+        run_status=material.status,
+        sandbox=sandbox.describe(),
+        instructions=len(material.instructions),
+        functions=material.functions,
+        kept_instructions=len(kept),
+        kept_functions=sum(len(each.back_translated) for each in kept),
+        notes=tuple(notes),
+        gold=_measure_gold(material, sandbox, gold) if gold else None,
+    )
+
+
+def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit:
+    found = measure(material, gold, sandbox)
+    return GoldAudit(
+        name=gold.name,
+        rows=gold.rows,
+        levels=tuple(sum_up(found)),
+        consequences=measure_consequences(material, gold),
+        instructions=tuple(found),
+    )
+
+
+def _describe_status(material: Material) -> list[str]:
+    if material.status == "complete":
+        return []
+    return [f"the run is {material.status}: this is what it has so far"]

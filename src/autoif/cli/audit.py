@@ -1,0 +1,31 @@
+"""`autoif audit`: how right a run's functions are."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from autoif.cli.evaluate import require_extra
+from autoif.cli.sandbox_options import sandbox_options
+from autoif.sandbox import SandboxSettings
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--gold", metavar="GOLD",
+    help='Measure against gold: rows {"instruction", "response", "followed"}.',
+)  # fmt: skip
+@sandbox_options()
+def audit(run: Path, gold: str | None, sandbox: SandboxSettings) -> None:
+    """Measure how right the functions of RUN are, without asking a model (extra `eval`).
+
+    With --gold, against responses of which it is known whether they follow: rates of true and false verdicts, and the
+    share of rows to train on that are right. The figures are printed, and written to audit.json in RUN.
+    """
+    with require_extra("autoif audit"):
+        from autoif.audit.gold import read_gold
+        from autoif.audit.run import audit_run
+        from autoif.report.audit import print_audit
+
+    print_audit(audit_run(run, sandbox, read_gold(Path(gold)) if gold else None), run, Console())

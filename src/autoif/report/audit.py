@@ -1,0 +1,127 @@
+"""What `autoif audit` found, as tables for a terminal."""
+
+import os
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from autoif.audit.consequences import Consequences, Share
+from autoif.audit.rates import InstructionRates, Level, LevelRates
+from autoif.audit.run import Audit, GoldAudit
+from autoif.evaluation.statistics import Interval
+from autoif.store import AUDIT
+
+_LEVELS = {
+    Level.WRITTEN: "functions as written",
+    Level.CROSS_VALIDATED: "after cross-validation",
+    Level.BACK_TRANSLATED: "after back-translation",
+    Level.MAJORITY: "majority of these",
+}
+_SHARES = {
+    "cases": "cases with the right verdict",
+    "sft": "SFT rows that follow",
+    "pairs": "pairs: chosen follows, rejected doesn't",
+    "chosen": "… whose chosen answer follows",
+    "rejected": "… whose rejected answer doesn't",
+    "rewards": "rewards that are right",
+}
+_WORST = 5
+"""Instructions that are named, those with the lowest J first."""
+
+
+def print_audit(audit: Audit, run: Path, console: Console) -> None:
+    """Print what was measured, what to know of it, and where the whole is."""
+    console.print(
+        f"{audit.instructions:,} instructions with {audit.functions:,} functions; kept: {audit.kept_instructions:,} "
+        f"with {audit.kept_functions:,}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if audit.gold:
+        _print_gold(audit.gold, console)
+    for note in audit.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\nwritten: {os.path.relpath(run / AUDIT)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_gold(gold: GoldAudit, console: Console) -> None:
+    for group, levels in groupby(gold.levels, key=lambda each: each.group):
+        measured = [each for each in gold.instructions if each.group == group]
+        follow = sum(each.followed for each in measured)
+        against = sum(each.not_followed for each in measured)
+        console.print(
+            f"\n[bold]gold {escape(gold.name)}, {escape(group)}[/]: {len(measured):,} instructions, "
+            f"{follow:,} responses that follow, {against:,} that don't",
+            highlight=False,
+            soft_wrap=True,
+        )
+        console.print(_make_level_table(levels))
+        _print_worst(measured, console)
+    console.print("\nmeans over instructions in %, 95 % intervals in brackets; J = TPR + TNR - 100", style="dim")
+    _print_consequences(gold.consequences, console)
+
+
+def _make_level_table(levels: Iterable[LevelRates]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in ("instr.", "TPR", "FPR", "TNR", "FNR", "precision", "J", "right", "refuse all"):
+        table.add_column(name, justify="right")
+    for each in levels:
+        rates = (each.tpr, each.fpr, each.tnr, each.fnr, each.precision, each.j)
+        counts = f"{each.right:,}", f"{each.refuse_all:,}"
+        table.add_row(_LEVELS[each.level], f"{each.instructions:,}", *map(_show_interval, rates), *counts)
+    return table
+
+
+def _show_interval(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:.0f}"
+    return f"{interval.value:.0f} \\[{interval.low:.0f}, {interval.high:.0f}]"
+
+
+def _print_worst(measured: Iterable[InstructionRates], console: Console) -> None:
+    """Name the kept instructions whose functions are most wrong."""
+    judged = [(each.majority.j, each) for each in measured if each.majority and each.majority.j is not None]
+    wrong = sorted((found for found in judged if found[0] < 50), key=lambda found: (found[0], found[1].instruction_id))
+    for j, each in wrong[:_WORST]:
+        assert each.majority
+        rates = f"J {j:.0f}, TPR {each.majority.tpr:.0f}, TNR {each.majority.tnr:.0f}"
+        console.print(f"  {each.instruction_id}  {rates}: {each.instruction}", markup=False, highlight=False)
+
+
+def _print_consequences(found: Consequences, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("the run's own")
+    for name in ("rows", "known to gold", "right"):
+        table.add_column(name, justify="right")
+    for name, label in _SHARES.items():
+        share: Share = getattr(found, name)
+        if share.rows:
+            right = _show_interval_finely(share.right)
+            table.add_row(label, f"{share.rows:,}", f"{share.known:,}", right)
+    if not table.row_count:
+        return
+    console.print()
+    console.print(table)
+    counts = found.responses
+    if counts.precision is not None and counts.tpr is not None:
+        console.print(
+            f"accepted responses that follow: {counts.precision:.1f} %; responses that follow and are accepted: "
+            f"{counts.tpr:.1f} %",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _show_interval_finely(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:.1f} %"
+    return f"{interval.value:.1f} % \\[{interval.low:.1f}, {interval.high:.1f}]"
