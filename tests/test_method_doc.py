@@ -20,6 +20,7 @@ TABLES = (
     "augmentation",
     "rejection_sampling",
     "scoring",
+    "sft",
     "preferences",
 )
 ROWS = {

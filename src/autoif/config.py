@@ -146,6 +146,13 @@ class Scoring(Record):
     max_tokens: int = Field(default=1024, ge=8)
 
 
+class Sft(Record):
+    """§3.4, rows for SFT."""
+
+    strict: bool = False
+    """Only responses that every behaviour cluster of the functions accepts (docs/method.md#operating-points)."""
+
+
 class Preferences(Record):
     """§3.4, pairs for DPO."""
 
@@ -158,6 +165,9 @@ class Preferences(Record):
     positives_per_prompt: int = Field(default=1, ge=1)
     negatives_per_prompt: int = Field(default=1, ge=1)
     """Pairs of a prompt or an instruction: at most positives x negatives."""
+    strict: bool = False
+    """Chosen only if every behaviour cluster of the functions accepts it, rejected only if every one refuses it and its
+    variants (docs/method.md#operating-points)."""
 
 
 class Execution(Record):
@@ -193,6 +203,7 @@ class Config(Record):
     augmentation: Augmentation = Augmentation()
     rejection_sampling: RejectionSampling = RejectionSampling()
     scoring: Scoring = Scoring()
+    sft: Sft = Sft()
     preferences: Preferences = Preferences()
     sandbox: SandboxSettings = SandboxSettings()
     execution: Execution = Execution()
@@ -214,6 +225,8 @@ _LATER: dict[str, JsonValue] = {
     "back_translation.enabled": True,
     "scoring.enabled": True,
     "sandbox.packages": [],
+    "sft.strict": False,
+    "preferences.strict": False,
     "rejection_sampling.stop_after_prompts": 0,
     "rejection_sampling.stop_after_responses": 1,
 }

@@ -8,8 +8,8 @@ completions if it is there. So the same command goes on where it stopped.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from autoif.config import ROLES, Config
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.sft import sft_rows
+from autoif.datasets.strictness import Strictness, find_strictness
 from autoif.engines import Engine, open_engine
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import Seeds, load_seeds
@@ -110,7 +111,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         if not given:
             folder.write_rows(store.INSTRUCTIONS, verified)
         if options.until == "queries":
-            _write_data(verified, job)
+            for note in await _write_data(verified, job):
+                cache.note(note)
 
 
 async def _make_instructions(seeds: Seeds, job: Job) -> list[Instruction]:
@@ -175,24 +177,49 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
     return [*(_drop_finished(followed, job, until) if followed else ()), *missing]
 
 
-def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> None:
-    """§3.4: the data sets, from what the stages of §3.3 have kept and refused, a shard at a time."""
-    folder, settings = job.folder, job.tools.config.preferences
-    by_id = {each.id: each for each in verified}
+async def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> list[str]:
+    """§3.4: the data sets, from what the stages of §3.3 have kept and refused, a shard at a time.
+
+    Return what is to be said of rows that were left out.
+    """
+    folder, config = job.folder, job.tools.config
+    settings, by_id = config.preferences, {each.id: each for each in verified}
 
     def shards() -> Iterator[_Sampled]:
         return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
 
+    strictness = await _find_strictness(shards, config)
+    of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     folder.write_rows(store.QUERIES, job.tools.queries)
-    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored)))
-    of_instructions = instruction_pairs(verified, settings) if settings.instruction_level else ()
+    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored, of_sft)))
+    of_instructions = instruction_pairs(verified, settings, of_pairs) if settings.instruction_level else ()
     of_queries = (
         pair
         for shard in (shards() if settings.query_level else ())
-        for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings)
+        for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings, of_pairs)
     )
     folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
     folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts)))
+    return _describe_left_out(shards(), of_sft) if of_sft else []
+
+
+def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness) -> list[str]:
+    scored = [strictness.accepts(each.prompt.constraints, each.verdicts) for shard in shards for each in shard.scored]
+    return [f"sft.strict left out {scored.count(False):,} of {len(scored):,} responses that had passed"]
+
+
+async def _find_strictness(shards: Callable[[], Iterator["_Sampled"]], config: Config) -> Strictness | None:
+    """Return what `sft.strict` and `preferences.strict` ask of rows, None where neither is on."""
+    if not (config.sft.strict or config.preferences.strict):
+        return None
+    found = Strictness({})
+    async with AsyncExitStack() as stack:
+        strict = config.preferences.strict
+        sandbox = await stack.enter_async_context(config.sandbox.make_sandbox()) if strict else None
+        for shard in shards():
+            instructions = {each.id: each for prompt in shard.prompts for each in prompt.constraints}
+            found |= await find_strictness(list(instructions.values()), shard.sampled, sandbox)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
     query level         prompt: query + instruction; chosen: a response with pass rate > 0.5; rejected: one with 0
 
 A blank text is no answer, even where a function accepts it: it is neither chosen nor rejected. Of several candidates
-the best is chosen: by pass rate, then by quality, then by order.
+the best is chosen: by pass rate, then by quality, then by order. `preferences.strict` asks more of both sides
+(`strictness.py`).
 
 # Deviation: the paper says nothing of blank texts and of quality here; the released code draws its pairs at random
 # (docs/method.md#preferences).
@@ -13,13 +14,14 @@ the best is chosen: by pass rate, then by quality, then by order.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import Literal
 
 from autoif.config import Preferences
 from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of, split_verdicts
+from autoif.datasets.strictness import Strictness
 from autoif.judging import compute_pass_rate
 from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
 from autoif.thresholds import meets
@@ -34,24 +36,32 @@ class Candidate:
     """Of all functions, in their order."""
     quality: float = -1.0
     choosable: bool = True
-    """False for what passes functions without being an answer (`autoif.gate`)."""
+    """False for what passes functions without being an answer (`autoif.gate`), or isn't accepted strictly."""
+    rejectable: bool = True
+    """False for what isn't refused strictly."""
 
     @property
     def pass_rate(self) -> Fraction:
         return compute_pass_rate(self.verdicts)
 
 
-def instruction_pairs(instructions: Iterable[VerifiedInstruction], settings: Preferences) -> Iterator[PreferenceRow]:
+def instruction_pairs(
+    instructions: Iterable[VerifiedInstruction], settings: Preferences, strictness: Strictness | None = None
+) -> Iterator[PreferenceRow]:
     """Yield the pairs that the cases of each instruction give."""
     for verified in instructions:
         prompt = (Turn(role="user", content=verified.instruction.text),)
         constraints = (constraint_of(verified),)
-        for pair in pair_candidates(_case_candidates(verified), settings):
+        for pair in pair_candidates(_list_cases(verified, strictness), settings):
             yield make_pair(prompt, constraints, pair, level="instruction")
 
 
 def query_pairs(
-    prompts: Iterable[Prompt], verified: Iterable[Response], scored: Iterable[Response], settings: Preferences
+    prompts: Iterable[Prompt],
+    verified: Iterable[Response],
+    scored: Iterable[Response],
+    settings: Preferences,
+    strictness: Strictness | None = None,
 ) -> Iterator[PreferenceRow]:
     """Yield the pairs that the responses of each prompt give, in the order of the prompts.
 
@@ -60,13 +70,18 @@ def query_pairs(
         verified: all responses with verdicts, whatever became of them later.
         scored: those that also passed quality verification, or all that passed where there is none.
         settings: thresholds and numbers of pairs.
+        strictness: what is asked of both sides besides; nothing by default.
     """
     quality = {response.id: response.quality.mean if response.quality else -1.0 for response in scored}
     candidates: dict[str, list[Candidate]] = defaultdict(list)
     for response in verified:
         if not response.verdicts:
             continue
-        found = Candidate(response.text, response.verdicts, quality.get(response.id, -1.0))
+        found = _judge_strictly(
+            Candidate(response.text, response.verdicts, quality.get(response.id, -1.0)),
+            response.prompt.constraints,
+            strictness,
+        )
         if not settings.scored_only or response.id in quality or meets(found.pass_rate, settings.negative):
             candidates[response.prompt.id].append(found)
     for prompt in prompts:
@@ -76,12 +91,25 @@ def query_pairs(
             yield make_pair(asked, constraints, pair, level="query", query_id=prompt.query.id)
 
 
-def _case_candidates(verified: VerifiedInstruction) -> list[Candidate]:
+def _list_cases(verified: VerifiedInstruction, strictness: Strictness | None) -> list[Candidate]:
     """Return every case input with the verdicts of the kept functions."""
     rows = [verified.matrix.verdicts[place] for place in verified.kept_functions]
     return [
-        Candidate(case.input, tuple(row[column] for row in rows)) for column, case in enumerate(verified.matrix.cases)
+        _judge_strictly(Candidate(case.input, tuple(row[column] for row in rows)), (verified,), strictness)
+        for column, case in enumerate(verified.matrix.cases)
     ]
+
+
+def _judge_strictly(
+    found: Candidate, constraints: Sequence[VerifiedInstruction], strictness: Strictness | None
+) -> Candidate:
+    if strictness is None:
+        return found
+    return replace(
+        found,
+        choosable=strictness.accepts(constraints, found.verdicts),
+        rejectable=strictness.refuses(constraints, found.verdicts, found.text),
+    )
 
 
 def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> Iterator[tuple[Candidate, Candidate]]:
@@ -92,7 +120,9 @@ def pair_candidates(candidates: Sequence[Candidate], settings: Preferences) -> I
         candidate for candidate in unique if candidate.choosable and meets(candidate.pass_rate, settings.positive)
     ]
     positives.sort(key=lambda candidate: (candidate.pass_rate, candidate.quality), reverse=True)
-    negatives = [candidate for candidate in unique if meets(candidate.pass_rate, settings.negative)]
+    negatives = [
+        candidate for candidate in unique if candidate.rejectable and meets(candidate.pass_rate, settings.negative)
+    ]
     yield from product(positives[: settings.positives_per_prompt], negatives[: settings.negatives_per_prompt])
 
 

@@ -3,13 +3,21 @@
 from collections.abc import Iterable, Iterator
 
 from autoif.datasets.rows import JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
+from autoif.datasets.strictness import Strictness
 from autoif.records import Response
 
 
-def sft_rows(responses: Iterable[Response]) -> Iterator[SftRow]:
-    """Yield one row for each response that passed its functions and its quality verification."""
+def sft_rows(responses: Iterable[Response], strictness: Strictness | None = None) -> Iterator[SftRow]:
+    """Yield one row for each response that passed its functions and its quality verification.
+
+    Args:
+        responses: those that passed.
+        strictness: what is asked of them besides (`sft.strict`); nothing by default.
+    """
     for response in responses:
         prompt = response.prompt
+        if strictness and not strictness.accepts(prompt.constraints, response.verdicts):
+            continue
         asked = list(map(constraint_of, prompt.constraints))
         yield SftRow(
             messages=(Turn(role="user", content=prompt.text), Turn(role="assistant", content=response.text)),
