@@ -20,9 +20,11 @@ TABLES = (
     "augmentation",
     "rejection_sampling",
     "scoring",
-    "sft",
     "preferences",
 )
+"""Of the stages: each has a section of the page."""
+DATA_SETS = ("sft",)
+"""Of data sets: they are in the section on preferences."""
 ROWS = {
     key: (paper, released)
     for key, paper, released in re.findall(
@@ -36,7 +38,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 def settings() -> list[str]:
     """Return every setting of the method's stages, as in "scoring.mean"."""
     found = []
-    for table in TABLES:
+    for table in (*TABLES, *DATA_SETS):
         kind = Config.model_fields[table].annotation
         assert isinstance(kind, type)
         assert issubclass(kind, BaseModel)
@@ -68,7 +70,7 @@ def test_the_page_lists_all_in_which_quickstart_departs_from_the_paper() -> None
 
 def test_the_page_names_no_setting_that_is_not_there() -> None:
     assert sorted(ROWS) == sorted(settings())
-    for key in re.findall(rf"`((?:{'|'.join(TABLES)})\.\w+)`", PAGE):
+    for key in re.findall(rf"`((?:{'|'.join((*TABLES, *DATA_SETS))})\.\w+)`", PAGE):
         assert key in settings()
 
 

@@ -150,7 +150,7 @@ class Sft(Record):
     """§3.4, rows for SFT."""
 
     strict: bool = False
-    """Only responses that every behaviour cluster of the functions accepts (docs/method.md#operating-points)."""
+    """Only responses that every behaviour cluster of the functions accepts."""
 
 
 class Preferences(Record):
@@ -167,7 +167,7 @@ class Preferences(Record):
     """Pairs of a prompt or an instruction: at most positives x negatives."""
     strict: bool = False
     """Chosen only if every behaviour cluster of the functions accepts it, rejected only if every one refuses it and its
-    variants (docs/method.md#operating-points)."""
+    variants."""
 
 
 class Execution(Record):
