@@ -63,6 +63,35 @@ class Verification(Record):
     """§3.2: three cases with each function."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=32)
+    repairs: int = Field(default=0, ge=0, le=2)
+    """How often a function that doesn't load, raises or stands alone, or a case that most functions contradict, is put
+    back to the writer with what is wrong; 0: never."""
+    max_functions: int = Field(default=0, ge=0)
+    """Ask on, up to so many functions, until their behaviour is settled; 0: K is fixed."""
+    functions_step: int = Field(default=2, ge=1)
+    """How many more functions to ask for at a time."""
+    settled: Threshold = ">= 0.75"
+    """Share of the answers whose functions must behave alike for behaviour to be settled."""
+    settled_functions: int = Field(default=2, ge=2)
+    """The least number of answers that these must be."""
+    judge_samples: int = Field(default=0, ge=0)
+    """Answers asked of the judge about each text on which functions split; 0: it is not asked."""
+    judged_texts: int = Field(default=3, ge=1)
+    """The most texts of an instruction that the judge is asked about."""
+
+    @property
+    def settles(self) -> bool:
+        """Whether anything is done with the functions between writing and cross-validation."""
+        return bool(self.repairs or self.max_functions or self.judge_samples)
+
+    @model_validator(mode="after")
+    def _check_functions(self) -> "Verification":
+        if 0 < self.max_functions < self.functions_per_instruction:
+            raise ValueError(
+                f"max_functions ({self.max_functions}) is below functions_per_instruction "
+                f"({self.functions_per_instruction}), which is how many are asked for first"
+            )
+        return self
 
 
 class CrossValidation(Record):
@@ -229,6 +258,13 @@ _LATER: dict[str, JsonValue] = {
     "preferences.strict": False,
     "rejection_sampling.stop_after_prompts": 0,
     "rejection_sampling.stop_after_responses": 1,
+    "verification.repairs": 0,
+    "verification.max_functions": 0,
+    "verification.functions_step": 2,
+    "verification.settled": ">= 0.75",
+    "verification.settled_functions": 2,
+    "verification.judge_samples": 0,
+    "verification.judged_texts": 3,
 }
 """Settings that came after run folders were made, with the value that those folders have without naming it."""
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
@@ -297,7 +333,19 @@ def identity(config: Config) -> dict[str, JsonValue]:
     """
     flat = dict(flatten(config.model_dump(mode="json", exclude={"prompts"})))
     shaping = {key: value for key, value in flat.items() if not _is_layout(key) and (key, value) not in _LATER.items()}
-    return {**shaping, **{f"prompts.{name}": prompt.digest for name, prompt in config.prompts.files().items()}}
+    asked = {name: prompt for name, prompt in config.prompts.files().items() if _is_asked(name, config)}
+    return {**shaping, **{f"prompts.{name}": prompt.digest for name, prompt in asked.items()}}
+
+
+def _is_asked(name: str, config: Config) -> bool:
+    """Tell whether a prompt shapes the results: one that came later does only where its means is switched on."""
+    settings = config.verification
+    match name:
+        case "repair":
+            return bool(settings.repairs)
+        case "discrimination":
+            return bool(settings.repairs or settings.judge_samples)
+    return True
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:

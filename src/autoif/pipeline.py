@@ -17,7 +17,7 @@ from autoif.config import Config
 from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
-from autoif.instructions.verification import write_functions
+from autoif.instructions.settling import write_settled_functions
 from autoif.queries import augmentation, rejection_sampling, scoring
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses
@@ -44,7 +44,7 @@ class Stage:
 
 STAGES: dict[Step, tuple[Stage, ...]] = {
     "instructions": (
-        Stage(store.VERIFICATION, verification.STAGE, write_functions, Draft),
+        Stage(store.VERIFICATION, verification.STAGE, write_settled_functions, Draft),
         Stage(store.CROSS_VALIDATION, cross_validation.STAGE, cross_validate, VerifiedInstruction),
         Stage(store.BACK_TRANSLATION, back_translation.STAGE, back_translate, VerifiedInstruction),
     ),

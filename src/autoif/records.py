@@ -11,11 +11,20 @@ records that may be named, by id, as pydantic's context.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, PlainSerializer, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    ValidationInfo,
+    model_validator,
+)
 
 
 class Record(BaseModel):
@@ -31,6 +40,11 @@ def _find_named(given: Any, info: ValidationInfo) -> Any:
     if given not in known:
         raise ValueError(f"there is no record {given}")
     return known[given]
+
+
+def _is_empty(value: Sized) -> bool:
+    """Tell whether a later field holds nothing: it is left out then, so that files without it stay as they are."""
+    return not value
 
 
 R = TypeVar("R", bound=Record)
@@ -123,6 +137,8 @@ class Case(Record):
 
     input: str
     expected: bool
+    origin: Literal["writer", "judge"] = Field(default="writer", exclude_if=lambda origin: origin == "writer")
+    """Whose word the expected verdict is: the writer's, or the judge's about a text on which functions split."""
 
 
 class Answer(Record):
@@ -135,6 +151,63 @@ class Answer(Record):
     """Why nothing could be read from it, as a `FormatLoss` value; None if it was read."""
     cases_lost: int = 0
     """Cases in a readable answer that could not be read."""
+    function: str = Field(default="", exclude_if=_is_empty)
+    """Id of the function that it gave; noted only where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
+
+
+class Fault(StrEnum):
+    """Why a function is put back to its writer."""
+
+    DOES_NOT_LOAD = "does_not_load"
+    RAISES = "raises"
+    STANDS_ALONE = "stands_alone"
+
+
+class RepairOutcome(StrEnum):
+    """What came of putting a function back."""
+
+    REPAIRED = "repaired"
+    UNCHANGED = "unchanged"
+    """The writer stands by its function."""
+    NO_BETTER = "no_better"
+    """The new function has the same fault, or a worse one: the old one stays."""
+    LOST = "lost"
+    """No function could be read from the answer."""
+
+
+class Repair(Record):
+    """A function that was put back to the writer with what is wrong with it, and what came of it."""
+
+    round: int
+    """1 for the first time that it, or what it was made from, was put back."""
+    fault: Fault
+    function: Function
+    """As it was put back."""
+    feedback: str
+    """What the writer was told."""
+    answer: Answer
+    explanation: str
+    """The writer's, "" if it gave none."""
+    made: Function | None
+    outcome: RepairOutcome
+
+
+class Ruling(Record):
+    """What a model says of a text: does it follow the instruction?"""
+
+    text: str
+    by: Literal["writer", "judge"]
+    """The writer is asked about its own case, the judge about a text on which functions split."""
+    source: Literal["case", "probe", "response"]
+    answers: tuple[bool | None, ...]
+    """One of each sample; None of one that could not be read."""
+    explanations: tuple[str, ...]
+
+    @property
+    def follows(self) -> bool | None:
+        """What most answers say that say something; None of a tie, and where none says anything."""
+        yes, no = self.answers.count(True), self.answers.count(False)
+        return None if yes == no else yes > no
 
 
 class Matrix(Record):
@@ -155,6 +228,12 @@ class Draft(Record):
     instruction: Instruction
     matrix: Matrix
     answers: tuple[Answer, ...]
+    repairs: tuple[Repair, ...] = Field(default=(), exclude_if=_is_empty)
+    """Functions that were put back to the writer, in the order in which they were."""
+    rulings: tuple[Ruling, ...] = Field(default=(), exclude_if=_is_empty)
+    """What writer and judge said of texts."""
+    settled: bool | None = Field(default=None, exclude_if=lambda settled: settled is None)
+    """Whether most answers gave functions that behave alike; None where that was not asked."""
 
 
 class BackTranslation(Record):

@@ -92,11 +92,15 @@ def query_pairs(
 
 
 def _list_cases(verified: VerifiedInstruction, strictness: Strictness | None) -> list[Candidate]:
-    """Return every case input with the verdicts of the kept functions."""
+    """Return the input of every case of the writer with the verdicts of the kept functions.
+
+    The judge's cases are probes, which show what functions do and are nothing to learn from.
+    """
     rows = [verified.matrix.verdicts[place] for place in verified.kept_functions]
     return [
         _judge_strictly(Candidate(case.input, tuple(row[column] for row in rows)), (verified,), strictness)
         for column, case in enumerate(verified.matrix.cases)
+        if case.origin == "writer"
     ]
 
 

@@ -10,6 +10,9 @@
 With `both_outcomes` (preset quickstart), the kept cases must also hold one that obeys the instruction and one that
 doesn't: functions that always return False agree with each other, and no response will ever pass them.
 
+Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
+cases, and a function has up to one vote more (`discrimination.py`).
+
 In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
 Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `too_few_functions`, `too_few_cases`
@@ -18,6 +21,7 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
 
+from autoif.instructions.discrimination import weigh_functions
 from autoif.records import Draft, Dropped, Matrix, Reason, Verdict, VerifiedInstruction, content_id
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
@@ -40,10 +44,12 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
         return [_drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")]
 
     agreement = agree(matrix)
+    votes = weigh_functions(matrix, draft.rulings)
+    whole = sum(votes[f] for f in functions)
     cases = [
         case
         for case in range(len(matrix.cases))
-        if meets(share(sum(agreement[f][case] for f in functions), len(functions)), rules.case_agreement)
+        if meets(sum(votes[f] for f in functions if agreement[f][case]) / whole, rules.case_agreement)
     ]
     if not cases:
         return [_drop(draft, Reason.NO_CASE_AGREED, f"{len(matrix.cases)} cases, {len(functions)} functions")]

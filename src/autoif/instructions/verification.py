@@ -23,21 +23,25 @@ STAGE = "verification"
 
 async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft | Dropped]:
     """Ask the writer K times for a function and its cases."""
-    settings = tools.config.verification
-    completions = await tools.chat.sample(
-        Request(
-            role="writer",
-            stage=STAGE,
-            messages=_messages(instruction.text, tools.config),
-            samples=settings.functions_per_instruction,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            seed=sampling_seed(tools.config.seed, STAGE, instruction.id),
-            json_schema=answer_schema(settings.cases_per_function),
-        )
-    )
+    samples = tools.config.verification.functions_per_instruction
+    completions = await tools.chat.sample(make_request(instruction, tools.config, samples))
     # In a thread, as an odd answer takes seconds to read.
     return [await asyncio.to_thread(read_function_answers, instruction, completions)]
+
+
+def make_request(instruction: Instruction, config: Config, samples: int) -> Request:
+    """Return what the writer is asked. The first answers are the same, however many are asked for."""
+    settings = config.verification
+    return Request(
+        role="writer",
+        stage=STAGE,
+        messages=_messages(instruction.text, config),
+        samples=samples,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        seed=sampling_seed(config.seed, STAGE, instruction.id),
+        json_schema=answer_schema(settings.cases_per_function),
+    )
 
 
 def read_function_answers(instruction: Instruction, completions: list[Completion]) -> Draft | Dropped:

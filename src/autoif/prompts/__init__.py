@@ -22,7 +22,17 @@ from pydantic import BeforeValidator, Field
 from autoif.records import Record
 
 Turns = tuple[tuple[str, str], ...]
-Name = Literal["self_instruct", "verification", "back_translation", "responder", "scoring", "nli", "nli_completion"]
+Name = Literal[
+    "self_instruct",
+    "verification",
+    "repair",
+    "discrimination",
+    "back_translation",
+    "responder",
+    "scoring",
+    "nli",
+    "nli_completion",
+]
 
 DEFAULT = "paper"
 
@@ -35,6 +45,16 @@ PLACEHOLDERS: dict[Name, dict[str, str]] = {
         "instruction": "the instruction",
         "instruction_for_quotes": "the instruction, its double quotation marks written as single ones",
         "cases": "how many cases to write",
+    },
+    "repair": {
+        "instruction": "the instruction",
+        "instruction_for_quotes": "the instruction, its double quotation marks written as single ones",
+        "code": "the source of the function",
+        "feedback": "what is wrong with it: the error with its line, or the texts on which it differs from others",
+    },
+    "discrimination": {
+        "instruction": "the instruction",
+        "response": "the text, between lines of back quotes that it can't end",
     },
     "back_translation": {"code": "the source of the function"},
     "responder": {
@@ -56,6 +76,11 @@ PLACEHOLDERS: dict[Name, dict[str, str]] = {
 _REQUIRED: dict[Name, tuple[frozenset[str], ...]] = {
     "self_instruct": (frozenset({"examples", "count"}),),
     "verification": (frozenset({"instruction"}), frozenset({"instruction_for_quotes"})),
+    "repair": (
+        frozenset({"instruction", "code", "feedback"}),
+        frozenset({"instruction_for_quotes", "code", "feedback"}),
+    ),
+    "discrimination": (frozenset({"instruction", "response"}),),
     "back_translation": (frozenset({"code"}),),
     "responder": (frozenset({"prompt"}), frozenset({"query", "instruction"})),
     "scoring": (frozenset({"query", "response"}), frozenset({"prompt", "response"})),
@@ -220,6 +245,10 @@ class Prompts(Record):
     """§3.2: the writer invents instructions."""
     verification: Annotated[PromptFile, _reads("verification")] = Field(default_factory=_packaged("verification"))
     """§3.2: the writer writes a function and cases."""
+    repair: Annotated[PromptFile, _reads("repair")] = Field(default_factory=_packaged("repair"))
+    """§3.2, `verification.repairs`: the writer mends a function."""
+    discrimination: Annotated[PromptFile, _reads("discrimination")] = Field(default_factory=_packaged("discrimination"))
+    """§3.2, `verification.judge_samples` and `repairs`: does a text follow the instruction?"""
     back_translation: Annotated[PromptFile, _reads("back_translation")] = Field(
         default_factory=_packaged("back_translation")
     )

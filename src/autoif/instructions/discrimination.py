@@ -1,0 +1,155 @@
+"""§3.2, the judge on the texts on which functions split.
+
+Where the functions for an instruction behave in several ways, few texts tell these apart. They are put to the judge:
+does this text follow the instruction? What it says is one more witness and not the decision:
+
+    | what the judge says of a text | what comes of it                                                              |
+    |-------------------------------|-------------------------------------------------------------------------------|
+    | most of its answers say yes   | the text is a case: expected True                                             |
+    | most of its answers say no    | the text is a case: expected False                                            |
+    | a tie, or nothing readable    | nothing                                                                       |
+    | of all its texts together     | in cross-validation a function has 1 vote, and up to 1 more: the share of the |
+    |                               | judged texts on which it agrees with the judge                                |
+
+So the judge decides between two ways that equally many functions go, and never outvotes twice as many.
+
+# Deviation: neither the paper nor the released code asks a judge about functions (docs/method.md#verification).
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import combinations
+from typing import Literal
+
+from pydantic import JsonValue
+
+from autoif.instructions.json_reading import find_json
+from autoif.instructions.observation import Behaviour, Text
+from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.records import Draft, Matrix, Ruling, Verdict, content_id
+from autoif.thresholds import share
+from autoif.tools import Tools
+
+STAGE = "discrimination"
+
+LONGEST_EXPLANATION = 600
+_LONGEST_TEXT = 2000
+_TICKS = re.compile("`+")
+_WORD = re.compile(r"[a-z]+")
+_SAYS = {"true": True, "yes": True, "false": False, "no": False}
+_PROPERTIES: dict[str, JsonValue] = {"explanation": {"type": "string"}, "follows": {"type": "boolean"}}
+
+
+async def judge_splits(draft: Draft, behaviour: Behaviour, tools: Tools) -> tuple[Ruling, ...]:
+    """Ask the judge about the texts that tell the ways of behaving apart best."""
+    settings = tools.config.verification
+    chosen = choose_texts(behaviour, settings.judged_texts)
+    return tuple(
+        await asyncio.gather(*(ask_about(text, draft, "judge", settings.judge_samples, tools) for text in chosen))
+    )
+
+
+def choose_texts(behaviour: Behaviour, most: int) -> list[Text]:
+    """Return at most so many texts that tell the clusters apart, the best first.
+
+    Each is the one on which the most pairs of answers differ that no earlier one tells apart, one accepting and one
+    refusing it. When all are told apart, it begins anew: more texts for the same. Of equally good ones the shortest.
+    """
+    usable = [
+        (place, each)
+        for place, each in enumerate(behaviour.texts)
+        if 0 < len(each.text.strip()) <= len(each.text) <= _LONGEST_TEXT
+    ]
+    pairs = {
+        (one, other): behaviour.count_votes(one) * behaviour.count_votes(other)
+        for one, other in combinations(behaviour.clusters, 2)
+    }
+    told = {
+        place: {pair for pair in pairs if {cluster.verdicts[place] for cluster in pair} == {Verdict.PASS, Verdict.FAIL}}
+        for place, _ in usable
+    }
+    chosen: list[int] = []
+    together: set[tuple[object, object]] = set()
+    while len(chosen) < most:
+        gains = {
+            place: sum(pairs[pair] for pair in told[place] - together) for place, _ in usable if place not in chosen
+        }
+        best = min(gains, key=lambda place: (-gains[place], len(behaviour.texts[place].text), place), default=None)
+        if best is not None and gains[best]:
+            chosen.append(best)
+            together |= told[best]
+        elif together:
+            together = set()
+        else:
+            break
+    return [behaviour.texts[place] for place in chosen]
+
+
+async def ask_about(
+    text: Text, draft: Draft, by: Literal["writer", "judge"], samples: int, tools: Tools, stage: str = STAGE
+) -> Ruling:
+    """Ask a model several times whether a text follows the instruction."""
+    settings = tools.config.verification
+    completions = await tools.chat.sample(
+        Request(
+            role=by,
+            stage=stage,
+            messages=tools.config.prompts.discrimination.fill(
+                instruction=draft.instruction.text, response=quote(text.text)
+            ),
+            samples=samples,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            seed=sampling_seed(tools.config.seed, stage, draft.instruction.id, content_id("text", text.text)),
+            json_schema={
+                "type": "object",
+                "properties": _PROPERTIES,
+                "required": [*_PROPERTIES],
+                "additionalProperties": False,
+            },
+        )
+    )
+    read = [await asyncio.to_thread(read_ruling, completion) for completion in completions]
+    return Ruling(
+        text=text.text,
+        by=by,
+        source=text.source,
+        answers=tuple(follows for follows, _ in read),
+        explanations=tuple(explanation for _, explanation in read),
+    )
+
+
+def quote(text: str) -> str:
+    """Return a text between two lines of back quotes, of which it holds none that are as long."""
+    longest = max((len(each) for each in _TICKS.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def read_ruling(completion: Completion) -> tuple[bool | None, str]:
+    """Return what an answer says, None if nothing that can be read, and its explanation."""
+    if completion.fault:
+        return None, ""
+    found = find_json(completion.text, lambda value: isinstance(value, dict) and "follows" in value)
+    if found is None:
+        written = completion.text.strip()
+        words = {word for word in _WORD.findall(written.rpartition("\n")[2].lower()) if word in _SAYS}
+        return (_SAYS[words.pop()] if len(words) == 1 else None), written[:LONGEST_EXPLANATION]
+    said = found[0]["follows"]
+    follows = _SAYS.get(str(said).strip(" .").lower()) if isinstance(said, bool | str) else None
+    return follows, str(found[0].get("explanation", ""))[:LONGEST_EXPLANATION]
+
+
+def weigh_functions(matrix: Matrix, rulings: Sequence[Ruling]) -> list[Fraction]:
+    """Return each function's vote in cross-validation: 1, and the share of the judged texts that it judges alike."""
+    judged = {ruling.text: ruling.follows for ruling in rulings if ruling.by == "judge" and ruling.follows is not None}
+    columns = {case.input: place for place, case in enumerate(matrix.cases) if case.input in judged}
+    wanted = {
+        columns[text]: Verdict.PASS if follows else Verdict.FAIL for text, follows in judged.items() if text in columns
+    }
+    return [
+        1 + share(sum(row[place] is verdict for place, verdict in wanted.items()), len(wanted))
+        for row in matrix.verdicts
+    ]

@@ -1,0 +1,143 @@
+"""§3.2, what the functions of a draft do beside each other: run on its cases, near misses of these, and the probes.
+
+    behaviour = await Observer(tools).observe(draft)
+    behaviour.is_settled(settings)     # most answers gave functions that behave alike: asking on brings little
+
+Two functions behave alike if they give the same verdict on each text. Functions that don't load have no behaviour.
+Each function counts as often as the writer wrote it, or what it was repaired from.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from autoif.behaviour import Cluster, cluster_functions
+from autoif.config import Verification
+from autoif.probes import load_probes, make_near_misses
+from autoif.records import Draft, Function, Repair, RepairOutcome, Verdict
+from autoif.sandbox.outcomes import Outcome
+from autoif.thresholds import meets, share
+from autoif.tools import Tools
+
+DECIDED = (Verdict.PASS, Verdict.FAIL)
+_TEXTS_AT_ONCE = 64
+"""Of one call of a function. After a call with a time-out, or without a verdict, none is made: what the function would
+say of the other texts isn't worth the wait."""
+
+
+class Text(NamedTuple):
+    """A text that functions are run on."""
+
+    text: str
+    source: Literal["case", "probe", "response"]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the functions of a draft do on the same texts."""
+
+    texts: tuple[Text, ...]
+    outcomes: tuple[tuple[Outcome, ...], ...]
+    """Shape (functions, texts)."""
+    votes: tuple[int, ...]
+    """How many answers gave each function."""
+    clusters: tuple[Cluster, ...]
+    """Of the functions that load, by their places in the draft; the one that most answers gave first."""
+
+    @property
+    def verdicts(self) -> list[list[Verdict]]:
+        """Shape (functions, texts)."""
+        return [[outcome.verdict for outcome in row] for row in self.outcomes]
+
+    def loads(self, place: int) -> bool:
+        """Tell whether a function loads."""
+        return any(outcome.loaded for outcome in self.outcomes[place])
+
+    def count_votes(self, cluster: Cluster) -> int:
+        """Return how many answers gave a function of this cluster."""
+        return sum(self.votes[place] for place in cluster.members)
+
+    def is_settled(self, settings: Verification) -> bool:
+        """Tell whether enough answers gave functions of the first cluster, and these tell texts apart.
+
+        Functions that accept everything, or nothing, agree with each other whatever was asked.
+        """
+        if not self.clusters or self.clusters[0].is_constant:
+            return False
+        leading = self.count_votes(self.clusters[0])
+        return leading >= settings.settled_functions and meets(share(leading, sum(self.votes)), settings.settled)
+
+
+class Observer:
+    """Runs the functions of one instruction, each on each text once, however often it is asked."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self._known: dict[str, dict[str, Outcome]] = {}
+        """By function id and text."""
+
+    async def observe(self, draft: Draft, responses: Sequence[str] = ()) -> Behaviour:
+        """Run the functions of a draft on its cases, near misses of these, responses and the probes."""
+        texts = gather_texts(draft, responses)
+        outcomes = await self.run(draft.matrix.functions, texts)
+        votes = _count_votes(draft)
+        loading = [place for place, row in enumerate(outcomes) if any(outcome.loaded for outcome in row)]
+        clusters = [
+            replace(cluster, members=tuple(loading[member] for member in cluster.members))
+            for cluster in cluster_functions([[outcome.verdict for outcome in outcomes[place]] for place in loading])
+        ]
+        clusters.sort(key=lambda cluster: (-sum(votes[place] for place in cluster.members), cluster.members))
+        return Behaviour(texts, tuple(outcomes), votes, tuple(clusters))
+
+    async def run(self, functions: Iterable[Function], texts: Sequence[Text]) -> list[tuple[Outcome, ...]]:
+        """Return the outcomes of each function on the texts. Shape (functions, texts)."""
+        inputs = [each.text for each in texts]
+        return list(await asyncio.gather(*(self._run(function, inputs) for function in functions)))
+
+    async def _run(self, function: Function, inputs: Sequence[str]) -> tuple[Outcome, ...]:
+        """Run a function on the texts that are new to it, until it takes too long or gives none of them a verdict."""
+        known = self._known.setdefault(function.id, {})
+        missing = [text for text in inputs if text not in known]
+        for at in range(0, len(missing), _TEXTS_AT_ONCE):
+            given = missing[at : at + _TEXTS_AT_ONCE]
+            found = await self.tools.sandbox.run(function.source, given)
+            known.update(zip(given, found, strict=True))
+            verdicts = {outcome.verdict for outcome in found}
+            if Verdict.TIMEOUT in verdicts or not verdicts.intersection(DECIDED):
+                last = Outcome(Verdict.TIMEOUT) if Verdict.TIMEOUT in verdicts else found[-1]
+                known.update(dict.fromkeys(missing[at + _TEXTS_AT_ONCE :], last))
+                break
+        return tuple(known[text] for text in inputs)
+
+
+def gather_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[Text, ...]:
+    """Return the texts that tell a draft's functions apart, each once."""
+    cases = [case.input for case in draft.matrix.cases]
+    own = [draft.instruction.text, *cases]
+    probes = [*(near for text in own for near in make_near_misses(text)), draft.instruction.text, *load_probes()]
+    listed = [
+        *(Text(text, "case") for text in cases),
+        *(Text(text, "response") for text in responses),
+        *(Text(text, "probe") for text in probes),
+    ]
+    return tuple({each.text: each for each in reversed(listed)}.values())[::-1]
+
+
+def follow_repairs(repairs: Iterable[Repair]) -> dict[str, Function]:
+    """Return what each function that was repaired has become, by its id."""
+    became: dict[str, Function] = {}
+    for repair in repairs:
+        if repair.outcome is RepairOutcome.REPAIRED and repair.made:
+            became = {old: repair.made if new.id == repair.function.id else new for old, new in became.items()}
+            became[repair.function.id] = repair.made
+    return became
+
+
+def _count_votes(draft: Draft) -> tuple[int, ...]:
+    """Return how many answers gave each function; a draft whose answers don't say has each once."""
+    became = follow_repairs(draft.repairs)
+    ids = [answer.function for answer in draft.answers if answer.function]
+    votes = Counter(became[each].id if each in became else each for each in ids)
+    return tuple(votes[function.id] or 1 for function in draft.matrix.functions)

@@ -1,0 +1,123 @@
+"""§3.2, verification functions and cases, asked for until their behaviour is settled. Off by default, part by part.
+
+    | step     | setting                     | what is done                                                         |
+    |----------|-----------------------------|----------------------------------------------------------------------|
+    | write    | `functions_per_instruction` | as in the paper: K answers with a function and cases each            |
+    | repair   | `repairs`                   | functions and cases with a fault go back to the writer (`repair.py`) |
+    | settled? | `settled`                   | if most answers behave alike (`observation.py`), the draft is done   |
+    | ask on   | `max_functions`             | `functions_step` more answers to the same request; then repair again |
+    | judge    | `judge_samples`             | the judge on the texts that still split them (`discrimination.py`)   |
+
+More answers to the same request are those that asking for all at once would have given. So K adapts, and nothing
+depends on the order in which instructions are worked on.
+
+In:      an Instruction.
+Out:     a Draft, with its repairs and rulings, and whether its behaviour is settled.
+Dropped: as in `verification.py`, when no answer up to the last gave a function.
+
+# Deviation: in the paper K is fixed (docs/method.md#verification).
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from autoif.instructions.discrimination import judge_splits
+from autoif.instructions.observation import Observer, follow_repairs
+from autoif.instructions.repair import is_turned, repair_functions, review_cases
+from autoif.instructions.verification import make_request, read_function_answers, write_functions
+from autoif.models.requests import Completion
+from autoif.records import Case, Draft, Dropped, Instruction, Matrix, Repair, Ruling, content_id
+from autoif.tools import Tools
+
+
+async def write_settled_functions(instruction: Instruction, tools: Tools) -> list[Draft | Dropped]:
+    """Ask the writer for functions and cases; with the settings for it, mend them and ask on until they are settled."""
+    settings = tools.config.verification
+    if not settings.settles:
+        return await write_functions(instruction, tools)
+    observer = Observer(tools)
+    asked = settings.functions_per_instruction
+    repairs: tuple[Repair, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
+    while True:
+        completions = await tools.chat.sample(make_request(instruction, tools.config, asked))
+        draft = await asyncio.to_thread(assemble_draft, instruction, completions, repairs, rulings)
+        if isinstance(draft, Draft):
+            draft = await _repair(draft, observer)
+            repairs, rulings = draft.repairs, draft.rulings
+            behaviour = await observer.observe(draft)
+            if behaviour.is_settled(settings):
+                return [draft.model_copy(update={"settled": True})]
+        if asked >= settings.max_functions:
+            break
+        asked = min(asked + settings.functions_step, settings.max_functions)
+    if isinstance(draft, Dropped):
+        return [draft]
+    if settings.judge_samples:
+        draft = _with(draft, rulings=await judge_splits(draft, behaviour, tools))
+    return [draft.model_copy(update={"settled": False})]
+
+
+async def _repair(draft: Draft, observer: Observer) -> Draft:
+    """Put back what has a fault, functions first, as often as the settings allow."""
+    if not observer.tools.config.verification.repairs:
+        return draft
+    while repairs := await repair_functions(draft, observer):
+        draft = _with(draft, repairs=repairs)
+    return _with(draft, rulings=await review_cases(draft, observer))
+
+
+def assemble_draft(
+    instruction: Instruction,
+    completions: Sequence[Completion],
+    repairs: Sequence[Repair] = (),
+    rulings: Sequence[Ruling] = (),
+) -> Draft | Dropped:
+    """Return the draft of all answers, with what repairs and rulings made of it."""
+    read = read_function_answers(instruction, list(completions))
+    if isinstance(read, Dropped):
+        return read
+    answers = []
+    for completion, answer in zip(completions, read.answers, strict=True):
+        alone = read_function_answers(instruction, [completion])
+        function = alone.matrix.functions[0].id if isinstance(alone, Draft) else ""
+        answers.append(answer.model_copy(update={"function": function}))
+    return _with(read.model_copy(update={"answers": tuple(answers)}), tuple(repairs), tuple(rulings))
+
+
+def _with(draft: Draft, repairs: Sequence[Repair] = (), rulings: Sequence[Ruling] = ()) -> Draft:
+    """Return a draft with these repairs and rulings added to it, and done."""
+    repairs, rulings = (*draft.repairs, *repairs), (*draft.rulings, *rulings)
+    became = follow_repairs(repairs)
+    functions = tuple(dict.fromkeys(became.get(each.id, each) for each in draft.matrix.functions))
+    return Draft(
+        id=content_id("draft", draft.instruction.id, [function.id for function in functions]),
+        instruction=draft.instruction,
+        matrix=Matrix(functions=functions, cases=_rule_cases(draft.matrix.cases, rulings)),
+        answers=draft.answers,
+        repairs=repairs,
+        rulings=rulings,
+    )
+
+
+def _rule_cases(cases: Sequence[Case], rulings: Sequence[Ruling]) -> tuple[Case, ...]:
+    """Return the cases, each once: turned where the writer contradicts itself, then what the judge has decided."""
+    reviewed = {ruling.text: ruling for ruling in rulings if ruling.by == "writer"}
+    judged = [ruling for ruling in rulings if ruling.by == "judge" and ruling.source != "case"]
+    return tuple(
+        dict.fromkeys(
+            [
+                *(_turn(case, reviewed.get(case.input)) for case in cases),
+                *(
+                    Case(input=ruling.text, expected=ruling.follows, origin="judge")
+                    for ruling in judged
+                    if ruling.follows is not None
+                ),
+            ]
+        )
+    )
+
+
+def _turn(case: Case, ruling: Ruling | None) -> Case:
+    turned = ruling is not None and case.origin == "writer" and is_turned(case.expected, ruling)
+    return Case(input=case.input, expected=not case.expected) if turned else case
