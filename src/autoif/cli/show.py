@@ -15,7 +15,8 @@ from autoif.report.show import show_instruction, show_prompts, show_run
 def show(run: str | None, id: str | None, prompts: bool) -> None:
     """Print the funnel of RUN, or all about the instruction whose id begins with ID.
 
-    For an instruction: its functions x cases matrix, its functions, its back-translations and its samples.
+    For an instruction: how its functions were settled, its functions x cases matrix, its functions, its
+    back-translations and its samples.
     """
     if prompts:
         if id:

@@ -17,6 +17,7 @@ from autoif.reading.jsonl import read_json_lines, read_jsonl
 from autoif.records import Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
+from autoif.report.settling import describe_settling, print_settling, read_settling
 from autoif.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -39,6 +40,8 @@ def show_run(run: Path, console: Console) -> None:
     """Print the funnel of a run and its instructions with their ids."""
     console.print(funnel_table(read_funnel(run)))
     console.print(describe_formats(read_formats(run)), style="dim")
+    if said := describe_settling(read_settling(run)):
+        console.print(said, style="dim")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "functions", "cases", "instruction"):
         table.add_column(column, overflow="fold")
@@ -56,6 +59,8 @@ def show_made(run: Path, console: Console) -> None:
     judged = read_manifest(run).get("sandbox", "not recorded")
     console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(describe_formats(read_formats(run)), style="dim", soft_wrap=True)
+    if said := describe_settling(read_settling(run)):
+        console.print(said, style="dim", soft_wrap=True)
     responses = read_samples(run)
     print_samples(responses[:: max(1, len(responses) // 3)][:3], console)
     console.print()
@@ -68,7 +73,7 @@ def show_made(run: Path, console: Console) -> None:
 
 
 def show_instruction(run: Path, wanted: str, console: Console) -> None:
-    """Print one instruction: its functions x cases matrix, its back-translations and its samples.
+    """Print one instruction: what settling did, its functions x cases matrix, its back-translations and its samples.
 
     Args:
         run: the run folder.
@@ -93,6 +98,7 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
     console.print(f"[bold]{escape(record.instruction.text)}[/]  ({record.instruction.origin})")
     if reason:
         console.print(f"dropped: {escape(reason)}", style="yellow")
+    print_settling(_find_draft(run, record), console)
     if record.matrix.verdicts:
         kept = {function.id for function in record.functions} if isinstance(record, VerifiedInstruction) else set()
         _print_matrix(record.matrix, kept, console)
@@ -101,6 +107,15 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
         samples = read_samples(run, record.instruction.id)
         console.print(f"\n{len(samples)} samples kept")
         print_samples(samples, console)
+
+
+def _find_draft(run: Path, record: Draft | VerifiedInstruction) -> Draft | None:
+    """Return what the verification stage left of an instruction; None in a run that began with verified ones."""
+    if isinstance(record, Draft):
+        return record
+    rows = read_stage(run, VERIFICATION, "kept")
+    found = next((row for row in rows if row["instruction"]["id"] == record.instruction.id), None)
+    return Draft.model_validate(found) if found else None
 
 
 def show_prompts(source: str, console: Console) -> None:

@@ -1,0 +1,118 @@
+"""What became of functions before they were cross-validated: how many settled, what repair did, what was ruled.
+
+Read from the drafts of a run (docs/method.md#settling); a run whose settings for it are off has nothing of it.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from rich.console import Console
+
+from autoif.records import Draft, RepairOutcome, Ruling
+from autoif.store import VERIFICATION, read_stage
+
+_SHOWN_CHARACTERS = 160
+_SAYS = {True: "yes", False: "no", None: "unreadable"}
+
+
+@dataclass(slots=True)
+class Settling:
+    """What was done to the drafts of a run."""
+
+    drafts: int = 0
+    """Those that say whether they are settled."""
+    settled: int = 0
+    answers: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    """Functions that were put back, by their fault."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """And by what came of it."""
+    reviewed: int = 0
+    """Cases that the writer was asked about again."""
+    judged: Counter[str] = field(default_factory=Counter)
+    """Texts that the judge was asked about, by what it said."""
+
+
+def read_settling(run: Path) -> Settling:
+    """Return what was done to the functions of a run."""
+    found = Settling()
+    dropped = (row["record"] for row in read_stage(run, VERIFICATION, "dropped"))
+    for row in chain(read_stage(run, VERIFICATION, "kept"), dropped):
+        if "settled" not in row:
+            continue
+        found.drafts += 1
+        found.settled += row["settled"]
+        found.answers += len(row["answers"])
+        for repair in row.get("repairs", ()):
+            found.faults[repair["fault"]] += 1
+            found.outcomes[repair["outcome"]] += 1
+        for ruling in map(Ruling.model_validate, row.get("rulings", ())):
+            if ruling.by == "writer":
+                found.reviewed += 1
+            else:
+                found.judged[_SAYS[ruling.follows].replace("unreadable", "undecided")] += 1
+    return found
+
+
+def describe_settling(found: Settling) -> str:
+    """Return one line about it; "" where there is nothing to say."""
+    if not found.drafts:
+        return ""
+    parts = [
+        f"settled: {found.settled} of {found.drafts} instructions, with {found.answers / found.drafts:.1f} answers each"
+    ]
+    if found.faults:
+        lost = found.outcomes.total() - found.outcomes[RepairOutcome.REPAIRED]
+        unrepaired = Counter({name: count for name, count in found.outcomes.items() if name != RepairOutcome.REPAIRED})
+        parts.append(
+            f"functions put back {found.faults.total()} ({_list(found.faults)}), "
+            f"repaired {found.outcomes[RepairOutcome.REPAIRED]}"
+            + (f", not {lost} ({_list(unrepaired)})" if lost else "")
+        )
+    if found.reviewed:
+        parts.append(f"cases asked about again {found.reviewed}")
+    if found.judged:
+        parts.append(f"texts judged {found.judged.total()} ({_list(found.judged)})")
+    return "; ".join(parts)
+
+
+def print_settling(draft: Draft | None, console: Console) -> None:
+    """Print how a draft came about: which answer gave which function, its repairs round by round, its rulings."""
+    if draft is None or draft.settled is None:
+        return
+    state = "settled" if draft.settled else "not settled"
+    console.print(f"\n{state} after {len(draft.answers)} answers", style="bold")
+    for answer in draft.answers:
+        _print(f"  answer {answer.index}: {answer.function or f'no function ({answer.loss})'}", console)
+    for repair in draft.repairs:
+        became = f" as {repair.made.id}" if repair.made and repair.outcome is RepairOutcome.REPAIRED else ""
+        console.print(
+            f"\nround {repair.round}: {repair.function.id} {_say(repair.fault)}, {_say(repair.outcome)}{became}"
+        )
+        for line in (*repair.feedback.split("\n"), *(f"> {line}" for line in repair.explanation.split("\n") if line)):
+            _print(f"  {line}", console)
+        _print(repair.function.source, console)
+    if draft.rulings:
+        console.print("\ndoes the text follow the instruction?")
+    for ruling in draft.rulings:
+        said = ", ".join(_SAYS[answer] for answer in ruling.answers)
+        _print(
+            f"  the {ruling.by} of a {ruling.source}: {said}  {json.dumps(ruling.text)[:_SHOWN_CHARACTERS]}", console
+        )
+        for explanation in dict.fromkeys(filter(None, ruling.explanations)):
+            _print(f"    {json.dumps(explanation, ensure_ascii=False)[:_SHOWN_CHARACTERS]}", console)
+
+
+def _print(line: str, console: Console) -> None:
+    console.print(line, style="dim", markup=False, highlight=False)
+
+
+def _say(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def _list(counter: Counter[str]) -> str:
+    return ", ".join(f"{_say(name)} {count}" for name, count in counter.most_common())
