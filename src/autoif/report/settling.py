@@ -1,6 +1,6 @@
 """What became of functions before they were cross-validated: how many settled, what repair did, what was ruled.
 
-Read from the drafts of a run (docs/method.md#settling); a run whose settings for it are off has nothing of it.
+Read from the drafts of a run (docs/method.md, Settling); a run whose settings for it are off has nothing of it.
 """
 
 import json
