@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, JsonValue
 
 from autoif import manifest, store
+from autoif.benchmark_wordings import find_wording
 from autoif.config import ROLES, Config
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
@@ -180,6 +181,7 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
 async def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> list[str]:
     """§3.4: the data sets, from what the stages of §3.3 have kept and refused, a shard at a time.
 
+    Instructions in the words of a benchmark are left out: who trains on them can no longer be measured by it.
     Return what is to be said of rows that were left out.
     """
     folder, config = job.folder, job.tools.config
@@ -188,11 +190,12 @@ async def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> list
     def shards() -> Iterator[_Sampled]:
         return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
 
+    trained = list(filter(_is_trained, verified))
     strictness = await _find_strictness(shards, config)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     folder.write_rows(store.QUERIES, job.tools.queries)
     folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored, of_sft)))
-    of_instructions = instruction_pairs(verified, settings, of_pairs) if settings.instruction_level else ()
+    of_instructions = instruction_pairs(trained, settings, of_pairs) if settings.instruction_level else ()
     of_queries = (
         pair
         for shard in (shards() if settings.query_level else ())
@@ -200,7 +203,22 @@ async def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> list
     )
     folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
     folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts)))
-    return _describe_left_out(shards(), of_sft) if of_sft else []
+    untrained = _describe_untrained(len(verified) - len(trained), len(verified))
+    return [*untrained, *(_describe_left_out(shards(), of_sft) if of_sft else [])]
+
+
+def _is_trained(verified: VerifiedInstruction) -> bool:
+    """Tell an instruction from one in the words of a benchmark, which may be verified and audited alone."""
+    return find_wording(verified.instruction.text) is None
+
+
+def _describe_untrained(count: int, instructions: int) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"{count:,} of {instructions:,} instructions are in the words of IFEval or IFBench: they can be audited, but "
+        "no row trains them"
+    ]
 
 
 def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness) -> list[str]:
@@ -233,8 +251,9 @@ class _Sampled:
 
 
 def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> _Sampled:
-    prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
-    known = {prompt.id: prompt for prompt in prompts}
+    """Return what is there of a shard, without prompts that are not trained."""
+    asked = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
+    known = {prompt.id: prompt for prompt in asked}
     refused = [
         dropped.record
         for dropped in folder.read_dropped(store.REJECTION_SAMPLING, index, known)
@@ -242,7 +261,10 @@ def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, Verified
     ]
     sampled = [*folder.read_kept(store.REJECTION_SAMPLING, index, Response, known), *refused]
     scored = folder.read_kept(store.SCORING, index, Response, known)
-    return _Sampled(prompts, sorted(sampled, key=lambda response: response.index), scored)
+    prompts = [prompt for prompt in asked if all(map(_is_trained, prompt.constraints))]
+    trained = {prompt.id for prompt in prompts}
+    sampled = sorted(sampled, key=lambda response: response.index)
+    return _Sampled(prompts, *([each for each in some if each.prompt.id in trained] for some in (sampled, scored)))
 
 
 def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:

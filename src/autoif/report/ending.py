@@ -82,7 +82,8 @@ def describe_ending(run: Path) -> Ending:
     lines += [loss for folder, loss in losses.items() if loss and (failed is None or folder != failed.folder)]
     if failed is None:
         return Ending(tuple(lines))
-    said = losses.get(failed.folder) or f"{failed.folder} kept nothing: {failed.why or 'no stage says why'}"
+    why = failed.why or "; ".join(map(str, manifest.get("notes", ()))) or "no stage says why"
+    said = losses.get(failed.folder) or f"{failed.folder} kept nothing: {why}"
     return Ending(tuple(lines), said if _is_refused(failed) else f"no data: {said}")
 
 

@@ -1,0 +1,115 @@
+"""Instructions in the official words of IFEval and IFBench: what is asked, and with which arguments.
+
+    find_wording("Answer with at least 40 words.")
+    # Wording("ifeval", "length_constraints:number_words", {"relation": "at least", "num_words": 40})
+
+Such an instruction may be verified, sampled and audited, but it is not trained: no row of a run's data sets has one, as
+a model that was trained on it could no longer be measured (`orchestration.py` leaves them out).
+"""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from pydantic import JsonValue
+
+Benchmark = Literal["ifeval", "ifbench"]
+TITLES: dict[Benchmark, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
+MAX_CHARS = 1_000
+"""A longer text is none of them, and the patterns would take their time."""
+_RELATION = r"at least|less than"
+_LISTS = {"keywords", "forbidden_words"}
+_NUMBERS = {
+    "N", "capital_frequency", "frequency", "let_frequency", "m", "max_words", "min_words", "n", "n_end", "n_start",
+    "nth_paragraph", "num_bullets", "num_highlights", "num_paragraphs", "num_placeholders", "num_sections",
+    "num_sentences", "num_words", "percentage", "small_n",
+}  # fmt: skip
+_ORDINAL = "ordinal"
+_SLOT = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One instruction of a benchmark."""
+
+    benchmark: Benchmark
+    type: str
+    """As in "keywords:existence"."""
+    arguments: Mapping[str, JsonValue]
+    """Those that its words tell, by their official names."""
+
+
+def find_wording(instruction: str) -> Wording | None:
+    """Return which instruction of a benchmark this is; None if it is not in official words.
+
+    White space, letter case and the full stop at the end don't count.
+    """
+    text = " ".join(instruction.split())
+    if len(text) > MAX_CHARS:
+        return None
+    for benchmark, name, pattern in _load_patterns():
+        if found := pattern.fullmatch(text):
+            arguments = {key: _read_argument(key, value) for key, value in found.groupdict().items() if key != _ORDINAL}
+            return Wording(benchmark, name, arguments)
+    return None
+
+
+@cache
+def load_wordings() -> dict[Benchmark, dict[str, str]]:
+    """Return the words of each type, with a {slot} for each argument."""
+    text = (resources.files("autoif") / "benchmark_wordings.json").read_text(encoding="utf-8")
+    found: dict[Benchmark, dict[str, str]] = json.loads(text)
+    return found
+
+
+@cache
+def _load_patterns() -> tuple[tuple[Benchmark, str, re.Pattern[str]], ...]:
+    return tuple(
+        (benchmark, name, _compile(words))
+        for benchmark, of_type in load_wordings().items()
+        for name, words in of_type.items()
+    )
+
+
+def _compile(words: str) -> re.Pattern[str]:
+    parts, at, seen = list[str](), 0, set[str]()
+    stem = words.removesuffix(".")
+    for slot in _SLOT.finditer(stem):
+        parts.append(re.escape(stem[at : slot.start()]))
+        at, name = slot.end(), slot[1]
+        if name is None:
+            parts.append(re.escape(slot[0][0]))
+        else:
+            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_describe_slot(name)})")
+            seen.add(name)
+    parts += [re.escape(stem[at:]), r"\.?" if words.endswith(".") else ""]
+    return re.compile("".join(parts), re.IGNORECASE)
+
+
+def _describe_slot(name: str) -> str:
+    if name.endswith("relation"):
+        return _RELATION
+    if name in _LISTS:
+        return r"\[.*\]"
+    if name == _ORDINAL:
+        return "(?:st|nd|rd|th)(?: word)?"
+    return r"\d{1,9}(?:\.0)?" if name in _NUMBERS else ".+?"
+
+
+def _read_argument(name: str, value: str) -> JsonValue:
+    if name in _NUMBERS:
+        return int(value.removesuffix(".0"))
+    if name.endswith("relation"):
+        return value.lower()
+    if name in _LISTS:
+        try:
+            listed = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
+        return [str(each) for each in listed] if isinstance(listed, list) else value
+    return value

@@ -1,0 +1,137 @@
+"""Official wordings are recognised, with their arguments; what people write otherwise is not."""
+
+import json
+import time
+
+import pytest
+
+import autoif
+from autoif.benchmark_wordings import find_wording, load_wordings
+from autoif.evaluation.contamination.constraint_trials import load_examples
+from autoif.evaluation.ifeval_ifbench.benchmark import list_instructions, read_questions
+from autoif.instructions.seeds import load_seeds
+from support.ifeval_data import load_checkers
+from support.packed_data import DATA, unpack
+from support.processes import model_server
+
+TYPES = [(benchmark, name) for benchmark, of_type in load_wordings().items() for name in of_type]
+
+
+def describe(benchmark, name, arguments):
+    """Return what the official checker says that it asks for."""
+    checker, _ = load_checkers(benchmark).build(name, arguments, "A prompt.")
+    return checker.build_description(**arguments)
+
+
+def test_every_type_of_both_benchmarks_has_its_words():
+    assert {benchmark: frozenset(of_type) for benchmark, of_type in load_wordings().items()} == list_instructions()
+
+
+@pytest.mark.parametrize(("benchmark", "name"), TYPES)
+def test_the_words_are_those_of_the_official_checker_and_tell_its_arguments(benchmark, name):
+    arguments = load_examples().of(benchmark)[name].arguments
+    found = find_wording(describe(benchmark, name, arguments))
+    assert found
+    assert (found.benchmark, found.type) == (benchmark, name)
+    told = {"language": "German"} if name == "language:response_language" else arguments
+    assert found.arguments.items() <= told.items()
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "file"),
+    [("ifeval", "input_data.jsonl"), ("ifeval", "input_data_v0_2023-11.jsonl"), ("ifbench", "IFBench_test.jsonl")],
+)
+def test_every_instruction_of_the_official_prompts_is_found_in_its_official_words(benchmark, file):
+    wanted = [each for row in read_questions(benchmark, unpack(benchmark) / file).rows for each in row.instructions]
+    for name, arguments in wanted:
+        if name == "combination:repeat_prompt" and not arguments:  # the first release has none of it
+            continue
+        words = describe(benchmark, name, arguments)
+        found = find_wording(f"  {words.upper() if name == 'punctuation:no_comma' else words}\n")
+        assert found, words
+        assert found.type == name, words
+
+
+@pytest.mark.parametrize(
+    "seeds", [None, DATA.parents[1] / "examples/small_world/seeds.txt"], ids=["packaged", "small world"]
+)
+def test_no_seed_of_ours_is_in_official_words(seeds):
+    assert [each.text for each in load_seeds(seeds).kept if find_wording(each.text)] == []
+
+
+OTHERS = (
+    "",
+    "Answer with exactly 3 words.",
+    "Write at least 40 words.",
+    "Do not use any commas.",
+    "Answer with at least 40 words. Be kind.",
+)
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_other_words_are_none(text):
+    assert find_wording(text) is None
+
+
+def test_a_text_made_to_be_slow_is_not():
+    start = time.perf_counter()
+    for unit in ("once in your response, keyword ", "Include keyword ", "['", "in the 1-th sentence, as the "):
+        find_wording(("Include keyword " + unit * 10_000)[:1_000])
+        find_wording("Do not include keywords " + unit * 100_000)
+        find_wording(f"Include keywords {'[' * 300}{']' * 300} in the response.")
+    assert time.perf_counter() - start < 2
+
+
+OFFICIAL = ("Include keywords ['the'] in the response.", "In your entire response, refrain from the use of any commas.")
+OURS = 'Use the word "the".'
+TRAINED = ("sft.jsonl", "preferences.jsonl", "rewards.jsonl")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with model_server(tmp_path_factory.mktemp("server")) as served:
+        yield served
+
+
+def run(folder, server, seeds, **options):
+    """Make data of these seeds alone."""
+    settings = {
+        "self_instruct.rewrites_per_seed": 0,
+        "augmentation.queries_per_instruction": 2,
+        "rejection_sampling.pass_rate": ">= 0.5",
+        "preferences.positive": ">= 0.5",
+        "scoring.mean": ">= 6",
+    }
+    path = folder.with_suffix(".txt")
+    path.write_text("\n".join(seeds), encoding="utf-8")
+    given = {"seeds": path, **options}
+    return autoif.run(
+        "quickstart", output=folder, base_url=server.url, model="test", set=settings, progress=False, **given
+    )
+
+
+def test_texts_of_benchmarks_never_reach_training_data(server, tmp_path):
+    made = run(tmp_path / "run", server, [*OFFICIAL, OURS])
+    verified = [row["instruction"]["text"] for row in made.instructions]
+    assert OFFICIAL[0] in verified
+    sampled = (made.path / "07_scoring" / "kept-0000.jsonl").read_text()
+    prompts = (made.path / "05_augmentation" / "kept-0000.jsonl").read_text()
+    official = {row["id"] for row in map(json.loads, prompts.splitlines()) if OFFICIAL[0] in row["text"]}
+    assert {row["prompt"] for row in map(json.loads, sampled.splitlines())} & official, "it has rows that could leak"
+    for name in TRAINED:
+        text = (made.path / name).read_text()
+        assert OURS in json.loads(text.splitlines()[0])["constraints"][0]["instruction"]
+        assert not any(words[:-1] in text for words in OFFICIAL), name
+    assert any("are in the words of IFEval or IFBench" in note for note in made.manifest["notes"])
+
+    again = run(tmp_path / "again", server, [OURS], instructions=made.path)
+    for name in TRAINED:
+        assert OFFICIAL[0] not in (again.path / name).read_text(), name
+
+
+def test_a_run_of_official_words_alone_makes_no_data_and_says_why(server, tmp_path):
+    with pytest.raises(autoif.NoData, match="1 of 1 instructions are in the words of IFEval or IFBench"):
+        run(tmp_path / "run", server, OFFICIAL[:1])
+    assert all((tmp_path / "run" / name).read_text() == "" for name in TRAINED)
+    found = autoif.load_run(tmp_path / "run").audit()
+    assert found.kept_instructions == 1
