@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoif.instructions.cross_validation import agree, cross_validate
+from autoif.instructions.cross_validation import cross_validate
 from autoif.records import Dropped, Reason, Verdict, VerifiedInstruction
 from autoif.tools import Tools
 from conftest import MakeTools
@@ -45,7 +45,7 @@ async def test_the_whole_matrix_is_kept_with_the_first_detail_of_each_function(m
         (passed, failed),
     )
     assert result.matrix.details == ("", "ValueError: no", "returned int: 7", "", "")
-    assert agree(result.matrix) == [[True, True], [False, False], [False, False], [True, True], [True, True]]
+    assert result.matrix.agreement == ((True, True), (False, False), (False, False), (True, True), (True, True))
 
 
 @pytest.mark.parametrize(

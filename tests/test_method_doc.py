@@ -16,6 +16,7 @@ TABLES = (
     "self_instruct",
     "verification",
     "cross_validation",
+    "contrast",
     "back_translation",
     "augmentation",
     "rejection_sampling",

@@ -107,6 +107,37 @@ class CrossValidation(Record):
     """Cases there must be before any filtering."""
     both_outcomes: bool = False
     """The kept cases must hold a text that obeys and one that doesn't: functions that always say no agree, too."""
+    two_sided: bool = False
+    """A function must accept a text and refuse one among cases and probes (autoif.probes) to count at all; with
+    contrast, which always asks for it, answers count as well. Unlike `both_outcomes`, this drops no right function for
+    its writer's cases."""
+
+
+class ContrastSettings(Record):
+    """Beyond §3.2: functions are chosen by what they say of answers, with their instruction and without it."""
+
+    enabled: bool = False
+    """Choose by lift, the share of answers to its own instruction that a function accepts less the share of answers to
+    the same queries alone; the cases advise. Off, cases decide, as in the paper."""
+    queries: int = Field(default=8, ge=1)
+    """Queries answered with the instruction and without it: the first of those that it is joined with later."""
+    responses_per_query: int = Field(default=1, ge=1)
+    """Answers of each kind to each of these queries."""
+    role: Role = "responder"
+    """Who answers: the responder, whose answers are the first of rejection sampling and cost nothing there, or another
+    role with a stronger model."""
+    lift: Threshold = ">= 0.1"
+    """Lift that a function needs: ">= 0.2" where the responder follows most instructions."""
+    within: float = Field(default=0.15, ge=0, le=1)
+    """How far a function's lift may be below that of the instruction's best one."""
+    one_behaviour: bool = True
+    """Of functions with lift that differ on some text, keep those of one behaviour: the one with the most functions,
+    each counted by the share of the cases that it agrees with."""
+    obeyed: Threshold = ">= 0.5"
+    """Share of the answers without the instruction that a function without lift must accept to be kept for its cases:
+    the rule is then one that many answers obey anyway."""
+    cases: Threshold = ">= 0.8"
+    """Share of the cases that such a function must agree with, among them one that obeys and one that doesn't."""
 
 
 class BackTranslationSettings(Record):
@@ -228,6 +259,7 @@ class Config(Record):
     self_instruct: SelfInstruct = SelfInstruct()
     verification: Verification = Verification()
     cross_validation: CrossValidation = CrossValidation()
+    contrast: ContrastSettings = ContrastSettings()
     back_translation: BackTranslationSettings = BackTranslationSettings()
     augmentation: Augmentation = Augmentation()
     rejection_sampling: RejectionSampling = RejectionSampling()
@@ -256,6 +288,16 @@ _LATER: dict[str, JsonValue] = {
     "sandbox.packages": [],
     "sft.strict": False,
     "preferences.strict": False,
+    "cross_validation.two_sided": False,
+    "contrast.enabled": False,
+    "contrast.queries": 8,
+    "contrast.responses_per_query": 1,
+    "contrast.role": "responder",
+    "contrast.lift": ">= 0.1",
+    "contrast.within": 0.15,
+    "contrast.one_behaviour": True,
+    "contrast.obeyed": ">= 0.5",
+    "contrast.cases": ">= 0.8",
     "rejection_sampling.stop_after_prompts": 0,
     "rejection_sampling.stop_after_responses": 1,
     "verification.repairs": 0,

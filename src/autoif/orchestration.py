@@ -79,7 +79,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     """
     given = _read_given(options.instructions) if options.instructions else []
     seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
-    pool = _load_pool(config) if options.until == "queries" else Pool()
+    pool = _load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
     with RunFolder(options.output) as folder, ExitStack() as stack:
         cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache)

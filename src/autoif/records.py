@@ -94,6 +94,9 @@ class Reason(StrEnum):
     NO_CASE_AGREED = "no_case_agreed"
     NO_FUNCTION_AGREED = "no_function_agreed"
     ONE_SIDED_CASES = "one_sided_cases"
+    ONE_SIDED_FUNCTIONS = "one_sided_functions"
+    # contrast
+    NO_LIFT = "no_lift"
     # back-translation
     CONTRADICTION = "contradiction"
     # an answer of any stage
@@ -220,6 +223,12 @@ class Matrix(Record):
     details: tuple[str, ...] = ()
     """For each function, the detail of its first verdict that is neither pass nor fail, or ""."""
 
+    @property
+    def agreement(self) -> tuple[tuple[bool, ...], ...]:
+        """Whether a function's verdict on a case is the expected one. Shape (functions, cases)."""
+        expected = [Verdict.PASS if case.expected else Verdict.FAIL for case in self.cases]
+        return tuple(tuple(map(Verdict.__eq__, row, expected)) for row in self.verdicts)
+
 
 class Draft(Record):
     """An instruction with the functions and cases that the writer wrote for it, not yet trusted."""
@@ -247,6 +256,31 @@ class BackTranslation(Record):
     """Which model labelled it."""
 
 
+class Answered(Record):
+    """A response that functions were contrasted on."""
+
+    query_id: str
+    index: int
+    """Its number among the samples."""
+    text: str = ""
+    """"" of one without the instruction: all instructions share these, and they are in the run's completions."""
+
+
+class Contrast(Record):
+    """What an instruction's functions say of answers to it, and of answers to the same queries without it."""
+
+    asked: tuple[Answered, ...]
+    plain: tuple[Answered, ...]
+    asked_verdicts: tuple[tuple[Verdict, ...], ...]
+    """Shape (functions of the matrix, asked)."""
+    plain_verdicts: tuple[tuple[Verdict, ...], ...]
+    """Shape (functions of the matrix, plain)."""
+    lifts: tuple[float, ...]
+    """Of each function: the share of `asked` that it accepts less that of `plain`, -1 to 1."""
+    chosen_by: Literal["lift", "cases", "nothing"]
+    """What speaks for the functions that were kept."""
+
+
 OLDER = "an earlier version of autoif made it: make it again with the same command (model answers are kept)"
 
 
@@ -261,6 +295,8 @@ class VerifiedInstruction(Record):
     """Their places in the matrix."""
     kept_cases: tuple[int, ...]
     back_translations: tuple[BackTranslation, ...] = ()
+    contrast: Contrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
+    """How functions were chosen by answers; None where cases decided."""
 
     @model_validator(mode="before")
     @classmethod

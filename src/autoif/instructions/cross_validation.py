@@ -7,22 +7,26 @@
     | (3) a function is kept if it agrees with this share of cases | > 0.5 | >= 0.8                    |
     | (4) at least one function and one case remain                |       |                           |
 
-With `both_outcomes` (preset quickstart), the kept cases must also hold one that obeys the instruction and one that
-doesn't: functions that always return False agree with each other, and no response will ever pass them.
+Functions that always return False agree with each other, and no response will ever pass them. Against these, with
+`both_outcomes` (preset quickstart) the kept cases must also hold one that obeys the instruction and one that doesn't;
+with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
+With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
 cases, and a function has up to one vote more (`discrimination.py`).
 
 In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
-Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `too_few_functions`, `too_few_cases`
-         (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4), `one_sided_cases`.
+Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `one_sided_functions`,
+         `too_few_functions`, `too_few_cases` (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4),
+         `one_sided_cases`; and what contrast drops.
 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
 
+from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import weigh_functions
-from autoif.records import Draft, Dropped, Matrix, Reason, Verdict, VerifiedInstruction, content_id
+from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
 
@@ -38,12 +42,16 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
         return [_drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
+    if rules.two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
+        return [_drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")]
     if len(functions) < rules.min_functions:
         return [_drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
+    if tools.config.contrast.enabled:
+        return [await choose_by_contrast(draft, functions, tools)]
     if len(matrix.cases) < rules.min_cases:
         return [_drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")]
 
-    agreement = agree(matrix)
+    agreement = matrix.agreement
     votes = weigh_functions(matrix, draft.rulings)
     whole = sum(votes[f] for f in functions)
     cases = [
@@ -71,12 +79,6 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
             kept_cases=tuple(cases),
         )
     ]
-
-
-def agree(matrix: Matrix) -> list[list[bool]]:
-    """Tell for each function and case whether the function's verdict is the expected one. Shape (functions, cases)."""
-    expected = [Verdict.PASS if case.expected else Verdict.FAIL for case in matrix.cases]
-    return [[verdict == wanted for verdict, wanted in zip(row, expected, strict=True)] for row in matrix.verdicts]
 
 
 async def _fill_matrix(matrix: Matrix, tools: Tools) -> tuple[Matrix, list[bool]]:

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from autoif.instructions.cross_validation import agree
 from autoif.instructions.discrimination import LONGEST_EXPLANATION, ask_about
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.observation import DECIDED, Behaviour, Observer, Text
@@ -298,7 +297,7 @@ def find_contested(matrix: Matrix, behaviour: Behaviour) -> list[str]:
     columns = {each.text: at for at, each in enumerate(behaviour.texts)}
     verdicts = behaviour.verdicts
     rows = tuple(tuple(row[columns[case.input]] for case in matrix.cases) for row in verdicts)
-    agreement = agree(matrix.model_copy(update={"verdicts": rows}))
+    agreement = matrix.model_copy(update={"verdicts": rows}).agreement
     return [
         case.input
         for place, case in enumerate(matrix.cases)

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from autoif.config import Config
 from autoif.judging import compute_pass_rate, judge_async
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, Role, sampling_seed
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
 from autoif.thresholds import meets
 from autoif.tools import Tools
@@ -67,11 +67,7 @@ def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count:
 async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[Response | Dropped]:
     """Sample so many responses to each prompt and judge them; each function runs once, on all of them."""
     settings = tools.config.rejection_sampling
-    answers = await asyncio.gather(*(tools.chat.sample(_request(prompt, count, tools)) for prompt in prompts))
-    read = [
-        _read_responses(prompt, completions, settings.max_chars)
-        for prompt, completions in zip(prompts, answers, strict=True)
-    ]
+    read = await ask_responder(prompts, count, tools)
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
     for response in verified:
@@ -84,19 +80,40 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[R
     ]
 
 
-def _request(prompt: Prompt, count: int, tools: Tools) -> Request:
+async def ask_responder(
+    prompts: Sequence[Prompt], count: int, tools: Tools, *, role: Role = "responder", stage: str = STAGE
+) -> list[tuple[list[Response], list[Dropped]]]:
+    """Ask for so many responses to each prompt; return those that are whole answers, without verdicts, and the others.
+
+    A longer list of a prompt's responses begins with the shorter one, whoever asked for it: they are the same samples.
+    """
+    requests = [_request(prompt, count, role, stage, tools) for prompt in prompts]
+    answers = await asyncio.gather(*map(tools.chat.sample, requests))
+    max_chars = tools.config.rejection_sampling.max_chars
+    return [_read_responses(*answered, max_chars) for answered in zip(prompts, answers, strict=True)]
+
+
+def _request(prompt: Prompt, count: int, role: Role, stage: str, tools: Tools) -> Request:
     settings = tools.config.rejection_sampling
     return Request(
-        role="responder",
-        stage=STAGE,
+        role=role,
+        stage=stage,
         messages=tools.config.prompts.responder.fill(
             prompt=prompt.text, query=prompt.query.text, instruction=prompt.instruction
         ),
         samples=count,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
-        seed=sampling_seed(tools.config.seed, STAGE, prompt.id),
+        seed=_seed(prompt, tools.config),
     )
+
+
+def _seed(prompt: Prompt, config: Config) -> int:
+    """Return the seed of a prompt's responses; with contrast it may not depend on the functions that these choose."""
+    if not config.contrast.enabled:
+        return sampling_seed(config.seed, STAGE, prompt.id)
+    instructions = (each.instruction.id for each in prompt.constraints)
+    return sampling_seed(config.seed, STAGE, [*instructions], prompt.query.id)
 
 
 async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[Response]:

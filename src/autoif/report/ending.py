@@ -43,6 +43,9 @@ _ADVICE = {
     "verification.functions_per_instruction",
     Reason.ONE_SIDED_CASES: "the cases that functions agree on are all of one kind: take a stronger writer, or raise "
     "verification.functions_per_instruction",
+    Reason.ONE_SIDED_FUNCTIONS: "functions say the same of every text: take a stronger writer (models.writer.model)",
+    Reason.NO_LIFT: "functions accept answers to their instruction no more often than others: take a stronger writer, "
+    "or a stronger model for contrast.role",
     Reason.CONTRADICTION: "functions do something else than their instruction says: take a stronger writer or judge",
     Reason.WRONG_LANGUAGE: "the model answers in another script than it was asked in",
     Reason.DUPLICATE_RESPONSE: "the server gives one answer again and again, whatever the seed: raise "

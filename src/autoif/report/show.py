@@ -14,7 +14,7 @@ from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
 from autoif.reading.jsonl import read_json_lines, read_jsonl
-from autoif.records import Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
+from autoif.records import Contrast, Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
 from autoif.report.settling import describe_settling, print_settling, read_settling
@@ -103,6 +103,8 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
         kept = {function.id for function in record.functions} if isinstance(record, VerifiedInstruction) else set()
         _print_matrix(record.matrix, kept, console)
     if isinstance(record, VerifiedInstruction):
+        if record.contrast:
+            console.print(_describe_contrast(record.contrast))
         _print_back_translations(record, console)
         samples = read_samples(run, record.instruction.id)
         console.print(f"\n{len(samples)} samples kept")
@@ -116,6 +118,12 @@ def _find_draft(run: Path, record: Draft | VerifiedInstruction) -> Draft | None:
     rows = read_stage(run, VERIFICATION, "kept")
     found = next((row for row in rows if row["instruction"]["id"] == record.instruction.id), None)
     return Draft.model_validate(found) if found else None
+
+
+def _describe_contrast(contrast: Contrast) -> str:
+    lifts = ", ".join(f"f{number} {lift:+.2f}" for number, lift in enumerate(contrast.lifts))
+    answers = f"{len(contrast.asked)} answers with the instruction and {len(contrast.plain)} without it"
+    return f"\nlift over {answers}: {lifts}; chosen by {contrast.chosen_by}"
 
 
 def show_prompts(source: str, console: Console) -> None:

@@ -1,0 +1,275 @@
+"""Who chooses functions best, on the small world: `python benchmarks/contrast.py` prints tables of docs/method.md.
+
+Replays the recorded small world, in a minute on two cores, and asks no model. Truth are the checkers written by hand
+(examples/small_world/gold.py).
+
+* Contrast: 60 instructions have recorded responses. The first whole responses to the first eight prompts choose; the
+  others measure. Answers without an instruction were not recorded. In their place stands, for each of the eight
+  queries, an answer to another instruction; the figures are means over ten draws of these. Cross-validation kept all of
+  these instructions, so that what it drops can't be told.
+* Two-sidedness: all 129 instructions, measured on every text there is: all responses, probes and cases.
+
+Thresholds were chosen on two thirds of the instructions; the others are shown apart.
+"""
+
+import hashlib
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autoif.audit.material import Written, read_material
+from autoif.behaviour import cluster_functions
+from autoif.config import ContrastSettings
+from autoif.instructions.contrast import choose_functions
+from autoif.judging import compute_pass_rate, judge
+from autoif.probes import load_probes
+from autoif.records import Answered, Contrast, Matrix, Verdict
+from autoif.sandbox import Limits, Sandbox
+from autoif.store import AUGMENTATION, read_stage
+from autoif.thresholds import Threshold, meets, share
+from small_world import WORLD, make_data
+
+sys.path.insert(0, str(WORLD))
+from gold import make_check
+
+QUERIES = 8
+DRAWS = 10
+MAJORITY: Threshold = "> 0.5"
+GOOD = 0.9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An instruction with the verdicts of all its functions on all texts, and what gold says of these."""
+
+    id: str
+    matrix: Matrix
+    kept: tuple[int, ...]
+    """Places of the functions that cross-validation kept in the run."""
+    verdicts: Mapping[str, tuple[Verdict, ...]]
+    followed: Mapping[str, bool]
+    asked: Sequence[str]
+    """The responses that choose."""
+    others: Sequence[Sequence[str]]
+    """For each query of these the responses to other instructions, one of which stands for a plain answer."""
+    held_out: Sequence[str]
+    """The responses that measure."""
+    draw: int = 0
+
+    @property
+    def plain(self) -> list[str]:
+        """One of the others for each query."""
+        number = int(hashlib.sha256(f"{self.id} {self.draw}".encode()).hexdigest(), 16)
+        return [texts[(number >> 8 * place) % len(texts)] for place, texts in enumerate(self.others) if texts]
+
+    @property
+    def loading(self) -> list[int]:
+        texts = load_probes()
+        return [place for place in self.places if {self.verdicts[text][place] for text in texts} & _DECIDED]
+
+    @property
+    def places(self) -> range:
+        return range(len(self.matrix.functions))
+
+    @property
+    def two_sided(self) -> list[int]:
+        texts = [*load_probes(), *self.asked, *self.plain, *(case.input for case in self.matrix.cases)]
+        return [place for place in self.loading if {self.verdicts[text][place] for text in texts} >= _DECIDED]
+
+    @property
+    def evidence(self) -> Contrast:
+        """What the stage would have stored."""
+        return Contrast(
+            asked=tuple(Answered(query_id="", index=0, text=text) for text in self.asked),
+            plain=tuple(Answered(query_id="", index=0, text=text) for text in self.plain),
+            asked_verdicts=tuple(tuple(self.verdicts[text][place] for text in self.asked) for place in self.places),
+            plain_verdicts=tuple(tuple(self.verdicts[text][place] for text in self.plain) for place in self.places),
+            lifts=(),
+            chosen_by="nothing",
+        )
+
+
+_DECIDED = {Verdict.PASS, Verdict.FAIL}
+Choose = Callable[[Judged], Sequence[int]]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        make_data(Path(folder))
+        every = read_material(Path(folder, "instructions")).instructions
+        sampled = read_material(Path(folder, "data")).instructions
+        prompts = [row["id"] for row in read_stage(Path(folder, "data"), AUGMENTATION, "kept")]
+    judged = judge_all(every, sampled, prompts)
+    with_responses = [each for each in judged if each.asked]
+    for name, part in (("two thirds", False), ("the third aside", True)):
+        chosen = [each for each in with_responses if is_aside(each.id) is part]
+        print(f"\nContrast, {name}: {len(chosen)} instructions\n")
+        draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in chosen]
+        print_table(draws, CHOOSERS, lambda each: each.held_out, DRAWS)
+    print(f"\nTwo-sidedness, all {len(judged)} instructions\n")
+    print_table(judged, FILTERS, lambda each: list(each.verdicts))
+
+
+def is_aside(instruction_id: str) -> bool:
+    return int(hashlib.sha256(instruction_id.encode()).hexdigest(), 16) % 3 == 0
+
+
+def judge_all(every: Sequence[Written], sampled: Sequence[Written], prompts: Sequence[str]) -> list[Judged]:
+    """Run every function on every text; `prompts` are their ids in the order of the run."""
+    answers = {each.instruction.id: _list_answers(each, prompts) for each in sampled}
+    by_query = defaultdict(list)
+    for instruction_id, listed in answers.items():
+        for _, query_id, index, text in listed:
+            if index == 0:
+                by_query[query_id].append((instruction_id, text))
+    responses = [text for listed in answers.values() for *_, text in listed]
+    cases = [case.input for each in every for case in each.matrix.cases]
+    texts = list(dict.fromkeys([*responses, *load_probes(), *cases]))
+    with Sandbox(Limits(timeout_s=5.0)) as sandbox:
+        rows = iter(judge([(each.sources, text) for each in every for text in texts], sandbox))
+    judged = []
+    for each in every:
+        listed = answers.get(each.instruction.id, [])
+        first = list(dict.fromkeys(prompt for prompt, *_ in listed))[:QUERIES]
+        asked = [row for row in listed if row[0] in first and row[2] == 0]
+        check = make_check(each.instruction.text)
+        judged.append(
+            Judged(
+                id=each.instruction.id,
+                matrix=each.matrix,
+                kept=each.cross_validated,
+                verdicts={text: next(rows) for text in texts},
+                followed={text: check(text) for text in texts},
+                asked=[text for *_, text in asked],
+                others=[[text for other, text in by_query[row[1]] if other != each.instruction.id] for row in asked],
+                held_out=[row[3] for row in listed if row not in asked],
+            )
+        )
+    return judged
+
+
+def _list_answers(written: Written, prompts: Sequence[str]) -> list[tuple[int, str, int, str]]:
+    """Return the prompt's place, query, index and text of each response, in order."""
+    places = {prompt: place for place, prompt in enumerate(prompts)}
+    return sorted((places[each.prompt.id], each.prompt.query.id, each.index, each.text) for each in written.responses)
+
+
+def contrast(**settings: object) -> Choose:
+    """Return what chooses as the stage does, with these settings."""
+    chosen = ContrastSettings.model_validate(settings)
+    return lambda each: choose_functions(each.matrix, each.two_sided, each.evidence, chosen).functions
+
+
+def largest_cluster(each: Judged) -> Sequence[int]:
+    """Choose the largest behaviour cluster that isn't constant on the probes."""
+    places, probes = each.loading, load_probes()
+    clusters = cluster_functions([[each.verdicts[text][place] for text in probes] for place in places])
+    found = next((cluster for cluster in clusters if not cluster.is_constant), None)
+    return [places[member] for member in found.members] if found else []
+
+
+def by_cases(*, two_sided: bool, both_outcomes: bool) -> Choose:
+    """Return what chooses as cross-validation does, with the paper's thresholds."""
+
+    def choose(each: Judged) -> Sequence[int]:
+        functions = each.two_sided if two_sided else each.loading
+        expected = [case.expected for case in each.matrix.cases]
+        agreed = {
+            place: [
+                each.verdicts[case.input][place] is (Verdict.PASS if case.expected else Verdict.FAIL)
+                for case in each.matrix.cases
+            ]
+            for place in functions
+        }
+        cases = [
+            number
+            for number in range(len(expected))
+            if meets(share(sum(agreed[place][number] for place in functions), len(functions)), MAJORITY)
+        ]
+        if not cases or (both_outcomes and len({expected[number] for number in cases}) < 2):
+            return []
+        return [
+            place
+            for place in functions
+            if meets(share(sum(agreed[place][number] for number in cases), len(cases)), MAJORITY)
+        ]
+
+    return choose
+
+
+CHOOSERS: dict[str, Choose] = {
+    "all that load": lambda each: each.loading,
+    "cross-validation, as the run": lambda each: each.kept,
+    "largest behaviour cluster that isn't constant": largest_cluster,
+    "lift >= 0.1, nothing else": contrast(one_behaviour=False, cases="> 1"),
+    "lift >= 0.2, nothing else": contrast(one_behaviour=False, cases="> 1", lift=">= 0.2"),
+    "lift >= 0.1, cases without lift": contrast(one_behaviour=False),
+    "lift >= 0.1, cases without lift, one behaviour (the default)": contrast(),
+    "lift >= 0.2, cases without lift, one behaviour": contrast(lift=">= 0.2"),
+}
+FILTERS: dict[str, Choose] = {
+    "cross-validation": by_cases(two_sided=False, both_outcomes=False),
+    "with `both_outcomes`": by_cases(two_sided=False, both_outcomes=True),
+    "with `two_sided`": by_cases(two_sided=True, both_outcomes=False),
+    "with both": by_cases(two_sided=True, both_outcomes=True),
+}
+
+
+@dataclass
+class Rates:
+    """What chosen functions say, against gold: means over instructions, in percent."""
+
+    kept: int = 0
+    tpr: list[float] = field(default_factory=list)
+    tnr: list[float] = field(default_factory=list)
+    right: int = 0
+    """Instructions with a TPR and a TNR of `GOOD`; a rate without texts counts as good."""
+    refuse_all: int = 0
+    j: list[float] = field(default_factory=list)
+    accepted: int = 0
+    right_accepted: int = 0
+
+    def add(self, each: Judged, functions: Sequence[int], texts: Sequence[str]) -> None:
+        """Count an instruction, whose functions decide together."""
+        verdicts = {text: [each.verdicts[text][place] for place in functions] for text in texts}
+        accepted = {text: meets(compute_pass_rate(verdicts[text]), MAJORITY) for text in texts}
+        followed = [text for text in texts if each.followed[text]]
+        others = [text for text in texts if not each.followed[text]]
+        passed = sum(accepted[text] for text in followed)
+        tpr = [passed / len(followed)] if followed else []
+        tnr = [1 - sum(accepted[text] for text in others) / len(others)] if others else []
+        self.kept += 1
+        self.tpr += tpr
+        self.tnr += tnr
+        self.j += [tpr[0] + tnr[0] - 1] if tpr and tnr else []
+        self.right += all(rate >= GOOD for rate in (*tpr, *tnr))
+        self.refuse_all += bool(followed) and not passed
+        self.accepted += sum(accepted.values())
+        self.right_accepted += passed
+
+
+def print_table(
+    instructions: Sequence[Judged],
+    choosers: Mapping[str, Choose],
+    texts: Callable[[Judged], Sequence[str]],
+    draws: int = 1,
+) -> None:
+    """Print what each chooser comes to; of instructions that are there `draws` times the mean."""
+    print("| who chooses | kept | TPR | TNR | J | right | refuse all that follow | texts accepted | of them right, % |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, choose in choosers.items():
+        rates = Rates()
+        for each in instructions:
+            if functions := choose(each):
+                rates.add(each, functions, texts(each))
+        means = [f"{100 * sum(values) / max(len(values), 1):.1f}" for values in (rates.tpr, rates.tnr, rates.j)]
+        counts = [f"{count / draws:,.0f}" for count in (rates.kept, rates.right, rates.refuse_all, rates.accepted)]
+        precision = f"{100 * rates.right_accepted / max(rates.accepted, 1):.1f}"
+        print(f"| {name} | {' | '.join([counts[0], *means, *counts[1:], precision])} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""§3.2 and beyond: functions are chosen by what they say of answers, where the paper asks the writer's cases.
+
+    lift = share of answers to query + instruction that it accepts - share of answers to the query alone
+
+A right function has lift wherever asking has an effect; one that says the same of everything has none. Both kinds of
+answers have the same queries, so that the lift is the effect of asking. Cases are the writer's, and err with it: here
+they advise.
+
+    | a function is kept if                                                                | setting            |
+    |--------------------------------------------------------------------------------------|--------------------|
+    | (1) it loads, accepts some text and refuses another: of cases, answers or probes     |                    |
+    | (2) it has lift, and hardly less than the best;                                      | `lift`, `within`   |
+    |     of those that differ, the behaviour that most of them and the cases speak for    | `one_behaviour`    |
+    | (3) or, where none has lift, as many answers obey the rule unasked: it accepts many  | `obeyed`           |
+    |     of these, and nearly all cases vouch for it                                      | `cases`            |
+
+In:      a Draft whose matrix is filled, and the places of the functions that load.
+Out:     a VerifiedInstruction with the functions that are kept, the cases that most of them agree with, and all
+         verdicts on answers.
+Dropped: `one_sided_functions` (1), `no_lift` (2, 3); where no answer of a kind is whole, the first one's fault. The
+         record holds all verdicts, so that thresholds can be swept later.
+
+# Deviation: the paper's functions are chosen by cases alone, and so they are in its preset (docs/method.md#contrast).
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from autoif.behaviour import cluster_functions
+from autoif.config import ContrastSettings
+from autoif.judging import compute_pass_rate, judge_async
+from autoif.probes import load_probes
+from autoif.queries.augmentation import join_queries
+from autoif.queries.rejection_sampling import ask_responder
+from autoif.records import (
+    Answered,
+    Contrast,
+    Draft,
+    Dropped,
+    Function,
+    Instruction,
+    Matrix,
+    Prompt,
+    Query,
+    Reason,
+    Response,
+    Verdict,
+    VerifiedInstruction,
+    content_id,
+)
+from autoif.thresholds import Threshold, meets, share
+from autoif.tools import Tools
+
+STAGE = "cross_validation"
+"""Contrast is a way to cross-validate: what it drops is dropped there."""
+ASKING = "contrast"
+"""The stage under which its answers are accounted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The functions that are kept, by their places, and what speaks for them."""
+
+    functions: tuple[int, ...]
+    by: Literal["lift", "cases", "nothing"]
+
+
+async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tools) -> VerifiedInstruction | Dropped:
+    """Ask for answers with the instruction and without it, and keep the functions that tell them apart.
+
+    Args:
+        draft: its matrix is filled.
+        functions: the places of those that load.
+        tools: of the worker.
+    """
+    matrix = draft.matrix
+    read = await _ask_both(draft.instruction, tools)
+    asked, plain = ([response for responses, _ in kind for response in responses] for kind in read)
+    if not asked or not plain:
+        fault = next(dropped for kind in read for _, faulty in kind for dropped in faulty)
+        return Dropped.of(STAGE, fault.reason, draft, f"no answer to choose functions by: {fault.detail}")
+    evidence = await _contrast(matrix.functions, asked, plain, tools)
+    two_sided = await keep_two_sided(matrix, functions, tools, evidence)
+    choice = choose_functions(matrix, two_sided, evidence, tools.config.contrast)
+    verified = _verify(draft, choice, evidence)
+    if not two_sided:
+        detail = "each function says the same of all cases, answers and probes"
+        return Dropped.of(STAGE, Reason.ONE_SIDED_FUNCTIONS, verified, detail)
+    if not choice.functions:
+        best = max(evidence.lifts[place] for place in two_sided)
+        return Dropped.of(STAGE, Reason.NO_LIFT, verified, f"{best:+.2f} at best, of {len(two_sided)} functions")
+    return verified
+
+
+def choose_functions(
+    matrix: Matrix, functions: Sequence[int], evidence: Contrast, settings: ContrastSettings
+) -> Choice:
+    """Return which of the functions (places in the matrix) are kept, in order, from verdicts alone."""
+    lifts = {place: _lift(evidence, place) for place in functions}
+    near = max(lifts.values(), default=Fraction(0)) - Fraction(str(settings.within))
+    lifted = [place for place in functions if lifts[place] >= near and meets(lifts[place], settings.lift)]
+    if lifted:
+        return Choice(_choose_behaviour(matrix, lifted, evidence) if settings.one_behaviour else tuple(lifted), "lift")
+    vouched = [
+        place
+        for place in functions
+        if meets(compute_pass_rate(evidence.plain_verdicts[place]), settings.obeyed)
+        and _is_vouched_for(matrix, place, settings.cases)
+    ]
+    return Choice(tuple(vouched), "cases" if vouched else "nothing")
+
+
+def _choose_behaviour(matrix: Matrix, functions: Sequence[int], evidence: Contrast) -> tuple[int, ...]:
+    """Return those of one behaviour: the most functions, each counted by the share of cases that it agrees with."""
+    kinds = (matrix.verdicts, evidence.asked_verdicts, evidence.plain_verdicts)
+    clusters = cluster_functions([[verdict for kind in kinds for verdict in kind[place]] for place in functions])
+    members = [tuple(functions[place] for place in cluster.members) for cluster in clusters]
+    return max(members, key=lambda places: sum(_agreed(matrix, place) for place in places))
+
+
+async def keep_two_sided(
+    matrix: Matrix, functions: Sequence[int], tools: Tools, evidence: Contrast | None = None
+) -> list[int]:
+    """Return those of the functions (places in the matrix) that accept a text and refuse one, in order.
+
+    Cases and answers are looked at first, and probes run only on what is one-sided there.
+    """
+    kinds = (matrix.verdicts, *((evidence.asked_verdicts, evidence.plain_verdicts) if evidence else ()))
+    seen = {place: {verdict for kind in kinds for verdict in kind[place]} for place in functions}
+    open_ = [place for place in functions if not _is_two_sided(seen[place])]
+    sources = [matrix.functions[place].source for place in open_]
+    rows = await judge_async([(sources, probe) for probe in load_probes()] if open_ else [], tools.sandbox)
+    for number, place in enumerate(open_):
+        seen[place] |= {row[number] for row in rows}
+    return [place for place in functions if _is_two_sided(seen[place])]
+
+
+def _is_two_sided(verdicts: Collection[Verdict]) -> bool:
+    return Verdict.PASS in verdicts and Verdict.FAIL in verdicts
+
+
+async def _ask_both(instruction: Instruction, tools: Tools) -> list[list[tuple[list[Response], list[Dropped]]]]:
+    """Return the answers to the same queries with the instruction and without it, as `ask_responder` does each."""
+    settings = tools.config.contrast
+    nobody = VerifiedInstruction(
+        id=content_id("contrast", instruction.id),
+        instruction=instruction,
+        matrix=Matrix(functions=(), cases=()),
+        kept_functions=(),
+        kept_cases=(),
+    )
+    prompts = join_queries(nobody, tools.queries, settings.queries, tools.config.seed)
+    plain = [_leave_alone(prompt.query) for prompt in prompts]
+    count, role = settings.responses_per_query, settings.role
+    kinds = (ask_responder(each, count, tools, role=role, stage=ASKING) for each in (prompts, plain))
+    return await asyncio.gather(*kinds)
+
+
+def _leave_alone(query: Query) -> Prompt:
+    """Return the query as a prompt that asks for no form: the same for all instructions."""
+    return Prompt(id=content_id("plain", query.id), constraints=(), query=query, text=query.text)
+
+
+async def _contrast(
+    functions: Sequence[Function], asked: Sequence[Response], plain: Sequence[Response], tools: Tools
+) -> Contrast:
+    """Run all functions on all answers."""
+    sources = [function.source for function in functions]
+    rows = await judge_async([(sources, response.text) for response in (*asked, *plain)], tools.sandbox)
+    verdicts = [tuple(row[place] for row in rows) for place in range(len(functions))]
+    evidence = Contrast(
+        asked=tuple(Answered(query_id=each.prompt.query.id, index=each.index, text=each.text) for each in asked),
+        plain=tuple(Answered(query_id=each.prompt.query.id, index=each.index) for each in plain),
+        asked_verdicts=tuple(row[: len(asked)] for row in verdicts),
+        plain_verdicts=tuple(row[len(asked) :] for row in verdicts),
+        lifts=(),
+        chosen_by="nothing",
+    )
+    lifts = tuple(round(float(_lift(evidence, place)), 4) for place in range(len(functions)))
+    return evidence.model_copy(update={"lifts": lifts})
+
+
+def _lift(evidence: Contrast, place: int) -> Fraction:
+    return compute_pass_rate(evidence.asked_verdicts[place]) - compute_pass_rate(evidence.plain_verdicts[place])
+
+
+def _agreed(matrix: Matrix, place: int) -> Fraction:
+    """Return the share of the cases that a function agrees with."""
+    return share(sum(matrix.agreement[place]), len(matrix.cases))
+
+
+def _is_vouched_for(matrix: Matrix, place: int, threshold: Threshold) -> bool:
+    """Tell whether a function agrees with enough cases, among them one that obeys and one that doesn't."""
+    kinds = {case.expected for case, right in zip(matrix.cases, matrix.agreement[place], strict=True) if right}
+    return len(kinds) == 2 and meets(_agreed(matrix, place), threshold)
+
+
+def _verify(draft: Draft, choice: Choice, evidence: Contrast) -> VerifiedInstruction:
+    """Return the instruction with the chosen functions, and the cases that more than half of them agree with."""
+    matrix, kept = draft.matrix, choice.functions
+    agreed = [matrix.agreement[place] for place in kept]
+    cases = [case for case in range(len(matrix.cases)) if 2 * sum(row[case] for row in agreed) > len(agreed) > 0]
+    return VerifiedInstruction(
+        id=content_id("verified", draft.instruction.id, [matrix.functions[place].id for place in kept]),
+        instruction=draft.instruction,
+        matrix=matrix,
+        kept_functions=kept,
+        kept_cases=tuple(cases),
+        contrast=evidence.model_copy(update={"chosen_by": choice.by}),
+    )
