@@ -40,13 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class ScriptedNli:
     """Labels a hypothesis by the first part of it that is in the script; a hypothesis that none fits is an error."""
 
-    def __init__(self, labels: Mapping[str, Label] | None = None) -> None:
+    def __init__(self, labels: Mapping[str, Label] | None = None, source: str = "script") -> None:
         self.pairs: list[tuple[str, str]] = []
         self._labels = labels or {}
+        self._source = source
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
         self.pairs += pairs
-        return [Judgement(self._label(hypothesis), 0.9, "script") for _, hypothesis in pairs]
+        return [Judgement(self._label(hypothesis), 0.9, self._source) for _, hypothesis in pairs]
 
     def _label(self, hypothesis: str) -> Label:
         for part, label in self._labels.items():

@@ -61,6 +61,19 @@ async def test_an_instruction_goes_with_enough_contradictions(
     assert isinstance(result, Dropped) is dropped
 
 
+@pytest.mark.parametrize(
+    ("source", "dropped"), [("chat/logprobs", False), ("chat/word", False), ("a/classifier", True)]
+)
+async def test_where_a_language_model_labels_another_share_may_drop_an_instruction(
+    make_tools: MakeTools, source: str, dropped: bool
+) -> None:
+    tools = make_tools(
+        "back_translation.dropped_by_chat=> 0.5", chat=says("against", "same"), nli=ScriptedNli(LABELS, source)
+    )
+    [result] = await back_translate(functions(2), tools)
+    assert isinstance(result, Dropped) is dropped
+
+
 async def test_what_is_dropped_names_the_first_contradiction_and_keeps_all_labels(make_tools: MakeTools) -> None:
     tools = make_tools(chat=says("same", "against", "against"), nli=ScriptedNli(LABELS))
     record = functions(3)

@@ -174,3 +174,10 @@ def test_verdicts_go_to_the_constraint_whose_functions_gave_them() -> None:
     assert [each.chosen_verdicts for each in row.constraints] == [(PASS, FAIL), (PASS,)]
     assert [each.rejected_verdicts for each in row.constraints] == [(FAIL, FAIL), (ERROR,)]
     assert (row.chosen_pass_rate, row.rejected_pass_rate) == (0.6667, 0.0)
+
+
+def test_with_the_gate_a_case_that_is_no_answer_is_not_chosen() -> None:
+    cases = [("Use the word 'tea'.", True), ("A pot of tea.", True), ("milk", False)]
+    record = verified([ACCEPT], [(PASS, PASS, FAIL)], cases)
+    assert texts(instruction_pairs([record], PAPER)) == [("Use the word 'tea'.", "milk")]
+    assert texts(instruction_pairs([record], PAPER, gate=True)) == [("A pot of tea.", "milk")]

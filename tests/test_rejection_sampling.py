@@ -276,3 +276,30 @@ async def test_early_stop_sees_all_prompts_of_an_instruction_however_few_go_toge
     )
     _, sampled, _ = (await run_shard(Shard("queries", 0, (verified([accepts("tea")]),)), tools)).stages
     assert (len(sampled.kept), len(sampled.dropped), sampled.entered) == (1, 15, 4)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("!!!", Reason.EMPTY),
+        ("How do I make tea for two? Use the word 'tea'.", Reason.COPIED),
+        ("How do I make tea for two?", Reason.COPIED),
+        ("tea and more tea " * 30, Reason.DEGENERATE),
+        ("Boil water, and pour it over the leaves.", None),
+    ],
+)
+async def test_with_the_gate_what_passes_without_an_answer_is_dropped_with_its_verdicts(
+    make_tools: MakeTools, answer: str, reason: Reason | None
+) -> None:
+    [plain] = await sample(make_tools, prompt([ACCEPT]), answer)
+    assert isinstance(plain, Response)
+    [gated] = await sample(make_tools, prompt([ACCEPT]), answer, settings=("rejection_sampling.gate=true",))
+    assert (gated.reason if isinstance(gated, Dropped) else None) is reason
+    if isinstance(gated, Dropped):
+        assert gated.record == plain
+
+
+async def test_what_functions_refuse_stays_a_negative_whatever_the_gate_says(make_tools: MakeTools) -> None:
+    [result] = await sample(make_tools, prompt([REFUSE]), "!!!", settings=("rejection_sampling.gate=true",))
+    assert isinstance(result, Dropped)
+    assert result.reason is Reason.FAILED_FUNCTIONS

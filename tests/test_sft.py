@@ -1,5 +1,6 @@
 """SFT rows (§3.4)."""
 
+import pytest
 from datasets import Dataset
 
 from autoif.datasets.sft import sft_rows
@@ -42,3 +43,20 @@ def test_rows_load_as_a_data_set_with_conversations() -> None:
     loaded = Dataset.from_list([row.columns() for row in rows])
     assert loaded.num_rows == 2
     assert loaded[0]["messages"][1] == {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize(("most", "kept"), [(0, "abcd"), (1, "d"), (2, "bd"), (3, "abd"), (9, "abcd")])
+def test_a_prompt_gives_so_many_rows_the_best_by_quality_then_by_pass_rate_then_by_order(most: int, kept: str) -> None:
+    passed, failed = Verdict.PASS, Verdict.FAIL
+    scored = [
+        response("a", [passed, failed], quality=8),
+        response("b", [passed, passed], quality=8),
+        response("c", [passed, failed], quality=8),
+        response("d", [passed, failed], quality=9),
+    ]
+    assert "".join(row.messages[1].content for row in sft_rows(scored, None, most)) == kept
+
+
+def test_rows_of_other_prompts_are_counted_by_themselves() -> None:
+    scored = [response("a", [Verdict.PASS]), response("b", [Verdict.PASS] * 2), response("c", [Verdict.PASS])]
+    assert [row.messages[1].content for row in sft_rows(scored, None, 1)] == ["a", "b"]

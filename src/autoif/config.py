@@ -149,6 +149,8 @@ class BackTranslationSettings(Record):
     """Back-translate the first so many functions; 0 is all."""
     dropped_contradictions: Threshold = "> 0"
     """Share of contradicting back-translations from which the instruction is dropped."""
+    dropped_by_chat: Threshold | None = None
+    """The same share where a language model labels, which errs more often than a classifier; None: no other."""
     nli: Literal["auto", "transformers", "chat"] = "auto"
     """Who labels: the NLI model (`nli` extra), or the judge asked for a label; auto takes the first if installed."""
     nli_model: str = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
@@ -182,6 +184,9 @@ class RejectionSampling(Record):
     0 asks all."""
     stop_after_responses: int = Field(default=1, ge=1)
     """Early stop: responses asked for each of those prompts first."""
+    gate: bool = False
+    """Drop responses that pass without answering: empty, copied from the prompt, or degenerate (autoif.gate); rewards
+    and online training do the same."""
     pass_rate: Threshold = "> 0.5"
     """Share of the functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
     temperature: float = Field(default=0.8, ge=0, le=2)
@@ -211,6 +216,8 @@ class Sft(Record):
 
     strict: bool = False
     """Only responses that every behaviour cluster of the functions accepts."""
+    rows_per_prompt: int = Field(default=0, ge=0)
+    """The most rows of one prompt: the best by quality, then by pass rate; 0 is any number."""
 
 
 class Preferences(Record):
@@ -288,6 +295,9 @@ _LATER: dict[str, JsonValue] = {
     "sandbox.packages": [],
     "sft.strict": False,
     "preferences.strict": False,
+    "sft.rows_per_prompt": 0,
+    "back_translation.dropped_by_chat": None,
+    "rejection_sampling.gate": False,
     "cross_validation.two_sided": False,
     "contrast.enabled": False,
     "contrast.queries": 8,

@@ -8,6 +8,7 @@ completions if it is there. So the same command goes on where it stopped.
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -194,8 +195,10 @@ async def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> list
     strictness = await _find_strictness(shards, config)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     folder.write_rows(store.QUERIES, job.tools.queries)
-    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored, of_sft)))
-    of_instructions = instruction_pairs(trained, settings, of_pairs) if settings.instruction_level else ()
+    most = config.sft.rows_per_prompt
+    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored, of_sft, most)))
+    gate = config.rejection_sampling.gate
+    of_instructions = instruction_pairs(trained, settings, of_pairs, gate=gate) if settings.instruction_level else ()
     of_queries = (
         pair
         for shard in (shards() if settings.query_level else ())
@@ -204,7 +207,7 @@ async def _write_data(verified: Sequence[VerifiedInstruction], job: Job) -> list
     folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
     folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts)))
     untrained = _describe_untrained(len(verified) - len(trained), len(verified))
-    return [*untrained, *(_describe_left_out(shards(), of_sft) if of_sft else [])]
+    return [*untrained, *_describe_left_out(shards(), of_sft, most)]
 
 
 def _is_trained(verified: VerifiedInstruction) -> bool:
@@ -221,9 +224,21 @@ def _describe_untrained(count: int, instructions: int) -> list[str]:
     ]
 
 
-def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness) -> list[str]:
-    scored = [strictness.accepts(each.prompt.constraints, each.verdicts) for shard in shards for each in shard.scored]
-    return [f"sft.strict left out {scored.count(False):,} of {len(scored):,} responses that had passed"]
+def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness | None, most: int) -> list[str]:
+    """Say how many responses that passed made no row, because of `sft.strict` and `sft.rows_per_prompt`."""
+    scored, taken = 0, Counter[str]()
+    for response in (response for shard in shards for response in shard.scored):
+        scored += 1
+        if not strictness or strictness.accepts(response.prompt.constraints, response.verdicts):
+            taken[response.prompt.id] += 1
+    beyond = sum(max(0, count - most) for count in taken.values()) if most else 0
+    left_out = {"strict": scored - taken.total() if strictness else 0, "rows_per_prompt": beyond}
+    asked = {"strict": strictness is not None, "rows_per_prompt": most > 0}
+    return [
+        f"sft.{name} left out {count:,} of {scored:,} responses that had passed"
+        for name, count in left_out.items()
+        if asked[name]
+    ]
 
 
 async def _find_strictness(shards: Callable[[], Iterator["_Sampled"]], config: Config) -> Strictness | None:

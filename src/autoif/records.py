@@ -106,6 +106,8 @@ class Reason(StrEnum):
     # rejection sampling
     DUPLICATE_RESPONSE = "duplicate_response"
     FAILED_FUNCTIONS = "failed_functions"
+    COPIED = "copied"
+    DEGENERATE = "degenerate"
     NO_RESPONSE_PASSES = "no_response_passes"
     # scoring
     NO_SCORE = "no_score"

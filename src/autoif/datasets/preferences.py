@@ -22,6 +22,7 @@ from typing import Literal
 from autoif.config import Preferences
 from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of, split_verdicts
 from autoif.datasets.strictness import Strictness
+from autoif.gate import find_fault
 from autoif.judging import compute_pass_rate
 from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
 from autoif.thresholds import meets
@@ -46,13 +47,20 @@ class Candidate:
 
 
 def instruction_pairs(
-    instructions: Iterable[VerifiedInstruction], settings: Preferences, strictness: Strictness | None = None
+    instructions: Iterable[VerifiedInstruction],
+    settings: Preferences,
+    strictness: Strictness | None = None,
+    *,
+    gate: bool = False,
 ) -> Iterator[PreferenceRow]:
-    """Yield the pairs that the cases of each instruction give."""
+    """Yield the pairs that the cases of each instruction give; with `gate` no case is chosen that is no answer."""
     for verified in instructions:
         prompt = (Turn(role="user", content=verified.instruction.text),)
         constraints = (constraint_of(verified),)
-        for pair in pair_candidates(_list_cases(verified, strictness), settings):
+        cases = _list_cases(verified, strictness)
+        if gate:
+            cases = [_gate(case, verified.instruction.text) for case in cases]
+        for pair in pair_candidates(cases, settings):
             yield make_pair(prompt, constraints, pair, level="instruction")
 
 
@@ -102,6 +110,10 @@ def _list_cases(verified: VerifiedInstruction, strictness: Strictness | None) ->
         for column, case in enumerate(verified.matrix.cases)
         if case.origin == "writer"
     ]
+
+
+def _gate(case: Candidate, instruction: str) -> Candidate:
+    return replace(case, choosable=case.choosable and find_fault(case.text, instruction) is None)
 
 
 def _judge_strictly(

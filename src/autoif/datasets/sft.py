@@ -1,23 +1,30 @@
 """§3.4, rows for supervised fine-tuning: TRL's conversational form, with all that is needed to verify them again."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from autoif.datasets.rows import JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
 from autoif.datasets.strictness import Strictness
 from autoif.records import Response
 
 
-def sft_rows(responses: Iterable[Response], strictness: Strictness | None = None) -> Iterator[SftRow]:
-    """Yield one row for each response that passed its functions and its quality verification.
+def sft_rows(
+    responses: Iterable[Response], strictness: Strictness | None = None, rows_per_prompt: int = 0
+) -> Iterator[SftRow]:
+    """Yield one row for each response that passed its functions and its quality verification, in their order.
 
     Args:
         responses: those that passed.
         strictness: what is asked of them besides (`sft.strict`); nothing by default.
+        rows_per_prompt: take only so many of a prompt, the best ones; 0 takes all.
     """
-    for response in responses:
+    chosen = [
+        response
+        for response in responses
+        if not strictness or strictness.accepts(response.prompt.constraints, response.verdicts)
+    ]
+    for response in _take_best(chosen, rows_per_prompt) if rows_per_prompt else chosen:
         prompt = response.prompt
-        if strictness and not strictness.accepts(prompt.constraints, response.verdicts):
-            continue
         asked = list(map(constraint_of, prompt.constraints))
         yield SftRow(
             messages=(Turn(role="user", content=prompt.text), Turn(role="assistant", content=response.text)),
@@ -31,3 +38,18 @@ def sft_rows(responses: Iterable[Response], strictness: Strictness | None = None
             query_id=prompt.query.id,
             response_id=response.id,
         )
+
+
+def _take_best(responses: Sequence[Response], most: int) -> list[Response]:
+    """Return at most so many responses of each prompt: the best by quality, then by pass rate, then by order."""
+    of_prompt: dict[str, list[Response]] = defaultdict(list)
+    for response in responses:
+        of_prompt[response.prompt.id].append(response)
+    best = {
+        response.id for several in of_prompt.values() for response in sorted(several, key=_rank, reverse=True)[:most]
+    }
+    return [response for response in responses if response.id in best]
+
+
+def _rank(response: Response) -> tuple[float, float]:
+    return (response.quality.mean if response.quality else -1.0, response.pass_rate)

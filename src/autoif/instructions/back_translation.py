@@ -4,9 +4,9 @@ In:      a VerifiedInstruction.
 Out:     the same with one BackTranslation for each function: what the writer says that the code demands, and how an NLI
          model labels it as hypothesis, the instruction being the premise. With `enabled = false` the same, unlabelled.
 Dropped: an instruction with a back-translation labelled *contradiction* (paper: any; `dropped_contradictions` sets the
-         share). The record holds all the labels. An instruction none of whose functions the writer described, with the
-         reason of the first (`refused_by_model`, `only_reasoning`, `truncated`, `empty`); where it described some, the
-         others have no say.
+         share, `dropped_by_chat` another one where a language model labels). The record holds all the labels. An
+         instruction none of whose functions the writer described, with the reason of the first (`refused_by_model`,
+         `only_reasoning`, `truncated`, `empty`); where it described some, the others have no say.
 
 # Deviation: where no NLI weights are, the judge's model labels (docs/method.md#back-translation).
 """
@@ -49,7 +49,9 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
         }
     )
     contradictions = [b for b in labelled.back_translations if b.label == "contradiction"]
-    if not meets(share(len(contradictions), len(functions)), settings.dropped_contradictions):
+    by_chat = any(each.source.startswith("chat/") for each in contradictions)
+    threshold = (by_chat and settings.dropped_by_chat) or settings.dropped_contradictions
+    if not meets(share(len(contradictions), len(functions)), threshold):
         return [labelled]
     detail = f"{len(contradictions)} of {len(functions)} back-translations, first: {contradictions[0].text}"
     return [Dropped.of(STAGE, Reason.CONTRADICTION, labelled, detail)]

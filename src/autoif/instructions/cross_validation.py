@@ -42,11 +42,12 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
         return [_drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
-    if rules.two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
+    by_cases = not tools.config.contrast.enabled
+    if by_cases and rules.two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
         return [_drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")]
     if len(functions) < rules.min_functions:
         return [_drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
-    if tools.config.contrast.enabled:
+    if not by_cases:
         return [await choose_by_contrast(draft, functions, tools)]
     if len(matrix.cases) < rules.min_cases:
         return [_drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")]

@@ -6,6 +6,8 @@ Out:     those of the K Responses to each that enough of the instruction's funct
 Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
          preference pairs), that is empty, only a thought, cut off at the token limit, refused by the model's server
          (with its words), a copy of an earlier one, not text, or in a script that neither query nor instruction uses.
+         With `gate` what the functions accept though it is no answer (`empty`, `copied`, `degenerate`), which is then
+         neither kept nor, as it passed, a negative of the pairs.
          With early stop also each response that was not asked for (`no_response_passes`), without a record.
 
 A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
@@ -21,7 +23,8 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from autoif.config import Config
+from autoif.config import Config, RejectionSampling
+from autoif.gate import find_fault
 from autoif.judging import compute_pass_rate, judge_async
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
 from autoif.models.requests import Completion, Request, Role, sampling_seed
@@ -72,7 +75,8 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[R
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
     for response in verified:
         accepted = meets(compute_pass_rate(response.verdicts), settings.pass_rate)
-        judged[response.prompt.id].append(response if accepted else _refuse(response))
+        result = _pass_gate(response, settings) if accepted else _refuse(response)
+        judged[response.prompt.id].append(result)
     return [
         result
         for prompt, (_, dropped) in zip(prompts, read, strict=True)
@@ -191,6 +195,14 @@ _SCRIPT_STEMS = re.compile(
 def _refuse(response: Response) -> Dropped:
     passed = response.verdicts.count(Verdict.PASS)
     return Dropped.of(STAGE, Reason.FAILED_FUNCTIONS, response, f"{passed} of {len(response.verdicts)} functions")
+
+
+def _pass_gate(response: Response, settings: RejectionSampling) -> Response | Dropped:
+    """Return a response that functions accept, dropped if it passes without being an answer."""
+    prompt = response.prompt
+    parts = (*(each.instruction.text for each in prompt.constraints), prompt.query.text)
+    fault = find_fault(response.text, prompt.text, *parts) if settings.gate else None
+    return Dropped.of(STAGE, Reason(fault.value), response, "functions accept what is no answer") if fault else response
 
 
 def _index(result: Response | Dropped) -> int:
