@@ -202,3 +202,20 @@ async def test_thresholds_of_nought_leave_all_functions_that_load_and_all_cases(
     assert isinstance(result, VerifiedInstruction)
     assert [function.source for function in result.functions] == functions[:2]
     assert [case.input for case in result.cases] == ["wine", "tea"]
+
+
+LOWER = "def evaluate(response):\n    return 'tea' in response.lower()"
+
+
+@pytest.mark.parametrize(("least", "kept"), [("0", [LOWER, ACCEPT]), ("0.4", [LOWER]), ("0.99", [])])
+async def test_a_least_score_leaves_out_functions_that_agree_with_cases_and_tell_nothing(
+    make_tools: MakeTools, least: str, kept: list[str]
+) -> None:
+    cases = [("tea please", True), ("Tea!", True), ("no wine", False), ("teapot", True)]
+    result = await cross(make_tools(f"cross_validation.min_score={least}"), [LOWER, ACCEPT], cases)
+    if kept:
+        assert isinstance(result, VerifiedInstruction)
+        assert [function.source for function in result.functions] == kept
+    else:
+        assert isinstance(result, Dropped)
+        assert (result.reason, result.detail) == (Reason.LOW_SCORE, "no function has a score of 0.99")

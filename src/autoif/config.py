@@ -138,6 +138,8 @@ class ContrastSettings(Record):
     the rule is then one that many answers obey anyway."""
     cases: Threshold = ">= 0.8"
     """Share of the cases that such a function must agree with, among them one that obeys and one that doesn't."""
+    min_score: float = Field(default=0.0, ge=0, lt=1)
+    """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
 
 
 class BackTranslationSettings(Record):
@@ -293,6 +295,7 @@ _LATER: dict[str, JsonValue] = {
     "back_translation.enabled": True,
     "scoring.enabled": True,
     "sandbox.packages": [],
+    "cross_validation.min_score": 0.0,
     "sft.strict": False,
     "preferences.strict": False,
     "sft.rows_per_prompt": 0,

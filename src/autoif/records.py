@@ -97,6 +97,7 @@ class Reason(StrEnum):
     ONE_SIDED_FUNCTIONS = "one_sided_functions"
     # contrast
     NO_LIFT = "no_lift"
+    LOW_SCORE = "low_score"
     # back-translation
     CONTRADICTION = "contradiction"
     # an answer of any stage

@@ -10,6 +10,8 @@
 Functions that always return False agree with each other, and no response will ever pass them. Against these, with
 `both_outcomes` (preset quickstart) the kept cases must also hold one that obeys the instruction and one that doesn't;
 with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
+With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
+probes (`autoif.reliability`).
 With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
@@ -19,7 +21,7 @@ In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
 Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `one_sided_functions`,
          `too_few_functions`, `too_few_cases` (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4),
-         `one_sided_cases`; and what contrast drops.
+         `one_sided_cases`, `low_score`; and what contrast drops.
 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
@@ -27,6 +29,7 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import weigh_functions
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
+from autoif.reliability import plan_trial, run_trial, score_functions
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
 
@@ -45,6 +48,8 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
     by_cases = not tools.config.contrast.enabled
     if by_cases and rules.two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
         return [_drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")]
+    if rules.min_score and not (functions := await _keep_reliable(matrix, functions, tools)):
+        return [_drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")]
     if len(functions) < rules.min_functions:
         return [_drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
     if not by_cases:
@@ -91,6 +96,13 @@ async def _fill_matrix(matrix: Matrix, tools: Tools) -> tuple[Matrix, list[bool]
         verdicts.append(tuple(outcome.verdict for outcome in outcomes[: len(inputs)]))
         details.append(next((outcome.detail for outcome in outcomes if outcome.detail), ""))
     return matrix.model_copy(update={"verdicts": tuple(verdicts), "details": tuple(details)}), loads
+
+
+async def _keep_reliable(matrix: Matrix, functions: list[int], tools: Tools) -> list[int]:
+    """Return those of the functions that have the least score."""
+    trial = plan_trial(matrix)
+    scores = score_functions(trial, await run_trial(trial, tools.sandbox))
+    return [function for function in functions if scores[function] >= tools.config.cross_validation.min_score]
 
 
 def _drop(draft: Draft, reason: Reason, detail: str) -> Dropped:

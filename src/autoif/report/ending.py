@@ -46,6 +46,8 @@ _ADVICE = {
     Reason.ONE_SIDED_FUNCTIONS: "functions say the same of every text: take a stronger writer (models.writer.model)",
     Reason.NO_LIFT: "functions accept answers to their instruction no more often than others: take a stronger writer, "
     "or a stronger model for contrast.role",
+    Reason.LOW_SCORE: "functions look wrong by what they do: take a stronger writer, raise "
+    "verification.functions_per_instruction, or lower cross_validation.min_score",
     Reason.CONTRADICTION: "functions do something else than their instruction says: take a stronger writer or judge",
     Reason.WRONG_LANGUAGE: "the model answers in another script than it was asked in",
     Reason.DUPLICATE_RESPONSE: "the server gives one answer again and again, whatever the seed: raise "
