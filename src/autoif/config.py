@@ -111,6 +111,8 @@ class CrossValidation(Record):
     """A function must accept a text and refuse one among cases and probes (autoif.probes) to count at all; with
     contrast, which always asks for it, answers count as well. Unlike `both_outcomes`, this drops no right function for
     its writer's cases."""
+    min_score: float = Field(default=0.0, ge=0, lt=1)
+    """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
 
 
 class ContrastSettings(Record):
@@ -138,8 +140,6 @@ class ContrastSettings(Record):
     the rule is then one that many answers obey anyway."""
     cases: Threshold = ">= 0.8"
     """Share of the cases that such a function must agree with, among them one that obeys and one that doesn't."""
-    min_score: float = Field(default=0.0, ge=0, lt=1)
-    """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
 
 
 class BackTranslationSettings(Record):
