@@ -107,6 +107,6 @@ def test_packages_that_are_not_allowed_leave_older_folders_their_identity():
 
 
 def test_the_presets_are_those_of_the_documentation():
-    assert presets() == ["paper", "quickstart", "released"]
+    assert presets() == ["paper", "quickstart", "recommended", "released"]
     for preset in presets():
         assert load_config(preset).preset == preset

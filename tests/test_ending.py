@@ -45,6 +45,8 @@ def make_run(tmp_path):
         ("06_rejection_sampling", Reason.FAILED_FUNCTIONS, "the functions are wrong"),
         ("07_scoring", Reason.LOW_QUALITY, "scoring.mean"),
         ("03_cross_validation", Reason.ONE_SIDED_CASES, "a stronger writer"),
+        ("03_cross_validation", Reason.TRUNCATED, "raise rejection_sampling.max_tokens (now 88)"),
+        ("03_cross_validation", Reason.NO_LIFT, "contrast.role"),
         ("01_self_instruct", Reason.NOT_TEXT, "autoif show"),
     ],
 )

@@ -57,15 +57,17 @@ def test_every_setting_of_the_method_is_there_with_its_value_in_both_presets(key
     assert ROWS[key] == (value("paper", key), value("released", key))
 
 
-def test_the_page_lists_all_in_which_quickstart_departs_from_the_paper() -> None:
+@pytest.mark.parametrize("preset", ["quickstart", "recommended"])
+def test_the_page_lists_all_in_which_a_preset_departs_from_the_paper(preset: str) -> None:
     found = {}
-    for preset in ("paper", "quickstart"):
-        config = load_config(preset)
+    for name in ("paper", preset):
+        config = load_config(name)
         settings = dict(flatten(config.model_dump(exclude={"preset", "prompts", "execution"})))
-        found[preset] = settings | {f"prompts.{name}": str(prompt) for name, prompt in config.prompts.files().items()}
-    paper, quickstart = found.values()
-    departs = {key: (str(paper[key]), str(value)) for key, value in quickstart.items() if paper[key] != value}
-    rows = re.findall(r"^\| `(\w+\.\w+)` \| `([^`]*)` → `([^`]*)` \| [^|]+ \|$", PAGE, re.MULTILINE)
+        found[name] = settings | {f"prompts.{each}": str(prompt) for each, prompt in config.prompts.files().items()}
+    paper, other = found.values()
+    departs = {key: (str(paper[key]), str(value)) for key, value in other.items() if paper[key] != value}
+    section = PAGE.split(f"\n## {preset.capitalize()}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| `([^`]*)` → `([^`]*)` \|", section, re.MULTILINE)
     assert {key: values for key, *values in rows} == {key: list(values) for key, values in departs.items()}
 
 

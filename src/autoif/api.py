@@ -207,7 +207,7 @@ def run(
     Works in a program, in a notebook and inside a running event loop, which it holds up until it is done.
 
     Args:
-        config: a preset (`quickstart`, `paper`, `released`), a TOML file, or a resolved `Config`.
+        config: a preset (`quickstart`, `recommended`, `paper`, `released`), a TOML file, or a resolved `Config`.
         output: the run folder; `runs/NAME` by default.
         base_url: OpenAI-compatible endpoint for all roles; by default the embedded model runs on this machine.
         model: name of the model of all roles.

@@ -1,4 +1,4 @@
-"""Small runs of `autoif run quickstart` in this process, against a server with a habit (habit_server.py)."""
+"""Small runs of `autoif run` in this process, against a server with a habit (habit_server.py)."""
 
 import contextlib
 import io
@@ -60,17 +60,18 @@ class Ended:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs quickstart in one folder, which an earlier run may have left."""
+    """Runs a preset in one folder, which an earlier run may have left."""
 
     server: HabitServer
     folder: Path
+    preset: str = "quickstart"
 
     def __call__(self, habit: Habit, *options: str) -> Ended:
         """Run against a server with this habit, with more options if they are given, and check how it ends."""
         self.server.take_up(habit)
         queries = self.folder / "queries.txt"
         queries.write_text("\n".join(QUERIES))
-        arguments = ["autoif", "run", "quickstart", "--quiet", "-o", str(self.folder / "run"), "--model", "m"]
+        arguments = ["autoif", "run", self.preset, "--quiet", "-o", str(self.folder / "run"), "--model", "m"]
         arguments += ["--base-url", self.server.url, "--queries", str(queries)]
         arguments += [part for setting in SMALL for part in ("--set", setting)]
         code, printed, errors = _call([*arguments, *options])

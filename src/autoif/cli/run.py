@@ -79,7 +79,7 @@ def run(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Make training data with CONFIG: a preset (quickstart, paper, released) or a TOML file.
+    """Make training data with CONFIG: a preset (quickstart, recommended, paper, released) or a TOML file.
 
     Run the same command again to go on where an interrupted run stopped: no model answer is asked for twice.
     """

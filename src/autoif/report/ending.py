@@ -28,6 +28,9 @@ _BY_DESIGN = {
 _ROLES = {"rejection_sampling": "responder", "scoring": "judge"}
 """Who answers in a stage; the writer in all others."""
 
+_ASKING_AS = {"cross_validation": "rejection_sampling"}
+"""Of a stage that asks as another does, with its settings: contrast asks for responses."""
+
 _ADVICE = {
     Reason.TRUNCATED: "raise {stage}.max_tokens (now {max_tokens}); a model that thinks needs more, or its thinking "
     "switched off by models.{role}.extra_body (docs/models.md)",
@@ -118,6 +121,7 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
         [(said, _)] = row.refusals.most_common(1)
         return f'{lost}; the server says: "{said}"; when that is mended, --retry-refused asks again'
     stage = row.folder.partition("_")[2]
+    stage = _ASKING_AS.get(stage, stage)
     settings = manifest.get("config", {}).get(stage, {})
     advice = _ADVICE.get(reason, "`autoif show {run}` shows what is left")
     told = advice.format(
