@@ -239,6 +239,15 @@ class Preferences(Record):
     variants."""
 
 
+class Rewards(Record):
+    """§3.4, prompts with their functions for online training."""
+
+    balanced: bool = False
+    """Functions of the one behaviour that is likeliest right, in place of all that were kept."""
+    reliability: bool = False
+    """Each constraint says how likely its functions are right."""
+
+
 class Execution(Record):
     """How the work is laid out; nothing here changes the results."""
 
@@ -275,6 +284,7 @@ class Config(Record):
     scoring: Scoring = Scoring()
     sft: Sft = Sft()
     preferences: Preferences = Preferences()
+    rewards: Rewards = Rewards()
     sandbox: SandboxSettings = SandboxSettings()
     execution: Execution = Execution()
     budget: Budget = Budget()
@@ -298,6 +308,8 @@ _LATER: dict[str, JsonValue] = {
     "cross_validation.min_score": 0.0,
     "sft.strict": False,
     "preferences.strict": False,
+    "rewards.balanced": False,
+    "rewards.reliability": False,
     "sft.rows_per_prompt": 0,
     "back_translation.dropped_by_chat": None,
     "rejection_sampling.gate": False,

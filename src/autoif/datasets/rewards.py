@@ -1,17 +1,24 @@
 """§3.4, prompts with their functions, for online training: the functions are the reward."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from autoif.datasets.rows import RewardRow, Turn, constraint_of
-from autoif.records import Prompt
+from autoif.datasets.rows import Constraint, RewardRow, Turn, constraint_of
+from autoif.records import Prompt, VerifiedInstruction
 
 
-def reward_rows(prompts: Iterable[Prompt]) -> Iterator[RewardRow]:
-    """Yield one row for each prompt, whether or not a response to it was kept."""
+def reward_rows(
+    prompts: Iterable[Prompt], describe: Callable[[VerifiedInstruction], Constraint] = constraint_of
+) -> Iterator[RewardRow]:
+    """Yield one row for each prompt, whether or not a response to it was kept.
+
+    Args:
+        prompts: in their order.
+        describe: gives what a row says of a constraint; by default all its kept functions.
+    """
     for prompt in prompts:
         yield RewardRow(
             prompt=(Turn(role="user", content=prompt.text),),
-            constraints=tuple(map(constraint_of, prompt.constraints)),
+            constraints=tuple(map(describe, prompt.constraints)),
             query=prompt.query.text,
             query_id=prompt.query.id,
         )

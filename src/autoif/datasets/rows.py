@@ -70,6 +70,8 @@ class Constraint(Part):
     instruction_id: str = ""
     instruction: str = ""
     functions: Annotated[tuple[Annotated[str, AfterValidator(_check_source)], ...], Field(min_length=1)]
+    reliability: float | None = Field(default=None, ge=0, le=1, exclude_if=lambda found: found is None)
+    """How likely the functions are right, where that was estimated (`autoif.datasets.balance`)."""
 
 
 class JudgedConstraint(Constraint):
@@ -180,6 +182,13 @@ def split_verdicts(verdicts: Sequence[Verdict], constraints: Iterable[Constraint
 def list_functions(row: AnyRow) -> tuple[str, ...]:
     """Return the sources of all functions of a row, in the order of its constraints."""
     return tuple(source for each in row.constraints for source in each.functions)
+
+
+def describe_reliability(row: RewardRow) -> Columns:
+    """Return the column that says how reliable a row's least reliable constraint is; none where one doesn't say."""
+    found = [each.reliability for each in row.constraints]
+    known = [each for each in found if each is not None]
+    return {"reliability": min(known)} if len(known) == len(found) else {}
 
 
 def name_instructions(row: AnyRow) -> str:

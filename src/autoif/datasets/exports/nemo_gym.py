@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from autoif.datasets.exports.files import Table, Text, make_files
-from autoif.datasets.rows import Columns, RewardRow, Rows
+from autoif.datasets.rows import Columns, RewardRow, Rows, describe_reliability
 
 SERVER = "autoif_instructions"
 _FOLDER = f"resources_servers/{SERVER}"
@@ -119,6 +119,7 @@ def rl_row(number: int, row: RewardRow) -> Columns:
             "prompt": row.prompt[0].content,
             "kwargs": [{"functions": list(each.functions)} for each in row.constraints],
             "grading_mode": "binary",
+            **describe_reliability(row),
         },
         "agent_ref": {"type": "responses_api_agents", "name": f"{SERVER}_simple_agent"},
     }

@@ -11,6 +11,7 @@ from autoif.datasets.rows import (
     RewardRow,
     Rows,
     SftRow,
+    describe_reliability,
     list_functions,
     name_instructions,
 )
@@ -63,4 +64,5 @@ def rl_row(row: RewardRow) -> Columns:
         "functions": list(list_functions(row)),
         "instruction_id": name_instructions(row),
         "query_id": row.query_id,
+        **describe_reliability(row),
     }

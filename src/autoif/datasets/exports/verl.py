@@ -10,7 +10,7 @@ from typing import Any
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import Table, Text, make_files
 from autoif.datasets.exports.ground_truth import score, write_functions
-from autoif.datasets.rows import Columns, RewardRow, Rows, list_functions, name_instructions
+from autoif.datasets.rows import Columns, RewardRow, Rows, describe_reliability, list_functions, name_instructions
 from autoif.errors import ConfigError
 from autoif.reward import RewardMode
 
@@ -55,6 +55,7 @@ def rl_row(index: int, row: RewardRow) -> Columns:
             "query_id": row.query_id,
             "instruction": " ".join(each.instruction for each in row.constraints),
             "query": row.query,
+            **describe_reliability(row),
         },
     }
 

@@ -1,0 +1,94 @@
+"""Which functions reward, and how reliable they are: the balanced operating point of RL, and an estimate for each row.
+
+A reward errs in two ways, and training meets both: what is wrongly refused is unlearnt, what is wrongly accepted is
+learnt. So with `rewards.balanced` a row has the functions of the one behaviour whose J = TPR + TNR - 1 is likely the
+highest, in place of all that were kept. For functions of one instruction the lift (accepted answers to the instruction
+less accepted answers to others) is J times one factor: how many more of the former follow. Of few answers lift is
+noisy, so they are ranked by the whole score (`autoif.reliability`), of which lift is a part.
+
+With `rewards.reliability` a constraint says how likely its functions are right: their mean score.
+
+Functions run again, on probes and answers, in the sandbox; no model is asked.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+
+from autoif.datasets.rows import Constraint, constraint_of
+from autoif.judging import Runner
+from autoif.records import Response, VerifiedInstruction, content_id
+from autoif.reliability import DECIMALS, plan_trial, run_trial, score_functions
+
+MOST_ANSWERS = 64
+"""To an instruction and to others, on which its functions run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the reward rows of one instruction have."""
+
+    functions: tuple[int, ...]
+    """Places among its kept functions."""
+    reliability: float
+
+    def describe(self, verified: VerifiedInstruction, *, reliability: bool) -> Constraint:
+        """Return the constraint of the rows, with its reliability if that is wanted."""
+        whole = constraint_of(verified)
+        chosen = tuple(whole.functions[place] for place in self.functions)
+        return whole.model_copy(
+            update={"functions": chosen, **({"reliability": self.reliability} if reliability else {})}
+        )
+
+
+async def balance_functions(
+    instructions: Iterable[VerifiedInstruction],
+    responses: Iterable[Response],
+    others: Sequence[Response],
+    sandbox: Runner,
+    *,
+    balanced: bool,
+) -> dict[str, Balance]:
+    """Return what the reward rows of each instruction have, by the id of the verified instruction.
+
+    Args:
+        instructions: each once.
+        responses: all that there are to prompts with these instructions.
+        others: a sample of all the run's responses, as `draw_responses` draws it.
+        sandbox: runs the functions.
+        balanced: choose the functions of the best behaviour; else all that were kept are taken.
+    """
+    answers: dict[str, list[Response]] = defaultdict(list)
+    for response in responses:
+        for verified in response.prompt.constraints:
+            answers[verified.id].append(response)
+    return {
+        verified.id: await _balance(
+            verified, draw_responses(answers[verified.id], MOST_ANSWERS), others, sandbox, balanced
+        )
+        for verified in instructions
+    }
+
+
+def draw_responses(responses: Iterable[Response], count: int = 2 * MOST_ANSWERS) -> list[Response]:
+    """Return a sample that depends on nothing but what there is: not on shards, their order or the engine."""
+    return nsmallest(count, responses, key=lambda response: content_id("drawn", response.id))
+
+
+async def _balance(
+    verified: VerifiedInstruction,
+    answers: Sequence[Response],
+    others: Sequence[Response],
+    sandbox: Runner,
+    balanced: bool,
+) -> Balance:
+    foreign = [
+        each.text for each in others if all(one.instruction != verified.instruction for one in each.prompt.constraints)
+    ]
+    drawn = [each.text for each in answers], foreign[:MOST_ANSWERS]
+    trial = plan_trial(verified.matrix, *(drawn if all(drawn) else ((), ())))
+    scores = score_functions(trial, await run_trial(trial, sandbox))
+    kept = [round(scores[place], DECIMALS) for place in verified.kept_functions]
+    chosen = tuple(place for place, score in enumerate(kept) if score == max(kept) or not balanced)
+    return Balance(chosen, round(sum(kept[place] for place in chosen) / len(chosen), DECIMALS))

@@ -1,0 +1,145 @@
+"""§3.4: the data sets of a run, written from what the stages of §3.3 have kept and refused, a shard at a time."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import chain
+
+from autoif import store
+from autoif.benchmark_wordings import find_wording
+from autoif.config import Config
+from autoif.datasets.balance import Balance, balance_functions, draw_responses
+from autoif.datasets.preferences import instruction_pairs, query_pairs
+from autoif.datasets.rewards import reward_rows
+from autoif.datasets.rows import Constraint, constraint_of
+from autoif.datasets.sft import sft_rows
+from autoif.datasets.strictness import Strictness, find_strictness
+from autoif.records import Prompt, Reason, Response, VerifiedInstruction
+from autoif.store import RunFolder
+from autoif.tools import ToolSettings
+
+
+async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder, tools: ToolSettings) -> list[str]:
+    """Write queries, SFT rows, pairs and reward rows into the folder of a run.
+
+    Instructions in the words of a benchmark are left out: who trains on them can no longer be measured by it.
+    Return what is to be said of rows that were left out.
+    """
+    config = tools.config
+    settings, by_id = config.preferences, {each.id: each for each in verified}
+
+    def shards() -> Iterator[_Sampled]:
+        return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
+
+    trained = list(filter(_is_trained, verified))
+    strictness = await _find_strictness(shards, config)
+    of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
+    folder.write_rows(store.QUERIES, tools.queries)
+    most = config.sft.rows_per_prompt
+    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored, of_sft, most)))
+    gate = config.rejection_sampling.gate
+    of_instructions = instruction_pairs(trained, settings, of_pairs, gate=gate) if settings.instruction_level else ()
+    of_queries = (
+        pair
+        for shard in (shards() if settings.query_level else ())
+        for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings, of_pairs)
+    )
+    folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
+    describe = await _find_balance(shards, config)
+    folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts, describe)))
+    untrained = _describe_untrained(len(verified) - len(trained), len(verified))
+    return [*untrained, *_describe_left_out(shards(), of_sft, most)]
+
+
+def _is_trained(verified: VerifiedInstruction) -> bool:
+    """Tell an instruction from one in the words of a benchmark, which may be verified and audited alone."""
+    return find_wording(verified.instruction.text) is None
+
+
+def _describe_untrained(count: int, instructions: int) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"{count:,} of {instructions:,} instructions are in the words of IFEval or IFBench: they can be audited, but "
+        "no row trains them"
+    ]
+
+
+def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness | None, most: int) -> list[str]:
+    """Say how many responses that passed made no row, because of `sft.strict` and `sft.rows_per_prompt`."""
+    scored, taken = 0, Counter[str]()
+    for response in (response for shard in shards for response in shard.scored):
+        scored += 1
+        if not strictness or strictness.accepts(response.prompt.constraints, response.verdicts):
+            taken[response.prompt.id] += 1
+    beyond = sum(max(0, count - most) for count in taken.values()) if most else 0
+    left_out = {"strict": scored - taken.total() if strictness else 0, "rows_per_prompt": beyond}
+    asked = {"strict": strictness is not None, "rows_per_prompt": most > 0}
+    return [
+        f"sft.{name} left out {count:,} of {scored:,} responses that had passed"
+        for name, count in left_out.items()
+        if asked[name]
+    ]
+
+
+async def _find_strictness(shards: Callable[[], Iterator["_Sampled"]], config: Config) -> Strictness | None:
+    """Return what `sft.strict` and `preferences.strict` ask of rows, None where neither is on."""
+    if not (config.sft.strict or config.preferences.strict):
+        return None
+    found = Strictness({})
+    async with AsyncExitStack() as stack:
+        strict = config.preferences.strict
+        sandbox = await stack.enter_async_context(config.sandbox.make_sandbox()) if strict else None
+        for shard in shards():
+            found |= await find_strictness(shard.instructions, shard.sampled, sandbox)
+    return found
+
+
+async def _find_balance(
+    shards: Callable[[], Iterator["_Sampled"]], config: Config
+) -> Callable[[VerifiedInstruction], Constraint]:
+    """Return what gives the constraints of reward rows as `rewards.balanced` and `rewards.reliability` ask for them."""
+    settings = config.rewards
+    if not (settings.balanced or settings.reliability):
+        return constraint_of
+    others = draw_responses(response for shard in shards() for response in shard.sampled)
+    found = dict[str, Balance]()
+    async with config.sandbox.make_sandbox() as sandbox:
+        for shard in shards():
+            found |= await balance_functions(
+                shard.instructions, shard.sampled, others, sandbox, balanced=settings.balanced
+            )
+    return lambda verified: found[verified.id].describe(verified, reliability=settings.reliability)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """What the second step left of a shard."""
+
+    prompts: list[Prompt]
+    sampled: list[Response]
+    """With those that the functions refused, by index."""
+    scored: list[Response]
+
+    @property
+    def instructions(self) -> list[VerifiedInstruction]:
+        """Those of its prompts, each once."""
+        return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
+
+
+def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> _Sampled:
+    """Return what is there of a shard, without prompts that are not trained."""
+    asked = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
+    known = {prompt.id: prompt for prompt in asked}
+    refused = [
+        dropped.record
+        for dropped in folder.read_dropped(store.REJECTION_SAMPLING, index, known)
+        if dropped.reason == Reason.FAILED_FUNCTIONS and isinstance(dropped.record, Response)
+    ]
+    sampled = [*folder.read_kept(store.REJECTION_SAMPLING, index, Response, known), *refused]
+    scored = folder.read_kept(store.SCORING, index, Response, known)
+    prompts = [prompt for prompt in asked if all(map(_is_trained, prompt.constraints))]
+    trained = {prompt.id for prompt in prompts}
+    sampled = sorted(sampled, key=lambda response: response.index)
+    return _Sampled(prompts, *([each for each in some if each.prompt.id in trained] for some in (sampled, scored)))
