@@ -6,15 +6,22 @@ To add a part: a function that takes the material and the sandbox and returns a 
 where it wasn't measured; a call in `_measure`; and its lines in report/audit.py.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from autoif.audit.consequences import Consequences, measure_consequences
+from autoif.audit.findings import FindingsAudit, sum_up_findings
+from autoif.audit.functions import audit_functions
 from autoif.audit.gold import Gold, describe_missing
 from autoif.audit.material import Material, read_material
 from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
+from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.store import AUDIT, storage_errors, write_json
+
+LONGEST_CALL_S = 20.0
+"""For one function on all its texts: one that hangs on each of them must not take an hour; the rest are timeouts."""
 
 
 class GoldAudit(Record):
@@ -44,11 +51,20 @@ class Audit(Record):
     """After back-translation."""
     notes: tuple[str, ...]
     """What to know of the figures, a line each."""
+    findings: FindingsAudit
     gold: GoldAudit | None = None
 
 
-def audit_run(run: Path, settings: SandboxSettings, gold: Gold | None = None) -> Audit:
+def audit_run(
+    run: Path, settings: SandboxSettings, gold: Gold | None = None, watch: Callable[[str], None] = lambda said: None
+) -> Audit:
     """Measure a run's functions, write audit.json into its folder, and return it.
+
+    Args:
+        run: its folder.
+        settings: of the sandbox.
+        gold: to measure against as well.
+        watch: is told in words what is being done.
 
     Raises:
         StoreError: it is no run folder, is of another version or damaged, has no functions yet, or can't be written to.
@@ -59,14 +75,16 @@ def audit_run(run: Path, settings: SandboxSettings, gold: Gold | None = None) ->
     notes = [*_describe_status(material), *(gold.notes if gold else ())]
     if gold:
         notes += describe_missing(gold, [each.instruction.text for each in material.instructions])
-    with settings.make_sandbox() as sandbox:
-        found = _measure(material, sandbox, gold, notes)
+    with settings.make_sandbox(total_s=LONGEST_CALL_S) as sandbox:
+        found = _measure(material, sandbox, gold, notes, watch)
     with storage_errors(run):
         write_json(run / AUDIT, found)
     return found
 
 
-def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str]) -> Audit:
+def _measure(
+    material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Callable[[str], None]
+) -> Audit:
     kept = [each for each in material.instructions if each.back_translated]
     return Audit(
         run_status=material.status,
@@ -76,8 +94,16 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         kept_instructions=len(kept),
         kept_functions=sum(len(each.back_translated) for each in kept),
         notes=tuple(notes),
+        findings=_find(material, sandbox, watch),
         gold=_measure_gold(material, sandbox, gold) if gold else None,
     )
+
+
+def _find(material: Material, sandbox: Sandbox, watch: Callable[[str], None]) -> FindingsAudit:
+    whole = len(material.instructions)
+    watch(f"0 of {whole:,} instructions")
+    found = audit_functions(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))
+    return sum_up_findings(found, len(load_probes()))
 
 
 def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit:

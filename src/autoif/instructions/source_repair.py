@@ -8,14 +8,11 @@ compiled or run here, for model-written code doesn't even meet the compiler in t
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
-from enum import Enum, auto
 from itertools import pairwise
-from typing import NamedTuple
 
-_ESCAPE_OR_QUOTE = re.compile(r"\\.|['\"]", re.DOTALL)
-_MARK = re.compile(r"[#'\"]")
+from autoif.reading.python_tokens import Kind, cut_tokens
+
 _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
 _CONTROLS = {"\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
 _MAX_CHARS = 20_000
@@ -42,69 +39,15 @@ def mend_source(source: str) -> tuple[str, list[str]]:
     return mended, repairs
 
 
-class _Kind(Enum):
-    COMMENT = auto()
-    TRIPLE = auto()
-    STRING = auto()
-    OTHER = auto()
-    """Code, or a quote that opens nothing."""
-
-
-class _Token(NamedTuple):
-    kind: _Kind
-    text: str
-
-
-def _cut_tokens(source: str) -> Iterator[_Token]:
-    """Yield the source in pieces, in time proportional to its length, whatever is left open in it."""
-    ends = _find_ends(source)
-    at = 0
-    while at < len(source):
-        kind, end = _find_token(source, at, ends)
-        yield _Token(kind, source[at:end])
-        at = end
-
-
-def _find_ends(source: str) -> dict[str, list[int]]:
-    """Return where a literal could end, by its mark, in order.
-
-    That doesn't depend on where it begins: a backslash before a quote hides it from every literal around it.
-    """
-    ends: dict[str, list[int]] = {mark: [] for mark in ("'''", '"""', "'", '"')}
-    for match in _ESCAPE_OR_QUOTE.finditer(source):
-        quote = match[0]
-        if quote in ends:
-            ends[quote].append(match.start())
-            if source.startswith(quote * 3, match.start()):
-                ends[quote * 3].append(match.start())
-    return ends
-
-
-def _find_token(source: str, at: int, ends: dict[str, list[int]]) -> tuple[_Kind, int]:
-    """Return the kind of the token that begins here, and where it ends."""
-    first = source[at]
-    if first == "#":
-        end = source.find("\n", at)
-        return _Kind.COMMENT, end if end >= 0 else len(source)
-    if first in ends:
-        for mark, kind in ((first * 3, _Kind.TRIPLE), (first, _Kind.STRING)):
-            place = bisect_left(ends[mark], at + len(mark))
-            if source.startswith(mark, at) and place < len(ends[mark]):
-                return kind, ends[mark][place] + len(mark)
-        return _Kind.OTHER, at + 1
-    mark_ahead = _MARK.search(source, at)
-    return _Kind.OTHER, mark_ahead.start() if mark_ahead else len(source)
-
-
 def _outside_strings(source: str) -> str:
-    return "".join(token.text for token in _cut_tokens(source) if token.kind is _Kind.OTHER)
+    return "".join(token.text for token in cut_tokens(source) if token.kind is Kind.OTHER)
 
 
 def _has_stray_backslash(source: str) -> bool:
     """Tell whether a backslash outside all literals stands before a quote, where Python allows none."""
     return any(
-        left.kind is _Kind.OTHER and left.text.endswith("\\") and right.text[0] in "\"'"
-        for left, right in pairwise(_cut_tokens(source))
+        left.kind is Kind.OTHER and left.text.endswith("\\") and right.text[0] in "\"'"
+        for left, right in pairwise(cut_tokens(source))
     )
 
 
@@ -123,8 +66,8 @@ def _rejoin_literals(source: str) -> Iterator[str]:
     A quote that a literal of the same line doesn't close may be an apostrophe of broken code: a literal is mended only
     if what it holds before the newline and after it could stand in one (no line of code begins in it).
     """
-    for kind, text in _cut_tokens(source):
-        if kind is _Kind.STRING and ("\n" in text or "\r" in text) and not _looks_like_code(text):
+    for kind, text in cut_tokens(source):
+        if kind is Kind.STRING and ("\n" in text or "\r" in text) and not _looks_like_code(text):
             yield text.replace("\r", "\\r").replace("\n", "\\n")
         else:
             yield text

@@ -13,6 +13,7 @@ from autoif.audit.consequences import Consequences, Share
 from autoif.audit.rates import InstructionRates, Level, LevelRates
 from autoif.audit.run import Audit, GoldAudit
 from autoif.evaluation.statistics import Interval
+from autoif.report.findings import print_findings
 from autoif.store import AUDIT
 
 _LEVELS = {
@@ -41,6 +42,7 @@ def print_audit(audit: Audit, run: Path, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    print_findings(audit.findings, audit.kept_functions, console)
     if audit.gold:
         _print_gold(audit.gold, console)
     for note in audit.notes:

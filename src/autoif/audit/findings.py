@@ -1,0 +1,152 @@
+"""What an audit finds, as records: of a function, and of the instruction that it was written for."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from autoif.records import Record
+
+
+class FindingReason(StrEnum):
+    """What is wrong with a function, or with what it was written and tested for."""
+
+    # the function, on texts of every kind
+    DOES_NOT_LOAD = "does_not_load"
+    """It gives no `evaluate` to call."""
+    VACUOUS = "vacuous"
+    """It accepts nearly everything, and what breaks the instruction with it."""
+    DEAD = "dead"
+    """It refuses nearly everything, and what obeys the instruction with it."""
+    RAISES = "raises"
+    """It raises an exception on an ordinary text."""
+    TOO_SLOW = "too_slow"
+    """It takes too long, or too much memory."""
+    # the function, on two texts that should get the same verdict
+    TRAILING_SPACE = "trailing_space"
+    FINAL_NEWLINE = "final_newline"
+    CURLY_QUOTES = "curly_quotes"
+    WORD_PUNCTUATION = "word_punctuation"
+    """A comma after the word that is asked for changes the verdict."""
+    LETTER_CASE = "letter_case"
+    """Letter case, of which the instruction doesn't speak, changes the verdict."""
+    # the function, on two texts of which one obeys the instruction and one doesn't
+    THRESHOLD = "threshold"
+    """The number that the instruction names makes no difference."""
+    ASKED_TEXT = "asked_text"
+    """What the instruction asks for or forbids by name makes no difference."""
+    # the cases
+    WEAK_CASES = "weak_cases"
+    """Less than half of the ways to break the function are noticed by its cases."""
+    # the instruction
+    OBEYED_UNASKED = "obeyed_unasked"
+    """Answers to other instructions obey it, too: nothing is learnt from it."""
+    NO_FUNCTION_SOUND = "no_function_sound"
+    """Every one of its functions has a fault."""
+
+    @property
+    def is_fault(self) -> bool:
+        """Tell what makes verdicts on answers wrong from what only may: white space at the end of an answer is rare."""
+        return self not in _HINTS
+
+
+_HINTS = frozenset(
+    {
+        FindingReason.TRAILING_SPACE,
+        FindingReason.FINAL_NEWLINE,
+        FindingReason.WEAK_CASES,
+        FindingReason.OBEYED_UNASKED,
+    }
+)
+
+
+class Finding(Record):
+    """One thing that was found, with the texts that show it."""
+
+    reason: FindingReason
+    detail: str
+    """In words, as in "39 words pass"."""
+    texts: tuple[str, ...] = ()
+    """At most three, whole."""
+
+
+class FunctionAudit(Record):
+    """What one function does with texts that it was not written for."""
+
+    function_id: str
+    kept: bool
+    """Whether it judges the run's responses."""
+    accepted_probes: float
+    """Share of the probes, 0 to 1."""
+    accepted_others: float | None
+    """Share of the answers to other instructions; None if there are none."""
+    accepted_own: float | None
+    """Share of the answers to its own instruction; None if there are none."""
+    mutants: int
+    """Changed versions of it that behave otherwise on some text."""
+    killed: int
+    """Those of them that a case of its instruction notices."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def reasons(self) -> frozenset[FindingReason]:
+        """Of its findings."""
+        return frozenset(finding.reason for finding in self.findings)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found that makes its verdicts wrong."""
+        return not any(reason.is_fault for reason in self.reasons)
+
+
+class InstructionAudit(Record):
+    """What was found of an instruction and of its functions."""
+
+    instruction_id: str
+    instruction: str
+    functions: tuple[FunctionAudit, ...]
+    findings: tuple[Finding, ...] = ()
+    """Of the instruction itself."""
+
+
+class Tally(Record):
+    """How many functions, or instructions, have a finding of a reason."""
+
+    written: int
+    kept: int
+    """Of those, in the run's data."""
+
+
+class FindingsAudit(Record):
+    """What was found of a run's functions, without gold."""
+
+    probes: int
+    """Texts of every kind that each function ran on, beside those for its instruction."""
+    tallies: dict[FindingReason, Tally]
+    """Of functions; the last two of the reasons are of instructions."""
+    sound: Tally
+    """Functions without a fault."""
+    mutants: int
+    """Of the kept functions; and those that cases notice."""
+    killed: int
+    instructions: tuple[InstructionAudit, ...]
+
+
+def sum_up_findings(instructions: Iterable[InstructionAudit], probes: int) -> FindingsAudit:
+    """Return all findings, and how many there are of each reason."""
+    listed = tuple(instructions)
+    functions = [function for audit in listed for function in audit.functions]
+    kept = [function for function in functions if function.kept]
+    tallies = {}
+    for reason in FindingReason:
+        found = [each for each in functions if reason in each.reasons]
+        of_instructions = sum(reason in {finding.reason for finding in audit.findings} for audit in listed)
+        tallies[reason] = Tally(
+            written=len(found) + of_instructions, kept=sum(each.kept for each in found) + of_instructions
+        )
+    return FindingsAudit(
+        probes=probes,
+        tallies=tallies,
+        sound=Tally(written=sum(each.is_sound for each in functions), kept=sum(each.is_sound for each in kept)),
+        mutants=sum(each.mutants for each in kept),
+        killed=sum(each.killed for each in kept),
+        instructions=listed,
+    )

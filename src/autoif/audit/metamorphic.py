@@ -1,0 +1,115 @@
+"""Texts that should get the same verdict: what nobody asked about must not decide.
+
+    make_twins('Do not use the word "the".', ["Tea is hot."])
+        "Tea is hot." and "Tea is hot. "                              a space at the end
+        "Tea is hot.\\nPeople say the …" and "Tea is hot.\\nPeople say the, …"   punctuation after the word
+        …
+
+A relation holds unless the instruction speaks of what it changes: a trailing space may matter to "at most 100
+characters", a comma to "use no commas". What that is, is decided by the instruction's words (wording.py); of an
+instruction that isn't in English only the white space at the end is changed.
+
+    | relation         | not for instructions that speak of                                              |
+    |------------------|---------------------------------------------------------------------------------|
+    | trailing space   | spaces, characters, lengths, tabs                                               |
+    | final newline    | line breaks, blank lines, characters, lengths                                   |
+    | curly quotes     | quotes, apostrophes, punctuation, characters, code, JSON, dialogue              |
+    | word punctuation | punctuation, commas, marks, characters, lists; only for words that are named    |
+    | letter case      | case, capitals, letters, titles, names, code; words that are named in small     |
+    |                  | letters, and whole texts where words, lines, paragraphs or list items are counted |
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from autoif.audit.findings import FindingReason
+from autoif.audit.wording import Role, Topic, find_quoted, is_english, read_count, read_term, speaks_of
+
+_MENTIONS: Final = re.compile(
+    r"\b(?:words?|phrases?|keywords?|terms?|use|include|including|mention|contain|contains|avoid|appear)\b",
+    re.IGNORECASE,
+)
+_CODE: Final = re.compile(
+    r"\b(?:json|code|python|html|xml|tags?|hashtags?|variable|function|file|url|letters?)\b|[<>{}\[\]]", re.IGNORECASE
+)
+_NAMED_APOSTROPHE: Final = re.compile(r"(?<!\w)[\"'“‘`]\w[^\"'’”`]{0,80}['’]\w")
+"""As in 'it's late'."""
+_WORD: Final = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,4}")
+_CASELESS_UNITS: Final = frozenset({"words", "lines", "paragraphs", "bullet points"})
+_FIRST: Final = ("\0 old men sat by it all day. ", "\0 she went up high hills. ", "\0 ")
+_INSIDE: Final = ("All day they wrote \0 in big letters. ", "We saw \0 up on our hill. ", "\0 ")
+"""Frames for a named word; one that doesn't have it already is taken."""
+_PLAIN: Final = "Rain fell on small farms, and old dogs slept."
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Two texts that either both obey an instruction or both break it."""
+
+    reason: FindingReason
+    one: str
+    other: str
+    change: str
+    """What the other has, in words, as in "with a space at the end"."""
+
+
+def make_twins(instruction: str, texts: Sequence[str]) -> list[Twin]:
+    """Return the pairs for an instruction, none twice.
+
+    Args:
+        instruction: its text.
+        texts: some that obey it, most likely, and some that don't: answers, cases.
+    """
+    bases = [base for text in dict.fromkeys(texts) if (base := text.strip())]
+    twins = list(_change_end(instruction, bases))
+    if is_english(instruction):
+        twins += _change_quotes(instruction, bases)
+        twins += _change_words(instruction, [_PLAIN, *bases[:2]])
+        twins += _change_case(instruction, bases)
+    return [twin for twin in dict.fromkeys(twins) if twin.one != twin.other]
+
+
+def _change_end(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
+    for text in texts:
+        if not speaks_of(instruction, Topic.SPACE):
+            yield Twin(FindingReason.TRAILING_SPACE, text, f"{text} ", "with a space at the end")
+        if not speaks_of(instruction, Topic.NEWLINE):
+            yield Twin(FindingReason.FINAL_NEWLINE, text, f"{text}\n", "with a line break at the end")
+
+
+def _change_quotes(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
+    if speaks_of(instruction, Topic.QUOTES) or _NAMED_APOSTROPHE.search(instruction):
+        return
+    for text in texts:
+        opening = re.sub(r'(^|[\s(\[])"', r"\1“", text)
+        yield Twin(FindingReason.CURLY_QUOTES, text, opening.replace('"', "”").replace("'", "’"), "with curly quotes")
+
+
+def _change_words(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
+    """Yield texts with a word that the instruction names, beside the same with a comma after it or with a capital."""
+    named = [word for word in find_quoted(instruction) if _WORD.fullmatch(word)]
+    if not named or not _MENTIONS.search(instruction) or _CODE.search(instruction):
+        return
+    term = read_term(instruction)
+    starts = term is not None and term.role is Role.START
+    for word in named:
+        capital = word[0].upper() + word[1:]
+        frame = next(form for form in (_FIRST if starts else _INSIDE) if word.casefold() not in form.casefold())
+        for text in texts:
+            rest = " ".join(re.sub(rf"(?i)(?<!\w){re.escape(word)}(?!\w)", "", text).split())
+            before, after = frame.split("\0")
+            if not speaks_of(instruction, Topic.PUNCTUATION):
+                pair = f"{before}{word}{after}{rest}", f"{before}{word},{after}{rest}"
+                yield Twin(FindingReason.WORD_PUNCTUATION, *pair, f'with a comma after "{word}"')
+            if word.islower() and not speaks_of(instruction, Topic.CASE):
+                pair = f"{before}{word}{after}{rest}", f"{before}{capital}{after}{rest}"
+                yield Twin(FindingReason.LETTER_CASE, *pair, f'with "{capital}" for "{word}"')
+
+
+def _change_case(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
+    count = read_count(instruction)
+    if count and count.unit in _CASELESS_UNITS and not speaks_of(instruction, Topic.CASE):
+        for text in texts:
+            yield Twin(FindingReason.LETTER_CASE, text, text.upper(), "in capital letters")

@@ -1,0 +1,187 @@
+"""What a function does with texts of every kind: accepts all, refuses all, raises, takes too long, misses the edge.
+
+    | reason                | a function that                                                                       |
+    |-----------------------|---------------------------------------------------------------------------------------|
+    | does_not_load         | gives no `evaluate` to call                                                           |
+    | vacuous               | accepts >= 95 % of the probes and of other answers, and all texts that should break it: |
+    |                       | cases, the wrong sides of edges, near misses, the instruction itself                  |
+    | dead                  | refuses >= 95 % of the probes and of its own answers, and all cases that should obey  |
+    | raises                | raises on a text that isn't blank                                                     |
+    | too_slow              | meets the sandbox's limit of time or memory, or crashes                               |
+    | trailing_space, …     | gives twins (metamorphic.py) different verdicts                                       |
+    | threshold, asked_text | gives both sides of an edge (edges.py) the same verdict, or each the wrong one        |
+
+Why not by probes alone: "don't use the word education" rightly accepts nearly everything, "exactly 7 words" rightly
+refuses it. So a function is vacuous only if it refuses nothing that was made to break it; where those are fewer than
+`FEW` texts, only if it accepts all there are. It is dead only if it accepts nothing that was made to obey it, and only
+if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers (cases are often wrong).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from autoif.audit.edges import Edge
+from autoif.audit.findings import Finding, FindingReason
+from autoif.audit.metamorphic import Twin
+from autoif.records import Case, Verdict
+from autoif.sandbox import Outcome
+from autoif.thresholds import share
+
+NEARLY_ALL = 0.95
+FEW, SOME, MANY = 2, 3, 8
+_SHOWN = 3
+_LIMITS = {Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts that the functions of one instruction are tried on."""
+
+    probes: Sequence[str]
+    others: Sequence[str]
+    """Answers to other instructions."""
+    own: Sequence[str]
+    """Answers to this one, whether or not they obey."""
+    cases: Sequence[Case]
+    edges: Sequence[Edge]
+    twins: Sequence[Twin]
+    near: Sequence[str]
+    """The instruction itself, and near misses of answers to it."""
+
+    @cached_property
+    def all(self) -> tuple[str, ...]:
+        """All, each once."""
+        return tuple(dict.fromkeys([*self.probes, *self.others, *self.tailored]))
+
+    @cached_property
+    def tailored(self) -> tuple[str, ...]:
+        """Those that were made or written for this instruction, each once."""
+        texts = [*(case.input for case in self.cases), *self.own, *self.near]
+        texts += [text for edge in self.edges for text in (edge.obeys, edge.breaks)]
+        texts += [text for twin in self.twins for text in (twin.one, twin.other)]
+        return tuple(dict.fromkeys(texts))
+
+    @cached_property
+    def breaking(self) -> tuple[str, ...]:
+        """Those of which some, most likely, break the instruction, without scraps."""
+        cases = [case.input for case in self.cases if not case.expected]
+        return _leave_out_scraps([*cases, *(edge.breaks for edge in self.edges), *self.near])
+
+    @cached_property
+    def obeying(self) -> tuple[str, ...]:
+        """Those that should obey it: cases and edges."""
+        cases = [case.input for case in self.cases if case.expected]
+        return tuple(dict.fromkeys([*cases, *(edge.obeys for edge in self.edges)]))
+
+    @cached_property
+    def ordinary_probes(self) -> tuple[str, ...]:
+        """The probes without scraps."""
+        return _leave_out_scraps(self.probes)
+
+
+def find_faults(texts: Texts, verdicts: Mapping[str, Verdict], failure: Outcome | None = None) -> list[Finding]:
+    """Return what is wrong with a function, in the order of the reasons.
+
+    Args:
+        texts: what it was tried on.
+        verdicts: of each of these texts.
+        failure: what it came to on the text of `find_raising`; None if there is none.
+    """
+    if failure and not failure.loaded:
+        return [Finding(reason=FindingReason.DOES_NOT_LOAD, detail=failure.detail)]
+    found = [
+        *_judge_sides(texts, verdicts),
+        *_find_failures(texts, verdicts, failure),
+        *_compare_twins(texts.twins, verdicts),
+        *_compare_edges(texts.edges, verdicts),
+    ]
+    order = list(FindingReason)
+    return sorted(found, key=lambda finding: order.index(finding.reason))
+
+
+def find_raising(texts: Texts, verdicts: Mapping[str, Verdict]) -> list[str]:
+    """Return the texts on which a function raises, without those that are blank; the shortest first."""
+    raised = {text for text in texts.all if verdicts[text] is Verdict.ERROR and text.strip()}
+    return sorted(raised, key=_by_length)
+
+
+def measure_accepted(texts: Sequence[str], verdicts: Mapping[str, Verdict]) -> float:
+    """Return the share of the texts that the function accepts, 0 to 1; 0 of none."""
+    return float(share(sum(verdicts[text] is Verdict.PASS for text in texts), len(texts)))
+
+
+def _judge_sides(texts: Texts, verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
+    """Yield that it accepts, or refuses, nearly everything."""
+    probes = measure_accepted(texts.ordinary_probes, verdicts)
+    others = measure_accepted(texts.others, verdicts) if texts.others else probes
+    made = len(texts.edges) + sum(not case.expected for case in texts.cases)
+    least = NEARLY_ALL if made >= FEW else 1
+    if min(probes, others) >= least and measure_accepted(texts.breaking, verdicts) == 1:
+        detail = f"accepts {probes:.0%} of the probes, {others:.0%} of other answers, and all that should break it"
+        yield Finding(reason=FindingReason.VACUOUS, detail=detail, texts=choose_shortest(texts.breaking))
+    own = measure_accepted(texts.own, verdicts)
+    enough = len(texts.own) >= MANY or (not texts.own and len(texts.obeying) >= SOME)
+    if enough and max(probes, own) <= 1 - NEARLY_ALL and not measure_accepted(texts.obeying, verdicts):
+        answers = f"{own:.0%} of {len(texts.own)} answers to its instruction, " if texts.own else ""
+        detail = f"accepts {answers}{probes:.0%} of the probes, none of {len(texts.obeying)} texts that should obey"
+        yield Finding(reason=FindingReason.DEAD, detail=detail, texts=choose_shortest([*texts.obeying, *texts.own]))
+
+
+def _leave_out_scraps(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts without those of one word or less, each once: no answers, and many functions refuse them."""
+    return tuple(text for text in dict.fromkeys(texts) if len(text.split()) > 1)
+
+
+def _find_failures(texts: Texts, verdicts: Mapping[str, Verdict], failure: Outcome | None) -> Iterator[Finding]:
+    """Yield that it raises on ordinary texts, or meets a limit."""
+    tried = texts.all
+    if raised := find_raising(texts, verdicts):
+        said = f": {failure.detail}" if failure and failure.detail else ""
+        detail = f"raises on {len(raised)} of {len(tried)} texts{said}"
+        yield Finding(reason=FindingReason.RAISES, detail=detail, texts=tuple(raised[:_SHOWN]))
+    if limited := [text for text in tried if verdicts[text] in _LIMITS]:
+        kinds = ", ".join(sorted({verdicts[text].value for text in limited}))
+        detail = f"{kinds} on {len(limited)} of {len(tried)} texts"
+        yield Finding(reason=FindingReason.TOO_SLOW, detail=detail, texts=choose_shortest(limited)[:1])
+
+
+def _compare_twins(twins: Iterable[Twin], verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
+    """Yield for each relation the first twins that it tells apart."""
+    shown: dict[FindingReason, Twin] = {}
+    for twin in twins:
+        if _accepts(twin.one, verdicts) != _accepts(twin.other, verdicts):
+            shown.setdefault(twin.reason, twin)
+    for reason, twin in shown.items():
+        verb, other = ("accepts", "refuses") if _accepts(twin.one, verdicts) else ("refuses", "accepts")
+        detail = f"{verb} a text and {other} it {twin.change}"
+        yield Finding(reason=reason, detail=detail, texts=(twin.one, twin.other))
+
+
+def _compare_edges(edges: Iterable[Edge], verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
+    """Yield the first edge of each reason of which it doesn't accept the one side and refuse the other."""
+    seen: set[FindingReason] = set()
+    for edge in edges:
+        obeys, breaks = _accepts(edge.obeys, verdicts), _accepts(edge.breaks, verdicts)
+        if (obeys and not breaks) or edge.reason in seen:
+            continue
+        seen.add(edge.reason)
+        if obeys:
+            detail = f"accepts {edge.right}, and {edge.wrong} as well"
+        else:
+            verb = "accepts" if breaks else "refuses"
+            detail = f"refuses {edge.right}, and {verb} {edge.wrong}"
+        yield Finding(reason=edge.reason, detail=detail, texts=(edge.obeys, edge.breaks))
+
+
+def _accepts(text: str, verdicts: Mapping[str, Verdict]) -> bool:
+    return verdicts[text] is Verdict.PASS
+
+
+def choose_shortest(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the shortest texts to show, at most three, each once."""
+    return tuple(sorted(set(texts), key=_by_length)[:_SHOWN])
+
+
+def _by_length(text: str) -> tuple[int, str]:
+    return len(text), text

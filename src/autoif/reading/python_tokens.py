@@ -1,0 +1,67 @@
+"""Python source cut into comments, literals and the code between them, without the compiler: the source may be broken.
+
+for token in cut_tokens(source): ...     # token.kind, token.text; together they are the source
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple
+
+_ESCAPE_OR_QUOTE = re.compile(r"\\.|['\"]", re.DOTALL)
+_MARK = re.compile(r"[#'\"]")
+
+
+class Kind(Enum):
+    COMMENT = auto()
+    TRIPLE = auto()
+    STRING = auto()
+    OTHER = auto()
+    """Code, or a quote that opens nothing."""
+
+
+class Token(NamedTuple):
+    kind: Kind
+    text: str
+
+
+def cut_tokens(source: str) -> Iterator[Token]:
+    """Yield the source in pieces, in time proportional to its length, whatever is left open in it."""
+    ends = _find_ends(source)
+    at = 0
+    while at < len(source):
+        kind, end = _find_token(source, at, ends)
+        yield Token(kind, source[at:end])
+        at = end
+
+
+def _find_ends(source: str) -> dict[str, list[int]]:
+    """Return where a literal could end, by its mark, in order.
+
+    That doesn't depend on where it begins: a backslash before a quote hides it from every literal around it.
+    """
+    ends: dict[str, list[int]] = {mark: [] for mark in ("'''", '"""', "'", '"')}
+    for match in _ESCAPE_OR_QUOTE.finditer(source):
+        quote = match[0]
+        if quote in ends:
+            ends[quote].append(match.start())
+            if source.startswith(quote * 3, match.start()):
+                ends[quote * 3].append(match.start())
+    return ends
+
+
+def _find_token(source: str, at: int, ends: dict[str, list[int]]) -> tuple[Kind, int]:
+    """Return the kind of the token that begins here, and where it ends."""
+    first = source[at]
+    if first == "#":
+        end = source.find("\n", at)
+        return Kind.COMMENT, end if end >= 0 else len(source)
+    if first in ends:
+        for mark, kind in ((first * 3, Kind.TRIPLE), (first, Kind.STRING)):
+            place = bisect_left(ends[mark], at + len(mark))
+            if source.startswith(mark, at) and place < len(ends[mark]):
+                return kind, ends[mark][place] + len(mark)
+        return Kind.OTHER, at + 1
+    mark_ahead = _MARK.search(source, at)
+    return Kind.OTHER, mark_ahead.start() if mark_ahead else len(source)

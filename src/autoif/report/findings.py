@@ -1,0 +1,59 @@
+"""What an audit found without gold, for a terminal: how many functions have which fault, and the worst of them."""
+
+from itertools import islice
+
+from rich.console import Console
+from rich.table import Table
+
+from autoif.audit.findings import FindingReason, FindingsAudit, FunctionAudit, InstructionAudit
+from autoif.reading.text_lines import show_in_line
+
+_MEANINGS = {
+    FindingReason.DOES_NOT_LOAD: "gives no function to call",
+    FindingReason.VACUOUS: "accepts nearly everything",
+    FindingReason.DEAD: "refuses nearly everything",
+    FindingReason.RAISES: "raises on an ordinary text",
+    FindingReason.TOO_SLOW: "meets the limit of time or memory",
+    FindingReason.TRAILING_SPACE: "a space at the end changes the verdict",
+    FindingReason.FINAL_NEWLINE: "a line break at the end changes it",
+    FindingReason.CURLY_QUOTES: "curly quotes change it",
+    FindingReason.WORD_PUNCTUATION: "a comma after the word that is named changes it",
+    FindingReason.LETTER_CASE: "letter case that nobody asked for changes it",
+    FindingReason.THRESHOLD: "the number that is asked for makes no difference",
+    FindingReason.ASKED_TEXT: "the text that is named makes no difference",
+    FindingReason.WEAK_CASES: "cases notice less than half of its mutants",
+    FindingReason.OBEYED_UNASKED: "instructions that other answers obey, too",
+    FindingReason.NO_FUNCTION_SOUND: "instructions all of whose kept functions have a fault",
+}
+_SHOWN = 8
+"""Instructions that are named."""
+
+
+def print_findings(found: FindingsAudit, kept: int, console: Console) -> None:
+    """Print how many functions have which finding, and instructions whose kept functions all have a fault."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("found")
+    table.add_column("")
+    table.add_column("written", justify="right")
+    table.add_column("kept", justify="right")
+    for reason, tally in found.tallies.items():
+        if tally.written:
+            table.add_row(reason.value, _MEANINGS[reason], f"{tally.written:,}", f"{tally.kept:,}")
+    console.print()
+    console.print(table if table.row_count else "nothing found", highlight=False)
+    lines = [f"without a fault: {found.sound.kept:,} of {kept:,} kept functions"]
+    if found.mutants:
+        lines.append(f"changes of kept functions that cases notice: {100 * found.killed / found.mutants:.0f} %")
+    console.print("\n".join(lines), highlight=False)
+    for each in islice(filter(_is_faulty, found.instructions), _SHOWN):
+        function = next(function for function in each.functions if function.kept)
+        line = show_in_line(f"{each.instruction_id}  {_name_fault(function)}: {each.instruction}")
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_faulty(audit: InstructionAudit) -> bool:
+    return any(finding.reason is FindingReason.NO_FUNCTION_SOUND for finding in audit.findings)
+
+
+def _name_fault(function: FunctionAudit) -> str:
+    return next(finding.detail for finding in function.findings if finding.reason.is_fault)
