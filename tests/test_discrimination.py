@@ -192,3 +192,26 @@ async def test_a_settled_instruction_needs_no_judge(make_tools: MakeTools) -> No
     tools = make_tools("verification.functions_per_instruction=2", "verification.judge_samples=3", chat=chat)
     await write_settled_functions(instruction(), tools)
     assert [request.stage for request in chat.requests] == ["verification"]
+
+
+async def test_with_contrast_its_answers_are_among_the_texts_and_are_asked_for_once(make_tools: MakeTools) -> None:
+    """Only they tell these two functions apart: no probe speaks of a samovar."""
+    sources = ["def evaluate(response):\n    return 'tea' in response or 'samovar' in response", PART]
+
+    def reply(request: Request, index: int) -> str:
+        match request.stage:
+            case "verification":
+                return answer(sources[index], ("I drink tea", True), ("I drink wine", False))
+            case "discrimination":
+                return json.dumps({"explanation": "So it is.", "follows": False})
+        return "samovar" if "tea" in request.text else "milk"
+
+    chat = ScriptedChat(reply)
+    settings = ("verification.functions_per_instruction=2", "verification.judge_samples=1", "contrast.enabled=true")
+    tools = make_tools(*settings, chat=chat, queries=["How do I rest at noon?", "What is rice made into?"])
+    [settled] = await write_settled_functions(instruction(), tools)
+    assert isinstance(settled, Draft)
+    assert [(each.source, each.text) for each in settled.rulings] == [("response", "samovar")]
+    first = {request for request in chat.requests if request.stage == "contrast"}
+    await cross_validate(settled, tools)
+    assert {request for request in chat.requests if request.stage == "contrast"} == first

@@ -1,5 +1,6 @@
 """Functions and cases put back to their writer (§3.2): what it is told, and what becomes of its answer."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from autoif.instructions.settling import write_settled_functions
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Draft, Fault, RepairOutcome
+from autoif.sandbox import Limits, Sandbox
 from conftest import MakeTools
 from support.records import BROKEN, accepts, answer, instruction
 
@@ -59,14 +61,18 @@ def asked(chat: ScriptedChat) -> list[str]:
         (BROKEN, Fault.DOES_NOT_LOAD, "line 1: def evaluate(response) return True"),
         ("import nltk\ndef evaluate(response):\n    return True", Fault.DOES_NOT_LOAD, "missing module: nltk"),
         ("def check(response):\n    return True", Fault.DOES_NOT_LOAD, "has no evaluate"),
-        (FIRST, Fault.RAISES, "IndexError: list index out of range (line 3)"),
-        (FIRST, Fault.RAISES, "line 3: return 'tea' == words[0] or 'tea' in words[9]"),
+        (
+            FIRST,
+            Fault.RAISES,
+            "IndexError: list index out of range\n  line 3: return 'tea' == words[0] or 'tea' in words[9]",
+        ),
+        (f"\n\n{FIRST}", Fault.RAISES, "IndexError: list index out of range\n  line 3: return 'tea' =="),
         (FIRST, Fault.RAISES, '- For "wine": IndexError'),
         ("def evaluate(response):\n    return len(response)", Fault.RAISES, "returned int: 4"),
         (
             "def test(text):\n    return missing\n\ndef evaluate(response):\n    return test(response)",
             Fault.RAISES,
-            "NameError: name 'missing' is not defined (line 2)\n  line 2: return missing",
+            "NameError: name 'missing' is not defined\n  line 2: return missing",
         ),
         ("import os\ndef evaluate(response):\n    os._exit(3)", Fault.RAISES, "it ends its process"),
         ("def evaluate(response):\n    return 'wine' in response", Fault.STANDS_ALONE, 'It returns True for "wine"'),
@@ -134,22 +140,21 @@ async def test_a_case_that_most_functions_contradict_is_put_back(
 ) -> None:
     """All functions refuse the first case, which the writer expected to be accepted."""
     chat = script([accepts("please tea"), f"{accepts('please tea')}  #"], ruled=answered)
-    draft = await settle(make_tools, chat, 2)
-    [question] = [request for request in chat.requests if request.stage == "repair"]
-    assert (question.role, question.samples) == ("writer", 2)
-    assert "tea please" in question.text
+    draft = await settle(make_tools, chat, 2, "verification.case_repairs=2", repairs=0)
+    questions = [request for request in chat.requests if request.stage == "repair"]
+    assert [(each.role, each.samples) for each in questions] == [("writer", 1), ("writer", 2)][: 1 + turned]
+    assert all("tea please" in each.text for each in questions)
     assert [case.expected for case in draft.matrix.cases] == [not turned, False]
     [ruling] = draft.rulings
-    assert (ruling.by, ruling.source, ruling.answers) == ("writer", "case", (answered, answered))
+    assert (ruling.by, ruling.source, ruling.answers) == ("writer", "case", (answered,) * len(questions))
 
 
 async def test_a_case_stays_where_the_writer_is_not_sure(make_tools: MakeTools) -> None:
-    words = iter(["no", "yes"])
-
     def reply(request: Request, index: int) -> str:
-        return answer(accepts("please tea") + "#" * index, *CASES) if request.stage == "verification" else next(words)
+        written = answer(accepts("please tea") + "#" * index, *CASES)
+        return written if request.stage == "verification" else ("no", "yes")[index]
 
-    draft = await settle(make_tools, ScriptedChat(reply), 2)
+    draft = await settle(make_tools, ScriptedChat(reply), 2, "verification.case_repairs=2", repairs=0)
     assert [case.expected for case in draft.matrix.cases] == [True, False]
     assert draft.rulings[0].answers == (False, True)
 
@@ -219,3 +224,16 @@ async def test_a_function_that_hangs_costs_a_few_texts(make_tools: MakeTools) ->
     draft = await settle(make_tools, chat, 3, repairs=1)
     assert "it takes too long" in asked(chat)[0]
     assert draft.repairs[0].outcome is RepairOutcome.REPAIRED
+
+
+async def test_without_a_line_the_error_alone_is_told(make_tools: MakeTools) -> None:
+    """The other backend tells no lines of what functions raise."""
+    pytest.importorskip("pydantic_monty")
+    chat = script([*ALIKE, FIRST], repaired(TEA))
+    async with Sandbox(Limits(timeout_s=1.0), backend="monty", workers=1) as monty:
+        settings = ("verification.functions_per_instruction=3", "verification.repairs=1")
+        tools = dataclasses.replace(make_tools(*settings, chat=chat), sandbox=monty)
+        [draft] = await write_settled_functions(instruction(), tools)
+    assert isinstance(draft, Draft)
+    assert draft.repairs[0].outcome is RepairOutcome.REPAIRED
+    assert '- For "wine": IndexError: list index out of range' in asked(chat)[0]

@@ -126,7 +126,8 @@ def test_fewer_functions_at_most_than_at_first_are_refused() -> None:
 @pytest.mark.parametrize(
     ("setting", "prompts"),
     [
-        ("verification.repairs=1", {"prompts.repair", "prompts.discrimination"}),
+        ("verification.repairs=1", {"prompts.repair"}),
+        ("verification.case_repairs=1", {"prompts.discrimination"}),
         ("verification.judge_samples=1", {"prompts.discrimination"}),
         ("verification.max_functions=9", set()),
     ],

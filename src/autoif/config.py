@@ -64,8 +64,10 @@ class Verification(Record):
     temperature: float = Field(default=0.8, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=32)
     repairs: int = Field(default=0, ge=0, le=2)
-    """How often a function that doesn't load, raises or stands alone, or a case that most functions contradict, is put
-    back to the writer with what is wrong; 0: never."""
+    """How often a function that doesn't load, raises or stands alone is put back to the writer with what is wrong; 0:
+    never."""
+    case_repairs: int = Field(default=0, ge=0, le=2)
+    """How often the writer is asked again about a case that most functions contradict; 0: never."""
     max_functions: int = Field(default=0, ge=0)
     """Ask on, up to so many functions, until their behaviour is settled; 0: K is fixed."""
     functions_step: int = Field(default=2, ge=1)
@@ -82,7 +84,7 @@ class Verification(Record):
     @property
     def settles(self) -> bool:
         """Whether anything is done with the functions between writing and cross-validation."""
-        return bool(self.repairs or self.max_functions or self.judge_samples)
+        return bool(self.repairs or self.case_repairs or self.max_functions or self.judge_samples)
 
     @model_validator(mode="after")
     def _check_functions(self) -> "Verification":
@@ -326,6 +328,7 @@ _LATER: dict[str, JsonValue] = {
     "rejection_sampling.stop_after_prompts": 0,
     "rejection_sampling.stop_after_responses": 1,
     "verification.repairs": 0,
+    "verification.case_repairs": 0,
     "verification.max_functions": 0,
     "verification.functions_step": 2,
     "verification.settled": ">= 0.75",
@@ -411,7 +414,7 @@ def _is_asked(name: str, config: Config) -> bool:
         case "repair":
             return bool(settings.repairs)
         case "discrimination":
-            return bool(settings.repairs or settings.judge_samples)
+            return bool(settings.case_repairs or settings.judge_samples)
     return True
 
 

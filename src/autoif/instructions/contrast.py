@@ -142,6 +142,12 @@ def _is_two_sided(verdicts: Collection[Verdict]) -> bool:
     return Verdict.PASS in verdicts and Verdict.FAIL in verdicts
 
 
+async def ask_for_answers(instruction: Instruction, tools: Tools) -> list[str]:
+    """Return the texts of all answers by which functions will be chosen: what is asked here costs nothing there."""
+    both = await _ask_both(instruction, tools)
+    return [response.text for kind in both for responses, _ in kind for response in responses]
+
+
 async def _ask_both(instruction: Instruction, tools: Tools) -> list[list[tuple[list[Response], list[Dropped]]]]:
     """Return the answers to the same queries with the instruction and without it, as `ask_responder` does each."""
     settings = tools.config.contrast

@@ -73,14 +73,16 @@ class Behaviour:
 class Observer:
     """Runs the functions of one instruction, each on each text once, however often it is asked."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, responses: Sequence[str] = ()) -> None:
+        """Responses are answers to the instruction and to others, if there are any already."""
         self.tools = tools
+        self._responses = responses
         self._known: dict[str, dict[str, Outcome]] = {}
         """By function id and text."""
 
-    async def observe(self, draft: Draft, responses: Sequence[str] = ()) -> Behaviour:
+    async def observe(self, draft: Draft) -> Behaviour:
         """Run the functions of a draft on its cases, near misses of these, responses and the probes."""
-        texts = gather_texts(draft, responses)
+        texts = gather_texts(draft, self._responses)
         outcomes = await self.run(draft.matrix.functions, texts)
         votes = _count_votes(draft)
         loading = [place for place, row in enumerate(outcomes) if any(outcome.loaded for outcome in row)]
@@ -122,7 +124,10 @@ def gather_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[Text, ...
         *(Text(text, "response") for text in responses),
         *(Text(text, "probe") for text in probes),
     ]
-    return tuple({each.text: each for each in reversed(listed)}.values())[::-1]
+    found: dict[str, Text] = {}
+    for each in listed:
+        found.setdefault(each.text, each)
+    return tuple(found.values())
 
 
 def follow_repairs(repairs: Iterable[Repair]) -> dict[str, Function]:

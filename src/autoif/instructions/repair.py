@@ -1,4 +1,4 @@
-"""§3.2, functions and cases put back to their writer with what is wrong, `verification.repairs` times at most.
+"""§3.2, functions and cases put back to their writer with what is wrong: each as often as the settings allow, or never.
 
     | what                                                                  | is put back with                       |
     |-----------------------------------------------------------------------|----------------------------------------|
@@ -8,28 +8,26 @@
     | a case that most functions contradict                                 | the question of `discrimination.py`    |
 
 The writer explains and writes the function again. The new one takes the place of the old if its fault is gone or is a
-lesser one, further up in the table being worse; otherwise the old one stays. A case is turned if all answers contradict
-it; the writer isn't told what it had expected, so that it doesn't just say so again.
+lesser one, further up in the table being worse; otherwise the old one stays. A case is turned if the writer contradicts
+it each time; it isn't told what it had expected, so that it doesn't just say so again.
 
-What the writer is told comes from the sandbox: no path of this machine is in it, and it is never longer than a page.
+What the writer is told of a fault: `feedback.py`.
 
 # Deviation: neither the paper nor the released code repairs (docs/method.md#verification).
 """
 
 import asyncio
-import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from autoif.instructions.discrimination import LONGEST_EXPLANATION, ask_about
+from autoif.instructions.feedback import Faulty, describe_fault, show_source
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.observation import DECIDED, Behaviour, Observer, Text
 from autoif.instructions.verification import read_function_answers
 from autoif.models.requests import Completion, Request, sampling_seed
-from autoif.records import Answer, Draft, Fault, Function, Matrix, Repair, RepairOutcome, Ruling, Verdict
+from autoif.records import Answer, Case, Draft, Fault, Function, Matrix, Repair, RepairOutcome, Ruling
 from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Tools
 
@@ -38,40 +36,6 @@ STAGE = "repair"
 _SEVERITY = {None: 0, Fault.STANDS_ALONE: 1, Fault.RAISES: 2, Fault.DOES_NOT_LOAD: 3}
 _MANY_RAISE = 0.1
 _TEXTS_SHOWN = {Fault.RAISES: 2, Fault.STANDS_ALONE: 3}
-_SHOWN_CHARACTERS = 300
-_PATH = re.compile(r"(?<![\w.])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
-_LINE = re.compile(r"\bline (\d{1,6})\b")
-_TRACED = re.compile(r"RuntimeError: line (\d{1,6}): (.*)", re.DOTALL)
-_WORDS = {
-    Verdict.TIMEOUT: "it takes too long",
-    Verdict.MEMORY: "it takes too much memory",
-    Verdict.CRASH: "it ends its process",
-}
-
-_TRACER = """
-_untraced = evaluate
-def evaluate(response):
-    try:
-        return _untraced(response)
-    except Exception as error:
-        place, line = error.__traceback__, 0
-        while place is not None:
-            if place.tb_frame.f_code.co_filename == evaluate.__code__.co_filename and place.tb_lineno <= {lines}:
-                line = place.tb_lineno
-            place = place.tb_next
-        raise RuntimeError(f"line {{line}}: {{type(error).__name__}}: {{error}}") from None
-"""
-"""Put behind a function, within the sandbox: what is raised names the function's own line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Faulty:
-    """A function to put back, and the texts that show why."""
-
-    place: int
-    fault: Fault
-    shown: tuple[int, ...] = ()
-    """Places of texts."""
 
 
 async def repair_functions(draft: Draft, observer: Observer) -> tuple[Repair, ...]:
@@ -153,7 +117,7 @@ async def _repair(faulty: Faulty, draft: Draft, behaviour: Behaviour, observer: 
     tools = observer.tools
     function = draft.matrix.functions[faulty.place]
     number = _count_rounds(draft, faulty.place) + 1
-    feedback = await describe_fault(faulty, function, behaviour, tools)
+    feedback = await describe_fault(faulty, function, behaviour, tools.sandbox)
     [completion] = await tools.chat.sample(_make_request(draft, function, feedback, number, tools))
     made, answer, explanation = await asyncio.to_thread(_read, draft, completion)
     return Repair(
@@ -176,7 +140,7 @@ def _make_request(draft: Draft, function: Function, feedback: str, number: int, 
         messages=tools.config.prompts.repair.fill(
             instruction=instruction.text,
             instruction_for_quotes=instruction.text.replace('"', "'"),
-            code=function.source.strip(),
+            code=show_source(function),
             feedback=feedback,
         ),
         temperature=settings.temperature,
@@ -224,73 +188,26 @@ async def _judge_repair(
     return RepairOutcome.REPAIRED if better else RepairOutcome.NO_BETTER
 
 
-async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviour, tools: Tools) -> str:
-    """Return what the writer is told of a fault: without a path of this machine, and of limited length."""
-    row = behaviour.outcomes[faulty.place]
-    if faulty.fault is Fault.DOES_NOT_LOAD:
-        return f"The function can't be loaded: {_describe_error(row[0].detail, function)}"
-    texts = [behaviour.texts[at].text for at in faulty.shown]
-    if faulty.fault is Fault.STANDS_ALONE:
-        said = [
-            f"- It returns {row[at].verdict is Verdict.PASS} for {_show(behaviour.texts[at].text)}"
-            for at in faulty.shown
-        ]
-        return "\n".join(["Most other functions for this instruction return the opposite for these texts:", *said])
-    found = await _trace(function, texts, [row[at] for at in faulty.shown], tools)
-    said = [f"- For {_show(text)}: {error}" for text, error in zip(texts, found, strict=True)]
-    return "\n".join(["The function fails on these texts, where it should return True or False:", *said])
-
-
-async def _trace(function: Function, texts: Sequence[str], outcomes: Sequence[Outcome], tools: Tools) -> list[str]:
-    """Return in words what a function did on texts, an error with its line where that can be found out."""
-    lines = function.source.count("\n") + 1
-    raising = [text for text, outcome in zip(texts, outcomes, strict=True) if outcome.verdict is Verdict.ERROR]
-    traced = await tools.sandbox.run(f"{function.source}\n{_TRACER.format(lines=lines)}", raising)
-    found = {text: _TRACED.fullmatch(outcome.detail) for text, outcome in zip(raising, traced, strict=True)}
-    described = []
-    for text, outcome in zip(texts, outcomes, strict=True):
-        match = found.get(text)
-        if match and 1 <= int(match[1]) <= lines:
-            described.append(_describe_error(f"{match[2]} (line {match[1]})", function))
-        else:
-            described.append(_WORDS.get(outcome.verdict) or _describe_error(outcome.detail, function))
-    return described
-
-
-def _describe_error(detail: str, function: Function) -> str:
-    """Return an error without paths, with the line of the source that it names."""
-    said = _PATH.sub("…", detail.removeprefix("does not load: ")) or "it gives no verdict"
-    lines = function.source.split("\n")
-    named = _LINE.search(said)
-    if named and 1 <= int(named[1]) <= len(lines):
-        said += f"\n  line {named[1]}: {lines[int(named[1]) - 1].strip()[:_SHOWN_CHARACTERS]}"
-    return said
-
-
-def _show(text: str) -> str:
-    """Return a text as a string in quotes on one line, its middle left out if it is long."""
-    half = _SHOWN_CHARACTERS // 2
-    if len(text) <= _SHOWN_CHARACTERS:
-        return json.dumps(text, ensure_ascii=False)
-    begin, end = json.dumps(text[:half], ensure_ascii=False), json.dumps(text[-half:], ensure_ascii=False)
-    return f"{begin} … {end} ({len(text):,} characters)"
-
-
 async def review_cases(draft: Draft, observer: Observer) -> tuple[Ruling, ...]:
     """Ask the writer again about the cases that most functions contradict and that it was not asked about."""
-    tools, behaviour = observer.tools, await observer.observe(draft)
-    samples = tools.config.verification.repairs
     asked = {ruling.text for ruling in draft.rulings if ruling.by == "writer"}
-    contested = [text for text in find_contested(draft.matrix, behaviour) if text not in asked]
-    return tuple(
-        await asyncio.gather(
-            *(ask_about(Text(text, "case"), draft, "writer", samples, tools, STAGE) for text in contested)
-        )
-    )
+    contested = find_contested(draft.matrix, await observer.observe(draft))
+    cases = {case.input: case for case in contested if case.input not in asked}
+    return tuple(await asyncio.gather(*(_review(case, draft, observer.tools) for case in cases.values())))
 
 
-def find_contested(matrix: Matrix, behaviour: Behaviour) -> list[str]:
-    """Return the inputs of the cases that more than half of at least two functions that load contradict."""
+async def _review(case: Case, draft: Draft, tools: Tools) -> Ruling:
+    """Ask about a case, and once more if the answer contradicts it."""
+    samples = 1
+    while True:
+        ruling = await ask_about(Text(case.input, "case"), draft, "writer", samples, tools, STAGE)
+        if samples == tools.config.verification.case_repairs or not is_turned(case, ruling):
+            return ruling
+        samples += 1
+
+
+def find_contested(matrix: Matrix, behaviour: Behaviour) -> list[Case]:
+    """Return the writer's cases that more than half of at least two functions that load contradict."""
     loading = [place for place in range(len(matrix.functions)) if behaviour.loads(place)]
     if len(loading) < 2:
         return []
@@ -299,12 +216,12 @@ def find_contested(matrix: Matrix, behaviour: Behaviour) -> list[str]:
     rows = tuple(tuple(row[columns[case.input]] for case in matrix.cases) for row in verdicts)
     agreement = matrix.model_copy(update={"verdicts": rows}).agreement
     return [
-        case.input
+        case
         for place, case in enumerate(matrix.cases)
         if case.origin == "writer" and 2 * sum(not agreement[function][place] for function in loading) > len(loading)
     ]
 
 
-def is_turned(expected: bool, ruling: Ruling) -> bool:
+def is_turned(case: Case, ruling: Ruling) -> bool:
     """Tell whether all answers of the writer contradict what it had expected."""
-    return all(answer is (not expected) for answer in ruling.answers)
+    return all(answer is (not case.expected) for answer in ruling.answers)

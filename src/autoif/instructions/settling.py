@@ -3,10 +3,12 @@
     | step     | setting                     | what is done                                                         |
     |----------|-----------------------------|----------------------------------------------------------------------|
     | write    | `functions_per_instruction` | as in the paper: K answers with a function and cases each            |
-    | repair   | `repairs`                   | functions and cases with a fault go back to the writer (`repair.py`) |
+    | repair   | `repairs`, `case_repairs`   | functions and cases with a fault go back to the writer (`repair.py`) |
     | settled? | `settled`                   | if most answers behave alike (`observation.py`), the draft is done   |
     | ask on   | `max_functions`             | `functions_step` more answers to the same request; then repair again |
     | judge    | `judge_samples`             | the judge on the texts that still split them (`discrimination.py`)   |
+
+Functions run on cases, near misses, probes and, with `contrast`, on the answers that it asks for anyway.
 
 More answers to the same request are those that asking for all at once would have given. So K adapts, and nothing
 depends on the order in which instructions are worked on.
@@ -21,6 +23,7 @@ Dropped: as in `verification.py`, when no answer up to the last gave a function.
 import asyncio
 from collections.abc import Sequence
 
+from autoif.instructions.contrast import ask_for_answers
 from autoif.instructions.discrimination import judge_splits
 from autoif.instructions.observation import Observer, follow_repairs
 from autoif.instructions.repair import is_turned, repair_functions, review_cases
@@ -35,7 +38,8 @@ async def write_settled_functions(instruction: Instruction, tools: Tools) -> lis
     settings = tools.config.verification
     if not settings.settles:
         return await write_functions(instruction, tools)
-    observer = Observer(tools)
+    responses = await ask_for_answers(instruction, tools) if tools.config.contrast.enabled else []
+    observer = Observer(tools, responses)
     asked = settings.functions_per_instruction
     repairs: tuple[Repair, ...] = ()
     rulings: tuple[Ruling, ...] = ()
@@ -60,11 +64,10 @@ async def write_settled_functions(instruction: Instruction, tools: Tools) -> lis
 
 async def _repair(draft: Draft, observer: Observer) -> Draft:
     """Put back what has a fault, functions first, as often as the settings allow."""
-    if not observer.tools.config.verification.repairs:
-        return draft
-    while repairs := await repair_functions(draft, observer):
+    settings = observer.tools.config.verification
+    while settings.repairs and (repairs := await repair_functions(draft, observer)):
         draft = _with(draft, repairs=repairs)
-    return _with(draft, rulings=await review_cases(draft, observer))
+    return _with(draft, rulings=await review_cases(draft, observer)) if settings.case_repairs else draft
 
 
 def assemble_draft(
@@ -119,5 +122,5 @@ def _rule_cases(cases: Sequence[Case], rulings: Sequence[Ruling]) -> tuple[Case,
 
 
 def _turn(case: Case, ruling: Ruling | None) -> Case:
-    turned = ruling is not None and case.origin == "writer" and is_turned(case.expected, ruling)
+    turned = ruling is not None and case.origin == "writer" and is_turned(case, ruling)
     return Case(input=case.input, expected=not case.expected) if turned else case

@@ -248,7 +248,7 @@ class Prompts(Record):
     repair: Annotated[PromptFile, _reads("repair")] = Field(default_factory=_packaged("repair"))
     """§3.2, `verification.repairs`: the writer mends a function."""
     discrimination: Annotated[PromptFile, _reads("discrimination")] = Field(default_factory=_packaged("discrimination"))
-    """§3.2, `verification.judge_samples` and `repairs`: does a text follow the instruction?"""
+    """§3.2, `verification.judge_samples` and `case_repairs`: does a text follow the instruction?"""
     back_translation: Annotated[PromptFile, _reads("back_translation")] = Field(
         default_factory=_packaged("back_translation")
     )

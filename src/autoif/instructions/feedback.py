@@ -1,0 +1,118 @@
+"""§3.2, what the writer is told of a function that is put back to it: the error and its line, or texts.
+
+All of it comes from the sandbox. It is short, and no path of this machine is in it. The line of an error is found
+there, too: a few lines put behind the function name, of what it raises, the last place in the function's own source.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoif.instructions.observation import Behaviour
+from autoif.records import Fault, Function, Verdict
+from autoif.sandbox.outcomes import Outcome
+from autoif.tools import Executor
+
+_SHOWN_CHARACTERS = 300
+_PATH = re.compile(r"(?<![\w.])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
+_LINE = re.compile(r"\((?:function, )?line (\d{1,6})\)\Z")
+_TRACED = re.compile(r"RuntimeError: line (\d{1,6}): (.*)", re.DOTALL)
+_WORDS = {
+    Verdict.TIMEOUT: "it takes too long",
+    Verdict.MEMORY: "it takes too much memory",
+    Verdict.CRASH: "it ends its process",
+}
+
+_TRACER = """
+_untraced = evaluate
+def evaluate(response):
+    try:
+        return _untraced(response)
+    except Exception as error:
+        place, line = error.__traceback__, 0
+        while place is not None:
+            if place.tb_frame.f_code.co_filename == evaluate.__code__.co_filename and place.tb_lineno <= {lines}:
+                line = place.tb_lineno
+            place = place.tb_next
+        raise RuntimeError(f"line {{line}}: {{type(error).__name__}}: {{error}}") from None
+"""
+"""Put behind a function, within the sandbox: what is raised names the function's own line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A function to put back, and the texts that show why."""
+
+    place: int
+    fault: Fault
+    shown: tuple[int, ...] = ()
+    """Places of texts."""
+
+
+async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviour, sandbox: Executor) -> str:
+    """Return what the writer is told of a fault: without a path of this machine, and of limited length."""
+    row = behaviour.outcomes[faulty.place]
+    if faulty.fault is Fault.DOES_NOT_LOAD:
+        return f"The function can't be loaded: {_describe_error(row[0].detail, function)}"
+    texts = [behaviour.texts[at].text for at in faulty.shown]
+    if faulty.fault is Fault.STANDS_ALONE:
+        said = [
+            f"- It returns {row[at].verdict is Verdict.PASS} for {_show(behaviour.texts[at].text)}"
+            for at in faulty.shown
+        ]
+        return "\n".join(["Most other functions for this instruction return the opposite for these texts:", *said])
+    found = await _trace(function, texts, [row[at] for at in faulty.shown], sandbox)
+    said = [f"- For {_show(text)}: {error}" for text, error in zip(texts, found, strict=True)]
+    return "\n".join(["The function fails on these texts, where it should return True or False:", *said])
+
+
+async def _trace(function: Function, texts: Sequence[str], outcomes: Sequence[Outcome], sandbox: Executor) -> list[str]:
+    """Return in words what a function did on texts, an error with its line where that can be found out."""
+    lines = function.source.count("\n") + 1
+    raising = [text for text, outcome in zip(texts, outcomes, strict=True) if outcome.verdict is Verdict.ERROR]
+    traced = await sandbox.run(f"{function.source}\n{_TRACER.format(lines=lines)}", raising)
+    found = {text: _TRACED.fullmatch(outcome.detail) for text, outcome in zip(raising, traced, strict=True)}
+    described = []
+    for text, outcome in zip(texts, outcomes, strict=True):
+        match = found.get(text)
+        detail = f"{match[2]} (line {match[1]})" if match and match[1] != "0" else outcome.detail
+        described.append(_WORDS.get(outcome.verdict) or _describe_error(detail, function))
+    return described
+
+
+def _describe_error(detail: str, function: Function) -> str:
+    """Return an error without paths, with the line of the source that it names, numbered as the writer sees it."""
+    said = _PATH.sub("…", detail.removeprefix("does not load: ")) or "it gives no verdict"
+    named = _LINE.search(said)
+    if not named:
+        return said
+    whole, shown = function.source.split("\n"), show_source(function).split("\n")
+    line = int(named[1]) - 1
+    if line not in range(len(whole)):
+        return said
+    number = next(
+        (
+            at + 1
+            for at in (line - len(whole) + len(shown), line)
+            if at in range(len(shown)) and shown[at] == whole[line]
+        ),
+        None,
+    )
+    said = f"{said[: named.start()].rstrip()}{said[named.end() :]}"
+    place = f"line {number}" if number else "in a helper"
+    return f"{said}\n  {place}: {whole[line].strip()[:_SHOWN_CHARACTERS]}"
+
+
+def show_source(function: Function) -> str:
+    """Return the source as the writer is shown it: without blank lines before it, so that line numbers may differ."""
+    return function.source.lstrip("\n")
+
+
+def _show(text: str) -> str:
+    """Return a text as a string in quotes on one line, its middle left out if it is long."""
+    half = _SHOWN_CHARACTERS // 2
+    if len(text) <= _SHOWN_CHARACTERS:
+        return json.dumps(text, ensure_ascii=False)
+    begin, end = json.dumps(text[:half], ensure_ascii=False), json.dumps(text[-half:], ensure_ascii=False)
+    return f"{begin} … {end} ({len(text):,} characters)"
