@@ -10,26 +10,46 @@ Replays the recorded small world, in a minute on two cores, and asks no model. T
 * Two-sidedness: all 129 instructions, measured on every text there is: all responses, probes and cases.
 
 Thresholds were chosen on two thirds of the instructions; the others are shown apart.
+
+With AUTOIF_DATA set, also what is kept of 582 instructions for which Llama-3.1-8B wrote functions, cases and eight
+answers each (to one query). There is no truth: counted is how many instructions are left whose functions refuse all
+answers, and how many answers are accepted. Answers to others have other queries here, so that topics have lift, too.
 """
 
+import gzip
 import hashlib
+import json
+import os
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from autoif.audit.material import Written, read_material
 from autoif.behaviour import cluster_functions
-from autoif.config import ContrastSettings
+from autoif.config import ContrastSettings, CrossValidation
 from autoif.instructions.contrast import choose_functions
+from autoif.instructions.cross_validation import choose_by_cases
 from autoif.judging import compute_pass_rate, judge
 from autoif.probes import load_probes
-from autoif.records import Answered, Contrast, Matrix, Verdict
+from autoif.records import (
+    Answered,
+    Case,
+    Contrast,
+    Draft,
+    Function,
+    Instruction,
+    Matrix,
+    Verdict,
+    VerifiedInstruction,
+)
 from autoif.sandbox import Limits, Sandbox
 from autoif.store import AUGMENTATION, read_stage
-from autoif.thresholds import Threshold, meets, share
+from autoif.thresholds import Threshold, meets
+from recordings import find_recordings
 from small_world import WORLD, make_data
 
 sys.path.insert(0, str(WORLD))
@@ -111,6 +131,57 @@ def main() -> None:
         print_table(draws, CHOOSERS, lambda each: each.held_out, DRAWS)
     print(f"\nTwo-sidedness, all {len(judged)} instructions\n")
     print_table(judged, FILTERS, lambda each: list(each.verdicts))
+    if "AUTOIF_DATA" in os.environ:
+        recorded = judge_recorded(find_recordings("verifiers"))
+        print(f"\nLlama-3.1-8B, {len(recorded)} instructions\n")
+        print_recorded(recorded)
+
+
+def judge_recorded(folder: Path) -> list[Judged]:
+    """Run the functions that Llama-3.1-8B wrote on its cases, its answers, and an answer to each of eight others."""
+    with gzip.open(folder / "autoif_llama3_jwrobins94" / "completions.jsonl.gz", "rt", encoding="utf-8") as lines:
+        found = {row["instruction"].strip(): row for row in map(json.loads, lines)}
+    rows = list(found.values())
+    texts, asked, others = [], [], []
+    for place, row in enumerate(rows):
+        asked.append([text.strip() for text in row["completions"]])
+        step = [rows[(place + 1 + 71 * number) % len(rows)] for number in range(QUERIES)]
+        others.append([each["completions"][number].strip() for number, each in enumerate(step)])
+        row["test_cases"] = [case for case in row["test_cases"] if list(map(type, case)) == [str, bool]]
+        cases = [text for text, _ in row["test_cases"]]
+        texts.append(list(dict.fromkeys([*asked[-1], *others[-1], *cases, *load_probes()])))
+    jobs = [(row["verifiers"], text) for row, several in zip(rows, texts, strict=True) for text in several]
+    with Sandbox(Limits(timeout_s=2.0)) as sandbox:
+        judged = iter(judge(jobs, sandbox))
+    return [
+        _read_recorded(row, {text: next(judged) for text in several}, own, other)
+        for row, several, own, other in zip(rows, texts, asked, others, strict=True)
+    ]
+
+
+def _read_recorded(
+    row: Mapping[str, Any], verdicts: dict[str, tuple[Verdict, ...]], asked: list[str], others: list[str]
+) -> Judged:
+    cases = tuple(Case(input=text, expected=expected) for text, expected in row["test_cases"])
+    functions = tuple(map(Function.of, row["verifiers"]))
+    matrix = Matrix(
+        functions=functions,
+        cases=cases,
+        verdicts=tuple(tuple(verdicts[case.input][place] for case in cases) for place in range(len(functions))),
+    )
+    return Judged(row["instruction"], matrix, (), verdicts, {}, asked, [[text] for text in others], asked)
+
+
+def print_recorded(instructions: Sequence[Judged]) -> None:
+    print("| who chooses | kept | of them: no answer accepted | answers accepted |")
+    print("|---|---|---|---|")
+    for name, choose in RECORDED.items():
+        accepted = []
+        for each in instructions:
+            if functions := choose(each):
+                of_text = [[each.verdicts[text][place] for place in functions] for text in each.asked]
+                accepted.append(sum(meets(compute_pass_rate(verdicts), MAJORITY) for verdicts in of_text))
+        print(f"| {name} | {len(accepted)} | {accepted.count(0)} | {sum(accepted):,} |")
 
 
 def is_aside(instruction_id: str) -> bool:
@@ -171,31 +242,15 @@ def largest_cluster(each: Judged) -> Sequence[int]:
     return [places[member] for member in found.members] if found else []
 
 
-def by_cases(*, two_sided: bool, both_outcomes: bool) -> Choose:
+def by_cases(*, two_sided: bool = False, both_outcomes: bool = False) -> Choose:
     """Return what chooses as cross-validation does, with the paper's thresholds."""
+    rules = CrossValidation(both_outcomes=both_outcomes)
 
     def choose(each: Judged) -> Sequence[int]:
         functions = each.two_sided if two_sided else each.loading
-        expected = [case.expected for case in each.matrix.cases]
-        agreed = {
-            place: [
-                each.verdicts[case.input][place] is (Verdict.PASS if case.expected else Verdict.FAIL)
-                for case in each.matrix.cases
-            ]
-            for place in functions
-        }
-        cases = [
-            number
-            for number in range(len(expected))
-            if meets(share(sum(agreed[place][number] for place in functions), len(functions)), MAJORITY)
-        ]
-        if not cases or (both_outcomes and len({expected[number] for number in cases}) < 2):
-            return []
-        return [
-            place
-            for place in functions
-            if meets(share(sum(agreed[place][number] for number in cases), len(cases)), MAJORITY)
-        ]
+        draft = Draft(id=each.id, instruction=Instruction.of(each.id, "seed"), matrix=each.matrix, answers=())
+        chosen = choose_by_cases(draft, functions, rules) if functions else None
+        return chosen.kept_functions if isinstance(chosen, VerifiedInstruction) else ()
 
     return choose
 
@@ -211,10 +266,19 @@ CHOOSERS: dict[str, Choose] = {
     "lift >= 0.2, cases without lift, one behaviour": contrast(lift=">= 0.2"),
 }
 FILTERS: dict[str, Choose] = {
-    "cross-validation": by_cases(two_sided=False, both_outcomes=False),
-    "with `both_outcomes`": by_cases(two_sided=False, both_outcomes=True),
-    "with `two_sided`": by_cases(two_sided=True, both_outcomes=False),
+    "cross-validation": by_cases(),
+    "with `both_outcomes`": by_cases(both_outcomes=True),
+    "with `two_sided`": by_cases(two_sided=True),
     "with both": by_cases(two_sided=True, both_outcomes=True),
+}
+
+
+RECORDED: dict[str, Choose] = {
+    "cross-validation": by_cases(),
+    "with `both_outcomes`": by_cases(both_outcomes=True),
+    "with both": by_cases(two_sided=True, both_outcomes=True),
+    "contrast, lift >= 0.1": contrast(),
+    "contrast, lift >= 0.2": contrast(lift=">= 0.2"),
 }
 
 

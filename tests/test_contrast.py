@@ -140,6 +140,20 @@ async def test_without_lift_cases_speak_only_where_enough_answers_obey_unasked(
     assert isinstance(result, VerifiedInstruction) is kept
 
 
+@pytest.mark.parametrize(("obeying", "kept"), [(2, False), (3, True)])
+async def test_what_refuses_most_answers_to_its_own_instruction_is_not_kept_for_its_cases(
+    make_tools: MakeTools, obeying: int, kept: bool
+) -> None:
+    """All answers without the instruction obey it, and so many of the five with it."""
+
+    def answer(request: Request, index: int) -> str:
+        obeys = any(query in request.text for query in QUERIES[:obeying])
+        return "milk" if obeys or not is_asked(request) else "tea"
+
+    result, _ = await choose(make_tools, [NO_TEA], cases=[("milk", True), ("tea", False)], answer=answer)
+    assert isinstance(result, VerifiedInstruction) is kept
+
+
 @pytest.mark.parametrize(("wrong", "kept"), [(1, True), (2, False)])
 async def test_without_lift_nearly_all_cases_must_vouch_for_a_function(
     make_tools: MakeTools, wrong: int, kept: bool

@@ -156,6 +156,11 @@ async def test_no_model_can_be_asked() -> None:
         await NoModel().judge([("a", "b")])
 
 
+async def test_contrast_needs_answers_and_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"none is asked here: --set contrast.enabled=false"):
+        await filter_generations([], load_config("recommended"))
+
+
 def test_the_command_writes_what_it_keeps_and_what_it_drops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,8 @@ they advise.
     | (2) it has lift, and hardly less than the best;                                      | `lift`, `within`   |
     |     of those that differ, the behaviour that most of them and the cases speak for    | `one_behaviour`    |
     | (3) or, where none has lift, as many answers obey the rule unasked: it accepts many  | `obeyed`           |
-    |     of these, and nearly all cases vouch for it                                      | `cases`            |
+    |     of these, at least half as many that were asked to, and nearly all cases vouch   | `cases`            |
+    |     for it                                                                           |                    |
 
 In:      a Draft whose matrix is filled, and the places of the functions that load.
 Out:     a VerifiedInstruction with the functions that are kept, the cases that most of them agree with, and all
@@ -107,8 +108,7 @@ def choose_functions(
     vouched = [
         place
         for place in functions
-        if meets(compute_pass_rate(evidence.plain_verdicts[place]), settings.obeyed)
-        and _is_vouched_for(matrix, place, settings.cases)
+        if _is_obeyed(evidence, place, settings.obeyed) and _is_vouched_for(matrix, place, settings.cases)
     ]
     return Choice(tuple(vouched), "cases" if vouched else "nothing")
 
@@ -191,6 +191,12 @@ async def _contrast(
 
 def _lift(evidence: Contrast, place: int) -> Fraction:
     return compute_pass_rate(evidence.asked_verdicts[place]) - compute_pass_rate(evidence.plain_verdicts[place])
+
+
+def _is_obeyed(evidence: Contrast, place: int, threshold: Threshold) -> bool:
+    """Tell whether a function accepts enough plain answers, and a share at least half as large of the others."""
+    asked, plain = (compute_pass_rate(kind[place]) for kind in (evidence.asked_verdicts, evidence.plain_verdicts))
+    return meets(plain, threshold) and 2 * asked >= plain
 
 
 def _agreed(matrix: Matrix, place: int) -> Fraction:

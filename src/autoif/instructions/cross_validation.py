@@ -26,6 +26,9 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
 
+from collections.abc import Sequence
+
+from autoif.config import CrossValidation
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import weigh_functions
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
@@ -37,26 +40,31 @@ STAGE = "cross_validation"
 
 
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
-    """Run every function on every case and keep what agrees."""
-    rules = tools.config.cross_validation
+    """Run every function on every case and keep what agrees, or what has lift."""
+    rules, contrasts = tools.config.cross_validation, tools.config.contrast.enabled
     matrix, loads = await _fill_matrix(draft.matrix, tools)
     draft = draft.model_copy(update={"matrix": matrix})
 
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
         return [_drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
-    by_cases = not tools.config.contrast.enabled
-    if by_cases and rules.two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
+    # With contrast, answers are looked at as well.
+    if rules.two_sided and not contrasts and not (functions := await keep_two_sided(matrix, functions, tools)):
         return [_drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")]
     if rules.min_score and not (functions := await _keep_reliable(matrix, functions, tools)):
         return [_drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")]
     if len(functions) < rules.min_functions:
         return [_drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
-    if not by_cases:
-        return [await choose_by_contrast(draft, functions, tools)]
-    if len(matrix.cases) < rules.min_cases:
-        return [_drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")]
+    return [
+        await choose_by_contrast(draft, functions, tools) if contrasts else choose_by_cases(draft, functions, rules)
+    ]
 
+
+def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidation) -> VerifiedInstruction | Dropped:
+    """Keep the cases that enough of these functions (places) agree with, and the functions that agree with these."""
+    matrix = draft.matrix
+    if len(matrix.cases) < rules.min_cases:
+        return _drop(draft, Reason.TOO_FEW_CASES, f"{len(matrix.cases)} of {rules.min_cases}")
     agreement = matrix.agreement
     votes = weigh_functions(matrix, draft.rulings)
     whole = sum(votes[f] for f in functions)
@@ -66,25 +74,23 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
         if meets(sum(votes[f] for f in functions if agreement[f][case]) / whole, rules.case_agreement)
     ]
     if not cases:
-        return [_drop(draft, Reason.NO_CASE_AGREED, f"{len(matrix.cases)} cases, {len(functions)} functions")]
+        return _drop(draft, Reason.NO_CASE_AGREED, f"{len(matrix.cases)} cases, {len(functions)} functions")
     if rules.both_outcomes and len({matrix.cases[case].expected for case in cases}) < 2:
-        return [_drop(draft, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")]
+        return _drop(draft, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")
     kept = [
         function
         for function in functions
         if meets(share(sum(agreement[function][c] for c in cases), len(cases)), rules.function_agreement)
     ]
     if not kept:
-        return [_drop(draft, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")]
-    return [
-        VerifiedInstruction(
-            id=content_id("verified", draft.instruction.id, [matrix.functions[f].id for f in kept]),
-            instruction=draft.instruction,
-            matrix=matrix,
-            kept_functions=tuple(kept),
-            kept_cases=tuple(cases),
-        )
-    ]
+        return _drop(draft, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")
+    return VerifiedInstruction(
+        id=content_id("verified", draft.instruction.id, [matrix.functions[f].id for f in kept]),
+        instruction=draft.instruction,
+        matrix=matrix,
+        kept_functions=tuple(kept),
+        kept_cases=tuple(cases),
+    )
 
 
 async def _fill_matrix(matrix: Matrix, tools: Tools) -> tuple[Matrix, list[bool]]:

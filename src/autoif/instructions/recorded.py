@@ -103,7 +103,15 @@ def read_generations(path: Path) -> list[Generations]:
 
 
 async def filter_generations(rows: Sequence[Generations], config: Config) -> Filtered:
-    """Read the answers and cross-validate them by the config's thresholds, in input order."""
+    """Read the answers and cross-validate them by the config's thresholds, in input order.
+
+    Raises:
+        ConfigError: functions are to be chosen by contrast, which needs answers that no recording here has.
+    """
+    if config.contrast.enabled:
+        raise ConfigError(
+            "contrast chooses functions by a model's answers, and none is asked here: --set contrast.enabled=false"
+        )
     filtered = Filtered(rows=sum(row.rows for row in rows))
     async with config.sandbox.make_sandbox() as sandbox:
         tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=sandbox)

@@ -28,6 +28,8 @@ _PURPOSES = {
 _SETTINGS = (
     "cross_validation.case_agreement",
     "cross_validation.function_agreement",
+    "contrast.enabled",
+    "contrast.lift",
     "back_translation.dropped_contradictions",
     "rejection_sampling.pass_rate",
     "scoring.mean",
@@ -137,7 +139,8 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         value: Any = config
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        facts[f"`{key}`"] = show_code(str(value))
+        if value is not None:
+            facts[f"`{key}`"] = show_code(str(value))
     facts["sandbox"] = escape_markdown(str(manifest.get("sandbox")))
     facts["completions"] = f"{sum(stage['completions'] for stage in usage)}"
     facts["tokens"] = f"{sum(stage['prompt_tokens'] + stage['completion_tokens'] for stage in usage)}"
