@@ -9,12 +9,15 @@ where it wasn't measured; a call in `_measure`; and its lines in report/audit.py
 from collections.abc import Callable
 from pathlib import Path
 
+from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors, observe
+from autoif.audit.calibration import ScoreAudit, measure_calibration, score_instructions
 from autoif.audit.consequences import Consequences, measure_consequences
 from autoif.audit.findings import FindingsAudit, sum_up_findings
 from autoif.audit.functions import audit_functions
 from autoif.audit.gold import Gold, describe_missing
 from autoif.audit.material import Material, read_material
 from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
+from autoif.audit.second_author import SecondAuthor, compare_authors
 from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.sandbox import Sandbox, SandboxSettings
@@ -52,11 +55,19 @@ class Audit(Record):
     notes: tuple[str, ...]
     """What to know of the figures, a line each."""
     findings: FindingsAudit
+    agreement: AgreementAudit
+    scores: ScoreAudit
+    second: SecondAuthor | None = None
+    """The functions of another run, where one was named."""
     gold: GoldAudit | None = None
 
 
 def audit_run(
-    run: Path, settings: SandboxSettings, gold: Gold | None = None, watch: Callable[[str], None] = lambda said: None
+    run: Path,
+    settings: SandboxSettings,
+    gold: Gold | None = None,
+    second: Path | None = None,
+    watch: Callable[[str], None] = lambda said: None,
 ) -> Audit:
     """Measure a run's functions, write audit.json into its folder, and return it.
 
@@ -64,11 +75,12 @@ def audit_run(
         run: its folder.
         settings: of the sandbox.
         gold: to measure against as well.
+        second: the folder of a run whose functions another model wrote for the same instructions.
         watch: is told in words what is being done.
 
     Raises:
         StoreError: it is no run folder, is of another version or damaged, has no functions yet, or can't be written to.
-        ConfigError: gold is of other instructions.
+        ConfigError: gold, or the second run, is of other instructions.
         SandboxError: functions can't be contained on this machine.
     """
     material = read_material(run)
@@ -76,7 +88,8 @@ def audit_run(
     if gold:
         notes += describe_missing(gold, [each.instruction.text for each in material.instructions])
     with settings.make_sandbox(total_s=LONGEST_CALL_S) as sandbox:
-        found = _measure(material, sandbox, gold, notes, watch)
+        compared = compare_authors(material, second, sandbox) if second else None
+        found = _measure(material, sandbox, gold, notes, watch).model_copy(update={"second": compared})
     with storage_errors(run):
         write_json(run / AUDIT, found)
     return found
@@ -85,6 +98,13 @@ def audit_run(
 def _measure(
     material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Callable[[str], None]
 ) -> Audit:
+    agreement, scores = _compare(material, sandbox)
+    against = _measure_gold(material, sandbox, gold) if gold else None
+    if gold and against:
+        shared = measure_shared_errors(material, gold, sandbox)
+        agreement = agreement.model_copy(update={"shared_errors": shared})
+        calibration = measure_calibration(scores, against.instructions)
+        scores = scores.model_copy(update={"calibration": calibration})
     kept = [each for each in material.instructions if each.back_translated]
     return Audit(
         run_status=material.status,
@@ -95,7 +115,9 @@ def _measure(
         kept_functions=sum(len(each.back_translated) for each in kept),
         notes=tuple(notes),
         findings=_find(material, sandbox, watch),
-        gold=_measure_gold(material, sandbox, gold) if gold else None,
+        agreement=agreement,
+        scores=scores,
+        gold=against,
     )
 
 
@@ -104,6 +126,12 @@ def _find(material: Material, sandbox: Sandbox, watch: Callable[[str], None]) ->
     watch(f"0 of {whole:,} instructions")
     found = audit_functions(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))
     return sum_up_findings(found, len(load_probes()))
+
+
+def _compare(material: Material, sandbox: Sandbox) -> tuple[AgreementAudit, ScoreAudit]:
+    """Return what functions agree on, and their scores, from one run on the same texts."""
+    observed = observe(material, sandbox)
+    return measure_agreement(observed), score_instructions(observed)
 
 
 def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit:

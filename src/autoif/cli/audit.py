@@ -7,17 +7,26 @@ from rich.console import Console
 
 from autoif.cli.evaluate import require_extra
 from autoif.cli.sandbox_options import sandbox_options
+from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--gold", metavar="GOLD",
+    "--gold",
+    metavar="GOLD",
     help='Measure against gold: rows {"instruction", "response", "followed"}.',
-)  # fmt: skip
+)
+@click.option(
+    "--second",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Compare with the functions of another model: a run over the same instructions.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw how well scores hold (--gold).")
 @sandbox_options()
-def audit(run: Path, gold: str | None, sandbox: SandboxSettings) -> None:
+def audit(run: Path, gold: str | None, second: Path | None, plot: Path | None, sandbox: SandboxSettings) -> None:
     """Measure how right the functions of RUN are, without asking a model (extra `eval`).
 
     Every function runs on some 550 texts of every kind, on texts made from its instruction's words and on answers to
@@ -25,13 +34,26 @@ def audit(run: Path, gold: str | None, sandbox: SandboxSettings) -> None:
 
     With --gold, against responses of which it is known whether they follow: rates of true and false verdicts, and the
     share of rows to train on that are right. The figures are printed, and written to audit.json in RUN.
+
+    Without gold, every function has a score: how likely it is right by what it does. With --second, what another
+    model's functions for the same instructions say otherwise is listed with texts.
     """
     with require_extra("autoif audit"):
         from autoif.audit.gold import read_gold
         from autoif.audit.run import audit_run
+        from autoif.evaluation.plots import check_kind, plot_calibration
         from autoif.report.audit import print_audit
 
+    if plot:
+        check_kind(plot)
     known = read_gold(Path(gold)) if gold else None
     with Console(stderr=True).status("audit") as status:
-        found = audit_run(run, sandbox, known, lambda said: status.update(f"audit: {said}"))
+        found = audit_run(run, sandbox, known, second, lambda said: status.update(f"audit: {said}"))
     print_audit(found, run, Console())
+    if plot:
+        if not found.scores.calibration:
+            raise ConfigError(
+                "--plot draws scores against gold: name a --gold of answers that follow and others that don't"
+            )
+        bins = [(each.score, each.right, each.functions) for each in found.scores.calibration.bins]
+        plot_calibration(bins, "functions, scores without gold", plot)

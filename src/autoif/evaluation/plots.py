@@ -1,4 +1,4 @@
-"""Figures: the curves of trainings, from their metrics.jsonl, and the scores of a comparison with their intervals.
+"""Figures: curves of trainings, from their metrics.jsonl; scores of a comparison with their intervals; calibration.
 
 The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
 """
@@ -104,6 +104,35 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
             _draw_score(left, right, benchmark, index)
             unit = benchmark.columns[index].unit.replace("%", "points")
             right.set_xlabel(f"difference to {_plain(comparison.models[0])}, {unit}")
+        return figure
+
+    _save(draw, output)
+
+
+def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, output: Path) -> None:
+    """Draw a reliability diagram: what is right of what has a score, beside what would be if scores held.
+
+    Args:
+        bins: mean score, share that is right, and how many there are, each.
+        title: what the scores are of.
+        output: the figure.
+
+    Raises:
+        ConfigError: the file is to be of an unknown kind.
+        StoreError: it can't be written.
+    """
+    check_kind(output)
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(4.5, 4.2), layout="constrained")
+        panel = figure.add_subplot()
+        panel.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+        scores, right, counts = zip(*bins, strict=True)
+        [line] = panel.plot(scores, right, "o-", color="C0", linewidth=1)
+        line.set_gid("calibration")
+        for score, share, count in zip(scores, right, counts, strict=True):
+            panel.annotate(f"{count:,}", (score, share), textcoords="offset points", xytext=(6, -9), fontsize=7)
+        panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="score", ylabel="share that is right", title=_plain(title))
         return figure
 
     _save(draw, output)

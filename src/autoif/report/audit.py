@@ -13,6 +13,7 @@ from autoif.audit.consequences import Consequences, Share
 from autoif.audit.rates import InstructionRates, Level, LevelRates
 from autoif.audit.run import Audit, GoldAudit
 from autoif.evaluation.statistics import Interval
+from autoif.report.agreement import print_agreement, print_scores, print_second
 from autoif.report.findings import print_findings
 from autoif.store import AUDIT
 
@@ -45,6 +46,10 @@ def print_audit(audit: Audit, run: Path, console: Console) -> None:
     print_findings(audit.findings, audit.kept_functions, console)
     if audit.gold:
         _print_gold(audit.gold, console)
+    print_agreement(audit.agreement, console)
+    print_scores(audit.scores, console)
+    if audit.second:
+        print_second(audit.second, console)
     for note in audit.notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nwritten: {os.path.relpath(run / AUDIT)}", markup=False, highlight=False, soft_wrap=True)

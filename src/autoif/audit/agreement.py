@@ -1,0 +1,275 @@
+"""What the functions of an instruction agree on, and how reliable each is by that alone.
+
+    clusters        functions with the same verdict on every text: cases, probes, answers
+    with majority   the share of texts on which a function says what most say
+    Dawid-Skene     TPR and TNR of each function, and what follows, estimated together from who accepts what
+
+Agreement is no proof. The functions of an instruction are repeats of one model: they err together, and an estimate that
+takes them for independent witnesses (Dawid and Skene, 1979) is too high by what they share. With gold that is measured:
+how often all are wrong together, and how often they would be if each erred by itself. A second author shares less
+(`second_author.py`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from autoif.audit.gold import Gold
+from autoif.audit.material import Material, Written
+from autoif.behaviour import Cluster, cluster_functions, find_splits
+from autoif.judging import judge
+from autoif.records import Record, Verdict
+from autoif.reliability import DECIMALS, Trial, plan_trial, run_trial_sync
+from autoif.sandbox import Sandbox
+
+CORRELATED = (
+    "functions of one instruction are repeats of one model: where they share a misreading they agree, and rates that "
+    "are told from agreement alone are too high"
+)
+MOST_ANSWERS = 64
+"""To each instruction, on which functions are run here."""
+_FEWEST_VOTERS = 3
+"""With two, any disagreement could be either's error."""
+_SHOWN_SPLITS = 3
+_ROUNDS = 200
+_SETTLED = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An instruction's functions on its cases, the probes, and answers."""
+
+    written: Written
+    trial: Trial
+    verdicts: Sequence[Sequence[Verdict]]
+    """Shape (functions, texts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often a function is right of what follows, and of what doesn't."""
+
+    tpr: float
+    tnr: float
+
+
+class FunctionAgreement(Record):
+    """One function among those of its instruction."""
+
+    function_id: str
+    cluster: int
+    """The place of its cluster, the largest being 0."""
+    with_majority: float | None
+    """None where no text has a majority."""
+    tpr: float | None
+    """By Dawid and Skene; None where there are fewer than three functions."""
+    tnr: float | None
+
+
+class Split(Record):
+    """A text on which behaviours differ."""
+
+    text: str
+    accepted_by: tuple[str, ...]
+    """Ids of functions."""
+
+
+class InstructionAgreement(Record):
+    """The functions of one instruction."""
+
+    instruction_id: str
+    instruction: str
+    texts: int
+    clusters: int
+    largest: int
+    """Functions in the largest cluster."""
+    functions: tuple[FunctionAgreement, ...]
+    splits: tuple[Split, ...]
+    """The first three texts on which clusters differ."""
+
+
+class SharedErrors(Record):
+    """How often functions err together, against gold; over instructions with two functions or more."""
+
+    texts: int
+    wrong: float
+    """Share of all verdicts that are wrong."""
+    all_wrong: float
+    """Share of the texts of which all functions are wrong."""
+    all_wrong_if_independent: float
+    """What that would be if each function of an instruction erred by itself."""
+
+
+class AgreementAudit(Record):
+    """The functions of all instructions."""
+
+    instructions: tuple[InstructionAgreement, ...]
+    unanimous: int
+    """Instructions of two functions or more that behave alike on every text."""
+    note: str = CORRELATED
+    shared_errors: SharedErrors | None = None
+    """None without gold."""
+
+
+def observe(material: Material, sandbox: Sandbox) -> list[Observed]:
+    """Run all functions of a run on the cases of their instruction, on the probes and on answers, to it and to others.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
+    answers = {
+        each.instruction.id: [response.text for response in each.responses[:MOST_ANSWERS]]
+        for each in material.instructions
+    }
+    found = []
+    for written in material.instructions:
+        own = answers[written.instruction.id]
+        trial = plan_trial(written.matrix, own, _draw_others(written, answers) if own else ())
+        found.append(Observed(written, trial, run_trial_sync(trial, sandbox) if trial.sources else []))
+    return found
+
+
+def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
+    """Return what the functions of each instruction agree on."""
+    instructions = tuple(_compare(each) for each in observed if each.verdicts)
+    together = sum(each.clusters == 1 < len(each.functions) for each in instructions)
+    return AgreementAudit(instructions=instructions, unanimous=together)
+
+
+def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> SharedErrors | None:
+    """Return how often functions err together on gold's texts; None where gold says nothing of two functions.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
+    texts = wrong = verdicts = 0
+    all_wrong, expected = 0, 0.0
+    for written in material.instructions:
+        labels = {text: said for group in gold.of(written.instruction.text).values() for text, said in group.items()}
+        if len(written.sources) < 2 or not labels:
+            continue
+        judged = judge([(written.sources, text) for text in labels], sandbox)
+        errors = [
+            [(found is Verdict.PASS) != said for found in row]
+            for row, said in zip(judged, labels.values(), strict=True)
+        ]
+        texts += len(errors)
+        verdicts += len(errors) * len(written.sources)
+        wrong += sum(map(sum, errors))
+        all_wrong += sum(map(all, errors))
+        expected += len(errors) * prod(sum(column) / len(errors) for column in zip(*errors, strict=True))
+    if not texts:
+        return None
+    return SharedErrors(
+        texts=texts,
+        wrong=round(wrong / verdicts, DECIMALS),
+        all_wrong=round(all_wrong / texts, DECIMALS),
+        all_wrong_if_independent=round(expected / texts, DECIMALS),
+    )
+
+
+def estimate_rates(accepted: Sequence[Sequence[bool]]) -> list[Rates] | None:
+    """Estimate the rates of voters from their votes, by expectation and maximisation from the majority on.
+
+    What follows is as unknown as who is right: each round tells one from the other, until both stay. Votes are taken to
+    be independent given what follows.
+
+    Args:
+        accepted: whether each function accepts each text, shape (functions, texts).
+
+    Returns:
+        None for fewer than three functions, or without a text.
+    """
+    if len(accepted) < _FEWEST_VOTERS or not accepted[0]:
+        return None
+    votes = sorted(Counter(zip(*accepted, strict=True)).items())
+    follows = [sum(column) / len(column) for column, _ in votes]
+    rates: list[Rates] = []
+    for _ in range(_ROUNDS):
+        prior, rates = _tell_rates(votes, follows, len(accepted))
+        told = [_tell_follows(column, prior, rates) for column, _ in votes]
+        moved = max(abs(new - old) for new, old in zip(told, follows, strict=True))
+        follows = told
+        if moved < _SETTLED:
+            break
+    return rates
+
+
+def _tell_rates(
+    votes: Sequence[tuple[tuple[bool, ...], int]], follows: Sequence[float], voters: int
+) -> tuple[float, list[Rates]]:
+    """Return the share of texts that follow, and each voter's rates, one text of each kind being added to both."""
+    positive = sum(count * share for (_, count), share in zip(votes, follows, strict=True))
+    whole = sum(count for _, count in votes)
+    rates = []
+    for voter in range(voters):
+        right = [(count * share, count * (1 - share)) for (_, count), share in zip(votes, follows, strict=True)]
+        hits = sum(each[0] for each, (column, _) in zip(right, votes, strict=True) if column[voter])
+        passes = sum(each[1] for each, (column, _) in zip(right, votes, strict=True) if not column[voter])
+        rates.append(Rates((hits + 1) / (positive + 2), (passes + 1) / (whole - positive + 2)))
+    return (positive + 1) / (whole + 2), rates
+
+
+def _tell_follows(column: Sequence[bool], prior: float, rates: Sequence[Rates]) -> float:
+    """Return how likely a text follows that was voted on like this."""
+    voted = list(zip(column, rates, strict=True))
+    does = prior * prod(each.tpr if vote else 1 - each.tpr for vote, each in voted)
+    does_not = (1 - prior) * prod(1 - each.tnr if vote else each.tnr for vote, each in voted)
+    return does / (does + does_not)
+
+
+def _compare(observed: Observed) -> InstructionAgreement:
+    written, verdicts = observed.written, observed.verdicts
+    clusters = cluster_functions(verdicts)
+    place_of = {member: place for place, cluster in enumerate(clusters) for member in cluster.members}
+    accepted = [[verdict is Verdict.PASS for verdict in row] for row in verdicts]
+    rates = estimate_rates(accepted)
+    agreed = _compare_with_majority(accepted)
+    return InstructionAgreement(
+        instruction_id=written.instruction.id,
+        instruction=written.instruction.text,
+        texts=len(observed.trial.texts),
+        clusters=len(clusters),
+        largest=len(clusters[0].members),
+        functions=tuple(
+            FunctionAgreement(
+                function_id=function.id,
+                cluster=place_of[place],
+                with_majority=agreed[place],
+                tpr=round(rates[place].tpr, DECIMALS) if rates else None,
+                tnr=round(rates[place].tnr, DECIMALS) if rates else None,
+            )
+            for place, function in enumerate(written.functions)
+        ),
+        splits=tuple(_show_splits(observed, clusters, accepted)),
+    )
+
+
+def _compare_with_majority(accepted: Sequence[Sequence[bool]]) -> list[float | None]:
+    """Return for each function the share of texts on which it is with more than half; ties are left out."""
+    decided = [column for column in zip(*accepted, strict=True) if 2 * sum(column) != len(column)]
+    if not decided or len(accepted) < 2:
+        return [None] * len(accepted)
+    return [
+        round(sum(column[place] == (2 * sum(column) > len(column)) for column in decided) / len(decided), DECIMALS)
+        for place in range(len(accepted))
+    ]
+
+
+def _show_splits(
+    observed: Observed, clusters: Sequence[Cluster], accepted: Sequence[Sequence[bool]]
+) -> Iterable[Split]:
+    texts, functions = observed.trial.texts, observed.written.functions
+    for place in find_splits(clusters)[:_SHOWN_SPLITS]:
+        accepting = tuple(function.id for function, row in zip(functions, accepted, strict=True) if row[place])
+        yield Split(text=texts[place], accepted_by=accepting)
+
+
+def _draw_others(written: Written, answers: dict[str, list[str]]) -> list[str]:
+    """Return answers to other instructions, from each in turn."""
+    others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
+    if not others:
+        return []
+    each = -(-MOST_ANSWERS // len(others))
+    return [text for texts in others for text in texts[:each]][:MOST_ANSWERS]

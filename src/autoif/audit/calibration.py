@@ -1,0 +1,135 @@
+"""Scores of all functions and instructions without gold, and with gold how well these scores hold.
+
+    score of a function        `autoif.reliability`: how likely it is right, from what it does
+    score of an instruction    the mean of its functions that judge responses, or of all where none was kept
+
+Calibrated means: of the functions with scores around 0.8, about 80 % are right. A function is right if its TPR and TNR
+against gold are both 90 % or more. The Brier score is the mean squared distance from score to truth; that of the base
+rate, the same number for all, is what scores have to beat.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from statistics import fmean
+
+from autoif.audit.agreement import Observed
+from autoif.audit.gold import RESPONSES
+from autoif.audit.rates import InstructionRates
+from autoif.records import Record
+from autoif.reliability import DECIMALS, Signs, read_signs, score
+
+_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+class FunctionScore(Record):
+    """How likely one function is right, and why."""
+
+    function_id: str
+    kept: bool
+    """Whether it judges the run's responses."""
+    score: float
+    """0 to 1."""
+    signs: Signs
+
+
+class InstructionScore(Record):
+    """How likely the functions of one instruction are right."""
+
+    instruction_id: str
+    instruction: str
+    score: float
+    functions: tuple[FunctionScore, ...]
+
+
+class Bin(Record):
+    """Functions with scores from `low` to below `high`."""
+
+    low: float
+    high: float
+    functions: int
+    score: float
+    """Their mean."""
+    right: float
+    """The share that is right."""
+
+
+class Calibration(Record):
+    """Scores against gold."""
+
+    functions: int
+    right: float
+    """The share that is right: the base rate."""
+    brier: float
+    brier_of_base_rate: float
+    bins: tuple[Bin, ...]
+    """A reliability diagram; empty bins are left out."""
+
+
+class ScoreAudit(Record):
+    """The scores of a run."""
+
+    instructions: tuple[InstructionScore, ...]
+    calibration: Calibration | None = None
+    """None without gold."""
+
+
+def score_instructions(observed: Iterable[Observed]) -> ScoreAudit:
+    """Return the score of every function and instruction."""
+    return ScoreAudit(instructions=tuple(_score(each) for each in observed if each.verdicts))
+
+
+def measure_calibration(scores: ScoreAudit, rates: Iterable[InstructionRates]) -> Calibration | None:
+    """Return how well scores hold against gold's responses; None where these don't tell which functions are right."""
+    found = {each.function_id + one.instruction_id: each.score for one in scores.instructions for each in one.functions}
+    judged = [
+        (found[function.id + each.instruction_id], function.counts.is_right)
+        for each in rates
+        if each.group == RESPONSES and each.followed and each.not_followed
+        for function in each.functions
+        if function.id + each.instruction_id in found
+    ]
+    return calibrate(judged) if judged else None
+
+
+def calibrate(judged: Sequence[tuple[float, bool]]) -> Calibration:
+    """Return how well scores hold, from (score, whether it is right) of at least one function."""
+    base = fmean(right for _, right in judged)
+    return Calibration(
+        functions=len(judged),
+        right=round(base, DECIMALS),
+        brier=round(fmean((found - right) ** 2 for found, right in judged), DECIMALS),
+        brier_of_base_rate=round(base * (1 - base), DECIMALS),
+        bins=tuple(_fill_bins(judged)),
+    )
+
+
+def _fill_bins(judged: Sequence[tuple[float, bool]]) -> Iterator[Bin]:
+    for low, high in pairwise(_EDGES):
+        inside = [(found, right) for found, right in judged if low <= found < high or found == high == 1]
+        if inside:
+            mean, right = (fmean(column) for column in zip(*inside, strict=True))
+            yield Bin(
+                low=low, high=high, functions=len(inside), score=round(mean, DECIMALS), right=round(right, DECIMALS)
+            )
+
+
+def _score(observed: Observed) -> InstructionScore:
+    written = observed.written
+    functions = tuple(
+        FunctionScore(
+            function_id=function.id,
+            kept=place in written.back_translated,
+            score=round(score(signs), DECIMALS),
+            signs=signs,
+        )
+        for place, (function, signs) in enumerate(
+            zip(written.functions, read_signs(observed.trial, observed.verdicts), strict=True)
+        )
+    )
+    deciding = [each.score for each in functions if each.kept] or [each.score for each in functions]
+    return InstructionScore(
+        instruction_id=written.instruction.id,
+        instruction=written.instruction.text,
+        score=round(fmean(deciding), DECIMALS),
+        functions=functions,
+    )

@@ -1,0 +1,136 @@
+"""A second author: what functions of another model, written for the same instructions, say otherwise.
+
+Repeats of one model err together; a model of another family shares fewer misreadings. Two runs are compared, each by
+the majority of its functions for an instruction: those that it kept, or all that it wrote where it kept none. Texts are
+the cases of both, the probes, and the responses of both. Where the two differ, one has misread: a person, or a judge,
+has to say which. Where they agree, that is worth more than agreement within one run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoif.audit.agreement import MOST_ANSWERS
+from autoif.audit.gold import make_key
+from autoif.audit.material import Material, Written, read_material
+from autoif.errors import ConfigError
+from autoif.probes import load_probes
+from autoif.records import Matrix, Record, Verdict
+from autoif.reliability import DECIMALS, Trial, plan_trial, run_trial_sync
+from autoif.sandbox import Sandbox
+from autoif.store import read_manifest
+
+_SHOWN_TEXTS = 5
+
+
+class Dispute(Record):
+    """A text of which the two say different things."""
+
+    text: str
+    accepted: float
+    """The share of the run's functions that accept it."""
+    accepted_by_second: float
+
+
+class Comparison(Record):
+    """One instruction, read by two authors."""
+
+    instruction_id: str
+    instruction: str
+    functions: int
+    second_functions: int
+    texts: int
+    disputed: float
+    """The share of texts on which the two majorities differ, 0 to 1."""
+    disputes: tuple[Dispute, ...]
+    """The first five: responses before cases before probes."""
+
+
+class SecondAuthor(Record):
+    """What the two authors of a run and of another one differ on."""
+
+    run: str
+    """The other run's folder."""
+    writer: str
+    second_writer: str
+    same_writer: bool
+    """Then it is no second author: repeats of one model share their errors."""
+    instructions: tuple[Comparison, ...]
+    """Those of both runs, the most disputed first."""
+
+
+def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> SecondAuthor:
+    """Return what the functions of two runs say otherwise of the same texts.
+
+    Raises:
+        ConfigError: the runs share no instruction.
+        StoreError: the other folder is no run, or has no functions.
+        SandboxError: functions can't be contained on this machine.
+    """
+    second = {make_key(each.instruction.text): each for each in read_material(other).instructions}
+    pairs = [
+        (written, second[key])
+        for written in material.instructions
+        if (key := make_key(written.instruction.text)) in second and written.functions and second[key].functions
+    ]
+    if not pairs:
+        raise ConfigError(
+            f"{other} has functions for none of the run's instructions: make it from the same seeds, with another "
+            "models.writer, and with self_instruct.rewrites_per_seed=0 or the same rewrites"
+        )
+    found = [_compare(first, again, sandbox) for first, again in pairs]
+    writers = [_name_writer(run) for run in (material.run, other)]
+    return SecondAuthor(
+        run=str(other),
+        writer=writers[0],
+        second_writer=writers[1],
+        same_writer=bool(writers[0]) and writers[0] == writers[1],
+        instructions=tuple(sorted(found, key=lambda each: (-each.disputed, each.instruction_id))),
+    )
+
+
+def _compare(first: Written, second: Written, sandbox: Sandbox) -> Comparison:
+    chosen = [_choose(each) for each in (first, second)]
+    trials = [_plan(functions, first, second) for functions in chosen]
+    shares = [_share_accepting(run_trial_sync(trial, sandbox)) for trial in trials]
+    texts = trials[0].texts
+    disputes = [
+        Dispute(text=text, accepted=round(one, DECIMALS), accepted_by_second=round(two, DECIMALS))
+        for text, one, two in zip(texts, *shares, strict=True)
+        if (one > 0.5) != (two > 0.5)
+    ]
+    own = {response.text for each in (first, second) for response in each.responses}
+    probes = set(load_probes())
+    disputes.sort(key=lambda each: (each.text not in own, each.text in probes))
+    return Comparison(
+        instruction_id=first.instruction.id,
+        instruction=first.instruction.text,
+        functions=len(chosen[0].functions),
+        second_functions=len(chosen[1].functions),
+        texts=len(texts),
+        disputed=round(len(disputes) / len(texts), DECIMALS),
+        disputes=tuple(disputes[:_SHOWN_TEXTS]),
+    )
+
+
+def _choose(written: Written) -> Matrix:
+    """Return the functions that were kept, or all where none was; without cases."""
+    places = written.back_translated or range(len(written.functions))
+    return Matrix(functions=tuple(written.functions[place] for place in places), cases=())
+
+
+def _plan(functions: Matrix, first: Written, second: Written) -> Trial:
+    own = [
+        *(response.text for each in (first, second) for response in each.responses[:MOST_ANSWERS]),
+        *(case.input for each in (first, second) for case in each.matrix.cases),
+    ]
+    return plan_trial(functions, tuple(dict.fromkeys(own)))
+
+
+def _share_accepting(verdicts: Sequence[Sequence[Verdict]]) -> list[float]:
+    """Return for each text the share of the functions that accept it."""
+    return [column.count(Verdict.PASS) / len(column) for column in zip(*verdicts, strict=True)]
+
+
+def _name_writer(run: Path) -> str:
+    identity = read_manifest(run).get("identity")
+    return str(identity.get("models.writer", "")) if isinstance(identity, dict) else ""
