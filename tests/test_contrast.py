@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from autoif.config import ContrastSettings
+from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.cache import request_key
 from autoif.models.requests import Completion, Request
@@ -198,15 +200,37 @@ async def test_functions_that_say_the_same_of_every_text_are_dropped_for_that(ma
     assert (result.stage, result.reason) == ("cross_validation", Reason.ONE_SIDED_FUNCTIONS)
 
 
-async def test_without_a_whole_answer_there_is_nothing_to_choose_by(make_tools: MakeTools) -> None:
-    result, _ = await choose(
-        make_tools, [TEA], answer=lambda request, index: Completion("tea", "length") if is_asked(request) else "milk"
-    )
+@pytest.mark.parametrize("cut", [True, False])
+async def test_without_a_whole_answer_of_a_kind_there_is_nothing_to_choose_by(make_tools: MakeTools, cut: bool) -> None:
+    """All answers of one kind are cut, and the first of the other kind is empty."""
+
+    def answer(request: Request, index: int) -> str | Completion:
+        if is_asked(request) is cut:
+            return Completion("tea", "length")
+        return "" if "rest" in request.text else "milk"
+
+    result, _ = await choose(make_tools, [TEA], answer=answer)
     assert isinstance(result, Dropped)
     assert (result.reason, result.detail) == (
         Reason.TRUNCATED,
         "no answer to choose functions by: cut off at max_tokens",
     )
+
+
+async def test_another_threshold_can_be_tried_on_what_was_stored(make_tools: MakeTools) -> None:
+    dropped, _ = await choose(
+        make_tools,
+        [TEA, NO_TEA],
+        "contrast.lift=> 0.2",
+        answer=lambda request, index: "tea" if is_asked(request) and "rice" in request.text else "milk",
+    )
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason is Reason.NO_LIFT
+    stored = Dropped.model_validate_json(dropped.model_dump_json()).record
+    assert isinstance(stored, VerifiedInstruction)
+    assert stored.contrast is not None
+    chosen = choose_functions(stored.matrix, (0, 1), stored.contrast, ContrastSettings(lift=">= 0.2"))
+    assert (chosen.functions, chosen.by) == ((0,), "lift")
 
 
 async def test_answers_that_are_not_whole_have_no_say(make_tools: MakeTools) -> None:

@@ -81,7 +81,7 @@ async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tool
     read = await _ask_both(draft.instruction, tools)
     asked, plain = ([response for responses, _ in kind for response in responses] for kind in read)
     if not asked or not plain:
-        fault = next(dropped for kind in read for _, faulty in kind for dropped in faulty)
+        fault = next(dropped for _, faulty in read[bool(asked)] for dropped in faulty)
         return Dropped.of(STAGE, fault.reason, draft, f"no answer to choose functions by: {fault.detail}")
     evidence = await _contrast(matrix.functions, asked, plain, tools)
     two_sided = await keep_two_sided(matrix, functions, tools, evidence)
