@@ -68,3 +68,9 @@ def test_every_dependency_is_pinned():
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
     for name in re.findall(r'"([A-Za-z0-9-]+)(?:\[[a-z]+\])?>=', project):
         assert name == "hatchling" or f"\n{name.lower()}==" in pins, f"{name} is not in constraints.txt"
+
+
+def test_the_speeds_of_the_readme_are_those_of_the_table():
+    rows = re.findall(r"^\| (?:8|128|2,048) \|.*$", (ROOT / "docs/sandbox.md").read_text(encoding="utf-8"), re.M)
+    found = [row.split("|")[9].strip() for row in rows[-3:]]
+    assert f"{found[0]}, {found[1]} and {found[2]} times" in (ROOT / "README.md").read_text(encoding="utf-8")
