@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import autoif
 from autoif.cli.main import cli
 from autoif.config import ROLES, Config, Models, load_config, presets
+from autoif.vocabulary import describe_vocabulary, layout, words
 
 DOCS = Path(__file__).parent
 
@@ -123,7 +124,74 @@ def _help(name: str, command: click.Command) -> list[str]:
     return [f"## {name}\n", "```", command.get_help(context), "```\n"]
 
 
-PAGES = {"cli.md": cli_page, "configuration.md": configuration_page}
+VOCABULARY = """\
+# A vocabulary for functions
+
+Models write `len(response.split())` for words, `'tea' in response` for the word tea and `response.istitle()` for lines
+that begin with a capital. With `verification.vocabulary = true` the writer is told of these helpers, and the functions
+that it writes call them. Each means one thing, in any script, and takes time in proportion to the text.
+
+```sh
+autoif run paper --set verification.vocabulary=true --set prompts.verification=recommended
+```
+
+**Sources carry what they use.** The code of the helpers that a function calls stands before it, in the run folder and
+in every exported row, so a row needs nothing of autoif. A function that defines a name of the vocabulary keeps its own,
+and a name that isn't in the vocabulary is an error, as ever. `autoif show` and the prompts that show a function have a
+comment for each helper instead of its code. Both sandbox backends give the same values.
+
+```python
+from autoif.vocabulary import carry
+
+carry("def evaluate(response):\\n    return len(get_words(response)) > 9")  # the helpers, then the function
+```
+
+## What is what
+
+{terms}
+
+Letter case doesn't count unless `match_case` says so. A curly quote is a straight one, every kind of blank is a space,
+every line break a newline; zero-width characters and soft hyphens aren't there.
+
+## Helpers
+
+| helper | gives | for example |
+|---|---|---|
+{helpers}
+
+This page is made from the code by `make docs`.
+"""
+
+
+def vocabulary_page() -> str:
+    """Return the helpers that functions may call, each with its meaning and an example."""
+    terms = [line for module in (words, layout) for line in _defined_terms(inspect.getdoc(module) or "")]
+    rows = map(_helper_row, describe_vocabulary().splitlines())
+    return VOCABULARY.format(terms="\n".join(terms), helpers="\n".join(rows))
+
+
+def _defined_terms(doc: str) -> Iterator[str]:
+    """Yield the terms that a module defines, from the list in its docstring, as items."""
+    item = ""
+    for line in doc.split("\n"):
+        if line.startswith("        "):
+            item += f" {line.strip()}"
+        else:
+            if item:
+                yield item
+            term, _, meaning = line.strip().partition("   ")
+            item = f"* **{term}**: {meaning.strip()}" if line.startswith("    ") and meaning else ""
+
+
+def _helper_row(line: str) -> str:
+    signature, _, said = line.partition("): ")
+    name = signature.partition("(")[0]
+    meaning, _, example = said.rpartition(f": {name}(")
+    meaning = meaning.replace("*", "\\*")
+    return f"| `{signature})` | {meaning} | `` {name}({example.removesuffix('.')} `` |"
+
+
+PAGES = {"cli.md": cli_page, "configuration.md": configuration_page, "vocabulary.md": vocabulary_page}
 
 
 def with_recorded_run(readme: str, run: autoif.Run) -> str:

@@ -7,6 +7,7 @@ from autoif.models.nli import Label
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Dropped, Reason, VerifiedInstruction
+from autoif.vocabulary import carry
 from conftest import MakeTools, ScriptedNli
 from support.records import ACCEPT, accepts, verified
 
@@ -167,3 +168,13 @@ async def test_switched_off_it_asks_nobody_and_passes_everything_on(make_tools: 
     record = functions(2)
     tools = make_tools("back_translation.enabled=false", chat=ScriptedChat(), nli=ScriptedNli())
     assert await back_translate(record, tools) == [record]
+
+
+async def test_the_writer_reads_a_function_without_the_helpers_that_it_carries(make_tools: MakeTools) -> None:
+    source = "def evaluate(response):\n    return len(get_words(response)) > 2"
+    chat = ScriptedChat(("get_words(response)", ["The text is same."]))
+    await back_translate(verified([carry(source)]), make_tools(chat=chat, nli=ScriptedNli(LABELS)))
+    shown = chat.requests[0].messages[-1][1]
+    assert shown.endswith(source)
+    assert "get_words(text): Words without punctuation" in shown
+    assert "unicodedata" not in shown

@@ -9,7 +9,7 @@ import pytest
 
 from autoif import Sandbox
 from autoif.records import Verdict
-from autoif.vocabulary import carry, describe_vocabulary, fold
+from autoif.vocabulary import carry, describe_vocabulary, fold, uncarry
 
 SHORT = "def evaluate(response):\n    return len(get_words(response)) == 2\n"
 
@@ -95,9 +95,11 @@ async def test_an_import_of_helpers_is_left_out(imported: str) -> None:
 
 
 async def test_future_imports_stay_first() -> None:
-    source = carry(f"# a comment\nfrom __future__ import annotations\n\n{SHORT}")
-    assert await judge(source, "two words") == [Verdict.PASS]
-    assert fold(source).endswith(SHORT)
+    for before in ("# a comment\n", '"""Checks."""\n', ""):
+        source = carry(f"{before}from __future__ import annotations\n{SHORT}")
+        assert await judge(source, "two words") == [Verdict.PASS]
+        assert fold(source).endswith(f"{before}{SHORT}")
+        assert carry(uncarry(source)) == source
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,7 @@ async def test_future_imports_stay_first() -> None:
 def test_carrying_twice_is_carrying_once_and_folding_gives_the_function(source: str) -> None:
     carried = carry(source)
     assert carry(carried) == carried
+    assert uncarry(carried) == source
     folded = fold(carried)
     assert folded.endswith(source)
     assert all(line.startswith("# ") for line in folded.removesuffix(source).splitlines())
@@ -115,7 +118,7 @@ def test_carrying_twice_is_carrying_once_and_folding_gives_the_function(source: 
 def test_nothing_but_the_vocabularys_own_code_is_folded() -> None:
     carried = carry(SHORT)
     changed = carried.replace("import re\n", "import re\nimport os\n")
-    assert fold(changed) == changed
+    assert fold(changed) == uncarry(changed) == changed
     begin, end = carried.splitlines()[0], next(line for line in carried.splitlines() if "end of the helpers" in line)
     hidden = f"{begin}\nSECRET = 1\n{end}\n{SHORT}"
     assert fold(hidden) == hidden

@@ -34,7 +34,9 @@ from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.score_reading import read_score
 from autoif.reading.lines import clean_line
+from autoif.reading.python_tokens import cut_tokens
 from autoif.reading.text_lines import load_json
+from autoif.vocabulary.carrying import carry, fold
 
 Reader = Callable[[str], object]
 
@@ -70,6 +72,8 @@ READERS: dict[str, Reader] = {
     "answers, function": lambda text: read_function_answer('{"func": "def evaluate(response):\\n    return ' + text),
     "json": lambda text: find_json(text, lambda value: isinstance(value, dict) and "func" in value),
     "source": mend_source,
+    "tokens": lambda text: list(cut_tokens(text)),
+    "carrying": lambda text: fold(carry(f"x = get_words\n{text}")),
     "lines": clean_line,
     "deduplication": normalise,
     "score": read_score,
@@ -150,8 +154,9 @@ ENDS = ("", "x", "}", "'", "```", "!\n")
 
 PARSERS = {f"re.{name}" for name in ("compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub")}
 PARSERS |= {"ast.parse", "ast.literal_eval", "tokenize.generate_tokens"}
-ELSEWHERE = ("sandbox/", "training/", "evaluation/official/")
-"""Tested in test_sandbox_wire_fuzz.py; reads rows, which are JSON; ended from outside (test_checkers.py)."""
+ELSEWHERE = ("sandbox/", "training/", "evaluation/official/", "vocabulary/words.py", "vocabulary/layout.py")
+"""Tested in test_sandbox_wire_fuzz.py; reads rows, which are JSON; ended from outside (test_checkers.py); tested in
+test_vocabulary.py."""
 
 
 def test_every_module_with_a_regular_expression_is_in_the_table_or_reads_nothing_of_models():

@@ -42,7 +42,7 @@ def test_a_users_file_replaces_one_prompt_by_file_and_by_setting(tmp_path: Path)
 
 
 def test_a_set_of_the_package_is_named_by_its_name() -> None:
-    assert prompt_sets() == ["paper", "quickstart"]
+    assert prompt_sets() == ["paper", "quickstart", "quickstart_vocabulary", "recommended"]
     config = load_config("quickstart", ["prompts.responder=paper"])
     assert config.prompts.responder == Config().prompts.responder
 
@@ -187,3 +187,16 @@ def test_the_page_lists_every_placeholder_with_its_meaning() -> None:
     for name, meanings in PLACEHOLDERS.items():
         for placeholder, meaning in meanings.items():
             assert f"| `{name}` | `{{{placeholder}}}` | {meaning} |" in DOCS
+
+
+@pytest.mark.parametrize("chosen", ["recommended", "quickstart_vocabulary"])
+@pytest.mark.parametrize("name", ["verification", "repair", "back_translation"])
+def test_the_sets_that_know_of_the_vocabulary_have_the_prompts_that_deal_with_functions(
+    chosen: str, name: Name
+) -> None:
+    prompt = load_packaged(name, chosen)
+    assert name == "back_translation" or {"vocabulary", "vocabulary_briefly"} & prompt.placeholders
+    turns = prompt.fill(**{placeholder: f"<{placeholder}>" for placeholder in PLACEHOLDERS[name]})
+    assert turns[-1][0] == "user"
+    with pytest.raises(ValueError, match=f'the prompts "{chosen}" have no responder'):
+        load_packaged("responder", chosen)

@@ -13,6 +13,7 @@ from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Draft, Fault, RepairOutcome
 from autoif.sandbox import Limits, Sandbox
+from autoif.vocabulary import carry
 from conftest import MakeTools
 from support.records import BROKEN, accepts, answer, instruction
 
@@ -237,3 +238,27 @@ async def test_without_a_line_the_error_alone_is_told(make_tools: MakeTools) -> 
     assert isinstance(draft, Draft)
     assert draft.repairs[0].outcome is RepairOutcome.REPAIRED
     assert '- For "wine": IndexError: list index out of range' in asked(chat)[0]
+
+
+VOCABULARY = ("verification.vocabulary=true", "prompts.verification=recommended")
+RAISES = "def evaluate(response):\n    return get_words(response)[9] == 'tea'"
+
+
+@pytest.mark.parametrize("prompt", ["paper", "recommended", "quickstart_vocabulary"])
+async def test_a_function_with_a_vocabulary_is_shown_without_the_helpers_that_it_carries(
+    make_tools: MakeTools, prompt: str
+) -> None:
+    mended = "def evaluate(response):\n    return has_word(response, 'tea')"
+    chat = script([*ALIKE, RAISES], repaired(mended))
+    draft = await settle(make_tools, chat, 3, *VOCABULARY, f"prompts.repair={prompt}", repairs=1)
+    [question] = asked(chat)
+    assert RAISES in question
+    assert "import unicodedata" not in question
+    assert "IndexError: list index out of range\n  line 3: return get_words(response)[9] == 'tea'" in question
+    assert draft.matrix.functions[-1].source == carry(mended)
+
+
+async def test_an_error_in_a_helper_is_called_that(make_tools: MakeTools) -> None:
+    chat = script([*ALIKE, "def evaluate(response):\n    return get_words(7)"], repaired(TEA))
+    await settle(make_tools, chat, 3, *VOCABULARY)
+    assert "TypeError: normalize() argument 2 must be str, not int\n  in a helper: text =" in asked(chat)[0]

@@ -1,11 +1,16 @@
 """Verification functions and cases (§3.2): K answers become one draft, or a counted loss."""
 
+from typing import cast
+
 import pytest
 
+from autoif.config import load_config
+from autoif.errors import ConfigError
 from autoif.instructions.verification import answer_schema, read_function_answers, write_functions
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Case, Draft, Dropped, Reason
+from autoif.vocabulary import carry, describe_vocabulary, fold
 from conftest import MakeTools
 from support.records import ACCEPT, REFUSE, accepts, answer, instruction
 
@@ -155,3 +160,108 @@ def test_a_functions_share_of_verdicts_is_one_however_often_the_model_wrote_it()
     assert isinstance(draft, Draft)
     assert len(draft.matrix.functions) == 2
     assert len(draft.answers) == 8
+
+
+# A vocabulary, and thinking first
+
+TOLD = ("verification.vocabulary=true", "prompts.verification=recommended")
+SHORT = "def evaluate(response):\n    return len(get_words(response)) == 2"
+
+
+async def test_a_writer_with_a_vocabulary_is_told_of_it_and_its_functions_carry_what_they_call(
+    make_tools: MakeTools,
+) -> None:
+    chat = ScriptedChat(("", [answer(SHORT, ("Hello, world!", True))]))
+    [draft] = await write_functions(instruction(), make_tools(*TOLD, chat=chat))
+    assert isinstance(draft, Draft)
+    [function] = draft.matrix.functions
+    assert function.source == carry(SHORT) != SHORT
+    assert describe_vocabulary() in chat.requests[0].messages[0][1]
+
+
+async def test_a_small_model_is_told_of_the_helpers_briefly(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("", [answer(SHORT, ("Hello, world!", True))]))
+    told = ("verification.vocabulary=true", "prompts.verification=quickstart_vocabulary")
+    await write_functions(instruction(), make_tools(*told, preset="quickstart", chat=chat))
+    system = chat.requests[0].messages[0][1]
+    assert "\nget_words(text): Words without punctuation\nget_first_word(text): " in system
+    assert len(describe_vocabulary(examples=False)) < 0.6 * len(describe_vocabulary())
+
+
+@pytest.mark.parametrize("prompts", ["paper", "recommended", "quickstart_vocabulary"])
+async def test_without_the_setting_no_helper_is_told_of_and_none_is_carried(
+    make_tools: MakeTools, prompts: str
+) -> None:
+    chat = ScriptedChat(("", [answer(SHORT, ("Hello, world!", True))]))
+    [draft] = await write_functions(instruction(), make_tools(f"prompts.verification={prompts}", chat=chat))
+    assert isinstance(draft, Draft)
+    assert draft.matrix.functions[0].source == SHORT
+    assert "get_lines(text)" not in chat.requests[0].messages[0][1]
+
+
+@pytest.mark.parametrize("prompts", ["recommended", "quickstart_vocabulary"])
+@pytest.mark.parametrize("analysis", ["none", "field", "text"])
+async def test_the_prompt_and_the_schema_ask_for_the_same(make_tools: MakeTools, prompts: str, analysis: str) -> None:
+    chat = ScriptedChat(("", [answer(ACCEPT, ("a", True))]))
+    settings = (f"verification.analysis={analysis}", "verification.max_analysis_chars=90")
+    await write_functions(instruction(), make_tools(f"prompts.verification={prompts}", *settings, chat=chat))
+    [request] = chat.requests
+    system = request.messages[0][1]
+    assert ('{"analysis": "<' in system) == (analysis == "field")
+    assert ("After that write one JSON object" in system) == (analysis == "text")
+    match analysis:
+        case "none":
+            assert request.json_schema == answer_schema(3)
+        case "field":
+            assert request.json_schema is not None
+            assert list(cast(dict[str, object], request.json_schema["properties"])) == ["analysis", "func", "cases"]
+            assert request.json_schema == answer_schema(3, analysis={"type": "string", "maxLength": 90})
+        case "text":
+            assert request.json_schema is None
+
+
+THOUGHTS = [
+    answer(ACCEPT, ("a", True)).replace('{"func"', '{"analysis": "Braces { and \\"func\\": in it.", "func"', 1),
+    f"A word is what get_words gives, so {{word}} isn't one.\n\n{answer(ACCEPT, ('a', True))}",
+    f"Think:\n```python\ndef evaluate(r): return False\n```\nSo:\n```json\n{answer(ACCEPT, ('a', True))}\n```",
+]
+
+
+@pytest.mark.parametrize("text", THOUGHTS)
+def test_an_analysis_before_the_object_or_in_it_is_read_over(text: str) -> None:
+    draft = read_function_answers(instruction(), completions(text))
+    assert isinstance(draft, Draft)
+    assert [function.source for function in draft.matrix.functions] == [ACCEPT]
+    assert draft.matrix.cases == (Case(input="a", expected=True),)
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"), [("verification.vocabulary=true", "vocabulary"), ("verification.analysis=text", "analysis")]
+)
+def test_a_prompt_that_says_nothing_of_what_a_setting_asks_for_is_refused(setting: str, key: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"verification\.{key} needs a prompt .* set prompts\.verification=recommended"
+    ):
+        load_config("paper", [setting])
+
+
+def test_functions_of_a_vocabulary_are_told_apart_by_the_function_and_not_by_what_they_carry() -> None:
+    other = SHORT.replace("2", "3")
+    draft = read_function_answers(
+        instruction(), completions(answer(SHORT), answer(other), answer(SHORT)), vocabulary=True
+    )
+    assert isinstance(draft, Draft)
+    assert [fold(function.source).splitlines()[-1].strip() for function in draft.matrix.functions] == [
+        "return len(get_words(response)) == 2",
+        "return len(get_words(response)) == 3",
+    ]
+
+
+async def test_a_helper_that_is_not_there_is_an_error_as_ever(make_tools: MakeTools) -> None:
+    source = "def evaluate(response):\n    return bool(get_words(response)) and get_rhymes(response) == []"
+    chat = ScriptedChat(("", [answer(source, ("a", True))]))
+    async with make_tools(*TOLD).config.sandbox.make_sandbox() as sandbox:
+        [draft] = await write_functions(instruction(), make_tools(*TOLD, chat=chat))
+        assert isinstance(draft, Draft)
+        [outcome] = await sandbox.run(draft.matrix.functions[0].source, ["a"])
+    assert outcome.detail == "NameError: name 'get_rhymes' is not defined"

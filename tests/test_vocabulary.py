@@ -20,7 +20,7 @@ from support.sandbox_checks import PASS
 HELPERS: dict[str, Callable[..., Any]] = {
     name: getattr(vocabulary, name)
     for name in vocabulary.__all__
-    if name not in ("carry", "describe_vocabulary", "fold")
+    if name not in ("carry", "describe_vocabulary", "fold", "uncarry")
 }
 DOCUMENTED = dict(line.split("(", 1) for line in describe_vocabulary().splitlines())
 DIRT = "\u200b\ufeff"
@@ -52,6 +52,7 @@ TABLE: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (("می\u200cخواهم بروم",), ["میخواهم", "بروم"]),
         (("שָׁלוֹם עולם",), [unicodedata.normalize("NFC", "שָׁלוֹם"), "עולם"]),
         (("नमस्ते दुनिया। क्षि",), ["नमस्ते", "दुनिया", "क्षि"]),
+        (("צה״ל i col·lega",), ["צה״ל", "i", "col·lega"]),
         (("안녕하세요, 세계!",), ["안녕하세요", "세계"]),
         (("我喜欢猫，a lot。",), ["我", "喜", "欢", "猫", "a", "lot"]),
         (("ラーメン3杯",), ["ラ", "ー", "メ", "ン", "3", "杯"]),
@@ -180,6 +181,7 @@ TABLE: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (("“Really?” he asked. “Yes!” She left.",), ['"Really?" he asked.', '"Yes!"', "She left."]),
         (("Well... maybe. Wait... What?!",), ["Well... maybe.", "Wait...", "What?!"]),
         (("One. 🙂 Two. 🙂",), ["One. 🙂", "Two. 🙂"]),
+        (("See No. 5 on p. 3. No. I won't.",), ["See No. 5 on p. 3.", "No.", "I won't."]),
         (("Ça va ? Oui ! Bien.",), ["Ça va ?", "Oui !", "Bien."]),
         (("?! — Well - yes. 1",), ["Well - yes.", "1"]),
         (("A line\nbroken in two. Next.",), ["A line broken in two.", "Next."]),

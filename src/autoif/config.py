@@ -63,6 +63,12 @@ class Verification(Record):
     """§3.2: three cases with each function."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=32)
+    vocabulary: bool = False
+    """Tell the writer of the helpers that functions may call (docs/vocabulary.md); a source carries those it calls."""
+    analysis: Literal["none", "field", "text"] = "none"
+    """Have the writer think before it writes code: in a field of the JSON object, or in text before the object."""
+    max_analysis_chars: int = Field(default=0, ge=0)
+    """The longest analysis in a field, where the server can hold a model to it; 0 is any."""
     repairs: int = Field(default=0, ge=0, le=2)
     """How often a function that doesn't load, raises or stands alone is put back to the writer with what is wrong; 0:
     never."""
@@ -292,6 +298,21 @@ class Config(Record):
     budget: Budget = Budget()
 
     @model_validator(mode="after")
+    def _check_verification_prompt(self) -> "Config":
+        """A writer that is told of no helper, or not to think first, does neither."""
+        prompt, settings = self.prompts.verification, self.verification
+        for setting, on, names in (
+            ("vocabulary", settings.vocabulary, {"vocabulary", "vocabulary_briefly"}),
+            ("analysis", settings.analysis != "none", {"answer_form"}),
+        ):
+            if on and not names & prompt.placeholders:
+                raise ValueError(
+                    f"verification.{setting} needs a prompt that names {{{min(names)}}}, and {prompt.source} does not: "
+                    "set prompts.verification=recommended, or quickstart_vocabulary for a small model"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_prices(self) -> "Config":
         """A budget in money that nothing counts against would never stop anything."""
         lacking = [role for role in ROLES if not getattr(self.models, role).has_prices]
@@ -327,6 +348,9 @@ _LATER: dict[str, JsonValue] = {
     "contrast.cases": ">= 0.8",
     "rejection_sampling.stop_after_prompts": 0,
     "rejection_sampling.stop_after_responses": 1,
+    "verification.vocabulary": False,
+    "verification.analysis": "none",
+    "verification.max_analysis_chars": 0,
     "verification.repairs": 0,
     "verification.case_repairs": 0,
     "verification.max_functions": 0,

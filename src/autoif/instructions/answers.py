@@ -10,7 +10,7 @@ read is a format loss, counted apart from functions that are wrong.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from autoif.instructions.json_reading import FENCE, Effort, FormatRepair, find_j
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text
 from autoif.records import Case, Function
+from autoif.vocabulary import carry
 
 __all__ = ["MAX_ANSWER_CHARS", "FormatLoss", "FormatRepair", "ReadAnswer", "read_function_answer"]
 
@@ -60,13 +61,22 @@ _FIRST_CODE = re.compile(r"(?:import|from|def|class|@|[A-Za-z_]\w*[ \t]*=(?!=))(
 _MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|except|with)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
 
 
-def read_function_answer(text: str, *, complete: bool = True) -> ReadAnswer:
+def read_function_answer(text: str, *, complete: bool = True, vocabulary: bool = False) -> ReadAnswer:
     """Read one answer.
 
     Args:
-        text: what the model wrote after its thought: the JSON object that was asked for, or something like it.
+        text: what the model wrote after its thought: the JSON object that was asked for, or something like it; an
+            analysis may stand before it or in it.
         complete: False if the server cut the answer off at its token limit.
+        vocabulary: the function may call helpers: its source comes with those that it calls.
     """
+    answer = _read_answer(text, complete)
+    if answer.function is None or not vocabulary:
+        return answer
+    return replace(answer, function=Function.of(carry(answer.function.source)))
+
+
+def _read_answer(text: str, complete: bool) -> ReadAnswer:
     loss = _unreadable(text, complete)
     if loss:
         return ReadAnswer(None, loss=loss)

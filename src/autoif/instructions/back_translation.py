@@ -18,6 +18,7 @@ from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import BackTranslation, Dropped, Function, Reason, VerifiedInstruction
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
+from autoif.vocabulary import fold
 
 STAGE = "back_translation"
 
@@ -69,7 +70,7 @@ async def _ask_for_description(function: Function, tools: Tools) -> Completion:
         Request(
             role="writer",
             stage=STAGE,
-            messages=tools.config.prompts.back_translation.fill(code=function.source.strip()),
+            messages=tools.config.prompts.back_translation.fill(code=fold(function.source).strip()),
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
             seed=sampling_seed(tools.config.seed, STAGE, function.id),

@@ -13,6 +13,7 @@ from autoif.instructions.observation import Behaviour
 from autoif.records import Fault, Function, Verdict
 from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Executor
+from autoif.vocabulary import fold
 
 _SHOWN_CHARACTERS = 300
 _PATH = re.compile(r"(?<![\w.])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
@@ -105,8 +106,11 @@ def _describe_error(detail: str, function: Function) -> str:
 
 
 def show_source(function: Function) -> str:
-    """Return the source as the writer is shown it: without blank lines before it, so that line numbers may differ."""
-    return function.source.lstrip("\n")
+    """Return the source as the writer is shown it: without the helpers that it carries and blank lines before it.
+
+    So line numbers may differ.
+    """
+    return fold(function.source).lstrip("\n")
 
 
 def _show(text: str) -> str:

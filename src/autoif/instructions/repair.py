@@ -25,7 +25,7 @@ from autoif.instructions.discrimination import LONGEST_EXPLANATION, ask_about
 from autoif.instructions.feedback import Faulty, describe_fault, show_source
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.observation import DECIDED, Behaviour, Observer, Text
-from autoif.instructions.verification import read_function_answers
+from autoif.instructions.verification import describe_means, read_function_answers
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Answer, Case, Draft, Fault, Function, Matrix, Repair, RepairOutcome, Ruling
 from autoif.sandbox.outcomes import Outcome
@@ -119,7 +119,8 @@ async def _repair(faulty: Faulty, draft: Draft, behaviour: Behaviour, observer: 
     number = _count_rounds(draft, faulty.place) + 1
     feedback = await describe_fault(faulty, function, behaviour, tools.sandbox)
     [completion] = await tools.chat.sample(_make_request(draft, function, feedback, number, tools))
-    made, answer, explanation = await asyncio.to_thread(_read, draft, completion)
+    vocabulary = tools.config.verification.vocabulary
+    made, answer, explanation = await asyncio.to_thread(_read, draft, completion, vocabulary)
     return Repair(
         round=number,
         fault=faulty.fault,
@@ -142,6 +143,8 @@ def _make_request(draft: Draft, function: Function, feedback: str, number: int, 
             instruction_for_quotes=instruction.text.replace('"', "'"),
             code=show_source(function),
             feedback=feedback,
+            vocabulary=describe_means(settings),
+            vocabulary_briefly=describe_means(settings, briefly=True),
         ),
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
@@ -160,9 +163,9 @@ def _answer_schema() -> dict[str, JsonValue]:
     }
 
 
-def _read(draft: Draft, completion: Completion) -> tuple[Function | None, Answer, str]:
+def _read(draft: Draft, completion: Completion, vocabulary: bool) -> tuple[Function | None, Answer, str]:
     """Return the function of an answer, how it was read, and the explanation."""
-    read = read_function_answers(draft.instruction, [completion])
+    read = read_function_answers(draft.instruction, [completion], vocabulary)
     held = read if isinstance(read, Draft) else read.record
     assert isinstance(held, Draft)
     found = find_json(completion.text, lambda value: isinstance(value, dict) and "explanation" in value)

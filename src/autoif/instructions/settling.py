@@ -45,7 +45,7 @@ async def write_settled_functions(instruction: Instruction, tools: Tools) -> lis
     rulings: tuple[Ruling, ...] = ()
     while True:
         completions = await tools.chat.sample(make_request(instruction, tools.config, asked))
-        draft = await asyncio.to_thread(assemble_draft, instruction, completions, repairs, rulings)
+        draft = await asyncio.to_thread(assemble_draft, instruction, completions, repairs, rulings, settings.vocabulary)
         if isinstance(draft, Draft):
             draft = await _repair(draft, observer)
             repairs, rulings = draft.repairs, draft.rulings
@@ -75,14 +75,15 @@ def assemble_draft(
     completions: Sequence[Completion],
     repairs: Sequence[Repair] = (),
     rulings: Sequence[Ruling] = (),
+    vocabulary: bool = False,
 ) -> Draft | Dropped:
     """Return the draft of all answers, with what repairs and rulings made of it."""
-    read = read_function_answers(instruction, list(completions))
+    read = read_function_answers(instruction, list(completions), vocabulary)
     if isinstance(read, Dropped):
         return read
     answers = []
     for completion, answer in zip(completions, read.answers, strict=True):
-        alone = read_function_answers(instruction, [completion])
+        alone = read_function_answers(instruction, [completion], vocabulary)
         function = alone.matrix.functions[0].id if isinstance(alone, Draft) else ""
         answers.append(answer.model_copy(update={"function": function}))
     return _with(read.model_copy(update={"answers": tuple(answers)}), tuple(repairs), tuple(rulings))

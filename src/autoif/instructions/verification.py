@@ -11,14 +11,29 @@ import asyncio
 
 from pydantic import JsonValue
 
-from autoif.config import Config
+from autoif.config import Config, Verification
 from autoif.instructions.answers import FormatLoss, ReadAnswer, read_function_answer
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.prompts import Turns
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Matrix, Reason, content_id
 from autoif.tools import Tools
+from autoif.vocabulary import describe_vocabulary
 
 STAGE = "verification"
+
+_OBJECT = '"func": "<Python source>", "cases": [{"input": "<response>", "output": true or false}, ...]}'
+_ANSWER_FORMS = {
+    "none": f"Answer with one JSON object and nothing else: {{{_OBJECT}.",
+    "field": (
+        f'Answer with one JSON object and nothing else: {{"analysis": "<what exactly is asked, what counts and what '
+        f"doesn't>\", {_OBJECT}."
+    ),
+    "text": (
+        "First analyse in a few sentences what exactly is asked, what counts and what doesn't, and which responses are "
+        f"on the edge. After that write one JSON object, and nothing after it: {{{_OBJECT}."
+    ),
+}
+"""How the writer is to answer, by `verification.analysis`."""
 
 
 async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft | Dropped]:
@@ -26,7 +41,9 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
     samples = tools.config.verification.functions_per_instruction
     completions = await tools.chat.sample(make_request(instruction, tools.config, samples))
     # In a thread, as an odd answer takes seconds to read.
-    return [await asyncio.to_thread(read_function_answers, instruction, completions)]
+    return [
+        await asyncio.to_thread(read_function_answers, instruction, completions, tools.config.verification.vocabulary)
+    ]
 
 
 def make_request(instruction: Instruction, config: Config, samples: int) -> Request:
@@ -40,17 +57,22 @@ def make_request(instruction: Instruction, config: Config, samples: int) -> Requ
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         seed=sampling_seed(config.seed, STAGE, instruction.id),
-        json_schema=answer_schema(settings.cases_per_function),
+        json_schema=make_schema(settings),
     )
 
 
-def read_function_answers(instruction: Instruction, completions: list[Completion]) -> Draft | Dropped:
-    """Gather the functions and cases of all answers, each once, in the order in which they were written."""
+def read_function_answers(
+    instruction: Instruction, completions: list[Completion], vocabulary: bool = False
+) -> Draft | Dropped:
+    """Gather the functions and cases of all answers, each once, in the order in which they were written.
+
+    With a vocabulary a function carries the helpers that it calls.
+    """
     functions: dict[Function, None] = {}
     cases: dict[Case, None] = {}
     answers = []
     for index, completion in enumerate(completions):
-        answer = _read(completion)
+        answer = _read(completion, vocabulary)
         if answer.function:
             functions[answer.function] = None
         cases.update(dict.fromkeys(answer.cases))
@@ -73,18 +95,32 @@ def read_function_answers(instruction: Instruction, completions: list[Completion
     return Dropped.of(STAGE, reason, draft, f"none of {len(answers)} answers gave a function: {', '.join(losses)}")
 
 
-def _read(completion: Completion) -> ReadAnswer:
+def _read(completion: Completion, vocabulary: bool) -> ReadAnswer:
     """Read one answer, or name the loss of one that isn't there."""
     match completion.fault:
         case Reason.REFUSED_BY_MODEL:
             return ReadAnswer(None, loss=FormatLoss.REFUSED)
         case Reason.ONLY_REASONING:
             return ReadAnswer(None, loss=FormatLoss.ONLY_REASONING)
-    return read_function_answer(completion.text, complete=completion.finish_reason != "length")
+    complete = completion.finish_reason != "length"
+    return read_function_answer(completion.text, complete=complete, vocabulary=vocabulary)
 
 
-def answer_schema(cases: int) -> dict[str, JsonValue]:
-    """Return the JSON schema of one answer."""
+def make_schema(settings: Verification) -> dict[str, JsonValue] | None:
+    """Return the JSON schema of one answer; None where text comes first."""
+    match settings.analysis:
+        case "none":
+            return answer_schema(settings.cases_per_function)
+        case "field":
+            limit: dict[str, JsonValue] = (
+                {"maxLength": settings.max_analysis_chars} if settings.max_analysis_chars else {}
+            )
+            return answer_schema(settings.cases_per_function, analysis={"type": "string", **limit})
+    return None
+
+
+def answer_schema(cases: int, **before: JsonValue) -> dict[str, JsonValue]:
+    """Return the JSON schema of one answer, `before` being the properties that it begins with."""
     case: dict[str, JsonValue] = {
         "type": "object",
         "properties": {"input": {"type": "string"}, "output": {"type": "boolean"}},
@@ -94,10 +130,11 @@ def answer_schema(cases: int) -> dict[str, JsonValue]:
     return {
         "type": "object",
         "properties": {
+            **before,
             "func": {"type": "string"},
             "cases": {"type": "array", "items": case, "minItems": cases, "maxItems": cases},
         },
-        "required": ["func", "cases"],
+        "required": [*before, "func", "cases"],
         "additionalProperties": False,
     }
 
@@ -107,4 +144,17 @@ def _messages(instruction: str, config: Config) -> Turns:
         instruction=instruction,
         instruction_for_quotes=instruction.replace('"', "'"),
         cases=config.verification.cases_per_function,
+        vocabulary=describe_means(config.verification),
+        vocabulary_briefly=describe_means(config.verification, briefly=True),
+        answer_form=_ANSWER_FORMS[config.verification.analysis],
+    )
+
+
+def describe_means(settings: Verification, *, briefly: bool = False) -> str:
+    """Return what the writer is told that functions may use, briefly without examples."""
+    if not settings.vocabulary:
+        return "It uses nothing but Python's standard library."
+    return (
+        "It uses Python's standard library and these helpers. They are there already: call them; don't import or "
+        f"define them.\n\n{describe_vocabulary(examples=not briefly)}"
     )

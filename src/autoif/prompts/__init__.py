@@ -45,12 +45,17 @@ PLACEHOLDERS: dict[Name, dict[str, str]] = {
         "instruction": "the instruction",
         "instruction_for_quotes": "the instruction, its double quotation marks written as single ones",
         "cases": "how many cases to write",
+        "vocabulary": "what functions may use: the helpers of `verification.vocabulary`, or the standard library alone",
+        "vocabulary_briefly": "the same without examples",
+        "answer_form": "the form of the answer, with the analysis that `verification.analysis` asks for, or without",
     },
     "repair": {
         "instruction": "the instruction",
         "instruction_for_quotes": "the instruction, its double quotation marks written as single ones",
         "code": "the source of the function",
         "feedback": "what is wrong with it: the error with its line, or the texts on which it differs from others",
+        "vocabulary": "what functions may use, as for `verification`",
+        "vocabulary_briefly": "the same without examples",
     },
     "discrimination": {
         "instruction": "the instruction",
@@ -107,6 +112,11 @@ class PromptFile:
         """The 16 hexadecimal digits that identify the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The placeholders that the text names."""
+        return frozenset(match[2] for match in _PLACEHOLDER.finditer(self.text) if match[2])
+
     def fill(self, **values: object) -> Turns:
         """Return the turns as (role, content), placeholders replaced; what is put in is not searched for more."""
         return tuple((role, _fill(content, values)) for role, content in split_turns(self.text))
@@ -157,7 +167,7 @@ def read_prompt(name: Name, given: object) -> object:
 
 def prompt_sets() -> list[str]:
     """Return the names of the sets of prompts in the package."""
-    return sorted(entry.name for entry in resources.files(__name__).iterdir() if (entry / "responder.txt").is_file())
+    return sorted(entry.name for entry in resources.files(__name__).iterdir() if (entry / "verification.txt").is_file())
 
 
 def split_turns(text: str) -> Turns:
@@ -186,7 +196,7 @@ def _find_faults(name: Name, text: str) -> Iterable[str]:
         return
     yield from _find_turn_faults(name, text)
     known = PLACEHOLDERS[name]
-    used = {match[2] for match in _PLACEHOLDER.finditer(text) if match[2]}
+    used = PromptFile("", text).placeholders
     if unknown := sorted(used - known.keys()):
         yield (
             f"unknown placeholder {_braced(unknown)}: there are {_braced(known)}; "

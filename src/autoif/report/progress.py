@@ -20,6 +20,7 @@ from rich.text import Text
 from autoif.models.cache import CompletionCache, Usage
 from autoif.pipeline import STAGES
 from autoif.records import Dropped, Record, Response, VerifiedInstruction
+from autoif.vocabulary import fold
 
 _REDRAW_S = 0.5
 _LINE_S = 10.0
@@ -54,10 +55,10 @@ class Sample:
     def of(cls, record: Record) -> "Sample | None":
         """Return what a record shows; None if it shows nothing new."""
         if isinstance(record, VerifiedInstruction):
-            return cls(record.instruction.text, tuple(function.source for function in record.functions))
+            return cls(record.instruction.text, tuple(fold(function.source) for function in record.functions))
         if isinstance(record, Response):
             prompt = record.prompt
-            return cls(prompt.instruction, tuple(function.source for function in prompt.functions), record.text)
+            return cls(prompt.instruction, tuple(fold(function.source) for function in prompt.functions), record.text)
         return None
 
     def lines(self) -> list[str]:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from autoif.records import Draft, RepairOutcome, Ruling
 from autoif.store import VERIFICATION, read_stage
+from autoif.vocabulary import fold
 
 _SHOWN_CHARACTERS = 160
 _SAYS = {True: "yes", False: "no", None: "unreadable"}
@@ -94,7 +95,7 @@ def print_settling(draft: Draft | None, console: Console) -> None:
         )
         for line in (*repair.feedback.split("\n"), *(f"> {line}" for line in repair.explanation.split("\n") if line)):
             _print(f"  {line}", console)
-        _print(repair.function.source, console)
+        _print(fold(repair.function.source), console)
     if draft.rulings:
         console.print("\ndoes the text follow the instruction?")
     for ruling in draft.rulings:

@@ -32,6 +32,7 @@ from autoif.store import (
     read_stage,
 )
 from autoif.thresholds import share
+from autoif.vocabulary import fold
 
 _MARKS = {"pass": "[green]T[/]", "fail": "[red]F[/]", "error": "[yellow]E[/]", "timeout": "[yellow]t[/]"}
 
@@ -173,7 +174,7 @@ def _print_matrix(matrix: Matrix, kept: set[str], console: Console) -> None:
     console.print(table)
     for number, function in enumerate(matrix.functions):
         console.print(f"\nf{number} {function.id}", style="bold")
-        console.print(function.source, markup=False, highlight=False)
+        console.print(fold(function.source), markup=False, highlight=False)
         if matrix.details and matrix.details[number]:
             console.print(f"  {matrix.details[number]}", style="yellow", markup=False)
 

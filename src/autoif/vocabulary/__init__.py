@@ -1,7 +1,7 @@
 """A vocabulary for functions: what they may ask about a text, in words that mean one thing (`words`, `layout`), and
 sources that carry what they use (`carrying`)."""
 
-from autoif.vocabulary.carrying import carry, describe_vocabulary, fold
+from autoif.vocabulary.carrying import carry, describe_vocabulary, fold, uncarry
 from autoif.vocabulary.layout import (
     get_bold,
     get_bracketed,
@@ -41,5 +41,5 @@ __all__ = [
     "get_bullets", "get_capital_words", "get_code_blocks", "get_digits", "get_emojis", "get_first_word",
     "get_headings", "get_highlighted", "get_last_word", "get_letters", "get_lines", "get_list_items", "get_numbered",
     "get_numbers", "get_paragraphs", "get_quotes", "get_sentences", "get_words", "has_word", "is_json", "read_json",
-    "split_by", "starts_with", "starts_with_capital",
+    "split_by", "starts_with", "starts_with_capital", "uncarry",
 ]  # fmt: skip

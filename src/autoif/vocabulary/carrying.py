@@ -1,7 +1,8 @@
 """Sources that carry what they use: the helpers that a function calls stand before it, so that it needs nothing else.
 
     carry("def evaluate(response):\\n    return len(get_words(response)) > 9")    # the helpers, then the function
-    fold(carried)                                            # the function, a comment for each helper that it calls
+    uncarry(carried)                                         # the function again
+    fold(carried)                                            # the same, with a comment for each helper that it calls
 
 A helper comes with the helpers and constants that it needs itself, in the order of the vocabulary, and nothing more. A
 source that defines a name of the vocabulary keeps its own; if a carried helper needs the vocabulary's, that one gets
@@ -23,7 +24,7 @@ _IN_BRACES = re.compile(r"\{([^{}]*)\}")
 _DEFINED = re.compile(r"\b(?:def|class|as)[ \t]+(\w+)")
 _ASSIGNED = re.compile(r"(?<![\w.])([^\W\d]\w*)[ \t]*(?::[^=\n():]{1,60})?:?=(?!=)")
 _LISTED = re.compile(r"\b(?:for|import)[ \t]+([\w, \t]{1,200})")
-_FUTURE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n|from __future__ import [^\n]*\n)*")
+_FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import[^\n]*(?:\n|\Z)", re.MULTILINE)
 _IMPORT = re.compile(
     r"^([ \t]*)from[ \t]+[\w.]+[ \t]+import[ \t]+(\([\w,\s]{1,2000}\)|[\w, \t]{1,2000}$)", re.MULTILINE
 )
@@ -65,9 +66,10 @@ def _describe(node: ast.FunctionDef) -> str:
     return f"{node.name}({signature}): {ast.get_docstring(node)}"
 
 
-def describe_vocabulary() -> str:
+def describe_vocabulary(examples: bool = True) -> str:
     """Return what the writer is told: of each helper a line with its signature, its meaning and an example."""
-    return "\n".join(piece.description for piece in _read_vocabulary().values() if piece.description)
+    told = {name: piece.description for name, piece in _read_vocabulary().items() if piece.description}
+    return "\n".join(said if examples else said.rpartition(f": {name}(")[0] for name, said in told.items())
 
 
 def carry(source: str) -> str:
@@ -85,24 +87,29 @@ def carry(source: str) -> str:
     for name in carried:
         if name in own:
             code = re.sub(rf"\b{name}\b", f"_autoif_{name.lstrip('_')}", code)
-    start = _FUTURE.match(source)
-    before = start[0] if start and "__future__" in start[0] else ""
-    return f"{before}{_BEGIN}{code}{_END}{source[len(before) :]}"
+    return f"{''.join(_FUTURE.findall(source))}{_BEGIN}{code}{_END}{_FUTURE.sub('', source)}"
 
 
-def fold(source: str) -> str:
-    """Return the source with a line for each carried helper instead of its code; any other source as it is.
+def uncarry(source: str) -> str:
+    """Return the source without the helpers that `carry` put before it; any other source as it is.
 
-    Only what `carry` put there is folded: a model can't hide code of its own between the same marks.
+    Only the vocabulary's own code is left out: a model can't hide code of its own between the same marks.
     """
     before, begin, rest = source.partition(_BEGIN)
     _, end, after = rest.partition(_END)
-    if not begin or not end or carry(before + after) != source:
+    return before + after if begin and end and carry(before + after) == source else source
+
+
+def fold(source: str) -> str:
+    """Return the source with a line for each helper that it calls and carries, instead of the helpers' code."""
+    bare = uncarry(source)
+    if bare == source:
         return source
     pieces = _read_vocabulary()
-    used, own = _read_names(before + after)
+    used, own = _read_names(bare)
     described = (piece.description for name, piece in pieces.items() if name in used - own and piece.description)
-    return before + "".join(f"# {each}\n" for each in described) + after
+    before = source.partition(_BEGIN)[0]
+    return before + "".join(f"# {each}\n" for each in described) + bare[len(before) :]
 
 
 def _gather(wanted: list[str]) -> list[str]:

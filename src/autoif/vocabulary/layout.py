@@ -105,6 +105,8 @@ def _is_end(word: str, following: str, cased: bool) -> bool:
         if stem.lower() in _ABBREVIATIONS or (len(initial) == 1 and initial.isupper() and stem != "I"):
             return False
     first = re.search("[^\\W_]", following)
+    if stem.lower() in ("no", "p", "pp") and said.endswith(".") and first and first[0].isdecimal():
+        return False
     return not (cased and first and first[0].islower())
 
 
@@ -194,7 +196,7 @@ def split_by(text: str, separator: str) -> list[str]:
 
 
 def get_code_blocks(text: str, language: str = "") -> list[str]:
-    """Code between ``` fences, of one language if named: get_code_blocks("```py\\nx = 1\\n```", "py") == ["x = 1"]."""
+    """Fenced code blocks, of one language if named: get_code_blocks("```py\\nx = 1\\n```", "py") == ["x = 1"]."""
     wanted = language.lower()
     return [code for name, code in _fences(text)[0] if not wanted or name == wanted]
 

@@ -72,18 +72,18 @@ def get_words(text: str) -> list[str]:
     text = _plain(text)
     marks, letter = _marks(text), _letter(text)
     alone = f"[{_ALONE}][{marks}]*" if marks else f"[{_ALONE}]"
-    joint = "(?:['.-]|(?<=\\d)[,:](?=\\d))"
+    joint = "(?:['.\u00b7\u05f3\u05f4-]|(?<=\\d)[,:](?=\\d))"
     found = re.findall(f"{alone}|{letter}+(?:{joint}{letter}+)*", text)
     return [word for word in found if any(each.isalnum() for each in word)]
 
 
 def get_first_word(text: str) -> str:
-    """The first word in small letters, or "": get_first_word('"Hello, you!"') == "hello"."""
+    """The first word in lower case, or "": get_first_word('"Hello, you!"') == "hello"."""
     return next(iter(get_words(text)), "").lower()
 
 
 def get_last_word(text: str) -> str:
-    """The last word in small letters, or "": get_last_word("See you, Bob.") == "bob"."""
+    """The last word in lower case, or "": get_last_word("See you, Bob.") == "bob"."""
     return next(iter(get_words(text)[-1:]), "").lower()
 
 
@@ -93,7 +93,7 @@ def get_capital_words(text: str) -> list[str]:
 
 
 def count_word(text: str, word: str, match_case: bool = False) -> int:
-    """How often a whole word or phrase occurs: count_word("The cat. the other", "the") == 2."""
+    """How often a whole word or phrase occurs, in any case: count_word("The cat. the other", "the") == 2."""
     text, word = _flat(text, match_case), _flat(word, match_case)
     if not word:
         return 0
@@ -104,7 +104,7 @@ def count_word(text: str, word: str, match_case: bool = False) -> int:
 
 
 def has_word(text: str, word: str, match_case: bool = False) -> bool:
-    """Whether a whole word or phrase occurs: has_word("A Cat, cats", "cat") == True."""
+    """Whether a whole word or phrase occurs, in any case: has_word("A Cat, cats", "cat") == True."""
     return count_word(text, word, match_case) > 0
 
 
