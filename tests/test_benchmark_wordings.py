@@ -10,6 +10,7 @@ from autoif.benchmark_wordings import find_wording, load_wordings
 from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.ifeval_ifbench.benchmark import list_instructions, read_questions
 from autoif.instructions.seeds import load_seeds
+from autoif.records import content_id
 from support.ifeval_data import load_checkers
 from support.packed_data import DATA, unpack
 from support.processes import model_server
@@ -135,3 +136,15 @@ def test_a_run_of_official_words_alone_makes_no_data_and_says_why(server, tmp_pa
     assert all((tmp_path / "run" / name).read_text() == "" for name in TRAINED)
     found = autoif.load_run(tmp_path / "run").audit()
     assert found.kept_instructions == 1
+
+
+def test_the_benchmark_of_functions_has_38_instructions_of_which_a_third_is_aside_by_their_content():
+    path = DATA.parents[1] / "benchmarks" / "data" / "ifeval_instructions.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    aside = {row["instruction"] for row in rows if row["part"] == "aside"}
+    assert (len(rows), len({row["type"] for row in rows}), len(aside)) == (38, 23, 13)
+    assert aside == set(sorted((row["instruction"] for row in rows), key=lambda text: content_id("aside", text))[:13])
+    for row in rows:
+        found = find_wording(row["instruction"])
+        assert found
+        assert (found.benchmark, found.type) == ("ifeval", row["type"])

@@ -168,11 +168,12 @@ class Run:
         """What each stage kept and dropped, and why."""
         return read_funnel(self.path)
 
-    def audit(self, gold: str | Path | None = None) -> "Audit":
+    def audit(self, gold: str | Path | None = None, data: str | Path | None = None) -> "Audit":
         """Measure how right the functions are, as `autoif audit` does (docs/audit.md); write audit.json, return it.
 
         Args:
-            gold: a file of rows {"instruction", "response", "followed"} to measure against.
+            gold: a file of rows {"instruction", "response", "followed"} to measure against, or "ifeval" or "ifbench".
+            data: the folder of recorded responses for these two; by default what `AUTOIF_DATA` names.
 
         Raises:
             ConfigError: gold can't be used, or the extra `eval` is not installed.
@@ -180,11 +181,10 @@ class Run:
             SandboxError: functions can't be contained on this machine.
         """
         try:
-            from autoif.audit.gold import read_gold
             from autoif.audit.run import audit_run
         except ImportError as error:
             raise ConfigError(f"an audit needs {error.name}: pip install 'autoif[eval]'") from None
-        return audit_run(self.path, SandboxSettings(), read_gold(Path(gold)) if gold else None)
+        return audit_run(self.path, SandboxSettings(), gold, data=Path(data) if data else None)
 
     def __repr__(self) -> str:
         return (

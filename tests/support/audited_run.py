@@ -36,9 +36,9 @@ def make_draft(text: str, functions: Sequence[str], cases: Sequence[tuple[str, b
     return made.model_copy(update={"instruction": Instruction.of(text, "seed"), "id": f"draft of {text}"})
 
 
-def write_run(folder: Path, *, status: str = "complete", steps: int = 2) -> Path:
+def write_run(folder: Path, *, instruction: str = TEA, status: str = "complete", steps: int = 2) -> Path:
     """Write the run: of the first step alone, of both, or (0) one that has no functions yet."""
-    kept = make_draft(TEA, [accepts("tea"), accepts("te"), REFUSE])
+    kept = make_draft(instruction, [accepts("tea"), accepts("te"), REFUSE])
     lost = make_draft(SONG, [REFUSE])
     verified = VerifiedInstruction(
         id="verified tea", instruction=kept.instruction, matrix=kept.matrix, kept_functions=(0, 1), kept_cases=(0, 1)

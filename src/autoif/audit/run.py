@@ -1,11 +1,12 @@
 """The audit of a run: what `autoif audit` measures, writes to audit.json and prints.
 
-    audit = audit_run(Path("runs/first"), SandboxSettings(), read_gold(Path("gold.jsonl")))
+    audit = audit_run(Path("runs/first"), SandboxSettings(), gold="gold.jsonl")
 
 To add a part: a function that takes the material and the sandbox and returns a record; a field of `Audit` for it, None
 where it wasn't measured; a call in `_measure`; and its lines in report/audit.py.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from autoif.audit.calibration import ScoreAudit, measure_calibration, score_inst
 from autoif.audit.consequences import Consequences, measure_consequences
 from autoif.audit.findings import FindingsAudit, sum_up_findings
 from autoif.audit.functions import audit_functions
-from autoif.audit.gold import Gold, describe_missing
+from autoif.audit.gold import Gold, describe_missing, read_gold
 from autoif.audit.material import Material, read_material
+from autoif.audit.official_gold import make_official_gold
 from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
 from autoif.audit.second_author import SecondAuthor, compare_authors
+from autoif.benchmark_wordings import TITLES
+from autoif.errors import ConfigError
 from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.sandbox import Sandbox, SandboxSettings
@@ -25,6 +29,10 @@ from autoif.store import AUDIT, storage_errors, write_json
 
 LONGEST_CALL_S = 20.0
 """For one function on all its texts: one that hangs on each of them must not take an hour; the rest are timeouts."""
+DATA_VARIABLE = "AUTOIF_DATA"
+"""Names the folder of recorded responses."""
+Watch = Callable[[str], None]
+"""Is told in words what is being done."""
 
 
 class GoldAudit(Record):
@@ -65,39 +73,55 @@ class Audit(Record):
 def audit_run(
     run: Path,
     settings: SandboxSettings,
-    gold: Gold | None = None,
+    gold: str | Path | None = None,
     second: Path | None = None,
-    watch: Callable[[str], None] = lambda said: None,
+    data: Path | None = None,
+    watch: Watch = lambda said: None,
 ) -> Audit:
     """Measure a run's functions, write audit.json into its folder, and return it.
 
     Args:
         run: its folder.
         settings: of the sandbox.
-        gold: to measure against as well.
+        gold: a file of rows {"instruction", "response", "followed"}, or "ifeval" or "ifbench"; None measures none.
         second: the folder of a run whose functions another model wrote for the same instructions.
+        data: the folder of recorded responses for ifeval and ifbench; by default what `AUTOIF_DATA` names.
         watch: is told in words what is being done.
 
     Raises:
         StoreError: it is no run folder, is of another version or damaged, has no functions yet, or can't be written to.
-        ConfigError: gold, or the second run, is of other instructions.
+        ConfigError: gold can't be had, or it or the second run is of other instructions.
         SandboxError: functions can't be contained on this machine.
     """
     material = read_material(run)
-    notes = [*_describe_status(material), *(gold.notes if gold else ())]
-    if gold:
-        notes += describe_missing(gold, [each.instruction.text for each in material.instructions])
+    notes = _describe_status(material)
+    known = _find_gold(gold, data, material, watch) if gold else None
+    if known:
+        notes += [*known.notes, *describe_missing(known, [each.instruction.text for each in material.instructions])]
     with settings.make_sandbox(total_s=LONGEST_CALL_S) as sandbox:
         compared = compare_authors(material, second, sandbox) if second else None
-        found = _measure(material, sandbox, gold, notes, watch).model_copy(update={"second": compared})
+        found = _measure(material, sandbox, known, notes, watch).model_copy(update={"second": compared})
     with storage_errors(run):
         write_json(run / AUDIT, found)
     return found
 
 
-def _measure(
-    material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Callable[[str], None]
-) -> Audit:
+def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: Watch) -> Gold:
+    benchmark = next((each for each in TITLES if each == gold), None)
+    if benchmark is None:
+        return read_gold(Path(gold))
+    named = data or (Path(variable) if (variable := os.environ.get(DATA_VARIABLE)) else None)
+    if named is None:
+        raise ConfigError(
+            f"gold of {gold} needs recorded responses: name their folder by --data, or by the variable {DATA_VARIABLE}"
+        )
+    if not named.is_dir():
+        raise ConfigError(f"{named} is no folder of recorded responses")
+    watch(f"the checkers of {TITLES[benchmark]}")
+    return make_official_gold(benchmark, named, material)
+
+
+def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Watch) -> Audit:
     agreement, scores = _compare(material, sandbox)
     against = _measure_gold(material, sandbox, gold) if gold else None
     if gold and against:
@@ -121,7 +145,7 @@ def _measure(
     )
 
 
-def _find(material: Material, sandbox: Sandbox, watch: Callable[[str], None]) -> FindingsAudit:
+def _find(material: Material, sandbox: Sandbox, watch: Watch) -> FindingsAudit:
     whole = len(material.instructions)
     watch(f"0 of {whole:,} instructions")
     found = audit_functions(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))

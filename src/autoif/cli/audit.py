@@ -14,19 +14,23 @@ from autoif.sandbox import SandboxSettings
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--gold",
-    metavar="GOLD",
-    help='Measure against gold: rows {"instruction", "response", "followed"}.',
-)
+    "--gold", metavar="GOLD",
+    help='Measure against gold: a file of rows {"instruction", "response", "followed"}, or ifeval or ifbench, whose '
+    "checkers judge recorded responses.",
+)  # fmt: skip
 @click.option(
-    "--second",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
+    "--data", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="Recorded responses for ifeval and ifbench. [default: what the variable AUTOIF_DATA names]",
+)  # fmt: skip
+@click.option(
+    "--second", type=click.Path(path_type=Path), metavar="RUN",
     help="Compare with the functions of another model: a run over the same instructions.",
-)
+)  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw how well scores hold (--gold).")
 @sandbox_options()
-def audit(run: Path, gold: str | None, second: Path | None, plot: Path | None, sandbox: SandboxSettings) -> None:
+def audit(
+    run: Path, gold: str | None, data: Path | None, second: Path | None, plot: Path | None, sandbox: SandboxSettings
+) -> None:
     """Measure how right the functions of RUN are, without asking a model (extra `eval`).
 
     Every function runs on some 550 texts of every kind, on texts made from its instruction's words and on answers to
@@ -39,16 +43,14 @@ def audit(run: Path, gold: str | None, second: Path | None, plot: Path | None, s
     model's functions for the same instructions say otherwise is listed with texts.
     """
     with require_extra("autoif audit"):
-        from autoif.audit.gold import read_gold
         from autoif.audit.run import audit_run
         from autoif.evaluation.plots import check_kind, plot_calibration
         from autoif.report.audit import print_audit
 
     if plot:
         check_kind(plot)
-    known = read_gold(Path(gold)) if gold else None
     with Console(stderr=True).status("audit") as status:
-        found = audit_run(run, sandbox, known, second, lambda said: status.update(f"audit: {said}"))
+        found = audit_run(run, sandbox, gold, second, data, lambda said: status.update(f"audit: {said}"))
     print_audit(found, run, Console())
     if plot:
         if not found.scores.calibration:

@@ -13,6 +13,7 @@ from autoif.audit.consequences import Consequences, Share
 from autoif.audit.rates import InstructionRates, Level, LevelRates
 from autoif.audit.run import Audit, GoldAudit
 from autoif.evaluation.statistics import Interval
+from autoif.reading.text_lines import show_in_line
 from autoif.report.agreement import print_agreement, print_scores, print_second
 from autoif.report.findings import print_findings
 from autoif.store import AUDIT
@@ -51,7 +52,7 @@ def print_audit(audit: Audit, run: Path, console: Console) -> None:
     if audit.second:
         print_second(audit.second, console)
     for note in audit.notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"note: {show_in_line(note)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nwritten: {os.path.relpath(run / AUDIT)}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -60,8 +61,9 @@ def _print_gold(gold: GoldAudit, console: Console) -> None:
         measured = [each for each in gold.instructions if each.group == group]
         follow = sum(each.followed for each in measured)
         against = sum(each.not_followed for each in measured)
+        shown = escape(show_in_line(f"{gold.name}, {group}"))
         console.print(
-            f"\n[bold]gold {escape(gold.name)}, {escape(group)}[/]: {len(measured):,} instructions, "
+            f"\n[bold]gold {shown}[/]: {len(measured):,} instructions, "
             f"{follow:,} responses that follow, {against:,} that don't",
             highlight=False,
             soft_wrap=True,
@@ -99,7 +101,8 @@ def _print_worst(measured: Iterable[InstructionRates], console: Console) -> None
     for j, each in wrong[:_WORST]:
         assert each.majority
         rates = f"J {j:.0f}, TPR {each.majority.tpr:.0f}, TNR {each.majority.tnr:.0f}"
-        console.print(f"  {each.instruction_id}  {rates}: {each.instruction}", markup=False, highlight=False)
+        line = f"  {each.instruction_id}  {rates}: {show_in_line(each.instruction)}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_consequences(found: Consequences, console: Console) -> None:
