@@ -8,11 +8,13 @@ functions is settled: on answers that were recorded, with no model (docs/method.
 
 Each run folder is read, its answers are run in the sandbox, and nothing in it is changed. With checkers, a third table
 says how often the way that most answers behave is the right one: TPR + TNR - 1 of at least 0.9 on all texts that the
-functions were run on, near misses among them. An instruction that the checkers don't know has no part in it.
+functions were run on, near misses among them. An instruction that the checkers don't know has no part in it. A fourth
+says what a judge would bring to cross-validation, were it right so often: the checkers play it, with errors put in.
 """
 
 import argparse
 import asyncio
+import random
 import runpy
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,18 +23,23 @@ from pathlib import Path
 from typing import Any
 
 from autoif.config import Config, Verification
+from autoif.instructions.cross_validation import choose_by_cases
+from autoif.instructions.discrimination import choose_texts
 from autoif.instructions.observation import Behaviour, Observer
 from autoif.instructions.repair import find_contested, find_faults
-from autoif.instructions.settling import assemble_draft
+from autoif.instructions.settling import amend_draft, assemble_draft
 from autoif.instructions.verification import make_request
 from autoif.models.requests import Completion
-from autoif.records import Draft, Fault, Instruction, Verdict
+from autoif.records import Draft, Fault, Instruction, Ruling, Verdict, VerifiedInstruction
 from autoif.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.tools import Tools, ToolSettings
 
 Checker = Callable[[str], Callable[[str], bool]]
 """Returns the gold check of an instruction; raises LookupError for one that it doesn't know."""
 RIGHT = 0.9
+JUDGES = ((1.0, 0.0), (0.9, 0.1), (0.75, 0.1))
+"""Share of the texts that a judge is right about, and of the instructions that it takes for their opposite."""
+TEXTS = 3
 
 
 @dataclass(slots=True)
@@ -51,6 +58,8 @@ class Counts:
     """Instructions by the number of answers after which they were settled first; 0: never."""
     right: Counter[str] = field(default_factory=Counter)
     """Of the instructions with a checker: those of each kind, and of these those whose leading behaviour is right."""
+    judged: Counter[tuple[object, str]] = field(default_factory=Counter)
+    """By judge (None for none): texts that it was asked about, instructions kept, and of these the right ones."""
 
     def settled_by(self, answers: int) -> int:
         return sum(count for after, count in self.settled.items() if 0 < after <= answers)
@@ -103,17 +112,62 @@ async def _count(
         check = None
     if check and seen:
         kind = "settled" if settled else "not settled"
-        last = max(seen)
+        last = seen[max(seen)]
         counts.right.update({kind: 1, "all": 1})
-        counts.right[f"{kind}, right"] += is_right(seen[settled or last], check)
-        counts.right["all, right"] += is_right(seen[last], check)
+        counts.right[f"{kind}, right"] += lead_right(seen[settled or max(seen)], check)
+        counts.right["all, right"] += lead_right(last, check)
+        draft = assemble_draft(instruction, completions[: max(seen)])
+        assert isinstance(draft, Draft)
+        for judge in (None, *JUDGES):
+            rulings = play_judge(judge, instruction, last, check) if judge and not settled else ()
+            found = cross_validate(amend_draft(draft, rulings=rulings), last, tools.config)
+            counts.judged[judge, "texts"] += len(rulings)
+            counts.judged[judge, "kept"] += bool(found)
+            counts.judged[judge, "right"] += bool(found) and is_right(vote(found), last, check)
 
 
-def is_right(behaviour: Behaviour, check: Callable[[str], bool]) -> bool:
+def play_judge(
+    judge: tuple[float, float], instruction: Instruction, behaviour: Behaviour, check: Callable[[str], bool]
+) -> tuple[Ruling, ...]:
+    """Return what a judge would say that errs so often."""
+    accuracy, misread = judge
+    chance = random.Random(f"{instruction.id} {judge}")
+    misreads = chance.random() < misread
+    return tuple(
+        Ruling(
+            text=text.text,
+            by="judge",
+            source=text.source,
+            answers=(check(text.text) ^ misreads ^ (chance.random() >= accuracy),),
+            explanations=("",),
+        )
+        for text in choose_texts(behaviour, TEXTS)
+    )
+
+
+def cross_validate(draft: Draft, behaviour: Behaviour, config: Config) -> list[Sequence[Verdict]]:
+    """Return the verdicts on all texts of the functions that cases, the judge's among them, leave."""
+    columns = {each.text: place for place, each in enumerate(behaviour.texts)}
+    verdicts = behaviour.verdicts
+    rows = tuple(tuple(row[columns[case.input]] for case in draft.matrix.cases) for row in verdicts)
+    filled = draft.model_copy(update={"matrix": draft.matrix.model_copy(update={"verdicts": rows})})
+    loading = [place for place in range(len(verdicts)) if behaviour.loads(place)]
+    chosen = choose_by_cases(filled, loading, config.cross_validation) if loading else None
+    return [verdicts[place] for place in chosen.kept_functions] if isinstance(chosen, VerifiedInstruction) else []
+
+
+def vote(rows: Sequence[Sequence[Verdict]]) -> list[bool]:
+    """Return what most of the functions say of each text."""
+    return [2 * column.count(Verdict.PASS) > len(rows) for column in zip(*rows, strict=True)]
+
+
+def lead_right(behaviour: Behaviour, check: Callable[[str], bool]) -> bool:
     """Tell whether the leading cluster says what the gold check says."""
-    if not behaviour.clusters:
-        return False
-    said = [verdict is Verdict.PASS for verdict in behaviour.clusters[0].verdicts]
+    return bool(behaviour.clusters) and is_right(vote([behaviour.clusters[0].verdicts]), behaviour, check)
+
+
+def is_right(said: Sequence[bool], behaviour: Behaviour, check: Callable[[str], bool]) -> bool:
+    """Tell whether this is what the gold check says of the texts."""
     truth = [check(each.text) for each in behaviour.texts]
     positive, negative = truth.count(True), truth.count(False)
     accepted = sum(one and other for one, other in zip(said, truth, strict=True))
@@ -149,6 +203,15 @@ def lines(found: Sequence[Counts]) -> Iterator[str]:
         adapting = sum(each.right[f"{kind}, right"] for kind in ("settled", "not settled"))
         parts += [f"{count} of {each.right['all']}" for count in (adapting, each.right["all, right"])]
         yield f"| {each.name} | {' | '.join(parts)} |"
+    if known:
+        yield ""
+        yield "| judge | texts put to it | instructions kept | right |"
+        yield "|---|---|---|---|"
+    for each in known:
+        for judge in (None, *JUDGES):
+            texts, kept, right = (each.judged[judge, kind] for kind in ("texts", "kept", "right"))
+            said = f"right about {judge[0]:.0%}, takes {judge[1]:.0%} for their opposite" if judge else "none"
+            yield f"| {each.name}: {said} | {texts} | {kept} | {right} |"
 
 
 def main() -> None:

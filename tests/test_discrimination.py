@@ -11,7 +11,7 @@ from autoif.datasets.preferences import instruction_pairs
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.discrimination import choose_texts, quote, read_ruling, weigh_functions
 from autoif.instructions.observation import Behaviour, Text
-from autoif.instructions.settling import write_settled_functions
+from autoif.instructions.settling import amend_draft, write_settled_functions
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Case, Draft, Matrix, Ruling, Verdict, VerifiedInstruction
@@ -185,6 +185,22 @@ async def test_the_judge_does_not_outvote_twice_as_many_functions(make_tools: Ma
     assert isinstance(verified, VerifiedInstruction)
     assert len(verified.functions) == 3
     assert [case.input for case in verified.cases] == ["I drink tea", "wine"]
+
+
+async def test_a_function_must_agree_with_what_the_judge_decided_and_not_only_with_easy_cases(
+    make_tools: MakeTools,
+) -> None:
+    """The third function agrees with four of five cases; of those that the judge decided with none."""
+    easy = [(f"I drink tea {number}", True) for number in range(4)]
+    judged = draft([PART, f"{PART}  # 1", WORD], easy)
+    tools = make_tools("cross_validation.case_agreement=> 0.5")
+    [cases_only] = await cross_validate(amend_draft(judged), tools)
+    [with_judge] = await cross_validate(amend_draft(judged, rulings=[ruling("teas", (True,))]), tools)
+    assert isinstance(cases_only, VerifiedInstruction)
+    assert isinstance(with_judge, VerifiedInstruction)
+    assert cases_only.kept_functions == (0, 1, 2)
+    assert with_judge.kept_functions == (0, 1)
+    assert with_judge.cases[-1] == Case(input="teas", expected=True, origin="judge")
 
 
 async def test_a_settled_instruction_needs_no_judge(make_tools: MakeTools) -> None:

@@ -15,7 +15,7 @@ probes (`autoif.reliability`).
 With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
-cases, and a function has up to one vote more (`discrimination.py`).
+cases, a function has up to one vote more, and (3) holds of the judge's cases by themselves, too (`discrimination.py`).
 
 In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
@@ -30,7 +30,7 @@ from collections.abc import Sequence
 
 from autoif.config import CrossValidation
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
-from autoif.instructions.discrimination import weigh_functions
+from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
 from autoif.reliability import plan_trial, run_trial, score_functions
 from autoif.thresholds import meets, share
@@ -77,10 +77,15 @@ def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidati
         return _drop(draft, Reason.NO_CASE_AGREED, f"{len(matrix.cases)} cases, {len(functions)} functions")
     if rules.both_outcomes and len({matrix.cases[case].expected for case in cases}) < 2:
         return _drop(draft, Reason.ONE_SIDED_CASES, f"{len(cases)} cases kept, all of one kind")
+    judged = find_judged(matrix, draft.rulings)
+    grounds = [ground for ground in (cases, [case for case in cases if case in judged]) if ground]
     kept = [
         function
         for function in functions
-        if meets(share(sum(agreement[function][c] for c in cases), len(cases)), rules.function_agreement)
+        if all(
+            meets(share(sum(agreement[function][case] for case in ground), len(ground)), rules.function_agreement)
+            for ground in grounds
+        )
     ]
     if not kept:
         return _drop(draft, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")

@@ -9,9 +9,11 @@ does this text follow the instruction? What it says is one more witness and not 
     | most of its answers say no    | the text is a case: expected False                                            |
     | a tie, or nothing readable    | nothing                                                                       |
     | of all its texts together     | in cross-validation a function has 1 vote, and up to 1 more: the share of the |
-    |                               | judged texts on which it agrees with the judge                                |
+    |                               | judged texts on which it agrees with the judge; and it must agree with enough |
+    |                               | of the kept cases that the judge decided, not only of all                     |
 
-So the judge decides between two ways that equally many functions go, and never outvotes twice as many.
+So the judge decides between two ways that equally many functions go, and never outvotes twice as many: a case that they
+vote down is none.
 
 # Deviation: neither the paper nor the released code asks a judge about functions (docs/method.md#verification).
 """
@@ -143,13 +145,22 @@ def read_ruling(completion: Completion) -> tuple[bool | None, str]:
 
 
 def weigh_functions(matrix: Matrix, rulings: Sequence[Ruling]) -> list[Fraction]:
-    """Return each function's vote in cross-validation: 1, and the share of the judged texts that it judges alike."""
-    judged = {ruling.text: ruling.follows for ruling in rulings if ruling.by == "judge" and ruling.follows is not None}
-    columns = {case.input: place for place, case in enumerate(matrix.cases) if case.input in judged}
-    wanted = {
-        columns[text]: Verdict.PASS if follows else Verdict.FAIL for text, follows in judged.items() if text in columns
-    }
+    """Return each function's vote on cases: 1, and the share of the judged texts that it judges alike."""
+    said = _read_judge(rulings)
+    columns = {case.input: place for place, case in enumerate(matrix.cases) if case.input in said}
+    wanted = {place: Verdict.PASS if said[text] else Verdict.FAIL for text, place in columns.items()}
     return [
         1 + share(sum(row[place] is verdict for place, verdict in wanted.items()), len(wanted))
         for row in matrix.verdicts
     ]
+
+
+def find_judged(matrix: Matrix, rulings: Sequence[Ruling]) -> set[int]:
+    """Return the places of the cases whose expected verdict the judge has given or confirmed."""
+    said = _read_judge(rulings)
+    return {place for place, case in enumerate(matrix.cases) if said.get(case.input) is case.expected}
+
+
+def _read_judge(rulings: Sequence[Ruling]) -> dict[str, bool]:
+    """Return what the judge says of each text of which it says something."""
+    return {each.text: each.follows for each in rulings if each.by == "judge" and each.follows is not None}

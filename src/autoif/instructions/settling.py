@@ -58,7 +58,7 @@ async def write_settled_functions(instruction: Instruction, tools: Tools) -> lis
     if isinstance(draft, Dropped):
         return [draft]
     if settings.judge_samples:
-        draft = _with(draft, rulings=await judge_splits(draft, behaviour, tools))
+        draft = amend_draft(draft, rulings=await judge_splits(draft, behaviour, tools))
     return [draft.model_copy(update={"settled": False})]
 
 
@@ -66,8 +66,8 @@ async def _repair(draft: Draft, observer: Observer) -> Draft:
     """Put back what has a fault, functions first, as often as the settings allow."""
     settings = observer.tools.config.verification
     while settings.repairs and (repairs := await repair_functions(draft, observer)):
-        draft = _with(draft, repairs=repairs)
-    return _with(draft, rulings=await review_cases(draft, observer)) if settings.case_repairs else draft
+        draft = amend_draft(draft, repairs=repairs)
+    return amend_draft(draft, rulings=await review_cases(draft, observer)) if settings.case_repairs else draft
 
 
 def assemble_draft(
@@ -86,10 +86,10 @@ def assemble_draft(
         alone = read_function_answers(instruction, [completion], vocabulary)
         function = alone.matrix.functions[0].id if isinstance(alone, Draft) else ""
         answers.append(answer.model_copy(update={"function": function}))
-    return _with(read.model_copy(update={"answers": tuple(answers)}), tuple(repairs), tuple(rulings))
+    return amend_draft(read.model_copy(update={"answers": tuple(answers)}), tuple(repairs), tuple(rulings))
 
 
-def _with(draft: Draft, repairs: Sequence[Repair] = (), rulings: Sequence[Ruling] = ()) -> Draft:
+def amend_draft(draft: Draft, repairs: Sequence[Repair] = (), rulings: Sequence[Ruling] = ()) -> Draft:
     """Return a draft with these repairs and rulings added to it, and done."""
     repairs, rulings = (*draft.repairs, *repairs), (*draft.rulings, *rulings)
     became = follow_repairs(repairs)
