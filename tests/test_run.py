@@ -149,12 +149,15 @@ def test_a_finished_run_asks_nothing_when_it_is_run_again(undisturbed, server):
     assert (data_of(run), len(server.events())) == before
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_ctrl_c_and_sigterm_stop_cleanly_and_say_how_to_resume(undisturbed, tmp_path, number, background):
     run, _ = undisturbed
     with model_server(tmp_path) as server:
-        process = start_autoif(*run_arguments(server, "run"), cwd=tmp_path)
+        process = start_autoif(*run_arguments(server, "run"), cwd=tmp_path, background=background)
         wait_for_requests(server, 30, process)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 130
         assert "run the same command to go on" in output

@@ -50,8 +50,8 @@ def model_server(folder: Path) -> Iterator[Served]:
             process.terminate()
 
 
-def start_autoif(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
-    """Start the command line in a session of its own, to be killed."""
+def start_autoif(*arguments: str | Path, cwd: Path, background: bool = False) -> "subprocess.Popen[str]":
+    """Start the command line in a session of its own, to be killed; as a script's job in the background on request."""
     return subprocess.Popen(
         [sys.executable, "-m", "autoif", *map(str, arguments)],
         cwd=cwd,
@@ -59,8 +59,12 @@ def start_autoif(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - one thread
+        preexec_fn=_ignore_ctrl_c if background else _hear_ctrl_c,  # noqa: PLW1509 - one thread
     )
+
+
+def _ignore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _hear_ctrl_c() -> None:

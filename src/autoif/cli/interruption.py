@@ -3,8 +3,23 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import click
+
+
+def interrupt_at_sigterm() -> None:
+    """Let a scheduler's SIGTERM do what Ctrl-C does; in the background jobs of scripts, which ignore Ctrl-C, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the terminal's is still not for it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    handle = signal.getsignal(signal.SIGINT)  # of an event loop, where one runs
+    if callable(handle):
+        handle(signal.SIGINT, frame)
 
 
 @contextmanager

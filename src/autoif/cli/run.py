@@ -1,8 +1,6 @@
 """`autoif run`: from a preset or a config to verified data."""
 
-import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import click
 from rich.console import Console
 
 from autoif import api
+from autoif.cli.interruption import interrupt_at_sigterm
 from autoif.cli.options import QUIET, SETTINGS
 from autoif.errors import BudgetExhausted, NoData
 from autoif.report.show import show_made
@@ -88,7 +87,7 @@ def run(
     replayed = recorded or options["recordings"]
     folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if replayed else ''}"
     given = {name: value for name, value in options.items() if value is not None}
-    signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
+    interrupt_at_sigterm()
     try:
         api.run(config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given)
     except KeyboardInterrupt:
