@@ -92,9 +92,10 @@ async def _count(
 ) -> None:
     counts.instructions += 1
     settled, observer = 0, Observer(tools)
+    vocabulary = tools.config.verification.vocabulary
     seen: dict[int, Behaviour] = {}
     for answers in range(2, counts.most + 1):
-        draft = assemble_draft(instruction, completions[:answers])
+        draft = assemble_draft(instruction, completions[:answers], vocabulary=vocabulary)
         if not isinstance(draft, Draft):
             continue
         seen[answers] = behaviour = await observer.observe(draft)
@@ -116,7 +117,8 @@ async def _count(
         counts.right.update({kind: 1, "all": 1})
         counts.right[f"{kind}, right"] += lead_right(seen[settled or max(seen)], check)
         counts.right["all, right"] += lead_right(last, check)
-        draft = assemble_draft(instruction, completions[: max(seen)])
+        counts.right["written"] += any(is_right(vote([row]), last, check) for row in last.verdicts)
+        draft = assemble_draft(instruction, completions[: max(seen)], vocabulary=vocabulary)
         assert isinstance(draft, Draft)
         for judge in (None, *JUDGES):
             rulings = play_judge(judge, instruction, last, check) if judge and not settled else ()
@@ -196,12 +198,14 @@ def lines(found: Sequence[Counts]) -> Iterator[str]:
     known = [each for each in found if each.right]
     if known:
         yield ""
-        yield "| leading behaviour right, of | settled | not settled | all, K adapting | all, K fixed |"
-        yield "|---|---|---|---|---|"
+        yield "| leading behaviour right, of | settled | not settled | all, K adapting | all, K fixed | any function |"
+        yield "|---|---|---|---|---|---|"
     for each in known:
         parts = [f"{each.right[f'{kind}, right']} of {each.right[kind]}" for kind in ("settled", "not settled")]
         adapting = sum(each.right[f"{kind}, right"] for kind in ("settled", "not settled"))
-        parts += [f"{count} of {each.right['all']}" for count in (adapting, each.right["all, right"])]
+        parts += [
+            f"{count} of {each.right['all']}" for count in (adapting, each.right["all, right"], each.right["written"])
+        ]
         yield f"| {each.name} | {' | '.join(parts)} |"
     if known:
         yield ""

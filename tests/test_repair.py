@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from autoif.instructions.feedback import are_alike
 from autoif.instructions.settling import write_settled_functions
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
-from autoif.records import Draft, Fault, RepairOutcome
+from autoif.records import Draft, Fault, Function, RepairOutcome
 from autoif.sandbox import Limits, Sandbox
-from autoif.vocabulary import carry
+from autoif.vocabulary import carry, fold
 from conftest import MakeTools
 from support.records import BROKEN, accepts, answer, instruction
 
@@ -262,3 +263,11 @@ async def test_an_error_in_a_helper_is_called_that(make_tools: MakeTools) -> Non
     chat = script([*ALIKE, "def evaluate(response):\n    return get_words(7)"], repaired(TEA))
     await settle(make_tools, chat, 3, *VOCABULARY)
     assert "TypeError: normalize() argument 2 must be str, not int\n  in a helper: text =" in asked(chat)[0]
+
+
+def test_functions_that_differ_in_comments_alone_are_alike() -> None:
+    one, same, other = map(Function.of, [TEA, f"\n# Right as it is.\n{TEA}\n", f"{TEA} or False"])
+    assert are_alike(one, same)
+    assert not are_alike(one, other)
+    carried = carry(RAISES)
+    assert are_alike(Function.of(carried), Function.of(carry(fold(carried))))

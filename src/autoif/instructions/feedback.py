@@ -113,6 +113,13 @@ def show_source(function: Function) -> str:
     return fold(function.source).lstrip("\n")
 
 
+def are_alike(one: Function, other: Function) -> bool:
+    """Tell whether two functions are the same but for comments on lines of their own and blank lines around them."""
+    bare = ([line for line in show_source(each).split("\n") if not line.startswith("#")] for each in (one, other))
+    first, second = ("\n".join(lines).strip() for lines in bare)
+    return first == second
+
+
 def _show(text: str) -> str:
     """Return a text as a string in quotes on one line, its middle left out if it is long."""
     half = _SHOWN_CHARACTERS // 2

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from autoif.instructions.discrimination import LONGEST_EXPLANATION, ask_about
-from autoif.instructions.feedback import Faulty, describe_fault, show_source
+from autoif.instructions.feedback import Faulty, are_alike, describe_fault, show_source
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.observation import DECIDED, Behaviour, Observer, Text
 from autoif.instructions.verification import describe_means, read_function_answers
@@ -180,7 +180,7 @@ async def _judge_repair(
     old = draft.matrix.functions[faulty.place]
     if made is None:
         return RepairOutcome.LOST
-    if made.source.strip() == old.source.strip():
+    if are_alike(made, old):
         return RepairOutcome.UNCHANGED
     if any(made == repair.function for repair in draft.repairs):
         return RepairOutcome.NO_BETTER  # it was put back before
