@@ -24,7 +24,7 @@ TABLES = (
     "preferences",
 )
 """Of the stages: each has a section of the page."""
-DATA_SETS = ("sft", "rewards")
+DATA_SETS = ("deduplication", "sft", "rewards")
 """Of data sets: they are in the section on preferences."""
 ROWS = {
     key: (paper, released)

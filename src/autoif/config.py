@@ -221,6 +221,15 @@ class Scoring(Record):
     max_tokens: int = Field(default=1024, ge=8)
 
 
+class Deduplication(Record):
+    """Beyond §3.4: instructions that are one constraint in other words."""
+
+    behaviour: bool = False
+    """Of instructions whose functions behave alike on probes, cases and responses, data is made of the best alone."""
+    alike: Threshold = ">= 1"
+    """Share of the texts on which both must agree, of those that either accepts and of those that either refuses."""
+
+
 class Sft(Record):
     """§3.4, rows for SFT."""
 
@@ -290,6 +299,7 @@ class Config(Record):
     augmentation: Augmentation = Augmentation()
     rejection_sampling: RejectionSampling = RejectionSampling()
     scoring: Scoring = Scoring()
+    deduplication: Deduplication = Deduplication()
     sft: Sft = Sft()
     preferences: Preferences = Preferences()
     rewards: Rewards = Rewards()
@@ -329,6 +339,8 @@ _LATER: dict[str, JsonValue] = {
     "scoring.enabled": True,
     "sandbox.packages": [],
     "cross_validation.min_score": 0.0,
+    "deduplication.behaviour": False,
+    "deduplication.alike": ">= 1",
     "sft.strict": False,
     "preferences.strict": False,
     "rewards.balanced": False,

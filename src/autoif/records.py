@@ -83,6 +83,7 @@ class Reason(StrEnum):
     DUPLICATE_EXACT = "duplicate_exact"
     DUPLICATE_NORMALISED = "duplicate_normalised"
     DUPLICATE_NEAR = "duplicate_near"
+    DUPLICATE_BEHAVIOUR = "duplicate_behaviour"
     NOT_AN_INSTRUCTION = "not_an_instruction"
     OVER_LIMIT = "over_limit"
     # verification

@@ -40,6 +40,8 @@ QUERIES = "queries.jsonl"
 SFT = "sft.jsonl"
 PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
+FOLDED = "folded.jsonl"
+"""Instructions that behave alike a better one, where data was made of that alone."""
 AUDIT = "audit.json"
 DIGESTS = "SHA256SUMS"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -10,12 +11,13 @@ from autoif import store
 from autoif.benchmark_wordings import find_wording
 from autoif.config import Config
 from autoif.datasets.balance import Balance, balance_functions, draw_responses
+from autoif.datasets.folding import fold_alike
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.rows import Constraint, constraint_of
 from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import Strictness, find_strictness
-from autoif.records import Prompt, Reason, Response, VerifiedInstruction
+from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction
 from autoif.store import RunFolder
 from autoif.tools import ToolSettings
 
@@ -29,10 +31,21 @@ async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder,
     config = tools.config
     settings, by_id = config.preferences, {each.id: each for each in verified}
 
-    def shards() -> Iterator[_Sampled]:
-        return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
+    left_out = {each.id for each in verified if find_wording(each.instruction.text)}
+    untrained = _describe_untrained(len(left_out), len(verified))
 
-    trained = list(filter(_is_trained, verified))
+    def shards() -> Iterator[_Sampled]:
+        sampled = (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
+        return (each.without(left_out) for each in sampled)
+
+    if config.deduplication.behaviour:
+        folded = await _fold(shards, config)
+        folder.write_rows(store.FOLDED, folded)
+        left_out |= {each.record.id for each in folded if each.record}
+        untrained.append(
+            f"{len(folded):,} instructions behave as better ones do, and no row is made of them: {store.FOLDED}"
+        )
+    trained = [each for each in verified if each.id not in left_out]
     strictness = await _find_strictness(shards, config)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     folder.write_rows(store.QUERIES, tools.queries)
@@ -48,13 +61,15 @@ async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder,
     folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
     describe = await _find_balance(shards, config)
     folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts, describe)))
-    untrained = _describe_untrained(len(verified) - len(trained), len(verified))
     return [*untrained, *_describe_left_out(shards(), of_sft, most)]
 
 
-def _is_trained(verified: VerifiedInstruction) -> bool:
-    """Tell an instruction from one in the words of a benchmark, which may be verified and audited alone."""
-    return find_wording(verified.instruction.text) is None
+async def _fold(shards: Callable[[], Iterator["_Sampled"]], config: Config) -> list[Dropped]:
+    """Return the instructions that behave as better ones do."""
+    instructions = {each.id: each for shard in shards() for each in shard.instructions}
+    responses = (each for shard in shards() for each in shard.sampled if len(each.prompt.constraints) == 1)
+    async with config.sandbox.make_sandbox() as sandbox:
+        return await fold_alike(list(instructions.values()), responses, sandbox, config.deduplication.alike)
 
 
 def _describe_untrained(count: int, instructions: int) -> list[str]:
@@ -127,11 +142,17 @@ class _Sampled:
         """Those of its prompts, each once."""
         return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
 
+    def without(self, instructions: AbstractSet[str]) -> "_Sampled":
+        """Return the same without prompts that have one of these instructions, by the ids of the verified ones."""
+        kept = [each for each in self.prompts if all(one.id not in instructions for one in each.constraints)]
+        names = {prompt.id for prompt in kept}
+        responses = ([each for each in some if each.prompt.id in names] for some in (self.sampled, self.scored))
+        return _Sampled(kept, *responses)
+
 
 def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> _Sampled:
-    """Return what is there of a shard, without prompts that are not trained."""
-    asked = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
-    known = {prompt.id: prompt for prompt in asked}
+    prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
+    known = {prompt.id: prompt for prompt in prompts}
     refused = [
         dropped.record
         for dropped in folder.read_dropped(store.REJECTION_SAMPLING, index, known)
@@ -139,7 +160,4 @@ def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, Verified
     ]
     sampled = [*folder.read_kept(store.REJECTION_SAMPLING, index, Response, known), *refused]
     scored = folder.read_kept(store.SCORING, index, Response, known)
-    prompts = [prompt for prompt in asked if all(map(_is_trained, prompt.constraints))]
-    trained = {prompt.id for prompt in prompts}
-    sampled = sorted(sampled, key=lambda response: response.index)
-    return _Sampled(prompts, *([each for each in some if each.prompt.id in trained] for some in (sampled, scored)))
+    return _Sampled(prompts, sorted(sampled, key=lambda response: response.index), scored)

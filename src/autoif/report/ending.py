@@ -22,6 +22,7 @@ from autoif.store import COMPLETIONS, SFT, read_manifest
 
 _BY_DESIGN = {
     Reason.OVER_LIMIT, Reason.DUPLICATE_EXACT, Reason.DUPLICATE_NORMALISED, Reason.DUPLICATE_NEAR,
+    Reason.DUPLICATE_BEHAVIOUR,
 }  # fmt: skip
 """Drops that a setting or de-duplication asked for."""
 
