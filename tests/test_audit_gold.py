@@ -87,6 +87,14 @@ def test_an_instruction_that_was_dropped_is_measured_as_written(tmp_path):
     assert song.count(Level.WRITTEN).refuses_all
 
 
+def test_no_response_of_gold_gets_into_the_run_folder(tmp_path):
+    texts = {f"tea from Zanzibar, number {number}": number % 2 == 0 for number in range(40)}
+    path = write_rows(tmp_path / "gold.jsonl", *(row(text, followed) for text, followed in texts.items()))
+    run = write_run(tmp_path / "run")
+    assert audit(run, "--gold", path).gold.rows == 40
+    assert [file for file in run.rglob("*") if file.is_file() and "Zanzibar" in file.read_text(encoding="utf-8")] == []
+
+
 def test_the_audit_of_a_run_is_the_same_every_time_and_changes_no_other_file(tmp_path, gold):
     run = write_run(tmp_path / "run")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
@@ -121,6 +129,7 @@ def test_gold_that_is_empty_missing_or_of_other_instructions_is_refused_in_a_lin
     (tmp_path / "empty.jsonl").write_text("\n")
     assert "has no rows: write" in fails_here("audit", run, "--gold", tmp_path / "empty.jsonl")
     assert "can't be read" in fails_here("audit", run, "--gold", tmp_path / "none.jsonl")
+    assert "can't be read: Is a directory" in fails_here("audit", run, "--gold", "")
     other = write_rows(tmp_path / "other.jsonl", row("x", followed=True, instruction="Sing."))
     assert "none of its 1 is one of the run's 2, as 'Sing.'" in fails_here("audit", run, "--gold", other)
     assert not (run / AUDIT).exists()

@@ -67,7 +67,7 @@ def test_official_checkers_judge_recorded_responses_near_misses_and_what_the_run
 def test_functions_and_data_are_measured_by_them(tmp_path, data, monkeypatch, capsys):
     run = write_run(tmp_path / "run", instruction=KEYWORD)
     monkeypatch.setenv("AUTOIF_DATA", str(data))
-    autoif_here("audit", run, "--gold", "ifeval")
+    autoif_here("audit", run, "--gold", "IFEval")
     gold = read(run).gold
     assert (gold.name, {each.group for each in gold.levels}) == (
         "IFEval",

@@ -95,7 +95,7 @@ def audit_run(
     """
     material = read_material(run)
     notes = _describe_status(material)
-    known = _find_gold(gold, data, material, watch) if gold else None
+    known = None if gold is None else _find_gold(gold, data, material, watch)
     if known:
         notes += [*known.notes, *describe_missing(known, [each.instruction.text for each in material.instructions])]
     with settings.make_sandbox(total_s=LONGEST_CALL_S) as sandbox:
@@ -107,7 +107,7 @@ def audit_run(
 
 
 def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: Watch) -> Gold:
-    benchmark = next((each for each in TITLES if each == gold), None)
+    benchmark = next((each for each in TITLES if each == str(gold).lower()), None)
     if benchmark is None:
         return read_gold(Path(gold))
     named = data or (Path(variable) if (variable := os.environ.get(DATA_VARIABLE)) else None)
