@@ -30,7 +30,7 @@ from autoif.sandbox.sandbox import Sandbox
 VerdictRows = Sequence[Sequence[Verdict]]
 """Shape (functions, texts)."""
 _NARROW: Final = 0.05
-_FIRST_TEXTS: Final = 8
+_FIRST_TEXTS: Final = 16
 DECIMALS: Final = 4
 """Of scores that are written to files."""
 
@@ -133,7 +133,7 @@ def run_trial_sync(trial: Trial, sandbox: Sandbox) -> list[list[Verdict]]:
 
 
 def _run_patiently(trial: Trial) -> Generator[list[Job], list[list[Outcome]], list[list[Verdict]]]:
-    """Yield jobs and take their outcomes, each time of twice as many texts; return all verdicts.
+    """Yield jobs and take their outcomes, each time of several times as many texts; return all verdicts.
 
     A function that took too long for a text gets no more: the rest count as timeouts. So one that hangs costs seconds.
     """
@@ -141,7 +141,7 @@ def _run_patiently(trial: Trial) -> Generator[list[Job], list[list[Outcome]], li
     verdicts: list[list[Verdict]] = [[] for _ in trial.sources]
     at = 0
     while at < len(texts):
-        until = min(2 * at or _FIRST_TEXTS, len(texts))
+        until = min(8 * at or _FIRST_TEXTS, len(texts))
         live = [place for place, row in enumerate(verdicts) if Verdict.TIMEOUT not in row]
         judged = yield [(trial.sources[place], texts[at:until]) for place in live]
         for place, outcomes in zip(live, judged, strict=True):
