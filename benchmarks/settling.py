@@ -5,6 +5,7 @@ functions is settled: on answers that were recorded, with no model (docs/method.
     autoif run examples/small_world/data.toml --until instructions -o runs/small_world \\
         --recording examples/small_world/answers.jsonl.xz
     python benchmarks/settling.py runs/quickstart runs/small_world --checkers examples/small_world/gold.py
+    python benchmarks/settling.py --others      # answers of other models, where `recordings.py` finds them
 
 Each run folder is read, its answers are run in the sandbox, and nothing in it is changed. With checkers, a third table
 says how often the way that most answers behave is the right one: TPR + TNR - 1 of at least 0.9 on all texts that the
@@ -22,17 +23,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoif.config import Config, Verification
+from autoif.config import Config, Verification, load_config
 from autoif.instructions.cross_validation import choose_by_cases
 from autoif.instructions.discrimination import choose_texts
 from autoif.instructions.observation import Behaviour, Observer
+from autoif.instructions.recorded import Generations, NoModel
 from autoif.instructions.repair import find_contested, find_faults
 from autoif.instructions.settling import amend_draft, assemble_draft
 from autoif.instructions.verification import make_request
 from autoif.models.requests import Completion
+from autoif.models.wire import read_text
 from autoif.records import Draft, Fault, Instruction, Ruling, Verdict, VerifiedInstruction
 from autoif.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.tools import Tools, ToolSettings
+from recorded_generations import read_flywheel, read_llama, read_qwen
 
 Checker = Callable[[str], Callable[[str], bool]]
 """Returns the gold check of an instruction; raises LookupError for one that it doesn't know."""
@@ -80,6 +84,17 @@ async def measure(run: Path, checkers: Checker | None) -> Counts:
         for instruction in instructions:
             completions = await tools.chat.sample(make_request(instruction, config, counts.most))
             await _count(instruction, completions, counts, tools, checkers)
+    return counts
+
+
+async def measure_others(name: str, rows: Sequence[Generations]) -> Counts:
+    """Count in answers that others recorded."""
+    counts = Counts(name, max(len(row.answers) for row in rows))
+    config = load_config("paper")
+    async with config.sandbox.make_sandbox() as sandbox:
+        tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=sandbox)
+        for row in rows:
+            await _count(row.instruction, [read_text(answer) for answer in row.answers], counts, tools, None)
     return counts
 
 
@@ -214,17 +229,22 @@ def lines(found: Sequence[Counts]) -> Iterator[str]:
     for each in known:
         for judge in (None, *JUDGES):
             texts, kept, right = (each.judged[judge, kind] for kind in ("texts", "kept", "right"))
-            said = f"right about {judge[0]:.0%}, takes {judge[1]:.0%} for their opposite" if judge else "none"
+            said = f"right about {judge[0]:.0%} of texts, misreads {judge[1]:.0%} of instructions" if judge else "none"
             yield f"| {each.name}: {said} | {texts} | {kept} | {right} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders that hold all their answers")
+    parser.add_argument("runs", nargs="*", type=Path, help="run folders that hold all their answers")
     parser.add_argument("--checkers", type=Path, help="Python file with make_check(instruction)")
+    parser.add_argument("--others", action="store_true", help="answers that others recorded, too")
     given = parser.parse_args()
     checkers: Checker | None = runpy.run_path(str(given.checkers))["make_check"] if given.checkers else None
-    print("\n".join(lines([asyncio.run(measure(run, checkers)) for run in given.runs])))
+    found = [asyncio.run(measure(run, checkers)) for run in given.runs]
+    if given.others:
+        sets = {"GPT-4": read_qwen(), "GPT-4o-mini": read_flywheel(), "Llama-3.1-8B, every eighth": read_llama()[::8]}
+        found += [asyncio.run(measure_others(name, rows)) for name, rows in sets.items()]
+    print("\n".join(lines(found)))
 
 
 if __name__ == "__main__":
