@@ -11,6 +11,7 @@ would take longer than five minutes.
 import argparse
 import gzip
 import json
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -79,11 +80,15 @@ def main() -> int:
         audits = audit_functions(instructions, sandbox)
         seconds = time.perf_counter() - began
         verdicts = sandbox.verdicts
+    cpu_s = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     found = sum_up_findings(audits, len(load_probes()))
     functions = sum(len(each.functions) for each in instructions)
     print(f"{len(instructions):,} instructions, {functions:,} functions, {options.workers} workers: {seconds:.1f} s")
-    print(f"{verdicts:,} verdicts, {verdicts / seconds:,.0f} a second; {1000 * seconds / functions:.1f} ms a function")
-    print(f"{WANTED:,} functions: {seconds * WANTED / functions:.0f} s (wanted: {WANTED_S:.0f})")
+    print(f"{verdicts:,} verdicts; {cpu_s:.1f} s of processor time, {1000 * cpu_s / functions:.1f} ms a function")
+    print(
+        f"{WANTED:,} functions: {seconds * WANTED / functions:.0f} s (wanted: {WANTED_S:.0f}); "
+        f"{cpu_s * WANTED / functions / options.workers:.0f} s if nothing else ran here"
+    )
     for reason, tally in found.tallies.items():
         if tally.kept:
             print(f"  {reason.value:<20}{tally.kept:>8,}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from autoif.audit.findings import FindingReason, FunctionAudit, InstructionAudit
+from autoif.audit.findings import FaultsAgainstGold, FindingReason, FunctionAudit, InstructionAudit
 from autoif.audit.functions import audit_functions
 from autoif.audit.material import Written
 from autoif.audit.run import Audit
@@ -13,9 +13,10 @@ from autoif.records import Case, Function, Instruction, Matrix, Prompt, Query, R
 from autoif.sandbox import Sandbox
 from autoif.sandbox.outcomes import Limits
 from autoif.store import AUDIT
-from support.audited_run import write_run
+from support.audited_run import TEA, write_run
 from support.command import autoif_here
 from support.records import ACCEPT, BROKEN, REFUSE
+from support.training_data import write_rows
 
 R = FindingReason
 WORDS_40 = "Write at least 40 words."
@@ -154,3 +155,11 @@ def test_the_command_counts_findings_and_writes_them_whole(tmp_path, capsys):
     assert found.tallies[R.DEAD].written == sum(
         R.DEAD in function.reasons for audit in found.instructions for function in audit.functions
     )
+
+
+def test_faults_are_counted_beside_the_mistakes_on_gold(tmp_path):
+    run = write_run(tmp_path / "run")
+    rows = [{"instruction": TEA, "response": text, "followed": "tea" in text.split()} for text in ("hot tea", "teapot")]
+    autoif_here("audit", run, "--gold", write_rows(tmp_path / "gold.jsonl", *rows))
+    found = Audit.model_validate_json((run / AUDIT).read_bytes()).findings
+    assert found.against_gold == FaultsAgainstGold(wrong=2, wrong_with_fault=1, right=0, right_with_fault=0)

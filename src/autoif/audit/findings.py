@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
+from autoif.audit.rates import Counts, InstructionRates, add_up
 from autoif.records import Record
 
 
@@ -115,6 +116,18 @@ class Tally(Record):
     """Of those, in the run's data."""
 
 
+class FaultsAgainstGold(Record):
+    """Whether faults are found of the kept functions that gold shows to be wrong."""
+
+    wrong: int
+    """Kept functions that are wrong on more than a tenth of their gold."""
+    wrong_with_fault: int
+    right: int
+    """Kept functions that are right on all of it."""
+    right_with_fault: int
+    """Gold may lack the texts that show a fault."""
+
+
 class FindingsAudit(Record):
     """What was found of a run's functions, without gold."""
 
@@ -128,6 +141,7 @@ class FindingsAudit(Record):
     """Of the kept functions; and those that cases notice."""
     killed: int
     instructions: tuple[InstructionAudit, ...]
+    against_gold: FaultsAgainstGold | None = None
 
 
 def sum_up_findings(instructions: Iterable[InstructionAudit], probes: int) -> FindingsAudit:
@@ -149,4 +163,26 @@ def sum_up_findings(instructions: Iterable[InstructionAudit], probes: int) -> Fi
         mutants=sum(each.mutants for each in kept),
         killed=sum(each.killed for each in kept),
         instructions=listed,
+    )
+
+
+def compare_with_gold(found: FindingsAudit, rates: Iterable[InstructionRates]) -> FaultsAgainstGold:
+    """Return how faults of kept functions and their mistakes on gold, of all groups together, go along."""
+    by_function: dict[tuple[str, str], list[Counts]] = {}
+    for each in rates:
+        for rated in each.functions:
+            by_function.setdefault((each.instruction_id, rated.id), []).append(rated.counts)
+    wrong: list[bool] = []
+    right: list[bool] = []
+    for audit in found.instructions:
+        for function in audit.functions:
+            counts = add_up(by_function.get((audit.instruction_id, function.function_id), []))
+            mistakes = counts.false_positives + counts.false_negatives
+            whole = mistakes + counts.true_positives + counts.true_negatives
+            if function.kept and 10 * mistakes > whole:
+                wrong.append(not function.is_sound)
+            elif function.kept and whole and not mistakes:
+                right.append(not function.is_sound)
+    return FaultsAgainstGold(
+        wrong=len(wrong), wrong_with_fault=sum(wrong), right=len(right), right_with_fault=sum(right)
     )

@@ -24,14 +24,17 @@ from autoif.sandbox import Outcome, Sandbox
 
 _AT_ONCE = 16
 """Instructions: enough for all workers, and progress is seen."""
-_OTHERS = 200
+_OTHERS = 100
 """Answers to other instructions that every function runs on; of more, every so many."""
-_OWN = 40
-_BASES = 4
+_OWN = 24
+"""Answers to the instruction itself."""
+_BASES = 3
 """Answers, and as many cases, of which twins are made."""
-_NEAR = 2
+_NEAR = 1
 """Answers of which near misses are made."""
-_MUTANT_PROBES = 40
+_MUTANT_PROBES = 30
+_SHORT_CHARS = 500
+"""Beside cases and edges mutants run on texts no longer than that: some functions take quadratic time."""
 _WEAK = 0.5
 """A smaller share of mutants killed is a finding."""
 
@@ -169,11 +172,13 @@ def _list_sources(mutants: Sequence[Sequence[Mutant]]) -> tuple[str, ...]:
 
 
 def _choose_telling(texts: Texts) -> list[str]:
-    """Return the texts that mutants run on: the cases first, then those that are likely to tell them apart."""
+    """Return the texts that mutants run on: the cases first, then short ones that are likely to tell them apart."""
     edges = [text for edge in texts.edges for text in (edge.obeys, edge.breaks)]
-    step = max(1, len(texts.probes) // _MUTANT_PROBES)
+    short = [text for text in [*texts.near, *texts.own[:_BASES]] if len(text) <= _SHORT_CHARS]
+    probes = [text for text in texts.probes if len(text) <= _SHORT_CHARS]
+    step = max(1, len(probes) // _MUTANT_PROBES)
     inputs = [case.input for case in texts.cases]
-    return list(dict.fromkeys([*inputs, *edges, *texts.near, *texts.own[:_BASES], *texts.probes[::step]]))
+    return list(dict.fromkeys([*inputs, *edges, *short[:_MUTANT_PROBES], *probes[::step]]))
 
 
 def _count_kills(

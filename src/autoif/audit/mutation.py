@@ -23,8 +23,9 @@ from typing import Final, NamedTuple
 
 from autoif.reading.python_tokens import Kind, cut_tokens
 from autoif.records import Case, Verdict
+from autoif.vocabulary import uncarry
 
-MOST: Final = 12
+MOST: Final = 8
 """Mutants of one function; of more, these are spread evenly over the source."""
 _MAX_CHARS: Final = 20_000
 """Of a source; a longer one has no mutants."""
@@ -67,15 +68,23 @@ _OPENING_QUOTE: Final = re.compile(r"\'\'\'|\"\"\"|['\"]")
 
 
 def make_mutants(source: str, most: int = MOST) -> list[Mutant]:
-    """Return at most so many mutants of a source, in the order of their places, none twice. Linear in its length."""
-    if len(source) > _MAX_CHARS:
+    """Return at most so many mutants of a source, in the order of their places, none twice. Linear in its length.
+
+    Helpers of the vocabulary that it carries are not changed, and lines are counted without them.
+    """
+    written = uncarry(source)
+    helpers = source.removesuffix(written)
+    if len(written) > _MAX_CHARS or helpers + written != source:
         return []
-    code = _cover(source)
+    code = _cover(written)
     finders = [_change_returns] if _WHILE.search(code) else _FINDERS
     changes = sorted({change for find in finders for change in find(code)})
     if len(changes) > most:
         changes = [changes[place * len(changes) // most] for place in range(most)]
-    return [Mutant(source[: each.start] + each.text + source[each.end :], _describe(source, each)) for each in changes]
+    return [
+        Mutant(helpers + written[: each.start] + each.text + written[each.end :], _describe(written, each))
+        for each in changes
+    ]
 
 
 def is_equivalent(function: Sequence[Verdict], mutant: Sequence[Verdict]) -> bool:

@@ -124,7 +124,8 @@ def _judge_sides(texts: Texts, verdicts: Mapping[str, Verdict]) -> Iterator[Find
     enough = len(texts.own) >= MANY or (not texts.own and len(texts.obeying) >= SOME)
     if enough and max(probes, own) <= 1 - NEARLY_ALL and not measure_accepted(texts.obeying, verdicts):
         answers = f"{own:.0%} of {len(texts.own)} answers to its instruction, " if texts.own else ""
-        detail = f"accepts {answers}{probes:.0%} of the probes, none of {len(texts.obeying)} texts that should obey"
+        written = f", none of {len(texts.obeying)} texts that should obey" if texts.obeying else ""
+        detail = f"accepts {answers}{probes:.0%} of the probes{written}"
         yield Finding(reason=FindingReason.DEAD, detail=detail, texts=choose_shortest([*texts.obeying, *texts.own]))
 
 

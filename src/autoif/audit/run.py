@@ -13,7 +13,7 @@ from pathlib import Path
 from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors, observe
 from autoif.audit.calibration import ScoreAudit, measure_calibration, score_instructions
 from autoif.audit.consequences import Consequences, measure_consequences
-from autoif.audit.findings import FindingsAudit, sum_up_findings
+from autoif.audit.findings import FindingsAudit, compare_with_gold, sum_up_findings
 from autoif.audit.functions import audit_functions
 from autoif.audit.gold import Gold, describe_missing, read_gold
 from autoif.audit.material import Material, read_material
@@ -124,7 +124,9 @@ def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: W
 def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Watch) -> Audit:
     agreement, scores = _compare(material, sandbox)
     against = _measure_gold(material, sandbox, gold) if gold else None
+    findings = _find(material, sandbox, watch)
     if gold and against:
+        findings = findings.model_copy(update={"against_gold": compare_with_gold(findings, against.instructions)})
         shared = measure_shared_errors(material, gold, sandbox)
         agreement = agreement.model_copy(update={"shared_errors": shared})
         calibration = measure_calibration(scores, against.instructions)
@@ -138,7 +140,7 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         kept_instructions=len(kept),
         kept_functions=sum(len(each.back_translated) for each in kept),
         notes=tuple(notes),
-        findings=_find(material, sandbox, watch),
+        findings=findings,
         agreement=agreement,
         scores=scores,
         gold=against,

@@ -44,7 +44,12 @@ def print_findings(found: FindingsAudit, kept: int, console: Console) -> None:
     lines = [f"without a fault: {found.sound.kept:,} of {kept:,} kept functions"]
     if found.mutants:
         lines.append(f"changes of kept functions that cases notice: {100 * found.killed / found.mutants:.0f} %")
-    console.print("\n".join(lines), highlight=False)
+    if against := found.against_gold:
+        lines.append(
+            f"wrong on over a tenth of gold: {against.wrong:,}, {against.wrong_with_fault:,} of these have a fault; "
+            f"right on all of it: {against.right:,}, {against.right_with_fault:,} of these"
+        )
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
     for each in islice(filter(_is_faulty, found.instructions), _SHOWN):
         function = next(function for function in each.functions if function.kept)
         line = show_in_line(f"{each.instruction_id}  {_name_fault(function)}: {each.instruction}")
