@@ -10,10 +10,12 @@ from autoif.benchmark_wordings import find_wording, load_wordings
 from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.ifeval_ifbench.benchmark import list_instructions, read_questions
 from autoif.instructions.seeds import load_seeds
-from autoif.records import content_id
+from autoif.queries.pool import load_queries
+from autoif.records import Reason, content_id
 from support.ifeval_data import load_checkers
 from support.packed_data import DATA, unpack
 from support.processes import model_server
+from write_benchmark_prompts import DIGESTS, list_prompts, make_lines
 
 TYPES = [(benchmark, name) for benchmark, of_type in load_wordings().items() for name in of_type]
 
@@ -58,6 +60,27 @@ def test_every_instruction_of_the_official_prompts_is_found_in_its_official_word
 )
 def test_no_seed_of_ours_is_in_official_words(seeds):
     assert [each.text for each in load_seeds(seeds).kept if find_wording(each.text)] == []
+
+
+def test_the_digests_are_of_every_prompt_of_the_benchmarks():
+    assert DIGESTS.read_text() == make_lines(), "run python tests/write_benchmark_prompts.py"
+
+
+def test_a_prompt_of_a_benchmark_is_no_query_of_a_run(tmp_path):
+    prompts = [prompt for prompt in list_prompts() if 20 < len(prompt) < 290]
+    assert len(prompts) > 1_000
+    path = tmp_path / "queries.jsonl"
+    asked = [*prompts, f"  {prompts[0].upper()}\n", "How do I make tea for two people?"]
+    path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in asked), encoding="utf-8")
+    pool = load_queries(str(path), language="")
+    assert [query.text for query in pool.kept] == ["How do I make tea for two people?"]
+    assert pool.reasons == {Reason.BENCHMARK_PROMPT: len(prompts), Reason.NOT_TEXT: 1}  # one has a broken character
+
+
+def test_no_query_of_ours_is_a_prompt_of_a_benchmark():
+    world = DATA.parents[1] / "examples/small_world/queries.txt"
+    for source in (None, str(world)):
+        assert load_queries(source, min_chars=10).reasons[Reason.BENCHMARK_PROMPT] == 0
 
 
 OTHERS = (

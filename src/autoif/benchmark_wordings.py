@@ -1,13 +1,16 @@
-"""Instructions in the official words of IFEval and IFBench: what is asked, and with which arguments.
+"""Texts of benchmarks: instructions in the official words of IFEval and IFBench, and whole prompts, of FollowBench too.
 
     find_wording("Answer with at least 40 words.")
     # Wording("ifeval", "length_constraints:number_words", {"relation": "at least", "num_words": 40})
+    is_prompt("Write a 300+ word summary of …")
 
+A prompt of a benchmark is no query of a run (`queries/pool.py`); only digests of them come with the package.
 Such an instruction may be verified, sampled and audited, but it is not trained: no row of a run's data sets has one, as
 a model that was trained on it could no longer be measured (`orchestration.py` leaves them out).
 """
 
 import ast
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -57,6 +60,22 @@ def find_wording(instruction: str) -> Wording | None:
             arguments = {key: _read_argument(key, value) for key, value in found.groupdict().items() if key != _ORDINAL}
             return Wording(benchmark, name, arguments)
     return None
+
+
+def is_prompt(text: str) -> bool:
+    """Tell whether a text is a whole prompt of IFEval, IFBench or FollowBench, whatever its spaces and letter case."""
+    return digest_prompt(text) in _load_digests()
+
+
+def digest_prompt(text: str) -> str:
+    """Return the 12 hexadecimal digits that a prompt is known by."""
+    plain = " ".join(text.split()).casefold()
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+@cache
+def _load_digests() -> frozenset[str]:
+    return frozenset((resources.files("autoif") / "benchmark_prompts.txt").read_text(encoding="ascii").split())
 
 
 @cache

@@ -74,6 +74,7 @@ class Reason(StrEnum):
 
     # seeds and queries
     NEEDS_CONTEXT = "needs_context"
+    BENCHMARK_PROMPT = "benchmark_prompt"
     # self-instruct
     EMPTY = "empty"
     TOO_LONG = "too_long"

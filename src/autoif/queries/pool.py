@@ -2,8 +2,9 @@
 
 In:      a file of rows, a run folder, a `datasets` name, or the queries of this package.
 Out:     the queries in their order, each once.
-Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the language, not text, there before, or
-         about a context that is no text. A context that is text is joined with its query, as in Alpaca's prompts.
+Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the language, not text, there before, a
+         prompt of a benchmark (`benchmark_prompt`), or about a context that is no text. A context that is text is
+         joined with its query, as in Alpaca's prompts.
          The paper takes first user turns of ShareGPT, in English, with 20 < length < 300.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 
+from autoif.benchmark_wordings import is_prompt
 from autoif.errors import ConfigError
 from autoif.language import count_non_text
 from autoif.queries.language import check_language, is_written_in
@@ -97,6 +99,8 @@ def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Que
         return Reason.NOT_TEXT
     if text in kept:
         return Reason.DUPLICATE_EXACT
+    if is_prompt(text):
+        return Reason.BENCHMARK_PROMPT
     if language and not is_written_in(text, language):
         return Reason.WRONG_LANGUAGE
     return None
