@@ -21,6 +21,8 @@ from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.gate import find_fault
 from autoif.instructions.answers import read_function_answer
 from autoif.instructions.deduplication import normalise
+from autoif.instructions.discrimination import quote, read_ruling
+from autoif.instructions.feedback import _describe_error, are_alike
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.seeds import _read_seed
 from autoif.instructions.source_repair import mend_source
@@ -36,6 +38,7 @@ from autoif.queries.score_reading import read_score
 from autoif.reading.lines import clean_line
 from autoif.reading.python_tokens import cut_tokens
 from autoif.reading.text_lines import load_json
+from autoif.records import Function
 from autoif.vocabulary.carrying import carry, fold
 
 Reader = Callable[[str], object]
@@ -72,6 +75,11 @@ READERS: dict[str, Reader] = {
     "answers, function": lambda text: read_function_answer('{"func": "def evaluate(response):\\n    return ' + text),
     "json": lambda text: find_json(text, lambda value: isinstance(value, dict) and "func" in value),
     "source": mend_source,
+    "json, ruling": lambda text: (read_ruling(Completion(text, "stop")), quote(text)),
+    "feedback": lambda text: (
+        _describe_error(f"{text} (line 1)", Function.of("a" + text)),
+        are_alike(Function.of(text), Function.of(f"#{text}")),
+    ),
     "tokens": lambda text: list(cut_tokens(text)),
     "carrying": lambda text: fold(carry(f"x = get_words\n{text}")),
     "lines": clean_line,

@@ -47,7 +47,8 @@ _PROPERTIES: dict[str, JsonValue] = {"explanation": {"type": "string"}, "follows
 async def judge_splits(draft: Draft, behaviour: Behaviour, tools: Tools) -> tuple[Ruling, ...]:
     """Ask the judge about the texts that tell the ways of behaving apart best."""
     settings = tools.config.verification
-    chosen = choose_texts(behaviour, settings.judged_texts)
+    # In a thread, as it takes long where many functions behave each in a way of its own.
+    chosen = await asyncio.to_thread(choose_texts, behaviour, settings.judged_texts)
     return tuple(
         await asyncio.gather(*(ask_about(text, draft, "judge", settings.judge_samples, tools) for text in chosen))
     )

@@ -26,6 +26,9 @@ _TEXTS_AT_ONCE = 64
 """Of one call of a function. After a call with a time-out, or without a verdict, none is made: what the function would
 say of the other texts isn't worth the wait."""
 
+_CASES_VARIED = 24
+"""Of so many cases near misses are made, some thirty of each: more tell hardly more, and take time."""
+
 
 class Text(NamedTuple):
     """A text that functions are run on."""
@@ -117,7 +120,7 @@ class Observer:
 def gather_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[Text, ...]:
     """Return the texts that tell a draft's functions apart, each once."""
     cases = [case.input for case in draft.matrix.cases]
-    own = [draft.instruction.text, *cases]
+    own = [draft.instruction.text, *cases[:_CASES_VARIED]]
     probes = [*(near for text in own for near in make_near_misses(text)), draft.instruction.text, *load_probes()]
     listed = [
         *(Text(text, "case") for text in cases),
