@@ -14,6 +14,7 @@ from autoif.reliability import (
     load_fit,
     plan_trial,
     read_signs,
+    run_patiently,
     run_trial,
     run_trial_sync,
     score,
@@ -126,3 +127,9 @@ def test_the_weights_say_how_they_were_made() -> None:
     assert (ROOT / fit.made_by.split()[0]).is_file()
     assert "lift" in fit.answered.signs
     assert "lift" not in fit.written.signs
+
+
+async def test_without_a_text_or_a_function_nothing_is_run() -> None:
+    async with Sandbox(workers=1) as opened:
+        assert await run_patiently([WORD], [], opened) == [[]]
+        assert await run_patiently([], ["tea"], opened) == []

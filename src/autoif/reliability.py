@@ -112,7 +112,14 @@ def plan_trial(matrix: Matrix, answers: Sequence[str] = (), others: Sequence[str
 
 async def run_trial(trial: Trial, sandbox: Runner) -> list[list[Verdict]]:
     """Return the verdict of each function on each text. Shape (functions, texts)."""
-    steps = _run_patiently(trial)
+    return await run_patiently(trial.sources, trial.texts, sandbox)
+
+
+async def run_patiently(sources: Sequence[str], texts: Sequence[str], sandbox: Runner) -> list[list[Verdict]]:
+    """Return the verdict of each function on each text; one that took too long for a text gets no more of them."""
+    if not texts:
+        return [[] for _ in sources]
+    steps = _take_steps(sources, texts)
     jobs = next(steps)
     while True:
         try:
@@ -123,7 +130,7 @@ async def run_trial(trial: Trial, sandbox: Runner) -> list[list[Verdict]]:
 
 def run_trial_sync(trial: Trial, sandbox: Sandbox) -> list[list[Verdict]]:
     """Do as `run_trial` does, and wait for it."""
-    steps = _run_patiently(trial)
+    steps = _take_steps(trial.sources, trial.texts)
     jobs = next(steps)
     while True:
         try:
@@ -132,18 +139,19 @@ def run_trial_sync(trial: Trial, sandbox: Sandbox) -> list[list[Verdict]]:
             return cast(list[list[Verdict]], end.value)
 
 
-def _run_patiently(trial: Trial) -> Generator[list[Job], list[list[Outcome]], list[list[Verdict]]]:
+def _take_steps(
+    sources: Sequence[str], texts: Sequence[str]
+) -> Generator[list[Job], list[list[Outcome]], list[list[Verdict]]]:
     """Yield jobs and take their outcomes, each time of several times as many texts; return all verdicts.
 
     A function that took too long for a text gets no more: the rest count as timeouts. So one that hangs costs seconds.
     """
-    texts = trial.texts
-    verdicts: list[list[Verdict]] = [[] for _ in trial.sources]
+    verdicts: list[list[Verdict]] = [[] for _ in sources]
     at = 0
     while at < len(texts):
         until = min(8 * at or _FIRST_TEXTS, len(texts))
         live = [place for place, row in enumerate(verdicts) if Verdict.TIMEOUT not in row]
-        judged = yield [(trial.sources[place], texts[at:until]) for place in live]
+        judged = yield [(sources[place], texts[at:until]) for place in live]
         for place, outcomes in zip(live, judged, strict=True):
             verdicts[place] += [outcome.verdict for outcome in outcomes]
         for place in set(range(len(verdicts))).difference(live):

@@ -122,6 +122,7 @@ def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: W
 
 
 def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Watch) -> Audit:
+    watch("what functions agree on")
     agreement, scores = _compare(material, sandbox)
     against = _measure_gold(material, sandbox, gold) if gold else None
     findings = _find(material, sandbox, watch)

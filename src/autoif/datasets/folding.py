@@ -21,7 +21,7 @@ from statistics import fmean
 from autoif.judging import Runner
 from autoif.probes import load_probes
 from autoif.records import Dropped, Reason, Response, Verdict, VerifiedInstruction, content_id
-from autoif.reliability import plan_trial, run_trial, score_functions
+from autoif.reliability import plan_trial, run_patiently, run_trial, score_functions
 from autoif.thresholds import Threshold, meets, share
 
 STAGE = "folding"
@@ -172,8 +172,8 @@ async def _read(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: 
 
 async def _vote(verified: VerifiedInstruction, texts: Sequence[str], sandbox: Runner) -> list[bool]:
     """Return for each text whether most of the kept functions accept it."""
-    outcomes = await sandbox.run_many([(function.source, texts) for function in verified.functions])
-    return [_is_majority([outcome.verdict for outcome in column]) for column in zip(*outcomes, strict=True)]
+    verdicts = await run_patiently([function.source for function in verified.functions], texts, sandbox)
+    return [_is_majority(column) for column in zip(*verdicts, strict=True)]
 
 
 def _is_majority(verdicts: Sequence[Verdict]) -> bool:
