@@ -39,7 +39,7 @@ from autoif.reading.lines import clean_line
 from autoif.reading.python_tokens import cut_tokens
 from autoif.reading.text_lines import load_json
 from autoif.records import Function
-from autoif.vocabulary.carrying import carry, fold
+from autoif.vocabulary.carrying import carry
 
 Reader = Callable[[str], object]
 
@@ -81,7 +81,7 @@ READERS: dict[str, Reader] = {
         are_alike(Function.of(text), Function.of(f"#{text}")),
     ),
     "tokens": lambda text: list(cut_tokens(text)),
-    "carrying": lambda text: fold(carry(f"x = get_words\n{text}")),
+    "carrying": lambda text: carry(f"x = get_words\n{text}"),
     "lines": clean_line,
     "deduplication": normalise,
     "score": read_score,
