@@ -73,7 +73,7 @@ def make_edges(instruction: str) -> list[Edge]:
     if count := read_count(instruction):
         edges += _step_over(count)
     elif term := read_term(instruction):
-        edges += _name_letter(term) if term.noun in _LETTER else _name_text(term)
+        edges += [*_name_letter(term)] if term.noun in _LETTER else [*_name_text(term), *_name_line(term)]
     edges += _frame(instruction)
     return [edge for edge in edges if edge.obeys != edge.breaks]
 
@@ -108,6 +108,8 @@ def make_text(unit: str, count: int) -> str:
             return "\n\n".join(sentences)
         case "lines":
             return "\n".join(sentences)
+        case "numbered items":
+            return "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
         case "bullet points":
             return "\n".join(f"- {sentence}" for sentence in sentences)
     raise ValueError(f"{unit!r} can't be counted")
@@ -137,6 +139,26 @@ def _name_text(term: Term) -> Iterator[Edge]:
             text = f"{before}{asked}" if term.noun == "mark" else f"{without} {asked}"
             for more in (f"{text} {before}.", f"{text}\n{before}."):
                 yield edge(text, more, f"a text that ends with {quoted}", "one that goes on after it")
+
+
+def _name_line(term: Term) -> Iterator[Edge]:
+    """Yield a text in which the right line starts with what is asked for, or is it, beside one where another does."""
+    asked, quoted = term.text.strip(), f'"{term.text}"'
+    edge = partial(Edge, FindingReason.ASKED_TEXT)
+    first, second = "Rain fell on small farms.", "Old dogs slept by an open gate."
+    match term.role:
+        case Role.ANY_LINE:
+            texts = f"{first}\n{asked} {second}", f"{first} {asked} {second}"
+            yield edge(*texts, f"a text with a line that starts with {quoted}", "one that has it inside a line")
+        case Role.FIRST_LINE:
+            texts = f"{asked} {first}\n{second}", f"{first}\n{asked} {second}"
+            yield edge(*texts, f"a text whose first line starts with {quoted}", "one whose second line does")
+        case Role.LAST_LINE:
+            texts = f"{first}\n{asked} {second}", f"{asked} {second}\n{first}"
+            yield edge(*texts, f"a text whose last line starts with {quoted}", "one whose first line does")
+        case Role.WHOLE_LAST_LINE:
+            texts = f"{first}\n{asked}", f"{first}\n{asked} {second}"
+            yield edge(*texts, f"a text whose last line is {quoted}", "one that goes on after it")
 
 
 def _name_letter(term: Term) -> Iterator[Edge]:

@@ -55,6 +55,11 @@ class Role(Enum):
     AVOID = auto()
     START = auto()
     END = auto()
+    ANY_LINE = auto()
+    """Some line starts with it; likewise the next two."""
+    FIRST_LINE = auto()
+    LAST_LINE = auto()
+    WHOLE_LAST_LINE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ UNITS: Final = {
     "colons": r"colons?",
     "semicolons": r"semicolons?",
     "hyphens": r"hyphens?|dash(?:es)?",
+    "numbered items": r"numbered (?:items?|points?)",
 }
 """What can be counted, and how instructions write it."""
 _NUMBER: Final = rf"(?P<number>\d{{1,3}}|{'|'.join(_NUMBERS)})"
@@ -140,6 +146,11 @@ _BLANK_LINES: Final = re.compile(
     re.IGNORECASE,
 )
 """Says nothing new of paragraphs."""
+_NUMBERED_LIST: Final = re.compile(
+    r"\ba numbered list (?:of|with) (?P<many>(?:\w+ ){1,4}?)(?:items?|points?)\b"
+    r"(?:,? (?:numbered )?from [\"']?1[.)]?[\"']? to [\"']?\d+[.)]?[\"']?)?",
+    re.IGNORECASE,
+)
 _NEGATION: Final = re.compile(r"\b(?:not|never|no|without|n't|avoid|refrain|omit|exclude)\b|n't\b", re.IGNORECASE)
 _AVOID: Final = re.compile(
     r"^(?:please )?(?:(?:do not|don't|never) (?:use|include|mention|write)|avoid(?: using)?)"
@@ -172,7 +183,26 @@ _LAST_MARK: Final = re.compile(
     rf"|your (?:response|answer|reply) (?:must|should) end) with (?P<mark>{'|'.join(_MARKS)})[.!]?$",
     re.IGNORECASE,
 )
-_TERM_FORMS: Final = ((_AVOID, Role.AVOID), (_USE, Role.USE), (_START, Role.START), (_END, Role.END))
+_OF_RESPONSE: Final = r"(?: (?:of|in) (?:your|the) (?:whole |entire )?(?:response|answer|reply))?"
+_BEGINS: Final = r"(?:start|begin)s? with(?: the (?P<noun>\w+))? \0(?P<tail>)[.!]?$"
+_ANY_LINE: Final = re.compile(rf"^(?:please )?(?:include|add|write|use) a line that {_BEGINS}", re.IGNORECASE)
+_FIRST_LINE: Final = re.compile(
+    rf"^(?:give your response a title: its|the|your) first line{_OF_RESPONSE} (?:must|should) {_BEGINS}",
+    re.IGNORECASE,
+)
+_LAST_LINE: Final = re.compile(
+    rf"^(?:(?:the|your) last line{_OF_RESPONSE} (?:must|should)|(?:put|add) a last line(?: at the end)? that)"
+    rf" {_BEGINS}",
+    re.IGNORECASE,
+)
+_WHOLE_LAST_LINE: Final = re.compile(
+    rf"^(?:the|your) last line{_OF_RESPONSE} (?:must|should) be(?: the (?P<noun>\w+))? \0(?P<tail>)[.!]?$",
+    re.IGNORECASE,
+)
+_TERM_FORMS: Final = (
+    (_AVOID, Role.AVOID), (_USE, Role.USE), (_START, Role.START), (_END, Role.END), (_ANY_LINE, Role.ANY_LINE),
+    (_FIRST_LINE, Role.FIRST_LINE), (_LAST_LINE, Role.LAST_LINE), (_WHOLE_LAST_LINE, Role.WHOLE_LAST_LINE),
+)  # fmt: skip
 
 
 def is_english(instruction: str) -> bool:
@@ -192,7 +222,7 @@ def find_quoted(instruction: str) -> list[str]:
 
 def read_count(instruction: str) -> Count | None:
     """Return the one number that an instruction asks to keep to; None unless that is plainly all that it says."""
-    instruction = _BLANK_LINES.sub("", instruction)
+    instruction = _NUMBERED_LIST.sub(r"\g<many>numbered items", _BLANK_LINES.sub("", instruction))
     if match := _NONE_OF.match(instruction):
         plain = _is_plain(instruction[match.end() :])
         return Count(Comparison.AT_MOST, 0, _name_unit(match["unit"])) if plain else None
