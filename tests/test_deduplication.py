@@ -81,6 +81,7 @@ def test_words_that_carry_the_meaning_are_never_folded(first: str, second: str) 
         ("Address the reader as a friend in the answer.", "Address the reader as a fiend in the answer."),
         ("You may use commas.", "You must use commas."),
         ("Use both yes and no in the response.", "Use both yes or no in the response."),
+        ("Use only words with less than 5 letters.", "Use only words with 5 letters or less."),
         ("Count to ten in the response.", "Count by ten in the response."),
         ("End with a list of two animals.", "End with a list of two minerals."),
         ("Write for a child of ten.", "Write as a child of ten."),
@@ -109,6 +110,11 @@ def test_instructions_that_ask_for_something_else_are_never_folded(first: str, s
         ("Use a comma in each line of the list.", "Use a comma in each line of your list."),
         ("Begin with 'tea' and end with 'jam'.", "You must begin with 'tea', and end with 'jam'!"),
         ("Include a number in your answer.", "Please include a number in the answer"),
+        (
+            "Write in the form of a dialogue between two people.",
+            "Write in the format of a dialogue between two people.",
+        ),
+        ("Answer in code only.", "Answer using code only."),
         ("Write about this in one long line.", "Write about it in one longer line."),
     ],
 )

@@ -32,12 +32,15 @@ _ASKED_MARK = re.compile(r"\b(?:with|by|in|of|as|than|use|symbol|sign|mark|chara
 _SMALL_WORDS = frozenset(
     """
     a an the this that these those it its you your please kindly also is are be must shall should will has have do does
-    of in on at for to with
+    of in on at for to with using
     """.split()
 )
 """Words in which two instructions may differ and still ask for the same. "Was" and "did" aren't among them: they tell
 the tense."""
-_SAME_WORDS = {"anywhere": "somewhere", "longer": "long", "shorter": "short", "cannot": "not"}
+_SAME_WORDS = {
+    "anywhere": "somewhere", "longer": "long", "shorter": "short", "cannot": "not",
+    "format": "form", "formatting": "form",
+}  # fmt: skip
 _LETTER = re.compile(r"(?<=letter )a\b|\ba(?= (?:and|or|to) )|\ba$")
 """Where "a" is no article."""
 
