@@ -46,6 +46,10 @@ OTHER_PARSERS = {
     "evaluation/followbench/rules.py": "targets of the data, tried when it is read",
     "evaluation/followbench/judging.py": "bounded in length",
     "config.py": "presets of ours",
+    "probes.py": "ours",
+    "reliability.py": "ours",
+    "benchmark_wordings.py": "ours",
+    "vocabulary/layout.py": "a helper of functions, which runs in the sandbox",
 }
 """Modules that call a parser of JSON, TOML or Python values themselves, and why they may."""
 HOSTILE = {
