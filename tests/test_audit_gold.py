@@ -10,7 +10,7 @@ from autoif.audit.material import read_material
 from autoif.audit.rates import Counts, Level, count_verdicts
 from autoif.audit.run import Audit
 from autoif.store import AUDIT
-from support.audited_run import SONG, TEA, write_run
+from support.audited_run import TEA, WORD, write_run
 from support.command import autoif_here, fails_here
 from support.training_data import write_rows
 
@@ -80,11 +80,11 @@ def test_what_gold_and_run_do_not_share_is_counted_and_said(tmp_path, gold, caps
 
 
 def test_an_instruction_that_was_dropped_is_measured_as_written(tmp_path):
-    path = write_rows(tmp_path / "gold.jsonl", row("la la", followed=True, instruction=SONG))
+    path = write_rows(tmp_path / "gold.jsonl", row("la la", followed=True, instruction=WORD))
     found = audit(write_run(tmp_path / "run"), "--gold", path).gold
-    [song] = found.instructions
-    assert (song.dropped, song.majority, song.count(Level.CROSS_VALIDATED)) == ("one_sided_cases", None, None)
-    assert song.count(Level.WRITTEN).refuses_all
+    [word] = found.instructions
+    assert (word.dropped, word.majority, word.count(Level.CROSS_VALIDATED)) == ("one_sided_cases", None, None)
+    assert word.count(Level.WRITTEN).refuses_all
 
 
 def test_no_response_of_gold_gets_into_the_run_folder(tmp_path):

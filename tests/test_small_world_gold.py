@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from support.audited_run import WORD, write_run
+
 WORLD = Path(__file__).parent.parent / "examples" / "small_world"
 sys.path.insert(0, str(WORLD))
 
-from gold import KINDS, count_sentences, make_check  # noqa: E402
+from gold import CASES, KINDS, OTHERS, count_sentences, label, make_check  # noqa: E402
 
 SEEDS = [line for line in (WORLD / "seeds.txt").read_text(encoding="utf-8").splitlines() if line and line[:2] != "# "]
 
@@ -236,3 +238,16 @@ def test_a_long_text_takes_no_time():
     assert count_sentences(text) > 0
     for seed in SEEDS:
         make_check(seed)("`*[( \"'.-" * 10_000)
+
+
+def test_gold_of_runs_has_each_text_once_in_its_group(tmp_path):
+    asked = 'Mention the word "apple" in your answer.'
+    runs = [write_run(tmp_path / name, instruction=asked) for name in ("first", "second")]
+    rows = list(label(runs))
+    assert len({(row["instruction"], row["response"]) for row in rows}) == len(rows)
+    of_word = {
+        row["group"]: row["followed"] for row in rows if (row["instruction"], row["response"]) == (WORD, "coffee")
+    }
+    assert of_word == {OTHERS: True}
+    assert {row["group"] for row in rows if row["instruction"] == asked} == {"responses", CASES}
+    assert not any(row["followed"] for row in rows if row["instruction"] == asked)

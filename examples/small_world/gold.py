@@ -1,6 +1,6 @@
 """Gold for the small world: whether the texts of a run follow, by checkers written by hand from the instructions alone.
 
-    python examples/small_world/gold.py runs/small_world/data -o gold.jsonl
+    python examples/small_world/gold.py runs/small_world/data [OTHER RUN …] -o gold.jsonl
     autoif audit runs/small_world/data --gold gold.jsonl
 
 A checker a kind of instruction; each was written before any function of a run was looked at. Where the words leave it
@@ -12,17 +12,20 @@ import argparse
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from autoif.audit.material import read_material
+from autoif.records import content_id
 from autoif.store import write_jsonl
 
 Check = Callable[[str], bool]
-CASES = "cases"
-"""The group of the texts of the writer's cases."""
+CASES, OTHERS = "cases", "answers to others"
+"""The groups of the texts of the writer's cases, and of responses that were sampled for other instructions."""
+MOST_OTHERS = 60
+"""Of these for an instruction, chosen by their hash."""
 
 _EDGES = " \t\n\r\v\f\u00a0\"'“”‘’„«»*_`"
 """What may stand around words without being part of them."""
@@ -367,24 +370,31 @@ def make_check(instruction: str) -> Check:
     raise LookupError(f"no checker for {instruction!r}")
 
 
+def label(runs: Iterable[Path]) -> Iterator[dict[str, JsonValue]]:
+    """Yield gold for the instructions of runs: their responses and cases, and answers to other instructions."""
+    instructions = [each for run in runs for each in read_material(run).instructions]
+    answers = sorted({response.text for each in instructions for response in each.responses})
+    seen = set[tuple[str, str]]()
+    for written in instructions:
+        text, check = written.instruction.text, make_check(written.instruction.text)
+        by_hash = sorted(answers, key=lambda answer: content_id(text, answer))
+        groups = {
+            "responses": [response.text for response in written.responses],
+            CASES: [case.input for case in written.matrix.cases],
+            OTHERS: by_hash[:MOST_OTHERS],
+        }
+        for group, answer in ((group, answer) for group, some in groups.items() for answer in some):
+            if (text, answer) not in seen:
+                seen.add((text, answer))
+                yield {"instruction": text, "response": answer, "followed": check(answer), "group": group}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="run folder of the small world")
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders of the small world")
     parser.add_argument("-o", "--output", type=Path, required=True, help="gold to write, JSON lines")
     given = parser.parse_args()
-    rows: dict[tuple[str, str], dict[str, JsonValue]] = {}
-    for written in read_material(given.run).instructions:
-        text, check = written.instruction.text, make_check(written.instruction.text)
-        responses = [(response.text, "responses") for response in written.responses]
-        for answer, group in [*responses, *((case.input, CASES) for case in written.matrix.cases)]:
-            row: dict[str, JsonValue] = {
-                "instruction": text,
-                "response": answer,
-                "followed": check(answer),
-                "group": group,
-            }
-            rows.setdefault((text, answer), row)
-    write_jsonl(given.output, rows.values())
+    write_jsonl(given.output, label(given.runs))
 
 
 if __name__ == "__main__":

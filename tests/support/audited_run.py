@@ -25,7 +25,7 @@ from autoif.store import (
 from support.records import REFUSE, accepts, draft
 
 TEA = "Use the word 'tea'."
-SONG = "Answer with a song."
+WORD = "Answer with a single word."
 CASES = (("tea please", True), ("no", False), ("teacup", True))
 RESPONSES = (("hot tea", 2), ("teapot", 2), ("coffee", 0), ("Tea!", 0))
 """Texts, and how many of the two functions that were kept accept each."""
@@ -39,7 +39,7 @@ def make_draft(text: str, functions: Sequence[str], cases: Sequence[tuple[str, b
 def write_run(folder: Path, *, instruction: str = TEA, status: str = "complete", steps: int = 2) -> Path:
     """Write the run: of the first step alone, of both, or (0) one that has no functions yet."""
     kept = make_draft(instruction, [accepts("tea"), accepts("te"), REFUSE])
-    lost = make_draft(SONG, [REFUSE])
+    lost = make_draft(WORD, [REFUSE])
     verified = VerifiedInstruction(
         id="verified tea", instruction=kept.instruction, matrix=kept.matrix, kept_functions=(0, 1), kept_cases=(0, 1)
     )
