@@ -12,7 +12,7 @@ from autoif.config import Config
 from autoif.manifest import new_manifest
 from autoif.probes import load_probes
 from autoif.store import AUDIT, VERIFICATION, RunFolder
-from support.audited_run import SONG, TEA, make_draft, write_run
+from support.audited_run import TEA, WORD, make_draft, write_run
 from support.command import autoif_here, fails_here
 from support.records import accepts
 from support.training_data import write_rows
@@ -58,7 +58,7 @@ def test_an_estimate_depends_on_no_order_of_texts_and_two_voters_have_none():
 def test_functions_are_compared_on_cases_probes_and_answers(tmp_path, capsys):
     found = audit(write_run(tmp_path / "run")).agreement
     tea, song = found.instructions
-    assert (tea.instruction, song.instruction) == (TEA, SONG)
+    assert (tea.instruction, song.instruction) == (TEA, WORD)
     assert (tea.clusters, tea.largest, song.clusters, found.unanimous) == (3, 1, 1, 0)
     assert tea.texts == len(load_probes()) + 3 + 4  # three cases, four responses
     assert [each.cluster for each in tea.functions] == [0, 1, 2]
