@@ -4,7 +4,7 @@ In:  what a run left: instructions with all functions that were written, their c
 Out: an InstructionAudit each, in order: findings of its functions and of itself.
 
 No model is asked. Two calls of the sandbox for some instructions at a time: their functions on all texts, and the
-mutants of the functions on cases and on texts that tell them apart.
+mutants of those that were kept and do run on cases and on texts that tell them apart.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from autoif.audit.probing import NEARLY_ALL, Texts, choose_shortest, find_faults
 from autoif.judging import Row, judge
 from autoif.probes import load_probes, make_near_misses
 from autoif.records import Verdict
-from autoif.sandbox import Outcome, Sandbox
+from autoif.sandbox import Sandbox
 
 _AT_ONCE = 16
 """Instructions: enough for all workers, and progress is seen."""
@@ -38,6 +38,8 @@ _SHORT_CHARS = 500
 _WEAK = 0.5
 """A smaller share of mutants killed is a finding."""
 
+_HOPELESS = {FindingReason.DOES_NOT_LOAD, FindingReason.DEAD, FindingReason.TOO_SLOW}
+
 Verdicts = dict[str, Verdict]
 """Of a function, by text."""
 
@@ -50,6 +52,11 @@ class _Subject:
     texts: Texts
     sources: tuple[str, ...]
     """Of its functions, each once."""
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The sources of the functions that judge the run's responses."""
+        return frozenset(self.written.sources[place] for place in self.written.back_translated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,9 @@ def audit_functions(
     for start in range(0, len(instructions), _AT_ONCE):
         subjects = [_prepare(written, answers) for written in instructions[start : start + _AT_ONCE]]
         verdicts = _run_functions(subjects, answers, sandbox)
-        killed = _run_mutants(subjects, verdicts, sandbox)
-        failures = _ask_why(subjects, verdicts, sandbox)
-        audits += map(_conclude, subjects, verdicts, failures, killed)
+        faults = _find_faults(subjects, verdicts, sandbox)
+        kills = _run_mutants(subjects, verdicts, faults, sandbox)
+        audits += map(_conclude, subjects, verdicts, faults, kills)
         watch(len(audits))
     return audits
 
@@ -143,10 +150,19 @@ def _run_functions(
 
 
 def _run_mutants(
-    subjects: Sequence[_Subject], verdicts: Sequence[Sequence[Verdicts]], sandbox: Sandbox
+    subjects: Sequence[_Subject],
+    verdicts: Sequence[Sequence[Verdicts]],
+    faults: Sequence[Sequence[list[Finding]]],
+    sandbox: Sandbox,
 ) -> list[list[_Kills]]:
     """Return for each subject and each of its sources what became of its mutants."""
-    mutants = [[make_mutants(source) for source in subject.sources] for subject in subjects]
+    mutants = [
+        [
+            make_mutants(source) if source in subject.kept and not _is_hopeless(found) else []
+            for source, found in zip(subject.sources, of_sources, strict=True)
+        ]
+        for subject, of_sources in zip(subjects, faults, strict=True)
+    ]
     texts = [_choose_telling(subject.texts) for subject in subjects]
     rows: list[Row] = []
     for of_sources, telling in zip(mutants, texts, strict=True):
@@ -164,6 +180,11 @@ def _run_mutants(
             ]
         )
     return found
+
+
+def _is_hopeless(found: Sequence[Finding]) -> bool:
+    """Tell whether a function refuses all or can't be run, so that its mutants say nothing of its cases."""
+    return any(each.reason in _HOPELESS for each in found)
 
 
 def _list_sources(mutants: Sequence[Sequence[Mutant]]) -> tuple[str, ...]:
@@ -215,28 +236,34 @@ def _count_kills(
     return _Kills(counted, killed, survivor)
 
 
-def _ask_why(
+def _find_faults(
     subjects: Sequence[_Subject], verdicts: Sequence[Sequence[Verdicts]], sandbox: Sandbox
-) -> list[list[Outcome | None]]:
-    """Run what raised once more, on one text, for what it says; None for what didn't raise."""
+) -> list[list[list[Finding]]]:
+    """Return for each subject and each of its sources what is wrong; what raised runs once more, for what it says."""
     jobs: dict[tuple[int, str], tuple[str, list[str]]] = {}
     for number, (subject, seen) in enumerate(zip(subjects, verdicts, strict=True)):
         for source, function in zip(subject.sources, seen, strict=True):
             if raising := find_raising(subject.texts, function):
                 jobs[number, source] = source, raising[:1]
     outcomes = dict(zip(jobs, sandbox.run_many_sync(list(jobs.values())), strict=True))
-    found = {key: each[0] for key, each in outcomes.items()}
-    return [[found.get((number, source)) for source in subject.sources] for number, subject in enumerate(subjects)]
+    failures = {key: each[0] for key, each in outcomes.items()}
+    return [
+        [
+            find_faults(subject.texts, function, failures.get((number, source)))
+            for source, function in zip(subject.sources, seen, strict=True)
+        ]
+        for number, (subject, seen) in enumerate(zip(subjects, verdicts, strict=True))
+    ]
 
 
 def _conclude(
-    subject: _Subject, verdicts: Sequence[Verdicts], failures: Sequence[Outcome | None], kills: Sequence[_Kills]
+    subject: _Subject, verdicts: Sequence[Verdicts], faults: Sequence[list[Finding]], kills: Sequence[_Kills]
 ) -> InstructionAudit:
     """Put together what was found of an instruction."""
     written, texts = subject.written, subject.texts
     of_source = {
-        source: _conclude_function(texts, seen, failure, each)
-        for source, seen, failure, each in zip(subject.sources, verdicts, failures, kills, strict=True)
+        source: _conclude_function(texts, seen, found, each)
+        for source, seen, found, each in zip(subject.sources, verdicts, faults, kills, strict=True)
     }
     functions = tuple(
         of_source[function.source].model_copy(
@@ -252,9 +279,9 @@ def _conclude(
     )
 
 
-def _conclude_function(texts: Texts, verdicts: Verdicts, failure: Outcome | None, kills: _Kills) -> FunctionAudit:
+def _conclude_function(texts: Texts, verdicts: Verdicts, faults: list[Finding], kills: _Kills) -> FunctionAudit:
     """Return what was found of a function, but for which one it is."""
-    findings = find_faults(texts, verdicts, failure)
+    findings = list(faults)
     if kills.survivor and kills.killed < _WEAK * kills.mutants:
         change, text = kills.survivor
         detail = f"cases notice {kills.killed} of {kills.mutants} changes; not: {change}"
