@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 import autoif
+from autoif.audit.edges import make_edges
+from autoif.audit.metamorphic import make_twins
+from autoif.audit.mutation import make_mutants
+from autoif.audit.wording import is_english, read_count, read_term
+from autoif.benchmark_wordings import find_wording, is_prompt
 from autoif.evaluation.contamination import overlap, rephrasing
 from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
@@ -32,6 +37,7 @@ from autoif.models.reasoning import find_opening, split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.text import clean_text
 from autoif.models.wire import read_text
+from autoif.probes import make_near_misses
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.score_reading import read_score
@@ -80,6 +86,11 @@ READERS: dict[str, Reader] = {
         _describe_error(f"{text} (line 1)", Function.of("a" + text)),
         are_alike(Function.of(text), Function.of(f"#{text}")),
     ),
+    "near misses": make_near_misses,
+    "audited instructions": lambda text: (is_english(text), read_count(text), read_term(text), make_edges(text)),
+    "twins": lambda text: make_twins("Use the word 'tea'.", [text]),
+    "mutants": lambda text: make_mutants(f"def evaluate(response):\n    return {text}"),
+    "benchmark wordings": lambda text: (find_wording(text), is_prompt(text)),
     "tokens": lambda text: list(cut_tokens(text)),
     "carrying": lambda text: carry(f"x = get_words\n{text}"),
     "lines": clean_line,

@@ -89,7 +89,7 @@ class Topic(Enum):
 
 
 _TOPICS: Final = {topic: re.compile(topic.value, re.IGNORECASE) for topic in Topic}
-_QUOTED: Final = re.compile(r'"([^"\n]+)"|“([^”\n]+)”|(?<!\w)[\'‘]([^\'’\n]+)[\'’](?!\w)|`([^`\n]+)`')
+_QUOTED: Final = re.compile(r'"([^"\n]+)"|“([^“”\n]+)”|(?<!\w)[\'‘]([^\'‘’\n]+)[\'’](?!\w)|`([^`\n]+)`')
 _ENGLISH: Final = re.compile(
     r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words)\b",
     re.IGNORECASE,
