@@ -75,7 +75,8 @@ def test_functions_and_data_are_measured_by_them(tmp_path, data, monkeypatch, ca
     )
     kept = next(each for each in gold.levels if (each.group, each.level) == (RESPONSES, Level.MAJORITY))
     assert (kept.tpr.value, kept.tnr.value, kept.j.value) == (100, 100, 100)
-    assert gold.consequences.sft.right.value == 100
+    assert (gold.consequences.sft.rows, gold.consequences.sft.right.value) == (2, 100)
+    assert (gold.consequences.pairs.rows, gold.consequences.unwritten) == (2, 4)
     assert gold.consequences.responses.tpr == pytest.approx(200 / 3)
     assert (gold.consequences.cases.known, gold.consequences.cases.right.value) == (3, 100)
     assert "1 of the run's 2 instructions have no gold" in capsys.readouterr().out

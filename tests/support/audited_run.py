@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoif.benchmark_wordings import find_wording
 from autoif.config import Config
 from autoif.datasets.preferences import query_pairs
 from autoif.datasets.rewards import reward_rows
@@ -40,8 +41,11 @@ def write_run(folder: Path, *, instruction: str = TEA, status: str = "complete",
     """Write the run: of the first step alone, of both, or (0) one that has no functions yet."""
     kept = make_draft(instruction, [accepts("tea"), accepts("te"), REFUSE])
     lost = make_draft(WORD, [REFUSE])
+    passed, failed = Verdict.PASS, Verdict.FAIL
+    verdicts = ((passed, failed, passed), (passed, failed, passed), (failed,) * 3)
+    matrix = kept.matrix.model_copy(update={"verdicts": verdicts})
     verified = VerifiedInstruction(
-        id="verified tea", instruction=kept.instruction, matrix=kept.matrix, kept_functions=(0, 1), kept_cases=(0, 1)
+        id="verified tea", instruction=kept.instruction, matrix=matrix, kept_functions=(0, 1), kept_cases=(0, 1)
     )
     with RunFolder(folder) as run:
         run.write_manifest({**new_manifest(Config(), {}), "status": status})
@@ -82,6 +86,7 @@ def _write_second_step(run: RunFolder, verified: VerifiedInstruction) -> None:
     run.write_shard(AUGMENTATION, 0, [prompt], [])
     run.write_shard(REJECTION_SAMPLING, 0, accepted, refused)
     run.write_shard(SCORING, 0, accepted, [])
-    run.write_rows(SFT, sft_rows(accepted))
-    run.write_rows(PREFERENCES, query_pairs([prompt], responses, accepted, Config().preferences))
-    run.write_rows(REWARDS, reward_rows([prompt]))
+    trained = find_wording(verified.instruction.text) is None
+    run.write_rows(SFT, sft_rows(accepted) if trained else ())
+    run.write_rows(PREFERENCES, query_pairs([prompt], responses, accepted, Config().preferences) if trained else ())
+    run.write_rows(REWARDS, reward_rows([prompt]) if trained else ())

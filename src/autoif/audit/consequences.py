@@ -6,7 +6,8 @@
     rewards  a sampled response is accepted if it follows, and refused if it doesn't
 
 Only rows count of which gold knows these very texts, for all that they have to obey. Shares are percentages over rows;
-their intervals draw instructions again.
+their intervals draw instructions again. Of instructions in the words of a benchmark a run writes no rows: counted are
+those that it would have made of them, by the plain rules (without `strict` and `rows_per_prompt`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,10 @@ from typing import TypeVar
 from autoif.audit.gold import Gold
 from autoif.audit.material import Material, Written
 from autoif.audit.rates import Counts, count_verdicts
+from autoif.benchmark_wordings import find_wording
+from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rows import PreferenceRow, SftRow
+from autoif.datasets.sft import sft_rows
 from autoif.evaluation.statistics import Interval, estimate_rate
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, Response
@@ -50,6 +54,8 @@ class Consequences(Record):
     rewards: Share
     responses: Counts
     """Of the sampled responses that gold knows: whether they follow, and whether the run accepted them."""
+    unwritten: int = 0
+    """Of the SFT rows and pairs, those of instructions in the words of a benchmark, which are in no file."""
 
 
 def measure_consequences(material: Material, gold: Gold) -> Consequences:
@@ -58,8 +64,9 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
     Raises:
         StoreError: a data set of the run can't be read.
     """
-    sft = _read(material, SFT, SftRow)
-    pairs = _read(material, PREFERENCES, PreferenceRow)
+    unwritten_sft, unwritten_pairs = _make_unwritten(material)
+    sft = [*_read(material, SFT, SftRow), *unwritten_sft]
+    pairs = [*_read(material, PREFERENCES, PreferenceRow), *unwritten_pairs]
     sides = [
         (_name(row), _find(gold, row, row.chosen[-1].content), _find(gold, row, row.rejected[-1].content))
         for row in pairs
@@ -79,7 +86,26 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
             [(each.prompt.instruction, a == b) for (each, a), b in zip(rewards, accepted, strict=True)],
         ),
         responses=count_verdicts([says for _, says in rewards], accepted),
+        unwritten=len(unwritten_sft) + len(unwritten_pairs),
     )
+
+
+def _make_unwritten(material: Material) -> tuple[list[SftRow], list[PreferenceRow]]:
+    """Return the rows and pairs of instructions that are not trained, which the run's files don't have."""
+    untrained = {each.id: each for each in material.verified if find_wording(each.instruction.text)}
+    sampled = [
+        response
+        for written in material.instructions
+        for response in written.responses
+        if any(each.id in untrained for each in response.prompt.constraints)
+    ]
+    prompts = list({response.prompt.id: response.prompt for response in sampled}.values())
+    names, settings = {prompt.id for prompt in prompts}, material.preferences
+    scored = [response for response in material.scored if response.prompt.id in names]
+    pairs = list(instruction_pairs(untrained.values(), settings)) if settings.instruction_level else []
+    if settings.query_level:
+        pairs += query_pairs(prompts, sorted(sampled, key=lambda each: each.index), scored, settings)
+    return list(sft_rows(scored)), pairs
 
 
 def _read(material: Material, name: str, row: type[R]) -> list[R]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autoif.config import RejectionSampling
+from autoif.config import Preferences, RejectionSampling
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import (
@@ -30,6 +30,7 @@ from autoif.store import (
     CROSS_VALIDATION,
     INSTRUCTIONS,
     REJECTION_SAMPLING,
+    SCORING,
     VERIFICATION,
     read_run,
     read_stage,
@@ -74,6 +75,11 @@ class Material:
     pass_rate: Threshold
     """The share of the functions from which the run accepts a response."""
     instructions: tuple[Written, ...]
+    scored: tuple[Response, ...] = ()
+    """The responses that passed all stages."""
+    verified: tuple[VerifiedInstruction, ...] = ()
+    preferences: Preferences = field(default_factory=Preferences)
+    """Which pairs the run makes."""
 
     @property
     def functions(self) -> int:
@@ -91,7 +97,11 @@ def read_material(run: Path) -> Material:
     try:
         written = {each.instruction.id: each for each in _read_written(run)}
         verified = {each.id: each for each in _read_verified(run)}
-        for response in _read_responses(run, verified):
+        prompts: dict[str, Any] = {}
+        for row in read_stage(run, AUGMENTATION, "kept"):
+            prompts[row["id"]] = Prompt.model_validate(row, context=verified)
+        scored = [Response.model_validate(row, context=prompts) for row in read_stage(run, SCORING, "kept")]
+        for response in _read_responses(run, prompts):
             for constraint in response.prompt.constraints:
                 written[constraint.instruction.id].responses.append(response)
     except (ValidationError, KeyError):
@@ -103,7 +113,15 @@ def read_material(run: Path) -> Material:
         raise StoreError(
             f"{run} has no functions yet ({manifest.get('status')}): run the same command again to the end"
         )
-    return Material(run, str(manifest.get("status")), _read_threshold(manifest), tuple(written.values()))
+    return Material(
+        run,
+        str(manifest.get("status")),
+        _read_threshold(manifest),
+        tuple(written.values()),
+        tuple(scored),
+        tuple(verified.values()),
+        _read_preferences(manifest),
+    )
 
 
 def _read_written(run: Path) -> Iterator[Written]:
@@ -135,18 +153,22 @@ def _read_verified(run: Path) -> Iterable[VerifiedInstruction]:
     return map(VerifiedInstruction.model_validate, read_stage(run, BACK_TRANSLATION, "kept"))
 
 
-def _read_responses(run: Path, verified: Mapping[str, VerifiedInstruction]) -> Iterator[Response]:
-    known: dict[str, Any] = dict(verified)
-    for row in read_stage(run, AUGMENTATION, "kept"):
-        known[row["id"]] = Prompt.model_validate(row, context=known)
+def _read_responses(run: Path, prompts: Mapping[str, Prompt]) -> Iterator[Response]:
     for row in read_stage(run, REJECTION_SAMPLING, "kept"):
-        yield Response.model_validate(row, context=known)
+        yield Response.model_validate(row, context=prompts)
     for row in read_stage(run, REJECTION_SAMPLING, "dropped"):
         if row["reason"] == Reason.FAILED_FUNCTIONS:
-            yield Response.model_validate(row["record"], context=known)
+            yield Response.model_validate(row["record"], context=prompts)
 
 
 def _read_threshold(manifest: Mapping[str, Any]) -> Threshold:
     """Return what the run accepts from; the default of today where an older run.json doesn't say."""
     settings = manifest.get("config", {}).get("rejection_sampling", {})
     return str(settings.get("pass_rate", RejectionSampling().pass_rate))
+
+
+def _read_preferences(manifest: Mapping[str, Any]) -> Preferences:
+    """Return the settings of pairs; those of today for an older run.json, which lacks what came later."""
+    settings = manifest.get("config", {}).get("preferences", {})
+    known = {key: value for key, value in settings.items() if key in Preferences.model_fields}
+    return Preferences.model_validate(known)

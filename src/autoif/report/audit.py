@@ -119,6 +119,9 @@ def _print_consequences(found: Consequences, console: Console) -> None:
         return
     console.print()
     console.print(table)
+    if found.unwritten:
+        said = f"{found.unwritten:,} of the SFT rows and pairs are in no file: their instructions are a benchmark's"
+        console.print(said, highlight=False, soft_wrap=True)
     counts = found.responses
     if counts.precision is not None and counts.tpr is not None:
         console.print(
