@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from autoif.audit.gold import Gold
+from autoif.audit.gold import RESPONSES, Gold
 from autoif.audit.material import Material, Written
 from autoif.behaviour import Cluster, cluster_functions, find_splits
 from autoif.judging import judge
 from autoif.records import Record, Verdict
-from autoif.reliability import DECIMALS, Trial, plan_trial, run_trial_sync
+from autoif.reliability import DECIMALS, Trial, plan_trial
 from autoif.sandbox import Sandbox
 
 CORRELATED = (
@@ -32,6 +32,8 @@ MOST_ANSWERS = 64
 _FEWEST_VOTERS = 3
 """With two, any disagreement could be either's error."""
 _SHOWN_SPLITS = 3
+_TOGETHER = 32
+"""Instructions whose functions run in one call, so that no worker waits."""
 _ROUNDS = 200
 _SETTLED = 1e-7
 
@@ -115,6 +117,8 @@ class AgreementAudit(Record):
 def observe(material: Material, sandbox: Sandbox) -> list[Observed]:
     """Run all functions of a run on the cases of their instruction, on the probes and on answers, to it and to others.
 
+    Of one that hangs, the sandbox's limit on a whole call ends the rest.
+
     Raises:
         SandboxError: functions can't be contained on this machine.
     """
@@ -122,11 +126,15 @@ def observe(material: Material, sandbox: Sandbox) -> list[Observed]:
         each.instruction.id: [response.text for response in each.responses[:MOST_ANSWERS]]
         for each in material.instructions
     }
-    found = []
-    for written in material.instructions:
-        own = answers[written.instruction.id]
-        trial = plan_trial(written.matrix, own, _draw_others(written, answers) if own else ())
-        found.append(Observed(written, trial, run_trial_sync(trial, sandbox) if trial.sources else []))
+    found: list[Observed] = []
+    for at in range(0, len(material.instructions), _TOGETHER):
+        part = [(written, _plan(written, answers)) for written in material.instructions[at : at + _TOGETHER]]
+        jobs = [(source, trial.texts) for _, trial in part for source in trial.sources]
+        judged = iter(sandbox.run_many_sync(jobs))
+        found += [
+            Observed(written, trial, [[each.verdict for each in next(judged)] for _ in trial.sources])
+            for written, trial in part
+        ]
     return found
 
 
@@ -138,7 +146,7 @@ def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
 
 
 def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> SharedErrors | None:
-    """Return how often functions err together on gold's texts; None where gold says nothing of two functions.
+    """Return how often functions err together on gold's responses; None where gold says nothing of two functions.
 
     Raises:
         SandboxError: functions can't be contained on this machine.
@@ -146,7 +154,7 @@ def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> S
     texts = wrong = verdicts = 0
     all_wrong, expected = 0, 0.0
     for written in material.instructions:
-        labels = {text: said for group in gold.of(written.instruction.text).values() for text, said in group.items()}
+        labels = gold.of(written.instruction.text).get(RESPONSES, {})
         if len(written.sources) < 2 or not labels:
             continue
         judged = judge([(written.sources, text) for text in labels], sandbox)
@@ -264,6 +272,11 @@ def _show_splits(
     for place in find_splits(clusters)[:_SHOWN_SPLITS]:
         accepting = tuple(function.id for function, row in zip(functions, accepted, strict=True) if row[place])
         yield Split(text=texts[place], accepted_by=accepting)
+
+
+def _plan(written: Written, answers: dict[str, list[str]]) -> Trial:
+    own = answers[written.instruction.id]
+    return plan_trial(written.matrix, own, _draw_others(written, answers) if own else ())
 
 
 def _draw_others(written: Written, answers: dict[str, list[str]]) -> list[str]:
