@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import autoif
 from autoif.audit.agreement import CORRELATED, estimate_rates
 from autoif.audit.calibration import calibrate
 from autoif.audit.run import Audit
@@ -136,6 +137,7 @@ def test_a_second_author_is_compared_by_majority_on_the_texts_of_both(tmp_path, 
         "teapot": (1, 0),
     }
     assert 0 < tea.disputed < 1
+    assert autoif.load_run(run).audit(second=second).second == found
     said = " ".join(capsys.readouterr().out.split())
     assert "second author other-model beside the run: 1 instructions of both, 1 with texts" in said
 

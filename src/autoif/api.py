@@ -168,15 +168,21 @@ class Run:
         """What each stage kept and dropped, and why."""
         return read_funnel(self.path)
 
-    def audit(self, gold: str | Path | None = None, data: str | Path | None = None) -> "Audit":
+    def audit(
+        self,
+        gold: str | Path | None = None,
+        data: str | Path | None = None,
+        second: str | Path | None = None,
+    ) -> "Audit":
         """Measure how right the functions are, as `autoif audit` does (docs/audit.md); write audit.json, return it.
 
         Args:
             gold: a file of rows {"instruction", "response", "followed"} to measure against, or "ifeval" or "ifbench".
             data: the folder of recorded responses for these two; by default what `AUTOIF_DATA` names.
+            second: the folder of a run whose functions another model wrote for the same instructions.
 
         Raises:
-            ConfigError: gold can't be used, or the extra `eval` is not installed.
+            ConfigError: gold or the second run can't be used, or the extra `eval` is not installed.
             StoreError: the run has no functions yet, or a file can't be read.
             SandboxError: functions can't be contained on this machine.
         """
@@ -184,7 +190,9 @@ class Run:
             from autoif.audit.run import audit_run
         except ImportError as error:
             raise ConfigError(f"an audit needs {error.name}: pip install 'autoif[eval]'") from None
-        return audit_run(self.path, SandboxSettings(), gold, data=Path(data) if data else None)
+        return audit_run(
+            self.path, SandboxSettings(), gold, Path(second) if second else None, data=Path(data) if data else None
+        )
 
     def __repr__(self) -> str:
         return (
