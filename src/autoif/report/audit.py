@@ -1,7 +1,7 @@
 """What `autoif audit` found, as tables for a terminal."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -19,15 +19,16 @@ from autoif.report.findings import print_findings
 from autoif.store import AUDIT
 
 _LEVELS = {
-    Level.WRITTEN: "functions as written",
-    Level.CROSS_VALIDATED: "after cross-validation",
-    Level.BACK_TRANSLATED: "after back-translation",
-    Level.MAJORITY: "majority of these",
+    Level.WRITTEN: "as written",
+    Level.CROSS_VALIDATED: "cross-validated",
+    Level.BACK_TRANSLATED: "back-translated",
+    Level.MAJORITY: "their majority",
 }
+_RATES = {"tpr": "TPR", "fpr": "FPR", "tnr": "TNR", "fnr": "FNR", "precision": "precision", "j": "J"}
 _SHARES = {
     "cases": "cases with the right verdict",
     "sft": "SFT rows that follow",
-    "pairs": "pairs: chosen follows, rejected doesn't",
+    "pairs": "pairs that are right on both sides",
     "chosen": "… whose chosen answer follows",
     "rejected": "… whose rejected answer doesn't",
     "rewards": "rewards that are right",
@@ -68,21 +69,24 @@ def _print_gold(gold: GoldAudit, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        console.print(_make_level_table(levels))
+        console.print(_make_level_table(list(levels)))
         _print_worst(measured, console)
     console.print("\nmeans over instructions in %, 95 % intervals in brackets; J = TPR + TNR - 100", style="dim")
     _print_consequences(gold.consequences, console)
 
 
-def _make_level_table(levels: Iterable[LevelRates]) -> Table:
+def _make_level_table(levels: Sequence[LevelRates]) -> Table:
+    """Return a column a level, a line a measure: four columns fit into 80 characters with their intervals."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
-    for name in ("instr.", "TPR", "FPR", "TNR", "FNR", "precision", "J", "right", "refuse all"):
-        table.add_column(name, justify="right")
     for each in levels:
-        rates = (each.tpr, each.fpr, each.tnr, each.fnr, each.precision, each.j)
-        counts = f"{each.right:,}", f"{each.refuse_all:,}"
-        table.add_row(_LEVELS[each.level], f"{each.instructions:,}", *map(_show_interval, rates), *counts)
+        table.add_column(_LEVELS[each.level], justify="right", no_wrap=True)
+    table.add_row("instructions", *(f"{each.instructions:,}" for each in levels))
+    table.add_row("functions", *(f"{each.functions:,}" for each in levels))
+    for name, label in _RATES.items():
+        table.add_row(label, *(_show_interval(getattr(each, name)) for each in levels))
+    table.add_row("right", *(f"{each.right:,}" for each in levels))
+    table.add_row("refuse all", *(f"{each.refuse_all:,}" for each in levels))
     return table
 
 
