@@ -159,6 +159,13 @@ every line break a newline; zero-width characters and soft hyphens aren't there.
 |---|---|---|
 {helpers}
 
+## Measured
+
+`python benchmarks/vocabulary.py` compares functions of one line with IFEval's official verdicts, on the recorded
+answers of nine models: the same on 5,236 of 5,354 (97.8 %), in 17 kinds of instructions. They differ where IFEval takes
+a word within another for a keyword ("plant" in "plants"; 32 answers), in what ends a sentence (30), in hyphenated words
+at the edge of a word limit (16) and in what is a bullet (12).
+
 This page is made from the code by `make docs`.
 """
 
