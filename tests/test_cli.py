@@ -61,7 +61,7 @@ def test_a_wrong_setting_is_refused_by_name(tmp_path, setting, message):
 
 
 def test_an_unknown_preset_is_refused_with_the_ones_there_are(tmp_path):
-    assert "presets are paper, quickstart, released" in fails_here("run", "quick", cwd=tmp_path)
+    assert "presets are paper, quickstart, recommended, released" in fails_here("run", "quick", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
