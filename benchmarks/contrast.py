@@ -30,7 +30,6 @@ from typing import Any
 
 from autoif.audit.material import Written, read_material
 from autoif.behaviour import cluster_functions
-from autoif.config import ContrastSettings, CrossValidation
 from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import choose_by_cases
 from autoif.judging import compute_pass_rate, judge
@@ -47,6 +46,7 @@ from autoif.records import (
     VerifiedInstruction,
 )
 from autoif.sandbox import Limits, Sandbox
+from autoif.settings import ContrastSettings, CrossValidation
 from autoif.store import AUGMENTATION, read_stage
 from autoif.thresholds import Threshold, meets
 from recordings import find_recordings

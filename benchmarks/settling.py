@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoif.config import Config, Verification, load_config
+from autoif.config import Config, load_config
 from autoif.instructions.cross_validation import choose_by_cases
 from autoif.instructions.discrimination import choose_texts
 from autoif.instructions.observation import Behaviour, Observer
@@ -34,6 +34,7 @@ from autoif.instructions.verification import make_request
 from autoif.models.requests import Completion
 from autoif.models.wire import read_text
 from autoif.records import Draft, Fault, Instruction, Ruling, Verdict, VerifiedInstruction
+from autoif.settings import Verification
 from autoif.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.tools import Tools, ToolSettings
 from recorded_generations import read_flywheel, read_llama, read_qwen

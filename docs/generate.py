@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 import autoif
 from autoif.cli.main import cli
-from autoif.config import ROLES, Config, Models, load_config, presets
+from autoif.config import Config, load_config, presets
+from autoif.settings import ROLES, Models
 from autoif.vocabulary import describe_vocabulary, layout, words
 
 DOCS = Path(__file__).parent

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from autoif.config import ContrastSettings
 from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.cache import request_key
@@ -14,6 +13,7 @@ from autoif.probes import load_probes
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses
 from autoif.records import Dropped, Reason, Verdict, VerifiedInstruction
+from autoif.settings import ContrastSettings
 from conftest import MakeTools
 from support.records import ACCEPT, BROKEN, REFUSE, accepts, draft
 

@@ -3,11 +3,11 @@
 import pytest
 
 from autoif.behaviour import Cluster
-from autoif.config import Verification
 from autoif.instructions.observation import Behaviour, Observer, Text, follow_repairs, gather_texts
 from autoif.probes import load_probes
 from autoif.records import Answer, Draft, Fault, Function, Repair, RepairOutcome, Verdict
 from autoif.sandbox.outcomes import Outcome
+from autoif.settings import Verification
 from conftest import MakeTools
 from support.records import ACCEPT, BROKEN, RAISE, accepts, draft
 

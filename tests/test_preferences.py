@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 import pytest
 from datasets import Dataset
 
-from autoif.config import Preferences, load_config
+from autoif.config import load_config
 from autoif.datasets.preferences import Candidate, instruction_pairs, make_pair, query_pairs
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.records import Response, Verdict
+from autoif.settings import Preferences
 from support.records import ACCEPT, accepts, response, verified
 
 PAPER = load_config("paper").preferences

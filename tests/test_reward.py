@@ -2,10 +2,10 @@
 
 import pytest
 
-from autoif.config import RejectionSampling
 from autoif.errors import ConfigError
 from autoif.records import Verdict
 from autoif.reward import ACCEPTED, RewardMode, compute_reward
+from autoif.settings import RejectionSampling
 
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, JsonValue
 
 from autoif import manifest, store
-from autoif.config import ROLES, Config
+from autoif.config import Config
 from autoif.datasets.writing import write_data
 from autoif.engines import Engine, open_engine
 from autoif.errors import ConfigError
@@ -33,6 +33,7 @@ from autoif.queries.pool import Pool, load_queries
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Instruction, Record, VerifiedInstruction
 from autoif.report.progress import Progress
+from autoif.settings import ROLES
 from autoif.store import RunFolder, find_rows
 from autoif.tools import ToolSettings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from autoif.config import ROLES, Config
+from autoif.config import Config
 from autoif.judging import Job
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
@@ -14,6 +14,7 @@ from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
 from autoif.records import Query
 from autoif.sandbox.outcomes import Outcome
+from autoif.settings import ROLES
 
 
 class Executor(Protocol):

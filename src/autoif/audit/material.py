@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autoif.config import Preferences, RejectionSampling
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import (
@@ -24,6 +23,7 @@ from autoif.records import (
     Response,
     VerifiedInstruction,
 )
+from autoif.settings import Preferences, RejectionSampling
 from autoif.store import (
     AUGMENTATION,
     BACK_TRANSLATION,

@@ -19,12 +19,12 @@ from fractions import Fraction
 from itertools import product
 from typing import Literal
 
-from autoif.config import Preferences
 from autoif.datasets.rows import ComparedConstraint, Constraint, PreferenceRow, Turn, constraint_of, split_verdicts
 from autoif.datasets.strictness import Strictness
 from autoif.gate import find_fault
 from autoif.judging import compute_pass_rate
 from autoif.records import Prompt, Response, Verdict, VerifiedInstruction
+from autoif.settings import Preferences
 from autoif.thresholds import meets
 
 

@@ -31,7 +31,6 @@ from fractions import Fraction
 from typing import Literal
 
 from autoif.behaviour import cluster_functions
-from autoif.config import ContrastSettings
 from autoif.judging import compute_pass_rate, judge_async
 from autoif.probes import load_probes
 from autoif.queries.augmentation import join_queries
@@ -52,6 +51,7 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
+from autoif.settings import ContrastSettings
 from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
 

@@ -28,11 +28,11 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 
 from collections.abc import Sequence
 
-from autoif.config import CrossValidation
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
 from autoif.reliability import plan_trial, run_trial, score_functions
+from autoif.settings import CrossValidation
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from autoif.behaviour import Cluster, cluster_functions
-from autoif.config import Verification
 from autoif.probes import load_probes, make_near_misses
 from autoif.records import Draft, Function, Repair, RepairOutcome, Verdict
 from autoif.sandbox.outcomes import Outcome
+from autoif.settings import Verification
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
 

@@ -11,11 +11,12 @@ import asyncio
 
 from pydantic import JsonValue
 
-from autoif.config import Config, Verification
+from autoif.config import Config
 from autoif.instructions.answers import FormatLoss, ReadAnswer, read_function_answer
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.prompts import Turns
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Matrix, Reason, content_id
+from autoif.settings import Verification
 from autoif.tools import Tools
 from autoif.vocabulary import describe_vocabulary
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from autoif.config import Preferences, merge_layer, parse_setting
+from autoif.config import merge_layer, parse_setting
 from autoif.datasets.preferences import Candidate, make_pair, pair_candidates
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
 from autoif.errors import ConfigError
@@ -31,6 +31,7 @@ from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sandbox import Sandbox, SandboxSettings
+from autoif.settings import Preferences
 from autoif.thresholds import Threshold, meets
 from autoif.training.settings import Settings, read_settings_file, resolve_settings
 
