@@ -155,3 +155,9 @@ def test_a_second_run_that_has_nothing_to_compare_is_refused(tmp_path):
     other = write_second(tmp_path / "other", accepts("tea"), instruction="Sing.")
     assert "has functions for none of the run's instructions" in fails_here("audit", run, "--second", other)
     assert "no run folder" in fails_here("audit", run, "--second", tmp_path / "nowhere")
+
+
+def test_hundreds_of_voters_leave_no_text_without_a_probability():
+    rates = estimate_rates([[True] * 600 + [False]] * 400)
+    assert rates
+    assert all(0 < each.tpr < 1 and 0 < each.tnr < 1 for each in rates)

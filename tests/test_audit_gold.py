@@ -7,8 +7,9 @@ import pytest
 
 from autoif.audit.gold import Gold, GoldRow, make_key, read_gold
 from autoif.audit.material import read_material
-from autoif.audit.rates import Counts, Level, count_verdicts
-from autoif.audit.run import Audit
+from autoif.audit.rates import Counts, InstructionRates, Level, count_verdicts, rate_instruction, sum_up
+from autoif.audit.run import Audit, describe_slow
+from autoif.records import Verdict
 from autoif.store import AUDIT
 from support.audited_run import TEA, WORD, write_run
 from support.command import autoif_here, fails_here
@@ -192,3 +193,39 @@ def test_a_record_that_is_of_another_form_is_refused_in_a_line(tmp_path):
     (run / "SHA256SUMS").unlink()
     (run / "04_back_translation" / "kept-0000.jsonl").write_text('{"id": "x"}\n')
     assert "holds a record that can't be read" in fails_here("audit", run)
+
+
+@pytest.mark.parametrize("config", [None, 3, {"rejection_sampling": 5}, {"rejection_sampling": {"pass_rate": "half"}}])
+def test_settings_that_are_damaged_are_said_to_be(tmp_path, gold, config):
+    run = write_run(tmp_path / "run")
+    manifest = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**manifest, "config": config}))
+    assert "run.json is damaged" in fails_here("audit", run, "--gold", gold)
+
+
+def test_an_interval_of_j_stays_between_its_ends():
+    counts = [Counts(true_positives=1, true_negatives=right, false_positives=1 - right) for right in (1, 1, 1, 0)]
+    found = [
+        InstructionRates(
+            instruction_id=str(place), instruction=TEA, dropped="", group="a", followed=1, not_followed=1,
+            functions=(), majority=each,
+        )
+        for place, each in enumerate(counts)
+    ]  # fmt: skip
+    j = next(each.j for each in sum_up(found) if each.level is Level.MAJORITY)
+    assert j.value == 75
+    assert -100 <= j.low <= 75 <= j.high <= 100
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(tmp_path, gold):
+    run = write_run(tmp_path / "run")
+    (run / AUDIT).mkdir()
+    assert "audit.json can't be written" in fails_here("audit", run, "--gold", tmp_path / "none.jsonl")
+
+
+def test_verdicts_that_gold_was_too_slow_for_are_counted(tmp_path, gold):
+    written = next(each for each in read_material(write_run(tmp_path / "run")).instructions if len(each.functions) == 3)
+    verdicts = [(Verdict.PASS, Verdict.TIMEOUT, Verdict.FAIL)] * 2
+    found = rate_instruction(written, "a", {"x": True, "y": False}, verdicts, "> 0.5")
+    assert [each.out_of_time for each in found.functions] == [0, 2, 0]
+    assert "2 verdicts count as refused as 1 functions met the limit of time" in describe_slow([found])[0]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import autoif
-from autoif.benchmark_wordings import find_wording, load_wordings
+from autoif.benchmark_wordings import find_wording, is_benchmark_text, load_wordings
 from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.ifeval_ifbench.benchmark import list_instructions, read_questions
 from autoif.instructions.seeds import load_seeds
@@ -81,6 +81,46 @@ def test_no_query_of_ours_is_a_prompt_of_a_benchmark():
     world = DATA.parents[1] / "examples/small_world/queries.txt"
     for source in (None, str(world)):
         assert load_queries(source, min_chars=10).reasons[Reason.BENCHMARK_PROMPT] == 0
+
+
+LONG = "Answer with at least 40 words."
+COMMAS = "In your entire response, refrain from the use of any commas."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"1. {LONG}",
+        f"- **{LONG}**",
+        f"“{LONG}”",
+        f"Rule 3: {LONG}",
+        f"{LONG[:-1]} !",
+        f"{LONG}..",
+        f"\u200b{LONG}",
+        f"2) {COMMAS}",
+        COMMAS.replace(",", ""),
+    ],
+)
+def test_numbering_marks_and_punctuation_hide_no_official_words(text):
+    found = find_wording(text)
+    assert found
+    assert found.arguments in ({}, {"relation": "at least", "num_words": 40})
+
+
+def test_curly_quotes_hide_no_official_words_and_tell_the_same_arguments():
+    found = find_wording("Include keywords [‘tea’, ’milk’] in the response.")
+    assert found
+    assert found.arguments == {"keywords": ["tea", "milk"]}
+    kept = find_wording("Finish your response with this exact phrase Hi!. No other words should follow this phrase.")
+    assert kept
+    assert kept.arguments == {"end_phrase": "Hi!"}
+
+
+def test_quotes_numbering_and_punctuation_hide_no_prompt():
+    prompt = next(each for each in list_prompts() if '"' in each)
+    curly = prompt.replace('"', "”").replace("'", "’")
+    assert all(map(is_benchmark_text, [prompt, curly, f"3. {prompt}", f"“{prompt}”", f"{prompt} !"]))
+    assert not is_benchmark_text(f"{prompt} And tell me why.")
 
 
 OTHERS = (

@@ -11,6 +11,7 @@ letters, punctuation after quoted words and marks of emphasis around them don't 
 import argparse
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.audit.material import read_material
+from autoif.errors import AutoIFError
 from autoif.records import content_id
 from autoif.store import write_jsonl
 
@@ -394,7 +396,10 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders of the small world")
     parser.add_argument("-o", "--output", type=Path, required=True, help="gold to write, JSON lines")
     given = parser.parse_args()
-    write_jsonl(given.output, label(given.runs))
+    try:
+        write_jsonl(given.output, label(given.runs))
+    except (AutoIFError, LookupError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

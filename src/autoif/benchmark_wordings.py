@@ -13,6 +13,7 @@ import ast
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,8 @@ from importlib import resources
 from typing import Literal
 
 from pydantic import JsonValue
+
+from autoif.reading.lines import clean_line
 
 Benchmark = Literal["ifeval", "ifbench"]
 TITLES: dict[Benchmark, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
@@ -33,6 +36,9 @@ _NUMBERS = {
     "num_sentences", "num_words", "percentage", "small_n",
 }  # fmt: skip
 _ORDINAL = "ordinal"
+_STRAIGHT = str.maketrans("‘’‚‛“”„‟", "'" * 4 + '"' * 4, "\u200b\u200c\u200d\u2060\ufeff")
+_ENDING = r"[\s.!;…]{0,8}"
+"""Of words that end with no argument: an argument keeps the mark that ends it."""
 _SLOT = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
 
@@ -50,26 +56,37 @@ class Wording:
 def find_wording(instruction: str) -> Wording | None:
     """Return which instruction of a benchmark this is; None if it is not in official words.
 
-    White space, letter case and the full stop at the end don't count.
+    White space, letter case, numbering, marks around the whole, commas, curly quotes and what ends it don't count.
     """
-    text = " ".join(instruction.split())
+    text = " ".join(_straighten(instruction).split())
     if len(text) > MAX_CHARS:
         return None
-    for benchmark, name, pattern in _load_patterns():
-        if found := pattern.fullmatch(text):
-            arguments = {key: _read_argument(key, value) for key, value in found.groupdict().items() if key != _ORDINAL}
-            return Wording(benchmark, name, arguments)
+    for line in dict.fromkeys((text, clean_line(text))):
+        for benchmark, name, pattern in _load_patterns():
+            if found := pattern.fullmatch(line):
+                arguments = {
+                    key: _read_argument(key, value) for key, value in found.groupdict().items() if key != _ORDINAL
+                }
+                return Wording(benchmark, name, arguments)
     return None
 
 
+def is_benchmark_text(instruction: str) -> bool:
+    """Tell whether an instruction is one of a benchmark, in official words or as a whole prompt: no row trains it."""
+    return find_wording(instruction) is not None or is_prompt(instruction)
+
+
 def is_prompt(text: str) -> bool:
-    """Tell whether a text is a whole prompt of IFEval, IFBench or FollowBench, whatever its spaces and letter case."""
-    return digest_prompt(text) in _load_digests()
+    """Tell whether a text is a whole prompt of IFEval, IFBench or FollowBench.
+
+    Only letters and digits count, in any case, without numbering.
+    """
+    return not _load_digests().isdisjoint((digest_prompt(text), digest_prompt(clean_line(text))))
 
 
 def digest_prompt(text: str) -> str:
     """Return the 12 hexadecimal digits that a prompt is known by."""
-    plain = " ".join(text.split()).casefold()
+    plain = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
@@ -99,15 +116,24 @@ def _compile(words: str) -> re.Pattern[str]:
     parts, at, seen = list[str](), 0, set[str]()
     stem = words.removesuffix(".")
     for slot in _SLOT.finditer(stem):
-        parts.append(re.escape(stem[at : slot.start()]))
+        parts.append(_escape(stem[at : slot.start()]))
         at, name = slot.end(), slot[1]
         if name is None:
             parts.append(re.escape(slot[0][0]))
         else:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_describe_slot(name)})")
             seen.add(name)
-    parts += [re.escape(stem[at:]), r"\.?" if words.endswith(".") else ""]
+    parts += [_escape(stem[at:]), _ENDING if stem[at:] else r"\.?" if words.endswith(".") else ""]
     return re.compile("".join(parts), re.IGNORECASE)
+
+
+def _escape(words: str) -> str:
+    return re.escape(_straighten(words)).replace(",", ",?")
+
+
+def _straighten(text: str) -> str:
+    """Return a text with straight quotes for curly ones, and without characters that nobody sees."""
+    return text.translate(_STRAIGHT)
 
 
 def _describe_slot(name: str) -> str:

@@ -13,7 +13,7 @@ how often all are wrong together, and how often they would be if each erred by i
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import exp, log, prod
 
 from autoif.audit.gold import RESPONSES, Gold
 from autoif.audit.material import Material, Written
@@ -36,6 +36,8 @@ _TOGETHER = 32
 """Instructions whose functions run in one call, so that no worker waits."""
 _ROUNDS = 200
 _SETTLED = 1e-7
+_MOST_EXPONENT = 700.0
+"""Of e, as a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +224,9 @@ def _tell_rates(
 def _tell_follows(column: Sequence[bool], prior: float, rates: Sequence[Rates]) -> float:
     """Return how likely a text follows that was voted on like this."""
     voted = list(zip(column, rates, strict=True))
-    does = prior * prod(each.tpr if vote else 1 - each.tpr for vote, each in voted)
-    does_not = (1 - prior) * prod(1 - each.tnr if vote else each.tnr for vote, each in voted)
-    return does / (does + does_not)
+    does = log(prior) + sum(log(each.tpr if vote else 1 - each.tpr) for vote, each in voted)
+    does_not = log(1 - prior) + sum(log(1 - each.tnr if vote else each.tnr) for vote, each in voted)
+    return 1 / (1 + exp(min(does_not - does, _MOST_EXPONENT)))
 
 
 def _compare(observed: Observed) -> InstructionAgreement:

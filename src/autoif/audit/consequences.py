@@ -16,7 +16,7 @@ from typing import TypeVar
 from autoif.audit.gold import Gold
 from autoif.audit.material import Material, Written
 from autoif.audit.rates import Counts, count_verdicts
-from autoif.benchmark_wordings import find_wording
+from autoif.benchmark_wordings import is_benchmark_text
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rows import PreferenceRow, SftRow
 from autoif.datasets.sft import sft_rows
@@ -92,7 +92,7 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
 
 def _make_unwritten(material: Material) -> tuple[list[SftRow], list[PreferenceRow]]:
     """Return the rows and pairs of instructions that are not trained, which the run's files don't have."""
-    untrained = {each.id: each for each in material.verified if find_wording(each.instruction.text)}
+    untrained = {each.id: each for each in material.verified if is_benchmark_text(each.instruction.text)}
     sampled = [
         response
         for written in material.instructions

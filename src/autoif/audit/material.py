@@ -29,6 +29,7 @@ from autoif.store import (
     BACK_TRANSLATION,
     CROSS_VALIDATION,
     INSTRUCTIONS,
+    MANIFEST,
     REJECTION_SAMPLING,
     SCORING,
     VERIFICATION,
@@ -94,6 +95,7 @@ def read_material(run: Path) -> Material:
         StoreError: it is no run folder, is of another version or damaged, or has no functions yet.
     """
     manifest = read_run(run)
+    accepted, pairs = _read_settings(manifest, run)
     try:
         written = {each.instruction.id: each for each in _read_written(run)}
         verified = {each.id: each for each in _read_verified(run)}
@@ -116,11 +118,11 @@ def read_material(run: Path) -> Material:
     return Material(
         run,
         str(manifest.get("status")),
-        _read_threshold(manifest),
+        accepted,
         tuple(written.values()),
         tuple(scored),
         tuple(verified.values()),
-        _read_preferences(manifest),
+        pairs,
     )
 
 
@@ -161,14 +163,19 @@ def _read_responses(run: Path, prompts: Mapping[str, Prompt]) -> Iterator[Respon
             yield Response.model_validate(row["record"], context=prompts)
 
 
-def _read_threshold(manifest: Mapping[str, Any]) -> Threshold:
-    """Return what the run accepts from; the default of today where an older run.json doesn't say."""
-    settings = manifest.get("config", {}).get("rejection_sampling", {})
-    return str(settings.get("pass_rate", RejectionSampling().pass_rate))
+def _read_settings(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:
+    """Return from which share the run accepts, and its settings of pairs; today's where an older run.json lacks them.
 
-
-def _read_preferences(manifest: Mapping[str, Any]) -> Preferences:
-    """Return the settings of pairs; those of today for an older run.json, which lacks what came later."""
-    settings = manifest.get("config", {}).get("preferences", {})
-    known = {key: value for key, value in settings.items() if key in Preferences.model_fields}
-    return Preferences.model_validate(known)
+    Raises:
+        StoreError: run.json has no such settings.
+    """
+    try:
+        sections = dict(manifest.get("config", {}))
+        share = dict(sections.get("rejection_sampling", {})).get("pass_rate", RejectionSampling().pass_rate)
+        pairs = dict(sections.get("preferences", {}))
+        known = {key: value for key, value in pairs.items() if key in Preferences.model_fields}
+        return RejectionSampling(pass_rate=share).pass_rate, Preferences.model_validate(known)
+    except (TypeError, ValueError):
+        raise StoreError(
+            f"{run / MANIFEST} is damaged: restore it, or delete it and use --resume-with-changes"
+        ) from None

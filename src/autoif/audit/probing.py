@@ -118,7 +118,8 @@ def _judge_sides(texts: Texts, verdicts: Mapping[str, Verdict]) -> Iterator[Find
     made = len(texts.edges) + sum(not case.expected for case in texts.cases)
     least = NEARLY_ALL if made >= FEW else 1
     if min(probes, others) >= least and measure_accepted(texts.breaking, verdicts) == 1:
-        detail = f"accepts {probes:.0%} of the probes, {others:.0%} of other answers, and all that should break it"
+        answers = f", {others:.0%} of other answers" if texts.others else ""
+        detail = f"accepts {probes:.0%} of the probes{answers}, and all that should break it"
         yield Finding(reason=FindingReason.VACUOUS, detail=detail, texts=choose_shortest(texts.breaking))
     own = measure_accepted(texts.own, verdicts)
     enough = len(texts.own) >= MANY or (not texts.own and len(texts.obeying) >= SOME)

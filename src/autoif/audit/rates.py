@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from autoif.audit.gold import Gold
 from autoif.audit.material import Material, Written
-from autoif.evaluation.statistics import Interval, bootstrap_mean, estimate_rate
+from autoif.evaluation.statistics import Interval, bootstrap_strata, estimate_rate
 from autoif.judging import Row, Verdicts, compute_pass_rate, judge
 from autoif.records import Record, Verdict
 from autoif.sandbox import Sandbox
@@ -92,6 +92,8 @@ class FunctionRates(Record):
     back_translated: bool
     """Whether it judges the run's responses."""
     counts: Counts
+    out_of_time: int = 0
+    """Responses for which the limit of time left it none: they count as refused."""
 
 
 class InstructionRates(Record):
@@ -188,6 +190,7 @@ def rate_instruction(
             cross_validated=place in written.cross_validated,
             back_translated=place in written.back_translated,
             counts=count_verdicts(followed, [row[place] is Verdict.PASS for row in verdicts]),
+            out_of_time=sum(row[place] is Verdict.TIMEOUT for row in verdicts),
         )
         for place, function in enumerate(written.functions)
     )
@@ -250,12 +253,16 @@ def _sum_up_level(found: Sequence[InstructionRates], level: Level, group: str) -
         tnr=mean(lambda each: each.tnr, estimate_rate),
         fnr=mean(lambda each: each.fnr, estimate_rate),
         precision=mean(lambda each: each.precision, estimate_rate),
-        j=mean(lambda each: each.j, bootstrap_mean),
+        j=mean(lambda each: each.j, _estimate_j),
         right=sum(each.is_right for each in counted.values()),
         right_functions=sum(each.is_right for each in chosen),
         refuse_all=sum(each.refuses_all for each in counted.values()),
         pooled=add_up(counted.values()),
     )
+
+
+def _estimate_j(values: Sequence[float], clusters: Sequence[str]) -> Interval:
+    return bootstrap_strata([(values, clusters)], bounds=(-100, 100))
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -7,7 +7,7 @@ where it wasn't measured; a call in `_measure`; and its lines in report/audit.py
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors, observe
@@ -21,7 +21,7 @@ from autoif.audit.official_gold import make_official_gold
 from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
 from autoif.audit.second_author import SecondAuthor, compare_authors
 from autoif.benchmark_wordings import TITLES
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, StoreError
 from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.sandbox import Sandbox, SandboxSettings
@@ -94,6 +94,8 @@ def audit_run(
         SandboxError: functions can't be contained on this machine.
     """
     material = read_material(run)
+    if not os.access(run, os.W_OK) or (run / AUDIT).is_dir():
+        raise StoreError(f"{run / AUDIT} can't be written: make the folder writable, or audit a copy of it")
     notes = _describe_status(material)
     known = None if gold is None else _find_gold(gold, data, material, watch)
     if known:
@@ -130,6 +132,7 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         findings = findings.model_copy(update={"against_gold": compare_with_gold(findings, against.instructions)})
         shared = measure_shared_errors(material, gold, sandbox)
         agreement = agreement.model_copy(update={"shared_errors": shared})
+        notes += describe_slow(against.instructions)
         calibration = measure_calibration(scores, against.instructions)
         scores = scores.model_copy(update={"calibration": calibration})
     kept = [each for each in material.instructions if each.back_translated]
@@ -170,6 +173,17 @@ def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit
         consequences=measure_consequences(material, gold),
         instructions=tuple(found),
     )
+
+
+def describe_slow(rates: Sequence[InstructionRates]) -> list[str]:
+    """Say how many verdicts on gold the limit of time cost."""
+    slow = [each for one in rates for each in one.functions if each.out_of_time]
+    if not slow:
+        return []
+    return [
+        f"of gold {sum(each.out_of_time for each in slow):,} verdicts count as refused as {len(slow):,} "
+        f"functions met the limit of time, {LONGEST_CALL_S:.0f} s for one function on all of gold: is it too long?"
+    ]
 
 
 def _describe_status(material: Material) -> list[str]:

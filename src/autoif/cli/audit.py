@@ -10,6 +10,8 @@ from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
 
+_PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that follow and others that don't"
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -49,13 +51,13 @@ def audit(
 
     if plot:
         check_kind(plot)
+        if not gold:
+            raise ConfigError(_PLOTS_GOLD)
     with Console(stderr=True).status("audit") as status:
         found = audit_run(run, sandbox, gold, second, data, lambda said: status.update(f"audit: {said}"))
     print_audit(found, run, Console())
     if plot:
         if not found.scores.calibration:
-            raise ConfigError(
-                "--plot draws scores against gold: name a --gold of answers that follow and others that don't"
-            )
+            raise ConfigError(_PLOTS_GOLD)
         bins = [(each.score, each.right, each.functions) for each in found.scores.calibration.bins]
         plot_calibration(bins, "functions, scores without gold", plot)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from autoif import store
-from autoif.benchmark_wordings import find_wording
+from autoif.benchmark_wordings import is_benchmark_text
 from autoif.config import Config
 from autoif.datasets.balance import Balance, balance_functions, draw_responses
 from autoif.datasets.folding import fold_alike
@@ -31,7 +31,7 @@ async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder,
     config = tools.config
     settings, by_id = config.preferences, {each.id: each for each in verified}
 
-    left_out = {each.id for each in verified if find_wording(each.instruction.text)}
+    left_out = {each.id for each in verified if is_benchmark_text(each.instruction.text)}
     untrained = _describe_untrained(len(left_out), len(verified))
 
     def shards() -> Iterator[_Sampled]:

@@ -60,6 +60,12 @@ def show_in_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def show_beginning(text: str, most: int = 200) -> str:
+    """Return the beginning of a text of others in one line, for a list of many such."""
+    line = show_in_line(text[: 4 * most])
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most]}…"
+
+
 class UnreadableText(Exception):
     """A file that is no text, is damaged, or unpacks to too much; says why, without naming the file."""
 

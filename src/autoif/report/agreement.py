@@ -8,7 +8,7 @@ from rich.table import Table
 from autoif.audit.agreement import AgreementAudit
 from autoif.audit.calibration import Calibration, ScoreAudit
 from autoif.audit.second_author import SecondAuthor
-from autoif.reading.text_lines import show_in_line
+from autoif.reading.text_lines import show_beginning, show_in_line
 
 _LOWEST = 5
 """Instructions that are named: those with the lowest scores, or the most disputed."""
@@ -30,7 +30,8 @@ def print_agreement(found: AgreementAudit, console: Console) -> None:
             f"{100 * each:.1f} %" for each in (shared.wrong, shared.all_wrong, shared.all_wrong_if_independent)
         )
         _say(
-            console, f"  against gold {wrong} of verdicts are wrong, and all functions of the same text in {together};"
+            console,
+            f"  against gold {wrong} of verdicts are wrong; all functions at once on {together} of the texts;",
         )
         _say(console, f"  if each erred by itself, that would be {apart}")
 
@@ -44,7 +45,7 @@ def print_scores(found: ScoreAudit, console: Console) -> None:
     _say(console, f"\nscores without gold: {high:,} of {len(scores):,} functions 0.8 or more, {low:,} below 0.4")
     kept = [each for each in found.instructions if any(function.kept for function in each.functions)]
     for each in sorted(kept, key=lambda each: (each.score, each.instruction_id))[:_LOWEST]:
-        _say(console, f"  {each.instruction_id}  {each.score:.2f}: {show_in_line(each.instruction)}")
+        _say(console, f"  {each.instruction_id}  {each.score:.2f}: {show_beginning(each.instruction)}")
     if found.calibration:
         _print_calibration(found.calibration, console)
 
@@ -74,7 +75,7 @@ def print_second(found: SecondAuthor, console: Console) -> None:
     for each in found.instructions[:_LOWEST]:
         if each.disputed:
             share = f"{100 * each.disputed:.1f} % of texts"
-            _say(console, f"  {each.instruction_id}  {share}: {show_in_line(each.instruction)}")
+            _say(console, f"  {each.instruction_id}  {share}: {show_beginning(each.instruction)}")
             for dispute in each.disputes[:1]:
                 who = "accepted" if dispute.accepted > 0.5 else "accepted by the second alone"
                 _say(console, f"    {who}: {_shorten(dispute.text)}")

@@ -13,7 +13,7 @@ from autoif.audit.consequences import Consequences, Share
 from autoif.audit.rates import InstructionRates, Level, LevelRates
 from autoif.audit.run import Audit, GoldAudit
 from autoif.evaluation.statistics import Interval
-from autoif.reading.text_lines import show_in_line
+from autoif.reading.text_lines import show_beginning, show_in_line
 from autoif.report.agreement import print_agreement, print_scores, print_second
 from autoif.report.findings import print_findings
 from autoif.store import AUDIT
@@ -105,7 +105,7 @@ def _print_worst(measured: Iterable[InstructionRates], console: Console) -> None
     for j, each in wrong[:_WORST]:
         assert each.majority
         rates = f"J {j:.0f}, TPR {each.majority.tpr:.0f}, TNR {each.majority.tnr:.0f}"
-        line = f"  {each.instruction_id}  {rates}: {show_in_line(each.instruction)}"
+        line = f"  {each.instruction_id}  {rates}: {show_beginning(each.instruction)}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoif.audit.findings import FindingReason, FindingsAudit, FunctionAudit, InstructionAudit
-from autoif.reading.text_lines import show_in_line
+from autoif.reading.text_lines import show_beginning, show_in_line
 
 _MEANINGS = {
     FindingReason.DOES_NOT_LOAD: "gives no function to call",
@@ -52,7 +52,7 @@ def print_findings(found: FindingsAudit, kept: int, console: Console) -> None:
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
     for each in islice(filter(_is_faulty, found.instructions), _SHOWN):
         function = next(function for function in each.functions if function.kept)
-        line = show_in_line(f"{each.instruction_id}  {_name_fault(function)}: {each.instruction}")
+        line = show_in_line(f"{each.instruction_id}  {_name_fault(function)}: {show_beginning(each.instruction)}")
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
