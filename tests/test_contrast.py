@@ -315,3 +315,12 @@ async def test_probes_run_only_on_functions_that_cases_do_not_show_to_be_two_sid
     before = tools.sandbox.verdicts
     await cross_validate(draft([TEA, NOT_BLANK], CASES), tools)
     assert tools.sandbox.verdicts - before == 2 * len(CASES) + len(load_probes())
+
+
+async def test_a_function_that_hangs_on_a_case_gets_no_probe(make_tools: MakeTools) -> None:
+    """Two seconds for each of some 500 probes would be a quarter of an hour a function."""
+    tools = make_tools("contrast.enabled=false", "cross_validation.two_sided=true")
+    before = tools.sandbox.verdicts
+    hanging = "def evaluate(response):\n    while True:\n        pass"
+    await cross_validate(draft([hanging], [("tea", True)]), tools)
+    assert tools.sandbox.verdicts - before == 1

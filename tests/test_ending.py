@@ -114,3 +114,13 @@ def test_odd_answers_are_counted_in_a_line_each(make_run):
     assert any("answers ended with finish_reason null" in line and "(verification 1)" in line for line in lines)
     assert any("no tokens for 1 of 3 answers" in line for line in lines)
     assert any("thoughts took 25% of 40 completion tokens" in line for line in lines)
+
+
+def test_an_early_stop_is_explained_by_what_became_of_the_responses_that_were_asked_for(make_run):
+    run = make_run("06_rejection_sampling", 0, Reason.NO_RESPONSE_PASSES, 14, sft=0)
+    extra = [Dropped(stage="x", reason=Reason.TRUNCATED, record_id=f"cut {at}", detail="") for at in range(2)]
+    with RunFolder(run) as folder:
+        folder.write_shard("06_rejection_sampling", 1, [], extra)
+    fault = describe_ending(run).fault
+    assert "lost 14 of 16 to no response passes, as 2 of the 2 that were asked for went to truncated: raise " in fault
+    assert "functions are wrong" not in fault

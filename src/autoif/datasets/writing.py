@@ -42,9 +42,11 @@ async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder,
         folded = await _fold(shards, config)
         folder.write_rows(store.FOLDED, folded)
         left_out |= {each.record.id for each in folded if each.record}
-        untrained.append(
-            f"{len(folded):,} instructions behave as better ones do, and no row is made of them: {store.FOLDED}"
-        )
+        if folded:
+            untrained.append(
+                f"{len(folded):,} of {len(verified):,} instructions behave as better ones do, and no row is made of "
+                f"them: {store.FOLDED}"
+            )
     trained = [each for each in verified if each.id not in left_out]
     strictness = await _find_strictness(shards, config)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
@@ -94,7 +96,7 @@ def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness | No
     return [
         f"sft.{name} left out {count:,} of {scored:,} responses that had passed"
         for name, count in left_out.items()
-        if asked[name]
+        if asked[name] and count
     ]
 
 

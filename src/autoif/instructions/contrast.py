@@ -51,6 +51,7 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
+from autoif.reliability import run_patiently
 from autoif.settings import ContrastSettings
 from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
@@ -126,15 +127,15 @@ async def keep_two_sided(
 ) -> list[int]:
     """Return those of the functions (places in the matrix) that accept a text and refuse one, in order.
 
-    Cases and answers are looked at first, and probes run only on what is one-sided there.
+    Cases and answers are looked at first, and probes run only on what is one-sided there. A function that took too
+    long for a text gets no more of them: one that hangs would cost minutes.
     """
     kinds = (matrix.verdicts, *((evidence.asked_verdicts, evidence.plain_verdicts) if evidence else ()))
     seen = {place: {verdict for kind in kinds for verdict in kind[place]} for place in functions}
-    open_ = [place for place in functions if not _is_two_sided(seen[place])]
-    sources = [matrix.functions[place].source for place in open_]
-    rows = await judge_async([(sources, probe) for probe in load_probes()] if open_ else [], tools.sandbox)
-    for number, place in enumerate(open_):
-        seen[place] |= {row[number] for row in rows}
+    open_ = [place for place in functions if not _is_two_sided(seen[place]) and Verdict.TIMEOUT not in seen[place]]
+    rows = await run_patiently([matrix.functions[place].source for place in open_], load_probes(), tools.sandbox)
+    for place, row in zip(open_, rows, strict=True):
+        seen[place].update(row)
     return [place for place in functions if _is_two_sided(seen[place])]
 
 

@@ -21,6 +21,7 @@ thrown away. Responses, verdicts and order are else those without early stop.
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from autoif.config import Config
@@ -58,7 +59,9 @@ async def sample_responses(prompts: Sequence[Prompt], tools: Tools) -> list[Resp
 
 def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count: int) -> list[Response | Dropped]:
     """Return what was tried and, as dropped, what is not asked for; in the order of prompts and samples."""
-    detail = f"not asked for: none of the first {len(tried)} responses to the instruction passes"
+    reasons = Counter(result.reason.value.replace("_", " ") for result in tried if isinstance(result, Dropped))
+    why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    detail = f"not asked for: none of the first {len(tried)} responses to the instruction passes ({why})"
     results: list[Response | Dropped] = []
     for prompt in prompts:
         asked = [result for result in tried if _response_of(result).prompt.id == prompt.id]

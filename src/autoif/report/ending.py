@@ -118,6 +118,13 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
         return ""
     reason, count = listed[0]
     lost = f"{row.folder} lost {count:,} of {total:,} to {reason.value.replace('_', ' ')}"
+    if reason == Reason.NO_RESPONSE_PASSES and len(listed) > 1:
+        asked, tried = listed[1]
+        if asked != Reason.FAILED_FUNCTIONS and tried * 2 > total - count:  # no function is at fault
+            reason = asked
+            lost += (
+                f", as {tried:,} of the {total - count:,} that were asked for went to {asked.value.replace('_', ' ')}"
+            )
     if reason == Reason.REFUSED_BY_MODEL:
         [(said, _)] = row.refusals.most_common(1)
         return f'{lost}; the server says: "{said}"; when that is mended, --retry-refused asks again'
