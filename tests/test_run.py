@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from autoif.cli.interruption import interrupted_by_sigterm
 from autoif.store import FOLDERS
-from support.command import autoif
+from support.command import autoif, fails_here
 from support.processes import DATA_FILES, Served, data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
@@ -166,6 +167,22 @@ def test_ctrl_c_and_sigterm_stop_cleanly_and_say_how_to_resume(undisturbed, tmp_
         assert manifest["status"] == "interrupted"
         assert autoif(*run_arguments(server, "run"), cwd=tmp_path).returncode == 0
     assert data_of(tmp_path / "run") == data_of(run)
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN, signal.default_int_handler])
+def test_a_run_in_a_program_leaves_its_signals_as_they_were(tmp_path, ctrl_c):
+    before = signal.signal(signal.SIGINT, ctrl_c)
+    terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        fails_here("run", "no-such-preset")
+        with pytest.raises(KeyboardInterrupt), interrupted_by_sigterm():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        assert signal.getsignal(signal.SIGINT) is ctrl_c
+        assert signal.getsignal(signal.SIGTERM) is terminate
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_spent_budget_stops_the_run_and_a_larger_one_ends_it(undisturbed, server, tmp_path):

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import signal
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -83,7 +82,6 @@ class Runner:
 def _call(arguments: list[str]) -> tuple[int, str, str]:
     """Return the exit code, and what went to both outputs."""
     printed, errors = io.StringIO(), io.StringIO()
-    terminate = signal.getsignal(signal.SIGTERM)  # which the command makes its own
     code = 0
     with (
         mock.patch.object(sys, "argv", arguments),
@@ -95,6 +93,4 @@ def _call(arguments: list[str]) -> tuple[int, str, str]:
             main()
         except SystemExit as end:
             code = int(end.code or 0)
-        finally:
-            signal.signal(signal.SIGTERM, terminate)
     return code, printed.getvalue(), errors.getvalue()

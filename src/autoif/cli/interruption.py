@@ -8,12 +8,22 @@ from types import FrameType
 import click
 
 
-def interrupt_at_sigterm() -> None:
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
     """Let a scheduler's SIGTERM do what Ctrl-C does; in the background jobs of scripts, which ignore Ctrl-C, too."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    if handlers[signal.SIGINT] is signal.SIG_IGN:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the terminal's is still not for it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:  # it is not Python's
+                signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from autoif import api
-from autoif.cli.interruption import interrupt_at_sigterm
+from autoif.cli.interruption import interrupted_by_sigterm
 from autoif.cli.options import QUIET, SETTINGS
 from autoif.errors import BudgetExhausted, NoData
 from autoif.report.show import show_made
@@ -87,9 +87,9 @@ def run(
     replayed = recorded or options["recordings"]
     folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if replayed else ''}"
     given = {name: value for name, value in options.items() if value is not None}
-    interrupt_at_sigterm()
     try:
-        api.run(config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given)
+        with interrupted_by_sigterm():
+            api.run(config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given)
     except KeyboardInterrupt:
         Console(stderr=True).print(f"interrupted; {_resume_hint()}", soft_wrap=True, highlight=False)
         raise click.exceptions.Abort from None
