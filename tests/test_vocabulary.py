@@ -370,7 +370,7 @@ PIECES = [
     "'", "a-", "e\u0301", "क\u093f", "猫", "\U0001f44d\u200d", "🇩", "1,", "{", "\r", "_",
     "> ", "•", "\u00a0", "Dr. ", "---\n",
 ]  # fmt: skip
-SLOW_S = 0.5
+SLOW_S = 2.0  # a garbage collection of a process that has loaded much may fall into it
 """CPU time for 20,000 characters, which take a few milliseconds: what is quadratic takes seconds."""
 
 
@@ -378,9 +378,9 @@ SLOW_S = 0.5
 def test_a_helper_takes_time_in_proportion_to_the_text(name: str) -> None:
     second = ("x",) if name in SECOND else ()
     for piece, size in itertools.product(PIECES, (400, 20_000)):
-        began = time.process_time()
+        began = time.thread_time()
         HELPERS[name]((piece * size)[:size] + "x", *second)
-        took = time.process_time() - began
+        took = time.thread_time() - began
         assert took < SLOW_S, f"{size:,} characters of {piece!r}: {took:.1f} s"
 
 
@@ -388,7 +388,7 @@ def test_a_helper_takes_time_in_proportion_to_the_text(name: str) -> None:
 def test_a_phrase_as_long_as_the_text_takes_no_longer(name: str) -> None:
     for piece in PIECES[::2]:
         text = (piece * 10_000)[:10_000]
-        began = time.process_time()
+        began = time.thread_time()
         HELPERS[name](f"{text}x", text)
         HELPERS[name](f"x{text}", text[:5_000])
-        assert time.process_time() - began < SLOW_S, piece
+        assert time.thread_time() - began < SLOW_S, piece
