@@ -20,7 +20,7 @@ from typing import Final
 
 from autoif.audit.findings import sum_up_findings
 from autoif.audit.functions import audit_functions
-from autoif.audit.material import Written, read_material
+from autoif.audit.material import WrittenInstruction, read_material
 from autoif.audit.run import LONGEST_CALL_S
 from autoif.probes import load_probes
 from autoif.records import Case, Function, Instruction, Matrix, Prompt, Query, Response
@@ -32,7 +32,7 @@ WANTED_S: Final = 300.0
 FEW: Final = 500
 
 
-def read_recorded() -> Iterator[Written]:
+def read_recorded() -> Iterator[WrittenInstruction]:
     """Yield the instructions of Llama-3.1-8B with its functions, cases and answers."""
     path = find_recordings("verifiers") / "autoif_llama3_jwrobins94" / "completions.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
@@ -46,7 +46,7 @@ def read_recorded() -> Iterator[Written]:
                 for index, text in enumerate(row["completions"])
             ]
             places = tuple(range(len(functions)))
-            yield Written(
+            yield WrittenInstruction(
                 Instruction.of(row["instruction"], "seed"),
                 Matrix(functions=functions, cases=cases),
                 places,
@@ -55,9 +55,9 @@ def read_recorded() -> Iterator[Written]:
             )
 
 
-def take(instructions: Iterator[Written], functions: int) -> list[Written]:
+def take(instructions: Iterator[WrittenInstruction], functions: int) -> list[WrittenInstruction]:
     """Return the first instructions that have so many functions together."""
-    taken: list[Written] = []
+    taken: list[WrittenInstruction] = []
     while functions > 0 and (written := next(instructions, None)):
         taken.append(written)
         functions -= len(written.functions)

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoif.audit.material import Written, read_material
+from autoif.audit.material import WrittenInstruction, read_material
 from autoif.behaviour import cluster_functions
 from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import choose_by_cases
@@ -188,7 +188,9 @@ def is_aside(instruction_id: str) -> bool:
     return int(hashlib.sha256(instruction_id.encode()).hexdigest(), 16) % 3 == 0
 
 
-def judge_all(every: Sequence[Written], sampled: Sequence[Written], prompts: Sequence[str]) -> list[Judged]:
+def judge_all(
+    every: Sequence[WrittenInstruction], sampled: Sequence[WrittenInstruction], prompts: Sequence[str]
+) -> list[Judged]:
     """Run every function on every text; `prompts` are their ids in the order of the run."""
     answers = {each.instruction.id: _list_answers(each, prompts) for each in sampled}
     by_query = defaultdict(list)
@@ -222,7 +224,7 @@ def judge_all(every: Sequence[Written], sampled: Sequence[Written], prompts: Seq
     return judged
 
 
-def _list_answers(written: Written, prompts: Sequence[str]) -> list[tuple[int, str, int, str]]:
+def _list_answers(written: WrittenInstruction, prompts: Sequence[str]) -> list[tuple[int, str, int, str]]:
     """Return the prompt's place, query, index and text of each response, in order."""
     places = {prompt: place for place, prompt in enumerate(prompts)}
     return sorted((places[each.prompt.id], each.prompt.query.id, each.index, each.text) for each in written.responses)

@@ -25,7 +25,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.audit.gold import RESPONSES
-from autoif.audit.material import Material, Written
+from autoif.audit.material import Material, WrittenInstruction
 from autoif.audit.official_gold import NEAR_MISSES, make_official_gold, read_recorded
 from autoif.audit.rates import InstructionRates, Level, LevelRates, sum_up
 from autoif.audit.run import audit_run
@@ -60,7 +60,7 @@ def choose(data: Path) -> None:
         texts = [text for text in describe(checkers, name, asked) if len(text) <= MAX_CHARS]
         candidates[name] = texts[:CANDIDATES]
     written = [
-        Written(Instruction.of(text, "seed"), Matrix(functions=(), cases=()))
+        WrittenInstruction(Instruction.of(text, "seed"), Matrix(functions=(), cases=()))
         for some in candidates.values()
         for text in some
     ]

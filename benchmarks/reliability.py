@@ -25,7 +25,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from autoif.audit.material import Written, read_material
+from autoif.audit.material import WrittenInstruction, read_material
 from autoif.models.requests import sampling_seed
 from autoif.records import Verdict
 from autoif.reliability import Signs, Weights, plan_trial, read_signs, run_trial_sync, score
@@ -75,7 +75,7 @@ def judge_functions(folder: Path) -> list[Judged]:
     return found
 
 
-def check_functions(written: Written, answers: Sequence[str], sandbox: Sandbox) -> list[bool]:
+def check_functions(written: WrittenInstruction, answers: Sequence[str], sandbox: Sandbox) -> list[bool]:
     """Return for each function whether it is right, by the checkers."""
     check = make_check(written.instruction.text)
     texts = list(dict.fromkeys([*make_texts(written.instruction.text), *answers]))

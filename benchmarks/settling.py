@@ -33,7 +33,7 @@ from autoif.instructions.settling import amend_draft, assemble_draft
 from autoif.instructions.verification import make_request
 from autoif.models.requests import Completion
 from autoif.models.wire import read_text
-from autoif.records import Draft, Fault, Instruction, Ruling, Verdict, VerifiedInstruction
+from autoif.records import Draft, FunctionFault, Instruction, Ruling, Verdict, VerifiedInstruction
 from autoif.settings import Verification
 from autoif.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.tools import Tools, ToolSettings
@@ -56,7 +56,7 @@ class Counts:
     """Answers of an instruction."""
     instructions: int = 0
     functions: int = 0
-    faults: Counter[Fault] = field(default_factory=Counter)
+    faults: Counter[FunctionFault] = field(default_factory=Counter)
     cases: int = 0
     contested: int = 0
     settled: Counter[int] = field(default_factory=Counter)
@@ -198,7 +198,7 @@ def lines(found: Sequence[Counts]) -> Iterator[str]:
     yield "| run | functions | don't load | raise | stand alone | cases | contradicted by most functions |"
     yield "|---|---|---|---|---|---|---|"
     for each in found:
-        faults = " | ".join(f"{each.faults[fault]:,}" for fault in Fault)
+        faults = " | ".join(f"{each.faults[fault]:,}" for fault in FunctionFault)
         yield f"| {each.name} | {each.functions:,} | {faults} | {each.cases:,} | {each.contested:,} |"
     yield ""
     most = max(each.most for each in found)

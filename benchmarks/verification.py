@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from autoif.config import load_config
-from autoif.models.nli import Judgement
+from autoif.models.nli import NliJudgement
 from autoif.models.scripted import ScriptedChat
 from autoif.queries.rejection_sampling import verify_responses
 from autoif.records import (
@@ -330,7 +330,7 @@ async def verify_all(
 class NoNli:
     """The stage asks nobody."""
 
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         raise NotImplementedError
 
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from autoif.config import load_config
-from autoif.models.nli import Judgement, Label
+from autoif.models.nli import Label, NliJudgement
 from autoif.models.requests import Chat
 from autoif.models.scripted import ScriptedChat
 from autoif.records import Query
@@ -45,9 +45,9 @@ class ScriptedNli:
         self._labels = labels or {}
         self._source = source
 
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         self.pairs += pairs
-        return [Judgement(self._label(hypothesis), 0.9, self._source) for _, hypothesis in pairs]
+        return [NliJudgement(self._label(hypothesis), 0.9, self._source) for _, hypothesis in pairs]
 
     def _label(self, hypothesis: str) -> Label:
         for part, label in self._labels.items():

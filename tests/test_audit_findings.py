@@ -6,7 +6,7 @@ import pytest
 
 from autoif.audit.findings import FaultsAgainstGold, FindingReason, FunctionAudit, InstructionAudit
 from autoif.audit.functions import audit_functions
-from autoif.audit.material import Written
+from autoif.audit.material import WrittenInstruction
 from autoif.audit.run import Audit
 from autoif.probes import load_probes
 from autoif.records import Case, Function, Instruction, Matrix, Prompt, Query, Response
@@ -34,17 +34,19 @@ def write(body: str) -> str:
     return f"import re\ndef evaluate(response):\n    {body}"
 
 
-def write_about(instruction: str, *sources: str, cases: dict[str, bool] | None = None, answers: tuple = ()) -> Written:
+def write_about(
+    instruction: str, *sources: str, cases: dict[str, bool] | None = None, answers: tuple = ()
+) -> WrittenInstruction:
     functions = tuple(map(Function.of, sources))
     pairs = tuple(Case(input=text, expected=expected) for text, expected in (cases or {}).items())
     prompt = Prompt(id="prompt", constraints=(), query=Query.of("Why?"), text="Why?")
     responses = [Response(id=f"{n} {text}", prompt=prompt, index=n, text=text) for n, text in enumerate(answers)]
     places = tuple(range(len(functions)))
     matrix = Matrix(functions=functions, cases=pairs)
-    return Written(Instruction.of(instruction, "seed"), matrix, places, places, responses=responses)
+    return WrittenInstruction(Instruction.of(instruction, "seed"), matrix, places, places, responses=responses)
 
 
-def audit(sandbox: Sandbox, *instructions: Written) -> list[InstructionAudit]:
+def audit(sandbox: Sandbox, *instructions: WrittenInstruction) -> list[InstructionAudit]:
     return audit_functions(instructions, sandbox)
 
 

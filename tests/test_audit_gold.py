@@ -7,7 +7,7 @@ import pytest
 
 from autoif.audit.gold import Gold, GoldRow, make_key, read_gold
 from autoif.audit.material import read_material
-from autoif.audit.rates import Counts, InstructionRates, Level, count_verdicts, rate_instruction, sum_up
+from autoif.audit.rates import InstructionRates, Level, VerdictCounts, count_verdicts, rate_instruction, sum_up
 from autoif.audit.run import Audit, describe_slow
 from autoif.records import Verdict
 from autoif.store import AUDIT
@@ -37,13 +37,13 @@ def test_rates_are_those_of_the_functions_as_written_after_each_filter_and_toget
     assert found.gold
     levels = {each.level: each for each in found.gold.levels}
     # "tea" and "te" accept "hot tea" and "teapot", "te" also "mate"; the third function refuses all.
-    assert levels[Level.WRITTEN].pooled == Counts(
+    assert levels[Level.WRITTEN].pooled == VerdictCounts(
         true_positives=2, false_positives=3, true_negatives=6, false_negatives=4
     )
-    assert levels[Level.CROSS_VALIDATED].pooled == Counts(
+    assert levels[Level.CROSS_VALIDATED].pooled == VerdictCounts(
         true_positives=2, false_positives=3, true_negatives=3, false_negatives=2
     )
-    assert levels[Level.MAJORITY].pooled == Counts(
+    assert levels[Level.MAJORITY].pooled == VerdictCounts(
         true_positives=1, false_positives=1, true_negatives=2, false_negatives=1
     )
     both = levels[Level.BACK_TRANSLATED]
@@ -174,8 +174,8 @@ def test_a_run_that_began_with_instructions_has_their_whole_matrix(tmp_path):
 def test_rates_of_nothing_are_none_and_j_needs_both_sides():
     counts = count_verdicts([True, True], [True, False])
     assert (counts.tpr, counts.fnr, counts.tnr, counts.fpr, counts.j) == (50, 50, None, None, None)
-    assert Counts().precision is None
-    assert not Counts(true_positives=9).is_right
+    assert VerdictCounts().precision is None
+    assert not VerdictCounts(true_positives=9).is_right
 
 
 def test_a_response_twice_counts_once(tmp_path):
@@ -204,7 +204,9 @@ def test_settings_that_are_damaged_are_said_to_be(tmp_path, gold, config):
 
 
 def test_an_interval_of_j_stays_between_its_ends():
-    counts = [Counts(true_positives=1, true_negatives=right, false_positives=1 - right) for right in (1, 1, 1, 0)]
+    counts = [
+        VerdictCounts(true_positives=1, true_negatives=right, false_positives=1 - right) for right in (1, 1, 1, 0)
+    ]
     found = [
         InstructionRates(
             instruction_id=str(place), instruction=TEA, dropped="", group="a", followed=1, not_followed=1,

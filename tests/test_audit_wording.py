@@ -5,9 +5,9 @@ import pytest
 from autoif.audit.edges import make_edges, make_text
 from autoif.audit.findings import FindingReason
 from autoif.audit.metamorphic import make_twins
-from autoif.audit.wording import UNITS, Comparison, Count, Role, Term, read_count, read_term
+from autoif.audit.wording import UNITS, Bound, Count, Role, Term, read_count, read_term
 
-LEAST, MOST, EXACTLY = Comparison.AT_LEAST, Comparison.AT_MOST, Comparison.EXACTLY
+LEAST, MOST, EXACTLY = Bound.AT_LEAST, Bound.AT_MOST, Bound.EXACTLY
 SPACE, NEWLINE, QUOTES = FindingReason.TRAILING_SPACE, FindingReason.FINAL_NEWLINE, FindingReason.CURLY_QUOTES
 COMMA, CASE = FindingReason.WORD_PUNCTUATION, FindingReason.LETTER_CASE
 ENDS = {SPACE, NEWLINE}

@@ -12,7 +12,7 @@ import pytest
 
 from autoif.errors import ConfigError
 from autoif.evaluation.contamination import nearest
-from autoif.evaluation.contamination.measure import Comparison, compare
+from autoif.evaluation.contamination.measure import ContaminationComparison, compare
 from autoif.evaluation.contamination.nearest import find_nearest
 from autoif.evaluation.contamination.overlap import split_words
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
@@ -29,11 +29,11 @@ def probe(*texts: str) -> list[BenchmarkPrompt]:
     return [BenchmarkPrompt("mine", str(number), text) for number, text in enumerate(texts, 1)]
 
 
-def look(folder: Path, prompts: list[BenchmarkPrompt], *rows: dict, ngram: int = 13) -> Comparison:
+def look(folder: Path, prompts: list[BenchmarkPrompt], *rows: dict, ngram: int = 13) -> ContaminationComparison:
     return compare([write_rows(folder / "train.jsonl", *rows)], prompts, ngram, 2, print)
 
 
-def pairs(comparison: Comparison) -> list[tuple[str, str, str]]:
+def pairs(comparison: ContaminationComparison) -> list[tuple[str, str, str]]:
     return [(row.row, each.id, each.what) for row in list_contaminated(comparison) for each in row.shared]
 
 

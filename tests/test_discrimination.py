@@ -10,7 +10,7 @@ from autoif.behaviour import cluster_functions
 from autoif.datasets.preferences import instruction_pairs
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.discrimination import choose_texts, quote, read_ruling, weigh_functions
-from autoif.instructions.observation import Behaviour, Text
+from autoif.instructions.observation import Behaviour, ObservedText
 from autoif.instructions.settling import amend_draft, write_settled_functions
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
@@ -25,7 +25,7 @@ WORD, PART = "def evaluate(response):\n    return 'tea' in response.split()", ac
 
 def behaviour(rows: Sequence[Sequence[Verdict]], texts: Sequence[str], votes: Sequence[int] = ()) -> Behaviour:
     return Behaviour(
-        texts=tuple(Text(text, "probe") for text in texts),
+        texts=tuple(ObservedText(text, "probe") for text in texts),
         outcomes=tuple(tuple(map(Outcome, row)) for row in rows),
         votes=tuple(votes) or (1,) * len(rows),
         clusters=tuple(cluster_functions(rows)),

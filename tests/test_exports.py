@@ -13,7 +13,7 @@ from trl.data_utils import is_conversational
 
 from autoif.cli.main import cli
 from autoif.datasets.exports import EXPORTERS
-from autoif.datasets.exports.files import Table, Text, write_files
+from autoif.datasets.exports.files import RowTable, TextFile, write_files
 from autoif.datasets.rows import Form, PreferenceRow, RewardRow, SftRow, read_rows
 from autoif.errors import ConfigError, StoreError
 from autoif.store import DATA_SETS
@@ -254,7 +254,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path):
 
 
 def test_a_column_of_several_types_is_refused_for_parquet(tmp_path):
-    table = Table("some.parquet", Form.SFT, [{"a": 1}, {"a": "x"}])
+    table = RowTable("some.parquet", Form.SFT, [{"a": 1}, {"a": "x"}])
     with pytest.raises(ConfigError, match="several types"):
         write_files(tmp_path, [table])
 
@@ -292,10 +292,10 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path, trainer):
 
 @pytest.mark.parametrize("trainer", EXPORTERS)
 def test_each_form_is_written_without_the_others(tmp_path, trainer):
-    together = {file.name for file in EXPORTERS[trainer](read_rows([GOLDEN])) if isinstance(file, Table)}
+    together = {file.name for file in EXPORTERS[trainer](read_rows([GOLDEN])) if isinstance(file, RowTable)}
     alone: list[str] = []
     for form, name in zip(Form, DATA_SETS, strict=True):
-        tables = [file for file in EXPORTERS[trainer](read_rows([GOLDEN / name])) if isinstance(file, Table)]
+        tables = [file for file in EXPORTERS[trainer](read_rows([GOLDEN / name])) if isinstance(file, RowTable)]
         assert {table.form for table in tables} <= {form}
         alone += [table.name for table in tables]
     assert sorted(alone) == sorted(together)
@@ -396,14 +396,14 @@ def test_an_export_that_fails_leaves_nothing(tmp_path):
         raise ConfigError("no more")
 
     with pytest.raises(ConfigError, match="no more"):
-        write_files(tmp_path / "out", [Text("a/b.txt", "x"), Table("rows.jsonl", Form.SFT, breaks())])
+        write_files(tmp_path / "out", [TextFile("a/b.txt", "x"), RowTable("rows.jsonl", Form.SFT, breaks())])
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_output_that_can_not_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StoreError, match="can't be written"):
-        write_files(tmp_path / "file" / "out", [Text("a.txt", "x")])
+        write_files(tmp_path / "file" / "out", [TextFile("a.txt", "x")])
 
 
 def test_the_recorded_rows_are_of_the_types_they_are_read_as():

@@ -16,7 +16,7 @@ import autoif
 from autoif.cli.main import cli
 from autoif.config import load_config
 from autoif.datasets.exports.hub import render_card as render_data_card
-from autoif.datasets.rows import Rows
+from autoif.datasets.rows import RowSets
 from autoif.errors import AutoIFError, ConfigError, StoreError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
 from autoif.evaluation.plots import plot_training
@@ -226,7 +226,7 @@ def test_a_data_card_reads_no_name_of_others_as_markup(tmp_path):
         "config": {"preset": TRAP, "models": {"writer": {"model": TRAP}}, "scoring": {"samples": TRAP}},
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps(manifest))
-    kinds, headings, _ = read_marks(render_data_card(tmp_path, manifest, Rows()))
+    kinds, headings, _ = read_marks(render_data_card(tmp_path, manifest, RowSets()))
     assert not kinds & {"html_inline", "html_block", "image"}
     assert (len(headings), headings[1]) == (2, "How it was made")
 

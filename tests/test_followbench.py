@@ -11,7 +11,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.benchmark import evaluate, take_recorded
 from autoif.evaluation.followbench.benchmark import describe_items, load_benchmark, score_items
 from autoif.evaluation.followbench.data import SIZES, Item, fetch_items, read_items
-from autoif.evaluation.followbench.judging import Judgement, find_files, read_judgement, write_question
+from autoif.evaluation.followbench.judging import ResponseJudgement, find_files, read_judgement, write_question
 from autoif.evaluation.results import Scores
 from support.followbench_data import ask, instruct, respond, write_data, write_judgements
 from support.packed_data import unpack
@@ -139,9 +139,9 @@ def test_the_judge_sees_how_the_instruction_grew(tmp_path):
     assert "['YES', 'NO', 'YES']" in question
 
 
-def judged(kind: str, level: int, *satisfied: bool, group: int = 1) -> tuple[Item, list[Judgement]]:
+def judged(kind: str, level: int, *satisfied: bool, group: int = 1) -> tuple[Item, list[ResponseJudgement]]:
     """Return a prompt with one judged response; without verdicts the judgement can't be read."""
-    said = Judgement("", satisfied or None, None if satisfied else "no list in its last line")
+    said = ResponseJudgement("", satisfied or None, None if satisfied else "no list in its last line")
     return Item(kind, f"{kind}/{group}", level, "quora", ("Write.",), "", None), [said]
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.benchmark import evaluate
-from autoif.evaluation.general.answering import LocalModel
+from autoif.evaluation.general.answering import FolderModel
 from autoif.evaluation.general.benchmark import prepare, read_task
 from autoif.evaluation.general.data import (
     SIZES,
+    GeneralQuestion,
+    GeneralQuestions,
     GeneralSettings,
-    Question,
-    Questions,
     choose_questions,
     read_questions,
 )
@@ -45,12 +45,12 @@ def programs() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def read(task: str, path: Path | None = None) -> Questions:
+def read(task: str, path: Path | None = None) -> GeneralQuestions:
     return read_questions(task, path or DATA / task, load_definitions(task, chat=False))
 
 
 def run(sandbox: Sandbox, completion: str) -> tuple[bool, str]:
-    question = Question("add", "", ADD.model_dump())
+    question = GeneralQuestion("add", "", ADD.model_dump())
     [judged] = run_programs([(question, join_completion(question, completion, chat=False))], sandbox)
     return judged.passed, judged.detail
 
@@ -82,7 +82,7 @@ def test_a_few_questions_are_chosen_by_seed_and_spread_over_the_subjects():
     assert {row.id for row in few.rows} != {row.id for row in other.rows}
     places = {row.id: place for place, row in enumerate(questions.rows)}
     assert sorted(places[row.id] for row in few.rows) == [places[row.id] for row in few.rows]
-    reversed_data = Questions("mmlu", questions.rows[::-1], questions.examples, questions.source)
+    reversed_data = GeneralQuestions("mmlu", questions.rows[::-1], questions.examples, questions.source)
     assert {row.id for row in choose_questions(reversed_data, 20, 0).rows} == {row.id for row in few.rows}
     assert choose_questions(questions, None, 0) is questions
 
@@ -136,7 +136,7 @@ def test_what_does_not_return_from_all_tests_does_not_pass(programs, completion,
 
 
 def test_one_program_leaves_nothing_behind_for_the_next(programs):
-    question = Question("add", "", ADD.model_dump())
+    question = GeneralQuestion("add", "", ADD.model_dump())
     vandal = "    return a + b\nimport builtins\nbuiltins.marked = 1\n"
     witness = "    import builtins\n    return 0 if hasattr(builtins, 'marked') else a + b\n"
     both = [(question, join_completion(question, text, chat=False)) for text in (vandal, witness)]
@@ -144,7 +144,7 @@ def test_one_program_leaves_nothing_behind_for_the_next(programs):
 
 
 def test_an_answer_may_be_a_code_block_the_whole_function_or_its_body(programs):
-    question = Question("add", "", {**ADD.model_dump(), "prompt": "def add(a, b):\n    '''Add.'''\n"})
+    question = GeneralQuestion("add", "", {**ADD.model_dump(), "prompt": "def add(a, b):\n    '''Add.'''\n"})
     answers = (
         "```python\ndef add(a, b):\n    return a + b\n```\nDone.", "```\ndef add(a, b):\n    return a + b",
         "    return a + b", "def add(a, b): return a + b", "I can't.",
@@ -200,7 +200,7 @@ def small(tmp_path_factory) -> Path:
 def measure(small: Path, out: Path, task: str, files: Path, **settings: object) -> Path:
     """Measure the tiny model on one benchmark."""
     given = GeneralSettings(max_tokens=8, dtype="float32", batch_size=4, **settings)
-    who = "tiny", "tiny, transformers", LocalModel(str(small / "model"), given)
+    who = "tiny", "tiny, transformers", FolderModel(str(small / "model"), given)
     with Sandbox(LIMITS, backend="cpython") if task == "humaneval" else nullcontext() as sandbox:
         benchmark, subject = prepare(read_task(task, files, given), who, sandbox)
         evaluate(benchmark, subject, out / task, print)
@@ -286,7 +286,7 @@ def test_gsm8k_has_the_answers_and_verdicts_of_lm_evals_own_evaluation(small, tm
     assert said == [sample["resps"][0][0] for sample in theirs if sample["filter"] == "strict-match"]
     lm_task = build_task(definition, parts["test"], parts["train"], {})
     given = GeneralSettings(batch_size=1, dtype="float32", chat_template=chat)
-    template = LocalModel(str(small / "model"), given).read_template()
+    template = FolderModel(str(small / "model"), given).read_template()
     asked = [instance.args[0] for [instance] in build_requests(lm_task, template)]
     assert asked == [sample["arguments"][0][0] for sample in theirs if sample["filter"] == "strict-match"]
     assert ("<assistant>" in asked[0]) is chat

@@ -13,7 +13,7 @@ import pytest
 
 from autoif.errors import BudgetExhausted, ConfigError, ModelError
 from autoif.models import nli
-from autoif.models.nli import LABELS, ChatNli, Judgement, TransformersNli, open_nli
+from autoif.models.nli import LABELS, ChatNli, NliJudgement, TransformersNli, open_nli
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 from autoif.prompts import load_packaged
@@ -35,7 +35,7 @@ def answering(plain: Completion, chat: str = "") -> ScriptedChat:
     return ScriptedChat(lambda request, _: plain if request.prompt else chat)
 
 
-async def judge(chat: ScriptedChat, *pairs: tuple[str, str]) -> list[Judgement]:
+async def judge(chat: ScriptedChat, *pairs: tuple[str, str]) -> list[NliJudgement]:
     return await ChatNli(chat).judge(pairs or (PAIR,))
 
 
@@ -108,7 +108,7 @@ async def test_the_most_probable_label_wins_and_its_score_is_its_share_of_the_th
     others = [each for each in LABELS if each != label]
     completion = first_token((" " + label, 0.6), (" " + others[0], 0.2), ("\n", 0.1), (" " + others[1], 0.1))
     [judgement] = await judge(answering(completion))
-    assert judgement == Judgement(label=label, score=round(0.6 / 0.9, 4), source="chat/logprobs")
+    assert judgement == NliJudgement(label=label, score=round(0.6 / 0.9, 4), source="chat/logprobs")
 
 
 async def test_spellings_of_a_label_count_together_whatever_their_case_and_space() -> None:
@@ -122,7 +122,7 @@ async def test_spellings_of_a_label_count_together_whatever_their_case_and_space
 
 async def test_without_log_probabilities_the_completed_word_is_the_label() -> None:
     [judgement] = await judge(answering(Completion(text=" con", finish_reason="length")))
-    assert judgement == Judgement(label="contradiction", score=1.0, source="chat/completion")
+    assert judgement == NliJudgement(label="contradiction", score=1.0, source="chat/completion")
 
 
 async def test_judgements_come_in_the_order_of_the_pairs() -> None:

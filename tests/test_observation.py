@@ -3,9 +3,9 @@
 import pytest
 
 from autoif.behaviour import Cluster
-from autoif.instructions.observation import Behaviour, Observer, Text, follow_repairs, gather_texts
+from autoif.instructions.observation import Behaviour, ObservedText, Observer, follow_repairs, gather_texts
 from autoif.probes import load_probes
-from autoif.records import Answer, Draft, Fault, Function, Repair, RepairOutcome, Verdict
+from autoif.records import Answer, Draft, Function, FunctionFault, Repair, RepairOutcome, Verdict
 from autoif.sandbox.outcomes import Outcome
 from autoif.settings import Verification
 from conftest import MakeTools
@@ -18,7 +18,11 @@ def test_the_texts_are_cases_responses_near_misses_and_probes_each_once() -> Non
     probe = load_probes()[5]
     texts = gather_texts(draft([], [("tea for two", True), (probe, False)]), ["Tea.", "tea for two"])
     assert len({each.text for each in texts}) == len(texts)
-    assert texts[:3] == (Text("tea for two", "case"), Text(probe, "case"), Text("Tea.", "response"))
+    assert texts[:3] == (
+        ObservedText("tea for two", "case"),
+        ObservedText(probe, "case"),
+        ObservedText("Tea.", "response"),
+    )
     listed = {each.text: each.source for each in texts}
     assert listed["TEA FOR TWO"] == "probe"
     assert {*load_probes(), draft([], []).instruction.text} <= listed.keys()
@@ -28,7 +32,7 @@ def behave(votes: list[int], verdicts: list[Verdict]) -> Behaviour:
     """Return functions that behave each in a way of its own, the first with these verdicts."""
     other = tuple(P if verdict is F else F for verdict in verdicts)
     clusters = tuple(Cluster((place,), tuple(verdicts) if not place else other) for place in range(len(votes)))
-    texts = tuple(Text(str(number), "probe") for number in range(len(verdicts)))
+    texts = tuple(ObservedText(str(number), "probe") for number in range(len(verdicts)))
     outcomes = tuple(tuple(map(Outcome, cluster.verdicts)) for cluster in clusters)
     return Behaviour(texts, outcomes, tuple(votes), clusters)
 
@@ -51,7 +55,7 @@ def test_how_many_and_which_share_are_settings() -> None:
 
 def repair(old: str, new: str, outcome: RepairOutcome = RepairOutcome.REPAIRED) -> Repair:
     return Repair(
-        round=1, fault=Fault.RAISES, function=Function.of(old), feedback="", answer=Answer(index=0, repairs=()),
+        round=1, fault=FunctionFault.RAISES, function=Function.of(old), feedback="", answer=Answer(index=0, repairs=()),
         explanation="", made=Function.of(new), outcome=outcome,
     )  # fmt: skip
 

@@ -9,9 +9,9 @@ from autoif.errors import ConfigError
 from autoif.gate import Fault
 from autoif.sampling import Sample
 from autoif.training.online_pairs import (
-    Counts,
-    Judged,
+    JudgedSample,
     OnlineSettings,
+    RoundCounts,
     draw_prompts,
     judge_samples,
     make_prompts,
@@ -53,14 +53,14 @@ def test_a_response_that_more_than_half_of_the_functions_accept_is_chosen_over_o
     assert [[str(verdict) for verdict in found.verdicts] for found in judged] == [
         ["fail", "pass", "fail"], ["fail", "fail", "fail"], ["pass", "fail", "pass"],
     ]  # fmt: skip
-    assert counts == Counts(prompts=1, paired=1, responses=3, gated=1, pairs=1)
+    assert counts == RoundCounts(prompts=1, paired=1, responses=3, gated=1, pairs=1)
 
 
 def test_prompts_whose_responses_all_pass_or_all_fail_give_no_pair_and_are_counted(sandbox):
     prompts = prompts_of([TEA], [TEA], [TEA])
     rows, counts, _ = round_of(sandbox, prompts, [GOOD, GOOD + " Now."], [BAD, BAD + " Now."], [GOOD, BAD])
     assert len(rows) == 1
-    assert counts == Counts(prompts=3, paired=1, all_pass=1, all_fail=1, responses=6, pairs=1)
+    assert counts == RoundCounts(prompts=3, paired=1, all_pass=1, all_fail=1, responses=6, pairs=1)
 
 
 def test_a_prompt_with_responses_between_the_thresholds_is_neither(sandbox):
@@ -135,8 +135,8 @@ def test_prompts_of_a_round_are_drawn_by_seed_and_round_and_none_twice():
 
 
 def test_a_record_of_verdicts_can_be_read_back():
-    found = Judged(prompt_id="a", index=0, verdicts=("pass",), fault="copied")
-    assert Judged.model_validate_json(found.model_dump_json()) == found
+    found = JudgedSample(prompt_id="a", index=0, verdicts=("pass",), fault="copied")
+    assert JudgedSample.model_validate_json(found.model_dump_json()) == found
 
 
 def test_settings_of_the_rounds_come_from_the_table_online_and_all_others_go_to_dpo(tmp_path):

@@ -8,7 +8,7 @@ from autoif.cli.evaluate import report
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.pass_rate import judge_answers, read_prompts
 from autoif.evaluation.provenance import Seen
-from autoif.evaluation.responses import Response
+from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Scores, claim_folder, read_prompt_results, read_scores
 from autoif.models.requests import Completion
 from support.pass_rate_data import (
@@ -49,7 +49,7 @@ def test_the_pass_rate_is_the_share_of_accepted_samples_in_percent(data, tmp_pat
 )
 def test_a_sample_is_accepted_by_more_than_half_of_its_functions(functions, accepted, tmp_path, sandbox):
     prompts = read_prompts(write_rows(tmp_path / "rewards.jsonl", reward_row("tea", 1, functions)))
-    [result] = judge_answers([(prompts.rows[0], [Response("Some tea.", False)])], Seen(), sandbox, print).results
+    [result] = judge_answers([(prompts.rows[0], [SubjectResponse("Some tea.", False)])], Seen(), sandbox, print).results
     assert result.scores["pass_rate"] == (100 * accepted,)
     assert len(result.details["verdicts"][0]) == len(functions)
 
@@ -58,7 +58,9 @@ def test_verdicts_belong_to_their_sample_though_functions_are_shared_among_promp
     rows = [reward_row(word, 1, [accepts("a"), accepts("b"), accepts("a")]) for word in INSTRUCTIONS]
     prompts = read_prompts(write_rows(tmp_path / "rewards.jsonl", *rows))
     texts = [["a", "b"], ["ab", ""], ["b", "a"]]
-    given = [(row, [Response(text, None) for text in some]) for row, some in zip(prompts.rows, texts, strict=True)]
+    given = [
+        (row, [SubjectResponse(text, None) for text in some]) for row, some in zip(prompts.rows, texts, strict=True)
+    ]
     results = judge_answers(given, Seen(), sandbox, print).results
     said = [[[verdict == "pass" for verdict in some] for some in each.details["verdicts"]] for each in results]
     assert said == [[["a" in text, "b" in text, "a" in text] for text in some] for some in texts]

@@ -12,7 +12,7 @@ from autoif.instructions.feedback import are_alike
 from autoif.instructions.settling import write_settled_functions
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
-from autoif.records import Draft, Fault, Function, RepairOutcome
+from autoif.records import Draft, Function, FunctionFault, RepairOutcome
 from autoif.sandbox import Limits, Sandbox
 from autoif.vocabulary import carry, fold
 from conftest import MakeTools
@@ -60,29 +60,37 @@ def asked(chat: ScriptedChat) -> list[str]:
 @pytest.mark.parametrize(
     ("source", "fault", "told"),
     [
-        (BROKEN, Fault.DOES_NOT_LOAD, "line 1: def evaluate(response) return True"),
-        ("import nltk\ndef evaluate(response):\n    return True", Fault.DOES_NOT_LOAD, "missing module: nltk"),
-        ("def check(response):\n    return True", Fault.DOES_NOT_LOAD, "has no evaluate"),
+        (BROKEN, FunctionFault.DOES_NOT_LOAD, "line 1: def evaluate(response) return True"),
+        ("import nltk\ndef evaluate(response):\n    return True", FunctionFault.DOES_NOT_LOAD, "missing module: nltk"),
+        ("def check(response):\n    return True", FunctionFault.DOES_NOT_LOAD, "has no evaluate"),
         (
             FIRST,
-            Fault.RAISES,
+            FunctionFault.RAISES,
             "IndexError: list index out of range\n  line 3: return 'tea' == words[0] or 'tea' in words[9]",
         ),
-        (f"\n\n{FIRST}", Fault.RAISES, "IndexError: list index out of range\n  line 3: return 'tea' =="),
-        (FIRST, Fault.RAISES, '- For "wine": IndexError'),
-        ("def evaluate(response):\n    return len(response)", Fault.RAISES, "returned int: 4"),
+        (f"\n\n{FIRST}", FunctionFault.RAISES, "IndexError: list index out of range\n  line 3: return 'tea' =="),
+        (FIRST, FunctionFault.RAISES, '- For "wine": IndexError'),
+        ("def evaluate(response):\n    return len(response)", FunctionFault.RAISES, "returned int: 4"),
         (
             "def test(text):\n    return missing\n\ndef evaluate(response):\n    return test(response)",
-            Fault.RAISES,
+            FunctionFault.RAISES,
             "NameError: name 'missing' is not defined\n  line 2: return missing",
         ),
-        ("import os\ndef evaluate(response):\n    os._exit(3)", Fault.RAISES, "it ends its process"),
-        ("def evaluate(response):\n    return 'wine' in response", Fault.STANDS_ALONE, 'It returns True for "wine"'),
-        ("def evaluate(response):\n    return 'wine' in response", Fault.STANDS_ALONE, "the opposite for these texts"),
+        ("import os\ndef evaluate(response):\n    os._exit(3)", FunctionFault.RAISES, "it ends its process"),
+        (
+            "def evaluate(response):\n    return 'wine' in response",
+            FunctionFault.STANDS_ALONE,
+            'It returns True for "wine"',
+        ),
+        (
+            "def evaluate(response):\n    return 'wine' in response",
+            FunctionFault.STANDS_ALONE,
+            "the opposite for these texts",
+        ),
     ],
 )
 async def test_a_function_with_a_fault_is_put_back_with_what_is_wrong_and_mended(
-    make_tools: MakeTools, source: str, fault: Fault, told: str
+    make_tools: MakeTools, source: str, fault: FunctionFault, told: str
 ) -> None:
     chat = script([*ALIKE, source], repaired(f"{TEA}  # mended"))
     draft = await settle(make_tools, chat, 3)

@@ -17,7 +17,7 @@ from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.endpoint import EndpointSampler
-from autoif.sampling.settings import Row
+from autoif.sampling.settings import Draw
 from support.stub_server import Body, Reply, StubServer, ok, says, status
 from support.tiny_model import write_tiny_model
 
@@ -96,7 +96,7 @@ async def sample_one_by_one(server: StubServer) -> list[Completion]:
 
     def sample() -> list[Completion]:
         with open_sampler("", SETTINGS, endpoint) as sampler:
-            return [answer for prompt in PROMPTS for answer in sampler.sample([Row(prompt, 0)])]
+            return [answer for prompt in PROMPTS for answer in sampler.sample([Draw(prompt, 0)])]
 
     return await asyncio.to_thread(sample)
 

@@ -12,7 +12,7 @@ from autoif.cli.main import main
 from autoif.errors import ModelError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
 from autoif.sampling.policy import find_turn_end, load_tokenizer
-from autoif.sampling.settings import Row
+from autoif.sampling.settings import Draw
 from autoif.training.online_dpo import train_online
 from autoif.training.train import train
 from support.online_dpo import ANY, make_online_request, reward_row, write_place
@@ -99,7 +99,7 @@ def test_a_base_model_is_sampled_until_its_template_ends_the_turn(base):
     prompts = [SamplingPrompt(id=str(i), messages=(turn("user", "Say tea."),)) for i in range(8)]
     settings = SamplingSettings(max_tokens=48, dtype="float32", temperature=2.0)
     with open_sampler(str(base), settings, "transformers", lambda _: None) as sampler:
-        answers = sampler.sample([Row(prompt, index) for prompt in prompts for index in range(4)])
+        answers = sampler.sample([Draw(prompt, index) for prompt in prompts for index in range(4)])
     assert "<eos>" not in "".join(answer.text for answer in answers)
     assert any(answer.finish_reason == "stop" for answer in answers)
 

@@ -58,7 +58,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class OpenRun:
     """An open run: where results go, what workers are told, who runs shards, who watches."""
 
     folder: RunFolder
@@ -99,7 +99,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
-        job = Job(folder, tools, engine, progress)
+        job = OpenRun(folder, tools, engine, progress)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
         if given:
@@ -112,7 +112,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
                 cache.note(note)
 
 
-async def _make_instructions(seeds: Seeds, job: Job) -> list[Instruction]:
+async def _make_instructions(seeds: Seeds, job: OpenRun) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
         job.progress.begin((store.SELF_INSTRUCT,), total=1)
@@ -124,7 +124,7 @@ async def _make_instructions(seeds: Seeds, job: Job) -> list[Instruction]:
     return instructions
 
 
-async def _run_steps(first: Step, records: Sequence[Input], job: Job, *, until: Step) -> list[VerifiedInstruction]:
+async def _run_steps(first: Step, records: Sequence[Input], job: OpenRun, *, until: Step) -> list[VerifiedInstruction]:
     """Run all shards that the folder lacks; return the verified instructions, in input order.
 
     A shard's second step begins when its first is done, before the first step of the shards that wait: the first rows
@@ -155,7 +155,7 @@ def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
     return [Shard("queries", index, verified)] if step == "instructions" and verified else []
 
 
-def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard]:
+def _drop_finished(shards: Sequence[Shard], job: OpenRun, until: Step) -> list[Shard]:
     """Return the shards that are still to be run, with what follows from those that are not; count what is there."""
     missing, followed = list[Shard](), list[Shard]()
     for shard in shards:
@@ -174,7 +174,7 @@ def _drop_finished(shards: Sequence[Shard], job: Job, until: Step) -> list[Shard
     return [*(_drop_finished(followed, job, until) if followed else ()), *missing]
 
 
-def _cut(records: Sequence[Input], job: Job) -> list[tuple[Input, ...]]:
+def _cut(records: Sequence[Input], job: OpenRun) -> list[tuple[Input, ...]]:
     size = job.tools.config.execution.shard_size
     return [tuple(records[start : start + size]) for start in range(0, len(records), size)]
 

@@ -163,7 +163,7 @@ class Answer(Record):
     """Id of the function that it gave; noted only where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
 
 
-class Fault(StrEnum):
+class FunctionFault(StrEnum):
     """Why a function is put back to its writer."""
 
     DOES_NOT_LOAD = "does_not_load"
@@ -188,7 +188,7 @@ class Repair(Record):
 
     round: int
     """1 for the first time that it, or what it was made from, was put back."""
-    fault: Fault
+    fault: FunctionFault
     function: Function
     """As it was put back."""
     feedback: str

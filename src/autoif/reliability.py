@@ -75,7 +75,7 @@ class Fit(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ReliabilityTrial:
     """The texts that the functions of one instruction are run on."""
 
     sources: tuple[str, ...]
@@ -93,7 +93,7 @@ class Trial:
         return [*self.cases, *load_probes(), *self.answers, *self.others]
 
 
-def plan_trial(matrix: Matrix, answers: Sequence[str] = (), others: Sequence[str] = ()) -> Trial:
+def plan_trial(matrix: Matrix, answers: Sequence[str] = (), others: Sequence[str] = ()) -> ReliabilityTrial:
     """Return what the functions of an instruction have to be run on.
 
     Args:
@@ -101,7 +101,7 @@ def plan_trial(matrix: Matrix, answers: Sequence[str] = (), others: Sequence[str
         answers: to this instruction.
         others: to other instructions, about as many. Both or neither.
     """
-    return Trial(
+    return ReliabilityTrial(
         sources=tuple(function.source for function in matrix.functions),
         expected=tuple(case.expected for case in matrix.cases),
         cases=tuple(case.input for case in matrix.cases),
@@ -110,7 +110,7 @@ def plan_trial(matrix: Matrix, answers: Sequence[str] = (), others: Sequence[str
     )
 
 
-async def run_trial(trial: Trial, sandbox: Runner) -> list[list[Verdict]]:
+async def run_trial(trial: ReliabilityTrial, sandbox: Runner) -> list[list[Verdict]]:
     """Return the verdict of each function on each text. Shape (functions, texts)."""
     return await run_patiently(trial.sources, trial.texts, sandbox)
 
@@ -128,7 +128,7 @@ async def run_patiently(sources: Sequence[str], texts: Sequence[str], sandbox: R
             return cast(list[list[Verdict]], end.value)
 
 
-def run_trial_sync(trial: Trial, sandbox: Sandbox) -> list[list[Verdict]]:
+def run_trial_sync(trial: ReliabilityTrial, sandbox: Sandbox) -> list[list[Verdict]]:
     """Do as `run_trial` does, and wait for it."""
     steps = _take_steps(trial.sources, trial.texts)
     jobs = next(steps)
@@ -160,7 +160,7 @@ def _take_steps(
     return verdicts
 
 
-def score_functions(trial: Trial, verdicts: VerdictRows) -> list[float]:
+def score_functions(trial: ReliabilityTrial, verdicts: VerdictRows) -> list[float]:
     """Return the score of each function.
 
     Args:
@@ -170,7 +170,7 @@ def score_functions(trial: Trial, verdicts: VerdictRows) -> list[float]:
     return [score(signs) for signs in read_signs(trial, verdicts)]
 
 
-def read_signs(trial: Trial, verdicts: VerdictRows) -> list[Signs]:
+def read_signs(trial: ReliabilityTrial, verdicts: VerdictRows) -> list[Signs]:
     """Return the signs of each function; `verdicts` are what came of the trial."""
     size = {member: len(cluster.members) for cluster in cluster_functions(verdicts) for member in cluster.members}
     return [
@@ -179,7 +179,7 @@ def read_signs(trial: Trial, verdicts: VerdictRows) -> list[Signs]:
     ]
 
 
-def _read_signs(trial: Trial, row: Sequence[Verdict], cluster: float, agreement: float) -> Signs:
+def _read_signs(trial: ReliabilityTrial, row: Sequence[Verdict], cluster: float, agreement: float) -> Signs:
     at, parts = 0, []
     for length in (len(trial.cases), len(load_probes()), len(trial.answers), len(trial.others)):
         parts.append(row[at : at + length])

@@ -10,7 +10,7 @@ from autoif.evaluation.provenance import Seen
 from autoif.evaluation.results import Scores
 from autoif.models.requests import Completion
 from autoif.records import content_id
-from autoif.sampling import Row, SamplingSettings
+from autoif.sampling import Draw, SamplingSettings
 from autoif.sandbox import Sandbox
 from support.records import accepts
 from support.training_data import write_rows
@@ -47,10 +47,10 @@ class ScriptedSampler:
 
     batch_size = 5
 
-    def __init__(self, script: Callable[[Row], Completion | str]) -> None:
+    def __init__(self, script: Callable[[Draw], Completion | str]) -> None:
         self._script = script
 
-    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+    def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         answers = [self._script(row) for row in rows]
         return [answer if isinstance(answer, Completion) else Completion(answer, "stop") for answer in answers]
 
@@ -60,7 +60,7 @@ class ScriptedSampler:
 
 
 def measure(
-    data: Path, folder: Path, sandbox: Sandbox, script: Callable[[Row], Completion | str], settings=SETTINGS
+    data: Path, folder: Path, sandbox: Sandbox, script: Callable[[Draw], Completion | str], settings=SETTINGS
 ) -> Scores:  # fmt: skip
     """Evaluate a scripted model, whose identity is the script's name."""
     subject = Subject("scripted", f"{script.__name__}, transformers", settings, ScriptedSampler(script).open)
@@ -75,15 +75,15 @@ def measure_texts(data: Path, folder: Path, sandbox: Sandbox, *rows: dict, seen:
     )
 
 
-def right(row: Row) -> str:
+def right(row: Draw) -> str:
     """Answer with the word that is asked for."""
     word = row.prompt.messages[0]["content"].split()[-1].rstrip(".")
     return f"You could look for it under {word}, I think."
 
 
-def wrong(row: Row) -> str:
+def wrong(row: Draw) -> str:
     return "There is nothing to be said about that."
 
 
-def half(row: Row) -> str:
+def half(row: Draw) -> str:
     return right(row) if row.index % 2 else wrong(row)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from math import exp, log, prod
 
 from autoif.audit.gold import RESPONSES, Gold
-from autoif.audit.material import Material, Written
+from autoif.audit.material import Material, WrittenInstruction
 from autoif.behaviour import Cluster, cluster_functions, find_splits
 from autoif.judging import judge
 from autoif.records import Record, Verdict
-from autoif.reliability import DECIMALS, Trial, plan_trial
+from autoif.reliability import DECIMALS, ReliabilityTrial, plan_trial
 from autoif.sandbox import Sandbox
 
 CORRELATED = (
@@ -44,8 +44,8 @@ _MOST_EXPONENT = 700.0
 class Observed:
     """An instruction's functions on its cases, the probes, and answers."""
 
-    written: Written
-    trial: Trial
+    written: WrittenInstruction
+    trial: ReliabilityTrial
     verdicts: Sequence[Sequence[Verdict]]
     """Shape (functions, texts)."""
 
@@ -276,12 +276,12 @@ def _show_splits(
         yield Split(text=texts[place], accepted_by=accepting)
 
 
-def _plan(written: Written, answers: dict[str, list[str]]) -> Trial:
+def _plan(written: WrittenInstruction, answers: dict[str, list[str]]) -> ReliabilityTrial:
     own = answers[written.instruction.id]
     return plan_trial(written.matrix, own, _draw_others(written, answers) if own else ())
 
 
-def _draw_others(written: Written, answers: dict[str, list[str]]) -> list[str]:
+def _draw_others(written: WrittenInstruction, answers: dict[str, list[str]]) -> list[str]:
     """Return answers to other instructions, from each in turn."""
     others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
     if not others:

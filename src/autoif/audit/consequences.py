@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from autoif.audit.gold import Gold
-from autoif.audit.material import Material, Written
-from autoif.audit.rates import Counts, count_verdicts
+from autoif.audit.material import Material, WrittenInstruction
+from autoif.audit.rates import VerdictCounts, count_verdicts
 from autoif.benchmark_wordings import is_benchmark_text
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rows import PreferenceRow, SftRow
@@ -31,7 +31,7 @@ Known = tuple[str, bool]
 """The instruction of a row that gold knows, and whether the row is right."""
 
 
-class Share(Record):
+class RightShare(Record):
     """How many rows of a kind are right."""
 
     rows: int
@@ -44,15 +44,15 @@ class Share(Record):
 class Consequences(Record):
     """What is right of a run's cases and data sets."""
 
-    cases: Share
-    sft: Share
-    pairs: Share
-    chosen: Share
+    cases: RightShare
+    sft: RightShare
+    pairs: RightShare
+    chosen: RightShare
     """Of the pairs, those whose chosen answer follows."""
-    rejected: Share
+    rejected: RightShare
     """Of the pairs, those whose rejected answer doesn't follow."""
-    rewards: Share
-    responses: Counts
+    rewards: RightShare
+    responses: VerdictCounts
     """Of the sampled responses that gold knows: whether they follow, and whether the run accepted them."""
     unwritten: int = 0
     """Of the SFT rows and pairs, those of instructions in the words of a benchmark, which are in no file."""
@@ -129,7 +129,7 @@ def _all_follow(gold: Gold, instructions: Sequence[str], text: str) -> bool | No
     return True if said and None not in said else None
 
 
-def _check_cases(gold: Gold, written: Written) -> Iterator[Known]:
+def _check_cases(gold: Gold, written: WrittenInstruction) -> Iterator[Known]:
     for case in written.matrix.cases:
         if (says := gold.find(written.instruction.text, case.input)) is not None:
             yield written.instruction.id, says == case.expected
@@ -148,7 +148,7 @@ def _name(row: SftRow | PreferenceRow) -> str:
     return " ".join(each.instruction for each in row.constraints)
 
 
-def _share(rows: int, known: Iterable[Known]) -> Share:
+def _share(rows: int, known: Iterable[Known]) -> RightShare:
     listed = list(known)
     right = estimate_rate([100.0 * each for _, each in listed], [name for name, _ in listed]) if listed else None
-    return Share(rows=rows, known=len(listed), right=right)
+    return RightShare(rows=rows, known=len(listed), right=right)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
-from autoif.audit.rates import Counts, InstructionRates, add_up
+from autoif.audit.rates import InstructionRates, VerdictCounts, add_up
 from autoif.records import Record
 
 
@@ -168,7 +168,7 @@ def sum_up_findings(instructions: Iterable[InstructionAudit], probes: int) -> Fi
 
 def compare_with_gold(found: FindingsAudit, rates: Iterable[InstructionRates]) -> FaultsAgainstGold:
     """Return how faults of kept functions and their mistakes on gold, of all groups together, go along."""
-    by_function: dict[tuple[str, str], list[Counts]] = {}
+    by_function: dict[tuple[str, str], list[VerdictCounts]] = {}
     for each in rates:
         for rated in each.functions:
             by_function.setdefault((each.instruction_id, rated.id), []).append(rated.counts)

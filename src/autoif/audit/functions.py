@@ -13,10 +13,10 @@ from itertools import chain
 
 from autoif.audit.edges import make_edges
 from autoif.audit.findings import Finding, FindingReason, FunctionAudit, InstructionAudit
-from autoif.audit.material import Written
+from autoif.audit.material import WrittenInstruction
 from autoif.audit.metamorphic import make_twins
 from autoif.audit.mutation import Mutant, is_equivalent, is_killed, make_mutants
-from autoif.audit.probing import NEARLY_ALL, Texts, choose_shortest, find_faults, find_raising, measure_accepted
+from autoif.audit.probing import NEARLY_ALL, ProbingTexts, choose_shortest, find_faults, find_raising, measure_accepted
 from autoif.judging import Row, judge
 from autoif.probes import load_probes, make_near_misses
 from autoif.records import Verdict
@@ -48,8 +48,8 @@ Verdicts = dict[str, Verdict]
 class _Subject:
     """An instruction with the texts for its functions."""
 
-    written: Written
-    texts: Texts
+    written: WrittenInstruction
+    texts: ProbingTexts
     sources: tuple[str, ...]
     """Of its functions, each once."""
 
@@ -71,7 +71,7 @@ class _Kills:
 
 
 def audit_functions(
-    instructions: Sequence[Written], sandbox: Sandbox, watch: Callable[[int], None] = lambda done: None
+    instructions: Sequence[WrittenInstruction], sandbox: Sandbox, watch: Callable[[int], None] = lambda done: None
 ) -> list[InstructionAudit]:
     """Try all functions on everything; return what was found, in the order of the instructions.
 
@@ -95,7 +95,7 @@ def audit_functions(
     return audits
 
 
-def _choose_others(instructions: Sequence[Written]) -> list[tuple[str, str]]:
+def _choose_others(instructions: Sequence[WrittenInstruction]) -> list[tuple[str, str]]:
     """Return the ids of instructions with answers to them, each text once, spread evenly over all there are."""
     answers: dict[str, str] = {}
     for written in instructions:
@@ -105,7 +105,7 @@ def _choose_others(instructions: Sequence[Written]) -> list[tuple[str, str]]:
     return [found[place * len(found) // _OTHERS] for place in range(_OTHERS)] if len(found) > _OTHERS else found
 
 
-def _prepare(written: Written, answers: Sequence[tuple[str, str]]) -> _Subject:
+def _prepare(written: WrittenInstruction, answers: Sequence[tuple[str, str]]) -> _Subject:
     """Make the texts for an instruction."""
     text = written.instruction.text
     own = list(dict.fromkeys(response.text for response in written.responses))
@@ -115,7 +115,7 @@ def _prepare(written: Written, answers: Sequence[tuple[str, str]]) -> _Subject:
     bases += [response.text for response in [*best[:_BASES], *best[-1:]]]
     near = [version for response in best[:_NEAR] for version in make_near_misses(response.text)]
     edges = make_edges(text)
-    texts = Texts(
+    texts = ProbingTexts(
         probes=load_probes(),
         others=[answer for instruction, answer in answers if instruction != written.instruction.id],
         own=own[:_OWN],
@@ -192,7 +192,7 @@ def _list_sources(mutants: Sequence[Sequence[Mutant]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mutant.source for each in mutants for mutant in each))
 
 
-def _choose_telling(texts: Texts) -> list[str]:
+def _choose_telling(texts: ProbingTexts) -> list[str]:
     """Return the texts that mutants run on: the cases first, then short ones that are likely to tell them apart."""
     edges = [text for edge in texts.edges for text in (edge.obeys, edge.breaks)]
     short = [text for text in [*texts.near, *texts.own[:_BASES]] if len(text) <= _SHORT_CHARS]
@@ -279,7 +279,7 @@ def _conclude(
     )
 
 
-def _conclude_function(texts: Texts, verdicts: Verdicts, faults: list[Finding], kills: _Kills) -> FunctionAudit:
+def _conclude_function(texts: ProbingTexts, verdicts: Verdicts, faults: list[Finding], kills: _Kills) -> FunctionAudit:
     """Return what was found of a function, but for which one it is."""
     findings = list(faults)
     if kills.survivor and kills.killed < _WEAK * kills.mutants:

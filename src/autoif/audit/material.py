@@ -40,7 +40,7 @@ from autoif.thresholds import Threshold
 
 
 @dataclass(slots=True)
-class Written:
+class WrittenInstruction:
     """An instruction with the functions that were written for it, kept or not."""
 
     instruction: Instruction
@@ -75,7 +75,7 @@ class Material:
     """As run.json has it: "complete", "running" or "interrupted"."""
     pass_rate: Threshold
     """The share of the functions from which the run accepts a response."""
-    instructions: tuple[Written, ...]
+    instructions: tuple[WrittenInstruction, ...]
     scored: tuple[Response, ...] = ()
     """The responses that passed all stages."""
     verified: tuple[VerifiedInstruction, ...] = ()
@@ -126,23 +126,25 @@ def read_material(run: Path) -> Material:
     )
 
 
-def _read_written(run: Path) -> Iterator[Written]:
+def _read_written(run: Path) -> Iterator[WrittenInstruction]:
     """Yield the instructions that functions were written for, in the order of the run."""
     found = {}
     for row in read_stage(run, VERIFICATION, "kept"):
         draft = Draft.model_validate(row)
-        found[draft.instruction.id] = Written(draft.instruction, draft.matrix)
+        found[draft.instruction.id] = WrittenInstruction(draft.instruction, draft.matrix)
     for dropped in map(Dropped.model_validate, read_stage(run, CROSS_VALIDATION, "dropped")):
         if isinstance(dropped.record, Draft | VerifiedInstruction):
             instruction = dropped.record.instruction
-            found[instruction.id] = Written(instruction, dropped.record.matrix, dropped=dropped.reason.value)
+            found[instruction.id] = WrittenInstruction(instruction, dropped.record.matrix, dropped=dropped.reason.value)
     for verified in map(VerifiedInstruction.model_validate, read_stage(run, CROSS_VALIDATION, "kept")):
-        found[verified.instruction.id] = Written(verified.instruction, verified.matrix, verified.kept_functions)
+        found[verified.instruction.id] = WrittenInstruction(
+            verified.instruction, verified.matrix, verified.kept_functions
+        )
     for dropped in map(Dropped.model_validate, read_stage(run, BACK_TRANSLATION, "dropped")):
         if isinstance(dropped.record, VerifiedInstruction):
             found[dropped.record.instruction.id].dropped = dropped.reason.value
     for verified in _read_verified(run):
-        at = found.setdefault(verified.instruction.id, Written(verified.instruction, verified.matrix))
+        at = found.setdefault(verified.instruction.id, WrittenInstruction(verified.instruction, verified.matrix))
         at.cross_validated = at.cross_validated or verified.kept_functions
         at.back_translated = verified.kept_functions
     yield from found.values()

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from autoif.reading.python_tokens import Kind, cut_tokens
+from autoif.reading.python_tokens import TokenKind, cut_tokens
 from autoif.records import Case, Verdict
 from autoif.vocabulary import uncarry
 
@@ -111,9 +111,9 @@ def _cover(source: str) -> str:
     """Return the source, as long as before, with every text and comment covered but the quotes that open a text."""
     covered = []
     for kind, text in cut_tokens(source):
-        if kind is Kind.OTHER:
+        if kind is TokenKind.OTHER:
             covered.append(text)
-        elif kind is Kind.COMMENT:
+        elif kind is TokenKind.COMMENT:
             covered.append(_COMMENT * len(text))
         else:
             opening = _OPENING_QUOTE.match(text)

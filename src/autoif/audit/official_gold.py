@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from autoif.audit.gold import RESPONSES, Gold, GoldRow
-from autoif.audit.material import Material, Written
+from autoif.audit.material import Material, WrittenInstruction
 from autoif.benchmark_wordings import TITLES, Benchmark, Wording, find_wording
 from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions
@@ -68,7 +68,7 @@ class Recorded:
 class _Question:
     """One instruction of the run that a checker can judge."""
 
-    written: Written
+    written: WrittenInstruction
     wording: Wording
     row: Question
 
@@ -209,7 +209,7 @@ def _judge(run: Any, asked: _Question, texts: Iterable[str], lost: Counter[str])
     return found
 
 
-def _list_own(written: Written) -> list[tuple[str, list[str]]]:
+def _list_own(written: WrittenInstruction) -> list[tuple[str, list[str]]]:
     """Return the run's own texts for an instruction, by their group; a blank one is no answer."""
     responses = [each.text for each in written.responses if len(each.prompt.constraints) == 1]
     cases = [case.input for case in written.matrix.cases if case.input not in responses]

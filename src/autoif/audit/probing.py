@@ -35,7 +35,7 @@ _LIMITS = {Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH}
 
 
 @dataclass(frozen=True)
-class Texts:
+class ProbingTexts:
     """The texts that the functions of one instruction are tried on."""
 
     probes: Sequence[str]
@@ -80,7 +80,7 @@ class Texts:
         return _leave_out_scraps(self.probes)
 
 
-def find_faults(texts: Texts, verdicts: Mapping[str, Verdict], failure: Outcome | None = None) -> list[Finding]:
+def find_faults(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure: Outcome | None = None) -> list[Finding]:
     """Return what is wrong with a function, in the order of the reasons.
 
     Args:
@@ -100,7 +100,7 @@ def find_faults(texts: Texts, verdicts: Mapping[str, Verdict], failure: Outcome 
     return sorted(found, key=lambda finding: order.index(finding.reason))
 
 
-def find_raising(texts: Texts, verdicts: Mapping[str, Verdict]) -> list[str]:
+def find_raising(texts: ProbingTexts, verdicts: Mapping[str, Verdict]) -> list[str]:
     """Return the texts on which a function raises, without those that are blank; the shortest first."""
     raised = {text for text in texts.all if verdicts[text] is Verdict.ERROR and text.strip()}
     return sorted(raised, key=_by_length)
@@ -111,7 +111,7 @@ def measure_accepted(texts: Sequence[str], verdicts: Mapping[str, Verdict]) -> f
     return float(share(sum(verdicts[text] is Verdict.PASS for text in texts), len(texts)))
 
 
-def _judge_sides(texts: Texts, verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
+def _judge_sides(texts: ProbingTexts, verdicts: Mapping[str, Verdict]) -> Iterator[Finding]:
     """Yield that it accepts, or refuses, nearly everything."""
     probes = measure_accepted(texts.ordinary_probes, verdicts)
     others = measure_accepted(texts.others, verdicts) if texts.others else probes
@@ -135,7 +135,7 @@ def _leave_out_scraps(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(text for text in dict.fromkeys(texts) if len(text.split()) > 1)
 
 
-def _find_failures(texts: Texts, verdicts: Mapping[str, Verdict], failure: Outcome | None) -> Iterator[Finding]:
+def _find_failures(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure: Outcome | None) -> Iterator[Finding]:
     """Yield that it raises on ordinary texts, or meets a limit."""
     tried = texts.all
     if raised := find_raising(texts, verdicts):

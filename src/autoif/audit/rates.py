@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from autoif.audit.gold import Gold
-from autoif.audit.material import Material, Written
+from autoif.audit.material import Material, WrittenInstruction
 from autoif.evaluation.statistics import Interval, bootstrap_strata, estimate_rate
 from autoif.judging import Row, Verdicts, compute_pass_rate, judge
 from autoif.records import Record, Verdict
@@ -39,7 +39,7 @@ class Level(StrEnum):
     """Those after back-translation, together."""
 
 
-class Counts(Record):
+class VerdictCounts(Record):
     """Verdicts against gold."""
 
     true_positives: int = 0
@@ -91,7 +91,7 @@ class FunctionRates(Record):
     """Whether cross-validation kept it."""
     back_translated: bool
     """Whether it judges the run's responses."""
-    counts: Counts
+    counts: VerdictCounts
     out_of_time: int = 0
     """Responses for which the limit of time left it none: they count as refused."""
 
@@ -108,10 +108,10 @@ class InstructionRates(Record):
     """Responses of gold that follow it."""
     not_followed: int
     functions: tuple[FunctionRates, ...]
-    majority: Counts | None
+    majority: VerdictCounts | None
     """Of the functions after back-translation together; None where none is left."""
 
-    def count(self, level: Level) -> Counts | None:
+    def count(self, level: Level) -> VerdictCounts | None:
         """Return the counts of a level's functions, added up; None where it has no function."""
         if level is Level.MAJORITY:
             return self.majority
@@ -148,7 +148,7 @@ class LevelRates(Record):
     right_functions: int
     refuse_all: int
     """Instructions that refuse every response that follows."""
-    pooled: Counts
+    pooled: VerdictCounts
 
 
 def measure(material: Material, gold: Gold, sandbox: Sandbox) -> list[InstructionRates]:
@@ -172,7 +172,11 @@ def measure(material: Material, gold: Gold, sandbox: Sandbox) -> list[Instructio
 
 
 def rate_instruction(
-    written: Written, group: str, labels: Mapping[str, bool], verdicts: Sequence[Verdicts], accepted: Threshold
+    written: WrittenInstruction,
+    group: str,
+    labels: Mapping[str, bool],
+    verdicts: Sequence[Verdicts],
+    accepted: Threshold,
 ) -> InstructionRates:
     """Return the rates of an instruction's functions.
 
@@ -208,10 +212,10 @@ def rate_instruction(
     )
 
 
-def count_verdicts(followed: Sequence[bool], accepted: Sequence[bool]) -> Counts:
+def count_verdicts(followed: Sequence[bool], accepted: Sequence[bool]) -> VerdictCounts:
     """Return how what was accepted compares with what follows."""
     found = Counter(zip(followed, accepted, strict=True))
-    return Counts(
+    return VerdictCounts(
         true_positives=found[True, True],
         false_positives=found[False, True],
         true_negatives=found[False, False],
@@ -219,10 +223,10 @@ def count_verdicts(followed: Sequence[bool], accepted: Sequence[bool]) -> Counts
     )
 
 
-def add_up(counts: Iterable[Counts]) -> Counts:
+def add_up(counts: Iterable[VerdictCounts]) -> VerdictCounts:
     """Return the sums."""
     listed = list(counts)
-    return Counts(**{name: sum(getattr(each, name) for each in listed) for name in Counts.model_fields})
+    return VerdictCounts(**{name: sum(getattr(each, name) for each in listed) for name in VerdictCounts.model_fields})
 
 
 def sum_up(found: Sequence[InstructionRates]) -> list[LevelRates]:
@@ -239,7 +243,7 @@ def _sum_up_level(found: Sequence[InstructionRates], level: Level, group: str) -
     counted = {each.instruction_id: counts for each in found if (counts := each.count(level)) is not None}
     chosen = [function.counts for each in found for function in each.choose(level)]
 
-    def mean(rate: Callable[[Counts], float | None], estimate: Callable[..., Interval]) -> Interval | None:
+    def mean(rate: Callable[[VerdictCounts], float | None], estimate: Callable[..., Interval]) -> Interval | None:
         values = {name: value for name, counts in counted.items() if (value := rate(counts)) is not None}
         return estimate(list(values.values()), list(values)) if values else None
 

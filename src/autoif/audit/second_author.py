@@ -11,11 +11,11 @@ from pathlib import Path
 
 from autoif.audit.agreement import MOST_ANSWERS
 from autoif.audit.gold import make_key
-from autoif.audit.material import Material, Written, read_material
+from autoif.audit.material import Material, WrittenInstruction, read_material
 from autoif.errors import ConfigError
 from autoif.probes import load_probes
 from autoif.records import Matrix, Record, Verdict
-from autoif.reliability import DECIMALS, Trial, plan_trial, run_trial_sync
+from autoif.reliability import DECIMALS, ReliabilityTrial, plan_trial, run_trial_sync
 from autoif.sandbox import Sandbox
 from autoif.store import read_manifest
 
@@ -31,7 +31,7 @@ class Dispute(Record):
     accepted_by_second: float
 
 
-class Comparison(Record):
+class AuthorComparison(Record):
     """One instruction, read by two authors."""
 
     instruction_id: str
@@ -54,7 +54,7 @@ class SecondAuthor(Record):
     second_writer: str
     same_writer: bool
     """Then it is no second author: repeats of one model share their errors."""
-    instructions: tuple[Comparison, ...]
+    instructions: tuple[AuthorComparison, ...]
     """Those of both runs, the most disputed first."""
 
 
@@ -88,7 +88,7 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
     )
 
 
-def _compare(first: Written, second: Written, sandbox: Sandbox) -> Comparison:
+def _compare(first: WrittenInstruction, second: WrittenInstruction, sandbox: Sandbox) -> AuthorComparison:
     chosen = [_choose(each) for each in (first, second)]
     trials = [_plan(functions, first, second) for functions in chosen]
     shares = [_share_accepting(run_trial_sync(trial, sandbox)) for trial in trials]
@@ -101,7 +101,7 @@ def _compare(first: Written, second: Written, sandbox: Sandbox) -> Comparison:
     own = {response.text for each in (first, second) for response in each.responses}
     probes = set(load_probes())
     disputes.sort(key=lambda each: (each.text not in own, each.text in probes))
-    return Comparison(
+    return AuthorComparison(
         instruction_id=first.instruction.id,
         instruction=first.instruction.text,
         functions=len(chosen[0].functions),
@@ -112,13 +112,13 @@ def _compare(first: Written, second: Written, sandbox: Sandbox) -> Comparison:
     )
 
 
-def _choose(written: Written) -> Matrix:
+def _choose(written: WrittenInstruction) -> Matrix:
     """Return the functions that were kept, or all where none was; without cases."""
     places = written.back_translated or range(len(written.functions))
     return Matrix(functions=tuple(written.functions[place] for place in places), cases=())
 
 
-def _plan(functions: Matrix, first: Written, second: Written) -> Trial:
+def _plan(functions: Matrix, first: WrittenInstruction, second: WrittenInstruction) -> ReliabilityTrial:
     own = [
         *(response.text for each in (first, second) for response in each.responses[:MOST_ANSWERS]),
         *(case.input for each in (first, second) for case in each.matrix.cases),

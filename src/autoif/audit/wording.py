@@ -24,7 +24,7 @@ LARGEST: Final = 500
 """Texts with more words, lines or sentences than that are not made."""
 
 
-class Comparison(Enum):
+class Bound(Enum):
     """How a number is to be kept to."""
 
     AT_LEAST = auto()
@@ -36,16 +36,16 @@ class Comparison(Enum):
 class Count:
     """As in "at least 40 words"."""
 
-    comparison: Comparison
+    comparison: Bound
     number: int
     unit: str
     """In the plural, as in `UNITS`."""
 
     def allows(self, number: int) -> bool:
         """Tell whether so many obey."""
-        if self.comparison is Comparison.EXACTLY:
+        if self.comparison is Bound.EXACTLY:
             return number == self.number
-        return number >= self.number if self.comparison is Comparison.AT_LEAST else number <= self.number
+        return number >= self.number if self.comparison is Bound.AT_LEAST else number <= self.number
 
 
 class Role(Enum):
@@ -103,12 +103,12 @@ _PLAIN: Final = frozenset(
     "will with within write written you your once times".split()
 )
 _COMPARISONS: Final = (
-    (r"no (?:fewer|less) than|not (?:fewer|less) than|at least|(?:a )?minimum of|at minimum", Comparison.AT_LEAST, 0),
-    (r"no more than|not more than|at most|(?:a )?maximum of|up to|at maximum", Comparison.AT_MOST, 0),
-    (r"not (?:(?:use|include|write|contain) more than|exceed)", Comparison.AT_MOST, 0),
-    (r"more than|over", Comparison.AT_LEAST, 1),
-    (r"fewer than|less than|under|below", Comparison.AT_MOST, -1),
-    (r"exactly|precisely", Comparison.EXACTLY, 0),
+    (r"no (?:fewer|less) than|not (?:fewer|less) than|at least|(?:a )?minimum of|at minimum", Bound.AT_LEAST, 0),
+    (r"no more than|not more than|at most|(?:a )?maximum of|up to|at maximum", Bound.AT_MOST, 0),
+    (r"not (?:(?:use|include|write|contain) more than|exceed)", Bound.AT_MOST, 0),
+    (r"more than|over", Bound.AT_LEAST, 1),
+    (r"fewer than|less than|under|below", Bound.AT_MOST, -1),
+    (r"exactly|precisely", Bound.EXACTLY, 0),
 )
 UNITS: Final = {
     "words": r"words?",
@@ -133,8 +133,8 @@ _COUNTS: Final = [
     for words, comparison, step in _COMPARISONS
 ]
 _COUNTS_BEHIND: Final = (
-    (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or more\b", re.IGNORECASE), Comparison.AT_LEAST, 0),
-    (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or (?:fewer|less)\b", re.IGNORECASE), Comparison.AT_MOST, 0),
+    (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or more\b", re.IGNORECASE), Bound.AT_LEAST, 0),
+    (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or (?:fewer|less)\b", re.IGNORECASE), Bound.AT_MOST, 0),
 )  # fmt: skip
 _NONE_OF: Final = re.compile(
     rf"^(?:please )?(?:(?:do not|don't|never) (?:use|include)|avoid(?: using)?)(?: any)? (?P<unit>{_UNIT})\b",
@@ -225,7 +225,7 @@ def read_count(instruction: str) -> Count | None:
     instruction = _NUMBERED_LIST.sub(r"\g<many>numbered items", _BLANK_LINES.sub("", instruction))
     if match := _NONE_OF.match(instruction):
         plain = _is_plain(instruction[match.end() :])
-        return Count(Comparison.AT_MOST, 0, _name_unit(match["unit"])) if plain else None
+        return Count(Bound.AT_MOST, 0, _name_unit(match["unit"])) if plain else None
     for pattern, comparison, step in (*_COUNTS_BEHIND, *_COUNTS):
         match = pattern.search(instruction)
         if match is None:

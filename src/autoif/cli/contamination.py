@@ -14,7 +14,7 @@ from autoif.cli.options import QUIET
 from autoif.errors import ConfigError
 
 if TYPE_CHECKING:
-    from autoif.evaluation.contamination.measure import Comparison
+    from autoif.evaluation.contamination.measure import ContaminationComparison
     from autoif.evaluation.contamination.nearest import Nearest
     from autoif.evaluation.judge import Judge
 
@@ -130,7 +130,7 @@ def _read_paths(data: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _embed(
-    comparison: "Comparison", model: str | None, folder: Path | None, say: Callable[[str], None]
+    comparison: "ContaminationComparison", model: str | None, folder: Path | None, say: Callable[[str], None]
 ) -> "Nearest | None":
     """Return the neighbours by a model's vectors, if there is a model."""
     if not (model and folder):

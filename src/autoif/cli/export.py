@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from autoif.datasets.exports import EXPORTERS
-from autoif.datasets.exports.files import Table, write_files
+from autoif.datasets.exports.files import RowTable, write_files
 from autoif.datasets.rows import Form, read_rows
 from autoif.errors import ConfigError
 
@@ -23,7 +23,7 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     """
     rows = read_rows(data)
     files = EXPORTERS[trainer](rows)
-    forms = {file.form for file in files if isinstance(file, Table)}
+    forms = {file.form for file in files if isinstance(file, RowTable)}
     if not forms:
         raise ConfigError(f"{trainer} has no form for the rows of {', '.join(map(str, data))}")
     for written in write_files(output, files, overwrite=overwrite):

@@ -61,10 +61,10 @@ def _add_command(kind: Kind, text: str) -> None:
         eval_data: Path | None,
     ) -> None:
         with _needing_extra():
-            from autoif.training.train import Request
+            from autoif.training.train import TrainingRequest
             from autoif.training.train import train as train_model
         resolved = resolve_settings(kind, config, settings, lora=lora, evaluates=eval_data is not None)
-        request = Request(kind, data, model, output, resolved, resume=resume, eval_data=eval_data)
+        request = TrainingRequest(kind, data, model, output, resolved, resume=resume, eval_data=eval_data)
         with interruptible(f"the same command with --resume goes on from the last whole checkpoint of {output}"):
             record = train_model(request, say=say)
         for name, ends in record["metrics"].items():

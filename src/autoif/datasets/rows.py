@@ -208,7 +208,7 @@ def check_turns(row: DataRow) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowSets:
     """What there is of each form; one without rows is empty."""
 
     sft: tuple[SftRow, ...] = ()
@@ -221,7 +221,7 @@ class Rows:
         return {row.form for rows in (self.sft, self.preferences, self.rewards) for row in rows[:1]}
 
 
-def read_rows(paths: Sequence[Path]) -> Rows:
+def read_rows(paths: Sequence[Path]) -> RowSets:
     """Read a run folder, or files of runs, for trainers that take one question and one answer.
 
     Raises:
@@ -233,7 +233,7 @@ def read_rows(paths: Sequence[Path]) -> Rows:
     rows = [row for file in files for row in read_jsonl(file, find_kind(file), check=check_turns)]
     if not rows:
         raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}")
-    return Rows(
+    return RowSets(
         tuple(row for row in rows if isinstance(row, SftRow)),
         tuple(row for row in rows if isinstance(row, PreferenceRow)),
         tuple(row for row in rows if isinstance(row, RewardRow)),

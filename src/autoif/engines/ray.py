@@ -16,7 +16,7 @@ from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.tools import Tools, ToolSettings
 
 
-class Worker:
+class ShardWorker:
     """Runs in an actor process: opens tools at the first shard, runs shards one after the other."""
 
     def __init__(self, settings: ToolSettings) -> None:
@@ -61,7 +61,7 @@ class RayEngine:
         if not shards:
             return
         started = self._start()
-        remote = self._ray.remote(num_cpus=1)(Worker)
+        remote = self._ray.remote(num_cpus=1)(ShardWorker)
         actors = [remote.remote(_of_one_core(settings)) for _ in range(min(self._workers, len(shards)))]
         try:
             async for result in self._deal(deque(shards), actors, follow):

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.responses import FLAGS, RecordedRow, Response, digest_files, read_sample
+from autoif.evaluation.responses import FLAGS, RecordedRow, SubjectResponse, digest_files, read_sample
 from autoif.evaluation.results import (
     SAMPLES,
     Column,
@@ -61,7 +61,7 @@ def take_recorded(path: Path, files: Sequence[Path] = ()) -> Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class BenchmarkPrompt:
     """What is asked."""
 
     id: str
@@ -74,7 +74,7 @@ class Prompt:
     """What a model is told; the text alone where there are none."""
 
 
-Given = Sequence[tuple[Prompt, Sequence[Response]]]
+Given = Sequence[tuple[BenchmarkPrompt, Sequence[SubjectResponse]]]
 """Prompts with their responses, as many to each."""
 
 
@@ -100,7 +100,7 @@ class Benchmark:
     title: str
     about: str
     """What the scores are, and what their intervals draw again."""
-    prompts: Sequence[Prompt]
+    prompts: Sequence[BenchmarkPrompt]
     size: int
     """Prompts of the whole benchmark."""
     data: str
@@ -138,7 +138,7 @@ class Benchmark:
 class _Answers:
     """Responses by the id of their prompt, as many to each that has any."""
 
-    found: Mapping[str, Sequence[Response]]
+    found: Mapping[str, Sequence[SubjectResponse]]
     each: int
     unknown: Sequence[str] = ()
     duplicates: Sequence[str] = ()
@@ -202,7 +202,7 @@ def _sample(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, keep
         for each in benchmark.prompts
     ]
     samples = sample_all(asked, subject.sampling, subject.open, folder / SAMPLES, say, policy=subject.identity)
-    found: dict[str, list[Response]] = {}
+    found: dict[str, list[SubjectResponse]] = {}
     for sample in samples:
         found.setdefault(sample.prompt_id, []).append(read_sample(sample, keep_thinking=keep_thinking))
     return _Answers(found, subject.sampling.responses)
@@ -218,7 +218,7 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
     ids = {each.text.strip() if benchmark.found_within else each.text: each.id for each in benchmark.prompts}
     elsewhere = {text.strip() for text in benchmark.elsewhere}
     texts = [*ids, *elsewhere]
-    found: dict[str, list[tuple[str, Response]]] = {each.id: [] for each in benchmark.prompts}
+    found: dict[str, list[tuple[str, SubjectResponse]]] = {each.id: [] for each in benchmark.prompts}
     unknown = []
     for file in subject.files:
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
@@ -309,7 +309,7 @@ def _sum_up(
     return scores, results
 
 
-def _find_flags(responses: Sequence[Response]) -> dict[str, tuple[int, ...]]:
+def _find_flags(responses: Sequence[SubjectResponse]) -> dict[str, tuple[int, ...]]:
     """Return by its name what is true of some of the responses, with their indexes."""
     flags = [response.flags for response in responses]
     return {

@@ -13,9 +13,9 @@ from pathlib import Path
 from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_instructions
 from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Say
+from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged, Say
 from autoif.evaluation.provenance import Seen
-from autoif.evaluation.responses import Response
+from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Column, PromptResult
 from autoif.gate import Fault, find_fault
 from autoif.judging import judge as run_functions
@@ -36,7 +36,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class MeasuredPrompts:
     """What is asked: rows with different prompts, and the SHA-256 of their file."""
 
     rows: tuple[RewardRow, ...]
@@ -52,7 +52,7 @@ class Prompts:
         return [source_of(row) for row in self.rows]
 
 
-def read_prompts(source: Path) -> Prompts:
+def read_prompts(source: Path) -> MeasuredPrompts:
     """Read prompts with functions: a file of rows, or the rewards.jsonl of a run folder.
 
     Raises:
@@ -63,7 +63,7 @@ def read_prompts(source: Path) -> Prompts:
     rows = read_jsonl(path, RewardRow, check=_check_row)
     if not rows:
         raise ConfigError(f"{path} has no prompts: there is nothing to measure on")
-    prompts = Prompts(tuple(rows), hashlib.sha256(path.read_bytes()).hexdigest())
+    prompts = MeasuredPrompts(tuple(rows), hashlib.sha256(path.read_bytes()).hexdigest())
     [(twice, count)] = Counter(prompts.texts).most_common(1)
     if count > 1:
         raise ConfigError(f"{path} has the prompt {twice[:80]!r} {count} times: each would count {count} times")
@@ -75,7 +75,7 @@ def _check_row(row: RewardRow) -> None:
     source_of(row)
 
 
-def load_benchmark(prompts: Prompts, seen: Seen, sandbox: Sandbox, say: Say) -> Benchmark:
+def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: Say) -> Benchmark:
     """Return the benchmark of these prompts, ready to judge.
 
     Args:
@@ -93,7 +93,7 @@ def load_benchmark(prompts: Prompts, seen: Seen, sandbox: Sandbox, say: Say) -> 
         name="pass_rate",
         title=_TITLE,
         about="the percentage that the prompts' functions accept. Intervals draw instructions again.",
-        prompts=[Prompt(key, row.prompt[0].content[:80], row.prompt[0].content) for key, row in rows.items()],
+        prompts=[BenchmarkPrompt(key, row.prompt[0].content[:80], row.prompt[0].content) for key, row in rows.items()],
         size=len(rows),
         data=f"SHA-256 {prompts.sha256[:12]}",
         data_id=prompts.sha256,
@@ -106,7 +106,7 @@ def load_benchmark(prompts: Prompts, seen: Seen, sandbox: Sandbox, say: Say) -> 
 
 
 def judge_answers(
-    given: Sequence[tuple[RewardRow, Sequence[Response]]], seen: Seen, sandbox: Sandbox, say: Say
+    given: Sequence[tuple[RewardRow, Sequence[SubjectResponse]]], seen: Seen, sandbox: Sandbox, say: Say
 ) -> Judged:
     """Run every prompt's functions on its answers; a response without an answer is judged by none, and not accepted."""
     asked = [
@@ -151,7 +151,7 @@ def judge_answers(
     )
 
 
-def _find_fault(answer: Response, row: RewardRow) -> Fault | None:
+def _find_fault(answer: SubjectResponse, row: RewardRow) -> Fault | None:
     if answer.is_unanswered and answer.lack in {Fault.ONLY_REASONING, Fault.UNFINISHED_REASONING}:
         return Fault(str(answer.lack))
     return find_fault(answer.text, row.prompt[0].content, *(each.instruction for each in row.constraints), row.query)

@@ -35,7 +35,7 @@ the others are judged as they are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class SubjectResponse:
     """A response as it is judged."""
 
     text: str
@@ -82,7 +82,7 @@ def describe_thoughts(counts: Mapping[str, Counted], responses: int, *, keep_thi
     return f"{line}, and are judged without it{wrong}"
 
 
-def read_sample(sample: Sample, *, keep_thinking: bool = False) -> Response:
+def read_sample(sample: Sample, *, keep_thinking: bool = False) -> SubjectResponse:
     """Return a sampled response as it is judged."""
     found = sample.completion
     return _make_response(found, _join(found) if keep_thinking else found.text, is_end_told=True)
@@ -119,7 +119,7 @@ class RecordedRow(Record):
     def asked(self) -> str:
         return self.prompt_new if self.prompt_new is not None else self.prompt or ""
 
-    def read(self, *, keep_thinking: bool = False) -> list[Response]:
+    def read(self, *, keep_thinking: bool = False) -> list[SubjectResponse]:
         """Return its responses: one, or as many as it has choices."""
         return [_read_choice(each, keep_thinking) for each in self._list_choices()]
 
@@ -149,7 +149,7 @@ def _complete(choice: Mapping[str, Any]) -> Completion:
     return read_choice({**choice, "finish_reason": choice.get("finish_reason") or "stop"}, clean=False)
 
 
-def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> Response:
+def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> SubjectResponse:
     found = _complete(choice)
     text = found.text
     if keep_thinking:
@@ -165,7 +165,7 @@ def _join(found: Completion) -> str:
     return f"<think>\n{found.reasoning}\n</think>\n\n{found.text}" if found.reasoning else found.text
 
 
-def _make_response(found: Completion, text: str, *, is_end_told: bool) -> Response:
+def _make_response(found: Completion, text: str, *, is_end_told: bool) -> SubjectResponse:
     is_cut = found.finish_reason == "length"
     lack: Lack | None = None
     if found.finish_reason == "refused":
@@ -173,7 +173,7 @@ def _make_response(found: Completion, text: str, *, is_end_told: bool) -> Respon
     elif found.reasoning and not found.text.strip():
         lack = "unfinished_reasoning" if is_cut else "only_reasoning"
     unknown = is_end_told and found.finish_reason == "unknown"
-    return Response(
+    return SubjectResponse(
         text=text,
         truncated=is_cut if is_cut or is_end_told else None,
         reasoned=bool(found.reasoning),

@@ -28,7 +28,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from autoif.instructions.json_reading import find_json
-from autoif.instructions.observation import Behaviour, Text
+from autoif.instructions.observation import Behaviour, ObservedText
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import Draft, Matrix, Ruling, Verdict, content_id
 from autoif.thresholds import share
@@ -54,7 +54,7 @@ async def judge_splits(draft: Draft, behaviour: Behaviour, tools: Tools) -> tupl
     )
 
 
-def choose_texts(behaviour: Behaviour, most: int) -> list[Text]:
+def choose_texts(behaviour: Behaviour, most: int) -> list[ObservedText]:
     """Return at most so many texts that tell the clusters apart, the best first.
 
     Each is the one on which the most pairs of answers differ that no earlier one tells apart, one accepting and one
@@ -91,7 +91,7 @@ def choose_texts(behaviour: Behaviour, most: int) -> list[Text]:
 
 
 async def ask_about(
-    text: Text, draft: Draft, by: Literal["writer", "judge"], samples: int, tools: Tools, stage: str = STAGE
+    text: ObservedText, draft: Draft, by: Literal["writer", "judge"], samples: int, tools: Tools, stage: str = STAGE
 ) -> Ruling:
     """Ask a model several times whether a text follows the instruction."""
     settings = tools.config.verification

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoif.instructions.observation import Behaviour
-from autoif.records import Fault, Function, Verdict
+from autoif.records import Function, FunctionFault, Verdict
 from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Executor
 from autoif.vocabulary import fold
@@ -46,7 +46,7 @@ class Faulty:
     """A function to put back, and the texts that show why."""
 
     place: int
-    fault: Fault
+    fault: FunctionFault
     shown: tuple[int, ...] = ()
     """Places of texts."""
 
@@ -54,10 +54,10 @@ class Faulty:
 async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviour, sandbox: Executor) -> str:
     """Return what the writer is told of a fault: without a path of this machine, and of limited length."""
     row = behaviour.outcomes[faulty.place]
-    if faulty.fault is Fault.DOES_NOT_LOAD:
+    if faulty.fault is FunctionFault.DOES_NOT_LOAD:
         return f"The function can't be loaded: {_describe_error(row[0].detail, function)}"
     texts = [behaviour.texts[at].text for at in faulty.shown]
-    if faulty.fault is Fault.STANDS_ALONE:
+    if faulty.fault is FunctionFault.STANDS_ALONE:
         said = [
             f"- It returns {row[at].verdict is Verdict.PASS} for {_show(behaviour.texts[at].text)}"
             for at in faulty.shown

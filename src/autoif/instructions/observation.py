@@ -30,7 +30,7 @@ _CASES_VARIED = 24
 """Of so many cases near misses are made, some thirty of each: more tell hardly more, and take time."""
 
 
-class Text(NamedTuple):
+class ObservedText(NamedTuple):
     """A text that functions are run on."""
 
     text: str
@@ -41,7 +41,7 @@ class Text(NamedTuple):
 class Behaviour:
     """What the functions of a draft do on the same texts."""
 
-    texts: tuple[Text, ...]
+    texts: tuple[ObservedText, ...]
     outcomes: tuple[tuple[Outcome, ...], ...]
     """Shape (functions, texts)."""
     votes: tuple[int, ...]
@@ -96,7 +96,7 @@ class Observer:
         clusters.sort(key=lambda cluster: (-sum(votes[place] for place in cluster.members), cluster.members))
         return Behaviour(texts, tuple(outcomes), votes, tuple(clusters))
 
-    async def run(self, functions: Iterable[Function], texts: Sequence[Text]) -> list[tuple[Outcome, ...]]:
+    async def run(self, functions: Iterable[Function], texts: Sequence[ObservedText]) -> list[tuple[Outcome, ...]]:
         """Return the outcomes of each function on the texts. Shape (functions, texts)."""
         inputs = [each.text for each in texts]
         return list(await asyncio.gather(*(self._run(function, inputs) for function in functions)))
@@ -117,17 +117,17 @@ class Observer:
         return tuple(known[text] for text in inputs)
 
 
-def gather_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[Text, ...]:
+def gather_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[ObservedText, ...]:
     """Return the texts that tell a draft's functions apart, each once."""
     cases = [case.input for case in draft.matrix.cases]
     own = [draft.instruction.text, *cases[:_CASES_VARIED]]
     probes = [*(near for text in own for near in make_near_misses(text)), draft.instruction.text, *load_probes()]
     listed = [
-        *(Text(text, "case") for text in cases),
-        *(Text(text, "response") for text in responses),
-        *(Text(text, "probe") for text in probes),
+        *(ObservedText(text, "case") for text in cases),
+        *(ObservedText(text, "response") for text in responses),
+        *(ObservedText(text, "probe") for text in probes),
     ]
-    found: dict[str, Text] = {}
+    found: dict[str, ObservedText] = {}
     for each in listed:
         found.setdefault(each.text, each)
     return tuple(found.values())

@@ -11,7 +11,7 @@ from autoif.config import Config
 from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import STAGE, cross_validate
 from autoif.instructions.verification import read_function_answers
-from autoif.models.nli import Judgement
+from autoif.models.nli import NliJudgement
 from autoif.models.requests import Completion, Request
 from autoif.models.wire import read_text
 from autoif.reading.row_files import SourceRow, read_rows
@@ -76,7 +76,7 @@ class NoModel:
     async def sample(self, request: Request) -> list[Completion]:
         raise LookupError(f"stage {request.stage} asked a model")
 
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         raise LookupError(f"{len(pairs)} pairs were to be judged")
 
 

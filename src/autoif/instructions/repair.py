@@ -24,18 +24,18 @@ from pydantic import JsonValue
 from autoif.instructions.discrimination import LONGEST_EXPLANATION, ask_about
 from autoif.instructions.feedback import Faulty, are_alike, describe_fault, show_source
 from autoif.instructions.json_reading import find_json
-from autoif.instructions.observation import DECIDED, Behaviour, Observer, Text
+from autoif.instructions.observation import DECIDED, Behaviour, ObservedText, Observer
 from autoif.instructions.verification import describe_means, read_function_answers
 from autoif.models.requests import Completion, Request, sampling_seed
-from autoif.records import Answer, Case, Draft, Fault, Function, Matrix, Repair, RepairOutcome, Ruling
+from autoif.records import Answer, Case, Draft, Function, FunctionFault, Matrix, Repair, RepairOutcome, Ruling
 from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Tools
 
 STAGE = "repair"
 
-_SEVERITY = {None: 0, Fault.STANDS_ALONE: 1, Fault.RAISES: 2, Fault.DOES_NOT_LOAD: 3}
+_SEVERITY = {None: 0, FunctionFault.STANDS_ALONE: 1, FunctionFault.RAISES: 2, FunctionFault.DOES_NOT_LOAD: 3}
 _MANY_RAISE = 0.1
-_TEXTS_SHOWN = {Fault.RAISES: 2, Fault.STANDS_ALONE: 3}
+_TEXTS_SHOWN = {FunctionFault.RAISES: 2, FunctionFault.STANDS_ALONE: 3}
 
 
 async def repair_functions(draft: Draft, observer: Observer) -> tuple[Repair, ...]:
@@ -70,11 +70,11 @@ def _find_fault(
     alone: bool,
 ) -> Faulty | None:
     if not any(outcome.loaded for outcome in row):
-        return Faulty(place, Fault.DOES_NOT_LOAD)
+        return Faulty(place, FunctionFault.DOES_NOT_LOAD)
     texts = behaviour.texts
     raising = [at for at, outcome in enumerate(row) if outcome.verdict not in DECIDED]
     if any(texts[at].source == "case" for at in raising) or len(raising) > _MANY_RAISE * len(row):
-        return Faulty(place, Fault.RAISES, _choose_shown(raising, texts, Fault.RAISES))
+        return Faulty(place, FunctionFault.RAISES, _choose_shown(raising, texts, FunctionFault.RAISES))
     verdicts = [outcome.verdict for outcome in row]
     rows = [[outcome.verdict for outcome in other] for other in others]
     leading = next((each for each in behaviour.clusters if each.members != (place,)), None)
@@ -85,10 +85,14 @@ def _find_fault(
         for at, (own, theirs) in enumerate(zip(verdicts, leading.verdicts, strict=True))
         if own is not theirs and own in DECIDED and theirs in DECIDED
     ]
-    return Faulty(place, Fault.STANDS_ALONE, _choose_shown(differing, texts, Fault.STANDS_ALONE)) if differing else None
+    return (
+        Faulty(place, FunctionFault.STANDS_ALONE, _choose_shown(differing, texts, FunctionFault.STANDS_ALONE))
+        if differing
+        else None
+    )
 
 
-def _choose_shown(places: Sequence[int], texts: Sequence[Text], fault: Fault) -> tuple[int, ...]:
+def _choose_shown(places: Sequence[int], texts: Sequence[ObservedText], fault: FunctionFault) -> tuple[int, ...]:
     """Return the places of the texts to show: cases first, then the shortest that are not blank."""
     order = sorted(
         places, key=lambda at: (not texts[at].text.strip(), texts[at].source != "case", len(texts[at].text), at)
@@ -203,7 +207,7 @@ async def _review(case: Case, draft: Draft, tools: Tools) -> Ruling:
     """Ask about a case, and once more if the answer contradicts it."""
     samples = 1
     while True:
-        ruling = await ask_about(Text(case.input, "case"), draft, "writer", samples, tools, STAGE)
+        ruling = await ask_about(ObservedText(case.input, "case"), draft, "writer", samples, tools, STAGE)
         if samples == tools.config.verification.case_repairs or not is_turned(case, ruling):
             return ruling
         samples += 1

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from autoif.reading.python_tokens import Kind, cut_tokens
+from autoif.reading.python_tokens import TokenKind, cut_tokens
 
 _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
 _CONTROLS = {"\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
@@ -40,13 +40,13 @@ def mend_source(source: str) -> tuple[str, list[str]]:
 
 
 def _outside_strings(source: str) -> str:
-    return "".join(token.text for token in cut_tokens(source) if token.kind is Kind.OTHER)
+    return "".join(token.text for token in cut_tokens(source) if token.kind is TokenKind.OTHER)
 
 
 def _has_stray_backslash(source: str) -> bool:
     """Tell whether a backslash outside all literals stands before a quote, where Python allows none."""
     return any(
-        left.kind is Kind.OTHER and left.text.endswith("\\") and right.text[0] in "\"'"
+        left.kind is TokenKind.OTHER and left.text.endswith("\\") and right.text[0] in "\"'"
         for left, right in pairwise(cut_tokens(source))
     )
 
@@ -67,7 +67,7 @@ def _rejoin_literals(source: str) -> Iterator[str]:
     if what it holds before the newline and after it could stand in one (no line of code begins in it).
     """
     for kind, text in cut_tokens(source):
-        if kind is Kind.STRING and ("\n" in text or "\r" in text) and not _looks_like_code(text):
+        if kind is TokenKind.STRING and ("\n" in text or "\r" in text) and not _looks_like_code(text):
             yield text.replace("\r", "\\r").replace("\n", "\\n")
         else:
             yield text

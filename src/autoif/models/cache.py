@@ -79,7 +79,7 @@ FROM completions WHERE key = ? AND sample < ?
 """
 
 
-class Row(NamedTuple):
+class CompletionRow(NamedTuple):
     """One row of `completions`, in the order of its columns."""
 
     key: str
@@ -196,7 +196,7 @@ class CompletionCache:
         first = min(completions, default=0)
         self.insert(
             [
-                Row(
+                CompletionRow(
                     key=key,
                     sample=index,
                     text=each.text,
@@ -216,7 +216,7 @@ class CompletionCache:
             ]
         )
 
-    def insert(self, rows: list[Row]) -> None:
+    def insert(self, rows: list[CompletionRow]) -> None:
         """Store rows in one transaction, leaving those that are already there."""
         with self._errors_named():
             if len(rows) == 1:
@@ -230,10 +230,10 @@ class CompletionCache:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[CompletionRow]:
         """Yield every row, ordered by key and sample index."""
         with self._errors_named():
-            yield from map(Row._make, self._db.execute("SELECT * FROM completions ORDER BY key, sample"))
+            yield from map(CompletionRow._make, self._db.execute("SELECT * FROM completions ORDER BY key, sample"))
 
     def endings(self) -> Iterator[tuple[str, FinishReason, str, int]]:
         """Yield (stage, finish reason, detail, completions) for all that didn't end as they should, most first."""

@@ -30,7 +30,7 @@ _MAX_CHARS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class NliJudgement:
     """How a hypothesis relates to its premise."""
 
     label: Label
@@ -40,14 +40,14 @@ class Judgement:
     """What judged, such as `chat/logprobs` or the name of a classifier."""
 
 
-UNTOLD = Judgement(label="neutral", score=0.0, source="chat/unreadable")
+UNTOLD = NliJudgement(label="neutral", score=0.0, source="chat/unreadable")
 """Of a pair that can't be judged."""
 
 
 class Nli(Protocol):
     """Anything that labels pairs."""
 
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order."""
         ...
 
@@ -78,7 +78,7 @@ class ChatNli:
         self._prompts = prompts or Prompts()
         self._completes = True
 
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order.
 
         Raises:
@@ -86,7 +86,7 @@ class ChatNli:
         """
         return list(await asyncio.gather(*(self._judge(premise, hypothesis, seed) for premise, hypothesis in pairs)))
 
-    async def _judge(self, premise: str, hypothesis: str, seed: int) -> Judgement:
+    async def _judge(self, premise: str, hypothesis: str, seed: int) -> NliJudgement:
         premise, hypothesis = _one_line(premise), _one_line(hypothesis)
         if not hypothesis:  # a back-translation that says nothing contradicts nothing
             return UNTOLD
@@ -105,7 +105,7 @@ class ChatNli:
                 return judged
         return await self._judge_in_chat(premise, hypothesis, seed)
 
-    async def _judge_in_chat(self, premise: str, hypothesis: str, seed: int) -> Judgement:
+    async def _judge_in_chat(self, premise: str, hypothesis: str, seed: int) -> NliJudgement:
         completion = await self._ask(seed, messages=self._prompts.nli.fill(premise=premise, hypothesis=hypothesis))
         return _read_word(completion, "chat/word") or UNTOLD
 
@@ -128,7 +128,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:_MAX_CHARS]
 
 
-def _read_logprobs(completion: Completion) -> Judgement | None:
+def _read_logprobs(completion: Completion) -> NliJudgement | None:
     """Compare the labels by the alternatives that begin their words; None if no alternative begins one.
 
     The score is the label's share of what the three have together.
@@ -141,7 +141,7 @@ def _read_logprobs(completion: Completion) -> Judgement | None:
     if not total:
         return None
     label = max(LABELS, key=mass.__getitem__)
-    return Judgement(label=label, score=round(mass[label] / total, 4), source="chat/logprobs")
+    return NliJudgement(label=label, score=round(mass[label] / total, 4), source="chat/logprobs")
 
 
 def _label_that_begins(token: str) -> Label | None:
@@ -149,11 +149,11 @@ def _label_that_begins(token: str) -> Label | None:
     return next((label for label in LABELS if start and label.startswith(start)), None)
 
 
-def _read_word(completion: Completion, source: str) -> Judgement | None:
+def _read_word(completion: Completion, source: str) -> NliJudgement | None:
     """Read the label that an answer names first, or begins if it is cut off; None if it does neither."""
     named = re.search("entail|neutral|contradict", completion.text.lower())
     label = _label_that_begins(named[0] if named else completion.text)
-    return Judgement(label=label, score=1.0, source=source) if label else None
+    return NliJudgement(label=label, score=1.0, source=source) if label else None
 
 
 class TransformersNli:
@@ -172,7 +172,7 @@ class TransformersNli:
         self._loaded: tuple[Any, Any, tuple[Label, ...]] | None = None
         self._lock = asyncio.Lock()
 
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[Judgement]:
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order; `seed` is of no use to a classifier.
 
         Raises:
@@ -181,7 +181,7 @@ class TransformersNli:
         async with self._lock:
             return await asyncio.to_thread(self._judge, pairs)
 
-    def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
+    def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[NliJudgement]:
         import torch
 
         tokenizer, model, labels = self._loaded = self._loaded or self._load()
@@ -193,7 +193,7 @@ class TransformersNli:
                 rows = model(**inputs).logits.float().softmax(dim=-1).tolist()
             for row in rows:
                 label, score = max(zip(labels, row, strict=True), key=lambda each: each[1])
-                judgements.append(Judgement(label=label, score=round(score, 4), source=self._model))
+                judgements.append(NliJudgement(label=label, score=round(score, 4), source=self._model))
         return judgements
 
     def _load(self) -> tuple[Any, Any, tuple[Label, ...]]:

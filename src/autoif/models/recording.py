@@ -19,7 +19,7 @@ from typing import IO
 from pydantic import TypeAdapter
 
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache, Row, read_logprobs
+from autoif.models.cache import CompletionCache, CompletionRow, read_logprobs
 from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
 from autoif.store import COMPLETIONS, storage_errors
 
@@ -27,7 +27,7 @@ _HEADER = {"format": "autoif-recording", "version": 2}
 _ROWS_AT_ONCE = 1000
 _MAX_LINE_BYTES = 16_000_000
 """Of one completion with its thought."""
-_ROW: TypeAdapter[Row] = TypeAdapter(Row)
+_ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool 
     return recorded
 
 
-def _write(rows: Iterable[Row], file: IO[str]) -> Recorded:
+def _write(rows: Iterable[CompletionRow], file: IO[str]) -> Recorded:
     """Write rows in order of their places; of several for one place the first."""
     file.write(json.dumps(_HEADER) + "\n")
     completions = conflicts = 0
-    last: Row | None = None
+    last: CompletionRow | None = None
     for row in rows:
         if last is not None and _place(last) == _place(row):
             conflicts += _text(last) != _text(row)
@@ -78,11 +78,11 @@ def _write(rows: Iterable[Row], file: IO[str]) -> Recorded:
     return Recorded(completions, conflicts)
 
 
-def _place(row: Row) -> tuple[str, int]:
+def _place(row: CompletionRow) -> tuple[str, int]:
     return row[:2]
 
 
-def _text(row: Row) -> str:
+def _text(row: CompletionRow) -> str:
     return row[2]
 
 
@@ -96,7 +96,7 @@ def import_recording(recording: Path, cache_path: Path) -> int:
     return count
 
 
-def _read(recording: Path) -> Iterator[Row]:
+def _read(recording: Path) -> Iterator[CompletionRow]:
     """Yield the rows, one in memory at a time. What unpacks to far more than text does is refused (text_lines.py)."""
     try:
         with open_text(recording) as file:

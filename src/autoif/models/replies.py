@@ -31,7 +31,7 @@ _MOST_CHARS = 100_000
 """Of a complaint that is looked at."""
 
 
-class Kind(StrEnum):
+class ComplaintKind(StrEnum):
     """What a complaint is about."""
 
     MONEY = "money"
@@ -58,7 +58,7 @@ _WANTS_TLS = re.compile(r"plain HTTP request was sent to HTTPS|HTTP request to a
 _API_VERSION = re.compile(r"api[- ]version", re.IGNORECASE)
 _KINDS = (
     (
-        Kind.MONEY,
+        ComplaintKind.MONEY,
         re.compile(
             r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of credits?|billing|payment required"
             r"|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)|recharge|top up"
@@ -67,17 +67,17 @@ _KINDS = (
             re.IGNORECASE,
         ),
     ),
-    (Kind.EXHAUSTED, re.compile(r"per[- _]?day\b|\bdaily\b|每日|当日", re.IGNORECASE)),
+    (ComplaintKind.EXHAUSTED, re.compile(r"per[- _]?day\b|\bdaily\b|每日|当日", re.IGNORECASE)),
     (
-        Kind.BUSY,
+        ComplaintKind.BUSY,
         re.compile(r"rate[ _-]?limit|too many requests|quota|RESOURCE_EXHAUSTED|try again|retry", re.IGNORECASE),
     ),
     (
-        Kind.LOADING,
+        ComplaintKind.LOADING,
         re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE),
     ),
     (
-        Kind.CONTENT,
+        ComplaintKind.CONTENT,
         re.compile(
             r"content[_ ](?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
             r"|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)|usage polic|data_inspection"
@@ -101,25 +101,25 @@ class Complaint:
     wait_s: float = 0.0
     """How long it asks to wait."""
 
-    def kind(self, status: int) -> Kind:
+    def kind(self, status: int) -> ComplaintKind:
         """Return what an answer with this status complains about."""
         if is_too_long(self.words):
-            return Kind.LENGTH
+            return ComplaintKind.LENGTH
         kinds = [kind for kind, pattern in _KINDS if pattern.search(self.words)]
         if status == 402:
-            return Kind.MONEY
+            return ComplaintKind.MONEY
         if status == 429:
             # "You exceeded your current quota" is a minute's limit where it says when to come back.
-            money = Kind.MONEY in kinds and not self.wait_s
-            exhausted = Kind.EXHAUSTED in kinds and "minute" not in self.words.lower()
-            return Kind.MONEY if money else Kind.EXHAUSTED if exhausted else Kind.BUSY
-        if Kind.MONEY in kinds and status < 500:
-            return Kind.MONEY
-        if status == 503 and Kind.LOADING in kinds:
-            return Kind.LOADING
-        if Kind.CONTENT in kinds and status < 500:
-            return Kind.CONTENT
-        return Kind.OTHER
+            money = ComplaintKind.MONEY in kinds and not self.wait_s
+            exhausted = ComplaintKind.EXHAUSTED in kinds and "minute" not in self.words.lower()
+            return ComplaintKind.MONEY if money else ComplaintKind.EXHAUSTED if exhausted else ComplaintKind.BUSY
+        if ComplaintKind.MONEY in kinds and status < 500:
+            return ComplaintKind.MONEY
+        if status == 503 and ComplaintKind.LOADING in kinds:
+            return ComplaintKind.LOADING
+        if ComplaintKind.CONTENT in kinds and status < 500:
+            return ComplaintKind.CONTENT
+        return ComplaintKind.OTHER
 
 
 def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> Complaint:

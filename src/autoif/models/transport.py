@@ -23,7 +23,7 @@ from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import (
     Complaint,
-    Kind,
+    ComplaintKind,
     explain_missing,
     find_remedy,
     is_html,
@@ -47,11 +47,11 @@ _LOADING_PATIENCE = 1800
 class Rejected(Exception):
     """The server refuses this one request; the text is the server's own sentence."""
 
-    def __init__(self, complaint: Complaint, kind: Kind) -> None:
+    def __init__(self, complaint: Complaint, kind: ComplaintKind) -> None:
         super().__init__(complaint.sentence)
         self.words = complaint.words
         """All that it said, for telling which field is meant."""
-        self.is_about_content = kind == Kind.CONTENT
+        self.is_about_content = kind == ComplaintKind.CONTENT
         """It is what the prompt says that is refused: no other form of the request will do."""
 
 
@@ -225,17 +225,17 @@ class Transport:
         complaint = read_complaint(content, response.headers)
         kind = complaint.kind(status)
         said = self._shown(complaint.sentence)
-        if kind == Kind.MONEY:
+        if kind == ComplaintKind.MONEY:
             raise ModelError(f"{url}: {said}: add credit, then run the same command again")
-        if kind == Kind.EXHAUSTED or complaint.wait_s > endpoint.timeout_s:
+        if kind == ComplaintKind.EXHAUSTED or complaint.wait_s > endpoint.timeout_s:
             wait = f" to wait {complaint.wait_s:,.0f} s" if complaint.wait_s else ""
-            words = f" ({said})" if kind == Kind.EXHAUSTED else ""
+            words = f" ({said})" if kind == ComplaintKind.EXHAUSTED else ""
             raise ModelError(
                 f"{url} asks{wait or ' for no more'} (HTTP {status}){words}: run the same command again after that"
             )
         if remedy := find_remedy(url, status, complaint.words):
             raise ModelError(f"{url} forbids this (HTTP {status}): {said}: {remedy}")
-        if status in {400, 413, 422} or (kind in {Kind.LENGTH, Kind.CONTENT} and status != 401):
+        if status in {400, 413, 422} or (kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT} and status != 401):
             raise Rejected(Complaint(said, complaint.words), kind)
         if status in {401, 403}:
             held = f"the key in ${endpoint.api_key_env} is refused" if self._key else "no key"
@@ -245,7 +245,7 @@ class Transport:
             raise ModelError(f"{url}: {held} (HTTP {status}){words}: set ${endpoint.api_key_env} to a valid one")
         if status in {404, 405} and self._session is not None:
             raise ModelError(await explain_missing(self._session, endpoint, status, said))
-        if kind == Kind.LOADING:
+        if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
             raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
         if status in _BUSY | _PASSING or status >= 500:

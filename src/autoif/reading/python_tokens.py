@@ -13,7 +13,7 @@ _ESCAPE_OR_QUOTE = re.compile(r"\\.|['\"]", re.DOTALL)
 _MARK = re.compile(r"[#'\"]")
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     COMMENT = auto()
     TRIPLE = auto()
     STRING = auto()
@@ -22,7 +22,7 @@ class Kind(Enum):
 
 
 class Token(NamedTuple):
-    kind: Kind
+    kind: TokenKind
     text: str
 
 
@@ -51,17 +51,17 @@ def _find_ends(source: str) -> dict[str, list[int]]:
     return ends
 
 
-def _find_token(source: str, at: int, ends: dict[str, list[int]]) -> tuple[Kind, int]:
+def _find_token(source: str, at: int, ends: dict[str, list[int]]) -> tuple[TokenKind, int]:
     """Return the kind of the token that begins here, and where it ends."""
     first = source[at]
     if first == "#":
         end = source.find("\n", at)
-        return Kind.COMMENT, end if end >= 0 else len(source)
+        return TokenKind.COMMENT, end if end >= 0 else len(source)
     if first in ends:
-        for mark, kind in ((first * 3, Kind.TRIPLE), (first, Kind.STRING)):
+        for mark, kind in ((first * 3, TokenKind.TRIPLE), (first, TokenKind.STRING)):
             place = bisect_left(ends[mark], at + len(mark))
             if source.startswith(mark, at) and place < len(ends[mark]):
                 return kind, ends[mark][place] + len(mark)
-        return Kind.OTHER, at + 1
+        return TokenKind.OTHER, at + 1
     mark_ahead = _MARK.search(source, at)
-    return Kind.OTHER, mark_ahead.start() if mark_ahead else len(source)
+    return TokenKind.OTHER, mark_ahead.start() if mark_ahead else len(source)

@@ -43,7 +43,7 @@ _OPENS_JSON = re.compile(r'\{\s*["}]|\[\s*["{\[\]]')
 _DECODER = json.JSONDecoder()
 
 
-class Form(StrEnum):
+class FileForm(StrEnum):
     """How a file is read."""
 
     TEXT = "text"
@@ -82,14 +82,14 @@ def read_rows(path: Path, what: str, *, max_line_bytes: int = MAX_JSON_LINE_BYTE
         head = file.peek().decode("utf-8", errors="replace")
         suffix = name_suffix(path)
         match find_form(head, suffix):
-            case Form.TEXT:
+            case FileForm.TEXT:
                 yield from _read_text(file, path, what)
-            case Form.JSON_LINES:
+            case FileForm.JSON_LINES:
                 yield from _read_json_lines(file, path, what, max_line_bytes)
-            case Form.JSON:
+            case FileForm.JSON:
                 for number, value in enumerate(cut_elements(file, path, what), 1):
                     yield SourceRow(f"element {number}", value)
-            case Form.TABLE:
+            case FileForm.TABLE:
                 yield from _read_table(file, path, what, suffix)
             case None:
                 kinds = ", ".join(SUFFIXES)
@@ -102,19 +102,19 @@ def name_suffix(path: Path) -> str:
     return inner.suffix.lower()
 
 
-def find_form(head: str, suffix: str) -> Form | None:
+def find_form(head: str, suffix: str) -> FileForm | None:
     """Return how a file with this beginning and this suffix is read; None if it isn't."""
     lines = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
     first = lines[0].strip() if lines else ""
     if suffix == ".json":
-        return Form.JSON
+        return FileForm.JSON
     if _OPENS_JSON.match(head[head.find(first) :]):
         return _json_form(head[head.find(first) :], first, suffix)
     if suffix in _JSON_LINES:
-        return Form.JSON_LINES
+        return FileForm.JSON_LINES
     if suffix in {".csv", ".tsv"} or (suffix in _TEXT and _is_header(first)):
-        return Form.TABLE
-    return Form.TEXT if suffix in _TEXT else None
+        return FileForm.TABLE
+    return FileForm.TEXT if suffix in _TEXT else None
 
 
 def known_columns(names: Mapping[str, object] | list[str]) -> list[str]:
@@ -122,21 +122,21 @@ def known_columns(names: Mapping[str, object] | list[str]) -> list[str]:
     return [name for name in names if isinstance(name, str) and name.strip().casefold() in COLUMNS]
 
 
-def _json_form(text: str, first: str, suffix: str) -> Form:
+def _json_form(text: str, first: str, suffix: str) -> FileForm:
     """Tell values on lines of their own from one list or from values over many lines."""
     if text.startswith("["):
         try:
             element, _ = _DECODER.raw_decode(text[1:].lstrip())
         except (ValueError, RecursionError):
-            return Form.JSON_LINES if suffix in _JSON_LINES else Form.JSON
+            return FileForm.JSON_LINES if suffix in _JSON_LINES else FileForm.JSON
         is_turn = isinstance(element, Mapping) and ({"role", "from"} & element.keys())
-        return Form.JSON_LINES if is_turn else Form.JSON
+        return FileForm.JSON_LINES if is_turn else FileForm.JSON
     try:
         json.loads(first)
     except (ValueError, RecursionError):
         cut = "\n" not in text.strip()
-        return Form.JSON_LINES if cut and suffix in _JSON_LINES else Form.JSON
-    return Form.JSON_LINES
+        return FileForm.JSON_LINES if cut and suffix in _JSON_LINES else FileForm.JSON
+    return FileForm.JSON_LINES
 
 
 def _is_header(line: str) -> bool:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autoif.audit.consequences import Consequences, Share
+from autoif.audit.consequences import Consequences, RightShare
 from autoif.audit.rates import InstructionRates, Level, LevelRates
 from autoif.audit.run import Audit, GoldAudit
 from autoif.evaluation.statistics import Interval
@@ -115,7 +115,7 @@ def _print_consequences(found: Consequences, console: Console) -> None:
     for name in ("rows", "known to gold", "right"):
         table.add_column(name, justify="right")
     for name, label in _SHARES.items():
-        share: Share = getattr(found, name)
+        share: RightShare = getattr(found, name)
         if share.rows:
             right = _show_interval_finely(share.right)
             table.add_row(label, f"{share.rows:,}", f"{share.known:,}", right)

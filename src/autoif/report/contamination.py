@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoif.evaluation.contamination.results import BenchmarkOverlap, Report, TypeCoverage
+from autoif.evaluation.contamination.results import BenchmarkOverlap, ContaminationReport, TypeCoverage
 
 
-def describe_contamination(found: Report, clean: Path | None, output: Path | None) -> Iterator[tuple[str, str]]:
+def describe_contamination(
+    found: ContaminationReport, clean: Path | None, output: Path | None
+) -> Iterator[tuple[str, str]]:
     """Yield (name, text) of each line.
 
     Args:

@@ -43,7 +43,7 @@ class StageCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class NewestSample:
     """What was made last: an instruction with the functions that survived, and an answer that passes them."""
 
     instruction: str
@@ -52,7 +52,7 @@ class Sample:
     """"" as long as no answer passes."""
 
     @classmethod
-    def of(cls, record: Record) -> "Sample | None":
+    def of(cls, record: Record) -> "NewestSample | None":
         """Return what a record shows; None if it shows nothing new."""
         if isinstance(record, VerifiedInstruction):
             return cls(record.instruction.text, tuple(fold(function.source) for function in record.functions))
@@ -85,8 +85,8 @@ class Progress:
         self._total = 0
         self._started = self._begun = time.monotonic()
         self._speeds: deque[tuple[float, int, int]] = deque()
-        self._sample: Sample | None = None
-        self._printed: tuple[str, Sample | None] = "", None
+        self._sample: NewestSample | None = None
+        self._printed: tuple[str, NewestSample | None] = "", None
         self._has_row = False
 
     def begin(self, stages: tuple[str, ...], total: int) -> None:
@@ -109,7 +109,7 @@ class Progress:
     def watch(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
         """Count what has just left a stage, and show the last of it."""
         self.count(folder, kept, dropped, entered)
-        if kept and (sample := Sample.of(kept[-1])):
+        if kept and (sample := NewestSample.of(kept[-1])):
             self._sample = sample
             if folder == _LAST and not self._has_row and not self._quiet:
                 self._has_row = True

@@ -13,11 +13,11 @@ All but `policy`, `transformers` and `vllm` can be imported without the extra `t
 
 from autoif.sampling.backends import Backend, open_sampler
 from autoif.sampling.samples import sample_all
-from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
+from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
 
 __all__ = [
     "Backend",
-    "Row",
+    "Draw",
     "Sample",
     "Sampler",
     "SamplingPrompt",

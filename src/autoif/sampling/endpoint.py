@@ -16,7 +16,7 @@ from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
-from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
+from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
 from autoif.store import COMPLETIONS
 
 _BATCH = 512
@@ -37,7 +37,7 @@ class EndpointSampler:
         self._runner = runner
         self._settings = settings
 
-    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+    def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said.
 
         Raises:
@@ -45,7 +45,7 @@ class EndpointSampler:
         """
         return self._runner.run(self._ask_all(rows))
 
-    async def _ask_all(self, rows: Sequence[Row]) -> list[Completion]:
+    async def _ask_all(self, rows: Sequence[Draw]) -> list[Completion]:
         try:
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(self._ask(row)) for row in rows]
@@ -53,7 +53,7 @@ class EndpointSampler:
             raise errors.exceptions[0] from None
         return [each.result() for each in asked]
 
-    async def _ask(self, row: Row) -> Completion:
+    async def _ask(self, row: Draw) -> Completion:
         settings = self._settings
         [completion] = await self._client.sample(
             Request(

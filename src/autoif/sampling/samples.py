@@ -17,7 +17,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
-from autoif.sampling.settings import Row, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
+from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
 from autoif.store import storage_errors, write_jsonl
 
 _LINES = 10
@@ -61,7 +61,7 @@ def sample_all(
         StoreError: the file holds samples of other prompts, settings or models, or can't be written.
         ModelError: the policy can't be used.
     """
-    rows = [Row(prompt, index) for prompt in prompts for index in range(settings.responses)]
+    rows = [Draw(prompt, index) for prompt in prompts for index in range(settings.responses)]
     if len({prompt.id for prompt in prompts}) < len(prompts):
         raise ConfigError("two prompts have the same id: their samples could not be told apart")
     _check_plan(file, Plan(settings=settings, prompts=_identify(prompts), policy=policy))
@@ -85,11 +85,11 @@ def sample_all(
     return samples
 
 
-def _draw(sampler: Sampler, rows: Sequence[Row]) -> list[Sample]:
+def _draw(sampler: Sampler, rows: Sequence[Draw]) -> list[Sample]:
     return [_keep(row, answer) for row, answer in zip(rows, sampler.sample(rows), strict=True)]
 
 
-def _keep(row: Row, answer: Completion) -> Sample:
+def _keep(row: Draw, answer: Completion) -> Sample:
     return Sample(
         prompt_id=row.prompt.id,
         index=row.index,
@@ -136,7 +136,7 @@ def _check_plan(file: Path, plan: Plan) -> None:
     raise StoreError(f"{file} was sampled otherwise: {differing}; choose another output")
 
 
-def _read_samples(file: Path, rows: Sequence[Row]) -> tuple[list[Sample], list[int]]:
+def _read_samples(file: Path, rows: Sequence[Draw]) -> tuple[list[Sample], list[int]]:
     """Return the samples that are there, and the offset in bytes where the first N of them end, for each N.
 
     A last line that a kill or a full disk cut is left out.

@@ -73,7 +73,7 @@ class Sample(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Draw:
     """One response that is to be drawn."""
 
     prompt: SamplingPrompt
@@ -86,11 +86,11 @@ class Sampler(Protocol):
     batch_size: int
     """Rows of one call: as many in every run, for the draws may depend on it."""
 
-    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+    def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         """Return an answer to each row, in order."""
         ...
 
 
-def seed_rows(seed: int, rows: Sequence[Row]) -> int:
+def seed_rows(seed: int, rows: Sequence[Draw]) -> int:
     """Return the seed, 0 to 2^31 - 1, of rows that are drawn together: it comes from their content alone."""
     return sampling_seed("sampling", seed, [[row.prompt.id, row.index] for row in rows])

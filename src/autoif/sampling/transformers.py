@@ -22,7 +22,7 @@ from autoif.sampling.policy import (
     read_ends,
     read_tokens,
 )
-from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
+from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
 
 
 class TransformersSampler:
@@ -37,7 +37,7 @@ class TransformersSampler:
         self._say = say
         self._ends = _read_ends(model, tokenizer)
 
-    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+    def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         """Return the answers.
 
         Rows whose prompts leave less room than `max_tokens` are generated apart, so that none runs out of context.
@@ -61,7 +61,7 @@ class TransformersSampler:
         self._model = None
         _free_memory()
 
-    def _generate(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Completion]:
+    def _generate(self, group: Sequence[tuple[Draw, list[int]]], room: int) -> list[Completion]:
         """Generate together, or in halves where the memory doesn't do for all."""
         if room == 0:
             return [Completion("", "length")] * len(group)
@@ -82,7 +82,7 @@ class TransformersSampler:
         )
         return self._generate(group[:half], room) + self._generate(group[half:], room)
 
-    def _generate_together(self, group: Sequence[tuple[Row, list[int]]], room: int) -> list[Completion]:
+    def _generate_together(self, group: Sequence[tuple[Draw, list[int]]], room: int) -> list[Completion]:
         device = self._model.device
         width = max(len(tokens) for _, tokens in group)
         pad = self._tokenizer.pad_token_id

@@ -13,7 +13,7 @@ import vllm  # type: ignore[import-not-found]
 from autoif.errors import ModelError
 from autoif.models.requests import Completion
 from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, load_tokenizer, measure_room, read_tokens
-from autoif.sampling.settings import Row, SamplingSettings, Say, seed_rows
+from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
 
 _BATCH = 1024
 """vLLM schedules what runs together by itself; this many are lost at most when the machine goes down."""
@@ -30,7 +30,7 @@ class VllmSampler:
         self._settings = settings
         self._end = find_turn_end(tokenizer)
 
-    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+    def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         """Return the answers; one whose prompt fills the context is empty and cut.
 
         Raises:
@@ -58,7 +58,7 @@ class VllmSampler:
         tokens = list(found.token_ids)
         return read_tokens(self._tokenizer, tokens[:-1] if ended else tokens, prompt, "stop" if ended else "length")
 
-    def _make_parameters(self, row: Row, room: int) -> Any:
+    def _make_parameters(self, row: Draw, room: int) -> Any:
         settings = self._settings
         return vllm.SamplingParams(
             n=1,

@@ -104,7 +104,7 @@ _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
-class Row:
+class FunctionAnswer:
     """What a function said of its texts, as it is answered. No outcomes: the garbage collector would walk them all."""
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Row:
             self.shown.append(f'{{"verdict": "{verdict}", "detail": {_quote(kept)}, "seconds": {round(seconds, 6)}}}')
 
 
-Judged = dict[str, Row]
+Judged = dict[str, FunctionAnswer]
 """Source → what it said, in the order of its texts."""
 
 

@@ -26,7 +26,7 @@ from typing import Final
 
 from autoif.records import Verdict
 from autoif.sandbox import TEXTS_AT_ONCE, Outcome, Sandbox
-from autoif.service.bodies import Judged, Row, Work
+from autoif.service.bodies import FunctionAnswer, Judged, Work
 
 _FIRST_LEVEL_S: Final = 0.1
 _REMEMBERED: Final = 10_000
@@ -158,13 +158,13 @@ class Verifier:
             self.begun -= share.begun
         return judged
 
-    async def _run(self, source: str, texts: Sequence[str], share: Share, longest_detail: int) -> Row:
+    async def _run(self, source: str, texts: Sequence[str], share: Share, longest_detail: int) -> FunctionAnswer:
         """Return the verdicts that `Sandbox.run` gives.
 
         What a function keeps from one text to the next ends where it ends there: after so many texts, and after a text
         that took too long. A turn ends in these places only; one that is broken off elsewhere begins again.
         """
-        row = Row()
+        row = FunctionAnswer()
         patience_s = self._longest_turn_s
         hung = False
         while len(row) < len(texts):

@@ -19,7 +19,7 @@ from autoif.errors import ModelError, StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.training.card import read_record
 from autoif.training.identity import ModelIdentity, differing_files
-from autoif.training.settings import Settings
+from autoif.training.settings import TrainingSettings
 
 _STATE = "trainer_state.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -107,7 +107,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 @contextmanager
-def plain_errors(folder: Path, settings: Settings) -> Iterator[None]:
+def plain_errors(folder: Path, settings: TrainingSettings) -> Iterator[None]:
     """Turn out of memory into a ModelError and what `folder` can't take into a StoreError; pass on the rest."""
     try:
         yield
@@ -131,7 +131,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     return "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
-def _memory_hint(settings: Settings) -> str:
+def _memory_hint(settings: TrainingSettings) -> str:
     values = settings.arguments
     batch = values["per_device_train_batch_size"]
     smaller = f"lower per_device_train_batch_size (now {batch}; the global batch stays) and --resume; or " * (batch > 1)

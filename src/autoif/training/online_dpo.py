@@ -36,18 +36,18 @@ from autoif.training.folder import check_same, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.metrics import METRICS, read_metrics, summarise
 from autoif.training.online_pairs import (
-    Counts,
-    Judged,
+    JudgedSample,
     OnlinePrompt,
     OnlineSettings,
+    RoundCounts,
     draw_prompts,
     judge_samples,
     make_prompts,
     pair_samples,
 )
 from autoif.training.programs import find_policy, launch_dpo, serve_policy
-from autoif.training.settings import Settings, make_arguments
-from autoif.training.train import Request, make_record, train
+from autoif.training.settings import TrainingSettings, make_arguments
+from autoif.training.train import TrainingRequest, make_record, train
 
 SAMPLES, VERDICTS, MODEL = "samples.jsonl", "verdicts.jsonl", "model"
 
@@ -62,7 +62,7 @@ class OnlineRequest:
     """A model folder, or a name on the hub; the SFT model."""
     output: Path
     online: OnlineSettings
-    dpo: Settings
+    dpo: TrainingSettings
     """Of each round's DPO."""
     backend: Backend = "auto"
     """What samples; an endpoint serves the policy of each round, which is checked."""
@@ -194,7 +194,7 @@ def _run_round(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round
     return {**row, **{key: trained[key] for key in ("lengths", "steps", "seconds", "metrics")}}
 
 
-def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round, say: Say) -> Counts:
+def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Round, say: Say) -> RoundCounts:
     """Sample, verify and pair, as far as that is not done; write the three files."""
     settings = request.online
     with settings.make_sandbox() as sandbox:  # before hours of sampling, so that a machine without one says so
@@ -205,7 +205,7 @@ def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Roun
         )  # fmt: skip
         file = step.folder / VERDICTS
         if file.exists():
-            judged = read_jsonl(file, Judged)
+            judged = read_jsonl(file, JudgedSample)
         else:
             judged = judge_samples(prompts, samples, sandbox)
             write_jsonl(file, judged)
@@ -242,7 +242,7 @@ def _free_memory() -> None:
 
 def _train_round(request: OnlineRequest, step: _Round, say: Say) -> dict[str, Any]:
     """Train on the round's pairs, from the last checkpoint if there is one."""
-    asked = Request(
+    asked = TrainingRequest(
         "dpo", step.folder / PREFERENCES, step.policy, step.folder / MODEL, request.dpo, resume=True,
         callbacks=request.callbacks,
     )  # fmt: skip
@@ -282,7 +282,7 @@ def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str
     }
 
 
-def _describe_counts(counts: Counts) -> str:
+def _describe_counts(counts: RoundCounts) -> str:
     return (
         f"{counts.pairs:,} pairs from {counts.paired:,} of {counts.prompts:,} prompts ({counts.all_pass:,} all pass, "
         f"{counts.all_fail:,} all fail, {counts.neither:,} neither, {counts.unfinished:,} never finished); of "
@@ -291,7 +291,7 @@ def _describe_counts(counts: Counts) -> str:
     )
 
 
-def _describe_thoughts(counts: Counts) -> str:
+def _describe_thoughts(counts: RoundCounts) -> str:
     said = f", {counts.refused:,} refused by the server" if counts.refused else ""
     if counts.reasoned:
         said += f"; {counts.reasoned:,} had thoughts, which are left out, and {counts.only_reasoning:,} nothing else"

@@ -33,7 +33,7 @@ from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
 from autoif.thresholds import Threshold, meets
-from autoif.training.settings import Settings, read_settings_file, resolve_settings
+from autoif.training.settings import TrainingSettings, read_settings_file, resolve_settings
 
 
 class OnlineSettings(SandboxSettings):
@@ -109,7 +109,9 @@ class OnlineSettings(SandboxSettings):
         return {f"online.{key}": value for key, value in self.model_dump(mode="json", exclude=left).items()}
 
 
-def resolve_online(file: Path | None, settings: Sequence[str], *, lora: bool) -> tuple[OnlineSettings, Settings]:
+def resolve_online(
+    file: Path | None, settings: Sequence[str], *, lora: bool
+) -> tuple[OnlineSettings, TrainingSettings]:
     """Return the settings of the rounds and those of each round's DPO.
 
     Raises:
@@ -165,7 +167,7 @@ class OnlinePrompt:
         return SamplingPrompt(id=self.id, messages=tuple(self.row["prompt"]))
 
 
-class Judged(Record):
+class JudgedSample(Record):
     """What was found of one sample: a line of verdicts.jsonl."""
 
     prompt_id: str
@@ -176,7 +178,7 @@ class Judged(Record):
     """What the gate says."""
 
 
-class Counts(Record):
+class RoundCounts(Record):
     """What became of a round's prompts and responses."""
 
     prompts: int = 0
@@ -222,7 +224,7 @@ def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, numb
     return [prompts[place] for place in sorted(places[:wanted])]
 
 
-def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[Judged]:
+def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[JudgedSample]:
     """Return what is found of each sample; a function that several prompts share runs once for all of their texts.
 
     Args:
@@ -240,7 +242,7 @@ def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sa
         for prompt, sample in zip(prompt_of, samples, strict=True)
     ]
     return [
-        Judged(
+        JudgedSample(
             prompt_id=prompt.id,
             index=sample.index,
             verdicts=verdicts,
@@ -270,11 +272,11 @@ def _is_whole(sample: Sample) -> bool:
 
 
 def pair_samples(
-    prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], judged: Sequence[Judged], settings: OnlineSettings
-) -> tuple[list[PreferenceRow], Counts]:
+    prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], judged: Sequence[JudgedSample], settings: OnlineSettings
+) -> tuple[list[PreferenceRow], RoundCounts]:
     """Return the rows of preferences.jsonl, in the order of the prompts, and what became of the rest."""
     rows: list[PreferenceRow] = []
-    counted = dict.fromkeys(Counts.model_fields, 0)
+    counted = dict.fromkeys(RoundCounts.model_fields, 0)
     each = len(samples) // len(prompts)
     rules = settings.pairing()
     for place, prompt in enumerate(prompts):
@@ -295,7 +297,7 @@ def pair_samples(
         counted["prompts"] += 1
         counted["pairs"] += len(made)
         counted["paired" if made else _why_none(candidates, settings)] += 1
-    return rows, Counts(**counted)
+    return rows, RoundCounts(**counted)
 
 
 def _make_row(prompt: OnlinePrompt, pair: tuple[Candidate, Candidate]) -> PreferenceRow:

@@ -25,8 +25,8 @@ from autoif.models.transport import Transport
 from autoif.sampling.settings import Say
 from autoif.store import storage_errors
 from autoif.training.card import RECORD, read_record
-from autoif.training.settings import Settings
-from autoif.training.train import Request
+from autoif.training.settings import TrainingSettings
+from autoif.training.train import TrainingRequest
 
 _STDERR = 2
 _GRACE_S = 60.0
@@ -92,7 +92,7 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def launch_dpo(launcher: str, request: Request, say: Say) -> dict[str, Any]:
+def launch_dpo(launcher: str, request: TrainingRequest, say: Say) -> dict[str, Any]:
     """Run `LAUNCHER -m autoif train dpo ... --resume`, and return the record that training.json then holds.
 
     Raises:
@@ -116,7 +116,7 @@ def launch_dpo(launcher: str, request: Request, say: Say) -> dict[str, Any]:
     return record
 
 
-def _options(settings: Settings) -> list[str]:
+def _options(settings: TrainingSettings) -> list[str]:
     """Return the resolved settings as options: nothing is left to defaults."""
     values = settings.record()
     values |= {f"lora.{name}": value for name, value in (settings.lora or {}).items()}

@@ -132,7 +132,7 @@ class RewardSettings(SandboxSettings):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """Resolved settings of one training: plain values, as they go to TRL and into training.json."""
 
     arguments: dict[str, Any]
@@ -169,7 +169,7 @@ class Settings:
 
 def resolve_settings(
     kind: Kind, file: Path | None, settings: Sequence[str], *, lora: bool, evaluates: bool = False
-) -> Settings:
+) -> TrainingSettings:
     """Put the paper's defaults, a TOML file and `key=value` settings together, the later one winning.
 
     `evaluates` says that there is data to evaluate on.
@@ -204,7 +204,7 @@ def resolve_settings(
         raise ConfigError(f'setting "save_dtype": {save_dtype!r} is none of {", ".join(_DTYPES)}')
     values = _add_evaluation(values, kind) if evaluates else _check_no_evaluation(values)
     _check_installed(values)
-    return Settings(
+    return TrainingSettings(
         _check_values(values, _argument_types(kind), ""),
         _check_values({**LORA, **given_lora}, _lora_types(), "lora.") if lora else None,
         batch,
@@ -249,7 +249,7 @@ def _check_no_evaluation(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def make_arguments(kind: Kind, settings: Settings, output: Path) -> Any:
+def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
     """Return TRL's SFTConfig, DPOConfig or GRPOConfig.
 
     Raises:
@@ -277,7 +277,7 @@ def make_arguments(kind: Kind, settings: Settings, output: Path) -> Any:
         raise ConfigError(f"TRL refuses the settings: {_first_line(error)}{_precision_hint(error)}") from None
 
 
-def _check_groups(settings: Settings) -> None:
+def _check_groups(settings: TrainingSettings) -> None:
     """Refuse a step that would not hold whole groups of completions, of which the advantages are made."""
     group = settings.arguments["num_generations"]
     if not isinstance(group, int) or group < 2:

@@ -53,7 +53,7 @@ from autoif.training.metrics import (
     read_metrics,
     summarise,
 )
-from autoif.training.settings import TEMPLATE, Settings, make_arguments, renamed_settings
+from autoif.training.settings import TEMPLATE, TrainingSettings, make_arguments, renamed_settings
 from autoif.training.trainers import Parts, check_prompts, load_model, make_lora_config, make_reward, make_trainer
 
 _WAIT_S = 1800
@@ -61,7 +61,7 @@ _WAIT_S = 1800
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TrainingRequest:
     """What to train, on what, into which folder."""
 
     kind: Kind
@@ -70,7 +70,7 @@ class Request:
     model: str
     """A model folder, or a name on the hub."""
     output: Path
-    settings: Settings
+    settings: TrainingSettings
     resume: bool = False
     """Go on from the last whole checkpoint; where there is none, begin."""
     callbacks: Sequence[Any] = field(default=())
@@ -85,7 +85,7 @@ class Request:
         return options.get("revision") if isinstance(options, dict) else None
 
 
-def train(request: Request, say: Say = print) -> dict[str, Any]:
+def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
     """Train, and return the record that training.json then holds.
 
     Raises:
@@ -128,7 +128,7 @@ def train(request: Request, say: Say = print) -> dict[str, Any]:
         return _run(request, trainer, parts.turn_end, record, before, say)
 
 
-def _join_processes(settings: Settings) -> PartialState:
+def _join_processes(settings: TrainingSettings) -> PartialState:
     """Return what accelerate knows of all processes; whoever asks it first decides how long they wait for each other.
 
     Those of a machine without a GPU it finds only if told that there is none.
@@ -149,7 +149,7 @@ class _Read:
     eval_data: TrainingData | None
 
     @classmethod
-    def of(cls, request: Request) -> "_Read":
+    def of(cls, request: TrainingRequest) -> "_Read":
         evaluated = read_data(request.eval_data, request.kind) if request.eval_data else None
         return cls(read_data(request.data, request.kind), evaluated)
 
@@ -167,7 +167,7 @@ def _share(found: Any) -> Any:
     return gather_object([found])[state.process_index - state.local_process_index]
 
 
-def _prepare(request: Request, read: _Read | None, stack: ExitStack, say: Say) -> tuple[Parts, Lengths]:
+def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say: Say) -> tuple[Parts, Lengths]:
     """Return what the trainer is built from, and the lengths of the rows to train on."""
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = load_tokenizer(request.model, request.revision)
@@ -210,7 +210,7 @@ def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
     return load_from_disk(folder)
 
 
-def _say_schedule(request: Request, rows: int, arguments: Any, say: Say) -> None:
+def _say_schedule(request: TrainingRequest, rows: int, arguments: Any, say: Say) -> None:
     """Say what a training is too short for, and shorten its warm-up."""
     steps = count_steps(request.kind, rows, arguments)
     if steps is None:
@@ -233,7 +233,12 @@ def _make_trainer(kind: Kind, parts: Parts, reward: Any, *, filters: bool) -> An
 
 
 def _run(
-    request: Request, trainer: Any, end: TurnEnd, record: dict[str, Any], before: dict[str, Any] | None, say: Say
+    request: TrainingRequest,
+    trainer: Any,
+    end: TurnEnd,
+    record: dict[str, Any],
+    before: dict[str, Any] | None,
+    say: Say,
 ) -> dict[str, Any]:
     """Train to the end, save the model, and write record and card; only the first process writes."""
     folder, first, began = request.output, trainer.is_world_process_zero(), time.monotonic()
@@ -291,7 +296,7 @@ def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
     return found[-1] if found else None
 
 
-def _save(request: Request, trainer: Any, end: TurnEnd, first: bool) -> None:
+def _save(request: TrainingRequest, trainer: Any, end: TurnEnd, first: bool) -> None:
     if request.settings.lora is not None:
         trainer.save_model(str(request.output / "adapter"))
         if first:
@@ -307,13 +312,13 @@ def _save(request: Request, trainer: Any, end: TurnEnd, first: bool) -> None:
         convert_weights(request.output, dtype)
 
 
-def _read_saved_dtype(request: Request) -> Any:
+def _read_saved_dtype(request: TrainingRequest) -> Any:
     """Return the precision, a torch.dtype, of the weights that are saved; None is that of the training."""
     asked = request.settings.save_dtype
     return read_dtype(request.model, request.revision) if asked == "auto" else getattr(torch, asked)
 
 
-def _describe_lost(request: Request) -> str | None:
+def _describe_lost(request: TrainingRequest) -> str | None:
     """Return a line where the precision that the weights were saved in lost most of what was learnt; else None."""
     dtype = _read_saved_dtype(request)
     if request.settings.lora is not None or dtype not in {torch.bfloat16, torch.float16}:
@@ -327,7 +332,7 @@ def _describe_lost(request: Request) -> str | None:
     )
 
 
-def _save_merged(request: Request, tokenizer: Any, end: TurnEnd) -> None:
+def _save_merged(request: TrainingRequest, tokenizer: Any, end: TurnEnd) -> None:
     """Write the base model with the adapter merged into it, in its own precision: a folder like any other."""
     at = {"revision": request.revision} if request.revision else {}
     base = load_weights(request.model, dtype=request.settings.save_dtype, **at)
@@ -337,7 +342,7 @@ def _save_merged(request: Request, tokenizer: Any, end: TurnEnd) -> None:
     tokenizer.save_pretrained(request.output)
 
 
-def make_record(kind: str, model: ModelIdentity, settings: Settings) -> dict[str, Any]:
+def make_record(kind: str, model: ModelIdentity, settings: TrainingSettings) -> dict[str, Any]:
     """Return what the record of a training says before it begins, but for its data."""
     return {
         "kind": kind,

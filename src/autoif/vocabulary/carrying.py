@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from autoif.reading.python_tokens import Kind, cut_tokens
+from autoif.reading.python_tokens import TokenKind, cut_tokens
 
 _BEGIN = "# Helpers that evaluate() calls, from autoif's vocabulary:\n"
 _END = "# (end of the helpers)\n"
@@ -140,13 +140,13 @@ def _read_names(source: str) -> tuple[set[str], set[str]]:
     code, formatted = [], []
     prefix = ""
     for token in cut_tokens(source):
-        if token.kind is Kind.OTHER:
+        if token.kind is TokenKind.OTHER:
             code.append(token.text)
-        elif token.kind is not Kind.COMMENT:
+        elif token.kind is not TokenKind.COMMENT:
             code.append('""')
             if re.search(r"(?<!\w)(?:f|fr|rf)\Z", prefix, re.IGNORECASE):
                 formatted += _IN_BRACES.findall(token.text)
-        prefix = token.text[-3:] if token.kind is Kind.OTHER else ""
+        prefix = token.text[-3:] if token.kind is TokenKind.OTHER else ""
     text = "".join(code)
     defined = {*_DEFINED.findall(text), *_ASSIGNED.findall(text)}
     for listed in _LISTED.findall(text):

@@ -19,9 +19,9 @@ from autoif.datasets.exports import (
     verl,
 )
 from autoif.datasets.exports.files import File
-from autoif.datasets.rows import Rows
+from autoif.datasets.rows import RowSets
 
-Exporter = Callable[[Rows], Sequence[File]]
+Exporter = Callable[[RowSets], Sequence[File]]
 
 EXPORTERS: Final[dict[str, Exporter]] = {
     "trl": trl.export,

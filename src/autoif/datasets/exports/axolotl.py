@@ -4,9 +4,9 @@ The configs name the files as they lie in the export's folder: start axolotl the
 config is missing is what the export can't know: the model and how to train it.
 """
 
-from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.trl import REWARD_MODULE, rl_row
-from autoif.datasets.rows import Columns, PreferenceRow, Rows, SftRow
+from autoif.datasets.rows import Columns, PreferenceRow, RowSets, SftRow
 from autoif.store import PREFERENCES, SFT
 
 SFT_CONFIG = """\
@@ -54,13 +54,13 @@ def as_they_are(cfg, *args, **kwargs):
 '''
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return sft.jsonl, preferences.jsonl and rl.jsonl, each with a config; for the last the reward module, too."""
-    reward = Text("autoif_reward.py", REWARD_MODULE + _TRANSFORM)
+    reward = TextFile("autoif_reward.py", REWARD_MODULE + _TRANSFORM)
     return [
-        *make_files(SFT, sft_row, rows.sft, Text("sft.yml", SFT_CONFIG)),
-        *make_files(PREFERENCES, preference_row, rows.preferences, Text("dpo.yml", DPO_CONFIG)),
-        *make_files("rl.jsonl", rl_row, rows.rewards, Text("grpo.yml", GRPO_CONFIG), reward),
+        *make_files(SFT, sft_row, rows.sft, TextFile("sft.yml", SFT_CONFIG)),
+        *make_files(PREFERENCES, preference_row, rows.preferences, TextFile("dpo.yml", DPO_CONFIG)),
+        *make_files("rl.jsonl", rl_row, rows.rewards, TextFile("grpo.yml", GRPO_CONFIG), reward),
     ]
 
 

@@ -1,7 +1,7 @@
 """Writing what an export made: JSONL, JSON, Parquet and text, all of it or nothing.
 
-An export is a list of `Table`, `Text` and `Entries`; nothing is written before every name was seen to be free, and
-nothing appears under its name before all of it is on disk.
+An export is a list of `RowTable`, `TextFile` and `Entries`; nothing is written before every name was seen to be free,
+and nothing appears under its name before all of it is on disk.
 """
 
 import json
@@ -19,7 +19,7 @@ from autoif.store import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RowTable:
     """Rows for a file; the suffix of its name, .jsonl or .parquet, says how they are written."""
 
     name: str
@@ -28,7 +28,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextFile:
     """What goes with the rows: a description of them, a module, a package."""
 
     name: str
@@ -43,12 +43,12 @@ class Entries:
     entries: Mapping[str, Columns]
 
 
-File = Table | Text | Entries
+File = RowTable | TextFile | Entries
 R = TypeVar("R", bound=DataRow)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFile:
     """A file that is there now; a text has no form and no rows."""
 
     path: Path
@@ -56,12 +56,14 @@ class Written:
     rows: int = 0
 
 
-def make_files(name: str, make: Callable[[R], Columns], rows: Sequence[R], *texts: Text) -> list[Table | Text]:
+def make_files(
+    name: str, make: Callable[[R], Columns], rows: Sequence[R], *texts: TextFile
+) -> list[RowTable | TextFile]:
     """Return the table of some rows with the texts that go with it; nothing where there are no rows."""
-    return [Table(name, rows[0].form, map(make, rows)), *texts] if rows else []
+    return [RowTable(name, rows[0].form, map(make, rows)), *texts] if rows else []
 
 
-def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False) -> list[Written]:
+def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False) -> list[WrittenFile]:
     """Write files into a folder, which is made if it isn't there.
 
     Args:
@@ -89,12 +91,12 @@ def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return [
-        Written(folder / file.name, file.form if isinstance(file, Table) else None, rows)
+        WrittenFile(folder / file.name, file.form if isinstance(file, RowTable) else None, rows)
         for file, rows in zip(whole, written, strict=True)
     ]
 
 
-def _merge(file: Entries, path: Path, overwrite: bool) -> Text:
+def _merge(file: Entries, path: Path, overwrite: bool) -> TextFile:
     """Return the object with these entries, after those that it has."""
     try:
         there = parse_json(path.read_text(encoding="utf-8-sig"))
@@ -107,13 +109,13 @@ def _merge(file: Entries, path: Path, overwrite: bool) -> Text:
     taken = [name for name, entry in file.entries.items() if name in there and there[name] != entry]
     if taken and not overwrite:
         raise ConfigError(f"{path} has another {taken[0]}: rename that, choose another --output, or use --overwrite")
-    return Text(file.name, json.dumps({**there, **file.entries}, indent=2) + "\n")
+    return TextFile(file.name, json.dumps({**there, **file.entries}, indent=2) + "\n")
 
 
-def _write(file: Table | Text, path: Path) -> int:
+def _write(file: RowTable | TextFile, path: Path) -> int:
     """Write one file and return how many rows it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(file, Text):
+    if isinstance(file, TextFile):
         path.write_text(file.content, encoding="utf-8")
         return 0
     if path.suffix == ".parquet":

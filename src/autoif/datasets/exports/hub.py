@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from autoif.datasets.exports.files import Table, Text, write_files
+from autoif.datasets.exports.files import RowTable, TextFile, write_files
 from autoif.datasets.exports.parquet import export as export_tables
-from autoif.datasets.rows import Rows, read_rows
+from autoif.datasets.rows import RowSets, read_rows
 from autoif.errors import ConfigError
 from autoif.markdown import escape_markdown, show_code
 from autoif.report.funnel import read_funnel
@@ -39,7 +39,7 @@ _SETTINGS = (
 )
 
 
-def export_run(run: Path) -> list[Table | Text]:
+def export_run(run: Path) -> list[RowTable | TextFile]:
     """Return the data sets of a finished run and their card, README.md.
 
     Raises:
@@ -52,7 +52,7 @@ def export_run(run: Path) -> list[Table | Text]:
     if manifest.get("status") != "complete":
         raise ConfigError(f"the run of {run} is {manifest.get('status')}: finish it with the command that began it")
     rows = read_rows([run])
-    return [*export_tables(rows, ".jsonl"), Text("README.md", render_card(run, manifest, rows))]
+    return [*export_tables(rows, ".jsonl"), TextFile("README.md", render_card(run, manifest, rows))]
 
 
 def upload(run: Path, repository: str, *, private: bool) -> str:
@@ -80,7 +80,7 @@ def upload(run: Path, repository: str, *, private: bool) -> str:
     return str(address)
 
 
-def render_card(run: Path, manifest: Mapping[str, Any], rows: Rows) -> str:
+def render_card(run: Path, manifest: Mapping[str, Any], rows: RowSets) -> str:
     """Return the card of a run's data, with the front matter that the hub reads."""
     counts = {"sft": len(rows.sft), "preferences": len(rows.preferences), "rewards": len(rows.rewards)}
     present = {name: count for name, count in counts.items() if count}

@@ -7,8 +7,8 @@ RL trainer that asks a function for the reward.
 
 from pydantic import JsonValue
 
-from autoif.datasets.exports.files import Entries, File, Table
-from autoif.datasets.rows import Columns, Form, PreferenceRow, Rows, SftRow
+from autoif.datasets.exports.files import Entries, File, RowTable
+from autoif.datasets.rows import Columns, Form, PreferenceRow, RowSets, SftRow
 
 _ALPACA = {"prompt": "instruction", "query": "input"}
 _SHAREGPT = {"messages": "conversations"}
@@ -16,19 +16,21 @@ _PAIR = {"chosen": "chosen", "rejected": "rejected"}
 _TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
 
 
-def export(rows: Rows) -> list[File]:
+def export(rows: RowSets) -> list[File]:
     """Return the rows of each form in both formats, and their entries in dataset_info.json."""
-    tables: list[Table] = []
+    tables: list[RowTable] = []
     info: dict[str, Columns] = {}
     if rows.sft:
-        tables.append(Table("autoif_sft.jsonl", Form.SFT, map(alpaca_sft, rows.sft)))
+        tables.append(RowTable("autoif_sft.jsonl", Form.SFT, map(alpaca_sft, rows.sft)))
         info["autoif_sft"] = _alpaca({**_ALPACA, "response": "output"})
-        tables.append(Table("autoif_sft_sharegpt.jsonl", Form.SFT, map(sharegpt_sft, rows.sft)))
+        tables.append(RowTable("autoif_sft_sharegpt.jsonl", Form.SFT, map(sharegpt_sft, rows.sft)))
         info["autoif_sft_sharegpt"] = _sharegpt(_SHAREGPT)
     if rows.preferences:
-        tables.append(Table("autoif_preferences.jsonl", Form.PREFERENCE, map(alpaca_pair, rows.preferences)))
+        tables.append(RowTable("autoif_preferences.jsonl", Form.PREFERENCE, map(alpaca_pair, rows.preferences)))
         info["autoif_preferences"] = {**_alpaca({**_ALPACA, **_PAIR}), "ranking": True}
-        tables.append(Table("autoif_preferences_sharegpt.jsonl", Form.PREFERENCE, map(sharegpt_pair, rows.preferences)))
+        tables.append(
+            RowTable("autoif_preferences_sharegpt.jsonl", Form.PREFERENCE, map(sharegpt_pair, rows.preferences))
+        )
         info["autoif_preferences_sharegpt"] = {**_sharegpt({**_SHAREGPT, **_PAIR}), "ranking": True}
     described = {name: {"file_name": f"{name}.jsonl", **entry} for name, entry in info.items()}
     return [*tables, Entries("dataset_info.json", described)] if tables else []

@@ -7,8 +7,8 @@ known by its id, and its functions are its keyword arguments; the server that co
 from itertools import count
 from typing import Any
 
-from autoif.datasets.exports.files import Table, Text, make_files
-from autoif.datasets.rows import Columns, RewardRow, Rows, describe_reliability
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
+from autoif.datasets.rows import Columns, RewardRow, RowSets, describe_reliability
 
 SERVER = "autoif_instructions"
 _FOLDER = f"resources_servers/{SERVER}"
@@ -93,7 +93,7 @@ autoif
 """
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return the folder of a resources server, from the root of a Gym checkout, with the rows as its data."""
     numbers = count()
     texts = {"app.py": APP, f"configs/{SERVER}.yaml": CONFIG, "requirements.txt": REQUIREMENTS}
@@ -101,7 +101,7 @@ def export(rows: Rows) -> list[Table | Text]:
         f"{_FOLDER}/data/train.jsonl",
         lambda row: rl_row(next(numbers), row),
         rows.rewards,
-        *(Text(f"{_FOLDER}/{name}", text) for name, text in texts.items()),
+        *(TextFile(f"{_FOLDER}/{name}", text) for name, text in texts.items()),
     )
 
 

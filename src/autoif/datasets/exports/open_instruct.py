@@ -5,9 +5,9 @@ must have been imported before it starts, which the launcher does.
 """
 
 from autoif.datasets.exports.axolotl import sft_row
-from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.ground_truth import write_functions
-from autoif.datasets.rows import Columns, PreferenceRow, RewardRow, Rows, list_functions
+from autoif.datasets.rows import Columns, PreferenceRow, RewardRow, RowSets, list_functions
 from autoif.store import PREFERENCES, SFT
 
 VERIFIER = '''\
@@ -53,9 +53,9 @@ if __name__ == "__main__":
 '''
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return sft.jsonl, preferences.jsonl, and rl.jsonl with its verifiers and a launcher."""
-    texts = Text("autoif_verifier.py", VERIFIER), Text("autoif_grpo.py", LAUNCHER)
+    texts = TextFile("autoif_verifier.py", VERIFIER), TextFile("autoif_grpo.py", LAUNCHER)
     return [
         *make_files(SFT, sft_row, rows.sft),
         *make_files(PREFERENCES, preference_row, rows.preferences),

@@ -5,12 +5,12 @@ graders run at OpenAI, where autoif's sandbox isn't.
 """
 
 from autoif.datasets.exports.axolotl import sft_row
-from autoif.datasets.exports.files import Table, Text, make_files
-from autoif.datasets.rows import Columns, PreferenceRow, Rows
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
+from autoif.datasets.rows import Columns, PreferenceRow, RowSets
 from autoif.store import PREFERENCES, SFT
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return sft.jsonl and preferences.jsonl."""
     return [*make_files(SFT, sft_row, rows.sft), *make_files(PREFERENCES, preference_row, rows.preferences)]
 

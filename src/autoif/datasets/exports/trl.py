@@ -4,12 +4,12 @@ SFT rows are prompt and completion rather than one list of messages: then the lo
 default, whatever the chat template marks.
 """
 
-from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.rows import (
     Columns,
     PreferenceRow,
     RewardRow,
-    Rows,
+    RowSets,
     SftRow,
     describe_reliability,
     list_functions,
@@ -31,12 +31,12 @@ fraction = VerificationReward("fraction", gate=False)
 '''
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return sft.jsonl, preferences.jsonl, and rl.jsonl with a module of reward functions."""
     return [
         *make_files(SFT, sft_row, rows.sft),
         *make_files(PREFERENCES, preference_row, rows.preferences),
-        *make_files("rl.jsonl", rl_row, rows.rewards, Text("autoif_reward.py", REWARD_MODULE)),
+        *make_files("rl.jsonl", rl_row, rows.rewards, TextFile("autoif_reward.py", REWARD_MODULE)),
     ]
 
 

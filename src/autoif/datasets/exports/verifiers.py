@@ -8,8 +8,8 @@ as the model wrote it, since `Trace.last_reply` strips the blanks that a functio
 import json
 from pathlib import Path
 
-from autoif.datasets.exports.files import Table, Text, make_files
-from autoif.datasets.rows import Columns, RewardRow, Rows, list_functions, name_instructions
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
+from autoif.datasets.rows import Columns, RewardRow, RowSets, list_functions, name_instructions
 
 PACKAGE = "autoif_instructions"
 PROMPTS = "prompts.jsonl"
@@ -120,11 +120,11 @@ def load_environment(mode: str = "binary"):
 '''
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return the package, with the prompts and their functions in it."""
     modules = {"__init__": INIT, "taskset": TASKSET, "environment": ENVIRONMENT}
-    texts = (Text(f"{PACKAGE}/{name}.py", text) for name, text in modules.items())
-    return make_files(f"{PACKAGE}/{PROMPTS}", rl_row, rows.rewards, Text("pyproject.toml", PROJECT), *texts)
+    texts = (TextFile(f"{PACKAGE}/{name}.py", text) for name, text in modules.items())
+    return make_files(f"{PACKAGE}/{PROMPTS}", rl_row, rows.rewards, TextFile("pyproject.toml", PROJECT), *texts)
 
 
 def rl_row(row: RewardRow) -> Columns:

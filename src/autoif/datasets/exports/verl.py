@@ -8,9 +8,9 @@ from itertools import count
 from typing import Any
 
 from autoif.datasets.exports.axolotl import sft_row
-from autoif.datasets.exports.files import Table, Text, make_files
+from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.ground_truth import score, write_functions
-from autoif.datasets.rows import Columns, RewardRow, Rows, describe_reliability, list_functions, name_instructions
+from autoif.datasets.rows import Columns, RewardRow, RowSets, describe_reliability, list_functions, name_instructions
 from autoif.errors import ConfigError
 from autoif.reward import RewardMode
 
@@ -30,13 +30,16 @@ __all__ = ["compute_score"]
 '''
 
 
-def export(rows: Rows) -> list[Table | Text]:
+def export(rows: RowSets) -> list[RowTable | TextFile]:
     """Return sft.parquet, and rl.parquet with the module that verl loads `compute_score` from."""
     numbers = count()
     return [
         *make_files("sft.parquet", sft_row, rows.sft),
         *make_files(
-            "rl.parquet", lambda row: rl_row(next(numbers), row), rows.rewards, Text("autoif_reward.py", REWARD_MODULE)
+            "rl.parquet",
+            lambda row: rl_row(next(numbers), row),
+            rows.rewards,
+            TextFile("autoif_reward.py", REWARD_MODULE),
         ),
     ]
 

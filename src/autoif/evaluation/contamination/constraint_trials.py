@@ -53,7 +53,7 @@ class Examples(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ConstraintTrial:
     """A constraint, and texts that tell a function that checks it from others."""
 
     benchmark: Suite
@@ -82,7 +82,7 @@ def list_pool() -> list[str]:
     return list(dict.fromkeys([*pairs, *(text for each in every for text in each.more), *examples.plain]))
 
 
-def make_pool_trials(benchmark: Suite, types: set[str], data_folders: Sequence[str]) -> list[Trial]:
+def make_pool_trials(benchmark: Suite, types: set[str], data_folders: Sequence[str]) -> list[ConstraintTrial]:
     """Return the trials of constraints without arguments; none of those that the pool has too few texts for.
 
     Args:
@@ -99,7 +99,7 @@ def make_pool_trials(benchmark: Suite, types: set[str], data_folders: Sequence[s
         breaks = tuple(text for text, verdict in verdicts.items() if not verdict)
         if min(len(follows), len(breaks)) >= _ENOUGH:
             own = (examples[name].follows, examples[name].breaks, *examples[name].more)
-            found.append(Trial(benchmark, name, follows, breaks, own))
+            found.append(ConstraintTrial(benchmark, name, follows, breaks, own))
     return found
 
 
@@ -137,7 +137,7 @@ def read_parameters(instruction: str, sources: Sequence[str]) -> tuple[tuple[int
     return numbers, words
 
 
-def make_trials(numbers: Sequence[int], words: Sequence[str]) -> Iterator[Trial]:
+def make_trials(numbers: Sequence[int], words: Sequence[str]) -> Iterator[ConstraintTrial]:
     """Yield the trials of constraints with arguments, with these for them."""
     for number in numbers:
         yield from _trials_of_number(number)
@@ -148,7 +148,7 @@ def make_trials(numbers: Sequence[int], words: Sequence[str]) -> Iterator[Trial]
                 yield _frequency(word, number)
 
 
-def _trials_of_number(number: int) -> Iterator[Trial]:
+def _trials_of_number(number: int) -> Iterator[ConstraintTrial]:
     few, many = max(1, number // 2), number * 2 + 1
     if few == number:
         return
@@ -156,24 +156,24 @@ def _trials_of_number(number: int) -> Iterator[Trial]:
         benchmark: Suite = "ifbench" if name.startswith("count:") else "ifeval"
         enough, too_few = _write_each(make, number), _write_each(make, few)
         others = tuple(text for other in _OTHERS[name] for text in _write_each(_KINDS[other], number))
-        yield Trial(benchmark, name, enough, (*too_few, *_PLAIN, *others))
+        yield ConstraintTrial(benchmark, name, enough, (*too_few, *_PLAIN, *others))
         if name in _BOUNDED_ABOVE:
             # Many words in short sentences are many all the same, whatever a function says of each sentence.
             divided = _write_each(_KINDS["sentences"], many) if name.endswith("words") else ()
-            yield Trial(benchmark, name, too_few, (*_write_each(make, many), *divided))
+            yield ConstraintTrial(benchmark, name, too_few, (*_write_each(make, many), *divided))
 
 
-def _trials_of_word(word: str) -> Iterator[Trial]:
+def _trials_of_word(word: str) -> Iterator[ConstraintTrial]:
     first, middle, last = f"{word} garden river", f"garden {word} river", f"garden river {word}"
     without = ("garden river window", "morning winter market, harbour", "Lantern.\nPaper and silver!")
     containing = (first, middle, last)
-    yield Trial("ifeval", "keywords:existence", containing, without)
-    yield Trial("ifeval", "keywords:forbidden_words", without, containing)
+    yield ConstraintTrial("ifeval", "keywords:existence", containing, without)
+    yield ConstraintTrial("ifeval", "keywords:forbidden_words", without, containing)
     endings = tuple(f"{text} {word}" for text in without)
-    yield Trial("ifeval", "startend:end_checker", endings, (first, middle, *without))
+    yield ConstraintTrial("ifeval", "startend:end_checker", endings, (first, middle, *without))
 
 
-def _frequency(word: str, number: int) -> Trial:
+def _frequency(word: str, number: int) -> ConstraintTrial:
     is_letter = len(word) == 1 and word.isalpha()
     # A letter stands within words that have no other: functions that count words which begin with it are no match.
     shown, other, between = (f"7{word}7", "777", "99") if is_letter else (word, "meadow", "garden")
@@ -183,7 +183,7 @@ def _frequency(word: str, number: int) -> Trial:
         return f" {between} ".join(parts), f"{' '.join(parts)} {between}", ", ".join(parts)
 
     name = "keywords:letter_frequency" if is_letter else "keywords:frequency"
-    return Trial("ifeval", name, write(number), (*write(number // 2), *write(0)))
+    return ConstraintTrial("ifeval", name, write(number), (*write(number // 2), *write(0)))
 
 
 _Make = Callable[[int, int], str]

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from autoif.errors import ConfigError, SandboxError
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
-    Trial,
+    ConstraintTrial,
     list_pool,
     make_pool_trials,
     make_trials,
     read_parameters,
 )
-from autoif.evaluation.contamination.measure import Comparison
+from autoif.evaluation.contamination.measure import ContaminationComparison
 from autoif.evaluation.contamination.prompts import BenchmarkPrompt
 from autoif.evaluation.contamination.results import TypeCoverage, TypeInstruction
 from autoif.evaluation.ifeval_ifbench.checkers import Suite
@@ -92,7 +92,7 @@ def find_types(
 
 
 def find_trained_types(
-    comparison: Comparison, say: Callable[[str], None], warn: Callable[[str], None]
+    comparison: ContaminationComparison, say: Callable[[str], None], warn: Callable[[str], None]
 ) -> dict[str, dict[str, TypeCoverage]] | None:
     """Return what `find_types` finds in compared training data; None where there are no types or no functions.
 
@@ -109,7 +109,7 @@ def find_trained_types(
         return None
 
 
-def list_instructions(comparison: Comparison) -> list[TrainedInstruction]:
+def list_instructions(comparison: ContaminationComparison) -> list[TrainedInstruction]:
     """Return the instructions of training data whose rows have functions."""
     return [
         TrainedInstruction(comparison.data.name_row(row), text, functions)
@@ -127,12 +127,12 @@ def count_types(prompts: Iterable[BenchmarkPrompt]) -> dict[Suite, dict[str, int
     return counts
 
 
-_Judged = tuple[TrainedInstruction, list[Trial], set[str]]
+_Judged = tuple[TrainedInstruction, list[ConstraintTrial], set[str]]
 
 
 def _judge(
     instructions: Sequence[TrainedInstruction],
-    pool: Sequence[Trial],
+    pool: Sequence[ConstraintTrial],
     asked: Mapping[Suite, Mapping[str, int]],
     sandbox: Sandbox,
 ) -> Iterable[_Judged]:
@@ -169,7 +169,7 @@ def _drop_broken(instructions: Sequence[TrainedInstruction], sandbox: Sandbox) -
     }
 
 
-def _compare(trial: Trial, accepted: set[str]) -> float:
+def _compare(trial: ConstraintTrial, accepted: set[str]) -> float:
     """Return how alike verdicts are, or 0 where one on a text that was written for this constraint differs."""
     if any((text in accepted) != (text in trial.follows) for text in trial.own):
         return 0.0

@@ -20,7 +20,7 @@ Kind = Literal["run", "prompt"]
 
 
 @dataclass(slots=True)
-class TrainingData:
+class TrainingTexts:
     """What is kept of training rows while they are read."""
 
     files: tuple[Path, ...]
@@ -65,10 +65,10 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ContaminationComparison:
     """Training data beside the prompts of benchmarks."""
 
-    data: TrainingData
+    data: TrainingTexts
     prompts: tuple[BenchmarkPrompt, ...]
     ngram: int
     short: frozenset[int]
@@ -79,7 +79,7 @@ class Comparison:
 
 def compare(
     files: Sequence[Path], prompts: Sequence[BenchmarkPrompt], ngram: int, neighbours: int, say: Callable[[str], None]
-) -> Comparison:
+) -> ContaminationComparison:
     """Compare training data with prompts.
 
     Args:
@@ -93,7 +93,7 @@ def compare(
         ConfigError: training data can't be read, has another form, or nothing is asked in it.
     """
     texts = [prompt.text for prompt in prompts]
-    words, data = PromptWords(texts, ngram), TrainingData(tuple(files))
+    words, data = PromptWords(texts, ngram), TrainingTexts(tuple(files))
     for count, row in enumerate(read_rows(files), 1):
         data.add(row, words)
         if count % 50_000 == 0:
@@ -102,4 +102,4 @@ def compare(
         raise ConfigError(f"nothing is asked in {', '.join(map(str, files))}: no row has a user turn or a prompt")
     say(f"{len(data.places):,} rows read; {len(data.asked):,} different prompts in them are compared")
     nearest = find_nearest(texts, list(data.asked), neighbours)
-    return Comparison(data, tuple(prompts), ngram, frozenset(words.short), nearest)
+    return ContaminationComparison(data, tuple(prompts), ngram, frozenset(words.short), nearest)

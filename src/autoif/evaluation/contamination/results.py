@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from autoif.errors import ConfigError
-from autoif.evaluation.contamination.measure import Comparison, Kind
+from autoif.evaluation.contamination.measure import ContaminationComparison, Kind
 from autoif.evaluation.contamination.nearest import Nearest
-from autoif.reading.row_files import Form, find_form
+from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
 from autoif.store import storage_errors, write_json, write_jsonl
 
@@ -147,7 +147,7 @@ class TypeCoverage(Record):
     """Of the training data, that check the same."""
 
 
-class Report(Record):
+class ContaminationReport(Record):
     """report.json."""
 
     ngram: int
@@ -165,11 +165,11 @@ class Report(Record):
 
 
 def report(
-    comparison: Comparison,
+    comparison: ContaminationComparison,
     types: dict[str, dict[str, TypeCoverage]] | None = None,
     judged: Sequence[NearestResult] = (),
     judge: str | None = None,
-) -> Report:
+) -> ContaminationReport:
     """Return the numbers.
 
     Args:
@@ -182,7 +182,7 @@ def report(
     rows = Counter(file for file, _ in data.places)
     names = dict.fromkeys(prompt.benchmark for prompt in comparison.prompts)
     said = {name: _count_rephrasing(judged, name, judge) if judge else None for name in names}
-    return Report(
+    return ContaminationReport(
         ngram=comparison.ngram,
         training=tuple(
             TrainingFile(name=str(path), sha256=_digest(path), rows=rows[index])
@@ -202,7 +202,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _report_benchmark(comparison: Comparison, name: str, rephrasing: RephrasingCount | None) -> BenchmarkOverlap:
+def _report_benchmark(
+    comparison: ContaminationComparison, name: str, rephrasing: RephrasingCount | None
+) -> BenchmarkOverlap:
     ours = {index: prompt.text for index, prompt in enumerate(comparison.prompts) if prompt.benchmark == name}
     sharing = [prompts for found in comparison.data.shared.values() if (prompts := ours.keys() & found)]
     found = set[int]().union(*sharing)
@@ -234,7 +236,7 @@ def _count_rephrasing(judged: Sequence[NearestResult], name: str, judge: str) ->
     )
 
 
-def list_nearest(comparison: Comparison, by_embedding: Nearest | None = None) -> Iterator[NearestResult]:
+def list_nearest(comparison: ContaminationComparison, by_embedding: Nearest | None = None) -> Iterator[NearestResult]:
     """Yield each prompt with its neighbours."""
     overlapping = set[int]().union(*comparison.data.shared.values())
     asked = list(comparison.data.asked.items())
@@ -258,7 +260,7 @@ def list_nearest(comparison: Comparison, by_embedding: Nearest | None = None) ->
         )
 
 
-def list_contaminated(comparison: Comparison) -> Iterator[ContaminatedRow]:
+def list_contaminated(comparison: ContaminationComparison) -> Iterator[ContaminatedRow]:
     """Yield each training row that has something in common with a prompt, in order; runs come first."""
     for row, found in comparison.data.shared.items():
         prompts = [(comparison.prompts[index], what) for index, what in found.items()]
@@ -268,7 +270,7 @@ def list_contaminated(comparison: Comparison) -> Iterator[ContaminatedRow]:
 
 
 def write_results(
-    folder: Path, report: Report, nearest: Sequence[NearestResult], contaminated: Sequence[ContaminatedRow]
+    folder: Path, report: ContaminationReport, nearest: Sequence[NearestResult], contaminated: Sequence[ContaminatedRow]
 ) -> None:
     """Write all three; report.json comes last, so that it is there only if all is."""
     write_jsonl(folder / NEAREST, nearest)
@@ -276,7 +278,7 @@ def write_results(
     write_json(folder / REPORT, report)
 
 
-def write_clean(comparison: Comparison, folder: Path) -> None:
+def write_clean(comparison: ContaminationComparison, folder: Path) -> None:
     """Write each training file under its name, without the lines that overlap.
 
     Raises:
@@ -316,7 +318,7 @@ def _is_lines(path: Path) -> bool:
         text = getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return find_form(text, path.suffix) is Form.JSON_LINES
+    return find_form(text, path.suffix) is FileForm.JSON_LINES
 
 
 def _keep(path: Path, without: set[int]) -> Iterator[bytes]:

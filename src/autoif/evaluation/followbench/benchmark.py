@@ -14,11 +14,17 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Say
+from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged, Say
 from autoif.evaluation.followbench.data import LEVELS, SIZES, Item, Items
-from autoif.evaluation.followbench.judging import Judgement, find_files, make_request, read_answer, read_judgements
+from autoif.evaluation.followbench.judging import (
+    ResponseJudgement,
+    find_files,
+    make_request,
+    read_answer,
+    read_judgements,
+)
 from autoif.evaluation.judge import Judge, consult
-from autoif.evaluation.responses import Response, digest_files
+from autoif.evaluation.responses import SubjectResponse, digest_files
 from autoif.evaluation.results import Column, PromptResult, score
 from autoif.evaluation.statistics import Interval, describe
 
@@ -37,7 +43,7 @@ _COLUMNS = [
     ),
     Column(name="csl", heading=_TITLE, label="CSL", unit="levels", digits=2, most=len(LEVELS)),
 ]  # fmt: skip
-_JudgedItems = Sequence[tuple[Item, Sequence[Judgement]]]
+_JudgedItems = Sequence[tuple[Item, Sequence[ResponseJudgement]]]
 
 
 def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: Say) -> Benchmark:
@@ -74,7 +80,7 @@ def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: 
         about="one to five constraints in each; HSR is the percentage of responses that satisfy all of them, SSR that "
         "of constraints, CSL the levels in a row, of 5; each type of constraint counts alike. Intervals draw initial "
         "instructions again.",
-        prompts=[Prompt(item.id, item.id, item.prompt) for item in items.items],
+        prompts=[BenchmarkPrompt(item.id, item.id, item.prompt) for item in items.items],
         size=len(LEVELS) * sum(SIZES[items.language].values()),
         data=f"SHA-256 {items.sha256[:12]}",
         data_id=items.sha256,
@@ -90,30 +96,30 @@ def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: 
 
 
 def _read_recorded(
-    folder: Path, items: Items, asked: Sequence[tuple[Item, Sequence[Response]]]
-) -> tuple[dict[str, list[Judgement]], list[str], list[str]]:
+    folder: Path, items: Items, asked: Sequence[tuple[Item, Sequence[SubjectResponse]]]
+) -> tuple[dict[str, list[ResponseJudgement]], list[str], list[str]]:
     """Return the recorded judgements by prompt, and unknown and duplicate ones."""
     recorded = read_judgements(folder, items.items, {item.id: [each.text for each in some] for item, some in asked})
     return {key: [judgement] for key, judgement in recorded.found.items()}, recorded.unknown, recorded.duplicates
 
 
 def _ask(
-    judge: Judge | None, asked: Sequence[tuple[Item, Sequence[Response]]], folder: Path, say: Say
-) -> dict[str, list[Judgement]]:
+    judge: Judge | None, asked: Sequence[tuple[Item, Sequence[SubjectResponse]]], folder: Path, say: Say
+) -> dict[str, list[ResponseJudgement]]:
     """Return a judge model's word on each response that no rule decides and that has an answer, by prompt."""
     questions = [(item, each.text) for item, some in asked if not item.rule for each in some if not each.is_unanswered]
     if not judge or not questions:
         return {}
     requests = [make_request(item, text, judge.max_tokens) for item, text in questions]
-    judgements: dict[str, list[Judgement]] = {}
+    judgements: dict[str, list[ResponseJudgement]] = {}
     for (item, _), answer in zip(questions, consult(judge, folder, requests, say, "responses"), strict=True):
         judgements.setdefault(item.id, []).append(read_answer(answer, item.level))
     return judgements
 
 
 def _sum_up(
-    asked: Sequence[tuple[Item, Sequence[Response]]],
-    judgements: Mapping[str, Sequence[Judgement]],
+    asked: Sequence[tuple[Item, Sequence[SubjectResponse]]],
+    judgements: Mapping[str, Sequence[ResponseJudgement]],
     judged_by: str | None,
     left: Mapping[str, Sequence[str]],
 ) -> Judged:
@@ -154,14 +160,16 @@ def _sum_up(
     )
 
 
-def _decide(item: Item, responses: Sequence[Response], judgements: Sequence[Judgement]) -> list[Judgement]:
+def _decide(
+    item: Item, responses: Sequence[SubjectResponse], judgements: Sequence[ResponseJudgement]
+) -> list[ResponseJudgement]:
     """Return the judgement of each response; one without an answer satisfies nothing."""
     said, of_judge = [], iter(judgements)
     for response in responses:
         if response.is_unanswered:
-            said.append(Judgement(None, (False,) * (1 if item.rule else item.level), None))
+            said.append(ResponseJudgement(None, (False,) * (1 if item.rule else item.level), None))
         elif item.rule:
-            said.append(Judgement(None, (bool(item.rule(response.text, item.target, item.level)),), None))
+            said.append(ResponseJudgement(None, (bool(item.rule(response.text, item.target, item.level)),), None))
         else:
             said.append(next(of_judge))
     return said
@@ -169,7 +177,7 @@ def _decide(item: Item, responses: Sequence[Response], judgements: Sequence[Judg
 
 def describe_items(judged: _JudgedItems, *, with_unread: bool = True) -> list[PromptResult]:
     """Return the results of all prompts; without the judgements that can't be read if asked for."""
-    levels: dict[str, dict[int, Sequence[Judgement]]] = {}
+    levels: dict[str, dict[int, Sequence[ResponseJudgement]]] = {}
     for item, some in judged:
         levels.setdefault(item.group, {})[item.level] = some
     results = []
@@ -201,13 +209,13 @@ def score_items(results: Sequence[PromptResult]) -> dict[str, dict[str, Interval
     return {name: score(some, _COLUMNS, parts_count_alike=True) for name, some in tables.items()}
 
 
-def _rate(judgement: Judgement, *, hard: bool) -> float:
+def _rate(judgement: ResponseJudgement, *, hard: bool) -> float:
     if judgement.satisfied is None:
         return _UNREAD
     return float(all(judgement.satisfied)) if hard else sum(judgement.satisfied) / len(judgement.satisfied)
 
 
-def _count_levels(levels: Mapping[int, Sequence[Judgement]], with_unread: bool) -> tuple[float, ...]:
+def _count_levels(levels: Mapping[int, Sequence[ResponseJudgement]], with_unread: bool) -> tuple[float, ...]:
     """Return the levels in a row of each response to an initial instruction; without all five levels it has none."""
     if len(levels) < len(LEVELS):
         return ()
@@ -219,6 +227,6 @@ def _count_levels(levels: Mapping[int, Sequence[Judgement]], with_unread: bool) 
     )
 
 
-def _dump_judgement(judgement: Judgement) -> JsonValue:
+def _dump_judgement(judgement: ResponseJudgement) -> JsonValue:
     satisfied: JsonValue = None if judgement.satisfied is None else [*judgement.satisfied]
     return {"satisfied": satisfied, "problem": judgement.problem, "judgement": judgement.text}

@@ -64,7 +64,7 @@ class Items:
     """What the benchmark has and this hasn't, in words."""
 
 
-class Row(Record):
+class FollowBenchRow(Record):
     """One object of a file. What else it holds is not looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -76,12 +76,12 @@ class Row(Record):
     target: str = ""
 
 
-class _HubRow(Row):
+class _HubRow(FollowBenchRow):
     category: str
     """Its type, at the first level of a group; of a mixed one the types of its constraints at the others."""
 
 
-_ROWS = TypeAdapter(list[Row])
+_ROWS = TypeAdapter(list[FollowBenchRow])
 
 
 def read_items(folder: Path) -> Items:
@@ -110,7 +110,7 @@ def fetch_items(language: Language) -> Items:
         groups = _split([_HubRow.model_validate(row) for row in rows])
     except ValidationError as error:
         raise ConfigError(f"{HUB} has another form than it had ({error.errors()[0]['msg']})") from None
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[FollowBenchRow]] = {}
     for group in groups:
         if group[0].category not in TYPES:
             raise ConfigError(f"{HUB} has another form than it had ({group[0].category[:40]!r} is no type)")
@@ -120,7 +120,7 @@ def fetch_items(language: Language) -> Items:
     return build_items({kind: found[kind] for kind in TYPES if kind in found}, language, HUB)
 
 
-def build_items(rows: Mapping[str, Sequence[Row]], language: Language, source: Path | str) -> Items:
+def build_items(rows: Mapping[str, Sequence[FollowBenchRow]], language: Language, source: Path | str) -> Items:
     """Return the prompts of these rows, by type; `source` is where they come from, for errors.
 
     Raises:
@@ -150,7 +150,7 @@ def _read(file: Path) -> str:
         raise unreadable(file, "FollowBench", error) from None
 
 
-def _parse(file: Path, text: str) -> list[Row]:
+def _parse(file: Path, text: str) -> list[FollowBenchRow]:
     try:
         return _ROWS.validate_python(parse_json(text))
     except ValidationError as error:
@@ -162,9 +162,9 @@ def _parse(file: Path, text: str) -> list[Row]:
         raise ConfigError(f"{file}: broken JSON{place} ({why})") from None
 
 
-def _grow(place: str, kind: str, rows: Sequence[Row], language: Language) -> list[Item]:
+def _grow(place: str, kind: str, rows: Sequence[FollowBenchRow], language: Language) -> list[Item]:
     """Return the prompts of a type, each with the instructions that it grew out of."""
-    groups: dict[int, dict[int, Row]] = {}
+    groups: dict[int, dict[int, FollowBenchRow]] = {}
     for row in rows:
         levels = groups.setdefault(row.example_id, {})
         if row.level in levels:
@@ -185,7 +185,7 @@ def _grow(place: str, kind: str, rows: Sequence[Row], language: Language) -> lis
     return items
 
 
-def _check(place: str, row: Row, rule: Rule | None) -> None:
+def _check(place: str, row: FollowBenchRow, rule: Rule | None) -> None:
     """Refuse a prompt without text, and a target that its rule can't read."""
     if not row.instruction.strip():
         raise ConfigError(f"{place}: example {row.example_id}, level {row.level}, has no instruction")

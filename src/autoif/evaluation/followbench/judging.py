@@ -54,7 +54,7 @@ class _Question(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ResponseJudgement:
     """What a judge, or a rule, said of one response."""
 
     text: str | None
@@ -65,7 +65,7 @@ class Judgement:
     """Why it can't be read."""
 
 
-def read_judgement(text: str, level: int) -> Judgement:
+def read_judgement(text: str, level: int) -> ResponseJudgement:
     """Read the last line of an answer: a list of 'YES' and 'NO', one for each of `level` constraints.
 
     As the official program reads it: with one constraint the word alone is enough, a closing code fence is passed
@@ -74,20 +74,20 @@ def read_judgement(text: str, level: int) -> Judgement:
     line = text.strip("`").strip().split("\n")[-1]
     if level == 1:
         if "YES" in line or "NO" in line:
-            return Judgement(text, ("YES" in line,), None)
-        return Judgement(text, None, "neither YES nor NO in its last line")
+            return ResponseJudgement(text, ("YES" in line,), None)
+        return ResponseJudgement(text, None, "neither YES nor NO in its last line")
     listed = line[line.find("[") : line.rfind("]") + 1] if "[" in line else ""
     try:
         words = list(ast.literal_eval(listed)) if 0 < len(listed) <= _LONGEST_LIST_CHARS else []
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         words = []
     if not words:
-        return Judgement(text, None, "no list in its last line")
+        return ResponseJudgement(text, None, "no list in its last line")
     if len(words) != level:
-        return Judgement(text, None, f"{len(words)} verdicts on {level} constraints")
+        return ResponseJudgement(text, None, f"{len(words)} verdicts on {level} constraints")
     if unknown := [word for word in words if word != "YES" and word not in _NOT_SATISFIED]:
-        return Judgement(text, None, f"{str(unknown[0])[:40]!r} is neither YES nor NO")
-    return Judgement(text, tuple(word == "YES" for word in words), None)
+        return ResponseJudgement(text, None, f"{str(unknown[0])[:40]!r} is neither YES nor NO")
+    return ResponseJudgement(text, tuple(word == "YES" for word in words), None)
 
 
 def write_question(item: Item, response: str) -> str:
@@ -120,13 +120,13 @@ def make_request(item: Item, response: str, max_tokens: int) -> Request:
     )
 
 
-def read_answer(answer: Completion, level: int) -> Judgement:
+def read_answer(answer: Completion, level: int) -> ResponseJudgement:
     """Read what a judge said of a response; what it thought before is no judgement, and a refusal says its reason."""
     if answer.finish_reason == "refused":
-        return Judgement(answer.text, None, f"the judge's server refused: {answer.fault_detail}")
+        return ResponseJudgement(answer.text, None, f"the judge's server refused: {answer.fault_detail}")
     judgement = read_judgement(answer.text, level)
     if judgement.problem and answer.fault:
-        return Judgement(answer.text, None, answer.fault_detail)
+        return ResponseJudgement(answer.text, None, answer.fault_detail)
     return judgement
 
 
@@ -134,7 +134,7 @@ def read_answer(answer: Completion, level: int) -> Judgement:
 class Judgements:
     """Recorded judgements by the id of their prompt, and what of the files was left aside, each in a line."""
 
-    found: dict[str, Judgement] = field(default_factory=dict)
+    found: dict[str, ResponseJudgement] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     """Of no prompt, or of another response."""
     duplicates: list[str] = field(default_factory=list)

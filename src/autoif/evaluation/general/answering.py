@@ -16,7 +16,7 @@ from autoif.evaluation.general.data import GeneralSettings
 from autoif.evaluation.general.definitions import keep_quiet
 from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
-from autoif.sampling import Backend, Row, Sampler, SamplingSettings, open_sampler
+from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, open_sampler
 from autoif.sampling.settings import seed_rows
 
 _CHOICES_AT_ONCE = 8
@@ -42,7 +42,7 @@ class Answerer(Protocol):
         ...
 
 
-class LocalModel:
+class FolderModel:
     """A model folder or a name on the hub, loaded when it is first asked."""
 
     def __init__(self, name: str, settings: GeneralSettings) -> None:
@@ -122,7 +122,7 @@ class _LocalSampler:
         self._requests = requests
         self._settings = settings
 
-    def sample(self, rows: Sequence[Row]) -> list[Completion]:
+    def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         import torch
 
         asked = [self._requests[row.prompt.id] for row in rows]

@@ -16,9 +16,16 @@ from typing import Any
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, Given, Judged, Prompt, Say, Subject, evaluate, take_recorded
-from autoif.evaluation.general.answering import Answerer, ChatModel, LocalModel, Requests
-from autoif.evaluation.general.data import SIZES, GeneralSettings, Question, Questions, choose_questions, read_questions
+from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged, Say, Subject, evaluate, take_recorded
+from autoif.evaluation.general.answering import Answerer, ChatModel, FolderModel, Requests
+from autoif.evaluation.general.data import (
+    SIZES,
+    GeneralQuestion,
+    GeneralQuestions,
+    GeneralSettings,
+    choose_questions,
+    read_questions,
+)
 from autoif.evaluation.general.definitions import (
     Definition,
     build_requests,
@@ -29,7 +36,7 @@ from autoif.evaluation.general.definitions import (
 from autoif.evaluation.general.files import TITLES, TaskName
 from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
 from autoif.evaluation.provenance import identify_policy
-from autoif.evaluation.responses import RecordedRow, Response
+from autoif.evaluation.responses import RecordedRow, SubjectResponse
 from autoif.evaluation.results import Column, PromptResult, Scores
 from autoif.reading.jsonl import read_jsonl
 from autoif.sampling import Backend, SamplingSettings
@@ -57,7 +64,7 @@ class Task:
 
     definitions: tuple[Definition, ...]
     """One for each subject."""
-    questions: Questions
+    questions: GeneralQuestions
     shots: int
     settings: GeneralSettings
 
@@ -140,7 +147,7 @@ def evaluate_all(
 
 
 def _name_model(name: str, backend: Backend, settings: GeneralSettings, say: Say) -> tuple[str, str, Answerer]:
-    answerer: Answerer = LocalModel(name, settings) if backend == "transformers" else ChatModel(name, backend, say)
+    answerer: Answerer = FolderModel(name, settings) if backend == "transformers" else ChatModel(name, backend, say)
     return name, identify_policy(name, backend), answerer
 
 
@@ -181,7 +188,7 @@ def prepare(
         rows = [row for row in task.questions.rows if row.id in answers]
         if task.name == "humaneval":
             assert sandbox, "HumanEval is measured in a sandbox"
-            return Judged(_judge_programs(task, rows, answers, sandbox, is_local=isinstance(answerer, LocalModel)))
+            return Judged(_judge_programs(task, rows, answers, sandbox, is_local=isinstance(answerer, FolderModel)))
         verdicts = {key: found for each in asked for key, found in each.judge(answers).items()}
         results = []
         for row in rows:
@@ -204,7 +211,7 @@ class _Asked:
     lm_task: Any
     requests: Requests
 
-    def judge(self, answers: Mapping[str, Sequence[Response]]) -> dict[str, dict[str, bool]]:
+    def judge(self, answers: Mapping[str, Sequence[SubjectResponse]]) -> dict[str, dict[str, bool]]:
         """Return lm-eval's verdicts on the first answer to each question that has one, by metric."""
         for key, instances in self.requests.items():  # lm-eval wants one for each; of the others nothing is read
             _hand_back(instances, answers[key][0].text if key in answers else "", self.definition)
@@ -217,7 +224,7 @@ def _ask_lm_eval(task: Task, answerer: Answerer | None) -> list[_Asked]:
     for definition in task.definitions:
         rows = [each for each in task.questions.rows if each.subject == definition.subject]
         if rows:
-            changes = _change(definition, task, is_local=isinstance(answerer, LocalModel))
+            changes = _change(definition, task, is_local=isinstance(answerer, FolderModel))
             examples = task.questions.examples[definition.subject]
             lm_task = build_task(definition, [each.row for each in rows], examples, changes)
             requests = build_requests(lm_task, answerer.read_template() if answerer else None)
@@ -258,7 +265,7 @@ def _build(
         about=f"{shots}; the percentage of right answers, as lm-eval's {_MAIN[task.name]} counts them. Intervals draw "
         "questions again.",
         prompts=[
-            Prompt(
+            BenchmarkPrompt(
                 row.id,
                 row.id,
                 str(row.row[_TEXTS[task.name]]) if task.name in _TEXTS else "",
@@ -307,7 +314,12 @@ def _hand_back(instances: Sequence[Any], answer: str, definition: Definition) ->
 
 
 def _judge_programs(
-    task: Task, rows: Sequence[Question], answers: Mapping[str, Sequence[Response]], sandbox: Sandbox, *, is_local: bool
+    task: Task,
+    rows: Sequence[GeneralQuestion],
+    answers: Mapping[str, Sequence[SubjectResponse]],
+    sandbox: Sandbox,
+    *,
+    is_local: bool,
 ) -> list[PromptResult]:
     chat = task.settings.chat_template
     programs = [
@@ -328,5 +340,7 @@ def _judge_programs(
     return results
 
 
-def _make_result(row: Question, scores: dict[str, tuple[float, ...]], details: dict[str, JsonValue]) -> PromptResult:
+def _make_result(
+    row: GeneralQuestion, scores: dict[str, tuple[float, ...]], details: dict[str, JsonValue]
+) -> PromptResult:
     return PromptResult(id=row.id, key=row.id, cluster=row.id, part=row.subject, scores=scores, details=details)

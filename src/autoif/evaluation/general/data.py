@@ -39,7 +39,7 @@ class GeneralSettings(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GeneralQuestion:
     """One question."""
 
     id: str
@@ -50,11 +50,11 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class GeneralQuestions:
     """A benchmark, or a part of one."""
 
     task: TaskName
-    rows: tuple[Question, ...]
+    rows: tuple[GeneralQuestion, ...]
     examples: Mapping[str, Rows]
     """What the examples before a question are taken from, by subject."""
     source: str
@@ -65,7 +65,7 @@ class Questions:
         return content_id([row.id for row in self.rows], {name: list(rows) for name, rows in self.examples.items()})
 
 
-def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Definition]) -> Questions:
+def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Definition]) -> GeneralQuestions:
     """Read a benchmark's files, or fetch it from the hub where no path is named.
 
     Raises:
@@ -83,19 +83,19 @@ def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Defi
         for row in found[subject][0]:
             key = content_id("general", task, subject, row)
             times[key] = times.get(key, 0) + 1
-            questions.append(Question(key if times[key] == 1 else content_id(key, times[key]), subject, row))
+            questions.append(GeneralQuestion(key if times[key] == 1 else content_id(key, times[key]), subject, row))
     examples = {subject: found[subject][1] for subject in subjects}
-    return Questions(task, tuple(questions), examples, str(path) if path else definitions[0].hub)
+    return GeneralQuestions(task, tuple(questions), examples, str(path) if path else definitions[0].hub)
 
 
-def choose_questions(questions: Questions, limit: int | None, seed: int) -> Questions:
+def choose_questions(questions: GeneralQuestions, limit: int | None, seed: int) -> GeneralQuestions:
     """Return `limit` questions, spread over the subjects, by chance: it comes from their content and the seed alone.
 
     They keep their order. A larger limit with the same seed has the same questions, and more.
     """
     if limit is None or limit >= len(questions.rows):
         return questions
-    drawn: dict[str, list[Question]] = {}
+    drawn: dict[str, list[GeneralQuestion]] = {}
     for question in sorted(questions.rows, key=lambda each: content_id("chosen", seed, each.id)):
         drawn.setdefault(question.subject, []).append(question)
     order = sorted(drawn, key=lambda subject: content_id("chosen subject", seed, subject))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoif.evaluation.general.data import Question
+from autoif.evaluation.general.data import GeneralQuestion
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 
@@ -36,7 +36,7 @@ _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ProgramOutcome:
     """What became of a program."""
 
     passed: bool
@@ -44,7 +44,7 @@ class Judged:
     """Why it did not pass; "" if it did."""
 
 
-def join_completion(question: Question, completion: str, *, chat: bool) -> str:
+def join_completion(question: GeneralQuestion, completion: str, *, chat: bool) -> str:
     """Return the program that a completion makes of its question.
 
     Args:
@@ -55,7 +55,7 @@ def join_completion(question: Question, completion: str, *, chat: bool) -> str:
     return f"{question.row['prompt']}{completion.split('```', maxsplit=1)[0] if chat else completion}"
 
 
-def read_program(question: Question, answer: str) -> str:
+def read_program(question: GeneralQuestion, answer: str) -> str:
     """Return the program of a whole answer: of its first code block or, where there is none, of all of it.
 
     The prompt stands before it: the answer may leave out the imports, or write the body alone.
@@ -64,15 +64,15 @@ def read_program(question: Question, answer: str) -> str:
     return f"{question.row['prompt']}\n{found.group(1) if found else answer}"
 
 
-def run_programs(programs: Sequence[tuple[Question, str]], sandbox: Sandbox) -> list[Judged]:
+def run_programs(programs: Sequence[tuple[GeneralQuestion, str]], sandbox: Sandbox) -> list[ProgramOutcome]:
     """Run each program with the tests of its question, in order. Raises SandboxError, never for what a program does."""
     jobs = [(_write_source(question), [program]) for question, program in programs]
     judged = []
     for [outcome] in sandbox.run_many_sync(jobs):
         passed = outcome.verdict == Verdict.PASS
-        judged.append(Judged(passed, "" if passed else f"{outcome.verdict}: {outcome.detail}".rstrip(": ")))
+        judged.append(ProgramOutcome(passed, "" if passed else f"{outcome.verdict}: {outcome.detail}".rstrip(": ")))
     return judged
 
 
-def _write_source(question: Question) -> str:
+def _write_source(question: GeneralQuestion) -> str:
     return _SOURCE.format(tests=question.row["test"], entry_point=question.row["entry_point"])
