@@ -43,7 +43,7 @@ Asked = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Recorded:
+class RecordedResponses:
     """Recorded responses to a benchmark's prompts, and what these ask."""
 
     by_prompt: dict[str, set[Asked]] = field(default_factory=dict)
@@ -120,7 +120,7 @@ def _list_questions(benchmark: Benchmark, material: Material) -> Iterator[_Quest
             yield _Question(written, wording, row)
 
 
-def read_recorded(folder: Path) -> Recorded:
+def read_recorded(folder: Path) -> RecordedResponses:
     """Read all prompts and responses of a folder: JSON lines in the benchmarks' own forms, packed or not.
 
     A prompt has `prompt`, `instruction_id_list` and `kwargs`; a response has `response`, and its `prompt` or the
@@ -130,7 +130,7 @@ def read_recorded(folder: Path) -> Recorded:
         ConfigError: there are none.
         StoreError: a file can't be read.
     """
-    found = Recorded()
+    found = RecordedResponses()
     for path in sorted(path for path in folder.rglob("*") if path.name.endswith(_SUFFIXES)):
         for _, line in read_json_lines(path):
             try:
@@ -148,7 +148,7 @@ def read_recorded(folder: Path) -> Recorded:
     return found
 
 
-def _read_row(row: Mapping[str, Any], found: Recorded) -> None:
+def _read_row(row: Mapping[str, Any], found: RecordedResponses) -> None:
     """Take in a row that is a prompt or a response; any other is left alone."""
     try:
         if "kwargs" in row:
@@ -180,7 +180,7 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _choose(asked: _Question, recorded: Recorded) -> list[str]:
+def _choose(asked: _Question, recorded: RecordedResponses) -> list[str]:
     """Return recorded responses to try a checker on, those to the same instruction first, always the same ones."""
     wanted = _make_asked(asked.wording.type, asked.wording.arguments)
     same, kind, others = list[str](), list[str](), list[str]()

@@ -61,7 +61,7 @@ def take_recorded(path: Path, files: Sequence[Path] = ()) -> Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class BenchmarkPrompt:
+class AskedPrompt:
     """What is asked."""
 
     id: str
@@ -74,7 +74,7 @@ class BenchmarkPrompt:
     """What a model is told; the text alone where there are none."""
 
 
-Given = Sequence[tuple[BenchmarkPrompt, Sequence[SubjectResponse]]]
+Given = Sequence[tuple[AskedPrompt, Sequence[SubjectResponse]]]
 """Prompts with their responses, as many to each."""
 
 
@@ -100,7 +100,7 @@ class Benchmark:
     title: str
     about: str
     """What the scores are, and what their intervals draw again."""
-    prompts: Sequence[BenchmarkPrompt]
+    prompts: Sequence[AskedPrompt]
     size: int
     """Prompts of the whole benchmark."""
     data: str

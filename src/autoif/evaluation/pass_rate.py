@@ -13,7 +13,7 @@ from pathlib import Path
 from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_instructions
 from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged, Say
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Column, PromptResult
@@ -93,7 +93,7 @@ def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: 
         name="pass_rate",
         title=_TITLE,
         about="the percentage that the prompts' functions accept. Intervals draw instructions again.",
-        prompts=[BenchmarkPrompt(key, row.prompt[0].content[:80], row.prompt[0].content) for key, row in rows.items()],
+        prompts=[AskedPrompt(key, row.prompt[0].content[:80], row.prompt[0].content) for key, row in rows.items()],
         size=len(rows),
         data=f"SHA-256 {prompts.sha256[:12]}",
         data_id=prompts.sha256,

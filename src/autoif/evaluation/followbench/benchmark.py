@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged, Say
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say
 from autoif.evaluation.followbench.data import LEVELS, SIZES, Item, Items
 from autoif.evaluation.followbench.judging import (
     ResponseJudgement,
@@ -80,7 +80,7 @@ def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: 
         about="one to five constraints in each; HSR is the percentage of responses that satisfy all of them, SSR that "
         "of constraints, CSL the levels in a row, of 5; each type of constraint counts alike. Intervals draw initial "
         "instructions again.",
-        prompts=[BenchmarkPrompt(item.id, item.id, item.prompt) for item in items.items],
+        prompts=[AskedPrompt(item.id, item.id, item.prompt) for item in items.items],
         size=len(LEVELS) * sum(SIZES[items.language].values()),
         data=f"SHA-256 {items.sha256[:12]}",
         data_id=items.sha256,

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged, Say, Subject, evaluate, take_recorded
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say, Subject, evaluate, take_recorded
 from autoif.evaluation.general.answering import Answerer, ChatModel, FolderModel, Requests
 from autoif.evaluation.general.data import (
     SIZES,
@@ -265,7 +265,7 @@ def _build(
         about=f"{shots}; the percentage of right answers, as lm-eval's {_MAIN[task.name]} counts them. Intervals draw "
         "questions again.",
         prompts=[
-            BenchmarkPrompt(
+            AskedPrompt(
                 row.id,
                 row.id,
                 str(row.row[_TEXTS[task.name]]) if task.name in _TEXTS else "",

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ConfigDict, JsonValue, ValidationError, field_validator, model_validator
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import Benchmark, BenchmarkPrompt, Given, Judged
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
 from autoif.evaluation.hub import fetch_rows
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Revision, Suite, Verdicts
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
@@ -181,7 +181,7 @@ def load_benchmark(
         place=1 if suite == "ifeval" else 2,
         about=f"{without}Pr is the percentage of prompts that are followed whole, In that of instructions, (S) "
         "strictly, (L) loosely. Intervals draw prompts again.",
-        prompts=[BenchmarkPrompt(row.id, row.key, row.prompt) for row in questions.rows],
+        prompts=[AskedPrompt(row.id, row.key, row.prompt) for row in questions.rows],
         size=SIZES[suite],
         data=questions.version,
         data_id=questions.id,
