@@ -110,3 +110,8 @@ def test_the_presets_are_those_of_the_documentation():
     assert presets() == ["paper", "quickstart", "recommended", "released"]
     for preset in presets():
         assert load_config(preset).preset == preset
+
+
+def test_what_is_wrong_with_settings_together_names_no_empty_setting():
+    with pytest.raises(ConfigError, match=r"^budget.usd needs prices"):
+        load_config("paper", ["budget.usd=1", "models.all.base_url=http://127.0.0.1:9/v1", "models.all.model=m"])

@@ -300,7 +300,8 @@ def _list_problems(error: ValidationError) -> str:
             problems[f'unknown setting "{key}" (docs/configuration.md lists all of them)'] = []
         else:
             problems.setdefault(item["msg"].removeprefix("Value error, "), []).append(key)
-    return "; ".join(f'setting "{_join_roles(keys)}": {said}' if keys else said for said, keys in problems.items())
+    named = {said: [key for key in keys if key] for said, keys in problems.items()}  # what is wrong with all has no key
+    return "; ".join(f'setting "{_join_roles(keys)}": {said}' if keys else said for said, keys in named.items())
 
 
 def _join_roles(keys: Sequence[str]) -> str:

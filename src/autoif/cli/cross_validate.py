@@ -15,7 +15,7 @@ from autoif.store import write_jsonl
 @click.command("cross-validate")
 @click.argument("generations", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Verified instructions, JSONL.")
-@click.option("--preset", default="paper", show_default=True, help="Whose thresholds: paper or released.")
+@click.option("--preset", default="paper", show_default=True, help="Whose thresholds: a preset, as in `autoif run`.")
 @SETTINGS
 def cross_validate(generations: Path, output: Path, preset: str, settings: tuple[str, ...]) -> None:
     """Cross-validate recorded GENERATIONS: rows {"instruction", "generations": [text, ...]} (also "gpt-answer").
