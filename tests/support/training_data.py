@@ -61,7 +61,7 @@ def load_training() -> ModuleType:
 def make_request(kind, data, model, output, *settings, lora=False, **more):
     given = [*QUICK, "num_train_epochs=6", "warmup_steps=0", *settings]
     resolved = resolve_settings(kind, None, given, lora=lora, evaluates="eval_data" in more)
-    return load_training().Request(kind, Path(data), str(model), Path(output), resolved, **more)
+    return load_training().TrainingRequest(kind, Path(data), str(model), Path(output), resolved, **more)
 
 
 def reward_rows(words=WORDS) -> list[dict]:
