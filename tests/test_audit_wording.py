@@ -5,7 +5,7 @@ import pytest
 from autoif.audit.edges import make_edges, make_text
 from autoif.audit.findings import FindingReason
 from autoif.audit.metamorphic import make_twins
-from autoif.audit.wording import UNITS, Bound, Count, Role, Term, read_count, read_term
+from autoif.audit.wording import UNITS, Bound, Count, Term, TermRole, read_count, read_term
 
 LEAST, MOST, EXACTLY = Bound.AT_LEAST, Bound.AT_MOST, Bound.EXACTLY
 SPACE, NEWLINE, QUOTES = FindingReason.TRAILING_SPACE, FindingReason.FINAL_NEWLINE, FindingReason.CURLY_QUOTES
@@ -49,18 +49,18 @@ def test_a_number_is_read_only_if_it_is_all_that_is_asked(instruction: str, coun
 @pytest.mark.parametrize(
     ("instruction", "term"),
     [
-        ('Use the word "perhaps" in your response.', Term("perhaps", Role.USE, "word")),
-        ("Include the phrase 'for example' in your answer.", Term("for example", Role.USE, "phrase")),
-        ('Do not use the word "the".', Term("the", Role.AVOID, "word")),
-        ("Avoid using the letter “k” in your response.", Term("k", Role.AVOID, "letter")),
-        ('Start your answer with the label "Reply:".', Term("Reply:", Role.START, "label")),
-        ('The first word of your response must be "First".', Term("First", Role.START, "word")),
-        ('Finish your answer with the word "Done."', Term("Done.", Role.END, "word")),
-        ("Your response must end with a question mark.", Term("?", Role.END, "mark")),
-        ('Include a line that starts with "Tip:".', Term("Tip:", Role.ANY_LINE, "")),
-        ('The first line of your response must start with "Topic:".', Term("Topic:", Role.FIRST_LINE, "")),
-        ('Put a last line at the end that starts with "P.S.".', Term("P.S.", Role.LAST_LINE, "")),
-        ('The last line of your response must be "Over and out".', Term("Over and out", Role.WHOLE_LAST_LINE, "")),
+        ('Use the word "perhaps" in your response.', Term("perhaps", TermRole.USE, "word")),
+        ("Include the phrase 'for example' in your answer.", Term("for example", TermRole.USE, "phrase")),
+        ('Do not use the word "the".', Term("the", TermRole.AVOID, "word")),
+        ("Avoid using the letter “k” in your response.", Term("k", TermRole.AVOID, "letter")),
+        ('Start your answer with the label "Reply:".', Term("Reply:", TermRole.START, "label")),
+        ('The first word of your response must be "First".', Term("First", TermRole.START, "word")),
+        ('Finish your answer with the word "Done."', Term("Done.", TermRole.END, "word")),
+        ("Your response must end with a question mark.", Term("?", TermRole.END, "mark")),
+        ('Include a line that starts with "Tip:".', Term("Tip:", TermRole.ANY_LINE, "")),
+        ('The first line of your response must start with "Topic:".', Term("Topic:", TermRole.FIRST_LINE, "")),
+        ('Put a last line at the end that starts with "P.S.".', Term("P.S.", TermRole.LAST_LINE, "")),
+        ('The last line of your response must be "Over and out".', Term("Over and out", TermRole.WHOLE_LAST_LINE, "")),
         ('Use the word "cat" exactly twice.', None),
         ('Use the word "cat" in every sentence.', None),
         ('Use the words "cat" and "dog".', None),

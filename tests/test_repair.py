@@ -238,7 +238,6 @@ async def test_a_function_that_hangs_costs_a_few_texts(make_tools: MakeTools) ->
 
 async def test_without_a_line_the_error_alone_is_told(make_tools: MakeTools) -> None:
     """The other backend tells no lines of what functions raise."""
-    pytest.importorskip("pydantic_monty")
     chat = script([*ALIKE, FIRST], repaired(TEA))
     async with Sandbox(Limits(timeout_s=1.0), backend="monty", workers=1) as monty:
         settings = ("verification.functions_per_instruction=3", "verification.repairs=1")

@@ -15,7 +15,7 @@ from itertools import cycle, islice
 from typing import Final
 
 from autoif.audit.findings import FindingReason
-from autoif.audit.wording import Count, Role, Term, is_english, read_count, read_term
+from autoif.audit.wording import Count, Term, TermRole, is_english, read_count, read_term
 
 _WORDS: Final = (
     "warm rain fell on small farms while old dogs slept and cows stood by an open gate then wind took dry hay up high "
@@ -123,19 +123,19 @@ def _name_text(term: Term) -> Iterator[Edge]:
     asked, quoted = term.text.strip(), f'"{term.text}"'
     edge = partial(Edge, FindingReason.ASKED_TEXT)
     match term.role:
-        case Role.USE:
+        case TermRole.USE:
             yield edge(inside, without, f"a text with {quoted}", "one without it")
-        case Role.AVOID:
+        case TermRole.AVOID:
             yield edge(without, inside, f"a text without {quoted}", "one with it")
             if term.text.isalpha() and term.noun in {"word", "term"}:
                 longer = f"un{term.text.lower()}ly"
                 yield edge(
                     f"{before} {longer} {after}.", inside, f'a text with the word "{longer}"', f"one with {quoted}"
                 )
-        case Role.START:
+        case TermRole.START:
             text = f"{asked} {before.lower()} {after}."
             yield edge(text, inside, f"a text that starts with {quoted}", "one that has it in the middle")
-        case Role.END:
+        case TermRole.END:
             text = f"{before}{asked}" if term.noun == "mark" else f"{without} {asked}"
             for more in (f"{text} {before}.", f"{text}\n{before}."):
                 yield edge(text, more, f"a text that ends with {quoted}", "one that goes on after it")
@@ -147,29 +147,29 @@ def _name_line(term: Term) -> Iterator[Edge]:
     edge = partial(Edge, FindingReason.ASKED_TEXT)
     first, second = "Rain fell on small farms.", "Old dogs slept by an open gate."
     match term.role:
-        case Role.ANY_LINE:
+        case TermRole.ANY_LINE:
             texts = f"{first}\n{asked} {second}", f"{first} {asked} {second}"
             yield edge(*texts, f"a text with a line that starts with {quoted}", "one that has it inside a line")
-        case Role.FIRST_LINE:
+        case TermRole.FIRST_LINE:
             texts = f"{asked} {first}\n{second}", f"{first}\n{asked} {second}"
             yield edge(*texts, f"a text whose first line starts with {quoted}", "one whose second line does")
-        case Role.LAST_LINE:
+        case TermRole.LAST_LINE:
             texts = f"{first}\n{asked} {second}", f"{asked} {second}\n{first}"
             yield edge(*texts, f"a text whose last line starts with {quoted}", "one whose first line does")
-        case Role.WHOLE_LAST_LINE:
+        case TermRole.WHOLE_LAST_LINE:
             texts = f"{first}\n{asked}", f"{first}\n{asked} {second}"
             yield edge(*texts, f"a text whose last line is {quoted}", "one that goes on after it")
 
 
 def _name_letter(term: Term) -> Iterator[Edge]:
     """Yield a text with a letter beside one without it."""
-    if len(term.text) != 1 or not term.text.isalpha() or term.role not in {Role.USE, Role.AVOID}:
+    if len(term.text) != 1 or not term.text.isalpha() or term.role not in {TermRole.USE, TermRole.AVOID}:
         return
     words = [word for word in _WORDS if term.text.casefold() not in word]
     without = f"{' '.join(words[:10])}."
     with_it = f"{' '.join(words[:5])} b{term.text}b {' '.join(words[5:10])}."
     said = f'a text with the letter "{term.text}"', f'one without the letter "{term.text}"'
-    if term.role is Role.USE:
+    if term.role is TermRole.USE:
         yield Edge(FindingReason.ASKED_TEXT, with_it, without, *said)
     else:
         yield Edge(FindingReason.ASKED_TEXT, without, with_it, *reversed(said))

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoif.audit.findings import FindingReason
-from autoif.audit.wording import Role, Topic, find_quoted, is_english, read_count, read_term, speaks_of
+from autoif.audit.wording import TermRole, Topic, find_quoted, is_english, read_count, read_term, speaks_of
 
 _MENTIONS: Final = re.compile(
     r"\b(?:words?|phrases?|keywords?|terms?|use|include|including|mention|contain|contains|avoid|appear)\b",
@@ -93,7 +93,7 @@ def _change_words(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
     if not named or not _MENTIONS.search(instruction) or _CODE.search(instruction):
         return
     term = read_term(instruction)
-    starts = term is not None and term.role is Role.START
+    starts = term is not None and term.role is TermRole.START
     for word in named:
         capital = word[0].upper() + word[1:]
         frame = next(form for form in (_FIRST if starts else _INSIDE) if word.casefold() not in form.casefold())

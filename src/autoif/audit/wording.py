@@ -36,19 +36,19 @@ class Bound(Enum):
 class Count:
     """As in "at least 40 words"."""
 
-    comparison: Bound
+    bound: Bound
     number: int
     unit: str
     """In the plural, as in `UNITS`."""
 
     def allows(self, number: int) -> bool:
         """Tell whether so many obey."""
-        if self.comparison is Bound.EXACTLY:
+        if self.bound is Bound.EXACTLY:
             return number == self.number
-        return number >= self.number if self.comparison is Bound.AT_LEAST else number <= self.number
+        return number >= self.number if self.bound is Bound.AT_LEAST else number <= self.number
 
 
-class Role(Enum):
+class TermRole(Enum):
     """What is to be done with a text that an instruction names."""
 
     USE = auto()
@@ -67,7 +67,7 @@ class Term:
     """As in `the word "perhaps"`."""
 
     text: str
-    role: Role
+    role: TermRole
     noun: str
     """What the instruction calls it: "word", "phrase", "letter", …; "" if it says nothing."""
 
@@ -102,7 +102,7 @@ _PLAIN: Final = frozenset(
     "restrict result shall should so somewhere sure text that the there this to total up use used uses using whole "
     "will with within write written you your once times".split()
 )
-_COMPARISONS: Final = (
+_BOUNDS: Final = (
     (r"no (?:fewer|less) than|not (?:fewer|less) than|at least|(?:a )?minimum of|at minimum", Bound.AT_LEAST, 0),
     (r"no more than|not more than|at most|(?:a )?maximum of|up to|at maximum", Bound.AT_MOST, 0),
     (r"not (?:(?:use|include|write|contain) more than|exceed)", Bound.AT_MOST, 0),
@@ -129,8 +129,8 @@ UNITS: Final = {
 _NUMBER: Final = rf"(?P<number>\d{{1,3}}|{'|'.join(_NUMBERS)})"
 _UNIT: Final = "|".join(f"(?:{pattern})" for pattern in UNITS.values())
 _COUNTS: Final = [
-    (re.compile(rf"\b(?:{words})\s+(?:a )?{_NUMBER}\s+(?P<unit>{_UNIT})\b", re.IGNORECASE), comparison, step)
-    for words, comparison, step in _COMPARISONS
+    (re.compile(rf"\b(?:{words})\s+(?:a )?{_NUMBER}\s+(?P<unit>{_UNIT})\b", re.IGNORECASE), bound, step)
+    for words, bound, step in _BOUNDS
 ]
 _COUNTS_BEHIND: Final = (
     (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or more\b", re.IGNORECASE), Bound.AT_LEAST, 0),
@@ -200,8 +200,9 @@ _WHOLE_LAST_LINE: Final = re.compile(
     re.IGNORECASE,
 )
 _TERM_FORMS: Final = (
-    (_AVOID, Role.AVOID), (_USE, Role.USE), (_START, Role.START), (_END, Role.END), (_ANY_LINE, Role.ANY_LINE),
-    (_FIRST_LINE, Role.FIRST_LINE), (_LAST_LINE, Role.LAST_LINE), (_WHOLE_LAST_LINE, Role.WHOLE_LAST_LINE),
+    (_AVOID, TermRole.AVOID), (_USE, TermRole.USE), (_START, TermRole.START), (_END, TermRole.END),
+    (_ANY_LINE, TermRole.ANY_LINE),
+    (_FIRST_LINE, TermRole.FIRST_LINE), (_LAST_LINE, TermRole.LAST_LINE), (_WHOLE_LAST_LINE, TermRole.WHOLE_LAST_LINE),
 )  # fmt: skip
 
 
@@ -226,7 +227,7 @@ def read_count(instruction: str) -> Count | None:
     if match := _NONE_OF.match(instruction):
         plain = _is_plain(instruction[match.end() :])
         return Count(Bound.AT_MOST, 0, _name_unit(match["unit"])) if plain else None
-    for pattern, comparison, step in (*_COUNTS_BEHIND, *_COUNTS):
+    for pattern, bound, step in (*_COUNTS_BEHIND, *_COUNTS):
         match = pattern.search(instruction)
         if match is None:
             continue
@@ -236,14 +237,14 @@ def read_count(instruction: str) -> Count | None:
         number += step
         if not _is_plain(rest) or not 0 < number <= (LARGEST if unit != "characters" else 10 * LARGEST):
             return None
-        return Count(comparison, number, unit)
+        return Count(bound, number, unit)
     return None
 
 
 def read_term(instruction: str) -> Term | None:
     """Return the one text that an instruction names to use, avoid, start or end with; None if it says more."""
     if match := _LAST_MARK.match(instruction.strip()):
-        return Term(_MARKS[match["mark"].lower()], Role.END, "mark")
+        return Term(_MARKS[match["mark"].lower()], TermRole.END, "mark")
     quoted = list(_QUOTED.finditer(instruction))
     if len(quoted) != 1:
         return None
