@@ -115,6 +115,8 @@ class Reason(StrEnum):
     # scoring
     NO_SCORE = "no_score"
     LOW_QUALITY = "low_quality"
+    # replay with other settings
+    NEVER_ASKED = "never_asked"
 
 
 class Instruction(Record):

@@ -1,9 +1,9 @@
 """§3.4: the data sets of a run, written from what the stages of §3.3 have kept and refused, a shard at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from itertools import chain
 
@@ -14,63 +14,145 @@ from autoif.datasets.balance import Balance, balance_functions, draw_responses
 from autoif.datasets.folding import fold_alike
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
-from autoif.datasets.rows import Constraint, constraint_of
+from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow, constraint_of
 from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import Strictness, find_strictness
+from autoif.judging import Runner
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction
 from autoif.store import RunFolder
 from autoif.tools import ToolSettings
+
+Open = Callable[[], AbstractAsyncContextManager[Runner]]
+"""Opens what runs functions, where some must run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What the second step left of a shard."""
+
+    prompts: list[Prompt]
+    sampled: list[Response]
+    """With those that the functions refused, by index."""
+    scored: list[Response]
+
+    @classmethod
+    def of(
+        cls, prompts: list[Prompt], kept: Sequence[Response], dropped: Iterable[Dropped], scored: list[Response]
+    ) -> "Sampled":
+        """Return it from the prompts, what rejection sampling kept and dropped, and what scoring kept."""
+        refused = [
+            each.record
+            for each in dropped
+            if each.reason == Reason.FAILED_FUNCTIONS and isinstance(each.record, Response)
+        ]
+        return cls(prompts, sorted([*kept, *refused], key=lambda response: response.index), scored)
+
+    @property
+    def instructions(self) -> list[VerifiedInstruction]:
+        """Those of its prompts, each once."""
+        return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
+
+    def without(self, instructions: AbstractSet[str]) -> "Sampled":
+        """Return the same without prompts that have one of these instructions, by the ids of the verified ones."""
+        kept = [each for each in self.prompts if all(one.id not in instructions for one in each.constraints)]
+        names = {prompt.id for prompt in kept}
+        responses = ([each for each in some if each.prompt.id in names] for some in (self.sampled, self.scored))
+        return Sampled(kept, *responses)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSets:
+    """The rows that a run's responses make."""
+
+    sft: Iterable[SftRow]
+    preferences: Iterable[PreferenceRow]
+    rewards: Iterable[RewardRow]
+    folded: list[Dropped] | None
+    """Instructions that behave as better ones do; None where that was not asked."""
+    notes: list[str]
+    """What is to be said of rows that were left out."""
 
 
 async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder, tools: ToolSettings) -> list[str]:
     """Write queries, SFT rows, pairs and reward rows into the folder of a run.
 
-    Instructions in the words of a benchmark are left out: who trains on them can no longer be measured by it.
     Return what is to be said of rows that were left out.
     """
-    config = tools.config
-    settings, by_id = config.preferences, {each.id: each for each in verified}
+    by_id = {each.id: each for each in verified}
 
-    left_out = {each.id for each in verified if is_benchmark_text(each.instruction.text)}
-    untrained = _describe_untrained(len(left_out), len(verified))
+    def read_shards() -> Iterator[Sampled]:
+        return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
 
-    def shards() -> Iterator[_Sampled]:
-        sampled = (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
-        return (each.without(left_out) for each in sampled)
-
-    if config.deduplication.behaviour:
-        folded = await _fold(shards, config)
-        folder.write_rows(store.FOLDED, folded)
-        left_out |= {each.record.id for each in folded if each.record}
-        if folded:
-            untrained.append(
-                f"{len(folded):,} of {len(verified):,} instructions behave as better ones do, and no row is made of "
-                f"them: {store.FOLDED}"
-            )
-    trained = [each for each in verified if each.id not in left_out]
-    strictness = await _find_strictness(shards, config)
-    of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
+    made = await make_data_sets(verified, read_shards, tools.config, tools.config.sandbox.make_sandbox)
     folder.write_rows(store.QUERIES, tools.queries)
+    write_data_sets(made, folder)
+    return made.notes
+
+
+def write_data_sets(made: DataSets, folder: RunFolder) -> None:
+    """Write data sets into the folder of a run."""
+    if made.folded is not None:
+        folder.write_rows(store.FOLDED, made.folded)
+    folder.write_rows(store.SFT, made.sft)
+    folder.write_rows(store.PREFERENCES, made.preferences)
+    folder.write_rows(store.REWARDS, made.rewards)
+
+
+async def make_data_sets(
+    verified: Sequence[VerifiedInstruction], shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open
+) -> DataSets:
+    """Return the data sets of a run; their rows are made as they are read.
+
+    Instructions in the words of a benchmark are left out: who trains on them can no longer be measured by it.
+
+    Args:
+        verified: the instructions, each once.
+        shards: gives what was sampled, as often as it is called.
+        config: of the run.
+        open_: opens the sandbox.
+    """
+    settings = config.preferences
+    left_out = {each.id for each in verified if is_benchmark_text(each.instruction.text)}
+    notes = _describe_untrained(len(left_out), len(verified))
+
+    def trained() -> Iterator[Sampled]:
+        return (each.without(left_out) for each in shards())
+
+    folded = await _fold(trained, config, open_) if config.deduplication.behaviour else None
+    if folded:
+        left_out |= {each.record.id for each in folded if each.record}
+        notes.append(
+            f"{len(folded):,} of {len(verified):,} instructions behave as better ones do, and no row is made of "
+            f"them: {store.FOLDED}"
+        )
+    strictness = await _find_strictness(trained, config, open_)
+    of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     most = config.sft.rows_per_prompt
-    folder.write_rows(store.SFT, (row for shard in shards() for row in sft_rows(shard.scored, of_sft, most)))
     gate = config.rejection_sampling.gate
-    of_instructions = instruction_pairs(trained, settings, of_pairs, gate=gate) if settings.instruction_level else ()
+    instructions = [each for each in verified if each.id not in left_out]
+    of_instructions = (
+        instruction_pairs(instructions, settings, of_pairs, gate=gate) if settings.instruction_level else ()
+    )
     of_queries = (
         pair
-        for shard in (shards() if settings.query_level else ())
+        for shard in (trained() if settings.query_level else ())
         for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings, of_pairs)
     )
-    folder.write_rows(store.PREFERENCES, chain(of_instructions, of_queries))
-    describe = await _find_balance(shards, config)
-    folder.write_rows(store.REWARDS, (row for shard in shards() for row in reward_rows(shard.prompts, describe)))
-    return [*untrained, *_describe_left_out(shards(), of_sft, most)]
+    describe = await _find_balance(trained, config, open_)
+    return DataSets(
+        sft=(row for shard in trained() for row in sft_rows(shard.scored, of_sft, most)),
+        preferences=chain(of_instructions, of_queries),
+        rewards=(row for shard in trained() for row in reward_rows(shard.prompts, describe)),
+        folded=folded,
+        notes=[*notes, *_describe_left_out(trained(), of_sft, most)],
+    )
 
 
-async def _fold(shards: Callable[[], Iterator["_Sampled"]], config: Config) -> list[Dropped]:
+async def _fold(shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open) -> list[Dropped]:
     """Return the instructions that behave as better ones do."""
     instructions = {each.id: each for shard in shards() for each in shard.instructions}
     responses = (each for shard in shards() for each in shard.sampled if len(each.prompt.constraints) == 1)
-    async with config.sandbox.make_sandbox() as sandbox:
+    async with open_() as sandbox:
         return await fold_alike(list(instructions.values()), responses, sandbox, config.deduplication.alike)
 
 
@@ -83,7 +165,7 @@ def _describe_untrained(count: int, instructions: int) -> list[str]:
     ]
 
 
-def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness | None, most: int) -> list[str]:
+def _describe_left_out(shards: Iterator[Sampled], strictness: Strictness | None, most: int) -> list[str]:
     """Say how many responses that passed made no row, because of `sft.strict` and `sft.rows_per_prompt`."""
     scored, taken = 0, Counter[str]()
     for response in (response for shard in shards for response in shard.scored):
@@ -100,21 +182,21 @@ def _describe_left_out(shards: Iterator["_Sampled"], strictness: Strictness | No
     ]
 
 
-async def _find_strictness(shards: Callable[[], Iterator["_Sampled"]], config: Config) -> Strictness | None:
+async def _find_strictness(shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open) -> Strictness | None:
     """Return what `sft.strict` and `preferences.strict` ask of rows, None where neither is on."""
     if not (config.sft.strict or config.preferences.strict):
         return None
     found = Strictness({})
     async with AsyncExitStack() as stack:
         strict = config.preferences.strict
-        sandbox = await stack.enter_async_context(config.sandbox.make_sandbox()) if strict else None
+        sandbox = await stack.enter_async_context(open_()) if strict else None
         for shard in shards():
             found |= await find_strictness(shard.instructions, shard.sampled, sandbox)
     return found
 
 
 async def _find_balance(
-    shards: Callable[[], Iterator["_Sampled"]], config: Config
+    shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open
 ) -> Callable[[VerifiedInstruction], Constraint]:
     """Return what gives the constraints of reward rows as `rewards.balanced` and `rewards.reliability` ask for them."""
     settings = config.rewards
@@ -122,7 +204,7 @@ async def _find_balance(
         return constraint_of
     others = draw_responses(response for shard in shards() for response in shard.sampled)
     found = dict[str, Balance]()
-    async with config.sandbox.make_sandbox() as sandbox:
+    async with open_() as sandbox:
         for shard in shards():
             found |= await balance_functions(
                 shard.instructions, shard.sampled, others, sandbox, balanced=settings.balanced
@@ -130,36 +212,12 @@ async def _find_balance(
     return lambda verified: found[verified.id].describe(verified, reliability=settings.reliability)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    """What the second step left of a shard."""
-
-    prompts: list[Prompt]
-    sampled: list[Response]
-    """With those that the functions refused, by index."""
-    scored: list[Response]
-
-    @property
-    def instructions(self) -> list[VerifiedInstruction]:
-        """Those of its prompts, each once."""
-        return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
-
-    def without(self, instructions: AbstractSet[str]) -> "_Sampled":
-        """Return the same without prompts that have one of these instructions, by the ids of the verified ones."""
-        kept = [each for each in self.prompts if all(one.id not in instructions for one in each.constraints)]
-        names = {prompt.id for prompt in kept}
-        responses = ([each for each in some if each.prompt.id in names] for some in (self.sampled, self.scored))
-        return _Sampled(kept, *responses)
-
-
-def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> _Sampled:
+def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> Sampled:
     prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
     known = {prompt.id: prompt for prompt in prompts}
-    refused = [
-        dropped.record
-        for dropped in folder.read_dropped(store.REJECTION_SAMPLING, index, known)
-        if dropped.reason == Reason.FAILED_FUNCTIONS and isinstance(dropped.record, Response)
-    ]
-    sampled = [*folder.read_kept(store.REJECTION_SAMPLING, index, Response, known), *refused]
-    scored = folder.read_kept(store.SCORING, index, Response, known)
-    return _Sampled(prompts, sorted(sampled, key=lambda response: response.index), scored)
+    return Sampled.of(
+        prompts,
+        folder.read_kept(store.REJECTION_SAMPLING, index, Response, known),
+        folder.read_dropped(store.REJECTION_SAMPLING, index, known),
+        folder.read_kept(store.SCORING, index, Response, known),
+    )

@@ -16,6 +16,7 @@ import asyncio
 from autoif.models.nli import UNTOLD
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.records import BackTranslation, Dropped, Function, Reason, VerifiedInstruction
+from autoif.settings import BackTranslationSettings
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
 from autoif.vocabulary import fold
@@ -49,13 +50,19 @@ async def back_translate(verified: VerifiedInstruction, tools: Tools) -> list[Ve
             )
         }
     )
+    return [judge_labels(labelled, settings)]
+
+
+def judge_labels(labelled: VerifiedInstruction, settings: BackTranslationSettings) -> VerifiedInstruction | Dropped:
+    """Drop an instruction if too many of its back-translations contradict it."""
     contradictions = [b for b in labelled.back_translations if b.label == "contradiction"]
     by_chat = any(each.source.startswith("chat/") for each in contradictions)
     threshold = (by_chat and settings.dropped_by_chat) or settings.dropped_contradictions
-    if not meets(share(len(contradictions), len(functions)), threshold):
-        return [labelled]
-    detail = f"{len(contradictions)} of {len(functions)} back-translations, first: {contradictions[0].text}"
-    return [Dropped.of(STAGE, Reason.CONTRADICTION, labelled, detail)]
+    count = len(labelled.back_translations)
+    if not meets(share(len(contradictions), count), threshold):
+        return labelled
+    detail = f"{len(contradictions)} of {count} back-translations, first: {contradictions[0].text}"
+    return Dropped.of(STAGE, Reason.CONTRADICTION, labelled, detail)
 
 
 def _drop_undescribed(verified: VerifiedInstruction, first: Completion) -> Dropped:

@@ -78,13 +78,21 @@ async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tool
         functions: the places of those that load.
         tools: of the worker.
     """
-    matrix = draft.matrix
     read = await _ask_both(draft.instruction, tools)
     asked, plain = ([response for responses, _ in kind for response in responses] for kind in read)
     if not asked or not plain:
         fault = next(dropped for _, faulty in read[bool(asked)] for dropped in faulty)
         return Dropped.of(STAGE, fault.reason, draft, f"no answer to choose functions by: {fault.detail}")
-    evidence = await _contrast(matrix.functions, asked, plain, tools)
+    return await choose_by_evidence(
+        draft, functions, await _contrast(draft.matrix.functions, asked, plain, tools), tools
+    )
+
+
+async def choose_by_evidence(
+    draft: Draft, functions: Sequence[int], evidence: Contrast, tools: Tools
+) -> VerifiedInstruction | Dropped:
+    """Keep those of the functions (places) that tell answers with the instruction from answers without it."""
+    matrix = draft.matrix
     two_sided = await keep_two_sided(matrix, functions, tools, evidence)
     choice = choose_functions(matrix, two_sided, evidence, tools.config.contrast)
     verified = _verify(draft, choice, evidence)

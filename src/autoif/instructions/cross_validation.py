@@ -41,23 +41,34 @@ STAGE = "cross_validation"
 
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
     """Run every function on every case and keep what agrees, or what has lift."""
+    contrasts = tools.config.contrast.enabled
+    draft, functions = await find_candidates(draft, tools)
+    if isinstance(functions, Dropped):
+        return [functions]
+    return [
+        await choose_by_contrast(draft, functions, tools)
+        if contrasts
+        else choose_by_cases(draft, functions, tools.config.cross_validation)
+    ]
+
+
+async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] | Dropped]:
+    """Run all functions on all cases; return the draft with its matrix, and the functions (places) that may be kept."""
     rules, contrasts = tools.config.cross_validation, tools.config.contrast.enabled
     matrix, loads = await _fill_matrix(draft.matrix, tools)
     draft = draft.model_copy(update={"matrix": matrix})
 
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
-        return [_drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")]
+        return draft, _drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")
     # With contrast, answers are looked at as well.
     if rules.two_sided and not contrasts and not (functions := await keep_two_sided(matrix, functions, tools)):
-        return [_drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")]
+        return draft, _drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")
     if rules.min_score and not (functions := await _keep_reliable(matrix, functions, tools)):
-        return [_drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")]
+        return draft, _drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")
     if len(functions) < rules.min_functions:
-        return [_drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")]
-    return [
-        await choose_by_contrast(draft, functions, tools) if contrasts else choose_by_cases(draft, functions, rules)
-    ]
+        return draft, _drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")
+    return draft, functions
 
 
 def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidation) -> VerifiedInstruction | Dropped:

@@ -26,7 +26,7 @@ async def augment(verified: VerifiedInstruction, tools: Tools) -> list[Prompt | 
 
 def join_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Prompt]:
     """Return the prompts that `choose_queries` and the instruction make."""
-    return [_join(verified, query) for query in choose_queries(verified, pool, count, seed)]
+    return [join(verified, query) for query in choose_queries(verified, pool, count, seed)]
 
 
 def choose_queries(verified: VerifiedInstruction, pool: tuple[Query, ...], count: int, seed: int) -> list[Query]:
@@ -61,7 +61,8 @@ def join_sentences(query: str, instruction: str) -> str:
     return f"{query}{separator}{instruction}"
 
 
-def _join(verified: VerifiedInstruction, query: Query) -> Prompt:
+def join(verified: VerifiedInstruction, query: Query) -> Prompt:
+    """Return the prompt that a query and an instruction make."""
     return Prompt(
         id=content_id("prompt", verified.id, query.id),
         constraints=(verified,),

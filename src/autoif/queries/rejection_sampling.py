@@ -23,6 +23,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from autoif.config import Config
 from autoif.gate import find_fault
@@ -43,17 +44,32 @@ def count_together(config: Config) -> int:
     return config.augmentation.queries_per_instruction if settings.stop_after_prompts else settings.prompts_together
 
 
-async def sample_responses(prompts: Sequence[Prompt], tools: Tools) -> list[Response | Dropped]:
-    """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept."""
+class Ask(Protocol):
+    """Gives so many responses to each prompt: those that are whole answers, without verdicts, and the others."""
+
+    async def __call__(
+        self, prompts: Sequence[Prompt], count: int, tools: Tools
+    ) -> list[tuple[list[Response], list[Dropped]]]: ...
+
+
+async def sample_responses(prompts: Sequence[Prompt], tools: Tools, ask: Ask | None = None) -> list[Response | Dropped]:
+    """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept.
+
+    Args:
+        prompts: all of one instruction.
+        tools: of the worker.
+        ask: where responses come from; by default the responder.
+    """
+    ask = ask or ask_responder
     settings = tools.config.rejection_sampling
     if settings.stop_after_prompts:
         first, count = prompts[: settings.stop_after_prompts], settings.stop_after_responses
-        tried = await _sample(first, min(count, settings.responses_per_prompt), tools)
+        tried = await _sample(first, min(count, settings.responses_per_prompt), tools, ask)
         if all(isinstance(result, Dropped) for result in tried):
             return _stop(prompts, tried, settings.responses_per_prompt)
     size = settings.prompts_together
     groups = (prompts[at : at + size] for at in range(0, len(prompts), size))
-    sampled = await asyncio.gather(*(_sample(group, settings.responses_per_prompt, tools) for group in groups))
+    sampled = await asyncio.gather(*(_sample(group, settings.responses_per_prompt, tools, ask) for group in groups))
     return [result for group in sampled for result in group]
 
 
@@ -71,10 +87,10 @@ def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count:
     return results
 
 
-async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[Response | Dropped]:
+async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Ask) -> list[Response | Dropped]:
     """Sample so many responses to each prompt and judge them; each function runs once, on all of them."""
     settings = tools.config.rejection_sampling
-    read = await ask_responder(prompts, count, tools)
+    read = await ask(prompts, count, tools)
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
     for response in verified:

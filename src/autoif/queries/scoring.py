@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.queries.score_reading import read_score
 from autoif.records import Dropped, Quality, Reason, Response
+from autoif.settings import Scoring
 from autoif.thresholds import meets
 from autoif.tools import Tools
 
@@ -52,9 +53,16 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
         return [_drop_unscored(response, completions)]
     mean = round(sum(scores) / len(scores), 4)
     scored = response.model_copy(update={"quality": Quality(scores=scores, mean=mean, analyses=analyses)})
-    if meets(mean, settings.mean):
-        return [scored]
-    return [Dropped.of(STAGE, Reason.LOW_QUALITY, scored, f"mean {mean:g} of {len(scores)} scores")]
+    return [judge_quality(scored, settings)]
+
+
+def judge_quality(scored: Response, settings: Scoring) -> Response | Dropped:
+    """Drop a response that has its scores if their mean is too low."""
+    quality = scored.quality
+    assert quality
+    if meets(quality.mean, settings.mean):
+        return scored
+    return Dropped.of(STAGE, Reason.LOW_QUALITY, scored, f"mean {quality.mean:g} of {len(quality.scores)} scores")
 
 
 def answer_schema(max_analysis_chars: int) -> dict[str, JsonValue]:

@@ -62,6 +62,7 @@ _ADVICE = {
     "no more was asked: `autoif show {run} ID` shows both",
     Reason.NO_SCORE: "the judge writes no score that can be read: take a stronger one (models.judge.model), or raise "
     "scoring.max_tokens (now {max_tokens})",
+    Reason.NEVER_ASKED: "the replay asks no model: make a run with these settings",
     Reason.LOW_QUALITY: "the judge thinks little of the answers: take a better responder, or another scoring.mean",
 }
 
