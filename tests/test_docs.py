@@ -13,7 +13,7 @@ from generate import PAGES  # noqa: E402
 
 COMMANDS = (
     "run", "audit", "cross-validate", "verify", "split", "prompts", "train sft", "train dpo", "train online-dpo",
-    "train grpo", "eval pass-rate", "eval ifeval", "eval ifbench", "eval followbench",
+    "replay", "train grpo", "eval pass-rate", "eval ifeval", "eval ifbench", "eval followbench",
     "eval general", "compare", "plot", "contamination", "export", "push", "serve", "models", "doctor", "show",
 )  # fmt: skip
 PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]

@@ -173,7 +173,7 @@ def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_list_problems(error)) from None
+        raise ConfigError(list_problems(error)) from None
 
 
 def _refuse_foreign_keys(table: Mapping[str, Any]) -> None:
@@ -291,7 +291,7 @@ def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
             target[key] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _list_problems(error: ValidationError) -> str:
+def list_problems(error: ValidationError) -> str:
     """Return what is wrong; what is wrong with all roles' models is said once, of `models.all`."""
     problems: dict[str, list[str]] = {}
     for item in error.errors():

@@ -239,19 +239,21 @@ def read_run(run: Path) -> dict[str, JsonValue]:
     return manifest
 
 
-def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> list[Path]:
-    """Return the files of a stage in a run folder, in order."""
-    return sorted((run / stage).glob(f"{kind}-*.jsonl"))
+def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None) -> list[Path]:
+    """Return the files of a stage in a run folder, in order: of all shards, or of one."""
+    return sorted((run / stage).glob(f"{kind}-*.jsonl" if index is None else f"{kind}-{index:04d}.jsonl"))
 
 
-def read_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> Iterator[dict[str, Any]]:
-    """Yield the rows that a stage kept or dropped, shard by shard, as they are in the files of a run.
+def read_stage(
+    run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows that a stage kept or dropped as they are in the files of a run: of all shards, or of one.
 
     Raises:
         StoreError: a file can't be read, or was changed after it was written.
     """
     noted = read_digests(run)
-    for path in list_shards(run, stage, kind):
+    for path in list_shards(run, stage, kind, index):
         with reading_errors(path):
             found = _digest(path)
         if found != noted.get(f"{stage}/{path.name}", found):

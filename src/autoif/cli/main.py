@@ -22,6 +22,7 @@ _COMMANDS = {
     "prompts": "autoif.cli.split:prompts",
     "push": "autoif.cli.push:push",
     "record": "autoif.cli.record:record",
+    "replay": "autoif.cli.replay:replay",
     "run": "autoif.cli.run:run",
     "serve": "autoif.cli.serve:serve",
     "show": "autoif.cli.show:show",

@@ -77,7 +77,7 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
             _draw_metric(panel, metric, trainings)
         return figure
 
-    _save(draw, output)
+    save_figure(draw, output)
     return list(panels)
 
 
@@ -106,7 +106,7 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
             right.set_xlabel(f"difference to {_plain(comparison.models[0])}, {unit}")
         return figure
 
-    _save(draw, output)
+    save_figure(draw, output)
 
 
 def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, output: Path) -> None:
@@ -135,7 +135,7 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, outpu
         panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="score", ylabel="share that is right", title=_plain(title))
         return figure
 
-    _save(draw, output)
+    save_figure(draw, output)
 
 
 def _draw_score(left: Axes, right: Axes, benchmark: ComparedBenchmark, index: int) -> None:
@@ -235,7 +235,7 @@ def _draw_interval(panel: Axes, interval: Interval, place: int, colour: str, nam
     point.set_gid(name)
 
 
-def _save(draw: Callable[[], Figure], output: Path) -> None:
+def save_figure(draw: Callable[[], Figure], output: Path) -> None:
     """Draw and write a figure, whole or not at all."""
     kind = output.suffix.lower()
     temporary = output.with_name(f".{output.name}.tmp{kind}")

@@ -1,0 +1,58 @@
+"""`autoif replay`: what a run would be with other thresholds, from its stored verdicts."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from autoif.cli.evaluate import require_extra
+from autoif.report.sweep import print_sweep
+from autoif.store import write_json
+from autoif.sweep.applying import apply_sweep
+from autoif.sweep.points import sweep_run
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--sweep", "sweeps", multiple=True, required=True, metavar="KEY=VALUES",
+    help="A setting with a range FIRST:LAST:STEP or a list VALUE,VALUE; several make a grid.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json", help="Write all figures."
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Draw the figures (extra `eval`).",
+)
+@click.option(
+    "--apply", "folder", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="Make the data set of one point in a new run folder.",
+)  # fmt: skip
+def replay(run: Path, sweeps: tuple[str, ...], output: Path | None, plot: Path | None, folder: Path | None) -> None:
+    """Print what RUN would be with other thresholds: instructions, rows and pairs. No model is asked.
+
+    A range such as cross_validation.function_agreement=0.5:1.0:0.1 takes the sign of the run's own threshold, and
+    ">=0.8" has its own. Settings that only judge what is stored can be swept (docs/planning.md). What looser ones let
+    through and the run never asked a model about is counted, and left out.
+
+    With an audit.json in RUN, precision against gold and the score of the functions that are left are printed, too.
+    """
+    if plot:
+        with require_extra("autoif replay --plot"):
+            from autoif.evaluation.plots import check_kind
+            from autoif.sweep.plot import plot_sweep
+        check_kind(plot)
+    if folder:
+        for note in apply_sweep(run, sweeps, folder):
+            click.echo(f"note: {note}", err=True)
+    found = sweep_run(run, sweeps)
+    print_sweep(found, Console())
+    if output:
+        write_json(output, found)
+    if plot:
+        plot_sweep(found, plot)
+    if folder:
+        click.echo(f"made {folder}")

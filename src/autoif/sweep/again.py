@@ -1,0 +1,322 @@
+"""A run's stored records, judged again by the stages' own rules with other thresholds; no model is asked.
+
+    async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
+        judged = await Again(run, verdicts).judge(config)
+
+Functions aren't run again where their verdicts are stored. What the thresholds let through and the run never asked a
+model about is dropped as `never_asked`, and counted.
+
+Where other functions of an instruction are kept than in the run, its responses are the run's all the same: they answer
+the same prompts. A run of its own would draw others, by other seeds.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from autoif.config import Config
+from autoif.datasets.writing import DataSets, Sampled, make_data_sets
+from autoif.instructions import back_translation, cross_validation
+from autoif.instructions.back_translation import judge_labels
+from autoif.instructions.contrast import choose_by_evidence
+from autoif.instructions.cross_validation import choose_by_cases, find_candidates
+from autoif.instructions.recorded import NoModel
+from autoif.judging import Job, Runner
+from autoif.pipeline import StageResult
+from autoif.queries import augmentation, rejection_sampling, scoring
+from autoif.queries.augmentation import join
+from autoif.queries.rejection_sampling import sample_responses
+from autoif.queries.scoring import judge_quality
+from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
+from autoif.sandbox import SandboxSettings
+from autoif.sandbox.outcomes import Outcome
+from autoif.store import AUGMENTATION, BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SCORING
+from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, place_of
+from autoif.tools import Tools
+
+_NEVER = "the run never asked for it"
+_SECTIONS = {
+    CROSS_VALIDATION: ("cross_validation", "contrast"),
+    BACK_TRANSLATION: ("back_translation",),
+    AUGMENTATION: (),
+    REJECTION_SAMPLING: ("rejection_sampling",),
+    SCORING: ("scoring",),
+}
+"""The settings that decide in each stage."""
+
+Results = tuple[StageResult, ...]
+"""Of one stage: one for each shard."""
+
+
+class StoredVerdicts:
+    """Gives the verdicts that a run has stored, and runs functions only on what it has none of; an `Executor`.
+
+    The sandbox starts when it is needed.
+    """
+
+    def __init__(self, known: Mapping[str, Mapping[str, Outcome]], settings: SandboxSettings) -> None:
+        self._known = {source: dict(outcomes) for source, outcomes in known.items()}
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._sandbox: Runner | None = None
+        self.verdicts = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        """Return one function's outcomes on inputs, in order."""
+        [outcomes] = await self.run_many([(source, inputs)])
+        return outcomes
+
+    async def run_many(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
+        """Return the outcomes of several functions, each on its inputs."""
+        missing: dict[str, dict[str, None]] = {}
+        for source, inputs in jobs:
+            known = self._known.setdefault(source, {})
+            if lacking := [text for text in inputs if text not in known]:
+                missing.setdefault(source, {}).update(dict.fromkeys(lacking))
+        if missing:
+            asked = [(source, list(texts)) for source, texts in missing.items()]
+            for (source, texts), outcomes in zip(asked, await self._run(asked), strict=True):
+                self._known[source].update(zip(texts, outcomes, strict=True))
+        self.verdicts += sum(len(inputs) for _, inputs in jobs)
+        return [[self._known[source][text] for text in inputs] for source, inputs in jobs]
+
+    async def _run(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
+        if self._sandbox is None:
+            self._sandbox = await self._stack.enter_async_context(self._settings.make_sandbox())
+        return await self._sandbox.run_many(jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What thresholds leave of a run."""
+
+    config: Config
+    shards: tuple[StoredShard, ...]
+    stages: Mapping[str, Results]
+    """By the stage's folder."""
+    unasked: Counter[str]
+    """Answers that the run never asked for, by the stage that would ask: at most so many."""
+    data: DataSets
+
+    @property
+    def verified(self) -> list[VerifiedInstruction]:
+        """The instructions that are left, in the order of the run."""
+        return [each for result in self.stages[BACK_TRANSLATION] for each in _verified(result)]
+
+
+def _verified(result: StageResult) -> list[VerifiedInstruction]:
+    return [each for each in result.kept if isinstance(each, VerifiedInstruction)]
+
+
+class Again:
+    """Judges a run by one configuration after the other; stages that a change doesn't reach aren't done again."""
+
+    def __init__(self, run: StoredRun, verdicts: StoredVerdicts) -> None:
+        self._run = run
+        self._verdicts = verdicts
+        self._done: dict[str, tuple[str, Results, Counter[str]]] = {}
+        """Of each stage, by folder: the settings that it was done with last, and what came of it."""
+
+    async def judge(self, config: Config) -> Judged:
+        """Judge the run by a configuration that differs from its own in settings of `SWEEPABLE` alone."""
+        tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=self._verdicts)
+        stages: dict[str, Results] = {}
+        unasked: Counter[str] = Counter()
+        reached = ""
+        for folder, sections in _SECTIONS.items():
+            reached += "".join(getattr(config, section).model_dump_json() for section in sections)
+            if folder not in self._done or self._done[folder][0] != reached:
+                missing: Counter[str] = Counter()
+                results = tuple(
+                    [await self._judge_shard(folder, at, stages, tools, missing) for at in range(len(self._run.shards))]
+                )
+                self._done[folder] = reached, results, missing
+            _, stages[folder], missing = self._done[folder]
+            unasked += missing
+        verified = [each for result in stages[BACK_TRANSLATION] for each in _verified(result)]
+        data = await make_data_sets(verified, lambda: self._sample(stages), config, self._open)
+        return Judged(config, self._run.shards, stages, unasked, data)
+
+    def _open(self) -> AbstractAsyncContextManager[Runner]:
+        return nullcontext(self._verdicts)
+
+    def _sample(self, stages: Mapping[str, Results]) -> Iterator[Sampled]:
+        for at, shard in enumerate(self._run.shards):
+            if shard.sampled:
+                prompts, sampled, scored = (stages[name][at] for name in (AUGMENTATION, REJECTION_SAMPLING, SCORING))
+                yield Sampled.of(
+                    [each for each in prompts.kept if isinstance(each, Prompt)],
+                    _responses(sampled),
+                    sampled.dropped,
+                    _responses(scored),
+                )
+
+    async def _judge_shard(
+        self, folder: str, at: int, stages: Mapping[str, Results], tools: Tools, unasked: Counter[str]
+    ) -> StageResult:
+        """Judge what the stage before left of a shard."""
+        shard = self._run.shards[at]
+        done = list(_SECTIONS)
+        before = stages[done[done.index(folder) - 1]][at].kept if folder != done[0] else []
+        if self._run.begun_verified and folder in (CROSS_VALIDATION, BACK_TRANSLATION):
+            given = [each.verified for each in shard.instructions if each.verified]
+            return StageResult([*given], [], len(given))
+        if not shard.sampled and folder in (AUGMENTATION, REJECTION_SAMPLING, SCORING):
+            return StageResult()
+        stored = {_name(each): each for each in shard.instructions}
+        judge = _JUDGES[folder]
+        entrants = _enter(folder, shard, before)
+        outcomes = [await judge(entrant, stored, tools, unasked) for entrant in entrants]
+        results = [one for each in outcomes for one in each]
+        return StageResult(
+            [each for each in results if not isinstance(each, Dropped)],
+            [each for each in results if isinstance(each, Dropped)],
+            len(entrants),
+        )
+
+
+Entrant = StoredInstruction | VerifiedInstruction | tuple[Prompt, ...] | Response
+Outcomes = Sequence[VerifiedInstruction | Prompt | Response | Dropped]
+Stored = Mapping[str, StoredInstruction]
+"""By the id of the instruction."""
+
+
+def _enter(folder: str, shard: StoredShard, before: Sequence[object]) -> list[Entrant]:
+    """Return what enters a stage at once: to rejection sampling all prompts of an instruction."""
+    if folder == CROSS_VALIDATION:
+        return [each for each in shard.instructions if each.draft]
+    if folder != REJECTION_SAMPLING:
+        return [each for each in before if isinstance(each, VerifiedInstruction | Response)]
+    prompts: dict[str, list[Prompt]] = {}
+    for each in before:
+        if isinstance(each, Prompt):
+            prompts.setdefault(each.constraints[0].id, []).append(each)
+    return [tuple(each) for each in prompts.values()]
+
+
+async def _judge_draft(entrant: Entrant, _: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
+    assert isinstance(entrant, StoredInstruction) and entrant.draft
+    draft, functions = await find_candidates(entrant.draft, tools)
+    if isinstance(functions, Dropped):
+        return [functions]
+    if not tools.config.contrast.enabled:
+        return [choose_by_cases(draft, functions, tools.config.cross_validation)]
+    if entrant.contrast:
+        return [await choose_by_evidence(draft, functions, entrant.contrast, tools)]
+    if lost := entrant.answerless:
+        return [Dropped.of(cross_validation.STAGE, lost.reason, draft, lost.detail)]
+    settings = tools.config.contrast
+    unasked["contrast"] += 2 * settings.queries * settings.responses_per_query
+    return [Dropped.of(cross_validation.STAGE, Reason.NEVER_ASKED, draft, _NEVER)]
+
+
+async def _judge_labels(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
+    assert isinstance(entrant, VerifiedInstruction)
+    settings = tools.config.back_translation
+    if not settings.enabled:
+        return [entrant]
+    found = stored[entrant.instruction.id]
+    functions = entrant.functions[: settings.max_functions or None]
+    labels = [found.labels[each.id] for each in functions if each.id in found.labels]
+    if lost := found.undescribed:
+        asked = lost.record.functions if isinstance(lost.record, VerifiedInstruction) else ()
+        if {each.id for each in functions} <= {each.id for each in asked}:
+            return [Dropped.of(back_translation.STAGE, lost.reason, entrant, lost.detail)]
+    if missing := len(functions) - len(labels):
+        unasked["back_translation"] += missing * (2 if settings.nli == "chat" else 1)
+        if not found.queries:
+            unasked["rejection_sampling"] += _count_responses(tools.config)
+        return [Dropped.of(back_translation.STAGE, Reason.NEVER_ASKED, entrant, f"{missing} back-translations")]
+    if not any(each.text for each in labels):
+        detail = "no function was described: an empty answer"
+        return [Dropped.of(back_translation.STAGE, Reason.EMPTY, entrant, detail)]
+    return [judge_labels(entrant.model_copy(update={"back_translations": tuple(labels)}), settings)]
+
+
+async def _join(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
+    assert isinstance(entrant, VerifiedInstruction)
+    queries = stored[entrant.instruction.id].queries
+    if queries:
+        return [join(entrant, query) for query in queries]
+    unasked["rejection_sampling"] += _count_responses(tools.config)
+    return [Dropped.of(augmentation.STAGE, Reason.NEVER_ASKED, entrant, "its responses were never asked for")]
+
+
+async def _judge_responses(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
+    assert isinstance(entrant, tuple)
+    found = stored[entrant[0].constraints[0].instruction.id]
+
+    async def recall(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[tuple[list[Response], list[Dropped]]]:
+        return [_recall(prompt, count, found) for prompt in prompts]
+
+    results = await sample_responses(entrant, tools, recall)
+    unasked["rejection_sampling"] += sum(
+        isinstance(each, Dropped) and each.reason is Reason.NEVER_ASKED for each in results
+    )
+    return results
+
+
+def _recall(prompt: Prompt, count: int, found: StoredInstruction) -> tuple[list[Response], list[Dropped]]:
+    """Return the first responses of the run to a prompt: those that are whole answers, and the others."""
+    whole, others = list[Response](), list[Dropped]()
+    answers = found.answers.get(prompt.query.id, {})
+    for index in range(count):
+        answer = answers.get(index)
+        text = answer.response.text if answer else ""
+        response = Response(id=content_id("response", prompt.id, index, text), prompt=prompt, index=index, text=text)
+        if answer is None:
+            others.append(Dropped.of(rejection_sampling.STAGE, Reason.NEVER_ASKED, response, _NEVER))
+        elif answer.dropped:
+            others.append(Dropped.of(rejection_sampling.STAGE, answer.dropped.reason, response, answer.dropped.detail))
+        else:
+            whole.append(response)
+    return whole, others
+
+
+async def _judge_quality(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
+    assert isinstance(entrant, Response)
+    settings = tools.config.scoring
+    if not settings.enabled:
+        return [entrant]
+    found = stored[entrant.prompt.constraints[0].instruction.id]
+    place = place_of(entrant)
+    if quality := found.qualities.get(place):
+        return [judge_quality(entrant.model_copy(update={"quality": quality}), settings)]
+    if lost := found.unscored.get(place):
+        return [Dropped.of(scoring.STAGE, lost.reason, entrant, lost.detail)]
+    unasked["scoring"] += settings.samples
+    return [Dropped.of(scoring.STAGE, Reason.NEVER_ASKED, entrant, _NEVER)]
+
+
+_JUDGES: Mapping[str, Callable[[Entrant, Stored, Tools, Counter[str]], Awaitable[Outcomes]]] = {
+    CROSS_VALIDATION: _judge_draft,
+    BACK_TRANSLATION: _judge_labels,
+    AUGMENTATION: _join,
+    REJECTION_SAMPLING: _judge_responses,
+    SCORING: _judge_quality,
+}
+
+
+def _count_responses(config: Config) -> int:
+    return config.augmentation.queries_per_instruction * config.rejection_sampling.responses_per_prompt
+
+
+def _name(stored: StoredInstruction) -> str:
+    record = stored.draft or stored.verified
+    assert record
+    return record.instruction.id
+
+
+def _responses(result: StageResult) -> list[Response]:
+    return [each for each in result.kept if isinstance(each, Response)]

@@ -1,0 +1,100 @@
+"""The data set of one point of a sweep, in a run folder of its own that `show`, `audit`, `train` and `export` read.
+
+It holds the stages' files, judged again, and the data sets. It has no model answers: to ask for what was never asked,
+make a run with the settings. The folder must be new.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from autoif.datasets.writing import write_data_sets
+from autoif.errors import ConfigError, StoreError
+from autoif.manifest import new_manifest, run_identity
+from autoif.reading.jsonl import read_jsonl
+from autoif.records import Draft, Dropped, Instruction, Query
+from autoif.store import (
+    BACK_TRANSLATION,
+    INSTRUCTIONS,
+    QUERIES,
+    SELF_INSTRUCT,
+    VERIFICATION,
+    RunFolder,
+    read_stage,
+    storage_errors,
+)
+from autoif.sweep.again import Again, Judged, StoredVerdicts
+from autoif.sweep.points import check_points
+from autoif.sweep.settings import Point, apply_point
+from autoif.sweep.stored import StoredRun, read_stored
+
+
+def apply_sweep(run: Path, sweeps: Sequence[str], output: Path) -> list[str]:
+    """Make the data set of the one point that these sweeps name; return what is to be said of it.
+
+    Raises:
+        ConfigError: they name several points, or a setting that can't be swept.
+        StoreError: the run can't be read, or the folder is there already.
+        SandboxError: a function has to run again, and functions can't be contained on this machine.
+    """
+    stored = read_stored(run)
+    points = check_points(stored, sweeps)
+    if len(points) > 1:
+        raise ConfigError(f"--apply makes the data of one point, and these are {len(points):,}: name one value of each")
+    with storage_errors(output):
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise StoreError(f"{output} is there already, and is left as it is: name a new folder")
+    return asyncio.run(_apply(stored, points[0], output))
+
+
+async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
+    config = apply_point(run.config, point)
+    async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
+        judged = await Again(run, verdicts).judge(config)
+        with RunFolder(output) as folder:
+            notes = [f"replayed from {run.path.resolve().name} with {_describe(point)}", *judged.data.notes]
+            if count := judged.unasked.total():
+                notes.append(f"at most {count:,} answers that these settings need were never asked for")
+            _write_stages(run, judged, folder)
+            folder.write_rows(INSTRUCTIONS, judged.verified)
+            if run.samples:
+                if (run.path / QUERIES).is_file():
+                    folder.write_rows(QUERIES, read_jsonl(run.path / QUERIES, Query, exact=True))
+                write_data_sets(judged.data, folder)
+            folder.write_manifest(_make_manifest(run, judged, notes))
+    return notes
+
+
+def _write_stages(run: StoredRun, judged: Judged, folder: RunFolder) -> None:
+    """Write the files of the stages: those before cross-validation as they were, the others as they are now."""
+    if (run.path / SELF_INSTRUCT).is_dir():
+        _copy(run.path, SELF_INSTRUCT, 0, Instruction, folder)
+    for at, shard in enumerate(run.shards):
+        if not run.begun_verified:
+            _copy(run.path, VERIFICATION, shard.index, Draft, folder)
+        for name, results in judged.stages.items():
+            if run.begun_verified and name <= BACK_TRANSLATION:
+                continue
+            if name <= BACK_TRANSLATION or shard.sampled:
+                folder.write_shard(name, shard.index, results[at].kept, results[at].dropped)
+
+
+def _copy(run: Path, stage: str, index: int, kind: type[Instruction] | type[Draft], folder: RunFolder) -> None:
+    """Write what a stage of a run kept and dropped of a shard once more."""
+    kept = [kind.model_validate(row) for row in read_stage(run, stage, "kept", index)]
+    dropped = [Dropped.model_validate(row) for row in read_stage(run, stage, "dropped", index)]
+    folder.write_shard(stage, index, kept, dropped)
+
+
+def _make_manifest(run: StoredRun, judged: Judged, notes: list[str]) -> dict[str, JsonValue]:
+    found = run.manifest["identity"]
+    inputs = {key.removeprefix("inputs."): value for key, value in found.items() if key.startswith("inputs.")}
+    made = new_manifest(judged.config, run_identity(judged.config, inputs))
+    sandbox: JsonValue = run.manifest.get("sandbox", "not recorded")
+    return {**made, "status": "complete", "sandbox": sandbox, "notes": [*notes]}
+
+
+def _describe(point: Point) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in point.items())

@@ -1,0 +1,288 @@
+"""What a run would be with other thresholds: instructions, rows and pairs at each point of a sweep, and how right.
+
+    sweep = sweep_run(Path("runs/first"), ["cross_validation.function_agreement=0.5:1.0:0.1"])
+    sweep.points[0].sft
+
+Everything is judged by the stages' own rules (`again.py`), so the figures are those of a run with these settings over
+the same answers. Where the run never asked for what a point needs, that is counted and left out.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pydantic import JsonValue, ValidationError
+
+from autoif.errors import ConfigError, StoreError
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
+from autoif.records import Dropped, Reason, Record, VerifiedInstruction
+from autoif.store import AUDIT, DATA_SETS, REJECTION_SAMPLING, reading_errors
+from autoif.sweep.again import Again, Judged, StoredVerdicts
+from autoif.sweep.settings import Point, apply_point, make_points
+from autoif.sweep.stored import StoredRun, read_stored
+
+FIRST_STEP = ("cross_validation", "contrast", "back_translation")
+"""Sections that say nothing where a run began with verified instructions."""
+
+
+class Precision(Record):
+    """How right the functions are that are left, against gold: responses that follow among those that they accept."""
+
+    value: float
+    """Percent; the mean over instructions."""
+    low: float | None
+    """Of the 95 % interval; None where one instruction says too little."""
+    high: float | None
+    instructions: int
+    """Of which gold says something."""
+
+
+class SweepPoint(Record):
+    """What one combination of settings leaves."""
+
+    settings: dict[str, JsonValue]
+    """Those that are swept; empty for the run's own."""
+    instructions: int
+    functions: int
+    """That judge responses."""
+    accepted: int
+    """Responses that the functions accept."""
+    sft: int
+    preferences: int
+    rewards: int
+    unasked: dict[str, int]
+    """Answers that the run never asked for and this point needs, by the stage that asks: at most so many."""
+    unknown_instructions: int
+    """Instructions that may be left at this point, but for these answers."""
+    unknown_responses: int
+    """Responses likewise."""
+    changed: int
+    """Instructions with other functions than in the run: a run of its own draws other responses to them."""
+    precision: Precision | None = None
+    """None where there is no audit.json with gold."""
+    score: float | None = None
+    """How likely the functions are right, 0 to 1, where audit.json has scores: the mean over instructions."""
+
+
+class Sweep(Record):
+    """A run at all points of a grid."""
+
+    run: str
+    """The name of its folder."""
+    status: str
+    keys: tuple[str, ...]
+    """The settings that are swept."""
+    sampled: bool
+    """Whether the run has responses; without, there are no rows at any point."""
+    own: SweepPoint
+    """The run's own settings."""
+    points: tuple[SweepPoint, ...]
+    notes: tuple[str, ...]
+    """What to know of the figures, a line each."""
+
+
+def sweep_run(run: Path, sweeps: Sequence[str]) -> Sweep:
+    """Return what is left of a run at each point that `KEY=VALUES` make; no model is asked.
+
+    Call it in a thread where an event loop is running.
+
+    Raises:
+        ConfigError: a setting can't be swept, or has no such value.
+        StoreError: it is no run folder, is of another version or damaged, or nothing of it is done.
+        SandboxError: a function has to run again, and functions can't be contained on this machine.
+    """
+    stored = read_stored(run)
+    return asyncio.run(_sweep(stored, check_points(stored, sweeps)))
+
+
+def sweep_usual(run: Path) -> tuple[Sweep, ...]:
+    """Return one sweep each of the thresholds that matter most, for a report. Raises as `sweep_run` does."""
+    stored = read_stored(run)
+    config = stored.config
+    chosen = (
+        ["contrast.lift=0:0.5:0.1"] if config.contrast.enabled else ["cross_validation.function_agreement=0.5:1:0.1"]
+    )
+    sweeps = [*([] if stored.begun_verified else chosen)]
+    if stored.samples:
+        sweeps += [
+            "rejection_sampling.pass_rate=0.5:1:0.1",
+            *(["scoring.mean=5:10:1"] if config.scoring.enabled else []),
+        ]
+    return tuple(asyncio.run(_sweep(stored, check_points(stored, [each]))) for each in sweeps)
+
+
+def check_points(run: StoredRun, sweeps: Sequence[str]) -> list[Point]:
+    """Return the points of a sweep of this run. Raises ConfigError: it says nothing of a setting."""
+    points = make_points(run.config, sweeps)
+    for key in points[0]:
+        section = key.partition(".")[0]
+        if run.begun_verified and section in FIRST_STEP:
+            raise ConfigError(
+                f"{key} can't be swept: {run.path} began with instructions that another run had verified; sweep that "
+                "run"
+            )
+        if not run.samples and section not in FIRST_STEP:
+            raise ConfigError(f"{key} can't be swept: {run.path} has no responses yet; run the same command to the end")
+    return points
+
+
+async def _sweep(run: StoredRun, points: Sequence[Point]) -> Sweep:
+    audited, notes = _read_audit(run.path)
+    async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
+        again = Again(run, verdicts)
+        judged = await again.judge(run.config)
+        first = {each.instruction.id: each.id for each in judged.verified}
+        own = _describe_point({}, judged, first, audited)
+        found = [
+            _describe_point(point, await again.judge(apply_point(run.config, point)), first, audited)
+            for point in points
+        ]
+    return Sweep(
+        run=run.path.resolve().name,
+        status=run.status,
+        keys=tuple(points[0]),
+        sampled=run.samples,
+        own=own,
+        points=tuple(found),
+        notes=(*_describe_run(run, own), *notes, *_describe_points(found)),
+    )
+
+
+def _describe_point(point: Point, judged: Judged, first: Mapping[str, str], audited: "_Audited") -> SweepPoint:
+    verified = judged.verified
+    dropped = [each for results in judged.stages.values() for result in results for each in result.dropped]
+    unknown = [each for each in dropped if each.reason is Reason.NEVER_ASKED]
+    responses = sum(each.stage in ("rejection_sampling", "scoring") for each in unknown)
+    return SweepPoint(
+        settings=dict(point),
+        instructions=len(verified),
+        functions=sum(len(each.kept_functions) for each in verified),
+        accepted=sum(len(result.kept) for result in judged.stages[REJECTION_SAMPLING]),
+        sft=sum(1 for _ in judged.data.sft),
+        preferences=sum(1 for _ in judged.data.preferences),
+        rewards=sum(1 for _ in judged.data.rewards),
+        unasked=dict(sorted(judged.unasked.items())),
+        unknown_instructions=_count_instructions(unknown),
+        unknown_responses=responses,
+        changed=sum(first.get(each.instruction.id, each.id) != each.id for each in verified),
+        precision=audited.measure_precision(verified),
+        score=audited.average_scores(verified),
+    )
+
+
+def _count_instructions(unknown: Sequence[Dropped]) -> int:
+    """Return how many instructions were left out before they had prompts."""
+    return sum(each.stage in ("cross_validation", "back_translation", "augmentation") for each in unknown)
+
+
+def _describe_run(run: StoredRun, own: SweepPoint) -> list[str]:
+    """Return what to know of the run itself."""
+    if run.status != "complete":
+        return [f"the run is {run.status}: only its finished shards count"]
+    counted = {"sft.jsonl": own.sft, "preferences.jsonl": own.preferences, "rewards.jsonl": own.rewards}
+    return [
+        f"{name} has {rows:,} rows, and the run's own settings give {counted[name]:,} of the stored verdicts: it was "
+        "made by another version, or changed"
+        for name in DATA_SETS
+        if (run.path / name).is_file() and (rows := sum(1 for _ in read_json_lines(run.path / name))) != counted[name]
+    ]
+
+
+def _describe_points(points: Sequence[SweepPoint]) -> list[str]:
+    """Return what to know of the figures of some points."""
+    notes = []
+    if any(point.unasked for point in points):
+        asked = Counter[str]()
+        for point in points:
+            asked |= Counter(point.unasked)
+        listed = ", ".join(f"{stage} {count:,}" for stage, count in sorted(asked.items()))
+        notes.append(
+            f"some points need answers that the run never asked for (at most: {listed}): what hangs on them is not in "
+            "the figures"
+        )
+    if changed := max((point.changed for point in points), default=0):
+        notes.append(
+            f"up to {changed:,} instructions keep other functions than in the run: a run of its own would draw other "
+            "responses to the same prompts"
+        )
+    return notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Audited:
+    """What audit.json says of functions."""
+
+    rates: Sequence[Any] = ()
+    """`InstructionRates` of one group of gold."""
+    scores: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """By instruction and function."""
+
+    def measure_precision(self, verified: Sequence[VerifiedInstruction]) -> Precision | None:
+        """Return the precision of the functions that are left."""
+        if not self.rates:
+            return None
+        from autoif.audit.rates import Level  # here, as it needs the extra that audits need
+        from autoif.evaluation.statistics import estimate_rate
+
+        kept = {each.instruction.id: {function.id for function in each.functions} for each in verified}
+        values = {}
+        for each in self.rates:
+            left = kept.get(each.instruction_id, set())
+            functions = tuple(one.model_copy(update={"back_translated": one.id in left}) for one in each.functions)
+            counts = each.model_copy(update={"functions": functions}).count(Level.BACK_TRANSLATED)
+            if counts and counts.precision is not None:
+                values[each.instruction_id] = counts.precision
+        if not values:
+            return None
+        found = estimate_rate(list(values.values()), list(values))
+        return Precision(value=found.value, low=found.low, high=found.high, instructions=len(values))
+
+    def average_scores(self, verified: Sequence[VerifiedInstruction]) -> float | None:
+        """Return the mean score of the instructions that are left."""
+        known = [
+            [
+                self.scores[each.instruction.id, one.id]
+                for one in each.functions
+                if (each.instruction.id, one.id) in self.scores
+            ]
+            for each in verified
+        ]
+        found = [fmean(each) for each in known if each]
+        return round(fmean(found), 4) if found else None
+
+
+def _read_audit(run: Path) -> tuple[_Audited, list[str]]:
+    """Return what audit.json says, and what to know of it.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    path = run / AUDIT
+    try:
+        with reading_errors(path):
+            audit: Any = parse_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return _Audited(), [f"how right the functions are is not known: `autoif audit {run} --gold GOLD` measures it"]
+    except ValueError:
+        raise StoreError(f"{path} is damaged: delete it, or make it again with autoif audit") from None
+    try:
+        from autoif.audit.rates import InstructionRates
+    except ImportError as error:
+        return _Audited(), [f"audit.json is not read: that needs {error.name}: pip install 'autoif[eval]'"]
+    try:
+        gold = audit.get("gold") or {"instructions": []}
+        rates = [InstructionRates.model_validate(each) for each in gold["instructions"]]
+        scores = {
+            (one["instruction_id"], each["function_id"]): float(each["score"])
+            for one in audit["scores"]["instructions"]
+            for each in one["functions"]
+        }
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        raise StoreError(f"{path} was made by another version of autoif: make it again with autoif audit") from None
+    group = rates[0].group if rates else ""
+    return _Audited([each for each in rates if each.group == group], scores), []

@@ -1,0 +1,199 @@
+"""Which settings can be swept, and the points that a sweep names.
+
+    cross_validation.function_agreement=0.5:1.0:0.1        a range: first, last, step
+    scoring.mean=7,8,9                                     a list
+    rejection_sampling.pass_rate=>0,>=0.8                  thresholds with their own signs
+
+Several sweeps make a grid. A number takes the sign that the run's threshold has; at the highest value that there is,
+1 of a share and 10 of a score, ">" is read as ">=", as nothing is above it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from itertools import product
+from types import MappingProxyType
+
+from pydantic import JsonValue, ValidationError
+
+from autoif.config import Config, flatten, list_problems, merge_layer, parse_setting
+from autoif.errors import ConfigError
+
+SWEEPABLE: Mapping[str, str] = MappingProxyType({
+    "cross_validation.case_agreement": "the matrix of functions x cases",
+    "cross_validation.function_agreement": "the matrix of functions x cases",
+    "cross_validation.min_functions": "which functions load",
+    "cross_validation.min_cases": "the cases that were written",
+    "cross_validation.both_outcomes": "the matrix of functions x cases",
+    "cross_validation.two_sided": "the matrix, and probes that run in the sandbox",
+    "cross_validation.min_score": "the matrix, and probes that run in the sandbox",
+    "contrast.lift": "verdicts on answers with the instruction and without it",
+    "contrast.within": "verdicts on answers with the instruction and without it",
+    "contrast.one_behaviour": "verdicts on answers with the instruction and without it",
+    "contrast.obeyed": "verdicts on answers with the instruction and without it",
+    "contrast.cases": "verdicts on answers with the instruction and without it",
+    "back_translation.enabled": "the labels of back-translations",
+    "back_translation.max_functions": "the labels of back-translations",
+    "back_translation.dropped_contradictions": "the labels of back-translations",
+    "back_translation.dropped_by_chat": "the labels of back-translations",
+    "rejection_sampling.pass_rate": "the verdict of each function on each response",
+    "rejection_sampling.gate": "the texts of the responses",
+    "scoring.enabled": "the judge's scores",
+    "scoring.mean": "the judge's scores",
+    "deduplication.behaviour": "verdicts, and probes that run in the sandbox",
+    "deduplication.alike": "verdicts, and probes that run in the sandbox",
+    "sft.strict": "the verdict of each function on each response",
+    "sft.rows_per_prompt": "scores and pass rates",
+    "preferences.positive": "the verdict of each function on each text",
+    "preferences.negative": "the verdict of each function on each text",
+    "preferences.instruction_level": "the matrix of functions x cases",
+    "preferences.query_level": "the verdict of each function on each response",
+    "preferences.scored_only": "scores",
+    "preferences.positives_per_prompt": "pass rates and scores",
+    "preferences.negatives_per_prompt": "pass rates and scores",
+    "preferences.strict": "verdicts, and variants that run in the sandbox",
+    "rewards.balanced": "verdicts, and probes that run in the sandbox",
+    "rewards.reliability": "verdicts, and probes that run in the sandbox",
+})  # fmt: skip
+"""Each setting that only judges what a run has stored, and what it judges. All others shape what a model is asked, how
+a function runs or what is read, so that stored verdicts say nothing of them."""
+
+MOST_POINTS = 1000
+_HIGHEST = {"scoring.mean": Decimal(10)}
+_SIGNED = re.compile(r"(>=|>|=)\s*(.*)")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
+
+Point = Mapping[str, JsonValue]
+"""The swept settings of one point of the grid, with their values."""
+
+
+def make_points(config: Config, sweeps: Sequence[str]) -> list[Point]:
+    """Return the points of the grid that `KEY=VALUES` make, the last setting changing fastest.
+
+    Args:
+        config: of the run.
+        sweeps: at least one.
+
+    Raises:
+        ConfigError: a setting that can't be swept, a value that it can't have, or too many points.
+    """
+    values: dict[str, list[JsonValue]] = {}
+    for sweep in sweeps:
+        key, equals, text = (part.strip() for part in sweep.partition("="))
+        if not equals or not key or not text:
+            raise ConfigError(f'"{sweep}" is no sweep: write KEY=FIRST:LAST:STEP or KEY=VALUE,VALUE')
+        check_sweepable(config, key)
+        if key in values:
+            raise ConfigError(f"{key} is swept twice: name all its values in one --sweep")
+        values[key] = list(_read_values(config, key, text))
+    count = 1
+    for each in values.values():
+        count *= len(each)
+    if count > MOST_POINTS:
+        raise ConfigError(f"the sweep has {count:,} points, more than {MOST_POINTS:,}: take larger steps")
+    points: list[Point] = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
+    for point in points:
+        apply_point(config, point)
+    return points
+
+
+def apply_point(config: Config, point: Point) -> Config:
+    """Return the configuration of a point. Raises ConfigError: a setting can't have this value."""
+    merged = config.model_dump(mode="python")
+    for key, value in point.items():
+        section, _, name = key.partition(".")
+        merge_layer(merged, {section: {name: value}})
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(list_problems(error)) from None
+
+
+def check_sweepable(config: Config, key: str) -> None:
+    """Raise ConfigError unless a setting only judges what this run has stored."""
+    section = key.partition(".")[0]
+    if key not in SWEEPABLE:
+        if key not in dict(flatten(config.model_dump(mode="json"))):
+            raise ConfigError(f'unknown setting "{key}" (docs/configuration.md lists all of them)')
+        raise ConfigError(
+            f"{key} can't be swept: it shapes what is asked or how functions run, and stored verdicts say nothing of "
+            f"it; make a run with --set {key}=VALUE"
+        )
+    if section == "contrast" and not config.contrast.enabled:
+        raise ConfigError(f"{key} can't be swept: the run was made without contrast.enabled, so it has no such answers")
+    if section == "cross_validation" and config.contrast.enabled and key.endswith(("agreement", "cases", "outcomes")):
+        raise ConfigError(f"{key} has no say in a run with contrast.enabled: sweep contrast.lift")
+
+
+def _read_values(config: Config, key: str, text: str) -> Iterator[JsonValue]:
+    """Yield the values of a setting, each once."""
+    seen: set[str] = set()
+    for part in text.split(","):
+        for value in _read_part(config, key, part.strip()):
+            if str(value) not in seen:
+                seen.add(str(value))
+                yield value
+
+
+def _read_part(config: Config, key: str, part: str) -> Iterator[JsonValue]:
+    section, _, name = key.partition(".")
+    now = getattr(getattr(config, section), name)
+    signed = _SIGNED.fullmatch(part)
+    sign, rest = (signed[1], signed[2]) if signed else ("", part)
+    numbers = _read_range(key, rest)
+    if numbers is None:
+        yield _read_word(key, part)
+        return
+    if not sign and not _is_threshold(now, key):
+        yield from (int(number) if number == number.to_integral_value() else float(number) for number in numbers)
+        return
+    for number in numbers:
+        yield _write_threshold(sign or _SIGNED.fullmatch(now or "> 0")[1], number, key)  # type: ignore[index]
+
+
+def _read_word(key: str, part: str) -> JsonValue:
+    section, _, name = key.partition(".")
+    value: JsonValue = parse_setting(f"{key}={part}")[section][name]
+    return value
+
+
+def _is_threshold(now: object, key: str) -> bool:
+    return isinstance(now, str) or key == "back_translation.dropped_by_chat"
+
+
+def _write_threshold(sign: str, number: Decimal, key: str) -> str:
+    """Return a threshold as settings have it; nothing is above the highest value, so there ">" is ">="."""
+    highest = sign == ">" and number == _HIGHEST.get(key, Decimal(1))
+    return f"{'>=' if highest else sign} {number:f}"
+
+
+def _read_range(key: str, text: str) -> list[Decimal] | None:
+    """Return the numbers of "FIRST:LAST:STEP" or of one number; None for what is neither.
+
+    Raises:
+        ConfigError: a range that never ends, or with more than `MOST_POINTS` numbers.
+    """
+    parts = [part.strip() for part in text.split(":")]
+    if len(parts) == 1:
+        return [_read_number(parts[0])] if _NUMBER.fullmatch(parts[0]) else None
+    if len(parts) != 3 or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise ConfigError(f'{key}: "{text}" is no range: write FIRST:LAST:STEP, as in 0.5:1.0:0.1')
+    first, last, step = map(_read_number, parts)
+    if not step or (last - first) * step < 0:
+        raise ConfigError(f'{key}: "{text}" never ends: its step has to lead from the first value to the last')
+    count = int((last - first) / step) + 1
+    if count > MOST_POINTS:
+        raise ConfigError(f'{key}: "{text}" has {count:,} values, more than {MOST_POINTS:,}: take larger steps')
+    return [_shorten(first + step * at) for at in range(count)]
+
+
+def _read_number(text: str) -> Decimal:
+    try:
+        return _shorten(Decimal(text))
+    except InvalidOperation:
+        raise ConfigError(f'"{text}" is no number') from None
+
+
+def _shorten(number: Decimal) -> Decimal:
+    """Return a number without zeros at its end."""
+    return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()

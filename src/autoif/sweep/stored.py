@@ -1,0 +1,300 @@
+"""What a run has stored, as a sweep needs it: drafts with their matrices, labels, responses with verdicts, scores.
+
+    run = read_stored(Path("runs/first"))
+    run.shards[0].drafts[0].matrix.verdicts
+
+Only shards that are done count. All of it is in memory: about a gigabyte for 200,000 responses.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from autoif.config import Config
+from autoif.errors import StoreError
+from autoif.reading.jsonl import read_jsonl
+from autoif.records import (
+    BackTranslation,
+    Contrast,
+    Draft,
+    Dropped,
+    Function,
+    Prompt,
+    Quality,
+    Query,
+    Reason,
+    Response,
+    Verdict,
+    VerifiedInstruction,
+)
+from autoif.sandbox.outcomes import Outcome
+from autoif.store import (
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    INSTRUCTIONS,
+    MANIFEST,
+    REJECTION_SAMPLING,
+    SCORING,
+    VERIFICATION,
+    list_shards,
+    read_run,
+    read_stage,
+)
+
+_QUERY_STEP = (AUGMENTATION, REJECTION_SAMPLING, SCORING)
+_SAID = {Verdict.PASS, Verdict.FAIL}
+_NOT_LOADED = "does not load: "
+"""How the detail of a function that can't be loaded begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """One response of the run."""
+
+    response: Response
+    dropped: Dropped | None
+    """Where no function saw it: why not."""
+
+
+@dataclass(slots=True)
+class StoredInstruction:
+    """All that a run has about one instruction."""
+
+    draft: Draft | None = None
+    """Its matrix is filled where cross-validation ran; None where the run began with verified instructions."""
+    verified: VerifiedInstruction | None = None
+    """What cross-validation kept; None of what it dropped."""
+    contrast: Contrast | None = None
+    answerless: Dropped | None = None
+    """Where contrast got no answer: what became of it."""
+    labels: dict[str, BackTranslation] = field(default_factory=dict)
+    """By function id."""
+    undescribed: Dropped | None = None
+    """Where the writer described no function: what became of it."""
+    queries: list[Query] = field(default_factory=list)
+    """Those that it was joined with."""
+    answers: dict[str, dict[int, StoredAnswer]] = field(default_factory=lambda: defaultdict(dict))
+    """By query id and sample index."""
+    qualities: dict[tuple[str, int], Quality] = field(default_factory=dict)
+    """By query id and sample index."""
+    unscored: dict[tuple[str, int], Dropped] = field(default_factory=dict)
+    """Responses to which the judge gave no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    """The instructions that entered one shard, in order."""
+
+    index: int
+    instructions: tuple[StoredInstruction, ...]
+    sampled: bool
+    """Whether the second step is done, too."""
+    lost: tuple[Dropped, ...] = ()
+    """What verification dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run folder as a sweep sees it."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    config: Config
+    begun_verified: bool
+    """Whether the run began with verified instructions of another."""
+    shards: tuple[StoredShard, ...]
+    known: Mapping[str, Mapping[str, Outcome]]
+    """What functions said of texts: by source and text."""
+
+    @property
+    def status(self) -> str:
+        """As run.json has it."""
+        return str(self.manifest.get("status"))
+
+    @property
+    def samples(self) -> bool:
+        """Whether responses were sampled at all."""
+        return any(shard.sampled for shard in self.shards)
+
+
+def read_stored(path: Path) -> StoredRun:
+    """Read a run folder.
+
+    Raises:
+        StoreError: it is none, is of another version or damaged, or nothing of it is done.
+    """
+    manifest: dict[str, Any] = read_run(path)
+    try:
+        config = Config.model_validate(manifest.get("config"))
+    except ValidationError:
+        raise StoreError(f"{path / MANIFEST} holds no settings of this version of autoif: restore it") from None
+    begun_verified = not (path / VERIFICATION).is_dir() and (path / INSTRUCTIONS).is_file()
+    known: dict[str, dict[str, Outcome]] = defaultdict(dict)
+    try:
+        shards = tuple(_read_shards(path, begun_verified, known))
+    except (ValidationError, KeyError, TypeError):
+        raise StoreError(
+            f"{path} holds a record that can't be read: run the same command again with --resume-with-changes to make "
+            "it anew from the stored answers"
+        ) from None
+    if not shards:
+        raise StoreError(
+            f"{path} has no finished shard yet ({manifest.get('status')}): run the same command to the end"
+        )
+    return StoredRun(path, manifest, config, begun_verified, shards, known)
+
+
+def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Outcome]]) -> Iterator[StoredShard]:
+    first = AUGMENTATION if begun_verified else BACK_TRANSLATION
+    given = iter(read_jsonl(path / INSTRUCTIONS, VerifiedInstruction, exact=True)) if begun_verified else iter(())
+    by_id = {each.id: each for each in given}
+    for index in _list_numbers(path, first):
+        sampled = all(index in _list_numbers(path, stage) for stage in _QUERY_STEP)
+        found: dict[str, StoredInstruction] = {}
+        lost: list[Dropped] = []
+        verified = by_id if begun_verified else _read_instructions(path, index, found, lost, known)
+        if sampled:
+            _read_samples(path, index, verified, found, known)
+        yield StoredShard(index, tuple(found.values()), sampled, tuple(lost))
+
+
+def _list_numbers(path: Path, stage: str) -> list[int]:
+    """Return the numbers of a stage's shards of which both files are there."""
+    kinds = (
+        {int(file.stem.rpartition("-")[2]) for file in list_shards(path, stage, kind)} for kind in ("kept", "dropped")
+    )
+    return sorted(set.intersection(*kinds))
+
+
+def _read_instructions(
+    path: Path,
+    index: int,
+    found: dict[str, StoredInstruction],
+    lost: list[Dropped],
+    known: dict[str, dict[str, Outcome]],
+) -> dict[str, VerifiedInstruction]:
+    """Read what the first step left of a shard; return its verified instructions by id."""
+    for row in read_stage(path, VERIFICATION, "kept", index):
+        draft = Draft.model_validate(row)
+        found[draft.instruction.id] = StoredInstruction(draft)
+    lost += map(Dropped.model_validate, read_stage(path, VERIFICATION, "dropped", index))
+    kept = [VerifiedInstruction.model_validate(row) for row in read_stage(path, CROSS_VALIDATION, "kept", index)]
+    dropped = [Dropped.model_validate(row) for row in read_stage(path, CROSS_VALIDATION, "dropped", index)]
+    for verified in kept:
+        found[verified.instruction.id].verified = verified
+    for each in dropped:
+        record = each.record
+        if isinstance(record, Draft) and each.reason in _ANSWERLESS:
+            found[record.instruction.id].answerless = each
+    for record in (*kept, *(each.record for each in dropped)):
+        if isinstance(record, Draft | VerifiedInstruction):
+            _add_matrix(found[record.instruction.id], record, known)
+    last = [VerifiedInstruction.model_validate(row) for row in read_stage(path, BACK_TRANSLATION, "kept", index)]
+    contradicted = [Dropped.model_validate(row) for row in read_stage(path, BACK_TRANSLATION, "dropped", index)]
+    for each in contradicted:
+        if isinstance(each.record, VerifiedInstruction) and not each.record.back_translations:
+            found[each.record.instruction.id].undescribed = each
+    for record in (*last, *(each.record for each in contradicted)):
+        if isinstance(record, VerifiedInstruction):
+            found[record.instruction.id].labels = {each.function_id: each for each in record.back_translations}
+    return {each.id: each for each in last}
+
+
+_ANSWERLESS: Final = {
+    Reason.REFUSED_BY_MODEL, Reason.TRUNCATED, Reason.ONLY_REASONING, Reason.EMPTY, Reason.TOO_LONG, Reason.NOT_TEXT,
+    Reason.WRONG_LANGUAGE,
+}  # fmt: skip
+"""Why contrast had no answer to choose functions by."""
+
+
+def _add_matrix(
+    stored: StoredInstruction, record: Draft | VerifiedInstruction, known: dict[str, dict[str, Outcome]]
+) -> None:
+    """Note the verdicts of a matrix and of contrast.
+
+    Of one that gave no verdict at all and raised nothing it isn't stored whether it loads: it runs again.
+    """
+    matrix = record.matrix
+    assert stored.draft
+    stored.draft = stored.draft.model_copy(update={"matrix": matrix})
+    for place, function in enumerate(matrix.functions if matrix.verdicts else ()):
+        row, detail = matrix.verdicts[place], matrix.details[place]
+        first = next((verdict for verdict in row if verdict not in _SAID), Verdict.PASS)
+        if not _SAID.intersection(row) and first is not Verdict.ERROR:
+            continue
+        loaded = not detail.startswith(_NOT_LOADED)
+        for case, verdict in zip(matrix.cases, row, strict=True):
+            known[function.source][case.input] = Outcome(verdict, "" if verdict in _SAID else detail, loaded=loaded)
+    contrast = record.contrast if isinstance(record, VerifiedInstruction) else None
+    stored.contrast = contrast
+    for function, row in zip(matrix.functions, contrast.asked_verdicts if contrast else (), strict=False):
+        if contrast:
+            known[function.source].update(
+                (each.text, Outcome(verdict)) for each, verdict in zip(contrast.asked, row, strict=True)
+            )
+
+
+def _read_samples(
+    path: Path,
+    index: int,
+    verified: Mapping[str, VerifiedInstruction],
+    found: dict[str, StoredInstruction],
+    known: dict[str, dict[str, Outcome]],
+) -> None:
+    """Read what the second step left of a shard."""
+    prompts: dict[str, Prompt] = {}
+    for row in read_stage(path, AUGMENTATION, "kept", index):
+        prompt = Prompt.model_validate(row, context=verified)
+        [one] = prompt.constraints
+        stored = found.setdefault(one.instruction.id, StoredInstruction(verified=one))
+        stored.queries.append(prompt.query)
+        if not stored.draft:
+            stored.labels = {each.function_id: each for each in one.back_translations}
+        prompts[prompt.id] = prompt
+    for row in read_stage(path, REJECTION_SAMPLING, "kept", index):
+        _add_answer(found, Response.model_validate(row, context=prompts), None, known)
+    for row in read_stage(path, REJECTION_SAMPLING, "dropped", index):
+        dropped = Dropped.model_validate(row, context=prompts)
+        if isinstance(dropped.record, Response):
+            _add_answer(found, dropped.record, dropped, known)
+    for row in read_stage(path, SCORING, "kept", index):
+        response = Response.model_validate(row, context=prompts)
+        if response.quality:
+            find_stored(found, response).qualities[place_of(response)] = response.quality
+    for row in read_stage(path, SCORING, "dropped", index):
+        dropped = Dropped.model_validate(row, context=prompts)
+        if isinstance(dropped.record, Response):
+            stored = find_stored(found, dropped.record)
+            if dropped.record.quality:
+                stored.qualities[place_of(dropped.record)] = dropped.record.quality
+            else:
+                stored.unscored[place_of(dropped.record)] = dropped
+
+
+def _add_answer(
+    found: Mapping[str, StoredInstruction],
+    response: Response,
+    dropped: Dropped | None,
+    known: dict[str, dict[str, Outcome]],
+) -> None:
+    judged = bool(response.verdicts)
+    answer = StoredAnswer(response, None if judged else dropped)
+    find_stored(found, response).answers[response.prompt.query.id][response.index] = answer
+    functions: tuple[Function, ...] = response.prompt.functions if judged else ()
+    for function, verdict in zip(functions, response.verdicts, strict=True):
+        known[function.source][response.text] = Outcome(verdict)
+
+
+def find_stored(found: Mapping[str, StoredInstruction], response: Response) -> StoredInstruction:
+    """Return the instruction that a response belongs to."""
+    return found[response.prompt.constraints[0].instruction.id]
+
+
+def place_of(response: Response) -> tuple[str, int]:
+    """Return where a response is among those to its instruction: its query and its number."""
+    return response.prompt.query.id, response.index
