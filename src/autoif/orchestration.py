@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif import manifest, store
 from autoif.config import Config
+from autoif.datasets.reviewing import read_instructions
 from autoif.datasets.writing import write_data
+from autoif.decisions import read_review
 from autoif.engines import Engine, open_engine
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, StoreError
 from autoif.instructions.seeds import Seeds, load_seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
@@ -30,11 +32,10 @@ from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.queries.pool import Pool, load_queries
-from autoif.reading.jsonl import read_jsonl
-from autoif.records import Instruction, Record, VerifiedInstruction
+from autoif.records import Instruction, Query, Record, VerifiedInstruction
 from autoif.report.progress import Progress
 from autoif.settings import ROLES
-from autoif.store import RunFolder, find_rows
+from autoif.store import RunFolder
 from autoif.tools import ToolSettings
 
 
@@ -85,6 +86,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
         inputs: dict[str, Sequence[BaseModel]] = {"seeds": seeds.kept, "queries": pool.kept, "instructions": given}
+        read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
         record = _claim(folder, earlier, config, options, inputs)
         if pool.reasons:
             cache.note(f"queries: {pool.describe()}")
@@ -110,6 +112,42 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         if options.until == "queries":
             for note in await write_data(verified, job.folder, job.tools):
                 cache.note(note)
+
+
+async def remake_data(path: Path) -> list[str]:
+    """Make the data sets of a complete run anew from what its stages stored, and so honour decisions; ask no model.
+
+    Returns what is to be said of rows that were left out.
+
+    Raises:
+        StoreError: the folder is in use, its run is not complete, or it is damaged.
+        SandboxError: a setting needs functions to be run, and they can't be contained on this machine.
+    """
+    found = store.read_run(path)
+    if found.get("status") != "complete":
+        raise StoreError(f"{path}: its run is {found.get('status')}; the command that began it honours decisions, too")
+    try:
+        config = Config.model_validate(found["config"])
+    except (KeyError, ValidationError):
+        raise StoreError(
+            f"{path} was made by another version of autoif: run it again with the same command (model answers are kept)"
+        ) from None
+    with RunFolder(path) as folder, CompletionCache(folder.completions) as cache:
+        verified = _read_verified(folder)
+        queries = tuple(folder.read_rows(store.QUERIES, Query))
+        notes = await write_data(verified, folder, ToolSettings(config, folder.completions, queries, replay_only=True))
+        for note in notes:
+            cache.note(note)
+        folder.write_manifest({**found, "notes": [*cache.notes()]})
+    return notes
+
+
+def _read_verified(folder: RunFolder) -> list[VerifiedInstruction]:
+    """Return the verified instructions of a complete run: its own, or those that it began with."""
+    own = folder.shards(store.BACK_TRANSLATION)
+    if not own:
+        return folder.read_rows(store.INSTRUCTIONS, VerifiedInstruction)
+    return [each for index in own for each in folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)]
 
 
 async def _make_instructions(seeds: Seeds, job: OpenRun) -> list[Instruction]:
@@ -180,7 +218,7 @@ def _cut(records: Sequence[Input], job: OpenRun) -> list[tuple[Input, ...]]:
 
 
 def _read_given(path: Path) -> list[VerifiedInstruction]:
-    given = read_jsonl(find_rows(path, store.INSTRUCTIONS), VerifiedInstruction)
+    given = read_instructions(path)
     if not given:
         raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
     return given

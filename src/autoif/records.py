@@ -117,6 +117,8 @@ class Reason(StrEnum):
     LOW_QUALITY = "low_quality"
     # replay with other settings
     NEVER_ASKED = "never_asked"
+    # decisions
+    REJECTED_BY_REVIEWER = "rejected_by_reviewer"
 
 
 class Instruction(Record):

@@ -6,6 +6,7 @@
     01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard
     queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
     audit.json                        how right its functions are, by `autoif audit`
+    decisions.jsonl                   what reviewers decided (autoif.decisions); reviewed.jsonl  what was dropped for it
 
 A file is written under a temporary name, synced, and renamed; its digest is noted after that. So a kill at any point
 leaves either no file or a whole one, and a file that was cut or edited later is noticed.
@@ -42,6 +43,10 @@ PREFERENCES = "preferences.jsonl"
 REWARDS = "rewards.jsonl"
 FOLDED = "folded.jsonl"
 """Instructions that behave alike a better one, where data was made of that alone."""
+DECISIONS = "decisions.jsonl"
+"""What reviewers decided about the run."""
+REVIEWED = "reviewed.jsonl"
+"""What the data sets lack as reviewers rejected it."""
 AUDIT = "audit.json"
 DIGESTS = "SHA256SUMS"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)

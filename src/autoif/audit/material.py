@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from autoif.datasets.reviewing import read_acceptance
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import (
@@ -23,13 +24,12 @@ from autoif.records import (
     Response,
     VerifiedInstruction,
 )
-from autoif.settings import Preferences, RejectionSampling
+from autoif.settings import Preferences
 from autoif.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
     INSTRUCTIONS,
-    MANIFEST,
     REJECTION_SAMPLING,
     SCORING,
     VERIFICATION,
@@ -95,7 +95,7 @@ def read_material(run: Path) -> Material:
         StoreError: it is no run folder, is of another version or damaged, or has no functions yet.
     """
     manifest = read_run(run)
-    accepted, pairs = _read_settings(manifest, run)
+    accepted, pairs = read_acceptance(manifest, run)
     try:
         written = {each.instruction.id: each for each in _read_written(run)}
         verified = {each.id: each for each in _read_verified(run)}
@@ -163,21 +163,3 @@ def _read_responses(run: Path, prompts: Mapping[str, Prompt]) -> Iterator[Respon
     for row in read_stage(run, REJECTION_SAMPLING, "dropped"):
         if row["reason"] == Reason.FAILED_FUNCTIONS:
             yield Response.model_validate(row["record"], context=prompts)
-
-
-def _read_settings(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:
-    """Return from which share the run accepts, and its settings of pairs; today's where an older run.json lacks them.
-
-    Raises:
-        StoreError: run.json has no such settings.
-    """
-    try:
-        sections = dict(manifest.get("config", {}))
-        share = dict(sections.get("rejection_sampling", {})).get("pass_rate", RejectionSampling().pass_rate)
-        pairs = dict(sections.get("preferences", {}))
-        known = {key: value for key, value in pairs.items() if key in Preferences.model_fields}
-        return RejectionSampling(pass_rate=share).pass_rate, Preferences.model_validate(known)
-    except (TypeError, ValueError):
-        raise StoreError(
-            f"{run / MANIFEST} is damaged: restore it, or delete it and use --resume-with-changes"
-        ) from None

@@ -6,7 +6,8 @@ import click
 
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import RowTable, write_files
-from autoif.datasets.rows import Form, read_rows
+from autoif.datasets.reviewed_rows import read_rows
+from autoif.datasets.rows import Form
 from autoif.errors import ConfigError
 
 
@@ -19,7 +20,7 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     """Write the data of a run in every form that the trainer reads: SFT, preference, RL.
 
     DATA is a run folder, or some of its sft.jsonl, preferences.jsonl and rewards.jsonl. With an RL form comes what
-    computes the reward in the sandbox, through the trainer's own interface.
+    computes the reward in the sandbox, through the trainer's own interface. What reviewers rejected is left out.
     """
     rows = read_rows(data)
     files = EXPORTERS[trainer](rows)
@@ -28,6 +29,8 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
         raise ConfigError(f"{trainer} has no form for the rows of {', '.join(map(str, data))}")
     for written in write_files(output, files, overwrite=overwrite):
         click.echo(f"{written.path}: {written.rows} rows, {written.form}" if written.form else str(written.path))
+    if rows.left_out:
+        click.echo(f"{rows.left_out:,} rows left out that reviewers rejected", err=True)
     for form in Form:
         if form not in rows.forms:
             click.echo(f"no {form} form: there are no rows for it", err=True)

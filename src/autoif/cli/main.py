@@ -14,6 +14,7 @@ _COMMANDS = {
     "compare": "autoif.cli.evaluate:compare",
     "contamination": "autoif.cli.contamination:contamination",
     "cross-validate": "autoif.cli.cross_validate:cross_validate",
+    "decisions": "autoif.cli.decisions:decisions",
     "doctor": "autoif.cli.doctor:doctor",
     "eval": "autoif.cli.evaluate:evaluate",
     "export": "autoif.cli.export:export",

@@ -5,13 +5,12 @@ from pathlib import Path
 import click
 
 from autoif.cli.options import OUTPUT
+from autoif.datasets.reviewing import read_instructions
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
 from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
-from autoif.reading.jsonl import read_jsonl
-from autoif.records import VerifiedInstruction
 from autoif.store import INSTRUCTIONS, find_rows, write_jsonl
 
 
@@ -64,7 +63,7 @@ def prompts(
 
     For measuring (`autoif eval pass-rate`) and for online training.
     """
-    verified = read_jsonl(find_rows(instructions, INSTRUCTIONS), VerifiedInstruction)
+    verified = read_instructions(instructions)
     if not verified:
         raise ConfigError(f"{instructions} has no instructions: there is nothing to ask")
     found = load_queries(queries, min_chars=min_chars, max_chars=max_chars, language=language)

@@ -18,8 +18,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
-from autoif.reading.jsonl import read_json_lines, read_jsonl
-from autoif.reading.text_lines import parse_json, refuse_repeats
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
 from autoif.records import OLDER, Verdict, VerifiedInstruction
 from autoif.store import DATA_SETS, MANIFEST
 
@@ -214,30 +214,13 @@ class RowSets:
     sft: tuple[SftRow, ...] = ()
     preferences: tuple[PreferenceRow, ...] = ()
     rewards: tuple[RewardRow, ...] = ()
+    left_out: int = 0
+    """Rows that the files have, but reviewers rejected."""
 
     @property
     def forms(self) -> set[Form]:
         """The forms that have rows."""
         return {row.form for rows in (self.sft, self.preferences, self.rewards) for row in rows[:1]}
-
-
-def read_rows(paths: Sequence[Path]) -> RowSets:
-    """Read a run folder, or files of runs, for trainers that take one question and one answer.
-
-    Raises:
-        ConfigError: a folder is no run or has no data set, or there is no row at all.
-        StoreError: a file is named twice or can't be read, or a row doesn't fit; file and line are named.
-    """
-    files = [file for path in paths for file in find_data_sets(path)]
-    refuse_repeats(files)
-    rows = [row for file in files for row in read_jsonl(file, find_kind(file), check=check_turns)]
-    if not rows:
-        raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}")
-    return RowSets(
-        tuple(row for row in rows if isinstance(row, SftRow)),
-        tuple(row for row in rows if isinstance(row, PreferenceRow)),
-        tuple(row for row in rows if isinstance(row, RewardRow)),
-    )
 
 
 def find_data_sets(path: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoif.datasets.reviewing import read_instructions
 from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
@@ -57,7 +58,7 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
         ConfigError: as there, or the folder holds another split.
         StoreError: the file can't be read, or the folder can't be written.
     """
-    sides = split_instructions(read_jsonl(source, VerifiedInstruction), share, seed)
+    sides = split_instructions(read_instructions(source), share, seed)
     counts = {"train": len(sides[0]), "held_out": len(sides[1])}
     record = {"sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "share": share, "seed": seed, **counts}
     _claim(folder / RECORD, record)

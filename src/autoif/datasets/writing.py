@@ -13,15 +13,28 @@ from autoif.config import Config
 from autoif.datasets.balance import Balance, balance_functions, draw_responses
 from autoif.datasets.folding import fold_alike
 from autoif.datasets.preferences import instruction_pairs, query_pairs
+from autoif.datasets.reviewing import (
+    drop_item,
+    list_refused,
+    list_rejected,
+    name_pair,
+    review_answers,
+    review_prompts,
+    review_verified,
+)
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow, constraint_of
 from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import Strictness, find_strictness
-from autoif.judging import Runner
+from autoif.decisions import Review, read_review
+from autoif.judging import Runner, compute_pass_rate
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction
 from autoif.store import RunFolder
+from autoif.thresholds import Threshold, meets
 from autoif.tools import ToolSettings
 
+NOBODY = Review()
+"""There are no decisions."""
 Open = Callable[[], AbstractAsyncContextManager[Runner]]
 """Opens what runs functions, where some must run again."""
 
@@ -52,6 +65,15 @@ class Sampled:
         """Those of its prompts, each once."""
         return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
 
+    def reviewed(self, review: Review, pass_rate: Threshold) -> "Sampled":
+        """Return what reviewers left: of scored responses those that pass the functions that are left."""
+        if not review:
+            return self
+        prompts = {each.id: each for each in review_prompts(self.prompts, review)}
+        scored = review_answers(self.scored, prompts, review)
+        passing = [each for each in scored if meets(compute_pass_rate(each.verdicts), pass_rate)]
+        return Sampled(list(prompts.values()), review_answers(self.sampled, prompts, review), passing)
+
     def without(self, instructions: AbstractSet[str]) -> "Sampled":
         """Return the same without prompts that have one of these instructions, by the ids of the verified ones."""
         kept = [each for each in self.prompts if all(one.id not in instructions for one in each.constraints)]
@@ -71,21 +93,25 @@ class DataSets:
     """Instructions that behave as better ones do; None where that was not asked."""
     notes: list[str]
     """What is to be said of rows that were left out."""
+    reviewed: Iterable[Dropped] = ()
+    """What reviewers' decisions left out; to be read after the pairs."""
 
 
 async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder, tools: ToolSettings) -> list[str]:
     """Write queries, SFT rows, pairs and reward rows into the folder of a run.
 
-    Return what is to be said of rows that were left out.
+    What reviewers of the folder rejected is left out. Return what is to be said of rows that were left out.
     """
-    by_id = {each.id: each for each in verified}
+    by_id, review = {each.id: each for each in verified}, read_review(folder.path)
 
     def read_shards() -> Iterator[Sampled]:
-        return (_read_sampled(folder, index, by_id) for index in folder.shards(store.AUGMENTATION))
+        return (_read_sampled(folder, index, by_id, review) for index in folder.shards(store.AUGMENTATION))
 
-    made = await make_data_sets(verified, read_shards, tools.config, tools.config.sandbox.make_sandbox)
+    made = await make_data_sets(verified, read_shards, tools.config, tools.config.sandbox.make_sandbox, review)
     folder.write_rows(store.QUERIES, tools.queries)
     write_data_sets(made, folder)
+    if review or folder.has(store.REVIEWED):
+        folder.write_rows(store.REVIEWED, made.reviewed)
     return made.notes
 
 
@@ -99,7 +125,11 @@ def write_data_sets(made: DataSets, folder: RunFolder) -> None:
 
 
 async def make_data_sets(
-    verified: Sequence[VerifiedInstruction], shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open
+    verified: Sequence[VerifiedInstruction],
+    shards: Callable[[], Iterator[Sampled]],
+    config: Config,
+    open_: Open,
+    review: Review = NOBODY,
 ) -> DataSets:
     """Return the data sets of a run; their rows are made as they are read.
 
@@ -110,16 +140,18 @@ async def make_data_sets(
         shards: gives what was sampled, as often as it is called.
         config: of the run.
         open_: opens the sandbox.
+        review: what reviewers decided.
     """
-    settings = config.preferences
+    settings, pass_rate, rejected = config.preferences, config.rejection_sampling.pass_rate, list[Dropped]()
     left_out = {each.id for each in verified if is_benchmark_text(each.instruction.text)}
     notes = _describe_untrained(len(left_out), len(verified))
 
     def trained() -> Iterator[Sampled]:
-        return (each.without(left_out) for each in shards())
+        return (each.reviewed(review, pass_rate).without(left_out) for each in shards())
 
     folded = await _fold(trained, config, open_) if config.deduplication.behaviour else None
     if folded:
+        folded = [each for each in folded if not review.accepts("instruction", each.record_id)]
         left_out |= {each.record.id for each in folded if each.record}
         notes.append(
             f"{len(folded):,} of {len(verified):,} instructions behave as better ones do, and no row is made of "
@@ -129,7 +161,8 @@ async def make_data_sets(
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     most = config.sft.rows_per_prompt
     gate = config.rejection_sampling.gate
-    instructions = [each for each in verified if each.id not in left_out]
+    reviewed = (review_verified(each, review) for each in verified if each.id not in left_out)
+    instructions = [each for each in reviewed if each]
     of_instructions = (
         instruction_pairs(instructions, settings, of_pairs, gate=gate) if settings.instruction_level else ()
     )
@@ -141,11 +174,40 @@ async def make_data_sets(
     describe = await _find_balance(trained, config, open_)
     return DataSets(
         sft=(row for shard in trained() for row in sft_rows(shard.scored, of_sft, most)),
-        preferences=chain(of_instructions, of_queries),
+        preferences=_leave_out_rejected(chain(of_instructions, of_queries), review, rejected),
         rewards=(row for shard in trained() for row in reward_rows(shard.prompts, describe)),
         folded=folded,
         notes=[*notes, *_describe_left_out(trained(), of_sft, most)],
+        reviewed=chain(_list_reviewed(verified, shards, review, pass_rate), rejected),
     )
+
+
+def _leave_out_rejected(
+    pairs: Iterable[PreferenceRow], review: Review, rejected: list[Dropped]
+) -> Iterator[PreferenceRow]:
+    """Yield the pairs that are not rejected; note the others in `rejected`."""
+    for pair in pairs:
+        if review and review.rejects("pair", name_pair(pair)):
+            rejected.append(drop_item(("pair", name_pair(pair)), review))
+        else:
+            yield pair
+
+
+def _list_reviewed(
+    verified: Sequence[VerifiedInstruction],
+    shards: Callable[[], Iterator[Sampled]],
+    review: Review,
+    pass_rate: Threshold,
+) -> Iterator[Dropped]:
+    """Yield what reviewers rejected, and what their rejections of functions leave out, in the order of the run."""
+    yield from list_rejected(verified, review)
+    for found in shards() if review else ():
+        left = found.reviewed(review, pass_rate)
+        prompts = {prompt.id: prompt for prompt in left.prompts}
+        yield from list_refused(found.scored, left.scored, prompts, review)
+        scored = {each.id for each in found.scored}
+        unscored = [each for each in found.sampled if each.id not in scored]
+        yield from list_refused(unscored, left.sampled, prompts, review)
 
 
 async def _fold(shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open) -> list[Dropped]:
@@ -212,12 +274,17 @@ async def _find_balance(
     return lambda verified: found[verified.id].describe(verified, reliability=settings.reliability)
 
 
-def _read_sampled(folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction]) -> Sampled:
+def _read_sampled(
+    folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction], review: Review
+) -> Sampled:
+    """Return a shard; what a reviewer accepts counts as scored, however low."""
     prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
     known = {prompt.id: prompt for prompt in prompts}
-    return Sampled.of(
-        prompts,
-        folder.read_kept(store.REJECTION_SAMPLING, index, Response, known),
-        folder.read_dropped(store.REJECTION_SAMPLING, index, known),
-        folder.read_kept(store.SCORING, index, Response, known),
-    )
+    passed = folder.read_kept(store.REJECTION_SAMPLING, index, Response, known)
+    scored = folder.read_kept(store.SCORING, index, Response, known)
+    if review.has_accepted("response"):
+        low = (each.record for each in folder.read_dropped(store.SCORING, index, known))
+        scored += [each for each in low if isinstance(each, Response) and review.accepts("response", each.id)]
+        place = {each.id: number for number, each in enumerate(passed)}
+        scored.sort(key=lambda response: place[response.id])
+    return Sampled.of(prompts, passed, folder.read_dropped(store.REJECTION_SAMPLING, index, known), scored)

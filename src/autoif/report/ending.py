@@ -22,9 +22,9 @@ from autoif.store import COMPLETIONS, SFT, read_manifest
 
 _BY_DESIGN = {
     Reason.OVER_LIMIT, Reason.DUPLICATE_EXACT, Reason.DUPLICATE_NORMALISED, Reason.DUPLICATE_NEAR,
-    Reason.DUPLICATE_BEHAVIOUR,
+    Reason.DUPLICATE_BEHAVIOUR, Reason.REJECTED_BY_REVIEWER,
 }  # fmt: skip
-"""Drops that a setting or de-duplication asked for."""
+"""Drops that a setting, a reviewer or de-duplication asked for."""
 
 _ROLES = {"rejection_sampling": "responder", "scoring": "judge"}
 """Who answers in a stage; the writer in all others."""

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autoif.datasets.reviewing import STAGE
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
 from autoif.records import Reason
-from autoif.store import FOLDERS, VERIFICATION, read_run, read_stage
+from autoif.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run, read_stage
 
 
 @dataclass(slots=True)
@@ -86,7 +89,16 @@ def read_funnel(run: Path) -> Funnel:
                 if dropped["reason"] == Reason.REFUSED_BY_MODEL:
                     row.refusals[str(dropped["detail"])] += 1
             rows.append(row)
-    return Funnel(rows)
+    return Funnel([*rows, *_read_reviewed(run)])
+
+
+def _read_reviewed(run: Path) -> Iterator[FunnelRow]:
+    """Yield the row of what reviewers decided, where they did: kept are the SFT rows that are left."""
+    if (run / REVIEWED).exists() and (run / SFT).exists():
+        reviewed = FunnelRow(STAGE, kept=sum(1 for _ in read_json_lines(run / SFT)))
+        reviewed.reasons.update(str(parse_json(line)["reason"]) for _, line in read_json_lines(run / REVIEWED))
+        if reviewed.dropped:
+            yield reviewed
 
 
 def read_formats(run: Path) -> Formats:

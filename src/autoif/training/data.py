@@ -14,10 +14,13 @@ What is too long is counted in tokens under the model's own chat template, and n
     more tokens than the model's context   an error: beyond it the model's positions mean nothing
     chosen and rejected the same tokens    dropped: a template that trims, or truncation, may leave nothing to learn
 
+A row that reviewers of the run rejected is left out, and counted (docs/view.md).
+
 Of GRPO only the prompts are known: each must leave room for max_completion_length within the context.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +33,8 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, ValidationError
 
-from autoif.datasets.rows import Constraint, RewardRow
+from autoif.datasets.reviewed_rows import read_row_review, review_columns
+from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
@@ -41,6 +45,9 @@ Row = dict[str, Any]
 Message = dict[str, str]
 
 FILES: dict[Kind, str] = {"sft": SFT, "dpo": PREFERENCES, "grpo": REWARDS}
+_ROW_TYPES: dict[Kind, type[SftRow] | type[PreferenceRow] | type[RewardRow]] = {
+    "sft": SftRow, "dpo": PreferenceRow, "grpo": RewardRow,
+}  # fmt: skip
 _ANSWERS = ("completion", "chosen", "rejected")
 _ROLES = ("system", "user", "assistant")
 _RUN_ROLES = ("writer", "responder", "judge")
@@ -52,11 +59,12 @@ class TrainingData:
 
     Attributes:
         path: the file.
-        sha256: of its bytes, 64 hexadecimal digits.
+        sha256: of its bytes, 64 hexadecimal digits; of the rows that are left where reviewers changed what counts.
         rows: `prompt` with `completion` (SFT) or with `chosen` and `rejected` (DPO), each a list of messages; or, for
             GRPO, with `constraints`, `query` and `query_id` as of `RewardRow`.
         levels: pairs of each level; of DPO only.
         run: what the run.json beside the file says of the run; None where there is none.
+        rejected: rows that the file has, but reviewers rejected (`autoif.datasets.reviewed_rows`).
     """
 
     path: Path
@@ -64,12 +72,14 @@ class TrainingData:
     rows: list[Row]
     levels: dict[str, int]
     run: dict[str, JsonValue] | None
+    rejected: int = 0
 
     def record(self) -> dict[str, Any]:
         """Return what training.json holds of it."""
+        rejected = {"rejected_by_reviewers": self.rejected} if self.rejected else {}
         return {
             "file": str(self.path), "sha256": self.sha256, "rows": len(self.rows), "levels": self.levels,
-            "run": self.run,
+            "run": self.run, **rejected,
         }  # fmt: skip
 
 
@@ -84,14 +94,24 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
     if source.is_dir() and not path.exists():
         raise ConfigError(f"the run folder {source} has no {path.name}: --data is a file of rows or a finished run")
     parse = {"sft": _sft_row, "dpo": _dpo_row, "grpo": _grpo_row}[kind]
-    rows, levels = [], Counter[str]()
+    rows, levels, rejected = [], Counter[str](), 0
+    review = read_row_review(path)
+    changed = hashlib.sha256() if review else None
     for where, found in _objects(path):
-        rows.append(_parse(found, where, parse, kind))
+        left = review_columns(found, _ROW_TYPES[kind], review) if review else found
+        if left is None:
+            rejected += 1
+            continue
+        rows.append(_parse(left, where, parse, kind))
+        if changed:
+            changed.update(json.dumps(left, sort_keys=True).encode("ascii"))
         if kind == "dpo":
             levels[str(found.get("level", "unknown"))] += 1
     if not rows:
-        raise ConfigError(f"{path} has no rows: there is nothing to train on")
-    return TrainingData(path, _digest(path), rows, dict(sorted(levels.items())), _read_run(path))
+        why = f"reviewers rejected all {rejected:,} rows" if rejected else "there is nothing to train on"
+        raise ConfigError(f"{path} has no rows: {why}")
+    sha256 = changed.hexdigest() if changed else _digest(path)
+    return TrainingData(path, sha256, rows, dict(sorted(levels.items())), _read_run(path), rejected)
 
 
 class _RowError(Exception):

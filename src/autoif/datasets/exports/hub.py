@@ -13,7 +13,8 @@ from typing import Any
 
 from autoif.datasets.exports.files import RowTable, TextFile, write_files
 from autoif.datasets.exports.parquet import export as export_tables
-from autoif.datasets.rows import RowSets, read_rows
+from autoif.datasets.reviewed_rows import read_rows
+from autoif.datasets.rows import RowSets
 from autoif.errors import ConfigError
 from autoif.markdown import escape_markdown, show_code
 from autoif.report.funnel import read_funnel

@@ -1,0 +1,69 @@
+"""`autoif decisions`: what reviewers of a run decided, joined from several people, and honoured."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from autoif.decisions import Key, Review, Standing, Target, merge_decisions, read_decisions, settle_decisions
+from autoif.reading.text_lines import show_in_line
+from autoif.store import read_run
+
+_KINDS: tuple[Target, ...] = ("instruction", "function", "response", "pair")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--merge",
+    "others",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Add another reviewer's decisions.jsonl, or that of a copy of the run. May be repeated.",
+)
+@click.option("--apply", "apply_now", is_flag=True, help="Make the data sets of a complete run anew; ask no model.")
+def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
+    """Show what reviewers decided about RUN, a run folder, as `autoif view` stores it.
+
+    Of an author the latest decision counts. Where authors differ, one who rejects outweighs those who accept. Exports
+    and trainings leave out what is rejected at once; the data sets themselves follow with the next `autoif run` of the
+    folder, or with --apply.
+    """
+    read_run(run)
+    if others:
+        click.echo(f"{merge_decisions(run, others):,} decisions added to {run}")
+    found = read_decisions(run)
+    if said := found.describe_damage():
+        click.echo(said, err=True)
+    for line in describe_review(settle_decisions(found.decisions)):
+        click.echo(line)
+    if apply_now:
+        from autoif.orchestration import remake_data  # loads all stages
+
+        for note in asyncio.run(remake_data(run)):
+            click.echo(note)
+        click.echo(f"the data sets of {run} honour them now")
+
+
+def describe_review(review: Review) -> list[str]:
+    """Return how many items of each kind are accepted, rejected and commented on, and those that authors dispute."""
+    if not review:
+        return ["no decisions"]
+    counts = Counter((kind, each.verdict) for (kind, _), each in review.standings.items())
+    commented = Counter(kind for (kind, _), each in review.standings.items() if each.comments)
+    lines = [
+        f"{f'{kind}s':<12} {counts[kind, 'accept']:>6,} accepted {counts[kind, 'reject']:>6,} rejected "
+        f"{commented[kind]:>6,} commented on"
+        for kind in _KINDS
+        if counts[kind, "accept"] + counts[kind, "reject"] + commented[kind]
+    ]
+    disputed = [(key, each) for key, each in review.standings.items() if each.is_disputed]
+    return lines + [_describe_dispute(key, each) for key, each in disputed]
+
+
+def _describe_dispute(key: Key, standing: Standing) -> str:
+    kind, item = key
+    sides = [", ".join(each.author for each in side) for side in (standing.accepted, standing.rejected)]
+    return show_in_line(f"{kind} {item}: accepted by {sides[0]}, rejected by {sides[1]}, and so rejected")

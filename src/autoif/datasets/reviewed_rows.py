@@ -1,0 +1,177 @@
+"""The rows of a run's data sets as trainers get them: without what reviewers rejected since the run wrote them.
+
+What is taken out follows `autoif.datasets.reviewing`. It is never more than the run itself would leave out when it
+makes its data sets anew; that also puts in what comes in the place of it, such as the next best pair of a prompt.
+
+Files that lie beside no decisions.jsonl are read as they are.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from autoif.datasets.reviewing import name_pair, read_acceptance
+from autoif.datasets.rows import (
+    AnyRow,
+    Columns,
+    Constraint,
+    DataRow,
+    PreferenceRow,
+    RewardRow,
+    RowSets,
+    SftRow,
+    check_turns,
+    find_data_sets,
+    find_kind,
+)
+from autoif.decisions import Review, read_review
+from autoif.errors import ConfigError
+from autoif.judging import compute_pass_rate
+from autoif.reading.jsonl import read_jsonl
+from autoif.reading.text_lines import refuse_repeats
+from autoif.records import Verdict, content_id
+from autoif.settings import Preferences, RejectionSampling
+from autoif.store import AUGMENTATION, DECISIONS, REJECTION_SAMPLING, read_manifest, read_stage
+from autoif.thresholds import Threshold, meets
+
+C = TypeVar("C", bound=Constraint)
+D = TypeVar("D", SftRow, PreferenceRow, RewardRow, AnyRow)
+_VERDICTS = ("verdicts", "chosen_verdicts", "rejected_verdicts")
+
+
+def read_rows(paths: Sequence[Path]) -> RowSets:
+    """Read a run folder, or files of runs, for trainers that take one question and one answer.
+
+    Raises:
+        ConfigError: a folder is no run or has no data set, or there is no row at all, or reviewers rejected all.
+        StoreError: a file is named twice or can't be read, or a row doesn't fit; file and line are named.
+    """
+    files = [file for path in paths for file in find_data_sets(path)]
+    refuse_repeats(files)
+    rows, left_out = list[AnyRow](), 0
+    for file in files:
+        found, review = read_jsonl(file, find_kind(file), check=check_turns), read_row_review(file)
+        left = [row for each in found if (row := review_row(each, review))] if review else found
+        rows += left
+        left_out += len(found) - len(left)
+    if not rows:
+        why = f"; reviewers rejected all {left_out:,}" if left_out else ""
+        raise ConfigError(f"nothing to export: no rows in {', '.join(map(str, paths))}{why}")
+    return RowSets(
+        tuple(row for row in rows if isinstance(row, SftRow)),
+        tuple(row for row in rows if isinstance(row, PreferenceRow)),
+        tuple(row for row in rows if isinstance(row, RewardRow)),
+        left_out,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RowReview:
+    """What counts for the rows of a run's data sets."""
+
+    review: Review
+    pass_rate: Threshold = RejectionSampling().pass_rate
+    preferences: Preferences = field(default_factory=Preferences)
+    answers: frozenset[tuple[str, str]] = frozenset()
+    """Prompt and text of each rejected response: pairs don't name theirs."""
+
+
+def read_row_review(file: Path) -> RowReview | None:
+    """Return what counts for a data set of a run, by the decisions beside it; None if there are none.
+
+    Raises:
+        StoreError: a decision, run.json or a stage's file is damaged.
+    """
+    run = file.parent
+    if not (run / DECISIONS).exists():
+        return None
+    review = read_review(run)
+    if not review:
+        return None
+    pass_rate, preferences = read_acceptance(read_manifest(run), run)
+    return RowReview(review, pass_rate, preferences, frozenset(_find_answers(run, review.list_rejected("response"))))
+
+
+def review_row(row: D, found: RowReview) -> D | None:
+    """Return a row with the functions that are left, None if it is rejected or no longer passes."""
+    review = found.review
+    if any(review.rejects("instruction", each.instruction_id) for each in row.constraints):
+        return None
+    if isinstance(row, SftRow) and review.rejects("response", row.response_id):
+        return None
+    if isinstance(row, PreferenceRow) and _is_rejected_pair(row, found):
+        return None
+    constraints = [_review_constraint(each, review) for each in row.constraints]
+    left = [each for each in constraints if each is not None]
+    if len(left) < len(constraints):
+        return None
+    if all(one is other for one, other in zip(left, row.constraints, strict=True)):
+        return row
+    return _rate_again(row.model_copy(update={"constraints": tuple(left)}), found)
+
+
+def review_columns(found: Columns, kind: type[DataRow], review: RowReview) -> Columns | None:
+    """Do as `review_row` does for a row as its file has it; one that is no such row is left to who reads it."""
+    try:
+        row = kind.model_validate(found)
+    except ValidationError:
+        return found
+    assert isinstance(row, SftRow | PreferenceRow | RewardRow)
+    left = review_row(row, review)
+    if left is row:
+        return found
+    return left.columns() if left else None
+
+
+def _is_rejected_pair(row: PreferenceRow, found: RowReview) -> bool:
+    prompt, sides = row.prompt[-1].content, (row.chosen[-1].content, row.rejected[-1].content)
+    return found.review.rejects("pair", name_pair(row)) or any((prompt, side) in found.answers for side in sides)
+
+
+def _review_constraint(constraint: C, review: Review) -> C | None:
+    left = [
+        place
+        for place, source in enumerate(constraint.functions)
+        if not review.rejects("function", content_id("function", source))
+    ]
+    if len(left) == len(constraint.functions):
+        return constraint
+    changed: dict[str, Any] = {"functions": tuple(constraint.functions[place] for place in left)}
+    for name in _VERDICTS:
+        verdicts: Sequence[Verdict] = getattr(constraint, name, ())
+        if verdicts:
+            changed[name] = tuple(verdicts[place] for place in left)
+    return constraint.model_copy(update=changed) if left else None
+
+
+def _rate_again(row: D, found: RowReview) -> D | None:
+    """Return a row with the pass rates of the functions that are left; None if they refuse what it needs passed."""
+    if isinstance(row, SftRow):
+        passed = compute_pass_rate([each for one in row.constraints for each in one.verdicts])
+        if not meets(passed, found.pass_rate):
+            return None
+        return row.model_copy(update={"pass_rate": round(float(passed), 4)})
+    if isinstance(row, PreferenceRow):
+        chosen = compute_pass_rate([each for one in row.constraints for each in one.chosen_verdicts])
+        refused = compute_pass_rate([each for one in row.constraints for each in one.rejected_verdicts])
+        if not (meets(chosen, found.preferences.positive) and meets(refused, found.preferences.negative)):
+            return None
+        rates = {"chosen_pass_rate": round(float(chosen), 4), "rejected_pass_rate": round(float(refused), 4)}
+        return row.model_copy(update=rates)
+    return row
+
+
+def _find_answers(run: Path, responses: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield prompt and text of responses, as far as the run's files have them."""
+    wanted = set(responses)
+    if not wanted:
+        return
+    rows = [*read_stage(run, REJECTION_SAMPLING, "kept")]
+    rows += [each["record"] for each in read_stage(run, REJECTION_SAMPLING, "dropped") if each.get("record")]
+    named = {each["prompt"]: each["text"] for each in rows if each["id"] in wanted}
+    texts = [(each["prompt"], each["text"]) for each in rows if each["id"] in wanted]
+    prompts = {each["id"]: each["text"] for each in read_stage(run, AUGMENTATION, "kept") if each["id"] in named}
+    yield from ((prompts[prompt], text) for prompt, text in texts if prompt in prompts)

@@ -1,0 +1,175 @@
+"""What reviewers decided (`autoif.decisions`), honoured where data is made and where its rows are read.
+
+    a rejected instruction    no row, pair or prompt has it
+    a rejected function       judges nothing: its verdicts are taken out, and what then no longer passes is left out. An
+                              instruction of which no function is left goes as a rejected one does
+    a rejected response       is no row, and neither side of a pair
+    a rejected pair           is no pair; its answers may be in others
+    an accepted response      is a row however low its quality was scored; that its functions accept it stays required
+    an accepted instruction   stays where `deduplication.behaviour` would fold it into a better one
+    an accepted function or pair changes no data: it says what reviewers found right
+
+An acceptance overrules what a model thought and what was estimated, never what running code said: every row that is
+trained on has passed its functions. What fewer functions would now let pass was never scored, and is left out.
+
+A run makes its data sets anew from stored verdicts each time, without a model, and so honours what was decided since.
+Who reads the data sets of a run that has not done so yet has `autoif.datasets.reviewed_rows`.
+
+Dropped: what was rejected (`rejected_by_reviewer`), and a response that its other functions refuse
+(`failed_functions`), in `reviewed.jsonl`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autoif.datasets.rows import PreferenceRow
+from autoif.decisions import Key, Review, find_pair_id, read_review
+from autoif.errors import StoreError
+from autoif.judging import compute_pass_rate
+from autoif.reading.jsonl import read_jsonl
+from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
+from autoif.settings import Preferences, RejectionSampling
+from autoif.store import INSTRUCTIONS, MANIFEST, find_rows
+from autoif.thresholds import Threshold
+
+STAGE = "review"
+
+
+def review_verified(verified: VerifiedInstruction, review: Review) -> VerifiedInstruction | None:
+    """Return an instruction without its rejected functions; None if it is rejected, or none of them is left.
+
+    It keeps its id: prompts name it by that.
+    """
+    if review.rejects("instruction", verified.instruction.id):
+        return None
+    functions = verified.matrix.functions
+    kept = tuple(place for place in verified.kept_functions if not review.rejects("function", functions[place].id))
+    if kept == verified.kept_functions:
+        return verified
+    return verified.model_copy(update={"kept_functions": kept}) if kept else None
+
+
+def read_instructions(path: Path) -> list[VerifiedInstruction]:
+    """Return what is left of the verified instructions of a run, or of a file of them, for another run to begin with.
+
+    One without some of its functions has another id: it is another content.
+
+    Raises:
+        StoreError: there are none, or a row or a decision is damaged.
+    """
+    file, left = find_rows(path, INSTRUCTIONS), []
+    review = read_review(file.parent)
+    for verified in read_jsonl(file, VerifiedInstruction):
+        found = review_verified(verified, review)
+        if found is not None and found is not verified:
+            names: list[Any] = [function.id for function in found.functions]
+            found = found.model_copy(update={"id": content_id("verified", found.instruction.id, names)})
+        left += [found] if found else []
+    return left
+
+
+def review_prompts(prompts: Iterable[Prompt], review: Review) -> list[Prompt]:
+    """Return prompts with what is left of their constraints; none of which one is rejected."""
+    kept = []
+    for prompt in prompts:
+        left = [review_verified(each, review) for each in prompt.constraints]
+        constraints = tuple(each for each in left if each)
+        if constraints == prompt.constraints:
+            kept.append(prompt)
+        elif len(constraints) == len(left):
+            kept.append(prompt.model_copy(update={"constraints": constraints}))
+    return kept
+
+
+def review_answers(responses: Iterable[Response], prompts: Mapping[str, Prompt], review: Review) -> list[Response]:
+    """Return responses to these prompts with the verdicts of the functions that are left, but no rejected ones.
+
+    Args:
+        responses: as the run stored them.
+        prompts: as `review_prompts` left them, by id.
+        review: what counts.
+    """
+    kept = []
+    for response in responses:
+        prompt = prompts.get(response.prompt.id)
+        if prompt is None or review.rejects("response", response.id):
+            continue
+        if prompt.functions != response.prompt.functions:
+            verdicts = tuple(
+                verdict
+                for function, verdict in zip(response.prompt.functions, response.verdicts, strict=False)
+                if not review.rejects("function", function.id)
+            )
+            rate = round(float(compute_pass_rate(verdicts)), 4)
+            kept.append(response.model_copy(update={"prompt": prompt, "verdicts": verdicts, "pass_rate": rate}))
+        else:
+            kept.append(response)
+    return kept
+
+
+def list_rejected(verified: Iterable[VerifiedInstruction], review: Review) -> Iterator[Dropped]:
+    """Yield the rejected instructions and functions of a run."""
+    for each in verified:
+        if review.rejects("instruction", each.instruction.id):
+            why = _describe(review, ("instruction", each.instruction.id))
+            yield Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, each, why)
+            continue
+        rejected = [function for function in each.functions if review.rejects("function", function.id)]
+        for function in rejected:
+            yield drop_item(("function", function.id), review)
+        if rejected and len(rejected) == len(each.functions):
+            yield Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, each, "all its functions are rejected")
+
+
+def list_refused(
+    before: Iterable[Response], after: Iterable[Response], prompts: Mapping[str, Prompt], review: Review
+) -> Iterator[Dropped]:
+    """Yield the responses that are rejected, and those that the functions that are left refuse.
+
+    Args:
+        before: of one shard, in their order.
+        after: those of them that are left.
+        prompts: those that are left, by id: an answer to another one goes with its instruction.
+        review: what counts.
+    """
+    left = {each.id for each in after}
+    for each in before:
+        if review.rejects("response", each.id):
+            yield Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, each, _describe(review, ("response", each.id)))
+        elif each.id not in left and each.prompt.id in prompts:
+            yield Dropped.of(STAGE, Reason.FAILED_FUNCTIONS, each, "by the functions that reviewers left")
+
+
+def drop_item(key: Key, review: Review) -> Dropped:
+    """Return a rejected function or pair as dropped; the run's files have it under its id."""
+    return Dropped(
+        stage=STAGE, reason=Reason.REJECTED_BY_REVIEWER, record_id=key[1], detail=f"{key[0]}: {_describe(review, key)}"
+    )
+
+
+def name_pair(row: PreferenceRow) -> str:
+    """Return the id that a decision names a pair by."""
+    return find_pair_id(row.prompt[-1].content, row.chosen[-1].content, row.rejected[-1].content)
+
+
+def read_acceptance(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:
+    """Return from which share a run accepts, and its settings of pairs; today's where an older run.json lacks them.
+
+    Raises:
+        StoreError: run.json has no such settings.
+    """
+    try:
+        sections = dict(manifest.get("config", {}))
+        share = dict(sections.get("rejection_sampling", {})).get("pass_rate", RejectionSampling().pass_rate)
+        pairs = dict(sections.get("preferences", {}))
+        known = {key: value for key, value in pairs.items() if key in Preferences.model_fields}
+        return RejectionSampling(pass_rate=share).pass_rate, Preferences.model_validate(known)
+    except (TypeError, ValueError):
+        raise StoreError(
+            f"{run / MANIFEST} is damaged: restore it, or delete it and use --resume-with-changes"
+        ) from None
+
+
+def _describe(review: Review, key: Key) -> str:
+    return review.standings[key].describe()

@@ -1,0 +1,292 @@
+"""What reviewers decide about a run's instructions, functions, responses and pairs: `decisions.jsonl` beside the run.
+
+    {"target": "function", "id": "ce36da4f20fa2e29", "decision": "reject", "author": "ada", "time": …, "comment": …}
+
+A line is never changed or deleted; what counts follows from all lines, in the order of their times:
+
+    accept, reject     the latest one of an author on an item is what this author says of it
+    comment            is added to what its author says, and decides nothing
+    revoke             takes back all that its author said of the item before
+    several authors    one who rejects outweighs any who accept: who saw a fault saw more than who saw none
+
+So files of several people can be joined in any order (`merge_decisions`), and come to the same. An item is named by its
+content id, which is the same in every run: `Instruction.id`, `Function.id`, `Response.id`; a pair's is `find_pair_id`.
+
+What is rejected is honoured where data is made and read (`autoif.datasets.reviewing`).
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
+
+from autoif.errors import ConfigError, StoreError
+from autoif.reading.text_lines import parse_json
+from autoif.records import Record, content_id
+from autoif.store import DECISIONS, reading_errors, storage_errors
+
+Target = Literal["instruction", "function", "response", "pair"]
+Key = tuple[Target, str]
+"""An item: what it is, and its content id."""
+MAX_COMMENT_CHARS: Final = 4_000
+MAX_AUTHOR_CHARS: Final = 100
+_SHOWN_NUMBERS = 5
+
+
+def _check_author(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > MAX_AUTHOR_CHARS:
+        raise ValueError(f"an author is a name in one line, of at most {MAX_AUTHOR_CHARS} characters")
+    return name.strip()
+
+
+def _check_comment(text: str) -> str:
+    if len(text) > MAX_COMMENT_CHARS:
+        raise ValueError(f"a comment has at most {MAX_COMMENT_CHARS:,} characters, this one {len(text):,}")
+    return text
+
+
+class Decision(Record):
+    """One line of decisions.jsonl: what somebody said of an item, and when."""
+
+    target: Target
+    id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    """Content id of the item."""
+    decision: Literal["accept", "reject", "comment", "revoke"]
+    author: Annotated[str, AfterValidator(_check_author)]
+    time: Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
+    comment: Annotated[str, AfterValidator(_check_comment)] = ""
+
+    @property
+    def key(self) -> Key:
+        """The item that it is about."""
+        return self.target, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What reviewers say of one item, all lines taken together."""
+
+    accepted: tuple[Decision, ...] = ()
+    """The decision that counts of each author who accepts it."""
+    rejected: tuple[Decision, ...] = ()
+    comments: tuple[Decision, ...] = ()
+    """What was said beside that, in order."""
+
+    @property
+    def verdict(self) -> Literal["accept", "reject"] | None:
+        """What the item is to be taken for; None where nobody accepts or rejects it."""
+        return "reject" if self.rejected else "accept" if self.accepted else None
+
+    @property
+    def is_disputed(self) -> bool:
+        """Tell whether one author accepts what another rejects."""
+        return bool(self.accepted and self.rejected)
+
+    def describe(self) -> str:
+        """Return who rejects or accepts it, and why they say so."""
+        decisive = self.rejected or self.accepted
+        return "; ".join(f"{each.author}{f': {each.comment}' if each.comment else ''}" for each in decisive)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What counts of all decisions about a run; false if there are none."""
+
+    standings: Mapping[Key, Standing] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.standings)
+
+    def rejects(self, target: Target, item: str) -> bool:
+        """Tell whether an item is rejected."""
+        return self._find(target, item) == "reject"
+
+    def accepts(self, target: Target, item: str) -> bool:
+        """Tell whether an item is accepted, and rejected by nobody."""
+        return self._find(target, item) == "accept"
+
+    def list_rejected(self, target: Target) -> list[str]:
+        """Return the ids of all rejected items of a kind."""
+        return [item for (kind, item), each in self.standings.items() if kind == target and each.verdict == "reject"]
+
+    def has_accepted(self, target: Target) -> bool:
+        """Tell whether any item of a kind is accepted."""
+        return any(kind == target and each.verdict == "accept" for (kind, _), each in self.standings.items())
+
+    def _find(self, target: Target, item: str) -> Literal["accept", "reject"] | None:
+        standing = self.standings.get((target, item))
+        return standing.verdict if standing else None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFile:
+    """A decisions.jsonl as it is."""
+
+    path: Path
+    decisions: tuple[Decision, ...] = ()
+    damaged: tuple[int, ...] = ()
+    """The numbers of lines that are no decisions, counted from 1."""
+
+    def describe_damage(self) -> str:
+        """Return one line that names the damaged lines; "" if there are none."""
+        if not self.damaged:
+            return ""
+        shown = ", ".join(map(str, self.damaged[:_SHOWN_NUMBERS]))
+        more = f" and {len(self.damaged) - _SHOWN_NUMBERS:,} more" if len(self.damaged) > _SHOWN_NUMBERS else ""
+        lines = "lines" if len(self.damaged) > 1 else "line"
+        return f"{self.path}, {lines} {shown}{more}: no decision can be read there; mend or delete them"
+
+
+def find_pair_id(prompt: str, chosen: str, rejected: str) -> str:
+    """Return the content id of a pair: its prompt's last turn and its two answers."""
+    return content_id("pair", prompt, chosen, rejected)
+
+
+def read_decisions(path: Path) -> DecisionFile:
+    """Return what a decisions.jsonl holds, or that of a run folder; nothing where there is no such file.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    file = path / DECISIONS if path.is_dir() else path
+    try:
+        with reading_errors(file):
+            lines = file.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return DecisionFile(file)
+    found, damaged = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(Decision.model_validate(parse_json(line.decode("utf-8-sig"))))
+        except (ValueError, ValidationError):
+            damaged.append(number)
+    return DecisionFile(file, tuple(found), tuple(damaged))
+
+
+def read_review(run: Path) -> Review:
+    """Return what counts of the decisions beside a run.
+
+    Raises:
+        StoreError: a line is damaged: it may be a rejection, and no data is made without it; or it can't be read.
+    """
+    file = read_decisions(run)
+    if said := file.describe_damage():
+        raise StoreError(said)
+    return settle_decisions(file.decisions)
+
+
+def settle_decisions(decisions: Iterable[Decision]) -> Review:
+    """Return what counts of decisions, in whatever order they come."""
+    said: dict[Key, dict[str, list[Decision]]] = {}
+    for each in sorted(decisions, key=_order):
+        of_author = said.setdefault(each.key, {}).setdefault(each.author, [])
+        if each.decision == "revoke":
+            of_author.clear()
+        else:
+            of_author.append(each)
+    standings = {key: _stand(by_author.values()) for key, by_author in said.items() if any(by_author.values())}
+    return Review(standings)
+
+
+def add_decisions(run: Path, decisions: Sequence[Decision]) -> list[Decision]:
+    """Append decisions to the file beside a run, on disk when this returns; return them as they were written.
+
+    A decision comes later than all that its author has said before, whatever the clock of this machine says.
+
+    Raises:
+        StoreError: the file can't be written.
+    """
+    with _hold(run) as file:
+        latest = _find_latest(read_decisions(run).decisions)
+        written = []
+        for each in decisions:
+            floor = latest.get((each.key, each.author))
+            time = each.time if floor is None or each.time > floor else floor + timedelta(microseconds=1)
+            latest[each.key, each.author] = time
+            written.append(each.model_copy(update={"time": time}))
+        _append(file, written)
+    return written
+
+
+def merge_decisions(run: Path, others: Sequence[Path]) -> int:
+    """Append what the decisions of others (files, or run folders) have and this run's have not; return how many.
+
+    Raises:
+        ConfigError: one of them has no decisions.
+        StoreError: a line of one is damaged, or a file can't be read or written.
+    """
+    given: dict[Decision, None] = {}
+    for other in others:
+        found = read_decisions(other)
+        if said := found.describe_damage():
+            raise StoreError(said)
+        if not found.decisions:
+            raise ConfigError(f"{found.path} has no decisions: name a {DECISIONS}, or a run folder that has one")
+        given |= dict.fromkeys(found.decisions)
+    with _hold(run) as file:
+        there = set(read_decisions(run).decisions)
+        missing = sorted((each for each in given if each not in there), key=_order)
+        _append(file, missing)
+    return len(missing)
+
+
+def _stand(by_author: Iterable[list[Decision]]) -> Standing:
+    accepted, rejected, comments = list[Decision](), list[Decision](), list[Decision]()
+    for decisions in by_author:
+        verdicts = [each for each in decisions if each.decision != "comment"]
+        comments += [each for each in decisions if each.decision == "comment"]
+        if verdicts:
+            (rejected if verdicts[-1].decision == "reject" else accepted).append(verdicts[-1])
+    return Standing(*(tuple(sorted(each, key=_order)) for each in (accepted, rejected, comments)))
+
+
+def _order(decision: Decision) -> tuple[datetime, str]:
+    """Return what sorts decisions by time; those of one instant alike everywhere."""
+    return decision.time, decision.model_dump_json()
+
+
+def _find_latest(decisions: Iterable[Decision]) -> dict[tuple[Key, str], datetime]:
+    latest: dict[tuple[Key, str], datetime] = {}
+    for each in decisions:
+        place = (each.key, each.author)
+        latest[place] = max(each.time, latest.get(place, each.time))
+    return latest
+
+
+@contextmanager
+def _hold(run: Path) -> Iterator[int]:
+    """Open the file of decisions, which is made if it isn't there, for this process alone; yield its descriptor."""
+    path = run / DECISIONS
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _append(descriptor: int, decisions: Sequence[Decision]) -> None:
+    """Write lines in one go and sync them; a line that a crash has cut is ended first, and so harms no other."""
+    if not decisions:
+        return
+    size = os.fstat(descriptor).st_size
+    cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    lines = ("\n" if cut else "") + "".join(_to_line(each) for each in decisions)
+    content = memoryview(lines.encode("ascii"))
+    while content:
+        content = content[os.write(descriptor, content) :]
+    os.fsync(descriptor)
+
+
+def _to_line(decision: Decision) -> str:
+    return json.dumps(decision.model_dump(mode="json")) + "\n"
