@@ -80,6 +80,16 @@ class Config(Record):
         return self
 
     @model_validator(mode="after")
+    def _check_choice(self) -> "Config":
+        """Functions are chosen in one way."""
+        if self.contrast.enabled and self.cross_validation.majority:
+            raise ValueError(
+                "contrast.enabled and cross_validation.majority are two ways to choose functions: set "
+                "contrast.enabled=false, or cross_validation.majority=null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_prices(self) -> "Config":
         """A budget in money that nothing counts against would never stop anything."""
         lacking = [role for role in ROLES if not getattr(self.models, role).has_prices]
@@ -96,6 +106,7 @@ _LATER: dict[str, JsonValue] = {
     "scoring.enabled": True,
     "sandbox.packages": [],
     "cross_validation.min_score": 0.0,
+    "cross_validation.majority": None,
     "deduplication.behaviour": False,
     "deduplication.alike": ">= 1",
     "sft.strict": False,

@@ -100,6 +100,7 @@ class Reason(StrEnum):
     # contrast
     NO_LIFT = "no_lift"
     LOW_SCORE = "low_score"
+    NO_MAJORITY = "no_majority"
     # back-translation
     CONTRADICTION = "contradiction"
     # an answer of any stage
@@ -164,7 +165,8 @@ class Answer(Record):
     cases_lost: int = 0
     """Cases in a readable answer that could not be read."""
     function: str = Field(default="", exclude_if=_is_empty)
-    """Id of the function that it gave; noted only where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
+    """Id of the function that it gave; noted only where it is counted how many gave it: with
+    `cross_validation.majority`, or where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
 
 
 class FunctionFault(StrEnum):

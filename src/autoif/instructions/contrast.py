@@ -95,7 +95,9 @@ async def choose_by_evidence(
     matrix = draft.matrix
     two_sided = await keep_two_sided(matrix, functions, tools, evidence)
     choice = choose_functions(matrix, two_sided, evidence, tools.config.contrast)
-    verified = _verify(draft, choice, evidence)
+    verified = verify_chosen(draft, choice.functions).model_copy(
+        update={"contrast": evidence.model_copy(update={"chosen_by": choice.by})}
+    )
     if not two_sided:
         detail = "each function says the same of all cases, answers and probes"
         return Dropped.of(STAGE, Reason.ONE_SIDED_FUNCTIONS, verified, detail)
@@ -219,9 +221,9 @@ def _is_vouched_for(matrix: Matrix, place: int, threshold: Threshold) -> bool:
     return len(kinds) == 2 and meets(_agreed(matrix, place), threshold)
 
 
-def _verify(draft: Draft, choice: Choice, evidence: Contrast) -> VerifiedInstruction:
+def verify_chosen(draft: Draft, kept: tuple[int, ...]) -> VerifiedInstruction:
     """Return the instruction with the chosen functions, and the cases that more than half of them agree with."""
-    matrix, kept = draft.matrix, choice.functions
+    matrix = draft.matrix
     agreed = [matrix.agreement[place] for place in kept]
     cases = [case for case in range(len(matrix.cases)) if 2 * sum(row[case] for row in agreed) > len(agreed) > 0]
     return VerifiedInstruction(
@@ -230,5 +232,4 @@ def _verify(draft: Draft, choice: Choice, evidence: Contrast) -> VerifiedInstruc
         matrix=matrix,
         kept_functions=kept,
         kept_cases=tuple(cases),
-        contrast=evidence.model_copy(update={"chosen_by": choice.by}),
     )

@@ -12,7 +12,7 @@ Functions that always return False agree with each other, and no response will e
 with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
 With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
 probes (`autoif.reliability`).
-With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`.
+With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`, with `majority` to `majority.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
 cases, a function has up to one vote more, and (3) holds of the judge's cases by themselves, too (`discrimination.py`).
@@ -21,7 +21,7 @@ In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
 Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `one_sided_functions`,
          `too_few_functions`, `too_few_cases` (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4),
-         `one_sided_cases`, `low_score`; and what contrast drops.
+         `one_sided_cases`, `low_score`; and what contrast and majority drop.
 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
@@ -30,6 +30,7 @@ from collections.abc import Sequence
 
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import find_judged, weigh_functions
+from autoif.instructions.majority import choose_by_majority
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
 from autoif.reliability import plan_trial, run_trial, score_functions
 from autoif.settings import CrossValidation
@@ -40,16 +41,16 @@ STAGE = "cross_validation"
 
 
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
-    """Run every function on every case and keep what agrees, or what has lift."""
-    contrasts = tools.config.contrast.enabled
+    """Run every function on every case and keep what agrees, what has lift, or what most answers mean."""
+    rules = tools.config.cross_validation
     draft, functions = await find_candidates(draft, tools)
     if isinstance(functions, Dropped):
         return [functions]
-    return [
-        await choose_by_contrast(draft, functions, tools)
-        if contrasts
-        else choose_by_cases(draft, functions, tools.config.cross_validation)
-    ]
+    if tools.config.contrast.enabled:
+        return [await choose_by_contrast(draft, functions, tools)]
+    if rules.majority:
+        return [await choose_by_majority(draft, functions, rules.majority, tools)]
+    return [choose_by_cases(draft, functions, rules)]
 
 
 async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] | Dropped]:

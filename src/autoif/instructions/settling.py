@@ -78,15 +78,8 @@ def assemble_draft(
     vocabulary: bool = False,
 ) -> Draft | Dropped:
     """Return the draft of all answers, with what repairs and rulings made of it."""
-    read = read_function_answers(instruction, list(completions), vocabulary)
-    if isinstance(read, Dropped):
-        return read
-    answers = []
-    for completion, answer in zip(completions, read.answers, strict=True):
-        alone = read_function_answers(instruction, [completion], vocabulary)
-        function = alone.matrix.functions[0].id if isinstance(alone, Draft) else ""
-        answers.append(answer.model_copy(update={"function": function}))
-    return amend_draft(read.model_copy(update={"answers": tuple(answers)}), tuple(repairs), tuple(rulings))
+    read = read_function_answers(instruction, list(completions), vocabulary, counted=True)
+    return read if isinstance(read, Dropped) else amend_draft(read, tuple(repairs), tuple(rulings))
 
 
 def amend_draft(draft: Draft, repairs: Sequence[Repair] = (), rulings: Sequence[Ruling] = ()) -> Draft:

@@ -8,6 +8,7 @@ Dropped: an instruction for which no answer gave a function: `no_readable_answer
 """
 
 import asyncio
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -42,9 +43,9 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
     samples = tools.config.verification.functions_per_instruction
     completions = await tools.chat.sample(make_request(instruction, tools.config, samples))
     # In a thread, as an odd answer takes seconds to read.
-    return [
-        await asyncio.to_thread(read_function_answers, instruction, completions, tools.config.verification.vocabulary)
-    ]
+    vocabulary, counted = tools.config.verification.vocabulary, tools.config.cross_validation.majority is not None
+    read = partial(read_function_answers, instruction, completions, vocabulary, counted=counted)
+    return [await asyncio.to_thread(read)]
 
 
 def make_request(instruction: Instruction, config: Config, samples: int) -> Request:
@@ -63,11 +64,12 @@ def make_request(instruction: Instruction, config: Config, samples: int) -> Requ
 
 
 def read_function_answers(
-    instruction: Instruction, completions: list[Completion], vocabulary: bool = False
+    instruction: Instruction, completions: list[Completion], vocabulary: bool = False, *, counted: bool = False
 ) -> Draft | Dropped:
     """Gather the functions and cases of all answers, each once, in the order in which they were written.
 
-    With a vocabulary a function carries the helpers that it calls.
+    With a vocabulary a function carries the helpers that it calls. Answers name their functions where it is counted how
+    many gave each.
     """
     functions: dict[Function, None] = {}
     cases: dict[Case, None] = {}
@@ -77,8 +79,15 @@ def read_function_answers(
         if answer.function:
             functions[answer.function] = None
         cases.update(dict.fromkeys(answer.cases))
+        function = answer.function.id if counted and answer.function else ""
         answers.append(
-            Answer(index=index, repairs=answer.repairs, loss=answer.loss, cases_lost=answer.cases_lost),
+            Answer(
+                index=index,
+                repairs=answer.repairs,
+                loss=answer.loss,
+                cases_lost=answer.cases_lost,
+                function=function,
+            )
         )
     draft = Draft(
         id=content_id("draft", instruction.id, [function.id for function in functions]),

@@ -50,6 +50,8 @@ _ADVICE = {
     Reason.ONE_SIDED_FUNCTIONS: "functions say the same of every text: take a stronger writer (models.writer.model)",
     Reason.NO_LIFT: "functions accept answers to their instruction no more often than others: take a stronger writer, "
     "or a stronger model for contrast.role",
+    Reason.NO_MAJORITY: "the writer means something else in each answer: take a stronger one (models.writer.model), or "
+    "raise verification.functions_per_instruction",
     Reason.LOW_SCORE: "functions look wrong by what they do: take a stronger writer, raise "
     "verification.functions_per_instruction, or lower cross_validation.min_score",
     Reason.CONTRADICTION: "functions do something else than their instruction says: take a stronger writer or judge",

@@ -1,0 +1,50 @@
+"""§3.2 and beyond: functions are chosen by what most of the writer's answers mean, where the paper asks its cases.
+
+    share = answers whose functions behave as this one does / answers that gave a function
+
+A writer that samples one behaviour again and again means it; its wrong functions are wrong in many ways. It errs more
+often in cases, as it has to count in them: of a small model's cases two in five are wrong (docs/method.md#majority).
+So cases are among the texts that functions are compared on, what they expect is not asked, and no other model call is
+made.
+
+    | functions are kept if                                             | setting    |
+    |-------------------------------------------------------------------|------------|
+    | (1) they say the same of all cases, near misses of these, and probes |         |
+    | (2) this accepts some of the texts and refuses others             |            |
+    | (3) this share of the answers gave one of them                    | `majority` |
+
+Identical functions count once for each answer that gave them, unlike in the paper's cross-validation.
+
+In:      a Draft whose matrix is filled and whose answers name their functions, and the places of those that load.
+Out:     a VerifiedInstruction with the functions of that behaviour, and the cases that they agree with.
+Dropped: `one_sided_functions` (2), `no_majority` (3).
+
+# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#majority).
+"""
+
+from collections.abc import Sequence
+
+from autoif.instructions.contrast import verify_chosen
+from autoif.instructions.observation import Observer
+from autoif.records import Draft, Dropped, Reason, VerifiedInstruction
+from autoif.thresholds import Threshold, meets, share
+from autoif.tools import Tools
+
+STAGE = "cross_validation"
+
+
+async def choose_by_majority(
+    draft: Draft, functions: Sequence[int], majority: Threshold, tools: Tools
+) -> VerifiedInstruction | Dropped:
+    """Keep the functions, of those at these places, whose behaviour enough answers share."""
+    behaviour = await Observer(tools).observe(draft)
+    clusters = [cluster for cluster in behaviour.clusters if not cluster.is_constant]
+    if not clusters:
+        detail = "each function says the same of all cases, near misses and probes"
+        return Dropped.of(STAGE, Reason.ONE_SIDED_FUNCTIONS, draft, detail)
+    votes, answers = behaviour.count_votes(clusters[0]), sum(behaviour.votes)
+    kept = tuple(place for place in clusters[0].members if place in functions)
+    if not kept or not meets(share(votes, answers), majority):
+        detail = f"functions of {votes} of {answers} answers behave alike, at most"
+        return Dropped.of(STAGE, Reason.NO_MAJORITY, draft, detail)
+    return verify_chosen(draft, kept)
