@@ -187,4 +187,4 @@ def test_the_figure_has_each_score_and_each_difference_with_its_interval(data, t
     assert drawn | {f"{name} interval" for name in drawn} <= ids
     assert "difference Pass rate accepted some" not in ids
     said = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"some", "better", "Pass rate accepted, %", "difference to some, points"} <= said
+    assert {"some", "better", "accepted answers (%)", "Difference to some", "difference (percentage points)"} <= said

@@ -144,7 +144,7 @@ def test_benchmarks_of_a_model_stand_side_by_side_in_the_papers_form(tmp_path):
     for name in ("IFEval In(L) base", "difference FollowBench CSL sft", "FollowBench HSR average sft interval"):
         assert f'id="{name}"' in drawn
     assert "HSR 1" not in drawn
-    assert "difference to base, levels" in drawn
+    assert ">difference (levels)<" in drawn
 
 
 def test_general_abilities_are_benchmarks_each_beside_the_others(tmp_path):

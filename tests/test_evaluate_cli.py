@@ -63,7 +63,7 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
     assert "begin{tabular}" in written
     assert figure.read_text("utf-8").startswith("<?xml")
     autoif_here("plot", trained, "-o", tmp_path / "curves.png")
-    assert capsys.readouterr().out == f"SFT loss, token accuracy: {tmp_path / 'curves.png'}\n"
+    assert capsys.readouterr().out == f"SFT loss, token accuracy, learning rate: {tmp_path / 'curves.png'}\n"
 
 
 def test_a_model_that_was_replaced_is_not_gone_on_with(place, tmp_path):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.plots import plot_training, read_metrics
+from autoif.evaluation.curves import read_metrics
+from autoif.evaluation.plots import plot_training
 from autoif.training.card import write_record
 from support.training_data import write_rows
 
@@ -42,7 +43,7 @@ def test_each_metric_that_was_logged_has_a_panel_and_each_training_a_line(tmp_pa
     elements, texts = read_svg(tmp_path / "out.svg")
     assert {"loss sft", "loss dpo", "mean_token_accuracy sft", "rewards/margins dpo"} <= elements.keys()
     assert "rewards/margins sft" not in elements
-    assert {"loss", "token accuracy", "DPO margin", "step", "sft", "dpo"} <= texts
+    assert {"loss", "token accuracy", "DPO margin", "optimiser step", "sft", "dpo"} <= texts
 
 
 def test_a_line_goes_through_the_values(tmp_path):

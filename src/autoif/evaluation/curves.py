@@ -1,0 +1,138 @@
+"""What trained folders logged: read from metrics.jsonl, and put side by side for `autoif plot` and for the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoif.errors import ConfigError, StoreError
+from autoif.evaluation.comparison import name_folders
+from autoif.reading.text_lines import parse_json
+from autoif.training.card import read_record
+
+METRICS = "metrics.jsonl"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMetric:
+    """One thing that a training logs."""
+
+    name: str
+    """As metrics.jsonl has it; its value on --eval-data is `eval_…`."""
+    title: str
+    axis: str
+    """What the numbers are, in plain words."""
+
+
+LOGGED = (
+    LoggedMetric("loss", "loss", "loss"),
+    LoggedMetric("mean_token_accuracy", "token accuracy", "share of tokens predicted right"),
+    LoggedMetric("rewards/margins", "DPO margin", "reward of chosen minus rejected"),
+    LoggedMetric("rewards/accuracies", "DPO accuracy", "share of pairs ranked right"),
+    LoggedMetric("reward", "reward", "mean reward of the completions"),
+    LoggedMetric("completions/mean_length", "tokens of a completion", "mean number of tokens"),
+    LoggedMetric("learning_rate", "learning rate", "learning rate"),
+)
+"""What is shown, in this order, where a training has it."""
+_LOSSES = {"sft": "SFT loss", "dpo": "DPO loss", "online-dpo": "DPO loss", "grpo": "GRPO loss"}
+"""By the kind of a training: losses of different methods are different quantities, and have panels of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is shown of a trained folder."""
+
+    name: str
+    kind: str | None
+    """As training.json has it; None where there is none."""
+    rows: list[Row]
+    place: int
+    """Among the folders, as they were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One metric of one training over its steps."""
+
+    training: Training
+    key: str
+    """As metrics.jsonl has it."""
+    points: tuple[tuple[float, float], ...]
+    """Steps and values; at least one."""
+
+    @property
+    def on_evaluation_data(self) -> bool:
+        return self.key.startswith("eval_")
+
+    @property
+    def label(self) -> str:
+        return f"{self.training.name}, evaluation data" if self.on_evaluation_data else self.training.name
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePanel:
+    """The curves of one metric, in the order of the folders."""
+
+    title: str
+    metric: LoggedMetric
+    curves: tuple[Curve, ...]
+
+
+def read_trainings(folders: Sequence[Path]) -> list[Training]:
+    """Return what trained folders logged, in the given order.
+
+    Raises:
+        ConfigError: a folder has no metrics.
+        StoreError: a metrics.jsonl or training.json is damaged.
+    """
+    return [
+        Training(name, (read_record(folder) or {}).get("kind"), read_metrics(folder), place)
+        for place, (name, folder) in enumerate(zip(name_folders(folders), folders, strict=True))
+    ]
+
+
+def read_metrics(folder: Path) -> list[Row]:
+    """Return the logged rows of a trained folder; a last line that was cut is left out.
+
+    Where the training was one in rounds, their steps are counted on.
+
+    Raises:
+        ConfigError: it holds none.
+        StoreError: a line is damaged.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise ConfigError(f"{folder} has no {METRICS}: name a folder that `autoif train` made") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} can't be read: {error}") from None
+    rows: list[Row] = []
+    done = last = 0
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = parse_json(line)
+            last_round = rows[-1].get("round") if rows else row.get("round")
+            done += last if row.get("round") != last_round else 0
+            last = row["step"]
+            rows.append({**row, "step": done + last})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise StoreError(f"{path}, line {number}: no row of metrics") from None
+    return rows
+
+
+def arrange_curves(trainings: Sequence[Training]) -> list[CurvePanel]:
+    """Return a panel for each metric that was logged; losses of different methods have panels of their own."""
+    panels: dict[str, tuple[LoggedMetric, list[Curve]]] = {}
+    for metric in LOGGED:
+        for training in trainings:
+            title = _LOSSES.get(training.kind or "", metric.title) if metric.name == "loss" else metric.title
+            for key in (metric.name, f"eval_{metric.name}"):
+                if points := _find_points(training.rows, key):
+                    panels.setdefault(title, (metric, []))[1].append(Curve(training, key, points))
+    return [CurvePanel(title, metric, tuple(curves)) for title, (metric, curves) in panels.items()]
+
+
+def _find_points(rows: Sequence[Row], key: str) -> tuple[tuple[float, float], ...]:
+    return tuple((row["step"], row[key]) for row in rows if row.get(key) is not None)

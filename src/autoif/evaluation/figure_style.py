@@ -1,0 +1,137 @@
+"""How every figure looks: its title, its axes, values beside points, and the file that it becomes.
+
+The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from autoif.errors import ConfigError
+from autoif.evaluation.results import Column
+from autoif.evaluation.statistics import Interval
+from autoif.palette import FAINT, INK, SeriesLook
+from autoif.store import storage_errors
+
+_SUFFIXES: dict[str, dict[str, str | None]] = {
+    ".svg": {"Date": None, "Creator": "autoif"},
+    ".png": {"Software": "autoif"},
+    ".pdf": {"CreationDate": None},
+}
+_STYLE = {
+    "svg.hashsalt": "autoif", "svg.fonttype": "none", "font.size": 9, "figure.titlesize": 11, "axes.titlesize": 9.5,
+    "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.3, "lines.linewidth": 1.3, "lines.markersize": 5,
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
+    "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
+    "ytick.color": INK,
+}  # fmt: skip
+_VALUE_POINTS = 7.5
+"""Size of the values beside points."""
+_AXES = {
+    "pass_rate": "accepted answers",
+    "faultless_pass_rate": "accepted answers without a fault",
+    "prompt_strict": "prompts followed whole, strictly",
+    "prompt_loose": "prompts followed whole, loosely",
+    "instruction_strict": "instructions followed, strictly",
+    "instruction_loose": "instructions followed, loosely",
+    "hsr_average": "answers that satisfy all constraints, mean of five levels",
+    "ssr_average": "constraints satisfied, mean of five levels",
+    "csl": "levels satisfied in a row, of five",
+}
+"""What a score counts, in plain words, by its name."""
+
+
+def check_kind(output: Path) -> None:
+    """Refuse a file of a kind that can't be written, before any work. Raises ConfigError."""
+    if output.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{output}: name a figure with {', '.join(_SUFFIXES)}")
+
+
+def save_figure(draw: Callable[[], Figure], output: Path) -> None:
+    """Draw and write a figure, whole or not at all.
+
+    Args:
+        draw: draws in the style of all figures; the figure's title becomes the file's, too.
+        output: the file.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    kind = output.suffix.lower()
+    temporary = output.with_name(f".{output.name}.tmp{kind}")
+    style: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}  # whatever the user's own matplotlibrc says
+    with mpl.rc_context(style), storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure = draw()
+            metadata = {**_SUFFIXES[kind], "Title": figure.get_suptitle()}
+            figure.savefig(temporary, metadata=metadata, dpi=150)
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def name_axis(column: Column) -> str:
+    """Return the plain name of a score's axis, with its unit."""
+    said = _AXES.get(column.name, "right answers" if column.paired and column.unit == "%" else column.label)
+    return f"{said} ({column.unit})" if column.unit not in said else said
+
+
+def name_difference(column: Column) -> str:
+    """Return the plain name of the axis of a score's difference."""
+    return f"difference ({'percentage points' if column.unit == '%' else column.unit})"
+
+
+def clean_name(name: str) -> str:
+    """Return a name without what no SVG may hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in name)
+
+
+def show_name(name: str, most: int = 36) -> str:
+    """Return a name for an axis or a legend: not read as a formula, and cut in its middle beyond `most` letters."""
+    said = clean_name(name)
+    if len(said) > most:
+        said = f"{said[: most // 2 - 1]}…{said[-(most // 2) :]}"
+    return said.replace("$", r"\$")
+
+
+def draw_interval(panel: Axes, interval: Interval, place: int, look: SeriesLook, *, filled: bool = True) -> list[Any]:
+    """Draw a value with its interval in a line of its own; return the point, and the bar where there is an interval."""
+    drawn: list[Any] = []
+    if interval.low is not None and interval.high is not None:
+        drawn += panel.plot([interval.low, interval.high], [place, place], color=look.colour, linewidth=1.8)
+    face = look.colour if filled else "white"
+    points = panel.plot(
+        [interval.value], [place], look.marker, color=look.colour, markerfacecolor=face, markeredgewidth=1.3
+    )
+    return [*points, *drawn]
+
+
+def write_value(panel: Axes, text: str, x: float, y: float) -> None:
+    """Write a value above its point, readable over a line as well."""
+    panel.annotate(
+        text, (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=_VALUE_POINTS, color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+    )  # fmt: skip
+
+
+def write_ends(panel: Axes, ends: Sequence[tuple[float, float]]) -> None:
+    """Write the value of each line's last point beside it; values that would cover each other are moved apart."""
+    low, high = panel.get_ylim()
+    least = 0.07 * (high - low)
+    place = -float("inf")
+    for x, y in sorted(ends, key=lambda end: end[1]):
+        place = max(y, place + least)
+        panel.annotate(
+            f"{y:.3g}", (x, place), textcoords="offset points", xytext=(6, 0), va="center", fontsize=_VALUE_POINTS,
+            color=INK, annotation_clip=False,
+        )  # fmt: skip
+
+
+def draw_reference(panel: Axes, x: Sequence[float], y: Sequence[float], label: str = "") -> None:
+    """Draw a line that only helps to read."""
+    panel.plot(x, y, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), label=label or None)
