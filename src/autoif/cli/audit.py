@@ -46,7 +46,8 @@ def audit(
     """
     with require_extra("autoif audit"):
         from autoif.audit.run import audit_run
-        from autoif.evaluation.plots import check_kind, plot_calibration
+        from autoif.evaluation.figure_style import check_kind
+        from autoif.evaluation.plots import plot_calibration
         from autoif.report.audit import print_audit
 
     if plot:

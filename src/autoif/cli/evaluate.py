@@ -106,7 +106,8 @@ def compare(
     form = form or choose_form(output)
     if plot:
         with require_extra("autoif compare --plot"):
-            from autoif.evaluation.plots import check_kind, plot_comparison
+            from autoif.evaluation.figure_style import check_kind
+            from autoif.evaluation.plots import plot_comparison
         check_kind(plot)
     refuse_repeats(folders)
     compared = compare_folders(folders)

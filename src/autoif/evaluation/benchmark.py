@@ -36,6 +36,8 @@ Say = Callable[[str], None]
 _SAID = 5
 """How many of a server's different sentences are kept."""
 _SHOWN_CHARS = 60
+_PROMPT_CHARS = 2_000
+"""Of a prompt that is kept beside its scores: examples come first, what is asked last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,11 @@ def _sum_up(
 ) -> tuple[Scores, list[PromptResult]]:
     """Return the scores, and the results with what is to be said of their responses."""
     responses = {prompt.id: some for prompt, some in given}
-    results = [each.model_copy(update={"flags": _find_flags(responses[each.id])}) for each in judged.results]
+    texts = {prompt.id: _cut_prompt(prompt.text) for prompt, _ in given}
+    results = [
+        each.model_copy(update={"flags": _find_flags(responses[each.id]), "prompt": texts[each.id]})
+        for each in judged.results
+    ]
     counts = {name: count(named) for name, named in noted.items()}
     for name in FLAGS:
         counts[name] = count(each.key for each in results for _ in each.flags.get(name, ()))
@@ -307,6 +313,10 @@ def _sum_up(
         versions={**versions(), **benchmark.versions},
     )
     return scores, results
+
+
+def _cut_prompt(text: str) -> str:
+    return text if len(text) <= _PROMPT_CHARS else f"…{text[-_PROMPT_CHARS:]}"
 
 
 def _find_flags(responses: Sequence[SubjectResponse]) -> dict[str, tuple[int, ...]]:

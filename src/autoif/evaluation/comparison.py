@@ -97,34 +97,45 @@ class Comparison:
         return sum(compared.difference is not None for row in rows for compared in row)
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
+def compare(folders: Sequence[Path], *, alone: bool = False) -> Comparison:
     """Compare models with the first of them, on every benchmark that they were measured on.
 
     Args:
         folders: of each model, an evaluated folder or one that holds evaluated folders, one a benchmark.
+        alone: take a single model, too, whose scores then have no differences.
 
     Raises:
         ConfigError: fewer than two, or one twice; no benchmark in common; other prompts or settings: what differs is
             named.
         StoreError: a folder holds no evaluation.
     """
-    if len(folders) < 2 or len({folder.resolve() for folder in folders}) < len(folders):
+    if len(folders) < 2 - alone or len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("name two or more different evaluated folders")
     names = name_folders(folders)
-    measured: dict[str, dict[str, Evaluated]] = {}
-    for name, folder in zip(names, folders, strict=True):
-        for evaluated in read_model(folder):
-            measured.setdefault(evaluated.scores.benchmark, {})[name] = evaluated
-    if all(len(models) == 1 for models in measured.values()):
-        titles = ", ".join(sorted({each.scores.title for models in measured.values() for each in models.values()}))
+    measured = read_models(folders)
+    if len(folders) > 1 and all(len(models) == 1 for models in measured):
+        titles = ", ".join(sorted({each.scores.title for models in measured for each in models.values()}))
         raise ConfigError(f"no two of these folders were measured on the same benchmark: there are {titles}")
     benchmarks, notes = [], []
-    for models in sorted(measured.values(), key=lambda models: next(iter(models.values())).scores.place):
+    for models in measured:
         benchmarks.append(_compare_benchmark(names[0], models))
         notes += _list_notes(names, models)
     for name, folder in zip(names, folders, strict=True):
         notes += [f"Not finished: {unfinished} of {name}." for unfinished in _list_unfinished(folder)]
     return Comparison(tuple(names), tuple(benchmarks), tuple(notes))
+
+
+def read_models(folders: Sequence[Path]) -> list[dict[str, Evaluated]]:
+    """Return for each benchmark, in the order of a table, the models that were measured on it, by name and as given.
+
+    Raises:
+        ConfigError, StoreError: as `read_model` says.
+    """
+    measured: dict[str, dict[str, Evaluated]] = {}
+    for name, folder in zip(name_folders(folders), folders, strict=True):
+        for evaluated in read_model(folder):
+            measured.setdefault(evaluated.scores.benchmark, {})[name] = evaluated
+    return sorted(measured.values(), key=lambda models: next(iter(models.values())).scores.place)
 
 
 def read_model(folder: Path) -> list[Evaluated]:

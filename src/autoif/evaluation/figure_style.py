@@ -3,6 +3,7 @@
 The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
 """
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _STYLE = {
     "svg.hashsalt": "autoif", "svg.fonttype": "none", "font.size": 9, "figure.titlesize": 11, "axes.titlesize": 9.5,
     "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.3, "lines.linewidth": 1.3, "lines.markersize": 5,
     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
+    "figure.constrained_layout.h_pad": 0.09,
     "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
     "ytick.color": INK,
 }  # fmt: skip
@@ -63,16 +65,23 @@ def save_figure(draw: Callable[[], Figure], output: Path) -> None:
     """
     kind = output.suffix.lower()
     temporary = output.with_name(f".{output.name}.tmp{kind}")
-    style: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}  # whatever the user's own matplotlibrc says
-    with mpl.rc_context(style), storage_errors(output):
+    with storage_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         try:
-            figure = draw()
-            metadata = {**_SUFFIXES[kind], "Title": figure.get_suptitle()}
-            figure.savefig(temporary, metadata=metadata, dpi=150)
+            temporary.write_bytes(render_figure(draw, kind))
             temporary.replace(output)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def render_figure(draw: Callable[[], Figure], kind: str = ".svg") -> bytes:
+    """Return a figure, drawn in the style of all, as the content of a file of this kind."""
+    style: dict[Any, Any] = {**mpl.rcParamsDefault, **_STYLE}  # whatever the user's own matplotlibrc says
+    with mpl.rc_context(style):
+        figure, content = draw(), io.BytesIO()
+        metadata = {**_SUFFIXES[kind], "Title": figure.get_suptitle()}
+        figure.savefig(content, format=kind.removeprefix("."), metadata=metadata, dpi=150)
+    return content.getvalue()
 
 
 def name_axis(column: Column) -> str:

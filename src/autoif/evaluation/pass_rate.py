@@ -130,7 +130,12 @@ def judge_answers(
                 key=row.prompt[0].content[:80],
                 cluster=name_instructions(row),
                 scores={"pass_rate": rates, "pass_rate_by_prompt": rates, "faultless_pass_rate": faultless},
-                details={"query_id": row.query_id, "verdicts": [[*each] for each in said], "faults": [*found]},
+                details={
+                    "instructions": [each.instruction for each in row.constraints],
+                    "query_id": row.query_id,
+                    "verdicts": [[*each] for each in said],
+                    "faults": [*found],
+                },
             )
         )
     undecided = 100 * sum(each not in {Verdict.PASS, Verdict.FAIL} for each in judged) / (len(judged) or 1)

@@ -3,12 +3,13 @@
 What they look like is in figure_style.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from autoif.errors import ConfigError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
@@ -31,6 +32,8 @@ _COLUMNS = 2
 _ROW_INCHES = 0.38
 _MARKS = 10
 """Markers along a curve, about."""
+_NAMED = 3
+"""Trainings that a title names."""
 
 
 def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
@@ -45,18 +48,7 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
     panels = arrange_curves(trainings)
     if not panels:
         raise ConfigError(f"{', '.join(map(str, folders))}: no step was logged yet; there is nothing to draw")
-
-    def draw() -> Figure:
-        columns = min(len(panels), _COLUMNS)
-        lines = -(-len(panels) // columns)
-        figure = Figure(figsize=(4.8 * columns, 2.9 * lines + 0.5), layout="constrained")
-        names = ", ".join(show_name(training.name) for training in trainings[:3]) + ", …" * (len(trainings) > 3)
-        figure.suptitle(f"Training of {names}")
-        for index, panel in enumerate(panels, 1):
-            _draw_curves(figure.add_subplot(lines, columns, index), panel)
-        return figure
-
-    save_figure(draw, output)
+    save_figure(lambda: draw_training(panels), output)
     return [panel.title for panel in panels]
 
 
@@ -68,28 +60,7 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
         StoreError: it can't be written.
     """
     check_kind(output)
-    shown = [
-        (benchmark, index)
-        for benchmark in comparison.benchmarks
-        for index, column in enumerate(benchmark.columns)
-        if column.shown == "figures"
-    ]
-    heights = [1.0 + _ROW_INCHES * len(benchmark.models) for benchmark, _ in shown]
-    looks = {model: choose_look(place) for place, model in enumerate(comparison.models)}
-    first = show_name(comparison.models[0])
-
-    def draw() -> Figure:
-        figure = Figure(figsize=(9, sum(heights) + 0.8), layout="constrained")
-        figure.suptitle(f"Scores and their differences to {first}, with 95 % intervals")
-        panels = figure.subplots(len(shown), 2, sharey="row", squeeze=False, height_ratios=heights)
-        for (left, right), (benchmark, index) in zip(panels, shown, strict=True):
-            _draw_score(left, right, benchmark, index, looks)
-            right.set_title(f"Difference to {first}")
-        if comparison.differences:
-            figure.legend(handles=_explain_marks(), loc="outside lower center", ncols=2)
-        return figure
-
-    save_figure(draw, output)
+    save_figure(lambda: draw_comparison(comparison), output)
 
 
 def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, output: Path) -> None:
@@ -124,6 +95,43 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, outpu
     save_figure(draw, output)
 
 
+def draw_training(panels: Sequence[CurvePanel]) -> Figure:
+    """Return the figure of one or more panels."""
+    columns = min(len(panels), _COLUMNS)
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.8 * columns, 2.9 * lines + 0.5), layout="constrained")
+    trainings = {curve.training.place: curve.training.name for panel in panels for curve in panel.curves}
+    names = [show_name(name) for _, name in sorted(trainings.items())]
+    figure.suptitle(f"Training of {', '.join(names[:_NAMED])}" + ", …" * (len(names) > _NAMED))
+    for index, panel in enumerate(panels, 1):
+        _draw_curves(figure.add_subplot(lines, columns, index), panel)
+    return figure
+
+
+def draw_comparison(comparison: Comparison) -> Figure:
+    """Return the figure of a comparison; of a single model it has scores alone."""
+    shown = [
+        (benchmark, index)
+        for benchmark in comparison.benchmarks
+        for index, column in enumerate(benchmark.columns)
+        if column.shown == "figures"
+    ]
+    heights = [1.0 + _ROW_INCHES * len(benchmark.models) for benchmark, _ in shown]
+    looks = {model: choose_look(place) for place, model in enumerate(comparison.models)}
+    first, several = show_name(comparison.models[0]), len(comparison.models) > 1
+    figure = Figure(figsize=(9 if several else 5.5, sum(heights) + 0.8), layout="constrained")
+    figure.suptitle(f"Scores{f' and their differences to {first}' if several else ''}, with 95 % intervals")
+    lines = figure.subplots(len(shown), 1 + several, sharey="row", squeeze=False, height_ratios=heights)
+    for line, (benchmark, index) in zip(lines, shown, strict=True):
+        _draw_scores(line[0], benchmark, index, looks)
+        if several:
+            _draw_differences(line[1], benchmark, index, looks)
+            line[1].set_title(f"Difference to {first}")
+    if comparison.differences:
+        figure.legend(handles=_explain_marks(), loc="outside lower center", ncols=2)
+    return figure
+
+
 def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
     """Draw the curves of a metric; each ends in its last value."""
     ends = []
@@ -140,31 +148,34 @@ def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
         line.set_gid(f"{curve.key} {clean_name(curve.training.name)}")
         ends.append(curve.points[-1])
     write_ends(axes, ends)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(title=panel.title, xlabel="optimiser step", ylabel=panel.metric.axis)
     axes.legend()
 
 
-def _draw_score(
-    left: Axes, right: Axes, benchmark: ComparedBenchmark, index: int, looks: dict[str, SeriesLook]
-) -> None:
-    """Draw a score of every model on the left, and on the right what differs from the first; models from above."""
+def _draw_scores(panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, SeriesLook]) -> None:
+    """Draw a score of every model, the first above."""
     column = benchmark.columns[index]
     title = f"{column.heading} {column.label}"
     for place, (model, scores) in enumerate(benchmark.models.items()):
-        interval, difference = scores[index].interval, scores[index].difference
-        name = f"{title} {clean_name(model)}"
-        if interval:
-            _name_parts(draw_interval(left, interval, place, looks[model]), name)
-            write_value(left, f"{interval.value:.{column.digits}f}", interval.value, place)
-        if difference:
-            filled = not difference.includes_zero
-            _name_parts(draw_interval(right, difference, place, looks[model], filled=filled), f"difference {name}")
-            write_value(right, f"{difference.value:+.{column.digits}f}", difference.value, place)
-    left.set_yticks(range(len(benchmark.models)), [show_name(model) for model in benchmark.models])
-    left.set_ylim(len(benchmark.models) - 0.4, -0.7)
-    left.set(title=title, xlabel=name_axis(column), ylabel="model")
-    right.set_xlabel(name_difference(column))
-    right.axvline(0, color=INK, linewidth=0.9)
+        if interval := scores[index].interval:
+            _name_parts(draw_interval(panel, interval, place, looks[model]), f"{title} {clean_name(model)}")
+            write_value(panel, f"{interval.value:.{column.digits}f}", interval.value, place)
+    panel.set_yticks(range(len(benchmark.models)), [show_name(model) for model in benchmark.models])
+    panel.set_ylim(len(benchmark.models) - 0.4, -0.7)
+    panel.set(title=title, xlabel=name_axis(column), ylabel="model")
+
+
+def _draw_differences(panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, SeriesLook]) -> None:
+    """Draw what differs from the first model, in its lines of the panel beside."""
+    column = benchmark.columns[index]
+    for place, (model, scores) in enumerate(benchmark.models.items()):
+        if difference := scores[index].difference:
+            drawn = draw_interval(panel, difference, place, looks[model], filled=not difference.includes_zero)
+            _name_parts(drawn, f"difference {column.heading} {column.label} {clean_name(model)}")
+            write_value(panel, f"{difference.value:+.{column.digits}f}", difference.value, place)
+    panel.set_xlabel(name_difference(column))
+    panel.axvline(0, color=INK, linewidth=0.9)
 
 
 def _name_parts(drawn: Sequence[Line2D], name: str) -> None:

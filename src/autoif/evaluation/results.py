@@ -68,6 +68,8 @@ class PromptResult(Record):
     """What is drawn again as a whole, as prompts vary together that share it."""
     part: str = ""
     """The type or subject that it belongs to."""
+    prompt: str = ""
+    """What was asked, for people; of a long text its end."""
     scores: dict[str, tuple[float, ...]]
     """By name, the value of each response, or several of each."""
     flags: dict[str, tuple[int, ...]] = Field(default_factory=dict)

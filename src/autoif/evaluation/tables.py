@@ -22,6 +22,8 @@ from autoif.reading.text_lines import show_in_line
 
 NOTHING = "–"
 _DETAILS = ("score", "model", "value", "difference", "verdict", "McNemar p")
+_ALONE = 3
+"""How many of these there are of a single model."""
 
 
 class Mark(StrEnum):
@@ -86,8 +88,8 @@ def _tabulate_scores(comparison: Comparison) -> Table:
             cells += [_show(each) for each in there] if there else [Cell(NOTHING)] * len(benchmark.columns)
         rows.append(tuple(cells))
     return Table(
-        caption=f"Scores{' in percent' if any(column.unit == '%' for column in columns) else ''}, and what differs "
-        f"from {_clean(comparison.models[0])}",
+        caption=f"Scores{' in percent' if any(column.unit == '%' for column in columns) else ''}"
+        + (f", and what differs from {_clean(comparison.models[0])}" if len(comparison.models) > 1 else ""),
         headings=tuple(
             Heading(group, len(list(some))) for group, some in groupby(column.heading for column in columns)
         ),
@@ -103,19 +105,24 @@ def _show(compared: Compared) -> Cell:
 
 
 def _tabulate_details(comparison: Comparison, benchmark: ComparedBenchmark) -> Table:
+    columns = _DETAILS if len(comparison.models) > 1 else _DETAILS[:_ALONE]
     rows = [
-        (Cell(_name(column, benchmark.title)), Cell(_clean(model)), *_detail(compared[index]))
+        (Cell(_name(column, benchmark.title)), Cell(_clean(model)), *_detail(compared[index]))[: len(columns)]
         for index, column in enumerate(benchmark.columns)
         for model, compared in benchmark.models.items()
     ]
     return Table(
-        caption=f"{benchmark.title}: scores and differences to {_clean(comparison.models[0])}, with 95 % intervals",
+        caption=f"{benchmark.title}: scores{_relate(comparison)}, with 95 % intervals",
         headings=(),
-        columns=_DETAILS,
+        columns=columns,
         rows=tuple(rows),
         heads=2,
         texts=(0, 1, 4),
     )
+
+
+def _relate(comparison: Comparison) -> str:
+    return f" and differences to {_clean(comparison.models[0])}" if len(comparison.models) > 1 else ""
 
 
 def _detail(compared: Compared) -> Sequence[Cell]:

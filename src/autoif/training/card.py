@@ -3,7 +3,8 @@
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ _METHODS = {
     "online-dpo": "iterative online DPO",
     "grpo": "group relative policy optimisation (GRPO), verification functions as reward",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How names and texts of others are put into what we write."""
+
+    show: Callable[[str], str]
+    show_code: Callable[[str], str]
+
+
+_MARKDOWN = Wording(escape_markdown, show_code)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -53,27 +65,8 @@ def write_card(folder: Path, record: Mapping[str, Any]) -> None:
 
 def render_card(name: str, record: Mapping[str, Any]) -> str:
     """Return the card of a trained folder, with the front matter that hubs read."""
-    data, lengths = record["data"], record["lengths"]
+    facts = list_facts(record, _MARKDOWN)
     base = Path(record["model"]["name"])
-    # A folder's path says nothing elsewhere, and a hub refuses it as a base model.
-    shown = base.name if base.exists() else record["model"]["name"]
-    facts = {
-        "method": f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}",
-        "base model": f"{show_code(shown)}, {record['model']['content']}" + _ancestry(record["model"]["training"]),
-        "data": _describe_data(data),
-        "data run": _describe_run(data["run"]),
-        **({"evaluation data": _describe_data(record["eval_data"])} if record["eval_data"] else {}),
-        "lengths": _describe_lengths(lengths),
-        "steps": f"{record['steps']}, global batch {record['settings']['global_batch_size']}",
-        **(
-            {"reward": ", ".join(f"{key} {escape_markdown(str(value))}" for key, value in record["reward"].items())}
-            if record["reward"]
-            else {}
-        ),
-        "seed": record["settings"]["seed"],
-        "device": escape_markdown(record["device"]),
-        "versions": ", ".join(escape_markdown(f"{package} {found}") for package, found in record["versions"].items()),
-    }
     front = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["autoif", record["kind"]]}
     if not base.exists():
         front["base_model"] = record["model"]["name"]
@@ -97,6 +90,33 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", "```json", json.dumps(settings, indent=2, default=str), "```", ""])
 
 
+def list_facts(record: Mapping[str, Any], wording: Wording) -> dict[str, str]:
+    """Return what a finished record says of a training, by what it is called."""
+    data, show, code = record["data"], wording.show, wording.show_code
+    base = Path(record["model"]["name"])
+    # A folder's path says nothing elsewhere, and a hub refuses it as a base model.
+    shown = base.name if base.exists() else record["model"]["name"]
+    method = f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}"
+    ancestry = _ancestry(record["model"]["training"], wording)
+    facts = {
+        "method": method,
+        "base model": f"{code(shown)}, {record['model']['content']}{ancestry}",
+        "data": _describe_data(data, wording),
+        "data run": _describe_run(data["run"], wording),
+    }
+    if record["eval_data"]:
+        facts["evaluation data"] = _describe_data(record["eval_data"], wording)
+    facts["lengths"] = _describe_lengths(record["lengths"])
+    facts["steps"] = f"{record['steps']}, global batch {record['settings']['global_batch_size']}"
+    if record["reward"]:
+        facts["reward"] = ", ".join(f"{key} {show(str(value))}" for key, value in record["reward"].items())
+    return facts | {
+        "seed": str(record["settings"]["seed"]),
+        "device": show(record["device"]),
+        "versions": ", ".join(show(f"{package} {found}") for package, found in record["versions"].items()),
+    }
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what shapes a training, of those packages that are installed."""
     found = {"python": platform.python_version()}
@@ -118,26 +138,25 @@ def describe_ancestry(model: str) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def list_rounds(rounds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the columns of a table of what each round of online DPO drew and paired, and its rows."""
+    names = ("round", "prompts", "paired", "all_pass", "all_fail", "responses", "truncated", "gated", "pairs")
+    return [name.replace("_", " ") for name in names], [[str(row[name]) for name in names] for row in rounds]
+
+
 def _rounds_table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what each round of online DPO drew and paired."""
     if not rounds:
         return []
-    names = ("round", "prompts", "paired", "all_pass", "all_fail", "responses", "truncated", "gated", "pairs")
-    lines = [
-        "",
-        "## Rounds",
-        "",
-        f"| {' | '.join(name.replace('_', ' ') for name in names)} |",
-        "|---" * len(names) + "|",
-    ]
-    return lines + [f"| {' | '.join(str(row[name]) for name in names)} |" for row in rounds]
+    columns, rows = list_rounds(rounds)
+    lines = ["", "## Rounds", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _ancestry(training: Mapping[str, Any] | None) -> str:
+def _ancestry(training: Mapping[str, Any] | None, wording: Wording) -> str:
     if not training:
         return ""
-    data = show_code(Path(training["data"]).name)
-    kind, digest = escape_markdown(str(training["kind"]).upper()), show_code(str(training["sha256"]))
+    data = wording.show_code(Path(training["data"]).name)
+    kind, digest = wording.show(str(training["kind"]).upper()), wording.show_code(str(training["sha256"]))
     return f" (itself {kind} on {data}, SHA-256 {digest})"
 
 
@@ -150,16 +169,17 @@ def _describe_lengths(lengths: Mapping[str, Any]) -> str:
     return line
 
 
-def _describe_data(data: Mapping[str, Any]) -> str:
-    levels = ", ".join(f"{count} {escape_markdown(level)}" for level, count in data["levels"].items())
+def _describe_data(data: Mapping[str, Any], wording: Wording) -> str:
+    levels = ", ".join(f"{count} {wording.show(level)}" for level, count in data["levels"].items())
     counted = f"{data['rows']} rows" + (f" ({levels})" if levels else "")
-    return f"{show_code(Path(data['file']).name)}, {counted}, SHA-256 `{data['sha256']}`"
+    code = wording.show_code
+    return f"{code(Path(data['file']).name)}, {counted}, SHA-256 {code(str(data['sha256']))}"
 
 
-def _describe_run(run: Mapping[str, Any] | None) -> str:
+def _describe_run(run: Mapping[str, Any] | None, wording: Wording) -> str:
     if not run:
         return "no run.json beside the data"
-    return ", ".join(f"{key} {escape_markdown(str(value))}" for key, value in run.items() if value)
+    return ", ".join(f"{key} {wording.show(str(value))}" for key, value in run.items() if value)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,161 @@
+"""What changed between evaluations of the same prompts: instruction by instruction, and in single answers.
+
+by instruction    what is asked alike stands together: the prompts of one instruction of a pass rate, the verdicts of
+                  one type of IFEval and IFBench, the five prompts of one initial instruction of FollowBench, and
+                  each question of the rest by itself
+before and after  the prompts on which the first answers differ most, with what each model said
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from autoif.evaluation.comparison import Evaluated
+from autoif.evaluation.results import SAMPLES, Column, PromptResult
+from autoif.evaluation.statistics import Interval, bootstrap_difference
+from autoif.reading.jsonl import read_jsonl
+from autoif.sampling import Sample
+
+_BY_TYPE = "instruction_strict"
+"""The score that has a value for each instruction of a prompt."""
+_NAMED_CHARS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionChange:
+    """How well each model does on one instruction, and how that differs from the first."""
+
+    instruction: str
+    prompts: int
+    values: tuple[float | None, ...]
+    """Of each model, in the unit of the score; None where it has none."""
+    differences: tuple[Interval | None, ...]
+    """To the first model, prompt by prompt; None for itself, and where one of them has no value."""
+
+    @property
+    def size(self) -> float:
+        """The mean difference to the first model: what the list is ordered by."""
+        return fmean([each.value for each in self.differences if each] or [0.0])
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOfModel:
+    """The first answer of a model to a prompt, and what its answers scored."""
+
+    text: str | None
+    """None where the folder holds no texts, as for recorded responses."""
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersBeforeAfter:
+    """One prompt, answered by each model."""
+
+    prompt: str
+    answers: Mapping[str, AnswerOfModel]
+    """By the name of the model, in the given order."""
+    change: float
+    """The last model's mean less the first's."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The values of one instruction, of each model by prompt."""
+
+    name: str
+    by_model: list[dict[str, list[float]]] = field(default_factory=list)
+
+
+def choose_column(models: Sequence[Evaluated]) -> Column:
+    """Return the score that changes are told of: that of single instructions, or else the benchmark's first."""
+    columns = models[0].columns
+    return next((each for each in columns if each.name == _BY_TYPE), next(c for c in columns if c.shown == "figures"))
+
+
+def list_changes(models: Sequence[Evaluated], column: Column) -> list[InstructionChange]:
+    """Return each instruction's values and differences, what gained most first and what lost most last."""
+    groups: dict[str, _Group] = {}
+    for place, model in enumerate(models):
+        for row in model.rows.values():
+            for key, name, value in _split(row, column):
+                group = groups.setdefault(key, _Group(name, [{} for _ in models]))
+                group.by_model[place].setdefault(row.id, []).append(value)
+    found = [_measure_change(group) for group in groups.values()]
+    return sorted(found, key=lambda change: (-change.size, change.instruction))
+
+
+def list_before_after(models: Mapping[str, Evaluated], column: Column, most: int) -> list[AnswersBeforeAfter]:
+    """Return up to `most` prompts with every model's first answer: those that changed most, gains and losses in turn.
+
+    Raises:
+        StoreError: a file of samples is damaged.
+    """
+    first, last = next(iter(models.values())), list(models.values())[-1]
+    changes = {id: _compare_answers(row, last.rows[id], column) for id, row in first.rows.items()}
+    ordered = sorted(changes, key=lambda id: (changes[id], id))
+    in_turn = [id for pair in zip(reversed(ordered), ordered, strict=True) for id in pair]
+    chosen = [*dict.fromkeys(in_turn)][:most]
+    texts = {name: _read_texts(model, set(chosen)) for name, model in models.items()}
+    return [
+        AnswersBeforeAfter(
+            first.rows[id].prompt or first.rows[id].key,
+            {
+                name: AnswerOfModel(texts[name].get(id), model.rows[id].scores.get(column.name, ()))
+                for name, model in models.items()
+            },
+            changes[id][1],
+        )
+        for id in chosen
+    ]
+
+
+def _split(row: PromptResult, column: Column) -> Iterator[tuple[str, str, float]]:
+    """Yield (key, name, value) for the instructions of a prompt."""
+    values = row.scores.get(column.name, ())
+    listed = row.details.get("instructions")
+    names = [str(each) for each in listed] if isinstance(listed, list) else []
+    if column.name == _BY_TYPE and names:  # response after response, each with its instructions
+        for place, value in enumerate(values):
+            name = names[place % len(names)]
+            yield name, name, value
+        return
+    name = " + ".join(names) or (row.cluster if row.cluster != row.id else row.prompt or row.key)
+    for value in values:
+        yield row.cluster, name if len(name) <= _NAMED_CHARS else f"{name[:_NAMED_CHARS]}…", value
+
+
+def _measure_change(group: _Group) -> InstructionChange:
+    first = group.by_model[0]
+    values = tuple(fmean([v for some in model.values() for v in some]) if model else None for model in group.by_model)
+    differences = tuple(
+        _difference(first, model) if place and first.keys() == model.keys() and first else None
+        for place, model in enumerate(group.by_model)
+    )
+    return InstructionChange(group.name, len(first), values, differences)
+
+
+def _difference(first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]]) -> Interval:
+    """Return the difference of the means of prompts; prompts are drawn again."""
+    ids = list(first)
+    before, after = ([fmean(some[id]) for id in ids] for some in (first, second))
+    return bootstrap_difference([(before, ids)], [(after, ids)])
+
+
+def _compare_answers(first: PromptResult, last: PromptResult, column: Column) -> tuple[float, float]:
+    """Return how the first answers differ, and how all do; 0 where one has no value."""
+    before, after = first.scores.get(column.name, ()), last.scores.get(column.name, ())
+    if not before or not after:
+        return 0.0, 0.0
+    return after[0] - before[0], fmean(after) - fmean(before)
+
+
+def _read_texts(model: Evaluated, wanted: set[str]) -> dict[str, str]:
+    """Return the text of the first answer to each wanted prompt; nothing for recorded responses."""
+    path = model.folder / SAMPLES
+    if not path.exists():
+        return {}
+    return {
+        sample.prompt_id: sample.text
+        for sample in read_jsonl(path, Sample, exact=True)
+        if sample.index == 0 and sample.prompt_id in wanted
+    }
