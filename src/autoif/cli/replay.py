@@ -42,7 +42,7 @@ def replay(run: Path, sweeps: tuple[str, ...], output: Path | None, plot: Path |
     """
     if plot:
         with require_extra("autoif replay --plot"):
-            from autoif.evaluation.plots import check_kind
+            from autoif.evaluation.figure_style import check_kind
             from autoif.sweep.plot import plot_sweep
         check_kind(plot)
     if folder:

@@ -120,7 +120,7 @@ def draw_interval(panel: Axes, interval: Interval, place: int, look: SeriesLook,
     return [*points, *drawn]
 
 
-def write_value(panel: Axes, text: str, x: float, y: float) -> None:
+def write_value(panel: Axes, text: str, x: float | str, y: float) -> None:
     """Write a value above its point, readable over a line as well."""
     panel.annotate(
         text, (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=_VALUE_POINTS, color=INK,

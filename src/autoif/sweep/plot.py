@@ -6,10 +6,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autoif.evaluation.plots import save_figure
+from autoif.evaluation.figure_style import save_figure, write_value
+from autoif.palette import FAINT, choose_look
 from autoif.sweep.points import Sweep, SweepPoint
 
-_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("-", "--", "-.", ":")
 _FEW = 12
 """Points up to which each has its value beside it."""
@@ -27,13 +27,14 @@ def plot_sweep(sweep: Sweep, output: Path) -> None:
         titles.append("precision of functions, %")
 
     def draw() -> Figure:
-        figure = Figure(figsize=(max(5.0, 0.7 * _count_values(sweep)), 2.4 * len(titles)), layout="constrained")
+        figure = Figure(figsize=(max(5.0, 0.7 * _count_values(sweep)), 2.4 * len(titles) + 0.5), layout="constrained")
+        figure.suptitle("What the run would keep with other thresholds")
         panels = figure.subplots(len(titles), 1, sharex=True, squeeze=False)
         for title, (panel,) in zip(titles, panels, strict=True):
             _draw_panel(panel, sweep, title)
-        panels[-1][0].set_xlabel(sweep.keys[-1])
+        panels[-1][0].set_xlabel(f"threshold {sweep.keys[-1]}")
         if len(sweep.keys) > 1:
-            panels[0][0].legend(fontsize=7)
+            panels[0][0].legend()
         return figure
 
     save_figure(draw, output)
@@ -44,22 +45,23 @@ def _count_values(sweep: Sweep) -> int:
 
 
 def _draw_panel(panel: Axes, sweep: Sweep, title: str) -> None:
-    panel.set_title(title)
+    panel.set(title=title, ylabel="right functions (%)" if title.startswith("precision") else f"number of {title}")
     if (own := _read(sweep.own, title)) is not None:
-        panel.axhline(own, color="0.4", linewidth=0.8, linestyle=(0, (1, 3)))
+        panel.axhline(own, color=FAINT, linewidth=0.8, linestyle=(0, (1, 3)))
         panel.annotate(
-            "as run", (1, own), xycoords=("axes fraction", "data"), fontsize=7, color="0.3", ha="right", va="top"
+            "as run", (1, own), xycoords=("axes fraction", "data"), fontsize=7, color=FAINT, ha="right", va="top"
         )
     for place, (name, points) in enumerate(_group(sweep).items()):
         labels = [str(point.settings[sweep.keys[-1]]) for point in points]
         values = [_read(point, title) for point in points]
         known = [(label, value) for label, value in zip(labels, values, strict=True) if value is not None]
-        mark, line = _MARKS[place % len(_MARKS)], _LINES[place % len(_LINES)]
-        panel.plot([x for x, _ in known], [y for _, y in known], marker=mark, linestyle=line, label=name or None)
+        look, line = choose_look(place), _LINES[place % len(_LINES)]
+        panel.plot(
+            [x for x, _ in known], [y for _, y in known], marker=look.marker, color=look.colour, linestyle=line,
+            label=name or None,
+        )  # fmt: skip
         for label, value in known if len(points) <= _FEW else ():
-            panel.annotate(
-                f"{value:,.4g}", (label, value), textcoords="offset points", xytext=(0, 5), fontsize=7, ha="center"
-            )
+            write_value(panel, f"{value:,.4g}", label, value)
         if title.startswith("precision"):
             _draw_ends(panel, labels, points)
     panel.margins(y=0.2)
@@ -73,7 +75,7 @@ def _draw_ends(panel: Axes, labels: Sequence[str], points: Sequence[SweepPoint])
     for label, point in zip(labels, points, strict=True):
         found = point.precision
         if found and found.low is not None and found.high is not None:
-            panel.plot([label, label], [found.low, found.high], color="0.5", linewidth=1.0)
+            panel.plot([label, label], [found.low, found.high], color=FAINT, linewidth=1.0)
 
 
 def _read(point: SweepPoint, title: str) -> float | None:
