@@ -100,13 +100,12 @@ def test_every_sign_that_speaks_for_a_function_raises_its_score(sign: str) -> No
     assert score(replace(GOOD, errors=1)) < score(GOOD)
 
 
-async def test_a_function_that_hangs_gets_few_texts_and_the_others_all() -> None:
+async def test_a_function_that_hangs_gets_one_text_and_the_others_all() -> None:
     hangs = "def evaluate(response):\n    while 'drum' in response: pass\n    return True"
     trial = plan_trial(matrix([hangs, WORD], ("a drum", True), ("a xylophone", True)))
     async with Sandbox(Limits(timeout_s=0.2), workers=1) as opened:
         slow, quick = await run_trial(trial, opened)
-    assert slow[:16] == [Verdict.TIMEOUT] + [Verdict.PASS] * 15
-    assert set(slow[16:]) == {Verdict.TIMEOUT}
+    assert set(slow) == {Verdict.TIMEOUT}
     assert len(slow) == len(quick) == len(load_probes()) + 2
     assert quick[:2] == [Verdict.FAIL, Verdict.PASS]
 

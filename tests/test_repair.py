@@ -228,7 +228,7 @@ async def test_long_texts_are_shown_by_their_ends(make_tools: MakeTools) -> None
     assert len(question) < 2500
 
 
-async def test_a_function_that_hangs_costs_a_few_texts(make_tools: MakeTools) -> None:
+async def test_a_function_that_hangs_is_put_back_with_that(make_tools: MakeTools) -> None:
     hangs = "def evaluate(response):\n    while response == 'wine':\n        pass\n    return 'tea' in response"
     chat = script([*ALIKE, hangs], repaired(TEA))
     draft = await settle(make_tools, chat, 3, repairs=1)

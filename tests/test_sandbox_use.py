@@ -18,6 +18,7 @@ import pytest
 
 from autoif import Limits, Sandbox, SandboxError, Verdict
 from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
+from autoif.sandbox.sandbox import TEXTS_AT_ONCE
 
 ROOT = Path(__file__).parent.parent
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -535,3 +536,27 @@ print(*ray.get([task.remote(Sandbox(workers=1)), Actor.remote().judge.remote()])
 def test_it_works_in_a_ray_task_and_in_a_ray_actor():
     done = subprocess.run([sys.executable, "-c", RAY], capture_output=True, text=True, timeout=240)
     assert done.stdout.strip() == "['fail', 'pass'] ['fail', 'pass']", done.stderr
+
+
+@pytest.mark.parametrize("backend", ["cpython", "monty"])
+def test_a_function_that_hangs_costs_the_time_of_one_text_where_that_is_enough(backend: str) -> None:
+    hangs = "def evaluate(response):\n    while 'x' in response: pass\n    return True"
+    texts = ["a", *["x"] * 40, "b"]
+    with Sandbox(Limits(timeout_s=1.0), backend=backend, workers=1) as sandbox:
+        late, quick = sandbox.run_many_sync([(hangs, texts), (LENGTH, texts)], until_timeout=True)
+        run = sandbox.verdicts
+    assert verdicts_of(late) == [PASS, *[Verdict.TIMEOUT] * 41]
+    assert verdicts_of(quick) == [FAIL] * 42
+    assert run == 2 + 42
+
+
+def test_what_is_left_after_a_timeout_is_not_run_in_a_later_part_either(sandbox) -> None:
+    hangs = "def evaluate(response):\n    while 'x' in response: pass\n    return True"
+    texts = ["a", "x", *["b"] * TEXTS_AT_ONCE]
+    [outcomes] = sandbox.run_many_sync([(hangs, texts)], until_timeout=True)
+    assert verdicts_of(outcomes) == [PASS, *[Verdict.TIMEOUT] * (len(texts) - 1)]
+    [outcomes] = sandbox.run_many_sync([(hangs, [*texts[2:], "a"])], until_timeout=True)
+    assert verdicts_of(outcomes) == [PASS] * (TEXTS_AT_ONCE + 1)
+    assert sandbox.run_many_sync([(hangs, [])], until_timeout=True) == [[]]
+    with pytest.raises(TypeError, match="not one text"):
+        sandbox.run_many_sync([(LENGTH, "long")], until_timeout=True)

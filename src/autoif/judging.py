@@ -27,13 +27,17 @@ T = TypeVar("T")
 class Runner(Protocol):
     """What runs functions on an event loop: a sandbox, as the stages see it."""
 
-    async def run_many(self, jobs: Sequence[Job]) -> list[list[Outcome]]: ...
+    async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]: ...
 
 
-def judge(rows: Sequence[Row], sandbox: Sandbox) -> list[Verdicts]:
-    """Return the verdicts on each row, in order; wait for them. Raises SandboxError."""
+def judge(rows: Sequence[Row], sandbox: Sandbox, *, until_timeout: bool = False) -> list[Verdicts]:
+    """Return the verdicts on each row, in order; wait for them. Raises SandboxError.
+
+    With `until_timeout` a function gets no text after one that takes too long; those that are left count as timeouts.
+    """
     jobs = group_by_function(rows)
-    return _deal_verdicts(rows, jobs, sandbox.run_many_sync(list(jobs.items())))
+    judged = sandbox.run_many_sync(list(jobs.items()), until_timeout=until_timeout)
+    return _deal_verdicts(rows, jobs, judged)
 
 
 async def judge_async(rows: Sequence[Row], sandbox: Runner) -> list[Verdicts]:

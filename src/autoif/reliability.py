@@ -14,23 +14,21 @@ No sign is proof: functions of one model that share a misreading pass each other
 
 import json
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
-from typing import Final, cast
+from typing import Final
 
 from autoif.behaviour import cluster_functions
-from autoif.judging import Job, Runner
+from autoif.judging import Runner
 from autoif.probes import load_probes
 from autoif.records import Matrix, Record, Verdict
-from autoif.sandbox.outcomes import Outcome
 from autoif.sandbox.sandbox import Sandbox
 
 VerdictRows = Sequence[Sequence[Verdict]]
 """Shape (functions, texts)."""
 _NARROW: Final = 0.05
-_FIRST_TEXTS: Final = 16
 DECIMALS: Final = 4
 """Of scores that are written to files."""
 
@@ -117,47 +115,15 @@ async def run_trial(trial: ReliabilityTrial, sandbox: Runner) -> list[list[Verdi
 
 async def run_patiently(sources: Sequence[str], texts: Sequence[str], sandbox: Runner) -> list[list[Verdict]]:
     """Return the verdict of each function on each text; one that took too long for a text gets no more of them."""
-    if not texts:
-        return [[] for _ in sources]
-    steps = _take_steps(sources, texts)
-    jobs = next(steps)
-    while True:
-        try:
-            jobs = steps.send(await sandbox.run_many(jobs))
-        except StopIteration as end:
-            return cast(list[list[Verdict]], end.value)
+    judged = await sandbox.run_many([(source, texts) for source in sources], until_timeout=True)
+    return [[outcome.verdict for outcome in outcomes] for outcomes in judged]
 
 
 def run_trial_sync(trial: ReliabilityTrial, sandbox: Sandbox) -> list[list[Verdict]]:
     """Do as `run_trial` does, and wait for it."""
-    steps = _take_steps(trial.sources, trial.texts)
-    jobs = next(steps)
-    while True:
-        try:
-            jobs = steps.send(sandbox.run_many_sync(jobs))
-        except StopIteration as end:
-            return cast(list[list[Verdict]], end.value)
-
-
-def _take_steps(
-    sources: Sequence[str], texts: Sequence[str]
-) -> Generator[list[Job], list[list[Outcome]], list[list[Verdict]]]:
-    """Yield jobs and take their outcomes, each time of several times as many texts; return all verdicts.
-
-    A function that took too long for a text gets no more: the rest count as timeouts. So one that hangs costs seconds.
-    """
-    verdicts: list[list[Verdict]] = [[] for _ in sources]
-    at = 0
-    while at < len(texts):
-        until = min(8 * at or _FIRST_TEXTS, len(texts))
-        live = [place for place, row in enumerate(verdicts) if Verdict.TIMEOUT not in row]
-        judged = yield [(sources[place], texts[at:until]) for place in live]
-        for place, outcomes in zip(live, judged, strict=True):
-            verdicts[place] += [outcome.verdict for outcome in outcomes]
-        for place in set(range(len(verdicts))).difference(live):
-            verdicts[place] += [Verdict.TIMEOUT] * (until - at)
-        at = until
-    return verdicts
+    texts = trial.texts
+    judged = sandbox.run_many_sync([(source, texts) for source in trial.sources], until_timeout=True)
+    return [[outcome.verdict for outcome in outcomes] for outcomes in judged]
 
 
 def score_functions(trial: ReliabilityTrial, verdicts: VerdictRows) -> list[float]:

@@ -29,8 +29,11 @@ class Executor(Protocol):
         """Run one function on inputs; return one outcome each, in order."""
         ...
 
-    async def run_many(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
-        """Run several functions, each on its inputs; return the outcomes of each."""
+    async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
+        """Run several functions, each on its inputs; return the outcomes of each.
+
+        With `until_timeout` a function gets no input after one that takes too long; the others count as timeouts.
+        """
         ...
 
 

@@ -119,7 +119,7 @@ class AgreementAudit(Record):
 def observe(material: Material, sandbox: Sandbox) -> list[Observed]:
     """Run all functions of a run on the cases of their instruction, on the probes and on answers, to it and to others.
 
-    Of one that hangs, the sandbox's limit on a whole call ends the rest.
+    One that takes too long for a text gets no more of them.
 
     Raises:
         SandboxError: functions can't be contained on this machine.
@@ -132,7 +132,7 @@ def observe(material: Material, sandbox: Sandbox) -> list[Observed]:
     for at in range(0, len(material.instructions), _TOGETHER):
         part = [(written, _plan(written, answers)) for written in material.instructions[at : at + _TOGETHER]]
         jobs = [(source, trial.texts) for _, trial in part for source in trial.sources]
-        judged = iter(sandbox.run_many_sync(jobs))
+        judged = iter(sandbox.run_many_sync(jobs, until_timeout=True))
         found += [
             Observed(written, trial, [[each.verdict for each in next(judged)] for _ in trial.sources])
             for written, trial in part

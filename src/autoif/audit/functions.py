@@ -135,7 +135,7 @@ def _run_functions(
     every = tuple(dict.fromkeys(chain.from_iterable(subject.sources for subject in subjects)))
     rows: list[Row] = [(every, text) for text in shared]
     rows += [(subject.sources, text) for subject in subjects for text in subject.texts.tailored]
-    judged = iter(judge(rows, sandbox))
+    judged = iter(judge(rows, sandbox, until_timeout=True))
     of_all = dict(zip(every, zip(*(next(judged) for _ in shared), strict=True), strict=True))
     found = []
     for subject in subjects:
@@ -168,7 +168,7 @@ def _run_mutants(
     for of_sources, telling in zip(mutants, texts, strict=True):
         sources = _list_sources(of_sources)
         rows += [(sources, text) for text in telling]
-    judged = iter(judge(rows, sandbox))
+    judged = iter(judge(rows, sandbox, until_timeout=True))
     found = []
     for subject, of_sources, telling, seen in zip(subjects, mutants, texts, verdicts, strict=True):
         by_text = [next(judged) for _ in telling]

@@ -31,7 +31,7 @@ from fractions import Fraction
 from typing import Literal
 
 from autoif.behaviour import cluster_functions
-from autoif.judging import compute_pass_rate, judge_async
+from autoif.judging import compute_pass_rate
 from autoif.probes import load_probes
 from autoif.queries.augmentation import join_queries
 from autoif.queries.rejection_sampling import ask_responder
@@ -185,9 +185,9 @@ async def _contrast(
     functions: Sequence[Function], asked: Sequence[Response], plain: Sequence[Response], tools: Tools
 ) -> Contrast:
     """Run all functions on all answers."""
-    sources = [function.source for function in functions]
-    rows = await judge_async([(sources, response.text) for response in (*asked, *plain)], tools.sandbox)
-    verdicts = [tuple(row[place] for row in rows) for place in range(len(functions))]
+    texts = [response.text for response in (*asked, *plain)]
+    rows = await run_patiently([function.source for function in functions], texts, tools.sandbox)
+    verdicts = [tuple(row) for row in rows]
     evidence = Contrast(
         asked=tuple(Answered(query_id=each.prompt.query.id, index=each.index, text=each.text) for each in asked),
         plain=tuple(Answered(query_id=each.prompt.query.id, index=each.index) for each in plain),

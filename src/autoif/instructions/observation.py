@@ -23,8 +23,8 @@ from autoif.tools import Tools
 
 DECIDED = (Verdict.PASS, Verdict.FAIL)
 _TEXTS_AT_ONCE = 64
-"""Of one call of a function. After a call with a time-out, or without a verdict, none is made: what the function would
-say of the other texts isn't worth the wait."""
+"""Of one call of a function, which ends with the first text that takes too long. After such a call, or one without a
+verdict, none is made: what the function would say of the other texts isn't worth the wait."""
 
 _CASES_VARIED = 24
 """Of so many cases near misses are made, some thirty of each: more tell hardly more, and take time."""
@@ -107,7 +107,7 @@ class Observer:
         missing = [text for text in inputs if text not in known]
         for at in range(0, len(missing), _TEXTS_AT_ONCE):
             given = missing[at : at + _TEXTS_AT_ONCE]
-            found = await self.tools.sandbox.run(function.source, given)
+            [found] = await self.tools.sandbox.run_many([(function.source, given)], until_timeout=True)
             known.update(zip(given, found, strict=True))
             verdicts = {outcome.verdict for outcome in found}
             if Verdict.TIMEOUT in verdicts or not verdicts.intersection(DECIDED):

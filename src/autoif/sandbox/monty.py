@@ -116,14 +116,14 @@ class MontyWorker:
         return f"pydantic-monty {self._version}, no host to reach, a process for each function"
 
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
-        """Run a function on inputs, all of them, also `until_timeout`.
+        """Run a function on inputs: all, or `until_timeout` those up to the first that takes too long.
 
         Raises WorkerDied; the worker is of no use after any exception.
         """
         longest_s = len(inputs) * (self._limits.timeout_s + _LOST_S) + _CALL_GRACE_S
         try:
             async with asyncio.timeout(longest_s):
-                self._requests.write(pack_message([source, inputs]))
+                self._requests.write(pack_message([source, inputs, until_timeout]))
                 await self._requests.drain()
                 return [self._read_outcome(Result(*result)) for result in await self._read()]
         except OSError as error:

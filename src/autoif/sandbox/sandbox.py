@@ -10,13 +10,14 @@ A bad function is data; a sandbox that can't be built or enforced raises `Sandbo
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from autoif.errors import SandboxError
+from autoif.records import Verdict
 from autoif.sandbox.cpython import open_cpython
 from autoif.sandbox.monty import open_monty
 from autoif.sandbox.outcomes import Limits, Outcome
@@ -183,13 +184,24 @@ class Sandbox:
         """
         return self._require_owner().run_sync(partial(self._judge, source, inputs))
 
-    async def run_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
-        """Run each source on its inputs, on all workers; return the outcomes of each, in order. Raises as `run`."""
-        return await self._require_owner().run(partial(self._judge_many, jobs))
+    async def run_many(
+        self, jobs: Sequence[tuple[str, Sequence[str]]], *, until_timeout: bool = False
+    ) -> list[list[Outcome]]:
+        """Run each source on its inputs, on all workers; return the outcomes of each, in order. Raises as `run`.
 
-    def run_many_sync(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+        With `until_timeout` a source gets no input after one that takes too long; those that are left count as
+        timeouts. So one that hangs on every text costs the time of one.
+        """
+        return await self._require_owner().run(partial(self._judge_many, jobs, self._choose_way(until_timeout)))
+
+    def run_many_sync(
+        self, jobs: Sequence[tuple[str, Sequence[str]]], *, until_timeout: bool = False
+    ) -> list[list[Outcome]]:
         """Do as `run_many` does and wait for it. Raises as `run_sync`."""
-        return self._require_owner().run_sync(partial(self._judge_many, jobs))
+        return self._require_owner().run_sync(partial(self._judge_many, jobs, self._choose_way(until_timeout)))
+
+    def _choose_way(self, until_timeout: bool) -> Callable[[str, Sequence[str]], Awaitable[list[Outcome]]]:
+        return self._judge_what_does_not_hang if until_timeout else self._judge
 
     def _require_owner(self) -> OwnerLoop:
         owner = self._owner
@@ -205,7 +217,7 @@ class Sandbox:
             return []
         if len(inputs) > TEXTS_AT_ONCE:
             parts = [(source, inputs[at : at + TEXTS_AT_ONCE]) for at in range(0, len(inputs), TEXTS_AT_ONCE)]
-            return [outcome for outcomes in await self._judge_many(parts) for outcome in outcomes]
+            return [outcome for outcomes in await self._judge_many(parts, self._judge) for outcome in outcomes]
         outcomes = await self._backend.run(source, inputs)
         self.verdicts += len(outcomes)
         return outcomes
@@ -215,13 +227,30 @@ class Sandbox:
         self.verdicts += len(outcomes)
         return outcomes
 
-    async def _judge_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[Outcome]]:
+    async def _judge_what_does_not_hang(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        """Judge inputs up to the first that takes too long; the others have its outcome, and took no time."""
+        if isinstance(inputs, str):
+            raise TypeError("inputs is a list of texts, not one text")
+        outcomes: list[Outcome] = []
+        for at in range(0, len(inputs), TEXTS_AT_ONCE):
+            outcomes += await self._judge_until_timeout(source, inputs[at : at + TEXTS_AT_ONCE])
+            late = next((place for place, each in enumerate(outcomes) if each.verdict is Verdict.TIMEOUT), None)
+            if late is not None:
+                rest = len(inputs) - late - 1
+                return [*outcomes[: late + 1], *[outcomes[late]._replace(seconds=0.0)] * rest]
+        return outcomes
+
+    async def _judge_many(
+        self,
+        jobs: Sequence[tuple[str, Sequence[str]]],
+        judge: Callable[[str, Sequence[str]], Awaitable[list[Outcome]]],
+    ) -> list[list[Outcome]]:
         outcomes: dict[int, list[Outcome]] = {}
         rest = iter(enumerate(jobs))
 
         async def run_the_rest() -> None:
             for place, (source, inputs) in rest:
-                outcomes[place] = await self._judge(source, inputs)
+                outcomes[place] = await judge(source, inputs)
 
         try:
             async with asyncio.TaskGroup() as group:

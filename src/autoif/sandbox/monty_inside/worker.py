@@ -73,8 +73,11 @@ class Runner:
         self._settings = settings
         self._harness = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
 
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Result]:
-        """Return one result per input. A lost interpreter costs the input at hand; a fresh one has the rest."""
+    async def run(self, source: str, inputs: Sequence[str], until_timeout: bool = False) -> list[Result]:
+        """Return one result per input, or `until_timeout` for those up to the first that takes too long.
+
+        A lost interpreter costs the input at hand; a fresh one has the rest.
+        """
         problem = find_unreadable(source)
         if problem:
             return [Result("error", f"does not load: {problem}", 0.0, False)] * len(inputs)
@@ -82,7 +85,10 @@ class Runner:
         deadline = time.monotonic() + self._settings.total_s
         while len(results) < len(inputs) and time.monotonic() < deadline:
             await self._run_in_one(source, inputs, results, deadline)
-        results += [Result("timeout", _NO_TIME_LEFT, 0.0, True)] * (len(inputs) - len(results))
+            if until_timeout and results and results[-1].verdict == "timeout":
+                break
+        else:
+            results += [Result("timeout", _NO_TIME_LEFT, 0.0, True)] * (len(inputs) - len(results))
         loaded = any(result.loaded for result in results)
         return [result._replace(loaded=loaded) for result in results]
 
