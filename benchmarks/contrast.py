@@ -7,6 +7,8 @@ Replays the recorded small world, in a minute on two cores, and asks no model. T
   others measure. Answers without an instruction were not recorded. In their place stands, for each of the eight
   queries, an answer to another instruction; the figures are means over ten draws of these. Cross-validation kept all of
   these instructions, so that what it drops can't be told.
+* Better answers: the same choice by other answers to these prompts, of the four that each has. What measures is the
+  responses to the last prompts, and answers that were edited to obey, beside the same as they were.
 * Two-sidedness: all 129 instructions, measured on every text there is: all responses, probes and cases.
 
 Thresholds were chosen on two thirds of the instructions; the others are shown apart.
@@ -30,7 +32,7 @@ from typing import Any
 
 from autoif.audit.material import WrittenInstruction, read_material
 from autoif.behaviour import cluster_functions
-from autoif.instructions.contrast import choose_functions
+from autoif.instructions.contrast import choose_functions, choose_speakers, count_behaviours
 from autoif.instructions.cross_validation import choose_by_cases
 from autoif.judging import compute_pass_rate, judge
 from autoif.probes import load_probes
@@ -51,6 +53,7 @@ from autoif.store import AUGMENTATION, read_stage
 from autoif.thresholds import Threshold, meets
 from recordings import find_recordings
 from small_world import WORLD, make_data
+from small_world_texts import make_texts
 
 sys.path.insert(0, str(WORLD))
 from gold import make_check
@@ -77,13 +80,23 @@ class Judged:
     """For each query of these the responses to other instructions, one of which stands for a plain answer."""
     held_out: Sequence[str]
     """The responses that measure."""
+    samples: Sequence[Sequence[str]] = ()
+    """All responses to each prompt that chooses."""
+    other_samples: Sequence[Sequence[Sequence[str]]] = ()
+    """For each of them all responses to its query with other instructions, by instruction."""
+    fresh: Sequence[str] = ()
+    """Texts that no answer chosen from the samples is among."""
     draw: int = 0
 
     @property
     def plain(self) -> list[str]:
         """One of the others for each query."""
+        return [text for [text] in self.draw_each([[[text] for text in texts] for texts in self.others])]
+
+    def draw_each(self, of_queries: Sequence[Sequence[Sequence[str]]]) -> list[Sequence[str]]:
+        """Return for each query what one of the other instructions has."""
         number = int(hashlib.sha256(f"{self.id} {self.draw}".encode()).hexdigest(), 16)
-        return [texts[(number >> 8 * place) % len(texts)] for place, texts in enumerate(self.others) if texts]
+        return [texts[(number >> 8 * place) % len(texts)] for place, texts in enumerate(of_queries) if texts]
 
     @property
     def loading(self) -> list[int]:
@@ -129,6 +142,11 @@ def main() -> None:
         print(f"\nContrast, {name}: {len(chosen)} instructions\n")
         draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in chosen]
         print_table(draws, CHOOSERS, lambda each: each.held_out, DRAWS)
+    for name, part in (("two thirds", False), ("the third aside", True)):
+        chosen = [each for each in with_responses if is_aside(each.id) is part]
+        print(f"\nBetter answers, {name}: {len(chosen)} instructions\n")
+        draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in chosen]
+        print_table(draws, ANSWERS, lambda each: each.fresh, DRAWS)
     print(f"\nTwo-sidedness, all {len(judged)} instructions\n")
     print_table(judged, FILTERS, lambda each: list(each.verdicts))
     if "AUTOIF_DATA" in os.environ:
@@ -200,7 +218,8 @@ def judge_all(
                 by_query[query_id].append((instruction_id, text))
     responses = [text for listed in answers.values() for *_, text in listed]
     cases = [case.input for each in every for case in each.matrix.cases]
-    texts = list(dict.fromkeys([*responses, *load_probes(), *cases]))
+    edited = [text for each in every for text in make_texts(each.instruction.text)]
+    texts = list(dict.fromkeys([*responses, *load_probes(), *cases, *edited]))
     with Sandbox(Limits(timeout_s=5.0)) as sandbox:
         rows = iter(judge([(each.sources, text) for each in every for text in texts], sandbox))
     judged = []
@@ -219,6 +238,18 @@ def judge_all(
                 asked=[text for *_, text in asked],
                 others=[[text for other, text in by_query[row[1]] if other != each.instruction.id] for row in asked],
                 held_out=[row[3] for row in listed if row not in asked],
+                samples=[[row[3] for row in listed if row[0] == prompt] for prompt in first],
+                other_samples=[
+                    [
+                        found
+                        for other, said in answers.items()
+                        if other != each.instruction.id and (found := [row[3] for row in said if row[1] == query])
+                    ]
+                    for query in [next(row[1] for row in listed if row[0] == prompt) for prompt in first]
+                ],
+                fresh=[*(row[3] for row in listed if row[0] not in first), *make_texts(each.instruction.text)]
+                if listed
+                else [],
             )
         )
     return judged
@@ -234,6 +265,50 @@ def contrast(**settings: object) -> Choose:
     """Return what chooses as the stage does, with these settings."""
     chosen = ContrastSettings.model_validate(settings)
     return lambda each: choose_functions(each.matrix, each.two_sided, each.evidence, chosen).functions
+
+
+def by_answers(choose_texts: Callable[[Judged], tuple[Sequence[str], Sequence[str]]]) -> Choose:
+    """Return what chooses as the stage does, by other answers."""
+
+    def choose(each: Judged) -> Sequence[int]:
+        asked, plain = choose_texts(each)
+        if not asked or not plain:
+            return ()
+        return contrast()(replace(each, asked=asked, others=[[text] for text in plain]))
+
+    return choose
+
+
+def take_first(each: Judged) -> tuple[Sequence[str], Sequence[str]]:
+    return [texts[0] for texts in each.samples], [texts[0] for texts in each.draw_each(each.other_samples)]
+
+
+def take_all(each: Judged) -> tuple[Sequence[str], Sequence[str]]:
+    kinds = each.samples, each.draw_each(each.other_samples)
+    asked, plain = ([text for texts in kind for text in texts] for kind in kinds)
+    return asked, plain
+
+
+def take_agreed(each: Judged) -> tuple[Sequence[str], Sequence[str]]:
+    """Take of the answers to each query the one that most behaviours accept, as `contrast.agreed` does."""
+    kinds = [
+        [Answered(query_id=str(query), index=index, text=text) for query, texts in enumerate(kind)
+         for index, text in enumerate(texts)]
+        for kind in (each.samples, each.draw_each(each.other_samples))
+    ]  # fmt: skip
+    texts = [answered.text for kind in kinds for answered in kind]
+    votes = count_behaviours(
+        each.matrix, each.loading, [[each.verdicts[text][at] for text in texts] for at in each.places]
+    )
+    count = len(kinds[0])
+    asked, plain = choose_speakers(kinds[0], votes[:count]), choose_speakers(kinds[1], votes[count:])
+    return [texts[place] for place in asked], [texts[count + place] for place in plain]
+
+
+def take_obeying(each: Judged) -> tuple[Sequence[str], Sequence[str]]:
+    """Take the first answers that follow, as many as there are queries: what a responder that obeys would bring."""
+    follow = [text for texts in each.samples for text in texts if each.followed[text]]
+    return follow[:QUERIES], take_first(each)[1]
 
 
 def largest_cluster(each: Judged) -> Sequence[int]:
@@ -266,6 +341,12 @@ CHOOSERS: dict[str, Choose] = {
     "lift >= 0.1, cases without lift": contrast(one_behaviour=False),
     "lift >= 0.1, cases without lift, one behaviour (the default)": contrast(),
     "lift >= 0.2, cases without lift, one behaviour": contrast(lift=">= 0.2"),
+}
+ANSWERS: dict[str, Choose] = {
+    "the first answer to each query": by_answers(take_first),
+    "all four": by_answers(take_all),
+    "of four the one that most behaviours accept (`agreed`)": by_answers(take_agreed),
+    "answers that follow, by gold": by_answers(take_obeying),
 }
 FILTERS: dict[str, Choose] = {
     "cross-validation": by_cases(),

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from autoif.audit.gold import Gold, GoldRow, make_key, read_gold
+from autoif.audit.gold import Gold, GoldRow, read_gold
 from autoif.audit.material import read_material
 from autoif.audit.rates import InstructionRates, Level, VerdictCounts, count_verdicts, rate_instruction, sum_up
 from autoif.audit.run import Audit, describe_slow
+from autoif.reading.lines import make_key
 from autoif.records import Verdict
 from autoif.store import AUDIT
 from support.audited_run import TEA, WORD, write_run

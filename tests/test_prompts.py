@@ -138,7 +138,13 @@ def test_a_prompt_belongs_to_the_identity_by_its_content_and_not_by_its_path(tmp
     assert identity(same) == identity(load_config("paper"))
     differing = {key for key, value in identity(other).items() if identity(same)[key] != value}
     assert differing == {"prompts.responder"}
-    asked = load_config("paper", ["verification.repairs=1", "verification.judge_samples=1"])
+    settings = [
+        "verification.repairs=1",
+        "verification.judge_samples=1",
+        "contrast.enabled=true",
+        "contrast.revisions=1",
+    ]
+    asked = load_config("paper", settings)
     assert {f"prompts.{name}" for name in NAMES} <= identity(asked).keys()
 
 

@@ -121,6 +121,9 @@ _LATER: dict[str, JsonValue] = {
     "contrast.queries": 8,
     "contrast.responses_per_query": 1,
     "contrast.role": "responder",
+    "contrast.answers": None,
+    "contrast.revisions": 0,
+    "contrast.agreed": False,
     "contrast.lift": ">= 0.1",
     "contrast.within": 0.15,
     "contrast.one_behaviour": True,
@@ -215,6 +218,8 @@ def _is_asked(name: str, config: Config) -> bool:
     """Tell whether a prompt shapes the results: one that came later does only where its means is switched on."""
     settings = config.verification
     match name:
+        case "revision":
+            return bool(config.contrast.enabled and config.contrast.revisions)
         case "repair":
             return bool(settings.repairs)
         case "discrimination":

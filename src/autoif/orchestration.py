@@ -24,6 +24,7 @@ from autoif.datasets.writing import write_data
 from autoif.decisions import read_review
 from autoif.engines import Engine, open_engine
 from autoif.errors import ConfigError, StoreError
+from autoif.instructions.given_answers import GivenAnswers, read_given_answers
 from autoif.instructions.seeds import Seeds, load_seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
@@ -85,7 +86,13 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         async with alone.make_sandbox() as sandbox:  # before a model is asked or loaded
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
-        inputs: dict[str, Sequence[BaseModel]] = {"seeds": seeds.kept, "queries": pool.kept, "instructions": given}
+        answers = GivenAnswers() if given else _load_answers(config)
+        inputs: dict[str, Sequence[BaseModel]] = {
+            "seeds": seeds.kept,
+            "queries": pool.kept,
+            "instructions": given,
+            "answers": answers.rows,
+        }
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
         record = _claim(folder, earlier, config, options, inputs)
         if pool.reasons:
@@ -96,7 +103,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             folder.discard_results()
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         served = stack.enter_context(_serve(config, options.replay))
-        tools = ToolSettings(served, folder.completions, tuple(pool.kept), options.replay)
+        tools = ToolSettings(served, folder.completions, tuple(pool.kept), options.replay, answers)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
@@ -104,6 +111,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         job = OpenRun(folder, tools, engine, progress)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
+        if answers.rows:
+            cache.note(answers.describe(each.text for each in records if isinstance(each, Instruction)))
         if given:
             folder.write_rows(store.INSTRUCTIONS, given)
         verified = await _run_steps(first, records, job, until=options.until)
@@ -232,6 +241,12 @@ def _load_pool(config: Config) -> Pool:
         max_chars=settings.max_chars,
         language=settings.language,
     )
+
+
+def _load_answers(config: Config) -> GivenAnswers:
+    """Return the answers of better models that functions are chosen by, if a file of them is named."""
+    named = config.contrast.answers
+    return read_given_answers(Path(named), config.rejection_sampling.max_chars) if named else GivenAnswers()
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:

@@ -271,10 +271,13 @@ class Answered(Record):
     """A response that functions were contrasted on."""
 
     query_id: str
+    """"" of one from a file of answers."""
     index: int
     """Its number among the samples."""
     text: str = ""
     """"" of one without the instruction: all instructions share these, and they are in the run's completions."""
+    revised: int = Field(default=0, exclude_if=lambda revised: not revised)
+    """How often its model wrote it again."""
 
 
 class Contrast(Record):

@@ -130,6 +130,15 @@ class ContrastSettings(Record):
     role: Role = "responder"
     """Who answers: the responder, whose answers are the first of rejection sampling and cost nothing there, or another
     role with a stronger model."""
+    answers: str | None = None
+    """A file of {"instruction", "response"}: answers of better models, taken in place of those to be asked for, and as
+    answers to others; None asks for all."""
+    revisions: int = Field(default=0, ge=0, le=2)
+    """How often an answer with the instruction is put back to its writer, to list what is asked, check and write it
+    again; 0: never."""
+    agreed: bool = False
+    """Of several answers to a query, the one speaks that most behaviours accept, with the instruction and without it:
+    for a responder that obeys now and then (`responses_per_query` of 2 or more)."""
     lift: Threshold = ">= 0.1"
     """Lift that a function needs: ">= 0.2" where the responder follows most instructions."""
     within: float = Field(default=0.15, ge=0, le=1)
@@ -142,6 +151,16 @@ class ContrastSettings(Record):
     the rule is then one that many answers obey anyway."""
     cases: Threshold = ">= 0.8"
     """Share of the cases that such a function must agree with, among them one that obeys and one that doesn't."""
+
+    @model_validator(mode="after")
+    def _check_answers(self) -> "ContrastSettings":
+        if self.answers and not self.enabled:
+            raise ValueError("answers are for contrast alone: set contrast.enabled=true, or leave contrast.answers out")
+        if self.agreed and self.responses_per_query < 2:
+            raise ValueError(
+                "agreed chooses among several answers to a query: set contrast.responses_per_query to 2 or more"
+            )
+        return self
 
 
 class BackTranslationSettings(Record):

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from autoif.config import Config
+from autoif.instructions.given_answers import GivenAnswers
 from autoif.judging import Job
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
@@ -39,13 +40,14 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The config, the models and the sandbox of one worker, and the query pool of the run."""
+    """The config, the models and the sandbox of one worker, and the query pool and the given answers of the run."""
 
     config: Config
     chat: Chat
     nli: Nli
     sandbox: Executor
     queries: tuple[Query, ...] = ()
+    answers: GivenAnswers = field(default_factory=GivenAnswers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class ToolSettings:
     queries: tuple[Query, ...] = ()
     replay_only: bool = False
     """Take every answer from the completions, ask no model."""
+    answers: GivenAnswers = field(default_factory=GivenAnswers)
+    """Those of `contrast.answers`."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Tools]:
@@ -74,4 +78,4 @@ class ToolSettings:
             sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
             kind = translation.nli if translation.enabled else "chat"
             nli = open_nli(kind, translation.nli_model, chat, config.prompts)
-            yield Tools(config=config, chat=chat, nli=nli, sandbox=sandbox, queries=self.queries)
+            yield Tools(config=config, chat=chat, nli=nli, sandbox=sandbox, queries=self.queries, answers=self.answers)

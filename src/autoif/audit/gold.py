@@ -15,7 +15,7 @@ from pydantic import ConfigDict, StrictBool, model_validator
 
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_jsonl
-from autoif.reading.lines import clean_line
+from autoif.reading.lines import make_key
 from autoif.records import Record
 
 RESPONSES = "responses"
@@ -79,11 +79,6 @@ class Gold:
     def find(self, instruction: str, response: str) -> bool | None:
         """Return whether this very response follows this instruction; None if gold doesn't say."""
         return next((each[response] for each in self.of(instruction).values() if response in each), None)
-
-
-def make_key(instruction: str) -> str:
-    """Return what two wordings of an instruction share if they are the same words."""
-    return " ".join(clean_line(" ".join(instruction.split())).split())
 
 
 def read_gold(path: Path) -> Gold:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoif.audit.agreement import MOST_ANSWERS
-from autoif.audit.gold import make_key
 from autoif.audit.material import Material, WrittenInstruction, read_material
 from autoif.errors import ConfigError
 from autoif.probes import load_probes
+from autoif.reading.lines import make_key
 from autoif.records import Matrix, Record, Verdict
 from autoif.reliability import DECIMALS, ReliabilityTrial, plan_trial, run_trial_sync
 from autoif.sandbox import Sandbox

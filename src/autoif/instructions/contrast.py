@@ -4,7 +4,8 @@
 
 A right function has lift wherever asking has an effect; one that says the same of everything has none. Both kinds of
 answers have the same queries, so that the lift is the effect of asking. Cases are the writer's, and err with it: here
-they advise.
+they advise. Where answers come from, `contrast_answers.py` says; with `agreed` the one of several answers to a query
+speaks that most behaviours accept.
 
     | a function is kept if                                                                | setting            |
     |--------------------------------------------------------------------------------------|--------------------|
@@ -24,33 +25,16 @@ Dropped: `one_sided_functions` (1), `no_lift` (2, 3); where no answer of a kind 
 # Deviation: the paper's functions are chosen by cases alone, and so they are in its preset (docs/method.md#contrast).
 """
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 from autoif.behaviour import cluster_functions
+from autoif.instructions.contrast_answers import Answers, gather_answers
 from autoif.judging import compute_pass_rate
 from autoif.probes import load_probes
-from autoif.queries.augmentation import join_queries
-from autoif.queries.rejection_sampling import ask_responder
-from autoif.records import (
-    Answered,
-    Contrast,
-    Draft,
-    Dropped,
-    Function,
-    Instruction,
-    Matrix,
-    Prompt,
-    Query,
-    Reason,
-    Response,
-    Verdict,
-    VerifiedInstruction,
-    content_id,
-)
+from autoif.records import Answered, Contrast, Draft, Dropped, Matrix, Reason, Verdict, VerifiedInstruction, content_id
 from autoif.reliability import run_patiently
 from autoif.settings import ContrastSettings
 from autoif.thresholds import Threshold, meets, share
@@ -58,8 +42,6 @@ from autoif.tools import Tools
 
 STAGE = "cross_validation"
 """Contrast is a way to cross-validate: what it drops is dropped there."""
-ASKING = "contrast"
-"""The stage under which its answers are accounted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +60,12 @@ async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tool
         functions: the places of those that load.
         tools: of the worker.
     """
-    read = await _ask_both(draft.instruction, tools)
-    asked, plain = ([response for responses, _ in kind for response in responses] for kind in read)
-    if not asked or not plain:
-        fault = next(dropped for _, faulty in read[bool(asked)] for dropped in faulty)
+    answers = await gather_answers(draft.instruction, tools)
+    if not answers.asked or not answers.plain:
+        fault = answers.faulty[0]
         return Dropped.of(STAGE, fault.reason, draft, f"no answer to choose functions by: {fault.detail}")
-    return await choose_by_evidence(
-        draft, functions, await _contrast(draft.matrix.functions, asked, plain, tools), tools
-    )
+    evidence = await _contrast(draft.matrix, functions, answers, tools)
+    return await choose_by_evidence(draft, functions, evidence, tools)
 
 
 async def choose_by_evidence(
@@ -153,51 +133,52 @@ def _is_two_sided(verdicts: Collection[Verdict]) -> bool:
     return Verdict.PASS in verdicts and Verdict.FAIL in verdicts
 
 
-async def ask_for_answers(instruction: Instruction, tools: Tools) -> list[str]:
-    """Return the texts of all answers by which functions will be chosen: what is asked here costs nothing there."""
-    both = await _ask_both(instruction, tools)
-    return [response.text for kind in both for responses, _ in kind for response in responses]
-
-
-async def _ask_both(instruction: Instruction, tools: Tools) -> list[list[tuple[list[Response], list[Dropped]]]]:
-    """Return the answers to the same queries with the instruction and without it, as `ask_responder` does each."""
-    settings = tools.config.contrast
-    nobody = VerifiedInstruction(
-        id=content_id("contrast", instruction.id),
-        instruction=instruction,
-        matrix=Matrix(functions=(), cases=()),
-        kept_functions=(),
-        kept_cases=(),
-    )
-    prompts = join_queries(nobody, tools.queries, settings.queries, tools.config.seed)
-    plain = [_leave_alone(prompt.query) for prompt in prompts]
-    count, role = settings.responses_per_query, settings.role
-    kinds = (ask_responder(each, count, tools, role=role, stage=ASKING) for each in (prompts, plain))
-    return await asyncio.gather(*kinds)
-
-
-def _leave_alone(query: Query) -> Prompt:
-    """Return the query as a prompt that asks for no form: the same for all instructions."""
-    return Prompt(id=content_id("plain", query.id), constraints=(), query=query, text=query.text)
-
-
-async def _contrast(
-    functions: Sequence[Function], asked: Sequence[Response], plain: Sequence[Response], tools: Tools
-) -> Contrast:
-    """Run all functions on all answers."""
-    texts = [response.text for response in (*asked, *plain)]
-    rows = await run_patiently([function.source for function in functions], texts, tools.sandbox)
-    verdicts = [tuple(row) for row in rows]
+async def _contrast(matrix: Matrix, loading: Sequence[int], answers: Answers, tools: Tools) -> Contrast:
+    """Run all functions on all answers, and let those speak that the settings say."""
+    texts = [each.text for each in (*answers.asked, *answers.plain)]
+    rows = await run_patiently([function.source for function in matrix.functions], texts, tools.sandbox)
+    count = len(answers.asked)
+    asked, plain = [*range(count)], [*range(count, len(texts))]
+    if tools.config.contrast.agreed:
+        votes = count_behaviours(matrix, loading, rows)
+        asked, plain = choose_speakers(answers.asked, votes[:count]), choose_speakers(answers.plain, votes[count:])
+        plain = [count + place for place in plain]
+    every = (*answers.asked, *(_leave_text_out(each) for each in answers.plain))
     evidence = Contrast(
-        asked=tuple(Answered(query_id=each.prompt.query.id, index=each.index, text=each.text) for each in asked),
-        plain=tuple(Answered(query_id=each.prompt.query.id, index=each.index) for each in plain),
-        asked_verdicts=tuple(row[: len(asked)] for row in verdicts),
-        plain_verdicts=tuple(row[len(asked) :] for row in verdicts),
+        asked=tuple(every[place] for place in asked),
+        plain=tuple(every[place] for place in plain),
+        asked_verdicts=tuple(tuple(row[place] for place in asked) for row in rows),
+        plain_verdicts=tuple(tuple(row[place] for place in plain) for row in rows),
         lifts=(),
         chosen_by="nothing",
     )
-    lifts = tuple(round(float(_lift(evidence, place)), 4) for place in range(len(functions)))
+    lifts = tuple(round(float(_lift(evidence, place)), 4) for place in range(len(rows)))
     return evidence.model_copy(update={"lifts": lifts})
+
+
+def _leave_text_out(answered: Answered) -> Answered:
+    """Return an answer of the model without its text, which all instructions share; one of a file as it is."""
+    return answered.model_copy(update={"text": ""}) if answered.query_id else answered
+
+
+def count_behaviours(matrix: Matrix, loading: Sequence[int], rows: Sequence[Sequence[Verdict]]) -> list[int]:
+    """Return for each answer how many of the behaviours that tell texts apart accept it; each has one vote."""
+    verdicts = [[*matrix.verdicts[place], *rows[place]] for place in loading]
+    behaviours = [rows[loading[each.members[0]]] for each in cluster_functions(verdicts) if not each.is_constant]
+    return [sum(row[place] is Verdict.PASS for row in behaviours) for place in range(len(rows[0]))]
+
+
+def choose_speakers(answers: Sequence[Answered], votes: Sequence[int]) -> list[int]:
+    """Return the place of the answer to each query that most behaviours accept, the first of equals; all of a file's.
+
+    Both kinds of answers are chosen so: what accepts texts at random gains no lift by it.
+    """
+    best: dict[str, int] = {}
+    for place, each in enumerate(answers):
+        name = each.query_id or f"given {place}"
+        if name not in best or votes[place] > votes[best[name]]:
+            best[name] = place
+    return list(best.values())
 
 
 def _lift(evidence: Contrast, place: int) -> Fraction:

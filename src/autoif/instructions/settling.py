@@ -23,7 +23,7 @@ Dropped: as in `verification.py`, when no answer up to the last gave a function.
 import asyncio
 from collections.abc import Sequence
 
-from autoif.instructions.contrast import ask_for_answers
+from autoif.instructions.contrast_answers import ask_for_answers
 from autoif.instructions.discrimination import judge_splits
 from autoif.instructions.observation import Observer, follow_repairs
 from autoif.instructions.repair import is_turned, repair_functions, review_cases

@@ -29,6 +29,7 @@ Name = Literal[
     "discrimination",
     "back_translation",
     "responder",
+    "revision",
     "scoring",
     "nli",
     "nli_completion",
@@ -67,6 +68,12 @@ PLACEHOLDERS: dict[Name, dict[str, str]] = {
         "query": "the query alone",
         "instruction": "the instruction alone",
     },
+    "revision": {
+        "prompt": "the user turn that was answered: query and instruction as one message",
+        "query": "the query alone",
+        "instruction": "the instruction alone",
+        "response": "the answer, between lines of back quotes that it can't end",
+    },
     "scoring": {
         "query": "the query",
         "response": "the response to score",
@@ -88,6 +95,7 @@ _REQUIRED: dict[Name, tuple[frozenset[str], ...]] = {
     "discrimination": (frozenset({"instruction", "response"}),),
     "back_translation": (frozenset({"code"}),),
     "responder": (frozenset({"prompt"}), frozenset({"query", "instruction"})),
+    "revision": (frozenset({"instruction", "response"}), frozenset({"prompt", "response"})),
     "scoring": (frozenset({"query", "response"}), frozenset({"prompt", "response"})),
     "nli": (frozenset({"premise", "hypothesis"}),),
     "nli_completion": (frozenset({"premise", "hypothesis"}),),
@@ -265,6 +273,8 @@ class Prompts(Record):
     """§3.2: the writer says what a function demands."""
     responder: Annotated[PromptFile, _reads("responder")] = Field(default_factory=_packaged("responder"))
     """§3.3: the responder answers."""
+    revision: Annotated[PromptFile, _reads("revision")] = Field(default_factory=_packaged("revision"))
+    """§3.2, `contrast.revisions`: who answered makes the answer obey."""
     scoring: Annotated[PromptFile, _reads("scoring")] = Field(default_factory=_packaged("scoring"))
     """§3.3: the judge scores a response."""
     nli: Annotated[PromptFile, _reads("nli")] = Field(default_factory=_packaged("nli"))

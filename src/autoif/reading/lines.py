@@ -109,3 +109,8 @@ def _stands_around(inside: str, opening: str, closing: str) -> bool:
 def _joins_letters(mark: str, before: str, after: str) -> bool:
     """Tell an apostrophe, as in "don't", or the underscore of a name from a mark that closes."""
     return mark in "'’_*" and before.isalnum() and after.isalnum()
+
+
+def make_key(instruction: str) -> str:
+    """Return what two wordings of an instruction share if they are the same words."""
+    return " ".join(clean_line(" ".join(instruction.split())).split())

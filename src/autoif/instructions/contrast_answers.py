@@ -1,0 +1,175 @@
+"""The answers by which contrast chooses functions: some that should obey an instruction, and some that nobody asked to.
+
+    | answers                           | where from                                                                 |
+    |-----------------------------------|----------------------------------------------------------------------------|
+    | with the instruction (`asked`)    | `contrast.answers`, a file of better models'; else the model of            |
+    |                                   | `contrast.role`, which may be made to revise each (`revisions`)            |
+    | without it (`plain`)              | answers to other instructions of that file; else the same model's answers  |
+    |                                   | to the same queries alone                                                  |
+
+A weak responder obeys less than half of what it is asked, and the better the answers, the better the choice. An
+instruction that has fewer than four answers in the file gets the model's as well.
+
+A revision shows the model the instruction and its answer, and asks it to list what is asked, to check the answer, and
+to write it again. No function has a say in it, so a function gains nothing from it that isn't right. What can't be
+read, or is no whole answer, leaves the answer as it was.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from autoif.instructions.discrimination import quote
+from autoif.instructions.json_reading import find_json
+from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.queries.augmentation import join_queries
+from autoif.queries.rejection_sampling import ask_responder
+from autoif.records import (
+    Answered,
+    Dropped,
+    Instruction,
+    Matrix,
+    Prompt,
+    Query,
+    Response,
+    VerifiedInstruction,
+    content_id,
+)
+from autoif.tools import Tools
+
+ASKING = "contrast"
+"""The stage under which answers and revisions are accounted."""
+_ENOUGH = 4
+"""So many answers of the file to an instruction do by themselves."""
+_MOST_GIVEN = 64
+_PROPERTIES: dict[str, JsonValue] = {
+    "asked": {"type": "string"},
+    "check": {"type": "string"},
+    "answer": {"type": "string"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What functions are contrasted on, with texts."""
+
+    asked: tuple[Answered, ...]
+    plain: tuple[Answered, ...]
+    faulty: tuple[Dropped, ...]
+    """Answers of the kind that has none, why they are none."""
+
+
+async def gather_answers(instruction: Instruction, tools: Tools) -> Answers:
+    """Return the answers of both kinds; those that were asked for before cost nothing."""
+    settings, seed = tools.config.contrast, tools.config.seed
+    given = tools.answers.of(instruction.text)[:_MOST_GIVEN]
+    others = tools.answers.of_others(instruction.text, max(len(given), settings.queries), seed) if given else ()
+    prompts = join_queries(_leave_unverified(instruction), tools.queries, settings.queries, seed)
+    nobody: tuple[list[Response], list[Dropped]] = [], []
+    (asked, faulty), (plain, plain_faulty) = await asyncio.gather(
+        _ask(prompts, tools) if len(given) < _ENOUGH else _return(nobody),
+        _return(nobody) if others else _ask([_leave_alone(prompt.query) for prompt in prompts], tools),
+    )
+    revised = await asyncio.gather(*(_revise(response, instruction, tools) for response in asked))
+    answers = (*_name_given(given), *revised)
+    return Answers(
+        asked=answers,
+        plain=(*_name_given(others), *(_note(response) for response in plain)),
+        faulty=tuple(plain_faulty if answers else faulty),
+    )
+
+
+async def ask_for_answers(instruction: Instruction, tools: Tools) -> list[str]:
+    """Return the texts of all answers by which functions will be chosen: what is asked here costs nothing there."""
+    answers = await gather_answers(instruction, tools)
+    return [each.text for each in (*answers.asked, *answers.plain)]
+
+
+async def _return(
+    nobody: tuple[list[Response], list[Dropped]],
+) -> tuple[list[Response], list[Dropped]]:
+    return nobody
+
+
+async def _ask(prompts: Sequence[Prompt], tools: Tools) -> tuple[list[Response], list[Dropped]]:
+    """Return the whole answers to these prompts, and why the others are none."""
+    settings = tools.config.contrast
+    count, role = settings.responses_per_query, settings.role
+    read = await ask_responder(prompts, count, tools, role=role, stage=ASKING)
+    return [each for responses, _ in read for each in responses], [each for _, dropped in read for each in dropped]
+
+
+def _leave_unverified(instruction: Instruction) -> VerifiedInstruction:
+    """Return an instruction without functions, to join queries with."""
+    return VerifiedInstruction(
+        id=content_id("contrast", instruction.id),
+        instruction=instruction,
+        matrix=Matrix(functions=(), cases=()),
+        kept_functions=(),
+        kept_cases=(),
+    )
+
+
+def _leave_alone(query: Query) -> Prompt:
+    """Return the query as a prompt that asks for no form: the same for all instructions."""
+    return Prompt(id=content_id("plain", query.id), constraints=(), query=query, text=query.text)
+
+
+def _name_given(texts: Sequence[str]) -> list[Answered]:
+    return [Answered(query_id="", index=index, text=text) for index, text in enumerate(texts)]
+
+
+def _note(response: Response, text: str = "", revised: int = 0) -> Answered:
+    return Answered(
+        query_id=response.prompt.query.id, index=response.index, text=text or response.text, revised=revised
+    )
+
+
+async def _revise(response: Response, instruction: Instruction, tools: Tools) -> Answered:
+    """Put an answer back to its model as often as the settings say; return the last whole one."""
+    text, revised = response.text, 0
+    for turn in range(1, tools.config.contrast.revisions + 1):
+        request = _make_request(response, text, instruction, turn, tools)
+        [completion] = await tools.chat.sample(request)
+        # In a thread, as an odd answer takes seconds to read.
+        made = await asyncio.to_thread(read_revision, completion)
+        if not 0 < len(made) <= tools.config.rejection_sampling.max_chars:
+            break
+        if made == text:
+            break
+        text, revised = made, turn
+    return _note(response, text, revised)
+
+
+def _make_request(response: Response, text: str, instruction: Instruction, turn: int, tools: Tools) -> Request:
+    settings = tools.config.rejection_sampling
+    return Request(
+        role=tools.config.contrast.role,
+        stage=ASKING,
+        messages=tools.config.prompts.revision.fill(
+            prompt=response.prompt.text,
+            query=response.prompt.query.text,
+            instruction=instruction.text,
+            response=quote(text),
+        ),
+        max_tokens=2 * settings.max_tokens,
+        seed=sampling_seed(
+            tools.config.seed, "revision", instruction.id, response.prompt.query.id, response.index, turn
+        ),
+        json_schema={
+            "type": "object",
+            "properties": _PROPERTIES,
+            "required": [*_PROPERTIES],
+            "additionalProperties": False,
+        },
+    )
+
+
+def read_revision(completion: Completion) -> str:
+    """Return the answer as it was written again; "" if there is none that can be read."""
+    if completion.fault:
+        return ""
+    found = find_json(completion.text, lambda value: isinstance(value, dict) and isinstance(value.get("answer"), str))
+    return str(found[0]["answer"]).strip() if found else ""
