@@ -30,7 +30,7 @@ from autoif.queries import augmentation, rejection_sampling, scoring
 from autoif.queries.augmentation import join
 from autoif.queries.rejection_sampling import sample_responses
 from autoif.queries.scoring import judge_quality
-from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
+from autoif.records import Dropped, Prompt, Reason, Response, Verdict, VerifiedInstruction, content_id
 from autoif.sandbox import SandboxSettings
 from autoif.sandbox.outcomes import Outcome
 from autoif.store import AUGMENTATION, BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SCORING
@@ -77,8 +77,8 @@ class StoredVerdicts:
         [outcomes] = await self.run_many([(source, inputs)])
         return outcomes
 
-    async def run_many(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
-        """Return the outcomes of several functions, each on its inputs."""
+    async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
+        """Return the outcomes of several functions, each on its inputs; `until_timeout` as the sandbox has it."""
         missing: dict[str, dict[str, None]] = {}
         for source, inputs in jobs:
             known = self._known.setdefault(source, {})
@@ -86,15 +86,30 @@ class StoredVerdicts:
                 missing.setdefault(source, {}).update(dict.fromkeys(lacking))
         if missing:
             asked = [(source, list(texts)) for source, texts in missing.items()]
-            for (source, texts), outcomes in zip(asked, await self._run(asked), strict=True):
-                self._known[source].update(zip(texts, outcomes, strict=True))
+            for (source, texts), outcomes in zip(asked, await self._run(asked, until_timeout), strict=True):
+                judged = _find_timeout(outcomes) + 1 if until_timeout else len(texts)
+                self._known[source].update(zip(texts[:judged], outcomes, strict=False))
         self.verdicts += sum(len(inputs) for _, inputs in jobs)
-        return [[self._known[source][text] for text in inputs] for source, inputs in jobs]
+        return [self._read(source, inputs, until_timeout) for source, inputs in jobs]
 
-    async def _run(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
+    def _read(self, source: str, inputs: Sequence[str], until_timeout: bool) -> list[Outcome]:
+        """Return the outcomes of a function, with `until_timeout` a timeout for each input after the first one."""
+        if not until_timeout:
+            return [self._known[source][text] for text in inputs]
+        late = Outcome(Verdict.TIMEOUT)
+        outcomes = [self._known[source].get(text, late) for text in inputs]
+        judged = outcomes[: _find_timeout(outcomes) + 1]
+        return [*judged, *[late] * (len(inputs) - len(judged))]
+
+    async def _run(self, jobs: Sequence[Job], until_timeout: bool) -> list[list[Outcome]]:
         if self._sandbox is None:
             self._sandbox = await self._stack.enter_async_context(self._settings.make_sandbox())
-        return await self._sandbox.run_many(jobs)
+        return await self._sandbox.run_many(jobs, until_timeout=until_timeout)
+
+
+def _find_timeout(outcomes: Sequence[Outcome]) -> int:
+    """Return the place of the first timeout, or the number of outcomes."""
+    return next((at for at, each in enumerate(outcomes) if each.verdict is Verdict.TIMEOUT), len(outcomes))
 
 
 @dataclass(frozen=True, slots=True)
