@@ -23,7 +23,9 @@ async def choose(
     texts = [answer(source, *(cases or (("tea", True), ("cup", False)))) for source in sources]
     draft = read_function_answers(instruction(), [Completion(text, "stop") for text in texts], counted=True)
     assert isinstance(draft, Draft)
-    [result] = await cross_validate(draft, make_tools(f'cross_validation.majority="{majority}"'))
+    [result] = await cross_validate(
+        draft, make_tools("cross_validation.by_majority=true", f'cross_validation.majority="{majority}"')
+    )
     return result
 
 
@@ -90,4 +92,4 @@ def test_answers_name_their_functions_only_where_they_are_counted() -> None:
 
 def test_contrast_and_majority_are_not_switched_on_together() -> None:
     with pytest.raises(ConfigError, match=r"two ways to choose functions: set contrast.enabled=false, or"):
-        load_config("paper", ["contrast.enabled=true", 'cross_validation.majority=">= 0.6"'])
+        load_config("paper", ["contrast.enabled=true", "cross_validation.by_majority=true"])

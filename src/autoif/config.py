@@ -82,10 +82,10 @@ class Config(Record):
     @model_validator(mode="after")
     def _check_choice(self) -> "Config":
         """Functions are chosen in one way."""
-        if self.contrast.enabled and self.cross_validation.majority:
+        if self.contrast.enabled and self.cross_validation.by_majority:
             raise ValueError(
-                "contrast.enabled and cross_validation.majority are two ways to choose functions: set "
-                "contrast.enabled=false, or cross_validation.majority=null"
+                "contrast.enabled and cross_validation.by_majority are two ways to choose functions: set "
+                "contrast.enabled=false, or cross_validation.by_majority=false"
             )
         return self
 
@@ -106,7 +106,8 @@ _LATER: dict[str, JsonValue] = {
     "scoring.enabled": True,
     "sandbox.packages": [],
     "cross_validation.min_score": 0.0,
-    "cross_validation.majority": None,
+    "cross_validation.by_majority": False,
+    "cross_validation.majority": ">= 0.6",
     "deduplication.behaviour": False,
     "deduplication.alike": ">= 1",
     "sft.strict": False,

@@ -166,7 +166,7 @@ class Answer(Record):
     """Cases in a readable answer that could not be read."""
     function: str = Field(default="", exclude_if=_is_empty)
     """Id of the function that it gave; noted only where it is counted how many gave it: with
-    `cross_validation.majority`, or where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
+    `cross_validation.by_majority`, or where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
 
 
 class FunctionFault(StrEnum):

@@ -110,9 +110,11 @@ class CrossValidation(Record):
     """A function must accept a text and refuse one among cases and probes (autoif.probes) to count at all; with
     contrast, which always asks for it, answers count as well. Unlike `both_outcomes`, this drops no right function for
     its writer's cases."""
-    majority: Threshold | None = None
-    """Share of the writer's answers whose functions must behave alike for these to be kept, whatever the cases expect;
-    None: cases decide, as in the paper."""
+    by_majority: bool = False
+    """Keep the functions that most of the writer's answers mean, whatever its cases expect. Off, cases decide, as in
+    the paper."""
+    majority: Threshold = ">= 0.6"
+    """Share of the answers whose functions must behave alike, with `by_majority`."""
     min_score: float = Field(default=0.0, ge=0, lt=1)
     """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
 

@@ -12,7 +12,7 @@ Functions that always return False agree with each other, and no response will e
 with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
 With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
 probes (`autoif.reliability`).
-With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`, with `majority` to `majority.py`.
+With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`, with `by_majority` to `majority.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
 cases, a function has up to one vote more, and (3) holds of the judge's cases by themselves, too (`discrimination.py`).
@@ -48,7 +48,7 @@ async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction
         return [functions]
     if tools.config.contrast.enabled:
         return [await choose_by_contrast(draft, functions, tools)]
-    if rules.majority:
+    if rules.by_majority:
         return [await choose_by_majority(draft, functions, rules.majority, tools)]
     return [choose_by_cases(draft, functions, rules)]
 

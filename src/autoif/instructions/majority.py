@@ -3,15 +3,14 @@
     share = answers whose functions behave as this one does / answers that gave a function
 
 A writer that samples one behaviour again and again means it; its wrong functions are wrong in many ways. It errs more
-often in cases, as it has to count in them: of a small model's cases two in five are wrong (docs/method.md#majority).
-So cases are among the texts that functions are compared on, what they expect is not asked, and no other model call is
-made.
+often in cases, as it has to count in them: of a small model's cases two in five are wrong. So what cases expect is not
+asked; their texts are among those that functions are compared on. No further model call is made.
 
-    | functions are kept if                                             | setting    |
-    |-------------------------------------------------------------------|------------|
-    | (1) they say the same of all cases, near misses of these, and probes |         |
-    | (2) this accepts some of the texts and refuses others             |            |
-    | (3) this share of the answers gave one of them                    | `majority` |
+    | functions are kept if                                                | setting       |
+    |----------------------------------------------------------------------|---------------|
+    | (1) they say the same of all cases, near misses of these, and probes | `by_majority` |
+    | (2) this accepts some of the texts and refuses others                |               |
+    | (3) this share of the answers gave one of them                       | `majority`    |
 
 Identical functions count once for each answer that gave them, unlike in the paper's cross-validation.
 
