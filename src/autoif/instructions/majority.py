@@ -18,7 +18,7 @@ In:      a Draft whose matrix is filled and whose answers name their functions, 
 Out:     a VerifiedInstruction with the functions of that behaviour, and the cases that they agree with.
 Dropped: `one_sided_functions` (2), `no_majority` (3).
 
-# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#majority).
+# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#cross-validation).
 """
 
 from collections.abc import Sequence
