@@ -24,6 +24,7 @@ _COMMANDS = {
     "push": "autoif.cli.push:push",
     "record": "autoif.cli.record:record",
     "replay": "autoif.cli.replay:replay",
+    "report": "autoif.cli.report:report",
     "run": "autoif.cli.run:run",
     "serve": "autoif.cli.serve:serve",
     "show": "autoif.cli.show:show",

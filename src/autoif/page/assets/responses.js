@@ -1,0 +1,219 @@
+// The tables of prompts, responses and pairs, and one of them opened.
+"use strict";
+(() => {
+  const {make, words, percent} = autoif;
+  const columns = () => autoif.index.responses;
+  const count = () => autoif.index.counts.responses;
+  const reasonOf = (place) => autoif.index.reasons[columns().reason[place]] ?? "";
+  const promptOf = (place) => autoif.index.prompts[columns().prompt[place]];
+  const outcomeOf = (place) => reasonOf(place) || (columns().stage[place] === autoif.index.stages.length - 1 ? "kept" : "waits for its score");
+
+  // Texts that were loaded, in the case that search compares; holes where they weren't.
+  const searched = [];
+
+  // Calls `each` with the start and the records of one piece after another; lets the page draw in between.
+  async function forPieces(kind, each) {
+    const size = autoif.index.sizes[kind];
+    for (let start = 0; start < autoif.index.counts[kind]; start += size) {
+      await each(start, await autoif.load(`${kind}-${start / size}`));
+    }
+  }
+
+  async function loadTexts(say) {
+    await forPieces("responses", (start, records) => {
+      if (searched[start] === undefined) records.forEach((record, offset) => { searched[start + offset] = record.text.toLowerCase(); });
+      say(Math.min(count(), start + records.length));
+    });
+  }
+
+  autoif.startResponses = () => {
+    const reasons = () => autoif.index.reasons.filter(Boolean);
+    const table = autoif.makeTable({
+      name: "responses",
+      hint: count() > 20000 ? "A search in all texts loads them first, which takes some seconds the first time." : "",
+      columns: [
+        {title: "Response", field: "text", sorts: false, grow: 5, least: 220, formatter: (text, row) =>
+          make("a", {href: `#response/${row.place}`}, autoif.beginning(text) || "(empty)")},
+        {title: "Instruction", field: "instruction", sorts: false, grow: 3, least: 140},
+        {title: "Outcome", field: "outcome", grow: 2, least: 110, formatter: words},
+        {title: "Pass rate", field: "pass_rate", numeric: true, formatter: percent},
+        {title: "Quality", field: "quality", numeric: true, formatter: autoif.number},
+        {title: "Characters", field: "characters", numeric: true, formatter: autoif.number},
+      ],
+      filters: [
+        ...autoif.stageFilters(reasons),
+        {name: "prompt", title: "Prompt", options: () => []},
+        {name: "instruction", title: "Instruction", options: () => []},
+      ],
+      find: async (wanted, order) => {
+        const search = wanted.search.toLowerCase();
+        if (search) await loadTexts((done) => { if (done < count()) table.status.textContent = `${done.toLocaleString("en")} of ${count().toLocaleString("en")} texts loaded`; });
+        const {stage, prompt} = columns();
+        const places = [];
+        for (let place = 0; place < count(); place++) {
+          if (autoif.fitsStage(wanted, stage[place], reasonOf(place))
+            && (!wanted.prompt || promptOf(place)?.id === wanted.prompt)
+            && (!wanted.instruction || promptOf(place)?.instructions.some((each) => autoif.index.instructions[each].id === wanted.instruction))
+            && (!search || searched[place].includes(search))) places.push(place);
+        }
+        const value = order?.field === "outcome" ? outcomeOf : (place) => columns()[order.field][place];
+        return order ? autoif.sortPlaces(places, value, order.down) : places;
+      },
+      row: async (place) => ({
+        place,
+        text: (await autoif.record("responses", place)).text,
+        instruction: promptOf(place)?.instructions.map((each) => autoif.index.instructions[each].text).join(" ") ?? "–",
+        outcome: outcomeOf(place), pass_rate: columns().pass_rate[place], quality: columns().quality[place], characters: columns().characters[place],
+      }),
+    });
+    return table;
+  };
+
+  // Shows a response: what was asked, its text, what each function says of it, its quality, why it was dropped.
+  autoif.showResponse = async (place) => {
+    if (!(place < count())) return [make("p", {}, "There is no such response in this run.")];
+    const record = await autoif.record("responses", place);
+    const prompt = promptOf(place);
+    const constraints = await Promise.all((prompt?.instructions ?? []).map(async (each) =>
+      ({line: autoif.index.instructions[each], number: each, ...await autoif.record("instructions", each)})));
+    const functions = constraints.flatMap(({number, line, record: {matrix, kept_functions: kept}}) =>
+      (kept ?? []).map((each) => ({number, line, source: matrix.functions[each].source, name: `f${each}`})));
+    return [
+      make("h3", {}, "Asked"), make("pre", {class: "text", tabindex: "0"}, prompt ? prompt.query : "not known"),
+      ...constraints.map(({line, number}) => make("p", {}, make("a", {href: `#instruction/${number}/${line.id}`}, line.text))),
+      make("h3", {}, "Answered"), make("pre", {class: "text", tabindex: "0"}, record.text),
+      make("p", {}, `${words(outcomeOf(place))}${record.detail ? ` (${record.detail})` : ""}; pass rate ${percent(columns().pass_rate[place])}`
+        + `, quality ${autoif.number(columns().quality[place])}, ${autoif.number(columns().characters[place])} characters, id ${record.id}`),
+      record.verdicts.length ? autoif.table("What each function says", ["function", "says", "source"], record.verdicts.map((said, number) =>
+        [functions[number]?.name ?? `f${number}`, autoif.verdict(said), make("pre", {class: "source"}, functions[number]?.source ?? "")])) : "",
+      ...(record.quality?.analyses ?? []).map((analysis, number) => make("details", {},
+        make("summary", {}, `The judge's ${autoif.number(record.quality.scores[number])}`), make("pre", {}, analysis))),
+    ];
+  };
+
+  // Lists the responses to an instruction, the first of them with their texts.
+  autoif.showResponsesOf = (instruction) => {
+    const shown = 50;
+    const line = autoif.index.instructions[instruction];
+    if (!line.responses) return [];
+    const prompts = new Set();
+    autoif.index.prompts.forEach((prompt, number) => { if (prompt.instructions.includes(instruction)) prompts.add(number); });
+    const places = [];
+    columns().prompt.forEach((prompt, place) => { if (prompts.has(prompt)) places.push(place); });
+    const body = make("div", {}, make("p", {class: "note"}, "Responses are being loaded."));
+    Promise.all(places.slice(0, shown).map(async (place) => [place, await autoif.record("responses", place)])).then((records) => {
+      body.replaceChildren(autoif.table("Responses, with each function's verdict", ["response", "verdicts", "quality", "outcome"],
+        records.map(([place, record]) => [make("a", {href: `#response/${place}`}, autoif.beginning(record.text, 240) || "(empty)"),
+          record.verdicts.map((said) => autoif.verdict(said)), autoif.number(columns().quality[place]), words(outcomeOf(place))])));
+    }).catch((error) => body.replaceChildren(make("p", {class: "warning"}, error.message)));
+    return [make("h3", {}, "Responses"), body,
+      make("p", {}, make("a", {href: `#responses?instruction=${line.id}`}, `All ${places.length} responses in a table`))];
+  };
+
+  autoif.startPrompts = () => {
+    const prompts = () => autoif.index.prompts;
+    return autoif.makeTable({
+      name: "prompts",
+      columns: [
+        {title: "Query", field: "query", grow: 4, least: 220, formatter: (text, row) => make("a", {href: `#responses?prompt=${row.id}`}, autoif.beginning(text) || "(empty)")},
+        {title: "Instruction", field: "instruction", sorts: false, grow: 4, least: 180},
+      ],
+      filters: [],
+      find: (wanted, order) => {
+        const search = wanted.search.toLowerCase();
+        const places = [];
+        if (wanted.outcome === "dropped") return places;
+        prompts().forEach((prompt, place) => { if (!search || prompt.query.toLowerCase().includes(search)) places.push(place); });
+        return order ? autoif.sortPlaces(places, (place) => prompts()[place].query, order.down) : places;
+      },
+      row: (place) => ({...prompts()[place], instruction: prompts()[place].instructions.map((each) => autoif.index.instructions[each].text).join(" ")}),
+    });
+  };
+
+  autoif.startPairs = () => {
+    const turn = (turns) => turns.map((each) => each.content).join("\n\n");
+    return autoif.makeTable({
+      name: "pairs",
+      columns: [
+        {title: "Prompt", field: "prompt", sorts: false, grow: 3, least: 200, formatter: (text, row) => make("a", {href: `#pair/${row.place}`}, autoif.beginning(text) || "(empty)")},
+        {title: "Chosen", field: "chosen", sorts: false, grow: 3, least: 160, formatter: (text) => autoif.beginning(text, 100)},
+        {title: "Rejected", field: "rejected", sorts: false, grow: 3, least: 160, formatter: (text) => autoif.beginning(text, 100)},
+        {title: "Level", field: "level", sorts: false, width: 110},
+      ],
+      filters: [{name: "level", title: "Level", options: () => [["query", "query"], ["instruction", "instruction"]]}],
+      find: async (wanted) => {
+        const search = wanted.search.toLowerCase();
+        const places = [];
+        if (!search && !wanted.level) return Array.from({length: autoif.index.counts.pairs}, (_, place) => place);
+        await forPieces("pairs", (start, records) => records.forEach((pair, offset) => {
+          if ((!wanted.level || pair.level === wanted.level)
+            && (!search || `${turn(pair.prompt)}\n${turn(pair.chosen)}\n${turn(pair.rejected)}`.toLowerCase().includes(search))) places.push(start + offset);
+        }));
+        return places;
+      },
+      row: async (place) => {
+        const pair = await autoif.record("pairs", place);
+        return {place, prompt: turn(pair.prompt), chosen: turn(pair.chosen), rejected: turn(pair.rejected), level: pair.level};
+      },
+    });
+  };
+
+  // Shows both sides of a pair, with what only one of them has marked.
+  autoif.showPair = async (place) => {
+    if (!(place < autoif.index.counts.pairs)) return [make("p", {}, "There is no such pair in this run.")];
+    const pair = await autoif.record("pairs", place);
+    const [chosen, rejected] = [pair.chosen, pair.rejected].map((turns) => turns.map((each) => each.content).join("\n\n"));
+    const [left, right] = autoif.markDifference(chosen, rejected);
+    const side = (title, parts, tag, verdicts) => make("div", {},
+      make("h3", {}, title),
+      make("pre", {class: "text", tabindex: "0"}, parts.map(([text, only]) => only ? make(tag, {}, text) : text)),
+      make("p", {}, verdicts.map((said) => autoif.verdict(said))));
+    const all = (name) => pair.constraints.flatMap((constraint) => constraint[name] ?? []);
+    return [
+      make("h3", {}, "Asked"), make("pre", {class: "text", tabindex: "0"}, pair.prompt.map((each) => each.content).join("\n\n")),
+      make("div", {class: "sides"}, side("Chosen", left, "ins", all("chosen_verdicts")), side("Rejected", right, "del", all("rejected_verdicts"))),
+      make("p", {class: "note"}, `Level ${pair.level ?? "unknown"}; pass rates ${percent(pair.chosen_pass_rate)} and ${percent(pair.rejected_pass_rate)}.`),
+      ...pair.constraints.map((constraint) => make("p", {}, make("a", {href: `#instruction/0/${constraint.instruction_id}`}, constraint.instruction || constraint.instruction_id))),
+    ];
+  };
+
+  // Returns two lists of [text, whether only this side has it]: the longest common run of words, in bounded time.
+  autoif.markDifference = (first, second) => {
+    const [a, b] = [first, second].map((text) => text.match(/\s+|[^\s]+/g) ?? []);
+    let head = 0;
+    while (head < a.length && head < b.length && a[head] === b[head]) head++;
+    let tail = 0;
+    while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
+    const [x, y] = [a.slice(head, a.length - tail), b.slice(head, b.length - tail)];
+    const same = x.length * y.length <= 4e6 ? findCommon(x, y) : [];
+    const keep = [new Set(same.map(([i]) => i)), new Set(same.map(([, j]) => j))];
+    return [[x, keep[0]], [y, keep[1]]].map(([words, kept]) => {
+      const parts = [[a.slice(0, head).join(""), false]];
+      words.forEach((word, place) => {
+        const only = !kept.has(place);
+        if (parts.at(-1)[1] === only) parts.at(-1)[0] += word;
+        else parts.push([word, only]);
+      });
+      parts.push([a.slice(a.length - tail).join(""), false]);
+      return parts.filter(([text]) => text);
+    });
+  };
+
+  function findCommon(x, y) {
+    const width = y.length + 1;
+    const lengths = new Uint16Array((x.length + 1) * width);
+    for (let i = x.length - 1; i >= 0; i--) {
+      for (let j = y.length - 1; j >= 0; j--) {
+        lengths[i * width + j] = x[i] === y[j] ? lengths[(i + 1) * width + j + 1] + 1
+          : Math.max(lengths[(i + 1) * width + j], lengths[i * width + j + 1]);
+      }
+    }
+    const common = [];
+    for (let i = 0, j = 0; i < x.length && j < y.length;) {
+      if (x[i] === y[j]) common.push([i++, j++]);
+      else if (lengths[(i + 1) * width + j] >= lengths[i * width + j + 1]) i++;
+      else j++;
+    }
+    return common;
+  }
+})();

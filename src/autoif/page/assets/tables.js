@@ -1,0 +1,144 @@
+// Tables of many rows: search and filters of our own above a Tabulator that draws one page of rows at a time.
+"use strict";
+(() => {
+  const {make} = autoif;
+
+  function control(name, id, input) {
+    return make("span", {class: "control"}, make("label", {for: id}, name), input);
+  }
+
+  // Makes a table in a section and returns {update(wanted), refresh()}.
+  //   name      of the section
+  //   columns   [{title, field, formatter(value, row) -> Node or text, numeric, width}]
+  //   filters   [{name, title, options() -> [value, text][]}]
+  //   find      (wanted, order) -> places of the rows that fit, in order; may be a promise
+  //   row       place -> a row's values by field; may be a promise
+  autoif.makeTable = ({name, columns, filters, find, row, hint}) => {
+    const section = document.getElementById(name);
+    section.querySelectorAll(".static, p:not(.note)").forEach((element) => element.remove());
+    const wanted = {search: ""};
+    let found = null;
+    let asked = 0;
+    const status = make("p", {class: "note", role: "status"});
+    const search = make("input", {type: "search", id: `${name}-search`, autocomplete: "off",
+      oninput: () => { wanted.search = search.value; again(); }});
+    const selects = new Map(filters.map((filter) => [filter.name, make("select", {id: `${name}-${filter.name}`,
+      onchange: (event) => { wanted[filter.name] = event.target.value; again(); }})]));
+    const place = make("div", {});
+    const pages = make("div", {class: "pages", role: "group", "aria-label": `Pages of ${name}`});
+    section.append(
+      make("div", {class: "controls", role: "search", "aria-label": `Rows of ${name}`},
+        control("Search", search.id, search),
+        filters.map((filter) => control(filter.title, `${name}-${filter.name}`, selects.get(filter.name)))),
+      hint ? make("p", {class: "note"}, hint) : "", status, place, pages);
+
+    function fill() {
+      for (const filter of filters) {
+        const select = selects.get(filter.name);
+        const options = filter.options();
+        select.replaceChildren(make("option", {value: ""}, "all"), ...options.map(([value, text]) => make("option", {value}, text)));
+        if (wanted[filter.name] && !options.some(([value]) => value === wanted[filter.name])) {
+          select.append(make("option", {value: wanted[filter.name]}, autoif.words(wanted[filter.name])));
+        }
+        select.value = wanted[filter.name] ?? "";
+      }
+    }
+
+    const table = new Tabulator(place, {
+      layout: "fitColumns",
+      placeholder: "No row fits.",
+      pagination: true,
+      paginationMode: "remote",
+      sortMode: "remote",
+      paginationElement: pages,
+      paginationSize: 25,
+      paginationSizeSelector: [25, 100, 500],
+      ajaxURL: "rows",
+      dataLoader: false,
+      columnDefaults: {resizable: false, headerSortTristate: true},
+      columns: columns.map((column) => ({
+        title: column.title, field: column.field, headerSort: column.sorts !== false,
+        width: column.width, widthGrow: column.grow ?? 1, minWidth: column.least ?? 70,
+        hozAlign: column.numeric ? "right" : "left", headerHozAlign: column.numeric ? "right" : "left",
+        // A button, so that keys sort, too.
+        titleFormatter: () => column.sorts === false ? make("span", {}, column.title)
+          : make("button", {type: "button", class: "sort"}, column.title),
+        formatter: (cell) => {
+          const shown = column.formatter ? column.formatter(cell.getValue(), cell.getData()) : cell.getValue();
+          return shown instanceof Node ? shown : document.createTextNode(shown ?? "–");
+        },
+      })),
+      ajaxRequestFunc: async (url, config, params) => {
+        const mine = ++asked;
+        const [order] = params.sort ?? [];
+        const key = JSON.stringify([wanted, order?.field, order?.dir]);
+        if (found?.key !== key) {
+          const places = await find(wanted, order ? {field: order.field, down: order.dir === "desc"} : null);
+          if (mine === asked) found = {key, places};
+        }
+        const {places} = found;
+        const start = (params.page - 1) * params.size;
+        const data = await Promise.all(Array.from(places.slice(start, start + params.size), row));
+        if (mine === asked) status.textContent = `${places.length.toLocaleString("en")} rows`;
+        return {data, last_page: Math.max(1, Math.ceil(places.length / params.size)), last_row: places.length};
+      },
+    });
+    table.on("dataLoadError", (error) => { status.textContent = String(error?.message ?? error); });
+    const built = new Promise((resolve) => table.on("tableBuilt", () => {
+      // A grid may hold rows only; its links and buttons take the keyboard.
+      place.querySelector(".tabulator-tableholder").removeAttribute("tabindex");
+      resolve();
+    }));
+
+    async function again() {
+      await built;
+      if (table.getPage() === 1) await table.setData();
+      else await table.setPage(1);
+    }
+
+    fill();
+    return {
+      // Shows the rows that fit: {search, filter name: value, …}.
+      update: (given) => {
+        for (const key of Object.keys(wanted)) delete wanted[key];
+        Object.assign(wanted, {search: ""}, given);
+        search.value = wanted.search;
+        fill();
+        return again();
+      },
+      refresh: () => { found = null; fill(); return built.then(() => table.setData()); },
+      status,
+    };
+  };
+
+  // Returns places in the order of a value; what has none comes last.
+  autoif.sortPlaces = (places, value, down) => {
+    const sign = down ? -1 : 1;
+    return places.sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (x === y) return a - b;
+      if (x === null || x === undefined || x === "") return 1;
+      if (y === null || y === undefined || y === "") return -1;
+      return (x < y ? -1 : 1) * sign;
+    });
+  };
+
+  // Tells whether a record that ended in a stage (kept there if it has no reason) is what a bar of the funnel stands for.
+  autoif.fitsStage = (wanted, stage, reason) => {
+    if (wanted.stage) {
+      const asked = autoif.index.stages.indexOf(wanted.stage);
+      const kept = stage > asked || (stage === asked && !reason);
+      if (wanted.outcome === "kept") { if (!kept) return false; }
+      else if (wanted.outcome === "dropped") { if (kept || stage !== asked) return false; }
+      else if (stage < asked) return false;
+    } else if (wanted.outcome === "kept") { if (reason) return false; }
+    else if (wanted.outcome === "dropped" && !reason) return false;
+    return !wanted.reason || reason === wanted.reason;
+  };
+
+  autoif.stageFilters = (reasons) => [
+    {name: "stage", title: "Stage", options: () => autoif.index.stages.map((stage) => [stage, stage])},
+    {name: "outcome", title: "Outcome", options: () => [["kept", "kept"], ["dropped", "dropped"], ["all", "seen"]]},
+    {name: "reason", title: "Reason", options: () => reasons().map((reason) => [reason, autoif.words(reason)])},
+  ];
+})();

@@ -1,0 +1,110 @@
+"""Charts as SVG in the page: drawn when it is made, coloured by its style sheet, so that they are dark in the dark.
+
+No plotting library: a chart here is a row of bars. matplotlib's SVG has its colours in style attributes, which the
+page's content security policy forbids, and `make demo` would have to install it. Each chart has its numbers as a table.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from xml.etree.ElementTree import Element
+
+from autoif.page.data import RunData
+from autoif.page.elements import make, make_table
+
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 480, 180, 48, 40
+_BINS = 10
+
+
+def draw_bar(kept: int, dropped: int, most: int) -> Element:
+    """Return what a stage kept, and what it dropped, as one bar; `most` is the widest."""
+    scale = 200 / max(most, 1)
+    return make(
+        "svg",
+        make("rect", class_="kept", x="0", y="2", width=f"{kept * scale:.1f}", height="12"),
+        make("rect", class_="dropped", x=f"{kept * scale:.1f}", y="2", width=f"{dropped * scale:.1f}", height="12"),
+        viewBox="0 0 200 16",
+        width="200",
+        height="16",
+        aria_hidden="true",
+    )
+
+
+def draw_distributions(data: RunData) -> list[Element]:
+    """Return histograms of responses and a count of instructions by kind, each with its numbers."""
+    columns = data.columns
+    quality = [value for value in columns.quality if value is not None]
+    rates = [value for value in columns.pass_rate if value is not None]
+    kinds = Counter(line.kind for line in data.instructions if line.stage >= 3 and not line.reason)
+    agreement = [line.agreement for line in data.instructions if line.agreement is not None]
+    return [
+        *_draw_histogram("Pass rate of responses", rates, 0, 1),
+        *_draw_histogram("Quality of responses", quality, 0, 10),
+        *_draw_histogram("Length of responses, characters", columns.characters, 0, _round_up(columns.characters)),
+        *_draw_histogram("Agreement of functions with cases", agreement, 0, 1),
+        *_draw_counts("Verified instructions by kind of constraint (told by their words)", kinds.most_common()),
+    ]
+
+
+def _round_up(values: Sequence[int]) -> int:
+    """Return the end of the axis: what 99 of 100 values reach, in round tens; longer ones are in the last bin."""
+    if not values:
+        return _BINS
+    found = sorted(values)[(len(values) - 1) * 99 // 100]
+    return max(_BINS, -(-found // 100) * 100)
+
+
+def _draw_histogram(title: str, values: Sequence[float], low: float, high: float) -> list[Element]:
+    width = (high - low) / _BINS
+    counts = Counter(min(_BINS - 1, int((value - low) / width + 1e-9)) for value in values)
+    labels = [f"{low + place * width:g}–{low + (place + 1) * width:g}" for place in range(_BINS)]
+    return _draw_counts(title, [(label, counts[place]) for place, label in enumerate(labels)])
+
+
+def _draw_counts(title: str, counted: Sequence[tuple[str, int]]) -> list[Element]:
+    """Return a figure of bars with their numbers above, and the same as a table."""
+    if not any(count for _, count in counted):
+        return [make("h3", title), make("p", "Nothing to show yet.", class_="note")]
+    most = max(count for _, count in counted)
+    step = (_WIDTH - _LEFT) / len(counted)
+    svg = make(
+        "svg",
+        *_draw_bars(counted, most, step),
+        class_="chart",
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        aria_label=f"{title}: {', '.join(f'{label} {count:,}' for label, count in counted if count)}",
+    )
+    table = make_table(title, ["of", "number"], [[label, f"{count:,}"] for label, count in counted], numbers=1)
+    numbers = make("details", make("summary", "The same in numbers"), table)
+    return [make("figure", make("figcaption", title), svg, numbers)]
+
+
+def _draw_bars(counted: Iterable[tuple[str, int]], most: int, step: float) -> Iterable[Element]:
+    full = _HEIGHT - _BOTTOM - 16
+    foot = _HEIGHT - _BOTTOM
+    yield make("line", class_="axis", x1=str(_LEFT), y1=str(foot), x2=str(_WIDTH), y2=str(foot))
+    for place, (label, count) in enumerate(counted):
+        height = full * count / most
+        left = _LEFT + place * step
+        middle = f"{left + step / 2:.1f}"
+        yield make(
+            "rect", class_="bar", x=f"{left + 1:.1f}", y=f"{foot - height:.1f}", width=f"{step - 2:.1f}",
+            height=f"{height:.1f}",
+        )  # fmt: skip
+        yield make(
+            "text",
+            f"{count:,}" if count else "",
+            class_="value",
+            x=middle,
+            y=f"{foot - height - 3:.1f}",
+            text_anchor="middle",
+        )
+        yield make(
+            "text",
+            label,
+            class_="label",
+            x=middle,
+            y=str(foot + 12),
+            text_anchor="end",
+            transform=f"rotate(-30 {middle} {foot + 12})",
+        )

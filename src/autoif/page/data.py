@@ -1,0 +1,292 @@
+"""A run folder as the data of its page: instructions, responses and pairs, each once, with what became of it.
+
+In:   the files of a run, complete or not.
+Out:  `RunData`: lines for the tables, and the whole records as JSON texts, which the page opens one by one.
+
+A record is in several stages' files; the page has it as the last of them left it. Records stay JSON texts in memory, so
+that ten thousand instructions and two hundred thousand responses fit into half a gigabyte.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from autoif.errors import StoreError
+from autoif.page.kinds import find_kind_of_constraint
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
+from autoif.store import (
+    AUDIT,
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    FOLDERS,
+    INSTRUCTIONS,
+    PREFERENCES,
+    REJECTION_SAMPLING,
+    SCORING,
+    SELF_INSTRUCT,
+    VERIFICATION,
+    read_stage,
+    reading_errors,
+)
+from autoif.thresholds import share
+
+Kind = Literal["kept", "dropped"]
+_SETTLED = ("answers", "repairs", "rulings", "settled")
+"""Fields of a draft that later records of the instruction lack."""
+
+
+@dataclass(slots=True)
+class InstructionLine:
+    """A line of the table of instructions."""
+
+    id: str
+    text: str
+    origin: str
+    stage: int
+    """The place in FOLDERS of the last stage that saw it."""
+    reason: str = ""
+    """Why that stage dropped it; "" if it was kept."""
+    detail: str = ""
+    kind: str = ""
+    written: int = 0
+    """Functions."""
+    functions: int = 0
+    """Functions that were kept."""
+    cases: int = 0
+    """Cases that were kept."""
+    agreement: float | None = None
+    """Of all functions on all cases: the share of verdicts that are the expected ones, 0 to 1."""
+    responses: int = 0
+    passed: int = 0
+    """Responses that were kept to the end."""
+    pass_rate: float | None = None
+    """The mean of its responses', 0 to 1."""
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class PromptLine:
+    """A prompt, with the places of its instructions among the lines."""
+
+    id: str
+    instructions: tuple[int, ...]
+    query: str
+
+
+@dataclass(slots=True)
+class ResponseColumns:
+    """One value a response, in the order of `RunData.responses`: columns, as there may be very many."""
+
+    prompt: list[int] = field(default_factory=list)
+    """Place among the prompts, -1 if it isn't known."""
+    stage: list[int] = field(default_factory=list)
+    reason: list[str] = field(default_factory=list)
+    pass_rate: list[float | None] = field(default_factory=list)
+    quality: list[float | None] = field(default_factory=list)
+    characters: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RunData:
+    """What a run's page shows beside its figures."""
+
+    instructions: list[InstructionLine] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    """A JSON object for each line of `instructions`: {"record", "draft", "audit"}."""
+    prompts: list[PromptLine] = field(default_factory=list)
+    columns: ResponseColumns = field(default_factory=ResponseColumns)
+    responses: list[bytes] = field(default_factory=list)
+    """A JSON object each: {"id", "text", "verdicts", "quality", "detail", "prompt_id"}."""
+    pairs: list[bytes] = field(default_factory=list)
+    """Rows of preferences.jsonl."""
+    others: list[dict[str, Any]] = field(default_factory=list)
+    """What was dropped without a record: {"stage", "reason", "id", "detail"}."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.instructions) + len(self.responses) + len(self.pairs) + len(self.prompts)
+
+
+def read_data(run: Path) -> RunData:
+    """Return a run's instructions, prompts, responses and pairs.
+
+    Raises:
+        StoreError: a file is damaged, changed, or of another version.
+    """
+    data = RunData()
+    with _naming(run):
+        known = _read_instructions(run, data)
+        by_id = _read_prompts(run, data, known)
+        _read_responses(run, data, by_id)
+        _count_responses(data)
+        if (run / PREFERENCES).exists():
+            with reading_errors(run / PREFERENCES):
+                data.pairs = [line.encode() for _, line in read_json_lines(run / PREFERENCES) if parse_json(line)]
+    return data
+
+
+@contextmanager
+def _naming(run: Path) -> Iterator[None]:
+    """Turn a record of another form into a StoreError."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise StoreError(
+            f"{run} holds a record of another form ({error!r}), damaged or by an earlier version of autoif: run the "
+            "same command again (model answers are kept)"
+        ) from None
+
+
+def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
+    """Read instructions from the last stage to the first; return the places of verified ones by their id."""
+    audits = _read_audits(run)
+    places: dict[str, int] = {}
+    verified: dict[str, int] = {}
+    drafts: dict[int, str] = {}
+    for folder in (BACK_TRANSLATION, CROSS_VALIDATION, VERIFICATION, SELF_INSTRUCT):
+        for kind, record, reason, detail in _read_stage_records(run, folder, data):
+            instruction = record.get("instruction", record)
+            place = places.get(instruction["id"])
+            # An exact duplicate has the id of the instruction that was kept, and is a line of its own.
+            repeated = kind == "dropped" and folder == SELF_INSTRUCT
+            if place is None or repeated:
+                place = len(data.instructions)
+                if not repeated:
+                    places[instruction["id"]] = place
+                line = _make_line(record, FOLDERS.index(folder), reason, detail)
+                audit = None if repeated else audits.get(line.id)
+                line.findings = _list_findings(audit)
+                data.instructions.append(line)
+                data.records.append(json.dumps({"record": record, "audit": audit}).encode("ascii"))
+                if folder == BACK_TRANSLATION:
+                    verified[record["id"]] = place
+            if folder == VERIFICATION:
+                drafts[place] = json.dumps({name: record[name] for name in _SETTLED if name in record})
+    for place, draft in drafts.items():
+        data.records[place] = data.records[place][:-1] + f', "draft": {draft}}}'.encode("ascii")
+    return verified
+
+
+def _read_stage_records(run: Path, folder: str, data: RunData) -> Iterator[tuple[Kind, dict[str, Any], str, str]]:
+    """Yield (kept or dropped, record, reason, detail) of a stage; what has no record goes to `data.others`."""
+    if folder == BACK_TRANSLATION and not (run / folder).is_dir() and (run / INSTRUCTIONS).exists():
+        # The run began with verified instructions.
+        for _, line in read_json_lines(run / INSTRUCTIONS):
+            yield "kept", parse_json(line), "", ""
+    for row in read_stage(run, folder, "kept"):
+        yield "kept", row, "", ""
+    for row in read_stage(run, folder, "dropped"):
+        if row.get("record") is None:
+            data.others.append(
+                {
+                    "stage": FOLDERS.index(folder),
+                    "reason": row["reason"],
+                    "id": row["record_id"],
+                    "detail": row["detail"],
+                }
+            )
+        else:
+            yield "dropped", row["record"], row["reason"], row["detail"]
+
+
+def _make_line(record: dict[str, Any], stage: int, reason: str, detail: str) -> InstructionLine:
+    instruction = record.get("instruction", record)
+    line = InstructionLine(instruction["id"], instruction["text"], instruction["origin"], stage, reason, detail)
+    line.kind = find_kind_of_constraint(line.text)
+    if matrix := record.get("matrix"):
+        line.written = len(matrix["functions"])
+        line.functions = len(record.get("kept_functions", ()))
+        line.cases = len(record.get("kept_cases", ()))
+        line.agreement = _measure_agreement(matrix)
+    return line
+
+
+def _measure_agreement(matrix: dict[str, Any]) -> float | None:
+    wanted = ["pass" if case["expected"] else "fail" for case in matrix["cases"]]
+    verdicts = [pair for row in matrix["verdicts"] for pair in zip(row, wanted, strict=True)]
+    return float(share(sum(said == right for said, right in verdicts), len(verdicts))) if verdicts else None
+
+
+def _read_audits(run: Path) -> dict[str, dict[str, Any]]:
+    """Return what `autoif audit` found of instructions, by id; {} where it wasn't asked."""
+    path = run / AUDIT
+    if not path.is_file():
+        return {}
+    with reading_errors(path):
+        try:
+            audit = parse_json(path.read_text(encoding="utf-8"))
+            return {each["instruction_id"]: each for each in audit["findings"]["instructions"]}
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(f"{path} is damaged or of another version: `autoif audit {run}` makes it anew") from None
+
+
+def _list_findings(audit: dict[str, Any] | None) -> tuple[str, ...]:
+    if not audit:
+        return ()
+    kept = (function for function in audit["functions"] if function["kept"])
+    found = [*audit["findings"], *(finding for function in kept for finding in function["findings"])]
+    return tuple(dict.fromkeys(finding["reason"] for finding in found))
+
+
+def _read_prompts(run: Path, data: RunData, known: dict[str, int]) -> dict[str, int]:
+    """Read what the augmentation kept; return places among the prompts by id."""
+    by_id = {}
+    for _, row, _, _ in _read_stage_records(run, AUGMENTATION, data):
+        by_id[row["id"]] = len(data.prompts)
+        places = tuple(known[id] for id in row["constraints"] if id in known)
+        data.prompts.append(PromptLine(row["id"], places, row["query"]["text"]))
+    return by_id
+
+
+def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
+    """Read responses from the last stage to the first, and put those of an instruction beside each other."""
+    seen: set[str] = set()
+    found: list[tuple[int, int, int, str, float, float | None, int, bytes]] = []
+    for folder in (SCORING, REJECTION_SAMPLING):
+        for _, row, reason, detail in _read_stage_records(run, folder, data):
+            if row["id"] in seen:
+                continue
+            seen.add(row["id"])
+            prompt = by_id.get(row["prompt"], -1)
+            instructions = data.prompts[prompt].instructions if prompt >= 0 else ()
+            whole = {"id": row["id"], "text": row["text"], "verdicts": row["verdicts"], "quality": row["quality"]}
+            whole |= {"detail": detail} if detail else {}
+            mean = row["quality"]["mean"] if row["quality"] else None
+            place = instructions[0] if instructions else len(data.instructions)
+            stage = FOLDERS.index(folder)
+            packed = json.dumps(whole).encode("ascii")
+            found.append((place, prompt, stage, reason, row["pass_rate"], mean, len(row["text"]), packed))
+    found.sort(key=lambda each: each[:2])
+    columns = data.columns
+    for _, prompt, stage, reason, pass_rate, mean, characters, packed in found:
+        columns.prompt.append(prompt)
+        columns.stage.append(stage)
+        columns.reason.append(reason)
+        columns.pass_rate.append(pass_rate)
+        columns.quality.append(mean)
+        columns.characters.append(characters)
+        data.responses.append(packed)
+
+
+def _count_responses(data: RunData) -> None:
+    """Give each instruction the number of its responses, of those that were kept to the end, and their pass rate."""
+    last = FOLDERS.index(SCORING)
+    rates: Counter[int] = Counter()
+    columns = data.columns
+    for prompt, stage, reason, rate in zip(
+        columns.prompt, columns.stage, columns.reason, columns.pass_rate, strict=True
+    ):
+        for place in data.prompts[prompt].instructions if prompt >= 0 else ():
+            line = data.instructions[place]
+            line.responses += 1
+            line.passed += stage == last and not reason
+            rates[place] += rate or 0.0  # type: ignore[assignment]
+    for place, total in rates.items():
+        line = data.instructions[place]
+        line.pass_rate = total / line.responses

@@ -1,0 +1,194 @@
+"""What of a run's page needs no script: how it ended, its funnel, what it used, its instructions, how it was made."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element
+
+from autoif.models.cache import Usage
+from autoif.page.charts import draw_bar
+from autoif.page.data import InstructionLine, RunData
+from autoif.page.elements import Child, make, make_table
+from autoif.reading.jsonl import read_json_lines
+from autoif.report.ending import describe_ending
+from autoif.report.funnel import Funnel, describe_formats, read_formats
+from autoif.report.settling import describe_settling, read_settling
+from autoif.store import COMPLETIONS, DATA_SETS, FOLDERS
+
+_RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "responses"}
+"""The table that has a stage's records; instructions where none is named."""
+_SHOWN_INSTRUCTIONS = 200
+"""In the table that needs no script."""
+NOTHING = "–"
+
+
+def describe_run(manifest: Mapping[str, Any]) -> str:
+    """Return one line about a run: how far it is, what made it, how long it took."""
+    seconds = float(manifest.get("seconds", 0))
+    parts = [
+        {"complete": "complete", "running": "not finished: this is what it has so far"}.get(
+            str(manifest.get("status")), str(manifest.get("status", "of unknown status"))
+        ),
+        f"preset {manifest.get('config', {}).get('preset') or 'none'}",
+        f"autoif {manifest.get('autoif', '?')}",
+        f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds:.0f} s",
+    ]
+    return " · ".join(parts)
+
+
+def make_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
+    """Return what should not pass without a word."""
+    lines = list(map(str, manifest.get("notes", ())))
+    if (run / COMPLETIONS).exists():
+        ending = describe_ending(run)
+        lines = [*ending.lines, *([ending.fault] if ending.fault else [])]
+    said = [describe_formats(read_formats(run)), describe_settling(read_settling(run))]
+    counts = [
+        f"{name}: {sum(1 for _ in read_json_lines(run / name)):,} rows" for name in DATA_SETS if (run / name).exists()
+    ]
+    facts = [make("p", line) for line in (", ".join(counts), *said) if line]
+    return [*facts, *(make("p", f"Note: {line}", class_="warning") for line in lines)]
+
+
+def make_funnel(funnel: Funnel, manifest: Mapping[str, Any]) -> Element:
+    """Return the funnel: a stage a line, each number and reason a link to the records behind it."""
+    most = max((row.kept + row.dropped for row in funnel), default=1)
+    rows: list[Sequence[Child]] = []
+    for row in funnel:
+        reasons = make("span")
+        for reason, count in row.reasons.most_common():
+            said = row.refusals.most_common(1) if row.refusals and reason == "refused_by_model" else []
+            text = f"{reason.replace('_', ' ')} {count:,}" + (f" ({said[0][0]!r})" if said else "")
+            reasons.append(make("a", text, class_="reason", href=_link(row.folder, "dropped", reason)))
+        whole = f"{row.kept:,} kept, {row.dropped:,} dropped"
+        bar = make(
+            "a",
+            draw_bar(row.kept, row.dropped, most),
+            href=_link(row.folder, "all"),
+            aria_label=f"{row.folder}: {whole}",
+        )
+        kept = make("a", f"{row.kept:,}", href=_link(row.folder, "kept"))
+        dropped = make("a", f"{row.dropped:,}", href=_link(row.folder, "dropped"))
+        rows.append((row.folder, bar, "off" if row.off else reasons, kept, dropped))
+    return make_table(
+        "What each stage kept and dropped, and why",
+        ["stage", "kept and dropped", "why", "kept", "dropped"],
+        rows,
+        numbers=2,
+    )
+
+
+def _link(folder: str, outcome: str, reason: str = "") -> str:
+    """Return the address, in the page, of records of a stage."""
+    wanted = {"stage": folder, "outcome": outcome} | ({"reason": reason} if reason else {})
+    return f"#{_RECORDS.get(folder, 'instructions')}?{urlencode(wanted)}"
+
+
+def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
+    """Return what was asked of models, by stage, and what came of a thousand calls."""
+    usage = {stage: Usage.model_validate(found) for stage, found in manifest.get("usage", {}).items()}
+    names = [stage.partition("_")[2] for stage in FOLDERS]
+    stages = sorted(usage, key=lambda stage: names.index(stage) if stage in names else len(names))
+    rows = [[stage.replace("_", " "), *_list_usage(usage[stage])] for stage in stages]
+    total = Usage(
+        requests=sum(each.requests for each in usage.values()),
+        completions=sum(each.completions for each in usage.values()),
+        prompt_tokens=sum(each.prompt_tokens for each in usage.values()),
+        completion_tokens=sum(each.completion_tokens for each in usage.values()),
+        usd=sum(each.usd for each in usage.values()),
+    )
+    if not total.requests:
+        return [make("p", "No model call is noted yet.")]
+    rows.append(["all stages", *_list_usage(total)])
+    kept = sum(line.passed for line in data.instructions)
+    made = {
+        "verified instructions": sum(_is_verified(line) for line in data.instructions),
+        "kept responses": kept,
+        "pairs": len(data.pairs),
+    }
+    yields = "; ".join(f"{1000 * count / total.requests:,.1f} {name}" for name, count in made.items())
+    columns = ["stage", "model calls", "answers", "prompt tokens", "completion tokens", "US$"]
+    return [
+        make("p", f"Of 1,000 model calls: {yields}."),
+        make_table("What was asked of models", columns, rows, numbers=5),
+        make(
+            "p",
+            f"The whole run took {float(manifest.get('seconds', 0)):,.0f} s; it notes no time by stage.",
+            class_="note",
+        ),
+    ]
+
+
+def _is_verified(line: InstructionLine) -> bool:
+    return line.stage == 3 and not line.reason
+
+
+def _list_usage(usage: Usage) -> list[str]:
+    counts = (usage.requests, usage.completions, usage.prompt_tokens, usage.completion_tokens)
+    return [*(f"{count:,}" for count in counts), f"{usage.usd:,.2f}"]
+
+
+def make_instruction_table(data: RunData) -> Element:
+    """Return the first instructions as a table that needs no script."""
+    shown = data.instructions[:_SHOWN_INSTRUCTIONS]
+    rows = [
+        [
+            line.text,
+            f"{FOLDERS[line.stage]}: {line.reason.replace('_', ' ')}" if line.reason else "kept",
+            line.kind,
+            f"{line.functions} of {line.written}",
+            show_share(line.agreement),
+            show_share(line.pass_rate),
+            f"{line.passed:,}",
+        ]
+        for line in shown
+    ]
+    more = f", the first {len(shown):,} of {len(data.instructions):,}" if len(data.instructions) > len(shown) else ""
+    columns = ["instruction", "outcome", "kind", "functions", "agreement", "pass rate", "rows"]
+    table = make_table(f"Instructions{more}", columns, rows, numbers=4)
+    table.set("class", "wide static")
+    return table
+
+
+def show_share(share: float | None) -> str:
+    """Return a share in per cent; a dash where there is none."""
+    return NOTHING if share is None else f"{share:.0%}"
+
+
+def make_settings(manifest: Mapping[str, Any]) -> list[Element]:
+    """Return everything run.json knows: models, settings, prompts, versions."""
+    config: dict[str, Any] = dict(manifest.get("config", {}))
+    prompts = config.pop("prompts", {})
+    models = config.pop("models", {})
+    known = [(name, model) for name, model in models.items() if isinstance(model, dict)]
+    model_rows = [
+        [name, *(_show(model.get(key)) for key in ("model", "revision", "base_url"))] for name, model in known
+    ]
+    machine = {"python": manifest.get("python"), "system": manifest.get("system"), "sandbox": manifest.get("sandbox")}
+    versions = [[name, _show(value)] for name, value in {**dict(manifest.get("versions", {})), **machine}.items()]
+    parts = [
+        make_table("Models", ["role", "model", "revision", "server"], model_rows),
+        make_table("Settings", ["setting", "value"], _flatten({**config, "models": models})),
+        make_table("Versions", ["of", "version"], versions),
+        make_table("What its results depend on", ["what", "value"], _flatten(manifest.get("identity", {}))),
+        make("h3", "Prompts"),
+    ]
+    for name, prompt in prompts.items():
+        text = prompt.get("text", "") if isinstance(prompt, dict) else _show(prompt)
+        source = f" ({prompt.get('source')})" if isinstance(prompt, dict) else ""
+        parts.append(make("details", make("summary", f"{name}{source}"), make("pre", str(text), tabindex="0")))
+    return parts
+
+
+def _flatten(settings: Mapping[str, Any], before: str = "") -> Iterable[list[str]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{before}{key}.")
+        else:
+            yield [f"{before}{key}", _show(value)]
+
+
+def _show(value: object) -> str:
+    return value if isinstance(value, str) and value else NOTHING if value in (None, "") else json.dumps(value)

@@ -1,0 +1,125 @@
+"""A run's page, from its folder to files: what `autoif report RUN` writes.
+
+Up to 50,000 rows one file holds everything. Beyond, instructions' records, responses and pairs lie in files of some
+thousand rows in a folder beside it, and the page says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from autoif.page.build import Page, PageSection, build_page, pack, pack_bytes
+from autoif.page.charts import draw_distributions
+from autoif.page.data import RunData, read_data
+from autoif.page.elements import make
+from autoif.page.overview import (
+    describe_run,
+    make_funnel,
+    make_instruction_table,
+    make_notes,
+    make_settings,
+    make_usage,
+)
+from autoif.report.funnel import read_funnel
+from autoif.store import FOLDERS, read_run, storage_errors
+
+LIMIT = 50_000
+"""Rows that one file holds."""
+PAGES = {"instructions": 100, "responses": 2_000, "pairs": 500}
+"""Records in one packed piece of data."""
+
+
+def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
+    """Write the page of a run; return the files that were made: the page, then the folder beside it, if it needs one.
+
+    Raises:
+        StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
+    """
+    page, pieces = make_run_page(run, limit, beside=output.with_suffix("").name + "-data")
+    with storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = output.with_suffix("").with_name(output.with_suffix("").name + "-data")
+        made = [output]
+        if pieces:
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+            for name, packed in pieces:
+                (folder / f"{name}.js").write_text(f'autoif.give("{name}","{packed}")\n', encoding="ascii")
+        # A lone half of a letter has no UTF-8; as a reference it is shown as the sign for what can't be shown.
+        output.write_text(build_page(page), encoding="utf-8", errors="xmlcharrefreplace")
+    return made
+
+
+def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page, Iterator[tuple[str, str]] | None]:
+    """Return the page of a run, and the packed data that lies in files beside it, or None.
+
+    Args:
+        run: its folder.
+        limit: rows that one file holds.
+        beside: the name of the folder beside the page.
+
+    Raises:
+        StoreError: it is no run folder, one of another version, or damaged.
+    """
+    manifest: Mapping[str, Any] = read_run(run)
+    funnel = read_funnel(run)
+    data = read_data(run)
+    split = data.rows > limit
+    index = make_index(data, manifest, beside if split else "")
+    said = (
+        f"{data.rows:,} rows are too many for one file: they lie in the folder {beside} beside it; keep them together."
+    )
+    notes = [*make_notes(run, manifest), *([make("p", said, class_="note")] if split else [])]
+    sections = [
+        PageSection("funnel", "Funnel", [*notes, make_funnel(funnel, manifest), *make_usage(manifest, data)]),
+        PageSection("instructions", "Instructions", [make_instruction_table(data)]),
+        PageSection("prompts", "Prompts", [make("p", f"{len(data.prompts):,} prompts.")]),
+        PageSection("responses", "Responses", [make("p", f"{len(data.responses):,} responses.")]),
+        PageSection("pairs", "Pairs", [make("p", f"{len(data.pairs):,} preference pairs.")]),
+        PageSection("distributions", "Distributions", draw_distributions(data)),
+        PageSection("settings", "Settings", make_settings(manifest)),
+    ]
+    packed = {"index": pack(index)}
+    if not split:
+        packed |= dict(_pack_pieces(data))
+    name = run.resolve().name
+    page = Page(f"{name} – autoif", sections, describe_run(manifest), packed, beside=split)
+    return page, _pack_pieces(data) if split else None
+
+
+def make_index(data: RunData, manifest: Mapping[str, Any], beside: str) -> dict[str, JsonValue]:
+    """Return what the page's tables need at once; records come by `PAGES`."""
+    columns: dict[str, Any] = asdict(data.columns)
+    reasons = sorted(set(columns["reason"]))
+    places = {reason: place for place, reason in enumerate(reasons)}
+    columns["reason"] = [places[reason] for reason in columns["reason"]]
+    return {
+        "beside": beside,
+        "stages": list(FOLDERS),
+        "status": str(manifest.get("status", "")),
+        "sizes": dict(PAGES),
+        "counts": {
+            "instructions": len(data.instructions),
+            "responses": len(data.responses),
+            "pairs": len(data.pairs),
+        },
+        "instructions": [asdict(line) for line in data.instructions],
+        "prompts": [asdict(line) for line in data.prompts],
+        "reasons": list(reasons),
+        "responses": columns,
+        "others": list(data.others),
+    }
+
+
+def _pack_pieces(data: RunData) -> Iterator[tuple[str, str]]:
+    for name, records in (("instructions", data.records), ("responses", data.responses), ("pairs", data.pairs)):
+        for number, part in enumerate(_cut(records, PAGES[name])):
+            yield f"{name}-{number}", pack_bytes(b"[" + b",".join(part) + b"]")
+
+
+def _cut(records: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(records), size):
+        yield records[start : start + size]

@@ -1,0 +1,127 @@
+"""A run's page as a file: whose numbers it has, what it says of a bad folder, and what may run in it."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from autoif.cli.report import report
+from autoif.errors import StoreError
+from autoif.page.report import write_report
+from autoif.report.funnel import read_funnel
+from autoif.report.show import read_samples
+from autoif.store import DIGESTS, MANIFEST, SCORING
+from page_run import MadeRun, make_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page") / "made"
+    make_run(folder, MadeRun(instructions=9))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(run: Path) -> str:
+    output = run.parent / "report.html"
+    write_report(run, output)
+    return output.read_text(encoding="utf-8")
+
+
+def read_piece(html: str, name: str) -> Any:
+    [packed] = re.findall(rf'id="data-{name}">([^<]*)<', html)
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
+def test_the_page_has_the_numbers_that_show_prints(run: Path, html: str) -> None:
+    for row in read_funnel(run):
+        assert f">{row.kept:,}</a>" in html
+        assert f"{row.folder}: {row.kept:,} kept, {row.dropped:,} dropped" in html
+        for reason, count in row.reasons.items():
+            assert f"{reason.replace('_', ' ')} {count:,}</a>" in html
+
+
+def test_each_response_is_in_the_page_once_as_its_last_stage_left_it(run: Path, html: str) -> None:
+    index = read_piece(html, "index")
+    kept = {
+        response["id"]
+        for place, response in enumerate(read_piece(html, "responses-0"))
+        if index["responses"]["stage"][place] == 6 and not index["reasons"][index["responses"]["reason"][place]]
+    }
+    assert kept == {sample.id for sample in read_samples(run)}
+    assert index["counts"]["responses"] == len(read_piece(html, "responses-0")) == 6 * 2 * 4
+
+
+def test_only_scripts_and_styles_that_the_policy_names_are_in_the_page(html: str) -> None:
+    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    for kind, found in (("script", re.findall(r"<script>(.*?)</script>", html, re.DOTALL)),
+                        ("style", re.findall(r"<style>(.*?)</style>", html, re.DOTALL))):  # fmt: skip
+        [sources] = re.findall(rf"{kind}-src ([^;]*)", policy)
+        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in found]
+        assert sources.split() == [f"'sha256-{each}'" for each in hashes]
+    assert not re.search(r"<[^>]* (?:style|on\w+)=", re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.DOTALL))
+
+
+def test_beyond_the_limit_data_lies_in_files_beside_the_page_and_it_says_so(run: Path, tmp_path: Path) -> None:
+    page, folder = write_report(run, tmp_path / "large.html", limit=10)
+    html = page.read_text(encoding="utf-8")
+    assert "rows are too many for one file: they lie in the folder large-data" in html
+    assert "data-responses-0" not in html
+    assert sorted(path.name for path in folder.iterdir()) == ["instructions-0.js", "pairs-0.js", "responses-0.js"]
+
+
+def test_the_command_names_what_it_wrote_and_a_run_folder_has_its_page_inside(run: Path) -> None:
+    result = CliRunner().invoke(report, [str(run)])
+    assert result.output.splitlines()[-1].endswith("made/report.html")
+    assert (run / "report.html").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is no run folder"):
+        write_report(tmp_path, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def _edit_manifest(folder: Path, **changes: object) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, **changes}))
+
+
+def test_a_folder_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    make_run(tmp_path, MadeRun(instructions=2))
+    _edit_manifest(tmp_path, format=1)
+    with pytest.raises(StoreError, match="another version of autoif"):
+        write_report(tmp_path, tmp_path / "report.html")
+
+
+def test_a_run_without_a_finished_stage_has_a_page_that_says_so(tmp_path: Path) -> None:
+    make_run(tmp_path, MadeRun(instructions=0))
+    _edit_manifest(tmp_path, status="running", usage={})
+    [page] = write_report(tmp_path, tmp_path / "report.html")
+    assert "not finished: this is what it has so far" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("", "is damaged"),
+        ('{"id": "0"}\n', "record of another form"),
+        ('["list"]\n', "record of another form"),
+    ],
+)
+def test_a_damaged_stage_file_is_named_in_one_line(tmp_path: Path, damage: str, said: str) -> None:
+    make_run(tmp_path, MadeRun(instructions=3))
+    shard = tmp_path / SCORING / "kept-0000.jsonl"
+    (tmp_path / DIGESTS).unlink()
+    shard.write_text(damage or shard.read_text()[:-40])
+    with pytest.raises(StoreError, match=said) as failure:
+        write_report(tmp_path, tmp_path / "report.html")
+    assert "\n" not in str(failure.value)
