@@ -31,6 +31,7 @@ _COMMANDS = {
     "split": "autoif.cli.split:split",
     "train": "autoif.cli.train:train",
     "verify": "autoif.cli.verify:verify",
+    "view": "autoif.cli.view:view",
 }
 
 

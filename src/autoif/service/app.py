@@ -4,9 +4,8 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
 
@@ -16,7 +15,15 @@ from autoif.errors import SandboxError
 from autoif.sandbox import Sandbox
 from autoif.service.admission import Admission, Place
 from autoif.service.bodies import AnyRequest, Ask, Judged, answer_reward, answer_verify, collect
-from autoif.service.connections import Connection
+from autoif.service.callers import (
+    client_has_the_turn,
+    connection_of,
+    refuse_foreign_name,
+    require_json,
+    show_json,
+    too_large,
+    translate,
+)
 from autoif.service.document import OPEN_ROUTES, PAGE_HEADERS, make_document, render_page
 from autoif.service.reader import Reader
 from autoif.service.schemas import Refusal, RewardRequest, VerifyRequest
@@ -119,18 +126,18 @@ class Service:
 
     async def _receive(self, request: web.Request, place: Place) -> bytes:
         """Return the body. Not `request.read`, which would keep it for as long as the request waits."""
-        _require_json(request)
+        require_json(request)
         patience_s, now = self._settings.patience_s, asyncio.get_running_loop().time
         body = bytearray()
         try:
             async with asyncio.timeout(patience_s) as silence:
                 place.stop_receiving = lambda: silence.reschedule(now())
-                with _client_has_the_turn(request, self._settings.deadline_s + patience_s):
+                with client_has_the_turn(request, self._settings.deadline_s + patience_s):
                     async for part in request.content.iter_any():
                         place.hold(len(part))
                         body += part
                         if len(body) > request.client_max_size:
-                            raise _too_large(request.client_max_size)
+                            raise too_large(request.client_max_size)
                         silence.reschedule(now() if place.gave_way else now() + patience_s)
         except TimeoutError:
             if not silence.expired():
@@ -154,7 +161,7 @@ class Service:
 
     async def _health(self, request: web.Request) -> web.Response:
         status = "draining" if self.draining else "ready"
-        return _json({"status": status, "sandbox": self._sandbox.describe()}, 503 if self.draining else 200)
+        return show_json({"status": status, "sandbox": self._sandbox.describe()}, 503 if self.draining else 200)
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
@@ -171,7 +178,7 @@ class Service:
         began, status = monotonic(), _CLIENT_GONE
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "other"
-        connection = _connection_of(request)
+        connection = connection_of(request)
         connection.work()
         try:
             response = await self._respond(request, handler, route)
@@ -189,9 +196,7 @@ class Service:
         if self.draining:
             response.force_close()
         await response.prepare(request)
-        with _client_has_the_turn(
-            request, self._settings.patience_s + (response.content_length or 0) / _SLOWEST_READER
-        ):
+        with client_has_the_turn(request, self._settings.patience_s + (response.content_length or 0) / _SLOWEST_READER):
             await response.write_eof()
 
     async def _respond(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
@@ -201,7 +206,7 @@ class Service:
         except Refusal as refusal:
             found = refusal
         except web.HTTPException as error:
-            found = _translate(error)
+            found = translate(error)
         except web.RequestPayloadError as error:
             found = Refusal("bad_json", f"the body broke off: {error}")
         except ConnectionError:  # the client has left
@@ -210,14 +215,12 @@ class Service:
             _logger.exception("a request failed")
             found = Refusal("internal", "this request failed in the server; its log says why")
         self.metrics.count_refusal(found.code)
-        return _json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
+        return show_json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
 
     def _check_caller(self, request: web.Request, route: str) -> None:
         token = self._settings.token
         if not token:
-            # A page in a browser on this machine may reach us under a name of its own that points here.
-            if not _is_own_name(request.host):
-                raise Refusal("wrong_host", "call this server by the address it listens on")
+            refuse_foreign_name(request)
         elif route not in OPEN_ROUTES:
             scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
             right = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), token.encode("ascii"))
@@ -225,56 +228,5 @@ class Service:
                 raise Refusal("no_token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
 
-def _require_json(request: web.Request) -> None:
-    """Raise Refusal if the body is not announced as JSON, or as larger than it may be."""
-    # Not only for order's sake: a web page can't send this type to another origin without asking first.
-    if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Refusal("not_json", "send the body as application/json, not compressed")
-    if (request.content_length or 0) > request.client_max_size:
-        raise _too_large(request.client_max_size)
-
-
-def _connection_of(request: web.Request) -> Connection:
-    """Return the connection that a request came on. Raises ConnectionResetError if it is gone."""
-    if request.transport is None:
-        raise ConnectionResetError("the client has left")
-    connection = request.transport.get_protocol()
-    assert isinstance(connection, Connection), "the server listens by `server.listening`"
-    return connection
-
-
-@contextmanager
-def _client_has_the_turn(request: web.Request, seconds: float) -> Iterator[None]:
-    connection = _connection_of(request)
-    connection.wait(seconds)
-    try:
-        yield
-    finally:
-        connection.work()
-
-
-def _is_own_name(host: str) -> bool:
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    try:
-        return name.lower() == "localhost" or ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _translate(error: web.HTTPException) -> Refusal:
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return Refusal("method_not_allowed", f"this route takes {allowed}", {"Allow": allowed})
-    return Refusal("not_found", "no such route: GET /docs shows those that there are")
-
-
-def _too_large(most_bytes: int) -> Refusal:
-    return Refusal("body_too_large", f"the body may have {most_bytes:,} bytes: send less at once")
-
-
 def _draining() -> Refusal:
     return Refusal("draining", "the server is stopping: try another, or again later", {"Retry-After": str(_RETRY_S)})
-
-
-def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.json_response(body, status=status, headers=headers)

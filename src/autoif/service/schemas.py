@@ -6,6 +6,8 @@ UTF-8. A refused request gets no verdicts:
 
 400 bad_json            the body is no JSON text, or has a key twice
 401 no_token            the token is missing or wrong
+403 wrong_origin        a page of another origin asks (only of `autoif view`)
+409 run_unreadable      a run folder can't be read or written now (only of `autoif view`)
 408 slow_body           the body did not arrive before the deadline
 413 body_too_large      the body is longer than the server takes
 415 not_json            the body is not announced as application/json, or is compressed
@@ -168,9 +170,11 @@ def _check_verdicts(count: int) -> None:
 STATUS: Final = {
     "bad_json": 400,
     "no_token": 401,
+    "wrong_origin": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "slow_body": 408,
+    "run_unreadable": 409,
     "body_too_large": 413,
     "not_json": 415,
     "wrong_host": 421,

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -28,6 +28,17 @@ _CLOSE_S: Final = 5.0
 _LINGER_S: Final = 2.0
 """For the rest of a body that was refused."""
 _logger = logging.getLogger("autoif.service")
+
+
+class Listener(Protocol):
+    """What takes the requests."""
+
+    @property
+    def app(self) -> web.Application: ...
+
+    async def end(self) -> None:
+        """Let go of what it has."""
+        ...
 
 
 async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> None:
@@ -52,7 +63,7 @@ async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> N
 
 
 @asynccontextmanager
-async def listening(service: Service, settings: ServiceSettings) -> AsyncIterator[str]:
+async def listening(service: Listener, settings: ServiceSettings) -> AsyncIterator[str]:
     """Take requests for a service within the block; yield the URL. Raises ConfigError if that is not possible."""
     most = count_connections(settings)
     runner = web.AppRunner(

@@ -1,0 +1,45 @@
+"""`autoif view`: a run's page, live, with a reviewer's decisions."""
+
+import asyncio
+import getpass
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from autoif.errors import ConfigError
+from autoif.service.settings import ServiceSettings, read_token
+from autoif.store import read_run
+
+_DEFAULTS = ServiceSettings(port=8421, body_mb=1, queue=64)
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--author", help="Whose decisions these are. [default: your login name]")
+@click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True, help="0: a free one.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that browsers must give.")
+def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token_file: Path | None) -> None:
+    """Show RUNS, run folders, in a browser, until Ctrl-C: the page of `autoif report`, kept up to date.
+
+    There you accept, reject and comment on instructions, functions, responses and pairs, by mouse or by single keys;
+    decisions.jsonl in the run folder has what you say (docs/view.md). Of two runs, /compare shows what differs. Prints
+    its URL once it takes requests on. Where other machines can reach it, a token must be given (--token-file, or
+    AUTOIF_SERVICE_TOKEN): browsers ask for it as password, and for the reviewer's name.
+    """
+    if not find_spec("prometheus_client"):
+        raise ConfigError("this command needs an extra: pip install 'autoif[service]'")
+    from autoif.view.server import view_until_stopped  # needs the extra
+
+    for run in runs:
+        read_run(run)
+    settings = _DEFAULTS.model_copy(update={"host": host, "port": port, "token": read_token(token_file)})
+    asyncio.run(view_until_stopped(runs, settings, author or _find_user(), click.echo))
+
+
+def _find_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may know no user of this number
+        return "reviewer"

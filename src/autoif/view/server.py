@@ -1,0 +1,367 @@
+"""The server of `autoif view`: pages, events, decisions; who may ask is as with `autoif serve`.
+
+    GET  /N/             the page of run N, counted from 0; / leads to the first
+    GET  /N/data/X.js    data beside the page of a large run
+    GET  /N/events       server-sent events: what of the run has changed
+    GET  /N/decisions    what counts of all decisions, by item
+    GET  /N/pairs        the ids of the pairs, in the order of preferences.jsonl
+    GET  /N/queue        what to look at first
+    POST /N/decisions    a decision, as JSON
+    GET  /compare        the first two runs side by side
+
+Nobody beyond this machine gets in without a token; a browser asks for it as a password, with the reviewer's name.
+Without one, only the names of this machine are answered to. What another origin sends is refused, and so is a body that
+isn't JSON: no page elsewhere can decide anything.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from aiohttp import web
+from pydantic import Field, ValidationError
+
+from autoif.datasets.reviewing import name_pair
+from autoif.datasets.rows import PreferenceRow
+from autoif.decisions import Decision, Standing, Target, add_decisions, read_decisions, settle_decisions
+from autoif.errors import AutoIFError
+from autoif.reading.jsonl import name_problem, read_json_lines
+from autoif.reading.text_lines import parse_json, show_in_line
+from autoif.records import Record
+from autoif.service.app import KEEP_ALIVE_S
+from autoif.service.callers import (
+    client_has_the_turn,
+    connection_of,
+    refuse_foreign_name,
+    require_json,
+    show_json,
+    too_large,
+)
+from autoif.service.schemas import Refusal
+from autoif.service.server import listening
+from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
+from autoif.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
+from autoif.view.difference import compare_runs, read_side
+from autoif.view.pages import ServedPage, make_difference_page, make_view_page
+from autoif.view.queue import HALF_WIDTH, make_queue, read_functions
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_MOST_STREAMS: Final = 64
+_TICK_S: Final = 1.0
+_HEARTBEAT_TICKS: Final = 15
+_logger = logging.getLogger("autoif.view")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class DecisionRequest(Record):
+    """What a reviewer sends; the server adds who and when."""
+
+    target: Target
+    id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    decision: Literal["accept", "reject", "comment", "revoke"]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What tells whether a page is still current."""
+
+    status: str
+    page: str
+    """Changes with the files that the page shows."""
+    decisions: str
+
+
+class Viewer:
+    """Some runs behind HTTP. `app` is what a server runs."""
+
+    def __init__(self, runs: Sequence[Path], settings: ServiceSettings, author: str) -> None:
+        self._runs = list(runs)
+        self._settings = settings
+        self._author = author
+        self._ending = asyncio.Event()
+        self._streams = 0
+        self._pages: dict[int, tuple[str, ServedPage]] = {}
+        self._building = asyncio.Lock()
+        self.app = web.Application(middlewares=[self._frame], client_max_size=settings.body_mb << 20)
+        self.app.add_routes(
+            [
+                web.get("/", self._lead),
+                web.get("/compare", self._compare),
+                web.get("/favicon.ico", self._show_no_icon),
+                web.get(r"/{run:\d{1,4}}/", self._show_page),
+                web.get(r"/{run:\d{1,4}}/data/{name}.js", self._show_piece),
+                web.get(r"/{run:\d{1,4}}/events", self._send_events),
+                web.get(r"/{run:\d{1,4}}/decisions", self._show_decisions),
+                web.post(r"/{run:\d{1,4}}/decisions", self._decide),
+                web.get(r"/{run:\d{1,4}}/pairs", self._show_pairs),
+                web.get(r"/{run:\d{1,4}}/queue", self._show_queue),
+            ]
+        )
+
+    async def end(self) -> None:
+        """End all streams of events."""
+        self._ending.set()
+
+    async def _lead(self, request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "0/"})
+
+    async def _show_no_icon(self, request: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    async def _show_page(self, request: web.Request) -> web.Response:
+        page = await self._build(self._number(request))
+        return web.Response(text=page.html, content_type="text/html")
+
+    async def _show_piece(self, request: web.Request) -> web.Response:
+        page, name = await self._build(self._number(request)), request.match_info["name"]
+        if name not in page.pieces:
+            raise Refusal("not_found", "the page has no such data: load it again")
+        return web.Response(text=f'autoif.give("{name}","{page.pieces[name]}")\n', content_type="text/javascript")
+
+    async def _build(self, number: int) -> ServedPage:
+        """Return a run's page as it is now; of several who ask at the same time, the first has it made."""
+        async with self._building:
+            now = (await asyncio.to_thread(read_state, self._runs[number])).page
+            if number not in self._pages or self._pages[number][0] != now:
+                made = await asyncio.to_thread(make_view_page, self._runs[number], self._runs)
+                self._pages[number] = now, made
+            return self._pages[number][1]
+
+    async def _compare(self, request: web.Request) -> web.Response:
+        if len(self._runs) < 2:
+            raise Refusal("not_found", "one run is viewed: name two, as in `autoif view RUN OTHER`")
+        first, second = [await asyncio.to_thread(read_side, run) for run in self._runs[:2]]
+        found = await asyncio.to_thread(compare_runs, first, second)
+        return web.Response(text=make_difference_page(found), content_type="text/html")
+
+    async def _send_events(self, request: web.Request) -> web.StreamResponse:
+        run = self._runs[self._number(request)]
+        if self._streams >= _MOST_STREAMS:
+            raise Refusal("queue_full", f"{self._streams} pages are kept up to date already: close some")
+        self._streams += 1
+        try:
+            response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await self._stream(request, response, run)
+            return response
+        finally:
+            self._streams -= 1
+
+    async def _stream(self, request: web.Request, response: web.StreamResponse, run: Path) -> None:
+        """Send the run's state whenever it has changed, until the server ends or the client leaves."""
+        last: RunState | None = None
+        ticks = 0
+        while not self._ending.is_set():
+            state = await asyncio.to_thread(read_state, run)
+            ticks += 1
+            if state != last or ticks >= _HEARTBEAT_TICKS:
+                said = {"status": state.status, "page": state.page, "decisions": state.decisions}
+                with client_has_the_turn(request, self._settings.patience_s):
+                    await response.write(f"event: state\ndata: {json.dumps(said)}\n\n".encode("ascii"))
+                last, ticks = state, 0
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _TICK_S)
+
+    async def _show_decisions(self, request: web.Request) -> web.Response:
+        found = await asyncio.to_thread(read_decisions, self._runs[self._number(request)])
+        items = [
+            {"target": target, "id": item, **_show_standing(standing)}
+            for (target, item), standing in settle_decisions(found.decisions).standings.items()
+        ]
+        return show_json({"author": self._name(request), "damage": found.describe_damage(), "items": items})
+
+    async def _decide(self, request: web.Request) -> web.Response:
+        run, asked = self._runs[self._number(request)], await self._receive(request)
+        try:
+            decision = Decision(author=self._name(request), time=datetime.now(UTC), **dict(asked))
+        except ValidationError as error:
+            raise Refusal("invalid", name_problem(error)) from None
+        [written] = await asyncio.to_thread(add_decisions, run, [decision])
+        review = settle_decisions((await asyncio.to_thread(read_decisions, run)).decisions)
+        standing = review.standings.get(written.key, Standing())
+        return show_json({"target": written.target, "id": written.id, **_show_standing(standing)}, 201)
+
+    async def _receive(self, request: web.Request) -> DecisionRequest:
+        require_json(request)
+        try:
+            with client_has_the_turn(request, self._settings.patience_s):
+                body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise too_large(request.client_max_size) from None
+        try:
+            return DecisionRequest.model_validate(parse_json(body.decode("utf-8")))
+        except ValidationError as error:
+            raise Refusal("invalid", name_problem(error)) from None
+        except ValueError:
+            raise Refusal("bad_json", "the body is no JSON text") from None
+
+    async def _show_pairs(self, request: web.Request) -> web.Response:
+        run = self._runs[self._number(request)]
+        return show_json({"ids": await asyncio.to_thread(_list_pairs, run)})
+
+    async def _show_queue(self, request: web.Request) -> web.Response:
+        run, given = self._runs[self._number(request)], request.query.get("within", str(HALF_WIDTH))
+        try:
+            half_width = float(given)
+        except ValueError:
+            half_width = 0.0
+        if not 0.001 <= half_width <= 0.5:
+            raise Refusal("invalid", "within: half the width of the interval, from 0.001 to 0.5")
+        functions, found = await asyncio.to_thread(read_functions, run), await asyncio.to_thread(read_decisions, run)
+        queue = make_queue(functions, settle_decisions(found.decisions), half_width=half_width)
+        return show_json(queue.model_dump(mode="json"))
+
+    def _number(self, request: web.Request) -> int:
+        number = int(request.match_info["run"])
+        if number >= len(self._runs):
+            raise Refusal("not_found", f"there are {len(self._runs)} runs here, counted from 0")
+        return number
+
+    def _name(self, request: web.Request) -> str:
+        """Return who asks: the name given with the token, else that of the server's user."""
+        return _read_login(request)[0] or self._author
+
+    @web.middleware
+    async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = connection_of(request)
+        connection.work()
+        try:
+            response = await self._respond(request, handler)
+            if not response.prepared:
+                response.headers.update({**_HEADERS, **response.headers})
+                if request.body_exists and not request.content.at_eof():
+                    response.force_close()  # the rest of a refused body is not read
+                await response.prepare(request)
+                with client_has_the_turn(request, self._settings.patience_s):
+                    await response.write_eof()
+            return response
+        finally:
+            connection.wait_for_head(KEEP_ALIVE_S)
+
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self._check_caller(request)
+            return await handler(request)
+        except Refusal as refusal:
+            found = refusal
+        except AutoIFError as error:
+            found = Refusal("run_unreadable", show_in_line(str(error)))
+        except web.HTTPMethodNotAllowed:
+            found = Refusal("method_not_allowed", "this route takes something else")
+        except web.HTTPException:
+            found = Refusal("not_found", "there is no such page: / leads to the first run")
+        except ConnectionError:  # the client has left
+            raise
+        except Exception:  # the boundary of one request: no other may suffer from it
+            _logger.exception("a request failed")
+            found = Refusal("internal", "this request failed in the server; its log says why")
+        return show_json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
+
+    def _check_caller(self, request: web.Request) -> None:
+        token = self._settings.token
+        if not token:
+            refuse_foreign_name(request)
+        elif not hmac.compare_digest(_read_login(request)[1].encode("utf-8", "surrogateescape"), token.encode("ascii")):
+            asked = {"WWW-Authenticate": 'Basic realm="autoif: your name, and the token as password", charset="UTF-8"'}
+            raise Refusal("no_token", "give the token: as password, or as Authorization: Bearer TOKEN", asked)
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.host:
+            raise Refusal("wrong_origin", "a page of another origin may not ask this server")
+        if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"} and not _is_visit(request):
+            raise Refusal("wrong_origin", "a page of another origin may not ask this server")
+
+
+def _is_visit(request: web.Request) -> bool:
+    """Tell whether somebody follows a link to a page here."""
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+
+
+def _read_login(request: web.Request) -> tuple[str, str]:
+    """Return the name and the token that a request gives, each "" if it gives none."""
+    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return "", shown.strip()
+    if scheme.lower() == "basic":
+        with suppress(binascii.Error, UnicodeDecodeError):
+            name, _, token = base64.b64decode(shown.strip(), validate=True).decode("utf-8").partition(":")
+            return name.strip(), token
+    return "", ""
+
+
+def _show_standing(standing: Standing) -> dict[str, Any]:
+    def show(decisions: Sequence[Decision]) -> list[dict[str, str]]:
+        return [
+            {"author": each.author, "comment": each.comment, "time": each.time.isoformat(timespec="seconds")}
+            for each in decisions
+        ]
+
+    return {
+        "verdict": standing.verdict,
+        "accepted": show(standing.accepted),
+        "rejected": show(standing.rejected),
+        "comments": show(standing.comments),
+    }
+
+
+def _list_pairs(run: Path) -> list[str]:
+    path = run / PREFERENCES
+    if not path.exists():
+        return []
+    return [name_pair(PreferenceRow.model_validate(parse_json(line))) for _, line in read_json_lines(path)]
+
+
+def read_state(run: Path) -> RunState:
+    """Return what tells whether the run's files have changed: their times and sizes.
+
+    Raises:
+        StoreError: run.json is damaged.
+    """
+    shown = (MANIFEST, *FOLDERS, SFT, PREFERENCES, REVIEWED, AUDIT)
+    page, decisions = ("".join(_stamp(run / name) for name in names) for names in (shown, (DECISIONS,)))
+    return RunState(str(read_manifest(run).get("status", "")), page, decisions)
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return "-"
+    return f"{found.st_mtime_ns:x}.{found.st_size:x} "
+
+
+async def view_until_stopped(
+    runs: Sequence[Path], settings: ServiceSettings, author: str, announce: Callable[[str], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` gets the URL once requests are taken.
+
+    Raises:
+        ConfigError: the address can't be listened on, or could be reached by others without a token.
+    """
+    require_token_beyond_loopback(settings)
+    stops: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stops.put_nowait, number.name)
+    viewer = Viewer(runs, settings, author)
+    async with listening(viewer, settings) as url:
+        announce(url)
+        await stops.get()
+        await viewer.end()
