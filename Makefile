@@ -6,13 +6,15 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
 SAY = @echo "installing $(1): once, some minutes"
 
-.PHONY: demo test coverage check setup setup-dev trainers bench docs format clean
+.PHONY: demo test coverage check setup setup-dev trainers browser bench docs format clean
 
 demo: setup
 	$(BIN)/autoif run quickstart
 	@echo
 	$(BIN)/autoif verify --dataset runs/quickstart/sft.jsonl
 	@echo "look at one instruction: $(BIN)/autoif show runs/quickstart"
+	@echo "open in a browser:"
+	@$(BIN)/autoif report runs/quickstart
 
 # As many processes as the machine has processors, four at most: each loads what trains models.
 TESTS := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
@@ -58,6 +60,11 @@ setup-dev: .venv/.setup-dev
 # differs. Some ask for a later Python than the parts that are used here.
 trainers: $(patsubst tests/trainers/%.txt,.venv/trainers/.%,$(wildcard tests/trainers/*.txt))
 	$(BIN)/python -m pytest -m trainers
+
+# The pages in Debian's Chromium, which a system package brings.
+browser: setup-dev
+	@command -v chromium > /dev/null || { echo "the browser tests need Chromium: apt-get install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest -m browser
 
 .venv/trainers/.%: tests/trainers/%.txt | .venv/.setup-dev
 	$(call SAY,$* into .venv/trainers)

@@ -125,3 +125,18 @@ def test_a_damaged_stage_file_is_named_in_one_line(tmp_path: Path, damage: str, 
     with pytest.raises(StoreError, match=said) as failure:
         write_report(tmp_path, tmp_path / "report.html")
     assert "\n" not in str(failure.value)
+
+
+def test_texts_of_a_model_reach_the_page_as_text_never_as_markup(tmp_path: Path) -> None:
+    hostile = "</script><script>window.hit=1</script></pre>{{data}}\ud800\x00"
+    make_run(tmp_path, MadeRun(instructions=3, spoil=lambda text: text + hostile))
+    [page] = write_report(tmp_path, tmp_path / "report.html")
+    html = page.read_text(encoding="utf-8")
+    assert "<script>window.hit" not in html
+    assert "&lt;script&gt;window.hit=1" in html
+    assert read_piece(html, "index")["instructions"][0]["text"].endswith(hostile)
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, html: str, tmp_path: Path) -> None:
+    [page] = write_report(run, tmp_path / "again.html")
+    assert page.read_text(encoding="utf-8") == html

@@ -16,11 +16,11 @@
       name: "instructions",
       columns: [
         {title: "Instruction", field: "text", grow: 5, least: 220, formatter: (text, line) =>
-          make("a", {href: `#instruction/${line.place}/${line.id}`}, autoif.beginning(text) || "(empty)")},
+          make("a", {href: `#instruction/${line.place}/${encodeURIComponent(line.id)}`}, autoif.beginning(text) || "(empty)")},
         {title: "Outcome", field: "outcome", grow: 2, least: 110, formatter: (outcome) => words(outcome)},
         {title: "Kind", field: "kind", grow: 2, least: 100},
-        {title: "Functions", field: "functions", numeric: true, formatter: (kept, line) => `${kept} of ${line.written}`},
-        {title: "Agreement", field: "agreement", numeric: true, formatter: percent},
+        {title: "Functions", field: "functions", numeric: true, least: 100, formatter: (kept, line) => `${kept} of ${line.written}`},
+        {title: "Agreement", field: "agreement", numeric: true, least: 110, formatter: percent},
         {title: "Audit", field: "findings", grow: 2, least: 90, formatter: (found) => found.map(words).join(", ") || "–"},
         {title: "Pass rate", field: "pass_rate", numeric: true, formatter: percent},
         {title: "Rows", field: "passed", numeric: true},

@@ -11,9 +11,17 @@
   const tables = new Map();
   let detail;
 
+  function decode(part) {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part; // an address that somebody typed
+    }
+  }
+
   async function show() {
-    const [path, query] = decodeURI(location.hash.slice(1)).split("?");
-    const [name, ...rest] = path.split("/");
+    const [path, query] = location.hash.slice(1).split("?");
+    const [name, ...rest] = path.split("/").map(decode);
     const one = opened[name];
     const section = one ? detail : document.getElementById(name)?.closest("main > section") ?? document.querySelector("main > section");
     document.querySelectorAll("main > section").forEach((each) => { each.hidden = each !== section; });

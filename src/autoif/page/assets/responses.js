@@ -80,7 +80,7 @@
       (kept ?? []).map((each) => ({number, line, source: matrix.functions[each].source, name: `f${each}`})));
     return [
       make("h3", {}, "Asked"), make("pre", {class: "text", tabindex: "0"}, prompt ? prompt.query : "not known"),
-      ...constraints.map(({line, number}) => make("p", {}, make("a", {href: `#instruction/${number}/${line.id}`}, line.text))),
+      ...constraints.map(({line, number}) => make("p", {}, make("a", {href: `#instruction/${number}/${encodeURIComponent(line.id)}`}, line.text))),
       make("h3", {}, "Answered"), make("pre", {class: "text", tabindex: "0"}, record.text),
       make("p", {}, `${words(outcomeOf(place))}${record.detail ? ` (${record.detail})` : ""}; pass rate ${percent(columns().pass_rate[place])}`
         + `, quality ${autoif.number(columns().quality[place])}, ${autoif.number(columns().characters[place])} characters, id ${record.id}`),
@@ -107,7 +107,7 @@
           record.verdicts.map((said) => autoif.verdict(said)), autoif.number(columns().quality[place]), words(outcomeOf(place))])));
     }).catch((error) => body.replaceChildren(make("p", {class: "warning"}, error.message)));
     return [make("h3", {}, "Responses"), body,
-      make("p", {}, make("a", {href: `#responses?instruction=${line.id}`}, `All ${places.length} responses in a table`))];
+      make("p", {}, make("a", {href: `#responses?instruction=${encodeURIComponent(line.id)}`}, `All ${places.length} responses in a table`))];
   };
 
   autoif.startPrompts = () => {
@@ -115,7 +115,7 @@
     return autoif.makeTable({
       name: "prompts",
       columns: [
-        {title: "Query", field: "query", grow: 4, least: 220, formatter: (text, row) => make("a", {href: `#responses?prompt=${row.id}`}, autoif.beginning(text) || "(empty)")},
+        {title: "Query", field: "query", grow: 4, least: 220, formatter: (text, row) => make("a", {href: `#responses?prompt=${encodeURIComponent(row.id)}`}, autoif.beginning(text) || "(empty)")},
         {title: "Instruction", field: "instruction", sorts: false, grow: 4, least: 180},
       ],
       filters: [],
@@ -173,7 +173,7 @@
       make("h3", {}, "Asked"), make("pre", {class: "text", tabindex: "0"}, pair.prompt.map((each) => each.content).join("\n\n")),
       make("div", {class: "sides"}, side("Chosen", left, "ins", all("chosen_verdicts")), side("Rejected", right, "del", all("rejected_verdicts"))),
       make("p", {class: "note"}, `Level ${pair.level ?? "unknown"}; pass rates ${percent(pair.chosen_pass_rate)} and ${percent(pair.rejected_pass_rate)}.`),
-      ...pair.constraints.map((constraint) => make("p", {}, make("a", {href: `#instruction/0/${constraint.instruction_id}`}, constraint.instruction || constraint.instruction_id))),
+      ...pair.constraints.map((constraint) => make("p", {}, make("a", {href: `#instruction/0/${encodeURIComponent(constraint.instruction_id ?? "")}`}, constraint.instruction || constraint.instruction_id))),
     ];
   };
 

@@ -25,12 +25,26 @@
     const selects = new Map(filters.map((filter) => [filter.name, make("select", {id: `${name}-${filter.name}`,
       onchange: (event) => { wanted[filter.name] = event.target.value; again(); }})]));
     const place = make("div", {});
+    const others = make("div", {});
     const pages = make("div", {class: "pages", role: "group", "aria-label": `Pages of ${name}`});
     section.append(
       make("div", {class: "controls", role: "search", "aria-label": `Rows of ${name}`},
         control("Search", search.id, search),
         filters.map((filter) => control(filter.title, `${name}-${filter.name}`, selects.get(filter.name)))),
-      hint ? make("p", {class: "note"}, hint) : "", status, place, pages);
+      hint ? make("p", {class: "note"}, hint) : "", status, place, pages, others);
+
+    // What was dropped without a record of its own, such as a prompt that was never asked, if the filters ask for it.
+    function showOthers() {
+      const fitting = wanted.search || !wanted.stage || wanted.outcome === "kept" ? []
+        : autoif.index.others.filter((other) => autoif.fitsStage(wanted, other.stage, other.reason));
+      const shown = fitting.slice(0, 200);
+      others.replaceChildren(...(shown.length ? [
+        make("p", {}, `Beside them ${fitting.length.toLocaleString("en")} were dropped without a record`
+          + (fitting.length > shown.length ? `, the first ${shown.length}:` : ":")),
+        autoif.table("Dropped without a record", ["id", "why", "more"],
+          shown.map((other) => [other.id, autoif.words(other.reason), other.detail || "–"])),
+      ] : []));
+    }
 
     function fill() {
       for (const filter of filters) {
@@ -79,7 +93,10 @@
         const {places} = found;
         const start = (params.page - 1) * params.size;
         const data = await Promise.all(Array.from(places.slice(start, start + params.size), row));
-        if (mine === asked) status.textContent = `${places.length.toLocaleString("en")} rows`;
+        if (mine === asked) {
+          status.textContent = `${places.length.toLocaleString("en")} rows`;
+          showOthers();
+        }
         return {data, last_page: Math.max(1, Math.ceil(places.length / params.size)), last_row: places.length};
       },
     });
