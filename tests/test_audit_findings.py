@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from autoif.audit.findings import FaultsAgainstGold, FindingReason, FunctionAudit, InstructionAudit
+from autoif.audit.findings import FaultsAgainstGold, FunctionAudit, InstructionAudit
 from autoif.audit.functions import audit_functions
 from autoif.audit.material import WrittenInstruction
 from autoif.audit.run import Audit
+from autoif.faults.reasons import FindingReason
 from autoif.probes import load_probes
 from autoif.records import Case, Function, Instruction, Matrix, Prompt, Query, Response
 from autoif.sandbox import Sandbox

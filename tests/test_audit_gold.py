@@ -232,3 +232,9 @@ def test_verdicts_that_gold_was_too_slow_for_are_counted(tmp_path, gold):
     found = rate_instruction(written, "a", {"x": True, "y": False}, verdicts, "> 0.5")
     assert [each.out_of_time for each in found.functions] == [0, 2, 0]
     assert "2 verdicts count as refused as 1 functions met the limit of time" in describe_slow([found])[0]
+
+
+@pytest.mark.parametrize("gold", [[], ["--gold", "mine.jsonl"]])
+def test_a_folder_of_recorded_responses_without_a_benchmark_is_no_silent_wish(tmp_path: Path, gold: list[str]) -> None:
+    failure = fails_here("audit", tmp_path, *gold, "--data", tmp_path)
+    assert failure.endswith("is for gold of ifeval or ifbench alone: name one of these, or leave --data out")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from autoif.audit.edges import make_edges, make_text
-from autoif.audit.findings import FindingReason
-from autoif.audit.metamorphic import make_twins
-from autoif.audit.wording import UNITS, Bound, Count, Term, TermRole, read_count, read_term
+from autoif.faults.edges import make_edges, make_text
+from autoif.faults.metamorphic import make_twins
+from autoif.faults.reasons import FindingReason
+from autoif.faults.wording import UNITS, Bound, Count, Term, TermRole, read_count, read_term
 
 LEAST, MOST, EXACTLY = Bound.AT_LEAST, Bound.AT_MOST, Bound.EXACTLY
 SPACE, NEWLINE, QUOTES = FindingReason.TRAILING_SPACE, FindingReason.FINAL_NEWLINE, FindingReason.CURLY_QUOTES

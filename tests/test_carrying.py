@@ -94,6 +94,9 @@ async def test_its_own_words_and_the_helpers_words_dont_mix() -> None:
         "from autoif.vocabulary import get_words\n",
         "from helpers import (\n    get_words,\n    get_lines,\n)\n",
         "from text_helpers import get_words, get_lines \n",
+        "from helpers import get_words  # words\n",
+        "from autoif.vocabulary import *\n",
+        "from text_helpers import *  # all\n",
     ],
 )
 async def test_an_import_of_helpers_is_left_out(imported: str) -> None:
@@ -145,3 +148,33 @@ def test_carried_code_is_ascii_and_survives_json() -> None:
     everything = carry("x = " + ", ".join(line.split("(")[0] for line in describe_vocabulary().splitlines()))
     assert everything.isascii()
     assert json.loads(json.dumps(everything)) == everything
+
+
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "from helpers import get_words as words\n",
+        "from helpers import (\n    get_words as words,\n    get_lines as lines,\n)\n",
+        "from autoif.vocabulary import get_lines, get_words as words\n",
+    ],
+)
+async def test_a_helper_that_is_imported_by_another_name_goes_by_that(imported: str) -> None:
+    body = "def evaluate(response):\n    return len(words(response)) == 2\n"
+    indented = "".join(f"    {line}\n" for line in imported.splitlines())
+    for source in (carry(imported + body), carry(body.replace("    return", f"{indented}    return"))):
+        assert await judge(source, "two words", "three more words") == [Verdict.PASS, Verdict.FAIL]
+        assert carry(uncarry(source)) == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"from string import *\n{SHORT}",
+        f"from mine import *\n{SHORT}",
+        "from helpers import *\ndef evaluate(response):\n    return clean(response) == ''\n",
+        f"from mine import get_words as words, other\n{SHORT}",
+        f"from mine import other as get_words\n{SHORT}",
+    ],
+)
+def test_an_import_of_what_may_be_something_else_stays(source: str) -> None:
+    assert source.splitlines()[0] in carry(source).splitlines()

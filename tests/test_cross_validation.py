@@ -1,9 +1,13 @@
 """Cross-validation (§3.2): the four conditions, each at its boundary, in both presets."""
 
+import json
+
 import pytest
 
+from autoif.config import load_config
+from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import cross_validate
-from autoif.records import Dropped, Reason, Verdict, VerifiedInstruction
+from autoif.records import Dropped, Instruction, Reason, Verdict, VerifiedInstruction
 from autoif.tools import Tools
 from conftest import MakeTools
 from support.records import ACCEPT, BROKEN, RAISE, REFUSE, accepts, draft
@@ -219,3 +223,43 @@ async def test_a_least_score_leaves_out_functions_that_agree_with_cases_and_tell
     else:
         assert isinstance(result, Dropped)
         assert (result.reason, result.detail) == (Reason.LOW_SCORE, "no function has a score of 0.99")
+
+
+@pytest.mark.parametrize(
+    ("findings", "kept"),
+    [
+        ([], [0, 1, 2]),
+        (["threshold"], [0, 2]),
+        (["threshold", "final_newline"], [0]),
+        (["vacuous", "dead", "raises", "too_slow"], [0, 1, 2]),
+    ],
+)
+async def test_functions_with_a_finding_that_is_named_do_not_count(
+    make_tools: MakeTools, findings: list[str], kept: list[int]
+) -> None:
+    """One is right, one is off by one, and one counts the line break at the end."""
+    five = "len(response.split()) >= 5"
+    bodies = [five, "len(response.split()) > 5", f"{five} and not response.endswith('\\n')"]
+    written = draft(
+        [f"def evaluate(response):\n    return {body}" for body in bodies], [("a b c d e f", True), ("a", False)]
+    )
+    named = Instruction.of("Write at least 5 words.", "seed")
+    tools = make_tools(f"cross_validation.findings={json.dumps(findings)}")
+    [result] = await cross_validate(written.model_copy(update={"instruction": named}), tools)
+    assert isinstance(result, VerifiedInstruction)
+    assert list(result.kept_functions) == kept
+
+
+async def test_an_instruction_all_of_whose_functions_have_a_fault_says_which(make_tools: MakeTools) -> None:
+    result = await cross(
+        make_tools('cross_validation.findings=["vacuous", "asked_text"]'), [ACCEPT, REFUSE], [("tea", True)]
+    )
+    assert isinstance(result, Dropped)
+    assert (result.stage, result.reason) == ("cross_validation", Reason.FAULTY_FUNCTIONS)
+    assert result.detail == "each of 2 functions has a fault: vacuous 1, asked_text 2"
+
+
+@pytest.mark.parametrize("name", ["weak_cases", "does_not_load", "no_function_sound"])
+def test_what_only_an_audit_finds_is_no_filter(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is not found before there are answers: choose among vacuous, dead"):
+        load_config("paper", [f'cross_validation.findings=["{name}"]'])

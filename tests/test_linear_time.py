@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 import autoif
-from autoif.audit.edges import make_edges
-from autoif.audit.metamorphic import make_twins
 from autoif.audit.mutation import make_mutants
-from autoif.audit.wording import is_english, read_count, read_term
 from autoif.benchmark_wordings import find_wording, is_prompt
 from autoif.evaluation.contamination import overlap, rephrasing
 from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.faults.edges import make_edges
+from autoif.faults.metamorphic import make_twins
+from autoif.faults.wording import is_english, read_count, read_term
 from autoif.gate import find_fault
 from autoif.instructions.answers import read_function_answer
 from autoif.instructions.deduplication import normalise

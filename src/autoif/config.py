@@ -108,6 +108,7 @@ _LATER: dict[str, JsonValue] = {
     "cross_validation.min_score": 0.0,
     "cross_validation.by_majority": False,
     "cross_validation.majority": ">= 0.6",
+    "cross_validation.findings": [],
     "deduplication.behaviour": False,
     "deduplication.alike": ">= 1",
     "sft.strict": False,

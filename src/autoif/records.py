@@ -100,6 +100,7 @@ class Reason(StrEnum):
     # contrast
     NO_LIFT = "no_lift"
     LOW_SCORE = "low_score"
+    FAULTY_FUNCTIONS = "faulty_functions"
     NO_MAJORITY = "no_majority"
     # back-translation
     CONTRADICTION = "contradiction"

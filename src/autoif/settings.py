@@ -5,8 +5,9 @@ Each default is the paper's number and names its section. `presets/*.toml` hold 
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from autoif.faults.reasons import FOUND_BEFORE_ANSWERS, FindingReason
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.records import Record
@@ -115,8 +116,20 @@ class CrossValidation(Record):
     the paper."""
     majority: Threshold = ">= 0.6"
     """Share of the answers whose functions must behave alike, with `by_majority`."""
+    findings: tuple[FindingReason, ...] = ()
+    """What of an audit's findings drops a function before any is chosen, as ["vacuous", "dead", "raises", "too_slow",
+    "threshold", "asked_text"] (docs/audit.md); () drops none."""
     min_score: float = Field(default=0.0, ge=0, lt=1)
     """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
+
+    @field_validator("findings")
+    @classmethod
+    def _check_findings(cls, findings: tuple[FindingReason, ...]) -> tuple[FindingReason, ...]:
+        """Refuse what nothing shows yet when functions are cross-validated."""
+        if late := [each.value for each in findings if each not in FOUND_BEFORE_ANSWERS]:
+            there = ", ".join(each.value for each in FOUND_BEFORE_ANSWERS)
+            raise ValueError(f"{late[0]} is not found before there are answers: choose among {there}")
+        return findings
 
 
 class ContrastSettings(Record):

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from autoif.audit.edges import make_edges
-from autoif.audit.findings import Finding, FindingReason, FunctionAudit, InstructionAudit
+from autoif.audit.findings import FunctionAudit, InstructionAudit
 from autoif.audit.material import WrittenInstruction
-from autoif.audit.metamorphic import make_twins
 from autoif.audit.mutation import Mutant, is_equivalent, is_killed, make_mutants
-from autoif.audit.probing import NEARLY_ALL, ProbingTexts, choose_shortest, find_faults, find_raising, measure_accepted
+from autoif.faults.edges import make_edges
+from autoif.faults.metamorphic import make_twins
+from autoif.faults.probing import NEARLY_ALL, ProbingTexts, choose_shortest, find_faults, find_raising, measure_accepted
+from autoif.faults.reasons import Finding, FindingReason
 from autoif.judging import Row, judge
 from autoif.probes import load_probes, make_near_misses
 from autoif.records import Verdict

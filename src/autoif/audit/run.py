@@ -93,6 +93,8 @@ def audit_run(
         ConfigError: gold can't be had, or it or the second run is of other instructions.
         SandboxError: functions can't be contained on this machine.
     """
+    if data and str(gold).lower() not in TITLES:
+        raise ConfigError(f"{data} is for gold of {' or '.join(TITLES)} alone: name one of these, or leave --data out")
     material = read_material(run)
     if not os.access(run, os.W_OK) or (run / AUDIT).is_dir():
         raise StoreError(f"{run / AUDIT} can't be written: make the folder writable, or audit a copy of it")

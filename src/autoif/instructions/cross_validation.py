@@ -12,6 +12,7 @@ Functions that always return False agree with each other, and no response will e
 with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
 With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
 probes (`autoif.reliability`).
+With `findings` they count only if they show none of these faults (`soundness.py`).
 With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`, with `by_majority` to `majority.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
@@ -21,7 +22,7 @@ In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.
 Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, `one_sided_functions`,
          `too_few_functions`, `too_few_cases` (1), `no_case_agreed` (2, 4), `no_function_agreed` (3, 4),
-         `one_sided_cases`, `low_score`; and what contrast and majority drop.
+         `one_sided_cases`, `low_score`, `faulty_functions`; and what contrast and majority drop.
 
 # Deviation: identical functions count once, as in the released code (docs/method.md#cross-validation).
 """
@@ -31,6 +32,7 @@ from collections.abc import Sequence
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.instructions.majority import choose_by_majority
+from autoif.instructions.soundness import describe_findings, find_findings
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
 from autoif.reliability import plan_trial, run_trial, score_functions
 from autoif.settings import CrossValidation
@@ -65,6 +67,11 @@ async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] 
     # With contrast, answers are looked at as well.
     if rules.two_sided and not contrasts and not (functions := await keep_two_sided(matrix, functions, tools)):
         return draft, _drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")
+    if rules.findings:
+        found = await find_findings(draft, functions, tools)
+        functions = [place for place in functions if not {*found[place]}.intersection(rules.findings)]
+        if not functions:
+            return draft, _drop(draft, Reason.FAULTY_FUNCTIONS, describe_findings(found, rules.findings))
     if rules.min_score and not (functions := await _keep_reliable(matrix, functions, tools)):
         return draft, _drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")
     if len(functions) < rules.min_functions:

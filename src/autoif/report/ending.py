@@ -54,6 +54,8 @@ _ADVICE = {
     "raise verification.functions_per_instruction",
     Reason.LOW_SCORE: "functions look wrong by what they do: take a stronger writer, raise "
     "verification.functions_per_instruction, or lower cross_validation.min_score",
+    Reason.FAULTY_FUNCTIONS: "functions show faults in what they do: take a stronger writer, raise "
+    "verification.functions_per_instruction, or name fewer cross_validation.findings",
     Reason.CONTRADICTION: "functions do something else than their instruction says: take a stronger writer or judge",
     Reason.WRONG_LANGUAGE: "the model answers in another script than it was asked in",
     Reason.DUPLICATE_RESPONSE: "the server gives one answer again and again, whatever the seed: raise "

@@ -5,7 +5,8 @@ from itertools import islice
 from rich.console import Console
 from rich.table import Table
 
-from autoif.audit.findings import FindingReason, FindingsAudit, FunctionAudit, InstructionAudit
+from autoif.audit.findings import FindingsAudit, FunctionAudit, InstructionAudit
+from autoif.faults.reasons import FindingReason
 from autoif.reading.text_lines import show_beginning, show_in_line
 
 _MEANINGS = {

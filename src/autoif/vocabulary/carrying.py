@@ -11,6 +11,7 @@ another name. Text in, text out: nothing that a model wrote is compiled here.
 
 import ast
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -26,8 +27,12 @@ _ASSIGNED = re.compile(r"(?<![\w.])([^\W\d]\w*)[ \t]*(?::[^=\n():]{1,60})?:?=(?!
 _LISTED = re.compile(r"\b(?:for|import)[ \t]+([\w, \t]{1,200})")
 _FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import[^\n]*(?:\n|\Z)", re.MULTILINE)
 _IMPORT = re.compile(
-    r"^([ \t]*)from[ \t]+[\w.]+[ \t]+import[ \t]+(\([\w,\s]{1,2000}\)|[\w, \t]{1,2000}$)", re.MULTILINE
+    r"^([ \t]*)from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([\w,\s]{1,2000}\)|[\w, \t]{1,2000})(?:#[^\n]*)?$",
+    re.MULTILINE,
 )
+_STAR = re.compile(r"^([ \t]*)from[ \t]+([\w.]+)[ \t]+import[ \t]+\*[ \t]*(?:#[^\n]*)?$", re.MULTILINE)
+_HELPERS_MODULE = re.compile(r"(?:autoif\.)?(?:\w+_)?(?:vocabulary|helpers?|utils?|functions)(?:_\w+)?\Z")
+"""What a writer takes the helpers' module to be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def carry(source: str) -> str:
     wanted = [name for name in pieces if name in used - own and pieces[name].description]
     if not wanted:
         return source
+    source = _STAR.sub(_drop_star, source)
     carried = _gather(wanted)
     modules = {"re", "json", "unicodedata"} & {name for each in carried for name in pieces[each].uses}
     imports = "".join(f"import {name}\n" for name in sorted(modules))
@@ -126,10 +132,29 @@ def _gather(wanted: list[str]) -> list[str]:
 
 
 def _drop_import(match: re.Match[str]) -> str:
-    """Leave out an import of nothing but helpers: there is no such module where functions run."""
-    names = set(_NAME.findall(match[2]))
+    """Leave out an import of nothing but helpers, also by other names: there is no such module where functions run.
+
+    An import of anything else stays as it is, and fails where it has to.
+    """
+    indent, _, listed = match.groups()
     helpers = {name for name, piece in _read_vocabulary().items() if piece.description}
-    return f"{match[1]}pass" if names and names <= helpers else match[0]
+    parts = [part.split() for part in listed.strip("()").split(",") if part.strip()]
+    if not parts or not all(_is_helper(part, helpers) for part in parts):
+        return match[0]
+    renamed = [f"{part[2]} = {part[0]}" for part in parts if len(part) == 3 and part[2] != part[0]]
+    return indent + ("; ".join(renamed) or "pass")
+
+
+def _drop_star(match: re.Match[str]) -> str:
+    """Leave out an import of everything from what must be the helpers' module: any name of it that is left fails."""
+    indent, module = match.groups()
+    taken = module.split(".")[0] in sys.stdlib_module_names or not _HELPERS_MODULE.match(module)
+    return match[0] if taken else f"{indent}pass"
+
+
+def _is_helper(part: list[str], helpers: set[str]) -> bool:
+    """Tell whether a part of an import is a helper, by its name or renamed."""
+    return part[0] in helpers and (len(part) == 1 or (len(part) == 3 and part[1] == "as"))
 
 
 def _read_names(source: str) -> tuple[set[str], set[str]]:

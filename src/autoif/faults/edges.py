@@ -14,8 +14,8 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Final
 
-from autoif.audit.findings import FindingReason
-from autoif.audit.wording import Count, Term, TermRole, is_english, read_count, read_term
+from autoif.faults.reasons import FindingReason
+from autoif.faults.wording import Count, Term, TermRole, is_english, read_count, read_term
 
 _WORDS: Final = (
     "warm rain fell on small farms while old dogs slept and cows stood by an open gate then wind took dry hay up high "

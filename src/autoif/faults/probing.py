@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from autoif.audit.edges import Edge
-from autoif.audit.findings import Finding, FindingReason
-from autoif.audit.metamorphic import Twin
+from autoif.faults.edges import Edge
+from autoif.faults.metamorphic import Twin
+from autoif.faults.reasons import Finding, FindingReason
 from autoif.records import Case, Verdict
 from autoif.sandbox import Outcome
 from autoif.thresholds import share

@@ -24,8 +24,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from autoif.audit.findings import FindingReason
-from autoif.audit.wording import TermRole, Topic, find_quoted, is_english, read_count, read_term, speaks_of
+from autoif.faults.reasons import FindingReason
+from autoif.faults.wording import TermRole, Topic, find_quoted, is_english, read_count, read_term, speaks_of
 
 _MENTIONS: Final = re.compile(
     r"\b(?:words?|phrases?|keywords?|terms?|use|include|including|mention|contain|contains|avoid|appear)\b",
