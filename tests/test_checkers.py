@@ -127,7 +127,7 @@ def test_no_response_keeps_a_checker_longer_than_its_time(checker_process, bench
             start = time.monotonic()
             judged = given.judge("A prompt.", [(name, example.arguments)], text)
             taken = time.monotonic() - start
-            assert taken < 10.0, f"{name} took {taken:.1f} s for {unit!r}"
+            assert taken < 40.0, f"{name} took {taken:.1f} s for {unit!r}"
             assert len(judged.strict) == len(judged.raised) == 1
 
 

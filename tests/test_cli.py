@@ -1,21 +1,21 @@
 """The command line: what users type, and the one line and exit code 2 that bad input ends in."""
 
-import asyncio
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from click.testing import CliRunner
 
 from autoif.cli.main import cli
-from support.command import autoif, fails, fails_here
+from support.command import autoif, fails, fails_here, run_here
 from support.processes import model_server
 
 
@@ -32,7 +32,7 @@ INSTRUCTIONS = ("run", "quickstart", "--model", "m", "-o", "run", "--until", "in
 def finished(server, tmp_path_factory) -> Path:
     """A folder in which a run's instructions were made; who changes it takes a copy."""
     folder = tmp_path_factory.mktemp("finished")
-    done = autoif(*INSTRUCTIONS, "--base-url", server.url, cwd=folder)
+    done = run_here(*INSTRUCTIONS, "--base-url", server.url, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -82,7 +82,7 @@ def test_a_config_file_goes_over_its_preset_and_a_setting_over_both(tmp_path, se
     (tmp_path / "mine.toml").write_text(
         'preset = "quickstart"\n[scoring]\nsamples = 2\n[verification]\ntemperature = 0.5\n'
     )
-    done = autoif(
+    done = run_here(
         "run", "mine.toml", "--until", "instructions", "--base-url", server.url, "--model", "m",
         "--set", "verification.temperature=0.6", cwd=tmp_path,
     )  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_seeds_or_queries_file_that_is_wrong_is_refused_by_name(tmp_path, opti
 
 
 def test_a_server_that_is_down_is_named(tmp_path):
-    line = fails("run", "quickstart", "--base-url", "http://127.0.0.1:9/v1", "--model", "m",
+    line = fails_here("run", "quickstart", "--base-url", "http://127.0.0.1:9/v1", "--model", "m",
                  "--set", "models.all.retries=0", cwd=tmp_path)  # fmt: skip
     assert "http://127.0.0.1:9/v1" in line
 
@@ -120,24 +120,28 @@ def test_a_server_that_is_down_is_named(tmp_path):
     ],
     ids=["401", "404", "500", "HTML", "half a JSON"],
 )
-async def test_a_server_that_answers_wrongly_is_named(tmp_path, status, kind, body, message):
-    async def reply(_request: web.Request) -> web.Response:
-        return web.Response(status=status, content_type=kind, body=body)
+def test_a_server_that_answers_wrongly_is_named(tmp_path, status, kind, body, message):
+    class Reply(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", reply)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
-        line = await asyncio.to_thread(
-            fails, "run", "quickstart", "--base-url", f"http://127.0.0.1:{port}/v1", "--model", "m",
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Reply) as wrong:
+        serving = threading.Thread(target=wrong.serve_forever, args=(0.01,))
+        serving.start()
+        line = fails_here(
+            "run", "quickstart", "--base-url", f"http://127.0.0.1:{wrong.server_port}/v1", "--model", "m",
             "--set", "models.all.retries=1", "--set", "models.all.retry_wait_s=0.01", cwd=tmp_path,
         )  # fmt: skip
-    finally:
-        await runner.cleanup()
+        wrong.shutdown()
+        serving.join()
     assert message in line
     assert (tmp_path / "runs" / "quickstart" / "run.json").exists()  # and the same command goes on
 
@@ -165,7 +169,7 @@ def test_a_folder_of_another_config_is_refused_and_the_difference_named(copied, 
     assert "cross_validation.min_functions (1 there, 2 now)" in line
     assert digest(copied / "run" / "instructions.jsonl") == before
     asked = len(server.events())
-    changed = autoif(*run, "--set", "cross_validation.min_functions=2", "--resume-with-changes", cwd=copied)
+    changed = run_here(*run, "--set", "cross_validation.min_functions=2", "--resume-with-changes", cwd=copied)
     assert changed.returncode == 0, changed.stderr
     assert len(server.events()) == asked  # no answer was asked for twice
     assert digest(copied / "run" / "instructions.jsonl") != before
@@ -175,9 +179,9 @@ def test_another_seeds_file_is_a_difference_too(tmp_path, server):
     (tmp_path / "seeds.txt").write_text('Use the word "apple" twice.\nUse exactly two commas.\n')
     run = ("run", "quickstart", "--base-url", server.url, "--model", "m", "-o", "run", "--seeds", "seeds.txt",
            "--until", "instructions")  # fmt: skip
-    assert autoif(*run, cwd=tmp_path).returncode == 0
+    assert run_here(*run, cwd=tmp_path).returncode == 0
     (tmp_path / "seeds.txt").write_text('Use the word "apple" twice.\nUse exactly three commas.\n')
-    assert "inputs.seeds" in fails(*run, cwd=tmp_path)
+    assert "inputs.seeds" in fails_here(*run, cwd=tmp_path)
 
 
 def test_a_file_edited_in_a_finished_run_is_noticed(copied, server):
@@ -187,14 +191,14 @@ def test_a_file_edited_in_a_finished_run_is_noticed(copied, server):
     line = fails_here(*run, cwd=copied)
     assert "kept-0000.jsonl was changed after it was written: delete it" in line
     path.unlink()
-    assert autoif(*run, cwd=copied).returncode == 0
+    assert run_here(*run, cwd=copied).returncode == 0
 
 
 def test_a_damaged_completions_file_is_named(tmp_path, server):
     run = (*INSTRUCTIONS, "--base-url", server.url)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "completions.sqlite").write_bytes(b"SQLite format 3\0" + b"\xaa" * 4000)
-    assert "completions.sqlite is damaged" in fails(*run, cwd=tmp_path)
+    assert "completions.sqlite is damaged" in fails_here(*run, cwd=tmp_path)
 
 
 def test_show_and_verify_name_what_they_cannot_read(tmp_path):
@@ -211,7 +215,7 @@ def test_show_and_verify_name_what_they_cannot_read(tmp_path):
 
 def test_show_of_an_id_that_is_not_there_says_how_to_list_them(finished):
     assert "`autoif show run` lists them" in fails_here("show", "run", "zzzz", cwd=finished)
-    assert "verified instructions" in autoif("show", "run", cwd=finished).stdout
+    assert "verified instructions" in run_here("show", "run", cwd=finished).stdout
 
 
 def test_show_prints_why_an_instruction_was_dropped(finished):
@@ -220,7 +224,7 @@ def test_show_prints_why_an_instruction_was_dropped(finished):
         for path in sorted((finished / "run").glob("0[34]_*/dropped-*.jsonl"))
         for line in path.read_text().splitlines()
     ]
-    done = autoif("show", "run", dropped[0]["record_id"], cwd=finished)
+    done = run_here("show", "run", dropped[0]["record_id"], cwd=finished)
     assert f"dropped: {dropped[0]['stage']}: {dropped[0]['reason']}" in done.stdout
 
 
@@ -233,7 +237,7 @@ def test_verify_gives_a_verdict_for_each_pair_in_order(tmp_path):
     responses = [{"id": 1, "text": "ab"}, {"id": 2, "text": "half a pair \ud83d"}]
     (tmp_path / "f.jsonl").write_text("".join(json.dumps(row) + "\n" for row in functions))
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in responses))
-    done = autoif("verify", "f.jsonl", "r.jsonl", "-o", "v.jsonl", "--timeout", "0.3", cwd=tmp_path)
+    done = run_here("verify", "f.jsonl", "r.jsonl", "-o", "v.jsonl", "--timeout", "0.3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
     assert [(row["function"], row["response"], row["verdict"]) for row in rows] == [

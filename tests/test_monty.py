@@ -52,7 +52,7 @@ def look_into(pid: int) -> tuple[bytes, set[str]]:
 
 
 async def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it does not come to it"
         await asyncio.sleep(0.02)

@@ -138,7 +138,7 @@ def test_in_a_notebook_one_display_is_updated(tmp_path, monkeypatch):
 
 
 def wait_for(out: io.StringIO, text: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while text not in out.getvalue():
         assert time.monotonic() < deadline, f"{text} is not shown"
         time.sleep(0.01)

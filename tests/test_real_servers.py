@@ -71,7 +71,7 @@ def transformers(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def _wait_until_it_serves(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=1):

@@ -1,10 +1,9 @@
 """A thought is told from the answer after it, in the marks of every family; an answer about tags keeps its text."""
 
-import time
-
 import pytest
 
 from autoif.models.reasoning import find_opening, split_reasoning
+from support.proportion import assert_proportional
 
 HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
 
@@ -111,10 +110,7 @@ def test_a_thought_may_quote_its_own_tag(text: str) -> None:
     ],
 )
 def test_no_text_of_100_kb_takes_long(unit: str) -> None:
-    text = unit * (100_000 // len(unit))
-    began = time.process_time()
-    split_reasoning(text)
-    assert time.process_time() - began < 1
+    assert_proportional(lambda size: split_reasoning(unit * (size // len(unit))), 100_000)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from autoif.cli.interruption import interrupted_by_sigterm
 from autoif.store import FOLDERS
-from support.command import autoif, fails_here
+from support.command import autoif, fails_here, run_here
 from support.processes import DATA_FILES, Served, data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
@@ -86,7 +86,7 @@ def test_the_manifest_tells_what_the_run_was_made_with(undisturbed):
 
 def test_every_row_of_the_data_holds_when_it_is_verified_again(undisturbed):
     run, _ = undisturbed
-    done = autoif("verify", "--dataset", run / "sft.jsonl", cwd=run)
+    done = run_here("verify", "--dataset", run / "sft.jsonl", cwd=run)
     assert done.returncode == 0
     count = len((run / "sft.jsonl").read_text().splitlines())
     assert f"{count} of {count} rows hold" in done.stdout
@@ -97,7 +97,7 @@ def test_a_row_that_was_tampered_with_is_reported(undisturbed, tmp_path):
     rows = [json.loads(line) for line in (run / "sft.jsonl").read_text().splitlines()]
     rows[1]["messages"][-1]["content"] = ""
     (tmp_path / "sft.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = autoif("verify", "--dataset", "sft.jsonl", cwd=tmp_path)
+    done = run_here("verify", "--dataset", "sft.jsonl", cwd=tmp_path)
     assert done.returncode == 1
     assert "row 2: pass rate 0" in done.stdout
 
@@ -187,32 +187,32 @@ def test_a_run_in_a_program_leaves_its_signals_as_they_were(tmp_path, ctrl_c):
 
 def test_a_spent_budget_stops_the_run_and_a_larger_one_ends_it(undisturbed, server, tmp_path):
     run, _ = undisturbed
-    done = autoif(*run_arguments(server, "run", "--budget-tokens", "6000"), cwd=tmp_path)
+    done = run_here(*run_arguments(server, "run", "--budget-tokens", "6000"), cwd=tmp_path)
     assert done.returncode == 2
     assert "raise --budget-tokens" in done.stderr
     usage = json.loads((tmp_path / "run" / "run.json").read_text())["usage"]
     spent = sum(stage["prompt_tokens"] + stage["completion_tokens"] for stage in usage.values())
     assert 6000 <= spent < 12000
-    done = autoif(*run_arguments(server, "run", "--budget-tokens", "1000000"), cwd=tmp_path)
+    done = run_here(*run_arguments(server, "run", "--budget-tokens", "1000000"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data_of(tmp_path / "run") == data_of(run)
 
 
 def test_the_second_step_can_begin_with_the_instructions_of_another_run(undisturbed, server, tmp_path):
     run, _ = undisturbed
-    first = autoif(*run_arguments(server, "first", "--until", "instructions"), cwd=tmp_path)
+    first = run_here(*run_arguments(server, "first", "--until", "instructions"), cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert not (tmp_path / "first" / "sft.jsonl").exists()
     more = ("--instructions", str(tmp_path / "first" / "instructions.jsonl"))
-    second = autoif(*run_arguments(server, "second", *more), cwd=tmp_path)
+    second = run_here(*run_arguments(server, "second", *more), cwd=tmp_path)
     assert second.returncode == 0, second.stderr
     assert data_of(tmp_path / "second") == data_of(run)
 
 
 def test_a_run_until_instructions_goes_on_to_queries(undisturbed, server, tmp_path):
     run, _ = undisturbed
-    assert autoif(*run_arguments(server, "run", "--until", "instructions"), cwd=tmp_path).returncode == 0
-    done = autoif(*run_arguments(server, "run"), cwd=tmp_path)
+    assert run_here(*run_arguments(server, "run", "--until", "instructions"), cwd=tmp_path).returncode == 0
+    done = run_here(*run_arguments(server, "run"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data_of(tmp_path / "run") == data_of(run)
 
@@ -221,7 +221,7 @@ def test_show_prints_matrix_back_translations_and_samples_of_an_instruction(undi
     run, _ = undisturbed
     [first, *_] = [json.loads(line) for line in (run / "sft.jsonl").read_text().splitlines()]
     [asked] = first["constraints"]
-    done = autoif("show", run, asked["instruction_id"][:8], cwd=run)
+    done = run_here("show", run, asked["instruction_id"][:8], cwd=run)
     assert done.returncode == 0, done.stderr
     for part in (asked["instruction"], "functions x cases", "back-translations", asked["functions"][0].splitlines()[1]):
         assert part in done.stdout
@@ -235,7 +235,7 @@ def rows(run: Path, folder: str, kind: str) -> list[dict]:
 
 
 def wait_for_requests(server: Served, count: int, process) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while len(server.events()) < count and process.poll() is None:
         assert time.monotonic() < deadline, "the run asks too little"
         time.sleep(0.01)

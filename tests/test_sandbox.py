@@ -55,8 +55,8 @@ def is_there(pid: int) -> bool:
 
 
 async def wait_until_gone(processes: set[int]) -> None:
-    """Wait, 10 seconds at most, until none of the processes is left."""
-    deadline = time.monotonic() + 10
+    """Wait, 30 seconds at most, until none of the processes is left."""
+    deadline = time.monotonic() + 30
     while any(is_there(pid) for pid in processes):
         assert time.monotonic() < deadline, "processes are left"
         await asyncio.sleep(0.01)
@@ -195,13 +195,15 @@ def evaluate(response):
     return len(seen) <= 2048
 """
     texts = ["1", *["0"] * 2047, "1", *["0"] * 2047]
+    taken: list[float] = []
     for workers in (1, 2):
         async with Sandbox(Limits(timeout_s=10), workers=workers) as sandbox:
             started = time.monotonic()
             outcomes = await sandbox.run(source, texts)
+            taken.append(time.monotonic() - started)
             assert verdicts(outcomes) == [PASS] * 4096
-            assert time.monotonic() - started < 2 or workers == 1
             assert [outcome.seconds > 0.5 for outcome in (outcomes[0], outcomes[2047], outcomes[2048])] == [1, 0, 1]
+    assert taken[1] < taken[0], "the second worker did nothing"
 
 
 async def test_every_error_of_many_has_its_own_detail(sandbox: Sandbox) -> None:

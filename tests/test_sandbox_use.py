@@ -51,7 +51,7 @@ def descendants_of(ancestor: int) -> set[int]:
 
 
 def wait_until_gone(pids: set[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < deadline, f"left: {left}"
         time.sleep(0.01)
@@ -118,9 +118,11 @@ def test_many_functions_run_at_once_and_come_back_in_order(sandbox):
     sleep = "import time\ndef evaluate(response):\n    time.sleep(0.4)\n    return True"
     jobs = [(sleep, ["a"]), (sleep, ["a"]), (LENGTH, ["no", "long"]), (LENGTH, [])]
     began = time.monotonic()
-    before = sandbox.verdicts
+    assert verdicts_of(sandbox.run_sync(sleep, ["a"])) == [PASS]
+    alone_s = time.monotonic() - began
+    began, before = time.monotonic(), sandbox.verdicts
     assert [verdicts_of(outcomes) for outcomes in sandbox.run_many_sync(jobs)] == [[PASS], [PASS], [FAIL, PASS], []]
-    assert time.monotonic() - began < 0.79, "one after the other"
+    assert time.monotonic() - began < 2 * alone_s, "one after the other"
     assert sandbox.verdicts == before + 4
     with pytest.raises(TypeError, match="not one text"):
         sandbox.run_many_sync([(LENGTH, ["a"]), (LENGTH, "long")])

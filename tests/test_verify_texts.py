@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoif.cli.main import cli
-from support.command import autoif
+from support.command import run_here
 from support.source_strategies import texts
 
 FUNCTIONS = {
@@ -183,7 +183,7 @@ def test_the_command_ends_well_whatever_the_functions_did(tmp_path: Path) -> Non
     }
     responses = write_rows(tmp_path / "responses.jsonl", "text", [("yes", "yes"), ("no", "no")])
     source = write_rows(tmp_path / "functions.jsonl", "source", list(functions.items()))
-    done = autoif("verify", source, responses, "--timeout", "0.3", "--memory-mb", "64", cwd=tmp_path)
+    done = run_here("verify", source, responses, "--timeout", "0.3", "--memory-mb", "64", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = read_rows(done.stdout.encode())
     assert [row["function"] for row in rows] == [name for name in functions for _ in range(2)]
@@ -204,12 +204,12 @@ def test_a_data_set_of_awkward_texts_holds_and_one_changed_row_is_named(tmp_path
     rows = [make_row(text, ((len(text) > 0) + ("\0" not in text)) / 2) for text in TEXTS.values()]
     dataset = tmp_path / "sft.jsonl"
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = autoif("verify", "--dataset", str(dataset), cwd=tmp_path)
+    done = run_here("verify", "--dataset", str(dataset), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{len(rows)} of {len(rows)} rows hold" in done.stdout
     rows[2]["pass_rate"] = 0.5
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = autoif("verify", "--dataset", str(dataset), cwd=tmp_path)
+    done = run_here("verify", "--dataset", str(dataset), cwd=tmp_path)
     assert done.returncode == 1
     assert "row 3: " in done.stdout
     assert f"{len(rows) - 1} of {len(rows)} rows hold" in done.stdout
@@ -218,7 +218,7 @@ def test_a_data_set_of_awkward_texts_holds_and_one_changed_row_is_named(tmp_path
 def test_empty_lines_byte_order_marks_and_other_fields_are_nothing(tmp_path: Path) -> None:
     (tmp_path / "f.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True", "model": "x"}\n\n')
     (tmp_path / "r.jsonl").write_bytes(b'\xef\xbb\xbf\n{"id": 1, "text": "x", "prompt": "y"}\n \n')
-    done = autoif("verify", "f.jsonl", "r.jsonl", cwd=tmp_path)
+    done = run_here("verify", "f.jsonl", "r.jsonl", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == ["pass"]
 
@@ -230,7 +230,7 @@ def test_empty_lines_byte_order_marks_and_other_fields_are_nothing(tmp_path: Pat
 def test_verdicts_that_can_not_be_written_are_said_in_one_line(output: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "f.jsonl").write_text('{"id": "f", "source": "def evaluate(r): return True"}\n')
     (tmp_path / "r.jsonl").write_text('{"id": 1, "text": "x"}\n')
-    done = autoif("verify", "f.jsonl", "r.jsonl", "-o", output, cwd=tmp_path)
+    done = run_here("verify", "f.jsonl", "r.jsonl", "-o", output, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -241,10 +241,10 @@ def test_pairs_and_run_folders_are_verified_too(tmp_path: Path) -> None:
     row |= {side: [{"role": "assistant", "content": text}] for side, text in (("chosen", "tea"), ("rejected", ""))}
     pairs = [{**row, "chosen_pass_rate": 1.0, "rejected_pass_rate": rate} for rate in (0.5, 0.0)]
     (tmp_path / "preferences.jsonl").write_text("\ufeff" + "".join(json.dumps(pair) + "\n" for pair in pairs))
-    done = autoif("verify", "--dataset", "preferences.jsonl", cwd=tmp_path)
+    done = run_here("verify", "--dataset", "preferences.jsonl", cwd=tmp_path)
     assert done.returncode == 1
     assert "row 2, rejected: pass rate 0.5, recorded 0" in done.stdout
     assert "1 of 2 rows hold" in done.stdout
     (tmp_path / "sft.jsonl").write_text(json.dumps(make_row("tea", 1.0)) + "\n")
-    done = autoif("verify", "--dataset", ".", cwd=tmp_path)
+    done = run_here("verify", "--dataset", ".", cwd=tmp_path)
     assert "1 of 1 rows hold" in done.stdout

@@ -370,7 +370,7 @@ PIECES = [
     "'", "a-", "e\u0301", "क\u093f", "猫", "\U0001f44d\u200d", "🇩", "1,", "{", "\r", "_",
     "> ", "•", "\u00a0", "Dr. ", "---\n",
 ]  # fmt: skip
-SLOW_S = 2.0  # a garbage collection of a process that has loaded much may fall into it
+SLOW_S = 6.0  # a garbage collection of a process that has loaded much may fall into it
 """CPU time for 20,000 characters, which take a few milliseconds: what is quadratic takes seconds."""
 
 
