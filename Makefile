@@ -16,8 +16,10 @@ demo: setup
 	@echo "open in a browser:"
 	@$(BIN)/autoif report runs/quickstart
 
-# As many processes as the machine has processors, four at most: each loads what trains models.
-TESTS := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
+# As many processes as the machine has processors, four at most: each loads what trains models. `make test PROCESSES=3`
+# uses the time in which tests wait, where there is memory for it.
+PROCESSES ?= logical
+TESTS := $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=worksteal
 
 test: setup-dev
 	$(TESTS)
