@@ -34,7 +34,7 @@ from autoif.records import Dropped, Prompt, Reason, Response, Verdict, VerifiedI
 from autoif.sandbox import SandboxSettings
 from autoif.sandbox.outcomes import Outcome
 from autoif.store import AUGMENTATION, BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SCORING
-from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, place_of
+from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, name_stored, place_of
 from autoif.tools import Tools
 
 _NEVER = "the run never asked for it"
@@ -189,7 +189,7 @@ class Again:
             return StageResult([*given], [], len(given))
         if not shard.sampled and folder in (AUGMENTATION, REJECTION_SAMPLING, SCORING):
             return StageResult()
-        stored = {_name(each): each for each in shard.instructions}
+        stored = {name_stored(each): each for each in shard.instructions}
         judge = _JUDGES[folder]
         entrants = _enter(folder, shard, before)
         outcomes = [await judge(entrant, stored, tools, unasked) for entrant in entrants]
@@ -325,12 +325,6 @@ _JUDGES: Mapping[str, Callable[[Entrant, Stored, Tools, Counter[str]], Awaitable
 
 def _count_responses(config: Config) -> int:
     return config.augmentation.queries_per_instruction * config.rejection_sampling.responses_per_prompt
-
-
-def _name(stored: StoredInstruction) -> str:
-    record = stored.draft or stored.verified
-    assert record
-    return record.instruction.id
 
 
 def _responses(result: StageResult) -> list[Response]:

@@ -298,3 +298,10 @@ def find_stored(found: Mapping[str, StoredInstruction], response: Response) -> S
 def place_of(response: Response) -> tuple[str, int]:
     """Return where a response is among those to its instruction: its query and its number."""
     return response.prompt.query.id, response.index
+
+
+def name_stored(stored: StoredInstruction) -> str:
+    """Return the id of a stored instruction."""
+    record = stored.draft or stored.verified
+    assert record
+    return record.instruction.id

@@ -1,0 +1,206 @@
+"""What a pilot shows: the yields of a run folder, instruction by instruction, in the numbers of the planned settings.
+
+The pilot's stored verdicts are judged again by the planned thresholds (`autoif.sweep`); answers are scaled to the
+functions, queries and samples that are planned. Only shards that went through all stages count.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from autoif.config import Config, flatten, identity
+from autoif.errors import ConfigError
+from autoif.planning.yields import OneYield, TokensEach, Yields, count_descriptions
+from autoif.records import Dropped, Reason, Response, VerifiedInstruction
+from autoif.store import BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SELF_INSTRUCT, read_stage
+from autoif.sweep.again import Again, Judged, StoredVerdicts
+from autoif.sweep.settings import SWEEPABLE, Point, apply_point
+from autoif.sweep.stored import StoredRun, StoredShard, read_stored, name_stored
+from autoif.thresholds import share
+
+_SCALED = {
+    "verification.functions_per_instruction", "augmentation.queries_per_instruction",
+    "rejection_sampling.responses_per_prompt", "scoring.samples", "execution.shard_size", "preset", "seed", "seeds", "queries",
+}  # fmt: skip
+"""Settings that may differ between pilot and plan without a word."""
+_NOT_ASKED = {Reason.NEVER_ASKED, Reason.NO_RESPONSE_PASSES}
+
+
+async def read_pilot(path: Path, config: Config, *, until: str, done: bool = False) -> Yields:
+    """Return what a run folder says of a run with these settings.
+
+    Args:
+        path: of the folder.
+        config: of the planned run.
+        until: the last step that is planned.
+        done: whether the folder is the planned run's own.
+
+    Raises:
+        StoreError: it is no run folder, is of another version or damaged, or nothing of it is done.
+        ConfigError: it has no responses, and responses are planned.
+        SandboxError: a function has to run again, and functions can't be contained on this machine.
+    """
+    run = read_stored(path)
+    if until == "queries" and not run.samples:
+        raise ConfigError(
+            f"{path} has no responses yet, so that it says nothing of rows: plan --until instructions, or name a run that "
+            "has some"
+        )
+    point = _find_changes(run, config)
+    async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
+        judged = await Again(run, verdicts).judge(apply_point(run.config, point))
+    each = _gather(run, judged, config, until)
+    usage: dict[str, dict[str, Any]] = run.manifest.get("usage", {})
+    replayed = bool(run.manifest.get("replayed"))
+    written = sum(found["completion_tokens"] for found in usage.values())
+    seconds = float(run.manifest.get("seconds", 0.0))
+    return Yields(
+        name=path.name,
+        each=tuple(each),
+        tokens={
+            stage: TokensEach(*(found[f"{kind}_tokens"] / found["completions"] for kind in ("prompt", "completion")))
+            for stage, found in usage.items()
+            if found["completions"]
+        },
+        rewrites=_count_rewrites(run),
+        tokens_per_second=written / seconds if seconds and written and not replayed else None,
+        done=done,
+        notes=tuple(_describe(run, judged, config, replayed)),
+    )
+
+
+def _find_changes(run: StoredRun, config: Config) -> Point:
+    """Return the settings that only judge, where the plan has them otherwise than the pilot."""
+    planned, found = (dict(flatten(each.model_dump(mode="json"))) for each in (config, run.config))
+    skipped = {"contrast"} if not run.config.contrast.enabled else set[str]()
+    if run.begun_verified:
+        skipped |= {"cross_validation", "contrast", "back_translation"}
+    return {
+        key: planned[key]
+        for key in SWEEPABLE
+        if key.partition(".")[0] not in skipped and planned[key] != found[key]
+    }
+
+
+def _gather(run: StoredRun, judged: Judged, config: Config, until: str) -> list[OneYield]:
+    """Return what each instruction of the pilot takes and makes."""
+    queries = _scale(config.augmentation.queries_per_instruction, run.config.augmentation.queries_per_instruction)
+    samples = queries * _scale(
+        config.rejection_sampling.responses_per_prompt, run.config.rejection_sampling.responses_per_prompt
+    )
+    by_prompt = queries if config.sft.rows_per_prompt else samples
+    rows: dict[str, Counter[str]] = {
+        "sft": Counter(row.constraints[0].instruction_id for row in judged.data.sft),
+        "rewards": Counter(row.constraints[0].instruction_id for row in judged.data.rewards),
+        "instruction": Counter(),
+        "query": Counter(),
+    }
+    for pair in judged.data.preferences:
+        rows[pair.level or "query"][pair.constraints[0].instruction_id] += 1
+    found = []
+    for at, shard in enumerate(run.shards):
+        if until == "queries" and not shard.sampled:
+            continue
+        described = {each.instruction.id: each for each in _kept(judged, CROSS_VALIDATION, at)}
+        left = {each.instruction.id for each in _kept(judged, BACK_TRANSLATION, at)}
+        sampled, accepted = _count_responses(judged, at)
+        for name, asked in _count_written(shard, run, config).items():
+            functions = len(described[name].kept_functions) if name in described else 0
+            most = config.back_translation.max_functions
+            asked["back_translation"] = count_descriptions(min(functions, most or functions), config)
+            if until == "queries":
+                asked["rejection_sampling"] = samples * sampled[name]
+                asked["scoring"] = samples * accepted[name] * config.scoring.samples * config.scoring.enabled
+            found.append(
+                OneYield(
+                    answers=asked,
+                    instructions=float(name in left),
+                    sft=by_prompt * rows["sft"][name],
+                    preferences=rows["instruction"][name] + queries * rows["query"][name],
+                    rewards=queries * rows["rewards"][name],
+                )
+            )
+    return found
+
+
+def _kept(judged: Judged, folder: str, at: int) -> Iterable[VerifiedInstruction]:
+    return (each for each in judged.stages[folder][at].kept if isinstance(each, VerifiedInstruction))
+
+
+def _count_responses(judged: Judged, at: int) -> tuple[Counter[str], Counter[str]]:
+    """Return how many responses were asked for and how many were accepted, by instruction."""
+    result = judged.stages[REJECTION_SAMPLING][at]
+    accepted = [each for each in result.kept if isinstance(each, Response)]
+    refused = [
+        each.record for each in result.dropped if each.reason not in _NOT_ASKED and isinstance(each.record, Response)
+    ]
+    named = [
+        Counter(each.prompt.constraints[0].instruction.id for each in some) for some in ([*accepted, *refused], accepted)
+    ]
+    return named[0], named[1]
+
+
+def _count_written(shard: StoredShard, run: StoredRun, config: Config) -> dict[str, dict[str, float]]:
+    """Return the answers about functions of each instruction of a shard, by stage."""
+    functions = _scale(config.verification.functions_per_instruction, run.config.verification.functions_per_instruction)
+    found: dict[str, dict[str, float]] = {}
+    for stored in shard.instructions:
+        draft = stored.draft
+        if draft is None:
+            found[name_stored(stored)] = {}
+            continue
+        found[name_stored(stored)] = {
+            "verification": functions * len(draft.answers),
+            "repair": float(len(draft.repairs)),
+            "discrimination": float(sum(len(ruling.answers) for ruling in draft.rulings)),
+        }
+    lost = config.verification.functions_per_instruction
+    return found | {each.record_id: {"verification": float(lost)} for each in shard.lost}
+
+
+def _count_rewrites(run: StoredRun) -> float | None:
+    """Return how many instructions are left of each rewrite that was asked for; None where none was."""
+    settings = run.config.self_instruct
+    if not settings.rewrites_per_seed or not (run.path / SELF_INSTRUCT).is_dir():
+        return None
+    kept = [row for row in read_stage(run.path, SELF_INSTRUCT, "kept") if row["origin"] == "self_instruct"]
+    dropped = [Dropped.model_validate(row) for row in read_stage(run.path, SELF_INSTRUCT, "dropped")]
+    over = sum(
+        each.reason is Reason.OVER_LIMIT and getattr(each.record, "origin", "") == "self_instruct" for each in dropped
+    )
+    usage = run.manifest.get("usage", {}).get("self_instruct", {})
+    asked = usage.get("completions", 0) * min(settings.rewrites_per_call, settings.rewrites_per_seed)
+    return float(share(len(kept) + over, asked)) if asked else None
+
+
+def _scale(planned: int, found: int) -> float:
+    return planned / found
+
+
+def _describe(run: StoredRun, judged: Judged, config: Config, replayed: bool) -> Iterable[str]:
+    """Yield what to know of a pilot."""
+    planned, found = identity(config), identity(run.config)
+    differing = [
+        key
+        for key in sorted({*planned, *found})
+        if planned.get(key) != found.get(key)
+        and key not in SWEEPABLE
+        and key not in _SCALED
+        and key.partition(".")[0] not in ("self_instruct", "models", "sandbox")
+    ]
+    if differing:
+        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+        yield f"the pilot differs in {', '.join(differing[:4])}{more}: its yields may not be the plan's"
+    models = [role for role in ("writer", "responder", "judge") if _model(run.config, role) != _model(config, role)]
+    if models:
+        yield f"the pilot had another model as {', '.join(models)} ({_model(run.config, models[0])}): yields are that one's"
+    if judged.unasked:
+        yield f"the planned thresholds need {judged.unasked.total():,} answers that the pilot never asked for: yields are too low"
+    if replayed:
+        yield "the pilot was replayed from a recording, so that it says nothing of time"
+
+
+def _model(config: Config, role: str) -> str:
+    name: str = getattr(config.models, role).model
+    return name

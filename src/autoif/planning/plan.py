@@ -1,0 +1,321 @@
+"""From settings and yields to a plan: answers, tokens, hours, dollars and rows, each with a range.
+
+    plan = make_plan(config, PlannedInput(seeds=36, queries=2000), [yields])
+    plan.sft.expected, plan.sft.low, plan.sft.high
+
+The range of a pilot is Student's 95 % prediction interval for the sum over as many instructions as are planned, from
+how unlike the pilot's instructions are: mean ± t · s · sqrt(N + N²/n). It knows nothing of how far the plan's
+instructions, models or prompts are from the pilot's. Of several published sources the range is from the lowest to the
+highest, and the middle one is what is expected.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
+from typing import Literal
+
+from autoif.config import Config
+from autoif.models.endpoint import EMBEDDED, Endpoint
+from autoif.planning.yields import OneYield, TokensEach, Yields, load_published
+from autoif.records import Record
+from autoif.student import find_student
+
+_ROLES: dict[str, Literal["writer", "responder", "judge"]] = {
+    "self_instruct": "writer",
+    "verification": "writer",
+    "repair": "writer",
+    "discrimination": "judge",
+    "contrast": "responder",
+    "back_translation": "writer",
+    "rejection_sampling": "responder",
+    "scoring": "judge",
+}
+"""The stages that ask, in the paper's order, and whom."""
+_FEW = 8
+
+
+class Amount(Record):
+    """How much is expected, and between what."""
+
+    expected: float
+    low: float | None = None
+    """None where nothing is known of the range."""
+    high: float | None = None
+
+    def times(self, factor: float) -> "Amount":
+        """Return so many times as much."""
+        ends = [None if end is None else end * factor for end in (self.low, self.high)]
+        return Amount(expected=self.expected * factor, low=ends[0], high=ends[1])
+
+
+class PlannedStage(Record):
+    """What one stage asks of a model."""
+
+    stage: str
+    role: str
+    answers: Amount
+    """A server that gives several answers a request gets fewer requests."""
+    prompt_tokens: Amount
+    completion_tokens: Amount
+    hours: Amount | None
+    """None where no speed is known."""
+    usd: Amount | None
+    """None where a price is not set."""
+
+
+class Plan(Record):
+    """What a run takes and makes."""
+
+    source: str
+    """Whose yields these are."""
+    entering: int
+    """Instructions that enter verification, or verified ones that a run begins with."""
+    stages: tuple[PlannedStage, ...]
+    total: PlannedStage
+    instructions: Amount
+    """After back-translation."""
+    sft: Amount
+    preferences: Amount
+    rewards: Amount
+    notes: tuple[str, ...]
+    """What to know of the figures, a line each."""
+    over_budget: tuple[str, ...]
+    """What of the budget the plan exceeds or may exceed, a line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInput:
+    """What a run begins with."""
+
+    seeds: int
+    queries: int
+    """In the pool."""
+    given: int | None = None
+    """Verified instructions of another run, where it begins with these."""
+
+
+def make_plan(
+    config: Config,
+    given: PlannedInput,
+    sources: Sequence[Yields],
+    *,
+    until: str = "queries",
+    tokens_per_second: float | None = None,
+) -> Plan:
+    """Return the plan of a run.
+
+    Args:
+        config: its settings.
+        given: what it begins with.
+        sources: one pilot, or published yields.
+        until: the last step.
+        tokens_per_second: completion tokens, over all that is in flight; by default the pilot's.
+    """
+    counts = [_count_entering(config, given, each) for each in sources]
+    entering = round(median(counts))
+    speed = tokens_per_second or sources[0].tokens_per_second
+
+    def add_up(of: Callable[[OneYield], float]) -> Amount:
+        return _join([_estimate(each, count, of, given) for each, count in zip(sources, counts, strict=True)])
+
+    stages = [
+        _plan_stage(stage, answers, config, _find_tokens(stage, sources), speed)
+        for stage in _ROLES
+        if (answers := _count_answers(stage, config, given, entering, add_up, until)).expected
+    ]
+    total = _sum_stages(stages)
+    rows = until == "queries"
+    return Plan(
+        source=", ".join(each.name for each in sources),
+        entering=entering,
+        stages=tuple(stages),
+        total=total,
+        instructions=add_up(lambda each: each.instructions),
+        sft=add_up(lambda each: each.sft * rows),
+        preferences=add_up(lambda each: each.preferences * rows),
+        rewards=add_up(lambda each: each.rewards * rows),
+        notes=tuple(_describe(config, sources, speed)),
+        over_budget=tuple(_check_budget(config, total)),
+    )
+
+
+def _count_entering(config: Config, given: PlannedInput, source: Yields) -> int:
+    """Return how many instructions enter verification."""
+    if given.given is not None:
+        return given.given
+    settings = config.self_instruct
+    rewritten = min(given.seeds, settings.seed_limit or given.seeds)
+    kept = load_published()[1].rewrites if source.rewrites is None else source.rewrites
+    found = given.seeds + round(rewritten * settings.rewrites_per_seed * kept)
+    return min(found, settings.max_instructions or found)
+
+
+def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given: PlannedInput) -> Amount:
+    """Return the sum over so many instructions, of which a source that is done knows the first."""
+    each = [one for one in source.each if given.given is None or one.instructions] or list(source.each)
+    values = [of(one) for one in each]
+    if not values:
+        return Amount(expected=0.0)
+    if given.given is not None and len(source.each) == 1:  # a published mean is of all instructions, these are left ones
+        values = [values[0] / max(source.each[0].instructions, 1e-9)]
+    known = math.fsum(values) if source.done else 0.0
+    left = max(count - len(values), 0) if source.done else count
+    mean = fmean(values)
+    if len(values) < 2:
+        return Amount(expected=known + left * mean)
+    half = find_student(len(values) - 1) * stdev(values) * math.sqrt(left + left**2 / len(values))
+    return Amount(
+        expected=known + left * mean, low=known + max(0.0, left * mean - half), high=known + left * mean + half
+    )
+
+
+def _join(amounts: Sequence[Amount]) -> Amount:
+    """Return one amount for several sources: the middle, and the lowest and the highest."""
+    if len(amounts) == 1:
+        return amounts[0]
+    found = [each.expected for each in amounts]
+    return Amount(expected=median(found), low=min(found), high=max(found))
+
+
+def _count_answers(
+    stage: str,
+    config: Config,
+    given: PlannedInput,
+    entering: int,
+    add_up: Callable[[Callable[[OneYield], float]], Amount],
+    until: str,
+) -> Amount:
+    """Return how many answers a stage asks for."""
+    begun = given.given is not None
+    if stage == "self_instruct":
+        settings = config.self_instruct
+        rewritten = min(given.seeds, settings.seed_limit or given.seeds)
+        calls = rewritten * -(-settings.rewrites_per_seed // settings.rewrites_per_call)
+        return Amount(expected=0.0 if begun else calls, low=calls, high=calls)
+    if stage == "contrast":
+        return _count_contrast(config, given, entering)
+    later = stage in ("rejection_sampling", "scoring")
+    if (begun and not later) or (later and until != "queries"):
+        return Amount(expected=0.0)
+    found = add_up(lambda each: each.answers.get(stage, 0.0))
+    if stage == "rejection_sampling" and config.contrast.enabled and config.contrast.role == "responder" and not begun:
+        first = _count_asked(config, given)  # of each instruction, contrast has asked for these already
+        saved = add_up(lambda each: each.instructions * first)
+        return Amount(expected=max(0.0, found.expected - saved.expected), low=found.low and 0.0, high=found.high)
+    return found
+
+
+def _count_asked(config: Config, given: PlannedInput) -> int:
+    """Return how many answers with the instruction contrast asks for, of one."""
+    settings = config.contrast
+    return min(settings.queries, given.queries) * settings.responses_per_query
+
+
+def _count_contrast(config: Config, given: PlannedInput, entering: int) -> Amount:
+    """Return the answers of contrast: with each instruction, and without one to each query that comes up."""
+    if not config.contrast.enabled or given.given is not None or not given.queries:
+        return Amount(expected=0.0)
+    settings = config.contrast
+    drawn = 1 - (1 - min(settings.queries, given.queries) / given.queries) ** entering
+    plain = given.queries * drawn * settings.responses_per_query
+    count = entering * _count_asked(config, given) + plain
+    return Amount(expected=count, low=count * 0.5, high=count)
+
+
+def _find_tokens(stage: str, sources: Sequence[Yields]) -> TokensEach:
+    """Return the tokens of an answer: the source's, or what was measured here."""
+    return sources[0].tokens.get(stage) or load_published()[1].tokens[stage]
+
+
+def _plan_stage(stage: str, answers: Amount, config: Config, tokens: TokensEach, speed: float | None) -> PlannedStage:
+    role = config.contrast.role if stage == "contrast" else _ROLES[stage]
+    endpoint: Endpoint = getattr(config.models, role)
+    prompt, completion = answers.times(tokens.prompt), answers.times(tokens.completion)
+    return PlannedStage(
+        stage=stage,
+        role=role,
+        answers=answers,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        hours=completion.times(1 / speed / 3600) if speed else None,
+        usd=answers.times(endpoint.cost_usd(1, 0) * tokens.prompt + endpoint.cost_usd(0, 1) * tokens.completion)
+        if endpoint.has_prices
+        else None,
+    )
+
+
+def _sum_stages(stages: Sequence[PlannedStage]) -> PlannedStage:
+    def add(amounts: Sequence[Amount]) -> Amount:
+        low, high = (
+            None if None in ends else math.fsum(end for end in ends if end is not None)
+            for ends in ([each.low for each in amounts], [each.high for each in amounts])
+        )
+        return Amount(expected=math.fsum(each.expected for each in amounts), low=low, high=high)
+
+    hours = [each.hours for each in stages if each.hours]
+    usd = [each.usd for each in stages if each.usd]
+    return PlannedStage(
+        stage="all",
+        role="",
+        answers=add([each.answers for each in stages]),
+        prompt_tokens=add([each.prompt_tokens for each in stages]),
+        completion_tokens=add([each.completion_tokens for each in stages]),
+        hours=add(hours) if len(hours) == len(stages) else None,
+        usd=add(usd) if len(usd) == len(stages) else None,
+    )
+
+
+def _describe(config: Config, sources: Sequence[Yields], speed: float | None) -> list[str]:
+    """Return what to know of the figures."""
+    first = sources[0]
+    notes = [note for each in sources for note in each.notes]
+    published = load_published()[0]
+    if first.name in published:
+        notes.append(
+            "these are yields of other models, and tokens of this project's runs: a pilot of some shards says more "
+            "(--yields RUN)"
+        )
+        if len(sources) == 1:
+            notes.append("one published source has no range: name none to see all")
+        if config.verification.settles:
+            notes.append("repairs, further functions and the judge's rulings on functions are not in these figures")
+    elif len(first.each) < _FEW:
+        notes.append(f"the pilot has {len(first.each)} instructions: below {_FEW} the range is rough")
+    if not speed:
+        notes.append("hours need a speed: a pilot that asked its model has one, or --tokens-per-second")
+    priceless = [role for role in ("writer", "responder", "judge") if not getattr(config.models, role).has_prices]
+    if priceless:
+        notes.append(f"dollars need models.{priceless[0]}.usd_per_million_prompt_tokens and …_completion_tokens")
+    if all(getattr(config.models, role).base_url == EMBEDDED for role in ("writer", "responder", "judge")):
+        notes.append("the embedded model costs nothing")
+    return notes
+
+
+def _check_budget(config: Config, total: PlannedStage) -> list[str]:
+    """Return what of the budget the plan exceeds, or may exceed."""
+    budget, lines = config.budget, []
+    if budget.tokens is not None:
+        tokens = _add(total.prompt_tokens, total.completion_tokens)
+        lines += _compare("budget.tokens", f"{budget.tokens:,}", budget.tokens, tokens, "{:,.0f} tokens")
+    if budget.usd is not None and total.usd:
+        lines += _compare("budget.usd", f"${budget.usd:,.2f}", budget.usd, total.usd, "${:,.2f}")
+    return lines
+
+
+def _compare(name: str, shown: str, budget: float, planned: Amount, form: str) -> list[str]:
+    expected = form.format(planned.expected)
+    ends = "" if planned.low is None or planned.high is None else (
+        f" ({form.format(planned.low)} to {form.format(planned.high)})"
+    )
+    if planned.expected > budget:
+        return [f"the plan exceeds {name} of {shown}: it expects {expected}{ends}; the run will stop before its end"]
+    if planned.high is not None and planned.high > budget:
+        return [f"the plan may exceed {name} of {shown}: it expects {expected}{ends}"]
+    return []
+
+
+def _add(one: Amount, other: Amount) -> Amount:
+    low = None if one.low is None or other.low is None else one.low + other.low
+    high = None if one.high is None or other.high is None else one.high + other.high
+    return Amount(expected=one.expected + other.expected, low=low, high=high)

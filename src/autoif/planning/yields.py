@@ -1,0 +1,131 @@
+"""What is known of how much a run makes: of one instruction each, from a pilot, or as a mean that somebody published.
+
+    Yields("runs/pilot", (OneYield(...), ...), tokens={"scoring": TokensEach(136, 46)}, tokens_per_second=210.0)
+
+All amounts of a `OneYield` are in the numbers of the plan: so many answers and rows as this instruction gives with the
+functions, queries and samples that the planned settings ask for.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from autoif.config import Config
+from autoif.records import Record
+
+
+class TokensEach(NamedTuple):
+    """What one answer takes, on average."""
+
+    prompt: float
+    completion: float
+
+
+@dataclass(frozen=True, slots=True)
+class OneYield:
+    """What one instruction that enters verification takes and makes."""
+
+    answers: Mapping[str, float]
+    """By the stage that asks for them."""
+    instructions: float
+    """1 if it is left after back-translation, else 0; of a published mean, the share."""
+    sft: float = 0.0
+    preferences: float = 0.0
+    rewards: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Yields:
+    """What one source says."""
+
+    name: str
+    each: tuple[OneYield, ...]
+    """Of a published source one, the mean."""
+    tokens: Mapping[str, TokensEach]
+    """By stage."""
+    rewrites: float | None = None
+    """Instructions that are left of each rewrite that is asked for, after de-duplication."""
+    tokens_per_second: float | None = None
+    """Completion tokens, over all that was in flight; None where that wasn't observed."""
+    done: bool = False
+    """Whether the instructions are some of the planned run's own: of these nothing has to be guessed."""
+    notes: tuple[str, ...] = field(default=())
+
+
+class PublishedYield(Record):
+    """One source of yields.toml."""
+
+    source: str
+    instructions: int
+    cross_validated: float
+    consistent: float
+    passed: float
+    scored: float
+
+
+class Measured(Record):
+    """What the runs of this project took, for what sources don't say."""
+
+    functions: float
+    pairs_per_prompt: float
+    rewrites: float
+    tokens: dict[str, TokensEach]
+
+
+@cache
+def load_published() -> tuple[dict[str, PublishedYield], Measured]:
+    """Return the table that comes with the package."""
+    table = tomllib.loads((resources.files("autoif.planning") / "yields.toml").read_text(encoding="utf-8"))
+    measured = Measured.model_validate(table.pop("measured"))
+    return {name: PublishedYield.model_validate(each) for name, each in table.items()}, measured
+
+
+def read_published(name: str, config: Config, queries: int) -> Yields:
+    """Return what a published source says of a run with these settings.
+
+    Args:
+        name: one of yields.toml.
+        config: of the planned run.
+        queries: how many there are in the pool.
+    """
+    sources, measured = load_published()
+    found = sources[name]
+    settings, translation = config.verification, config.back_translation
+    kept = found.cross_validated * (found.consistent if translation.enabled else 1.0)
+    functions = max(1.0, measured.functions * settings.functions_per_instruction)
+    described = found.cross_validated * min(functions, translation.max_functions or functions)
+    prompts = kept * min(config.augmentation.queries_per_instruction, queries)
+    accepted = prompts * config.rejection_sampling.responses_per_prompt * found.passed
+    rows = accepted * (found.scored if config.scoring.enabled else 1.0)
+    pairs = config.preferences
+    asked = {
+        "verification": float(settings.functions_per_instruction),
+        "back_translation": count_descriptions(described, config),
+        "rejection_sampling": prompts * config.rejection_sampling.responses_per_prompt,
+        "scoring": accepted * config.scoring.samples if config.scoring.enabled else 0.0,
+    }
+    most = config.sft.rows_per_prompt
+    return Yields(
+        name=name,
+        each=(
+            OneYield(
+                answers=asked,
+                instructions=kept,
+                sft=min(rows, prompts * most) if most else rows,
+                preferences=prompts * measured.pairs_per_prompt * (pairs.query_level or pairs.instruction_level),
+                rewards=prompts,
+            ),
+        ),
+        tokens=measured.tokens,
+        rewrites=measured.rewrites,
+    )
+
+
+def count_descriptions(functions: float, config: Config) -> float:
+    """Return the answers that back-translation of so many functions takes: a description each, and a label by chat."""
+    if not config.back_translation.enabled:
+        return 0.0
+    return functions * (2 if config.back_translation.nli == "chat" else 1)
