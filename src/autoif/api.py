@@ -18,8 +18,9 @@ from rich.console import Console
 
 from autoif.config import Config, load_config
 from autoif.errors import ConfigError, StoreError
-from autoif.orchestration import RunOptions, make_data
+from autoif.orchestration import RunOptions, make_data, plan_data
 from autoif.pipeline import Step
+from autoif.planning.plan import Plan
 from autoif.reading.text_lines import parse_json
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
@@ -62,6 +63,15 @@ class Options(TypedDict, total=False):
     """Ask again for what servers refused."""
     progress: bool
     """Show progress on standard error, or in the notebook. Default: True."""
+
+
+class PlanOptions(Options, total=False):
+    """What `plan` takes beside."""
+
+    yields: str | Path | None
+    """The folder of a pilot or of an earlier run, or the name of a published source (docs/planning.md)."""
+    tokens_per_second: float | None
+    """Completion tokens, over all that is in flight."""
 
 
 _SETTINGS = {
@@ -227,7 +237,57 @@ def run(
         ModelError, SandboxError, StoreError: what can't be used; nothing is lost, run it again when it can.
         NoData: the run is complete, and has made nothing.
     """
-    short = {"models.all.base_url": base_url, "models.all.model": model, **_short_settings(options)}
+    resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
+    _run_to_end(make_data(resolved, arranged, Progress(Console(stderr=True), quiet=not options.get("progress", True))))
+    made = Run(arranged.output)
+    check_ending(arranged.output)
+    return made
+
+
+def plan(
+    config: str | Path | Config = "quickstart",
+    *,
+    output: str | Path | None = None,
+    base_url: str | None = None,
+    model: str | None = None,
+    set: Mapping[str, object] | Sequence[str] = (),
+    **options: Unpack[PlanOptions],
+) -> Plan:
+    """Return what `run` with the same arguments would ask of models and make; no model is asked, nothing is written.
+
+    Args:
+        config: as for `run`, likewise `output`, `base_url`, `model` and `set`.
+        output: where a part of the run is done, what is done shows the rest.
+        base_url: endpoint of all roles.
+        model: name of the model of all roles.
+        set: settings by name.
+        **options: see `PlanOptions`.
+
+    Raises:
+        ConfigError, StoreError: a setting, an input file or the source of the yields can't be used.
+        SandboxError: functions of a pilot can't be contained on this machine.
+    """
+    resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
+    found: list[Plan] = []
+
+    async def work() -> None:
+        source = options.get("yields")
+        speed = options.get("tokens_per_second")
+        found.append(await plan_data(resolved, arranged, None if source is None else str(source), speed))
+
+    _run_to_end(work())
+    return found[0]
+
+
+def _arrange(
+    config: str | Path | Config,
+    output: str | Path | None,
+    endpoint: Mapping[str, str | None],
+    set: Mapping[str, object] | Sequence[str],
+    options: Options,
+) -> tuple[Config, RunOptions]:
+    """Return the resolved settings and the options of a run."""
+    short = {f"models.all.{name}": value for name, value in endpoint.items()} | _short_settings(options)
     resolved = _resolve(config, [*_write_settings(short), *_write_settings(set)])
     name = Path(config).stem if isinstance(config, str | Path) else config.preset
     replayed = [Path(each) for each in options.get("recordings", ())]
@@ -244,10 +304,7 @@ def run(
         resume_with_changes=options.get("resume_with_changes", False),
         retry_refused=options.get("retry_refused", False),
     )
-    _run_to_end(make_data(resolved, arranged, Progress(Console(stderr=True), quiet=not options.get("progress", True))))
-    made = Run(folder)
-    check_ending(folder)
-    return made
+    return resolved, arranged
 
 
 def load_run(path: str | Path) -> Run:

@@ -32,6 +32,8 @@ from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
+from autoif.planning.pilot import find_yields
+from autoif.planning.plan import Plan, PlannedInput, make_plan
 from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Query, Record, VerifiedInstruction
 from autoif.report.progress import Progress
@@ -75,9 +77,9 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     Raises:
         AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
     """
-    given = _read_given(options.instructions) if options.instructions else []
+    given = read_given(options.instructions) if options.instructions else []
     seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
-    pool = _load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
+    pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
     with RunFolder(options.output) as folder, ExitStack() as stack:
         cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache)
@@ -97,17 +99,24 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         record = _claim(folder, earlier, config, options, inputs)
         if pool.reasons:
             cache.note(f"queries: {pool.describe()}")
+        if not options.replay:
+            for line in await _warn_of_budget(
+                config, options, PlannedInput(len(seeds.kept), len(pool.kept), _count(given))
+            ):
+                progress.say(line)
         for recording in options.recordings:
             import_recording(recording, folder.completions)
         if options.retry_refused and cache.forget_refused():
             folder.discard_results()
+        if options.recordings:
+            record["replayed"] = True  # so that its time says nothing of a model's
         stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
         served = stack.enter_context(_serve(config, options.replay))
         tools = ToolSettings(served, folder.completions, tuple(pool.kept), options.replay, answers)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
-        stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts))
+        stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts, lambda: engine.bound))
         job = OpenRun(folder, tools, engine, progress)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
@@ -157,6 +166,43 @@ def _read_verified(folder: RunFolder) -> list[VerifiedInstruction]:
     if not own:
         return folder.read_rows(store.INSTRUCTIONS, VerifiedInstruction)
     return [each for index in own for each in folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)]
+
+
+async def plan_data(
+    config: Config, options: RunOptions, source: str | None = None, tokens_per_second: float | None = None
+) -> Plan:
+    """Return what a run will ask and make, by the yields of a source; no model is asked and nothing is written.
+
+    Args:
+        config: of the run.
+        options: of the run.
+        source: a run folder, or the name of a published source; None takes what is done of the run, else all that is
+            published.
+        tokens_per_second: completion tokens, over all in flight; by default as fast as the source.
+
+    Raises:
+        ConfigError, StoreError: an input, or the source, can't be used.
+        SandboxError: a function of a pilot has to run again, and functions can't be contained on this machine.
+    """
+    given = read_given(options.instructions) if options.instructions else []
+    seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
+    pool = load_pool(config)
+    planned = PlannedInput(len(seeds.kept), len(pool.kept), _count(given))
+    config = manifest.settle(config, {})
+    yields = await find_yields(source, options.output, config, queries=planned.queries, until=options.until)
+    return make_plan(config, planned, yields, until=options.until, tokens_per_second=tokens_per_second)
+
+
+async def _warn_of_budget(config: Config, options: RunOptions, planned: PlannedInput) -> tuple[str, ...]:
+    """Return what of the budget the run will exceed by what is known so far."""
+    if config.budget.tokens is None and config.budget.usd is None:
+        return ()
+    yields = await find_yields(None, options.output, config, queries=planned.queries, until=options.until)
+    return make_plan(config, planned, yields, until=options.until).over_budget
+
+
+def _count(given: Sequence[VerifiedInstruction]) -> int | None:
+    return len(given) or None
 
 
 async def _make_instructions(seeds: Seeds, job: OpenRun) -> list[Instruction]:
@@ -226,14 +272,16 @@ def _cut(records: Sequence[Input], job: OpenRun) -> list[tuple[Input, ...]]:
     return [tuple(records[start : start + size]) for start in range(0, len(records), size)]
 
 
-def _read_given(path: Path) -> list[VerifiedInstruction]:
+def read_given(path: Path) -> list[VerifiedInstruction]:
+    """Read the verified instructions that a run begins with. Raises ConfigError: there are none."""
     given = read_instructions(path)
     if not given:
         raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
     return given
 
 
-def _load_pool(config: Config) -> Pool:
+def load_pool(config: Config) -> Pool:
+    """Return the queries of a run."""
     settings = config.augmentation
     return load_queries(
         config.queries or None,

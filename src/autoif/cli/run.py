@@ -12,6 +12,7 @@ from autoif import api
 from autoif.cli.interruption import interrupted_by_sigterm
 from autoif.cli.options import QUIET, SETTINGS
 from autoif.errors import BudgetExhausted, NoData
+from autoif.report.plan import print_plan
 from autoif.report.show import show_made
 
 _SETTINGS = {
@@ -66,11 +67,21 @@ _SETTINGS = {
 )
 @click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
 @click.option("--retry-refused", is_flag=True, help="Ask again for answers that the server refused.")
+@click.option("--plan", is_flag=True, help="Print what the run will ask and make, and don't run it.")
+@click.option(
+    "--yields", metavar="RUN", help="Plan by this run, a pilot perhaps, or by a published source (docs/planning.md)."
+)
+@click.option(
+    "--tokens-per-second", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Plan with this speed."
+)
 @QUIET
 def run(
     config: str,
     output: Path | None,
     settings: tuple[str, ...],
+    plan: bool,
+    yields: str | None,
+    tokens_per_second: float | None,
     sandbox: str | None,
     budget_tokens: int | None,
     budget_usd: float | None,
@@ -87,6 +98,12 @@ def run(
     replayed = recorded or options["recordings"]
     folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if replayed else ''}"
     given = {name: value for name, value in options.items() if value is not None}
+    if plan:
+        arguments = {"output": folder, "set": [*changed, *settings], "recorded": recorded, **given}
+        print_plan(api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments), Console())
+        return
+    if yields or tokens_per_second:
+        raise click.UsageError("--yields and --tokens-per-second go with --plan")
     try:
         with interrupted_by_sigterm():
             api.run(config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given)

@@ -18,6 +18,11 @@ class Engine(Protocol):
         """Verdicts that the sandboxes of this engine have given so far."""
         ...
 
+    @property
+    def bound(self) -> str:
+        """What holds requests back at the moment; "" where nothing does, or nobody knows."""
+        ...
+
     def run(
         self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from autoif.engines import Follow
+from autoif.models.client import ChatClient
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.tools import Tools, ToolSettings
 
@@ -20,6 +21,11 @@ class LocalEngine:
     @property
     def verdicts(self) -> int:
         return self._before + (self._tools.sandbox.verdicts if self._tools else 0)
+
+    @property
+    def bound(self) -> str:
+        chat = self._tools.chat if self._tools else None
+        return chat.describe_bound() if isinstance(chat, ChatClient) else ""
 
     async def run(
         self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow

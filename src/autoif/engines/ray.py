@@ -53,6 +53,7 @@ class RayEngine:
         self._workers = workers
         self._address = address
         self.verdicts = 0
+        self.bound = ""  # the actors know
 
     async def run(
         self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow

@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from autoif.records import Record
-from autoif.student import LEVEL, find_student
+from autoif.student import find_student
 
 RESAMPLES = 10_000
 FEW = 8

@@ -67,6 +67,18 @@ class ChatClient:
         """Attempts that failed and were made again."""
         return sum(each.retries for each in self._transports)
 
+    def describe_bound(self) -> str:
+        """Say what holds requests back at the moment; "" where nothing does."""
+        for transport in self._transports:
+            pace = transport.pace
+            if pace.is_told_to_wait:
+                return "bound by the server, which says to wait"
+            if pace.waiting and pace.window < pace.most:
+                return f"bound by the server, which takes {pace.window} requests at a time"
+            if pace.waiting:
+                return f"bound by {pace.most} requests in flight (models.*.concurrency, or models.slots)"
+        return ""
+
     async def __aenter__(self) -> Self:
         for server in set(self._servers.values()):
             if server.endpoint.base_url != EMBEDDED and not self._replay_only:

@@ -7,6 +7,7 @@ were under way at that moment. A server that says how long to wait is left alone
 import asyncio
 import heapq
 import itertools
+import time
 from contextlib import suppress
 
 
@@ -19,19 +20,32 @@ class Pace:
         """Requests that got an answer."""
         self.answered_at = 0.0
         """When the last of them did, on the event loop's clock: tells whether a busy server still serves anyone."""
-        self._most = most
+        self.most = most
+        """How wide the window may get."""
         self._window = float(most)
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = itertools.count()
         self._started = 0
         self._forgiven = 0
         self._resume_at = 0.0
+        self._said_wait_until = 0.0
+        """The same on a clock that other threads can read."""
         self._hurry = asyncio.Event()
 
     @property
     def window(self) -> int:
         """The present width."""
         return int(self._window)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place in it."""
+        return sum(not turn.done() for _, _, turn in self._waiting)
+
+    @property
+    def is_told_to_wait(self) -> bool:
+        """Whether the server has said to leave it alone for now."""
+        return self._said_wait_until > time.monotonic()
 
     async def enter(self, rank: int = 0) -> int:
         """Wait for a place in the window; return the number of this start, for `slow_down`.
@@ -60,13 +74,14 @@ class Pace:
         """Count an answer and widen the window, by one for a whole window of answers."""
         self.answered += 1
         self.answered_at = asyncio.get_running_loop().time()
-        if self._window < self._most:
-            self._window = min(self._most, self._window + 1 / self._window)
+        if self._window < self.most:
+            self._window = min(self.most, self._window + 1 / self._window)
             self._admit()
 
     def slow_down(self, start: int, wait_s: float = 0.0) -> None:
         """Halve the window, unless that was done since start number `start`; start nothing for `wait_s` seconds."""
         self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + wait_s)
+        self._said_wait_until = max(self._said_wait_until, time.monotonic() + wait_s)
         if start > self._forgiven:
             self._window = max(1.0, self._window / 2)
             self._forgiven = self._started

@@ -6,22 +6,31 @@ functions, queries and samples that are planned. Only shards that went through a
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from autoif.config import Config, flatten, identity
-from autoif.errors import ConfigError
-from autoif.planning.yields import OneYield, TokensEach, Yields, count_descriptions
+from autoif.errors import ConfigError, StoreError
+from autoif.planning.yields import (
+    OneYield,
+    TokensEach,
+    Yields,
+    count_descriptions,
+    load_published,
+    read_published,
+)
 from autoif.records import Dropped, Reason, Response, VerifiedInstruction
-from autoif.store import BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SELF_INSTRUCT, read_stage
+from autoif.store import BACK_TRANSLATION, CROSS_VALIDATION, MANIFEST, REJECTION_SAMPLING, SELF_INSTRUCT, read_stage
 from autoif.sweep.again import Again, Judged, StoredVerdicts
 from autoif.sweep.settings import SWEEPABLE, Point, apply_point
-from autoif.sweep.stored import StoredRun, StoredShard, read_stored, name_stored
+from autoif.sweep.stored import StoredRun, StoredShard, name_stored, read_stored
 from autoif.thresholds import share
 
 _SCALED = {
     "verification.functions_per_instruction", "augmentation.queries_per_instruction",
-    "rejection_sampling.responses_per_prompt", "scoring.samples", "execution.shard_size", "preset", "seed", "seeds", "queries",
+    "rejection_sampling.responses_per_prompt", "scoring.samples", "execution.shard_size", "preset", "seed", "seeds",
+    "queries",
 }  # fmt: skip
 """Settings that may differ between pilot and plan without a word."""
 _NOT_ASKED = {Reason.NEVER_ASKED, Reason.NO_RESPONSE_PASSES}
@@ -44,8 +53,8 @@ async def read_pilot(path: Path, config: Config, *, until: str, done: bool = Fal
     run = read_stored(path)
     if until == "queries" and not run.samples:
         raise ConfigError(
-            f"{path} has no responses yet, so that it says nothing of rows: plan --until instructions, or name a run that "
-            "has some"
+            f"{path} has no responses yet, so that it says nothing of rows: plan --until instructions, or name a run "
+            "that has some"
         )
     point = _find_changes(run, config)
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
@@ -70,6 +79,43 @@ async def read_pilot(path: Path, config: Config, *, until: str, done: bool = Fal
     )
 
 
+async def find_yields(source: str | None, output: Path, config: Config, *, queries: int, until: str) -> list[Yields]:
+    """Return the yields to plan by.
+
+    Args:
+        source: a run folder or the name of a published source; None takes what is done of the planned run itself, or
+            all that is published.
+        output: the folder of the planned run.
+        config: of the planned run.
+        queries: how many there are in the pool.
+        until: the last step that is planned.
+
+    Raises:
+        ConfigError: there is no such source, or it says nothing of what is planned.
+        StoreError: a run folder can't be read.
+    """
+    published = load_published()[0]
+    if source in published:
+        return [read_published(source, config, queries)]
+    if source is not None:
+        folder = Path(source)
+        _check_folder(folder)
+        return [await read_pilot(folder, config, until=until, done=_is_same(folder, output))]
+    if (output / MANIFEST).is_file():
+        with suppress(StoreError, ConfigError):  # nothing of it is done yet
+            return [await read_pilot(output, config, until=until, done=True)]
+    return [read_published(name, config, queries) for name in published]
+
+
+def _check_folder(path: Path) -> None:
+    if not path.exists():
+        raise ConfigError(f'there is no run folder "{path}", and published yields are {", ".join(load_published()[0])}')
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
 def _find_changes(run: StoredRun, config: Config) -> Point:
     """Return the settings that only judge, where the plan has them otherwise than the pilot."""
     planned, found = (dict(flatten(each.model_dump(mode="json"))) for each in (config, run.config))
@@ -77,9 +123,7 @@ def _find_changes(run: StoredRun, config: Config) -> Point:
     if run.begun_verified:
         skipped |= {"cross_validation", "contrast", "back_translation"}
     return {
-        key: planned[key]
-        for key in SWEEPABLE
-        if key.partition(".")[0] not in skipped and planned[key] != found[key]
+        key: planned[key] for key in SWEEPABLE if key.partition(".")[0] not in skipped and planned[key] != found[key]
     }
 
 
@@ -136,7 +180,8 @@ def _count_responses(judged: Judged, at: int) -> tuple[Counter[str], Counter[str
         each.record for each in result.dropped if each.reason not in _NOT_ASKED and isinstance(each.record, Response)
     ]
     named = [
-        Counter(each.prompt.constraints[0].instruction.id for each in some) for some in ([*accepted, *refused], accepted)
+        Counter(each.prompt.constraints[0].instruction.id for each in some)
+        for some in ([*accepted, *refused], accepted)
     ]
     return named[0], named[1]
 
@@ -194,9 +239,11 @@ def _describe(run: StoredRun, judged: Judged, config: Config, replayed: bool) ->
         yield f"the pilot differs in {', '.join(differing[:4])}{more}: its yields may not be the plan's"
     models = [role for role in ("writer", "responder", "judge") if _model(run.config, role) != _model(config, role)]
     if models:
-        yield f"the pilot had another model as {', '.join(models)} ({_model(run.config, models[0])}): yields are that one's"
+        named = f"{', '.join(models)} ({_model(run.config, models[0])})"
+        yield f"the pilot had another model as {named}: yields are that one's"
     if judged.unasked:
-        yield f"the planned thresholds need {judged.unasked.total():,} answers that the pilot never asked for: yields are too low"
+        lacking = judged.unasked.total()
+        yield f"the planned thresholds need {lacking:,} answers that the pilot never asked for: yields are too low"
     if replayed:
         yield "the pilot was replayed from a recording, so that it says nothing of time"
 

@@ -131,7 +131,7 @@ def make_plan(
         entering=entering,
         stages=tuple(stages),
         total=total,
-        instructions=add_up(lambda each: each.instructions),
+        instructions=_cap(add_up(lambda each: each.instructions), entering),
         sft=add_up(lambda each: each.sft * rows),
         preferences=add_up(lambda each: each.preferences * rows),
         rewards=add_up(lambda each: each.rewards * rows),
@@ -157,7 +157,9 @@ def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given
     values = [of(one) for one in each]
     if not values:
         return Amount(expected=0.0)
-    if given.given is not None and len(source.each) == 1:  # a published mean is of all instructions, these are left ones
+    if (
+        given.given is not None and len(source.each) == 1
+    ):  # a published mean is of all instructions, these are left ones
         values = [values[0] / max(source.each[0].instructions, 1e-9)]
     known = math.fsum(values) if source.done else 0.0
     left = max(count - len(values), 0) if source.done else count
@@ -168,6 +170,11 @@ def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given
     return Amount(
         expected=known + left * mean, low=known + max(0.0, left * mean - half), high=known + left * mean + half
     )
+
+
+def _cap(amount: Amount, most: int) -> Amount:
+    """Return an amount whose range goes no further than it can."""
+    return amount.model_copy(update={"high": None if amount.high is None else min(amount.high, float(most))})
 
 
 def _join(amounts: Sequence[Amount]) -> Amount:
@@ -198,12 +205,9 @@ def _count_answers(
     later = stage in ("rejection_sampling", "scoring")
     if (begun and not later) or (later and until != "queries"):
         return Amount(expected=0.0)
-    found = add_up(lambda each: each.answers.get(stage, 0.0))
-    if stage == "rejection_sampling" and config.contrast.enabled and config.contrast.role == "responder" and not begun:
-        first = _count_asked(config, given)  # of each instruction, contrast has asked for these already
-        saved = add_up(lambda each: each.instructions * first)
-        return Amount(expected=max(0.0, found.expected - saved.expected), low=found.low and 0.0, high=found.high)
-    return found
+    shared = stage == "rejection_sampling" and config.contrast.enabled and config.contrast.role == "responder"
+    first = _count_asked(config, given) if shared and not begun else 0  # contrast has asked for these already
+    return add_up(lambda each: max(0.0, each.answers.get(stage, 0.0) - first * each.instructions))
 
 
 def _count_asked(config: Config, given: PlannedInput) -> int:
@@ -220,7 +224,7 @@ def _count_contrast(config: Config, given: PlannedInput, entering: int) -> Amoun
     drawn = 1 - (1 - min(settings.queries, given.queries) / given.queries) ** entering
     plain = given.queries * drawn * settings.responses_per_query
     count = entering * _count_asked(config, given) + plain
-    return Amount(expected=count, low=count * 0.5, high=count)
+    return Amount(expected=count, low=count, high=count)
 
 
 def _find_tokens(stage: str, sources: Sequence[Yields]) -> TokensEach:
@@ -305,8 +309,10 @@ def _check_budget(config: Config, total: PlannedStage) -> list[str]:
 
 def _compare(name: str, shown: str, budget: float, planned: Amount, form: str) -> list[str]:
     expected = form.format(planned.expected)
-    ends = "" if planned.low is None or planned.high is None else (
-        f" ({form.format(planned.low)} to {form.format(planned.high)})"
+    ends = (
+        ""
+        if planned.low is None or planned.high is None
+        else (f" ({form.format(planned.low)} to {form.format(planned.high)})")
     )
     if planned.expected > budget:
         return [f"the plan exceeds {name} of {shown}: it expects {expected}{ends}; the run will stop before its end"]

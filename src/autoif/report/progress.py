@@ -1,4 +1,5 @@
-"""The live view of a run: what each stage kept and dropped, what was made last, how fast, at what price, how long yet.
+"""The live view of a run: what each stage kept and dropped, what was made last, how fast, at what price, how long yet,
+how many rows and tokens it comes to, and what holds it back.
 
 On a terminal and in a notebook a view that is redrawn; elsewhere plain lines now and then, none while nothing changes.
 """
@@ -25,6 +26,9 @@ from autoif.vocabulary import fold
 _REDRAW_S = 0.5
 _LINE_S = 10.0
 _WINDOW_S = 60.0
+_EARLY = 0.05
+_FEW = 20
+"""Of responses that were scored, before rows are forecast."""
 _SOURCE_LINES = 8
 _CHARS = 160
 _LAST = STAGES["queries"][-1].folder
@@ -84,7 +88,8 @@ class Progress:
         self._stages: tuple[str, ...] = ()
         self._total = 0
         self._started = self._begun = time.monotonic()
-        self._speeds: deque[tuple[float, int, int]] = deque()
+        self._speeds: deque[tuple[float, int, int, int]] = deque()
+        self._bound: Callable[[], str] = lambda: ""
         self._sample: NewestSample | None = None
         self._printed: tuple[str, NewestSample | None] = "", None
         self._has_row = False
@@ -116,8 +121,17 @@ class Progress:
                 self._print(f"first verified row after {_duration(time.monotonic() - self._started)}")
 
     @contextmanager
-    def watching(self, completions: Path, verdicts: Callable[[], int]) -> Iterator[None]:
-        """Show the counts, and the speeds read from these sources, until the block ends."""
+    def watching(
+        self, completions: Path, verdicts: Callable[[], int], bound: Callable[[], str] = lambda: ""
+    ) -> Iterator[None]:
+        """Show the counts, and the speeds read from these sources, until the block ends.
+
+        Args:
+            completions: where answers, tokens and spend are counted.
+            verdicts: how many there are so far.
+            bound: says what holds requests back; "" where nothing is known of it.
+        """
+        self._bound = bound
         if self._quiet:
             yield
             return
@@ -153,6 +167,11 @@ class Progress:
         Every record that enters a stage is one unit of work. How many will enter the later stages is extrapolated from
         what the earlier ones have kept of each record so far.
         """
+        done, work, _ = self._extrapolate()
+        return done / work if work else 0.0
+
+    def _extrapolate(self) -> tuple[float, float, float]:
+        """Return the units of work that are done, all that there will be, and what the last stage will keep."""
         expected, done, work = float(self._total), 0.0, 0.0
         for folder in self._stages:
             count = self._counts.get(folder, StageCount())
@@ -160,32 +179,42 @@ class Progress:
             done += entered
             work += expected
             expected *= count.kept / count.entered if count.entered else 1.0
-        return done / work if work else 0.0
+        return done, work, expected
+
+    def forecast(self, usage: Usage) -> str:
+        """Return what the run comes to in the end, by what it has done so far; "" while it is too early to tell."""
+        done, last = self.fraction(), self._counts.get(_LAST)
+        if done < _EARLY or not last or last.entered < _FEW or self._stages[-1:] != (_LAST,):
+            return ""
+        rows = self._extrapolate()[2]
+        spend = f", ${usage.usd / done:.2f}" if usage.usd else ""
+        return f"about {rows:,.0f} rows, {usage.tokens / done:,.0f} tokens{spend} in the end"
 
     def seconds_left(self) -> float | None:
         """Return the estimated seconds to the end of the step, or None while it is too early to tell."""
         done, elapsed = self.fraction(), time.monotonic() - self._begun
-        if done < 0.05 or elapsed < 2:
+        if done < _EARLY or elapsed < 2:
             return None
         return elapsed * (1 - done) / done
 
     def summary(self, usage: Usage, verdicts: int) -> str:
-        """Return one line: tokens and verdicts a second (over the last minute), spend, time left."""
+        """Return one line: speeds over the last minute, spend, time left, what it comes to, and what holds it back."""
         now = time.monotonic()
-        self._speeds.append((now, usage.completion_tokens, verdicts))
+        self._speeds.append((now, usage.completion_tokens, verdicts, usage.requests))
         while now - self._speeds[0][0] > _WINDOW_S and len(self._speeds) > 2:
             self._speeds.popleft()
-        then, tokens, earlier = self._speeds[0]
+        then, tokens, earlier, requests = self._speeds[0]
         seconds = max(now - then, 1e-9)
         parts = [
             f"{(usage.completion_tokens - tokens) / seconds:.1f} tokens/s",
+            f"{60 * (usage.requests - requests) / seconds:.0f} requests/min",
             f"{(verdicts - earlier) / seconds:.0f} verdicts/s",
             f"{usage.tokens:,} tokens",
             f"${usage.usd:.2f}",
         ]
         left = self.seconds_left()
         parts.append(f"{self.fraction():.0%}" + (f", {_duration(left)} left" if left is not None else ""))
-        return " · ".join(parts)
+        return " · ".join([*parts, *filter(None, (self.forecast(usage), self._bound()))])
 
     @contextmanager
     def _open_screen(self) -> Iterator[Screen]:

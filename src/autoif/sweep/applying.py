@@ -77,7 +77,7 @@ def _write_stages(run: StoredRun, judged: Judged, folder: RunFolder) -> None:
         for name, results in judged.stages.items():
             if run.begun_verified and name <= BACK_TRANSLATION:
                 continue
-            if name <= BACK_TRANSLATION or shard.sampled:
+            if name <= BACK_TRANSLATION or (shard.sampled and judged.stages[BACK_TRANSLATION][at].kept):
                 folder.write_shard(name, shard.index, results[at].kept, results[at].dropped)
 
 

@@ -93,7 +93,7 @@ class StoredShard:
     index: int
     instructions: tuple[StoredInstruction, ...]
     sampled: bool
-    """Whether the second step is done, too."""
+    """Whether the second step is done, too; it is where no instruction was left for it."""
     lost: tuple[Dropped, ...] = ()
     """What verification dropped."""
 
@@ -154,13 +154,14 @@ def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Ou
     given = iter(read_jsonl(path / INSTRUCTIONS, VerifiedInstruction, exact=True)) if begun_verified else iter(())
     by_id = {each.id: each for each in given}
     for index in _list_numbers(path, first):
-        sampled = all(index in _list_numbers(path, stage) for stage in _QUERY_STEP)
         found: dict[str, StoredInstruction] = {}
         lost: list[Dropped] = []
         verified = by_id if begun_verified else _read_instructions(path, index, found, lost, known)
+        sampled = all(index in _list_numbers(path, stage) for stage in _QUERY_STEP)
         if sampled:
             _read_samples(path, index, verified, found, known)
-        yield StoredShard(index, tuple(found.values()), sampled, tuple(lost))
+        nothing_left = not verified and (path / AUGMENTATION).is_dir()
+        yield StoredShard(index, tuple(found.values()), sampled or nothing_left, tuple(lost))
 
 
 def _list_numbers(path: Path, stage: str) -> list[int]:

@@ -1,0 +1,54 @@
+"""A plan for reading in a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from autoif.planning.plan import Amount, Plan, PlannedStage
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print what a run will ask, stage by stage, what it will make, and what to know of that."""
+    console.print(
+        f"by the yields of {plan.source}; {plan.entering:,} instructions enter", highlight=False, soft_wrap=True
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    for name in ("answers", "tokens in", "tokens out", "hours", "$"):
+        table.add_column(name, justify="right", overflow="fold")
+    for stage in (*plan.stages, plan.total):
+        table.add_row(*_describe_stage(stage), style="bold" if stage is plan.total else None)
+    console.print(table)
+    console.print()
+    made = {
+        "instructions": plan.instructions,
+        "SFT rows": plan.sft,
+        "preference pairs": plan.preferences,
+        "prompts for rewards": plan.rewards,
+    }
+    for name, amount in made.items():
+        console.print(f"{describe_amount(amount):>24}  {name}", highlight=False, soft_wrap=True)
+    for line in (*plan.over_budget, *plan.notes):
+        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def describe_amount(amount: Amount | None, digits: int = 0) -> str:
+    """Return an amount with its range, as in "1,200 (900–1,500)"; "?" where it isn't known."""
+    if amount is None:
+        return "?"
+    value, low, high = (
+        "" if number is None else _shorten(number, digits) for number in (amount.expected, amount.low, amount.high)
+    )
+    return f"{value} ({low}–{high})" if low and high and (low, high) != (value, value) else value
+
+
+def _describe_stage(stage: PlannedStage) -> list[str]:
+    amounts = (stage.answers, stage.prompt_tokens, stage.completion_tokens)
+    return [stage.stage, *map(describe_amount, amounts), describe_amount(stage.hours, 2), describe_amount(stage.usd, 2)]
+
+
+def _shorten(number: float, digits: int) -> str:
+    """Return a number for reading: millions with an M, thousands with a k."""
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= size:
+            return f"{number / (1e3 if sign == 'k' else size):,.3g}{sign}"
+    return f"{number:,.{digits}f}"
