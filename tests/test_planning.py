@@ -15,7 +15,7 @@ import autoif
 from autoif import api
 from autoif.config import Config, load_config
 from autoif.models.cache import Usage
-from autoif.planning.plan import Plan, PlannedInput, make_plan
+from autoif.planning.plan import PlannedInput, RunPlan, make_plan
 from autoif.planning.yields import OneYield, TokensEach, Yields, load_published, read_published
 from autoif.records import Dropped, Instruction, Reason
 from autoif.report.plan import print_plan
@@ -134,7 +134,7 @@ def test_a_run_by_its_own_yields_is_that_run(pilot: Ended) -> None:
             assert stage.answers.expected == usage[stage.stage]["completions"], stage.stage
 
 
-def plan_like(pilot: Ended, *settings: str, **options: Any) -> Plan:
+def plan_like(pilot: Ended, *settings: str, **options: Any) -> RunPlan:
     """Plan the run that the pilot is, with some settings otherwise."""
     from support.habit_runs import SMALL
 

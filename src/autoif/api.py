@@ -20,7 +20,7 @@ from autoif.config import Config, load_config
 from autoif.errors import ConfigError, StoreError
 from autoif.orchestration import RunOptions, make_data, plan_data
 from autoif.pipeline import Step
-from autoif.planning.plan import Plan
+from autoif.planning.plan import RunPlan
 from autoif.reading.text_lines import parse_json
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
@@ -252,7 +252,7 @@ def plan(
     model: str | None = None,
     set: Mapping[str, object] | Sequence[str] = (),
     **options: Unpack[PlanOptions],
-) -> Plan:
+) -> RunPlan:
     """Return what `run` with the same arguments would ask of models and make; no model is asked, nothing is written.
 
     Args:
@@ -268,7 +268,7 @@ def plan(
         SandboxError: functions of a pilot can't be contained on this machine.
     """
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
-    found: list[Plan] = []
+    found: list[RunPlan] = []
 
     async def work() -> None:
         source = options.get("yields")

@@ -33,7 +33,7 @@ from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.recording import import_recording
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.planning.pilot import find_yields
-from autoif.planning.plan import Plan, PlannedInput, make_plan
+from autoif.planning.plan import PlannedInput, RunPlan, make_plan
 from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Query, Record, VerifiedInstruction
 from autoif.report.progress import Progress
@@ -170,7 +170,7 @@ def _read_verified(folder: RunFolder) -> list[VerifiedInstruction]:
 
 async def plan_data(
     config: Config, options: RunOptions, source: str | None = None, tokens_per_second: float | None = None
-) -> Plan:
+) -> RunPlan:
     """Return what a run will ask and make, by the yields of a source; no model is asked and nothing is written.
 
     Args:

@@ -22,7 +22,7 @@ from autoif.planning.yields import (
 )
 from autoif.records import Dropped, Reason, Response, VerifiedInstruction
 from autoif.store import BACK_TRANSLATION, CROSS_VALIDATION, MANIFEST, REJECTION_SAMPLING, SELF_INSTRUCT, read_stage
-from autoif.sweep.again import Again, Judged, StoredVerdicts
+from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.settings import SWEEPABLE, Point, apply_point
 from autoif.sweep.stored import StoredRun, StoredShard, name_stored, read_stored
 from autoif.thresholds import share
@@ -127,7 +127,7 @@ def _find_changes(run: StoredRun, config: Config) -> Point:
     }
 
 
-def _gather(run: StoredRun, judged: Judged, config: Config, until: str) -> list[OneYield]:
+def _gather(run: StoredRun, judged: JudgedRun, config: Config, until: str) -> list[OneYield]:
     """Return what each instruction of the pilot takes and makes."""
     queries = _scale(config.augmentation.queries_per_instruction, run.config.augmentation.queries_per_instruction)
     samples = queries * _scale(
@@ -168,11 +168,11 @@ def _gather(run: StoredRun, judged: Judged, config: Config, until: str) -> list[
     return found
 
 
-def _kept(judged: Judged, folder: str, at: int) -> Iterable[VerifiedInstruction]:
+def _kept(judged: JudgedRun, folder: str, at: int) -> Iterable[VerifiedInstruction]:
     return (each for each in judged.stages[folder][at].kept if isinstance(each, VerifiedInstruction))
 
 
-def _count_responses(judged: Judged, at: int) -> tuple[Counter[str], Counter[str]]:
+def _count_responses(judged: JudgedRun, at: int) -> tuple[Counter[str], Counter[str]]:
     """Return how many responses were asked for and how many were accepted, by instruction."""
     result = judged.stages[REJECTION_SAMPLING][at]
     accepted = [each for each in result.kept if isinstance(each, Response)]
@@ -223,7 +223,7 @@ def _scale(planned: int, found: int) -> float:
     return planned / found
 
 
-def _describe(run: StoredRun, judged: Judged, config: Config, replayed: bool) -> Iterable[str]:
+def _describe(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:
     """Yield what to know of a pilot."""
     planned, found = identity(config), identity(run.config)
     differing = [

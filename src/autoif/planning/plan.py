@@ -64,7 +64,7 @@ class PlannedStage(Record):
     """None where a price is not set."""
 
 
-class Plan(Record):
+class RunPlan(Record):
     """What a run takes and makes."""
 
     source: str
@@ -102,7 +102,7 @@ def make_plan(
     *,
     until: str = "queries",
     tokens_per_second: float | None = None,
-) -> Plan:
+) -> RunPlan:
     """Return the plan of a run.
 
     Args:
@@ -126,7 +126,7 @@ def make_plan(
     ]
     total = _sum_stages(stages)
     rows = until == "queries"
-    return Plan(
+    return RunPlan(
         source=", ".join(each.name for each in sources),
         entering=entering,
         stages=tuple(stages),

@@ -44,7 +44,7 @@ def count_together(config: Config) -> int:
     return config.augmentation.queries_per_instruction if settings.stop_after_prompts else settings.prompts_together
 
 
-class Ask(Protocol):
+class Answerer(Protocol):
     """Gives so many responses to each prompt: those that are whole answers, without verdicts, and the others."""
 
     async def __call__(
@@ -52,7 +52,9 @@ class Ask(Protocol):
     ) -> list[tuple[list[Response], list[Dropped]]]: ...
 
 
-async def sample_responses(prompts: Sequence[Prompt], tools: Tools, ask: Ask | None = None) -> list[Response | Dropped]:
+async def sample_responses(
+    prompts: Sequence[Prompt], tools: Tools, ask: Answerer | None = None
+) -> list[Response | Dropped]:
     """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept.
 
     Args:
@@ -87,7 +89,7 @@ def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count:
     return results
 
 
-async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Ask) -> list[Response | Dropped]:
+async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answerer) -> list[Response | Dropped]:
     """Sample so many responses to each prompt and judge them; each function runs once, on all of them."""
     settings = tools.config.rejection_sampling
     read = await ask(prompts, count, tools)

@@ -3,10 +3,10 @@
 from rich.console import Console
 from rich.table import Table
 
-from autoif.planning.plan import Amount, Plan, PlannedStage
+from autoif.planning.plan import Amount, PlannedStage, RunPlan
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: RunPlan, console: Console) -> None:
     """Print what a run will ask, stage by stage, what it will make, and what to know of that."""
     console.print(
         f"by the yields of {plan.source}; {plan.entering:,} instructions enter", highlight=False, soft_wrap=True

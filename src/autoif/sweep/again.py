@@ -113,7 +113,7 @@ def _find_timeout(outcomes: Sequence[Outcome]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRun:
     """What thresholds leave of a run."""
 
     config: Config
@@ -143,7 +143,7 @@ class Again:
         self._done: dict[str, tuple[str, Results, Counter[str]]] = {}
         """Of each stage, by folder: the settings that it was done with last, and what came of it."""
 
-    async def judge(self, config: Config) -> Judged:
+    async def judge(self, config: Config) -> JudgedRun:
         """Judge the run by a configuration that differs from its own in settings of `SWEEPABLE` alone."""
         tools = Tools(config=config, chat=NoModel(), nli=NoModel(), sandbox=self._verdicts)
         stages: dict[str, Results] = {}
@@ -161,7 +161,7 @@ class Again:
             unasked += missing
         verified = [each for result in stages[BACK_TRANSLATION] for each in _verified(result)]
         data = await make_data_sets(verified, lambda: self._sample(stages), config, self._open)
-        return Judged(config, self._run.shards, stages, unasked, data)
+        return JudgedRun(config, self._run.shards, stages, unasked, data)
 
     def _open(self) -> AbstractAsyncContextManager[Runner]:
         return nullcontext(self._verdicts)

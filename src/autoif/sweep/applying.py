@@ -25,7 +25,7 @@ from autoif.store import (
     read_stage,
     storage_errors,
 )
-from autoif.sweep.again import Again, Judged, StoredVerdicts
+from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.points import check_points
 from autoif.sweep.settings import Point, apply_point
 from autoif.sweep.stored import StoredRun, read_stored
@@ -67,7 +67,7 @@ async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
     return notes
 
 
-def _write_stages(run: StoredRun, judged: Judged, folder: RunFolder) -> None:
+def _write_stages(run: StoredRun, judged: JudgedRun, folder: RunFolder) -> None:
     """Write the files of the stages: those before cross-validation as they were, the others as they are now."""
     if (run.path / SELF_INSTRUCT).is_dir():
         _copy(run.path, SELF_INSTRUCT, 0, Instruction, folder)
@@ -88,7 +88,7 @@ def _copy(run: Path, stage: str, index: int, kind: type[Instruction] | type[Draf
     folder.write_shard(stage, index, kept, dropped)
 
 
-def _make_manifest(run: StoredRun, judged: Judged, notes: list[str]) -> dict[str, JsonValue]:
+def _make_manifest(run: StoredRun, judged: JudgedRun, notes: list[str]) -> dict[str, JsonValue]:
     found = run.manifest["identity"]
     inputs = {key.removeprefix("inputs."): value for key, value in found.items() if key.startswith("inputs.")}
     made = new_manifest(judged.config, run_identity(judged.config, inputs))

@@ -22,7 +22,7 @@ from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason, Record, VerifiedInstruction
 from autoif.store import AUDIT, DATA_SETS, REJECTION_SAMPLING, reading_errors
-from autoif.sweep.again import Again, Judged, StoredVerdicts
+from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point, make_points
 from autoif.sweep.stored import StoredRun, read_stored
 
@@ -153,7 +153,7 @@ async def _sweep(run: StoredRun, points: Sequence[Point]) -> Sweep:
     )
 
 
-def _describe_point(point: Point, judged: Judged, first: Mapping[str, str], audited: "_Audited") -> SweepPoint:
+def _describe_point(point: Point, judged: JudgedRun, first: Mapping[str, str], audited: "_Audited") -> SweepPoint:
     verified = judged.verified
     dropped = [each for results in judged.stages.values() for result in results for each in result.dropped]
     unknown = [each for each in dropped if each.reason is Reason.NEVER_ASKED]
