@@ -3,7 +3,8 @@
 import pytest
 
 from autoif.config import Config, flatten, identity, load_config, presets
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, StoreError
+from autoif.manifest import check_identity
 
 
 def test_the_defaults_are_the_papers_numbers():
@@ -100,6 +101,14 @@ def test_what_shapes_the_results_is_part_of_a_runs_identity(setting):
 def test_a_switch_that_came_later_leaves_older_folders_their_identity(key):
     assert key not in identity(load_config("paper", [f"{key}=true"]))
     assert identity(load_config("paper", [f"{key}=false"])) == {**identity(load_config("paper")), key: False}
+
+
+def test_a_difference_to_an_older_folder_shows_the_value_that_it_had():
+    older, newer = (identity(load_config("paper", [f"sft.rows_per_prompt={count}"])) for count in (0, 2))
+    with pytest.raises(StoreError, match=r"sft\.rows_per_prompt \(0 there, 2 now\)"):
+        check_identity(older, newer, "run")
+    with pytest.raises(StoreError, match=r"sft\.rows_per_prompt \(2 there, 0 now\)"):
+        check_identity(newer, older, "run")
 
 
 def test_packages_that_are_not_allowed_leave_older_folders_their_identity():

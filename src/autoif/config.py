@@ -216,6 +216,11 @@ def identity(config: Config) -> dict[str, JsonValue]:
     return {**shaping, **{f"prompts.{name}": prompt.digest for name, prompt in asked.items()}}
 
 
+def value_left_out(key: str) -> JsonValue:
+    """Return the value of a setting that `identity` leaves out, as folders that are older than the setting lack it."""
+    return _LATER.get(key)
+
+
 def _is_asked(name: str, config: Config) -> bool:
     """Tell whether a prompt shapes the results: one that came later does only where its means is switched on."""
     settings = config.verification

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pydantic import BaseModel, JsonValue
 
-from autoif.config import Config, identity
+from autoif.config import Config, identity, value_left_out
 from autoif.errors import StoreError
 from autoif.models.nli import choose_nli
 from autoif.store import FORMAT
@@ -56,7 +56,9 @@ def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValu
     """
     differing = [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
     if differing:
-        listed = ", ".join(f"{key} ({found.get(key)!r} there, {wanted.get(key)!r} now)" for key in differing[:6])
+        left_out = {key: value_left_out(key) for key in differing}
+        there, now = {**left_out, **found}, {**left_out, **wanted}
+        listed = ", ".join(f"{key} ({there[key]!r} there, {now[key]!r} now)" for key in differing[:6])
         more = f" and {len(differing) - 6} more" if len(differing) > 6 else ""
         raise StoreError(
             f"{folder} was made with other settings: {listed}{more}; choose another --output, or use "
