@@ -2,7 +2,7 @@
 
 import json
 
-from support.command import autoif
+from support.command import run_here
 from support.processes import model_server
 
 SMALL = (
@@ -15,7 +15,7 @@ NOWHERE = ("--base-url", "http://127.0.0.1:9/v1")
 def test_a_run_without_two_stages_asks_less_and_says_so(tmp_path):
     off = ("--set", "scoring.enabled=false", "--set", "back_translation.enabled=false")
     with model_server(tmp_path) as server:
-        done = autoif("run", "quickstart", *SMALL, *off, "--base-url", server.url, "-o", "run", cwd=tmp_path)
+        done = run_here("run", "quickstart", *SMALL, *off, "--base-url", server.url, "-o", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     funnel = [line.split() for line in done.stdout.splitlines() if line.startswith("0")]
     assert [line[0] for line in funnel if line[-1] == "off"] == ["04_back_translation", "07_scoring"]
@@ -25,6 +25,6 @@ def test_a_run_without_two_stages_asks_less_and_says_so(tmp_path):
     assert rows
     assert {row["quality"] for row in rows} == {None}
     assert (tmp_path / "run/preferences.jsonl").stat().st_size
-    done = autoif("run", "quickstart", *SMALL, *NOWHERE, "-o", "run", cwd=tmp_path)
+    done = run_here("run", "quickstart", *SMALL, *NOWHERE, "-o", "run", cwd=tmp_path)
     assert done.returncode == 2
     assert "scoring.enabled" in done.stderr

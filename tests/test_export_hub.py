@@ -13,7 +13,7 @@ from datasets import load_dataset
 
 from autoif.cli.main import cli
 from autoif.errors import ConfigError
-from support.command import autoif
+from support.command import run_here
 from support.exported_run import rows_of
 
 NAMES = ["sft", "preferences", "rewards"]
@@ -23,7 +23,7 @@ NAMES = ["sft", "preferences", "rewards"]
 def run(tmp_path_factory):
     """A finished run: the recorded quickstart."""
     folder = tmp_path_factory.mktemp("runs")
-    done = autoif("run", "quickstart", "--recorded", "--output", "first", "--quiet", cwd=folder)
+    done = run_here("run", "quickstart", "--recorded", "--output", "first", "--quiet", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "first"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from support.command import autoif
+from support.command import run_here
 from support.habit_runs import DATA, Runner
 from support.habit_server import Answer, Asked, HabitServer, honest
 from support.processes import Served, data_of, model_server
@@ -30,7 +30,7 @@ PROMPTS = (
 
 
 def run(server: Served, folder: Path, *more: str) -> Path:
-    done = autoif("run", "recommended", *SMALL, *PROMPTS, *more, "--base-url", server.url, "-o", "run", cwd=folder)
+    done = run_here("run", "recommended", *SMALL, *PROMPTS, *more, "--base-url", server.url, "-o", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
