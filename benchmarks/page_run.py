@@ -139,7 +139,7 @@ def _make_draft(instruction: Instruction, size: MadeRun, random_: random.Random)
 def _verify(draft: Draft, size: MadeRun) -> VerifiedInstruction:
     matrix = draft.matrix
     right = [Verdict.PASS if case.expected else Verdict.FAIL for case in matrix.cases]
-    wrong = [Verdict.FAIL, Verdict.ERROR, *right[2:]]
+    wrong = [Verdict.PASS, Verdict.ERROR, *right[2:]]
     back = tuple(
         BackTranslation(function_id=each.id, text=size.spoil("Says no."), label="neutral", score=0.5, source="judge")
         for each in matrix.functions[:2]
