@@ -24,6 +24,7 @@ from autoif.planning.plan import RunPlan
 from autoif.reading.text_lines import parse_json
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
+from autoif.report.notebook import REPORT, render_run_html
 from autoif.report.progress import Progress
 from autoif.sandbox import SandboxSettings
 from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run, reading_errors
@@ -204,11 +205,34 @@ class Run:
             self.path, SandboxSettings(), gold, Path(second) if second else None, data=Path(data) if data else None
         )
 
+    def report(self, output: str | Path | None = None) -> Path:
+        """Make a page of the run, as `autoif report` does (docs/report.md); return its file.
+
+        Args:
+            output: the file; by default report.html in the run folder.
+
+        Raises:
+            StoreError: a file of the run is damaged, or the page can't be written.
+        """
+        from autoif.page.report import write_report
+
+        return write_report(self.path, Path(output) if output else self.path / REPORT)[0]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what was made, the funnel, and a link to the page."""
+        made = {name: len(rows) for name, rows in self._made.items()}
+        return render_run_html(self.path, str(self.manifest.get("status")), made, self.funnel)
+
+    @property
+    def _made(self) -> dict[str, Rows]:
+        return {
+            "instructions": self.instructions, "SFT rows": self.sft, "pairs": self.preferences,
+            "prompts for rewards": self.rewards,
+        }  # fmt: skip
+
     def __repr__(self) -> str:
-        return (
-            f"<autoif run {self.path}: {self.manifest.get('status')}, {len(self.instructions):,} instructions, "
-            f"{len(self.sft):,} SFT rows, {len(self.preferences):,} pairs, {len(self.rewards):,} prompts for rewards>"
-        )
+        made = ", ".join(f"{len(rows):,} {name}" for name, rows in self._made.items())
+        return f"<autoif run {self.path}: {self.manifest.get('status')}, {made}>"
 
 
 def run(
@@ -238,9 +262,12 @@ def run(
         NoData: the run is complete, and has made nothing.
     """
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
-    _run_to_end(make_data(resolved, arranged, Progress(Console(stderr=True), quiet=not options.get("progress", True))))
+    console, shown = Console(stderr=True), options.get("progress", True)
+    _run_to_end(make_data(resolved, arranged, Progress(console, quiet=not shown)))
     made = Run(arranged.output)
     check_ending(arranged.output)
+    if shown and console.is_jupyter:
+        _show_in_notebook(made)
     return made
 
 
@@ -315,6 +342,14 @@ def load_run(path: str | Path) -> Run:
     """
     read_run(Path(path))
     return Run(Path(path))
+
+
+def _show_in_notebook(made: Run) -> None:
+    """Show a run below its progress, with a link to its page, which is made for it."""
+    from IPython.display import display  # a notebook has it
+
+    made.report()
+    display(made)
 
 
 def _short_settings(options: Options) -> dict[str, object]:

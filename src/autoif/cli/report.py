@@ -1,25 +1,39 @@
-"""`autoif report`: a run as one HTML file."""
+"""`autoif report`: a run, or trainings and evaluations, as one HTML file."""
 
 import os
 from pathlib import Path
 
 import click
 
+from autoif.cli.evaluate import require_extra
+from autoif.page.folders import FolderKind, find_kind
 from autoif.page.report import write_report
+from autoif.reading.text_lines import refuse_repeats
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
-    help="File to write. [default: report.html in RUN]",
+    help="File to write. [default: report.html in the first of FOLDERS]",
 )  # fmt: skip
-def report(run: Path, output: Path | None) -> None:
-    """Make a page of RUN: one HTML file that needs no network and can be sent.
+def report(folders: tuple[Path, ...], output: Path | None) -> None:
+    """Make a page of FOLDERS, a run or trainings and evaluations: an HTML file that needs no network and can be sent.
 
-    It shows the funnel, every instruction with its functions, cases and verdicts, responses, pairs, distributions and
-    settings. A run that goes on, or was stopped, is shown as far as it is. Beyond 50,000 rows the data lies in a folder
-    beside the file.
+    Of a run it shows the funnel, every instruction with its functions, cases and verdicts, responses, pairs,
+    distributions and settings; of one that goes on, or was stopped, what is there. Beyond 50,000 rows the data lies in
+    a folder beside the file.
+
+    Trainings (models/sft) and evaluations (evals/sft) are compared in the order given, each with the first: curves,
+    scores and differences with 95 % intervals, changes by instruction, answers before and after (extra `eval`).
     """
-    for path in write_report(run, output or run / "report.html"):
+    refuse_repeats(folders)
+    place = output or folders[0] / "report.html"
+    if len(folders) == 1 and find_kind(folders[0]) == FolderKind.RUN:
+        made = write_report(folders[0], place)
+    else:
+        with require_extra("autoif report of trainings and evaluations"):
+            from autoif.page.measured import write_measured_report
+        made = write_measured_report(folders, place)
+    for path in made:
         click.echo(os.path.relpath(path))

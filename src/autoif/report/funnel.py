@@ -1,5 +1,6 @@
 """What each stage kept and dropped, and why: read from a run folder, complete or not."""
 
+import html
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,12 @@ from rich.table import Table
 
 from autoif.datasets.reviewing import STAGE
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
+from autoif.reading.text_lines import parse_json, show_beginning
 from autoif.records import Reason
 from autoif.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run, read_stage
+
+_WHY_CHARS = 600
+"""Of the reasons of a stage in a notebook, where no line is folded."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,10 @@ class Funnel(tuple[FunnelRow, ...]):
 
     def __rich__(self) -> Table:
         return funnel_table(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table as HTML, in which nothing that a server said is markup."""
+        return render_funnel_html(self)
 
     def __repr__(self) -> str:
         text = io.StringIO()
@@ -125,6 +133,21 @@ def funnel_table(rows: Iterable[FunnelRow]) -> Table:
     for row in rows:
         table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", escape(row.why))
     return table
+
+
+def render_funnel_html(rows: Iterable[FunnelRow]) -> str:
+    """Return the funnel as an HTML table, a stage a row."""
+    number, words = ' style="text-align: right"', ' style="text-align: left"'
+    head = "".join(
+        f'<th scope="col"{align}>{name}</th>'
+        for name, align in (("stage", words), ("kept", number), ("dropped", number), ("why", words))
+    )
+    body = "".join(
+        f'<tr><th scope="row"{words}>{html.escape(row.folder)}</th><td{number}>{row.kept:,}</td>'
+        f"<td{number}>{row.dropped:,}</td><td{words}>{html.escape(show_beginning(row.why, _WHY_CHARS))}</td></tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def describe_formats(formats: Formats) -> str:

@@ -1,0 +1,46 @@
+"""One page of trainings and evaluations: those of a kind beside each other, in the order in which they are given."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoif.errors import ConfigError
+from autoif.evaluation.comparison import name_folders
+from autoif.page.build import Page, PageSection, build_page
+from autoif.page.evaluations import describe_evaluations
+from autoif.page.folders import FolderKind, find_kind
+from autoif.page.trainings import describe_trainings
+from autoif.reading.text_lines import show_in_line
+from autoif.store import storage_errors
+
+
+def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
+    """Write the page of trained and evaluated folders; return the file that was made.
+
+    Raises:
+        ConfigError, StoreError: as `build_measured_page` says, or the file can't be written.
+    """
+    page = build_measured_page(folders)
+    with storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+    return [output]
+
+
+def build_measured_page(folders: Sequence[Path]) -> str:
+    """Return the page of trained and evaluated folders: trainings first, then evaluations.
+
+    Raises:
+        ConfigError: one of them is a run, or they can't be compared; what differs is named.
+        StoreError: a folder is none of these, or a file in it is damaged.
+    """
+    kinds = {folder: find_kind(folder) for folder in folders}
+    if run := next((folder for folder, kind in kinds.items() if kind == FolderKind.RUN), None):
+        raise ConfigError(f"{run} is a run, which has a page of its own: give `autoif report {run}`")
+    sections: list[PageSection] = []
+    if trained := [folder for folder, kind in kinds.items() if kind == FolderKind.TRAINING]:
+        sections += describe_trainings(trained)
+    if evaluated := [folder for folder, kind in kinds.items() if kind == FolderKind.EVALUATION]:
+        sections += describe_evaluations(evaluated)
+    what = " and ".join(["Trainings"] * bool(trained) + ["Evaluations"] * bool(evaluated))
+    title = show_in_line(f"{what.capitalize()}: {', '.join(name_folders(folders))}")
+    return build_page(Page(title, sections, scripts=()))
