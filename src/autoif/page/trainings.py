@@ -11,9 +11,9 @@ from autoif.evaluation.figure_style import render_figure
 from autoif.evaluation.plots import draw_training
 from autoif.page.build import PageSection
 from autoif.page.shown import make_figure, make_lines, make_notes
-from autoif.training.card import RECORD, Wording, list_facts, list_rounds, read_record
+from autoif.training.card import RECORD, TextMarking, list_facts, list_rounds, read_record
 
-_PLAIN = Wording(str, str)
+_PLAIN = TextMarking(str, str)
 _NOTHING = "–"
 Records = Mapping[str, dict[str, Any]]
 """training.json by the name of the training, in the given order."""

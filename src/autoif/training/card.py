@@ -25,14 +25,14 @@ _METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class TextMarking:
     """How names and texts of others are put into what we write."""
 
     show: Callable[[str], str]
     show_code: Callable[[str], str]
 
 
-_MARKDOWN = Wording(escape_markdown, show_code)
+_MARKDOWN = TextMarking(escape_markdown, show_code)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -90,22 +90,22 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", "```json", json.dumps(settings, indent=2, default=str), "```", ""])
 
 
-def list_facts(record: Mapping[str, Any], wording: Wording) -> dict[str, str]:
+def list_facts(record: Mapping[str, Any], marking: TextMarking) -> dict[str, str]:
     """Return what a finished record says of a training, by what it is called."""
-    data, show, code = record["data"], wording.show, wording.show_code
+    data, show, code = record["data"], marking.show, marking.show_code
     base = Path(record["model"]["name"])
     # A folder's path says nothing elsewhere, and a hub refuses it as a base model.
     shown = base.name if base.exists() else record["model"]["name"]
     method = f"{_METHODS[record['kind']]}, {'LoRA, merged' if record['lora'] else 'all weights'}"
-    ancestry = _ancestry(record["model"]["training"], wording)
+    ancestry = _ancestry(record["model"]["training"], marking)
     facts = {
         "method": method,
         "base model": f"{code(shown)}, {record['model']['content']}{ancestry}",
-        "data": _describe_data(data, wording),
-        "data run": _describe_run(data["run"], wording),
+        "data": _describe_data(data, marking),
+        "data run": _describe_run(data["run"], marking),
     }
     if record["eval_data"]:
-        facts["evaluation data"] = _describe_data(record["eval_data"], wording)
+        facts["evaluation data"] = _describe_data(record["eval_data"], marking)
     facts["lengths"] = _describe_lengths(record["lengths"])
     facts["steps"] = f"{record['steps']}, global batch {record['settings']['global_batch_size']}"
     if record["reward"]:
@@ -152,11 +152,11 @@ def _rounds_table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _ancestry(training: Mapping[str, Any] | None, wording: Wording) -> str:
+def _ancestry(training: Mapping[str, Any] | None, marking: TextMarking) -> str:
     if not training:
         return ""
-    data = wording.show_code(Path(training["data"]).name)
-    kind, digest = wording.show(str(training["kind"]).upper()), wording.show_code(str(training["sha256"]))
+    data = marking.show_code(Path(training["data"]).name)
+    kind, digest = marking.show(str(training["kind"]).upper()), marking.show_code(str(training["sha256"]))
     return f" (itself {kind} on {data}, SHA-256 {digest})"
 
 
@@ -169,17 +169,17 @@ def _describe_lengths(lengths: Mapping[str, Any]) -> str:
     return line
 
 
-def _describe_data(data: Mapping[str, Any], wording: Wording) -> str:
-    levels = ", ".join(f"{count} {wording.show(level)}" for level, count in data["levels"].items())
+def _describe_data(data: Mapping[str, Any], marking: TextMarking) -> str:
+    levels = ", ".join(f"{count} {marking.show(level)}" for level, count in data["levels"].items())
     counted = f"{data['rows']} rows" + (f" ({levels})" if levels else "")
-    code = wording.show_code
+    code = marking.show_code
     return f"{code(Path(data['file']).name)}, {counted}, SHA-256 {code(str(data['sha256']))}"
 
 
-def _describe_run(run: Mapping[str, Any] | None, wording: Wording) -> str:
+def _describe_run(run: Mapping[str, Any] | None, marking: TextMarking) -> str:
     if not run:
         return "no run.json beside the data"
-    return ", ".join(f"{key} {wording.show(str(value))}" for key, value in run.items() if value)
+    return ", ".join(f"{key} {marking.show(str(value))}" for key, value in run.items() if value)
 
 
 def _write(path: Path, text: str) -> None:
