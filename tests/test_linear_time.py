@@ -141,10 +141,13 @@ NOT_OF_MODELS = {
     "evaluation/followbench/recorded.py": "questions that the benchmark wrote",
     "models/endpoint.py": "addresses and names of variables",
     "models/gguf.py": "names of files",
+    "page/build.py": "its own template",
+    "page/kinds.py": "names of files",
     "prompts/__init__.py": "templates of the user",
     "markdown.py": "a character",
     "reading/row_files.py": "a line's beginning, or a character",
     "store.py": "names of files",
+    "sweep/settings.py": "a setting",
     "thresholds.py": "a setting",
 }
 """Modules with a regular expression or a parser of Python for what no model and no server wrote."""
