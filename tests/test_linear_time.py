@@ -37,6 +37,7 @@ from autoif.models.reasoning import find_opening, split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.text import clean_text
 from autoif.models.wire import read_text
+from autoif.page.kinds import find_kind_of_constraint
 from autoif.probes import make_near_misses
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
@@ -131,6 +132,7 @@ READERS: dict[str, Reader] = {
     "words": overlap.split_words,
     "seeds": lambda text: _read_seed(text, None, ""),
     "scripts": _asks_for_script,
+    "kinds of constraints": find_kind_of_constraint,
 }  # fmt: skip
 
 NOT_OF_MODELS = {
@@ -142,7 +144,6 @@ NOT_OF_MODELS = {
     "models/endpoint.py": "addresses and names of variables",
     "models/gguf.py": "names of files",
     "page/build.py": "its own template",
-    "page/kinds.py": "names of files",
     "prompts/__init__.py": "templates of the user",
     "markdown.py": "a character",
     "reading/row_files.py": "a line's beginning, or a character",
