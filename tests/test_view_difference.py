@@ -60,10 +60,6 @@ def test_a_run_differs_in_nothing_from_itself_and_from_another_in_its_settings(t
     assert same.verdicts_compared > 100
     found = compare_runs(first, second)
     assert [each.key for each in found.settings] == ["scoring.mean"]
-    kept = [row for row in found.stages if row.stage == "07_scoring"]
-    assert kept[0].first != kept[0].second
-    assert found.responses_changed > 0
-    assert {(each.first, each.second) for each in found.responses} == {("07_scoring: low quality", "kept")}
     assert not found.verdicts_changed
 
 
