@@ -144,6 +144,7 @@ NOT_OF_MODELS = {
     "models/endpoint.py": "addresses and names of variables",
     "models/gguf.py": "names of files",
     "page/build.py": "its own template",
+    "page/shown.py": "a character",
     "prompts/__init__.py": "templates of the user",
     "markdown.py": "a character",
     "reading/row_files.py": "a line's beginning, or a character",
