@@ -18,7 +18,6 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset, load_from_disk
-from peft import PeftModel
 from transformers import PrinterCallback
 
 from autoif.errors import ConfigError
@@ -334,6 +333,8 @@ def _describe_lost(request: TrainingRequest) -> str | None:
 
 def _save_merged(request: TrainingRequest, tokenizer: Any, end: TurnEnd) -> None:
     """Write the base model with the adapter merged into it, in its own precision: a folder like any other."""
+    from peft import PeftModel
+
     at = {"revision": request.revision} if request.revision else {}
     base = load_weights(request.model, dtype=request.settings.save_dtype, **at)
     name_turn_end(base, end)

@@ -19,8 +19,6 @@ from functools import wraps
 from typing import Any
 
 from datasets import Dataset
-from peft import LoraConfig
-from trl import DPOTrainer, GRPOTrainer, SFTTrainer
 
 from autoif.errors import ConfigError
 from autoif.models.requests import Completion
@@ -29,7 +27,6 @@ from autoif.reward_parts import Part, RewardParts
 from autoif.sampling.policy import TurnEnd, load_weights, read_tokens
 from autoif.training.data import Kind
 from autoif.training.settings import RewardSettings
-from autoif.training.trl_private import FilteringTrainer, OrderOfEpoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +72,20 @@ def make_trainer(
 
     With `filter_zero_std`, groups of GRPO whose completions all earn the same are left out of the loss.
     """
+    # Imported one by one: a trainer takes long to load, that of GRPO a second.
     if kind == "sft":
+        from trl import SFTTrainer
+
         return SFTTrainer(model=parts.load(), **parts.trainer_options())
     if kind == "dpo":
+        from trl import DPOTrainer
+
         # Policy and reference are the model, loaded twice. With LoRA the policy without its adapter is the reference;
         # with `precompute_ref_log_probs` the model is asked once, before the training.
         alone = parts.lora is not None or parts.arguments.precompute_ref_log_probs
         return DPOTrainer(model=parts.load(), ref_model=None if alone else parts.load(), **parts.trainer_options())
     assert reward is not None
-    return _make_grpo_trainer(parts, reward, FilteringTrainer if filter_zero_std else GRPOTrainer)
+    return _make_grpo_trainer(parts, reward, filter_zero_std)
 
 
 def load_model(model: str, arguments: Any) -> Any:
@@ -108,6 +110,8 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
     """
     if settings is None:
         return None
+    from peft import LoraConfig
+
     try:
         return LoraConfig(task_type="CAUSAL_LM", **settings)
     except (TypeError, ValueError) as error:
@@ -134,7 +138,11 @@ def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
     return reward
 
 
-def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, trainer_class: Any) -> Any:
+def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, filter_zero_std: bool) -> Any:
+    from trl import GRPOTrainer
+
+    from autoif.training.trl_private import FilteringTrainer, OrderOfEpoch
+
     asked, ends = _render_prompt(parts), set[int]()
 
     def read_all(columns: Mapping[str, Any]) -> list[Completion]:
@@ -158,6 +166,7 @@ def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, t
         parts.arguments.reward_weights = reward.weights
     options = parts.trainer_options()
     options["callbacks"] = [OrderOfEpoch(), *options["callbacks"]]
+    trainer_class = FilteringTrainer if filter_zero_std else GRPOTrainer
     trainer = trainer_class(model=parts.load(), reward_funcs=functions, **options)
     ends.update(trainer.eos_token_ids)
     return trainer
