@@ -123,6 +123,16 @@ def test_a_point_of_a_run_with_contrast_and_early_stop_is_what_a_run_makes(made:
     assert read_data(tmp_path / "applied") == read_data(real)
 
 
+def test_a_point_of_a_run_whose_answers_voted_is_what_a_run_makes(made: Any, tmp_path: Path) -> None:
+    run = made("cross_validation.by_majority=true")
+    real = made("cross_validation.by_majority=true", "cross_validation.majority=>=0.9")
+    apply_sweep(run, ["cross_validation.majority=>=0.9"], tmp_path / "applied")
+    assert stages_of(tmp_path / "applied") == stages_of(real)
+    assert read_data(tmp_path / "applied") == read_data(real)
+    idle = sweep_run(run, [f"{AGREEMENT}=0.5"])
+    assert f"{AGREEMENT}: decides nothing here, as this run chose its functions by majority" in idle.notes
+
+
 def test_a_run_without_responses_is_swept_for_its_instructions(made: Any) -> None:
     swept = sweep_run(made(until="instructions"), [f"{AGREEMENT}=0.5:1.0:0.25"])
     assert not swept.sampled

@@ -8,7 +8,7 @@
     | (4) at least one function and one case remain                |       |                           |
 
 Functions that always return False agree with each other, and no response will ever pass them. Against these, with
-`both_outcomes` (preset quickstart) the kept cases must also hold one that obeys the instruction and one that doesn't;
+`both_outcomes` the kept cases must also hold one that obeys the instruction and one that doesn't;
 with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
 With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
 probes (`autoif.reliability`).
@@ -44,15 +44,11 @@ STAGE = "cross_validation"
 
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
     """Run every function on every case and keep what agrees, what has lift, or what most answers mean."""
-    rules = tools.config.cross_validation
     draft, functions = await find_candidates(draft, tools)
     if isinstance(functions, Dropped):
         return [functions]
-    if tools.config.contrast.enabled:
-        return [await choose_by_contrast(draft, functions, tools)]
-    if rules.by_majority:
-        return [await choose_by_majority(draft, functions, rules.majority, tools)]
-    return [choose_by_cases(draft, functions, rules)]
+    choose = choose_by_contrast if tools.config.contrast.enabled else choose_unasked
+    return [await choose(draft, functions, tools)]
 
 
 async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] | Dropped]:
@@ -77,6 +73,14 @@ async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] 
     if len(functions) < rules.min_functions:
         return draft, _drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")
     return draft, functions
+
+
+async def choose_unasked(draft: Draft, functions: Sequence[int], tools: Tools) -> VerifiedInstruction | Dropped:
+    """Choose of these functions (places) by what the draft holds: its cases, or how many answers mean the same."""
+    rules = tools.config.cross_validation
+    if rules.by_majority:
+        return await choose_by_majority(draft, functions, rules.majority, tools)
+    return choose_by_cases(draft, functions, rules)
 
 
 def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidation) -> VerifiedInstruction | Dropped:

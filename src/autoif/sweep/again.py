@@ -22,7 +22,7 @@ from autoif.datasets.writing import DataSets, Sampled, make_data_sets
 from autoif.instructions import back_translation, cross_validation
 from autoif.instructions.back_translation import judge_labels
 from autoif.instructions.contrast import choose_by_evidence
-from autoif.instructions.cross_validation import choose_by_cases, find_candidates
+from autoif.instructions.cross_validation import choose_unasked, find_candidates
 from autoif.instructions.recorded import NoModel
 from autoif.judging import Job, Runner
 from autoif.pipeline import StageResult
@@ -226,7 +226,7 @@ async def _judge_draft(entrant: Entrant, _: Stored, tools: Tools, unasked: Count
     if isinstance(functions, Dropped):
         return [functions]
     if not tools.config.contrast.enabled:
-        return [choose_by_cases(draft, functions, tools.config.cross_validation)]
+        return [await choose_unasked(draft, functions, tools)]
     if entrant.contrast:
         return [await choose_by_evidence(draft, functions, entrant.contrast, tools)]
     if lost := entrant.answerless:

@@ -23,7 +23,7 @@ from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason, Record, VerifiedInstruction
 from autoif.store import AUDIT, DATA_SETS, REJECTION_SAMPLING, reading_errors
 from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
-from autoif.sweep.settings import Point, apply_point, make_points
+from autoif.sweep.settings import Point, apply_point, find_idle, make_points
 from autoif.sweep.stored import StoredRun, read_stored
 
 FIRST_STEP = ("cross_validation", "contrast", "back_translation")
@@ -149,7 +149,9 @@ async def _sweep(run: StoredRun, points: Sequence[Point]) -> Sweep:
         sampled=run.samples,
         own=own,
         points=tuple(found),
-        notes=(*_describe_run(run, own), *notes, *_describe_points(found)),
+        notes=tuple(
+            filter(None, [*_describe_run(run, own), *notes, find_idle(run.config, points[0]), *_describe_points(found)])
+        ),
     )
 
 
