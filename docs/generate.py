@@ -15,7 +15,7 @@ import autoif
 from autoif.cli.main import cli
 from autoif.config import Config, load_config, presets
 from autoif.settings import ROLES, Models
-from autoif.vocabulary import describe_vocabulary, layout, words
+from autoif.vocabulary import describe_vocabulary, fold, layout, words
 
 DOCS = Path(__file__).parent
 
@@ -218,7 +218,7 @@ def _shortened_row(run: autoif.Run) -> str:
         key=lambda row: (-len(row["constraints"][0]["functions"]), -row["quality"], len(str(row["messages"]))),
     )
     [constraint] = row["constraints"]
-    constraint["functions"] = [min(constraint["functions"], key=len), "…"]
+    constraint["functions"] = [fold(min(constraint["functions"], key=len)), "…"]
     del constraint["instruction_id"]
     members = {
         key: json.dumps(row[key], ensure_ascii=False) for key in ("messages", "constraints", "pass_rate", "quality")

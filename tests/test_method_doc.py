@@ -62,7 +62,7 @@ def test_the_page_lists_all_in_which_a_preset_departs_from_the_paper(preset: str
     found = {}
     for name in ("paper", preset):
         config = load_config(name)
-        settings = dict(flatten(config.model_dump(exclude={"preset", "prompts", "execution"})))
+        settings = dict(flatten(config.model_dump(mode="json", exclude={"preset", "prompts", "execution"})))
         found[name] = settings | {f"prompts.{each}": str(prompt) for each, prompt in config.prompts.files().items()}
     paper, other = found.values()
     departs = {key: (str(paper[key]), str(value)) for key, value in other.items() if paper[key] != value}

@@ -176,7 +176,7 @@ def test_show_prints_the_prompts_of_a_preset_a_file_and_a_run(tmp_path: Path) ->
     Path(path).unlink()
     of_run = show("--prompts", str(tmp_path / "run"))
     assert "Mine: {prompt} [bold]" in of_run
-    assert load_packaged("verification", "quickstart").text in of_run
+    assert load_packaged("verification", "quickstart_vocabulary").text in of_run
     packaged = show("--prompts")
     assert all(f"# {name}: paper, {load_packaged(name).digest}" in packaged for name in NAMES)
 
