@@ -170,7 +170,7 @@ def make_settings(manifest: Mapping[str, Any]) -> list[Element]:
     versions = [[name, _show(value)] for name, value in {**dict(manifest.get("versions", {})), **machine}.items()]
     parts = [
         make_table("Models", ["role", "model", "revision", "server"], model_rows),
-        make_table("Settings", ["setting", "value"], _flatten({**config, "models": models})),
+        make_table("All settings", ["setting", "value"], _flatten({**config, "models": models})),
         make_table("Versions", ["of", "version"], versions),
         make_table("What its results depend on", ["what", "value"], _flatten(manifest.get("identity", {}))),
         make("h3", "Prompts"),
