@@ -31,6 +31,9 @@ BEGIN, END = "<!-- habits: begin -->", "<!-- habits: end -->"
 SMALL = (
     "self_instruct.seed_limit=2",
     "self_instruct.max_instructions=4",
+    "verification.functions_per_instruction=4",
+    "cross_validation.by_majority=false",
+    "cross_validation.findings=[]",  # the servers' functions have nothing to do with what is asked
     "augmentation.queries_per_instruction=2",
 )
 ASKED_WITH = {

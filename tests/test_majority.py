@@ -80,6 +80,19 @@ async def test_the_threshold_is_exact(make_tools: MakeTools, majority: str, kept
     assert isinstance(result, VerifiedInstruction) is kept
 
 
+async def test_a_majority_that_may_not_be_kept_says_why(make_tools: MakeTools) -> None:
+    loose = "def evaluate(response):\n    return response != 'cup'"
+    texts = [answer(source, ("tea", True), ("cup", False)) for source in (loose, loose, loose, TEA, TEA)]
+    draft = read_function_answers(instruction(), [Completion(text, "stop") for text in texts], counted=True)
+    assert isinstance(draft, Draft)
+    [result] = await cross_validate(
+        draft, make_tools("cross_validation.by_majority=true", 'cross_validation.findings=["vacuous"]')
+    )
+    assert isinstance(result, Dropped)
+    assert result.reason is Reason.NO_MAJORITY
+    assert result.detail.startswith("functions of 3 of 5 answers behave alike, at most; findings, ")
+
+
 def test_answers_name_their_functions_only_where_they_are_counted() -> None:
     completions = [Completion(answer(TEA, ("tea", True)), "stop")]
     plain, counted = (read_function_answers(instruction(), completions, counted=on) for on in (False, True))

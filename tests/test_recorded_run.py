@@ -54,6 +54,13 @@ def test_every_row_of_the_replay_passes_its_own_functions(replay):
     assert (done.returncode, done.stdout.strip()) == (0, f"{count} of {count} rows hold")
 
 
+def test_show_says_how_many_answers_voted_for_the_functions_of_an_instruction(replay):
+    run, _, _ = replay
+    verified = json.loads((run / "instructions.jsonl").read_text().splitlines()[0])
+    done = autoif("show", "run", verified["instruction"]["id"], cwd=run.parent)
+    assert "chosen by majority: 5 of 5 answers gave the kept functions" in done.stdout
+
+
 def test_a_replay_killed_at_random_points_ends_with_the_same_bytes(replay, tmp_path):
     run, _, seconds = replay
     chance = random.Random(11)

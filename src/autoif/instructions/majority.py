@@ -45,5 +45,6 @@ async def choose_by_majority(
     kept = tuple(place for place in clusters[0].members if place in functions)
     if not kept or not meets(share(votes, answers), majority):
         detail = f"functions of {votes} of {answers} answers behave alike, at most"
+        detail += "" if kept else "; findings, min_score or two_sided ruled them out"
         return Dropped.of(STAGE, Reason.NO_MAJORITY, draft, detail)
     return verify_chosen(draft, kept)

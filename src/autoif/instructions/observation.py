@@ -87,7 +87,7 @@ class Observer:
         """Run the functions of a draft on its cases, near misses of these, responses and the probes."""
         texts = gather_texts(draft, self._responses)
         outcomes = await self.run(draft.matrix.functions, texts)
-        votes = _count_votes(draft)
+        votes = count_votes(draft)
         loading = [place for place, row in enumerate(outcomes) if any(outcome.loaded for outcome in row)]
         clusters = [
             replace(cluster, members=tuple(loading[member] for member in cluster.members))
@@ -143,7 +143,7 @@ def follow_repairs(repairs: Iterable[Repair]) -> dict[str, Function]:
     return became
 
 
-def _count_votes(draft: Draft) -> tuple[int, ...]:
+def count_votes(draft: Draft) -> tuple[int, ...]:
     """Return how many answers gave each function; a draft whose answers don't say has each once."""
     became = follow_repairs(draft.repairs)
     ids = [answer.function for answer in draft.answers if answer.function]

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from autoif.config import load_config
 from autoif.errors import StoreError
+from autoif.instructions.observation import count_votes
 from autoif.prompts import Prompts
 from autoif.reading.jsonl import read_json_lines, read_jsonl
 from autoif.records import Contrast, Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
@@ -99,11 +100,14 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
     console.print(f"[bold]{escape(record.instruction.text)}[/]  ({record.instruction.origin})")
     if reason:
         console.print(f"dropped: {escape(reason)}", style="yellow")
-    print_settling(_find_draft(run, record), console)
+    draft = _find_draft(run, record)
+    print_settling(draft, console)
     if record.matrix.verdicts:
         kept = {function.id for function in record.functions} if isinstance(record, VerifiedInstruction) else set()
         _print_matrix(record.matrix, kept, console)
     if isinstance(record, VerifiedInstruction):
+        if draft and _chose_by_majority(run):
+            console.print(_describe_majority(draft, record), highlight=False)
         if record.contrast:
             console.print(_describe_contrast(record.contrast))
         _print_back_translations(record, console)
@@ -119,6 +123,20 @@ def _find_draft(run: Path, record: Draft | VerifiedInstruction) -> Draft | None:
     rows = read_stage(run, VERIFICATION, "kept")
     found = next((row for row in rows if row["instruction"]["id"] == record.instruction.id), None)
     return Draft.model_validate(found) if found else None
+
+
+def _chose_by_majority(run: Path) -> bool:
+    config: Any = read_run(run).get("config")
+    rules = config.get("cross_validation") if isinstance(config, dict) else None
+    return isinstance(rules, dict) and rules.get("by_majority") is True
+
+
+def _describe_majority(draft: Draft, verified: VerifiedInstruction) -> str:
+    votes = count_votes(draft)
+    kept = {function.id for function in verified.functions}
+    given = sum(count for function, count in zip(draft.matrix.functions, votes, strict=True) if function.id in kept)
+    said = f"{given} of {sum(votes)} answers gave the kept functions"
+    return f"\nchosen by majority: {said}; what cases expect decides nothing"
 
 
 def _describe_contrast(contrast: Contrast) -> str:
