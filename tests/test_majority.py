@@ -57,6 +57,13 @@ async def test_functions_that_say_the_same_of_every_text_are_no_majority(make_to
     assert result.reason is Reason.ONE_SIDED_FUNCTIONS
 
 
+async def test_functions_that_accept_or_fail_to_run_and_never_refuse_are_no_majority(make_tools: MakeTools) -> None:
+    raising = "def evaluate(response):\n    return response.index('tea') >= 0"
+    result = await choose(make_tools, raising, raising, raising, TEA)
+    assert isinstance(result, Dropped)
+    assert result.reason is Reason.NO_MAJORITY
+
+
 async def test_cases_are_kept_that_the_functions_agree_with_and_drop_nothing(make_tools: MakeTools) -> None:
     wrong = await choose(make_tools, TEA, TEA, TEA, cases=(("tea", False), ("no", True)))
     assert isinstance(wrong, VerifiedInstruction)

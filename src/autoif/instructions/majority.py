@@ -24,7 +24,7 @@ Dropped: `one_sided_functions` (2), `no_majority` (3).
 from collections.abc import Sequence
 
 from autoif.instructions.contrast import verify_chosen
-from autoif.instructions.observation import Observer
+from autoif.instructions.observation import DECIDED, Observer
 from autoif.records import Draft, Dropped, Reason, VerifiedInstruction
 from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
@@ -37,9 +37,9 @@ async def choose_by_majority(
 ) -> VerifiedInstruction | Dropped:
     """Keep the functions, of those at these places, whose behaviour enough answers share."""
     behaviour = await Observer(tools).observe(draft)
-    clusters = [cluster for cluster in behaviour.clusters if not cluster.is_constant]
+    clusters = [cluster for cluster in behaviour.clusters if {*DECIDED} <= {*cluster.verdicts}]
     if not clusters:
-        detail = "each function says the same of all cases, near misses and probes"
+        detail = "no function accepts some of the cases, near misses and probes and refuses others"
         return Dropped.of(STAGE, Reason.ONE_SIDED_FUNCTIONS, draft, detail)
     votes, answers = behaviour.count_votes(clusters[0]), sum(behaviour.votes)
     kept = tuple(place for place in clusters[0].members if place in functions)
