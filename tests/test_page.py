@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from autoif.cli.report import report
-from autoif.errors import StoreError
+from autoif.errors import ConfigError, StoreError
 from autoif.page.report import write_report
 from autoif.report.funnel import read_funnel
 from autoif.report.show import read_samples
@@ -140,3 +140,11 @@ def test_texts_of_a_model_reach_the_page_as_text_never_as_markup(tmp_path: Path)
 def test_the_same_run_gives_the_same_bytes(run: Path, html: str, tmp_path: Path) -> None:
     [page] = write_report(run, tmp_path / "again.html")
     assert page.read_text(encoding="utf-8") == html
+
+
+def test_a_slip_in_the_page_s_name_replaces_no_data(run: Path) -> None:
+    before = (run / MANIFEST).read_bytes()
+    found = CliRunner().invoke(report, [str(run), "-o", str(run / MANIFEST)])
+    assert isinstance(found.exception, ConfigError)
+    assert "name a page with .html" in str(found.exception)
+    assert (run / MANIFEST).read_bytes() == before

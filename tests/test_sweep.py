@@ -5,12 +5,14 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autoif.config import Config, flatten, load_config
+from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
 from autoif.store import FOLDERS, RunFolder
 from autoif.sweep.applying import apply_sweep
@@ -203,6 +205,9 @@ def test_precision_and_score_are_those_of_the_functions_that_are_left(made: Any,
     # The two that agree with all cases accept 9 that follow and 1 that doesn't; the third accepts 0 and 10.
     assert (round(loose.precision.value, 1), strict.precision.value, strict.precision.instructions) == (60.0, 90.0, 2)
     assert (loose.score, strict.score) == (pytest.approx(0.6667, abs=1e-3), 0.9)
+    (run / "audit.json").write_text(json.dumps(make_audit(verified)).replace(": 0.9", ': "high"'))
+    with pytest.raises(StoreError, match="another version"):
+        sweep_run(run, [f"{AGREEMENT}=0.5"])
     (run / "audit.json").write_text("{")
     with pytest.raises(StoreError, match="damaged"):
         sweep_run(run, [f"{AGREEMENT}=0.5"])
@@ -271,6 +276,31 @@ def test_apply_makes_a_run_that_others_read_and_overwrites_nothing(
     said = fails_here("replay", made(), "--sweep", "scoring.mean=8,9", "--apply", tmp_path / "two")
     assert "one value of each" in said
     assert not (tmp_path / "two").exists()
+
+
+def test_a_sweep_and_its_data_honour_decisions(made: Any, tmp_path: Path) -> None:
+    run, applied = tmp_path / "run", tmp_path / "applied"
+    shutil.copytree(made(), run)
+    rejected = read_rows(run / "instructions.jsonl")[0]["instruction"]["id"]
+    low = read_rows(run / "07_scoring" / "dropped-0000.jsonl")[0]["record"]["id"]
+    said = {"author": "ada", "time": datetime(2026, 1, 1, tzinfo=UTC)}
+    add_decisions(run, [Decision(target="instruction", id=rejected, decision="reject", **said)])
+    add_decisions(run, [Decision(target="response", id=low, decision="accept", **said)])
+    autoif_here("decisions", run, "--apply")
+    swept = sweep_run(run, [f"{AGREEMENT}=0.5"])
+    assert swept.own.sft == len(read_rows(run / "sft.jsonl")) != sweep_run(made(), [f"{AGREEMENT}=0.5"]).own.sft
+    apply_sweep(run, [f"{AGREEMENT}=0.5"], applied)
+    for name in (*DATA, "reviewed.jsonl", "decisions.jsonl"):
+        assert (applied / name).read_text() == (run / name).read_text()
+
+
+def test_a_run_into_what_a_replay_made_is_refused_and_changes_nothing(made: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "applied"
+    apply_sweep(made(), ["scoring.mean=9"], folder)
+    before = digest_folder(folder)
+    said = fails_here("run", "quickstart", "--recorded", "-o", folder)
+    assert "choose another --output" in said
+    assert digest_folder(folder) == before
 
 
 def test_a_report_gets_a_sweep_of_each_usual_threshold(made: Any) -> None:

@@ -81,6 +81,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
     with RunFolder(options.output) as folder, ExitStack() as stack:
+        _refuse_replayed(folder)
         cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache)
         config = manifest.settle(config, earlier)
@@ -295,6 +296,15 @@ def _load_answers(config: Config) -> GivenAnswers:
     """Return the answers of better models that functions are chosen by, if a file of them is named."""
     named = config.contrast.answers
     return read_given_answers(Path(named), config.rejection_sampling.max_chars) if named else GivenAnswers()
+
+
+def _refuse_replayed(folder: RunFolder) -> None:
+    """Keep the data set of a replay: it has no model answers to be made again from. Raises StoreError."""
+    if not folder.completions.exists() and (run := folder.read_manifest().get(store.REPLAYED_FROM)):
+        raise StoreError(
+            f"{folder.path} is what `autoif replay --apply` made of {run}, and a run there would replace it: choose "
+            "another --output"
+        )
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:

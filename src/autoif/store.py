@@ -47,6 +47,8 @@ DECISIONS = "decisions.jsonl"
 """What reviewers decided about the run."""
 REVIEWED = "reviewed.jsonl"
 """What the data sets lack as reviewers rejected it."""
+REPLAYED_FROM = "replayed_from"
+"""In run.json: the run that the folder was judged again from; it has no model answers."""
 AUDIT = "audit.json"
 DIGESTS = "SHA256SUMS"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)

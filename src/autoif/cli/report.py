@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from autoif.cli.evaluate import require_extra
+from autoif.errors import ConfigError
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.report import write_report
 from autoif.reading.text_lines import refuse_repeats
@@ -29,6 +30,8 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     """
     refuse_repeats(folders)
     place = output or folders[0] / "report.html"
+    if place.suffix.lower() not in {".html", ".htm"}:  # a slip must not replace a run's data
+        raise ConfigError(f"{place}: name a page with .html")
     if len(folders) == 1 and find_kind(folders[0]) == FolderKind.RUN:
         made = write_report(folders[0], place)
     else:

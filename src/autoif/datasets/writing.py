@@ -210,6 +210,16 @@ def _list_reviewed(
         yield from list_refused(unscored, left.sampled, prompts, review)
 
 
+def add_accepted(
+    passed: Sequence[Response], scored: Sequence[Response], dropped: Iterable[Dropped], review: Review
+) -> list[Response]:
+    """Return what scoring kept of a shard with what it dropped and a reviewer accepts, in the order of `passed`."""
+    low = (each.record for each in dropped)
+    accepted = [each for each in low if isinstance(each, Response) and review.accepts("response", each.id)]
+    place = {each.id: number for number, each in enumerate(passed)}
+    return sorted([*scored, *accepted], key=lambda response: place[response.id])
+
+
 async def _fold(shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open) -> list[Dropped]:
     """Return the instructions that behave as better ones do."""
     instructions = {each.id: each for shard in shards() for each in shard.instructions}
@@ -283,8 +293,5 @@ def _read_sampled(
     passed = folder.read_kept(store.REJECTION_SAMPLING, index, Response, known)
     scored = folder.read_kept(store.SCORING, index, Response, known)
     if review.has_accepted("response"):
-        low = (each.record for each in folder.read_dropped(store.SCORING, index, known))
-        scored += [each for each in low if isinstance(each, Response) and review.accepts("response", each.id)]
-        place = {each.id: number for number, each in enumerate(passed)}
-        scored.sort(key=lambda response: place[response.id])
+        scored = add_accepted(passed, scored, folder.read_dropped(store.SCORING, index, known), review)
     return Sampled.of(prompts, passed, folder.read_dropped(store.REJECTION_SAMPLING, index, known), scored)

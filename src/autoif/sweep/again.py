@@ -3,8 +3,8 @@
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
         judged = await Again(run, verdicts).judge(config)
 
-Functions aren't run again where their verdicts are stored. What the thresholds let through and the run never asked a
-model about is dropped as `never_asked`, and counted.
+What reviewers decided of the run is honoured in the rows. Functions aren't run again where their verdicts are stored.
+What the thresholds let through and the run never asked a model about is dropped as `never_asked`, and counted.
 
 Where other functions of an instruction are kept than in the run, its responses are the run's all the same: they answer
 the same prompts. A run of its own would draw others, by other seeds.
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from autoif.config import Config
-from autoif.datasets.writing import DataSets, Sampled, make_data_sets
+from autoif.datasets.writing import DataSets, Sampled, add_accepted, make_data_sets
 from autoif.instructions import back_translation, cross_validation
 from autoif.instructions.back_translation import judge_labels
 from autoif.instructions.contrast import choose_by_evidence
@@ -160,7 +160,7 @@ class Again:
             _, stages[folder], missing = self._done[folder]
             unasked += missing
         verified = [each for result in stages[BACK_TRANSLATION] for each in _verified(result)]
-        data = await make_data_sets(verified, lambda: self._sample(stages), config, self._open)
+        data = await make_data_sets(verified, lambda: self._sample(stages), config, self._open, self._run.review)
         return JudgedRun(config, self._run.shards, stages, unasked, data)
 
     def _open(self) -> AbstractAsyncContextManager[Runner]:
@@ -170,11 +170,12 @@ class Again:
         for at, shard in enumerate(self._run.shards):
             if shard.sampled:
                 prompts, sampled, scored = (stages[name][at] for name in (AUGMENTATION, REJECTION_SAMPLING, SCORING))
+                passed = _responses(sampled)
                 yield Sampled.of(
                     [each for each in prompts.kept if isinstance(each, Prompt)],
-                    _responses(sampled),
+                    passed,
                     sampled.dropped,
-                    _responses(scored),
+                    add_accepted(passed, _responses(scored), scored.dropped, self._run.review),
                 )
 
     async def _judge_shard(

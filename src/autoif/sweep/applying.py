@@ -1,7 +1,7 @@
 """The data set of one point of a sweep, in a run folder of its own that `show`, `audit`, `train` and `export` read.
 
-It holds the stages' files, judged again, and the data sets. It has no model answers: to ask for what was never asked,
-make a run with the settings. The folder must be new.
+It holds the stages' files, judged again, and the data sets. It has the run's decisions, and honours them. It has no
+model answers: to ask for what was never asked, make a run with the settings. The folder must be new.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.datasets.writing import write_data_sets
+from autoif.decisions import merge_decisions
 from autoif.errors import ConfigError, StoreError
 from autoif.manifest import new_manifest, run_identity
 from autoif.reading.jsonl import read_jsonl
@@ -19,6 +20,8 @@ from autoif.store import (
     BACK_TRANSLATION,
     INSTRUCTIONS,
     QUERIES,
+    REPLAYED_FROM,
+    REVIEWED,
     SELF_INSTRUCT,
     VERIFICATION,
     RunFolder,
@@ -63,6 +66,10 @@ async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
                 if (run.path / QUERIES).is_file():
                     folder.write_rows(QUERIES, read_jsonl(run.path / QUERIES, Query, exact=True))
                 write_data_sets(judged.data, folder)
+                if run.review:
+                    folder.write_rows(REVIEWED, judged.data.reviewed)
+            if run.review:
+                merge_decisions(output, [run.path])
             folder.write_manifest(_make_manifest(run, judged, notes))
     return notes
 
@@ -93,7 +100,7 @@ def _make_manifest(run: StoredRun, judged: JudgedRun, notes: list[str]) -> dict[
     inputs = {key.removeprefix("inputs."): value for key, value in found.items() if key.startswith("inputs.")}
     made = new_manifest(judged.config, run_identity(judged.config, inputs))
     sandbox: JsonValue = run.manifest.get("sandbox", "not recorded")
-    return {**made, "status": "complete", "sandbox": sandbox, "notes": [*notes]}
+    return {**made, "status": "complete", REPLAYED_FROM: run.path.resolve().name, "sandbox": sandbox, "notes": [*notes]}
 
 
 def _describe(point: Point) -> str:

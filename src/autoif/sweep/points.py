@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import read_json_lines
@@ -189,7 +189,7 @@ def _describe_run(run: StoredRun, own: SweepPoint) -> list[str]:
     counted = {"sft.jsonl": own.sft, "preferences.jsonl": own.preferences, "rewards.jsonl": own.rewards}
     return [
         f"{name} has {rows:,} rows, and the run's own settings give {counted[name]:,} of the stored verdicts: it was "
-        "made by another version, or changed"
+        "made by another version, changed, or reviewed since"
         for name in DATA_SETS
         if (run.path / name).is_file() and (rows := sum(1 for _ in read_json_lines(run.path / name))) != counted[name]
     ]
@@ -284,7 +284,7 @@ def _read_audit(run: Path) -> tuple[_Audited, list[str]]:
             for one in audit["scores"]["instructions"]
             for each in one["functions"]
         }
-    except (ValidationError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise StoreError(f"{path} was made by another version of autoif: make it again with autoif audit") from None
     group = rates[0].group if rates else ""
     return _Audited([each for each in rates if each.group == group], scores), []

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from autoif.config import Config
+from autoif.decisions import Review, read_review
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import (
@@ -110,6 +111,8 @@ class StoredRun:
     shards: tuple[StoredShard, ...]
     known: Mapping[str, Mapping[str, Outcome]]
     """What functions said of texts: by source and text."""
+    review: Review
+    """What reviewers decided of it."""
 
     @property
     def status(self) -> str:
@@ -126,7 +129,7 @@ def read_stored(path: Path) -> StoredRun:
     """Read a run folder.
 
     Raises:
-        StoreError: it is none, is of another version or damaged, or nothing of it is done.
+        StoreError: it is none, is of another version or damaged (its decisions, too), or nothing of it is done.
     """
     manifest: dict[str, Any] = read_run(path)
     try:
@@ -146,7 +149,7 @@ def read_stored(path: Path) -> StoredRun:
         raise StoreError(
             f"{path} has no finished shard yet ({manifest.get('status')}): run the same command to the end"
         )
-    return StoredRun(path, manifest, config, begun_verified, shards, known)
+    return StoredRun(path, manifest, config, begun_verified, shards, known, read_review(path))
 
 
 def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Outcome]]) -> Iterator[StoredShard]:
