@@ -117,6 +117,7 @@ def test_what_is_added_is_read_back_and_nothing_is_deleted(tmp_path: Path) -> No
     second = add_decisions(tmp_path, [decide("revoke")])
     assert (tmp_path / DECISIONS).read_bytes().startswith(before)
     assert read_decisions(tmp_path).decisions == (*first, *second)
+    assert settle_decisions(first).rejects("function", ITEM)
 
 
 def test_a_clock_that_goes_back_keeps_no_decision_from_being_the_latest(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def _stand(by_author: Iterable[list[Decision]]) -> Standing:
 
 def _order(decision: Decision) -> tuple[datetime, str]:
     """Return what sorts decisions by time; those of one instant alike everywhere."""
-    return decision.time, decision.model_dump_json()
+    return decision.time, _to_line(decision)
 
 
 def _find_latest(decisions: Iterable[Decision]) -> dict[tuple[Key, str], datetime]:
@@ -289,4 +289,5 @@ def _append(descriptor: int, decisions: Sequence[Decision]) -> None:
 
 
 def _to_line(decision: Decision) -> str:
+    """Return a decision in ASCII: a comment may have a lone half of a letter, which has no UTF-8."""
     return json.dumps(decision.model_dump(mode="json")) + "\n"
