@@ -100,7 +100,7 @@ async def test_the_released_code_asks_about_three_functions_and_the_paper_about_
     assert isinstance(result, Dropped) is dropped
 
 
-@pytest.mark.parametrize(("preset", "turns"), [("paper", 2), ("quickstart", 6)])
+@pytest.mark.parametrize(("preset", "turns"), [("paper", 2), ("quickstart", 8)])
 async def test_the_writer_sees_the_source_alone_and_in_quickstart_examples_before_it(
     make_tools: MakeTools, preset: str, turns: int
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_config_file_goes_over_its_preset_and_a_setting_over_both(tmp_path, se
     config = json.loads((tmp_path / "runs" / "mine" / "run.json").read_text())["config"]
     assert config["scoring"]["samples"] == 2
     assert config["verification"]["temperature"] == 0.6
-    assert config["verification"]["functions_per_instruction"] == 4
+    assert config["verification"]["functions_per_instruction"] == 5
 
 
 @pytest.mark.parametrize("option", ["--seeds", "--queries"])
@@ -218,13 +218,16 @@ def test_show_of_an_id_that_is_not_there_says_how_to_list_them(finished):
     assert "verified instructions" in run_here("show", "run", cwd=finished).stdout
 
 
-def test_show_prints_why_an_instruction_was_dropped(finished):
+def test_show_prints_why_an_instruction_was_dropped(server, tmp_path):
+    rules = ["cross_validation.by_majority=false", "cross_validation.min_cases=100"]
+    settings = [part for rule in rules for part in ("--set", rule)]
+    run_here(*INSTRUCTIONS, "--base-url", server.url, *settings, cwd=tmp_path)
     dropped = [
         json.loads(line)
-        for path in sorted((finished / "run").glob("0[34]_*/dropped-*.jsonl"))
+        for path in sorted((tmp_path / "run").glob("03_*/dropped-*.jsonl"))
         for line in path.read_text().splitlines()
     ]
-    done = run_here("show", "run", dropped[0]["record_id"], cwd=finished)
+    done = run_here("show", "run", dropped[0]["record_id"], cwd=tmp_path)
     assert f"dropped: {dropped[0]['stage']}: {dropped[0]['reason']}" in done.stdout
 
 

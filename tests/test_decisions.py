@@ -30,6 +30,7 @@ from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Reason, content_id
 from autoif.store import DATA_SETS, DECISIONS, INSTRUCTIONS, PREFERENCES, REVIEWED, SFT, read_digests, read_stage
 from autoif.training.data import read_data
+from support.small_world import make_small_world
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 ITEM = "0123456789abcdef"
@@ -194,7 +195,8 @@ def test_a_revoked_rejection_gives_the_first_bytes_again(run: Path) -> None:
     assert autoif.load_run(run).funnel[-1].folder == "07_scoring"
 
 
-def test_a_rejected_function_judges_nothing_and_what_then_fails_is_left_out(run: Path) -> None:
+def test_a_rejected_function_judges_nothing_and_what_then_fails_is_left_out(tmp_path: Path) -> None:
+    run = make_small_world(tmp_path, run={})["run"].path
     row = next(row for row in rows_of(run / SFT) if row["pass_rate"] < 1)
     [constraint] = row["constraints"]
     passing = [
@@ -298,7 +300,8 @@ def test_trainings_leave_out_what_is_rejected_and_know_that_their_data_is_anothe
 
 
 def test_another_run_begins_with_what_reviewers_left(run: Path, tmp_path: Path) -> None:
-    first, second, *_ = rows_of(run / INSTRUCTIONS)
+    first, *others = rows_of(run / INSTRUCTIONS)
+    second = next(row for row in others if len(row["kept_functions"]) > 1)
     reject(run, "instruction", first["instruction"]["id"])
     gone = second["matrix"]["functions"][second["kept_functions"][0]]["id"]
     reject(run, "function", gone)

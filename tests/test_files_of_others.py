@@ -38,6 +38,7 @@ OTHER_PARSERS = {
     "service/bodies.py": "stricter, for requests",
     "store.py": "files of the run with their digest",
     "models/catalog.py": "ours",
+    "planning/yields.py": "ours",
     "models/embedded.py": "what a process of ours says",
     "models/llama_process.py": "what a process of ours says",
     "datasets/exports/verifiers.py": "the file beside the module that it was written with",

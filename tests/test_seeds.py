@@ -85,5 +85,6 @@ def test_a_file_that_the_system_does_not_give_is_refused_in_its_words(tmp_path: 
 def test_the_constraints_of_a_data_set_are_seeds_and_not_its_queries() -> None:
     golden = Path(__file__).parent / "golden"
     asked = [seed.text for seed in load_seeds(golden / "sft.jsonl").kept]
-    assert asked == [seed.text for seed in load_seeds(golden / "rewards.jsonl").kept]
-    assert set(asked) <= {seed.text for seed in load_seeds(golden / "instructions.jsonl").kept}
+    rewarded = [seed.text for seed in load_seeds(golden / "rewards.jsonl").kept]
+    assert asked == [text for text in rewarded if text in asked]  # two have no response that passes
+    assert set(rewarded) <= {seed.text for seed in load_seeds(golden / "instructions.jsonl").kept}

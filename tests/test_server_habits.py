@@ -232,7 +232,8 @@ def window(tokens: int, complaint: str) -> Habit:
     ],
 )
 def test_what_may_be_written_is_lowered_to_fit_the_window(run: Runner, server: HabitServer, complaint: str) -> None:
-    ended = run(window(500, complaint))
+    briefly = ["--set", "prompts.verification=quickstart", "--set", "verification.vocabulary=false"]
+    ended = run(window(500, complaint), *briefly)
     assert (ended.code, len(ended.rows())) == (0, ROWS)
     assert {body["max_tokens"] for body in server.asked_in("responses")} == {120}, "which fit as they were"
 
