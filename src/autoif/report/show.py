@@ -12,7 +12,6 @@ from rich.table import Table
 
 from autoif.config import load_config
 from autoif.errors import StoreError
-from autoif.instructions.observation import count_votes
 from autoif.prompts import Prompts
 from autoif.reading.jsonl import read_json_lines, read_jsonl
 from autoif.records import Contrast, Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
@@ -132,6 +131,8 @@ def _chose_by_majority(run: Path) -> bool:
 
 
 def _describe_majority(draft: Draft, verified: VerifiedInstruction) -> str:
+    from autoif.instructions.observation import count_votes  # brings the client of models along
+
     votes = count_votes(draft)
     kept = {function.id for function in verified.functions}
     given = sum(count for function, count in zip(draft.matrix.functions, votes, strict=True) if function.id in kept)
