@@ -154,6 +154,14 @@ def test_importing_autoif_runs_nothing_and_loads_no_extra():
     assert done.stdout.strip() == "[]"
 
 
+def test_every_name_of_the_package_is_there_when_it_is_asked_for():
+    assert autoif.__all__ == sorted(autoif._PLACES)
+    assert {*autoif.__all__, "__version__"} <= set(dir(autoif))
+    assert all(getattr(autoif, name).__name__ == name for name in autoif.__all__)
+    with pytest.raises(AttributeError, match="'autoif' has no attribute 'Sandbocks'"):
+        autoif.Sandbocks  # noqa: B018
+
+
 def test_a_damaged_data_set_is_named_instead_of_what_datasets_raises(recorded, tmp_path):
     (tmp_path / "sft.jsonl").write_bytes((recorded.path / "sft.jsonl").read_bytes()[:20_000])
     with pytest.raises(autoif.StoreError, match=r"sft\.jsonl is no data set"):

@@ -289,6 +289,41 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("words", [[], ["eval"]])
+def test_help_says_of_every_command_in_a_whole_sentence_what_it_does(words):
+    listed = CliRunner().invoke(cli, [*words, "--help"]).stdout.split("Commands:\n")[1].splitlines()
+    assert len(listed) >= 6
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_help_imports_no_command(tmp_path):
+    program = (
+        "import sys\n"
+        "from autoif.cli.main import cli\n"
+        "cli.main(['--help'], standalone_mode=False)\n"
+        "loaded = {'pydantic', 'asyncio', 'autoif.config'} & sys.modules.keys()\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["autoif.cli.main", "click", "autoif.cli.show", "autoif.config"])
+def test_ctrl_c_while_a_command_is_imported_ends_it_without_a_traceback(tmp_path, module):
+    program = (
+        "import sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "sys.argv = ['autoif', 'show', '.']\n"
+        "from autoif.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
 @pytest.mark.parametrize("command", [["verify"], ["show"], ["export"], ["eval", "ifeval"]])
 def test_a_command_starts_without_what_only_others_need(tmp_path, command):
     program = (

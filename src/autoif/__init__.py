@@ -1,20 +1,32 @@
 """AutoIF: instruction-following training data that running code has verified (Dong et al., 2024, arXiv 2406.13542)."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
-
-from autoif.config import Config, load_config
-from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, NoData, SandboxError, StoreError
-from autoif.gate import Fault, find_fault
-from autoif.records import Verdict
-from autoif.reward import RewardMode, VerificationReward, compute_reward
-from autoif.sandbox import Limits, Outcome, Sandbox
 
 if TYPE_CHECKING:
     from autoif.api import Rows, Run, load_run, run
+    from autoif.config import Config, load_config
+    from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, NoData, SandboxError, StoreError
+    from autoif.gate import Fault, find_fault
+    from autoif.records import Verdict
+    from autoif.reward import RewardMode, VerificationReward, compute_reward
+    from autoif.sandbox import Limits, Outcome, Sandbox
 
-__version__ = version("autoif")
+    __version__: str
+
+_NAMES = {
+    "autoif.api": ("Rows", "Run", "load_run", "run"),
+    "autoif.config": ("Config", "load_config"),
+    "autoif.errors": (
+        "AutoIFError", "BudgetExhausted", "ConfigError", "ModelError", "NoData", "SandboxError", "StoreError",
+    ),
+    "autoif.gate": ("Fault", "find_fault"),
+    "autoif.records": ("Verdict",),
+    "autoif.reward": ("RewardMode", "VerificationReward", "compute_reward"),
+    "autoif.sandbox": ("Limits", "Outcome", "Sandbox"),
+}  # fmt: skip
+"""Where each name is. A module is imported when one of its names is asked for: short commands need none of them."""
+_PLACES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "AutoIFError",
@@ -43,7 +55,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # What runs need is imported when a run is: the sandbox alone starts in half the time, and on systems without fcntl.
-    if name in {"Rows", "Run", "load_run", "run"}:
-        return getattr(import_module("autoif.api"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("autoif")
+    if name in _PLACES:
+        found = globals()[name] = getattr(import_module(_PLACES[name]), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__, "__version__"]

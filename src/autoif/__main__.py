@@ -1,5 +1,17 @@
-"""`python -m autoif`."""
+"""`autoif` and `python -m autoif`."""
 
-from autoif.cli.main import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line. Ctrl-C ends it without a traceback, even while it is being imported."""
+    try:
+        from autoif.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

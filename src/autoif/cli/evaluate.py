@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from autoif.cli.lazy_group import LazyGroup
+from autoif.cli.lazy_group import LazyGroup, Place
 from autoif.cli.options import OUTPUT, QUIET
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
@@ -30,11 +30,11 @@ _NAMED, _NAMED_CHARS = 3, 60
 
 
 _BENCHMARKS = {
-    "fetch": "autoif.cli.benchmarks:fetch",
-    "followbench": "autoif.cli.evaluate_followbench:followbench",
-    "general": "autoif.cli.evaluate_general:general",
-    "ifbench": "autoif.cli.benchmarks:ifbench",
-    "ifeval": "autoif.cli.benchmarks:ifeval",
+    "fetch": Place("autoif.cli.benchmarks:fetch", "Fetch what the checkers of IFEval and IFBench need."),
+    "followbench": Place("autoif.cli.evaluate_followbench:followbench", "Measure a model on FollowBench."),
+    "general": Place("autoif.cli.evaluate_general:general", "Measure a model on GSM8K, MMLU, HumanEval and C-Eval."),
+    "ifbench": Place("autoif.cli.benchmarks:ifbench", "Score a model on IFBench."),
+    "ifeval": Place("autoif.cli.benchmarks:ifeval", "Score a model on IFEval."),
 }
 
 
@@ -43,7 +43,7 @@ def evaluate() -> None:
     """Measure a model on prompts that it was not trained on (extra `eval`)."""
 
 
-@evaluate.command("pass-rate")
+@evaluate.command("pass-rate", short_help="Measure the share of answers that functions accept.")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Prompts with functions: rewards.jsonl's form."
 )

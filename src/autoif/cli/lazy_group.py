@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 
-class LazyGroup(click.Group):
-    """Beside commands that are added to it, one for each name of `places`, which says "module:variable"."""
+class Place(NamedTuple):
+    """Where a command is, as "module:variable", and what it does, for the list of commands."""
 
-    def __init__(self, *arguments: Any, places: Mapping[str, str], **options: Any) -> None:
+    where: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """Beside commands that are added to it, one for each name of `places`."""
+
+    def __init__(self, *arguments: Any, places: Mapping[str, Place], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._places = places
 
@@ -20,6 +27,13 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._places:
             return super().get_command(ctx, cmd_name)
-        module, variable = self._places[cmd_name].split(":")
+        module, variable = self._places[cmd_name].where.split(":")
         command: click.Command = getattr(import_module(module), variable)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        listed = {name: place.summary for name, place in self._places.items()}
+        listed |= {name: command.get_short_help_str() for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(listed.items()))

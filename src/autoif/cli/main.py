@@ -6,32 +6,32 @@ import sys
 
 import click
 
-from autoif.cli.lazy_group import LazyGroup
+from autoif.cli.lazy_group import LazyGroup, Place
 from autoif.errors import AutoIFError
 
 _COMMANDS = {
-    "audit": "autoif.cli.audit:audit",
-    "compare": "autoif.cli.evaluate:compare",
-    "contamination": "autoif.cli.contamination:contamination",
-    "cross-validate": "autoif.cli.cross_validate:cross_validate",
-    "decisions": "autoif.cli.decisions:decisions",
-    "doctor": "autoif.cli.doctor:doctor",
-    "eval": "autoif.cli.evaluate:evaluate",
-    "export": "autoif.cli.export:export",
-    "models": "autoif.cli.models:models",
-    "plot": "autoif.cli.evaluate:plot_curves",
-    "prompts": "autoif.cli.split:prompts",
-    "push": "autoif.cli.push:push",
-    "record": "autoif.cli.record:record",
-    "replay": "autoif.cli.replay:replay",
-    "report": "autoif.cli.report:report",
-    "run": "autoif.cli.run:run",
-    "serve": "autoif.cli.serve:serve",
-    "show": "autoif.cli.show:show",
-    "split": "autoif.cli.split:split",
-    "train": "autoif.cli.train:train",
-    "verify": "autoif.cli.verify:verify",
-    "view": "autoif.cli.view:view",
+    "audit": Place("autoif.cli.audit:audit", "Measure how right a run's functions are."),
+    "compare": Place("autoif.cli.evaluate:compare", "Compare models with the first of them."),
+    "contamination": Place("autoif.cli.contamination:contamination", "Find what training data and benchmarks share."),
+    "cross-validate": Place("autoif.cli.cross_validate:cross_validate", "Cross-validate recorded generations."),
+    "decisions": Place("autoif.cli.decisions:decisions", "Show what reviewers decided about a run."),
+    "doctor": Place("autoif.cli.doctor:doctor", "Try each layer of the sandbox on this machine."),
+    "eval": Place("autoif.cli.evaluate:evaluate", "Measure a model on prompts that it was not trained on."),
+    "export": Place("autoif.cli.export:export", "Write a run's data in the form that a trainer reads."),
+    "models": Place("autoif.cli.models:models", "List the embedded models, or fetch one."),
+    "plot": Place("autoif.cli.evaluate:plot_curves", "Draw the curves of trainings."),
+    "prompts": Place("autoif.cli.split:prompts", "Join verified instructions with queries."),
+    "push": Place("autoif.cli.push:push", "Put a run's data on the Hugging Face Hub."),
+    "record": Place("autoif.cli.record:record", "Record the model answers of runs in one file."),
+    "replay": Place("autoif.cli.replay:replay", "Show what a run would be with other thresholds."),
+    "report": Place("autoif.cli.report:report", "Make a page of a run, trainings and evaluations."),
+    "run": Place("autoif.cli.run:run", "Make training data."),
+    "serve": Place("autoif.cli.serve:serve", "Answer HTTP requests for verdicts and rewards."),
+    "show": Place("autoif.cli.show:show", "Print the funnel of a run, or all about an instruction."),
+    "split": Place("autoif.cli.split:split", "Divide instructions into those to train on and to test."),
+    "train": Place("autoif.cli.train:train", "Train a model on the data of a run."),
+    "verify": Place("autoif.cli.verify:verify", "Run functions on responses."),
+    "view": Place("autoif.cli.view:view", "Show runs in a browser, and take decisions."),
 }
 
 
