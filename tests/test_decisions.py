@@ -336,6 +336,24 @@ def test_the_command_counts_decisions_joins_files_names_disputes_and_honours_the
     assert item not in {each["instruction_id"] for row in rows_of(run / SFT) for each in row["constraints"]}
 
 
+def test_decisions_on_what_the_run_does_not_have_are_named_and_not_counted(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    stage = next(read_stage(run, "06_rejection_sampling", "dropped"))
+    pair = name_pair(next(iter(read_jsonl(run / PREFERENCES, PreferenceRow))))
+    there = [("response", stage["record_id"]), ("pair", pair)]
+    strangers = [("instruction", ITEM), ("function", rows_of(run / INSTRUCTIONS)[0]["instruction"]["id"])]
+    given = [decide("reject", item, kind).model_dump_json() for kind, item in (*there, *strangers)]
+    other.write_text("\n".join(given), encoding="utf-8")
+    for _ in range(2):  # a pair that is left out is known all the same
+        done = CliRunner().invoke(cli, ["decisions", str(run), "--merge", str(other), "--apply"])
+        [said] = [line for line in done.output.splitlines() if "changes nothing here" in line]
+        assert all(f"{kind} {item}" in said for kind, item in strangers)
+        assert not any(item in said for _, item in there)
+        assert "responses         0 accepted      1 rejected" in done.output
+        assert "pairs             0 accepted      1 rejected" in done.output
+        assert "functions" not in done.output
+
+
 def test_a_row_without_functions_left_or_of_nobody_is_told_apart() -> None:
     row = SftRow.model_validate(
         {

@@ -232,5 +232,7 @@ async def test_a_folder_that_is_damaged_now_is_said_in_one_line(server, runs):
 async def test_the_command_refuses_what_is_no_run_and_listening_to_others_without_a_token(runs, tmp_path):
     run = await asyncio.to_thread(CliRunner().invoke, cli, ["view", str(tmp_path)])
     assert "is no run folder" in str(run.exception)
+    run = await asyncio.to_thread(CliRunner().invoke, cli, ["view", str(runs[0]), str(runs[1] / ".." / runs[0].name)])
+    assert "is there twice: name each input once" in str(run.exception)
     run = await asyncio.to_thread(CliRunner().invoke, cli, ["view", str(runs[0]), "--host", "0.0.0.0"])
     assert "can be reached from other machines" in str(run.exception)

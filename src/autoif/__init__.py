@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autoif.api import Rows, Run, load_run, run
+    from autoif.api import Run, load_run, run
     from autoif.config import Config, load_config
     from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, NoData, SandboxError, StoreError
     from autoif.gate import Fault, find_fault
+    from autoif.reading.stored_rows import Rows
     from autoif.records import Verdict
     from autoif.reward import RewardMode, VerificationReward, compute_reward
     from autoif.sandbox import Limits, Outcome, Sandbox
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     __version__: str
 
 _NAMES = {
-    "autoif.api": ("Rows", "Run", "load_run", "run"),
+    "autoif.api": ("Run", "load_run", "run"),
     "autoif.config": ("Config", "load_config"),
     "autoif.errors": (
         "AutoIFError", "BudgetExhausted", "ConfigError", "ModelError", "NoData", "SandboxError", "StoreError",
     ),
     "autoif.gate": ("Fault", "find_fault"),
+    "autoif.reading.stored_rows": ("Rows",),
     "autoif.records": ("Verdict",),
     "autoif.reward": ("RewardMode", "VerificationReward", "compute_reward"),
     "autoif.sandbox": ("Limits", "Outcome", "Sandbox"),

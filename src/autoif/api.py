@@ -8,33 +8,29 @@ run.preferences.to_dataset()
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pydantic import JsonValue
 from rich.console import Console
 
 from autoif.config import Config, load_config
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError
 from autoif.orchestration import RunOptions, make_data, plan_data
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
-from autoif.reading.text_lines import parse_json
+from autoif.reading.stored_rows import Rows
 from autoif.report.ending import check_ending
 from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.notebook import REPORT, render_run_html
 from autoif.report.progress import Progress
 from autoif.sandbox import SandboxSettings
-from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run, reading_errors
+from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
 
 if TYPE_CHECKING:
-    import datasets
-
     from autoif.audit.run import Audit
-
-Row = dict[str, Any]
 
 
 class Options(TypedDict, total=False):
@@ -82,77 +78,6 @@ _SETTINGS = {
     "workers": "execution.workers",
 }
 """Options that are short for a setting."""
-
-
-class Rows(Sequence[Row]):
-    """The rows of a JSONL file, read as they are asked for; blank lines are none."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._starts: list[int] | None = None
-
-    def __iter__(self) -> Iterator[Row]:
-        if self.path.exists():
-            with reading_errors(self.path), self.path.open("rb") as lines:
-                for index, line in enumerate(lines):
-                    if line.strip():
-                        yield self._read(index, line)
-
-    def __len__(self) -> int:
-        return len(self._index())
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        starts = self._index()
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(starts)))]
-        with reading_errors(self.path), self.path.open("rb") as file:
-            file.seek(starts[index])
-            return self._read(index, file.readline())
-
-    def to_dataset(self) -> "datasets.Dataset":
-        """Return the rows as a `datasets.Dataset`.
-
-        Raises:
-            ConfigError: there are no rows, or the package is not installed.
-            StoreError: the file is damaged.
-        """
-        try:
-            import datasets
-        except ImportError:
-            raise ConfigError("a Dataset needs the package: pip install 'autoif[datasets]'") from None
-        if not self:
-            raise ConfigError(f"{self.path} has no rows: a Dataset needs at least one")
-        try:
-            return datasets.Dataset.from_json(str(self.path))
-        except datasets.exceptions.DatasetGenerationError as error:
-            raise StoreError(f"{self.path} is no data set ({error.__cause__ or error}); mend it") from None
-
-    def __repr__(self) -> str:
-        return f"<{len(self):,} rows of {self.path}>"
-
-    def _read(self, index: int, line: bytes) -> Row:
-        try:
-            row: Row = parse_json(line.decode("utf-8"))
-        except ValueError as error:
-            raise StoreError(f"{self.path}, line {index + 1}: broken JSON ({error}); mend or remove it") from None
-        return row
-
-    def _index(self) -> list[int]:
-        """Return where each row begins; found once, at the first use."""
-        if self._starts is None:
-            starts, place = [], 0
-            if self.path.exists():
-                with reading_errors(self.path), self.path.open("rb") as lines:
-                    for line in lines:
-                        if line.strip():
-                            starts.append(place)
-                        place += len(line)
-            self._starts = starts
-        return self._starts
 
 
 class Run:

@@ -18,7 +18,7 @@ What is rejected is honoured where data is made and read (`autoif.datasets.revie
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -111,6 +111,11 @@ class Review:
     def accepts(self, target: Target, item: str) -> bool:
         """Tell whether an item is accepted, and rejected by nobody."""
         return self._find(target, item) == "accept"
+
+    def split(self, known: Mapping[Target, Collection[str]]) -> tuple["Review", list[Key]]:
+        """Return what counts of the items of a run, and the items that are none of it."""
+        strangers = [key for key in self.standings if key[1] not in known[key[0]]]
+        return Review({key: each for key, each in self.standings.items() if key[1] in known[key[0]]}), strangers
 
     def list_rejected(self, target: Target) -> list[str]:
         """Return the ids of all rejected items of a kind."""

@@ -65,6 +65,10 @@ FOLDERS = (
 """Of the stages, in the paper's order."""
 FORMAT = 2
 """Of the folder; raised when the files of stages change their form."""
+_OWN = {
+    MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
+    DIGESTS, *FOLDERS,
+}  # fmt: skip
 _LOCK = ".lock"
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 
@@ -331,6 +335,16 @@ def find_rows(path: Path, name: str) -> Path:
         cause = made if (path / MANIFEST).exists() else "it is no run folder"
         raise StoreError(f"{path} has no {name}: {cause}")
     return path / name
+
+
+def is_of_run(path: Path) -> bool:
+    """Tell whether a path is a run folder, or in one what the run itself writes, whether that is there yet or not."""
+    place = Path(os.path.realpath(path))
+    if (place / MANIFEST).is_file():
+        return True
+    run = next((folder for folder in place.parents if (folder / MANIFEST).is_file()), None)
+    name = place.relative_to(run).parts[0] if run else ""
+    return name.startswith((".", f"{COMPLETIONS}-")) or name.removesuffix(".zst") in _OWN
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.judge_options import judge_options
-from autoif.cli.options import QUIET
+from autoif.cli.options import QUIET, OutputPath
 from autoif.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     help='Prompts of a benchmark: its own file, FollowBench\'s folder, or under a new name rows {"prompt"}; may be '
     "repeated. By default the official data sets are fetched.",
 )  # fmt: skip
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the report and the rows."
-)
+@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Folder for the report and the rows.")
 @click.option("--ngram", type=click.IntRange(min=1), default=13, show_default=True, help="Words of an overlap.")
 @click.option(
     "--neighbours", type=click.IntRange(min=1), default=3, show_default=True, help="Nearest training prompts to keep."

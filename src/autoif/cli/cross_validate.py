@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autoif.cli.options import SETTINGS
+from autoif.cli.options import SETTINGS, OutputPath
 from autoif.config import load_config
 from autoif.instructions.recorded import filter_generations, read_generations
 from autoif.store import write_jsonl
@@ -14,7 +14,7 @@ from autoif.store import write_jsonl
 
 @click.command("cross-validate")
 @click.argument("generations", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Verified instructions, JSONL.")
+@click.option("-o", "--output", type=OutputPath(), required=True, help="Verified instructions, JSONL.")
 @click.option("--preset", default="paper", show_default=True, help="Whose thresholds: a preset, as in `autoif run`.")
 @SETTINGS
 def cross_validate(generations: Path, output: Path, preset: str, settings: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from autoif.decisions import Key, Review, Standing, Target, merge_decisions, rea
 from autoif.reading.text_lines import show_in_line
 from autoif.store import read_run
 
+_SHOWN = 10
 _KINDS: tuple[Target, ...] = ("instruction", "function", "response", "pair")
 
 
@@ -37,7 +39,14 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
     found = read_decisions(run)
     if said := found.describe_damage():
         click.echo(said, err=True)
-    for line in describe_review(settle_decisions(found.decisions)):
+    review = settle_decisions(found.decisions)
+    if review:
+        from autoif.datasets.reviewing import list_items  # loads all records
+
+        review, strangers = review.split(list_items(run))
+        if strangers:
+            click.echo(_describe_strangers(run, strangers), err=True)
+    for line in describe_review(review):
         click.echo(line)
     if apply_now:
         from autoif.orchestration import remake_data  # loads all stages
@@ -61,6 +70,12 @@ def describe_review(review: Review) -> list[str]:
     ]
     disputed = [(key, each) for key, each in review.standings.items() if each.is_disputed]
     return lines + [_describe_dispute(key, each) for key, each in disputed]
+
+
+def _describe_strangers(run: Path, strangers: Sequence[Key]) -> str:
+    shown = ", ".join(f"{kind} {item}" for kind, item in strangers[:_SHOWN])
+    more = f" and {len(strangers) - _SHOWN:,} more" if len(strangers) > _SHOWN else ""
+    return f"{run} has no {shown}{more}: what was decided about that changes nothing here"
 
 
 def _describe_dispute(key: Key, standing: Standing) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from autoif.cli.lazy_group import LazyGroup, Place
-from autoif.cli.options import OUTPUT, QUIET
+from autoif.cli.options import OUTPUT, QUIET, OutputPath
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
@@ -86,7 +86,7 @@ def pass_rate(
 
 @click.command()
 @click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the tables here, too.")
+@click.option("-o", "--output", type=OutputPath(), metavar="FILE", help="Write the tables here, too.")
 @click.option(
     "--format", "form", type=click.Choice(["md", "tex", "html"]),
     help="Of FILE, by default as its suffix says; without one, of what is printed.",
@@ -122,9 +122,7 @@ def compare(
 
 @click.command("plot")
 @click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .svg, .png or .pdf."
-)
+@click.option("-o", "--output", type=OutputPath(), required=True, metavar="FILE", help="A .svg, .png or .pdf.")
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves of trained FOLDERS: loss, DPO margin and accuracy, reward, as their metrics.jsonl have them."""
     with require_extra("autoif plot"):

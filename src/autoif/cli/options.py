@@ -1,10 +1,14 @@
 """Options that several commands share; those of a model, a judge or the sandbox have modules of their own."""
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+
+from autoif.errors import ConfigError
 
 Command = Callable[..., None]
 
@@ -14,9 +18,22 @@ def add_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Co
     return lambda command: functools.reduce(lambda given, option: option(given), reversed(options), command)
 
 
-OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write."
-)
+class OutputPath(click.Path):
+    """A file or folder to write, but none that a run keeps for itself."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay, dir_okay=dir_okay)
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from autoif.store import is_of_run  # here, as --help needs none of what this loads
+
+        path = super().convert(value, param, ctx)
+        if is_of_run(Path(os.fsdecode(path))):
+            raise ConfigError(f"{os.fsdecode(path)} belongs to a run, which would lose what it has there: name another")
+        return path
+
+
+OUTPUT = click.option("-o", "--output", type=OutputPath(file_okay=False), required=True, help="Folder to write.")
 QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 SETTINGS = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated."

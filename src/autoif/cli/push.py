@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.options import OutputPath
 from autoif.datasets.exports.files import write_files
 from autoif.datasets.exports.hub import export_run, upload
 
@@ -12,7 +13,7 @@ from autoif.datasets.exports.hub import export_run, upload
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--repository", metavar="OWNER/NAME", help="A data set of the hub; made if it isn't there.")
 @click.option("--private", is_flag=True, help="Make the repository a private one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="A folder instead of the hub.")
+@click.option("-o", "--output", type=OutputPath(file_okay=False), help="A folder instead of the hub.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same names in the folder.")
 def push(run: Path, repository: str | None, private: bool, output: Path | None, overwrite: bool) -> None:
     """Write the data of the finished RUN with a data card, to the Hugging Face hub or to a folder.

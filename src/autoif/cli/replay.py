@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from autoif.cli.evaluate import require_extra
+from autoif.cli.options import OutputPath
 from autoif.report.sweep import print_sweep
 from autoif.store import write_json
 from autoif.sweep.applying import apply_sweep
@@ -18,9 +19,7 @@ from autoif.sweep.points import sweep_run
     "--sweep", "sweeps", multiple=True, required=True, metavar="KEY=VALUES",
     help="A setting with a range FIRST:LAST:STEP or a list VALUE,VALUE; several make a grid.",
 )  # fmt: skip
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json", help="Write all figures."
-)
+@click.option("-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE.json", help="Write all figures.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import OUTPUT
+from autoif.cli.options import OUTPUT, OutputPath
 from autoif.datasets.reviewing import read_instructions
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
@@ -47,7 +47,7 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
     help="Training data, a run folder or a file, with which no instruction, query or function may be shared.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 def prompts(
     instructions: Path,
     queries: str,

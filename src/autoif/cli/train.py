@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 
 from autoif.cli.interruption import interruptible
-from autoif.cli.options import QUIET, SETTINGS
+from autoif.cli.options import QUIET, SETTINGS, OutputPath
 from autoif.cli.sampling_options import read_backend
 from autoif.errors import ConfigError
 from autoif.sampling.settings import Say
@@ -19,7 +19,7 @@ from autoif.training.settings import resolve_settings
 _OPTIONS = (
     click.option("--data", required=True, type=click.Path(path_type=Path), help="Run folder, or a file of rows."),
     click.option("--model", required=True, metavar="FOLDER|NAME", help="Model folder, or a name on the hub."),
-    click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."),
+    click.option("--output", "-o", required=True, type=OutputPath(), help="Folder to write."),
     click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
     SETTINGS,
     click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it."),

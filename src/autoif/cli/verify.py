@@ -12,6 +12,7 @@ from typing import NamedTuple, TextIO
 import click
 from pydantic import ConfigDict
 
+from autoif.cli.options import OutputPath
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, find_kind, list_functions
 from autoif.errors import ConfigError
@@ -56,7 +57,7 @@ class Check(NamedTuple):
 @click.command()
 @click.argument("functions", type=click.Path(path_type=Path), required=False)
 @click.argument("responses", type=click.Path(path_type=Path), required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="VERDICTS.jsonl. [default: standard output]")
+@click.option("-o", "--output", type=OutputPath(), help="VERDICTS.jsonl. [default: standard output]")
 @click.option(
     "--dataset",
     type=click.Path(path_type=Path),

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import refuse_repeats
 from autoif.service.settings import ServiceSettings, read_token
 from autoif.store import read_run
 
@@ -32,6 +33,7 @@ def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token
         raise ConfigError("this command needs an extra: pip install 'autoif[service]'")
     from autoif.view.server import view_until_stopped  # needs the extra
 
+    refuse_repeats(runs)
     for run in runs:
         read_run(run)
     settings = _DEFAULTS.model_copy(update={"host": host, "port": port, "token": read_token(token_file)})

@@ -24,13 +24,25 @@ from pathlib import Path
 from typing import Any
 
 from autoif.datasets.rows import PreferenceRow
-from autoif.decisions import Key, Review, find_pair_id, read_review
+from autoif.decisions import Key, Review, Target, find_pair_id, read_review
 from autoif.errors import StoreError
 from autoif.judging import compute_pass_rate
-from autoif.reading.jsonl import read_jsonl
+from autoif.reading.jsonl import read_json_lines, read_jsonl
+from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
 from autoif.settings import Preferences, RejectionSampling
-from autoif.store import INSTRUCTIONS, MANIFEST, find_rows
+from autoif.store import (
+    AUGMENTATION,
+    FOLDERS,
+    INSTRUCTIONS,
+    MANIFEST,
+    PREFERENCES,
+    REJECTION_SAMPLING,
+    REVIEWED,
+    SCORING,
+    find_rows,
+    read_stage,
+)
 from autoif.thresholds import Threshold
 
 STAGE = "review"
@@ -151,6 +163,47 @@ def drop_item(key: Key, review: Review) -> Dropped:
 def name_pair(row: PreferenceRow) -> str:
     """Return the id that a decision names a pair by."""
     return find_pair_id(row.prompt[-1].content, row.chosen[-1].content, row.rejected[-1].content)
+
+
+def list_pairs(run: Path) -> list[str]:
+    """Return the ids of a run's pairs, in the order of preferences.jsonl."""
+    path = run / PREFERENCES
+    return [name_pair(row) for row in read_jsonl(path, PreferenceRow)] if path.exists() else []
+
+
+def list_items(run: Path) -> dict[Target, set[str]]:
+    """Return the ids of all in a run so far that can be decided on, whether a stage dropped it or not.
+
+    Raises:
+        StoreError: a file of the run is damaged.
+    """
+    found: dict[Target, set[str]] = {"instruction": set(), "function": set(), "response": set(), "pair": set()}
+    try:
+        for stage, record in _read_records(run):
+            if stage in (REJECTION_SAMPLING, SCORING):
+                found["response"].add(record["id"])
+                continue
+            found["instruction"].add(record.get("instruction", record)["id"])
+            found["function"].update(each["id"] for each in record.get("matrix", {"functions": ()})["functions"])
+        for row in _read_if_there(run / REVIEWED):  # a pair that is left out is in no other file
+            if row["detail"].startswith("pair: "):
+                found["pair"].add(row["record_id"])
+    except (KeyError, TypeError, AttributeError):
+        raise StoreError(f"{run} holds a record of another form: run the same command again") from None
+    found["pair"].update(list_pairs(run))
+    return found
+
+
+def _read_records(run: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each record that a stage kept or dropped, but for prompts, with its stage."""
+    yield from ((INSTRUCTIONS, row) for row in _read_if_there(run / INSTRUCTIONS))
+    for stage in (stage for stage in FOLDERS if stage != AUGMENTATION):
+        yield from ((stage, row) for row in read_stage(run, stage, "kept"))
+        yield from ((stage, row["record"]) for row in read_stage(run, stage, "dropped") if row["record"])
+
+
+def _read_if_there(path: Path) -> Iterator[Any]:
+    return (parse_json(line) for _, line in read_json_lines(path)) if path.exists() else iter(())
 
 
 def read_acceptance(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:
