@@ -18,6 +18,7 @@ import pytest
 from autoif.errors import ModelError
 from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
+from autoif.models.fleet import Fleet
 from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s, server_sentence
 from autoif.models.transport import Rejected, Transport
 from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
@@ -25,16 +26,16 @@ from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, s
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
-async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[Any], Transport]:
-    """Send some requests at once; return their answers and the transport that carried them."""
+async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[Any], Fleet]:
+    """Send some requests at once; return their answers and what carried them."""
     endpoint = Endpoint(base_url=server.url, model="m", **{"api_key_env": "", "retry_wait_s": 0.01, **fields})
-    transport = Transport(endpoint)
-    await transport.open()
+    fleet = Fleet(endpoint)
+    await fleet.open()
     try:
-        calls = [transport.post("/chat/completions", BODY, lambda: None, lambda answer: answer) for _ in range(count)]
-        return await asyncio.gather(*calls), transport
+        calls = [fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer) for _ in range(count)]
+        return await asyncio.gather(*calls), fleet
     finally:
-        await transport.close()
+        await fleet.close()
 
 
 async def error_of(server: StubServer, **fields: Any) -> str:
@@ -68,9 +69,9 @@ async def error_of(server: StubServer, **fields: Any) -> str:
 )
 async def test_a_failure_that_may_pass_is_tried_again(failure: Reply) -> None:
     async with StubServer(failure, failure) as server:
-        [answer], transport = await post(server)
+        [answer], fleet = await post(server)
     assert answer["choices"][0]["message"]["content"] == "hello s- c0"
-    assert (len(server.bodies), transport.retries) == (3, 2)
+    assert (len(server.bodies), fleet.retries) == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +95,8 @@ async def test_a_failure_that_stays_is_an_error_in_the_end(failure: Reply, said:
 
 async def test_an_answer_that_takes_too_long_is_asked_for_again() -> None:
     async with StubServer(ok(wait_s=5)) as server:
-        _, transport = await post(server, timeout_s=0.2)
-    assert transport.retries == 1
+        _, fleet = await post(server, timeout_s=0.2)
+    assert fleet.retries == 1
 
 
 async def test_the_error_of_a_slow_server_names_the_setting() -> None:
@@ -109,7 +110,7 @@ async def test_waits_grow_and_vary(monkeypatch: pytest.MonkeyPatch) -> None:
     async def note(self: object, wait_s: float) -> None:
         waits.append(wait_s)
 
-    monkeypatch.setattr("autoif.models.pace.Pace.pause", note)
+    monkeypatch.setattr("autoif.models.dealing.Dealer.pause", note)
     await error_of(StubServer(default=status(500)), retries=8, retry_wait_s=1.0)
     assert len(waits) == 8
     for wait_s, middle in zip(waits, [1, 2, 4, 8, 16, 32, 60, 60], strict=True):
@@ -155,15 +156,15 @@ async def test_a_wait_that_is_too_long_is_an_error_that_names_it() -> None:
 
 async def test_fewer_requests_are_sent_to_a_busy_server_and_more_again_later() -> None:
     async with StubServer(*[status(429)] * 8) as server:
-        _, transport = await post(server, count=40, concurrency=16)
-    assert transport.pace.answered == 40
-    assert 8 <= transport.pace.window < 16
+        _, fleet = await post(server, count=40, concurrency=16)
+    assert fleet.answered == 40
+    assert 8 <= fleet.transports[0].pace.window < 16
 
 
 async def test_a_busy_server_that_answers_others_is_worth_waiting_for() -> None:
     async with StubServer(*[status(429), ok()] * 20, default=ok()) as server:
-        _, transport = await post(server, count=20, concurrency=2, retries=1, retry_wait_s=0.001)
-    assert transport.retries >= 10
+        _, fleet = await post(server, count=20, concurrency=2, retries=1, retry_wait_s=0.001)
+    assert fleet.retries >= 10
 
 
 async def test_no_credit_is_an_error_at_once() -> None:
@@ -221,12 +222,10 @@ async def test_a_server_that_loads_its_model_is_waited_for_and_that_is_said_once
     notes: list[str] = []
     loading = status(503, "Loading model", code=503, type="unavailable_error")
     async with StubServer(*[loading] * 6) as server:
-        transport = Transport(
-            Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.005, retries=2), notes.append
-        )
-        await transport.open()
-        await transport.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
-        await transport.close()
+        fleet = Fleet(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.005, retries=2), notes.append)
+        await fleet.open()
+        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        await fleet.close()
     assert set(notes) == {f"{server.url} is loading its model: waiting for it"}
 
 
@@ -248,25 +247,25 @@ async def test_a_server_that_is_down_is_named() -> None:
 
 
 async def error_of_endpoint(endpoint: Endpoint) -> str:
-    transport = Transport(endpoint)
-    await transport.open()
+    fleet = Fleet(endpoint)
+    await fleet.open()
     try:
         with pytest.raises(ModelError) as caught:
-            await transport.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+            await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
         return str(caught.value)
     finally:
-        await transport.close()
+        await fleet.close()
 
 
 async def test_a_server_that_goes_down_in_between_is_waited_for() -> None:
     server = StubServer()
     async with server:
-        transport = Transport(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.01, retries=2))
-        await transport.open()
-        await transport.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        fleet = Fleet(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.01, retries=2))
+        await fleet.open()
+        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
     with pytest.raises(ModelError, match=r"failed [0-9]+ times in a row, last with: no connection"):
-        await transport.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
-    await transport.close()
+        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+    await fleet.close()
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -469,8 +468,8 @@ async def test_an_answer_is_read_in_whatever_wrapping(content: bytes) -> None:
 async def test_a_stream_that_breaks_off_is_half_an_answer() -> None:
     half = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in EVENTS[:2])
     async with StubServer(raw(half, content_type="text/event-stream")) as server:
-        [answer], transport = await post(server)
-    assert (answer["choices"][0]["message"]["content"], transport.retries) == ("hello s- c0", 1)
+        [answer], fleet = await post(server)
+    assert (answer["choices"][0]["message"]["content"], fleet.retries) == ("hello s- c0", 1)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -517,10 +516,10 @@ async def test_a_query_of_the_base_url_goes_with_each_request(monkeypatch: pytes
 
     async with StubServer(default=note) as server:
         endpoint = Endpoint(base_url=f"{server.url}/?api-version=2024-10-21", api_key_env="MY_KEY")
-        transport = Transport(endpoint)
-        await transport.open()
-        await transport.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
-        await transport.close()
+        fleet = Fleet(endpoint)
+        await fleet.open()
+        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        await fleet.close()
     assert queries == ["/v1/chat/completions?api-version=2024-10-21"]
     assert server.headers[0]["api-key"] == "secret"
 

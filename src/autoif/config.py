@@ -148,8 +148,8 @@ _LATER: dict[str, JsonValue] = {
 """Settings that came after run folders were made, with the value that those folders have without naming it."""
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {
-    "base_url", "api_key_env", "concurrency", "timeout_s", "connect_timeout_s", "retries", "retry_wait_s",
-    "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens",
+    "base_url", "api_key_env", "concurrency", "slow_s", "ask_elsewhere_after_s", "timeout_s", "connect_timeout_s",
+    "retries", "retry_wait_s", "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens",
 }  # fmt: skip
 
 

@@ -366,7 +366,8 @@ def _accounting(folder: RunFolder, record: dict[str, JsonValue]) -> Iterator[Non
 def name_keys(config: Config, progress: Progress) -> None:
     """Say which variable's key goes to which host: a file of settings may come from others."""
     endpoints: list[Endpoint] = [getattr(config.models, role) for role in ROLES]
-    for variable, address in dict.fromkeys((each.api_key_env, each.base_url) for each in endpoints):
+    keys = ((each.api_key_env, address) for each in endpoints for address in each.addresses)
+    for variable, address in dict.fromkeys(keys):
         if address != EMBEDDED and os.environ.get(variable):
             progress.say(f"the key in ${variable} goes to {urlsplit(address).netloc}")
 

@@ -40,7 +40,7 @@ class ChatClient:
         servers = {each.model_dump_json(): Server(each, cache.note) for each in endpoints.values()}
         self._servers: dict[Role, Server] = {role: servers[each.model_dump_json()] for role, each in endpoints.items()}
         self._identities: dict[Role, str] = {role: endpoint.identity for role, endpoint in endpoints.items()}
-        self._transports = [server.transport for server in servers.values()]
+        self._fleets = [server.fleet for server in servers.values()]
         self._cache = cache
         self._budget = budget or Budget()
         self._replay_only = replay_only
@@ -60,29 +60,21 @@ class ChatClient:
     @property
     def in_flight(self) -> int:
         """Requests that wait for a server's answer."""
-        return sum(each.pace.in_flight for each in self._transports)
+        return sum(each.in_flight for each in self._fleets)
 
     @property
     def retries(self) -> int:
         """Attempts that failed and were made again."""
-        return sum(each.retries for each in self._transports)
+        return sum(each.retries for each in self._fleets)
 
     def describe_bound(self) -> str:
         """Say what holds requests back at the moment; "" where nothing does."""
-        for transport in self._transports:
-            pace = transport.pace
-            if pace.is_told_to_wait:
-                return "bound by the server, which says to wait"
-            if pace.waiting and pace.window < pace.most:
-                return f"bound by the server, which takes {pace.window} requests at a time"
-            if pace.waiting:
-                return f"bound by {pace.most} requests in flight (models.*.concurrency, or models.slots)"
-        return ""
+        return next(filter(None, (each.describe_bound() for each in self._fleets)), "")
 
     async def __aenter__(self) -> Self:
         for server in set(self._servers.values()):
             if server.endpoint.base_url != EMBEDDED and not self._replay_only:
-                await server.transport.open()
+                await server.fleet.open()
         return self
 
     async def __aexit__(
@@ -91,14 +83,14 @@ class ChatClient:
         """Send nothing more; wait for what is on the wire and store it, unless the user wants out."""
         self._closing = True
         flights = list(self._flights.values())
-        for transport in self._transports:
-            transport.pace.hurry()
+        for fleet in self._fleets:
+            fleet.hurry()
         if error is not None and not isinstance(error, Exception):
             for flight in flights:
                 flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
-        for transport in self._transports:
-            await transport.close()
+        for fleet in self._fleets:
+            await fleet.close()
 
     async def sample(self, request: Request) -> list[Completion]:
         """Return `request.samples` completions, in order of their sample index.

@@ -99,7 +99,7 @@ class EmbeddedServer:
                 "model": self._model.name,
                 "revision": self._model.revision,
                 "api_key_env": "",
-                "concurrency": min(base.concurrency, self._slots),
+                "concurrency": min(base.spread()[0].concurrency, self._slots),
                 "timeout_s": max(base.timeout_s, _TIMEOUT_S),
             }
         )

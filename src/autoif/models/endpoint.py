@@ -3,9 +3,10 @@
 import json
 import os
 import re
+from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from autoif.models.catalog import find_model
 from autoif.records import Record
@@ -26,12 +27,16 @@ def _is_key(name: str, value: str) -> bool:
     return bool(_KEY_NAME.search(name) or _KEY.match(value))
 
 
+Count = Annotated[int, Field(ge=1)]
+
+
 class Endpoint(Record):
-    """One model at one OpenAI-compatible server, or the embedded model."""
+    """One model at one or several OpenAI-compatible servers, or the embedded model."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
-    base_url: str = EMBEDDED
-    """Ends in `/v1`, as in `http://127.0.0.1:8000/v1`; empty for the embedded model."""
+    base_url: str | tuple[str, ...] = EMBEDDED
+    """Ends in `/v1`, as in `http://127.0.0.1:8000/v1`; empty for the embedded model. A list of several that serve the
+    same model: each request goes to the least loaded of them."""
     model: str = "qwen2.5-coder-1.5b"
     """The model's name at the server, or the name of the embedded model in `autoif models`."""
     revision: str = ""
@@ -44,8 +49,14 @@ class Endpoint(Record):
     usd_per_million_prompt_tokens: float | None = Field(default=None, ge=0)
     """What the server charges; `--budget-usd` needs both prices, 0 where it charges nothing."""
     usd_per_million_completion_tokens: float | None = Field(default=None, ge=0)
-    concurrency: int = Field(default=64, ge=1)
-    """Most requests in flight; fewer are sent while the server says that it is busy."""
+    concurrency: Count | tuple[Count, ...] = 64
+    """Most requests in flight at each server, or a list with a number for each; fewer are sent while it says that it is
+    busy."""
+    slow_s: float = Field(default=0.0, ge=0)
+    """An answer that takes longer counts as a sign that the server is busy: fewer requests are sent; 0: never."""
+    ask_elsewhere_after_s: float = Field(default=0.0, ge=0)
+    """Of several servers, ask another one too when an answer takes longer, and take the first that comes; the other is
+    given up, and may be charged. 0: never."""
     timeout_s: float = Field(default=600.0, gt=0)
     """For one attempt at one request, from sending it to the last byte of the answer."""
     connect_timeout_s: float = Field(default=10.0, gt=0)
@@ -58,24 +69,24 @@ class Endpoint(Record):
 
     @field_validator("base_url")
     @classmethod
-    def _check_url(cls, url: str) -> str:
-        if url == EMBEDDED:
-            return url
-        url = url.strip()
-        written = f"base_url {url!r} is no http(s) address; write it like http://127.0.0.1:8000/v1"
-        try:
-            parts = urlsplit(url)
-            named = parts.hostname and (parts.port is None or parts.port > 0)
-        except ValueError as error:
-            raise ValueError(f"{written} ({error})") from None
-        if parts.scheme not in {"http", "https"} or not named:
-            raise ValueError(written)
-        if parts.username or parts.password:
-            raise ValueError("base_url holds a user name or password; put the key in the variable named by api_key_env")
-        if named_key := next((name for name, value in parse_qsl(parts.query) if _is_key(name, value)), ""):
-            raise ValueError(f"base_url holds a key in {named_key}=…; put it in the variable named by api_key_env")
-        path = re.sub(r"/(?:chat/completions|completions|models)/*$", "", parts.path).rstrip("/")
-        return parts._replace(path=path, fragment="").geturl()
+    def _check_urls(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(given, str):
+            return given if given == EMBEDDED else check_url(given)
+        urls = tuple(check_url(url) for url in given)
+        if not urls:
+            raise ValueError("base_url is an empty list: name a server, or leave it out for the embedded model")
+        if twice := next((url for url in urls if urls.count(url) > 1), ""):
+            raise ValueError(f"base_url names {twice} twice: a server that takes more has a larger concurrency")
+        return urls if len(urls) > 1 else urls[0]
+
+    @model_validator(mode="after")
+    def _check_concurrency(self) -> "Endpoint":
+        if isinstance(self.concurrency, tuple) and len(self.concurrency) != len(self.addresses):
+            raise ValueError(
+                f"concurrency lists {len(self.concurrency)} numbers and base_url {len(self.addresses)} servers: give "
+                "each its own, or one number for all"
+            )
+        return self
 
     @field_validator("api_key_env")
     @classmethod
@@ -91,9 +102,23 @@ class Endpoint(Record):
             )
         return name
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The base URLs, one or several."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    def spread(self) -> list["Endpoint"]:
+        """Return an endpoint for each address."""
+        limits = self.concurrency if isinstance(self.concurrency, tuple) else (self.concurrency,) * len(self.addresses)
+        return [
+            self.model_copy(update={"base_url": url, "concurrency": limit})
+            for url, limit in zip(self.addresses, limits, strict=True)
+        ]
+
     def url(self, path: str) -> str:
-        """Return the address of a page of the API; a query of the base URL (`?api-version=…`) goes with each."""
-        parts = urlsplit(self.base_url)
+        """Return the address of a page of the API, at the first server; a query of the base URL (`?api-version=…`) goes
+        with each."""
+        parts = urlsplit(self.addresses[0])
         return parts._replace(path=parts.path + path).geturl()
 
     @property
@@ -120,6 +145,25 @@ class Endpoint(Record):
             prompt_tokens * (self.usd_per_million_prompt_tokens or 0.0)
             + completion_tokens * (self.usd_per_million_completion_tokens or 0.0)
         ) / 1e6
+
+
+def check_url(url: str) -> str:
+    """Return a base URL in the form in which it is used; raise `ValueError` for what is none or holds a key."""
+    url = url.strip()
+    written = f"base_url {url!r} is no http(s) address; write it like http://127.0.0.1:8000/v1"
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise ValueError(f"{written} ({error})") from None
+    if parts.scheme not in {"http", "https"} or not named:
+        raise ValueError(written)
+    if parts.username or parts.password:
+        raise ValueError("base_url holds a user name or password; put the key in the variable named by api_key_env")
+    if named_key := next((name for name, value in parse_qsl(parts.query) if _is_key(name, value)), ""):
+        raise ValueError(f"base_url holds a key in {named_key}=…; put it in the variable named by api_key_env")
+    path = re.sub(r"/(?:chat/completions|completions|models)/*$", "", parts.path).rstrip("/")
+    return parts._replace(path=path, fragment="").geturl()
 
 
 class Budget(Record):

@@ -335,18 +335,17 @@ def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
+    url = endpoint.addresses[0]
     names = await list_models(session, endpoint)
     if names is None and re.search(rf"(?<!\w){re.escape(endpoint.model)}(?!\w)", complaint):
-        return f"{endpoint.base_url} has no model {endpoint.model!r} (HTTP {status}): {complaint}"
+        return f"{url} has no model {endpoint.model!r} (HTTP {status}): {complaint}"
     if names is None:
-        meant = f", as in {endpoint.base_url}/v1" if "/v" not in urlsplit(endpoint.base_url).path else ""
-        return (
-            f"{endpoint.base_url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"
-        )
+        meant = f", as in {url}/v1" if "/v" not in urlsplit(url).path else ""
+        return f"{url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"
     if endpoint.model not in names:
         listed = ", ".join(names[:_LISTED_MODELS]) + (", …" if len(names) > _LISTED_MODELS else "")
-        return f"{endpoint.base_url} has no model {endpoint.model!r}; it offers: {listed or 'none'}"
-    return f"{endpoint.base_url} can't do this with the model {endpoint.model!r}: {complaint}"
+        return f"{url} has no model {endpoint.model!r}; it offers: {listed or 'none'}"
+    return f"{url} can't do this with the model {endpoint.model!r}: {complaint}"
 
 
 async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> list[str] | None:

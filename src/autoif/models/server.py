@@ -1,4 +1,7 @@
-"""One endpoint as the client sees it: asks for samples, and learns what the server understands."""
+"""One endpoint as the client sees it: asks for samples, and learns what its servers understand.
+
+What one of several servers doesn't take is sent to none of them, so that a request is the same wherever it goes.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,8 +11,9 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
+from autoif.models.fleet import Fleet
 from autoif.models.requests import Completion, Request
-from autoif.models.transport import Rejected, Transport, Unfinished
+from autoif.models.transport import Rejected, Unfinished
 from autoif.models.wire import ServerAnswer, read_server_answer
 
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
@@ -19,16 +23,17 @@ _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), ma
 
 
 class Server:
-    """An endpoint's transport and the dialect that has been learned from its answers."""
+    """An endpoint's addresses and the dialect that has been learned from their answers."""
 
     def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
         """`note` gets a sentence for each thing that the server doesn't take."""
         self.endpoint = endpoint
-        self.transport = Transport(endpoint, note)
+        self.fleet = Fleet(endpoint, note)
         self.dialect = Dialect()
         self._taken: set[str] = set()
         """Which of the neutral values of sampling it has answered to."""
         self._note = note
+        self._name = " or ".join(endpoint.addresses)
 
     async def ask(self, request: Request, *, seed: int, samples: int, before: Callable[[], None]) -> list[Completion]:
         """Return one to `samples` completions from one answer of the server.
@@ -46,7 +51,7 @@ class Server:
             )
             try:
                 read = partial(_read, request=request)
-                answer = await self.transport.post(path, body, before, read, _RANKS[request.role])
+                answer = await self.fleet.post(path, body, before, read, _RANKS[request.role])
             except Rejected as rejection:
                 step = None if rejection.is_about_content else _step(dialect, body, rejection.words, guess)
                 if step is None:
@@ -75,18 +80,18 @@ class Server:
         self.dialect = narrowest(self.dialect, dialect)
         for sentence in self.dialect.describe():
             if sentence not in known:
-                self._note(f"{self.endpoint.base_url} {sentence}")
+                self._note(f"{self._name} {sentence}")
 
     async def _check_that_it_takes_others(self, dialect: Dialect, complaint: str, before: Callable[[], None]) -> None:
         """Raise `ModelError` if the server has never answered and refuses the plainest request too."""
-        if self.transport.pace.answered:
+        if self.fleet.answered:
             return
         body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
         try:
-            await self.transport.post("/chat/completions", body, before, lambda read: read)
+            await self.fleet.post("/chat/completions", body, before, lambda read: read)
         except Rejected:
             raise ModelError(
-                f"{self.endpoint.base_url} refuses every request: {complaint}; a field that it misses can be given by "
+                f"{self._name} refuses every request: {complaint}; a field that it misses can be given by "
                 "models.ROLE.extra_body (docs/models.md)"
             ) from None
 

@@ -1,18 +1,14 @@
-"""One endpoint over HTTP: connections, retries, pace, and errors that say what to do.
+"""One address over HTTP: a single attempt at a request, and errors that say what to do.
 
-A failure is one of three things. It may pass (time-out, reset, half an answer, 408, 425, 429, 5xx): the request is
-sent again after a random, growing wait, or when the server says. It is about this request (400, 413, 422, a prompt
-that is too long or not wanted): `Rejected`, for the caller to judge. Or nothing works until somebody changes a
-setting or pays: `ModelError` at once.
+A failure is one of three things. It may pass (time-out, reset, half an answer, 408, 425, 429, 5xx): `Passing`, worth
+another attempt (`fleet`). It is about this request (400, 413, 422, a prompt that is too long or not wanted):
+`Rejected`, for the caller to judge. Or nothing works there until somebody changes a setting or pays: `ModelError`.
 """
 
-import asyncio
-import json
 import os
-import random
 import ssl
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -33,11 +29,8 @@ from autoif.models.replies import (
     speaks_tls,
 )
 
-Read = TypeVar("Read")
-
 _BUSY = {429, 503, 529}
 _PASSING = {408, 409, 425}
-_LONGEST_WAIT_S = 60.0
 _PATIENCE = 300
 """How many times `retry_wait_s` a server may be busy without answering anybody …"""
 _LOADING_PATIENCE = 1800
@@ -58,12 +51,25 @@ class Rejected(Exception):
 class Passing(Exception):
     """A failure that may pass by itself."""
 
-    def __init__(self, what: str, *, busy: bool = False, wait_s: float = 0.0, patience: int = _PATIENCE) -> None:
+    def __init__(
+        self, what: str, *, busy: bool = False, gone: bool = False, wait_s: float = 0.0, patience: int = _PATIENCE
+    ) -> None:
         super().__init__(what)
         self.busy = busy
         """The server asks for fewer requests."""
+        self.gone = gone
+        """It gave no sign of life, or one of its being broken."""
         self.wait_s = wait_s
         self.patience = patience
+
+
+class NoConnection(Passing):
+    """Nobody listens there."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what, gone=True)
+        self.advice = advice
+        """What to say where nobody has ever answered."""
 
 
 class Unfinished(Passing):
@@ -71,12 +77,14 @@ class Unfinished(Passing):
 
 
 class Transport:
-    """Sends JSON to one endpoint, between `open` and `close`, in one event loop."""
+    """Sends JSON to one address, between `open` and `close`, in one event loop."""
 
     def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
-        """`note` gets what the user should know while the transport waits."""
-        self.pace = Pace(endpoint.concurrency)
-        self.retries = 0
+        """`endpoint` has one address; `note` gets what the user should know while the transport waits."""
+        assert isinstance(endpoint.concurrency, int)
+        self.pace = Pace(endpoint.concurrency, retry_wait_s=endpoint.retry_wait_s, slow_s=endpoint.slow_s)
+        self.url = endpoint.addresses[0]
+        self._may_be_tls = self.url.startswith("http://")
         self._endpoint = endpoint
         self._note = note
         self._session: aiohttp.ClientSession | None = None
@@ -89,7 +97,7 @@ class Transport:
         headers = {"Content-Type": "application/json", "Accept-Encoding": ENCODINGS}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-            if "api-version=" in endpoint.base_url:  # Azure's
+            if "api-version=" in self.url:  # Azure's
                 headers["api-key"] = self._key
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
@@ -97,7 +105,7 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=endpoint.timeout_s, sock_connect=endpoint.connect_timeout_s),
             headers=headers,
             auto_decompress=False,
-            proxy=proxy_for(endpoint.base_url),
+            proxy=proxy_for(self.url),
         )
 
     async def close(self) -> None:
@@ -109,86 +117,40 @@ class Transport:
         assert self._session is not None, "open it first"
         return await list_models(self._session, self._endpoint)
 
-    async def post(
-        self,
-        path: str,
-        body: dict[str, Any],
-        before: Callable[[], None],
-        read: Callable[[dict[str, Any]], Read],
-        rank: int = 0,
-    ) -> Read:
-        """Return what `read` makes of the server's JSON object; of requests that wait, the lowest rank goes first.
-
-        `before` is called just before each attempt goes out, and may raise to prevent it. `read` may raise `Passing`,
-        and the request is made again.
+    async def attempt(self, path: str, data: bytes) -> dict[str, Any]:
+        """Send JSON once and return the server's object, which has choices.
 
         Raises:
             Rejected: the server refuses this request.
-            Passing: what `read` found fails as often as may be tried.
-            ModelError: another try is of no use.
+            Passing: another attempt may succeed.
+            ModelError: none will.
         """
-        data = json.dumps(body).encode("ascii")
-        failures = 0
-        failing_since = 0.0
-        while True:
-            start = await self.pace.enter(rank)
-            try:
-                before()
-                answer = read(await self._attempt(path, data))
-                self.pace.speed_up()
-                return answer
-            except Passing as failure:
-                now = asyncio.get_running_loop().time()
-                if failure.busy:
-                    self.pace.slow_down(start, failure.wait_s)
-                failures, failing_since = failures + 1, failing_since or now
-                if self._is_hopeless(failure, failures, now - max(failing_since, self.pace.answered_at)):
-                    if isinstance(failure, Unfinished):
-                        raise
-                    raise self._gave_up(failure, failures) from failure
-                wait_s = max(failure.wait_s, self._wait_s(failures))
-            finally:
-                self.pace.leave()
-            self.retries += 1
-            await self.pace.pause(wait_s)
-
-    def _is_hopeless(self, failure: Passing, failures: int, standstill_s: float) -> bool:
-        """Tell whether another attempt is one too many: of a busy server, only if it has answered nobody for long."""
-        if failures <= self._endpoint.retries:
-            return False
-        patient = failure.busy and self._endpoint.retries > 0
-        return not patient or standstill_s > failure.patience * self._endpoint.retry_wait_s
-
-    async def _attempt(self, path: str, data: bytes) -> dict[str, Any]:
         if self._session is None:
             raise ModelError(f"the embedded model {self._endpoint.model} is not running: start it before it is asked")
         try:
             async with self._session.post(self._endpoint.url(path), data=data, allow_redirects=False) as response:
                 content = await read_content(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            if self.pace.answered:
-                raise Passing(f"no connection ({error})", busy=True) from error
-            raise ModelError(self._explain_connection(error)) from error
+            raise NoConnection(f"no connection ({self.shown(str(error))})", self._explain_connection(error)) from error
         except TimeoutError as error:
-            raise Passing(f"no answer within timeout_s = {self._endpoint.timeout_s:g} s", busy=True) from error
+            what = f"no answer within timeout_s = {self._endpoint.timeout_s:g} s"
+            raise Passing(what, busy=True, gone=True) from error
         except (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError) as error:
-            raise ModelError(
-                f"{self._endpoint.base_url} can't be asked ({self._shown(str(error))}): correct the proxy"
-            ) from error
+            raise ModelError(f"{self.url} can't be asked ({self.shown(str(error))}): correct the proxy") from error
         except UnreadableBody as error:
-            raise ModelError(f"{self._endpoint.base_url} {self._shown(str(error))}") from error
+            raise ModelError(f"{self.url} {self.shown(str(error))}") from error
         except aiohttp.ClientError as error:
-            url, wait_s = self._endpoint.base_url, self._endpoint.connect_timeout_s
-            if not self.pace.answered and url.startswith("http://") and await speaks_tls(url, wait_s):
-                raise ModelError(f"{url} speaks TLS there: write https:// in base_url") from error
-            raise Passing(f"the connection broke ({type(error).__name__}: {error})") from error
+            may_be_tls, self._may_be_tls = self._may_be_tls and not self.pace.answered, False
+            if may_be_tls and await speaks_tls(self.url, self._endpoint.connect_timeout_s):
+                raise ModelError(f"{self.url} speaks TLS there: write https:// in base_url") from error
+            raise Passing(f"the connection broke ({type(error).__name__}: {error})", gone=True) from error
         if response.status // 100 != 2:
             await self._raise_for(response, response.status, content)
         return await self._parse(response, content)
 
     def _explain_connection(self, error: Exception) -> str:
         """Return why there is no connection, and what to do."""
-        url, said = self._endpoint.base_url, self._shown(str(error))
+        url, said = self.url, self.shown(str(error))
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return (
                 f"{url}: its TLS certificate is not trusted ({said}): put its authority's certificate into a file and "
@@ -207,7 +169,7 @@ class Transport:
             if is_html(response, content):
                 raise self._wrong_server("answers with a web page") from error
             cut = f"half an answer ({len(content)} bytes that are no JSON)"
-            raise Passing(cut if content.strip() else "an answer without a body") from error
+            raise Passing(cut if content.strip() else "an answer without a body", gone=True) from error
         if not isinstance(answer, dict):
             raise self._wrong_server("answers with JSON that is no object")
         if not answer.get("choices"):
@@ -215,16 +177,16 @@ class Transport:
                 status = read_complaint(content).code
                 if 400 <= status < 500:
                     await self._raise_for(response, status, content)
-                raise Passing(self._shown(read_complaint(content).sentence))
+                raise Passing(self.shown(read_complaint(content).sentence))
             if "choices" not in answer:
                 raise self._wrong_server("answers with JSON that has no choices")
         return answer
 
     async def _raise_for(self, response: aiohttp.ClientResponse, status: int, content: bytes) -> None:
-        endpoint, url = self._endpoint, self._endpoint.base_url
+        endpoint, url = self._endpoint, self.url
         complaint = read_complaint(content, response.headers)
         kind = complaint.kind(status)
-        said = self._shown(complaint.sentence)
+        said = self.shown(complaint.sentence)
         if kind == ComplaintKind.MONEY:
             raise ModelError(f"{url}: {said}: add credit, then run the same command again")
         if kind == ComplaintKind.EXHAUSTED or complaint.wait_s > endpoint.timeout_s:
@@ -249,28 +211,18 @@ class Transport:
             self._note(f"{url} is loading its model: waiting for it")
             raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
         if status in _BUSY | _PASSING or status >= 500:
-            raise Passing(f"HTTP {status}: {said}", busy=status in _BUSY, wait_s=complaint.wait_s)
+            busy = status in _BUSY
+            gone = status >= 500 and not busy
+            raise Passing(f"HTTP {status}: {said}", busy=busy, gone=gone, wait_s=complaint.wait_s)
         if status // 100 == 3:
-            target = self._shown(response.headers.get("Location", "another address"))
+            target = self.shown(response.headers.get("Location", "another address"))
             raise self._wrong_server(f"redirects to {target}")
         raise ModelError(f"{url} answers HTTP {status}: {said}")
 
     def _wrong_server(self, what: str) -> ModelError:
-        return ModelError(
-            f"{self._endpoint.base_url} {what}: this is not an OpenAI-compatible endpoint, base_url should end in /v1"
-        )
+        return ModelError(f"{self.url} {what}: this is not an OpenAI-compatible endpoint, base_url should end in /v1")
 
-    def _gave_up(self, failure: Passing, attempts: int) -> ModelError:
-        return ModelError(
-            f"{self._endpoint.base_url} failed {attempts} times in a row, last with: {self._shown(str(failure))}; "
-            "run the same command again when it works"
-        )
-
-    def _wait_s(self, failures: int) -> float:
-        wait_s = self._endpoint.retry_wait_s * 2.0 ** (failures - 1)
-        return min(wait_s, _LONGEST_WAIT_S) * random.uniform(0.5, 1.5)
-
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
         """Return one line of text from outside, with the key struck out: servers like to quote it."""
         line = " ".join(text.split())
         for form in (self._key, quote(self._key, safe="")) if self._key else ():  # in an address it is encoded

@@ -1,0 +1,264 @@
+"""All addresses of one model: each attempt goes to the least loaded one, and a failed one to another.
+
+    | an address                                   | what happens                                                      |
+    |----------------------------------------------|-------------------------------------------------------------------|
+    | is busy (429, 503), or slower than `slow_s`  | it gets fewer requests at once, and none for as long as it asks   |
+    | doesn't respond, five times in a row         | it is gone: a request tries it now and then, the others go        |
+    |                                              | elsewhere, or wait; said once, and again when it is back          |
+    | can't be used (no such model, no credit, …)  | it is left out, which is said; if it is the last, the run ends    |
+
+A request that fails goes to another address at once; only after a round of failures it waits, each time twice as long.
+Which address answered is stored nowhere.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from autoif.errors import ModelError
+from autoif.models.dealing import Dealer
+from autoif.models.endpoint import Endpoint
+from autoif.models.pace import Place
+from autoif.models.transport import NoConnection, Passing, Rejected, Transport, Unfinished
+
+Read = TypeVar("Read")
+
+_LONGEST_WAIT_S = 60.0
+_ROUND = 3
+"""The most failures of a request before it waits, however many addresses there are."""
+_NAMED = 3
+"""The most addresses that an error names."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How a request has fared."""
+
+    failures: int = 0
+    rounds: int = 0
+    since: float = 0.0
+    failed_at: set[int] = field(default_factory=set)
+    """The addresses at which it failed in this round."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request as it goes out."""
+
+    path: str
+    data: bytes
+    before: Callable[[], None]
+    """Called just before each attempt; may raise to prevent it."""
+
+
+class Fleet:
+    """Sends JSON to the addresses of an endpoint, between `open` and `close`, in one event loop."""
+
+    def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
+        """`note` gets what the user should know of the addresses."""
+        self.transports = [Transport(each, note) for each in endpoint.spread()]
+        self.retries = 0
+        """Attempts that failed and were made again."""
+        self.asked_elsewhere = 0
+        """Requests that took long and were made at a second address, too."""
+        self._endpoint = endpoint
+        self._note = note
+        self._paces = [each.pace for each in self.transports]
+        self._dealer = Dealer(self._paces)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(each.in_flight for each in self._paces)
+
+    @property
+    def answered(self) -> int:
+        """Requests that got an answer."""
+        return sum(each.answered for each in self._paces)
+
+    def describe_bound(self) -> str:
+        """Say what holds requests back at the moment; "" where nothing does."""
+        up = [each for each in self._paces if each.is_up]
+        gone = sum(not each.left_out for each in self._paces) - len(up)
+        if gone and not up:
+            return f"waiting for {self._name_all()} to come back"
+        also = f"; {gone} of {len(self._paces)} servers are gone" if gone else ""
+        if up and all(each.is_told_to_wait for each in up):
+            return f"bound by the server, which says to wait{also}"
+        window, most = sum(each.window for each in up), sum(each.most for each in up)
+        if self._dealer.waiting and window < most:
+            return f"bound by the server, which takes {window} requests at a time{also}"
+        if self._dealer.waiting:
+            return f"bound by {most} requests in flight (models.*.concurrency, or models.slots){also}"
+        return also.removeprefix("; ")
+
+    async def open(self) -> None:
+        for each in self.transports:
+            await each.open()
+
+    async def close(self) -> None:
+        for each in self.transports:
+            await each.close()
+
+    def hurry(self) -> None:
+        """End all waiting: nothing more is sent."""
+        self._dealer.close(ModelError("the run is stopping: nothing more is sent"))
+
+    async def post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        before: Callable[[], None],
+        read: Callable[[dict[str, Any]], Read],
+        rank: int = 0,
+    ) -> Read:
+        """Return what `read` makes of a server's JSON object; of requests that wait, the lowest rank goes first.
+
+        `before` is called just before each attempt goes out, and may raise to prevent it. `read` may raise `Passing`,
+        and the request is made again.
+
+        Raises:
+            Rejected: the server refuses this request.
+            Passing: what `read` found fails as often as may be tried.
+            ModelError: another try is of no use.
+        """
+        call = _Call(path, json.dumps(body).encode("ascii"), before)
+        tries = _Tries()
+        patient = self._endpoint.ask_elsewhere_after_s and len(self.transports) > 1
+        while True:
+            place = await self._dealer.enter(rank, tries.failed_at)
+            try:
+                return await (self._race(place, call, read) if patient else self._try(place, call, read))
+            except Passing as failure:
+                wait_s = self._count_failure(tries, failure, place)
+            self.retries += 1
+            if wait_s:
+                await self._dealer.pause(wait_s)
+
+    async def _try(self, place: Place, call: _Call, read: Callable[[dict[str, Any]], Read]) -> Read:
+        """Make one attempt at a place, note what it tells of the address, and give the place back."""
+        transport, pace = self.transports[place.address], self._paces[place.address]
+        try:
+            call.before()
+            began = time.monotonic()
+            try:
+                answer = read(await transport.attempt(call.path, call.data))
+            except Passing as failure:
+                self._note_failure(place, failure)
+                raise
+            except Rejected:
+                self._note_life(place.address)
+                raise
+            except ModelError as error:
+                if len(self.transports) == 1:
+                    raise
+                self._leave_out(place.address, error)
+                raise Passing(str(error)) from error
+            self._note_life(place.address)
+            pace.speed_up(place.start, time.monotonic() - began)
+            return answer
+        finally:
+            self._dealer.leave(place)
+
+    async def _race(self, place: Place, call: _Call, read: Callable[[dict[str, Any]], Read]) -> Read:
+        """Make an attempt, and a second one elsewhere if the first takes long; return the answer that comes first."""
+        racing = {asyncio.create_task(self._try(place, call, read))}
+        try:
+            while True:
+                alone = len(racing) == 1
+                done, racing = await asyncio.wait(
+                    racing,
+                    timeout=self._endpoint.ask_elsewhere_after_s if alone else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                ended = next((each for each in done if not isinstance(each.exception(), Passing)), None)
+                if ended or not racing:
+                    return (ended or done.pop()).result()
+                if not done and (other := self._dealer.find({place.address}, strictly=True)):
+                    self.asked_elsewhere += 1
+                    racing.add(asyncio.create_task(self._try(other, call, read)))
+        finally:
+            for each in racing:
+                each.cancel()
+            await asyncio.gather(*racing, return_exceptions=True)
+
+    def _note_failure(self, place: Place, failure: Passing) -> None:
+        """Tell the address's pace what a failure says of it."""
+        pace, alone = self._paces[place.address], len(self._paces) == 1
+        if failure.busy:
+            rests = failure.wait_s or (0.0 if alone or failure.gone else self._wait_s(max(1, pace.busy)))
+            pace.slow_down(place.start, rests)
+        if not failure.gone:
+            self._note_life(place.address)
+        elif pace.answered or not alone:  # one that has never answered alone is judged by each request
+            was_up = pace.is_up
+            pace.fail(surely=isinstance(failure, NoConnection))
+            if was_up and not pace.is_up:
+                self._note(f"{self.transports[place.address].url} doesn't answer ({self._cut(failure)})")
+
+    def _note_life(self, address: int) -> None:
+        pace = self._paces[address]
+        if pace.gone_since:
+            self._note(f"{self.transports[address].url} didn't answer for a while, and is back")
+        pace.respond()
+
+    def _leave_out(self, address: int, error: ModelError) -> None:
+        """Send nothing more to an address; where it is the last, end all waiting with the reasons."""
+        pace = self._paces[address]
+        if not pace.left_out:
+            pace.left_out = str(error)
+            self._note(f"{self.transports[address].url} is left out: {error}")
+        if all(each.left_out for each in self._paces):
+            reasons = list(dict.fromkeys(each.left_out for each in self._paces))
+            more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+            gone = ModelError(f"no server is left: {'; '.join(reasons[:_NAMED])}{more}")
+            self._dealer.close(gone)
+            raise gone from error
+
+    def _count_failure(self, tries: _Tries, failure: Passing, place: Place) -> float:
+        """Return how long the request waits before it is made again; raise if it isn't."""
+        now = time.monotonic()
+        tries.failures, tries.since = tries.failures + 1, tries.since or now
+        tries.failed_at.add(place.address)
+        up = {address for address, pace in enumerate(self._paces) if pace.is_up}
+        if isinstance(failure, NoConnection) and not self.answered and (len(self._paces) == 1 or not up):
+            also = f" ({self._name_all()}: none of them answers)" if len(self._paces) > 1 else ""
+            raise ModelError(f"{failure.advice}{also}") from failure
+        if len(tries.failed_at) < _ROUND and not up <= tries.failed_at:
+            return 0.0
+        tries.failed_at.clear()
+        tries.rounds += 1
+        answered_at = max(each.answered_at for each in self._paces)
+        if self._is_hopeless(failure, tries, now - max(tries.since, answered_at)):
+            if isinstance(failure, Unfinished):
+                raise failure
+            raise ModelError(
+                f"{self._name_all()} failed {tries.failures} times in a row, last with: {self._cut(failure)}; "
+                "run the same command again when it works"
+            ) from failure
+        return max(failure.wait_s, self._wait_s(tries.rounds))
+
+    def _is_hopeless(self, failure: Passing, tries: _Tries, standstill_s: float) -> bool:
+        """Tell whether another attempt is one too many: of servers that are busy or gone, only if none has answered
+        anybody for long."""
+        if tries.rounds <= self._endpoint.retries:
+            return False
+        passing = failure.busy or (self.answered and not any(each.is_up for each in self._paces))
+        patient = passing and self._endpoint.retries > 0
+        return not patient or standstill_s > failure.patience * self._endpoint.retry_wait_s
+
+    def _wait_s(self, failures: int) -> float:
+        wait_s = self._endpoint.retry_wait_s * 2.0 ** (failures - 1)
+        return min(wait_s, _LONGEST_WAIT_S) * random.uniform(0.5, 1.5)
+
+    def _name_all(self) -> str:
+        """Return the addresses that are not left out, in words."""
+        urls = [each.url for each in self.transports if not each.pace.left_out]
+        more = f" and {len(urls) - _NAMED} more" if len(urls) > _NAMED else ""
+        return f"{', '.join(urls[:_NAMED])}{more}"
+
+    def _cut(self, failure: Passing) -> str:
+        return self.transports[0].shown(str(failure))
