@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
-from autoif.instructions.deduplication import fold_duplicates, normalise
+from autoif.instructions.deduplication import _demand, fold_duplicates, normalise
 from autoif.instructions.seeds import load_seeds
 from autoif.records import Instruction, Reason
 
@@ -183,3 +183,34 @@ def test_in_another_script_only_what_is_the_same_is_folded() -> None:
     kept, dropped = fold_duplicates([Instruction.of(text, "seed") for text in texts], 80)
     assert [one.text for one in kept] == [texts[0], texts[1], texts[3], texts[4]]
     assert [one.reason for one in dropped] == [Reason.DUPLICATE_NORMALISED]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["the tea", "a tea of it", "tea", "use it in your tea", "of tea the use", "tea must be it"])
+    )
+)
+def test_folding_a_block_at_a_time_is_folding_in_a_plain_loop(texts: list[str]) -> None:
+    instructions = [Instruction.of(text, "seed") for text in texts]
+    kept, dropped = fold_duplicates(instructions, 70.0)
+    assert ([one.text for one in kept], [one.detail for one in dropped]) == fold_plainly(instructions, 70.0)
+
+
+def fold_plainly(instructions: list[Instruction], similarity: float) -> tuple[list[str], list[str]]:
+    """Compare each with all that were kept before it."""
+    kept: list[Instruction] = []
+    folded = []
+    for one in instructions:
+        form = normalise(one.text)
+        same = next((each for each in kept if each.text == one.text), None)
+        same = same or next((each for each in kept if normalise(each.text) == form), None)
+        near = same or next((each for each in kept if is_near(normalise(each.text), form, similarity)), None)
+        if near:
+            folded.append(f"folded into {near.id}: {near.text}")
+        else:
+            kept.append(one)
+    return [one.text for one in kept], folded
+
+
+def is_near(form: str, other: str, similarity: float) -> bool:
+    return _demand(form) == _demand(other) and fuzz.token_sort_ratio(form, other) >= similarity

@@ -1,5 +1,7 @@
 """Instruction augmentation (§3.2): lines become instructions, each meaning once, the rest dropped with a reason."""
 
+import time
+
 import pytest
 
 from autoif.instructions.self_instruct import self_instruct
@@ -222,3 +224,14 @@ async def test_another_run_seed_rewrites_other_seeds_the_same_one_the_same(make_
         asked.append([request.messages[1][1].split("\n")[1] for request in chat.requests])
     assert asked[0] == asked[1] != asked[2]
     assert len(set(asked[0])) == 3
+
+
+async def test_ten_times_the_seeds_take_ten_times_as_long(make_tools: MakeTools) -> None:
+    async def measure(count: int) -> float:
+        seeds = [Instruction.of(f"Use the word 'w{number}'.", "seed") for number in range(count)]
+        tools = make_tools("self_instruct.rewrites_per_seed=1", chat=ScriptedChat(unique_lines))
+        started = time.process_time()
+        await self_instruct(seeds, tools)
+        return time.process_time() - started
+
+    assert await measure(3_000) <= 20 * await measure(300)

@@ -31,7 +31,11 @@ _SYMBOLS = frozenset({"MATHEMATICAL", "MODIFIER", "DOUBLE-STRUCK", "SCRIPT", "BL
 
 def count_scripts(text: str) -> Counter[str]:
     """Count the letters of each script, as in {"LATIN": 12, "CYRILLIC": 3}; Japanese is one script with Chinese."""
-    return Counter(script for char in text if (script := _script(char)))
+    counts = Counter[str]()
+    for char, number in Counter(text).items():  # a text has few characters that differ
+        if script := _script(char):
+            counts[script] += number
+    return counts
 
 
 def main_scripts(texts: Iterable[str]) -> frozenset[str]:

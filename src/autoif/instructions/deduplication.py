@@ -15,9 +15,9 @@ of English alone, so instructions in another script are folded by the first two 
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from autoif.language import LATIN, main_scripts
 from autoif.records import Dropped, Instruction, Reason
@@ -54,21 +54,27 @@ def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> t
     """
     exact: dict[str, Instruction] = {}
     normalised: dict[str, Instruction] = {}
-    alike: dict[tuple[str, ...], list[tuple[str, Instruction]]] = {}
+    alike: dict[tuple[str, ...], dict[str, Instruction]] = {}
     dropped = []
     for instruction in instructions:
         form = normalise(instruction.text)
-        group = alike.setdefault(_demand(form), []) if main_scripts([form]) <= LATIN else []
+        group = alike.setdefault(_demand(form), {}) if main_scripts([form]) <= LATIN else {}
         if instruction.text in exact:
             dropped.append(_fold(instruction, exact[instruction.text], Reason.DUPLICATE_EXACT))
         elif form in normalised:
             dropped.append(_fold(instruction, normalised[form], Reason.DUPLICATE_NORMALISED))
-        elif near := next((kept for other, kept in group if fuzz.token_sort_ratio(form, other) >= similarity), None):
-            dropped.append(_fold(instruction, near, Reason.DUPLICATE_NEAR))
+        elif (near := _find_near(form, group.keys(), similarity)) is not None:
+            dropped.append(_fold(instruction, group[near], Reason.DUPLICATE_NEAR))
         else:
             exact[instruction.text] = normalised[form] = instruction
-            group.append((form, instruction))
+            group[form] = instruction
     return list(exact.values()), dropped
+
+
+def _find_near(form: str, forms: Iterable[str], similarity: float) -> str | None:
+    """Return the first of the forms that is alike; of one demand there are few in any set."""
+    alike = process.extract_iter(form, forms, scorer=fuzz.token_sort_ratio, score_cutoff=similarity)
+    return next((other for other, *_ in alike), None)
 
 
 def normalise(text: str) -> str:

@@ -9,16 +9,23 @@ Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_t
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Sequence
+from itertools import islice
 
 from autoif.instructions.deduplication import STAGE, fold_duplicates
 from autoif.language import LATIN, WITHOUT_SPACES, count_non_text, count_scripts, has_foreign_script, main_scripts
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.reading.lines import clean_line
-from autoif.records import Dropped, Instruction, Reason, content_id
+from autoif.records import Dropped, Instruction, Reason
 from autoif.tools import Tools
 
 _EXAMPLES_PER_CALL = 6
+_BLOCK = 256
+"""Seeds that are examples for each other: drawn from all, a call would take longer the more seeds there are."""
+_IN_FLIGHT = 1_024
+"""Seeds that are rewritten at once; the client keeps to what the server takes."""
 
 
 async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[list[Instruction], list[Dropped]]:
@@ -26,9 +33,17 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
     settings = tools.config.self_instruct
     rewritten = _by_hash(seeds, "seed", tools.config.seed)[: settings.seed_limit or None]
     scripts = main_scripts(seed.text for seed in seeds) or LATIN
-    answers = await asyncio.gather(*(_rewrite(seed, seeds, scripts, tools) for seed in rewritten))
+    blocks = [seeds[at : at + _BLOCK] for at in range(0, len(seeds), _BLOCK)]
+    block_of = {seed.id: block for block in blocks for seed in block}
+    answers: dict[str, list[Instruction | Dropped]] = {}
+    waiting = iter(rewritten)
 
-    lines = [line for answer in answers for line in answer]
+    async def work() -> None:
+        for seed in waiting:
+            answers[seed.id] = await _rewrite(seed, block_of[seed.id], scripts, tools)
+
+    await asyncio.gather(*(work() for _ in rewritten[:_IN_FLIGHT]))
+    lines = [line for seed in rewritten for line in answers[seed.id]]
     rewrites = [line for line in lines if isinstance(line, Instruction)]
     dropped = [line for line in lines if isinstance(line, Dropped)]
     kept, duplicates = fold_duplicates([*seeds, *rewrites], settings.near_duplicate)
@@ -41,7 +56,7 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
 
 
 async def _rewrite(
-    seed: Instruction, seeds: Sequence[Instruction], scripts: frozenset[str], tools: Tools
+    seed: Instruction, block: Sequence[Instruction], scripts: frozenset[str], tools: Tools
 ) -> list[Instruction | Dropped]:
     """Return the lines that the writer gave for one seed, in order; they are to be in one of the scripts."""
     settings = tools.config.self_instruct
@@ -49,8 +64,8 @@ async def _rewrite(
     calls = -(-settings.rewrites_per_seed // settings.rewrites_per_call)
     for call in range(calls):
         count = min(settings.rewrites_per_call, settings.rewrites_per_seed - call * settings.rewrites_per_call)
-        others = [one for one in _by_hash(seeds, [seed.id, call], tools.config.seed) if one != seed]
-        examples = "\n".join(one.text for one in [seed, *others[: _EXAMPLES_PER_CALL - 1]])
+        others = (one for one in _by_hash(block, [seed.id, call], tools.config.seed) if one.id != seed.id)
+        examples = "\n".join(one.text for one in [seed, *islice(others, _EXAMPLES_PER_CALL - 1)])
         [completion] = await tools.chat.sample(
             Request(
                 role="writer",
@@ -119,4 +134,11 @@ def _limit(instructions: list[Instruction], limit: int, seed: int) -> tuple[list
 
 def _by_hash(instructions: Sequence[Instruction], purpose: object, seed: int) -> list[Instruction]:
     """Return the instructions in an order that looks random and is always the same."""
-    return sorted(instructions, key=lambda one: content_id(seed, str(purpose), one.id))
+    begun = hashlib.sha256(f"[{seed},{json.dumps(str(purpose))},".encode("ascii"))  # as `content_id` does, once for all
+
+    def digest(one: Instruction) -> bytes:
+        whole = begun.copy()
+        whole.update(f'"{one.id}"]'.encode("ascii"))
+        return whole.digest()
+
+    return sorted(instructions, key=digest)
