@@ -1,7 +1,11 @@
 """Each checker of IFEval and IFBench, with a response that passes and one that fails; and no verdict by chance."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 
@@ -17,6 +21,7 @@ from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.evaluation.ifeval_ifbench.processes import CheckerProcess
 from support.ifeval_data import TOKENIZERS, load_checkers
 from support.packed_data import unpack
+from support.processes import find_processes
 
 EXAMPLES = {"ifeval": load_examples().ifeval, "ifbench": load_examples().ifbench}
 CASES = [(benchmark, name) for benchmark, table in EXAMPLES.items() for name in table]
@@ -187,9 +192,21 @@ def test_a_check_that_takes_too_long_is_told_and_counts_as_not_followed(checker_
 
 def test_a_checker_process_that_somebody_ends_is_said_to_be_ended(checker_process):
     given = checker_process("ifeval")
-    given._process.kill()
+    given.judge("Write.", [("punctuation:no_comma", {})], "tea")
+    os.kill(max(find_processes("fork_server")), signal.SIGKILL)  # the newest: not the server, nor the keeper
     with pytest.raises(ConfigError, match="was ended from outside"):
         given.judge("Write.", [("punctuation:no_comma", {})], "tea")
+
+
+def test_a_script_without_a_guard_can_have_its_answers_judged(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from autoif.evaluation.ifeval_ifbench.processes import CheckerProcess\n"
+        f"process = CheckerProcess('ifeval', '2026', [{str(TOKENIZERS)!r}])\n"
+        "print(process.judge('Write.', [('punctuation:no_comma', {})], 'tea').strict)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("(True,)\n", "")
 
 
 FAULTY = {

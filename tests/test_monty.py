@@ -18,7 +18,7 @@ from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Outcome, Sandbox, inspect_monty, monty
 from support.command import autoif
-from support.processes import DATA_FILES, data_of
+from support.processes import DATA_FILES, data_of, find_processes
 
 PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH = Verdict
 LENGTH = "def evaluate(response):\n    return len(response) > 3"
@@ -27,21 +27,6 @@ HANG = "def evaluate(response):\n    while response == 'hang': pass\n    return 
 
 def verdicts(outcomes: list[Outcome]) -> list[Verdict]:
     return [outcome.verdict for outcome in outcomes]
-
-
-def find_processes(name: str) -> set[int]:
-    """Return the descendants of this process whose command line has this word in it."""
-    parents, commands = {}, {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-    found = {os.getpid()}
-    while new := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= new
-    return {pid for pid in found if name in commands[pid]} - {os.getpid()}
 
 
 def look_into(pid: int) -> tuple[bytes, set[str]]:

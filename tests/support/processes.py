@@ -1,5 +1,6 @@
 """Starting `autoif` and the test model server as the processes they are."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -70,6 +71,21 @@ def _ignore_ctrl_c() -> None:
 def _hear_ctrl_c() -> None:
     """Take SIGINT again, which a shell makes its background jobs (a CI's, perhaps) ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def find_processes(name: str) -> set[int]:
+    """Return the descendants of this process whose command line has this word in it."""
+    parents, commands = {}, {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+    found = {os.getpid()}
+    while new := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= new
+    return {pid for pid in found if name in commands[pid]} - {os.getpid()}
 
 
 def data_of(run: Path) -> dict[str, bytes]:

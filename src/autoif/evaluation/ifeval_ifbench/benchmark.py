@@ -19,7 +19,8 @@ from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
 from autoif.evaluation.hub import fetch_rows
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Revision, Suite, Verdicts
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
-from autoif.evaluation.ifeval_ifbench.processes import CHECKER_PACKAGES, check_installed, open_checkers
+from autoif.evaluation.ifeval_ifbench.fork_server import CHECKER_PACKAGES
+from autoif.evaluation.ifeval_ifbench.processes import check_installed, open_checkers
 from autoif.evaluation.results import Column, PromptResult
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id

@@ -12,8 +12,8 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite, Unjudgeable, Verdicts
+from autoif.evaluation.ifeval_ifbench.fork_server import CHECKER_PACKAGES, Ended, Work, fork_process
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 Job = tuple["Question", str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
 """Returns verdicts in order; a text where the data lacks what they need."""
-CHECKER_PACKAGES = ("emoji", "langdetect", "nltk", "syllapy")
 CHECK_S = 20.0
 """Seconds of CPU time that a checker has for a response and its seven variants; a long honest one takes a few."""
 _WORTH_A_PROCESS = 1_000
@@ -97,7 +97,7 @@ def _list_needed(questions: "Questions") -> list[str]:
 
 
 class CheckerProcess:
-    """A process with the checkers of a benchmark; started again whenever a response has cost it its life."""
+    """A process with the checkers of a benchmark; another takes its place when a response has cost it its life."""
 
     def __init__(self, suite: Suite, revision: Revision, data_folders: Sequence[str]) -> None:
         """Start it.
@@ -107,36 +107,24 @@ class CheckerProcess:
             revision: of IFBench's.
             data_folders: from `tokenizer_data.find_data`.
         """
-        # Forked from a server that has loaded the checkers: this process may hold threads of torch, which a fork would
-        # copy in any state, and a new interpreter takes a second each time.
-        self._context = get_context("forkserver")
-        self._context.set_forkserver_preload([__name__, *CHECKER_PACKAGES])
-        self._arguments = suite, revision, data_folders, CHECK_S
-        self._start()
+        self._pipe = fork_process(_load, suite, revision, data_folders, CHECK_S)
 
     def judge(self, prompt: str, asked: _Asked, response: str) -> Verdicts | str:
         """Return the verdicts, or why there are none. Raises ConfigError: the process was ended from outside."""
         try:
             self._pipe.send((prompt, list(asked), response))
-            found: Verdicts | str = self._pipe.recv()
-            return found
+            found: Verdicts | str | Ended = self._pipe.recv()
         except (EOFError, ConnectionError):
-            self._process.join()
-            if self._process.exitcode != -signal.SIGVTALRM:
-                raise ConfigError("a process that scores was ended from outside, perhaps for memory") from None
-            self._start()
+            found = Ended(-signal.SIGKILL)
+        if not isinstance(found, Ended):
+            return found
+        if found.exit_code != -signal.SIGVTALRM:
+            raise ConfigError("a process that scores was ended from outside, perhaps for memory")
         return _ENDED if len(asked) == 1 else _join([self.judge(prompt, [each], response) for each in asked])
 
     def close(self) -> None:
         """End it."""
         self._pipe.close()
-        self._process.join()
-
-    def _start(self) -> None:
-        self._pipe, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
-        self._process.start()
-        theirs.close()
 
 
 def _join(parts: Sequence[Verdicts | str]) -> Verdicts | str:
@@ -153,11 +141,13 @@ def _join(parts: Sequence[Verdicts | str]) -> Verdicts | str:
     )
 
 
-def _serve(pipe: Connection, suite: Suite, revision: Revision, folders: Sequence[str], seconds: float) -> None:
-    """Judge what comes, until the other end is closed; what takes too long ends the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that closes this one
+def _load(suite: Suite, revision: Revision, folders: Sequence[str], seconds: float) -> Work:
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
-    checkers = Checkers(suite, folders, revision)
+    return partial(_judge_all, Checkers(suite, folders, revision), seconds)
+
+
+def _judge_all(checkers: Checkers, seconds: float, pipe: Connection) -> None:
+    """Judge what comes, until the other end is closed; what takes too long ends the process."""
     while True:
         try:
             prompt, asked, response = pipe.recv()
