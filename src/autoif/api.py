@@ -18,7 +18,7 @@ from rich.console import Console
 
 from autoif.config import Config, load_config
 from autoif.errors import ConfigError
-from autoif.orchestration import RunOptions, make_data, plan_data
+from autoif.orchestration import RunOptions, plan_data
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
 from autoif.reading.stored_rows import Rows
@@ -27,6 +27,8 @@ from autoif.report.funnel import Funnel, read_funnel
 from autoif.report.notebook import REPORT, render_run_html
 from autoif.report.progress import Progress
 from autoif.sandbox import SandboxSettings
+from autoif.sliced_run import make_run
+from autoif.slices import Slice
 from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Options(TypedDict, total=False):
     """Go on in a folder that was made with other settings."""
     retry_refused: bool
     """Ask again for what servers refused."""
+    shards: str
+    """Run the third of a hundred slices ("3/100"); the last one that is complete makes the data (docs/scale.md)."""
     progress: bool
     """Show progress on standard error, or in the notebook. Default: True."""
 
@@ -188,8 +192,10 @@ def run(
     """
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
     console, shown = Console(stderr=True), options.get("progress", True)
-    _run_to_end(make_data(resolved, arranged, Progress(console, quiet=not shown)))
+    _run_to_end(make_run(resolved, arranged, Progress(console, quiet=not shown)))
     made = Run(arranged.output)
+    if arranged.slice and made.manifest.get("status") != "complete":
+        return made
     check_ending(arranged.output)
     if shown and console.is_jupyter:
         _show_in_notebook(made)
@@ -255,6 +261,7 @@ def _arrange(
         replay=bool(replayed),
         resume_with_changes=options.get("resume_with_changes", False),
         retry_refused=options.get("retry_refused", False),
+        slice=Slice.parse(options["shards"]) if "shards" in options else None,
     )
     return resolved, arranged
 

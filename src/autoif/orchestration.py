@@ -30,6 +30,7 @@ from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
+from autoif.models.journal import open_answers
 from autoif.models.recording import import_recording
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.planning.pilot import find_yields
@@ -38,6 +39,7 @@ from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Query, Record, VerifiedInstruction
 from autoif.report.progress import Progress
 from autoif.settings import ROLES
+from autoif.slices import Slice, adopt_slices
 from autoif.store import RunFolder
 from autoif.tools import ToolSettings
 
@@ -59,6 +61,15 @@ class RunOptions:
     """Accept a folder made with other settings: results are made anew, answers to unchanged requests are kept."""
     retry_refused: bool = False
     """Ask again for what servers refused."""
+    slice: Slice | None = None
+    """Run these shards alone, and leave the data sets to who merges them (autoif.sliced_run)."""
+    claimed: bool = False
+    """The process holds a claim of the folder: nobody else writes there, whatever locks its disk has."""
+
+    @property
+    def run(self) -> Path:
+        """The folder of the whole run."""
+        return self.output.parent.parent if self.slice and self.slice.number else self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ class OpenRun:
     tools: ToolSettings
     engine: Engine
     progress: Progress
+    options: RunOptions
 
 
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
@@ -80,10 +92,11 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     given = read_given(options.instructions) if options.instructions else []
     seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
-    with RunFolder(options.output) as folder, ExitStack() as stack:
+    with RunFolder(options.output, claimed=options.claimed) as folder, ExitStack() as stack:
         _refuse_replayed(folder)
-        cache = stack.enter_context(CompletionCache(folder.completions))  # first of all that open it: it sets it up
-        earlier = _read_earlier(folder, cache)
+        completions, journal = stack.enter_context(open_answers(folder, options.slice.turn if options.slice else 0))
+        cache = stack.enter_context(CompletionCache(completions))  # first of all that open it: it sets it up
+        earlier = _read_earlier(folder, cache, options)
         config = manifest.settle(config, earlier)
         alone = config.sandbox.model_copy(update={"workers": 1})
         async with alone.make_sandbox() as sandbox:  # before a model is asked or loaded
@@ -105,32 +118,51 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
                 config, options, PlannedInput(len(seeds.kept), len(pool.kept), _count(given))
             ):
                 progress.say(line)
-        for recording in options.recordings:
-            import_recording(recording, folder.completions)
-        if options.retry_refused and cache.forget_refused():
-            folder.discard_results()
-        if options.recordings:
-            record["replayed"] = True  # so that its time says nothing of a model's
-        stack.enter_context(_accounting(folder, {**record, "sandbox": enforced}))
+        _gather_answers(folder, cache, completions, options, record)
+        stack.enter_context(_accounting(folder, completions, {**record, "sandbox": enforced}, options.slice))
         served = stack.enter_context(_serve(config, options.replay))
-        tools = ToolSettings(served, folder.completions, tuple(pool.kept), options.replay, answers)
+        tools = ToolSettings(served, completions, tuple(pool.kept), options.replay, answers, journal)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
-        stack.enter_context(progress.watching(folder.completions, lambda: engine.verdicts, lambda: engine.bound))
-        job = OpenRun(folder, tools, engine, progress)
+        stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
+        job = OpenRun(folder, tools, engine, progress, options)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
         if answers.rows:
             cache.note(answers.describe(each.text for each in records if isinstance(each, Instruction)))
-        if given:
+        if options.slice and not options.slice.number:
+            return
+        if given and not options.slice:
             folder.write_rows(store.INSTRUCTIONS, given)
         verified = await _run_steps(first, records, job, until=options.until)
-        if not given:
-            folder.write_rows(store.INSTRUCTIONS, verified)
-        if options.until == "queries":
-            for note in await write_data(verified, job.folder, job.tools):
-                cache.note(note)
+        if not options.slice:
+            await _write_files(verified, job, cache, own=not given)
+
+
+def _gather_answers(
+    folder: RunFolder, cache: CompletionCache, completions: Path, options: RunOptions, record: dict[str, JsonValue]
+) -> None:
+    """Put into a run what recordings and its slices have of it; forget what is to be asked again."""
+    for recording in options.recordings:
+        import_recording(recording, completions)
+    if options.slice is None:
+        adopt_slices(folder, cache, record["identity"])
+    if options.retry_refused and cache.forget_refused():
+        folder.discard_results()
+    if options.recordings:
+        record["replayed"] = True  # so that its time says nothing of a model's
+
+
+async def _write_files(
+    verified: Sequence[VerifiedInstruction], job: OpenRun, cache: CompletionCache, *, own: bool
+) -> None:
+    """Write what a run was made for: its own instructions, and the data sets."""
+    if own:
+        job.folder.write_rows(store.INSTRUCTIONS, verified)
+    if job.options.until == "queries":
+        for note in await write_data(verified, job.folder, job.tools):
+            cache.note(note)
 
 
 async def remake_data(path: Path) -> list[str]:
@@ -208,6 +240,9 @@ def _count(given: Sequence[VerifiedInstruction]) -> int | None:
 
 async def _make_instructions(seeds: Seeds, job: OpenRun) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
+    if job.options.run != job.folder.path:
+        written = store.read_stage(job.options.run, store.SELF_INSTRUCT, "kept", 0)
+        return [Instruction.model_validate(row) for row in written]
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
         job.progress.begin((store.SELF_INSTRUCT,), total=1)
         async with job.tools.open() as tools:
@@ -228,9 +263,16 @@ async def _run_steps(first: Step, records: Sequence[Input], job: OpenRun, *, unt
     def follow(result: ShardResult) -> list[Shard]:
         return _follow(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
 
-    shards = [Shard(first, index, part) for index, part in enumerate(_cut(records, job))]
+    part = job.options.slice
+    cut = [Shard(first, index, rows) for index, rows in enumerate(_cut(records, job))]
+    shards = [shard for shard in cut if part is None or part.has(shard.index)]
+    if not shards and part:
+        job.progress.say(f"{part} has nothing to do: the run has {len(cut):,} shards (execution.shard_size)")
     steps: tuple[Step, ...] = (first,) if first == until else ("instructions", "queries")
-    job.progress.begin(tuple(stage.folder for step in steps for stage in STAGES[step]), total=len(records))
+    job.progress.begin(
+        tuple(stage.folder for step in steps for stage in STAGES[step]),
+        total=sum(len(shard.records) for shard in shards),
+    )
     missing = _drop_finished(shards, job, until)
     async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
         for folder, outcome in zip(result.folders, result.stages, strict=True):
@@ -307,8 +349,13 @@ def _refuse_replayed(folder: RunFolder) -> None:
         )
 
 
-def _read_earlier(folder: RunFolder, cache: CompletionCache) -> dict[str, JsonValue]:
-    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody."""
+def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions) -> dict[str, JsonValue]:
+    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody.
+
+    A slice is bound by its run.
+    """
+    if options.run != folder.path:
+        return {**store.read_manifest(options.run), "seconds": folder.read_manifest().get("seconds", 0.0)}
     return folder.read_manifest() if cache.total().completions else {}
 
 
@@ -339,20 +386,24 @@ def _claim(
     if options.resume_with_changes or earlier.get("format") != store.FORMAT:
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
+    if options.slice and options.slice.number:
+        record["slice"] = {"number": options.slice.number, "total": options.slice.total, "until": options.until}
     folder.write_manifest(record)
     return record
 
 
 @contextmanager
-def _accounting(folder: RunFolder, record: dict[str, JsonValue]) -> Iterator[None]:
+def _accounting(
+    folder: RunFolder, completions: Path, record: dict[str, JsonValue], part: Slice | None
+) -> Iterator[None]:
     """Write what the run took into its manifest, however it ends."""
     started = time.monotonic()
     status = "interrupted"
     try:
         yield
-        status = "complete"
+        status = "complete" if part is None or part.number else "in slices"
     finally:
-        with CompletionCache(folder.completions) as cache:
+        with CompletionCache(completions) as cache:
             usage: dict[str, JsonValue] = {stage: each.model_dump(mode="json") for stage, each in cache.usage().items()}
             for name, kept in folder.moved.items():
                 cache.note(f"{name} had been changed by hand or by another version: what it was is kept as {kept}")

@@ -50,6 +50,8 @@ REVIEWED = "reviewed.jsonl"
 REPLAYED_FROM = "replayed_from"
 """In run.json: the run that the folder was judged again from; it has no model answers."""
 AUDIT = "audit.json"
+SLICES = "slices"
+"""What tasks of a batch system made of a run."""
 DIGESTS = "SHA256SUMS"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)
 SELF_INSTRUCT = "01_self_instruct"
@@ -67,7 +69,7 @@ FORMAT = 2
 """Of the folder; raised when the files of stages change their form."""
 _OWN = {
     MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
-    DIGESTS, *FOLDERS,
+    DIGESTS, SLICES, *FOLDERS,
 }  # fmt: skip
 _LOCK = ".lock"
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
@@ -76,8 +78,10 @@ _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 class RunFolder:
     """One run on disk, held by one process at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, claimed: bool = False) -> None:
+        """`claimed`: the process holds a claim of the folder (autoif.claims), so its disk may lack locks."""
         self.path = path
+        self._claimed = claimed
         self._lock: IO[str] | None = None
         self._digests: dict[str, str] = {}
         self.moved: dict[str, str] = {}
@@ -90,13 +94,19 @@ class RunFolder:
             self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self._lock.close()
             raise StoreError(
                 f"{self.path} is in use by another process (pid {holder}): wait for it, or choose another --output"
             ) from None
+        except OSError as error:
+            if not self._claimed:
+                self._lock.close()
+                raise StoreError(
+                    f"the disk of {self.path} keeps no locks ({error.strerror}): use --shards 1/1, which needs none"
+                ) from None
         try:
             with storage_errors(self.path):
                 os.ftruncate(self._lock.fileno(), 0)
@@ -172,9 +182,22 @@ class RunFolder:
         """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside."""
         path = self.path / name
         digest = _replace(path, (_to_line(row) for row in rows), before=lambda digest: self._set_aside(name, digest))
+        self._note(name, digest)
+
+    def _note(self, name: str, digest: str) -> None:
         with storage_errors(self.path), (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
             sums.write(_sum_line((name, digest)))
         self._digests[name] = digest
+
+    def copy(self, name: str, source: Path, digest: str) -> None:
+        """Take a file of another run folder over, unless it is here already, or is not of this digest."""
+        if self.has(name):
+            return
+        with reading_errors(source):
+            content = source.read_bytes()
+        if hashlib.sha256(content).hexdigest() == digest:
+            _replace(self.path / name, [content], before=lambda digest: self._set_aside(name, digest))
+            self._note(name, digest)
 
     def read_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> list[Row]:
         """Read a file of the run back; `known` are the records that it may name, by id.
@@ -386,7 +409,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _replace(path: Path, lines: Iterable[str], before: Callable[[str], None] = lambda digest: None) -> str:
+def _replace(path: Path, lines: Iterable[str | bytes], before: Callable[[str], None] = lambda digest: None) -> str:
     """Write lines to a temporary file, sync it, rename it; return the SHA-256 of what was written.
 
     `before` is called with that digest just before the file takes its place.
@@ -398,7 +421,7 @@ def _replace(path: Path, lines: Iterable[str], before: Callable[[str], None] = l
         try:
             with temporary.open("wb") as file:
                 for line in lines:
-                    encoded = line.encode("utf-8")
+                    encoded = line.encode("utf-8") if isinstance(line, str) else line
                     digest.update(encoded)
                     file.write(encoded)
                 file.flush()

@@ -1,7 +1,7 @@
 """What a stage may use, built once per worker from the config; and what a worker must be told to build it."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ from autoif.instructions.given_answers import GivenAnswers
 from autoif.judging import Job
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
+from autoif.models.journal import Journal
 from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
 from autoif.records import Query
@@ -61,6 +62,8 @@ class ToolSettings:
     """Take every answer from the completions, ask no model."""
     answers: GivenAnswers = field(default_factory=GivenAnswers)
     """Those of `contrast.answers`."""
+    journal: Path | None = None
+    """A file to which new answers are appended, too."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Tools]:
@@ -71,7 +74,9 @@ class ToolSettings:
         """
         config, translation = self.config, self.config.back_translation
         async with AsyncExitStack() as stack:
-            cache = stack.enter_context(CompletionCache(self.completions))
+            journal = stack.enter_context(closing(Journal(self.journal))) if self.journal else None
+            keep = journal.append if journal else lambda rows: None
+            cache = stack.enter_context(CompletionCache(self.completions, keep))
             endpoints = {role: getattr(config.models, role) for role in ROLES}
             client = ChatClient(endpoints, cache, budget=config.budget, replay_only=self.replay_only)
             chat = await stack.enter_async_context(client)

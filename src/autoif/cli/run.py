@@ -46,6 +46,9 @@ _SETTINGS = {
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards are run.")
 @click.option("--workers", type=int, metavar="N", help="Shards in flight at once.")
+@click.option(
+    "--shards", metavar="K/N", help="Run slice K of N, a task each of a batch system; the last merges (docs/scale.md)."
+)
 @click.option("--sandbox", metavar="BACKEND", help="Backend that runs model-written code.")
 @click.option("--budget-tokens", type=int, metavar="N", help="Stop, resumable, after so many tokens.")
 @click.option("--budget-usd", type=float, metavar="X", help="Stop, resumable, after so much money.")
@@ -106,7 +109,9 @@ def run(
         raise click.UsageError("--yields and --tokens-per-second go with --plan")
     try:
         with interrupted_by_sigterm():
-            api.run(config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given)
+            made = api.run(
+                config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given
+            )
     except KeyboardInterrupt:
         Console(stderr=True).print(f"interrupted; {_resume_hint()}", soft_wrap=True, highlight=False)
         raise click.exceptions.Abort from None
@@ -117,7 +122,8 @@ def run(
     except NoData:
         show_made(folder, Console())
         raise
-    show_made(folder, Console())
+    if made.manifest.get("status") == "complete":
+        show_made(folder, Console())
 
 
 def _resume_hint() -> str:

@@ -8,7 +8,7 @@ file at once; where two of them asked the same thing, the first answer stays. Pr
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -144,9 +144,13 @@ def request_key(request: Request, model_identity: str) -> str:
 class CompletionCache:
     """The completions of one run folder; close it, or use it in a `with` statement."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file; raise `StoreError` if it is damaged, of another format, or can't be written."""
+    def __init__(self, path: Path, keep: Callable[[list[CompletionRow]], None] = lambda rows: None) -> None:
+        """Open or create the file; raise `StoreError` if it is damaged, of another format, or can't be written.
+
+        `keep` is called with rows before they are stored, to put them somewhere else, too.
+        """
         self._path = path
+        self._keep = keep
         with self._errors_named():
             path.parent.mkdir(parents=True, exist_ok=True)
             # The live display reads usage from its own thread; SQLite itself serialises the calls.
@@ -218,6 +222,7 @@ class CompletionCache:
 
     def insert(self, rows: list[CompletionRow]) -> None:
         """Store rows in one transaction, leaving those that are already there."""
+        self._keep(rows)
         with self._errors_named():
             if len(rows) == 1:
                 self._db.execute(_INSERT, rows[0])

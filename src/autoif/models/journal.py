@@ -1,0 +1,103 @@
+"""Model answers as lines that are appended, for disks on which no database may be opened: those of a network.
+
+`answers-0001.jsonl`, … in a run folder: rows of `CompletionRow`, one a line. Each process writes a file of its own, so
+nothing is locked; the database in which answers are looked up is made from them, on a disk of this machine.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from autoif.errors import StoreError
+from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.store import COMPLETIONS, RunFolder, reading_errors, storage_errors
+
+_ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
+_ROWS_AT_ONCE = 1000
+
+
+class Journal:
+    """A file to which answers are appended; what `append` was given survives the death of the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+
+    def append(self, rows: Sequence[CompletionRow]) -> None:
+        """Add rows at the end."""
+        content = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode("ascii")
+        with storage_errors(self._path):
+            end = os.lseek(self._file, 0, os.SEEK_END)
+            try:
+                while content:
+                    content = content[os.write(self._file, content) :]
+            except OSError:  # a full disk takes a part of it
+                os.ftruncate(self._file, end)
+                raise
+
+    def close(self) -> None:
+        with storage_errors(self._path):
+            os.fsync(self._file)
+            os.close(self._file)
+
+
+def list_journals(folder: Path) -> list[Path]:
+    """Return the files of answers in a run folder, in order."""
+    return sorted(folder.glob("answers-*.jsonl"))
+
+
+def read_journal(path: Path) -> Iterator[CompletionRow]:
+    """Yield the rows of a file; a last line that a kill has cut is none.
+
+    Raises:
+        StoreError: another line is damaged.
+    """
+    with reading_errors(path), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield _ROW.validate_json(line, strict=True)
+            except ValidationError:
+                if line.endswith(b"\n"):
+                    raise StoreError(
+                        f"{path}, line {number} is damaged: bring the file back from a copy, or delete the line to ask "
+                        "the model again"
+                    ) from None
+
+
+def import_journals(paths: Iterable[Path], cache: CompletionCache) -> None:
+    """Put all answers of these files into a cache, beside those that are there."""
+    for path in paths:
+        rows = read_journal(path)
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            cache.insert(batch)
+
+
+def export_answers(completions: Path, out: Path) -> None:
+    """Write the answers of a database to a file of lines, if there are any."""
+    with CompletionCache(completions) as cache, closing(Journal(out)) as journal:
+        for row in cache.rows():
+            journal.append([row])
+
+
+@contextmanager
+def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the database of a run folder's answers, and the journal to which new ones are to be appended, if any.
+
+    With a `turn` the folder may be on a disk of a network: the database is made anew on this machine.
+    """
+    if not turn:
+        yield folder.completions, None
+        return
+    with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
+        path = Path(scratch) / COMPLETIONS
+        with CompletionCache(path) as cache:
+            import_journals([*list_journals(folder.path.parent), *list_journals(folder.path)], cache)
+        yield path, folder.path / f"answers-{turn:04d}.jsonl"

@@ -1,0 +1,133 @@
+"""A slice of a run, from its first task to the merge, with nothing between the tasks but the folder that they see.
+
+Whichever task comes first writes the instructions, which need all seeds; the others wait for them. Whichever completes
+the last slice makes the data sets, and so does `autoif run` without `--shards`, which runs what slices have left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from autoif.claims import Claim
+from autoif.config import Config
+from autoif.errors import ConfigError, StoreError
+from autoif.models.journal import export_answers
+from autoif.orchestration import RunOptions, make_data
+from autoif.pipeline import Step
+from autoif.report.progress import Progress
+from autoif.slices import Slice, find_slices, is_complete, read_total, write_total
+from autoif.store import COMPLETIONS, SFT, SLICES, read_manifest
+
+_POLL_S = 1.0
+
+
+async def make_run(config: Config, options: RunOptions, progress: Progress) -> None:
+    """Run or resume a run: all of it, or the slice that the options name.
+
+    Raises:
+        AutoIFError: as of `make_data`; the folder is in other slices; or a process works on what is to be done here.
+    """
+    if options.slice:
+        await _make_slice(config, options, options.slice, progress)
+    elif (options.output / SLICES).is_dir():
+        with ExitStack() as stack:
+            stack.enter_context(Claim(options.output / SLICES, f"{options.output}"))
+            for each in find_slices(options.output):
+                folder = each.folder(options.output)
+                if folder.exists() and not is_complete(folder, options.until):
+                    stack.enter_context(Claim(folder, f"{each} of {options.output}"))
+            await make_data(config, replace(options, claimed=True), progress)
+    else:
+        await make_data(config, options, progress)
+
+
+async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress: Progress) -> None:
+    """Run a slice; if it is the last one, the merge."""
+    if options.resume_with_changes or options.retry_refused:
+        raise ConfigError("--resume-with-changes and --retry-refused are for the whole run: use them without --shards")
+    run, folder = options.output, mine.folder(options.output)
+    await _begin(config, options, mine, progress)
+    if _is_whole(run, options.until):
+        progress.say(f"{run} is complete: nothing is left for {mine}")
+        return
+    async with _claimed(folder, f"{mine} of {run}") as claim:
+        sliced = replace(options, output=folder, slice=replace(mine, turn=claim.number), claimed=True)
+        await make_data(_share_budget(config, run, mine), sliced, progress)
+    missing = [each for each in mine.whole if not is_complete(each.folder(run), options.until)]
+    if missing:
+        progress.say(f"{mine} is complete, {len(missing):,} of {mine.total:,} are not yet; the last one merges them")
+        return
+    claim = Claim(run / SLICES, str(run))
+    if not claim.try_to_take():
+        progress.say(f"{mine} is complete, and {claim.holder or 'another process'} merges the slices")
+        return
+    with claim:
+        await make_data(config, replace(options, slice=None, claimed=True), progress)
+
+
+async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Progress) -> None:
+    """Do what comes before the shards, or wait until another task has done it. Raises StoreError: another total."""
+    run, said = options.output, False
+    claim = Claim(run / SLICES, str(run))
+    while (total := read_total(run)) is None:
+        if claim.try_to_take():
+            with claim:
+                if read_total(run) is None:
+                    await make_data(config, replace(options, slice=replace(mine, number=0), claimed=True), progress)
+                    if not options.recordings:
+                        export_answers(run / COMPLETIONS, run / SLICES / "answers-0000.jsonl")
+                    write_total(run, mine.total)
+        elif not said:
+            progress.say(f"{claim.holder or 'another process'} writes the instructions: {mine} waits for them")
+            said = True
+        else:
+            await asyncio.sleep(_POLL_S)
+    if total != mine.total:
+        raise StoreError(
+            f"{run} is in {total:,} slices: use --shards {min(mine.number, total)}/{total} and the like, or choose "
+            "another --output"
+        )
+
+
+@asynccontextmanager
+async def _claimed(folder: Path, what: str) -> AsyncIterator[Claim]:
+    """Hold a claim while the block runs; stop the block if another process takes it over."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task
+    lost: list[bool] = []
+
+    def stop() -> None:
+        lost.append(True)
+        loop.call_soon_threadsafe(task.cancel)
+
+    claim = Claim(folder, what, stop)
+    await asyncio.to_thread(claim.take)
+    try:
+        yield claim
+    except asyncio.CancelledError:
+        if lost:
+            raise StoreError(f"{what} was taken over, as this process showed no sign of life for a minute") from None
+        raise
+    finally:
+        claim.release()
+
+
+def _is_whole(run: Path, until: Step) -> bool:
+    """Tell whether a run's slices are merged."""
+    return read_manifest(run).get("status") == "complete" and (until == "instructions" or (run / SFT).exists())
+
+
+def _share_budget(config: Config, run: Path, mine: Slice) -> Config:
+    """Return the config with a slice's share of the budget that the instructions left."""
+    budget, spent = config.budget, read_manifest(run).get("usage")
+    stages = [each for each in spent.values() if isinstance(each, dict)] if isinstance(spent, dict) else []
+
+    def share(whole: float, *names: str) -> float:
+        used = sum(float(str(stage.get(name, 0))) for stage in stages for name in names)
+        return max(0.0, whole - used) / mine.total
+
+    tokens = None if budget.tokens is None else int(share(budget.tokens, "prompt_tokens", "completion_tokens"))
+    usd = None if budget.usd is None else share(budget.usd, "usd")
+    return config.model_copy(update={"budget": budget.model_copy(update={"tokens": tokens, "usd": usd})})

@@ -1,0 +1,131 @@
+"""A run in slices: one for each task of a batch system, in a folder that all tasks see (`autoif run --shards 3/100`).
+
+    RUN/slices/plan.json        how many slices there are
+    RUN/slices/claim-0001 …     who works on the run as a whole: its instructions first, its data sets last
+    RUN/slices/003-of-100/      a run folder of its own: every 100th shard from the third on, and its answers
+    RUN/…                       the run, once the slices are complete
+
+Shards keep the numbers that they have in the whole run, so that merging is copying.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from autoif.errors import ConfigError, StoreError
+from autoif.models.cache import CompletionCache
+from autoif.models.journal import import_journals, list_journals
+from autoif.pipeline import Step
+from autoif.reading.text_lines import parse_json
+from autoif.store import SLICES, RunFolder, read_digests, read_manifest, reading_errors, write_json
+
+_PLAN = "plan.json"
+_MERGED = "merged.json"
+_MOST = 9_999
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some of a run's shards."""
+
+    number: int
+    """From 1; 0 for no shard at all: what comes before them."""
+    total: int
+    turn: int = 0
+    """How often the slice was begun: each process writes a file of answers of its own."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Slice":
+        """Return the slice that "3/100" names. Raises ConfigError."""
+        found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text.strip(), re.ASCII)
+        number, total = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not 1 <= number <= total <= _MOST:
+            raise ConfigError(
+                f"--shards {text!r}: give the slice and how many there are, as in 3/100: from 1/100 to 100/100, and at "
+                f"most {_MOST:,}"
+            )
+        return cls(number, total)
+
+    def has(self, shard: int) -> bool:
+        """Tell whether a shard is in the slice."""
+        return self.number > 0 and shard % self.total == self.number - 1
+
+    def folder(self, run: Path) -> Path:
+        """Return the folder of the slice in a run's."""
+        return run / SLICES / f"{self.number:03d}-of-{self.total:03d}"
+
+    @property
+    def whole(self) -> list["Slice"]:
+        """All slices that there are."""
+        return [replace(self, number=number, turn=0) for number in range(1, self.total + 1)]
+
+    def __str__(self) -> str:
+        return f"slice {self.number}/{self.total}"
+
+
+def read_total(run: Path) -> int | None:
+    """Return in how many slices a run is; None as long as none has begun. Raises StoreError: the plan is damaged."""
+    path = run / SLICES / _PLAN
+    try:
+        with reading_errors(path):
+            return Slice.parse(f"1/{parse_json(path.read_text(encoding='utf-8'))['slices']}").total
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, ConfigError):
+        raise StoreError(f"{path} is damaged: delete it; the next slice writes it anew") from None
+
+
+def write_total(run: Path, total: int) -> None:
+    """Note in how many slices a run is, for good."""
+    write_json(run / SLICES / _PLAN, {"slices": total})
+
+
+def find_slices(run: Path) -> list[Slice]:
+    """Return the slices of a run; none if it has none."""
+    total = read_total(run)
+    return Slice(1, total).whole if total else []
+
+
+def is_complete(folder: Path, until: Step) -> bool:
+    """Tell whether the slice in a folder has come to the end of a step."""
+    found = read_manifest(folder)
+    noted = found.get("slice")
+    return found.get("status") == "complete" and isinstance(noted, dict) and noted.get("until") in {until, "queries"}
+
+
+def adopt_slices(folder: RunFolder, cache: CompletionCache, identity: JsonValue) -> None:
+    """Copy what the slices of a run have finished into its folder, and all their answers into its completions.
+
+    A shard made with other settings, or damaged, is left where it is: it is made again, from the answers.
+    """
+    slices = [each.folder(folder.path) for each in find_slices(folder.path)]
+    journals = {str(path.relative_to(folder.path)): path for each in slices for path in list_journals(each)}
+    sizes: dict[str, JsonValue] = {name: path.stat().st_size for name, path in journals.items()}
+    if not slices or (_read_merged(folder.path) == sizes and cache.total().completions):
+        return
+    import_journals(journals.values(), cache)
+    for each in slices:
+        if read_manifest(each).get("identity") == identity:
+            for name, digest in _list_shards(each):
+                folder.copy(name, each / name, digest)
+    write_json(folder.path / SLICES / _MERGED, sizes)
+
+
+def _list_shards(slice_: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files of the stages that a slice has finished, with their digests; that of the kept ones last."""
+    noted: Mapping[str, str] = read_digests(slice_)
+    names = sorted(name for name in noted if re.match(r"\d\d_\w+/(?:kept|dropped)-", name))
+    yield from ((name, noted[name]) for name in names)
+
+
+def _read_merged(run: Path) -> JsonValue:
+    """Return the sizes of the files of answers when they were last merged."""
+    try:
+        sizes: JsonValue = json.loads((run / SLICES / _MERGED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return sizes

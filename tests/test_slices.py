@@ -1,0 +1,173 @@
+"""Runs in slices, as tasks of a batch system: processes that share a folder and nothing else."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from autoif import claims
+from autoif.claims import Claim, Holder, find_holder
+from autoif.errors import ConfigError, StoreError
+from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.models.journal import Journal, import_journals, read_journal
+from autoif.slices import Slice
+from support.command import fails_here, run_here
+from support.processes import data_of, model_server, stages_of, start_autoif
+
+IN_FLIGHT = 4
+FEW = ("--set", "self_instruct.max_instructions=6", "--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A run without slices."""
+    folder = tmp_path_factory.mktemp("plain")
+    with model_server(folder) as server:
+        done = run_here(*arguments(server, folder / "run"), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "run").glob("02_*/kept-*"))) == 3
+    return folder / "run"
+
+
+def arguments(server, run, *more):
+    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(run), *FEW, *more]
+
+
+def asked_twice(server) -> int:
+    asked = [key for event, key, _ in server.events() if event == "asked"]
+    return len(asked) - len(set(asked))
+
+
+def test_slices_at_the_same_time_of_which_one_is_killed_make_the_same_bytes_and_pay_for_nothing_twice(plain, tmp_path):
+    run = tmp_path / "run"
+    with model_server(tmp_path) as server:
+        began = time.time()
+        tasks = [start_autoif(*arguments(server, run, "--shards", f"{number}/3"), cwd=tmp_path) for number in (1, 2, 3)]
+        answers, deadline = run / "slices" / "002-of-003" / "answers-0001.jsonl", time.monotonic() + 120
+        while not (answers.exists() and answers.read_bytes().count(b"\n") > 8):
+            assert time.monotonic() < deadline and tasks[1].poll() is None
+            time.sleep(0.01)
+        os.killpg(tasks[1].pid, signal.SIGKILL)
+        killed = time.time()
+        outputs = [task.communicate(timeout=120)[0] for task in tasks]
+        assert [task.returncode for task in tasks] == [0, -signal.SIGKILL, 0], outputs
+        assert not (run / "sft.jsonl").exists()
+        again = run_here(*arguments(server, run, "--shards", "2/3"), cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert "sft.jsonl" in again.stdout
+        assert asked_twice(server) <= IN_FLIGHT
+        assert len(server.asked_again(began, killed)) <= IN_FLIGHT
+    assert data_of(run) == data_of(plain)
+    assert stages_of(run) == stages_of(plain)
+    assert usage_of(run) == usage_of(plain)
+
+
+def test_slices_of_a_run_that_began_without_them_in_any_order_and_twice_end_in_the_same_bytes(plain, tmp_path):
+    run = tmp_path / "run"
+    with model_server(tmp_path) as server:
+        assert run_here(*arguments(server, run, "--until", "instructions"), cwd=tmp_path).returncode == 0
+        spent = fails_here(*arguments(server, run, "--shards", "3/3", "--budget-tokens", "1000"))
+        assert "raise --budget-tokens" in spent  # the instructions have taken it all
+        for number in (3, 1, 1):
+            done = run_here(*arguments(server, run, "--shards", f"{number}/3"), cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        wrong = fails_here(*arguments(server, run, "--shards", "2/4"))
+        assert "is in 3 slices: use --shards 2/3" in wrong
+        other = fails_here(*arguments(server, run, "--shards", "2/3", "--set", "scoring.temperature=0.9"))
+        assert "scoring.temperature" in other
+        rest = run_here(*arguments(server, run), cwd=tmp_path)  # without the option: what is left, and the merge
+        assert rest.returncode == 0, rest.stderr
+        events = len(server.events())
+        late = run_here(
+            *[each for each in arguments(server, run, "--shards", "2/3") if each != "--quiet"], cwd=tmp_path
+        )
+        assert "is complete: nothing is left for slice 2/3" in late.stderr
+        assert asked_twice(server) == 0
+        assert len(server.events()) == events
+    assert data_of(run) == data_of(plain)
+    assert stages_of(run) == stages_of(plain)
+
+
+@pytest.mark.parametrize("text", ["", "3", "0/3", "4/3", "1/0", "1/10000", "-1/3", "1/3/5", "x/y", "1.5/3"])
+def test_a_slice_that_cannot_be_is_refused(text):
+    with pytest.raises(ConfigError, match="as in 3/100"):
+        Slice.parse(text)
+
+
+def test_every_shard_is_in_one_slice():
+    for total in (1, 3, 7):
+        slices = Slice(1, total).whole
+        assert all(sum(each.has(shard) for each in slices) == 1 for shard in range(20))
+        assert not any(Slice(0, total).has(shard) for shard in range(20))
+
+
+def test_a_claim_is_held_by_one_and_free_after_it(tmp_path):
+    with Claim(tmp_path, "it") as first:
+        assert str(find_holder(tmp_path)) == f"pid {os.getpid()} on {Holder.here().host}"
+        with pytest.raises(StoreError, match=f"it is in use by pid {os.getpid()}"):
+            Claim(tmp_path, "it").take()
+    assert find_holder(tmp_path) is None
+    with Claim(tmp_path, "it") as second:
+        assert (first.number, second.number) == (1, 2)
+
+
+def test_the_claim_of_a_process_that_died_here_is_free_at_once(tmp_path):
+    dead = Holder("elsewhere", 4_194_304, Holder.here().kernel, "1")
+    write_claim(tmp_path, dead)
+    assert Claim(tmp_path, "it").try_to_take()
+
+
+def test_the_claim_of_another_machine_is_taken_over_when_it_shows_no_life(tmp_path, monkeypatch):
+    write_claim(tmp_path, Holder("elsewhere", 1))
+    waiting = Claim(tmp_path, "it")
+    assert not waiting.try_to_take()
+    monkeypatch.setattr(claims, "STALE_S", 0.2)
+    monkeypatch.setattr(claims, "BEAT_S", 0.1)
+    with (tmp_path / "claim-0001").open("a") as file:
+        file.write("\n")
+    assert not waiting.try_to_take()
+    waiting.take()
+    assert waiting.number == 2
+    waiting.release()
+
+
+def test_a_holder_learns_that_another_has_taken_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT_S", 0.02)
+    lost = []
+    held = Claim(tmp_path, "it", lambda: lost.append(True))
+    held.take()
+    write_claim(tmp_path, Holder("elsewhere", 1), number=2)
+    deadline = time.monotonic() + 10
+    while not lost and time.monotonic() < deadline:
+        time.sleep(0.01)
+    held.release()
+    assert lost == [True]
+    assert str(find_holder(tmp_path)) == "pid 1 on elsewhere"
+
+
+def test_a_journal_gives_back_what_it_was_given_and_leaves_out_a_line_that_a_kill_has_cut(tmp_path):
+    rows = [CompletionRow(f"{number:032x}", 0, "ü\n", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)]
+    journal = Journal(tmp_path / "answers-0001.jsonl")
+    journal.append(rows[:1])
+    journal.append(rows[1:])
+    journal.close()
+    path = tmp_path / "answers-0001.jsonl"
+    assert list(read_journal(path)) == rows
+    path.write_bytes(path.read_bytes()[:-5])
+    with CompletionCache(tmp_path / "completions.sqlite") as cache:
+        import_journals([path], cache)
+        assert [row.key for row in cache.rows()] == [row.key for row in rows[:2]]
+    path.write_bytes(b"[\n" + path.read_bytes())
+    with pytest.raises(StoreError, match="line 1 is damaged"):
+        list(read_journal(path))
+
+
+def usage_of(run):
+    return json.loads((run / "run.json").read_text())["usage"]
+
+
+def write_claim(folder, holder, number=1):
+    line = json.dumps({"host": holder.host, "pid": holder.pid, "kernel": holder.kernel, "started": holder.started})
+    (folder / f"claim-{number:04d}").write_text(line + "\n")
