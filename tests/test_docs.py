@@ -15,7 +15,7 @@ COMMANDS = (
     "run", "audit", "cross-validate", "verify", "split", "prompts", "train sft", "train dpo", "train online-dpo",
     "replay", "train grpo", "eval pass-rate", "eval ifeval", "eval ifbench", "eval followbench",
     "eval general", "compare", "plot", "contamination", "export", "push", "serve", "models", "doctor", "show",
-    "decisions", "view",
+    "decisions", "view", "status",
 )  # fmt: skip
 PROSE = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 

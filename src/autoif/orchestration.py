@@ -24,6 +24,7 @@ from autoif.datasets.writing import write_data
 from autoif.decisions import read_review
 from autoif.engines import Engine, open_engine
 from autoif.errors import ConfigError, StoreError
+from autoif.events import Events, recording_events
 from autoif.instructions.given_answers import GivenAnswers, read_given_answers
 from autoif.instructions.seeds import Seeds, load_seeds
 from autoif.instructions.self_instruct import self_instruct
@@ -81,6 +82,7 @@ class OpenRun:
     engine: Engine
     progress: Progress
     options: RunOptions
+    events: Events
 
 
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
@@ -119,6 +121,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             ):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
+        events = Events(folder.path)
+        stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
         stack.enter_context(_accounting(folder, completions, {**record, "sandbox": enforced}, options.slice))
         served = stack.enter_context(_serve(config, options.replay))
         tools = ToolSettings(served, completions, tuple(pool.kept), options.replay, answers, journal)
@@ -126,7 +130,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
-        job = OpenRun(folder, tools, engine, progress, options)
+        job = OpenRun(folder, tools, engine, progress, options, events)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
         if answers.rows:
@@ -277,6 +281,7 @@ async def _run_steps(first: Step, records: Sequence[Input], job: OpenRun, *, unt
     async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
         for folder, outcome in zip(result.folders, result.stages, strict=True):
             job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
+        job.events.add("shard", step=result.step, index=result.index)
     if first == "queries":
         return [record for shard in shards for record in shard.records if isinstance(record, VerifiedInstruction)]
     indexes = [shard.index for shard in shards]

@@ -50,6 +50,8 @@ REVIEWED = "reviewed.jsonl"
 REPLAYED_FROM = "replayed_from"
 """In run.json: the run that the folder was judged again from; it has no model answers."""
 AUDIT = "audit.json"
+EVENTS = "events.jsonl"
+"""What the run did and when."""
 SLICES = "slices"
 """What tasks of a batch system made of a run."""
 DIGESTS = "SHA256SUMS"
@@ -69,7 +71,7 @@ FORMAT = 2
 """Of the folder; raised when the files of stages change their form."""
 _OWN = {
     MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
-    DIGESTS, SLICES, *FOLDERS,
+    DIGESTS, EVENTS, SLICES, *FOLDERS,
 }  # fmt: skip
 _LOCK = ".lock"
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")

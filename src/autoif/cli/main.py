@@ -29,6 +29,7 @@ _COMMANDS = {
     "serve": Place("autoif.cli.serve:serve", "Answer HTTP requests for verdicts and rewards."),
     "show": Place("autoif.cli.show:show", "Print the funnel of a run, or all about an instruction."),
     "split": Place("autoif.cli.split:split", "Divide instructions into those to train on and to test."),
+    "status": Place("autoif.cli.status:status", "Print how a run stands, while it goes on or after."),
     "train": Place("autoif.cli.train:train", "Train a model on the data of a run."),
     "verify": Place("autoif.cli.verify:verify", "Run functions on responses."),
     "view": Place("autoif.cli.view:view", "Show runs in a browser, and take decisions."),

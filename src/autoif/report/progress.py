@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -118,7 +119,7 @@ class Progress:
             self._sample = sample
             if folder == _LAST and not self._has_row and not self._quiet:
                 self._has_row = True
-                self._print(f"first verified row after {_duration(time.monotonic() - self._started)}")
+                self._print(f"first verified row after {describe_duration(time.monotonic() - self._started)}")
 
     @contextmanager
     def watching(
@@ -160,6 +161,22 @@ class Progress:
                 screen(self.summary(cache.total(), verdicts()))
             if self._console.is_jupyter:  # where the last state stays
                 screen(self.summary(cache.total(), verdicts()))
+
+    def snapshot(self, usage: Usage) -> dict[str, JsonValue]:
+        """Return the state of the run for programs: counts of the stages, spend, and what is known of the rest."""
+        stages: dict[str, JsonValue] = {
+            name: {"entered": count.entered, "kept": count.kept, "dropped": count.dropped}
+            for name, count in sorted(self._counts.items())
+        }
+        left = self.seconds_left()
+        return {
+            "stages": stages,
+            "usage": usage.model_dump(mode="json"),
+            "done": round(self.fraction(), 4),
+            "seconds_left": None if left is None else round(left, 1),
+            "forecast": self.forecast(usage),
+            "bound": self._bound(),
+        }
 
     def fraction(self) -> float:
         """Return how much of the step is done, 0 to 1.
@@ -213,7 +230,7 @@ class Progress:
             f"${usage.usd:.2f}",
         ]
         left = self.seconds_left()
-        parts.append(f"{self.fraction():.0%}" + (f", {_duration(left)} left" if left is not None else ""))
+        parts.append(f"{self.fraction():.0%}" + (f", {describe_duration(left)} left" if left is not None else ""))
         return " · ".join([*parts, *filter(None, (self.forecast(usage), self._bound()))])
 
     @contextmanager
@@ -255,7 +272,8 @@ class Progress:
         return Panel(Group(table, Text(summary), *sample), border_style="dim")
 
 
-def _duration(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
+    """Return seconds for reading: "2 h 13 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,126 @@
+"""`events.jsonl` of a run folder: what a run did and when, a JSON line each, for `autoif status` and for programs.
+
+    {"event": "began", "at": …, "host": …, "pid": …, …}     a process works on the run from now on
+    {"event": "progress", "at": …, "stages": …, "usage": …}  every few seconds, and a sign of life
+    {"event": "shard", "at": …, "step": …, "index": …}       a shard is on disk
+    {"event": "ended", "at": …, "status": …, "error": …}     the process stopped of its own accord
+
+`at` is the time in UTC. Lines are only added; a line that a kill has cut is none.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from autoif.claims import Holder
+from autoif.errors import AutoIFError
+from autoif.store import EVENTS, reading_errors, storage_errors
+
+BEAT_S = 10.0
+_TAIL_BYTES = 1 << 20
+"""Of the end of a file, which is read for the state of a run."""
+
+Snapshot = Callable[[], dict[str, JsonValue]]
+"""Returns the counts of a run at the moment."""
+
+
+class Events:
+    """Adds lines to a run's events. May be used from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS
+        self._lock = threading.Lock()
+
+    def add(self, event: str, **more: JsonValue) -> None:
+        """Add an event that happens now."""
+        line = json.dumps({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **more})
+        with self._lock, storage_errors(self._path), self._path.open("ab", buffering=0) as file:
+            file.write(line.encode("ascii") + b"\n")
+
+
+@contextmanager
+def recording_events(events: Events, snapshot: Snapshot) -> Iterator[None]:
+    """Say that this process begins, what it has done every few seconds, and how it ends."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(BEAT_S):
+            events.add("progress", **snapshot())
+
+    events.add("began", **asdict(Holder.here()))
+    thread = threading.Thread(target=beat, name="autoif-events", daemon=True)
+    thread.start()
+    status, error = "complete", ""
+    try:
+        yield
+    except BaseException as failure:
+        status = "failed" if isinstance(failure, Exception) else "interrupted"
+        error = str(failure) if isinstance(failure, AutoIFError) else type(failure).__name__
+        raise
+    finally:
+        stop.set()
+        thread.join()
+        events.add("ended", status=status, error=error, **snapshot())
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """What the events of a run say of its last process."""
+
+    holder: Holder | None = None
+    began: datetime | None = None
+    seen: datetime | None = None
+    """Its last sign of life."""
+    counts: dict[str, Any] | None = None
+    ended: str = ""
+    """"complete", "failed" or "interrupted"; "" as long as it goes on, or if it was killed."""
+    error: str = ""
+
+
+def read_last(folder: Path) -> LastSeen:
+    """Return what the events of a run say of its last process; nothing of one that has none.
+
+    Raises:
+        StoreError: they can't be read.
+    """
+    found = LastSeen()
+    for line in _read_tail(folder / EVENTS):
+        try:
+            row = json.loads(line)
+            at = datetime.fromisoformat(row["at"])
+            match row["event"]:
+                case "began":
+                    holder = Holder(row["host"], row["pid"], row["kernel"], row["started"])
+                    found = LastSeen(holder, at, at, found.counts)
+                case "progress":
+                    found = LastSeen(found.holder, found.began, at, row)
+                case "shard":
+                    found = LastSeen(found.holder, found.began, at, found.counts)
+                case "ended":
+                    found = LastSeen(found.holder, found.began, at, row, row["status"], row["error"])
+        except (ValueError, TypeError, KeyError):  # cut by a kill, or half a line where the tail begins
+            continue
+    return found
+
+
+def _read_tail(path: Path) -> list[bytes]:
+    """Return the last lines of a file, and before them the last that begins a process."""
+    try:
+        with reading_errors(path), path.open("rb") as file:
+            size = file.seek(0, 2)
+            begin = max(0, size - _TAIL_BYTES)
+            file.seek(begin)
+            lines = file.read().splitlines()
+            if begin and not any(b'"began"' in line for line in lines):
+                file.seek(0)
+                lines = [[line for line in file if b'"began"' in line][-1], *lines]
+            return lines
+    except FileNotFoundError:
+        return []

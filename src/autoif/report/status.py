@@ -1,0 +1,166 @@
+"""How a run stands, told from its files alone: on any machine that sees them, while it goes on or after."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from autoif.events import BEAT_S, LastSeen, read_last
+from autoif.reading.text_lines import show_in_line
+from autoif.report.progress import describe_duration
+from autoif.slices import find_slices
+from autoif.store import DATA_SETS, INSTRUCTIONS, read_manifest, read_run
+
+State = Literal["running", "complete", "interrupted", "failed", "in slices", "not begun"]
+_SILENT = timedelta(seconds=12 * BEAT_S)
+"""After which a process of another machine counts as gone."""
+_USAGE = ("requests", "completions", "prompt_tokens", "completion_tokens", "usd")
+
+
+@dataclass(slots=True)
+class RunStatus:
+    """How a run, or a slice of one, stands."""
+
+    run: str
+    state: State
+    holder: str = ""
+    """The process that works on it, or did last."""
+    seconds: float | None = None
+    """Since it began, or from its begin to its last sign of life."""
+    silent_seconds: float | None = None
+    """Since its last sign of life."""
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What entered each stage, what it kept and dropped."""
+    usage: dict[str, float] = field(default_factory=dict)
+    done: float | None = None
+    """The share of the work, 0 to 1."""
+    seconds_left: float | None = None
+    forecast: str = ""
+    bound: str = ""
+    """What holds requests back."""
+    error: str = ""
+    """Why the last process stopped."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows of the data files that are there."""
+    slices: dict[str, int] = field(default_factory=dict)
+    """How many slices are in each state."""
+
+
+def read_status(run: Path) -> RunStatus:
+    """Return how a run stands, its slices included.
+
+    Raises:
+        StoreError: this is no run folder, or one of another version, or a file can't be read.
+    """
+    manifest = read_run(run)
+    status = _read_part(run, manifest)
+    slices = [_read_part(each.folder(run), read_manifest(each.folder(run))) for each in find_slices(run)]
+    status.rows = {name: _count_lines(run / name) for name in (INSTRUCTIONS, *DATA_SETS) if (run / name).exists()}
+    if not slices or status.state == "complete":
+        return status
+    status.slices = dict(Counter(each.state for each in slices))
+    for each in slices:
+        for folder, counts in each.stages.items():
+            into = status.stages.setdefault(folder, dict.fromkeys(counts, 0))
+            into.update({name: into.get(name, 0) + count for name, count in counts.items()})
+        status.usage = {name: status.usage.get(name, 0) + each.usage.get(name, 0) for name in _USAGE}
+        status.error = status.error or (f"{Path(each.run).name}: {each.error}" if each.error else "")
+    left = [each.seconds_left for each in slices if each.state == "running" and each.seconds_left is not None]
+    status.done = sum(1.0 if each.state == "complete" else each.done or 0.0 for each in slices) / len(slices)
+    status.seconds_left = max(left, default=None) if not status.slices.get("not begun") else None
+    if status.state != "running" and status.slices.get("running"):
+        status.state = "running"
+    return status
+
+
+def _read_part(folder: Path, manifest: Mapping[str, Any]) -> RunStatus:
+    """Return how a run folder stands by itself."""
+    last = read_last(folder)
+    state = _find_state(manifest, last)
+    status = RunStatus(str(folder), state, error=last.error, holder=str(last.holder or ""))
+    if last.began and last.seen:
+        now = datetime.now(UTC)
+        status.silent_seconds = max(0.0, (now - last.seen).total_seconds())
+        status.seconds = max(0.0, ((now if state == "running" else last.seen) - last.began).total_seconds())
+    usage = manifest.get("usage") or {}
+    status.usage = {name: sum(stage.get(name, 0) for stage in usage.values()) for name in _USAGE}
+    if counts := last.counts:
+        status.stages = counts.get("stages", {})
+        status.usage = {name: counts.get("usage", {}).get(name, 0) for name in _USAGE}
+        status.done = counts.get("done")
+        if state == "running":
+            status.seconds_left, status.bound = counts.get("seconds_left"), counts.get("bound", "")
+            status.forecast = counts.get("forecast", "")
+    return status
+
+
+def _find_state(manifest: Mapping[str, Any], last: LastSeen) -> State:
+    if not manifest:
+        return "not begun"
+    if last.holder and not last.ended:
+        silent = last.seen is None or datetime.now(UTC) - last.seen > _SILENT
+        alive = last.holder.lives_here or not (last.holder.is_dead or silent)
+        return "running" if alive else "interrupted"
+    noted = str(manifest.get("status"))
+    if noted == "complete":
+        return "complete"
+    if noted == "in slices" and last.ended == "complete":
+        return "in slices"
+    return "failed" if last.ended == "failed" else "interrupted"
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
+def print_status(status: RunStatus, console: Console) -> None:
+    """Print it for reading."""
+    for line in _describe(status):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if status.stages:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("stage")
+        for name in ("entered", "kept", "dropped"):
+            table.add_column(name, justify="right")
+        for folder, counts in sorted(status.stages.items()):
+            table.add_row(escape(folder), *(f"{counts.get(name, 0):,}" for name in ("entered", "kept", "dropped")))
+        console.print(table)
+
+
+def _describe(status: RunStatus) -> list[str]:
+    """Return all but the table, a line each."""
+    lines = [f"{status.run}: {status.state}"]
+    if status.holder and status.seconds is not None and status.silent_seconds is not None:
+        what = "held by" if status.state == "running" and not status.slices else "last held by"
+        lines[0] += f", {what} {status.holder} for {describe_duration(status.seconds)}"
+        lines[0] += f", last sign of life {describe_duration(status.silent_seconds)} ago"
+    if status.slices:
+        lines.append("slices   " + ", ".join(f"{count:,} {state}" for state, count in sorted(status.slices.items())))
+    if status.done is not None and status.state != "complete":
+        left = f", {describe_duration(status.seconds_left)} left" if status.seconds_left is not None else ""
+        lines.append(
+            "done     " + " · ".join(filter(None, (f"{status.done:.0%}{left}", status.forecast, status.bound)))
+        )
+    usage = status.usage
+    tokens = usage["prompt_tokens"] + usage["completion_tokens"]
+    lines.append(
+        f"answers  {usage['completions']:,.0f} to {usage['requests']:,.0f} requests, {tokens:,.0f} tokens"
+        + (f", ${usage['usd']:.2f}" if usage["usd"] else "")
+    )
+    if status.rows:
+        lines.append("rows     " + ", ".join(f"{name} {count:,}" for name, count in status.rows.items()))
+    if status.error and status.state != "complete":
+        lines.append(f"stopped  {show_in_line(status.error)}")
+    return lines
+
+
+def to_plain(status: RunStatus) -> dict[str, Any]:
+    """Return it as JSON holds it."""
+    return asdict(status)
