@@ -79,6 +79,8 @@ def test_the_manifest_tells_what_the_run_was_made_with(undisturbed):
     assert manifest["identity"]["prompts.scoring"]
     assert manifest["identity"]["inputs.seeds"]
     assert manifest["usage"]["verification"]["completions"] == 80
+    assert {*manifest["times"]} == {folder.partition("_")[2] for folder in FOLDERS}
+    assert 0 < sum(manifest["times"].values()) <= manifest["seconds"] + 0.1
     assert "seccomp" in manifest["sandbox"]
     assert manifest["versions"]["autoif"]
     assert "OPENAI_API_KEY" in json.dumps(manifest["config"])  # the name of the variable, never its content

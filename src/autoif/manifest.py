@@ -5,6 +5,7 @@ import json
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
@@ -78,9 +79,17 @@ def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, Json
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "seconds": 0.0,
+        "times": {},
         "usage": {},
         "notes": [],
     }
+
+
+def read_times(found: Mapping[str, Any]) -> dict[str, float]:
+    """Return the seconds that a run took by stage; {} where run.json has none, as earlier versions wrote it."""
+    times = found.get("times")
+    times = times if isinstance(times, Mapping) else {}
+    return {str(stage): float(spent) for stage, spent in times.items() if isinstance(spent, int | float)}
 
 
 def digest(text: str) -> str:

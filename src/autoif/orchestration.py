@@ -8,6 +8,7 @@ completions if it is there. So the same command goes on where it stopped.
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ class OpenRun:
     progress: Progress
     options: RunOptions
     events: Events
+    times: dict[str, float]
+    """Seconds that the run took, by stage."""
 
 
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
@@ -123,14 +126,15 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         _gather_answers(folder, cache, completions, options, record)
         events = Events(folder.path)
         stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
-        stack.enter_context(_accounting(folder, completions, {**record, "sandbox": enforced}, options.slice))
+        times = manifest.read_times(earlier)
+        stack.enter_context(_accounting(folder, completions, {**record, "sandbox": enforced}, times, options.slice))
         served = stack.enter_context(_serve(config, options.replay))
         tools = ToolSettings(served, completions, tuple(pool.kept), options.replay, answers, journal)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
-        job = OpenRun(folder, tools, engine, progress, options, events)
+        job = OpenRun(folder, tools, engine, progress, options, events, times)
         first: Step = "queries" if given else "instructions"
         records: Sequence[Input] = given or await _make_instructions(seeds, job)
         if answers.rows:
@@ -249,8 +253,10 @@ async def _make_instructions(seeds: Seeds, job: OpenRun) -> list[Instruction]:
         return [Instruction.model_validate(row) for row in written]
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
         job.progress.begin((store.SELF_INSTRUCT,), total=1)
-        async with job.tools.open() as tools:
-            kept, dropped = await self_instruct(seeds.kept, tools)
+        with _timing(job) as spent:
+            spent[store.SELF_INSTRUCT] = 1.0
+            async with job.tools.open() as tools:
+                kept, dropped = await self_instruct(seeds.kept, tools)
         job.folder.write_shard(store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
     instructions = job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
     job.progress.count(store.SELF_INSTRUCT, instructions, job.folder.read_dropped(store.SELF_INSTRUCT, 0))
@@ -278,10 +284,12 @@ async def _run_steps(first: Step, records: Sequence[Input], job: OpenRun, *, unt
         total=sum(len(shard.records) for shard in shards),
     )
     missing = _drop_finished(shards, job, until)
-    async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
-        for folder, outcome in zip(result.folders, result.stages, strict=True):
-            job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
-        job.events.add("shard", step=result.step, index=result.index)
+    with _timing(job) as spent:
+        async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
+            for folder, outcome in zip(result.folders, result.stages, strict=True):
+                job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
+                spent[folder] += outcome.seconds
+            job.events.add("shard", step=result.step, index=result.index)
     if first == "queries":
         return [record for shard in shards for record in shard.records if isinstance(record, VerifiedInstruction)]
     indexes = [shard.index for shard in shards]
@@ -360,7 +368,8 @@ def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions
     A slice is bound by its run.
     """
     if options.run != folder.path:
-        return {**store.read_manifest(options.run), "seconds": folder.read_manifest().get("seconds", 0.0)}
+        own = folder.read_manifest()
+        return {**store.read_manifest(options.run), "seconds": own.get("seconds", 0.0), "times": own.get("times", {})}
     return folder.read_manifest() if cache.total().completions else {}
 
 
@@ -391,6 +400,7 @@ def _claim(
     if options.resume_with_changes or earlier.get("format") != store.FORMAT:
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
+    record["times"] = earlier.get("times", {})
     if options.slice and options.slice.number:
         record["slice"] = {"number": options.slice.number, "total": options.slice.total, "until": options.until}
     folder.write_manifest(record)
@@ -399,7 +409,11 @@ def _claim(
 
 @contextmanager
 def _accounting(
-    folder: RunFolder, completions: Path, record: dict[str, JsonValue], part: Slice | None
+    folder: RunFolder,
+    completions: Path,
+    record: dict[str, JsonValue],
+    times: Mapping[str, float],
+    part: Slice | None,
 ) -> Iterator[None]:
     """Write what the run took into its manifest, however it ends."""
     started = time.monotonic()
@@ -416,7 +430,24 @@ def _accounting(
         earlier = record["seconds"]
         assert isinstance(earlier, float)
         seconds = round(earlier + time.monotonic() - started, 1)
-        folder.write_manifest({**record, "status": status, "seconds": seconds, "usage": usage, "notes": notes})
+        by_stage: dict[str, JsonValue] = {stage: round(spent, 2) for stage, spent in times.items()}
+        folder.write_manifest(
+            {**record, "status": status, "seconds": seconds, "times": by_stage, "usage": usage, "notes": notes}
+        )
+
+
+@contextmanager
+def _timing(job: OpenRun) -> Iterator[dict[str, float]]:
+    """Share the time that passes out among stages, by what is counted of each: they work at the same time."""
+    started = time.monotonic()
+    spent = defaultdict[str, float](float)
+    try:
+        yield spent
+    finally:
+        passed, whole = time.monotonic() - started, sum(spent.values()) or 1.0
+        for folder, part in spent.items():
+            stage = folder.partition("_")[2]
+            job.times[stage] = job.times.get(stage, 0.0) + passed * part / whole
 
 
 def name_keys(config: Config, progress: Progress) -> None:

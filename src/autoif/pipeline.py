@@ -8,6 +8,7 @@ The second step of a shard begins when its first is done: nothing between them n
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -86,6 +87,8 @@ class StageResult:
     dropped: list[Dropped] = field(default_factory=list)
     entered: int = 0
     """How many records came in."""
+    seconds: float = 0.0
+    """That records spent in the stage, those that were in it at the same time added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,16 @@ async def _flow(
     if not stages:
         return []
     stage, *rest = stages
+    began = time.monotonic()
     results = await stage.apply(entering, tools)
+    seconds = time.monotonic() - began
     kept = [result for result in results if not isinstance(result, Dropped)]
     dropped = [result for result in results if isinstance(result, Dropped)]
     entered = len(entering) if isinstance(entering, tuple) else 1
     watch(stage.folder, kept, dropped, entered)
     entrants = _group(kept, rest[0].together(tools.config)) if rest and rest[0].together else kept
     branches = await _finish(_flow(each, rest, tools, watch) for each in entrants)
-    return [StageResult(kept, dropped, entered), *_merge(branches, len(rest))]
+    return [StageResult(kept, dropped, entered, seconds), *_merge(branches, len(rest))]
 
 
 def _group(records: Sequence[Record], size: int) -> list[tuple[Record, ...]]:
@@ -157,6 +162,7 @@ def _merge(flows: Sequence[Sequence[StageResult]], stages: int) -> list[StageRes
             kept=[record for flow in flows for record in flow[stage].kept],
             dropped=[record for flow in flows for record in flow[stage].dropped],
             entered=sum(flow[stage].entered for flow in flows),
+            seconds=sum(flow[stage].seconds for flow in flows),
         )
         for stage in range(stages)
     ]

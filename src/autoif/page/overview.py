@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
+from autoif.manifest import read_times
 from autoif.models.cache import Usage
 from autoif.page.charts import draw_bar
 from autoif.page.data import InstructionLine, RunData
@@ -26,14 +27,13 @@ NOTHING = "–"
 
 def describe_run(manifest: Mapping[str, Any]) -> str:
     """Return one line about a run: how far it is, what made it, how long it took."""
-    seconds = float(manifest.get("seconds", 0))
     parts = [
         {"complete": "complete", "running": "not finished: this is what it has so far"}.get(
             str(manifest.get("status")), str(manifest.get("status", "of unknown status"))
         ),
         f"preset {manifest.get('config', {}).get('preset') or 'none'}",
         f"autoif {manifest.get('autoif', '?')}",
-        f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds:.0f} s",
+        show_seconds(float(manifest.get("seconds", 0))),
     ]
     return " · ".join(parts)
 
@@ -89,9 +89,13 @@ def _link(folder: str, outcome: str, reason: str = "") -> str:
 def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
     """Return what was asked of models, by stage, and what came of a thousand calls."""
     usage = {stage: Usage.model_validate(found) for stage, found in manifest.get("usage", {}).items()}
+    times = read_times(manifest)
     names = [stage.partition("_")[2] for stage in FOLDERS]
-    stages = sorted(usage, key=lambda stage: names.index(stage) if stage in names else len(names))
-    rows = [[stage.replace("_", " "), *_list_usage(usage[stage])] for stage in stages]
+    stages = sorted({*usage, *times}, key=lambda stage: names.index(stage) if stage in names else len(names))
+    rows = [
+        [stage.replace("_", " "), *_list_usage(usage.get(stage, Usage())), show_seconds(times.get(stage))]
+        for stage in stages
+    ]
     total = Usage(
         requests=sum(each.requests for each in usage.values()),
         completions=sum(each.completions for each in usage.values()),
@@ -99,26 +103,40 @@ def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
         completion_tokens=sum(each.completion_tokens for each in usage.values()),
         usd=sum(each.usd for each in usage.values()),
     )
-    if not total.requests:
-        return [make("p", "No model call is noted yet.")]
-    rows.append(["all stages", *_list_usage(total)])
-    kept = sum(line.passed for line in data.instructions)
+    whole = float(manifest.get("seconds", 0))
+    if times and whole > sum(times.values()):
+        rows.append(["start and data sets", *[NOTHING] * 5, show_seconds(whole - sum(times.values()))])
+    rows.append(["the whole run", *_list_usage(total), show_seconds(whole)])
+    columns = ["stage", "model calls", "answers", "prompt tokens", "completion tokens", "US$", "time"]
+    return [
+        make("p", _describe_yields(data, total.requests)),
+        make_table("Model calls, tokens, cost and time", columns, rows, numbers=6),
+        *_describe_times(manifest, times),
+    ]
+
+
+def _describe_yields(data: RunData, requests: int) -> str:
+    """Return what came of a thousand model calls."""
+    if not requests:
+        return "No model call is noted yet."
     made = {
         "verified instructions": sum(_is_verified(line) for line in data.instructions),
-        "kept responses": kept,
+        "kept responses": sum(line.passed for line in data.instructions),
         "pairs": len(data.pairs),
     }
-    yields = "; ".join(f"{1000 * count / total.requests:,.1f} {name}" for name, count in made.items())
-    columns = ["stage", "model calls", "answers", "prompt tokens", "completion tokens", "US$"]
-    return [
-        make("p", f"Of 1,000 model calls: {yields}."),
-        make_table("What was asked of models", columns, rows, numbers=5),
-        make(
-            "p",
-            f"The whole run took {float(manifest.get('seconds', 0)):,.0f} s; it notes no time by stage.",
-            class_="note",
-        ),
-    ]
+    return (
+        f"Of 1,000 model calls: {'; '.join(f'{1000 * count / requests:,.1f} {name}' for name, count in made.items())}."
+    )
+
+
+def _describe_times(manifest: Mapping[str, Any], times: Mapping[str, float]) -> list[Element]:
+    """Return what to know of the times."""
+    said = [] if times else ["It notes no time by stage: an earlier version made it, or it has not ended yet."]
+    if manifest.get("replayed"):
+        said.append("Answers came from a recording: the times say nothing of a model.")
+    elif times:
+        said.append("Stages work at the same time; time is shared out by what records spent in each.")
+    return [make("p", line, class_="note") for line in said]
 
 
 def _is_verified(line: InstructionLine) -> bool:
@@ -150,6 +168,15 @@ def make_instruction_table(data: RunData) -> Element:
     table = make_table(f"Instructions{more}", columns, rows, numbers=4)
     table.set("class", "wide static")
     return table
+
+
+def show_seconds(seconds: float | None) -> str:
+    """Return a time; a dash where there is none."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
 def show_share(share: float | None) -> str:
