@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -17,6 +18,9 @@ from autoif.models.scripted import ScriptedChat
 from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 MakeTools = Callable[..., Tools]
 
@@ -61,6 +65,15 @@ def sandbox() -> Iterator[Sandbox]:
     """The real sandbox, with a second for an input, on a loop of its own: tests with loops of theirs share it."""
     with Sandbox(Limits(timeout_s=1.0), workers=1) as entered:
         yield entered
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Chromium, started once."""
+    from support.browser import open_browser  # here, since only `make browser` needs playwright
+
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture

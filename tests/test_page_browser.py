@@ -4,38 +4,25 @@ With AUTOIF_SCREENSHOTS=docs/report the screenshots of docs/report.md are made a
 """
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from autoif.page.report import write_report
 from autoif.report.funnel import read_funnel
 from page_run import MadeRun, make_run
+from support.browser import Opened, count_rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 _HOSTILE = (
     '<img src=x onerror="window.hit=1"><script>window.hit=1</script></script></pre><svg onload=window.hit=1>'
     "<a href='javascript:window.hit=1'>x</a><!-- {{data}} ${window.hit=1} ]]> \u202e \ud800 \x00 \x1b[31m"
 )
-_AXE = Path(__file__).parent / "data" / "axe" / "axe.min.js"
 _VIEWS = ("#funnel", "#instructions", "#prompts", "#responses", "#pairs", "#distributions", "#settings", "#response/0",
           "#pair/0")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the browser tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS, timeout=120_000)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,46 +32,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Opened:
-    """A page from the disk without a network, and all that it says on its console or asks for."""
-
-    def __init__(self, browser: Browser, path: Path, **options: Any) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        context = browser.new_context(**options)
-        context.set_offline(True)
-        context.set_default_timeout(120_000)
-        self.page: Page = context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri(), wait_until="commit")
-        if options.get("java_script_enabled", True):
-            self.page.wait_for_selector("body[data-ready]")
-
-    def show(self, address: str) -> Page:
-        """Go to a place in the page, and wait until it is drawn."""
-        self.page.evaluate("address => { location.hash = address }", address)
-        self.page.wait_for_function("address => document.body.dataset.shown === address", arg=address)
-        return self.page
-
-    def find_faults(self) -> list[str]:
-        """Return what axe finds of what is shown."""
-        self.page.evaluate(_AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("() => axe.run()")["violations"]
-        return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
-
-
 @pytest.fixture(scope="module")
 def opened(browser: Browser, run: Path) -> Opened:
     write_report(run, run.parent / "report.html")
     return Opened(browser, run.parent / "report.html", viewport={"width": 1200, "height": 900})
-
-
-def count_rows(page: Page, section: str) -> int:
-    said = page.locator(f"#{section} [role=status]").inner_text()
-    return int(said.split()[0].replace(",", ""))
 
 
 def test_each_number_of_the_funnel_leads_to_as_many_records(opened: Opened, run: Path) -> None:
@@ -158,8 +109,7 @@ def test_axe_finds_nothing(browser: Browser, opened: Opened, run: Path, scheme: 
     for address in (*_VIEWS, first):
         here.show(address)
         faults[address] = here.find_faults()
-        wide = here.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, f"{address} is {wide} px wider than the window"
+        assert here.measure_overflow() <= 0, f"{address} is wider than the window"
     assert {address: found for address, found in faults.items() if found} == {}
 
 
@@ -180,7 +130,6 @@ def test_hostile_texts_in_every_field_are_shown_and_nothing_in_them_runs(browser
 
 def test_without_scripts_the_funnel_figures_and_settings_can_be_read(browser: Browser, run: Path) -> None:
     here = Opened(browser, run.parent / "report.html", java_script_enabled=False)
-    here.page.wait_for_load_state("load")
     text = here.page.locator("body").inner_text()
     assert "07_scoring" in text
     assert "Scripts are off" in text

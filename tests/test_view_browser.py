@@ -1,7 +1,6 @@
 """Decisions by mouse and keys in Chromium, on the server that `autoif view` starts: `make browser`."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,25 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import autoif
 from autoif.decisions import read_review
 from support.exported_run import export, rows_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-
-_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the browser tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS, timeout=120_000)
-        yield opened
-        opened.close()
 
 
 @contextmanager
