@@ -100,7 +100,7 @@ def _write_shard(
     run.write_shard(VERIFICATION, shard, drafts, [])
     verified = [_verify(draft, size) for place, draft in enumerate(drafts) if place % 3]
     lost = [
-        Dropped.of("cross_validation", Reason.NO_CASE_AGREED, draft, size.spoil("0 of 4 cases"))
+        Dropped.of("cross_validation", Reason.NO_CASE_AGREED, _refuse(draft), size.spoil("0 of 4 cases"))
         for draft in drafts[::3]
     ]
     run.write_shard(CROSS_VALIDATION, shard, verified, lost)
@@ -134,6 +134,13 @@ def _make_draft(instruction: Instruction, size: MadeRun, random_: random.Random)
     draft_id = content_id("draft", instruction.id)
     answers = (Answer(index=0), Answer(index=1, loss=size.spoil("truncated"), repairs=(size.spoil("json syntax"),)))
     return Draft(id=draft_id, instruction=instruction, matrix=Matrix(functions=functions, cases=cases), answers=answers)
+
+
+def _refuse(draft: Draft) -> Draft:
+    """Return a draft whose functions accept no case, right or wrong."""
+    verdicts = tuple(tuple(Verdict.FAIL for _ in draft.matrix.cases) for _ in draft.matrix.functions)
+    matrix = draft.matrix.model_copy(update={"verdicts": verdicts, "details": ("",) * len(verdicts)})
+    return draft.model_copy(update={"matrix": matrix})
 
 
 def _verify(draft: Draft, size: MadeRun) -> VerifiedInstruction:

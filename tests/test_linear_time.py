@@ -37,7 +37,7 @@ from autoif.models.reasoning import find_opening, split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.text import clean_text
 from autoif.models.wire import read_text
-from autoif.page.kinds import find_kind_of_constraint
+from autoif.page.data import find_kind_of_constraint
 from autoif.probes import make_near_misses
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
@@ -144,7 +144,7 @@ NOT_OF_MODELS = {
     "models/endpoint.py": "addresses and names of variables",
     "models/gguf.py": "names of files",
     "page/build.py": "its own template",
-    "page/shown.py": "a character",
+    "page/elements.py": "a character",
     "prompts/__init__.py": "templates of the user",
     "markdown.py": "a character",
     "reading/row_files.py": "a line's beginning, or a character",

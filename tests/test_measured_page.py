@@ -10,9 +10,9 @@ import pytest
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.comparison import compare
 from autoif.evaluation.results import PromptResult
+from autoif.page.elements import show_text
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.measured import build_measured_page
-from autoif.page.shown import show_text
 from support.command import autoif_here, fails_here
 from support.measured_folders import BY_TYPE, answer_prompts, write_evaluation, write_training
 

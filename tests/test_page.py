@@ -14,9 +14,11 @@ from click.testing import CliRunner
 from autoif.cli.report import report
 from autoif.errors import ConfigError, StoreError
 from autoif.page.report import write_report
+from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
 from autoif.report.show import read_samples
 from autoif.store import DIGESTS, MANIFEST, SCORING
+from autoif.sweep.points import sweep_run
 from page_run import MadeRun, make_run
 
 
@@ -56,6 +58,38 @@ def test_each_response_is_in_the_page_once_as_its_last_stage_left_it(run: Path, 
     }
     assert kept == {sample.id for sample in read_samples(run)}
     assert index["counts"]["responses"] == len(read_piece(html, "responses-0")) == 6 * 2 * 4
+
+
+def test_thresholds_have_the_figures_of_replay(run: Path, html: str) -> None:
+    part = html[html.index('id="thresholds"') :]
+    for sweep in ("rejection_sampling.pass_rate=0.5:1:0.1", "scoring.mean=5:10:1"):
+        found = sweep_run(run, [sweep])
+        for point in found.points:
+            cells = (point.settings[found.keys[0]], point.instructions, point.sft, point.preferences)
+            first, *rest = (str(cell).replace(">", "&gt;") for cell in cells)
+            assert f'<th scope="row">{first}</th>' + "".join(f'<td class="number">{cell}</td>' for cell in rest) in part
+    assert len({point.sft for point in found.points}) > 1
+    assert part.count("<polyline") == 2 * 3
+    assert "--sweep cross_validation.majority=0.5:1:0.1" in part
+
+
+@pytest.mark.parametrize(("responses", "status"), [(5_001, "complete"), (1, "running")])
+def test_of_a_large_run_or_one_that_goes_on_the_page_says_how_to_get_the_thresholds(
+    run: Path, responses: int, status: str
+) -> None:
+    [said] = show_sweeps(run, responses, status)
+    assert ("autoif replay" in "".join(said.itertext())) == (status == "complete")
+    assert "when the run has ended" in "".join(said.itertext()) or status == "complete"
+
+
+def test_time_tokens_and_cost_of_each_stage_stand_beside_each_other(tmp_path: Path) -> None:
+    make_run(tmp_path, MadeRun(instructions=2))
+    _edit_manifest(tmp_path, times={"verification": 150.0, "scoring": 3.25}, seconds=160.0)
+    [page] = write_report(tmp_path, tmp_path / "report.html")
+    text = re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8"))
+    assert re.search(r"verification\s+2\s+8\s+0\s+0\s+0\.00\s+2 min", text)
+    assert re.search(r"scoring\s+0\s+0\s+0\s+0\s+0\.00\s+3\.2 s", text)
+    assert re.search(r"start and data sets[\s–]+6\.8 s", text)
 
 
 def test_only_scripts_and_styles_that_the_policy_names_are_in_the_page(html: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from autoif.config import Config, flatten, load_config
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
+from autoif.sandbox import SandboxSettings
 from autoif.store import FOLDERS, RunFolder
 from autoif.sweep.applying import apply_sweep
 from autoif.sweep.points import Sweep, sweep_run, sweep_usual
@@ -303,11 +304,17 @@ def test_a_run_into_what_a_replay_made_is_refused_and_changes_nothing(made: Any,
     assert digest_folder(folder) == before
 
 
-def test_a_report_gets_a_sweep_of_each_usual_threshold(made: Any) -> None:
-    assert [sweep.keys[0] for sweep in sweep_usual(made())] == [
-        AGREEMENT, "rejection_sampling.pass_rate", "scoring.mean",
-    ]  # fmt: skip
-    assert sweep_usual(made(preset="recommended"))[0].keys == ("contrast.lift",)
+def test_a_report_gets_a_sweep_of_each_usual_threshold_that_runs_no_function(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [made(), made("cross_validation.by_majority=true"), made(preset="recommended")]
+    monkeypatch.setattr(SandboxSettings, "make_sandbox", None)
+    plain, voted, contrasted = map(sweep_usual, runs)
+    assert [sweep.keys[0] for sweep in plain.sweeps] == [AGREEMENT, "rejection_sampling.pass_rate", "scoring.mean"]
+    assert plain.left_out == ()
+    assert [sweep.keys[0] for sweep in voted.sweeps] == ["rejection_sampling.pass_rate", "scoring.mean"]
+    assert voted.left_out == ("cross_validation.majority=0.5:1:0.1",)
+    assert "contrast.lift=0:0.5:0.1" in contrasted.left_out or contrasted.sweeps[0].keys == ("contrast.lift",)
 
 
 @pytest.mark.parametrize(

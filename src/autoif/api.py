@@ -23,8 +23,7 @@ from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
 from autoif.reading.stored_rows import Rows
 from autoif.report.ending import check_ending
-from autoif.report.funnel import Funnel, read_funnel
-from autoif.report.notebook import REPORT, render_run_html
+from autoif.report.funnel import REPORT, Funnel, read_funnel, render_run_html
 from autoif.report.progress import Progress
 from autoif.sandbox import SandboxSettings
 from autoif.sliced_run import make_run

@@ -1,10 +1,14 @@
 """How every figure looks: its title, its axes, values beside points, and the file that it becomes.
 
+Models, trainings and runs are told apart by colour, and by a marker as well. The colours are as far apart in lightness
+as in hue, so they hold on a grey print and for eyes that see fewer hues; all stand out from white at 3:1 or more.
+
 The same input gives the same file, byte for byte, with the same version of matplotlib: no date, no random ids.
 """
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,14 @@ from matplotlib.figure import Figure
 from autoif.errors import ConfigError
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
-from autoif.palette import FAINT, INK, SeriesLook
 from autoif.store import storage_errors
 
+COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")
+"""Blue, orange, black, teal, purple; neighbours differ most, since few models are compared more often than many."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""By matplotlib's names: disc, square, triangle, diamond, triangle downwards, plus, cross."""
+INK, FAINT = "#222222", "#6b6b6b"
+"""Of words, and of lines that only help to read."""
 _SUFFIXES: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": "autoif"},
     ".png": {"Software": "autoif"},
@@ -45,6 +54,19 @@ _AXES = {
     "csl": "levels satisfied in a row, of five",
 }
 """What a score counts, in plain words, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLook:
+    """How one series is drawn."""
+
+    colour: str
+    marker: str
+
+
+def choose_look(place: int) -> SeriesLook:
+    """Return how the series at a place, 0 or more, in the given order is drawn."""
+    return SeriesLook(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
 
 
 def check_kind(output: Path) -> None:

@@ -15,7 +15,11 @@ from autoif.errors import ConfigError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
 from autoif.evaluation.curves import CurvePanel, arrange_curves, read_trainings
 from autoif.evaluation.figure_style import (
+    INK,
+    MARKERS,
+    SeriesLook,
     check_kind,
+    choose_look,
     clean_name,
     draw_interval,
     draw_reference,
@@ -26,7 +30,6 @@ from autoif.evaluation.figure_style import (
     write_ends,
     write_value,
 )
-from autoif.palette import INK, MARKERS, SeriesLook, choose_look
 
 _COLUMNS = 2
 _ROW_INCHES = 0.38

@@ -1,6 +1,7 @@
 """Charts as SVG in the page: drawn when it is made, coloured by its style sheet, so that they are dark in the dark.
 
-No plotting library: a chart here is a row of bars. matplotlib's SVG has its colours in style attributes, which the
+No plotting library: a chart here is a row of bars, or some points on a line. matplotlib's SVG has its colours in style
+attributes, which the
 page's content security policy forbids, and `make demo` would have to install it. Each chart has its numbers as a table.
 """
 
@@ -27,6 +28,36 @@ def draw_bar(kept: int, dropped: int, most: int) -> Element:
         height="16",
         aria_hidden="true",
     )
+
+
+def draw_line(title: str, labels: Sequence[str], values: Sequence[float | None], own: float | None) -> Element:
+    """Return a small chart of values from 0 up, a point each with its number above; `own` is a dashed line across."""
+    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    most = max((value for value in (*(value for _, value in known), own) if value is not None), default=0) or 1
+    width, height, foot = 260, 130, 104
+    step = width / max(len(values), 1)
+
+    def at(place: int, value: float) -> tuple[str, str]:
+        return f"{(place + 0.5) * step:.1f}", f"{foot - 78 * value / most:.1f}"
+
+    spots = [at(place, value) for place, value in known]
+    parts = [make("line", class_="axis", x1="0", y1=str(foot), x2=str(width), y2=str(foot))]
+    if own is not None:
+        _, level = at(0, own)
+        parts.append(make("line", class_="own", x1="0", y1=level, x2=str(width), y2=level))
+    parts.append(make("polyline", class_="curve", points=" ".join(f"{x},{y}" for x, y in spots)))
+    for (x, y), (_, value) in zip(spots, known, strict=True):
+        parts.append(make("circle", class_="bar", cx=x, cy=y, r="3"))
+        parts.append(make("text", f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}", class_="value", x=x,
+                          y=f"{float(y) - 7:.1f}", text_anchor="middle"))  # fmt: skip
+    for place, label in enumerate(labels):
+        parts.append(make("text", label, class_="label", x=at(place, 0)[0], y=str(foot + 16), text_anchor="middle"))
+    told = ", ".join(f"{label} {value:,.4g}" for label, value in zip(labels, values, strict=True) if value is not None)
+    svg = make(
+        "svg", *parts, class_="chart", viewBox=f"0 0 {width} {height}", role="img",
+        aria_label=f"{title}: {told}" + ("" if own is None else f"; as run {own:,.4g}"),
+    )  # fmt: skip
+    return make("figure", make("figcaption", title), svg)
 
 
 def draw_distributions(data: RunData) -> list[Element]:

@@ -8,6 +8,7 @@ that ten thousand instructions and two hundred thousand responses fit into half 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoif.errors import StoreError
-from autoif.page.kinds import find_kind_of_constraint
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.store import (
@@ -39,6 +39,24 @@ from autoif.thresholds import share
 Kind = Literal["kept", "dropped"]
 _SETTLED = ("answers", "repairs", "rulings", "settled")
 """Fields of a draft that later records of the instruction lack."""
+
+_KINDS = (
+    ("format of data", r"\b(json|xml|yaml|csv|markdown|html|latex)\b"),
+    ("language", r"\b(in|into) (english|french|german|spanish|italian|chinese|japanese|russian|arabic|hindi|latin)\b"),
+    ("beginning and end", r"\b(start|begin|end|finish|conclude|first word|last word|opening|closing|prefix|suffix)"),
+    ("lists and layout", r"\b(bullet|list|paragraph|heading|title|section|line|table|indent|numbered|separat|row)"),
+    ("letter case", r"\b(upper|lower|capital|title)[ -]?(case|letter|ise|ize)?|\ball caps\b"),
+    ("punctuation and signs", r"\b(comma|period|full stop|punctuation|semicolon|colon|hyphen|dash|quot|exclamation|"
+     r"question mark|symbol|emoji|asterisk|parenthes|bracket|character|letter)"),
+    ("length", r"\b(at least|at most|exactly|fewer|less than|more than|between|no more|maximum|minimum|limit|within|"
+     r"short|long|length|brief)\b|\b\d+[ -](words?|sentences?)\b"),
+    ("words to use or avoid", r"\b(word|phrase|keyword|mention|include|avoid|use|contain|without|repeat)"),
+    ("numbers", r"\b(number|digit|numeral)"),
+)  # fmt: skip
+_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _KINDS)
+_READ_CHARACTERS = 2_000
+"""What kind of constraint an instruction is, told by its words: for sorting and counting, never for deciding. The first
+that fits counts; English words only."""
 
 
 @dataclass(slots=True)
@@ -205,6 +223,11 @@ def _make_line(record: dict[str, Any], stage: int, reason: str, detail: str) -> 
         line.cases = len(record.get("kept_cases", ()))
         line.agreement = _measure_agreement(matrix)
     return line
+
+
+def find_kind_of_constraint(text: str) -> str:
+    """Return the kind of an instruction."""
+    return next((name for name, pattern in _PATTERNS if pattern.search(text, 0, _READ_CHARACTERS)), "other")
 
 
 def _measure_agreement(matrix: dict[str, Any]) -> float | None:

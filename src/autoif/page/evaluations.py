@@ -19,8 +19,7 @@ from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval, describe
 from autoif.evaluation.tables import Cell, Mark, Table, tabulate
 from autoif.page.build import PageSection
-from autoif.page.elements import Child, make
-from autoif.page.shown import make_figure, make_lines, make_notes, show_text
+from autoif.page.elements import Child, make, make_figure, make_lines, make_notes, show_text
 from autoif.reading.text_lines import show_in_line
 
 _NOTHING = "–"

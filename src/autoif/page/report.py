@@ -23,6 +23,7 @@ from autoif.page.overview import (
     make_settings,
     make_usage,
 )
+from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
 from autoif.store import FOLDERS, read_run, storage_errors
 
@@ -80,6 +81,7 @@ def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page
         PageSection("responses", "Responses", [make("p", f"{len(data.responses):,} responses.")]),
         PageSection("pairs", "Pairs", [make("p", f"{len(data.pairs):,} preference pairs.")]),
         PageSection("distributions", "Distributions", draw_distributions(data)),
+        PageSection("thresholds", "Thresholds", show_sweeps(run, len(data.responses), str(manifest.get("status")))),
         PageSection("settings", "Settings", make_settings(manifest)),
     ]
     packed = {"index": pack(index)}

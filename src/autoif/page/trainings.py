@@ -10,7 +10,7 @@ from autoif.evaluation.curves import Curve, CurvePanel, Training, arrange_curves
 from autoif.evaluation.figure_style import render_figure
 from autoif.evaluation.plots import draw_training
 from autoif.page.build import PageSection
-from autoif.page.shown import make_figure, make_lines, make_notes
+from autoif.page.elements import make_figure, make_lines, make_notes
 from autoif.training.card import RECORD, TextMarking, list_facts, list_rounds, read_record
 
 _PLAIN = TextMarking(str, str)

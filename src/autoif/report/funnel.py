@@ -2,12 +2,14 @@
 
 import html
 import io
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +21,8 @@ from autoif.reading.text_lines import parse_json, show_beginning
 from autoif.records import Reason
 from autoif.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run, read_stage
 
+REPORT = "report.html"
+"""The page of a run, in its folder."""
 _WHY_CHARS = 600
 """Of the reasons of a stage in a notebook, where no line is folded."""
 
@@ -159,3 +163,27 @@ def describe_formats(formats: Formats) -> str:
     repaired = f" (repairs: {listed(formats.repairs)})" if formats.repairs else ""
     lost = f", {formats.losses.total()} lost to format: {listed(formats.losses)}" if formats.losses else ""
     return f"answers with functions: {formats.answers}, read {formats.read}{repaired}{lost}"
+
+
+def render_run_html(folder: Path, status: str, made: Mapping[str, int], funnel: Funnel) -> str:
+    """Return a run as HTML.
+
+    Args:
+        folder: of the run; its page is linked if it is there.
+        status: what run.json says.
+        made: how many rows of each kind there are, by what they are called.
+        funnel: what each stage kept and dropped.
+    """
+    counts = ", ".join(f"{count:,} {name}" for name, count in made.items())
+    head = f"<p><b>{html.escape(str(folder))}</b>: {html.escape(status)}. {html.escape(counts)}.</p>"
+    return f"<div>{head}{render_funnel_html(funnel)}<p>{_link_report(folder)}</p></div>"
+
+
+def _link_report(folder: Path) -> str:
+    """Return the link to the page of a run, from where the notebook runs; how to make the page where there is none."""
+    page = folder / REPORT
+    if not page.exists():
+        return "<code>run.report()</code> makes a page of it, with every instruction and response."
+    # Notebooks open paths from where they run; a path with a scheme or a drive would be an address.
+    address = quote(Path(os.path.relpath(page)).as_posix())
+    return f'<a href="{html.escape(address)}" target="_blank" rel="noopener">Open its report</a>'

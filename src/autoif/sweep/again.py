@@ -178,6 +178,11 @@ class Again:
                     add_accepted(passed, _responses(scored), scored.dropped, self._run.review),
                 )
 
+    def _chooses_as_run(self, config: Config) -> bool:
+        """Tell whether the run has chosen by these settings already: some ways run functions for a long time."""
+        sections = _SECTIONS[CROSS_VALIDATION]
+        return all(getattr(config, section) == getattr(self._run.config, section) for section in sections)
+
     async def _judge_shard(
         self, folder: str, at: int, stages: Mapping[str, Results], tools: Tools, unasked: Counter[str]
     ) -> StageResult:
@@ -188,6 +193,9 @@ class Again:
         if self._run.begun_verified and folder in (CROSS_VALIDATION, BACK_TRANSLATION):
             given = [each.verified for each in shard.instructions if each.verified]
             return StageResult([*given], [], len(given))
+        if folder == CROSS_VALIDATION and self._chooses_as_run(tools.config):
+            chosen = [each.verified for each in shard.instructions if each.verified]
+            return StageResult([*chosen], [*shard.refused], len(chosen) + len(shard.refused))
         if not shard.sampled and folder in (AUGMENTATION, REJECTION_SAMPLING, SCORING):
             return StageResult()
         stored = {name_stored(each): each for each in shard.instructions}

@@ -100,20 +100,40 @@ def sweep_run(run: Path, sweeps: Sequence[str]) -> Sweep:
     return asyncio.run(_sweep(stored, check_points(stored, sweeps)))
 
 
-def sweep_usual(run: Path) -> tuple[Sweep, ...]:
-    """Return one sweep each of the thresholds that matter most, for a report. Raises as `sweep_run` does."""
+@dataclass(frozen=True, slots=True)
+class UsualSweeps:
+    """The thresholds that matter most, for a report."""
+
+    sweeps: tuple[Sweep, ...]
+    """One threshold each."""
+    left_out: tuple[str, ...]
+    """As `autoif replay --sweep` takes them: what takes long, as functions have to run again for it."""
+
+
+def sweep_usual(run: Path) -> UsualSweeps:
+    """Return what is left of a run with other thresholds, as far as stored verdicts say. Raises as `sweep_run` does."""
     stored = read_stored(run)
     config = stored.config
-    chosen = (
-        ["contrast.lift=0:0.5:0.1"] if config.contrast.enabled else ["cross_validation.function_agreement=0.5:1:0.1"]
-    )
-    sweeps = [*([] if stored.begun_verified else chosen)]
+    quick, slow = list[str](), list[str]()
+    if not stored.begun_verified:
+        choosing = config.cross_validation
+        runs = choosing.by_majority or choosing.two_sided or choosing.findings or choosing.min_score
+        key = "cross_validation.majority" if choosing.by_majority else "cross_validation.function_agreement"
+        chosen = "contrast.lift=0:0.5:0.1" if config.contrast.enabled else f"{key}=0.5:1:0.1"
+        (slow if runs else quick).append(chosen)
     if stored.samples:
-        sweeps += [
-            "rejection_sampling.pass_rate=0.5:1:0.1",
-            *(["scoring.mean=5:10:1"] if config.scoring.enabled else []),
-        ]
-    return tuple(asyncio.run(_sweep(stored, check_points(stored, [each]))) for each in sweeps)
+        quick.append("rejection_sampling.pass_rate=0.5:1:0.1")
+        quick += ["scoring.mean=5:10:1"] if config.scoring.enabled else []
+    rows = (
+        config.deduplication.behaviour,
+        config.preferences.strict,
+        config.rewards.balanced,
+        config.rewards.reliability,
+    )
+    if any(rows):
+        quick, slow = [], [*slow, *quick]
+    sweeps = tuple(asyncio.run(_sweep(stored, check_points(stored, [each]))) for each in quick)
+    return UsualSweeps(sweeps, tuple(slow))
 
 
 def check_points(run: StoredRun, sweeps: Sequence[str]) -> list[Point]:

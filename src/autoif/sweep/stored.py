@@ -97,6 +97,8 @@ class StoredShard:
     """Whether the second step is done, too; it is where no instruction was left for it."""
     lost: tuple[Dropped, ...] = ()
     """What verification dropped."""
+    refused: tuple[Dropped, ...] = ()
+    """What cross-validation dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +160,13 @@ def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Ou
     by_id = {each.id: each for each in given}
     for index in _list_numbers(path, first):
         found: dict[str, StoredInstruction] = {}
-        lost: list[Dropped] = []
-        verified = by_id if begun_verified else _read_instructions(path, index, found, lost, known)
+        lost, refused = list[Dropped](), list[Dropped]()
+        verified = by_id if begun_verified else _read_instructions(path, index, found, (lost, refused), known)
         sampled = all(index in _list_numbers(path, stage) for stage in _QUERY_STEP)
         if sampled:
             _read_samples(path, index, verified, found, known)
         nothing_left = not verified and (path / AUGMENTATION).is_dir()
-        yield StoredShard(index, tuple(found.values()), sampled or nothing_left, tuple(lost))
+        yield StoredShard(index, tuple(found.values()), sampled or nothing_left, tuple(lost), tuple(refused))
 
 
 def _list_numbers(path: Path, stage: str) -> list[int]:
@@ -179,16 +181,20 @@ def _read_instructions(
     path: Path,
     index: int,
     found: dict[str, StoredInstruction],
-    lost: list[Dropped],
+    losses: tuple[list[Dropped], list[Dropped]],
     known: dict[str, dict[str, Outcome]],
 ) -> dict[str, VerifiedInstruction]:
-    """Read what the first step left of a shard; return its verified instructions by id."""
+    """Read what the first step left of a shard; return its verified instructions by id.
+
+    `losses` take what verification dropped, and what cross-validation did.
+    """
+    lost, dropped = losses
     for row in read_stage(path, VERIFICATION, "kept", index):
         draft = Draft.model_validate(row)
         found[draft.instruction.id] = StoredInstruction(draft)
     lost += map(Dropped.model_validate, read_stage(path, VERIFICATION, "dropped", index))
     kept = [VerifiedInstruction.model_validate(row) for row in read_stage(path, CROSS_VALIDATION, "kept", index)]
-    dropped = [Dropped.model_validate(row) for row in read_stage(path, CROSS_VALIDATION, "dropped", index)]
+    dropped += map(Dropped.model_validate, read_stage(path, CROSS_VALIDATION, "dropped", index))
     for verified in kept:
         found[verified.instruction.id].verified = verified
     for each in dropped:
