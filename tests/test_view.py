@@ -18,12 +18,11 @@ from autoif.cli.main import cli
 from autoif.decisions import read_decisions, read_review
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
-from autoif.store import DECISIONS, PREFERENCES
+from autoif.store import DECISIONS, INSTRUCTIONS, PREFERENCES
 from autoif.view.server import Viewer
 
 TOKEN = "0123456789abcdef0123"
-ITEM = "0123456789abcdef"
-REJECT = {"target": "function", "id": ITEM, "decision": "reject"}
+STRANGER = {"target": "function", "id": "0123456789abcdef", "decision": "reject"}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,6 +33,12 @@ def runs(tmp_path_factory) -> list[Path]:
     autoif.run("quickstart", recorded=True, output=folder / "first", progress=False)
     shutil.copytree(folder / "first", folder / "second")
     return [folder / "first", folder / "second"]
+
+
+@pytest.fixture(scope="module")
+def reject(runs) -> dict[str, str]:
+    first = json.loads((runs[0] / INSTRUCTIONS).read_text(encoding="utf-8").splitlines()[0])
+    return {**STRANGER, "id": first["matrix"]["functions"][first["kept_functions"][0]]["id"]}
 
 
 async def serve(runs: list[Path], token: str = "") -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
@@ -75,18 +80,22 @@ async def test_the_page_is_that_of_the_report_with_a_part_for_reviewers(server):
         assert part in text
 
 
-async def test_a_decision_is_written_with_its_author_shown_and_taken_back(server, runs):
+async def test_a_decision_is_written_with_its_author_shown_and_taken_back(server, runs, reject):
     url, session = server
-    async with session.post(f"{url}/1/decisions", json={**REJECT, "comment": "counts the title"}) as answer:
+    async with session.post(f"{url}/1/decisions", json={**reject, "comment": "counts the title"}) as answer:
         assert answer.status == 201
         assert (await answer.json())["verdict"] == "reject"
     async with session.get(f"{url}/1/decisions") as answer:
         said = await answer.json()
     assert (said["author"], said["damage"]) == ("ada", "")
     [item] = said["items"]
-    assert (item["target"], item["id"], item["rejected"][0]["comment"]) == ("function", ITEM, "counts the title")
-    assert read_review(runs[1]).rejects("function", ITEM)
-    async with session.post(f"{url}/1/decisions", json={**REJECT, "decision": "revoke"}) as answer:
+    assert (item["target"], item["id"], item["rejected"][0]["comment"]) == (
+        "function",
+        reject["id"],
+        "counts the title",
+    )
+    assert read_review(runs[1]).rejects("function", reject["id"])
+    async with session.post(f"{url}/1/decisions", json={**reject, "decision": "revoke"}) as answer:
         assert (await answer.json())["verdict"] is None
     assert len(read_decisions(runs[1]).decisions) == 2
     assert not (runs[0] / DECISIONS).exists()
@@ -95,19 +104,21 @@ async def test_a_decision_is_written_with_its_author_shown_and_taken_back(server
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [
-        ({"data": json.dumps(REJECT), "headers": {"Content-Type": "text/plain"}}, 415, "not_json"),
+        ({"data": json.dumps(STRANGER), "headers": {"Content-Type": "text/plain"}}, 415, "not_json"),
         ({"data": {"target": "function"}}, 415, "not_json"),
         ({"data": "{", "headers": {"Content-Type": "application/json"}}, 400, "bad_json"),
         ({"data": b"\xff", "headers": {"Content-Type": "application/json"}}, 400, "bad_json"),
-        ({"json": {**REJECT, "id": "../x"}}, 422, "invalid"),
-        ({"json": {**REJECT, "decision": "burn"}}, 422, "invalid"),
-        ({"json": {**REJECT, "author": "eve"}}, 422, "invalid"),
-        ({"json": {**REJECT, "comment": "x" * 4001}}, 422, "invalid"),
+        ({"json": STRANGER}, 404, "not_found"),
+        ({"json": {**STRANGER, "target": "pair"}}, 404, "not_found"),
+        ({"json": {**STRANGER, "id": "../x"}}, 422, "invalid"),
+        ({"json": {**STRANGER, "decision": "burn"}}, 422, "invalid"),
+        ({"json": {**STRANGER, "author": "eve"}}, 422, "invalid"),
+        ({"json": {**STRANGER, "comment": "x" * 4001}}, 422, "invalid"),
         ({"data": BytesIO(bytes(2 << 20)), "headers": {"Content-Type": "application/json"}}, 413, "body_too_large"),
-        ({"json": REJECT, "headers": {"Origin": "http://evil.example"}}, 403, "wrong_origin"),
-        ({"json": REJECT, "headers": {"Origin": "null"}}, 403, "wrong_origin"),
-        ({"json": REJECT, "headers": {"Sec-Fetch-Site": "cross-site"}}, 403, "wrong_origin"),
-        ({"json": REJECT, "headers": {"Host": "evil.example"}}, 421, "wrong_host"),
+        ({"json": STRANGER, "headers": {"Origin": "http://evil.example"}}, 403, "wrong_origin"),
+        ({"json": STRANGER, "headers": {"Origin": "null"}}, 403, "wrong_origin"),
+        ({"json": STRANGER, "headers": {"Sec-Fetch-Site": "cross-site"}}, 403, "wrong_origin"),
+        ({"json": STRANGER, "headers": {"Host": "evil.example"}}, 421, "wrong_host"),
     ],
 )
 async def test_what_another_origin_sends_or_is_no_decision_is_refused_and_not_written(server, runs, sent, status, code):
@@ -117,10 +128,10 @@ async def test_what_another_origin_sends_or_is_no_decision_is_refused_and_not_wr
     assert not (runs[0] / DECISIONS).exists()
 
 
-async def test_its_own_origin_may_decide(server, runs):
+async def test_its_own_origin_may_decide(server, runs, reject):
     url, session = server
     headers = {"Origin": url, "Sec-Fetch-Site": "same-origin"}
-    async with session.post(f"{url}/0/decisions", json=REJECT, headers=headers) as answer:
+    async with session.post(f"{url}/0/decisions", json=reject, headers=headers) as answer:
         assert answer.status == 201
 
 
@@ -132,7 +143,7 @@ async def test_what_is_not_there_is_said_in_one_line(server, path):
         assert "\n" not in (await answer.json())["error"]["message"]
 
 
-async def test_with_a_token_a_browser_is_asked_for_it_and_gives_the_reviewers_name(guarded, runs):
+async def test_with_a_token_a_browser_is_asked_for_it_and_gives_the_reviewers_name(guarded, runs, reject):
     url, session = guarded
     async with session.get(f"{url}/0/queue") as answer:
         assert answer.status == 401
@@ -141,23 +152,23 @@ async def test_with_a_token_a_browser_is_asked_for_it_and_gives_the_reviewers_na
     async with session.get(f"{url}/0/queue", headers=wrong) as answer:
         assert answer.status == 401
     right = {"Authorization": "Basic " + base64.b64encode(f"bo:{TOKEN}".encode()).decode()}
-    async with session.post(f"{url}/0/decisions", json=REJECT, headers=right) as answer:
+    async with session.post(f"{url}/0/decisions", json=reject, headers=right) as answer:
         assert answer.status == 201
-    async with session.post(f"{url}/0/decisions", json=REJECT, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+    async with session.post(f"{url}/0/decisions", json=reject, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
         assert answer.status == 201
     assert [each.author for each in read_decisions(runs[0]).decisions] == ["bo", "ada"]
     async with session.post(
-        f"{url}/0/decisions", json=REJECT, headers={**right, "Origin": "http://evil.example"}
+        f"{url}/0/decisions", json=reject, headers={**right, "Origin": "http://evil.example"}
     ) as answer:
         assert answer.status == 403
 
 
-async def test_an_event_comes_at_once_and_when_somebody_decides(server, runs):
+async def test_an_event_comes_at_once_and_when_somebody_decides(server, runs, reject):
     url, session = server
     async with session.get(f"{url}/0/events") as stream:
         assert stream.headers["Content-Type"] == "text/event-stream"
         first = await asyncio.wait_for(_read_event(stream), 30)
-        async with session.post(f"{url}/0/decisions", json=REJECT):
+        async with session.post(f"{url}/0/decisions", json=reject):
             pass
         second = await asyncio.wait_for(_read_event(stream), 30)
     assert first["status"] == "complete"
@@ -174,17 +185,17 @@ async def _read_event(stream) -> dict:
     raise AssertionError("the stream ended")
 
 
-async def test_the_queue_says_what_to_look_at_and_how_many_decisions_settle_it(server):
+async def test_the_queue_says_what_to_look_at_and_how_many_decisions_settle_it(server, reject):
     url, session = server
     async with session.get(f"{url}/0/queue?within=0.2") as answer:
         queue = await answer.json()
     first = queue["functions"][0]
     assert queue["precision"]["decided"] == 0
-    async with session.post(f"{url}/0/decisions", json={**REJECT, "id": first["function_id"]}):
+    async with session.post(f"{url}/0/decisions", json={**reject, "id": first["function_id"], "queued": True}):
         pass
     async with session.get(f"{url}/0/queue?within=0.2") as answer:
         after = await answer.json()
-    assert after["precision"]["decided"] == 1
+    assert (after["precision"]["decided"], after["precision"]["queued"]) == (1, 1)
     assert first["function_id"] not in {each["function_id"] for each in after["functions"]}
 
 
@@ -204,9 +215,9 @@ async def test_two_runs_stand_side_by_side(server):
         assert part in text
 
 
-async def test_a_damaged_line_is_shown_and_hides_no_other_decision(server, runs):
+async def test_a_damaged_line_is_shown_and_hides_no_other_decision(server, runs, reject):
     url, session = server
-    async with session.post(f"{url}/0/decisions", json=REJECT):
+    async with session.post(f"{url}/0/decisions", json=reject):
         pass
     with (runs[0] / DECISIONS).open("a", encoding="utf-8") as file:
         file.write("nonsense\n")

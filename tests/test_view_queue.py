@@ -8,23 +8,32 @@ import pytest
 
 from autoif.decisions import Decision, Review, settle_decisions
 from autoif.errors import StoreError
-from autoif.records import Verdict, content_id
-from autoif.store import AUDIT, BACK_TRANSLATION
-from autoif.view.queue import Band, Queue, QueuedFunction, count_needed, divide, make_queue, read_functions
+from autoif.records import Verdict, VerifiedInstruction, content_id
+from autoif.store import (
+    AUDIT,
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    MANIFEST,
+    REJECTION_SAMPLING,
+    VERIFICATION,
+)
+from autoif.view.queue import Queue, QueuedFunction, divide, make_queue, measure_precision, read_functions
 from support.records import accepts, verified
 
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
 
 
-def function(name: str, score: float | None = 0.5, agreement: float = 1.0) -> QueuedFunction:
-    fields = {"source": name, "instruction_id": "0" * 16, "instruction": "i", "score": score, "agreement": agreement}
-    return QueuedFunction(function_id=content_id(name), **fields)
+def function(name: str, backing: float = 0.5, by: str = "audit", unanimity: float | None = None) -> QueuedFunction:
+    fields = {"source": name, "instruction_id": "0" * 16, "instruction": "i", "backing": backing, "by": by}
+    return QueuedFunction(function_id=content_id(name), unanimity=unanimity, **fields)
 
 
 def decide(decision: str, *functions: QueuedFunction) -> Review:
     at = datetime(2026, 5, 1, tzinfo=UTC)
     return settle_decisions(
-        Decision(target="function", id=each.function_id, decision=decision, author="ada", time=at) for each in functions
+        Decision(target="function", id=each.function_id, decision=decision, author="ada", time=at, queued=True)
+        for each in functions
     )
 
 
@@ -39,11 +48,15 @@ def test_what_the_audit_is_least_sure_of_comes_first() -> None:
     assert set(first[-2:]) == {"0.99", "0.02"}
 
 
-def test_without_an_audit_agreement_with_cases_says_and_is_named() -> None:
-    listed = divide([function(f"{share}", None, share) for share in (1.0, 0.5, 0.75)])
+def test_without_an_audit_what_chose_functions_and_what_others_say_of_responses_decide_and_are_named() -> None:
+    listed = divide(
+        [function("all", 1, "votes", 1.0), function("few", 0.6, "votes", 1.0), function("alone", 1, "votes", 0.5)]
+    )
     queue = make_queue(listed, Review())
-    assert names(queue) == ["0.5", "0.75", "1.0"]
+    assert names(queue) == ["alone", "few", "all"]
+    assert "the writer's answers gave functions that behave like it, and how often it says of responses" in queue.by
     assert "no audit.json" in queue.by
+    assert "cases" not in queue.by
 
 
 def test_what_was_decided_is_not_asked_again_until_it_is_taken_back() -> None:
@@ -65,36 +78,20 @@ def test_the_interval_holds_what_can_still_be_and_is_a_point_when_all_is_decided
     assert (everything.value, everything.low, everything.high, everything.needed) == (1, 1, 1, (0, 0, 0))
 
 
-def test_doubtful_functions_that_are_wrong_count_by_the_size_of_their_band() -> None:
-    whole = [(place, number) for place in range(3) for number in range(100)]
-    listed = [function(f"{at}").model_copy(update={"band": at[0]}) for at in whole]
-    decided = [[each for each in listed if each.band == place][:20] for place in range(3)]
-    review = settle_decisions(
-        Decision(
-            target="function", id=one.function_id, decision=word, author="a", time=datetime(2026, 5, 1, tzinfo=UTC)
-        )
-        for several, word in zip(decided, ("reject", "accept", "accept"), strict=True)
-        for one in several
+def test_what_is_decided_outside_the_queue_is_no_sample_of_its_band() -> None:
+    listed = divide([function(str(number)) for number in range(30)])
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    picked = settle_decisions(
+        Decision(target="function", id=each.function_id, decision="reject", author="ada", time=at)
+        for each in listed[:9]
     )
-    found = make_queue(listed, review).precision
-    assert found
-    assert found.low < 2 / 3 < found.high
-    assert abs(found.value - 2 / 3) < 0.03
-
-
-def test_as_many_decisions_as_are_said_narrow_the_interval() -> None:
-    bands = [Band(200, 3, 3), Band(200, 5, 1), Band(200, 6, 0)]
-    needed = count_needed(bands, 0.05)
-    assert 0 < sum(needed) < 582
-    assert count_needed(bands, 0.1) < needed
-    rights = [round(count * band.rate) for band, count in zip(bands, needed, strict=True)]
-    later = [
-        Band(band.size, band.accepted + right, band.rejected + count - right)
-        for band, count, right in zip(bands, needed, rights, strict=True)
-    ]
-    half = 1.96 * sum(band.find_variance() for band in later) ** 0.5 / 600
-    assert half == pytest.approx(0.05, abs=0.005)
-    assert sum(count_needed([Band(5), Band(0), Band(5)], 0.001)) <= 10
+    found = measure_precision(listed, picked)
+    assert (found.decided, found.queued, found.low, found.high) == (9, 0, 0, 0.7)
+    again = settle_decisions(
+        Decision(target="function", id=listed[0].function_id, decision=word, author="ada", time=at, queued=queued)
+        for word, queued in (("accept", True), ("reject", False))
+    )
+    assert measure_precision(listed, again).queued == 1
 
 
 def test_the_first_of_the_queue_are_those_that_settle_the_precision() -> None:
@@ -106,18 +103,72 @@ def test_the_first_of_the_queue_are_those_that_settle_the_precision() -> None:
     assert [each.band for each in first] == sorted(each.band for each in first)
 
 
-def test_a_run_gives_its_kept_functions_once_with_the_scores_of_its_audit(tmp_path: Path) -> None:
-    made = verified([accepts("a"), accepts("b")], [[PASS, FAIL], [PASS, PASS]], [("a", True), ("b", False)])
-    (tmp_path / BACK_TRANSLATION).mkdir()
-    row = json.dumps(made.model_dump(mode="json"))
-    (tmp_path / BACK_TRANSLATION / "kept-0000.jsonl").write_text(f"{row}\n{row}\n", encoding="utf-8")
-    assert [(each.score, each.agreement) for each in read_functions(tmp_path)] == [(None, 0.5), (None, 1)]
-    scored = [{"function_id": each.id, "score": score} for each, score in zip(made.functions, (0.9, 0.5), strict=True)]
-    (tmp_path / AUDIT).write_text(json.dumps({"scores": {"instructions": [{"functions": scored}]}}), encoding="utf-8")
-    assert [(each.score, each.band) for each in read_functions(tmp_path)] == [(0.5, 0), (0.9, 1)]
+def write_run(folder: Path, made: VerifiedInstruction, config: dict[str, object]) -> None:
+    """Write what the queue reads of a run: an instruction, two answers to it, and what was asked of its writer."""
+    manifest = {"identity": {}, "config": {"cross_validation": config}}
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    row = made.model_dump(mode="json")
+    answers = [{"index": at, "function": made.functions[at == 3].id} for at in range(4)]
+    draft = {**{key: row[key] for key in ("id", "instruction", "matrix")}, "answers": answers}
+    response = {"prompt": "p", "verdicts": ["pass", "fail"]}
+    rows = {
+        f"{VERIFICATION}/kept": [draft],
+        f"{CROSS_VALIDATION}/kept": [row],
+        f"{BACK_TRANSLATION}/kept": [row, row],
+        f"{AUGMENTATION}/kept": [{"id": "p", "constraints": [made.id]}],
+        f"{REJECTION_SAMPLING}/kept": [{**response, "verdicts": ["pass", "pass"]}],
+        f"{REJECTION_SAMPLING}/dropped": [{"record": response}, {"record": None}],
+    }
+    for name, several in rows.items():
+        path = folder / f"{name}-0000.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{json.dumps(each)}\n" for each in several), encoding="utf-8")
+
+
+@pytest.fixture
+def made() -> VerifiedInstruction:
+    return verified([accepts("a"), accepts("b")], [[PASS, FAIL], [PASS, PASS]], [("a", True), ("b", False)])
+
+
+def test_a_run_gives_its_kept_functions_once_by_its_audit_where_it_has_one(
+    tmp_path: Path, made: VerifiedInstruction
+) -> None:
+    write_run(tmp_path, made, {})
+    scored = [{"function_id": made.functions[1].id, "score": 0.9}]
+    instructions = [{"instruction_id": made.instruction.id, "functions": scored}]
+    (tmp_path / AUDIT).write_text(json.dumps({"scores": {"instructions": instructions}}), encoding="utf-8")
+    # The audit has not seen the first one, which is as unsure as can be.
+    assert [(each.by, each.backing, each.band) for each in read_functions(tmp_path)] == [
+        ("audit", 0.5, 0), ("audit", 0.9, 1)
+    ]  # fmt: skip
     (tmp_path / AUDIT).write_text("{}", encoding="utf-8")
     with pytest.raises(StoreError, match=r"audit\.json is damaged"):
         read_functions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "by", "backing"),
+    [({}, "cases", {0.5, 1.0}), ({"by_majority": True}, "votes", {1.0})],
+)
+def test_without_an_audit_a_run_is_asked_for_what_chose_its_functions(
+    tmp_path: Path, made: VerifiedInstruction, config: dict[str, object], by: str, backing: set[float]
+) -> None:
+    write_run(tmp_path, made, config)
+    found = read_functions(tmp_path)
+    assert {each.by for each in found} == {by}
+    assert {each.backing for each in found} == backing
+    # Of one of two responses the two functions disagree: then each is as good as the other.
+    assert {each.unanimity for each in found} == {0.75}
+
+
+def test_where_neither_votes_nor_cases_chose_only_what_others_say_of_responses_counts(
+    tmp_path: Path, made: VerifiedInstruction
+) -> None:
+    write_run(tmp_path, made, {"by_majority": True})
+    for stage in (VERIFICATION, CROSS_VALIDATION):
+        (tmp_path / stage / "kept-0000.jsonl").unlink()
+    queue = make_queue(read_functions(tmp_path), Review())
+    assert queue.by.startswith("how often it says of responses what most")
 
 
 def test_a_run_that_kept_nothing_has_an_empty_queue() -> None:

@@ -62,6 +62,8 @@ class Decision(Record):
     author: Annotated[str, AfterValidator(_check_author)]
     time: Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
     comment: Annotated[str, AfterValidator(_check_comment)] = ""
+    queued: bool = Field(default=False, exclude_if=lambda queued: not queued)
+    """Whether the queue of `autoif view` brought it up: what it brings is a random sample, what people pick is not."""
 
     @property
     def key(self) -> Key:
@@ -78,6 +80,8 @@ class Standing:
     rejected: tuple[Decision, ...] = ()
     comments: tuple[Decision, ...] = ()
     """What was said beside that, in order."""
+    queued: bool = False
+    """Whether the queue brought it up for any of them."""
 
     @property
     def verdict(self) -> Literal["accept", "reject"] | None:
@@ -104,13 +108,18 @@ class Review:
     def __bool__(self) -> bool:
         return bool(self.standings)
 
+    def find(self, target: Target, item: str) -> Literal["accept", "reject"] | None:
+        """Return what an item is to be taken for; None where nobody accepts or rejects it."""
+        standing = self.standings.get((target, item))
+        return standing.verdict if standing else None
+
     def rejects(self, target: Target, item: str) -> bool:
         """Tell whether an item is rejected."""
-        return self._find(target, item) == "reject"
+        return self.find(target, item) == "reject"
 
     def accepts(self, target: Target, item: str) -> bool:
         """Tell whether an item is accepted, and rejected by nobody."""
-        return self._find(target, item) == "accept"
+        return self.find(target, item) == "accept"
 
     def split(self, known: Mapping[Target, Collection[str]]) -> tuple["Review", list[Key]]:
         """Return what counts of the items of a run, and the items that are none of it."""
@@ -124,10 +133,6 @@ class Review:
     def has_accepted(self, target: Target) -> bool:
         """Tell whether any item of a kind is accepted."""
         return any(kind == target and each.verdict == "accept" for (kind, _), each in self.standings.items())
-
-    def _find(self, target: Target, item: str) -> Literal["accept", "reject"] | None:
-        standing = self.standings.get((target, item))
-        return standing.verdict if standing else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +250,16 @@ def merge_decisions(run: Path, others: Sequence[Path]) -> int:
 
 
 def _stand(by_author: Iterable[list[Decision]]) -> Standing:
+    queued = False
     accepted, rejected, comments = list[Decision](), list[Decision](), list[Decision]()
     for decisions in by_author:
         verdicts = [each for each in decisions if each.decision != "comment"]
         comments += [each for each in decisions if each.decision == "comment"]
+        queued |= any(each.queued for each in verdicts)
         if verdicts:
             (rejected if verdicts[-1].decision == "reject" else accepted).append(verdicts[-1])
-    return Standing(*(tuple(sorted(each, key=_order)) for each in (accepted, rejected, comments)))
+    said = [tuple(sorted(each, key=_order)) for each in (accepted, rejected, comments)]
+    return Standing(said[0], said[1], said[2], queued)
 
 
 def _order(decision: Decision) -> tuple[datetime, str]:

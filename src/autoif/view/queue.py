@@ -1,35 +1,54 @@
-"""Which functions a reviewer should look at first, and how many decisions settle how many of them are right.
+"""Which functions a reviewer should look at first: those that we are least sure of.
 
-    least sure first     kept functions in three bands of the same size, by how unsure the audit's score is (1/2 is the
-                         least sure); where there is no audit, by the share of cases that they get as expected
-    within a band        in the order of a hash: what was decided is a random sample of its band
-    the precision        the share of kept functions that are right: of each band what its decisions say, for the rest
-                         of the band what a uniform prior and these decisions predict (beta-binomial)
-    to settle it         decisions are added where the next one narrows the interval most, until it is narrow enough
+    with an audit        the nearer its score is to 1/2
+    without one, where
+      answers voted      the fewer of the writer's answers gave functions of this behaviour
+      contrast chose     the less its verdicts tell answers with the instruction from those without (its lift)
+      cases chose        the fewer of the cases it gets as expected
+    … and in each case   the more often it says otherwise of the responses than most of its instruction's functions do
 
-So looking at doubtful functions first does not make the whole look worse than it is: each band counts by its size. Once
-everything is decided the interval is a point.
+Without an audit the two are multiplied: both are shares, and a doubt in either is one. The functions stand in three
+bands of the same size. Within a band their order is that of a hash, so that what the queue brings is a random sample of
+the band: that is what the precision is told by (`autoif.view.precision`).
 
 The queue begins with as many of each band as the precision still needs, the least sure band first; then comes the rest.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Final
 
 from autoif.decisions import Review
 from autoif.errors import StoreError
+from autoif.instructions.observation import count_votes
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
-from autoif.records import Record, content_id
-from autoif.store import AUDIT, BACK_TRANSLATION, INSTRUCTIONS, read_stage, reading_errors
+from autoif.records import Draft, Record, content_id
+from autoif.store import (
+    AUDIT,
+    AUGMENTATION,
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    INSTRUCTIONS,
+    REJECTION_SAMPLING,
+    VERIFICATION,
+    read_manifest,
+    read_stage,
+    reading_errors,
+)
+from autoif.view.precision import HALF_WIDTH, Band, ReviewedPrecision, estimate_precision
 
+_UNKNOWN: Final = {"audit": 0.5, "votes": 0.0, "contrast": 0.0, "cases": 0.0, "others": 1.0}
+"""The backing of a function of which that says nothing: an audit may be older than the run."""
 BANDS: Final = ("least sure", "in between", "most sure")
-LEVEL: Final = 0.95
-HALF_WIDTH: Final = 0.05
-"""Of the interval that is narrow enough, unless another is asked for."""
+_BY: Final = {
+    "audit": "the audit's score",
+    "votes": "how many of the writer's answers gave functions that behave like it",
+    "contrast": "how well it tells answers to its instruction from others",
+    "cases": "how many of its cases it gets as expected",
+}
+_OTHERS: Final = "how often it says of responses what most of its instruction's functions say"
 
 
 class QueuedFunction(Record):
@@ -39,55 +58,21 @@ class QueuedFunction(Record):
     source: str
     instruction_id: str
     instruction: str
-    score: float | None
-    """How likely it is right, by the audit; None where there is none."""
-    agreement: float
-    """Share of its instruction's cases that it gets as expected, 0 to 1."""
+    by: str
+    """What says how sure we are of it: a key of `_BY`, or "others" where other functions alone do."""
+    backing: float
+    """How much that speaks for it, 0 to 1: its score, or its share of votes, of cases, or its lift."""
+    unanimity: float | None = None
+    """Share of the responses on which it says what most functions of its instruction say; None where it is alone."""
     band: int = 0
     """Place in BANDS."""
 
     @property
     def surety(self) -> float:
         """The higher, the surer: what sorts the queue."""
-        return abs(self.score - 0.5) if self.score is not None else self.agreement
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Functions of one band: how many there are, and what was decided."""
-
-    size: int
-    accepted: int = 0
-    rejected: int = 0
-
-    @property
-    def open(self) -> int:
-        return self.size - self.accepted - self.rejected
-
-    @property
-    def rate(self) -> float:
-        """The share of right ones to expect among those that nobody decided on."""
-        return (self.accepted + 1) / (self.accepted + self.rejected + 2)
-
-    def find_variance(self, more: int = 0) -> float:
-        """Return the variance of the number of right ones, after so many more decisions at this rate."""
-        seen, left = self.accepted + self.rejected + more, self.open - more
-        return left * self.rate * (1 - self.rate) * (seen + 2 + left) / (seen + 3)
-
-
-class ReviewedPrecision(Record):
-    """The share of kept functions that are right, as far as reviewers know."""
-
-    value: float
-    low: float
-    high: float
-    """An interval of 95 %."""
-    decided: int
-    functions: int
-    half_width: float
-    """That was asked for."""
-    needed: tuple[int, ...]
-    """Further decisions of each band that make the interval so narrow, if they go on as before."""
+        if self.by == "audit":
+            return abs(self.backing - 0.5)
+        return self.backing * (1.0 if self.unanimity is None else self.unanimity)
 
 
 class Queue(Record):
@@ -102,7 +87,7 @@ class Queue(Record):
 
 
 def make_queue(
-    functions: Iterable[QueuedFunction], review: Review, *, half_width: float = HALF_WIDTH, most: int = 100
+    functions: Sequence[QueuedFunction], review: Review, *, half_width: float = HALF_WIDTH, most: int = 100
 ) -> Queue:
     """Return the queue of a run's kept functions; at most so many of it.
 
@@ -112,72 +97,42 @@ def make_queue(
         half_width: of the interval that is narrow enough, 0 to 1.
         most: functions to return.
     """
-    listed = list(functions)
-    audited = any(each.score is not None for each in listed)
-    by = "the audit's score" if audited else "agreement with cases: there is no audit.json, `autoif audit` tells more"
-    if not listed:
-        return Queue(by=by, precision=None, functions=())
-    bands = [_count(place, listed, review) for place in range(len(BANDS))]
-    needed = count_needed(bands, half_width)
-    undecided = [each for each in listed if not _is_decided(each, review)]
+    if not functions:
+        return Queue(by="nothing: no function was kept", precision=None, functions=())
+    precision = measure_precision(functions, review, half_width)
+    undecided = [each for each in functions if review.find("function", each.function_id) is None]
     first, rest = list[QueuedFunction](), list[QueuedFunction]()
-    for place, count in enumerate(needed):
+    for place, count in enumerate(precision.needed):
         of_band = sorted((each for each in undecided if each.band == place), key=_order)
         first += of_band[:count]
         rest += of_band[count:]
-    return Queue(by=by, precision=_estimate(bands, half_width, needed), functions=tuple([*first, *rest][:most]))
+    return Queue(by=_describe(functions), precision=precision, functions=tuple([*first, *rest][:most]))
 
 
-def count_needed(bands: Sequence[Band], half_width: float) -> tuple[int, ...]:
-    """Return how many further decisions of each band narrow the interval to this, if they go on as before."""
-    more, whole = [0] * len(bands), sum(band.size for band in bands)
-    enough = (half_width * whole / _quantile()) ** 2
-    variances = [band.find_variance() for band in bands]
-    while sum(variances) > enough:
-        gains = [
-            variance - band.find_variance(count + 1) if count < band.open else 0.0
-            for band, count, variance in zip(bands, more, variances, strict=True)
-        ]
-        place = gains.index(max(gains))
-        if gains[place] <= 0:
-            break
-        more[place] += 1
-        variances[place] = bands[place].find_variance(more[place])
-    return tuple(more)
+def measure_precision(
+    functions: Sequence[QueuedFunction], review: Review, half_width: float = HALF_WIDTH
+) -> ReviewedPrecision:
+    """Return how many of a run's kept functions are right, by what reviewers decided."""
+    counts = Counter[tuple[int, str]]()
+    for each in functions:
+        verdict = review.find("function", each.function_id)
+        sampled = verdict and review.standings["function", each.function_id].queued
+        counts[each.band if sampled or not verdict else -1, verdict or "open"] += 1
+    bands = [
+        Band(sum(counts[place, said] for said in ("accept", "reject", "open")), counts[place, "accept"],
+             counts[place, "reject"])
+        for place in range(len(BANDS))
+    ]  # fmt: skip
+    return estimate_precision(bands, (counts[-1, "accept"], counts[-1, "reject"]), half_width)
 
 
-def _estimate(bands: Sequence[Band], half_width: float, needed: tuple[int, ...]) -> ReviewedPrecision:
-    whole, accepted = sum(each.size for each in bands), sum(each.accepted for each in bands)
-    rejected = sum(each.rejected for each in bands)
-    value = sum(each.accepted + each.open * each.rate for each in bands) / whole
-    half = _quantile() * sum(each.find_variance() for each in bands) ** 0.5 / whole
-    # Of a band that nobody has looked into nothing is known but its size.
-    unknown = sum(each.size for each in bands if each.open == each.size) / whole
-    half = half if unknown == 0 else max(half, unknown / 2)
-    return ReviewedPrecision(
-        value=round(value, 4),
-        low=round(max(accepted / whole, value - half), 4),
-        high=round(min(1 - rejected / whole, value + half), 4),
-        decided=accepted + rejected,
-        functions=whole,
-        half_width=half_width,
-        needed=needed,
-    )
-
-
-def _quantile() -> float:
-    return NormalDist().inv_cdf(0.5 + LEVEL / 2)
-
-
-def _count(place: int, functions: Sequence[QueuedFunction], review: Review) -> Band:
-    names = [each.function_id for each in functions if each.band == place]
-    accepted = sum(review.accepts("function", name) for name in names)
-    return Band(len(names), accepted, sum(review.rejects("function", name) for name in names))
-
-
-def _is_decided(function: QueuedFunction, review: Review) -> bool:
-    name = function.function_id
-    return review.accepts("function", name) or review.rejects("function", name)
+def _describe(functions: Sequence[QueuedFunction]) -> str:
+    by = functions[0].by
+    if by == "audit":
+        return _BY[by]
+    known = [_BY[by]] if by in _BY else []
+    known += [_OTHERS] if any(each.unanimity is not None for each in functions) else []
+    return f"{', and '.join(known) or 'nothing that the run knows'} (there is no audit.json: `autoif audit` tells more)"
 
 
 def _order(function: QueuedFunction) -> str:
@@ -190,12 +145,25 @@ def read_functions(run: Path) -> list[QueuedFunction]:
     Raises:
         StoreError: a stage's file or audit.json is damaged.
     """
-    scores, found = _read_scores(run), dict[str, QueuedFunction]()
     try:
-        for row in _read_verified(run):
-            for function in _read_kept(row, scores):
-                found.setdefault(function.function_id, function)
-    except (KeyError, TypeError, IndexError):
+        verified = list(_read_verified(run))
+        by, backing = _find_backing(run, verified)
+        unanimity = {} if by == "audit" else _compare_verdicts(run, verified)
+        found: dict[str, QueuedFunction] = {}
+        for row in verified:
+            for function in (row["matrix"]["functions"][place] for place in row["kept_functions"]):
+                name = function["id"]
+                queued = QueuedFunction(
+                    function_id=name,
+                    source=function["source"],
+                    instruction_id=row["instruction"]["id"],
+                    instruction=row["instruction"]["text"],
+                    by=by,
+                    backing=backing.get((row["instruction"]["id"], name), _UNKNOWN[by]),
+                    unanimity=unanimity.get((row["id"], name)),
+                )
+                found.setdefault(name, queued)
+    except (KeyError, TypeError, IndexError, AttributeError):
         raise StoreError(f"{run} holds an instruction of another form: run the same command again") from None
     return divide(found.values())
 
@@ -212,24 +180,31 @@ def _read_verified(run: Path) -> Iterable[dict[str, Any]]:
     return read_stage(run, BACK_TRANSLATION, "kept")
 
 
-def _read_kept(row: Mapping[str, Any], scores: Mapping[str, float]) -> Iterable[QueuedFunction]:
-    matrix, instruction = row["matrix"], row["instruction"]
-    expected = ["pass" if case["expected"] else "fail" for case in matrix["cases"]]
-    for place in row["kept_functions"]:
-        function, verdicts = matrix["functions"][place], matrix["verdicts"][place] if matrix["verdicts"] else []
-        agreed = sum(said == wanted for said, wanted in zip(verdicts, expected, strict=False))
-        yield QueuedFunction(
-            function_id=function["id"],
-            source=function["source"],
-            instruction_id=instruction["id"],
-            instruction=instruction["text"],
-            score=scores.get(function["id"]),
-            agreement=agreed / len(verdicts) if verdicts else 0.0,
+Backing = Mapping[tuple[str, str], float]
+"""By instruction and function."""
+
+
+def _find_backing(run: Path, verified: Sequence[Mapping[str, Any]]) -> tuple[str, Backing]:
+    """Return what says how sure we are of functions, and how much it speaks for each."""
+    if scores := _read_scores(run):
+        return "audit", scores
+    config: Any = read_manifest(run)["config"]
+    if config["cross_validation"].get("by_majority"):
+        votes = _count_votes(run)
+        # A run that began with verified instructions has no votes, and cases were not asked.
+        return ("votes", votes) if votes else ("others", {})
+    lifts = {
+        (row["instruction"]["id"], function["id"]): max(0.0, lift)
+        for row in verified
+        for function, lift in zip(
+            row["matrix"]["functions"], (row.get("contrast") or {}).get("lifts", ()), strict=False
         )
+    }
+    return ("contrast", lifts) if lifts else ("cases", dict(_count_cases(verified)))
 
 
-def _read_scores(run: Path) -> dict[str, float]:
-    """Return the audit's score of each function, by its id; {} where there was none."""
+def _read_scores(run: Path) -> Backing:
+    """Return the audit's score of each function; {} where there was none."""
     path = run / AUDIT
     try:
         with reading_errors(path):
@@ -237,7 +212,63 @@ def _read_scores(run: Path) -> dict[str, float]:
     except FileNotFoundError:
         return {}
     try:
-        instructions = parse_json(content)["scores"]["instructions"]
-        return {each["function_id"]: float(each["score"]) for one in instructions for each in one["functions"]}
+        return {
+            (one["instruction_id"], each["function_id"]): float(each["score"])
+            for one in parse_json(content)["scores"]["instructions"]
+            for each in one["functions"]
+        }
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged or of another version: `autoif audit {run}` makes it anew") from None
+
+
+def _count_votes(run: Path) -> Backing:
+    """Return the share of answers that gave functions which behave as each one does, of those that gave a function.
+
+    The functions that cross-validation kept of an instruction behave alike: that is what it kept them for.
+    """
+    votes: dict[str, dict[str, int]] = {}
+    for row in read_stage(run, VERIFICATION, "kept"):
+        draft = Draft.model_validate(row)
+        names = [each.id for each in draft.matrix.functions]
+        votes[draft.instruction.id] = dict(zip(names, count_votes(draft), strict=True))
+    found: dict[tuple[str, str], float] = {}
+    for row in read_stage(run, CROSS_VALIDATION, "kept"):
+        name, matrix = row["instruction"]["id"], row["matrix"]
+        kept = [matrix["functions"][place]["id"] for place in row["kept_functions"]]
+        share = sum(votes[name][each] for each in kept) / sum(votes[name].values())
+        found |= {(name, each): share for each in kept}
+    return found
+
+
+def _count_cases(verified: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], float]]:
+    for row in verified:
+        matrix = row["matrix"]
+        expected = ["pass" if case["expected"] else "fail" for case in matrix["cases"]]
+        for function, verdicts in zip(matrix["functions"], matrix["verdicts"], strict=False):
+            agreed = sum(said == wanted for said, wanted in zip(verdicts, expected, strict=False))
+            yield (row["instruction"]["id"], function["id"]), agreed / (len(verdicts) or 1)
+
+
+def _compare_verdicts(run: Path, verified: Iterable[Mapping[str, Any]]) -> Backing:
+    """Return of each function that has others beside it how often it says what most of them say, by verified id."""
+    kept = {row["id"]: [row["matrix"]["functions"][place]["id"] for place in row["kept_functions"]] for row in verified}
+    prompts = {row["id"]: row["constraints"] for row in read_stage(run, AUGMENTATION, "kept")}
+    same, seen = defaultdict[tuple[str, str], float](float), Counter[tuple[str, str]]()
+    for response in _read_responses(run):
+        verdicts = iter(response["verdicts"])
+        for constraint in prompts[response["prompt"]]:
+            said = dict(zip(kept[constraint], verdicts, strict=False))
+            for name, verdict in said.items() if len(said) > 1 else ():
+                passing = list(said.values()).count("pass")
+                most = 0.5 if 2 * passing == len(said) else float((verdict == "pass") == (2 * passing > len(said)))
+                same[constraint, name] += most
+                seen[constraint, name] += 1
+    return {key: same[key] / count for key, count in seen.items()}
+
+
+def _read_responses(run: Path) -> Iterator[dict[str, Any]]:
+    """Yield the responses that functions have judged."""
+    yield from read_stage(run, REJECTION_SAMPLING, "kept")
+    for row in read_stage(run, REJECTION_SAMPLING, "dropped"):
+        if (row["record"] or {}).get("verdicts"):
+            yield row["record"]

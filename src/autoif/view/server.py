@@ -21,21 +21,21 @@ import hmac
 import json
 import logging
 import signal
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import Field, ValidationError
 
-from autoif.datasets.reviewing import name_pair
-from autoif.datasets.rows import PreferenceRow
+from autoif.datasets.reviewing import list_items, list_pairs
 from autoif.decisions import Decision, Standing, Target, add_decisions, read_decisions, settle_decisions
 from autoif.errors import AutoIFError
-from autoif.reading.jsonl import name_problem, read_json_lines
+from autoif.reading.jsonl import name_problem
 from autoif.reading.text_lines import parse_json, show_in_line
 from autoif.records import Record
 from autoif.service.app import KEEP_ALIVE_S
@@ -53,7 +53,8 @@ from autoif.service.settings import ServiceSettings, require_token_beyond_loopba
 from autoif.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.view.difference import compare_runs, read_side
 from autoif.view.pages import ServedPage, make_difference_page, make_view_page
-from autoif.view.queue import HALF_WIDTH, make_queue, read_functions
+from autoif.view.precision import HALF_WIDTH
+from autoif.view.queue import make_queue, read_functions
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -67,6 +68,7 @@ _MOST_STREAMS: Final = 64
 _TICK_S: Final = 1.0
 _HEARTBEAT_TICKS: Final = 15
 _logger = logging.getLogger("autoif.view")
+Made = TypeVar("Made")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -77,6 +79,8 @@ class DecisionRequest(Record):
     id: str = Field(pattern=r"^[0-9a-f]{16}$")
     decision: Literal["accept", "reject", "comment", "revoke"]
     comment: str = ""
+    queued: bool = False
+    """Whether the queue brought it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,9 @@ class Viewer:
         self._author = author
         self._ending = asyncio.Event()
         self._streams = 0
-        self._pages: dict[int, tuple[str, ServedPage]] = {}
-        self._building = asyncio.Lock()
+        self._made: dict[tuple[Path, str], tuple[str, Any]] = {}
+        """What was made of a run last, by its name, with the state of the files that it was made of."""
+        self._making: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.app = web.Application(middlewares=[self._frame], client_max_size=settings.body_mb << 20)
         self.app.add_routes(
             [
@@ -127,23 +132,33 @@ class Viewer:
         return web.Response(status=204)
 
     async def _show_page(self, request: web.Request) -> web.Response:
-        page = await self._build(self._number(request))
+        page = await self._make(self._find(request), self._make_page)
         return web.Response(text=page.html, content_type="text/html")
 
     async def _show_piece(self, request: web.Request) -> web.Response:
-        page, name = await self._build(self._number(request)), request.match_info["name"]
+        page, name = await self._make(self._find(request), self._make_page), request.match_info["name"]
         if name not in page.pieces:
             raise Refusal("not_found", "the page has no such data: load it again")
         return web.Response(text=f'autoif.give("{name}","{page.pieces[name]}")\n', content_type="text/javascript")
 
-    async def _build(self, number: int) -> ServedPage:
-        """Return a run's page as it is now; of several who ask at the same time, the first has it made."""
-        async with self._building:
-            now = (await asyncio.to_thread(read_state, self._runs[number])).page
-            if number not in self._pages or self._pages[number][0] != now:
-                made = await asyncio.to_thread(make_view_page, self._runs[number], self._runs)
-                self._pages[number] = now, made
-            return self._pages[number][1]
+    async def _make(self, run: Path, make: Callable[[Path], Made]) -> Made:
+        """Return what is made of a run as it is now; of several who ask at the same time, the first has it made."""
+        async with self._making[make.__name__]:
+            now = (await asyncio.to_thread(read_state, run)).page
+            known = self._made.get((run, make.__name__))
+            if known is None or known[0] != now:
+                known = now, await asyncio.to_thread(make, run)
+                self._made[run, make.__name__] = known
+            made: Made = known[1]
+            return made
+
+    async def _has(self, run: Path, target: Target, item: str) -> bool:
+        """Tell whether a run has an item; what it once had it keeps, so only an unknown one has the run read anew."""
+        known = self._made.get((run, list_items.__name__))
+        return bool(known and item in known[1][target]) or item in (await self._make(run, list_items))[target]
+
+    def _make_page(self, run: Path) -> ServedPage:
+        return make_view_page(run, self._runs)
 
     async def _compare(self, request: web.Request) -> web.Response:
         if len(self._runs) < 2:
@@ -153,7 +168,7 @@ class Viewer:
         return web.Response(text=make_difference_page(found), content_type="text/html")
 
     async def _send_events(self, request: web.Request) -> web.StreamResponse:
-        run = self._runs[self._number(request)]
+        run = self._find(request)
         if self._streams >= _MOST_STREAMS:
             raise Refusal("queue_full", f"{self._streams} pages are kept up to date already: close some")
         self._streams += 1
@@ -181,7 +196,7 @@ class Viewer:
                 await asyncio.wait_for(self._ending.wait(), _TICK_S)
 
     async def _show_decisions(self, request: web.Request) -> web.Response:
-        found = await asyncio.to_thread(read_decisions, self._runs[self._number(request)])
+        found = await asyncio.to_thread(read_decisions, self._find(request))
         items = [
             {"target": target, "id": item, **_show_standing(standing)}
             for (target, item), standing in settle_decisions(found.decisions).standings.items()
@@ -189,11 +204,13 @@ class Viewer:
         return show_json({"author": self._name(request), "damage": found.describe_damage(), "items": items})
 
     async def _decide(self, request: web.Request) -> web.Response:
-        run, asked = self._runs[self._number(request)], await self._receive(request)
+        run, asked = self._find(request), await self._receive(request)
         try:
             decision = Decision(author=self._name(request), time=datetime.now(UTC), **dict(asked))
         except ValidationError as error:
             raise Refusal("invalid", name_problem(error)) from None
+        if decision.decision != "revoke" and not await self._has(run, *decision.key):
+            raise Refusal("not_found", f"the run has no {decision.target} {decision.id}")
         [written] = await asyncio.to_thread(add_decisions, run, [decision])
         review = settle_decisions((await asyncio.to_thread(read_decisions, run)).decisions)
         standing = review.standings.get(written.key, Standing())
@@ -214,26 +231,25 @@ class Viewer:
             raise Refusal("bad_json", "the body is no JSON text") from None
 
     async def _show_pairs(self, request: web.Request) -> web.Response:
-        run = self._runs[self._number(request)]
-        return show_json({"ids": await asyncio.to_thread(_list_pairs, run)})
+        return show_json({"ids": await self._make(self._find(request), list_pairs)})
 
     async def _show_queue(self, request: web.Request) -> web.Response:
-        run, given = self._runs[self._number(request)], request.query.get("within", str(HALF_WIDTH))
+        run, given = self._find(request), request.query.get("within", str(HALF_WIDTH))
         try:
             half_width = float(given)
         except ValueError:
             half_width = 0.0
         if not 0.001 <= half_width <= 0.5:
             raise Refusal("invalid", "within: half the width of the interval, from 0.001 to 0.5")
-        functions, found = await asyncio.to_thread(read_functions, run), await asyncio.to_thread(read_decisions, run)
+        functions, found = await self._make(run, read_functions), await asyncio.to_thread(read_decisions, run)
         queue = make_queue(functions, settle_decisions(found.decisions), half_width=half_width)
         return show_json(queue.model_dump(mode="json"))
 
-    def _number(self, request: web.Request) -> int:
+    def _find(self, request: web.Request) -> Path:
         number = int(request.match_info["run"])
         if number >= len(self._runs):
             raise Refusal("not_found", f"there are {len(self._runs)} runs here, counted from 0")
-        return number
+        return self._runs[number]
 
     def _name(self, request: web.Request) -> str:
         """Return who asks: the name given with the token, else that of the server's user."""
@@ -319,13 +335,6 @@ def _show_standing(standing: Standing) -> dict[str, Any]:
         "rejected": show(standing.rejected),
         "comments": show(standing.comments),
     }
-
-
-def _list_pairs(run: Path) -> list[str]:
-    path = run / PREFERENCES
-    if not path.exists():
-        return []
-    return [name_pair(PreferenceRow.model_validate(parse_json(line))) for _, line in read_json_lines(path)]
 
 
 def read_state(run: Path) -> RunState:

@@ -30,7 +30,7 @@
   async function decide(item, decision, comment = "") {
     try {
       const said = await ask("decisions", {method: "POST", headers: {"Content-Type": "application/json"},
-        body: JSON.stringify({target: item.target, id: item.id, decision, comment})});
+        body: JSON.stringify({target: item.target, id: item.id, decision, comment, queued: Boolean(item.queued)})});
       standings.set(nameOf(item), said);
       draw(item);
       tell(`${names[decision]}: ${item.target} ${item.id}`);
@@ -108,7 +108,7 @@
     current = found ? {target: "function", id: found.function_id, queued: true} : null;
     section.replaceChildren(
       make("p", {id: "review-precision"}, describePrecision(queue.precision)),
-      make("p", {class: "note"}, `First comes what we are least sure of, by ${queue.by}.`),
+      make("p", {class: "note"}, `First comes what we are least sure of. That goes by ${queue.by}.`),
       ...(found ? showQueued(found) : [make("p", {}, skipped.size ? "All others are skipped." : "Nothing waits for a decision.")]));
     document.body.dataset.queued = found?.function_id ?? "";
   }
@@ -119,11 +119,18 @@
       make("h3", {}, "Is this function right for its instruction?"),
       make("blockquote", {class: "text"}, found.instruction),
       make("pre", {class: "source", tabindex: "0"}, found.source),
-      make("p", {}, `${found.score === null ? "" : `Score ${found.score.toFixed(2)}, `}gets ${percent(found.agreement)} of the cases as expected. `,
+      make("p", {}, ...sayWhy(found),
         place >= 0 ? make("a", {href: `#instruction/${place}/${found.instruction_id}`}, "All of this instruction") : ""),
       bar(current),
       make("button", {type: "button", id: "review-skip", "aria-keyshortcuts": "s", onclick: skip}, "Skip (s)"),
     ];
+  }
+
+  // What speaks for a function, each in words of its own.
+  function sayWhy(found) {
+    const backing = {audit: `The audit's score is ${found.backing.toFixed(2)}. `, votes: `${percent(found.backing)} of the writer's answers gave functions that behave like it. `,
+      contrast: `It accepts ${percent(found.backing)} more of the answers to its instruction than of others. `, cases: `It gets ${percent(found.backing)} of its cases as expected. `};
+    return [backing[found.by] ?? "", found.unanimity === null ? "" : `Of ${percent(found.unanimity)} of the responses it says what most of its instruction's functions say. `];
   }
 
   function skip() {
@@ -134,7 +141,7 @@
   function describePrecision(found) {
     if (!found) return "No function was kept.";
     const share = (value) => `${(100 * value).toFixed(1)} %`;
-    const known = found.decided ? `About ${share(found.value)} [${share(found.low)}, ${share(found.high)}] of ${found.functions} kept functions are right, by ${found.decided} decisions.`
+    const known = found.decided ? `About ${share(found.value)} [${share(found.low)}, ${share(found.high)}] of ${found.functions} kept functions are right, by ${found.decided} decisions${found.queued < found.decided ? `, ${found.decided - found.queued} of them outside the queue, which say nothing of the other functions` : ""}.`
       : `Nobody has decided on any of ${found.functions} kept functions.`;
     const needed = found.needed.reduce((sum, each) => sum + each, 0);
     const of = ["least sure", "in between", "most sure"].map((name, band) => `${found.needed[band]} ${name}`).join(", ");
