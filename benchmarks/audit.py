@@ -18,9 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from autoif.audit.agreement import measure_agreement
+from autoif.audit.calibration import score_instructions
 from autoif.audit.findings import sum_up_findings
 from autoif.audit.functions import audit_functions
 from autoif.audit.material import WrittenInstruction, read_material
+from autoif.audit.observed import observe
 from autoif.audit.run import LONGEST_CALL_S
 from autoif.probes import load_probes
 from autoif.records import Case, Function, Instruction, Matrix, Prompt, Query, Response
@@ -77,7 +80,9 @@ def main() -> int:
         instructions = take(read_recorded(), sys.maxsize if options.all else FEW)
     with SandboxSettings(workers=options.workers).make_sandbox(total_s=LONGEST_CALL_S) as sandbox:
         began = time.perf_counter()
-        audits = audit_functions(instructions, sandbox)
+        observed = observe(instructions, sandbox)
+        measure_agreement(observed), score_instructions(observed)
+        audits = audit_functions(observed, sandbox)
         seconds = time.perf_counter() - began
         verdicts = sandbox.verdicts
     cpu_s = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -26,9 +26,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from autoif.audit.material import WrittenInstruction, read_material
+from autoif.faults.probing import gather_texts
+from autoif.judging import judge
 from autoif.models.requests import sampling_seed
 from autoif.records import Verdict
-from autoif.reliability import Signs, Weights, plan_trial, read_signs, run_trial_sync, score
+from autoif.reliability import Signs, Weights, read_signs, score
 from autoif.sandbox import Sandbox
 from small_world import ROOT, WORLD, make_data
 from small_world_texts import make_texts
@@ -41,6 +43,8 @@ WEIGHTS = ROOT / "src" / "autoif" / "reliability.json"
 RIGHT = 0.9
 MOST_ANSWERS = 64
 LEAST_SCORES = (0.3, 0.5, 0.6, 0.7)
+AGAINST = {"is_narrow", "errors", "has_fault"}
+"""Signs that speak against a function."""
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -67,10 +71,11 @@ def judge_functions(folder: Path) -> list[Judged]:
         for written in read_material(folder / "instructions").instructions:
             right = check_functions(written, answers.get(written.instruction.id, []), sandbox)
             for own, others in draw_answers(written.instruction.id, answers):
-                trial = plan_trial(written.matrix, own, others)
+                texts = gather_texts(written.instruction.text, written.matrix.cases, own, others)
+                rows = judge([(written.sources, text) for text in texts.all], sandbox, until_timeout=True)
                 found += [
                     Judged(written.instruction.id, signs, right[place], place in written.cross_validated)
-                    for place, signs in enumerate(read_signs(trial, run_trial_sync(trial, sandbox)))
+                    for place, signs in enumerate(read_signs(texts, list(zip(*rows, strict=True))))
                 ]
     return found
 
@@ -113,12 +118,18 @@ def choose_aside(judged: Sequence[Judged]) -> set[str]:
 
 
 def fit(judged: Sequence[Judged]) -> Weights:
-    """Return the weights that tell right from wrong functions best; all of `judged` have the same signs."""
+    """Return the weights that tell right from wrong functions best; all of `judged` have the same signs.
+
+    A sign that would count for a function though it speaks against it, or the reverse, is noise, and left out.
+    """
     names = [name for name, value in asdict(judged[0].signs).items() if value is not None]
-    table = np.array([[getattr(each.signs, name) for name in names] for each in judged])
-    model = LogisticRegression(max_iter=1000).fit(table, [each.right for each in judged])
-    signs = {name: round(float(weight), 3) for name, weight in zip(names, model.coef_[0], strict=True)}
-    return Weights(intercept=round(float(model.intercept_[0]), 3), signs=signs)
+    while True:
+        table = np.array([[getattr(each.signs, name) for name in names] for each in judged])
+        model = LogisticRegression(max_iter=1000).fit(table, [each.right for each in judged])
+        signs = {name: round(float(weight), 3) for name, weight in zip(names, model.coef_[0], strict=True)}
+        if all((weight < 0) is (name in AGAINST) for name, weight in signs.items()):
+            return Weights(intercept=round(float(model.intercept_[0]), 3), signs=signs)
+        names = [name for name, weight in signs.items() if (weight < 0) is (name in AGAINST)]
 
 
 def write_fit(used: Sequence[Judged]) -> None:

@@ -91,6 +91,7 @@ def _row(key: str, meaning: str, configs: dict[str, Config]) -> str:
         value: object = config
         for part in key.split("."):
             value = getattr(value, part)
+        value = [each.value for each in value] if isinstance(value, tuple) else value
         values.append(f"`{value}`" if value not in ("", None) else "")
     shown = key.replace(f".{ROLES[0]}.", ".ROLE.")
     return f"| `{shown}` | {' | '.join(values)} | {meaning} |"

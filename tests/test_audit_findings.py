@@ -7,6 +7,7 @@ import pytest
 from autoif.audit.findings import FaultsAgainstGold, FunctionAudit, InstructionAudit
 from autoif.audit.functions import audit_functions
 from autoif.audit.material import WrittenInstruction
+from autoif.audit.observed import observe
 from autoif.audit.run import Audit
 from autoif.faults.reasons import FindingReason
 from autoif.probes import load_probes
@@ -48,7 +49,7 @@ def write_about(
 
 
 def audit(sandbox: Sandbox, *instructions: WrittenInstruction) -> list[InstructionAudit]:
-    return audit_functions(instructions, sandbox)
+    return audit_functions(observe(instructions, sandbox), sandbox)
 
 
 def audit_one(sandbox: Sandbox, *args, **more) -> FunctionAudit:
@@ -103,6 +104,31 @@ def test_what_refuses_nearly_all_is_dead_unless_it_accepts_what_obeys(sandbox):
     assert dead.accepted_own == 0
     # Two cases that the writer got wrong, and no answer, are too little to say so.
     assert audit_one(sandbox, rule, right, cases={"ox": True, "> ox": True}).is_sound
+
+
+CAPITALS = "Each word must start with a capital letter."
+SHOUTED = {"Write a poem.": True, "Hello world.": True, "It is a cold day.": True, "it is late.": False}
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_dead"),
+    [
+        ("all(word[0].isupper() for word in response.split())", False),
+        ("response.endswith('TEA')", True),
+        ("len(response) == 1", True),
+        ("len(response) < 9", True),
+    ],
+)
+def test_a_rule_that_no_case_obeys_is_not_dead_if_a_near_miss_of_a_case_does(sandbox, condition, is_dead):
+    found = audit_one(sandbox, CAPITALS, write(f"return {condition}"), cases=SHOUTED)
+    assert (R.DEAD in found.reasons) is is_dead
+
+
+def test_a_function_that_accepts_an_answer_to_its_instruction_is_not_dead(sandbox):
+    answers = tuple(f"It is {n} degrees." for n in range(40))
+    kelvin, never = (audit_one(sandbox, "Say it in Kelvin.", write(f"return {n} in response"), answers=answers)
+                     for n in ("'It is 39 '", "'It is 40 '"))  # fmt: skip
+    assert (R.DEAD in kelvin.reasons, R.DEAD in never.reasons) == (False, True)
 
 
 def test_what_does_not_load_or_hangs_is_said_to(sandbox):

@@ -29,6 +29,7 @@ def responses_of(instruction: VerifiedInstruction, *texts: str) -> list[Response
 async def test_rows_have_the_functions_of_the_likeliest_behaviour_and_say_how_likely_it_is() -> None:
     verdicts = [(PASS, FAIL), (PASS, PASS), (PASS, FAIL)]
     instruction = verified([WORD, ACCEPT, WORD + "\n"], verdicts, [("a xylophone", True), ("a drum", False)])
+    instruction = instruction.model_copy(update={"instruction": Instruction.of("Mention a xylophone.", "seed")})
     own = responses_of(instruction, "my xylophone", "no drum")
     other = verified([ACCEPT]).model_copy(update={"instruction": Instruction.of("Sing.", "seed")})
     foreign = [each.model_copy(update={"id": f"{each.id}x"}) for each in responses_of(other, "tea", "milk")]

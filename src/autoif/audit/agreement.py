@@ -16,38 +16,25 @@ from dataclasses import dataclass
 from math import exp, log, prod
 
 from autoif.audit.gold import RESPONSES, Gold
-from autoif.audit.material import Material, WrittenInstruction
+from autoif.audit.material import Material
+from autoif.audit.observed import Observed
 from autoif.behaviour import Cluster, cluster_functions, find_splits
 from autoif.judging import judge
 from autoif.records import Record, Verdict
-from autoif.reliability import DECIMALS, ReliabilityTrial, plan_trial
+from autoif.reliability import DECIMALS
 from autoif.sandbox import Sandbox
 
 CORRELATED = (
     "functions of one instruction are repeats of one model: where they share a misreading they agree, and rates that "
     "are told from agreement alone are too high"
 )
-MOST_ANSWERS = 64
-"""To each instruction, on which functions are run here."""
 _FEWEST_VOTERS = 3
 """With two, any disagreement could be either's error."""
 _SHOWN_SPLITS = 3
-_TOGETHER = 32
-"""Instructions whose functions run in one call, so that no worker waits."""
 _ROUNDS = 200
 _SETTLED = 1e-7
 _MOST_EXPONENT = 700.0
 """Of e, as a float."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """An instruction's functions on its cases, the probes, and answers."""
-
-    written: WrittenInstruction
-    trial: ReliabilityTrial
-    verdicts: Sequence[Sequence[Verdict]]
-    """Shape (functions, texts)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,30 +101,6 @@ class AgreementAudit(Record):
     note: str = CORRELATED
     shared_errors: SharedErrors | None = None
     """None without gold."""
-
-
-def observe(material: Material, sandbox: Sandbox) -> list[Observed]:
-    """Run all functions of a run on the cases of their instruction, on the probes and on answers, to it and to others.
-
-    One that takes too long for a text gets no more of them.
-
-    Raises:
-        SandboxError: functions can't be contained on this machine.
-    """
-    answers = {
-        each.instruction.id: [response.text for response in each.responses[:MOST_ANSWERS]]
-        for each in material.instructions
-    }
-    found: list[Observed] = []
-    for at in range(0, len(material.instructions), _TOGETHER):
-        part = [(written, _plan(written, answers)) for written in material.instructions[at : at + _TOGETHER]]
-        jobs = [(source, trial.texts) for _, trial in part for source in trial.sources]
-        judged = iter(sandbox.run_many_sync(jobs, until_timeout=True))
-        found += [
-            Observed(written, trial, [[each.verdict for each in next(judged)] for _ in trial.sources])
-            for written, trial in part
-        ]
-    return found
 
 
 def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
@@ -239,7 +202,7 @@ def _compare(observed: Observed) -> InstructionAgreement:
     return InstructionAgreement(
         instruction_id=written.instruction.id,
         instruction=written.instruction.text,
-        texts=len(observed.trial.texts),
+        texts=len(observed.texts.all),
         clusters=len(clusters),
         largest=len(clusters[0].members),
         functions=tuple(
@@ -270,21 +233,7 @@ def _compare_with_majority(accepted: Sequence[Sequence[bool]]) -> list[float | N
 def _show_splits(
     observed: Observed, clusters: Sequence[Cluster], accepted: Sequence[Sequence[bool]]
 ) -> Iterable[Split]:
-    texts, functions = observed.trial.texts, observed.written.functions
+    texts, functions = observed.texts.all, observed.written.functions
     for place in find_splits(clusters)[:_SHOWN_SPLITS]:
         accepting = tuple(function.id for function, row in zip(functions, accepted, strict=True) if row[place])
         yield Split(text=texts[place], accepted_by=accepting)
-
-
-def _plan(written: WrittenInstruction, answers: dict[str, list[str]]) -> ReliabilityTrial:
-    own = answers[written.instruction.id]
-    return plan_trial(written.matrix, own, _draw_others(written, answers) if own else ())
-
-
-def _draw_others(written: WrittenInstruction, answers: dict[str, list[str]]) -> list[str]:
-    """Return answers to other instructions, from each in turn."""
-    others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
-    if not others:
-        return []
-    each = -(-MOST_ANSWERS // len(others))
-    return [text for texts in others for text in texts[:each]][:MOST_ANSWERS]

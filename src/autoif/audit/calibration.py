@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from autoif.audit.agreement import Observed
 from autoif.audit.gold import RESPONSES
+from autoif.audit.observed import Observed
 from autoif.audit.rates import InstructionRates
 from autoif.records import Record
 from autoif.reliability import DECIMALS, Signs, read_signs, score
@@ -123,7 +123,7 @@ def _score(observed: Observed) -> InstructionScore:
             signs=signs,
         )
         for place, (function, signs) in enumerate(
-            zip(written.functions, read_signs(observed.trial, observed.verdicts), strict=True)
+            zip(written.functions, read_signs(observed.texts, observed.verdicts), strict=True)
         )
     )
     deciding = [each.score for each in functions if each.kept] or [each.score for each in functions]

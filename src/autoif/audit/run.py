@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors, observe
+from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors
 from autoif.audit.calibration import ScoreAudit, measure_calibration, score_instructions
 from autoif.audit.consequences import Consequences, measure_consequences
 from autoif.audit.findings import FindingsAudit, compare_with_gold, sum_up_findings
 from autoif.audit.functions import audit_functions
 from autoif.audit.gold import Gold, describe_missing, read_gold
 from autoif.audit.material import Material, read_material
+from autoif.audit.observed import observe
 from autoif.audit.official_gold import make_official_gold
 from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
 from autoif.audit.second_author import SecondAuthor, compare_authors
@@ -126,10 +127,13 @@ def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: W
 
 
 def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Watch) -> Audit:
-    watch("what functions agree on")
-    agreement, scores = _compare(material, sandbox)
+    whole = len(material.instructions)
+    watch(f"0 of {whole:,} instructions")
+    observed = observe(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))
+    agreement, scores = measure_agreement(observed), score_instructions(observed)
+    watch("what becomes of changed functions")
+    findings = sum_up_findings(audit_functions(observed, sandbox), len(load_probes()))
     against = _measure_gold(material, sandbox, gold) if gold else None
-    findings = _find(material, sandbox, watch)
     if gold and against:
         findings = findings.model_copy(update={"against_gold": compare_with_gold(findings, against.instructions)})
         shared = measure_shared_errors(material, gold, sandbox)
@@ -151,19 +155,6 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         scores=scores,
         gold=against,
     )
-
-
-def _find(material: Material, sandbox: Sandbox, watch: Watch) -> FindingsAudit:
-    whole = len(material.instructions)
-    watch(f"0 of {whole:,} instructions")
-    found = audit_functions(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))
-    return sum_up_findings(found, len(load_probes()))
-
-
-def _compare(material: Material, sandbox: Sandbox) -> tuple[AgreementAudit, ScoreAudit]:
-    """Return what functions agree on, and their scores, from one run on the same texts."""
-    observed = observe(material, sandbox)
-    return measure_agreement(observed), score_instructions(observed)
 
 
 def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit:

@@ -6,16 +6,16 @@ the cases of both, the probes, and the responses of both. Where the two differ, 
 has to say which. Where they agree, that is worth more than agreement within one run.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from autoif.audit.agreement import MOST_ANSWERS
 from autoif.audit.material import Material, WrittenInstruction, read_material
+from autoif.audit.observed import MOST_ANSWERS
 from autoif.errors import ConfigError
+from autoif.judging import compute_pass_rate, judge
 from autoif.probes import load_probes
 from autoif.reading.lines import make_key
-from autoif.records import Matrix, Record, Verdict
-from autoif.reliability import DECIMALS, ReliabilityTrial, plan_trial, run_trial_sync
+from autoif.records import Record
+from autoif.reliability import DECIMALS
 from autoif.sandbox import Sandbox
 from autoif.store import read_manifest
 
@@ -90,9 +90,10 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
 
 def _compare(first: WrittenInstruction, second: WrittenInstruction, sandbox: Sandbox) -> AuthorComparison:
     chosen = [_choose(each) for each in (first, second)]
-    trials = [_plan(functions, first, second) for functions in chosen]
-    shares = [_share_accepting(run_trial_sync(trial, sandbox)) for trial in trials]
-    texts = trials[0].texts
+    texts = _gather_texts(first, second)
+    rows = judge([(sources, text) for sources in chosen for text in texts], sandbox, until_timeout=True)
+    rates = [float(compute_pass_rate(row)) for row in rows]
+    shares = rates[: len(texts)], rates[len(texts) :]
     disputes = [
         Dispute(text=text, accepted=round(one, DECIMALS), accepted_by_second=round(two, DECIMALS))
         for text, one, two in zip(texts, *shares, strict=True)
@@ -104,31 +105,25 @@ def _compare(first: WrittenInstruction, second: WrittenInstruction, sandbox: San
     return AuthorComparison(
         instruction_id=first.instruction.id,
         instruction=first.instruction.text,
-        functions=len(chosen[0].functions),
-        second_functions=len(chosen[1].functions),
+        functions=len(chosen[0]),
+        second_functions=len(chosen[1]),
         texts=len(texts),
         disputed=round(len(disputes) / len(texts), DECIMALS),
         disputes=tuple(disputes[:_SHOWN_TEXTS]),
     )
 
 
-def _choose(written: WrittenInstruction) -> Matrix:
-    """Return the functions that were kept, or all where none was; without cases."""
-    places = written.back_translated or range(len(written.functions))
-    return Matrix(functions=tuple(written.functions[place] for place in places), cases=())
+def _choose(written: WrittenInstruction) -> list[str]:
+    """Return the sources of the functions that were kept, or of all where none was."""
+    return [written.sources[place] for place in written.back_translated] or written.sources
 
 
-def _plan(functions: Matrix, first: WrittenInstruction, second: WrittenInstruction) -> ReliabilityTrial:
+def _gather_texts(first: WrittenInstruction, second: WrittenInstruction) -> list[str]:
     own = [
         *(response.text for each in (first, second) for response in each.responses[:MOST_ANSWERS]),
         *(case.input for each in (first, second) for case in each.matrix.cases),
     ]
-    return plan_trial(functions, tuple(dict.fromkeys(own)))
-
-
-def _share_accepting(verdicts: Sequence[Sequence[Verdict]]) -> list[float]:
-    """Return for each text the share of the functions that accept it."""
-    return [column.count(Verdict.PASS) / len(column) for column in zip(*verdicts, strict=True)]
+    return list(dict.fromkeys([*own, *load_probes()]))
 
 
 def _name_writer(run: Path) -> str:

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from autoif.datasets.rows import Constraint, constraint_of
+from autoif.faults.probing import gather_texts
 from autoif.judging import Runner
 from autoif.records import Response, VerifiedInstruction, content_id
-from autoif.reliability import DECIMALS, plan_trial, run_trial, score_functions
+from autoif.reliability import DECIMALS, run_patiently, score_functions
 
 MOST_ANSWERS = 64
 """To an instruction and to others, on which its functions run."""
@@ -87,8 +88,10 @@ async def _balance(
         each.text for each in others if all(one.instruction != verified.instruction for one in each.prompt.constraints)
     ]
     drawn = [each.text for each in answers], foreign[:MOST_ANSWERS]
-    trial = plan_trial(verified.matrix, *(drawn if all(drawn) else ((), ())))
-    scores = score_functions(trial, await run_trial(trial, sandbox))
+    matrix = verified.matrix
+    texts = gather_texts(verified.instruction.text, matrix.cases, *(drawn if all(drawn) else ()))
+    rows = await run_patiently([function.source for function in matrix.functions], texts.all, sandbox)
+    scores = score_functions(texts, rows)
     kept = [round(scores[place], DECIMALS) for place in verified.kept_functions]
     chosen = tuple(place for place, score in enumerate(kept) if score == max(kept) or not balanced)
     return Balance(chosen, round(sum(kept[place] for place in chosen) / len(chosen), DECIMALS))

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
 
+from autoif.faults.probing import gather_texts
 from autoif.judging import Runner
 from autoif.probes import load_probes
 from autoif.records import Dropped, Reason, Response, Verdict, VerifiedInstruction, content_id
-from autoif.reliability import plan_trial, run_patiently, run_trial, score_functions
+from autoif.reliability import run_patiently, score_functions
 from autoif.thresholds import Threshold, meets, share
 
 STAGE = "folding"
@@ -157,11 +158,12 @@ def _list_cases(verified: VerifiedInstruction) -> Iterable[tuple[str, bool]]:
 
 
 async def _read(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: Runner) -> _Read:
-    trial = plan_trial(verified.matrix)
-    verdicts = await run_trial(trial, sandbox)
-    scores = score_functions(trial, verdicts)
-    start = len(trial.cases)
-    kept = [verdicts[place][start : start + len(load_probes())] for place in verified.kept_functions]
+    matrix = verified.matrix
+    tried = gather_texts(verified.instruction.text, matrix.cases)
+    rows = await run_patiently([function.source for function in matrix.functions], tried.all, sandbox)
+    scores = score_functions(tried, rows)
+    places = {text: place for place, text in enumerate(tried.all)}
+    kept = [[rows[function][places[text]] for text in load_probes()] for function in verified.kept_functions]
     return _Read(
         verified=verified,
         score=round(fmean(scores[place] for place in verified.kept_functions), 4),

@@ -5,7 +5,8 @@
     | does_not_load         | gives no `evaluate` to call                                                           |
     | vacuous               | accepts >= 95 % of the probes and of other answers, and all texts that should break it: |
     |                       | cases, the wrong sides of edges, near misses, the instruction itself                  |
-    | dead                  | refuses >= 95 % of the probes and of its own answers, and all cases that should obey  |
+    | dead                  | refuses >= 95 % of the probes, all its own answers, all cases that should obey, and   |
+    |                       | all near misses of cases                                                              |
     | raises                | raises on a text that isn't blank                                                     |
     | too_slow              | meets the sandbox's limit of time or memory, or crashes                               |
     | trailing_space, …     | gives twins (metamorphic.py) different verdicts                                       |
@@ -14,16 +15,18 @@
 Why not by probes alone: "don't use the word education" rightly accepts nearly everything, "exactly 7 words" rightly
 refuses it. So a function is vacuous only if it refuses nothing that was made to break it; where those are fewer than
 `FEW` texts, only if it accepts all there are. It is dead only if it accepts nothing that was made to obey it, and only
-if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers (cases are often wrong).
+if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers. Cases are often wrong:
+where none begins each word with a capital letter, one in title case does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from autoif.faults.edges import Edge
-from autoif.faults.metamorphic import Twin
+from autoif.faults.edges import Edge, make_edges
+from autoif.faults.metamorphic import Twin, make_twins
 from autoif.faults.reasons import Finding, FindingReason
+from autoif.probes import load_probes, make_near_misses
 from autoif.records import Case, Verdict
 from autoif.sandbox import Outcome
 from autoif.thresholds import share
@@ -31,6 +34,12 @@ from autoif.thresholds import share
 NEARLY_ALL = 0.95
 FEW, SOME, MANY = 2, 3, 8
 _SHOWN = 3
+_BASES = 3
+"""Cases, and as many answers, of which twins are made."""
+_VARIED = 6
+"""Cases of which near misses are made, some thirty of each."""
+_SENTENCE = 4
+"""Words: near misses of fewer pass for being short."""
 _LIMITS = {Verdict.TIMEOUT, Verdict.MEMORY, Verdict.CRASH}
 
 
@@ -47,12 +56,14 @@ class ProbingTexts:
     edges: Sequence[Edge]
     twins: Sequence[Twin]
     near: Sequence[str]
-    """The instruction itself, and near misses of answers to it."""
+    """The instruction itself, and near misses of an answer to it."""
+    versions: Sequence[str]
+    """Near misses of cases, of which some may obey by chance."""
 
     @cached_property
     def all(self) -> tuple[str, ...]:
         """All, each once."""
-        return tuple(dict.fromkeys([*self.probes, *self.others, *self.tailored]))
+        return tuple(dict.fromkeys([*self.tailored, *self.probes, *self.others]))
 
     @cached_property
     def tailored(self) -> tuple[str, ...]:
@@ -60,6 +71,7 @@ class ProbingTexts:
         texts = [*(case.input for case in self.cases), *self.own, *self.near]
         texts += [text for edge in self.edges for text in (edge.obeys, edge.breaks)]
         texts += [text for twin in self.twins for text in (twin.one, twin.other)]
+        texts += self.versions
         return tuple(dict.fromkeys(texts))
 
     @cached_property
@@ -75,9 +87,40 @@ class ProbingTexts:
         return tuple(dict.fromkeys([*cases, *(edge.obeys for edge in self.edges)]))
 
     @cached_property
+    def reached(self) -> tuple[str, ...]:
+        """Those that a function which isn't dead may accept, though nobody says that they obey."""
+        return (*self.own, *(text for text in self.versions if len(text.split()) >= _SENTENCE))
+
+    @cached_property
     def ordinary_probes(self) -> tuple[str, ...]:
         """The probes without scraps."""
         return _leave_out_scraps(self.probes)
+
+
+def gather_texts(
+    instruction: str, cases: Sequence[Case], own: Sequence[str] = (), others: Sequence[str] = ()
+) -> ProbingTexts:
+    """Return the texts on which the functions of an instruction show what is wrong with them.
+
+    Args:
+        instruction: its text.
+        cases: of all its functions.
+        own: answers to it, the better first if that is known.
+        others: answers to other instructions.
+    """
+    edges = make_edges(instruction)
+    bases = [case.input for case in cases if case.expected][:_BASES]
+    bases += [*own[:_BASES], *own[-1:], *(edge.obeys for edge in edges)]
+    return ProbingTexts(
+        probes=load_probes(),
+        others=others,
+        own=own,
+        cases=cases,
+        edges=edges,
+        twins=make_twins(instruction, bases),
+        near=[instruction, *(version for answer in own[:1] for version in make_near_misses(answer))],
+        versions=[version for case in cases[:_VARIED] for version in make_near_misses(case.input)],
+    )
 
 
 def find_faults(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure: Outcome | None = None) -> list[Finding]:
@@ -121,12 +164,12 @@ def _judge_sides(texts: ProbingTexts, verdicts: Mapping[str, Verdict]) -> Iterat
         answers = f", {others:.0%} of other answers" if texts.others else ""
         detail = f"accepts {probes:.0%} of the probes{answers}, and all that should break it"
         yield Finding(reason=FindingReason.VACUOUS, detail=detail, texts=choose_shortest(texts.breaking))
-    own = measure_accepted(texts.own, verdicts)
     enough = len(texts.own) >= MANY or (not texts.own and len(texts.obeying) >= SOME)
-    if enough and max(probes, own) <= 1 - NEARLY_ALL and not measure_accepted(texts.obeying, verdicts):
-        answers = f"{own:.0%} of {len(texts.own)} answers to its instruction, " if texts.own else ""
-        written = f", none of {len(texts.obeying)} texts that should obey" if texts.obeying else ""
-        detail = f"accepts {answers}{probes:.0%} of the probes{written}"
+    reached = any(_accepts(text, verdicts) for text in (*texts.obeying, *texts.reached))
+    if enough and probes <= 1 - NEARLY_ALL and not reached:
+        kinds = {"answers to its instruction": texts.own, "texts that should obey": texts.obeying}
+        none_of = "".join(f", none of {len(listed)} {name}" for name, listed in kinds.items() if listed)
+        detail = f"accepts {probes:.0%} of the probes{none_of}"
         yield Finding(reason=FindingReason.DEAD, detail=detail, texts=choose_shortest([*texts.obeying, *texts.own]))
 
 

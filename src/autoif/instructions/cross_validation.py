@@ -32,9 +32,8 @@ from collections.abc import Sequence
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.instructions.majority import choose_by_majority
-from autoif.instructions.soundness import describe_findings, find_findings
+from autoif.instructions.soundness import describe_findings, look_at
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
-from autoif.reliability import plan_trial, run_trial, score_functions
 from autoif.settings import CrossValidation
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
@@ -63,13 +62,14 @@ async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] 
     # With contrast, answers are looked at as well.
     if rules.two_sided and not contrasts and not (functions := await keep_two_sided(matrix, functions, tools)):
         return draft, _drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")
-    if rules.findings:
-        found = await find_findings(draft, functions, tools)
-        functions = [place for place in functions if not {*found[place]}.intersection(rules.findings)]
-        if not functions:
-            return draft, _drop(draft, Reason.FAULTY_FUNCTIONS, describe_findings(found, rules.findings))
-    if rules.min_score and not (functions := await _keep_reliable(matrix, functions, tools)):
-        return draft, _drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")
+    if rules.findings or rules.min_score:
+        seen = await look_at(draft, tools)
+        sound = [place for place in functions if not {*seen[place].findings}.intersection(rules.findings)]
+        if not sound:
+            detail = describe_findings([seen[place] for place in functions], rules.findings)
+            return draft, _drop(draft, Reason.FAULTY_FUNCTIONS, detail)
+        if not (functions := [place for place in sound if seen[place].score >= rules.min_score]):
+            return draft, _drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")
     if len(functions) < rules.min_functions:
         return draft, _drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")
     return draft, functions
@@ -130,13 +130,6 @@ async def _fill_matrix(matrix: Matrix, tools: Tools) -> tuple[Matrix, list[bool]
         verdicts.append(tuple(outcome.verdict for outcome in outcomes[: len(inputs)]))
         details.append(next((outcome.detail for outcome in outcomes if outcome.detail), ""))
     return matrix.model_copy(update={"verdicts": tuple(verdicts), "details": tuple(details)}), loads
-
-
-async def _keep_reliable(matrix: Matrix, functions: list[int], tools: Tools) -> list[int]:
-    """Return those of the functions that have the least score."""
-    trial = plan_trial(matrix)
-    scores = score_functions(trial, await run_trial(trial, tools.sandbox))
-    return [function for function in functions if scores[function] >= tools.config.cross_validation.min_score]
 
 
 def _drop(draft: Draft, reason: Reason, detail: str) -> Dropped:

@@ -1,0 +1,76 @@
+"""What the functions of a run do: each runs once on all texts that an audit tries it on.
+
+Texts are the cases of its instruction, answers to it and to others, the probes, and what is made of these and of the
+instruction's words (`autoif.faults`). What is found of functions, what they agree on and their scores are told from
+the same verdicts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from autoif.audit.material import WrittenInstruction
+from autoif.faults.probing import ProbingTexts, gather_texts
+from autoif.records import Verdict
+from autoif.sandbox import Sandbox
+
+MOST_ANSWERS = 64
+"""To each instruction, and to others, on which its functions run."""
+_AT_ONCE = 16
+"""Instructions: enough for all workers, and progress is seen."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """An instruction with the verdicts of its functions."""
+
+    written: WrittenInstruction
+    texts: ProbingTexts
+    verdicts: Sequence[Sequence[Verdict]]
+    """On `texts.all`, shape (functions, texts)."""
+
+    @cached_property
+    def by_text(self) -> list[dict[str, Verdict]]:
+        """Those of each function, by text."""
+        return [dict(zip(self.texts.all, row, strict=True)) for row in self.verdicts]
+
+
+def observe(
+    instructions: Sequence[WrittenInstruction], sandbox: Sandbox, watch: Callable[[int], None] = lambda done: None
+) -> list[Observed]:
+    """Run all functions of each instruction; one that takes too long for a text gets no more of them.
+
+    Args:
+        instructions: with their functions, cases and responses.
+        sandbox: entered.
+        watch: is told now and then how many instructions are done.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
+    answers = {each.instruction.id: each.responses[:MOST_ANSWERS] for each in instructions}
+    texts = {name: list(dict.fromkeys(each.text for each in found)) for name, found in answers.items()}
+    found: list[Observed] = []
+    for at in range(0, len(instructions), _AT_ONCE):
+        part = [(written, _gather_texts(written, texts)) for written in instructions[at : at + _AT_ONCE]]
+        judged = iter(
+            sandbox.run_many_sync(
+                [(source, tried.all) for written, tried in part for source in written.sources], until_timeout=True
+            )
+        )
+        found += [
+            Observed(written, tried, [[outcome.verdict for outcome in next(judged)] for _ in written.sources])
+            for written, tried in part
+        ]
+        watch(len(found))
+    return found
+
+
+def _gather_texts(written: WrittenInstruction, answers: dict[str, list[str]]) -> ProbingTexts:
+    """Return the texts for an instruction; answers to others from each in turn."""
+    others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
+    each = -(-MOST_ANSWERS // max(len(others), 1))
+    drawn = [text for texts in others for text in texts[:each]][:MOST_ANSWERS]
+    best = sorted(written.responses[:MOST_ANSWERS], key=lambda response: -response.pass_rate)
+    own = list(dict.fromkeys(response.text for response in best))
+    return gather_texts(written.instruction.text, written.matrix.cases, own, drawn)
