@@ -52,9 +52,11 @@ def _read_vocabulary() -> dict[str, _Piece]:
     pieces: dict[str, _Piece] = {}
     for module in ("words", "layout"):
         text = resources.files("autoif.vocabulary").joinpath(f"{module}.py").read_text(encoding="utf-8")
+        lines = text.split("\n")
         for node in ast.parse(text).body:
             uses = frozenset(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-            source = ast.get_source_segment(text, node) or ""
+            *before, last = lines[node.lineno - 1 : node.end_lineno]
+            source = "\n".join([*before, last.encode()[: node.end_col_offset].decode()])
             match node:
                 case ast.FunctionDef(name=name):
                     pieces[name] = _Piece(source, uses, "" if name.startswith("_") else _describe(node))
