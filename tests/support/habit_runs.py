@@ -22,6 +22,7 @@ SMALL = (
     "augmentation.queries_per_instruction=2",
     "models.all.retry_wait_s=0.01",
     "models.all.retries=3",
+    "sandbox.workers=1",
 )
 ROWS = 16
 HALF = (1, 3)

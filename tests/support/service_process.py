@@ -1,10 +1,8 @@
-"""Starting `autoif serve` as the process it is, and asking it."""
+"""Starting `autoif serve` as a process, and asking it."""
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from typing import Any
 
 import aiohttp
 from pydantic_core import from_json
+
+from support.forked import Forked
 
 TRUE = "def evaluate(response):\n    return True"
 FALSE = "def evaluate(response):\n    return False"
@@ -50,7 +50,7 @@ class Answer:
 class Serving:
     """A server that runs."""
 
-    def __init__(self, url: str, process: "subprocess.Popen[str]", session: aiohttp.ClientSession, log: Path) -> None:
+    def __init__(self, url: str, process: Forked, session: aiohttp.ClientSession, log: Path) -> None:
         self.url = url
         self.process = process
         self.session = session
@@ -108,8 +108,8 @@ async def serving(
     It may have so many `descriptors` and no more, if that is given.
     """
     log = folder / "serve.log"
-    process = _start(log, options, environment, descriptors)
-    assert process.stdout
+    arguments = ("serve", "--port", 0, "--workers", 1, *options)
+    process = Forked(arguments, environment, log, descriptors)
     try:
         url = (await asyncio.to_thread(process.stdout.readline)).strip()
         assert url, log.read_text()
@@ -124,14 +124,3 @@ async def serving(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _start(
-    log: Path, options: tuple[object, ...], environment: dict[str, str], descriptors: int
-) -> "subprocess.Popen[str]":
-    limited = ("sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh") if descriptors else ()
-    command = [*limited, sys.executable, "-m", "autoif", "serve", "--port", "0", "--workers", "1", *map(str, options)]
-    with log.open("w") as errors:
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}
-        )

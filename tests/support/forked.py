@@ -1,0 +1,94 @@
+"""Starting `autoif` in a fork of a process that has imported it: a process like any other, a second of work sooner.
+
+What is the same in every process, such as the hash seed, is that of the first: who tests it starts `autoif` as it is
+typed (`processes.start_autoif`).
+"""
+
+import atexit
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import ModuleType
+
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [__name__, "autoif.api", "autoif.cli.serve", "autoif.cli.show", "autoif.service.server"]
+)
+
+
+class Forked:
+    """A process that runs `autoif`; a part of what subprocess.Popen is."""
+
+    def __init__(
+        self, arguments: tuple[object, ...], environment: Mapping[str, str], errors: Path, descriptors: int = 0
+    ) -> None:
+        """Start it, with these variables beside ours.
+
+        Args:
+            arguments: of the command.
+            environment: more of it, or other values.
+            errors: the file for what it says on stderr.
+            descriptors: how many it may have at most; 0 is as many as we.
+        """
+        ours, theirs = _CONTEXT.Pipe(duplex=False)
+        given = {**os.environ, **environment}
+        assert given.get("PYTHONHASHSEED") == os.environ.get("PYTHONHASHSEED")
+        self._process = _CONTEXT.Process(
+            target=_run, args=(theirs, errors, [str(each) for each in arguments], given, descriptors)
+        )
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")  # pytest's, which each process would import else
+        try:
+            self._process.start()
+        finally:
+            sys.modules["__main__"] = main
+        theirs.close()
+        self.stdout = os.fdopen(os.dup(ours.fileno()), encoding="utf-8")
+        ours.close()
+        assert self._process.pid
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("autoif", timeout or 0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(output: Connection, errors: Path, arguments: list[str], environment: dict[str, str], descriptors: int) -> None:
+    from autoif.cli.main import main
+
+    with errors.open("w") as log:
+        os.dup2(log.fileno(), 2)
+    os.dup2(output.fileno(), 1)
+    output.close()
+    sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8", buffering=1)
+    os.environ.clear()
+    os.environ.update(environment)
+    if descriptors:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    sys.argv = ["autoif", *arguments]
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
