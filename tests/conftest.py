@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from autoif.models.scripted import ScriptedChat
 from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
+from support.command import autoif
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -26,6 +28,9 @@ MakeTools = Callable[..., Tools]
 
 # Two of them run at the same time, and threads of both that wait for each other by spinning take each other's time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test loses power: what the kernel has been told is there for every process, killed or not.
+os.fsync = lambda _: None
 
 # The same examples in every run, however slow and busy the machine.
 settings.register_profile("autoif", deadline=None, derandomize=True)
@@ -97,17 +102,48 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SmolLM2-135M as a folder that transformers loads, made once for all processes of a test run."""
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that makes a folder of this name once for all processes of a test run: nobody changes it."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
-    folder = shared / "weights" / "smollm2"
-    with FileLock(shared / "smollm2.lock"):
-        if not folder.exists():
-            command = [sys.executable, "-m", "autoif", "models", "fetch", "smollm2-135m", "--weights", str(folder)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            assert done.stdout.split()[-1] == str(folder)
-    return folder
+
+    def make(name: str, write: Callable[[Path], object]) -> Path:
+        folder, done = shared / "once" / name, shared / "once" / f"{name}.done"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not done.exists():
+                write(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def smollm2(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """SmolLM2-135M as a folder that transformers loads."""
+
+    def fetch(folder: Path) -> None:
+        command = [sys.executable, "-m", "autoif", "models", "fetch", "smollm2-135m", "--weights", str(folder)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert done.stdout.split()[-1] == str(folder)
+
+    return make_once("smollm2", fetch)
+
+
+@pytest.fixture(scope="session")
+def replayed(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The folder of the recorded quickstart, made by the command; beside it lie report.txt and seconds.txt."""
+
+    def replay(folder: Path) -> None:
+        folder.mkdir()
+        began = time.monotonic()
+        done = autoif("run", "quickstart", "--recorded", "--quiet", "-o", "run", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        (folder / "seconds.txt").write_text(str(time.monotonic() - began), encoding="utf-8")
+        (folder / "report.txt").write_text(done.stdout, encoding="utf-8")
+
+    return make_once("quickstart", replay) / "run"
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from generate import with_recorded_run  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    return autoif.run("quickstart", output=tmp_path_factory.mktemp("api") / "run", recorded=True, progress=False)
+def recorded(replayed):
+    return autoif.load_run(replayed)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,8 @@ def test_a_first_try_at_a_server_that_is_down_binds_the_folder_to_nothing(server
 
 
 def test_a_data_file_that_was_edited_by_hand_is_kept_with_a_word(recorded, tmp_path):
-    made = autoif.run(output=tmp_path / "run", recorded=True, progress=False)
-    made.sft.path.write_text("mine\n")
+    copied = Path(shutil.copytree(recorded.path, tmp_path / "run"))
+    (copied / "sft.jsonl").write_text("mine\n")
     made = autoif.run(output=tmp_path / "run", recorded=True, progress=False)
     assert list(made.sft) == list(recorded.sft)
     assert (tmp_path / "run" / "sft.jsonl.edited1").read_text() == "mine\n"

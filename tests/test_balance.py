@@ -79,11 +79,11 @@ def test_a_reliability_is_a_share() -> None:
         row_of(1.2)
 
 
-def test_a_run_writes_the_same_prompts_with_fewer_functions_and_their_reliability(tmp_path: Path) -> None:
-    plain, rated = (
-        autoif.run("quickstart", recorded=True, output=tmp_path / name, set=settings, progress=False)
-        for name, settings in (("plain", {}), ("rated", {"rewards.balanced": True, "rewards.reliability": True}))
-    )
+def test_a_run_writes_the_same_prompts_with_fewer_functions_and_their_reliability(
+    replayed: Path, tmp_path: Path
+) -> None:
+    plain, settings = autoif.load_run(replayed), {"rewards.balanced": True, "rewards.reliability": True}
+    rated = autoif.run("quickstart", recorded=True, output=tmp_path, set=settings, progress=False)
     assert [row["prompt"] for row in plain.rewards] == [row["prompt"] for row in rated.rewards]
     for before, after in zip(plain.rewards, rated.rewards, strict=True):
         [kept], [chosen] = before["constraints"], after["constraints"]

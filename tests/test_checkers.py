@@ -111,8 +111,8 @@ SLOW = (" ", "\n", "[", "*", "1. ", "a.b. ", "<<", "“", "{")
 
 @pytest.fixture
 def checker_process(monkeypatch):
-    """Return a maker of processes that give a checker a tenth of a second."""
-    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.processes.CHECK_S", 0.1)
+    """Return a maker of processes that give a checker a twentieth of a second: of those that take longer, all do."""
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.processes.CHECK_S", 0.05)
     with ExitStack() as stack:
 
         def make(benchmark: str, revision: str = NEWEST) -> CheckerProcess:

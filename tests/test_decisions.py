@@ -45,17 +45,9 @@ def in_order(*decisions: Decision) -> list[Decision]:
     return [each.model_copy(update={"time": START + timedelta(minutes=at)}) for at, each in enumerate(decisions)]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """A finished run; who changes it takes a copy."""
-    folder = tmp_path_factory.mktemp("made") / "run"
-    autoif.run("quickstart", recorded=True, output=folder, progress=False)
-    return folder
-
-
 @pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "run"))
+def run(replayed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(replayed, tmp_path / "run"))
 
 
 def reject(run: Path, target: str, item: str, decision: str = "reject", comment: str = "") -> None:

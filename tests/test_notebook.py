@@ -39,8 +39,8 @@ class Shown(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> autoif.Run:
-    return autoif.run("quickstart", output=tmp_path_factory.mktemp("notebook") / "run", recorded=True, progress=False)
+def recorded(replayed) -> autoif.Run:
+    return autoif.load_run(replayed)
 
 
 def test_a_run_shows_its_funnel_as_a_table_and_how_to_make_its_page(recorded):

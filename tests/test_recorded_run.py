@@ -11,19 +11,16 @@ import pytest
 
 from autoif.store import FOLDERS
 from record_quickstart import GOLDEN, RECORDING
-from support.command import autoif
+from support.command import autoif, run_here
 from support.processes import DATA_FILES, data_of, stages_of, start_autoif
 
 RUN = ("run", "quickstart", "--recorded", "--quiet", "-o", "run")
 
 
 @pytest.fixture(scope="module")
-def replay(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("replay")
-    started = time.monotonic()
-    done = autoif(*RUN, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "run", done.stdout, time.monotonic() - started
+def replay(replayed):
+    told = replayed.parent
+    return replayed, (told / "report.txt").read_text(), float((told / "seconds.txt").read_text())
 
 
 def test_the_replay_makes_the_golden_outputs_byte_for_byte(replay):
@@ -49,7 +46,7 @@ def test_the_recording_is_small_and_the_replay_takes_seconds(replay):
 
 def test_every_row_of_the_replay_passes_its_own_functions(replay):
     run, _, _ = replay
-    done = autoif("verify", "--dataset", run / "sft.jsonl", cwd=run)
+    done = run_here("verify", "--dataset", run / "sft.jsonl", cwd=run)
     count = len((run / "sft.jsonl").read_text().splitlines())
     assert (done.returncode, done.stdout.strip()) == (0, f"{count} of {count} rows hold")
 
@@ -57,7 +54,7 @@ def test_every_row_of_the_replay_passes_its_own_functions(replay):
 def test_show_says_how_many_answers_voted_for_the_functions_of_an_instruction(replay):
     run, _, _ = replay
     verified = json.loads((run / "instructions.jsonl").read_text().splitlines()[0])
-    done = autoif("show", "run", verified["instruction"]["id"], cwd=run.parent)
+    done = run_here("show", "run", verified["instruction"]["id"], cwd=run.parent)
     assert "chosen by majority: 5 of 5 answers gave the kept functions" in done.stdout
 
 
@@ -86,9 +83,9 @@ def test_a_run_of_another_version_is_made_anew_by_the_same_command(replay, tmp_p
     (tmp_path / "run/run.json").write_text(json.dumps(manifest))
     for path in (tmp_path / "run/06_rejection_sampling").iterdir():
         path.write_text('{"of": "another version"}\n')
-    done = autoif("show", "run", cwd=tmp_path)
+    done = run_here("show", "run", cwd=tmp_path)
     assert (done.returncode, "run it again with the same command" in done.stderr) == (2, True)
-    assert autoif(*RUN, cwd=tmp_path).returncode == 0
+    assert run_here(*RUN, cwd=tmp_path).returncode == 0
     assert data_of(tmp_path / "run") == data_of(replay[0])
     assert stages_of(tmp_path / "run") == stages_of(replay[0])
 
@@ -101,7 +98,7 @@ def test_a_replay_on_ray_makes_the_golden_outputs_too(tmp_path):
 
 
 def test_a_replay_with_other_settings_says_that_the_recording_lacks_an_answer(tmp_path):
-    done = autoif(*RUN, "--set", "verification.temperature=0.1", cwd=tmp_path)
+    done = run_here(*RUN, "--set", "verification.temperature=0.1", cwd=tmp_path)
     assert done.returncode == 2
     assert "the recording lacks an answer of stage verification" in done.stderr
     assert "Traceback" not in done.stderr
@@ -111,13 +108,13 @@ def test_one_backend_judges_all_of_a_run(replay, tmp_path):
     """And "auto" is the backend that it came to."""
     shutil.copytree(replay[0], tmp_path / "run")
     assert json.loads((tmp_path / "run/run.json").read_text())["config"]["sandbox"]["backend"] == "cpython"
-    assert autoif(*RUN, cwd=tmp_path).returncode == 0
-    done = autoif(*RUN, "--sandbox", "monty", cwd=tmp_path)
+    assert run_here(*RUN, cwd=tmp_path).returncode == 0
+    done = run_here(*RUN, "--sandbox", "monty", cwd=tmp_path)
     assert done.returncode == 2
     assert "sandbox.backend" in done.stderr
 
 
 def test_there_is_no_recording_of_other_presets(tmp_path):
-    done = autoif("run", "paper", "--recorded", cwd=tmp_path)
+    done = run_here("run", "paper", "--recorded", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip() == 'autoif: there is no recording of "paper": it goes with the preset quickstart'

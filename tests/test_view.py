@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
-import autoif
 from autoif.cli.main import cli
 from autoif.decisions import read_decisions, read_review
 from autoif.service.server import listening
@@ -28,10 +27,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> list[Path]:
+def runs(replayed: Path, tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("viewed")
-    autoif.run("quickstart", recorded=True, output=folder / "first", progress=False)
-    shutil.copytree(folder / "first", folder / "second")
+    for name in ("first", "second"):
+        shutil.copytree(replayed, folder / name)
     return [folder / "first", folder / "second"]
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-import autoif
 from autoif.decisions import read_review
 from support.exported_run import export, rows_of
 
@@ -44,9 +43,10 @@ def opened(browser: Browser, url: str, address: str) -> Iterator[Page]:
     assert said == []
 
 
-def test_a_rejection_survives_a_restart_and_is_missing_from_the_export(browser: Browser, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    autoif.run("quickstart", recorded=True, output=run, progress=False)
+def test_a_rejection_survives_a_restart_and_is_missing_from_the_export(
+    browser: Browser, replayed: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(replayed, tmp_path / "run"))
     instruction = json.loads((run / "sft.jsonl").read_text(encoding="utf-8").splitlines()[0])["constraints"][0]
     item, address = instruction["instruction_id"], f"instruction/0/{instruction['instruction_id']}"
     with viewing(run) as url, opened(browser, url, "review") as page:

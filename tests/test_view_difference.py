@@ -50,9 +50,8 @@ def test_verdicts_of_the_same_function_on_the_same_text_are_compared_and_long_li
     assert (found.verdicts_changed, found.verdicts_compared) == (5, 5)
 
 
-def test_a_run_differs_in_nothing_from_itself_and_from_another_in_its_settings(tmp_path: Path) -> None:
-    runs = [tmp_path / name for name in ("one", "two")]
-    autoif.run("quickstart", recorded=True, output=runs[0], progress=False)
+def test_a_run_differs_in_nothing_from_itself_and_from_another_in_its_settings(replayed: Path, tmp_path: Path) -> None:
+    runs = [replayed, tmp_path / "two"]
     autoif.run("quickstart", recorded=True, output=runs[1], progress=False, set={"scoring.mean": ">= 1"})
     first, second = map(read_side, runs)
     same = compare_runs(first, first)
