@@ -1,6 +1,7 @@
 """Decisions by mouse and keys in Chromium, on the server that `autoif view` starts: `make browser`."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
