@@ -47,6 +47,8 @@ class Options(TypedDict, total=False):
     """Begin with the verified instructions of an earlier run, or of its instructions.jsonl."""
     engine: str
     """`"local"` or `"ray"`."""
+    ray_address: str
+    """Of a running Ray cluster; by default one is started on this machine."""
     workers: int
     """Shards in flight at once."""
     recorded: bool
@@ -78,6 +80,7 @@ _SETTINGS = {
     "seeds": "seeds",
     "queries": "queries",
     "engine": "execution.engine",
+    "ray_address": "execution.ray_address",
     "workers": "execution.workers",
 }
 """Options that are short for a setting."""

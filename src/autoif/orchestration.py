@@ -126,8 +126,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         _gather_answers(folder, cache, completions, options, record)
         events = Events(folder.path)
         stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
-        times = manifest.read_times(earlier)
-        stack.enter_context(_accounting(folder, completions, {**record, "sandbox": enforced}, times, options.slice))
+        record["sandbox"], times = enforced, manifest.read_times(earlier)
+        stack.enter_context(_accounting(folder, completions, record, times, options.slice))
         served = stack.enter_context(_serve(config, options.replay))
         tools = ToolSettings(served, completions, tuple(pool.kept), options.replay, answers, journal)
         if not options.replay:
@@ -144,6 +144,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         if given and not options.slice:
             folder.write_rows(store.INSTRUCTIONS, given)
         verified = await _run_steps(first, records, job, until=options.until)
+        record["sandbox"] = engine.sandbox or enforced
         if not options.slice:
             await _write_files(verified, job, cache, own=not given)
 

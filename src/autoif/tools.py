@@ -10,7 +10,7 @@ from autoif.config import Config
 from autoif.instructions.given_answers import GivenAnswers
 from autoif.judging import Job
 from autoif.models.cache import CompletionCache
-from autoif.models.client import ChatClient
+from autoif.models.client import Answers, ChatClient
 from autoif.models.journal import Journal
 from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
@@ -66,8 +66,8 @@ class ToolSettings:
     """A file to which new answers are appended, too."""
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Tools]:
-        """Yield the tools of one worker.
+    async def open(self, answers: Answers | None = None) -> AsyncIterator[Tools]:
+        """Yield the tools of one worker; with `answers` these are asked and told instead of the completions file.
 
         Raises:
             ModelError, SandboxError, StoreError: what can't be opened.
@@ -76,7 +76,7 @@ class ToolSettings:
         async with AsyncExitStack() as stack:
             journal = stack.enter_context(closing(Journal(self.journal))) if self.journal else None
             keep = journal.append if journal else lambda rows: None
-            cache = stack.enter_context(CompletionCache(self.completions, keep))
+            cache = answers or stack.enter_context(CompletionCache(self.completions, keep))
             endpoints = {role: getattr(config.models, role) for role in ROLES}
             client = ChatClient(endpoints, cache, budget=config.budget, replay_only=self.replay_only)
             chat = await stack.enter_async_context(client)

@@ -45,6 +45,9 @@ _SETTINGS = {
     help="Begin with the verified instructions of an earlier run: its folder, or its instructions.jsonl.",
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards are run.")
+@click.option(
+    "--ray-address", metavar="ADDRESS", help='A running Ray cluster, as "auto" or "10.0.0.1:6379" (docs/scale.md).'
+)
 @click.option("--workers", type=int, metavar="N", help="Shards in flight at once.")
 @click.option(
     "--shards", metavar="K/N", help="Run slice K of N, a task each of a batch system; the last merges (docs/scale.md)."

@@ -19,6 +19,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def sandbox(self) -> str:
+        """The weakest sandbox of the machines that shards ran on; "" where it is this machine's."""
+        ...
+
+    @property
     def bound(self) -> str:
         """What holds requests back at the moment; "" where nothing does, or nobody knows."""
         ...

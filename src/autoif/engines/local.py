@@ -23,6 +23,10 @@ class LocalEngine:
         return self._before + (self._tools.sandbox.verdicts if self._tools else 0)
 
     @property
+    def sandbox(self) -> str:
+        return ""
+
+    @property
     def bound(self) -> str:
         chat = self._tools.chat if self._tools else None
         return chat.describe_bound() if isinstance(chat, ChatClient) else ""

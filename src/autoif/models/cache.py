@@ -192,6 +192,9 @@ class CompletionCache:
             ) in rows
         }
 
+    async def recall(self, key: str, samples: int) -> None:
+        """Do nothing: what this file lacks is kept nowhere else."""
+
     def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
         """Store the completions of one answer of the server, by sample index: all of them, or none.
 

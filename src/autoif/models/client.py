@@ -8,16 +8,40 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from autoif.errors import BudgetExhausted, ModelError
-from autoif.models.cache import CompletionCache, request_key
+from autoif.models.cache import Usage, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
 from autoif.models.server import Server
 
 _FEWEST_ASKED = 8
 """Requests of a stage after which nearly all being refused ends the run."""
+
+
+class Answers(Protocol):
+    """Where answers are kept: the completions file, or a worker's end of it (autoif.engines.answers)."""
+
+    def get(self, key: str, samples: int) -> dict[int, Completion]:
+        """Return the completions that are known here, with an index below `samples`."""
+        ...
+
+    async def recall(self, key: str, samples: int) -> None:
+        """Let `get` know those that are kept elsewhere, too."""
+        ...
+
+    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
+        """Store the completions of one answer of the server."""
+        ...
+
+    def note(self, sentence: str) -> None:
+        """Store what should be said at the end of the run."""
+        ...
+
+    def total(self) -> Usage:
+        """Return what the whole run has spent."""
+        ...
 
 
 class ChatClient:
@@ -31,7 +55,7 @@ class ChatClient:
     def __init__(
         self,
         endpoints: Mapping[Role, Endpoint],
-        cache: CompletionCache,
+        cache: Answers,
         *,
         budget: Budget | None = None,
         replay_only: bool = False,
@@ -99,6 +123,9 @@ class ChatClient:
         """
         key = request_key(request, self._identities[request.role])
         held = self._cache.get(key, request.samples)
+        if len(held) < request.samples:
+            await self._cache.recall(key, request.samples)
+            held = self._cache.get(key, request.samples)
         self.cached += len(held)
         while len(held) < request.samples:
             if self._replay_only:

@@ -1,0 +1,149 @@
+"""The completions of a run on a cluster without a shared disk: one writer beside the driver, and workers' ends of it.
+
+A worker keeps the answers of its shard in memory. What it lacks it looks up at the writer, and what models answer it
+hands over, each many at a time. What the writer has acknowledged is stored once, whoever dies; a worker that dies loses
+what was in flight. A shard's result leaves the worker after its answers, so nothing that is done has to be asked again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autoif.models.cache import CompletionCache, Usage
+from autoif.models.requests import Completion, Request
+
+Samples = dict[int, Completion]
+"""Completions of a request by sample index."""
+Key = tuple[str, int]
+"""The key of a request, and how many samples it wants."""
+
+_LINGER_S = 0.01
+"""How long the first of a batch waits for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of a model's server, to be stored."""
+
+    key: str
+    samples: Samples
+    request: Request
+    """Without its text: the key stands for that."""
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a worker tells the writer, and wants to know of it."""
+
+    answers: tuple[Answer, ...] = ()
+    notes: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+
+class AnswerWriter:
+    """The one process that writes the completions; as a Ray actor it is started again if it dies."""
+
+    def __init__(self, completions: Path) -> None:
+        self._cache = CompletionCache(completions)
+
+    def exchange(self, batch: Batch) -> tuple[list[Samples], Usage]:
+        """Store what is given; return what is stored for each key, and what the whole run has spent.
+
+        May be called again with the same batch: what is there already stays as it is.
+        """
+        for each in batch.answers:
+            self._cache.put(each.key, each.samples, request=each.request, usd=each.usd)
+        for sentence in batch.notes:
+            self._cache.note(sentence)
+        return [self._cache.get(key, samples) for key, samples in batch.keys], self._cache.total()
+
+
+Exchange = Callable[[Batch], Awaitable[tuple[list[Samples], Usage]]]
+"""Calls the writer's `exchange`, wherever it is."""
+
+
+class SharedAnswers:
+    """A worker's end: what `ChatClient` takes for the completions."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._held: dict[str, Samples] = {}
+        self._answers: list[Answer] = []
+        self._notes: list[str] = []
+        self._wanted: dict[Key, asyncio.Future[None]] = {}
+        self._total = Usage()
+        self._sending: asyncio.Task[None] | None = None
+
+    def get(self, key: str, samples: int) -> Samples:
+        """Return what this worker knows of a request; `recall` asks the writer for more."""
+        return {index: each for index, each in self._held.get(key, {}).items() if index < samples}
+
+    async def recall(self, key: str, samples: int) -> None:
+        """Learn what the writer has of a request."""
+        wanted = self._wanted.setdefault((key, samples), asyncio.get_running_loop().create_future())
+        self._send_soon()
+        await asyncio.shield(wanted)
+
+    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
+        """Keep an answer, and hand it to the writer soon."""
+        held = self._held.setdefault(key, {})
+        held.update({index: each for index, each in completions.items() if index not in held})
+        self._answers.append(Answer(key, dict(completions), replace(request, messages=(), prompt=""), usd))
+        self._send_soon()
+
+    def note(self, sentence: str) -> None:
+        """Hand over what should be said at the end of the run."""
+        self._notes.append(sentence)
+        self._send_soon()
+
+    def total(self) -> Usage:
+        """Return what all workers have spent, as far as the writer told, and what it was not told yet."""
+        samples = [each for answer in self._answers for each in answer.samples.values()]
+        return self._total.model_copy(
+            update={
+                "prompt_tokens": self._total.prompt_tokens + sum(each.prompt_tokens for each in samples),
+                "completion_tokens": self._total.completion_tokens + sum(each.completion_tokens for each in samples),
+                "usd": self._total.usd + sum(answer.usd for answer in self._answers),
+            }
+        )
+
+    async def flush(self) -> None:
+        """Wait until the writer has acknowledged all; forget the answers, which a finished shard needs no more."""
+        while self._sending or self._answers or self._notes:
+            self._send_soon()
+            assert self._sending
+            await asyncio.shield(self._sending)
+        self._held.clear()
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send())
+
+    async def _send(self) -> None:
+        """Exchange batches with the writer until nothing is left to be told or asked."""
+        await asyncio.sleep(_LINGER_S)
+        wanted = dict[Key, asyncio.Future[None]]()
+        try:
+            while self._answers or self._notes or self._wanted:
+                wanted, self._wanted = self._wanted, {}
+                batch = Batch(tuple(self._answers), tuple(self._notes), tuple(wanted))
+                found, self._total = await self._exchange(batch)
+                del self._answers[: len(batch.answers)], self._notes[: len(batch.notes)]
+                self._learn(wanted, found)
+        except Exception as error:
+            for future in [*wanted.values(), *self._wanted.values()]:
+                if not future.done():
+                    future.set_exception(error)
+            self._wanted = {}
+            raise
+        finally:
+            self._sending = None
+
+    def _learn(self, wanted: Mapping[Key, "asyncio.Future[None]"], found: Sequence[Samples]) -> None:
+        for (key, _), samples in zip(wanted, found, strict=True):
+            self._held.setdefault(key, {}).update(samples)
+        for future in wanted.values():
+            if not future.done():
+                future.set_result(None)
