@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import json
+import multiprocessing
 import shutil
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -149,6 +151,52 @@ def test_files_of_several_people_are_joined_in_any_order_and_once(tmp_path: Path
     assert read_review(folders[2]) == read_review(folders[3])
     with pytest.raises(ConfigError, match=r"has no decisions: name a decisions\.jsonl"):
         merge_decisions(folders[2], [tmp_path])
+
+
+def decide_often(folder: Path, author: str, times: int) -> None:
+    for number in range(times):
+        add_decisions(folder, [decide("accept", f"{number:016x}", author=author)])
+
+
+def test_of_reviewers_who_decide_at_the_same_time_in_several_processes_nothing_is_lost(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    reviewers = [fork.Process(target=decide_often, args=(tmp_path, name, 60)) for name in ("ada", "bo", "cy")]
+    for each in reviewers:
+        each.start()
+    for each in reviewers:
+        each.join(60)
+    found = read_decisions(tmp_path)
+    assert found.damaged == ()
+    assert Counter(each.author for each in found.decisions) == {"ada": 60, "bo": 60, "cy": 60}
+
+
+HEAD = f'{{"target": "pair", "id": "{ITEM}", "author": "a", "decision": '
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f'{HEAD}"reject",\0 "time": "2026-05-01T00:00:00Z"}}',
+        f'\udcff{HEAD}"reject", "time": "2026-05-01T00:00:00Z"}}',
+        f'{HEAD}"burn", "time": "2026-05-01T00:00:00Z"}}',
+        f'{HEAD}"reject", "time": "2026-05-01T00:00:00Z", "x": 1}}',
+        f'{HEAD}"reject", "time": "2026-05-01T00:00:00"}}',
+        f'{HEAD}"rej',
+        "[" * 5000 + "]" * 5000,
+        "9" * 10_000,
+    ],
+    ids=["NUL", "no text", "unknown decision", "unknown field", "no time zone", "half", "too deep", "huge number"],
+)
+def test_whatever_a_hand_wrote_that_is_no_decision_is_named_by_its_line(tmp_path: Path, written: str) -> None:
+    good = decide("reject", comment="half: \ud83d and NUL: \0", author="bo")
+    add_decisions(tmp_path, [good])
+    with (tmp_path / DECISIONS).open("ab") as file:
+        file.write(written.encode("utf-8", "surrogateescape") + b"\r\n")
+    add_decisions(tmp_path, [decide("revoke", author="bo")])
+    found = read_decisions(tmp_path)
+    assert (found.damaged, [each.decision for each in found.decisions]) == ((2,), ["reject", "revoke"])
+    assert found.decisions[0].comment == good.comment
+    assert "line 2: no decision can be read there; mend or delete" in found.describe_damage()
 
 
 def test_a_run_without_decisions_writes_the_same_bytes_and_no_further_file(run: Path) -> None:

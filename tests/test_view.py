@@ -3,8 +3,11 @@
 import asyncio
 import base64
 import json
+import os
 import shutil
-from collections.abc import AsyncIterator
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -246,3 +249,41 @@ async def test_the_command_refuses_what_is_no_run_and_listening_to_others_withou
     assert "is there twice: name each input once" in str(run.exception)
     run = await asyncio.to_thread(CliRunner().invoke, cli, ["view", str(runs[0]), "--host", "0.0.0.0"])
     assert "can be reached from other machines" in str(run.exception)
+
+
+@pytest.fixture
+def read_only(runs) -> Iterator[Path]:
+    """A run in a folder that everybody may enter, and nobody but root write to."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        run = Path(shutil.copytree(runs[0], Path(folder) / "run"))
+        places = [run, *run.rglob("*")]
+        for path in places:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        yield run
+        for path in places:
+            path.chmod(0o755)
+
+
+async def test_an_ordinary_user_is_shown_a_run_that_only_others_may_write_and_told_so(read_only, reject):
+    # Root may write anywhere: without its powers, but for reading Python's own files.
+    reading = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+    demoted = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *reading] if os.getuid() == 0 else []
+    command = [*demoted, sys.executable, "-m", "autoif", "view", read_only, "--port", "0"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout
+        url = (await process.stdout.readline()).decode().strip()
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{url}/0/") as answer:
+                assert answer.status == 200
+            async with session.post(f"{url}/0/decisions", json=reject) as answer:
+                assert answer.status == 409
+                said = (await answer.json())["error"]["message"]
+    finally:
+        process.terminate()
+    _, errors = await process.communicate()
+    assert said == f"{read_only / DECISIONS} can't be written or read: Permission denied"
+    assert errors.decode() == f"note: {read_only} can't be written to: it is shown, but to decide on it view a copy\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 from autoif.errors import ConfigError
 from autoif.reading.text_lines import refuse_repeats
 from autoif.service.settings import ServiceSettings, read_token
-from autoif.store import read_run
+from autoif.store import DECISIONS, read_run
 
 _DEFAULTS = ServiceSettings(port=8421, body_mb=1, queue=64)
 
@@ -36,6 +37,8 @@ def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token
     refuse_repeats(runs)
     for run in runs:
         read_run(run)
+        if not os.access(run / DECISIONS if (run / DECISIONS).exists() else run, os.W_OK):
+            click.echo(f"note: {run} can't be written to: it is shown, but to decide on it view a copy", err=True)
     settings = _DEFAULTS.model_copy(update={"host": host, "port": port, "token": read_token(token_file)})
     asyncio.run(view_until_stopped(runs, settings, author or _find_user(), click.echo))
 

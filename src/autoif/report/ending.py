@@ -9,6 +9,7 @@
 | what a server doesn't take and was sent without          | a line each                             |
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,9 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
 
 def _describe_answers(run: Path) -> Iterator[str]:
     """Yield what is odd about the answers themselves."""
+    if not os.access(run, os.W_OK):  # SQLite writes beside a database that it only reads, too
+        yield f"{run} can't be written to, so that the answers in {COMPLETIONS} can't be looked through"
+        return
     with CompletionCache(run / COMPLETIONS) as cache:
         total = cache.total()
         unknown: dict[str, dict[str, int]] = {}
