@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import closing
 
 import pytest
 
@@ -12,7 +13,7 @@ from autoif.claims import Claim, Holder, find_holder
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.journal import Journal, import_journals, read_journal
-from autoif.slices import Slice
+from autoif.slices import Slice, is_complete
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 
@@ -57,6 +58,7 @@ def test_slices_at_the_same_time_of_which_one_is_killed_make_the_same_bytes_and_
         again = run_here(*arguments(server, run, "--shards", "2/3"), cwd=tmp_path)
         assert again.returncode == 0, again.stderr
         assert "sft.jsonl" in again.stdout
+        assert '"shard"' not in (run / "events.jsonl").read_text()  # the merge copies
         assert asked_twice(server) <= IN_FLIGHT
         assert len(server.asked_again(began, killed)) <= IN_FLIGHT
     assert data_of(run) == data_of(plain)
@@ -156,6 +158,10 @@ def test_a_journal_gives_back_what_it_was_given_and_leaves_out_a_line_that_a_kil
     path = tmp_path / "answers-0001.jsonl"
     assert list(read_journal(path)) == rows
     path.write_bytes(path.read_bytes()[:-5])
+    with closing(Journal(path)) as journal:  # goes on behind the last whole line
+        journal.append(rows[2:])
+    assert list(read_journal(path)) == rows
+    path.write_bytes(path.read_bytes()[:-5])
     with CompletionCache(tmp_path / "completions.sqlite") as cache:
         import_journals([path], cache)
         assert [row.key for row in cache.rows()] == [row.key for row in rows[:2]]
@@ -171,3 +177,13 @@ def usage_of(run):
 def write_claim(folder, holder, number=1):
     line = json.dumps({"host": holder.host, "pid": holder.pid, "kernel": holder.kernel, "started": holder.started})
     (folder / f"claim-{number:04d}").write_text(line + "\n")
+
+
+def test_a_slice_of_other_settings_counts_as_not_begun(tmp_path):
+    first = Slice(1, 1)
+    manifest = {"status": "complete", "slice": {"until": "queries"}, "identity": {"seed": 1, "inputs.queries": "q"}}
+    first.folder(tmp_path).mkdir(parents=True)
+    (first.folder(tmp_path) / "run.json").write_text(json.dumps(manifest))
+    for whole, complete in (({"seed": 1}, True), ({"seed": 1, "inputs.queries": "r"}, False), ({"seed": 2}, False)):
+        (tmp_path / "run.json").write_text(json.dumps({"identity": whole}))
+        assert is_complete(tmp_path, first, "queries") == complete

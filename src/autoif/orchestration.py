@@ -41,7 +41,7 @@ from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Query, Record, VerifiedInstruction
 from autoif.report.progress import Progress
 from autoif.settings import ROLES
-from autoif.slices import Slice, adopt_slices
+from autoif.slices import Slice, adopt_slices, have_same_settings
 from autoif.store import RunFolder
 from autoif.tools import ToolSettings
 
@@ -156,7 +156,7 @@ def _gather_answers(
     for recording in options.recordings:
         import_recording(recording, completions)
     if options.slice is None:
-        adopt_slices(folder, cache, record["identity"])
+        adopt_slices(folder, cache, record)
     if options.retry_refused and cache.forget_refused():
         folder.discard_results()
     if options.recordings:
@@ -398,7 +398,8 @@ def _claim(
             str(options.output),
         )
         wanted = {**found, **wanted}
-    if options.resume_with_changes or earlier.get("format") != store.FORMAT:
+    of_others = options.run != folder.path and not have_same_settings(folder.read_manifest(), {"identity": wanted})
+    if options.resume_with_changes or of_others or earlier.get("format") != store.FORMAT:
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
     record["times"] = earlier.get("times", {})

@@ -36,7 +36,7 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
             stack.enter_context(Claim(options.output / SLICES, f"{options.output}"))
             for each in find_slices(options.output):
                 folder = each.folder(options.output)
-                if folder.exists() and not is_complete(folder, options.until):
+                if folder.exists() and not is_complete(options.output, each, options.until):
                     stack.enter_context(Claim(folder, f"{each} of {options.output}"))
             await make_data(config, replace(options, claimed=True), progress)
     else:
@@ -55,7 +55,7 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
     async with _claimed(folder, f"{mine} of {run}") as claim:
         sliced = replace(options, output=folder, slice=replace(mine, turn=claim.number), claimed=True)
         await make_data(_share_budget(config, run, mine), sliced, progress)
-    missing = [each for each in mine.whole if not is_complete(each.folder(run), options.until)]
+    missing = [each for each in mine.whole if not is_complete(run, each, options.until)]
     if missing:
         progress.say(f"{mine} is complete, {len(missing):,} of {mine.total:,} are not yet; the last one merges them")
         return

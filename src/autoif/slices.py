@@ -90,14 +90,22 @@ def find_slices(run: Path) -> list[Slice]:
     return Slice(1, total).whole if total else []
 
 
-def is_complete(folder: Path, until: Step) -> bool:
-    """Tell whether the slice in a folder has come to the end of a step."""
-    found = read_manifest(folder)
+def is_complete(run: Path, part: Slice, until: Step) -> bool:
+    """Tell whether a slice has come to the end of a step, with the settings that the run has now."""
+    found = read_manifest(part.folder(run))
     noted = found.get("slice")
-    return found.get("status") == "complete" and isinstance(noted, dict) and noted.get("until") in {until, "queries"}
+    ended = found.get("status") == "complete" and isinstance(noted, dict) and noted.get("until") in {until, "queries"}
+    return ended and have_same_settings(found, read_manifest(run))
 
 
-def adopt_slices(folder: RunFolder, cache: CompletionCache, identity: JsonValue) -> None:
+def have_same_settings(one: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> bool:
+    """Compare two manifests; that one has no queries yet is no difference."""
+    found, wanted = ({**found} if isinstance(found := each.get("identity"), dict) else {} for each in (one, other))
+    queries = {each["inputs.queries"] for each in (found, wanted) if each.get("inputs.queries") is not None}
+    return len(queries) < 2 and found | {"inputs.queries": None} == wanted | {"inputs.queries": None}
+
+
+def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str, JsonValue]) -> None:
     """Copy what the slices of a run have finished into its folder, and all their answers into its completions.
 
     A shard made with other settings, or damaged, is left where it is: it is made again, from the answers.
@@ -109,7 +117,7 @@ def adopt_slices(folder: RunFolder, cache: CompletionCache, identity: JsonValue)
         return
     import_journals(journals.values(), cache)
     for each in slices:
-        if read_manifest(each).get("identity") == identity:
+        if have_same_settings(read_manifest(each), record):
             for name, digest in _list_shards(each):
                 folder.copy(name, each / name, digest)
     write_json(folder.path / SLICES / _MERGED, sizes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoif.models.cache import CompletionCache, Usage
+from autoif.models.journal import Journal
 from autoif.models.requests import Completion, Request
 
 Samples = dict[int, Completion]
@@ -45,8 +46,9 @@ class Batch:
 class AnswerWriter:
     """The one process that writes the completions; as a Ray actor it is started again if it dies."""
 
-    def __init__(self, completions: Path) -> None:
-        self._cache = CompletionCache(completions)
+    def __init__(self, completions: Path, journal: Path | None = None) -> None:
+        keep = Journal(journal).append if journal else lambda rows: None
+        self._cache = CompletionCache(completions, keep)
 
     def exchange(self, batch: Batch) -> tuple[list[Samples], Usage]:
         """Store what is given; return what is stored for each key, and what the whole run has spent.

@@ -167,7 +167,7 @@ class RayEngine:
             return
         started, crew = self._start(), _Crew()
         try:
-            writer = self._start_writer(settings.completions)
+            writer = self._start_writer(settings)
             count = min(self._workers, len(shards))
             opening = self._pack(_share(settings, count), writer)
             for _ in range(count):
@@ -255,13 +255,15 @@ class RayEngine:
         self._hire(crew, opening)
         return None
 
-    def _start_writer(self, completions: Path) -> Any:
+    def _start_writer(self, settings: ToolSettings) -> Any:
         """Start the writer on this machine, where the run folder is."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-        return self._ray.remote(**options)(WriterActor).remote(completions.resolve())
+        return self._ray.remote(**options)(WriterActor).remote(
+            settings.completions.resolve(), settings.journal and settings.journal.resolve()
+        )
 
     def _pack(self, settings: ToolSettings, writer: Any) -> tuple[Any, ...]:
         """Return what a worker's `open` is given; its settings only once in the cluster's memory."""

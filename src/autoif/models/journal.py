@@ -7,8 +7,9 @@ nothing is locked; the database in which answers are looked up is made from them
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -20,16 +21,25 @@ from autoif.store import COMPLETIONS, RunFolder, reading_errors, storage_errors
 
 _ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 _ROWS_AT_ONCE = 1000
+_SYNC_S = 5.0
+_TAIL_BYTES = 1 << 16
 
 
 class Journal:
-    """A file to which answers are appended; what `append` was given survives the death of the process."""
+    """A file to which answers are appended; what `append` was given survives the death of the process.
+
+    A thread hands it to the disk every few seconds, so that the machine's death takes no more than these.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+            self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
+            _cut_torn_line(self._file)
+        self._stop = threading.Event()
+        self._syncing = threading.Thread(target=self._sync, name="autoif-journal", daemon=True)
+        self._syncing.start()
 
     def append(self, rows: Sequence[CompletionRow]) -> None:
         """Add rows at the end."""
@@ -44,9 +54,31 @@ class Journal:
                 raise
 
     def close(self) -> None:
+        self._stop.set()
+        self._syncing.join()
         with storage_errors(self._path):
             os.fsync(self._file)
             os.close(self._file)
+
+    def _sync(self) -> None:
+        synced = 0
+        while not self._stop.wait(_SYNC_S):
+            if (size := os.fstat(self._file).st_size) != synced:
+                with suppress(OSError):  # `append` or `close` tells of it
+                    os.fdatasync(self._file)
+                    synced = size
+
+
+def _cut_torn_line(file: int) -> None:
+    """Take off a last line that a kill has cut: its process is dead, and another one goes on with the file."""
+    size = os.lseek(file, 0, os.SEEK_END)
+    end, tail = size, b""
+    while end and b"\n" not in tail:
+        begin = max(0, end - _TAIL_BYTES)
+        tail, end = os.pread(file, end - begin, begin), begin
+    whole = end + tail.rfind(b"\n") + 1
+    if whole != size:
+        os.ftruncate(file, whole)
 
 
 def list_journals(folder: Path) -> list[Path]:
