@@ -20,6 +20,7 @@ from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
 from support.command import autoif
+from support.small_world import make_small_world
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -144,6 +145,12 @@ def replayed(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path
         (folder / "report.txt").write_text(done.stdout, encoding="utf-8")
 
     return make_once("quickstart", replay) / "run"
+
+
+@pytest.fixture(scope="session")
+def small_world(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The folder that `make_small_world` makes."""
+    return make_once("small_world", make_small_world)
 
 
 @pytest.fixture

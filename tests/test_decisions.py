@@ -32,7 +32,6 @@ from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Reason, content_id
 from autoif.store import DATA_SETS, DECISIONS, INSTRUCTIONS, PREFERENCES, REVIEWED, SFT, read_digests, read_stage
 from autoif.training.data import read_data
-from support.small_world import make_small_world
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 ITEM = "0123456789abcdef"
@@ -235,8 +234,8 @@ def test_a_revoked_rejection_gives_the_first_bytes_again(run: Path) -> None:
     assert autoif.load_run(run).funnel[-1].folder == "07_scoring"
 
 
-def test_a_rejected_function_judges_nothing_and_what_then_fails_is_left_out(tmp_path: Path) -> None:
-    run = make_small_world(tmp_path, run={})["run"].path
+def test_a_rejected_function_judges_nothing_and_what_then_fails_is_left_out(small_world: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(small_world / "run", tmp_path / "run"))
     row = next(row for row in rows_of(run / SFT) if row["pass_rate"] < 1)
     [constraint] = row["constraints"]
     passing = [

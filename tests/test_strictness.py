@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import autoif
 from autoif.config import load_config
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.sft import sft_rows
@@ -12,7 +13,7 @@ from autoif.datasets.strictness import find_clusters, find_strictness, make_vari
 from autoif.records import Prompt, Query, Response, Verdict, VerifiedInstruction
 from autoif.sandbox import Sandbox
 from support.records import ACCEPT, REFUSE, accepts, verified
-from support.small_world import make_small_world
+from support.small_world import run_small_world
 
 SETTINGS = load_config("paper").preferences
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
@@ -105,8 +106,11 @@ def test_variants_change_white_space_at_the_end_and_quotes_alone() -> None:
     assert make_variants("“It’s”") == ("“It’s” ", "“It’s”\n", '"It\'s"')
 
 
-def test_a_run_with_both_settings_makes_fewer_rows_and_says_how_many_it_left_out(tmp_path: Path) -> None:
-    made = [*make_small_world(tmp_path, loose={}, strict={"sft.strict": True, "preferences.strict": True}).values()]
+def test_a_run_with_both_settings_makes_fewer_rows_and_says_how_many_it_left_out(
+    small_world: Path, tmp_path: Path
+) -> None:
+    strictly = run_small_world(small_world, tmp_path, {"sft.strict": True, "preferences.strict": True})
+    made = [autoif.load_run(small_world / "run"), strictly]
     loose, strict = ([[dict(row) for row in rows] for rows in (run.sft, run.preferences)] for run in made)
     assert all(row in loose[0] for row in strict[0])
     for pair in strict[1]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import autoif
 from autoif.datasets.split import write_split
@@ -12,16 +13,19 @@ ROOT = Path(__file__).parents[2]
 WORLD = ROOT / "examples" / "small_world"
 HELD_OUT = 0.25
 """As in examples/small_world.sh: these have no recorded responses."""
+RECORDED: dict[str, Any] = {"recordings": [WORLD / "answers.jsonl.xz"], "progress": False}
 
 
-def make_small_world(folder: Path, **settings: Mapping[str, object]) -> dict[str, autoif.Run]:
-    """Return a run over the instructions to train on for each of these settings, by its name."""
-    recorded = {"recordings": [WORLD / "answers.jsonl.xz"], "progress": False}
+def make_small_world(folder: Path) -> None:
+    """Make the instructions, FOLDER/split, and a run over those to train on, FOLDER/run."""
     with chdir(ROOT):  # data.toml names its files from there
-        autoif.run(WORLD / "data.toml", output=folder / "first", until="instructions", **recorded)
-        write_split(folder / "first" / INSTRUCTIONS, HELD_OUT, 0, folder / "split")
+        autoif.run(WORLD / "data.toml", output=folder / "first", until="instructions", **RECORDED)
+    write_split(folder / "first" / INSTRUCTIONS, HELD_OUT, 0, folder / "split")
+    run_small_world(folder, folder / "run", {})
+
+
+def run_small_world(folder: Path, output: Path, settings: Mapping[str, object]) -> autoif.Run:
+    """Return a run over the same instructions with these settings."""
+    with chdir(ROOT):
         asked = folder / "split" / "train.jsonl"
-        return {
-            name: autoif.run(WORLD / "data.toml", output=folder / name, instructions=asked, set=each, **recorded)
-            for name, each in settings.items()
-        }
+        return autoif.run(WORLD / "data.toml", output=output, instructions=asked, set=settings, **RECORDED)
