@@ -23,7 +23,7 @@ from .zygote import CHILD_ENDED, Descriptors, Settings, Zygote
 
 PRELOADED: Final = (
     "collections", "collections.abc", "functools", "itertools", "json", "math", "operator", "random", "re", "string",
-    "time", "types", "typing", "zlib",
+    "time", "types", "typing", "unicodedata", "zlib",
 )  # fmt: skip
 """What functions import most: loaded once here. The rest of the standard library is loaded by the child that asks for
 it, because every module here makes every fork dearer. `zlib` needs a library that Landlock keeps from the child."""
