@@ -162,9 +162,16 @@ def test_the_command_prints_a_plan_asks_no_model_and_writes_nothing(
     assert re.search(r"verification +80 ", printed)
     assert "SFT rows" in printed
     assert not (tmp_path / "run").exists()
+    for name, found in load_published()[0].items():
+        assert f"{name} ({found.source})" in printed
+    assert "are estimates" in printed
+    autoif_here("run", "quickstart", "--plan", "--json", "-o", tmp_path / "run")
+    read = RunPlan.model_validate_json(capsys.readouterr().out)
+    assert read.stages[0].answers.expected > 0
     said = fails_here("run", "quickstart", "--plan", "--yields", tmp_path / "none", "-o", tmp_path / "run")
     assert "no run folder" in said
-    assert "go with --plan" in fails_here("run", "quickstart", "--tokens-per-second", "9", "-o", tmp_path / "run")
+    for options in (("--tokens-per-second", "9"), ("--json",)):
+        assert "go with --plan" in fails_here("run", "quickstart", *options, "-o", tmp_path / "run")
 
 
 def test_a_run_says_before_its_first_call_that_the_plan_exceeds_its_budget(server: HabitServer, tmp_path: Path) -> None:

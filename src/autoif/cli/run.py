@@ -74,6 +74,7 @@ _SETTINGS = {
 @click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
 @click.option("--retry-refused", is_flag=True, help="Ask again for answers that the server refused.")
 @click.option("--plan", is_flag=True, help="Print what the run will ask and make, and don't run it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option(
     "--yields", metavar="RUN", help="Plan by this run, a pilot perhaps, or by a published source (docs/planning.md)."
 )
@@ -86,6 +87,7 @@ def run(
     output: Path | None,
     settings: tuple[str, ...],
     plan: bool,
+    as_json: bool,
     yields: str | None,
     tokens_per_second: float | None,
     sandbox: str | None,
@@ -106,10 +108,14 @@ def run(
     given = {name: value for name, value in options.items() if value is not None}
     if plan:
         arguments = {"output": folder, "set": [*changed, *settings], "recorded": recorded, **given}
-        print_plan(api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments), Console())
+        made = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments)
+        if as_json:
+            click.echo(made.model_dump_json(indent=2))
+        else:
+            print_plan(made, Console())
         return
-    if yields or tokens_per_second:
-        raise click.UsageError("--yields and --tokens-per-second go with --plan")
+    if yields or tokens_per_second or as_json:
+        raise click.UsageError("--json, --yields and --tokens-per-second go with --plan")
     try:
         with interrupted_by_sigterm():
             made = api.run(

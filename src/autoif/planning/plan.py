@@ -68,7 +68,7 @@ class RunPlan(Record):
     """What a run takes and makes."""
 
     source: str
-    """Whose yields these are."""
+    """Whose yields these are; of a published one, who says so."""
     entering: int
     """Instructions that enter verification, or verified ones that a run begins with."""
     stages: tuple[PlannedStage, ...]
@@ -127,7 +127,7 @@ def make_plan(
     total = _sum_stages(stages)
     rows = until == "queries"
     return RunPlan(
-        source=", ".join(each.name for each in sources),
+        source=", ".join(f"{each.name} ({each.origin})" if each.origin else each.name for each in sources),
         entering=entering,
         stages=tuple(stages),
         total=total,
@@ -277,8 +277,8 @@ def _describe(config: Config, sources: Sequence[Yields], speed: float | None) ->
     published = load_published()[0]
     if first.name in published:
         notes.append(
-            "these are yields of other models, and tokens of this project's runs: a pilot of some shards says more "
-            "(--yields RUN)"
+            "these are yields of other models; tokens, rewrites and pairs are estimates after this project's runs of a "
+            "1.5B model: a pilot of some shards says more (--yields RUN)"
         )
         if len(sources) == 1:
             notes.append("one published source has no range: name none to see all")

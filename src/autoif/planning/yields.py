@@ -53,6 +53,8 @@ class Yields:
     done: bool = False
     """Whether the instructions are some of the planned run's own: of these nothing has to be guessed."""
     notes: tuple[str, ...] = field(default=())
+    origin: str = ""
+    """Of a published source: of how many instructions it is, and who says so."""
 
 
 class PublishedYield(Record):
@@ -66,8 +68,8 @@ class PublishedYield(Record):
     scored: float
 
 
-class Measured(Record):
-    """What the runs of this project took, for what sources don't say."""
+class Estimated(Record):
+    """Estimates for what sources don't say."""
 
     functions: float
     pairs_per_prompt: float
@@ -76,11 +78,11 @@ class Measured(Record):
 
 
 @cache
-def load_published() -> tuple[dict[str, PublishedYield], Measured]:
+def load_published() -> tuple[dict[str, PublishedYield], Estimated]:
     """Return the table that comes with the package."""
     table = tomllib.loads((resources.files("autoif.planning") / "yields.toml").read_text(encoding="utf-8"))
-    measured = Measured.model_validate(table.pop("measured"))
-    return {name: PublishedYield.model_validate(each) for name, each in table.items()}, measured
+    estimated = Estimated.model_validate(table.pop("estimated"))
+    return {name: PublishedYield.model_validate(each) for name, each in table.items()}, estimated
 
 
 def read_published(name: str, config: Config, queries: int) -> Yields:
@@ -91,11 +93,11 @@ def read_published(name: str, config: Config, queries: int) -> Yields:
         config: of the planned run.
         queries: how many there are in the pool.
     """
-    sources, measured = load_published()
+    sources, estimated = load_published()
     found = sources[name]
     settings, translation = config.verification, config.back_translation
     kept = found.cross_validated * (found.consistent if translation.enabled else 1.0)
-    functions = max(1.0, measured.functions * settings.functions_per_instruction)
+    functions = max(1.0, estimated.functions * settings.functions_per_instruction)
     described = found.cross_validated * min(functions, translation.max_functions or functions)
     prompts = kept * min(config.augmentation.queries_per_instruction, queries)
     accepted = prompts * config.rejection_sampling.responses_per_prompt * found.passed
@@ -115,12 +117,13 @@ def read_published(name: str, config: Config, queries: int) -> Yields:
                 answers=asked,
                 instructions=kept,
                 sft=min(rows, prompts * most) if most else rows,
-                preferences=prompts * measured.pairs_per_prompt * (pairs.query_level or pairs.instruction_level),
+                preferences=prompts * estimated.pairs_per_prompt * (pairs.query_level or pairs.instruction_level),
                 rewards=prompts,
             ),
         ),
-        tokens=measured.tokens,
-        rewrites=measured.rewrites,
+        tokens=estimated.tokens,
+        rewrites=estimated.rewrites,
+        origin=found.source,
     )
 
 
