@@ -1,6 +1,7 @@
 """`autoif audit --gold`: rates of functions, what they mean for data, and gold that can't be used."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from autoif.audit.gold import Gold, GoldRow, read_gold
 from autoif.audit.material import read_material
 from autoif.audit.rates import InstructionRates, Level, VerdictCounts, count_verdicts, rate_instruction, sum_up
 from autoif.audit.run import Audit, describe_slow
+from autoif.decisions import Decision, add_decisions
 from autoif.reading.lines import make_key
 from autoif.records import Verdict
-from autoif.store import AUDIT
+from autoif.store import AUDIT, BACK_TRANSLATION, read_stage
 from support.audited_run import TEA, WORD, write_run
 from support.command import autoif_here, fails_here
 from support.training_data import write_rows
@@ -59,6 +61,26 @@ def test_consequences_are_the_shares_of_rows_that_are_right(tmp_path, gold):
     assert found.responses.precision == found.responses.tpr == 50
     assert found.pairs.known == found.pairs.rows == 1
     assert found.cases.known == 0
+
+
+def reject(run: Path, target: str, item: str) -> None:
+    fields = {"target": target, "id": item, "decision": "reject", "author": "ada", "queued": True}
+    add_decisions(run, [Decision.model_validate({**fields, "time": datetime(2026, 5, 1, tzinfo=UTC)})])
+
+
+def test_what_reviewers_rejected_is_not_left_and_their_decisions_count_as_gold(tmp_path, gold, capsys):
+    run = write_run(tmp_path / "run")
+    verified = next(read_stage(run, BACK_TRANSLATION, "kept"))
+    reject(run, "function", verified["matrix"]["functions"][0]["id"])
+    found = audit(run, "--gold", gold)
+    assert (found.kept_functions, found.reviewed.functions, found.reviewed.decided) == (1, 2, 1)
+    assert (found.reviewed.low, found.reviewed.high) == (0, 0.5)
+    assert "reviewers decided on 1 of 2 functions" in capsys.readouterr().out
+    levels = {each.level: each for each in found.gold.levels}
+    assert (levels[Level.CROSS_VALIDATED].functions, levels[Level.BACK_TRANSLATED].functions) == (2, 1)
+    reject(run, "instruction", verified["instruction"]["id"])
+    found = audit(run, "--gold", gold)
+    assert (found.kept_instructions, found.kept_functions, found.gold.consequences.sft.rows) == (0, 0, 0)
 
 
 def test_a_near_miss_is_a_group_of_its_own(tmp_path, gold):

@@ -18,6 +18,7 @@ from autoif.audit.material import Material, WrittenInstruction
 from autoif.audit.rates import VerdictCounts, count_verdicts
 from autoif.benchmark_wordings import is_benchmark_text
 from autoif.datasets.preferences import instruction_pairs, query_pairs
+from autoif.datasets.reviewed_rows import read_row_review, review_row
 from autoif.datasets.rows import PreferenceRow, SftRow
 from autoif.datasets.sft import sft_rows
 from autoif.evaluation.statistics import Interval, estimate_rate
@@ -110,7 +111,9 @@ def _make_unwritten(material: Material) -> tuple[list[SftRow], list[PreferenceRo
 
 def _read(material: Material, name: str, row: type[R]) -> list[R]:
     path = material.run / name
-    return read_jsonl(path, row, exact=True) if path.exists() else []
+    rows = read_jsonl(path, row, exact=True) if path.exists() else []
+    review = read_row_review(path)
+    return [left for each in rows if (left := review_row(each, review))] if review else rows
 
 
 def _find(gold: Gold, row: SftRow | PreferenceRow, text: str) -> bool | None:

@@ -1,6 +1,8 @@
 """What a run left for an audit: its instructions with all functions that were written, their cases, their responses.
 
 A run that began with the verified instructions of another has these alone, with the whole matrix of each.
+
+What reviewers rejected (`autoif.decisions`) counts as dropped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autoif.datasets.reviewing import read_acceptance
+from autoif.datasets.reviewing import read_acceptance, review_answers, review_verified
+from autoif.datasets.writing import Sampled
+from autoif.decisions import Review, read_review
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import (
@@ -49,7 +53,7 @@ class WrittenInstruction:
     cross_validated: tuple[int, ...] = ()
     """Places of the functions that cross-validation kept; none where it dropped the instruction."""
     back_translated: tuple[int, ...] = ()
-    """Places of those that judge the responses: what back-translation left."""
+    """Places of those that judge the responses: what back-translation left, and reviewers."""
     dropped: str = ""
     """Why the instruction was dropped, as a `Reason` value; "" if it was kept."""
     responses: list[Response] = field(default_factory=list)
@@ -111,6 +115,12 @@ def read_material(run: Path) -> Material:
             f"{run} holds a record that can't be read: run the same command again with --resume-with-changes to make "
             "it anew from the stored answers"
         ) from None
+    if review := read_review(run):
+        left = Sampled(list(prompts.values()), [], scored).reviewed(review, accepted)
+        scored, prompts = list(left.scored), {each.id: each for each in left.prompts}
+        verified = {name: kept for name, each in verified.items() if (kept := review_verified(each, review))}
+        for each in written.values():
+            _leave_out_rejected(each, prompts, review)
     if not any(each.functions for each in written.values()):
         raise StoreError(
             f"{run} has no functions yet ({manifest.get('status')}): run the same command again to the end"
@@ -124,6 +134,20 @@ def read_material(run: Path) -> Material:
         tuple(verified.values()),
         pairs,
     )
+
+
+def _leave_out_rejected(written: WrittenInstruction, prompts: Mapping[str, Prompt], review: Review) -> None:
+    """Take what reviewers rejected from what is left after back-translation; `prompts` are those that are left."""
+    gone = review.rejects("instruction", written.instruction.id)
+    left = tuple(
+        place
+        for place in written.back_translated
+        if not gone and not review.rejects("function", written.functions[place].id)
+    )
+    if written.back_translated and not left:
+        written.dropped = Reason.REJECTED_BY_REVIEWER.value
+    written.back_translated = left
+    written.responses = review_answers(written.responses, prompts, review)
 
 
 def _read_written(run: Path) -> Iterator[WrittenInstruction]:

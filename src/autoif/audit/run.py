@@ -27,6 +27,8 @@ from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.store import AUDIT, storage_errors, write_json
+from autoif.view.precision import ReviewedPrecision
+from autoif.view.queue import read_reviewed_precision
 
 LONGEST_CALL_S = 20.0
 """For one function on all its texts: one that hangs on each of them must not take an hour; the rest are timeouts."""
@@ -66,6 +68,8 @@ class Audit(Record):
     findings: FindingsAudit
     agreement: AgreementAudit
     scores: ScoreAudit
+    reviewed: ReviewedPrecision | None = None
+    """The share of functions that are right by what reviewers decided; None where they decided on none."""
     second: SecondAuthor | None = None
     """The functions of another run, where one was named."""
     gold: GoldAudit | None = None
@@ -153,6 +157,7 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         findings=findings,
         agreement=agreement,
         scores=scores,
+        reviewed=read_reviewed_precision(material.run),
         gold=against,
     )
 

@@ -108,11 +108,11 @@ def run(
     given = {name: value for name, value in options.items() if value is not None}
     if plan:
         arguments = {"output": folder, "set": [*changed, *settings], "recorded": recorded, **given}
-        made = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments)
+        planned = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments)
         if as_json:
-            click.echo(made.model_dump_json(indent=2))
+            click.echo(planned.model_dump_json(indent=2))
         else:
-            print_plan(made, Console())
+            print_plan(planned, Console())
         return
     if yields or tokens_per_second or as_json:
         raise click.UsageError("--json, --yields and --tokens-per-second go with --plan")

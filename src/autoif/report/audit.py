@@ -45,6 +45,14 @@ def print_audit(audit: Audit, run: Path, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if found := audit.reviewed:
+        console.print(
+            f"reviewers decided on {found.decided:,} of {found.functions:,} functions that the run kept: by that about "
+            f"{found.value:.1%} of them are right [{found.low:.1%}, {found.high:.1%}]",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     print_findings(audit.findings, audit.kept_functions, console)
     if audit.gold:
         _print_gold(audit.gold, console)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from autoif.decisions import Review
+from autoif.decisions import Review, read_review
 from autoif.errors import StoreError
 from autoif.instructions.observation import count_votes
 from autoif.reading.jsonl import read_json_lines
@@ -124,6 +124,17 @@ def measure_precision(
         for place in range(len(BANDS))
     ]  # fmt: skip
     return estimate_precision(bands, (counts[-1, "accept"], counts[-1, "reject"]), half_width)
+
+
+def read_reviewed_precision(run: Path) -> ReviewedPrecision | None:
+    """Return how many of a run's kept functions are right by its decisions; None where none is about them.
+
+    Raises:
+        StoreError: a file of the run is damaged.
+    """
+    functions = read_functions(run)
+    found = measure_precision(functions, read_review(run)) if functions else None
+    return found if found and found.decided else None
 
 
 def _describe(functions: Sequence[QueuedFunction]) -> str:
