@@ -12,8 +12,9 @@ from autoif import claims
 from autoif.claims import Claim, Holder, find_holder
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
-from autoif.models.journal import Journal, import_journals, read_journal
+from autoif.models.journal import Journal, import_journals, open_answers, read_journal
 from autoif.slices import Slice, is_complete
+from autoif.store import RunFolder
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 
@@ -187,3 +188,37 @@ def test_a_slice_of_other_settings_counts_as_not_begun(tmp_path):
     for whole, complete in (({"seed": 1}, True), ({"seed": 1, "inputs.queries": "r"}, False), ({"seed": 2}, False)):
         (tmp_path / "run.json").write_text(json.dumps({"identity": whole}))
         assert is_complete(tmp_path, first, "queries") == complete
+
+
+def test_the_answers_of_a_whole_run_are_in_its_file_at_the_end_and_in_a_journal_until_then(tmp_path):
+    rows = [CompletionRow(f"{number:032x}", 0, "so", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)]
+    with RunFolder(tmp_path) as folder:
+        with CompletionCache(folder.completions) as cache:  # of a run before it was in slices
+            cache.insert(rows[:1])
+        with closing(Journal(tmp_path / "slices" / "whole-0001.jsonl")) as journal:  # of a process that was killed
+            journal.append(rows[1:2])
+        with open_answers(folder, 2) as (database, journal_path):
+            with closing(Journal(journal_path)) as journal, CompletionCache(database, journal.append) as cache:
+                cache.insert(rows[2:])
+            assert list(read_journal(tmp_path / "slices" / "whole-0002.jsonl")) == rows[2:]
+            assert tmp_path not in database.parents
+        with CompletionCache(folder.completions) as cache:
+            assert list(cache.rows()) == rows
+        assert not list((tmp_path / "slices").iterdir())
+
+
+def test_a_task_killed_while_it_writes_the_instructions_loses_no_answer(tmp_path):
+    run = tmp_path / "run"
+    with model_server(tmp_path) as server:
+        began = time.time()
+        task = start_autoif(*arguments(server, run, "--shards", "1/2"), cwd=tmp_path)
+        answers, deadline = run / "slices" / "whole-0001.jsonl", time.monotonic() + 120
+        while not (answers.exists() and answers.read_bytes().count(b"\n") > 2):
+            assert time.monotonic() < deadline and task.poll() is None
+            time.sleep(0.005)
+        os.killpg(task.pid, signal.SIGKILL)
+        killed = time.time()
+        task.communicate()
+        assert not (run / "slices" / "plan.json").exists()
+        assert run_here(*arguments(server, run, "--shards", "2/2"), cwd=tmp_path).returncode == 0
+        assert len(server.asked_again(began, killed)) <= IN_FLIGHT

@@ -32,7 +32,7 @@ from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
-from autoif.models.journal import open_answers
+from autoif.models.journal import export_answers, open_answers
 from autoif.models.recording import import_recording
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.planning.pilot import find_yields
@@ -65,8 +65,9 @@ class RunOptions:
     """Ask again for what servers refused."""
     slice: Slice | None = None
     """Run these shards alone, and leave the data sets to who merges them (autoif.sliced_run)."""
-    claimed: bool = False
-    """The process holds a claim of the folder: nobody else writes there, whatever locks its disk has."""
+    turn: int = 0
+    """The number of the claim of the folder that the process holds, if it does: nobody else writes there then, whatever
+    locks its disk has."""
 
     @property
     def run(self) -> Path:
@@ -97,9 +98,9 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     given = read_given(options.instructions) if options.instructions else []
     seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
-    with RunFolder(options.output, claimed=options.claimed) as folder, ExitStack() as stack:
+    with RunFolder(options.output, claimed=options.turn > 0) as folder, ExitStack() as stack:
         _refuse_replayed(folder)
-        completions, journal = stack.enter_context(open_answers(folder, options.slice.turn if options.slice else 0))
+        completions, journal = stack.enter_context(open_answers(folder, options.turn))
         cache = stack.enter_context(CompletionCache(completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache, options)
         config = manifest.settle(config, earlier)
@@ -153,6 +154,8 @@ def _gather_answers(
     folder: RunFolder, cache: CompletionCache, completions: Path, options: RunOptions, record: dict[str, JsonValue]
 ) -> None:
     """Put into a run what recordings and its slices have of it; forget what is to be asked again."""
+    if options.slice and not options.slice.number:
+        export_answers(cache, folder.path / store.SLICES / "answers-0000.jsonl", but=store.SELF_INSTRUCT[3:])
     for recording in options.recordings:
         import_recording(recording, completions)
     if options.slice is None:

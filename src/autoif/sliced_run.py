@@ -13,12 +13,11 @@ from pathlib import Path
 from autoif.claims import Claim
 from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
-from autoif.models.journal import export_answers
 from autoif.orchestration import RunOptions, make_data
 from autoif.pipeline import Step
 from autoif.report.progress import Progress
 from autoif.slices import Slice, find_slices, is_complete, read_total, write_total
-from autoif.store import COMPLETIONS, SFT, SLICES, read_manifest
+from autoif.store import SFT, SLICES, read_manifest
 
 _POLL_S = 1.0
 
@@ -33,12 +32,12 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
         await _make_slice(config, options, options.slice, progress)
     elif (options.output / SLICES).is_dir():
         with ExitStack() as stack:
-            stack.enter_context(Claim(options.output / SLICES, f"{options.output}"))
+            claim = stack.enter_context(Claim(options.output / SLICES, f"{options.output}"))
             for each in find_slices(options.output):
                 folder = each.folder(options.output)
                 if folder.exists() and not is_complete(options.output, each, options.until):
                     stack.enter_context(Claim(folder, f"{each} of {options.output}"))
-            await make_data(config, replace(options, claimed=True), progress)
+            await make_data(config, replace(options, turn=claim.number), progress)
     else:
         await make_data(config, options, progress)
 
@@ -53,7 +52,7 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         progress.say(f"{run} is complete: nothing is left for {mine}")
         return
     async with _claimed(folder, f"{mine} of {run}") as claim:
-        sliced = replace(options, output=folder, slice=replace(mine, turn=claim.number), claimed=True)
+        sliced = replace(options, output=folder, slice=mine, turn=claim.number)
         await make_data(_share_budget(config, run, mine), sliced, progress)
     missing = [each for each in mine.whole if not is_complete(run, each, options.until)]
     if missing:
@@ -64,7 +63,7 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         progress.say(f"{mine} is complete, and {claim.holder or 'another process'} merges the slices")
         return
     with claim:
-        await make_data(config, replace(options, slice=None, claimed=True), progress)
+        await make_data(config, replace(options, slice=None, turn=claim.number), progress)
 
 
 async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Progress) -> None:
@@ -75,9 +74,8 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
         if claim.try_to_take():
             with claim:
                 if read_total(run) is None:
-                    await make_data(config, replace(options, slice=replace(mine, number=0), claimed=True), progress)
-                    if not options.recordings:
-                        export_answers(run / COMPLETIONS, run / SLICES / "answers-0000.jsonl")
+                    before = replace(options, slice=replace(mine, number=0), turn=claim.number)
+                    await make_data(config, before, progress)
                     write_total(run, mine.total)
         elif not said:
             progress.say(f"{claim.holder or 'another process'} writes the instructions: {mine} waits for them")

@@ -18,13 +18,12 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache
-from autoif.models.journal import import_journals, list_journals
+from autoif.models.journal import MERGED, MERGING, import_journals, list_journals
 from autoif.pipeline import Step
 from autoif.reading.text_lines import parse_json
 from autoif.store import SLICES, RunFolder, read_digests, read_manifest, reading_errors, write_json
 
 _PLAN = "plan.json"
-_MERGED = "merged.json"
 _MOST = 9_999
 
 
@@ -35,8 +34,6 @@ class Slice:
     number: int
     """From 1; 0 for no shard at all: what comes before them."""
     total: int
-    turn: int = 0
-    """How often the slice was begun: each process writes a file of answers of its own."""
 
     @classmethod
     def parse(cls, text: str) -> "Slice":
@@ -61,7 +58,7 @@ class Slice:
     @property
     def whole(self) -> list["Slice"]:
         """All slices that there are."""
-        return [replace(self, number=number, turn=0) for number in range(1, self.total + 1)]
+        return [replace(self, number=number) for number in range(1, self.total + 1)]
 
     def __str__(self) -> str:
         return f"slice {self.number}/{self.total}"
@@ -120,7 +117,7 @@ def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str,
         if have_same_settings(read_manifest(each), record):
             for name, digest in _list_shards(each):
                 folder.copy(name, each / name, digest)
-    write_json(folder.path / SLICES / _MERGED, sizes)
+    write_json(folder.path / SLICES / MERGING, sizes)
 
 
 def _list_shards(slice_: Path) -> Iterator[tuple[str, str]]:
@@ -133,7 +130,7 @@ def _list_shards(slice_: Path) -> Iterator[tuple[str, str]]:
 def _read_merged(run: Path) -> JsonValue:
     """Return the sizes of the files of answers when they were last merged."""
     try:
-        sizes: JsonValue = json.loads((run / SLICES / _MERGED).read_text(encoding="utf-8"))
+        sizes: JsonValue = json.loads((run / SLICES / MERGED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return sizes

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import platform
+import socket
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -33,6 +34,8 @@ from autoif.tools import Tools, ToolSettings
 
 _LIVES = 3
 """Workers that a shard, or the start of workers, may lose before the run gives up."""
+_HEAD_S = 10.0
+"""For the head of a cluster to answer."""
 _NOWHERE = Path("/nonexistent/completions.sqlite")
 """A worker has no completions file: another node's would be another file."""
 
@@ -152,6 +155,7 @@ class RayEngine:
                 f"execution.ray_address {address}: start the run on a node of the cluster, where its folder is, and "
                 'name the address as in "10.0.0.1:6379", or "auto"'
             )
+        _check_that_head_answers(address)
         self._ray: Any = ray
         self._workers = workers
         self._address = address
@@ -298,6 +302,20 @@ class RayEngine:
             said = " ".join(str(error).split())[:300]
             raise ConfigError(f"Ray can't be reached or started ({said}): check execution.ray_address") from None
         return True
+
+
+def _check_that_head_answers(address: str) -> None:
+    """Raise ConfigError if nobody listens at HOST:PORT: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        return  # "auto", or what Ray refuses at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_HEAD_S).close()
+    except OSError as error:
+        raise ConfigError(
+            f"no Ray cluster answers at {address} ({error.strerror or error}): check execution.ray_address, and that "
+            "`ray start --head` runs there"
+        ) from None
 
 
 def _share(settings: ToolSettings, workers: int) -> ToolSettings:

@@ -6,6 +6,7 @@ nothing is locked; the database in which answers are looked up is made from them
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
-from autoif.store import COMPLETIONS, RunFolder, reading_errors, storage_errors
+from autoif.store import COMPLETIONS, SLICES, RunFolder, reading_errors, storage_errors
 
 _ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
+MERGED, MERGING = "merged.json", "merging.json"
+"""What of the slices' answers is in the run's file, and what will be when that is in its place."""
 _ROWS_AT_ONCE = 1000
 _SYNC_S = 5.0
 _TAIL_BYTES = 1 << 16
@@ -81,9 +84,9 @@ def _cut_torn_line(file: int) -> None:
         os.ftruncate(file, whole)
 
 
-def list_journals(folder: Path) -> list[Path]:
-    """Return the files of answers in a run folder, in order."""
-    return sorted(folder.glob("answers-*.jsonl"))
+def list_journals(folder: Path, kind: str = "answers") -> list[Path]:
+    """Return the files of answers in a folder, in order."""
+    return sorted(folder.glob(f"{kind}-[0-9][0-9][0-9][0-9].jsonl"))
 
 
 def read_journal(path: Path) -> Iterator[CompletionRow]:
@@ -112,24 +115,54 @@ def import_journals(paths: Iterable[Path], cache: CompletionCache) -> None:
             cache.insert(batch)
 
 
-def export_answers(completions: Path, out: Path) -> None:
-    """Write the answers of a database to a file of lines, if there are any."""
-    with CompletionCache(completions) as cache, closing(Journal(out)) as journal:
+def export_answers(cache: CompletionCache, out: Path, *, but: str) -> None:
+    """Write all answers but those of one stage to a file of lines, if there are any."""
+    with closing(Journal(out)) as journal:
         for row in cache.rows():
-            journal.append([row])
+            if row.stage != but:
+                journal.append([row])
 
 
 @contextmanager
 def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | None]]:
     """Yield the database of a run folder's answers, and the journal to which new ones are to be appended, if any.
 
-    With a `turn` the folder may be on a disk of a network: the database is made anew on this machine.
+    With a `turn` the folder may be on a disk of a network, or part of a run in slices: the database is then on this
+    machine, made of the folder's file and journals. A slice leaves its journals; a whole run gets them in its file.
     """
     if not turn:
         yield folder.completions, None
         return
+    whole = folder.path.parent.name != SLICES
+    journals = folder.path / SLICES if whole else folder.path
+    kind = "whole" if whole else "answers"
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         path = Path(scratch) / COMPLETIONS
+        for suffix in ("", "-wal"):
+            if (found := folder.completions.with_name(COMPLETIONS + suffix)).exists():
+                shutil.copyfile(found, path.with_name(COMPLETIONS + suffix))
+        written, journal = list_journals(journals, kind), journals / f"{kind}-{turn:04d}.jsonl"
+        (merging := journals / MERGING).unlink(missing_ok=True)
         with CompletionCache(path) as cache:
-            import_journals([*list_journals(folder.path.parent), *list_journals(folder.path)], cache)
-        yield path, folder.path / f"answers-{turn:04d}.jsonl"
+            import_journals(written if whole else [*list_journals(folder.path.parent), *written], cache)
+        try:
+            yield path, journal
+        finally:
+            if whole:
+                _seal(path, folder.completions)
+                for each in [*written, journal]:
+                    each.unlink(missing_ok=True)
+                if merging.exists():
+                    merging.replace(journals / MERGED)
+
+
+def _seal(database: Path, place: Path) -> None:
+    """Put a database that nobody uses where it belongs, whole or not at all."""
+    with storage_errors(place):
+        temporary = place.with_name(f".{place.name}.tmp")
+        shutil.copyfile(database, temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(place)
+        for suffix in ("-wal", "-shm"):
+            place.with_name(place.name + suffix).unlink(missing_ok=True)
