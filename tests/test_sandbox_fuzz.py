@@ -49,7 +49,7 @@ async def check(sandbox: Sandbox, workers: set[Path], source: str, inputs: list[
     return outcomes
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(source=programs(), inputs=INPUTS)
 async def test_any_program_gives_one_verdict_a_text(
     sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]
@@ -57,7 +57,7 @@ async def test_any_program_gives_one_verdict_a_text(
     await check(sandbox, workers, source, inputs)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(source=mutants(read_recorded()), inputs=INPUTS)
 async def test_any_broken_function_gives_one_verdict_a_text(
     sandbox: Sandbox, workers: set[Path], source: str, inputs: list[str]
