@@ -24,7 +24,8 @@ def server(tmp_path_factory):
 
 
 def run_arguments(server: Served, output: Path | str, *more: str) -> list[str]:
-    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(output), *more]
+    fewer = ("--set", "augmentation.queries_per_instruction=4")
+    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(output), *fewer, *more]
 
 
 @pytest.fixture(scope="module")
