@@ -39,6 +39,7 @@ from autoif.planning.pilot import find_yields
 from autoif.planning.plan import PlannedInput, RunPlan, make_plan
 from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Query, Record, VerifiedInstruction
+from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
 from autoif.settings import ROLES
 from autoif.slices import Slice, adopt_slices, have_same_settings
@@ -432,6 +433,7 @@ def _accounting(
             for name, kept in folder.moved.items():
                 cache.note(f"{name} had been changed by hand or by another version: what it was is kept as {kept}")
             notes: list[JsonValue] = list(cache.notes())
+            record["endings"] = describe_unknown(cache)
         earlier = record["seconds"]
         assert isinstance(earlier, float)
         seconds = round(earlier + time.monotonic() - started, 1)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import NoData
-from autoif.models.cache import CompletionCache
+from autoif.models.cache import CompletionCache, Usage
 from autoif.records import Reason
 from autoif.report.funnel import FunnelRow, read_funnel
 from autoif.store import COMPLETIONS, SFT, read_manifest
@@ -93,7 +93,7 @@ def describe_ending(run: Path) -> Ending:
     rows = read_funnel(run)
     losses = {row.folder: _describe_loss(row, run, manifest) for row in rows}
     failed = _find_failed_stage(rows, run, manifest)
-    lines = [*_describe_answers(run), *map(str, manifest.get("notes", ()))]
+    lines = [*_describe_answers(run, manifest), *map(str, manifest.get("notes", ()))]
     lines += [loss for folder, loss in losses.items() if loss and (failed is None or folder != failed.folder)]
     if failed is None:
         return Ending(tuple(lines))
@@ -144,17 +144,18 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
     return f"{lost}: {told}"
 
 
-def _describe_answers(run: Path) -> Iterator[str]:
-    """Yield what is odd about the answers themselves."""
-    if not os.access(run, os.W_OK):  # SQLite writes beside a database that it only reads, too
+def _describe_answers(run: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield what is odd about the answers themselves, as run.json has it, or else the database."""
+    if "endings" in manifest:
+        named = ("completions", "completion_tokens", "reasoning_tokens", "estimated")
+        total = Usage(**{name: sum(stage[name] for stage in manifest["usage"].values()) for name in named})
+        unknown = manifest["endings"]
+    elif os.access(run, os.W_OK):  # SQLite writes beside a database that it only reads, too
+        with CompletionCache(run / COMPLETIONS) as cache:
+            total, unknown = cache.total(), describe_unknown(cache)
+    else:
         yield f"{run} can't be written to, so that the answers in {COMPLETIONS} can't be looked through"
         return
-    with CompletionCache(run / COMPLETIONS) as cache:
-        total = cache.total()
-        unknown: dict[str, dict[str, int]] = {}
-        for stage, reason, detail, count in cache.endings():
-            if reason == "unknown":
-                unknown.setdefault(detail, {})[stage] = count
     for detail, stages in unknown.items():
         listed = ", ".join(f"{stage} {count:,}" for stage, count in stages.items())
         yield f"answers ended with {detail}, which says nothing: they count as whole answers ({listed})"
@@ -166,3 +167,12 @@ def _describe_answers(run: Path) -> Iterator[str]:
     if total.reasoning_tokens:
         share = total.reasoning_tokens / max(total.completion_tokens, 1)
         yield f"thoughts took {share:.0%} of {total.completion_tokens:,} completion tokens; no row holds any"
+
+
+def describe_unknown(cache: CompletionCache) -> dict[str, Any]:
+    """Return how many answers of each stage ended with a word that says nothing, by that word."""
+    unknown = dict[str, Any]()
+    for stage, reason, detail, count in cache.endings():
+        if reason == "unknown":
+            unknown.setdefault(detail, {})[stage] = count
+    return unknown
