@@ -1,7 +1,9 @@
 """The completion cache: what is stored, for whom, at what price, and what happens to a file that isn't right."""
 
+import json
 import multiprocessing
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -12,10 +14,18 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache, Usage, request_key
+from autoif.models import packing
+from autoif.models.cache import CompletionCache, CompletionRow, Usage, request_key
+from autoif.models.disks import find_network_disk
 from autoif.models.requests import Completion, Request
 
+DATA = Path(__file__).parent / "data"
 REQUEST = Request("writer", "verification", messages=(("user", "Write a function."),), samples=8, seed=3)
+
+
+def key_of(name: str) -> str:
+    """Return a key that belongs to a short name."""
+    return "6b" * 16 if name == "k" else name.encode().hex().rjust(32, "0")
 
 
 @pytest.fixture
@@ -30,25 +40,25 @@ def answer(text: str = "yes", **fields: object) -> Completion:
 def test_an_answer_comes_back_as_it_was_put(path: Path) -> None:
     stored = Completion("naïve\x00 – 日本語 🙂\n", "length", 12, 34, (("A", -0.1), (" B", -2.302585092994046)))
     with CompletionCache(path) as cache:
-        cache.put("k", {0: stored}, request=REQUEST, usd=0.0)
-        assert cache.get("k", 1) == {0: stored}
+        cache.put(key_of("k"), {0: stored}, request=REQUEST, usd=0.0)
+        assert cache.get(key_of("k"), 1) == {0: stored}
     with CompletionCache(path) as reopened:
-        assert reopened.get("k", 1) == {0: stored}
+        assert reopened.get(key_of("k"), 1) == {0: stored}
 
 
 def test_only_samples_below_the_asked_number_come_back(path: Path) -> None:
     with CompletionCache(path) as cache:
-        cache.put("k", {index: answer(str(index)) for index in (0, 1, 5)}, request=REQUEST, usd=0.0)
-        assert sorted(cache.get("k", 2)) == [0, 1]
-        assert sorted(cache.get("k", 8)) == [0, 1, 5]
-        assert cache.get("other", 8) == {}
+        cache.put(key_of("k"), {index: answer(str(index)) for index in (0, 1, 5)}, request=REQUEST, usd=0.0)
+        assert sorted(cache.get(key_of("k"), 2)) == [0, 1]
+        assert sorted(cache.get(key_of("k"), 8)) == [0, 1, 5]
+        assert cache.get(key_of("other"), 8) == {}
 
 
 def test_the_first_answer_stays_and_is_paid_once(path: Path) -> None:
     with CompletionCache(path) as cache:
-        cache.put("k", {0: answer("first", prompt_tokens=1)}, request=REQUEST, usd=0.5)
-        cache.put("k", {0: answer("second", prompt_tokens=1)}, request=REQUEST, usd=0.5)
-        assert cache.get("k", 1)[0].text == "first"
+        cache.put(key_of("k"), {0: answer("first", prompt_tokens=1)}, request=REQUEST, usd=0.5)
+        cache.put(key_of("k"), {0: answer("second", prompt_tokens=1)}, request=REQUEST, usd=0.5)
+        assert cache.get(key_of("k"), 1)[0].text == "first"
         assert cache.total() == Usage(requests=1, completions=1, prompt_tokens=1, usd=0.5)
 
 
@@ -56,9 +66,9 @@ def test_usage_is_kept_by_stage_and_adds_up(path: Path) -> None:
     scoring = replace(REQUEST, stage="scoring")
     with CompletionCache(path) as cache:
         two = {0: answer(prompt_tokens=10, completion_tokens=3), 1: answer(completion_tokens=4)}
-        cache.put("a", two, request=REQUEST, usd=0.1)
-        cache.put("b", {0: answer(prompt_tokens=5, completion_tokens=1)}, request=REQUEST, usd=0.2)
-        cache.put("c", {7: answer(prompt_tokens=1, completion_tokens=1)}, request=scoring, usd=0.4)
+        cache.put(key_of("a"), two, request=REQUEST, usd=0.1)
+        cache.put(key_of("b"), {0: answer(prompt_tokens=5, completion_tokens=1)}, request=REQUEST, usd=0.2)
+        cache.put(key_of("c"), {7: answer(prompt_tokens=1, completion_tokens=1)}, request=scoring, usd=0.4)
     with CompletionCache(path) as cache:
         assert cache.usage() == {
             "scoring": Usage(requests=1, completions=1, prompt_tokens=1, completion_tokens=1, usd=0.4),
@@ -66,6 +76,22 @@ def test_usage_is_kept_by_stage_and_adds_up(path: Path) -> None:
         }
         assert cache.total().tokens == 25
         assert cache.total().usd == pytest.approx(0.7)
+
+
+def test_usage_adds_up_over_many_answers_deletions_and_processes(path: Path) -> None:
+    one = {0: answer(prompt_tokens=2)}
+    refused = {0: Completion("", "refused", prompt_tokens=3)}
+    with CompletionCache(path) as cache, CompletionCache(path) as other:
+        for number in range(700):
+            (cache if number % 3 else other).put(f"{number:032x}", one, request=REQUEST, usd=1e-9)
+        other.put(f"{700:032x}", refused, request=REQUEST, usd=0.0)
+        assert other.forget_refused() == 1
+        for number in range(701, 1400):
+            cache.put(f"{number:032x}", one, request=REQUEST, usd=1e-9)
+        expected = Usage(requests=1400, completions=1400, prompt_tokens=2 * 1399 + 3, usd=1399 / 1e9)
+        assert cache.total() == other.total() == expected
+    with CompletionCache(path) as cache:
+        assert cache.total() == expected
 
 
 def test_everything_that_shapes_the_answer_is_in_the_key() -> None:
@@ -105,19 +131,19 @@ def test_an_answer_survives_a_kill_right_after_it_was_put(path: Path) -> None:
         "import os, signal, sys; from pathlib import Path\n"
         "from autoif.models.cache import CompletionCache; from autoif.models.requests import Completion, Request\n"
         "cache = CompletionCache(Path(sys.argv[1]))\n"
-        "cache.put('k', {0: Completion('kept', 'stop')}, request=Request('writer', 's'), usd=0.0)\n"
+        "cache.put('6b' * 16, {0: Completion('kept', 'stop')}, request=Request('writer', 's'), usd=0.0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
     with CompletionCache(path) as cache:
-        assert cache.get("k", 1)[0].text == "kept"
+        assert cache.get(key_of("k"), 1)[0].text == "kept"
 
 
 def _put_many(path: Path, worker: int) -> None:
     with CompletionCache(path) as cache:
         for number in range(100):
-            cache.put(f"{worker}-{number}", {0: answer(prompt_tokens=1)}, request=REQUEST, usd=0.0)
-            cache.put(f"shared-{number}", {0: answer(str(worker))}, request=REQUEST, usd=0.0)
+            cache.put(key_of(f"{worker}-{number}"), {0: answer(prompt_tokens=1)}, request=REQUEST, usd=0.0)
+            cache.put(key_of(f"shared-{number}"), {0: answer(str(worker))}, request=REQUEST, usd=0.0)
 
 
 def test_several_processes_create_and_fill_one_cache(path: Path) -> None:
@@ -142,22 +168,136 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
 @pytest.mark.parametrize("kept", [0.9, 0.5, 0.1])
 def test_a_truncated_file_is_refused(path: Path, kept: float) -> None:
     with CompletionCache(path) as cache:
-        cache.put("k", {index: answer("x" * 3000) for index in range(100)}, request=REQUEST, usd=0.0)
+        cache.put(key_of("k"), {index: answer("x" * 3000) for index in range(100)}, request=REQUEST, usd=0.0)
     os.truncate(path, int(path.stat().st_size * kept))
     with pytest.raises(StoreError, match="is damaged"):
         CompletionCache(path)
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
-def test_a_file_with_damage_in_the_middle_is_refused(path: Path, place: float) -> None:
+def test_damage_in_the_middle_is_found_when_it_is_read(path: Path, place: float) -> None:
     with CompletionCache(path) as cache:
-        cache.put("k", {index: answer("x" * 3000) for index in range(100)}, request=REQUEST, usd=0.0)
+        many = {index: answer(random.Random(index).randbytes(2000).hex()) for index in range(100)}
+        cache.put(key_of("k"), many, request=REQUEST, usd=0.0)
     content = bytearray(path.read_bytes())
     page = int(len(content) * place) // 4096 * 4096
     content[page : page + 4096] = b"\xff" * 4096
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="is damaged"):
+    with pytest.raises(StoreError, match="is damaged"), CompletionCache(path) as cache:
+        cache.get(key_of("k"), 100)
+    with pytest.raises(StoreError, match="is damaged"), CompletionCache(path) as cache:
+        list(cache.rows())
+
+
+def test_opening_reads_a_few_pages_of_a_large_file(path: Path) -> None:
+    text = random.Random(0).randbytes(2000).hex()
+    rows = [CompletionRow(f"{number:08x}" * 4, 0, text, "stop", 1, 1, "", "scoring", 1, 0) for number in range(2000)]
+    with CompletionCache(path) as cache:
+        cache.insert(rows)
+    assert path.stat().st_size > 2_000_000
+
+    def read() -> int:
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    before = read()
+    with CompletionCache(path) as cache:
+        assert cache.total().completions == 2000
+    assert read() - before < 200_000
+
+
+def test_a_file_of_the_format_before_is_brought_over(path: Path) -> None:
+    rows = [
+        CompletionRow(key_of("a"), 0, "one\n", "stop", 3, 4, "", "scoring", 1, 5, "thought", 2, 0, ""),
+        CompletionRow(key_of("a"), 1, "", "refused", 0, 0, "", "scoring", 0, 0, detail="no"),
+        CompletionRow(key_of("b"), 0, "A", "length", 1, 1, '[["A", -0.5]]', "nli", 1, 0, estimated=1),
+    ]
+    path.parent.mkdir()
+    db = sqlite3.connect(path)
+    db.executescript((DATA / "completions_2.sql").read_text())
+    db.executemany(
+        "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*row[:10], row.reasoning, row.reasoning_tokens, row.estimated, row.detail) for row in rows],
+    )
+    db.execute("DELETE FROM completions WHERE finish_reason = 'refused'")
+    db.execute("INSERT INTO notes (sentence) VALUES ('seed is left out')")
+    db.commit()
+    db.close()
+    with CompletionCache(path) as cache:
+        assert list(cache.rows()) == [rows[0], rows[2]]
+        assert cache.usage()["scoring"] == Usage(
+            requests=1, completions=2, prompt_tokens=3, completion_tokens=4, reasoning_tokens=2, usd=5e-9
+        )
+        assert cache.notes() == ["seed is left out"]
+    with CompletionCache(path) as cache:
+        assert len(list(cache.rows())) == 2
+
+
+def test_texts_of_a_stage_are_packed_with_what_they_have_in_common(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "_SAMPLE_BYTES", 100_000)
+    monkeypatch.setattr(packing, "_DICTIONARY_BYTES", 10_000)
+    words = [f"{number:b}".replace("1", "lorem ").replace("0", "ipsum, ") for number in range(300)]
+
+    def text(number: int) -> str:
+        return json.dumps({"analysis": " ".join(random.Random(number).sample(words, 6)), "score": number % 10})
+
+    def put(cache: CompletionCache, first: int) -> None:
+        many = {index: answer(text(first + index), reasoning=f"{index}?") for index in range(100)}
+        cache.put(f"{first:032x}", many, request=REQUEST, usd=0.0)
+
+    with CompletionCache(path) as cache:
+        for first in range(0, 1000, 100):
+            put(cache, first)
+        cache._rows.texts.finish_training()
+        put(cache, 1000)
+        query = "SELECT dictionary, sum(length(text)) / count(*) FROM completions GROUP BY 1"
+        (none, alone), (first, together) = cache._db.execute(query)
+        assert (none, first) == (0, 1)
+        assert together < alone * 0.7
+        for first in (0, 1000):
+            found = cache.get(f"{first:032x}", 100)
+            assert [found[index].text for index in range(100)] == [text(first + index) for index in range(100)]
+            assert found[7].reasoning == "7?"
+    with CompletionCache(path) as cache:  # another process has the dictionary from the file
+        put(cache, 2000)
+        assert {row[0] for row in cache._db.execute("SELECT dictionary FROM completions WHERE number > 1100")} == {1}
+        assert cache.get(f"{1000:032x}", 1)[0].text == text(1000)
+
+
+MOUNTS = r"""22 1 8:1 / / rw - ext4 /dev/sda1 rw
+31 22 0:30 / /net rw - nfs4 server:/x rw
+32 22 0:31 / /net/scratch rw - xfs /dev/sdb rw
+33 22 0:32 / /my\040disk rw - fuse.sshfs host:/ rw
+34 22 0:33 / /containers rw - fuse.fuse-overlayfs overlay rw
+35 22 0:34 / /hidden rw - ext4 /dev/sdc rw
+36 35 0:35 / /hidden rw - lustre o2ib:/l rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("/run", ""),
+        ("/net/run", "nfs4"),
+        ("/net/scratch/run", ""),
+        ("/network/run", ""),
+        ("/my disk/run", "fuse.sshfs"),
+        ("/containers/run", ""),
+        ("/hidden/run", "lustre"),
+    ],
+)
+def test_a_network_disk_is_told_from_the_mounts(tmp_path: Path, place: str, kind: str) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert find_network_disk(Path(place) / "completions.sqlite", mounts) == kind
+
+
+def test_no_database_is_opened_on_a_network_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = path.parent.parent / "mountinfo"
+    mounts.write_text(f"{MOUNTS}37 22 0:36 / {path.parent} rw - cifs //server/share rw\n")
+    monkeypatch.setattr("autoif.models.disks._MOUNTS", mounts)
+    with pytest.raises(StoreError, match=r"on a network's disk \(cifs\).*choose an --output on a disk of this machine"):
         CompletionCache(path)
+    assert not path.exists()
 
 
 def test_refused_completions_can_be_forgotten_and_odd_endings_are_counted(path: Path) -> None:
@@ -169,12 +309,12 @@ def test_refused_completions_can_be_forgotten_and_odd_endings_are_counted(path: 
             "c": Completion("", "refused", detail=said),
             "d": Completion("y", "unknown", detail="finish_reason null"),
         }.items():
-            cache.put(key, {0: completion}, request=REQUEST, usd=0.0)
+            cache.put(key_of(key), {0: completion}, request=REQUEST, usd=0.0)
         stage = REQUEST.stage
         assert list(cache.endings()) == [(stage, "refused", said, 2), (stage, "unknown", "finish_reason null", 1)]
         assert cache.forget_refused() == 2
-        assert cache.get("b", 1) == {}
-        assert cache.get("d", 1)[0].detail == "finish_reason null"
+        assert cache.get(key_of("b"), 1) == {}
+        assert cache.get(key_of("d"), 1)[0].detail == "finish_reason null"
 
 
 def test_a_note_is_kept_once(path: Path) -> None:
@@ -190,22 +330,27 @@ def test_a_file_of_another_format_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreError, match="is of format 99, this version of autoif writes 2: use another run folder"):
+    with pytest.raises(StoreError, match="is of format 99, this version of autoif writes 3: use another run folder"):
         CompletionCache(path)
 
 
 def test_a_full_disk_says_so_and_keeps_what_was_stored(path: Path) -> None:
     with CompletionCache(path) as cache:
-        cache.put("k", {0: answer("kept")}, request=REQUEST, usd=0.0)
+        cache.put(key_of("k"), {0: answer("kept")}, request=REQUEST, usd=0.0)
         # SQLite's own limit fails with the very code of a full disk.
         cache._db.execute("PRAGMA max_page_count = 8")
         with pytest.raises(StoreError, match=r"no space left for .*; free some and run the same command again"):
-            cache.put("l", {0: answer("x" * 100_000), 1: answer("y")}, request=REQUEST, usd=0.0)
-        assert cache.get("l", 2) == {}
+            cache.put(
+                key_of("l"),
+                {0: answer(random.Random(0).randbytes(100_000).hex()), 1: answer("y")},
+                request=REQUEST,
+                usd=0.0,
+            )
+        assert cache.get(key_of("l"), 2) == {}
         cache._db.execute("PRAGMA max_page_count = 1000000")
-        cache.put("m", {0: answer("again")}, request=REQUEST, usd=0.0)
+        cache.put(key_of("m"), {0: answer("again")}, request=REQUEST, usd=0.0)
     with CompletionCache(path) as cache:
-        assert [row[2] for row in cache.rows()] == ["kept", "again"]
+        assert {row[2] for row in cache.rows()} == {"kept", "again"}
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -220,6 +365,6 @@ def test_a_locked_cache_is_named(path: Path) -> None:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreError, match="not locked"):
-            cache.put("k", {0: answer()}, request=REQUEST, usd=0.0)
+            cache.put(key_of("k"), {0: answer()}, request=REQUEST, usd=0.0)
         other.execute("ROLLBACK")
         other.close()

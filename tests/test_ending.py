@@ -31,7 +31,7 @@ def make_run(tmp_path):
             folder.write_manifest({**made, "notes": ["seed: left out"]})
             for number, completion in enumerate(completions):
                 request = Request("writer", "verification")
-                cache.put(str(number), {0: completion}, request=request, usd=0.0)
+                cache.put(f"{number:032x}", {0: completion}, request=request, usd=0.0)
         return path
 
     return make

@@ -76,7 +76,7 @@ def test_on_a_terminal_a_table_is_redrawn_with_tokens_from_the_completions(tmp_p
     path = tmp_path / "completions.sqlite"
     with CompletionCache(path) as cache:
         request = Request(role="writer", stage="scoring", prompt="x")
-        cache.put("k", {0: Completion("y", "stop", 1000, 234)}, request=request, usd=0.0)
+        cache.put("6b" * 16, {0: Completion("y", "stop", 1000, 234)}, request=request, usd=0.0)
     out = io.StringIO()
     progress = Progress(Console(file=out, width=120, force_terminal=True))
     with progress.watching(path, lambda: 7):

@@ -3,6 +3,9 @@
 An answer is stored under the hash of its request and its sample index, and is in the operating system's hands when
 `put` returns, so killing the process loses nothing that was paid for. Several processes of one machine may use the
 file at once; where two of them asked the same thing, the first answer stays. Prompts and keys are not stored.
+
+Made for ten million answers: texts are packed (`packing`), answers lie in the order in which they came, the index holds
+half of each hash, and opening reads a few pages. Damage is found when the page that has it is read.
 """
 
 import hashlib
@@ -12,90 +15,32 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from autoif.errors import StoreError
+from autoif.models.answer_rows import (
+    ENDINGS,
+    INSERT,
+    REFUSED,
+    ROW,
+    SELECT,
+    CompletionRow,
+    RowPacker,
+    join_key,
+    read_logprobs,
+    split_key,
+)
+from autoif.models.answer_tables import COUNT, COUNTED, USAGE, open_tables
+from autoif.models.disks import refuse_network_disk
 from autoif.models.requests import Completion, FinishReason, Request
-from autoif.reading.text_lines import parse_json
 from autoif.records import Record
 
-_FORMAT = 2
-"""Raised when the tables change their meaning."""
+__all__ = ["CompletionCache", "CompletionRow", "Usage", "read_logprobs", "request_key"]
+
+_COUNTED_AT_ONCE = 512
+"""Completions whose tokens are added to what a stage has spent at once: each time a page is written."""
 _KEY_FORMAT = 1
 """Raised when request hashes change their meaning: recordings are keyed by them."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS completions (
-    key TEXT NOT NULL,
-    sample INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    finish_reason TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL,
-    logprobs TEXT NOT NULL,
-    stage TEXT NOT NULL,
-    requests INTEGER NOT NULL, -- 1 for the first completion of each answer of the server, 0 for its others
-    nano_usd INTEGER NOT NULL, -- whole numbers, so that sums do not depend on order
-    reasoning TEXT NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    estimated INTEGER NOT NULL, -- 1 if the server counted no tokens
-    detail TEXT NOT NULL,
-    PRIMARY KEY (key, sample)
-);
-CREATE TABLE IF NOT EXISTS spent (
-    stage TEXT PRIMARY KEY,
-    requests INTEGER NOT NULL,
-    completions INTEGER NOT NULL,
-    prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL,
-    nano_usd INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    estimated INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY, sentence TEXT NOT NULL UNIQUE);
-CREATE TRIGGER IF NOT EXISTS spend AFTER INSERT ON completions BEGIN
-    INSERT INTO spent VALUES (
-        NEW.stage, NEW.requests, 1, NEW.prompt_tokens, NEW.completion_tokens, NEW.nano_usd, NEW.reasoning_tokens,
-        NEW.estimated
-    )
-    ON CONFLICT (stage) DO UPDATE SET
-        requests = requests + excluded.requests,
-        completions = completions + 1,
-        prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-        completion_tokens = completion_tokens + excluded.completion_tokens,
-        nano_usd = nano_usd + excluded.nano_usd,
-        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-        estimated = estimated + excluded.estimated;
-END;
-"""
-
-# ON CONFLICT and not OR IGNORE: the latter would reach into the trigger and lose its update.
-_INSERT = "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-
-_SELECT = """
-SELECT sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs, reasoning, reasoning_tokens, estimated,
-    detail
-FROM completions WHERE key = ? AND sample < ?
-"""
-
-
-class CompletionRow(NamedTuple):
-    """One row of `completions`, in the order of its columns."""
-
-    key: str
-    sample: int
-    text: str
-    finish_reason: FinishReason
-    prompt_tokens: int
-    completion_tokens: int
-    logprobs: str
-    stage: str
-    requests: int
-    nano_usd: int
-    reasoning: str = ""
-    reasoning_tokens: int = 0
-    estimated: int = 0
-    detail: str = ""
 
 
 class Usage(Record):
@@ -151,13 +96,16 @@ class CompletionCache:
         """
         self._path = path
         self._keep = keep
+        self._uncounted = 0
+        refuse_network_disk(path)
         with self._errors_named():
             path.parent.mkdir(parents=True, exist_ok=True)
             # The live display reads usage from its own thread; SQLite itself serialises the calls.
             self._db = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
+            self._rows = RowPacker(self._db)
         try:
             with self._errors_named():
-                self._prepare()
+                open_tables(self._db, path, self._rows)
         except StoreError:
             self._db.close()
             raise
@@ -165,32 +113,22 @@ class CompletionCache:
     def get(self, key: str, samples: int) -> dict[int, Completion]:
         """Return the stored completions with an index below `samples`, by index."""
         with self._errors_named():
-            rows = self._db.execute(_SELECT, (key, samples)).fetchall()
-        return {
-            sample: Completion(
-                text=text,
-                finish_reason=finish_reason,
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-                logprobs=read_logprobs(logprobs) if logprobs else (),
-                reasoning=reasoning,
-                reasoning_tokens=reasoning_tokens,
-                estimated=bool(estimated),
-                detail=detail,
-            )
-            for (
-                sample,
-                text,
-                finish_reason,
-                prompt_tokens,
-                completion_tokens,
-                logprobs,
-                reasoning,
-                reasoning_tokens,
-                estimated,
-                detail,
-            ) in rows
-        }
+            found: dict[int, Completion] = {}
+            for row in self._db.execute(SELECT, (*split_key(key), samples)):
+                sample, ending, prompt_tokens, completion_tokens, logprobs, thoughts, estimated, detail, *packed = row
+                text, reasoning = self._rows.unpack(*packed)
+                found[sample] = Completion(
+                    text=text,
+                    finish_reason=ENDINGS[ending],
+                    prompt_tokens=prompt_tokens,
+                    completion_tokens=completion_tokens,
+                    logprobs=read_logprobs(logprobs) if logprobs else (),
+                    reasoning=reasoning,
+                    reasoning_tokens=thoughts,
+                    estimated=bool(estimated),
+                    detail=detail,
+                )
+        return found
 
     async def recall(self, key: str, samples: int) -> None:
         """Do nothing: what this file lacks is kept nowhere else."""
@@ -227,29 +165,40 @@ class CompletionCache:
         """Store rows in one transaction, leaving those that are already there."""
         self._keep(rows)
         with self._errors_named():
-            if len(rows) == 1:
-                self._db.execute(_INSERT, rows[0])
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany(_INSERT, rows)
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+            packed = [self._rows.pack(row) for row in rows]
+            if len(packed) == 1:
+                self._db.execute(INSERT, packed[0])
+            else:
+                with self._transaction():
+                    self._db.executemany(INSERT, packed)
+            self._uncounted += len(packed)
+            if self._uncounted >= _COUNTED_AT_ONCE:
+                self._uncounted = 0
+                with self._transaction():
+                    self._db.execute(COUNT)
+                    self._db.execute(COUNTED)
 
     def rows(self) -> Iterator[CompletionRow]:
         """Yield every row, ordered by key and sample index."""
         with self._errors_named():
-            yield from map(CompletionRow._make, self._db.execute("SELECT * FROM completions ORDER BY key, sample"))
+            # Only the numbers are sorted, as texts would be written to a temporary file for that.
+            for number in self._db.execute("SELECT number FROM completions ORDER BY high, low, sample"):
+                [row] = self._db.execute(ROW, number)
+                high, low, sample, ending, prompt, completion, logprobs, stage, requests, usd, *rest = row
+                thoughts, estimated, detail, *packed = rest
+                text, reasoning = self._rows.unpack(*packed)
+                key = join_key(high, low)
+                told = (ENDINGS[ending], prompt, completion, logprobs, stage, requests, usd)
+                yield CompletionRow(key, sample, text, *told, reasoning, thoughts, estimated, detail)
 
     def endings(self) -> Iterator[tuple[str, FinishReason, str, int]]:
         """Yield (stage, finish reason, detail, completions) for all that didn't end as they should, most first."""
         with self._errors_named():
-            yield from self._db.execute(
-                "SELECT stage, finish_reason, detail, COUNT(*) AS number FROM completions "
-                "WHERE finish_reason IN ('refused', 'unknown') GROUP BY 1, 2, 3 ORDER BY number DESC, 1, 2, 3"
-            )
+            for stage, ending, detail, count in self._db.execute(
+                "SELECT name, ending, detail, COUNT(*) AS number FROM completions JOIN stages ON stages.id = stage "
+                "WHERE ending > 1 GROUP BY 1, 2, 3 ORDER BY number DESC, 1, 2, 3"
+            ):
+                yield stage, ENDINGS[ending], detail, count
 
     def note(self, sentence: str) -> None:
         """Store what should be said at the end of the run; a sentence that is there already is said once."""
@@ -263,33 +212,28 @@ class CompletionCache:
 
     def forget_refused(self) -> int:
         """Delete the completions that servers refused, so that they are asked for again; return how many."""
-        with self._errors_named():
-            return self._db.execute("DELETE FROM completions WHERE finish_reason = 'refused'").rowcount
+        with self._errors_named(), self._transaction():
+            self._db.execute(COUNT)  # what was spent on them stays spent
+            forgotten = self._db.execute(f"DELETE FROM completions WHERE ending = {REFUSED}").rowcount
+            self._db.execute(COUNTED)
+        return forgotten
 
     def usage(self) -> dict[str, Usage]:
         """Return what each stage has spent, over all processes and resumptions, by stage name in sorted order."""
         with self._errors_named():
-            rows = self._db.execute("SELECT * FROM spent ORDER BY stage").fetchall()
+            rows = self._db.execute(USAGE).fetchall()
         return {
             stage: Usage(
                 requests=requests,
                 completions=completions,
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-                reasoning_tokens=reasoning_tokens,
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                reasoning_tokens=thoughts,
                 estimated=estimated,
                 usd=nano_usd / 1e9,
             )
-            for (
-                stage,
-                requests,
-                completions,
-                prompt_tokens,
-                completion_tokens,
-                nano_usd,
-                reasoning_tokens,
-                estimated,
-            ) in rows
+            for stage, requests, completions, prompt, completion, nano_usd, thoughts, estimated in rows
+            if completions
         }
 
     def total(self) -> Usage:
@@ -316,26 +260,15 @@ class CompletionCache:
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:
-        # Small pages, as each commit writes a few whole ones.
-        self._db.execute("PRAGMA page_size = 2048")
-        # The first three can wait for another process that is creating the same file; the time-out above covers that.
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # A commit survives the death of the process; only a power cut can undo the last ones, and never damages the
-        # file.
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        # Each checkpoint waits for the disk, and so does the event loop.
-        self._db.execute("PRAGMA wal_autocheckpoint = 32768")
-        [(verdict,)] = self._db.execute("PRAGMA quick_check(1)").fetchall()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        [(version,)] = self._db.execute("PRAGMA user_version").fetchall()
-        if version not in {0, _FORMAT}:
-            raise StoreError(
-                f"{self._path} is of format {version}, this version of autoif writes {_FORMAT}: use another run folder"
-            )
-        if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT;")
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -351,11 +284,3 @@ class CompletionCache:
         if isinstance(error, sqlite3.OperationalError | OSError):
             return f"{self._path} can't be used ({error}); check that the folder is there, writable and not locked"
         return f"{self._path} is damaged ({error}); bring it back from a copy, or delete it to ask the model again"
-
-
-def read_logprobs(stored: str) -> tuple[tuple[str, float], ...]:
-    """Return (token, log-probability) pairs from their stored form. Raises ValueError."""
-    try:
-        return tuple((str(token), float(value)) for token, value in parse_json(stored))
-    except (TypeError, OverflowError):
-        raise ValueError("log-probabilities of another form") from None

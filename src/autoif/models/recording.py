@@ -9,6 +9,7 @@ import heapq
 import json
 import lzma
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _HEADER = {"format": "autoif-recording", "version": 2}
 _ROWS_AT_ONCE = 1000
 _MAX_LINE_BYTES = 16_000_000
 """Of one completion with its thought."""
+_KEY = re.compile(r"[0-9a-f]{32}")
 _ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 
 
@@ -105,6 +107,8 @@ def _read(recording: Path) -> Iterator[CompletionRow]:
                 raise ValueError("it does not begin as one")
             for line in lines:
                 row = _ROW.validate_json(line, strict=True)
+                if not _KEY.fullmatch(row.key):
+                    raise ValueError("a key of another form")
                 if row.logprobs:
                     read_logprobs(row.logprobs)
                 yield row

@@ -1,0 +1,111 @@
+"""Completions as rows of the completions file, and back: keys in halves, texts packed, stages by number."""
+
+import sqlite3
+from typing import NamedTuple
+
+from autoif.models.packing import TextPacker
+from autoif.models.requests import FinishReason
+from autoif.reading.text_lines import parse_json
+
+ENDINGS: tuple[FinishReason, ...] = ("stop", "length", "refused", "unknown")
+"""Finish reasons, by the number that is stored."""
+_HALF = 1 << 63
+REFUSED = ENDINGS.index("refused")
+
+INSERT = """
+INSERT INTO completions SELECT NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+WHERE NOT EXISTS (
+    SELECT 1 FROM completions WHERE high = ?1 AND low = ?2 AND sample = ?3
+)
+"""
+
+SELECT = """
+SELECT sample, ending, prompt_tokens, completion_tokens, logprobs, reasoning_tokens, estimated, detail, dictionary,
+    thought, text
+FROM completions WHERE high = ?1 AND low = ?2 AND sample < ?3
+"""
+
+ROW = """
+SELECT high, low, sample, ending, prompt_tokens, completion_tokens, logprobs,
+    (SELECT name FROM stages WHERE id = stage), requests, nano_usd, reasoning_tokens, estimated, detail, dictionary,
+    thought, text
+FROM completions WHERE number = ?
+"""
+
+
+class CompletionRow(NamedTuple):
+    """One completion as it is handed from file to file: in recordings, journals and between runs."""
+
+    key: str
+    sample: int
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    logprobs: str
+    stage: str
+    requests: int
+    nano_usd: int
+    reasoning: str = ""
+    reasoning_tokens: int = 0
+    estimated: int = 0
+    detail: str = ""
+
+
+class RowPacker:
+    """Turns completions into rows of one file and back."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.texts = TextPacker(db)
+        self._stages: dict[str, int] = {}
+
+    def pack(self, row: CompletionRow) -> tuple[int | str | bytes, ...]:
+        """Return a row as `INSERT` takes it."""
+        if row.stage not in self._stages:
+            self._db.execute("INSERT INTO stages (name) VALUES (?) ON CONFLICT DO NOTHING", (row.stage,))
+            found = self._db.execute("SELECT id FROM stages WHERE name = ?", (row.stage,)).fetchone()
+            self._stages[row.stage] = found[0]
+        stage = self._stages[row.stage]
+        thought = row.reasoning.encode()
+        packed, dictionary = self.texts.pack(stage, row.text.encode() + thought)
+        return (
+            *split_key(row.key),
+            row.sample,
+            stage,
+            ENDINGS.index(row.finish_reason),
+            row.prompt_tokens,
+            row.completion_tokens,
+            row.reasoning_tokens,
+            row.estimated,
+            row.requests,
+            row.nano_usd,
+            row.logprobs,
+            row.detail,
+            dictionary,
+            len(thought),
+            packed,
+        )
+
+    def unpack(self, dictionary: int, thought: int, packed: bytes) -> tuple[str, str]:
+        """Return a stored text and its thought."""
+        whole = self.texts.unpack(packed, dictionary)
+        end = len(whole) - thought
+        return whole[:end].decode(), whole[end:].decode()
+
+
+def split_key(key: str) -> tuple[int, int]:
+    """Return the halves of a key as SQLite's whole numbers, which sort as the keys do."""
+    return int(key[:16], 16) - _HALF, int(key[16:], 16) - _HALF
+
+
+def join_key(high: int, low: int) -> str:
+    return f"{high + _HALF:016x}{low + _HALF:016x}"
+
+
+def read_logprobs(stored: str) -> tuple[tuple[str, float], ...]:
+    """Return (token, log-probability) pairs from their stored form. Raises ValueError."""
+    try:
+        return tuple((str(token), float(value)) for token, value in parse_json(stored))
+    except (TypeError, OverflowError):
+        raise ValueError("log-probabilities of another form") from None

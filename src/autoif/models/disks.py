@@ -1,0 +1,48 @@
+"""Which disk a file is on: SQLite is never opened on one of a network, where locks fail and databases break."""
+
+from pathlib import Path
+
+from autoif.errors import StoreError
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb smb2 smb3 smbfs ncpfs afs coda lustre gpfs beegfs fhgfs ceph glusterfs orangefs pvfs2 panfs "
+    "wekafs quobyte gfs gfs2 ocfs2 davfs daos vboxsf prl_fs".split()
+)
+_LOCAL_FUSE = frozenset("fuseblk fuse.fuse-overlayfs fuse.overlayfs fuse.bindfs fuse.mergerfs fuse.gocryptfs".split())
+
+
+def find_network_disk(path: Path, mounts: Path) -> str:
+    """Return the kind of network file system that a path is on ("nfs4", "fuse.sshfs"); "" for a disk of this machine.
+
+    Told from the mounts that Linux lists; "" where there is no such list.
+    """
+    place = path.resolve()
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        fields, _, rest = line.partition(" - ")
+        mount = Path(_unescape(fields.split(" ")[4]))
+        if (place == mount or mount in place.parents) and len(mount.parts) >= best:  # of several the last hides others
+            best, kind = len(mount.parts), rest.split(" ")[0]
+    fuse = kind.startswith("fuse") and kind not in _LOCAL_FUSE and kind != "fusectl"
+    return kind if kind in _NETWORK or fuse else ""
+
+
+def refuse_network_disk(path: Path) -> None:
+    """Raise `StoreError` for a database that would be on a network's disk."""
+    if kind := find_network_disk(path, _MOUNTS):
+        raise StoreError(
+            f"{path} would be on a network's disk ({kind}), on which databases break: choose an --output on a disk of "
+            "this machine, or add --shards 1/1, which needs no database there (docs/scale.md)"
+        )
+
+
+def _unescape(name: str) -> str:
+    r"""Return the name of a mount point, in which a blank is written \040."""
+    for code in ("040", "011", "012", "134"):
+        name = name.replace(f"\\{code}", chr(int(code, 8)))
+    return name
