@@ -6,8 +6,8 @@
 Functions: all that the recorded run over 129 instructions wrote. Truth: the checkers of examples/small_world/gold.py,
 on answers that were edited to obey, on the same answers as they were, and on the recorded ones where there are some. A
 function is right if it accepts at least 0.9 of the texts that follow and refuses at least 0.9 of the others. Weights
-are fitted on two thirds of the instructions; the table is of the third that is kept aside. It takes half a minute, and
-asks no model.
+are fitted on two thirds of the instructions; the tables are of the third that is kept aside, and of 90 functions that
+were written by hand for 30 instructions of other kinds (data/other_kinds.jsonl). It takes a minute, and asks no model.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from autoif.audit.material import WrittenInstruction, read_material
 from autoif.faults.probing import gather_texts
 from autoif.judging import judge
 from autoif.models.requests import sampling_seed
-from autoif.records import Verdict
+from autoif.records import Case, Verdict
 from autoif.reliability import Signs, Weights, read_signs, score
 from autoif.sandbox import Sandbox
 from small_world import ROOT, WORLD, make_data
@@ -39,6 +39,7 @@ sys.path.insert(0, str(WORLD))
 
 from gold import make_check
 
+OTHER_KINDS = Path(__file__).parent / "data" / "other_kinds.jsonl"
 WEIGHTS = ROOT / "src" / "autoif" / "reliability.json"
 RIGHT = 0.9
 MOST_ANSWERS = 64
@@ -86,20 +87,30 @@ def check_functions(written: WrittenInstruction, answers: Sequence[str], sandbox
     texts = list(dict.fromkeys([*make_texts(written.instruction.text), *answers]))
     follows = [check(text) for text in texts]
     judged = sandbox.run_many_sync([(source, texts) for source in written.sources])
-    return [
-        all(
-            np.mean(
-                [
-                    (each.verdict is Verdict.PASS) is side
-                    for each, said in zip(row, follows, strict=True)
-                    if said is side
-                ]
-            )
-            >= RIGHT
-            for side in (True, False)
-        )
-        for row in judged
-    ]
+    return [is_right([each.verdict for each in row], follows) for row in judged]
+
+
+def is_right(verdicts: Sequence[Verdict], follows: Sequence[bool]) -> bool:
+    """Tell whether verdicts are right about enough of the texts that follow, and of the others."""
+    right = [(verdict is Verdict.PASS) is said for verdict, said in zip(verdicts, follows, strict=True)]
+    sides = ([each for each, said in zip(right, follows, strict=True) if said is side] for side in (True, False))
+    return all(np.mean(side) >= RIGHT for side in sides)
+
+
+def judge_other_kinds() -> list[Judged]:
+    """Return functions written by hand for 30 instructions of other kinds: of each three, the first one right."""
+    found = []
+    with Sandbox() as sandbox:
+        for row in map(json.loads, OTHER_KINDS.read_text(encoding="utf-8").splitlines()):
+            cases = [Case(input=text, expected=expected) for text, expected in row["cases"]]
+            texts = gather_texts(row["instruction"], cases)
+            known = {text: side == "follow" for side in ("follow", "break") for text in row[side]}
+            rows = judge([(row["functions"], text) for text in [*texts.all, *known]], sandbox, until_timeout=True)
+            verdicts = list(zip(*rows, strict=True))
+            signs = read_signs(texts, [each[: len(texts.all)] for each in verdicts])
+            right = [is_right(each[len(texts.all) :], list(known.values())) for each in verdicts]
+            found += [Judged(row["instruction"], *each, kept=True) for each in zip(signs, right, strict=True)]
+    return found
 
 
 def draw_answers(instruction: str, answers: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:
@@ -182,6 +193,7 @@ def main() -> None:
     aside = [each for each in judged if each.instruction in names]
     print_calibration("without answers, kept aside", [each for each in aside if each.signs.lift is None])
     print_calibration("with answers, kept aside", [each for each in aside if each.signs.lift is not None])
+    print_calibration("of other kinds, written by hand", judge_other_kinds())
     print_filters([each for each in aside if each.signs.lift is None])
 
 

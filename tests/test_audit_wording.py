@@ -54,6 +54,8 @@ def test_a_number_is_read_only_if_it_is_all_that_is_asked(instruction: str, coun
         ('Do not use the word "the".', Term("the", TermRole.AVOID, "word")),
         ("Avoid using the letter “k” in your response.", Term("k", TermRole.AVOID, "letter")),
         ('Start your answer with the label "Reply:".', Term("Reply:", TermRole.START, "label")),
+        ('Begin with the phrase "In short,".', Term("In short,", TermRole.START, "phrase")),
+        ("End with three dots.", Term("...", TermRole.END, "mark")),
         ('The first word of your response must be "First".', Term("First", TermRole.START, "word")),
         ('Finish your answer with the word "Done."', Term("Done.", TermRole.END, "word")),
         ("Your response must end with a question mark.", Term("?", TermRole.END, "mark")),

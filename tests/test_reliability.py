@@ -25,7 +25,7 @@ SEEDS = [
     for line in (ROOT / "examples" / "small_world" / "seeds.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 ]
-GOOD = Signs(cases=1, contrast=0.9, cluster=0.75, agreement=0.95, is_narrow=0, errors=0, has_fault=0)
+GOOD = Signs(cases=1, contrast=0.9, cluster=0.75, agreement=0.95, is_narrow=0, errors=0, has_fault=0, passed=1)
 WORD = accepts("xylophone")
 
 
@@ -58,7 +58,15 @@ def test_signs_are_shares_of_what_a_function_accepts(sandbox) -> None:
     right, same, vacuous = read_signs(texts, rows)
     assert right == same
     assert right == Signs(
-        cases=1, contrast=1, cluster=2 / 3, agreement=right.agreement, is_narrow=0, errors=0, has_fault=0, lift=0.5
+        cases=1,
+        contrast=1,
+        cluster=2 / 3,
+        agreement=right.agreement,
+        is_narrow=0,
+        errors=0,
+        has_fault=0,
+        passed=0,
+        lift=0.5,
     )
     whole = len(texts.all)
     assert right.agreement == pytest.approx((whole + rows[0].count(Verdict.PASS)) / (2 * whole))
@@ -71,14 +79,14 @@ def test_a_fault_that_the_words_of_the_instruction_show_is_a_sign(sandbox, count
     source = f"def evaluate(response):\n    return len(response.split()) >= {count}"
     texts = gather(instruction="Write at least 5 words.")
     [signs] = read_signs(texts, run(sandbox, [source], texts))
-    assert signs.has_fault == has_fault
+    assert (signs.has_fault, signs.passed) == (has_fault, 1 - has_fault)
     assert score(replace(signs, has_fault=0)) > score(replace(signs, has_fault=1))
 
 
 def test_a_function_alone_and_without_cases_has_signs_too(sandbox) -> None:
     texts = gather()
     [signs] = read_signs(texts, run(sandbox, [REFUSE], texts))
-    assert signs == Signs(cases=0, contrast=0, cluster=1, agreement=0.5, is_narrow=1, errors=0, has_fault=0)
+    assert signs == Signs(cases=0, contrast=0, cluster=1, agreement=0.5, is_narrow=1, errors=0, has_fault=0, passed=0)
 
 
 def test_right_functions_have_higher_scores_than_vacuous_dead_and_broken_ones(sandbox) -> None:
@@ -96,7 +104,7 @@ def test_every_sign_that_speaks_for_a_function_raises_its_score(sign: str) -> No
         assert (0 < score(lower) < score(replace(GOOD, lift=lift)) < 1) is (sign in weights.signs)
     assert score(replace(GOOD, lift=0.1)) < score(replace(GOOD, lift=0.9))
     assert score(replace(GOOD, errors=1)) < score(GOOD)
-    assert score(replace(GOOD, has_fault=1)) < score(GOOD)
+    assert score(replace(GOOD, has_fault=1, passed=0)) < score(replace(GOOD, passed=0)) < score(GOOD)
 
 
 async def test_a_function_that_hangs_gets_one_text_and_the_others_all() -> None:

@@ -51,6 +51,8 @@ class Signs:
     """Texts on which it neither accepts nor refuses."""
     has_fault: float
     """1 if what it does shows a fault, as an audit finds it, else 0."""
+    passed: float
+    """1 if it shows none though the instruction's words told what to try, so that both sides of it were; else 0."""
     lift: float | None = None
     """Answers to its instruction that it accepts, less those to others; None where there are none. For a function that
     is blind to what follows it is 0, whatever the responder did."""
@@ -101,6 +103,7 @@ def _read_signs(texts: ProbingTexts, row: Sequence[Verdict], cluster: float, agr
         for side in (True, False)
     )
     own, others = (measure_accepted(answers, verdicts) for answers in (texts.own, texts.others))
+    has_fault = any(found.reason.is_fault for found in find_faults(texts, verdicts))
     undecided = sum(found not in {Verdict.PASS, Verdict.FAIL} for found in row)
     return Signs(
         cases=follow - differ,
@@ -109,7 +112,8 @@ def _read_signs(texts: ProbingTexts, row: Sequence[Verdict], cluster: float, agr
         agreement=agreement,
         is_narrow=float(measure_accepted(texts.all, verdicts) <= _NARROW),
         errors=undecided / len(row),
-        has_fault=float(any(found.reason.is_fault for found in find_faults(texts, verdicts))),
+        has_fault=float(has_fault),
+        passed=float(bool(texts.edges) and not has_fault),
         lift=own - others if texts.own and texts.others else None,
     )
 

@@ -152,58 +152,43 @@ _NUMBERED_LIST: Final = re.compile(
     re.IGNORECASE,
 )
 _NEGATION: Final = re.compile(r"\b(?:not|never|no|without|n't|avoid|refrain|omit|exclude)\b|n't\b", re.IGNORECASE)
-_AVOID: Final = re.compile(
-    r"^(?:please )?(?:(?:do not|don't|never) (?:use|include|mention|write)|avoid(?: using)?)"
-    r"(?: the)?(?: (?P<noun>\w+))? \0(?P<tail>[\w ]*)[.!]?$",
-    re.IGNORECASE,
-)
-_USE: Final = re.compile(
-    r"^(?:please )?(?:use|include|mention)(?: the| a)?(?: (?P<noun>\w+))? \0(?P<tail>[\w ]*)[.!]?$", re.IGNORECASE
-)
-_START: Final = re.compile(
-    r"^(?:please )?(?:(?:start|begin) (?:your|the) (?:entire )?(?:response|answer|reply) with"
-    r"|(?:your|the) (?:response|answer|reply) (?:must|should) (?:start|begin) with"
-    r"|the first (?P<first>word) (?:of|in) (?:your|the) (?:response|answer|reply) (?:must|should) be)"
-    r"(?: the)?(?: (?P<noun>\w+))? \0(?P<tail>)[.!]?$",
-    re.IGNORECASE,
-)
-_END: Final = re.compile(
-    r"^(?:please )?(?:(?:end|finish|conclude) (?:your|the) (?:entire )?(?:response|answer|reply) with"
-    r"|(?:your|the) (?:response|answer|reply) (?:must|should) end with"
-    r"|the last (?P<last>word) (?:of|in) (?:your|the) (?:response|answer|reply) (?:must|should) be)"
-    r"(?: the)?(?: (?P<noun>\w+))? \0(?P<tail>)[.!]?$",
-    re.IGNORECASE,
-)
+_ANSWER: Final = r"(?:your|the) (?:(?:entire|whole) )?(?:response|answer|reply)"
+_OF_ANSWER: Final = rf"(?: (?:of|in) {_ANSWER})?"
+_MUST: Final = "(?:must|should)"
+_NAMED: Final = r"(?: the| a)?(?: (?P<noun>\w+))? \0"
+"""What an instruction calls the text that it names, and where that stands."""
+_BEGINS: Final = rf"(?:start|begin)s? with{_NAMED}"
+
+
+def _find_at(verbs: str, place: str) -> str:
+    """Return the pattern of what an answer starts, or ends, with."""
+    return (
+        rf"(?:(?:{verbs})(?: {_ANSWER})? with|{_ANSWER} {_MUST} (?:{verbs}) with"
+        rf"|the {place} (?P<place>word) (?:of|in) {_ANSWER} {_MUST} be){_NAMED}"
+    )
+
+
+_FORMS: Final = {
+    TermRole.AVOID: r"(?:(?:do not|don't|never) (?:use|include|mention|write)|avoid(?: using)?)"
+    rf"{_NAMED}(?P<tail>[\w ]*)",
+    TermRole.USE: rf"(?:use|include|mention){_NAMED}(?P<tail>[\w ]*)",
+    TermRole.START: _find_at("start|begin", "first"),
+    TermRole.END: _find_at("end|finish|conclude", "last"),
+    TermRole.ANY_LINE: rf"(?:include|add|write|use) a line that {_BEGINS}",
+    TermRole.FIRST_LINE: rf"(?:give {_ANSWER} a title: its|the|your) first line{_OF_ANSWER} {_MUST} {_BEGINS}",
+    TermRole.LAST_LINE: rf"(?:(?:the|your) last line{_OF_ANSWER} {_MUST}"
+    rf"|(?:put|add) a last line(?: at the end)? that) {_BEGINS}",
+    TermRole.WHOLE_LAST_LINE: rf"(?:the|your) last line{_OF_ANSWER} {_MUST} be{_NAMED}",
+}
+_TERM_FORMS: Final = {role: re.compile(rf"^(?:please )?{form}[.!]?$", re.IGNORECASE) for role, form in _FORMS.items()}
 _MARKS: Final = {
     "a question mark": "?", "an exclamation mark": "!", "an exclamation point": "!",
     "a period": ".", "a full stop": ".", "three dots": "...", "a colon": ":",
 }  # fmt: skip
 _LAST_MARK: Final = re.compile(
-    r"(?:please )?(?:(?:end|finish) your (?:entire |whole )?(?:response|answer|reply)"
-    rf"|your (?:response|answer|reply) (?:must|should) end) with (?P<mark>{'|'.join(_MARKS)})[.!]?$",
+    rf"(?:please )?(?:(?:end|finish)(?: {_ANSWER})?|{_ANSWER} {_MUST} end) with (?P<mark>{'|'.join(_MARKS)})[.!]?$",
     re.IGNORECASE,
 )
-_OF_RESPONSE: Final = r"(?: (?:of|in) (?:your|the) (?:whole |entire )?(?:response|answer|reply))?"
-_BEGINS: Final = r"(?:start|begin)s? with(?: the (?P<noun>\w+))? \0(?P<tail>)[.!]?$"
-_ANY_LINE: Final = re.compile(rf"^(?:please )?(?:include|add|write|use) a line that {_BEGINS}", re.IGNORECASE)
-_FIRST_LINE: Final = re.compile(
-    rf"^(?:give your response a title: its|the|your) first line{_OF_RESPONSE} (?:must|should) {_BEGINS}",
-    re.IGNORECASE,
-)
-_LAST_LINE: Final = re.compile(
-    rf"^(?:(?:the|your) last line{_OF_RESPONSE} (?:must|should)|(?:put|add) a last line(?: at the end)? that)"
-    rf" {_BEGINS}",
-    re.IGNORECASE,
-)
-_WHOLE_LAST_LINE: Final = re.compile(
-    rf"^(?:the|your) last line{_OF_RESPONSE} (?:must|should) be(?: the (?P<noun>\w+))? \0(?P<tail>)[.!]?$",
-    re.IGNORECASE,
-)
-_TERM_FORMS: Final = (
-    (_AVOID, TermRole.AVOID), (_USE, TermRole.USE), (_START, TermRole.START), (_END, TermRole.END),
-    (_ANY_LINE, TermRole.ANY_LINE),
-    (_FIRST_LINE, TermRole.FIRST_LINE), (_LAST_LINE, TermRole.LAST_LINE), (_WHOLE_LAST_LINE, TermRole.WHOLE_LAST_LINE),
-)  # fmt: skip
 
 
 def is_english(instruction: str) -> bool:
@@ -250,10 +235,10 @@ def read_term(instruction: str) -> Term | None:
         return None
     text = next(filter(None, quoted[0].groups()))
     frame = f"{instruction[: quoted[0].start()]}\0{instruction[quoted[0].end() :]}".strip()
-    for form, role in _TERM_FORMS:
-        if (match := form.match(frame)) and _is_plain(match["tail"]):
-            nouns = match.groupdict()
-            return Term(text, role, next(filter(None, map(nouns.get, ("noun", "first", "last"))), "").lower())
+    for role, form in _TERM_FORMS.items():
+        said = match.groupdict("") if (match := form.match(frame)) else {}
+        if match and _is_plain(said.get("tail", "")):
+            return Term(text, role, (said["noun"] or said.get("place", "")).lower())
     return None
 
 
