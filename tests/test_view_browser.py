@@ -1,6 +1,10 @@
-"""Decisions by mouse and keys in Chromium, on the server that `autoif view` starts: `make browser`."""
+"""Decisions by mouse and keys in Chromium, on the server that `autoif view` starts: `make browser`.
+
+With AUTOIF_SCREENSHOTS=docs/report the pictures of docs/view.md are made anew.
+"""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +22,13 @@ from support.exported_run import export, rows_of
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
+def show(page: Page, name: str, folder: Path) -> None:
+    """Make a picture for docs/view.md, at the top of what is opened."""
+    picture = Path(os.environ.get("AUTOIF_SCREENSHOTS", folder)) / f"{name}.png"
+    page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 900, "height": 840})
+    assert picture.stat().st_size > 10_000
+
+
 @contextmanager
 def viewing(run: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "autoif", "view", str(run), "--port", "0", "--author", "ada"]
@@ -32,7 +43,7 @@ def viewing(run: Path) -> Iterator[str]:
 @contextmanager
 def opened(browser: Browser, url: str, address: str) -> Iterator[Page]:
     """Open a page of a server at an address; nothing may go wrong on its console."""
-    page, said = browser.new_page(), list[str]()
+    page, said = browser.new_page(viewport={"width": 900, "height": 840}), list[str]()
     page.set_default_timeout(120_000)
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -53,6 +64,7 @@ def test_a_rejection_survives_a_restart_and_is_missing_from_the_export(
     with viewing(run) as url, opened(browser, url, "review") as page:
         page.wait_for_selector("body[data-queued]")
         queued = page.evaluate("document.body.dataset.queued")
+        show(page, "review-queue", tmp_path)
         page.keyboard.press("r")
         page.wait_for_function("name => document.body.dataset.queued !== name", arg=queued)
         page.evaluate("address => { location.hash = address }", address)
@@ -69,6 +81,7 @@ def test_a_rejection_survives_a_restart_and_is_missing_from_the_export(
         page.wait_for_function("place => document.querySelector(place)?.textContent.endsWith('rejected')",
                                arg=f"[aria-label='Decision on instruction {item}'] .standing")  # fmt: skip
         assert bar.text_content() == "instruction rejected"
+        show(page, "review-decided", tmp_path)
         page.keyboard.press("u")
         page.wait_for_function("name => document.body.dataset.decided === name", arg=f"revoke instruction/{item}")
         assert bar.text_content() == "instruction undecided"

@@ -98,22 +98,20 @@ async def find_yields(source: str | None, output: Path, config: Config, *, queri
     if source in published:
         return [read_published(source, config, queries)]
     if source is not None:
-        folder = Path(source)
-        _check_folder(folder)
-        return [await read_pilot(folder, config, until=until, done=_is_same(folder, output))]
+        return [await read_pilot(Path(source), config, until=until, done=_is_own(Path(source), output))]
     if (output / MANIFEST).is_file():
         with suppress(StoreError, ConfigError):  # nothing of it is done yet
             return [await read_pilot(output, config, until=until, done=True)]
     return [read_published(name, config, queries) for name in published]
 
 
-def _check_folder(path: Path) -> None:
-    if not path.exists():
-        raise ConfigError(f'there is no run folder "{path}", and published yields are {", ".join(load_published()[0])}')
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def _is_own(pilot: Path, output: Path) -> bool:
+    """Tell whether a pilot is the planned run itself. Raises ConfigError: it is not there."""
+    if not pilot.exists():
+        raise ConfigError(
+            f'there is no run folder "{pilot}", and published yields are {", ".join(load_published()[0])}'
+        )
+    return pilot.resolve() == output.resolve()
 
 
 def _find_changes(run: StoredRun, config: Config) -> Point:
@@ -129,10 +127,9 @@ def _find_changes(run: StoredRun, config: Config) -> Point:
 
 def _gather(run: StoredRun, judged: JudgedRun, config: Config, until: str) -> list[OneYield]:
     """Return what each instruction of the pilot takes and makes."""
-    queries = _scale(config.augmentation.queries_per_instruction, run.config.augmentation.queries_per_instruction)
-    samples = queries * _scale(
-        config.rejection_sampling.responses_per_prompt, run.config.rejection_sampling.responses_per_prompt
-    )
+    queries = config.augmentation.queries_per_instruction / run.config.augmentation.queries_per_instruction
+    per_prompt = config.rejection_sampling.responses_per_prompt
+    samples = queries * per_prompt / run.config.rejection_sampling.responses_per_prompt
     by_prompt = queries if config.sft.rows_per_prompt else samples
     rows: dict[str, Counter[str]] = {
         "sft": Counter(row.constraints[0].instruction_id for row in judged.data.sft),
@@ -188,7 +185,8 @@ def _count_responses(judged: JudgedRun, at: int) -> tuple[Counter[str], Counter[
 
 def _count_written(shard: StoredShard, run: StoredRun, config: Config) -> dict[str, dict[str, float]]:
     """Return the answers about functions of each instruction of a shard, by stage."""
-    functions = _scale(config.verification.functions_per_instruction, run.config.verification.functions_per_instruction)
+    lost = config.verification.functions_per_instruction
+    functions = lost / run.config.verification.functions_per_instruction
     found: dict[str, dict[str, float]] = {}
     for stored in shard.instructions:
         draft = stored.draft
@@ -200,7 +198,6 @@ def _count_written(shard: StoredShard, run: StoredRun, config: Config) -> dict[s
             "repair": float(len(draft.repairs)),
             "discrimination": float(sum(len(ruling.answers) for ruling in draft.rulings)),
         }
-    lost = config.verification.functions_per_instruction
     return found | {each.record_id: {"verification": float(lost)} for each in shard.lost}
 
 
@@ -217,10 +214,6 @@ def _count_rewrites(run: StoredRun) -> float | None:
     usage = run.manifest.get("usage", {}).get("self_instruct", {})
     asked = usage.get("completions", 0) * min(settings.rewrites_per_call, settings.rewrites_per_seed)
     return float(share(len(kept) + over, asked)) if asked else None
-
-
-def _scale(planned: int, found: int) -> float:
-    return planned / found
 
 
 def _describe(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:

@@ -157,9 +157,7 @@ def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given
     values = [of(one) for one in each]
     if not values:
         return Amount(expected=0.0)
-    if (
-        given.given is not None and len(source.each) == 1
-    ):  # a published mean is of all instructions, these are left ones
+    if given.given is not None and len(source.each) == 1:  # a published mean is of all instructions, not of left ones
         values = [values[0] / max(source.each[0].instructions, 1e-9)]
     known = math.fsum(values) if source.done else 0.0
     left = max(count - len(values), 0) if source.done else count
@@ -249,24 +247,26 @@ def _plan_stage(stage: str, answers: Amount, config: Config, tokens: TokensEach,
     )
 
 
-def _sum_stages(stages: Sequence[PlannedStage]) -> PlannedStage:
-    def add(amounts: Sequence[Amount]) -> Amount:
-        low, high = (
-            None if None in ends else math.fsum(end for end in ends if end is not None)
-            for ends in ([each.low for each in amounts], [each.high for each in amounts])
-        )
-        return Amount(expected=math.fsum(each.expected for each in amounts), low=low, high=high)
+def _add(amounts: Sequence[Amount]) -> Amount:
+    """Return the sum, whose range is known where all are."""
+    low, high = (
+        None if None in ends else math.fsum(end for end in ends if end is not None)
+        for ends in ([each.low for each in amounts], [each.high for each in amounts])
+    )
+    return Amount(expected=math.fsum(each.expected for each in amounts), low=low, high=high)
 
+
+def _sum_stages(stages: Sequence[PlannedStage]) -> PlannedStage:
     hours = [each.hours for each in stages if each.hours]
     usd = [each.usd for each in stages if each.usd]
     return PlannedStage(
         stage="all",
         role="",
-        answers=add([each.answers for each in stages]),
-        prompt_tokens=add([each.prompt_tokens for each in stages]),
-        completion_tokens=add([each.completion_tokens for each in stages]),
-        hours=add(hours) if len(hours) == len(stages) else None,
-        usd=add(usd) if len(usd) == len(stages) else None,
+        answers=_add([each.answers for each in stages]),
+        prompt_tokens=_add([each.prompt_tokens for each in stages]),
+        completion_tokens=_add([each.completion_tokens for each in stages]),
+        hours=_add(hours) if len(hours) == len(stages) else None,
+        usd=_add(usd) if len(usd) == len(stages) else None,
     )
 
 
@@ -300,7 +300,7 @@ def _check_budget(config: Config, total: PlannedStage) -> list[str]:
     """Return what of the budget the plan exceeds, or may exceed."""
     budget, lines = config.budget, []
     if budget.tokens is not None:
-        tokens = _add(total.prompt_tokens, total.completion_tokens)
+        tokens = _add([total.prompt_tokens, total.completion_tokens])
         lines += _compare("budget.tokens", f"{budget.tokens:,}", budget.tokens, tokens, "{:,.0f} tokens")
     if budget.usd is not None and total.usd:
         lines += _compare("budget.usd", f"${budget.usd:,.2f}", budget.usd, total.usd, "${:,.2f}")
@@ -309,19 +309,10 @@ def _check_budget(config: Config, total: PlannedStage) -> list[str]:
 
 def _compare(name: str, shown: str, budget: float, planned: Amount, form: str) -> list[str]:
     expected = form.format(planned.expected)
-    ends = (
-        ""
-        if planned.low is None or planned.high is None
-        else (f" ({form.format(planned.low)} to {form.format(planned.high)})")
-    )
+    known = planned.low is not None and planned.high is not None
+    ends = f" ({form.format(planned.low)} to {form.format(planned.high)})" if known else ""
     if planned.expected > budget:
         return [f"the plan exceeds {name} of {shown}: it expects {expected}{ends}; the run will stop before its end"]
     if planned.high is not None and planned.high > budget:
         return [f"the plan may exceed {name} of {shown}: it expects {expected}{ends}"]
     return []
-
-
-def _add(one: Amount, other: Amount) -> Amount:
-    low = None if one.low is None or other.low is None else one.low + other.low
-    high = None if one.high is None or other.high is None else one.high + other.high
-    return Amount(expected=one.expected + other.expected, low=low, high=high)

@@ -144,8 +144,9 @@
     const known = found.decided ? `About ${share(found.value)} [${share(found.low)}, ${share(found.high)}] of ${found.functions} kept functions are right, by ${found.decided} decisions${found.queued < found.decided ? `, ${found.decided - found.queued} of them outside the queue, which say nothing of the other functions` : ""}.`
       : `Nobody has decided on any of ${found.functions} kept functions.`;
     const needed = found.needed.reduce((sum, each) => sum + each, 0);
+    const points = (100 * found.half_width).toFixed(0);
     const of = ["least sure", "in between", "most sure"].map((name, band) => `${found.needed[band]} ${name}`).join(", ");
-    return `${known} ${needed ? `About ${needed} more decisions (${of}) would settle it to ± ${share(found.half_width)}.` : `That settles it to ± ${share(found.half_width)}.`}`;
+    return `${known} ${needed ? `About ${needed} more decisions (${of}) would settle how many are right, to ± ${points} points.` : `That settles it to ± ${points} points.`}`;
   }
 
   async function readDecisions() {
