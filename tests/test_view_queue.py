@@ -24,9 +24,9 @@ from support.records import accepts, verified
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
 
 
-def function(name: str, backing: float = 0.5, by: str = "audit", unanimity: float | None = None) -> QueuedFunction:
-    fields = {"source": name, "instruction_id": "0" * 16, "instruction": "i", "backing": backing, "by": by}
-    return QueuedFunction(function_id=content_id(name), unanimity=unanimity, **fields)
+def function(name: str, score: float | None = 0.5, **signs: float) -> QueuedFunction:
+    fields = {"source": name, "instruction_id": "0" * 16, "instruction": "i", "score": score, **signs}
+    return QueuedFunction(function_id=content_id(name), **fields)
 
 
 def decide(decision: str, *functions: QueuedFunction) -> Review:
@@ -48,15 +48,16 @@ def test_what_the_audit_is_least_sure_of_comes_first() -> None:
     assert set(first[-2:]) == {"0.99", "0.02"}
 
 
-def test_without_an_audit_what_chose_functions_and_what_others_say_of_responses_decide_and_are_named() -> None:
-    listed = divide(
-        [function("all", 1, "votes", 1.0), function("few", 0.6, "votes", 1.0), function("alone", 1, "votes", 0.5)]
-    )
+def test_without_an_audit_what_the_run_knows_decides_and_is_named() -> None:
+    listed = divide([
+        function("sure", None, votes=1, cases=1, unanimity=1), function("few votes", None, votes=0.6, cases=1),
+        function("odd one out", None, votes=1, cases=1, unanimity=0.5), function("unknown", None),
+    ])  # fmt: skip
     queue = make_queue(listed, Review())
-    assert names(queue) == ["alone", "few", "all"]
-    assert "the writer's answers gave functions that behave like it, and how often it says of responses" in queue.by
+    assert names(queue)[:2] == ["odd one out", "few votes"]
+    assert "answers gave functions that behave like it, and how many of the cases it gets as expected, and" in queue.by
     assert "no audit.json" in queue.by
-    assert "cases" not in queue.by
+    assert make_queue(divide([function("a", None)]), Review()).by.startswith("nothing that the run knows")
 
 
 def test_what_was_decided_is_not_asked_again_until_it_is_taken_back() -> None:
@@ -138,37 +139,24 @@ def test_a_run_gives_its_kept_functions_once_by_its_audit_where_it_has_one(
     instructions = [{"instruction_id": made.instruction.id, "functions": scored}]
     (tmp_path / AUDIT).write_text(json.dumps({"scores": {"instructions": instructions}}), encoding="utf-8")
     # The audit has not seen the first one, which is as unsure as can be.
-    assert [(each.by, each.backing, each.band) for each in read_functions(tmp_path)] == [
-        ("audit", 0.5, 0), ("audit", 0.9, 1)
+    assert [(each.score, each.band) for each in read_functions(tmp_path)] == [
+        (0.5, 0), (0.9, 1)
     ]  # fmt: skip
     (tmp_path / AUDIT).write_text("{}", encoding="utf-8")
     with pytest.raises(StoreError, match=r"audit\.json is damaged"):
         read_functions(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("config", "by", "backing"),
-    [({}, "cases", {0.5, 1.0}), ({"by_majority": True}, "votes", {1.0})],
-)
-def test_without_an_audit_a_run_is_asked_for_what_chose_its_functions(
-    tmp_path: Path, made: VerifiedInstruction, config: dict[str, object], by: str, backing: set[float]
+@pytest.mark.parametrize(("config", "votes"), [({}, {None}), ({"by_majority": True}, {1.0})])
+def test_without_an_audit_a_run_is_asked_for_votes_cases_and_what_functions_say_of_responses(
+    tmp_path: Path, made: VerifiedInstruction, config: dict[str, object], votes: set[float | None]
 ) -> None:
     write_run(tmp_path, made, config)
     found = read_functions(tmp_path)
-    assert {each.by for each in found} == {by}
-    assert {each.backing for each in found} == backing
+    assert {each.votes for each in found} == votes
+    assert [each.cases for each in found] == [0.5, 1.0]
     # Of one of two responses the two functions disagree: then each is as good as the other.
     assert {each.unanimity for each in found} == {0.75}
-
-
-def test_where_neither_votes_nor_cases_chose_only_what_others_say_of_responses_counts(
-    tmp_path: Path, made: VerifiedInstruction
-) -> None:
-    write_run(tmp_path, made, {"by_majority": True})
-    for stage in (VERIFICATION, CROSS_VALIDATION):
-        (tmp_path / stage / "kept-0000.jsonl").unlink()
-    queue = make_queue(read_functions(tmp_path), Review())
-    assert queue.by.startswith("how often it says of responses what most")
 
 
 def test_a_run_that_kept_nothing_has_an_empty_queue() -> None:

@@ -1,21 +1,21 @@
 """Which functions a reviewer should look at first: those that we are least sure of.
 
-    with an audit        the nearer its score is to 1/2
-    without one, where
-      answers voted      the fewer of the writer's answers gave functions of this behaviour
-      contrast chose     the less its verdicts tell answers with the instruction from those without (its lift)
-      cases chose        the fewer of the cases it gets as expected
-    … and in each case   the more often it says otherwise of the responses than most of its instruction's functions do
+    with an audit      the nearer its score is to 1/2
+    without one        by what the run knows of the function, each a share, multiplied:
+      votes              of the writer's answers, those that gave functions of its behaviour (`by_majority`)
+      lift               of the answers to its instruction that it accepts, less that of others (contrast)
+      cases              of its instruction's cases, those that it gets as expected
+      unanimity          of the responses, those of which it says what most functions of its instruction say
 
-Without an audit the two are multiplied: both are shares, and a doubt in either is one. The functions stand in three
-bands of the same size. Within a band their order is that of a hash, so that what the queue brings is a random sample of
-the band: that is what the precision is told by (`autoif.view.precision`).
+The functions stand in three bands of the same size. Within a band their order is that of a hash, so that what the queue
+brings is a random sample of the band: that is what the precision is told by (`autoif.view.precision`).
 
 The queue begins with as many of each band as the precision still needs, the least sure band first; then comes the rest.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,40 +39,37 @@ from autoif.store import (
 )
 from autoif.view.precision import HALF_WIDTH, Band, ReviewedPrecision, estimate_precision
 
-_UNKNOWN: Final = {"audit": 0.5, "votes": 0.0, "contrast": 0.0, "cases": 0.0, "others": 1.0}
-"""The backing of a function of which that says nothing: an audit may be older than the run."""
 BANDS: Final = ("least sure", "in between", "most sure")
-_BY: Final = {
-    "audit": "the audit's score",
+_SIGNS: Final = {
     "votes": "how many of the writer's answers gave functions that behave like it",
-    "contrast": "how well it tells answers to its instruction from others",
-    "cases": "how many of its cases it gets as expected",
+    "lift": "how well it tells answers to its instruction from others",
+    "cases": "how many of the cases it gets as expected",
+    "unanimity": "how often it says of responses what most of its instruction's functions say",
 }
-_OTHERS: Final = "how often it says of responses what most of its instruction's functions say"
 
 
 class QueuedFunction(Record):
-    """A kept function that a reviewer may decide on."""
+    """A kept function that a reviewer may decide on, with what tells how sure we are of it, 0 to 1."""
 
     function_id: str
     source: str
     instruction_id: str
     instruction: str
-    by: str
-    """What says how sure we are of it: a key of `_BY`, or "others" where other functions alone do."""
-    backing: float
-    """How much that speaks for it, 0 to 1: its score, or its share of votes, of cases, or its lift."""
+    score: float | None = None
+    """Of the audit; None where there is none. So with the others: None is what the run doesn't know."""
+    votes: float | None = None
+    lift: float | None = None
+    cases: float | None = None
     unanimity: float | None = None
-    """Share of the responses on which it says what most functions of its instruction say; None where it is alone."""
     band: int = 0
     """Place in BANDS."""
 
     @property
     def surety(self) -> float:
         """The higher, the surer: what sorts the queue."""
-        if self.by == "audit":
-            return abs(self.backing - 0.5)
-        return self.backing * (1.0 if self.unanimity is None else self.unanimity)
+        if self.score is not None:
+            return abs(self.score - 0.5)
+        return float(prod(share for name in _SIGNS if (share := getattr(self, name)) is not None))
 
 
 class Queue(Record):
@@ -138,11 +135,10 @@ def read_reviewed_precision(run: Path) -> ReviewedPrecision | None:
 
 
 def _describe(functions: Sequence[QueuedFunction]) -> str:
-    by = functions[0].by
-    if by == "audit":
-        return _BY[by]
-    known = [_BY[by]] if by in _BY else []
-    known += [_OTHERS] if any(each.unanimity is not None for each in functions) else []
+    """Return what says how sure we are of functions, in words."""
+    if functions[0].score is not None:
+        return "the audit's score"
+    known = [said for name, said in _SIGNS.items() if any(getattr(each, name) is not None for each in functions)]
     return f"{', and '.join(known) or 'nothing that the run knows'} (there is no audit.json: `autoif audit` tells more)"
 
 
@@ -158,22 +154,26 @@ def read_functions(run: Path) -> list[QueuedFunction]:
     """
     try:
         verified = list(_read_verified(run))
-        by, backing = _find_backing(run, verified)
-        unanimity = {} if by == "audit" else _compare_verdicts(run, verified)
-        found: dict[str, QueuedFunction] = {}
+        signs = {
+            "votes": _count_votes(run),
+            "lift": _read_lifts(verified),
+            "cases": _count_cases(verified),
+            "unanimity": _compare_verdicts(run, verified),
+        }
+        scores, found = _read_scores(run), dict[str, QueuedFunction]()
         for row in verified:
             for function in (row["matrix"]["functions"][place] for place in row["kept_functions"]):
-                name = function["id"]
-                queued = QueuedFunction(
-                    function_id=name,
-                    source=function["source"],
-                    instruction_id=row["instruction"]["id"],
-                    instruction=row["instruction"]["text"],
-                    by=by,
-                    backing=backing.get((row["instruction"]["id"], name), _UNKNOWN[by]),
-                    unanimity=unanimity.get((row["id"], name)),
-                )
-                found.setdefault(name, queued)
+                key = row["instruction"]["id"], function["id"]
+                fields = {
+                    "function_id": function["id"],
+                    "source": function["source"],
+                    "instruction_id": row["instruction"]["id"],
+                    "instruction": row["instruction"]["text"],
+                    # What an audit that is older than the run has not seen is as unsure as can be.
+                    "score": scores.get(key, 0.5) if scores else None,
+                    **{name: shares.get(key) for name, shares in signs.items()},
+                }
+                found.setdefault(function["id"], QueuedFunction.model_validate(fields))
     except (KeyError, TypeError, IndexError, AttributeError):
         raise StoreError(f"{run} holds an instruction of another form: run the same command again") from None
     return divide(found.values())
@@ -191,30 +191,11 @@ def _read_verified(run: Path) -> Iterable[dict[str, Any]]:
     return read_stage(run, BACK_TRANSLATION, "kept")
 
 
-Backing = Mapping[tuple[str, str], float]
+Shares = Mapping[tuple[str, str], float]
 """By instruction and function."""
 
 
-def _find_backing(run: Path, verified: Sequence[Mapping[str, Any]]) -> tuple[str, Backing]:
-    """Return what says how sure we are of functions, and how much it speaks for each."""
-    if scores := _read_scores(run):
-        return "audit", scores
-    config: Any = read_manifest(run)["config"]
-    if config["cross_validation"].get("by_majority"):
-        votes = _count_votes(run)
-        # A run that began with verified instructions has no votes, and cases were not asked.
-        return ("votes", votes) if votes else ("others", {})
-    lifts = {
-        (row["instruction"]["id"], function["id"]): max(0.0, lift)
-        for row in verified
-        for function, lift in zip(
-            row["matrix"]["functions"], (row.get("contrast") or {}).get("lifts", ()), strict=False
-        )
-    }
-    return ("contrast", lifts) if lifts else ("cases", dict(_count_cases(verified)))
-
-
-def _read_scores(run: Path) -> Backing:
+def _read_scores(run: Path) -> Shares:
     """Return the audit's score of each function; {} where there was none."""
     path = run / AUDIT
     try:
@@ -232,11 +213,14 @@ def _read_scores(run: Path) -> Backing:
         raise StoreError(f"{path} is damaged or of another version: `autoif audit {run}` makes it anew") from None
 
 
-def _count_votes(run: Path) -> Backing:
+def _count_votes(run: Path) -> Shares:
     """Return the share of answers that gave functions which behave as each one does, of those that gave a function.
 
-    The functions that cross-validation kept of an instruction behave alike: that is what it kept them for.
+    Of a run whose functions votes chose; {} of any other. What cross-validation kept of an instruction behaves alike.
     """
+    config: Any = read_manifest(run)["config"]
+    if not config["cross_validation"].get("by_majority"):
+        return {}
     votes: dict[str, dict[str, int]] = {}
     for row in read_stage(run, VERIFICATION, "kept"):
         draft = Draft.model_validate(row)
@@ -251,29 +235,47 @@ def _count_votes(run: Path) -> Backing:
     return found
 
 
-def _count_cases(verified: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], float]]:
+def _read_lifts(verified: Iterable[Mapping[str, Any]]) -> Shares:
+    return {
+        (row["instruction"]["id"], function["id"]): max(0.0, lift)
+        for row in verified
+        for function, lift in zip(
+            row["matrix"]["functions"], (row.get("contrast") or {"lifts": ()})["lifts"], strict=False
+        )
+    }
+
+
+def _count_cases(verified: Iterable[Mapping[str, Any]]) -> Shares:
+    found = {}
     for row in verified:
         matrix = row["matrix"]
         expected = ["pass" if case["expected"] else "fail" for case in matrix["cases"]]
         for function, verdicts in zip(matrix["functions"], matrix["verdicts"], strict=False):
-            agreed = sum(said == wanted for said, wanted in zip(verdicts, expected, strict=False))
-            yield (row["instruction"]["id"], function["id"]), agreed / (len(verdicts) or 1)
+            if verdicts:
+                agreed = sum(said == wanted for said, wanted in zip(verdicts, expected, strict=False))
+                found[row["instruction"]["id"], function["id"]] = agreed / len(verdicts)
+    return found
 
 
-def _compare_verdicts(run: Path, verified: Iterable[Mapping[str, Any]]) -> Backing:
-    """Return of each function that has others beside it how often it says what most of them say, by verified id."""
-    kept = {row["id"]: [row["matrix"]["functions"][place]["id"] for place in row["kept_functions"]] for row in verified}
+def _compare_verdicts(run: Path, verified: Iterable[Mapping[str, Any]]) -> Shares:
+    """Return of each function that has others beside it how often it says what most of them say."""
+    kept = {
+        row["id"]: [
+            (row["instruction"]["id"], row["matrix"]["functions"][place]["id"]) for place in row["kept_functions"]
+        ]
+        for row in verified
+    }
     prompts = {row["id"]: row["constraints"] for row in read_stage(run, AUGMENTATION, "kept")}
     same, seen = defaultdict[tuple[str, str], float](float), Counter[tuple[str, str]]()
     for response in _read_responses(run):
         verdicts = iter(response["verdicts"])
         for constraint in prompts[response["prompt"]]:
             said = dict(zip(kept[constraint], verdicts, strict=False))
-            for name, verdict in said.items() if len(said) > 1 else ():
+            for key, verdict in said.items() if len(said) > 1 else ():
                 passing = list(said.values()).count("pass")
                 most = 0.5 if 2 * passing == len(said) else float((verdict == "pass") == (2 * passing > len(said)))
-                same[constraint, name] += most
-                seen[constraint, name] += 1
+                same[key] += most
+                seen[key] += 1
     return {key: same[key] / count for key, count in seen.items()}
 
 

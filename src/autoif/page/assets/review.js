@@ -128,9 +128,10 @@
 
   // What speaks for a function, each in words of its own.
   function sayWhy(found) {
-    const backing = {audit: `The audit's score is ${found.backing.toFixed(2)}. `, votes: `${percent(found.backing)} of the writer's answers gave functions that behave like it. `,
-      contrast: `It accepts ${percent(found.backing)} more of the answers to its instruction than of others. `, cases: `It gets ${percent(found.backing)} of its cases as expected. `};
-    return [backing[found.by] ?? "", found.unanimity === null ? "" : `Of ${percent(found.unanimity)} of the responses it says what most of its instruction's functions say. `];
+    const says = {score: (share) => `The audit's score is ${share.toFixed(2)}. `, votes: (share) => `${percent(share)} of the writer's answers gave functions that behave like it. `,
+      lift: (share) => `It accepts ${percent(share)} more of the answers to its instruction than of others. `, cases: (share) => `It gets ${percent(share)} of its cases as expected. `,
+      unanimity: (share) => `Of ${percent(share)} of the responses it says what most of its instruction's functions say. `};
+    return Object.entries(says).filter(([name]) => found[name] !== null).map(([name, say]) => say(found[name]));
   }
 
   function skip() {
