@@ -27,6 +27,7 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
+from autoif.run_folder import RunFolder
 from autoif.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -37,7 +38,6 @@ from autoif.store import (
     SELF_INSTRUCT,
     SFT,
     VERIFICATION,
-    RunFolder,
 )
 
 _WORDS = (

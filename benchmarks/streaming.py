@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -116,11 +116,22 @@ class Measurement:
 
     seconds: float
     peak_mb: float
+    stop_ms: float = 0.0
+    """The longest time for which one callback kept the event loop, as the processor counts it."""
     calls: int = 0
 
 
 def make_run(folder: Path, url: str, pipe: Connection) -> None:
     """Run, or start again, what the folder's seeds ask for; send the measurement."""
+    stops: list[float] = [0.0]
+    run_callback = asyncio.Handle._run
+
+    def time_callback(handle: asyncio.Handle) -> None:
+        began = time.thread_time()
+        run_callback(handle)
+        stops[0] = max(stops[0], (time.thread_time() - began) * 1e3)
+
+    asyncio.Handle._run = time_callback  # type: ignore[assignment, method-assign]
     started = time.perf_counter()
     autoif.run(
         "paper",
@@ -132,7 +143,7 @@ def make_run(folder: Path, url: str, pipe: Connection) -> None:
         progress=False,
     )
     seconds = time.perf_counter() - started
-    pipe.send(Measurement(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    pipe.send(Measurement(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, stops[0]))
 
 
 def fold(count: int, pipe: Connection) -> None:
@@ -188,7 +199,7 @@ def measure_runs(sizes: Sequence[int]) -> tuple[list[Measurement], list[Measurem
                 made = measure(make_run, folder, url)
                 here.send(0)
                 before, asked = asked, here.recv()
-                several.append(Measurement(made.seconds, made.peak_mb, asked - before))
+                several.append(replace(made, calls=asked - before))
                 print(f"  {size:,} prompts: {several[-1]}", flush=True)
             mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
             print(f"  {size:,} prompts: {mb:,.0f} MB on disk", flush=True)

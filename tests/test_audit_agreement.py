@@ -12,7 +12,8 @@ from autoif.audit.run import Audit
 from autoif.config import Config
 from autoif.manifest import new_manifest
 from autoif.probes import load_probes
-from autoif.store import AUDIT, VERIFICATION, RunFolder
+from autoif.run_folder import RunFolder
+from autoif.store import AUDIT, VERIFICATION
 from support.audited_run import TEA, WORD, make_draft, write_run
 from support.command import autoif_here, fails_here
 from support.records import accepts

@@ -88,7 +88,12 @@ async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wai
 
     shards = [Shard("instructions", index, RECORDS[:1]) for index in range(3)]
     engine = LocalEngine(workers=1)
-    results = engine.run(shards, Settings(), lambda *event: None, follow)
+
+    async def deal():
+        for shard in shards:
+            yield shard
+
+    results = engine.run(deal(), Settings(), lambda *event: None, follow)
     assert [(result.step, result.index) async for result in results] == [
         (step, index) for index in range(3) for step in ("instructions", "queries")
     ]

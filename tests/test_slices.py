@@ -13,8 +13,8 @@ from autoif.claims import Claim, Holder, find_holder
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.journal import Journal, import_journals, open_answers, read_journal
+from autoif.run_folder import RunFolder
 from autoif.slices import Slice, is_complete
-from autoif.store import RunFolder
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 

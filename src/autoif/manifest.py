@@ -70,12 +70,12 @@ def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValu
 def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the first run.json of a folder."""
     return {
-        "autoif": _version("autoif"),
+        "autoif": find_version("autoif"),
         "format": FORMAT,
         "status": "running",
         "config": config.model_dump(mode="json"),
         "identity": dict(run),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in _PACKAGES if (found := find_version(name))},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "seconds": 0.0,
@@ -97,12 +97,18 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def digest_rows(rows: Iterable[BaseModel]) -> str:
-    """Return the digits that identify a list of records."""
-    return digest("\n".join(json.dumps(row.model_dump(mode="json"), sort_keys=True) for row in rows))
+def digest_rows(rows: Iterable[BaseModel]) -> tuple[str, int]:
+    """Return the digits that identify a list of records, "" for none, and their number."""
+    found, count = hashlib.sha256(), 0
+    for row in rows:
+        line = json.dumps(row.model_dump(mode="json"), sort_keys=True)
+        found.update((f"\n{line}" if count else line).encode("utf-8", "surrogatepass"))
+        count += 1
+    return (found.hexdigest()[:16] if count else ""), count
 
 
-def _version(package: str) -> str:
+def find_version(package: str) -> str:
+    """Return the version of a package that is installed; "" of another."""
     try:
         return version(package)
     except PackageNotFoundError:

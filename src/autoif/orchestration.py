@@ -6,24 +6,24 @@ Every point can be interrupted. What is complete in the run folder is not done a
 completions if it is there. So the same command goes on where it stopped.
 """
 
+import asyncio
 import os
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from autoif import manifest, store
 from autoif.config import Config
-from autoif.datasets.reviewing import read_instructions
-from autoif.datasets.writing import write_data
+from autoif.datasets.reviewing import iterate_instructions
+from autoif.datasets.writing import write_data, write_instructions
 from autoif.decisions import read_review
-from autoif.engines import Engine, open_engine
+from autoif.engines import open_engine
 from autoif.errors import ConfigError, StoreError
 from autoif.events import Events, recording_events
 from autoif.instructions.given_answers import GivenAnswers, read_given_answers
@@ -34,16 +34,17 @@ from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Endpoint
 from autoif.models.journal import export_answers, open_answers
 from autoif.models.recording import import_recording
-from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
+from autoif.pipeline import Step
 from autoif.planning.pilot import find_yields
 from autoif.planning.plan import PlannedInput, RunPlan, make_plan
 from autoif.queries.pool import Pool, load_queries
-from autoif.records import Instruction, Query, Record, VerifiedInstruction
+from autoif.records import Instruction, Query
 from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
+from autoif.run_folder import RunFolder
 from autoif.settings import ROLES
+from autoif.shards import OpenRun, run_steps, timing
 from autoif.slices import Slice, adopt_slices, have_same_settings
-from autoif.store import RunFolder
 from autoif.tools import ToolSettings
 
 
@@ -77,17 +78,15 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRun:
-    """An open run: where results go, what workers are told, who runs shards, who watches."""
+class GivenInstructions:
+    """The verified instructions that a run begins with."""
 
-    folder: RunFolder
-    tools: ToolSettings
-    engine: Engine
-    progress: Progress
-    options: RunOptions
-    events: Events
-    times: dict[str, float]
-    """Seconds that the run took, by stage."""
+    path: Path
+    digest: str = ""
+    count: int = 0
+
+
+NOTHING = GivenInstructions(Path())
 
 
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
@@ -96,8 +95,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     Raises:
         AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
     """
-    given = read_given(options.instructions) if options.instructions else []
-    seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
+    given = read_given(options.instructions) if options.instructions else NOTHING
+    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
     with RunFolder(options.output, claimed=options.turn > 0) as folder, ExitStack() as stack:
         _refuse_replayed(folder)
@@ -109,12 +108,12 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         async with alone.make_sandbox() as sandbox:  # before a model is asked or loaded
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
-        answers = GivenAnswers() if given else _load_answers(config)
-        inputs: dict[str, Sequence[BaseModel]] = {
-            "seeds": seeds.kept,
-            "queries": pool.kept,
-            "instructions": given,
-            "answers": answers.rows,
+        answers = GivenAnswers() if given.count else _load_answers(config)
+        inputs = {
+            "seeds": manifest.digest_rows(seeds.kept)[0],
+            "queries": manifest.digest_rows(pool.kept)[0],
+            "instructions": given.digest,
+            "answers": manifest.digest_rows(answers.rows)[0],
         }
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
         record = _claim(folder, earlier, config, options, inputs)
@@ -122,7 +121,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             cache.note(f"queries: {pool.describe()}")
         if not options.replay:
             for line in await _warn_of_budget(
-                config, options, PlannedInput(len(seeds.kept), len(pool.kept), _count(given))
+                config, options, PlannedInput(len(seeds.kept), len(pool.kept), given.count or None)
             ):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
@@ -136,19 +135,31 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
-        job = OpenRun(folder, tools, engine, progress, options, events, times)
-        first: Step = "queries" if given else "instructions"
-        records: Sequence[Input] = given or await _make_instructions(seeds, job)
-        if answers.rows:
-            cache.note(answers.describe(each.text for each in records if isinstance(each, Instruction)))
-        if options.slice and not options.slice.number:
-            return
-        if given and not options.slice:
-            folder.write_rows(store.INSTRUCTIONS, given)
-        verified = await _run_steps(first, records, job, until=options.until)
+        job = OpenRun(folder, tools, engine, progress, options.slice, events, times)
+        for note in await _run_job(given, seeds, job, options):
+            cache.note(note)
         record["sandbox"] = engine.sandbox or enforced
-        if not options.slice:
-            await _write_files(verified, job, cache, own=not given)
+
+
+async def _run_job(given: GivenInstructions, seeds: Seeds, job: OpenRun, options: RunOptions) -> list[str]:
+    """Run what the folder lacks; return what is to be said of it."""
+    folder, part, notes = job.folder, options.slice, list[str]()
+    made = [] if given.count else await _make_instructions(seeds, job, options)
+    if made and job.tools.answers.rows:
+        notes.append(job.tools.answers.describe(each.text for each in made))
+    if part and not part.number:
+        return notes
+    if given.count:
+        if not part and not folder.is_made_of(store.INSTRUCTIONS, given.digest):
+            folder.write_rows(store.INSTRUCTIONS, iterate_instructions(given.path), made_of=given.digest)
+        await run_steps("queries", partial(iterate_instructions, given.path), given.count, job, options.until)
+    else:
+        await run_steps("instructions", lambda: made, len(made), job, options.until)
+    if part:
+        return notes
+    if not given.count:
+        await asyncio.to_thread(write_instructions, folder)
+    return [*notes, *(await write_data(folder, job.tools) if options.until == "queries" else ())]
 
 
 def _gather_answers(
@@ -165,17 +176,6 @@ def _gather_answers(
         folder.discard_results()
     if options.recordings:
         record["replayed"] = True  # so that its time says nothing of a model's
-
-
-async def _write_files(
-    verified: Sequence[VerifiedInstruction], job: OpenRun, cache: CompletionCache, *, own: bool
-) -> None:
-    """Write what a run was made for: its own instructions, and the data sets."""
-    if own:
-        job.folder.write_rows(store.INSTRUCTIONS, verified)
-    if job.options.until == "queries":
-        for note in await write_data(verified, job.folder, job.tools):
-            cache.note(note)
 
 
 async def remake_data(path: Path) -> list[str]:
@@ -197,21 +197,12 @@ async def remake_data(path: Path) -> list[str]:
             f"{path} was made by another version of autoif: run it again with the same command (model answers are kept)"
         ) from None
     with RunFolder(path) as folder, CompletionCache(folder.completions) as cache:
-        verified = _read_verified(folder)
         queries = tuple(folder.read_rows(store.QUERIES, Query))
-        notes = await write_data(verified, folder, ToolSettings(config, folder.completions, queries, replay_only=True))
+        notes = await write_data(folder, ToolSettings(config, folder.completions, queries, replay_only=True), anew=True)
         for note in notes:
             cache.note(note)
         folder.write_manifest({**found, "notes": [*cache.notes()]})
     return notes
-
-
-def _read_verified(folder: RunFolder) -> list[VerifiedInstruction]:
-    """Return the verified instructions of a complete run: its own, or those that it began with."""
-    own = folder.shards(store.BACK_TRANSLATION)
-    if not own:
-        return folder.read_rows(store.INSTRUCTIONS, VerifiedInstruction)
-    return [each for index in own for each in folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)]
 
 
 async def plan_data(
@@ -230,10 +221,10 @@ async def plan_data(
         ConfigError, StoreError: an input, or the source, can't be used.
         SandboxError: a function of a pilot has to run again, and functions can't be contained on this machine.
     """
-    given = read_given(options.instructions) if options.instructions else []
-    seeds = Seeds() if given else load_seeds(Path(config.seeds) if config.seeds else None)
+    given = read_given(options.instructions) if options.instructions else NOTHING
+    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = load_pool(config)
-    planned = PlannedInput(len(seeds.kept), len(pool.kept), _count(given))
+    planned = PlannedInput(len(seeds.kept), len(pool.kept), given.count or None)
     config = manifest.settle(config, {})
     yields = await find_yields(source, options.output, config, queries=planned.queries, until=options.until)
     return make_plan(config, planned, yields, until=options.until, tokens_per_second=tokens_per_second)
@@ -247,96 +238,26 @@ async def _warn_of_budget(config: Config, options: RunOptions, planned: PlannedI
     return make_plan(config, planned, yields, until=options.until).over_budget
 
 
-def _count(given: Sequence[VerifiedInstruction]) -> int | None:
-    return len(given) or None
-
-
-async def _make_instructions(seeds: Seeds, job: OpenRun) -> list[Instruction]:
+async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
-    if job.options.run != job.folder.path:
-        written = store.read_stage(job.options.run, store.SELF_INSTRUCT, "kept", 0)
+    if options.run != job.folder.path:
+        written = store.read_stage(options.run, store.SELF_INSTRUCT, "kept", 0)
         return [Instruction.model_validate(row) for row in written]
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
         job.progress.begin((store.SELF_INSTRUCT,), total=1)
-        with _timing(job) as spent:
+        with timing(job) as spent:
             spent[store.SELF_INSTRUCT] = 1.0
             async with job.tools.open() as tools:
                 kept, dropped = await self_instruct(seeds.kept, tools)
         job.folder.write_shard(store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
-    instructions = job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
-    job.progress.count(store.SELF_INSTRUCT, instructions, job.folder.read_dropped(store.SELF_INSTRUCT, 0))
-    return instructions
+    job.progress.count(store.SELF_INSTRUCT, *job.folder.count_shard(store.SELF_INSTRUCT, 0))
+    return job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
 
 
-async def _run_steps(first: Step, records: Sequence[Input], job: OpenRun, *, until: Step) -> list[VerifiedInstruction]:
-    """Run all shards that the folder lacks; return the verified instructions, in input order.
-
-    A shard's second step begins when its first is done, before the first step of the shards that wait: the first rows
-    are there long before the last instruction is written.
-    """
-
-    def follow(result: ShardResult) -> list[Shard]:
-        return _follow(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
-
-    part = job.options.slice
-    cut = [Shard(first, index, rows) for index, rows in enumerate(_cut(records, job))]
-    shards = [shard for shard in cut if part is None or part.has(shard.index)]
-    if not shards and part:
-        job.progress.say(f"{part} has nothing to do: the run has {len(cut):,} shards (execution.shard_size)")
-    steps: tuple[Step, ...] = (first,) if first == until else ("instructions", "queries")
-    job.progress.begin(
-        tuple(stage.folder for step in steps for stage in STAGES[step]),
-        total=sum(len(shard.records) for shard in shards),
-    )
-    missing = _drop_finished(shards, job, until)
-    with _timing(job) as spent:
-        async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
-            for folder, outcome in zip(result.folders, result.stages, strict=True):
-                job.folder.write_shard(folder, result.index, outcome.kept, outcome.dropped)
-                spent[folder] += outcome.seconds
-            job.events.add("shard", step=result.step, index=result.index)
-    if first == "queries":
-        return [record for shard in shards for record in shard.records if isinstance(record, VerifiedInstruction)]
-    indexes = [shard.index for shard in shards]
-    return [
-        each for index in indexes for each in job.folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)
-    ]
-
-
-def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
-    """Return the shard of the second step that a shard of the first one leaves, if it leaves any instruction."""
-    verified = tuple(record for record in kept if isinstance(record, VerifiedInstruction))
-    return [Shard("queries", index, verified)] if step == "instructions" and verified else []
-
-
-def _drop_finished(shards: Sequence[Shard], job: OpenRun, until: Step) -> list[Shard]:
-    """Return the shards that are still to be run, with what follows from those that are not; count what is there."""
-    missing, followed = list[Shard](), list[Shard]()
-    for shard in shards:
-        if not all(job.folder.has_shard(stage.folder, shard.index) for stage in shard.stages):
-            missing.append(shard)
-            continue
-        kept: Sequence[Any] = shard.records
-        known = {record.id: record for record in kept}
-        for stage in shard.stages:
-            entered, kept = len(kept), job.folder.read_kept(stage.folder, shard.index, stage.makes, known)
-            dropped = job.folder.read_dropped(stage.folder, shard.index, known)
-            job.progress.count(stage.folder, kept, dropped, entered)
-            known |= {record.id: record for record in kept}
-        if until == "queries":
-            followed += _follow(shard.step, shard.index, kept)
-    return [*(_drop_finished(followed, job, until) if followed else ()), *missing]
-
-
-def _cut(records: Sequence[Input], job: OpenRun) -> list[tuple[Input, ...]]:
-    size = job.tools.config.execution.shard_size
-    return [tuple(records[start : start + size]) for start in range(0, len(records), size)]
-
-
-def read_given(path: Path) -> list[VerifiedInstruction]:
-    """Read the verified instructions that a run begins with. Raises ConfigError: there are none."""
-    given = read_instructions(path)
-    if not given:
+def read_given(path: Path) -> GivenInstructions:
+    """Read through the verified instructions that a run begins with. Raises ConfigError: there are none."""
+    given = GivenInstructions(path, *manifest.digest_rows(iterate_instructions(path)))
+    if not given.count:
         raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
     return given
 
@@ -383,13 +304,13 @@ def _claim(
     earlier: Mapping[str, JsonValue],
     config: Config,
     options: RunOptions,
-    inputs: Mapping[str, Sequence[BaseModel]],
+    inputs: Mapping[str, str],
 ) -> dict[str, JsonValue]:
     """Make the folder this run's, or refuse it as it is; return its manifest.
 
     What another version wrote is discarded: it is made again from the stored answers.
     """
-    used = {name: manifest.digest_rows(rows) for name, rows in inputs.items() if rows}
+    used = {name: digest for name, digest in inputs.items() if digest}
     wanted = manifest.run_identity(config, used)
     if earlier and not options.resume_with_changes:
         found = earlier["identity"]
@@ -441,20 +362,6 @@ def _accounting(
         folder.write_manifest(
             {**record, "status": status, "seconds": seconds, "times": by_stage, "usage": usage, "notes": notes}
         )
-
-
-@contextmanager
-def _timing(job: OpenRun) -> Iterator[dict[str, float]]:
-    """Share the time that passes out among stages, by what is counted of each: they work at the same time."""
-    started = time.monotonic()
-    spent = defaultdict[str, float](float)
-    try:
-        yield spent
-    finally:
-        passed, whole = time.monotonic() - started, sum(spent.values()) or 1.0
-        for folder, part in spent.items():
-            stage = folder.partition("_")[2]
-            job.times[stage] = job.times.get(stage, 0.0) + passed * part / whole
 
 
 def name_keys(config: Config, progress: Progress) -> None:

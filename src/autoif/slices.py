@@ -16,12 +16,14 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from autoif.counts import FileCount, read_counts
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache
 from autoif.models.journal import MERGED, MERGING, import_journals, list_journals
 from autoif.pipeline import Step
 from autoif.reading.text_lines import parse_json
-from autoif.store import SLICES, RunFolder, read_digests, read_manifest, reading_errors, write_json
+from autoif.run_folder import RunFolder
+from autoif.store import SLICES, read_digests, read_manifest, reading_errors, write_json
 
 _PLAN = "plan.json"
 _MOST = 9_999
@@ -115,16 +117,17 @@ def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str,
     import_journals(journals.values(), cache)
     for each in slices:
         if have_same_settings(read_manifest(each), record):
-            for name, digest in _list_shards(each):
-                folder.copy(name, each / name, digest)
+            for count in _list_shards(each):
+                folder.copy(count, each / count.file)
     write_json(folder.path / SLICES / MERGING, sizes)
 
 
-def _list_shards(slice_: Path) -> Iterator[tuple[str, str]]:
-    """Yield the files of the stages that a slice has finished, with their digests; that of the kept ones last."""
-    noted: Mapping[str, str] = read_digests(slice_)
-    names = sorted(name for name in noted if re.match(r"\d\d_\w+/(?:kept|dropped)-", name))
-    yield from ((name, noted[name]) for name in names)
+def _list_shards(slice_: Path) -> Iterator[FileCount]:
+    """Yield what is noted of the files of the stages that a slice has finished; of the kept ones last."""
+    noted, counts = read_digests(slice_), read_counts(slice_)
+    for name in sorted(name for name in noted if re.match(r"\d\d_\w+/(?:kept|dropped)-", name)):
+        if name in counts and counts[name].sha256 == noted[name]:
+            yield counts[name]
 
 
 def _read_merged(run: Path) -> JsonValue:

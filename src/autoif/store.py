@@ -3,36 +3,34 @@
     run.json                          resolved config, versions, models, prompt hashes, sandbox, usage, times, funnel
     completions.sqlite                every model answer (models/cache.py)
     SHA256SUMS                        the digest of every file below, for `sha256sum --check`
-    01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard
+    counts.jsonl                      what is in them, so that nobody must read them to count (autoif.counts)
+    01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard; large ones packed (.zst)
     queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
     audit.json                        how right its functions are, by `autoif audit`
     decisions.jsonl                   what reviewers decided (autoif.decisions); reviewed.jsonl  what was dropped for it
 
 A file is written under a temporary name, synced, and renamed; its digest is noted after that. So a kill at any point
-leaves either no file or a whole one, and a file that was cut or edited later is noticed.
+leaves either no file or a whole one, and a file that was cut or edited later is noticed. Who writes a run folder has
+`autoif.run_folder`; this module has its names, and what reads it.
 """
 
 import errno
-import fcntl
 import hashlib
+import io
 import itertools
 import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from autoif.errors import StoreError
-from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
-from autoif.records import Dropped
-
-Row = TypeVar("Row", bound=BaseModel)
+from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, parse_json
 
 COMPLETIONS = "completions.sqlite"
 MANIFEST = "run.json"
@@ -55,6 +53,11 @@ EVENTS = "events.jsonl"
 SLICES = "slices"
 """What tasks of a batch system made of a run."""
 DIGESTS = "SHA256SUMS"
+COUNTS = "counts.jsonl"
+PACKED = ".zst"
+"""The ending of a stage's file that is packed."""
+PACKED_FROM = 4_000_000
+"""Bytes from which it is."""
 DATA_SETS = (SFT, PREFERENCES, REWARDS)
 SELF_INSTRUCT = "01_self_instruct"
 VERIFICATION = "02_verification"
@@ -71,182 +74,9 @@ FORMAT = 2
 """Of the folder; raised when the files of stages change their form."""
 _OWN = {
     MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
-    DIGESTS, EVENTS, SLICES, *FOLDERS,
+    DIGESTS, COUNTS, EVENTS, SLICES, *FOLDERS,
 }  # fmt: skip
-_LOCK = ".lock"
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
-
-
-class RunFolder:
-    """One run on disk, held by one process at a time."""
-
-    def __init__(self, path: Path, *, claimed: bool = False) -> None:
-        """`claimed`: the process holds a claim of the folder (autoif.claims), so its disk may lack locks."""
-        self.path = path
-        self._claimed = claimed
-        self._lock: IO[str] | None = None
-        self._digests: dict[str, str] = {}
-        self.moved: dict[str, str] = {}
-        """Files that somebody had changed by hand, and the names that these versions were given."""
-
-    def __enter__(self) -> "RunFolder":
-        with storage_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._refuse_links()
-            self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise StoreError(
-                f"{self.path} is in use by another process (pid {holder}): wait for it, or choose another --output"
-            ) from None
-        except OSError as error:
-            if not self._claimed:
-                self._lock.close()
-                raise StoreError(
-                    f"the disk of {self.path} keeps no locks ({error.strerror}): use --shards 1/1, which needs none"
-                ) from None
-        try:
-            with storage_errors(self.path):
-                os.ftruncate(self._lock.fileno(), 0)
-                os.write(self._lock.fileno(), str(os.getpid()).encode())  # no buffer: nothing is left for close()
-                self._digests = read_digests(self.path)
-                self._rewrite_digests()
-        except BaseException:
-            self._lock.close()
-            raise
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        assert self._lock
-        try:
-            if exc[0] is None:
-                self._rewrite_digests()
-        finally:
-            self._lock.close()
-
-    def _refuse_links(self) -> None:
-        """Refuse a folder in which writing would change a file elsewhere."""
-        stages = [stage for stage in self.path.glob("[0-9][0-9]_*") if stage.is_dir()]
-        for folder in (self.path, *stages):
-            if link := next(filter(Path.is_symlink, folder.iterdir()), None):
-                raise StoreError(
-                    f"{link} is a symbolic link, and a run writes to no file outside its folder: put in its place what "
-                    "it leads to, or choose another --output"
-                )
-
-    @property
-    def completions(self) -> Path:
-        return self.path / COMPLETIONS
-
-    def read_manifest(self) -> dict[str, JsonValue]:
-        """Return run.json, or {} for a new folder."""
-        return read_manifest(self.path)
-
-    def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
-        """Replace run.json; it has no digest, as it changes while the run goes on."""
-        _replace(self.path / MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
-
-    def discard_results(self) -> None:
-        """Delete all that this program wrote and can make again from the completions, and nothing else."""
-        with storage_errors(self.path):
-            for name in self._digests:
-                self._set_aside(name)
-                (self.path / name).unlink(missing_ok=True)
-            for shard in self.path.glob("[0-9][0-9]_*/*-[0-9][0-9][0-9][0-9].jsonl"):
-                shard.unlink()
-            for stage in self.path.glob("[0-9][0-9]_*"):
-                if not any(stage.iterdir()):
-                    stage.rmdir()
-            (self.path / DIGESTS).unlink(missing_ok=True)
-        self._digests.clear()
-
-    def _set_aside(self, name: str, digest: str = "") -> None:
-        """Give a file another name if it is neither what was written last nor of this digest, which comes now."""
-        path = self.path / name
-        if not path.exists() or _digest(path) in {digest, self._digests.get(name)}:
-            return
-        numbers = itertools.count(1)
-        kept = next(
-            other for number in numbers if not (other := path.with_name(f"{path.name}.edited{number}")).exists()
-        )
-        path.rename(kept)
-        self.moved[name] = kept.name
-
-    def has(self, name: str) -> bool:
-        """Tell whether a file is there and was noted as complete."""
-        return name in self._digests and (self.path / name).exists()
-
-    def write_rows(self, name: str, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
-        """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside."""
-        path = self.path / name
-        digest = _replace(path, (_to_line(row) for row in rows), before=lambda digest: self._set_aside(name, digest))
-        self._note(name, digest)
-
-    def _note(self, name: str, digest: str) -> None:
-        with storage_errors(self.path), (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
-            sums.write(_sum_line((name, digest)))
-        self._digests[name] = digest
-
-    def copy(self, name: str, source: Path, digest: str) -> None:
-        """Take a file of another run folder over, unless it is here already, or is not of this digest."""
-        if self.has(name):
-            return
-        with reading_errors(source):
-            content = source.read_bytes()
-        if hashlib.sha256(content).hexdigest() == digest:
-            _replace(self.path / name, [content], before=lambda digest: self._set_aside(name, digest))
-            self._note(name, digest)
-
-    def read_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> list[Row]:
-        """Read a file of the run back; `known` are the records that it may name, by id.
-
-        Raises:
-            StoreError: the file is missing, or is not what this program wrote.
-        """
-        path = self.path / name
-        try:
-            with reading_errors(path):
-                content = path.read_bytes()
-        except FileNotFoundError:
-            raise StoreError(f"{path} is missing: run again with --resume-with-changes to make it anew") from None
-        if hashlib.sha256(content).hexdigest() != self._digests.get(name):
-            raise StoreError(_changed(path))
-        try:
-            return [row.model_validate(json.loads(line), context=known) for line in content.splitlines()]
-        except (ValueError, ValidationError):
-            raise StoreError(
-                f"{path} was written by another version of autoif: run again with --resume-with-changes"
-            ) from None
-
-    def write_shard(self, stage: str, index: int, kept: Iterable[BaseModel], dropped: Iterable[Dropped]) -> None:
-        """Write what one stage kept and dropped of one shard."""
-        self.write_rows(_shard_name(stage, "dropped", index), dropped)
-        self.write_rows(_shard_name(stage, "kept", index), kept)
-
-    def has_shard(self, stage: str, index: int) -> bool:
-        return all(self.has(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
-
-    def read_kept(
-        self, stage: str, index: int, row: type[Row], known: Mapping[str, BaseModel] | None = None
-    ) -> list[Row]:
-        return self.read_rows(_shard_name(stage, "kept", index), row, known)
-
-    def read_dropped(self, stage: str, index: int, known: Mapping[str, BaseModel] | None = None) -> list[Dropped]:
-        return self.read_rows(_shard_name(stage, "dropped", index), Dropped, known)
-
-    def shards(self, stage: str) -> list[int]:
-        """Return the numbers of a stage's shards, sorted."""
-        names = (name.removeprefix(f"{stage}/kept-") for name in self._digests if name.startswith(f"{stage}/kept-"))
-        return sorted(int(name.removesuffix(".jsonl")) for name in names)
-
-    def _rewrite_digests(self) -> None:
-        """Leave each file's digest once, and no line that a kill has cut."""
-        if self._digests:
-            _replace(self.path / DIGESTS, map(_sum_line, self._digests.items()))
 
 
 def read_digests(run: Path) -> dict[str, str]:
@@ -277,28 +107,85 @@ def read_run(run: Path) -> dict[str, JsonValue]:
 
 def list_shards(run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None) -> list[Path]:
     """Return the files of a stage in a run folder, in order: of all shards, or of one."""
-    return sorted((run / stage).glob(f"{kind}-*.jsonl" if index is None else f"{kind}-{index:04d}.jsonl"))
+    name = f"{kind}-{'*' if index is None else format(index, '04d')}.jsonl"
+    return sorted([*(run / stage).glob(name), *(run / stage).glob(name + PACKED)], key=shard_number)
+
+
+def shard_number(path: Path | str) -> int:
+    """Return the number of a shard by the name of one of its files."""
+    return int(str(path).removesuffix(PACKED).removesuffix(".jsonl").rpartition("-")[2])
 
 
 def read_stage(
-    run: Path, stage: str, kind: Literal["kept", "dropped"], index: int | None = None
+    run: Path,
+    stage: str,
+    kind: Literal["kept", "dropped"],
+    index: int | None = None,
+    *,
+    places: Container[int] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows that a stage kept or dropped as they are in the files of a run: of all shards, or of one.
+    """Yield the rows that a stage kept or dropped as they are in the files of a run.
+
+    Args:
+        run: the folder.
+        stage: its folder there.
+        kind: which of its files.
+        index: of one shard; by default of all.
+        places: only the rows at these places, from 0; others are not parsed.
 
     Raises:
         StoreError: a file can't be read, or was changed after it was written.
     """
-    noted = read_digests(run)
+    noted, place = read_digests(run), itertools.count()
     for path in list_shards(run, stage, kind, index):
-        with reading_errors(path):
-            found = _digest(path)
-        if found != noted.get(f"{stage}/{path.name}", found):
-            raise StoreError(_changed(path))
-        for number, line in read_json_lines(path):
+        check_digest(path, noted.get(f"{stage}/{path.name}"))
+        for number, line in read_own_lines(path):
+            if places is not None and next(place) not in places:
+                continue
             try:
                 yield parse_json(line)
             except ValueError:
                 raise StoreError(f"{path}, line {number} is damaged: run the same command again to repair it") from None
+
+
+def check_digest(path: Path, noted: str | None) -> str:
+    """Return the digest of a file. Raises StoreError if it is another than what was noted of it, if anything was."""
+    with reading_errors(path):
+        found = digest_file(path)
+    if found != (noted or found):
+        raise StoreError(
+            f"{path} was changed after it was written: delete it and run the same command again (it is made again from "
+            "the stored answers), or restore it"
+        )
+    return found
+
+
+def read_own_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) of a file that this program wrote, packed or not; blank lines are left out.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    try:
+        with reading_errors(path), path.open("rb") as file, _unpack(path, file) as lines:
+            yield from (each for each in cut_lines(lines, MAX_ROW_BYTES) if each[1].strip())
+    except UnreadableText as error:
+        raise StoreError(f"{path}: {error}") from None
+
+
+@contextmanager
+def _unpack(path: Path, file: io.BufferedReader) -> Iterator[io.BufferedReader]:
+    """Yield the reader of an open file's text, whether it is packed or not."""
+    if path.suffix != PACKED:
+        yield file
+        return
+    import zstandard  # here, as small runs need none
+
+    try:
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        yield io.BufferedReader(cast("io.RawIOBase", reader))
+    except zstandard.ZstdError as error:
+        raise StoreError(f"{path} can't be unpacked ({error}): run the same command again to repair it") from None
 
 
 def read_manifest(run: Path) -> dict[str, JsonValue]:
@@ -374,66 +261,103 @@ def is_of_run(path: Path) -> bool:
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
     """Write a JSONL file that a user names, whole or not at all."""
-    _replace(path, (_to_line(row) for row in rows))
+    replace_file(path, (to_line(row) for row in rows))
 
 
 def write_json(path: Path, content: BaseModel | JsonValue) -> None:
     """Write a JSON file that people read too, whole or not at all."""
     plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    _replace(path, [json.dumps(plain, indent=2) + "\n"])
+    replace_file(path, [json.dumps(plain, indent=2) + "\n"])
 
 
-def _changed(path: Path) -> str:
-    return (
-        f"{path} was changed after it was written: delete it and run the same command again (it is made again from the "
-        "stored answers), or restore it"
-    )
-
-
-def _shard_name(stage: str, kind: str, index: int) -> str:
-    return f"{stage}/{kind}-{index:04d}.jsonl"
-
-
-def _sum_line(noted: tuple[str, str]) -> str:
-    """Return a line as `sha256sum` writes it."""
-    name, digest = noted
-    return f"{digest}  {name}\n"
-
-
-def _to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
+def to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
     """Return one JSON line. ASCII only, so that lone surrogates in model output survive."""
     content = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
     return json.dumps(content) + "\n"
 
 
-def _digest(path: Path) -> str:
+def digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _replace(path: Path, lines: Iterable[str | bytes], before: Callable[[str], None] = lambda digest: None) -> str:
-    """Write lines to a temporary file, sync it, rename it; return the SHA-256 of what was written.
+class NewFile:
+    """A file that is there whole or not at all: written beside its place and synced, it then takes its name.
 
-    `before` is called with that digest just before the file takes its place.
+    With `pack` it is packed, and its name says so, from `PACKED_FROM` bytes on.
     """
-    digest = hashlib.sha256()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __init__(self, path: Path, *, pack: bool = False) -> None:
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._file = self._temporary.open("wb")
+        self._digest = hashlib.sha256()
+        self._held: bytearray | None = bytearray() if pack else None
+        """What may still become a plain file."""
+        self._packer: Any = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what has been written."""
+        return self._digest.hexdigest()
+
+    def add(self, line: str | bytes) -> None:
+        """Write a line, or what is packed already."""
+        content = line.encode("utf-8") if isinstance(line, str) else line
+        if self._held is None:
+            self._write(content)
+            return
+        self._held += content
+        if len(self._held) >= PACKED_FROM:
+            import zstandard  # here, as small runs need none
+
+            self.path = self.path.with_name(self.path.name + PACKED)
+            self._packer = zstandard.ZstdCompressor().compressobj()
+            held, self._held = self._held, None
+            self._write(bytes(held))
+
+    def finish(self, before: Callable[[Path, str], None]) -> None:
+        """Put the file in its place; just before, call `before` with the place and the digest."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._write(bytes(held))
+        if self._packer:
+            rest, self._packer = self._packer.flush(), None
+            self._write(rest)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        before(self.path, self.digest)
+        self._temporary.replace(self.path)
+        _sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """Leave nothing but a finished file."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _write(self, content: bytes) -> None:
+        content = self._packer.compress(content) if self._packer else content
+        self._digest.update(content)
+        self._file.write(content)
+
+
+@contextmanager
+def new_file(
+    path: Path, *, pack: bool = False, before: Callable[[Path, str], None] = lambda path, digest: None
+) -> Iterator[NewFile]:
+    """Yield a file to write to, which takes its place when the block ends well."""
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                for line in lines:
-                    encoded = line.encode("utf-8") if isinstance(line, str) else line
-                    digest.update(encoded)
-                    file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            before(digest.hexdigest())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-    return digest.hexdigest()
+        with closing(NewFile(path, pack=pack)) as file:
+            yield file
+            file.finish(before)
+
+
+def replace_file(path: Path, lines: Iterable[str]) -> None:
+    """Write a file of lines, whole or not at all."""
+    with new_file(path) as file:
+        for line in lines:
+            file.add(line)
 
 
 def _sync_folder(path: Path) -> None:

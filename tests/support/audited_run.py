@@ -10,6 +10,7 @@ from autoif.datasets.rewards import reward_rows
 from autoif.datasets.sft import sft_rows
 from autoif.manifest import new_manifest
 from autoif.records import Draft, Dropped, Instruction, Prompt, Query, Reason, Response, Verdict, VerifiedInstruction
+from autoif.run_folder import RunFolder
 from autoif.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -21,7 +22,6 @@ from autoif.store import (
     SCORING,
     SFT,
     VERIFICATION,
-    RunFolder,
 )
 from support.records import REFUSE, accepts, draft
 

@@ -11,6 +11,7 @@ from autoif.errors import AutoIFError
 
 _COMMANDS = {
     "audit": Place("autoif.cli.audit:audit", "Measure how right a run's functions are."),
+    "cat": Place("autoif.cli.cat:cat", "Print the rows of files, packed or not."),
     "compare": Place("autoif.cli.evaluate:compare", "Compare models with the first of them."),
     "contamination": Place("autoif.cli.contamination:contamination", "Find what training data and benchmarks share."),
     "cross-validate": Place("autoif.cli.cross_validate:cross_validate", "Cross-validate recorded generations."),

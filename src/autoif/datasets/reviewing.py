@@ -27,7 +27,7 @@ from autoif.datasets.rows import PreferenceRow
 from autoif.decisions import Key, Review, Target, find_pair_id, read_review
 from autoif.errors import StoreError
 from autoif.judging import compute_pass_rate
-from autoif.reading.jsonl import read_json_lines, read_jsonl
+from autoif.reading.jsonl import iterate_jsonl, read_json_lines, read_jsonl
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
 from autoif.settings import Preferences, RejectionSampling
@@ -63,22 +63,27 @@ def review_verified(verified: VerifiedInstruction, review: Review) -> VerifiedIn
 
 
 def read_instructions(path: Path) -> list[VerifiedInstruction]:
-    """Return what is left of the verified instructions of a run, or of a file of them, for another run to begin with.
+    """Return what `iterate_instructions` yields."""
+    return [*iterate_instructions(path)]
+
+
+def iterate_instructions(path: Path) -> Iterator[VerifiedInstruction]:
+    """Yield what is left of the verified instructions of a run, or of a file of them, for another run to begin with.
 
     One without some of its functions has another id: it is another content.
 
     Raises:
         StoreError: there are none, or a row or a decision is damaged.
     """
-    file, left = find_rows(path, INSTRUCTIONS), []
+    file = find_rows(path, INSTRUCTIONS)
     review = read_review(file.parent)
-    for verified in read_jsonl(file, VerifiedInstruction):
+    for verified in iterate_jsonl(file, VerifiedInstruction):
         found = review_verified(verified, review)
         if found is not None and found is not verified:
             names: list[Any] = [function.id for function in found.functions]
             found = found.model_copy(update={"id": content_id("verified", found.instruction.id, names)})
-        left += [found] if found else []
-    return left
+        if found:
+            yield found
 
 
 def review_prompts(prompts: Iterable[Prompt], review: Review) -> list[Prompt]:

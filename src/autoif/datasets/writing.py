@@ -1,15 +1,16 @@
 """§3.4: the data sets of a run, written from what the stages of §3.3 have kept and refused, a shard at a time."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count, islice
 
 from autoif import store
 from autoif.benchmark_wordings import is_benchmark_text
-from autoif.config import Config
+from autoif.config import Config, identity
 from autoif.datasets.balance import Balance, balance_functions, draw_responses
 from autoif.datasets.folding import fold_alike
 from autoif.datasets.preferences import instruction_pairs, query_pairs
@@ -28,13 +29,17 @@ from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import Strictness, find_strictness
 from autoif.decisions import Review, read_review
 from autoif.judging import Runner, compute_pass_rate
-from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction
-from autoif.store import RunFolder
+from autoif.manifest import find_version
+from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
+from autoif.run_folder import RunFolder
+from autoif.store import digest_file
 from autoif.thresholds import Threshold, meets
 from autoif.tools import ToolSettings
 
 NOBODY = Review()
 """There are no decisions."""
+NamedRow = tuple[str, SftRow | PreferenceRow | RewardRow]
+"""A row with the name of its data set."""
 Open = Callable[[], AbstractAsyncContextManager[Runner]]
 """Opens what runs functions, where some must run again."""
 
@@ -86,46 +91,87 @@ class Sampled:
 class DataSets:
     """The rows that a run's responses make."""
 
-    sft: Iterable[SftRow]
-    preferences: Iterable[PreferenceRow]
-    rewards: Iterable[RewardRow]
+    rows: Callable[[], Iterator[NamedRow]]
+    """Makes them as they are read: pairs of cases, then what each shard gives. Rejected pairs are noted on the way."""
     folded: list[Dropped] | None
     """Instructions that behave as better ones do; None where that was not asked."""
     notes: list[str]
     """What is to be said of rows that were left out."""
     reviewed: Iterable[Dropped] = ()
-    """What reviewers' decisions left out; to be read after the pairs."""
+    """What reviewers' decisions left out; to be read after the rows, once."""
 
 
-async def write_data(verified: Sequence[VerifiedInstruction], folder: RunFolder, tools: ToolSettings) -> list[str]:
-    """Write queries, SFT rows, pairs and reward rows into the folder of a run.
+async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = False) -> list[str]:
+    """Write queries, SFT rows, pairs and reward rows into the folder of a run, unless they are there as they must be.
 
     What reviewers of the folder rejected is left out. Return what is to be said of rows that were left out.
+
+    Args:
+        folder: with the files of all stages.
+        tools: what the run was made with.
+        anew: write them in any case.
     """
-    by_id, review = {each.id: each for each in verified}, read_review(folder.path)
+    config, review = tools.config, read_review(folder.path)
+    source = _name_source(folder, config)
+    names = [store.QUERIES, *store.DATA_SETS]
+    names += [store.FOLDED] if config.deduplication.behaviour else []
+    names += [store.REVIEWED] if review or folder.has(store.REVIEWED) else []
+    if not anew and all(folder.is_made_of(name, source) for name in names):
+        return []
 
     def read_shards() -> Iterator[Sampled]:
-        return (_read_sampled(folder, index, by_id, review) for index in folder.shards(store.AUGMENTATION))
+        sampled = {*folder.shards(store.AUGMENTATION)}
+        for index, some in _read_verified(folder, config):
+            if index in sampled:
+                yield _read_sampled(folder, index, {each.id: each for each in some}, review)
 
-    made = await make_data_sets(verified, read_shards, tools.config, tools.config.sandbox.make_sandbox, review)
-    folder.write_rows(store.QUERIES, tools.queries)
-    write_data_sets(made, folder)
-    if review or folder.has(store.REVIEWED):
-        folder.write_rows(store.REVIEWED, made.reviewed)
+    def read_verified() -> Iterator[VerifiedInstruction]:
+        return (each for _, some in _read_verified(folder, config) for each in some)
+
+    made = await make_data_sets(read_verified, read_shards, config, config.sandbox.make_sandbox, review)
+    folder.write_rows(store.QUERIES, tools.queries, made_of=source)
+    await asyncio.to_thread(write_data_sets, made, folder, source)
+    if store.REVIEWED in names:
+        folder.write_rows(store.REVIEWED, made.reviewed, made_of=source)
     return made.notes
 
 
-def write_data_sets(made: DataSets, folder: RunFolder) -> None:
-    """Write data sets into the folder of a run."""
+def write_data_sets(made: DataSets, folder: RunFolder, made_of: str = "") -> None:
+    """Write data sets into the folder of a run, in one pass over what they are made of."""
     if made.folded is not None:
-        folder.write_rows(store.FOLDED, made.folded)
-    folder.write_rows(store.SFT, made.sft)
-    folder.write_rows(store.PREFERENCES, made.preferences)
-    folder.write_rows(store.REWARDS, made.rewards)
+        folder.write_rows(store.FOLDED, made.folded, made_of=made_of)
+    folder.write_together(store.DATA_SETS, made.rows(), made_of=made_of)
+
+
+def write_instructions(folder: RunFolder) -> None:
+    """Write what a run's first step has kept, unless it is there."""
+    shards = folder.shards(store.BACK_TRANSLATION)
+    source = content_id("instructions", folder.digest_stages(store.BACK_TRANSLATION))
+    if not folder.is_made_of(store.INSTRUCTIONS, source):
+        rows = (row for index in shards for row in folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction))
+        folder.write_rows(store.INSTRUCTIONS, rows, made_of=source)
+
+
+def _name_source(folder: RunFolder, config: Config) -> str:
+    """Return what identifies all that data sets are made of: files of stages, settings, decisions, this version."""
+    decisions = folder.path / store.DECISIONS
+    said = digest_file(decisions) if decisions.exists() else ""
+    return content_id(find_version("autoif"), identity(config), said, folder.digest_stages())
+
+
+def _read_verified(folder: RunFolder, config: Config) -> Iterator[tuple[int, list[VerifiedInstruction]]]:
+    """Yield the verified instructions of each shard, with its number: a run's own, or those that it began with."""
+    own = folder.shards(store.BACK_TRANSLATION)
+    for index in own:
+        yield index, folder.read_kept(store.BACK_TRANSLATION, index, VerifiedInstruction)
+    given = iter(()) if own else folder.iterate_rows(store.INSTRUCTIONS, VerifiedInstruction)
+    numbers = count()
+    while some := [*islice(given, config.execution.shard_size)]:
+        yield next(numbers), some
 
 
 async def make_data_sets(
-    verified: Sequence[VerifiedInstruction],
+    verified: Callable[[], Iterator[VerifiedInstruction]],
     shards: Callable[[], Iterator[Sampled]],
     config: Config,
     open_: Open,
@@ -136,15 +182,18 @@ async def make_data_sets(
     Instructions in the words of a benchmark are left out: who trains on them can no longer be measured by it.
 
     Args:
-        verified: the instructions, each once.
+        verified: gives the instructions, each once, as often as it is called.
         shards: gives what was sampled, as often as it is called.
         config: of the run.
         open_: opens the sandbox.
         review: what reviewers decided.
     """
     settings, pass_rate, rejected = config.preferences, config.rejection_sampling.pass_rate, list[Dropped]()
-    left_out = {each.id for each in verified if is_benchmark_text(each.instruction.text)}
-    notes = _describe_untrained(len(left_out), len(verified))
+    number, left_out = 0, set[str]()
+    for each in verified():
+        number += 1
+        left_out |= {each.id} if is_benchmark_text(each.instruction.text) else set()
+    notes = _describe_untrained(len(left_out), number)
 
     def trained() -> Iterator[Sampled]:
         return (each.reviewed(review, pass_rate).without(left_out) for each in shards())
@@ -154,31 +203,33 @@ async def make_data_sets(
         folded = [each for each in folded if not review.accepts("instruction", each.record_id)]
         left_out |= {each.record.id for each in folded if each.record}
         notes.append(
-            f"{len(folded):,} of {len(verified):,} instructions behave as better ones do, and no row is made of "
+            f"{len(folded):,} of {number:,} instructions behave as better ones do, and no row is made of "
             f"them: {store.FOLDED}"
         )
     strictness = await _find_strictness(trained, config, open_)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
     most = config.sft.rows_per_prompt
     gate = config.rejection_sampling.gate
-    reviewed = (review_verified(each, review) for each in verified if each.id not in left_out)
-    instructions = [each for each in reviewed if each]
-    of_instructions = (
-        instruction_pairs(instructions, settings, of_pairs, gate=gate) if settings.instruction_level else ()
-    )
-    of_queries = (
-        pair
-        for shard in (trained() if settings.query_level else ())
-        for pair in query_pairs(shard.prompts, shard.sampled, shard.scored, settings, of_pairs)
-    )
     describe = await _find_balance(trained, config, open_)
+
+    def rows() -> Iterator[NamedRow]:
+        rejected.clear()
+        reviewed = (review_verified(each, review) for each in verified() if each.id not in left_out)
+        pairs = instruction_pairs(filter(None, reviewed), settings, of_pairs, gate=gate)
+        for pair in _leave_out_rejected(pairs if settings.instruction_level else (), review, rejected):
+            yield store.PREFERENCES, pair
+        for shard in trained():
+            yield from ((store.SFT, row) for row in sft_rows(shard.scored, of_sft, most))
+            pairs = query_pairs(shard.prompts, shard.sampled, shard.scored, settings, of_pairs)
+            for pair in _leave_out_rejected(pairs if settings.query_level else (), review, rejected):
+                yield store.PREFERENCES, pair
+            yield from ((store.REWARDS, row) for row in reward_rows(shard.prompts, describe))
+
     return DataSets(
-        sft=(row for shard in trained() for row in sft_rows(shard.scored, of_sft, most)),
-        preferences=_leave_out_rejected(chain(of_instructions, of_queries), review, rejected),
-        rewards=(row for shard in trained() for row in reward_rows(shard.prompts, describe)),
+        rows=rows,
         folded=folded,
-        notes=[*notes, *_describe_left_out(trained(), of_sft, most)],
-        reviewed=chain(_list_reviewed(verified, shards, review, pass_rate), rejected),
+        notes=[*notes, *(_describe_left_out(trained(), of_sft, most) if of_sft or most else ())],
+        reviewed=chain(_list_reviewed(verified(), shards, review, pass_rate), rejected),
     )
 
 
@@ -194,7 +245,7 @@ def _leave_out_rejected(
 
 
 def _list_reviewed(
-    verified: Sequence[VerifiedInstruction],
+    verified: Iterable[VerifiedInstruction],
     shards: Callable[[], Iterator[Sampled]],
     review: Review,
     pass_rate: Threshold,
@@ -244,7 +295,7 @@ def _describe_left_out(shards: Iterator[Sampled], strictness: Strictness | None,
         scored += 1
         if not strictness or strictness.accepts(response.prompt.constraints, response.verdicts):
             taken[response.prompt.id] += 1
-    beyond = sum(max(0, count - most) for count in taken.values()) if most else 0
+    beyond = sum(max(0, each - most) for each in taken.values()) if most else 0
     left_out = {"strict": scored - taken.total() if strictness else 0, "rows_per_prompt": beyond}
     asked = {"strict": strictness is not None, "rows_per_prompt": most > 0}
     return [

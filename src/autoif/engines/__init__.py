@@ -1,5 +1,6 @@
 """Where shards are run. An engine knows `run_shard` and nothing of stages."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -29,10 +30,41 @@ class Engine(Protocol):
         ...
 
     def run(
-        self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
+        self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
-        """Run the shards, and those that follow from a finished one before all that wait."""
+        """Run the shards, and those that follow from a finished one before all that wait.
+
+        Shards are taken when there is room for them, and a result is let go when it is handed over: what is in memory
+        does not depend on their number.
+        """
         ...
+
+
+class Waiting:
+    """The shards that are still to be run: those that follow from a finished one come first."""
+
+    def __init__(self, shards: AsyncIterator[Shard], follow: Follow) -> None:
+        self._shards = shards
+        self._follow = follow
+        self._first: deque[Shard] = deque()
+
+    def put_first(self, shards: Sequence[Shard]) -> None:
+        """Put shards before all others."""
+        self._first.extendleft(reversed(shards))
+
+    def follow(self, result: ShardResult) -> None:
+        """Put what follows from a result before all others."""
+        self.put_first(self._follow(result))
+
+    async def look_ahead(self, most: int) -> int:
+        """Return how many shards there are, counting no more than `most`; so many are taken into memory."""
+        while len(self._first) < most and (shard := await anext(self._shards, None)):
+            self._first.append(shard)
+        return min(most, len(self._first))
+
+    async def take(self) -> Shard | None:
+        """Return the next shard; None if there is none at the moment."""
+        return self._first.popleft() if self._first else await anext(self._shards, None)
 
 
 def open_engine(name: str, workers: int, ray_address: str = "") -> Engine:

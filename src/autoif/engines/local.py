@@ -1,10 +1,9 @@
 """Shards as tasks of one process: the model server and the sandbox do the work beside it."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
-from autoif.engines import Follow
+from autoif.engines import Follow, Waiting
 from autoif.models.client import ChatClient
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.tools import Tools, ToolSettings
@@ -32,25 +31,31 @@ class LocalEngine:
         return chat.describe_bound() if isinstance(chat, ChatClient) else ""
 
     async def run(
-        self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
+        self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
         """Run the shards; on the first error, finish what is under way, then raise it."""
-        if not shards:
+        waiting = Waiting(shards, follow)
+        if not await waiting.look_ahead(1):
             return
-        waiting = deque(shards)
         running = set[asyncio.Task[ShardResult]]()
         done = set[asyncio.Task[ShardResult]]()
         async with settings.open() as tools:
             self._tools = tools
+
+            async def fill() -> None:
+                while len(running) < self._workers and (shard := await waiting.take()):
+                    running.add(asyncio.create_task(run_shard(shard, tools, watch)))
+
             try:
-                while waiting or running:
-                    while waiting and len(running) < self._workers:
-                        running.add(asyncio.create_task(run_shard(waiting.popleft(), tools, watch)))
+                await fill()
+                while running:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
-                        result = task.result()
-                        waiting.extendleft(reversed(follow(result)))
-                        yield result
+                        waiting.follow(task.result())
+                    del task
+                    await fill()  # before the results are written
+                    while done:
+                        yield done.pop().result()
             finally:
                 for task in running:
                     task.cancel()

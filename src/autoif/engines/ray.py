@@ -12,8 +12,8 @@ import hashlib
 import os
 import platform
 import socket
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import autoif
-from autoif.engines import Follow
+from autoif.engines import Follow, Waiting
 from autoif.engines.answers import AnswerWriter, Batch, Samples, SharedAnswers
 from autoif.errors import AutoIFError, ConfigError, SandboxError
 from autoif.models.cache import CompletionCache, Usage
@@ -164,19 +164,20 @@ class RayEngine:
         self.sandbox = ""
 
     async def run(
-        self, shards: Sequence[Shard], settings: ToolSettings, watch: Watch, follow: Follow
+        self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncIterator[ShardResult]:
         """Hand each free worker the next shard until none is left."""
-        if not shards:
+        waiting = Waiting(shards, follow)
+        count = await waiting.look_ahead(self._workers)
+        if not count:
             return
         started, crew = self._start(), _Crew()
         try:
             writer = self._start_writer(settings)
-            count = min(self._workers, len(shards))
             opening = self._pack(_share(settings, count), writer)
             for _ in range(count):
                 self._hire(crew, opening)
-            async for result in self._deal(deque(shards), crew, opening, follow):
+            async for result in self._deal(waiting, crew, opening):
                 for stage, folder in zip(result.stages, result.folders, strict=True):
                     watch(folder, stage.kept, stage.dropped, stage.entered)
                 yield result
@@ -187,14 +188,12 @@ class RayEngine:
             if started:
                 self._ray.shutdown()
 
-    async def _deal(
-        self, waiting: deque[Shard], crew: _Crew, opening: tuple[Any, ...], follow: Follow
-    ) -> AsyncIterator[ShardResult]:
+    async def _deal(self, waiting: Waiting, crew: _Crew, opening: tuple[Any, ...]) -> AsyncIterator[ShardResult]:
         """Hand each free worker the next shard until none is left; on an error let all store what is under way."""
         failure: AutoIFError | None = None
-        while (waiting or crew.running) and not failure:
-            while waiting and crew.idle:
-                actor, shard = crew.idle.pop(), waiting.popleft()
+        while (crew.running or await waiting.look_ahead(1)) and not failure:
+            while crew.idle and (shard := await waiting.take()):
+                actor = crew.idle.pop()
                 crew.running[asyncio.ensure_future(actor.run.remote(shard))] = actor, shard
             late = len(crew.starting)
             self.bound = f"bound by the cluster: {late:,} of {self._workers:,} workers wait for a core" if late else ""
@@ -209,7 +208,7 @@ class RayEngine:
                 except self._ray.exceptions.RayTaskError:
                     raise
                 except self._ray.exceptions.RayError as error:  # the worker is gone, or its node with the result
-                    waiting.appendleft(shard)
+                    waiting.put_first([shard])
                     failure = self._replace(crew, actor, f"{shard.step} {shard.index}", error, opening) or failure
                     continue
                 crew.idle.append(actor)
@@ -217,7 +216,7 @@ class RayEngine:
                 if isinstance(result, AutoIFError):
                     failure = result
                     continue
-                waiting.extendleft(reversed(follow(result)))
+                waiting.follow(result)
                 yield result
         ready = [*crew.idle, *(actor for actor, _ in crew.running.values())]
         await asyncio.gather(*(actor.close.remote() for actor in ready), return_exceptions=True)

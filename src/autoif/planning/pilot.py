@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.config import Config, flatten, identity
+from autoif.datasets.rows import PreferenceRow
 from autoif.errors import ConfigError, StoreError
 from autoif.planning.yields import (
     OneYield,
@@ -131,14 +132,10 @@ def _gather(run: StoredRun, judged: JudgedRun, config: Config, until: str) -> li
     per_prompt = config.rejection_sampling.responses_per_prompt
     samples = queries * per_prompt / run.config.rejection_sampling.responses_per_prompt
     by_prompt = queries if config.sft.rows_per_prompt else samples
-    rows: dict[str, Counter[str]] = {
-        "sft": Counter(row.constraints[0].instruction_id for row in judged.data.sft),
-        "rewards": Counter(row.constraints[0].instruction_id for row in judged.data.rewards),
-        "instruction": Counter(),
-        "query": Counter(),
-    }
-    for pair in judged.data.preferences:
-        rows[pair.level or "query"][pair.constraints[0].instruction_id] += 1
+    rows: dict[str, Counter[str]] = {name: Counter() for name in ("sft", "rewards", "instruction", "query")}
+    for name, row in judged.data.rows():
+        kind = (row.level or "query") if isinstance(row, PreferenceRow) else name.removesuffix(".jsonl")
+        rows[kind][row.constraints[0].instruction_id] += 1
     found = []
     for at, shard in enumerate(run.shards):
         if until == "queries" and not shard.sampled:

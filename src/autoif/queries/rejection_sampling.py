@@ -36,6 +36,8 @@ from autoif.thresholds import meets
 from autoif.tools import Tools
 
 STAGE = "rejection_sampling"
+_AT_ONCE = 16
+"""Responses that are worked on before other tasks get their turn: an instruction may have thousands."""
 
 
 def count_together(config: Config) -> int:
@@ -95,7 +97,9 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answ
     read = await ask(prompts, count, tools)
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
-    for response in verified:
+    for number, response in enumerate(verified):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         accepted = meets(compute_pass_rate(response.verdicts), settings.pass_rate)
         result = _pass_gate(response, settings) if accepted else _refuse(response)
         judged[response.prompt.id].append(result)
@@ -116,7 +120,11 @@ async def ask_responder(
     requests = [_request(prompt, count, role, stage, tools) for prompt in prompts]
     answers = await asyncio.gather(*map(tools.chat.sample, requests))
     max_chars = tools.config.rejection_sampling.max_chars
-    return [_read_responses(*answered, max_chars) for answered in zip(prompts, answers, strict=True)]
+    read = []
+    for prompt, completions in zip(prompts, answers, strict=True):
+        read.append(_read_responses(prompt, completions, max_chars))
+        await asyncio.sleep(0)
+    return read
 
 
 def _request(prompt: Prompt, count: int, role: Role, stage: str, tools: Tools) -> Request:
@@ -148,12 +156,13 @@ async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[
     Each function runs once, on all the texts.
     """
     rows = [([function.source for function in each.prompt.functions], each.text) for each in responses]
-    return [
-        response.model_copy(
-            update={"verdicts": verdicts, "pass_rate": round(float(compute_pass_rate(verdicts)), 4)},
-        )
-        for response, verdicts in zip(responses, await judge_async(rows, tools.sandbox), strict=True)
-    ]
+    judged = list[Response]()
+    for response, verdicts in zip(responses, await judge_async(rows, tools.sandbox), strict=True):
+        if len(judged) % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        rate = round(float(compute_pass_rate(verdicts)), 4)
+        judged.append(response.model_copy(update={"verdicts": verdicts, "pass_rate": rate}))
+    return judged
 
 
 def _read_responses(

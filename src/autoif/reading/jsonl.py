@@ -16,7 +16,14 @@ Row = TypeVar("Row", bound=BaseModel)
 def read_jsonl(
     path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
 ) -> list[Row]:
-    """Read a JSONL file that a user names; empty lines and byte order marks are nothing.
+    """Return what `iterate_jsonl` yields."""
+    return [*iterate_jsonl(path, row, exact=exact, check=check)]
+
+
+def iterate_jsonl(
+    path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
+) -> Iterator[Row]:
+    """Yield the rows of a JSONL file that a user names; empty lines and byte order marks are nothing.
 
     Args:
         path: the file, also packed (text_lines.py).
@@ -27,7 +34,6 @@ def read_jsonl(
     Raises:
         StoreError: it can't be read, or a line of it is no such row; the line is named.
     """
-    rows: list[Row] = []
     load = parse_json if exact else load_json
     for number, line in read_json_lines(path):
         try:
@@ -42,8 +48,7 @@ def read_jsonl(
             raise StoreError(f"{path}, line {number}: no {row.__name__} row ({name_problem(error)})") from None
         except ValueError as error:
             raise StoreError(f"{path}, line {number}: {error}") from None
-        rows.append(found)
-    return rows
+        yield found
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:

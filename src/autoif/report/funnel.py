@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autoif.counts import count_stage
 from autoif.datasets.reviewing import STAGE
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json, show_beginning
@@ -93,14 +94,9 @@ def read_funnel(run: Path) -> Funnel:
     rows = []
     for name in FOLDERS:
         if (run / name).is_dir():
-            kept = sum(1 for _ in read_stage(run, name, "kept"))
             off = config.get(name.partition("_")[2], {}).get("enabled") is False
-            row = FunnelRow(name, kept, off=off)
-            for dropped in read_stage(run, name, "dropped"):
-                row.reasons[str(dropped["reason"])] += 1
-                if dropped["reason"] == Reason.REFUSED_BY_MODEL:
-                    row.refusals[str(dropped["detail"])] += 1
-            rows.append(row)
+            dropped = count_stage(run, name, "dropped")
+            rows.append(FunnelRow(name, count_stage(run, name, "kept").rows, dropped.reasons, dropped.refusals, off))
     return Funnel([*rows, *_read_reviewed(run)])
 
 

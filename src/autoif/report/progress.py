@@ -105,16 +105,16 @@ class Progress:
         if not self._quiet:
             self._print(line)
 
-    def count(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
-        """Count what became of the records that entered a stage, now or in an earlier session."""
+    def count(self, folder: str, kept: int, dropped: int, entered: int = 1) -> None:
+        """Count what became of so many records that entered a stage, now or in an earlier session."""
         count = self._counts.setdefault(folder, StageCount())
         count.entered += entered
-        count.kept += len(kept)
-        count.dropped += len(dropped)
+        count.kept += kept
+        count.dropped += dropped
 
     def watch(self, folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int = 1) -> None:
         """Count what has just left a stage, and show the last of it."""
-        self.count(folder, kept, dropped, entered)
+        self.count(folder, len(kept), len(dropped), entered)
         if kept and (sample := NewestSample.of(kept[-1])):
             self._sample = sample
             if folder == _LAST and not self._has_row and not self._quiet:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from autoif.config import load_config
+from autoif.counts import count_stage
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
 from autoif.reading.jsonl import read_json_lines, read_jsonl
@@ -62,8 +63,8 @@ def show_made(run: Path, console: Console) -> None:
     console.print(describe_formats(read_formats(run)), style="dim", soft_wrap=True)
     if said := describe_settling(read_settling(run)):
         console.print(said, style="dim", soft_wrap=True)
-    responses = read_samples(run)
-    print_samples(responses[:: max(1, len(responses) // 3)][:3], console)
+    total = count_stage(run, SCORING, "kept").rows
+    print_samples(read_samples(run, places=range(0, total, max(1, total // 3))[:3]), console)
     console.print()
     for path in (run / INSTRUCTIONS, *(run / name for name in DATA_SETS)):
         if path.exists():
@@ -204,15 +205,24 @@ def _print_back_translations(verified: VerifiedInstruction, console: Console) ->
         console.print(f"  {back.label} {back.score:.2f}  {escape(back.text)}")
 
 
-def read_samples(run: Path, instruction_id: str = "") -> list[Response]:
-    """Return the responses that a run kept to the end, of one instruction or of all."""
+def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | None = None) -> list[Response]:
+    """Return the responses that a run kept to the end: of one instruction, at some places among all, or all."""
+    prompts: Iterable[dict[str, Any]] = read_stage(run, AUGMENTATION, "kept")
+    chosen, named = None, None
+    if places is not None:
+        chosen = [*read_stage(run, SCORING, "kept", places=places)]
+        wanted = {row["prompt"] for row in chosen}
+        prompts = [row for row in prompts if row["id"] in wanted]
+        named = {name for row in prompts for name in row["constraints"]}
     known: dict[str, Any] = {
-        verified.id: verified for verified in _verified(run) if instruction_id in ("", verified.instruction.id)
+        verified.id: verified
+        for verified in _verified(run)
+        if instruction_id in ("", verified.instruction.id) and (named is None or verified.id in named)
     }
-    for row in read_stage(run, AUGMENTATION, "kept"):
+    for row in prompts:
         if known.keys() >= {*row["constraints"]}:
             known[row["id"]] = Prompt.model_validate(row, context=known)
-    rows = read_stage(run, SCORING, "kept")
+    rows = read_stage(run, SCORING, "kept") if chosen is None else chosen
     return [Response.model_validate(row, context=known) for row in rows if row["prompt"] in known]
 
 

@@ -159,7 +159,10 @@ class Again:
                 self._done[folder] = reached, results, missing
             _, stages[folder], missing = self._done[folder]
             unasked += missing
-        verified = [each for result in stages[BACK_TRANSLATION] for each in _verified(result)]
+
+        def verified() -> Iterator[VerifiedInstruction]:
+            return (each for result in stages[BACK_TRANSLATION] for each in _verified(result))
+
         data = await make_data_sets(verified, lambda: self._sample(stages), config, self._open, self._run.review)
         return JudgedRun(config, self._run.shards, stages, unasked, data)
 

@@ -16,6 +16,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.manifest import new_manifest, run_identity
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Draft, Dropped, Instruction, Query
+from autoif.run_folder import RunFolder
 from autoif.store import (
     BACK_TRANSLATION,
     INSTRUCTIONS,
@@ -24,7 +25,6 @@ from autoif.store import (
     REVIEWED,
     SELF_INSTRUCT,
     VERIFICATION,
-    RunFolder,
     read_stage,
     storage_errors,
 )

@@ -21,7 +21,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason, Record, VerifiedInstruction
-from autoif.store import AUDIT, DATA_SETS, REJECTION_SAMPLING, reading_errors
+from autoif.store import AUDIT, DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT, reading_errors
 from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point, find_idle, make_points
 from autoif.sweep.stored import StoredRun, read_stored
@@ -177,6 +177,7 @@ async def _sweep(run: StoredRun, points: Sequence[Point]) -> Sweep:
 
 def _describe_point(point: Point, judged: JudgedRun, first: Mapping[str, str], audited: "_Audited") -> SweepPoint:
     verified = judged.verified
+    rows = Counter(name for name, _ in judged.data.rows())
     dropped = [each for results in judged.stages.values() for result in results for each in result.dropped]
     unknown = [each for each in dropped if each.reason is Reason.NEVER_ASKED]
     responses = sum(each.stage in ("rejection_sampling", "scoring") for each in unknown)
@@ -185,9 +186,9 @@ def _describe_point(point: Point, judged: JudgedRun, first: Mapping[str, str], a
         instructions=len(verified),
         functions=sum(len(each.kept_functions) for each in verified),
         accepted=sum(len(result.kept) for result in judged.stages[REJECTION_SAMPLING]),
-        sft=sum(1 for _ in judged.data.sft),
-        preferences=sum(1 for _ in judged.data.preferences),
-        rewards=sum(1 for _ in judged.data.rewards),
+        sft=rows[SFT],
+        preferences=rows[PREFERENCES],
+        rewards=rows[REWARDS],
         unasked=dict(sorted(judged.unasked.items())),
         unknown_instructions=_count_instructions(unknown),
         unknown_responses=responses,

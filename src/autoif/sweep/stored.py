@@ -45,6 +45,7 @@ from autoif.store import (
     list_shards,
     read_run,
     read_stage,
+    shard_number,
 )
 
 _QUERY_STEP = (AUGMENTATION, REJECTION_SAMPLING, SCORING)
@@ -171,9 +172,7 @@ def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Ou
 
 def _list_numbers(path: Path, stage: str) -> list[int]:
     """Return the numbers of a stage's shards of which both files are there."""
-    kinds = (
-        {int(file.stem.rpartition("-")[2]) for file in list_shards(path, stage, kind)} for kind in ("kept", "dropped")
-    )
+    kinds = ({shard_number(file) for file in list_shards(path, stage, kind)} for kind in ("kept", "dropped"))
     return sorted(set.intersection(*kinds))
 
 

@@ -1,0 +1,42 @@
+"""`autoif cat`: the rows of files as text, packed or not."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from autoif.errors import ConfigError
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import show_in_line
+from autoif.store import FOLDERS, PACKED, list_shards, read_own_lines
+
+
+@click.command()
+@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dropped", is_flag=True, help="Of a stage's folder, what it dropped.")
+def cat(paths: tuple[Path, ...], dropped: bool) -> None:
+    """Print the rows of files, packed or not.
+
+    FILE is a file of JSON lines; a run packs large files of its stages (.zst). It may also be the folder of a stage, as
+    in `autoif cat runs/first/06_rejection_sampling | head`: then all that the stage kept.
+    """
+    shown = show_in_line if sys.stdout.isatty() else str  # a terminal obeys what a row may hold
+    for path in paths:
+        for file in _list_files(path, dropped):
+            lines = read_own_lines(file) if file.suffix == PACKED else read_json_lines(file)
+            for _, line in lines:
+                click.echo(shown(line))
+
+
+def _list_files(path: Path, dropped: bool) -> Iterator[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            raise ConfigError(f"{path}: no such file")
+        yield path
+        return
+    found = list_shards(path.parent, path.name, "dropped" if dropped else "kept")
+    if not found:
+        stages = ", ".join(FOLDERS)
+        raise ConfigError(f"{path} is no folder of a stage with files in it: name a file, or one of {stages} in a run")
+    yield from found

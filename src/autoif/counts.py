@@ -1,0 +1,96 @@
+"""counts.jsonl: how many rows each file of a run has, and why they were dropped, noted when the file is written.
+
+So the funnel of a run, and starting a finished one again, take no longer the more there is in its files: they are
+compared by their digests, and not parsed. A note counts for the very file that it was made of; without one, as in a
+folder of an earlier version, the file is read.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from autoif.reading.text_lines import parse_json
+from autoif.records import Dropped, Reason
+from autoif.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines, to_line
+
+
+@dataclass(frozen=True, slots=True)
+class FileCount:
+    """What is noted of a file."""
+
+    file: str
+    sha256: str = ""
+    made_of: str = ""
+    """Names what a data set was made of; "" of other files."""
+    counted: Counter[str] = field(default_factory=Counter)
+    """Rows, under ""; those that were dropped by their reason, too."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """What servers said when they refused."""
+
+    @property
+    def rows(self) -> int:
+        return self.counted[""]
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many were dropped, by reason."""
+        return Counter({name: count for name, count in self.counted.items() if name})
+
+    def add(self, row: object) -> None:
+        """Count a row."""
+        self.counted[""] += 1
+        if isinstance(row, Dropped):
+            row = {"reason": row.reason.value, "detail": row.detail}
+        if isinstance(row, Mapping) and isinstance(reason := row.get("reason"), str):
+            self.counted[reason] += 1
+            if reason == Reason.REFUSED_BY_MODEL:
+                self.refusals[str(row["detail"])] += 1
+
+    def of(self, file: str, sha256: str) -> "FileCount":
+        """Return the same of a file with this name and digest."""
+        return replace(self, file=file, sha256=sha256)
+
+    def to_line(self) -> str:
+        """Return the line of counts.jsonl."""
+        line: dict[str, Any] = {"file": self.file, "sha256": self.sha256, "rows": self.rows}
+        more: dict[str, Any] = {"reasons": dict(self.reasons), "refusals": dict(self.refusals), "made_of": self.made_of}
+        return to_line({**line, **{name: value for name, value in more.items() if value}})
+
+
+def read_counts(run: Path) -> dict[str, FileCount]:
+    """Return what is noted of the files of a run; a line that a kill has cut is none."""
+    found = {}
+    path = run / COUNTS
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            noted = parse_json(line)
+            counted = Counter({"": int(noted["rows"]), **noted.get("reasons", {})})
+            refusals = Counter(noted.get("refusals", {}))
+            found[noted["file"]] = FileCount(
+                noted["file"], noted["sha256"], noted.get("made_of", ""), counted, refusals
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> FileCount:
+    """Return what all shards of a stage kept or dropped.
+
+    Raises:
+        StoreError: a file can't be read, or was changed after it was written.
+    """
+    digests, noted = read_digests(run), read_counts(run)
+    total = FileCount(stage)
+    for path in list_shards(run, stage, kind):
+        name = f"{stage}/{path.name}"
+        digest, count = check_digest(path, digests.get(name)), noted.get(name)
+        if count is None or count.sha256 != digest:
+            count = FileCount(name)
+            for _, line in read_own_lines(path):
+                count.add(parse_json(line))
+        total.counted.update(count.counted)
+        total.refusals.update(count.refusals)
+    return total

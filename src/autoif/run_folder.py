@@ -1,0 +1,312 @@
+"""A run folder as its run writes it: held by one process, each file whole and noted with its digest, and read back.
+
+What the folder holds is in `autoif.store`; what is noted of each file beside its digest in `autoif.counts`.
+"""
+
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from autoif.counts import FileCount, read_counts
+from autoif.errors import StoreError
+from autoif.records import Dropped
+from autoif.store import (
+    COMPLETIONS,
+    COUNTS,
+    DIGESTS,
+    INSTRUCTIONS,
+    MANIFEST,
+    PACKED,
+    check_digest,
+    digest_file,
+    new_file,
+    read_digests,
+    read_manifest,
+    read_own_lines,
+    reading_errors,
+    replace_file,
+    shard_number,
+    storage_errors,
+    to_line,
+)
+
+Row = TypeVar("Row", bound=BaseModel)
+Rows = Iterable[BaseModel | Mapping[str, JsonValue]]
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """One run on disk, held by one process at a time."""
+
+    def __init__(self, path: Path, *, claimed: bool = False) -> None:
+        """`claimed`: the process holds a claim of the folder (autoif.claims), so its disk may lack locks."""
+        self.path = path
+        self._claimed = claimed
+        self._lock: IO[str] | None = None
+        self._digests: dict[str, str] = {}
+        self._counts: dict[str, FileCount] = {}
+        self.moved: dict[str, str] = {}
+        """Files that somebody had changed by hand, and the names that these versions were given."""
+
+    def __enter__(self) -> "RunFolder":
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._refuse_links()
+            self._lock = (self.path / _LOCK).open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise StoreError(
+                f"{self.path} is in use by another process (pid {holder}): wait for it, or choose another --output"
+            ) from None
+        except OSError as error:
+            if not self._claimed:
+                self._lock.close()
+                raise StoreError(
+                    f"the disk of {self.path} keeps no locks ({error.strerror}): use --shards 1/1, which needs none"
+                ) from None
+        try:
+            with storage_errors(self.path):
+                os.ftruncate(self._lock.fileno(), 0)
+                os.write(self._lock.fileno(), str(os.getpid()).encode())  # no buffer: nothing is left for close()
+                for cut in itertools.chain(self.path.glob(".*.tmp"), self.path.glob("[0-9][0-9]_*/.*.tmp")):
+                    cut.unlink()  # what a kill has left of a file
+                self._digests = read_digests(self.path)
+                found = read_counts(self.path)
+                self._counts = {name: each for name, each in found.items() if self._digests.get(name) == each.sha256}
+                self._rewrite_notes()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._lock
+        try:
+            if exc[0] is None:
+                self._rewrite_notes()
+        finally:
+            self._lock.close()
+
+    def _refuse_links(self) -> None:
+        """Refuse a folder in which writing would change a file elsewhere."""
+        stages = [stage for stage in self.path.glob("[0-9][0-9]_*") if stage.is_dir()]
+        for folder in (self.path, *stages):
+            if link := next(filter(Path.is_symlink, folder.iterdir()), None):
+                raise StoreError(
+                    f"{link} is a symbolic link, and a run writes to no file outside its folder: put in its place what "
+                    "it leads to, or choose another --output"
+                )
+
+    @property
+    def completions(self) -> Path:
+        return self.path / COMPLETIONS
+
+    def read_manifest(self) -> dict[str, JsonValue]:
+        """Return run.json, or {} for a new folder."""
+        return read_manifest(self.path)
+
+    def write_manifest(self, manifest: Mapping[str, JsonValue]) -> None:
+        """Replace run.json; it has no digest, as it changes while the run goes on."""
+        replace_file(self.path / MANIFEST, [json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"])
+
+    def discard_results(self) -> None:
+        """Delete all that this program wrote and can make again from the completions, and nothing else."""
+        with storage_errors(self.path):
+            for name in self._digests:
+                self._set_aside(self.path / name)
+                (self.path / name).unlink(missing_ok=True)
+            for ending in (".jsonl", f".jsonl{PACKED}"):
+                for shard in self.path.glob(f"[0-9][0-9]_*/*-[0-9][0-9][0-9][0-9]{ending}"):
+                    shard.unlink()
+            for stage in self.path.glob("[0-9][0-9]_*"):
+                if not any(stage.iterdir()):
+                    stage.rmdir()
+            for notes in (DIGESTS, COUNTS):
+                (self.path / notes).unlink(missing_ok=True)
+        self._digests.clear()
+        self._counts.clear()
+
+    def _set_aside(self, path: Path, digest: str = "") -> None:
+        """Give a file another name if it is neither what was written last nor of this digest, which comes now."""
+        name = str(path.relative_to(self.path))
+        if not path.exists() or digest_file(path) in {digest, self._digests.get(name)}:
+            return
+        numbers = itertools.count(1)
+        kept = next(
+            other for number in numbers if not (other := path.with_name(f"{path.name}.edited{number}")).exists()
+        )
+        path.rename(kept)
+        self.moved[name] = kept.name
+
+    def has(self, name: str) -> bool:
+        """Tell whether a file is there and was noted as complete."""
+        found = self._find(name)
+        return found in self._digests and (self.path / found).exists()
+
+    def is_made_of(self, name: str, source: str) -> bool:
+        """Tell whether a file is there as it was written, and was made of this source."""
+        noted = self._counts.get(name)
+        return bool(noted and noted.made_of == source and self.has(name)) and (
+            digest_file(self.path / name) == self._digests[name]
+        )
+
+    def write_rows(self, name: str, rows: Rows, *, made_of: str = "", pack: bool = False) -> None:
+        """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside.
+
+        Args:
+            name: of the file, in the folder.
+            rows: what it holds.
+            made_of: what `is_made_of` is to know it by.
+            pack: pack it where it is large.
+        """
+        with self._open_new(name, made_of, pack=pack) as add:
+            for row in rows:
+                add(row)
+
+    def write_together(self, names: Sequence[str], rows: Iterable[tuple[str, BaseModel]], *, made_of: str = "") -> None:
+        """Write several JSONL files in one pass over their rows, each with the name of its file."""
+        with ExitStack() as stack:
+            add = {name: stack.enter_context(self._open_new(name, made_of)) for name in names}
+            for name, row in rows:
+                add[name](row)
+
+    @contextmanager
+    def _open_new(
+        self, name: str, made_of: str, *, pack: bool = False
+    ) -> Iterator[Callable[[BaseModel | Mapping[str, JsonValue]], None]]:
+        count = FileCount(file=name, made_of=made_of)
+        with new_file(self.path / name, pack=pack, before=self._set_aside) as file:
+
+            def add(row: BaseModel | Mapping[str, JsonValue]) -> None:
+                file.add(to_line(row))
+                count.add(row)
+
+            yield add
+        self._note(count.of(str(file.path.relative_to(self.path)), file.digest))
+
+    def _note(self, count: FileCount) -> None:
+        name = count.file
+        with storage_errors(self.path):
+            with (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
+                sums.write(_sum_line((name, count.sha256)))
+            with (self.path / COUNTS).open("a", encoding="utf-8") as counts:
+                counts.write(count.to_line())
+            self._digests[name], self._counts[name] = count.sha256, count
+            other = name.removesuffix(PACKED) if name.endswith(PACKED) else name + PACKED
+            if self._digests.pop(other, None):
+                (self.path / other).unlink(missing_ok=True)
+
+    def copy(self, count: FileCount, source: Path) -> None:
+        """Take a file of another run folder over, unless it is here already, or is not as it was noted there."""
+        if self.has(count.file):
+            return
+        with reading_errors(source):
+            content = source.read_bytes()
+        if hashlib.sha256(content).hexdigest() == count.sha256:
+            with new_file(self.path / count.file, before=self._set_aside) as file:
+                file.add(content)
+            self._note(count)
+
+    def read_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> list[Row]:
+        """Read a file of the run back, as `iterate_rows` does."""
+        return [*self.iterate_rows(name, row, known)]
+
+    def iterate_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> Iterator[Row]:
+        """Yield the rows of a file of the run; `known` are the records that they may name, by id.
+
+        Raises:
+            StoreError: the file is missing, or is not what this program wrote.
+        """
+        path = self._check(name)
+        try:
+            for _, line in read_own_lines(path):
+                yield row.model_validate(json.loads(line), context=known)
+        except (ValueError, ValidationError):
+            raise StoreError(
+                f"{path} was written by another version of autoif: run again with --resume-with-changes"
+            ) from None
+
+    def _check(self, name: str) -> Path:
+        """Return the path of a file that is as it was written."""
+        found = self._find(name)
+        try:
+            check_digest(self.path / found, self._digests.get(found, "none"))
+        except FileNotFoundError:
+            raise StoreError(
+                f"{self.path / found} is missing: run again with --resume-with-changes to make it anew"
+            ) from None
+        return self.path / found
+
+    def _find(self, name: str) -> str:
+        """Return the name of a file as it is there, packed or not."""
+        return name + PACKED if name + PACKED in self._digests else name
+
+    def write_shard(self, stage: str, index: int, kept: Iterable[BaseModel], dropped: Iterable[Dropped]) -> None:
+        """Write what one stage kept and dropped of one shard."""
+        self.write_rows(_shard_name(stage, "dropped", index), dropped, pack=True)
+        self.write_rows(_shard_name(stage, "kept", index), kept, pack=True)
+
+    def has_shard(self, stage: str, index: int) -> bool:
+        return all(self.has(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
+
+    def read_kept(
+        self, stage: str, index: int, row: type[Row], known: Mapping[str, BaseModel] | None = None
+    ) -> list[Row]:
+        return self.read_rows(_shard_name(stage, "kept", index), row, known)
+
+    def read_dropped(self, stage: str, index: int, known: Mapping[str, BaseModel] | None = None) -> list[Dropped]:
+        return self.read_rows(_shard_name(stage, "dropped", index), Dropped, known)
+
+    def count_shard(self, stage: str, index: int) -> tuple[int, int]:
+        """Return how many records a stage kept and dropped of a shard; its files are not read, but compared.
+
+        Raises:
+            StoreError: a file is missing, or is not what this program wrote.
+        """
+        kept, dropped = (self._count(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
+        return kept, dropped
+
+    def _count(self, name: str) -> int:
+        path = self._check(name)
+        noted = self._counts.get(self._find(name))
+        return noted.rows if noted else sum(1 for _ in read_own_lines(path))
+
+    def shards(self, stage: str) -> list[int]:
+        """Return the numbers of a stage's shards, sorted."""
+        return sorted(shard_number(name) for name in self._digests if name.startswith(f"{stage}/kept-"))
+
+    def digest_stages(self, begin: str = "") -> list[JsonValue]:
+        """Return what is noted of instructions and all files of stages, or of those whose name begins so, in order."""
+        return [
+            f"{self._digests[name]} {name}"
+            for name in sorted(self._digests)
+            if name.startswith(begin) and ("/" in name or name == INSTRUCTIONS)
+        ]
+
+    def _rewrite_notes(self) -> None:
+        """Leave each file's digest and counts once, and no line that a kill has cut."""
+        if self._digests:
+            replace_file(self.path / DIGESTS, map(_sum_line, self._digests.items()))
+            replace_file(self.path / COUNTS, (each.to_line() for each in self._counts.values()))
+
+
+def _shard_name(stage: str, kind: str, index: int) -> str:
+    return f"{stage}/{kind}-{index:04d}.jsonl"
+
+
+def _sum_line(noted: tuple[str, str]) -> str:
+    """Return a line as `sha256sum` writes it."""
+    name, digest = noted
+    return f"{digest}  {name}\n"

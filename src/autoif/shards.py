@@ -1,0 +1,136 @@
+"""The shards of a run: which its folder has, which are still to be run, and what becomes of them.
+
+A shard is some of a step's records, cut in their order by `execution.shard_size`. It is finished when the files of all
+its stages are in the run folder; then it is counted by what is noted of these, and compared by their digests, but not
+read. Others are read when an engine has room for them and let go when their files are written: what is in memory
+doesn't depend on how many there are. Files are written in a thread, so that requests go on meanwhile.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+from autoif import store
+from autoif.engines import Engine
+from autoif.events import Events
+from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
+from autoif.records import Record, VerifiedInstruction
+from autoif.report.progress import Progress
+from autoif.run_folder import RunFolder
+from autoif.slices import Slice
+from autoif.tools import ToolSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """An open run: where results go, what workers are told, who runs shards, who watches."""
+
+    folder: RunFolder
+    tools: ToolSettings
+    engine: Engine
+    progress: Progress
+    part: Slice | None
+    """The shards to run; None for all."""
+    events: Events
+    times: dict[str, float]
+    """Seconds that the run took, by stage."""
+
+
+@contextmanager
+def timing(job: OpenRun) -> Iterator[dict[str, float]]:
+    """Share the time that passes out among stages, by what is counted of each: they work at the same time."""
+    started = time.monotonic()
+    spent = defaultdict[str, float](float)
+    try:
+        yield spent
+    finally:
+        passed, whole = time.monotonic() - started, sum(spent.values()) or 1.0
+        for folder, part in spent.items():
+            stage = folder.partition("_")[2]
+            job.times[stage] = job.times.get(stage, 0.0) + passed * part / whole
+
+
+async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: int, job: OpenRun, until: Step) -> None:
+    """Run all shards that the folder lacks; `records` reads the `total` ones that enter.
+
+    A shard's second step begins when its first is done, before the first step of the shards that wait: the first rows
+    are there long before the last instruction is written.
+    """
+
+    def follow(result: ShardResult) -> list[Shard]:
+        return _follow(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
+
+    size, part = job.tools.config.execution.shard_size, job.part
+    sizes = {at: min(size, total - at * size) for at in range(-(-total // size)) if part is None or part.has(at)}
+    if part and not sizes:
+        job.progress.say(f"{part} has nothing to do: the run has {-(-total // size):,} shards (execution.shard_size)")
+    steps: tuple[Step, ...] = (first,) if first == until else ("instructions", "queries")
+    job.progress.begin(tuple(stage.folder for step in steps for stage in STAGES[step]), total=sum(sizes.values()))
+    missing = _find_missing(first, records, sizes, job, until)
+    with timing(job) as spent:
+        async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
+            await asyncio.to_thread(_write_result, job.folder, result)
+            for folder, outcome in zip(result.folders, result.stages, strict=True):
+                spent[folder] += outcome.seconds
+            job.events.add("shard", step=result.step, index=result.index)
+            del result, outcome
+
+
+def _write_result(folder: RunFolder, result: ShardResult) -> None:
+    for name, outcome in zip(result.folders, result.stages, strict=True):
+        folder.write_shard(name, result.index, outcome.kept, outcome.dropped)
+
+
+def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
+    """Return the shard of the second step that a shard of the first one leaves, if it leaves any instruction."""
+    verified = tuple(record for record in kept if isinstance(record, VerifiedInstruction))
+    return [Shard("queries", index, verified)] if step == "instructions" and verified else []
+
+
+async def _find_missing(
+    first: Step, records: Callable[[], Iterable[Input]], sizes: Mapping[int, int], job: OpenRun, until: Step
+) -> AsyncIterator[Shard]:
+    """Yield the shards that are still to be run, as they are asked for: what follows from finished ones comes first.
+
+    What is there is counted by what is noted of it and compared by its digest, and not read.
+    """
+    finished = {index for index in sizes if _is_finished(first, index, job.folder)}
+    for index in sorted(finished):
+        left = await asyncio.to_thread(_count_finished, first, index, sizes[index], job)
+        if first == "queries" or until == "instructions" or not left:
+            continue
+        if _is_finished("queries", index, job.folder):
+            await asyncio.to_thread(_count_finished, "queries", index, left, job)
+            continue
+        kept = await asyncio.to_thread(job.folder.read_kept, store.BACK_TRANSLATION, index, VerifiedInstruction)
+        for shard in _follow(first, index, kept):
+            yield shard
+    if len(finished) < len(sizes):
+        parts, index = _cut(records(), job.tools.config.execution.shard_size), 0
+        while part := await asyncio.to_thread(next, parts, ()):
+            if index in sizes and index not in finished:
+                yield Shard(first, index, part)
+            index += 1
+
+
+def _is_finished(step: Step, index: int, folder: RunFolder) -> bool:
+    return all(folder.has_shard(stage.folder, index) for stage in STAGES[step])
+
+
+def _count_finished(step: Step, index: int, entered: int, job: OpenRun) -> int:
+    """Count what a step has made of a shard into which so many records went; return how many it kept."""
+    for stage in STAGES[step]:
+        kept, dropped = job.folder.count_shard(stage.folder, index)
+        job.progress.count(stage.folder, kept, dropped, entered)
+        entered = kept
+    return entered
+
+
+def _cut(records: Iterable[Input], size: int) -> Iterator[tuple[Input, ...]]:
+    left = iter(records)
+    while part := tuple(islice(left, size)):
+        yield part
