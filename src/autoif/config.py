@@ -149,7 +149,8 @@ _LATER: dict[str, JsonValue] = {
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {
     "base_url", "api_key_env", "concurrency", "slow_s", "ask_elsewhere_after_s", "timeout_s", "connect_timeout_s",
-    "retries", "retry_wait_s", "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens",
+    "batch", "batch_wait_s", "batch_poll_s", "retries", "retry_wait_s",
+    "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens",
 }  # fmt: skip
 
 

@@ -57,6 +57,12 @@ class Endpoint(Record):
     ask_elsewhere_after_s: float = Field(default=0.0, ge=0)
     """Of several servers, ask another one too when an answer takes longer, and take the first that comes; the other is
     given up, and may be charged. 0: never."""
+    batch: bool = False
+    """Ask through the provider's batch interface: for less money, with answers that may take a day (docs/models.md)."""
+    batch_wait_s: float = Field(default=10.0, gt=0)
+    """A batch is sent when no request has come for so long."""
+    batch_poll_s: float = Field(default=30.0, gt=0)
+    """How often to ask how it stands."""
     timeout_s: float = Field(default=600.0, gt=0)
     """For one attempt at one request, from sending it to the last byte of the answer."""
     connect_timeout_s: float = Field(default=10.0, gt=0)
@@ -78,6 +84,12 @@ class Endpoint(Record):
         if twice := next((url for url in urls if urls.count(url) > 1), ""):
             raise ValueError(f"base_url names {twice} twice: a server that takes more has a larger concurrency")
         return urls if len(urls) > 1 else urls[0]
+
+    @model_validator(mode="after")
+    def _check_batch(self) -> "Endpoint":
+        if self.batch and (self.base_url == EMBEDDED or len(self.addresses) > 1):
+            raise ValueError("batch is for one provider: give base_url a single address, or leave batch out")
+        return self
 
     @model_validator(mode="after")
     def _check_concurrency(self) -> "Endpoint":

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from autoif.errors import ModelError
+from autoif.models.batches import Batches
 from autoif.models.dealing import Dealer
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Place
@@ -69,6 +70,7 @@ class Fleet:
         self._note = note
         self._paces = [each.pace for each in self.transports]
         self._dealer = Dealer(self._paces)
+        self._batches = Batches(endpoint, self.transports[0]) if endpoint.batch else None
 
     @property
     def in_flight(self) -> int:
@@ -81,6 +83,8 @@ class Fleet:
 
     def describe_bound(self) -> str:
         """Say what holds requests back at the moment; "" where nothing does."""
+        if self._batches and self._batches.waiting:
+            return f"waiting for {self._batches.waiting:,} answers of {self._batches.under_way} batches"
         up = [each for each in self._paces if each.is_up]
         gone = sum(not each.left_out for each in self._paces) - len(up)
         if gone and not up:
@@ -105,7 +109,10 @@ class Fleet:
 
     def hurry(self) -> None:
         """End all waiting: nothing more is sent."""
-        self._dealer.close(ModelError("the run is stopping: nothing more is sent"))
+        error = ModelError("the run is stopping: nothing more is sent")
+        self._dealer.close(error)
+        if self._batches:
+            self._batches.close(error)
 
     async def post(
         self,
@@ -125,6 +132,8 @@ class Fleet:
             Passing: what `read` found fails as often as may be tried.
             ModelError: another try is of no use.
         """
+        if self._batches:
+            return await self._post_in_batches(self._batches, path, body, before, read)
         call = _Call(path, json.dumps(body).encode("ascii"), before)
         tries = _Tries()
         patient = self._endpoint.ask_elsewhere_after_s and len(self.transports) > 1
@@ -137,6 +146,27 @@ class Fleet:
             self.retries += 1
             if wait_s:
                 await self._dealer.pause(wait_s)
+
+    async def _post_in_batches(
+        self,
+        batches: Batches,
+        path: str,
+        body: dict[str, Any],
+        before: Callable[[], None],
+        read: Callable[[dict[str, Any]], Read],
+    ) -> Read:
+        """Return what `read` makes of an answer from a batch; ask again for one that it finds unfinished."""
+        for attempt in range(self._endpoint.retries + 1):
+            try:
+                answer = read(await batches.post(path, body, before))
+            except Passing:
+                if attempt == self._endpoint.retries:
+                    raise
+                self.retries += 1
+                continue
+            self._paces[0].speed_up()
+            return answer
+        raise AssertionError("the last attempt raises")
 
     async def _try(self, place: Place, call: _Call, read: Callable[[dict[str, Any]], Read]) -> Read:
         """Make one attempt at a place, note what it tells of the address, and give the place back."""

@@ -148,6 +148,23 @@ class Transport:
             await self._raise_for(response, response.status, content)
         return await self._parse(response, content)
 
+    async def call(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> bytes:
+        """Make any other call of the API and return the body; raise as `attempt` does."""
+        assert self._session is not None, "open it first"
+        page, _, query = path.partition("?")
+        url = self._endpoint.url(page) + (f"?{query}" if query else "")
+        headers = {"Content-Type": kind} if kind else {}
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                content = await read_content(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Passing(f"no connection ({self.shown(str(error))})", gone=True) from error
+        if response.status // 100 != 2:
+            await self._raise_for(response, response.status, content)
+        return content
+
     def _explain_connection(self, error: Exception) -> str:
         """Return why there is no connection, and what to do."""
         url, said = self.url, self.shown(str(error))

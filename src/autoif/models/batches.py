@@ -1,0 +1,263 @@
+"""A provider's batch interface: many requests in one file, answered within a day, for less money.
+
+Requests are gathered until none has come for `batch_wait_s`, or a file is full; then the file is uploaded, a batch made
+of it, and asked now and then how it stands (`/files`, `/batches`, as OpenAI describes them). Its answers are read as
+any others. What failed on the way, or was not answered in time, is asked again in the next batch.
+
+A request is named by a hash of all it says. So a process that begins anew finds its requests in the batches that are
+at the provider already, and uploads none of them twice; nothing about them is stored here.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoif.errors import ModelError
+from autoif.models.endpoint import Endpoint
+from autoif.models.replies import Complaint, ComplaintKind, read_complaint
+from autoif.models.transport import Passing, Rejected, Transport
+
+_MOST_REQUESTS = 50_000
+_MOST_BYTES = 200_000_000
+_ENDED = {"completed", "expired", "cancelled", "failed"}
+_MARK = "autoif"
+_REFUSALS = {400, 413, 422}
+_LISTED = 100
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A request that waits for its answer."""
+
+    path: str
+    body: dict[str, Any]
+    answer: asyncio.Future[dict[str, Any]]
+    failures: int = 0
+
+    def line(self, name: str) -> bytes:
+        url = f"/v1{self.path}"
+        return json.dumps({"custom_id": name, "method": "POST", "url": url, "body": self.body}).encode() + b"\n"
+
+
+@dataclass(slots=True)
+class _File:
+    """Requests of one path that go out together."""
+
+    path: str
+    names: list[str] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+
+class Batches:
+    """Answers requests through the batches of one address, in one event loop."""
+
+    def __init__(self, endpoint: Endpoint, transport: Transport) -> None:
+        self._endpoint = endpoint
+        self._transport = transport
+        self._wanted: dict[str, _Wanted] = {}
+        """By name: all that have no answer yet."""
+        self._new: list[str] = []
+        """Those that are in no batch yet."""
+        self._came = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed: ModelError | None = None
+        self.under_way = 0
+        """Batches that are at the provider."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests without an answer."""
+        return len(self._wanted)
+
+    async def post(self, path: str, body: dict[str, Any], before: Callable[[], None]) -> dict[str, Any]:
+        """Return the server's object for a request.
+
+        Raises:
+            Rejected: the server refuses this request.
+            ModelError: its batch failed, or it failed as often as may be tried.
+        """
+        before()
+        if self._closed:
+            raise self._closed
+        name = hashlib.sha256(json.dumps([self._endpoint.identity, path, body], sort_keys=True).encode()).hexdigest()
+        if name not in self._wanted:
+            self._wanted[name] = _Wanted(path, body, asyncio.get_running_loop().create_future())
+            self._new.append(name)
+            self._came.set()
+            if not self._tasks:
+                self._start(self._gather())
+        return await asyncio.shield(self._wanted[name].answer)
+
+    def close(self, error: ModelError) -> None:
+        """End all waiting; the batches stay at the provider, and are found again by the next start."""
+        self._closed = self._closed or error
+        for task in self._tasks:
+            task.cancel()
+        for each in self._wanted.values():
+            if not each.answer.done():
+                each.answer.set_exception(error)
+                each.answer.exception()
+        self._wanted.clear()
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except ModelError as error:
+            self.close(error)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            url = self._transport.url
+            self.close(ModelError(f"{url} answers otherwise than batches do ({error!r}): set models.ROLE.batch=false"))
+
+    async def _gather(self) -> None:
+        """Send what has been gathered, whenever no more comes."""
+        adopted = False
+        while True:
+            await self._came.wait()
+            while self._came.is_set() and len(self._new) < _MOST_REQUESTS:
+                self._came.clear()
+                await asyncio.sleep(self._endpoint.batch_wait_s)
+            self._came.clear()
+            if not adopted:
+                await self._adopt()
+                adopted = True
+            for file in self._fill_files():
+                self._start(self._send(file))
+
+    def _fill_files(self) -> list[_File]:
+        """Return the new requests in files that the provider takes: of one path, not too many, not too large."""
+        files: dict[str, _File] = {}
+        full = []
+        for name in self._new:
+            wanted = self._wanted.get(name)
+            if wanted is None:
+                continue
+            line = wanted.line(name)
+            file = files.setdefault(wanted.path, _File(wanted.path))
+            if len(file.names) >= _MOST_REQUESTS or (file.names and file.size + len(line) > _MOST_BYTES):
+                full.append(file)
+                file = files[wanted.path] = _File(wanted.path)
+            file.names.append(name)
+            file.lines.append(line)
+            file.size += len(line)
+        self._new = []
+        return [*full, *(each for each in files.values() if each.names)]
+
+    async def _adopt(self) -> None:
+        """Wait for batches of an earlier start that hold requests which are wanted, instead of sending these again."""
+        listing = await self._ask("GET", f"/batches?limit={_LISTED}")
+        for batch in listing.get("data", []):
+            mine = (batch.get("metadata") or {}).get(_MARK) == self._endpoint.identity
+            if not mine or batch.get("status") in {"failed", "cancelled", "cancelling"}:
+                continue
+            lines = await self._read_lines(batch.get("input_file_id"))
+            held = {each["custom_id"] for each in lines} & set(self._new)
+            if held:
+                self._new = [name for name in self._new if name not in held]
+                self._start(self._follow(batch["id"], sorted(held), adopted=True))
+
+    async def _send(self, file: _File) -> None:
+        boundary = f"{_MARK}-{hashlib.sha256(b''.join(file.lines)).hexdigest()[:32]}"
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+        data = b"".join(
+            [
+                (part % ("purpose", "")).encode() + b"batch\r\n",
+                (part % ("file", '; filename="requests.jsonl"\r\nContent-Type: application/jsonl')).encode(),
+                *file.lines,
+                f"\r\n--{boundary}--\r\n".encode(),
+            ]
+        )
+        uploaded = await self._ask("POST", "/files", data, f"multipart/form-data; boundary={boundary}")
+        order = {
+            "input_file_id": uploaded["id"],
+            "endpoint": f"/v1{file.path}",
+            "completion_window": "24h",
+            "metadata": {_MARK: self._endpoint.identity},
+        }
+        batch = await self._ask("POST", "/batches", json.dumps(order).encode())
+        await self._follow(batch["id"], file.names)
+
+    async def _follow(self, batch_id: str, names: list[str], *, adopted: bool = False) -> None:
+        """Ask how a batch stands until it has ended; hand out its answers, and gather anew what has none.
+
+        What an adopted one refused may have been asked again because of that (`--retry-refused`), so it is.
+        """
+        self.under_way += 1
+        try:
+            batch = await self._ask("GET", f"/batches/{batch_id}")
+            while batch.get("status") not in _ENDED:
+                await asyncio.sleep(self._endpoint.batch_poll_s)
+                batch = await self._ask("GET", f"/batches/{batch_id}")
+        finally:
+            self.under_way -= 1
+        if batch["status"] == "failed":
+            said = read_complaint(json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode())
+            raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
+        for kind in ("output_file_id", "error_file_id"):
+            for line in await self._read_lines(batch.get(kind)):
+                self._hand_out(line, refusals=not adopted)
+        left = [name for name in names if name in self._wanted]
+        for name in left:
+            self._again(name, f"the batch {batch['status']} without its answer")
+
+    def _hand_out(self, line: dict[str, Any], *, refusals: bool) -> None:
+        """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch."""
+        name, response = line.get("custom_id", ""), line.get("response") or {}
+        wanted = self._wanted.get(name)
+        status, body = response.get("status_code", 0), response.get("body")
+        if wanted is None or wanted.answer.done():
+            return
+        if status == 200 and isinstance(body, dict) and "choices" in body:
+            wanted.answer.set_result(body)
+            del self._wanted[name]
+            return
+        complaint = read_complaint(json.dumps(body or line.get("error") or "").encode())
+        kind = complaint.kind(status)
+        if not refusals:
+            return
+        if status in _REFUSALS or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
+            said = self._transport.shown(complaint.sentence)
+            wanted.answer.set_exception(Rejected(Complaint(said, complaint.words), kind))
+            del self._wanted[name]
+
+    def _again(self, name: str, why: str) -> None:
+        wanted = self._wanted[name]
+        wanted.failures += 1
+        if wanted.failures > self._endpoint.retries:
+            url = self._transport.url
+            raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {why}; run it again later")
+        self._new.append(name)
+        self._came.set()
+
+    async def _read_lines(self, file_id: str | None) -> list[dict[str, Any]]:
+        if not file_id:
+            return []
+        content = await self._fetch("GET", f"/files/{file_id}/content")
+        return [json.loads(line) for line in content.splitlines() if line.strip()]
+
+    async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:
+        answer = json.loads(await self._fetch(method, path, data, kind))
+        if not isinstance(answer, dict):
+            raise ModelError(f"{self._transport.url} has no batches: set models.ROLE.batch=false")
+        return answer
+
+    async def _fetch(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> bytes:
+        """Make a call, again where it failed for a passing reason; return the body."""
+        for attempt in range(self._endpoint.retries + 1):
+            try:
+                return await self._transport.call(method, path, data, kind)
+            except Passing as failure:
+                if attempt == self._endpoint.retries:
+                    raise ModelError(f"{self._transport.url}: {failure}; run the same command again later") from failure
+            except Rejected as refusal:
+                raise ModelError(f"{self._transport.url} takes no batch: {refusal}") from refusal
+            await asyncio.sleep(self._endpoint.retry_wait_s * 2**attempt)
+        raise AssertionError("unreachable")

@@ -1,0 +1,195 @@
+"""A provider's batches: gathered, uploaded once, collected, found again after a kill, asked again where they failed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from autoif.errors import ModelError
+from autoif.models import batches
+from autoif.models.cache import CompletionCache
+from autoif.models.client import ChatClient
+from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Completion, Request
+from support.stub_server import answer
+
+Judge = Callable[[dict[str, Any], int], dict[str, Any] | None]
+"""What becomes of a request in batch number …: a line of a file; None: nothing."""
+
+
+def fine(line: dict[str, Any], number: int) -> dict[str, Any] | None:
+    return {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": answer(line["body"])}}
+
+
+class Provider:
+    """Has /files and /batches as OpenAI describes them; a batch ends with its third look, unless it is held."""
+
+    def __init__(self, judge: Judge = fine, *, ends: str = "completed", held: bool = False) -> None:
+        self.judge, self.ends, self.held = judge, ends, held
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.url = ""
+        self.made = asyncio.Event()
+
+    async def upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        assert form["purpose"] == "batch"
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        return web.json_response({"id": self._keep(file.file.read()), "object": "file"})
+
+    def _keep(self, content: bytes) -> str:
+        name = f"file-{len(self.files)}"
+        self.files[name] = content
+        return name
+
+    async def create(self, request: web.Request) -> web.Response:
+        order = await request.json()
+        assert order["completion_window"] == "24h"
+        number = len(self.batches)
+        batch = {**order, "id": f"batch-{number}", "status": "validating", "number": number}
+        self.batches[batch["id"]] = batch
+        self.made.set()
+        return web.json_response(batch)
+
+    async def look(self, request: web.Request) -> web.Response:
+        batch = self.batches[request.match_info["id"]]
+        if batch["status"] == "in_progress" and not self.held:
+            lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+            assert all(line["url"] == batch["endpoint"] and line["method"] == "POST" for line in lines)
+            judged = [each for each in (self.judge(line, batch["number"]) for line in lines) if each]
+            good = [each for each in judged if each["response"]["status_code"] == 200]
+            for name, some in (("output_file_id", good), ("error_file_id", [e for e in judged if e not in good])):
+                batch[name] = self._keep("".join(json.dumps(each) + "\n" for each in some).encode()) if some else None
+            batch["status"] = self.ends if batch["number"] == 0 else "completed"
+            batch["errors"] = {"data": [{"message": "Invalid line 1"}]} if batch["status"] == "failed" else None
+        elif batch["status"] == "validating":
+            batch["status"] = "in_progress"
+        return web.json_response(batch)
+
+    async def find(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [*self.batches.values()], "has_more": False})
+
+    async def read(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.files[request.match_info["id"]])
+
+    def sent(self) -> list[int]:
+        """Return how many requests each batch has."""
+        return [len(self.files[each["input_file_id"]].splitlines()) for each in self.batches.values()]
+
+
+@asynccontextmanager
+async def serving(provider: Provider) -> AsyncIterator[None]:
+    app = web.Application()
+    app.router.add_post("/v1/files", provider.upload)
+    app.router.add_get("/v1/files/{id}/content", provider.read)
+    app.router.add_post("/v1/batches", provider.create)
+    app.router.add_get("/v1/batches", provider.find)
+    app.router.add_get("/v1/batches/{id}", provider.look)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    provider.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def at(provider: Provider, **fields: Any) -> Endpoint:
+    quick = {"batch": True, "batch_wait_s": 0.1, "batch_poll_s": 0.01, "retry_wait_s": 0.01, "api_key_env": ""}
+    return Endpoint(base_url=provider.url, **{"model": "m", **quick, **fields})
+
+
+def ask(client: ChatClient, count: int) -> list[Any]:
+    return [
+        client.sample(Request("writer", "verification", messages=(("user", f"q{number}"),), seed=number))
+        for number in range(count)
+    ]
+
+
+def check(answers: list[list[Completion]]) -> None:
+    assert [each[0].text for each in answers] == [f"q{number} s{number} c0" for number in range(len(answers))]
+
+
+async def run(provider: Provider, path: Path, count: int = 8, **fields: Any) -> list[list[Completion]]:
+    with CompletionCache(path / "completions.sqlite") as cache:
+        async with ChatClient({"writer": at(provider, **fields)}, cache) as client:
+            return await asyncio.wait_for(asyncio.gather(*ask(client, count)), 30)
+
+
+async def test_requests_go_out_in_one_batch_and_its_answers_are_kept(tmp_path: Path) -> None:
+    provider = Provider()
+    async with serving(provider):
+        check(await run(provider, tmp_path))
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8]
+
+
+async def test_a_file_holds_no_more_than_the_provider_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider()
+    async with serving(provider):
+        monkeypatch.setattr(batches, "_MOST_REQUESTS", 3)
+        check(await run(provider, tmp_path))
+        assert max(provider.sent()) == 3
+        assert sum(provider.sent()) == 8
+        monkeypatch.setattr(batches, "_MOST_REQUESTS", 50_000)
+        monkeypatch.setattr(batches, "_MOST_BYTES", 900)
+        check(await run(provider, tmp_path / "other", model="n"))
+    assert all(len(provider.files[each["input_file_id"]]) <= 900 for each in [*provider.batches.values()][3:])
+
+
+async def test_a_run_that_was_killed_finds_its_batch_and_uploads_nothing_again(tmp_path: Path) -> None:
+    provider = Provider(held=True)
+    async with serving(provider):
+        with CompletionCache(tmp_path / "completions.sqlite") as cache:
+            client = await ChatClient({"writer": at(provider)}, cache).__aenter__()
+            waiting = [asyncio.ensure_future(each) for each in ask(client, 8)]
+            await asyncio.wait_for(provider.made.wait(), 20)
+            await client.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
+            await asyncio.gather(*waiting, return_exceptions=True)
+        provider.held = False
+        check(await run(provider, tmp_path, count=10))
+    assert provider.sent() == [8, 2]
+
+
+async def test_what_a_batch_leaves_unanswered_is_asked_again(tmp_path: Path) -> None:
+    def half(line: dict[str, Any], number: int) -> dict[str, Any] | None:
+        if number or line["body"]["seed"] % 2:
+            return fine(line, number)
+        if line["body"]["seed"] % 4:
+            return None
+        failed = {"status_code": 500, "body": {"error": {"message": "oops"}}}
+        return {"custom_id": line["custom_id"], "response": failed}
+
+    for ends in ("completed", "expired", "cancelled"):
+        provider = Provider(half, ends=ends)
+        async with serving(provider):
+            check(await run(provider, tmp_path / ends))
+        assert provider.sent() == [8, 4]
+
+
+async def test_a_refused_request_is_data(tmp_path: Path) -> None:
+    def refuse(line: dict[str, Any], number: int) -> dict[str, Any] | None:
+        if line["body"]["seed"] != 3:
+            return fine(line, number)
+        error = {"error": {"message": "Your input was flagged by moderation"}}
+        return {"custom_id": line["custom_id"], "response": {"status_code": 400, "body": error}}
+
+    provider = Provider(refuse)
+    async with serving(provider):
+        found = await run(provider, tmp_path)
+    assert [each[0].finish_reason for each in found].count("refused") == 1
+    assert found[3][0].detail == "Your input was flagged by moderation"
+
+
+async def test_a_batch_that_the_provider_refuses_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    provider = Provider(ends="failed")
+    async with serving(provider):
+        with pytest.raises(ModelError, match=r"refuses a batch: .*Invalid line 1"):
+            await run(provider, tmp_path)
