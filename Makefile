@@ -19,7 +19,8 @@ demo: setup
 # As many processes as the machine has processors, four at most: each loads what trains models. `make test PROCESSES=3`
 # uses the time in which tests wait, where there is memory for it.
 PROCESSES ?= logical
-TESTS := $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=worksteal
+# Compiled code is kept, also where an image says PYTHONDONTWRITEBYTECODE: each of some hundred processes would compile it anew.
+TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=worksteal
 
 test: setup-dev
 	$(TESTS)
