@@ -8,13 +8,18 @@ SAY = @echo "installing $(1): once, some minutes"
 
 .PHONY: demo test coverage check setup setup-dev trainers browser bench docs format clean
 
+# The page of the packaged recording comes first, to look at while the model works: it is there even if that is cut short.
 demo: setup
+	@$(BIN)/autoif run quickstart --recorded --quiet > /dev/null
+	@echo "the report of a recorded run, to open in a browser:"
+	@$(BIN)/autoif report runs/quickstart-recorded
 	$(BIN)/autoif run quickstart
 	@echo
 	$(BIN)/autoif verify --dataset runs/quickstart/sft.jsonl
 	@echo "look at one instruction: $(BIN)/autoif show runs/quickstart"
-	@echo "open in a browser:"
+	@echo "open in a browser, the run that was made here and the recorded one:"
 	@$(BIN)/autoif report runs/quickstart
+	@$(BIN)/autoif report runs/quickstart-recorded
 
 # As many processes as the machine has processors, four at most: each loads what trains models. `make test PROCESSES=3`
 # uses the time in which tests wait, where there is memory for it.

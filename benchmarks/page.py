@@ -25,26 +25,42 @@ _SEARCH = """async ([section, text]) => {
     const status = document.querySelector(`#${section} [role=status]`);
     const search = document.getElementById(`${section}-search`);
     const began = performance.now();
+    let first = null;
     const drawn = new Promise((resolve) => new MutationObserver((_, watch) => {
+        first ??= performance.now();
         if (!/rows$/.test(status.textContent)) return;
         watch.disconnect();
         requestAnimationFrame(() => resolve());
     }).observe(status, {childList: true, characterData: true, subtree: true}));
+    window.pauses = [];
     search.value = text;
     search.dispatchEvent(new Event("input"));
     await drawn;
-    return [performance.now() - began, status.textContent];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return [first - began, performance.now() - began - 50, status.textContent, Math.max(0, ...window.pauses)];
 }"""
+_WATCH = """() => new PerformanceObserver((list) =>
+    list.getEntries().forEach((each) => window.pauses?.push(each.duration)))
+    .observe({type: "longtask"})"""
+
+
+_SEARCHED = {
+    "instructions": ("fruit", "write the word"),
+    "prompts": ("question 3", "about"),
+    "responses": ("river", "music garden"),
+    "pairs": ("river", "music garden"),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--instructions", type=int, default=10_000)
+    parser.add_argument("--run", type=Path, help="run folder to take; it is made if it isn't there")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run, output = Path(folder) / "run", Path(folder) / "report.html"
-        # Two thirds of the instructions have responses.
-        make_run(run, MadeRun(wanted.instructions, prompts_each=5, responses_each=6))
+        run, output = wanted.run or Path(folder) / "run", Path(folder) / "report.html"
+        if not run.exists():  # two thirds of the instructions have responses
+            make_run(run, MadeRun(wanted.instructions, prompts_each=5, responses_each=6))
         print(f"load before: {os.getloadavg()[0]:.1f}")
         failed = _measure_making(run, output)
         if shutil.which("chromium"):
@@ -84,15 +100,20 @@ def _measure_opening(output: Path) -> bool:
         page.wait_for_selector("body[data-ready]")
         print(f"first paint after {paint:,.0f} ms")
         failed = paint > 2_000
-        for section, texts in (("instructions", ("fruit", "write the word")), ("responses", ("river", "music garden"))):
+        page.evaluate(_WATCH)
+        for section, texts in _SEARCHED.items():
             page.evaluate("address => { location.hash = address }", f"#{section}")
             page.wait_for_function("address => document.body.dataset.shown === address", arg=f"#{section}")
-            # The first search in the texts of responses loads them.
-            first, _ = page.evaluate(_SEARCH, [section, "zebra"])
+            # The first search in texts begins while they are still being read.
+            first, whole, rows, pause = page.evaluate(_SEARCH, [section, "zebra"])
+            print(
+                f"{section}: first search answers after {first:,.0f} ms, has seen all after {whole:,.0f} ms ({rows}); "
+                f"the page stands still for {pause:,.0f} ms at most"
+            )
             took = [page.evaluate(_SEARCH, [section, text]) for text in texts]
-            said = ", ".join(f"{ms:,.0f} ms ({rows})" for ms, rows in took)
-            print(f"{section}: first search {first:,.0f} ms; then {said}")
-            failed |= max(ms for ms, _ in took) > 200
+            said = ", ".join(f"{whole:,.0f} ms ({rows})" for _, whole, rows, _ in took)
+            print(f"{section}: then {said}")
+            failed |= max(first, pause, *(whole for _, whole, _, _ in took)) > 200
         browser.close()
     return failed
 

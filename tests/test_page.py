@@ -1,25 +1,38 @@
 """A run's page as a file: whose numbers it has, what it says of a bad folder, and what may run in it."""
 
+import asyncio
 import base64
 import gzip
 import hashlib
 import json
 import re
+import shutil
+import signal
+import time
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rapidfuzz import fuzz
 
 from autoif.cli.report import report
+from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
+from autoif.instructions.deduplication import normalise
+from autoif.orchestration import remake_data
+from autoif.page.data import read_data
+from autoif.page.distributions import measure_learnability, measure_similarity
 from autoif.page.report import write_report
 from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
 from autoif.report.show import read_samples
-from autoif.store import DIGESTS, MANIFEST, SCORING
+from autoif.store import DIGESTS, MANIFEST, REJECTION_SAMPLING, SCORING, read_stage
 from autoif.sweep.points import sweep_run
 from page_run import MadeRun, make_run
+from support.processes import model_server, start_autoif
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +189,95 @@ def test_the_same_run_gives_the_same_bytes(run: Path, html: str, tmp_path: Path)
     assert page.read_text(encoding="utf-8") == html
 
 
-def test_a_slip_in_the_page_s_name_replaces_no_data(run: Path) -> None:
+@pytest.mark.parametrize(("name", "said"), [("run.json", "belongs to a run"), ("page.txt", "name a page with .html")])
+def test_a_slip_in_the_page_s_name_replaces_no_data(run: Path, name: str, said: str) -> None:
     before = (run / MANIFEST).read_bytes()
-    found = CliRunner().invoke(report, [str(run), "-o", str(run / MANIFEST)])
+    found = CliRunner().invoke(report, [str(run), "-o", str(run / name)])
     assert isinstance(found.exception, ConfigError)
-    assert "name a page with .html" in str(found.exception)
+    assert said in str(found.exception)
     assert (run / MANIFEST).read_bytes() == before
+    assert not (run / "page.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (["*"], "is missing: run the same command again"),
+        (["07_scoring"], "07_scoring/dropped-0000.jsonl is missing"),
+        (["02_verification/kept-0000.jsonl"], "02_verification/kept-0000.jsonl is missing"),
+        (["*", DIGESTS], "is marked complete and holds no stage"),
+    ],
+)
+def test_of_a_run_whose_stages_were_deleted_no_page_is_made(
+    run: Path, tmp_path: Path, gone: list[str], said: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("*.html"))
+    for path in (path for name in gone for path in folder.glob(name if name != "*" else "0*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    found = CliRunner().invoke(report, [str(folder)])
+    assert isinstance(found.exception, StoreError)
+    assert said in str(found.exception)
+    assert "\n" not in str(found.exception)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_run_that_goes_on_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
+    with model_server(tmp_path) as served:
+        wanted = ["run", "quickstart", "--base-url", served.url, "--model", "test", "-o", "run"]
+        with start_autoif(*wanted, "--set", "execution.shard_size=1", cwd=tmp_path) as going:
+            try:
+                while not list(tmp_path.glob("run/0[67]_*/kept-*.jsonl")):
+                    assert going.poll() is None
+                    time.sleep(0.05)
+                going.send_signal(signal.SIGSTOP)  # the page and what it is compared with are of one moment
+                [page] = write_report(tmp_path / "run", tmp_path / "report.html")
+                html = page.read_text(encoding="utf-8")
+                assert "not finished: this is what it has so far" in html
+                assert "shown when the run has ended" in html
+                for row in read_funnel(tmp_path / "run"):
+                    assert f"{row.folder}: {row.kept:,} kept, {row.dropped:,} dropped" in html
+            finally:
+                going.kill()
+
+
+def test_what_reviewers_left_out_stands_in_the_page_with_their_words(replayed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(replayed, folder)
+    row = json.loads((folder / "sft.jsonl").read_text(encoding="utf-8").splitlines()[0])["constraints"][0]
+    said = {"author": "ada", "time": datetime.now(UTC), "comment": "<b>too vague</b>"}
+    add_decisions(folder, [Decision(target="instruction", id=row["instruction_id"], decision="reject", **said)])
+    asyncio.run(remake_data(folder))
+    [page] = write_report(folder, tmp_path / "report.html")
+    html = page.read_text(encoding="utf-8")
+    assert '<a class="reason" href="#reviewed">rejected by reviewer' in html
+    part = html[html.index('id="reviewed"') : html.index("Model calls, tokens")]
+    assert row["instruction"] in unescape(part)
+    assert "&lt;b&gt;too vague&lt;/b&gt;" in part
+
+
+def test_learnability_counts_prompts_by_how_many_of_their_judged_responses_pass(replayed: Path) -> None:
+    rates: dict[str, list[float]] = {}
+    for kind in ("kept", "dropped"):
+        for row in read_stage(replayed, REJECTION_SAMPLING, kind):
+            response = row["record"] if kind == "dropped" else row
+            if response["verdicts"]:
+                rates.setdefault(response["prompt"], []).append(response["pass_rate"])
+    wanted = sorted(sum(rate > 0.5 for rate in each) / len(each) for each in rates.values())
+    assert sorted(measure_learnability(read_data(replayed))) == wanted
+    assert 0 < sum(0 < each < 1 for each in wanted) < len(wanted)
+
+
+def test_similarity_is_that_of_the_nearest_other_instruction_in_bounded_time() -> None:
+    texts = [
+        "Use exactly three bullets.",
+        "Use exactly four bullets.",
+        "please use three bullets, exactly",
+        "No commas",
+    ]
+    near = [max(fuzz.token_sort_ratio(normalise(a), normalise(b)) for b in texts if b != a) for a in texts]
+    assert measure_similarity(texts) == pytest.approx(near)
+    assert measure_similarity(["alone"]) == measure_similarity([]) == []
+    began = time.process_time()
+    assert len(measure_similarity([f"{number} {'a ' * 50_000}" for number in range(1000)])) == 200
+    assert time.process_time() - began < 10

@@ -3,17 +3,23 @@
 With AUTOIF_SCREENSHOTS=docs/report the screenshots of docs/report.md are made anew.
 """
 
+import json
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
-from autoif.page.report import write_report
+from autoif.page.data import read_data
+from autoif.page.report import PAGES, write_report
+from autoif.records import Dropped, Reason
 from autoif.report.funnel import read_funnel
+from autoif.store import DIGESTS, REJECTION_SAMPLING
 from page_run import MadeRun, make_run
-from support.browser import Opened, count_rows
+from support.browser import Opened, count_rows, list_tables
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -21,20 +27,20 @@ _HOSTILE = (
     '<img src=x onerror="window.hit=1"><script>window.hit=1</script></script></pre><svg onload=window.hit=1>'
     "<a href='javascript:window.hit=1'>x</a><!-- {{data}} ${window.hit=1} ]]> \u202e \ud800 \x00 \x1b[31m"
 )
-_VIEWS = ("#funnel", "#instructions", "#prompts", "#responses", "#pairs", "#distributions", "#settings", "#response/0",
-          "#pair/0")  # fmt: skip
+_VIEWS = ("#funnel", "#instructions", "#prompts", "#responses", "#pairs", "#distributions", "#thresholds", "#settings",
+          "#response/0", "#pair/0")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser") / "made"
     make_run(folder, MadeRun(instructions=60))
+    write_report(folder, folder.parent / "report.html")
     return folder
 
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, run: Path) -> Opened:
-    write_report(run, run.parent / "report.html")
     return Opened(browser, run.parent / "report.html", viewport={"width": 1200, "height": 900})
 
 
@@ -45,6 +51,47 @@ def test_each_number_of_the_funnel_leads_to_as_many_records(opened: Opened, run:
             section = (address.get_attribute("href") or "")[1:].partition("?")[0]
             page = opened.show(address.get_attribute("href") or "")
             assert count_rows(page, section) == count, (row.folder, outcome)
+
+
+def test_each_reason_of_a_real_run_leads_to_as_many_records(browser: Browser, replayed: Path, tmp_path: Path) -> None:
+    write_report(replayed, tmp_path / "report.html")
+    here = Opened(browser, tmp_path / "report.html")
+    seen = 0
+    for row in read_funnel(replayed):
+        for reason, count in row.reasons.items():
+            page = here.show("#funnel")
+            address = page.locator(f'a.reason[href*="stage={row.folder}&"][href$="reason={reason}"]').get_attribute(
+                "href"
+            )
+            page = here.show(address or "")
+            section = (address or "")[1:].partition("?")[0]
+            beside = page.locator(f"#{section} p", has_text="dropped without a record").all_inner_texts()
+            others = sum(int(text.split()[3].replace(",", "")) for text in beside)
+            assert count_rows(page, section) + others == count, (row.folder, reason)
+            seen += 1
+    assert seen >= 8
+    assert here.said == []
+
+
+def test_what_was_dropped_without_a_record_is_listed_beside_the_table(
+    browser: Browser, run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / DIGESTS).unlink()
+    lost = [
+        Dropped(stage="rejection_sampling", reason=Reason.REFUSED_BY_MODEL, record_id=f"{n:016}", detail="<b>no</b>")
+        for n in range(3)
+    ]
+    with (folder / REJECTION_SAMPLING / "dropped-0000.jsonl").open("a", encoding="utf-8") as rows:
+        rows.writelines(f"{each.model_dump_json()}\n" for each in lost)
+    write_report(folder, tmp_path / "report.html")
+    here = Opened(browser, tmp_path / "report.html")
+    address = here.page.locator("a.reason", has_text="refused by model 3").get_attribute("href") or ""
+    page = here.show(address)
+    assert count_rows(page, "responses") == 0
+    assert "Beside them 3 were dropped" in page.locator("#responses").inner_text()
+    assert list_tables(page)["Dropped without a record"][1] == ["0000000000000000", "refused by model", "<b>no</b>"]
 
 
 def test_a_search_leaves_the_rows_that_have_the_text_and_pages_show_the_rest(opened: Opened) -> None:
@@ -133,7 +180,71 @@ def test_without_scripts_the_funnel_figures_and_settings_can_be_read(browser: Br
     text = here.page.locator("body").inner_text()
     assert "07_scoring" in text
     assert "Scripts are off" in text
-    assert here.page.locator("svg.chart").count() >= 4
+    assert here.page.locator("svg.chart:visible").count() >= 4 + 6
+    for title in ("Instructions, ", "What scoring: mean leaves", "Model calls, tokens, cost and time", "All settings"):
+        assert here.page.locator("caption:visible", has_text=title.strip(", ")).count(), title
+
+
+def test_on_paper_all_parts_are_there_and_none_is_cut(browser: Browser, run: Path) -> None:
+    here = Opened(browser, run.parent / "report.html", viewport={"width": 700, "height": 900}, color_scheme="dark")
+    here.show("#instructions")
+    here.show("#responses")
+    assert here.page.locator("main .paper:visible").count() == 0
+    here.page.emulate_media(media="print")
+    shown = here.page.locator("main > section:visible").evaluate_all("all => all.map((each) => each.id)")
+    assert shown == [
+        "funnel",
+        "instructions",
+        "prompts",
+        "responses",
+        "pairs",
+        "distributions",
+        "thresholds",
+        "settings",
+    ]
+    assert here.page.locator("nav:visible, .controls:visible, .pages:visible").count() == 0
+    assert here.page.locator("#instructions tbody tr:visible").count() == 60
+    assert here.page.locator("#instructions .tabulator:visible").count() == 0
+    assert here.page.locator("#responses .tabulator-row:visible").count() == 25
+    assert here.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert here.measure_overflow() <= 0
+    assert here.page.pdf(format="A4").count(b"/Type /Page\n") >= 3
+
+
+def test_at_200_percent_nothing_is_cut_and_axe_finds_nothing(browser: Browser, run: Path) -> None:
+    here = Opened(
+        browser, run.parent / "report.html", viewport={"width": 640, "height": 450}, device_scale_factor=2
+    )  # fmt: skip
+    for address in ("#funnel", "#instructions", "#distributions", "#thresholds"):
+        here.show(address)
+        assert here.measure_overflow() <= 0, address
+        assert here.find_faults() == [], address
+
+
+def test_a_search_answers_while_texts_are_read_and_ends_with_all(
+    browser: Browser, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PAGES, "responses", 4)
+    write_report(run, run.parent / "slow.html", limit=10)
+    here = Opened(browser, run.parent / "slow.html")
+    said = here.show("#responses").evaluate(
+        """async () => {
+            const search = document.getElementById("responses-search");
+            search.value = "river";
+            search.dispatchEvent(new Event("input"));
+            const said = [];
+            while (said.length < 2 || !/rows$/.test(said.at(-1))) {
+                const status = document.querySelector("#responses [role=status]")?.textContent;
+                if (status && status !== said.at(-1)) said.push(status);
+                await new Promise((resolve) => setTimeout(resolve, 1));
+            }
+            return said;
+        }"""
+    )
+    assert any(re.fullmatch(r"\d+ rows so far: \d+ of 320 texts are searched", each) for each in said)
+    texts = [json.loads(text)["text"] for text in read_data(run).responses]
+    assert said[-1] == f"{sum('river' in text.lower() for text in texts)} rows"
+    assert here.said == []
 
 
 def test_data_beside_the_page_is_read_from_the_disk_and_a_missing_file_is_named(browser: Browser, run: Path) -> None:

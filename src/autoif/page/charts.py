@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
-from autoif.page.data import RunData
 from autoif.page.elements import make, make_table
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 480, 180, 48, 40
+_WIDTH, _TOP, _FULL = 480, 16, 124
+"""Of a chart of bars; the room below and on the left depends on its labels, which are slanted."""
 _BINS = 10
 
 
@@ -60,48 +60,25 @@ def draw_line(title: str, labels: Sequence[str], values: Sequence[float | None],
     return make("figure", make("figcaption", title), svg)
 
 
-def draw_distributions(data: RunData) -> list[Element]:
-    """Return histograms of responses and a count of instructions by kind, each with its numbers."""
-    columns = data.columns
-    quality = [value for value in columns.quality if value is not None]
-    rates = [value for value in columns.pass_rate if value is not None]
-    kinds = Counter(line.kind for line in data.instructions if line.stage >= 3 and not line.reason)
-    agreement = [line.agreement for line in data.instructions if line.agreement is not None]
-    return [
-        *_draw_histogram("Pass rate of responses", rates, 0, 1),
-        *_draw_histogram("Quality of responses", quality, 0, 10),
-        *_draw_histogram("Length of responses, characters", columns.characters, 0, _round_up(columns.characters)),
-        *_draw_histogram("Agreement of functions with cases", agreement, 0, 1),
-        *_draw_counts("Verified instructions by kind of constraint (told by their words)", kinds.most_common()),
-    ]
-
-
-def _round_up(values: Sequence[int]) -> int:
-    """Return the end of the axis: what 99 of 100 values reach, in round tens; longer ones are in the last bin."""
-    if not values:
-        return _BINS
-    found = sorted(values)[(len(values) - 1) * 99 // 100]
-    return max(_BINS, -(-found // 100) * 100)
-
-
-def _draw_histogram(title: str, values: Sequence[float], low: float, high: float) -> list[Element]:
+def draw_histogram(title: str, values: Sequence[float], low: float, high: float) -> list[Element]:
+    """Return how many values there are in each tenth of a range; what lies beyond is in the last."""
     width = (high - low) / _BINS
-    counts = Counter(min(_BINS - 1, int((value - low) / width + 1e-9)) for value in values)
+    counts = Counter(min(_BINS - 1, max(0, int((value - low) / width + 1e-9))) for value in values)
     labels = [f"{low + place * width:g}–{low + (place + 1) * width:g}" for place in range(_BINS)]
-    return _draw_counts(title, [(label, counts[place]) for place, label in enumerate(labels)])
+    return draw_counts(title, [(label, counts[place]) for place, label in enumerate(labels)])
 
 
-def _draw_counts(title: str, counted: Sequence[tuple[str, int]]) -> list[Element]:
+def draw_counts(title: str, counted: Sequence[tuple[str, int]]) -> list[Element]:
     """Return a figure of bars with their numbers above, and the same as a table."""
     if not any(count for _, count in counted):
         return [make("h3", title), make("p", "Nothing to show yet.", class_="note")]
     most = max(count for _, count in counted)
-    step = (_WIDTH - _LEFT) / len(counted)
+    longest = max(len(label) for label, _ in counted)
     svg = make(
         "svg",
-        *_draw_bars(counted, most, step),
+        *_draw_bars(counted, most, left=max(48, 4 * longest)),
         class_="chart",
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        viewBox=f"0 0 {_WIDTH} {_TOP + _FULL + 22 + 3.4 * longest:.0f}",
         role="img",
         aria_label=f"{title}: {', '.join(f'{label} {count:,}' for label, count in counted if count)}",
     )
@@ -110,16 +87,15 @@ def _draw_counts(title: str, counted: Sequence[tuple[str, int]]) -> list[Element
     return [make("figure", make("figcaption", title), svg, numbers)]
 
 
-def _draw_bars(counted: Iterable[tuple[str, int]], most: int, step: float) -> Iterable[Element]:
-    full = _HEIGHT - _BOTTOM - 16
-    foot = _HEIGHT - _BOTTOM
-    yield make("line", class_="axis", x1=str(_LEFT), y1=str(foot), x2=str(_WIDTH), y2=str(foot))
+def _draw_bars(counted: Sequence[tuple[str, int]], most: int, left: int) -> Iterable[Element]:
+    foot, step = _TOP + _FULL, (_WIDTH - left) / len(counted)
+    yield make("line", class_="axis", x1=str(left), y1=str(foot), x2=str(_WIDTH), y2=str(foot))
     for place, (label, count) in enumerate(counted):
-        height = full * count / most
-        left = _LEFT + place * step
-        middle = f"{left + step / 2:.1f}"
+        height = _FULL * count / most
+        start = left + place * step
+        middle = f"{start + step / 2:.1f}"
         yield make(
-            "rect", class_="bar", x=f"{left + 1:.1f}", y=f"{foot - height:.1f}", width=f"{step - 2:.1f}",
+            "rect", class_="bar", x=f"{start + 1:.1f}", y=f"{foot - height:.1f}", width=f"{step - 2:.1f}",
             height=f"{height:.1f}",
         )  # fmt: skip
         yield make(

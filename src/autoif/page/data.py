@@ -9,7 +9,7 @@ that ten thousand instructions and two hundred thousand responses fit into half 
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +31,8 @@ from autoif.store import (
     SCORING,
     SELF_INSTRUCT,
     VERIFICATION,
+    read_digests,
+    read_manifest,
     read_stage,
     reading_errors,
 )
@@ -84,7 +86,7 @@ class InstructionLine:
     passed: int = 0
     """Responses that were kept to the end."""
     pass_rate: float | None = None
-    """The mean of its responses', 0 to 1."""
+    """The mean of its judged responses', 0 to 1."""
     findings: tuple[str, ...] = ()
 
 
@@ -135,8 +137,9 @@ def read_data(run: Path) -> RunData:
     """Return a run's instructions, prompts, responses and pairs.
 
     Raises:
-        StoreError: a file is damaged, changed, or of another version.
+        StoreError: a file is missing, damaged, changed, or of another version.
     """
+    _refuse_gaps(run)
     data = RunData()
     with _naming(run):
         known = _read_instructions(run, data)
@@ -147,6 +150,17 @@ def read_data(run: Path) -> RunData:
             with reading_errors(run / PREFERENCES):
                 data.pairs = [line.encode() for _, line in read_json_lines(run / PREFERENCES) if parse_json(line)]
     return data
+
+
+def _refuse_gaps(run: Path) -> None:
+    """Raise StoreError where a stage's file was there and is gone: a page without it would look whole."""
+    noted = (name for name in read_digests(run) if name.partition("/")[0] in FOLDERS)
+    gone = next((name for name in noted if not (run / name).exists()), None)
+    empty = not any((run / folder).is_dir() for folder in FOLDERS)
+    if gone is None and not (empty and read_manifest(run).get("status") == "complete"):
+        return
+    what = f"{run / gone} is missing" if gone else f"{run} is marked complete and holds no stage"
+    raise StoreError(f"{what}: run the same command again, which makes it anew from the stored answers, or restore it")
 
 
 @contextmanager
@@ -270,7 +284,7 @@ def _read_prompts(run: Path, data: RunData, known: dict[str, int]) -> dict[str, 
 def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
     """Read responses from the last stage to the first, and put those of an instruction beside each other."""
     seen: set[str] = set()
-    found: list[tuple[int, int, int, str, float, float | None, int, bytes]] = []
+    found: list[tuple[int, int, int, str, float | None, float | None, int, bytes]] = []
     for folder in (SCORING, REJECTION_SAMPLING):
         for _, row, reason, detail in _read_stage_records(run, folder, data):
             if row["id"] in seen:
@@ -281,10 +295,11 @@ def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
             whole = {"id": row["id"], "text": row["text"], "verdicts": row["verdicts"], "quality": row["quality"]}
             whole |= {"detail": detail} if detail else {}
             mean = row["quality"]["mean"] if row["quality"] else None
+            rate = row["pass_rate"] if row["verdicts"] else None  # a truncated one was never judged
             place = instructions[0] if instructions else len(data.instructions)
             stage = FOLDERS.index(folder)
             packed = json.dumps(whole).encode("ascii")
-            found.append((place, prompt, stage, reason, row["pass_rate"], mean, len(row["text"]), packed))
+            found.append((place, prompt, stage, reason, rate, mean, len(row["text"]), packed))
     found.sort(key=lambda each: each[:2])
     columns = data.columns
     for _, prompt, stage, reason, pass_rate, mean, characters, packed in found:
@@ -300,7 +315,7 @@ def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
 def _count_responses(data: RunData) -> None:
     """Give each instruction the number of its responses, of those that were kept to the end, and their pass rate."""
     last = FOLDERS.index(SCORING)
-    rates: Counter[int] = Counter()
+    judged, rates = Counter[int](), defaultdict[int, float](float)
     columns = data.columns
     for prompt, stage, reason, rate in zip(
         columns.prompt, columns.stage, columns.reason, columns.pass_rate, strict=True
@@ -309,7 +324,8 @@ def _count_responses(data: RunData) -> None:
             line = data.instructions[place]
             line.responses += 1
             line.passed += stage == last and not reason
-            rates[place] += rate or 0.0  # type: ignore[assignment]
+            if rate is not None:
+                judged[place] += 1
+                rates[place] += rate
     for place, total in rates.items():
-        line = data.instructions[place]
-        line.pass_rate = total / line.responses
+        data.instructions[place].pass_rate = total / judged[place]

@@ -11,17 +11,19 @@ from autoif.manifest import read_times
 from autoif.models.cache import Usage
 from autoif.page.charts import draw_bar
 from autoif.page.data import InstructionLine, RunData
-from autoif.page.elements import Child, make, make_table
+from autoif.page.elements import Child, make, make_table, show_text
 from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import Funnel, describe_formats, read_formats
 from autoif.report.settling import describe_settling, read_settling
-from autoif.store import COMPLETIONS, DATA_SETS, FOLDERS
+from autoif.store import COMPLETIONS, DATA_SETS, FOLDERS, REVIEWED
 
 _RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "responses"}
 """The table that has a stage's records; instructions where none is named."""
-_SHOWN_INSTRUCTIONS = 200
-"""In the table that needs no script."""
+_SHOWN_INSTRUCTIONS = _SHOWN_REVIEWED = 200
+"""In the tables that need no script."""
+_SHOWN_CHARS = 300
 NOTHING = "–"
 
 
@@ -52,7 +54,7 @@ def make_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
     return [*facts, *(make("p", f"Note: {line}", class_="warning") for line in lines)]
 
 
-def make_funnel(funnel: Funnel, manifest: Mapping[str, Any]) -> Element:
+def make_funnel(funnel: Funnel) -> Element:
     """Return the funnel: a stage a line, each number and reason a link to the records behind it."""
     most = max((row.kept + row.dropped for row in funnel), default=1)
     rows: list[Sequence[Child]] = []
@@ -69,7 +71,9 @@ def make_funnel(funnel: Funnel, manifest: Mapping[str, Any]) -> Element:
             href=_link(row.folder, "all"),
             aria_label=f"{row.folder}: {whole}",
         )
-        kept = make("a", f"{row.kept:,}", href=_link(row.folder, "kept"))
+        # What reviewers left is in the data sets; the tables have what the stages left.
+        linked = row.folder in FOLDERS
+        kept = make("a", f"{row.kept:,}", href=_link(row.folder, "kept")) if linked else make("span", f"{row.kept:,}")
         dropped = make("a", f"{row.dropped:,}", href=_link(row.folder, "dropped"))
         rows.append((row.folder, bar, "off" if row.off else reasons, kept, dropped))
     return make_table(
@@ -82,8 +86,32 @@ def make_funnel(funnel: Funnel, manifest: Mapping[str, Any]) -> Element:
 
 def _link(folder: str, outcome: str, reason: str = "") -> str:
     """Return the address, in the page, of records of a stage."""
+    if folder not in FOLDERS:
+        return "#reviewed"
     wanted = {"stage": folder, "outcome": outcome} | ({"reason": reason} if reason else {})
     return f"#{_RECORDS.get(folder, 'instructions')}?{urlencode(wanted)}"
+
+
+def make_reviewed(run: Path) -> list[Element]:
+    """Return what reviewers' decisions left out, if there are any."""
+    path = run / REVIEWED
+    found = [parse_json(line) for _, line in read_json_lines(path)] if path.exists() else []
+    if not found:
+        return []
+    rows = [_list_reviewed(each) for each in found[:_SHOWN_REVIEWED]]
+    more = f", the first {len(rows):,} of {len(found):,}" if len(found) > len(rows) else ""
+    table = make_table(f"What reviewers left out{more}", ["what", "why", "said"], rows)
+    table.set("id", "reviewed")
+    return [table]
+
+
+def _list_reviewed(dropped: Mapping[str, Any]) -> Sequence[Child]:
+    record = dropped.get("record") or {}
+    instruction = record.get("instruction", {})
+    text = str(instruction.get("text") or record.get("text") or dropped["record_id"])
+    shown = show_text(text, _SHOWN_CHARS)
+    what = make("a", shown, href=f"#instruction/0/{instruction['id']}") if instruction else shown
+    return what, str(dropped["reason"]).replace("_", " "), show_text(str(dropped["detail"]), _SHOWN_CHARS)
 
 
 def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:

@@ -12,14 +12,15 @@ from typing import Any
 from pydantic import JsonValue
 
 from autoif.page.build import Page, PageSection, build_page, pack, pack_bytes
-from autoif.page.charts import draw_distributions
 from autoif.page.data import RunData, read_data
+from autoif.page.distributions import draw_distributions
 from autoif.page.elements import make
 from autoif.page.overview import (
     describe_run,
     make_funnel,
     make_instruction_table,
     make_notes,
+    make_reviewed,
     make_settings,
     make_usage,
 )
@@ -75,7 +76,9 @@ def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page
     )
     notes = [*make_notes(run, manifest), *([make("p", said, class_="note")] if split else [])]
     sections = [
-        PageSection("funnel", "Funnel", [*notes, make_funnel(funnel, manifest), *make_usage(manifest, data)]),
+        PageSection(
+            "funnel", "Funnel", [*notes, make_funnel(funnel), *make_reviewed(run), *make_usage(manifest, data)]
+        ),
         PageSection("instructions", "Instructions", [make_instruction_table(data)]),
         PageSection("prompts", "Prompts", [make("p", f"{len(data.prompts):,} prompts.")]),
         PageSection("responses", "Responses", [make("p", f"{len(data.responses):,} responses.")]),

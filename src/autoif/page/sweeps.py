@@ -37,7 +37,7 @@ def show_sweeps(run: Path, responses: int, status: str) -> list[Element]:
     return [
         make("p", said, class_="note"),
         *(part for sweep in usual.sweeps for part in _show_sweep(sweep)),
-        *(make("p", "Here functions have to run again: ", _name_command(run, each)) for each in usual.left_out),
+        *(make("p", "Functions have to run again to say more: ", _name_command(run, each)) for each in usual.left_out),
         *(make("p", f"Note: {note}.", class_="note") for note in notes),
     ]
 
@@ -60,7 +60,7 @@ def _show_sweep(sweep: Sweep) -> list[Element]:
         values = [each.value if each else None for each in precisions]
         charts.append(draw_line("right functions, %", labels, values[1:], values[0]))
     return [
-        make("h4", name),
+        make("h3", name),
         make("div", *charts, class_="panels"),
         make_table(f"What {name} leaves", *_tabulate(sweep, key, columns, precisions), numbers=len(columns) + 2),
     ]

@@ -2,10 +2,13 @@
 "use strict";
 var autoif = (() => {
   const pieces = new Map(); // name -> promise of the parsed piece
+  const opening = new Map(); // name -> the same, while it is opened
   const waiting = new Map(); // name -> what takes the packed text of a file beside the page
 
   async function unpack(packed) {
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+    const letters = atob(packed);
+    const bytes = new Uint8Array(letters.length);
+    for (let place = 0; place < letters.length; place++) bytes[place] = letters.charCodeAt(place);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return JSON.parse(await new Response(stream).text());
   }
@@ -28,14 +31,30 @@ var autoif = (() => {
     });
   }
 
+  // Opens a piece, of several who ask at the same time once.
+  function read(name) {
+    if (!opening.has(name)) {
+      const inside = document.getElementById(`data-${name}`);
+      const piece = (inside ? Promise.resolve(inside.textContent) : fetchBeside(name)).then(unpack);
+      const done = () => opening.delete(name);
+      piece.then(done, done);
+      opening.set(name, piece);
+    }
+    return opening.get(name);
+  }
+
   // Returns a promise of a piece of data by its name.
   function load(name) {
     if (!pieces.has(name)) {
-      const inside = document.getElementById(`data-${name}`);
-      pieces.set(name, (inside ? Promise.resolve(inside.textContent) : fetchBeside(name)).then(unpack));
+      pieces.set(name, read(name));
       pieces.get(name).catch(() => pieces.delete(name));
     }
     return pieces.get(name);
+  }
+
+  // Returns a promise of a piece that is looked through once: of a large run not all of them fit into memory.
+  function look(name) {
+    return pieces.get(name) ?? (autoif.index.beside ? read(name) : load(name));
   }
 
   // Returns a promise of the record at a place among instructions, responses or pairs.
@@ -50,5 +69,5 @@ var autoif = (() => {
     if (name === "index") autoif.index = value;
   }
 
-  return {load, record, replace, give, unpack, index: null};
+  return {load, look, record, replace, give, unpack, index: null};
 })();

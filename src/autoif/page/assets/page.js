@@ -37,7 +37,9 @@
       say(section, error);
     }
     if (location.hash) section.querySelector("h2")?.focus({preventScroll: true});
-    window.scrollTo(0, 0);
+    const target = one ? null : document.getElementById(name);
+    if (target && target !== section) target.scrollIntoView();
+    else window.scrollTo(0, 0);
     document.body.dataset.shown = location.hash || "#";
   }
 

@@ -8,29 +8,52 @@
   const promptOf = (place) => autoif.index.prompts[columns().prompt[place]];
   const outcomeOf = (place) => reasonOf(place) || (columns().stage[place] === autoif.index.stages.length - 1 ? "kept" : "waits for its score");
 
-  // Texts that were loaded, in the case that search compares; holes where they weren't.
-  const searched = [];
-
-  // Calls `each` with the start and the records of one piece after another; lets the page draw in between.
-  async function forPieces(kind, each) {
-    const size = autoif.index.sizes[kind];
-    for (let start = 0; start < autoif.index.counts[kind]; start += size) {
-      await each(start, await autoif.load(`${kind}-${start / size}`));
-    }
+  // Returns a function that gives what a search compares of each record, as far as it is read. Records are read one piece
+  // after another, and the page draws in between: a search finds what is read so far, and more as it goes on.
+  function makeReader(kind, take) {
+    let state = null;
+    return (tell) => {
+      if (state?.index === autoif.index) return state;
+      const {sizes, counts} = autoif.index;
+      const mine = state = {index: autoif.index, found: [], failed: null};
+      (async () => {
+        const last = Math.ceil(counts[kind] / sizes[kind]) - 1;
+        const coming = []; // some pieces ahead: to open a file takes longer than to read it
+        for (let piece = 0, asked = 0; piece <= last; piece++) {
+          while (asked <= Math.min(last, piece + 3)) {
+            const next = autoif.look(`${kind}-${asked++}`);
+            next.catch(() => {}); // whoever awaits it is told
+            coming.push(next);
+          }
+          const records = await coming.shift();
+          if (state !== mine) return; // the run went on, and is read anew
+          for (const record of records) mine.found.push(take(record));
+          tell(piece === last);
+        }
+      })().catch((error) => {
+        mine.failed = error;
+        tell(true);
+      });
+      return mine;
+    };
   }
 
-  async function loadTexts(say) {
-    await forPieces("responses", (start, records) => {
-      if (searched[start] === undefined) records.forEach((record, offset) => { searched[start + offset] = record.text.toLowerCase(); });
-      say(Math.min(count(), start + records.length));
-    });
+  // Returns the places, of those that are read if `wants` a text, that fit.
+  function findRead(kind, {found, failed}, wants, fits) {
+    if (wants && failed) throw failed;
+    const places = [];
+    const end = wants ? found.length : autoif.index.counts[kind];
+    if (end < autoif.index.counts[kind]) places.searched = end;
+    for (let place = 0; place < end; place++) if (fits(place)) places.push(place);
+    return places;
   }
+
+  const readResponses = makeReader("responses", (record) => record.text.toLowerCase());
 
   autoif.startResponses = () => {
     const reasons = () => autoif.index.reasons.filter(Boolean);
     const table = autoif.makeTable({
       name: "responses",
-      hint: count() > 20000 ? "A search in all texts loads them first, which takes some seconds the first time." : "",
       columns: [
         {title: "Response", field: "text", sorts: false, grow: 5, least: 220, formatter: (text, row) =>
           make("a", {href: `#response/${row.place}`}, autoif.beginning(text) || "(empty)")},
@@ -45,17 +68,14 @@
         {name: "prompt", title: "Prompt", options: () => []},
         {name: "instruction", title: "Instruction", options: () => []},
       ],
-      find: async (wanted, order) => {
+      find: (wanted, order) => {
         const search = wanted.search.toLowerCase();
-        if (search) await loadTexts((done) => { if (done < count()) table.status.textContent = `${done.toLocaleString("en")} of ${count().toLocaleString("en")} texts loaded`; });
+        const read = search || autoif.index.status !== "running" ? readResponses((last) => table.progress(last)) : {found: []};
         const {stage, prompt} = columns();
-        const places = [];
-        for (let place = 0; place < count(); place++) {
-          if (autoif.fitsStage(wanted, stage[place], reasonOf(place))
-            && (!wanted.prompt || promptOf(place)?.id === wanted.prompt)
-            && (!wanted.instruction || promptOf(place)?.instructions.some((each) => autoif.index.instructions[each].id === wanted.instruction))
-            && (!search || searched[place].includes(search))) places.push(place);
-        }
+        const places = findRead("responses", read, search, (place) => autoif.fitsStage(wanted, stage[place], reasonOf(place))
+          && (!wanted.prompt || promptOf(place)?.id === wanted.prompt)
+          && (!wanted.instruction || promptOf(place)?.instructions.some((each) => autoif.index.instructions[each].id === wanted.instruction))
+          && (!search || read.found[place].includes(search)));
         const value = order?.field === "outcome" ? outcomeOf : (place) => columns()[order.field][place];
         return order ? autoif.sortPlaces(places, value, order.down) : places;
       },
@@ -132,7 +152,9 @@
 
   autoif.startPairs = () => {
     const turn = (turns) => turns.map((each) => each.content).join("\n\n");
-    return autoif.makeTable({
+    const readPairs = makeReader("pairs", ({level, prompt, chosen, rejected}) =>
+      ({level, text: [prompt, chosen, rejected].map(turn).join("\n").toLowerCase()}));
+    const table = autoif.makeTable({
       name: "pairs",
       columns: [
         {title: "Prompt", field: "prompt", sorts: false, grow: 3, least: 200, formatter: (text, row) => make("a", {href: `#pair/${row.place}`}, autoif.beginning(text) || "(empty)")},
@@ -141,21 +163,19 @@
         {title: "Level", field: "level", sorts: false, width: 110},
       ],
       filters: [{name: "level", title: "Level", options: () => [["query", "query"], ["instruction", "instruction"]]}],
-      find: async (wanted) => {
+      find: (wanted) => {
         const search = wanted.search.toLowerCase();
-        const places = [];
-        if (!search && !wanted.level) return Array.from({length: autoif.index.counts.pairs}, (_, place) => place);
-        await forPieces("pairs", (start, records) => records.forEach((pair, offset) => {
-          if ((!wanted.level || pair.level === wanted.level)
-            && (!search || `${turn(pair.prompt)}\n${turn(pair.chosen)}\n${turn(pair.rejected)}`.toLowerCase().includes(search))) places.push(start + offset);
-        }));
-        return places;
+        const wants = search || wanted.level;
+        const read = wants ? readPairs((last) => table.progress(last)) : {found: []};
+        return findRead("pairs", read, wants, (place) => !wants || ((!wanted.level || read.found[place].level === wanted.level)
+          && (!search || read.found[place].text.includes(search))));
       },
       row: async (place) => {
         const pair = await autoif.record("pairs", place);
         return {place, prompt: turn(pair.prompt), chosen: turn(pair.chosen), rejected: turn(pair.rejected), level: pair.level};
       },
     });
+    return table;
   };
 
   // Shows both sides of a pair, with what only one of them has marked.

@@ -7,18 +7,20 @@
     return make("span", {class: "control"}, make("label", {for: id}, name), input);
   }
 
-  // Makes a table in a section and returns {update(wanted), refresh()}.
+  // Makes a table in a section and returns {update(wanted), refresh(), progress(last)}.
   //   name      of the section
   //   columns   [{title, field, formatter(value, row) -> Node or text, numeric, width}]
   //   filters   [{name, title, options() -> [value, text][]}]
-  //   find      (wanted, order) -> places of the rows that fit, in order; may be a promise
+  //   find      (wanted, order) -> places of the rows that fit, in order
   //   row       place -> a row's values by field; may be a promise
-  autoif.makeTable = ({name, columns, filters, find, row, hint}) => {
+  autoif.makeTable = ({name, columns, filters, find, row}) => {
     const section = document.getElementById(name);
-    section.querySelectorAll(".static, p:not(.note)").forEach((element) => element.remove());
+    // On paper the section has what stood there before, unless it is the one that is looked at.
+    section.querySelectorAll(".static, p:not(.note)").forEach((element) => element.classList.add("paper"));
     const wanted = {search: ""};
     let found = null;
     let asked = 0;
+    let drawn = 0;
     const status = make("p", {class: "note", role: "status"});
     const search = make("input", {type: "search", id: `${name}-search`, autocomplete: "off",
       oninput: () => { wanted.search = search.value; again(); }});
@@ -31,7 +33,7 @@
       make("div", {class: "controls", role: "search", "aria-label": `Rows of ${name}`},
         control("Search", search.id, search),
         filters.map((filter) => control(filter.title, `${name}-${filter.name}`, selects.get(filter.name)))),
-      hint ? make("p", {class: "note"}, hint) : "", status, place, pages, others);
+      status, place, pages, others);
 
     // What was dropped without a record of its own, such as a prompt that was never asked, if the filters ask for it.
     function showOthers() {
@@ -44,6 +46,12 @@
         autoif.table("Dropped without a record", ["id", "why", "more"],
           shown.map((other) => [other.id, autoif.words(other.reason), other.detail || "–"])),
       ] : []));
+    }
+
+    function describe(places) {
+      const rows = `${places.length.toLocaleString("en")} rows`;
+      return places.searched === undefined ? rows
+        : `${rows} so far: ${places.searched.toLocaleString("en")} of ${autoif.index.counts[name].toLocaleString("en")} texts are searched`;
     }
 
     function fill() {
@@ -87,14 +95,14 @@
         const [order] = params.sort ?? [];
         const key = JSON.stringify([wanted, order?.field, order?.dir]);
         if (found?.key !== key) {
-          const places = await find(wanted, order ? {field: order.field, down: order.dir === "desc"} : null);
+          const places = find(wanted, order ? {field: order.field, down: order.dir === "desc"} : null);
           if (mine === asked) found = {key, places};
         }
         const {places} = found;
         const start = (params.page - 1) * params.size;
         const data = await Promise.all(Array.from(places.slice(start, start + params.size), row));
         if (mine === asked) {
-          status.textContent = `${places.length.toLocaleString("en")} rows`;
+          status.textContent = describe(places);
           showOthers();
         }
         return {data, last_page: Math.max(1, Math.ceil(places.length / params.size)), last_row: places.length};
@@ -124,7 +132,13 @@
         return again();
       },
       refresh: () => { found = null; fill(); return built.then(() => table.setData()); },
-      status,
+      // Is called as texts are read for a search that has not seen all of them.
+      progress: (last) => {
+        if (found?.places.searched === undefined || (!last && performance.now() - drawn < 400)) return;
+        drawn = performance.now();
+        found = null;
+        table.setPage(table.getPage());
+      },
     };
   };
 

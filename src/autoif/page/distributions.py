@@ -1,0 +1,92 @@
+"""How a run's responses and instructions are spread: what is counted, and over which values.
+
+Similarity is the measure by which self-instruct calls two instructions near duplicates: edits between their words in
+order, 0 to 100. Learnability is how much of a prompt's sampled responses its functions accept: of what a model always
+or never gets right it learns little.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from rapidfuzz import fuzz, process
+
+from autoif.instructions.deduplication import normalise
+from autoif.page.charts import draw_counts, draw_histogram
+from autoif.page.data import RunData
+from autoif.page.elements import make
+from autoif.store import CROSS_VALIDATION, FOLDERS, SELF_INSTRUCT
+
+_SAMPLED: Final = 200
+"""Instructions whose nearest other one is looked for: spread evenly over all of them."""
+_CHARS: Final = 300
+"""Of an instruction that are compared: the time grows with the square."""
+
+
+def draw_distributions(data: RunData) -> list[Element]:
+    """Return histograms and counts, each with its numbers as a table."""
+    columns = data.columns
+    quality = [value for value in columns.quality if value is not None]
+    rates = [value for value in columns.pass_rate if value is not None]
+    verified, first = FOLDERS.index(CROSS_VALIDATION), FOLDERS.index(SELF_INSTRUCT)
+    kinds = Counter(line.kind for line in data.instructions if line.stage > verified and not line.reason)
+    agreement = [line.agreement for line in data.instructions if line.agreement is not None]
+    folded = [line.text for line in data.instructions if line.stage > first or not line.reason]
+    return [
+        *draw_histogram("Pass rate of responses", rates, 0, 1),
+        *_draw_learnability(data),
+        *draw_histogram("Quality of responses", quality, 0, 10),
+        *draw_histogram("Length of responses, characters", columns.characters, 0, _round_up(columns.characters)),
+        *draw_histogram("Agreement of functions with cases", agreement, 0, 1),
+        *draw_histogram(_name_similarity(len(folded)), measure_similarity(folded), 0, 100),
+        *draw_counts("Verified instructions by kind of constraint (told by their words)", kinds.most_common()),
+    ]
+
+
+def _draw_learnability(data: RunData) -> list[Element]:
+    shares = measure_learnability(data)
+    groups = {
+        "none": sum(each == 0 for each in shares),
+        "up to half": sum(0 < each <= 0.5 for each in shares),
+        "over half": sum(0.5 < each < 1 for each in shares),
+        "all": sum(each == 1 for each in shares),
+    }
+    figure = draw_counts("Learnability: prompts by how many of their responses pass", list(groups.items()))
+    said = "By the run's own responder. A model learns most from prompts of which it gets some right and some wrong."
+    return [*figure, make("p", said, class_="note")] if shares else figure
+
+
+def measure_learnability(data: RunData) -> list[float]:
+    """Return, for each prompt with judged responses, the share of them that more than half of the functions accept."""
+    judged, passed = Counter[int](), Counter[int]()
+    for prompt, rate in zip(data.columns.prompt, data.columns.pass_rate, strict=True):
+        if prompt >= 0 and rate is not None:
+            judged[prompt] += 1
+            passed[prompt] += rate > 0.5
+    return [passed[prompt] / count for prompt, count in judged.items()]
+
+
+def _name_similarity(instructions: int) -> str:
+    of = f", of {_SAMPLED} of {instructions:,}" if instructions > _SAMPLED else ""
+    return f"Similarity of instructions to the nearest other one{of}"
+
+
+def measure_similarity(texts: Sequence[str]) -> list[float]:
+    """Return how alike some instructions and the nearest other one are, 0 to 100."""
+    forms = [" ".join(sorted(normalise(text[:_CHARS]).split())) for text in texts]
+    count = min(len(forms), _SAMPLED)
+    found = []
+    for place in (len(forms) * number // count for number in range(count)):
+        others = [*forms[:place], *forms[place + 1 :]]
+        if nearest := process.extractOne(forms[place], others, scorer=fuzz.ratio):
+            found.append(nearest[1])
+    return found
+
+
+def _round_up(values: Sequence[int]) -> int:
+    """Return the end of the axis: what 99 of 100 values reach, in round hundreds; longer ones are in the last bin."""
+    if not values:
+        return 10
+    found = sorted(values)[(len(values) - 1) * 99 // 100]
+    return max(10, -(-found // 100) * 100)
