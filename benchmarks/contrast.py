@@ -9,7 +9,7 @@ Replays the recorded small world, in a minute on two cores, and asks no model. T
   these instructions, so that what it drops can't be told.
 * Better answers: the same choice by other answers to these prompts, of the four that each has. What measures is the
   responses to the last prompts, and answers that were edited to obey, beside the same as they were.
-* Two-sidedness: all 129 instructions, measured on every text there is: all responses, probes and cases.
+* Two-sidedness: all 129 instructions, measured on every text there is: responses, edited answers, probes, cases.
 
 Thresholds were chosen on two thirds of the instructions; the others are shown apart.
 
@@ -27,8 +27,8 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from autoif.audit.material import WrittenInstruction, read_material
 from autoif.behaviour import cluster_functions
@@ -36,17 +36,7 @@ from autoif.instructions.contrast import choose_functions, choose_speakers, coun
 from autoif.instructions.cross_validation import choose_by_cases
 from autoif.judging import compute_pass_rate, judge
 from autoif.probes import load_probes
-from autoif.records import (
-    Answered,
-    Case,
-    Contrast,
-    Draft,
-    Function,
-    Instruction,
-    Matrix,
-    Verdict,
-    VerifiedInstruction,
-)
+from autoif.records import Answered, Case, Contrast, Draft, Function, Instruction, Matrix, Verdict, VerifiedInstruction
 from autoif.sandbox import Limits, Sandbox
 from autoif.settings import ContrastSettings, CrossValidation
 from autoif.store import AUGMENTATION, read_stage
@@ -108,9 +98,17 @@ class Judged:
         return range(len(self.matrix.functions))
 
     @property
-    def two_sided(self) -> list[int]:
+    def sources(self) -> list[str]:
+        return [function.source for function in self.matrix.functions]
+
+    @property
+    def tried(self) -> list[str]:
         texts = [*load_probes(), *self.asked, *self.plain, *(case.input for case in self.matrix.cases)]
-        return [place for place in self.loading if {self.verdicts[text][place] for text in texts} >= _DECIDED]
+        return list(dict.fromkeys(texts))
+
+    @property
+    def two_sided(self) -> list[int]:
+        return [place for place in self.loading if {self.verdicts[text][place] for text in self.tried} >= _DECIDED]
 
     @property
     def evidence(self) -> Contrast:
@@ -137,16 +135,12 @@ def main() -> None:
         prompts = [row["id"] for row in read_stage(Path(folder, "data"), AUGMENTATION, "kept")]
     judged = judge_all(every, sampled, prompts)
     with_responses = [each for each in judged if each.asked]
-    for name, part in (("two thirds", False), ("the third aside", True)):
-        chosen = [each for each in with_responses if is_aside(each.id) is part]
-        print(f"\nContrast, {name}: {len(chosen)} instructions\n")
-        draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in chosen]
-        print_table(draws, CHOOSERS, lambda each: each.held_out, DRAWS)
-    for name, part in (("two thirds", False), ("the third aside", True)):
-        chosen = [each for each in with_responses if is_aside(each.id) is part]
-        print(f"\nBetter answers, {name}: {len(chosen)} instructions\n")
-        draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in chosen]
-        print_table(draws, ANSWERS, lambda each: each.fresh, DRAWS)
+    for title, choosers, texts in (("Contrast", CHOOSERS, "held_out"), ("Better answers", ANSWERS, "fresh")):
+        for name, part in (("two thirds", False), ("the third aside", True)):
+            chosen = [each for each in with_responses if is_aside(each.id) is part]
+            print(f"\n{title}, {name}: {len(chosen)} instructions\n")
+            draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in chosen]
+            print_table(draws, choosers, attrgetter(texts), DRAWS)
     print(f"\nTwo-sidedness, all {len(judged)} instructions\n")
     print_table(judged, FILTERS, lambda each: list(each.verdicts))
     if "AUTOIF_DATA" in os.environ:
@@ -160,39 +154,32 @@ def judge_recorded(folder: Path) -> list[Judged]:
     with gzip.open(folder / "autoif_llama3_jwrobins94" / "completions.jsonl.gz", "rt", encoding="utf-8") as lines:
         found = {row["instruction"].strip(): row for row in map(json.loads, lines)}
     rows = list(found.values())
-    texts, asked, others = [], [], []
+    judged = []
     for place, row in enumerate(rows):
-        asked.append([text.strip() for text in row["completions"]])
+        asked = [text.strip() for text in row["completions"]]
         step = [rows[(place + 1 + 71 * number) % len(rows)] for number in range(QUERIES)]
-        others.append([each["completions"][number].strip() for number, each in enumerate(step)])
-        row["test_cases"] = [case for case in row["test_cases"] if list(map(type, case)) == [str, bool]]
-        cases = [text for text, _ in row["test_cases"]]
-        texts.append(list(dict.fromkeys([*asked[-1], *others[-1], *cases, *load_probes()])))
-    jobs = [(row["verifiers"], text) for row, several in zip(rows, texts, strict=True) for text in several]
+        others = [[each["completions"][number].strip()] for number, each in enumerate(step)]
+        known = [case for case in row["test_cases"] if list(map(type, case)) == [str, bool]]
+        matrix = Matrix(
+            functions=tuple(map(Function.of, row["verifiers"])),
+            cases=tuple(Case(input=text, expected=expected) for text, expected in known),
+        )
+        judged.append(Judged(row["instruction"], matrix, (), {}, {}, asked, others, asked))
+    jobs = [(each.sources, text) for each in judged for text in each.tried]
     with Sandbox(Limits(timeout_s=2.0)) as sandbox:
-        judged = iter(judge(jobs, sandbox))
-    return [
-        _read_recorded(row, {text: next(judged) for text in several}, own, other)
-        for row, several, own, other in zip(rows, texts, asked, others, strict=True)
-    ]
+        verdicts = iter(judge(jobs, sandbox))
+    return [fill_matrix(replace(each, verdicts={text: next(verdicts) for text in each.tried})) for each in judged]
 
 
-def _read_recorded(
-    row: Mapping[str, Any], verdicts: dict[str, tuple[Verdict, ...]], asked: list[str], others: list[str]
-) -> Judged:
-    cases = tuple(Case(input=text, expected=expected) for text, expected in row["test_cases"])
-    functions = tuple(map(Function.of, row["verifiers"]))
-    matrix = Matrix(
-        functions=functions,
-        cases=cases,
-        verdicts=tuple(tuple(verdicts[case.input][place] for case in cases) for place in range(len(functions))),
-    )
-    return Judged(row["instruction"], matrix, (), verdicts, {}, asked, [[text] for text in others], asked)
+def fill_matrix(judged: Judged) -> Judged:
+    """Return it with the verdicts on its cases in its matrix."""
+    columns = [judged.verdicts[case.input] for case in judged.matrix.cases]
+    rows = tuple(tuple(column[place] for column in columns) for place in judged.places)
+    return replace(judged, matrix=judged.matrix.model_copy(update={"verdicts": rows}))
 
 
 def print_recorded(instructions: Sequence[Judged]) -> None:
-    print("| who chooses | kept | of them: no answer accepted | answers accepted |")
-    print("|---|---|---|---|")
+    print("| who chooses | kept | of them: no answer accepted | answers accepted |\n|---|---|---|---|")
     for name, choose in RECORDED.items():
         accepted = []
         for each in instructions:
@@ -227,6 +214,7 @@ def judge_all(
         listed = answers.get(each.instruction.id, [])
         first = list(dict.fromkeys(prompt for prompt, *_ in listed))[:QUERIES]
         asked = [row for row in listed if row[0] in first and row[2] == 0]
+        foreign = [said for other, said in answers.items() if other != each.instruction.id]
         check = make_check(each.instruction.text)
         judged.append(
             Judged(
@@ -240,16 +228,10 @@ def judge_all(
                 held_out=[row[3] for row in listed if row not in asked],
                 samples=[[row[3] for row in listed if row[0] == prompt] for prompt in first],
                 other_samples=[
-                    [
-                        found
-                        for other, said in answers.items()
-                        if other != each.instruction.id and (found := [row[3] for row in said if row[1] == query])
-                    ]
-                    for query in [next(row[1] for row in listed if row[0] == prompt) for prompt in first]
+                    [found for said in foreign if (found := [row[3] for row in said if row[1] == query])]
+                    for query in dict.fromkeys(row[1] for row in listed if row[0] in first)
                 ],
-                fresh=[*(row[3] for row in listed if row[0] not in first), *make_texts(each.instruction.text)]
-                if listed
-                else [],
+                fresh=[*(row[3] for row in listed if row[0] not in first), *make_texts(each.instruction.text)],
             )
         )
     return judged
@@ -354,12 +336,7 @@ FILTERS: dict[str, Choose] = {
     "with `two_sided`": by_cases(two_sided=True),
     "with both": by_cases(two_sided=True, both_outcomes=True),
 }
-
-
-RECORDED: dict[str, Choose] = {
-    "cross-validation": by_cases(),
-    "with `both_outcomes`": by_cases(both_outcomes=True),
-    "with both": by_cases(two_sided=True, both_outcomes=True),
+RECORDED: dict[str, Choose] = {name: choose for name, choose in FILTERS.items() if name != "with `two_sided`"} | {
     "contrast, lift >= 0.1": contrast(),
     "contrast, lift >= 0.2": contrast(lift=">= 0.2"),
 }
