@@ -65,6 +65,7 @@ def test_a_rejection_survives_a_restart_and_is_missing_from_the_export(
         page.wait_for_selector("body[data-queued]")
         queued = page.evaluate("document.body.dataset.queued")
         show(page, "review-queue", tmp_path)
+        assert page.locator("#review-queue pre.source").first.inner_text().startswith("def evaluate(response")
         page.keyboard.press("r")
         page.wait_for_function("name => document.body.dataset.queued !== name", arg=queued)
         page.evaluate("address => { location.hash = address }", address)

@@ -21,6 +21,16 @@ autoif.beginning = (text, most = 160) => {
   return line.length > most || text.length > 4 * most ? `${line.slice(0, most)}…` : line;
 };
 
+// A function's source. The vocabulary's helpers, which stand before it, are folded (vocabulary/carrying.py).
+autoif.source = (text) => {
+  const end = "# (end of the helpers)\n";
+  const place = text.startsWith("# Helpers that evaluate() calls") ? text.lastIndexOf(end) + end.length : 0;
+  const show = (part) => autoif.make("pre", {class: "source", tabindex: "0"}, part);
+  if (place < end.length) return [show(text)];
+  const helpers = autoif.make("details", {}, autoif.make("summary", {}, "Helpers that it calls"), show(text.slice(0, place)));
+  return [show(text.slice(place)), helpers];
+};
+
 // A verdict as a coloured sign that reads without its colour.
 autoif.verdict = (verdict, right) => {
   const sign = {pass: "T", fail: "F", error: "E", timeout: "t", memory: "M", crash: "C"}[verdict] ?? "?";

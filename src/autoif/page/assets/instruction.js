@@ -108,7 +108,7 @@
   function showFunction(each, number, {kept, detail, back, audit, lift, chosen}) {
     return make("article", {class: "function"},
       make("h4", {id: `function-${number}`, tabindex: "-1"}, `f${number} `, make("code", {}, each.id), kept ? " kept" : " not kept"),
-      make("pre", {class: "source", tabindex: "0"}, each.source),
+      autoif.source(each.source),
       detail ? make("p", {class: "warning"}, detail) : "",
       lift === undefined ? "" : make("p", {}, `Lift over answers ${lift >= 0 ? "+" : ""}${lift.toFixed(2)}; functions were chosen by ${chosen}.`),
       back ? make("p", {}, "Says in words: ", make("q", {}, back.text), ` (${back.label}, ${autoif.number(back.score)}, by ${back.source})`) : "",

@@ -118,7 +118,7 @@
     return [
       make("h3", {}, "Is this function right for its instruction?"),
       make("blockquote", {class: "text"}, found.instruction),
-      make("pre", {class: "source", tabindex: "0"}, found.source),
+      ...autoif.source(found.source),
       make("p", {}, ...sayWhy(found),
         place >= 0 ? make("a", {href: `#instruction/${place}/${found.instruction_id}`}, "All of this instruction") : ""),
       bar(current),
