@@ -147,7 +147,7 @@ def make_run(folder: Path, url: str, pipe: Connection) -> None:
 
 
 def fold(count: int, pipe: Connection) -> None:
-    """Self-instruct so many instructions from a tenth as many seeds, in process; send the measurement."""
+    """Self-instruct so many instructions from a tenth as many seeds; send the measurement, in processor time."""
 
     class Writer:
         async def sample(self, request: Request) -> list[Completion]:
@@ -157,10 +157,10 @@ def fold(count: int, pipe: Connection) -> None:
     config = load_config("paper", ["self_instruct.rewrites_per_seed=9", "self_instruct.rewrites_per_call=9"])
     seeds = [Instruction.of(f'Use the word "{_word(number)}" in a list.', "seed") for number in range(count // 10)]
     tools: Any = Tools(config, Writer(), None, None)  # type: ignore[arg-type]
-    started = time.perf_counter()
+    started = time.process_time()
     kept, dropped = asyncio.run(self_instruct(seeds, tools))
     assert len(kept) + len(dropped) == count
-    pipe.send(Measurement(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    pipe.send(Measurement(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def _word(number: int) -> str:
