@@ -291,7 +291,7 @@ class RayEngine:
             return False
         try:
             self._ray.init(
-                address=self._address or None,
+                address=self._address or "local",
                 num_cpus=None if self._address else self._workers,
                 include_dashboard=False,
                 log_to_driver=False,
