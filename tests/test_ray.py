@@ -20,6 +20,8 @@ from support.command import run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 6
+A, B = "a" * 32, "b" * 32
+"""Keys of requests."""
 FEW = ("--set", "self_instruct.max_instructions=6", "--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet")
 REQUEST = Request("writer", "scoring", messages=(("user", "x" * 1000),))
 
@@ -119,22 +121,22 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
 
     async def work():
         one, other = SharedAnswers(exchange), SharedAnswers(exchange)
-        await one.recall("a", 2)
-        assert one.get("a", 2) == {}
-        one.put("a", {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5)
+        await one.recall(A, 2)
+        assert one.get(A, 2) == {}
+        one.put(A, {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5)
         one.note("a sentence")
-        assert one.get("a", 1) == {0: completion()}
+        assert one.get(A, 1) == {0: completion()}
         assert (one.total().tokens, one.total().usd) == (20, 0.5)
         await one.flush()
-        assert one.get("a", 2) == {}  # a shard is done
-        await asyncio.gather(*(other.recall(key, 2) for key in ("a", "b", "a")))
-        assert other.get("a", 2) == {0: completion(), 1: completion("no")}
+        assert one.get(A, 2) == {}  # a shard is done
+        await asyncio.gather(*(other.recall(key, 2) for key in (A, B, A)))
+        assert other.get(A, 2) == {0: completion(), 1: completion("no")}
         assert (other.total().tokens, other.total().usd) == (20, 0.5)
 
     asyncio.run(work())
     assert len(batches) == 3
     assert [each.request.text for each in batches[1].answers] == [""]
-    assert batches[2].keys == (("a", 2), ("b", 2))
+    assert batches[2].keys == ((A, 2), (B, 2))
     assert writer.exchange(batches[1])[1].completions == 2  # a batch that comes again is stored once
 
 
@@ -145,8 +147,8 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
     async def work():
         answers = SharedAnswers(exchange)
         with pytest.raises(StoreError, match="no space left"):
-            await answers.recall("a", 1)
-        answers.put("a", {0: completion()}, request=REQUEST, usd=0)
+            await answers.recall(A, 1)
+        answers.put(A, {0: completion()}, request=REQUEST, usd=0)
         with pytest.raises(StoreError, match="no space left"):
             await answers.flush()
 
@@ -156,7 +158,7 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
 def test_the_writer_hands_its_errors_over_as_values(tmp_path):
     writer = WriterActor(tmp_path / "completions.sqlite")
     writer._cache.close()
-    assert isinstance(writer.exchange(Batch(keys=(("a", 1),))), StoreError)
+    assert isinstance(writer.exchange(Batch(keys=((A, 1),))), StoreError)
 
 
 def test_a_node_with_other_code_is_refused_before_it_reads_the_settings():

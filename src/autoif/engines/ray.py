@@ -32,8 +32,9 @@ from autoif.sandbox import Sandbox
 from autoif.settings import ROLES
 from autoif.tools import Tools, ToolSettings
 
-_LIVES = 3
-"""Workers that a shard, or the start of workers, may lose before the run gives up."""
+_LIVES = 5
+"""Workers that a shard, or one start after another, may lose before the run gives up."""
+_START = "its start"
 _HEAD_S = 10.0
 """For the head of a cluster to answer."""
 _NOWHERE = Path("/nonexistent/completions.sqlite")
@@ -239,11 +240,12 @@ class RayEngine:
         except self._ray.exceptions.RayTaskError:
             raise
         except self._ray.exceptions.RayError as error:
-            return self._replace(crew, actor, "its start", error, opening)
+            return self._replace(crew, actor, _START, error, opening)
         crew.idle.append(actor)
         if isinstance(node, AutoIFError):
             return node
         crew.nodes.append(node)
+        del crew.lost[_START]
         return None
 
     def _replace(
