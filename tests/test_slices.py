@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from contextlib import closing
@@ -10,11 +11,14 @@ import pytest
 
 from autoif import claims
 from autoif.claims import Claim, Holder, find_holder
+from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.journal import Journal, import_journals, open_answers, read_journal
+from autoif.report.status import read_status
 from autoif.run_folder import RunFolder
-from autoif.slices import Slice, is_complete
+from autoif.sliced_run import share_budget
+from autoif.slices import Slice, is_complete, write_plan
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 
@@ -62,6 +66,9 @@ def test_slices_at_the_same_time_of_which_one_is_killed_make_the_same_bytes_and_
         assert '"shard"' not in (run / "events.jsonl").read_text()  # the merge copies
         assert asked_twice(server) <= IN_FLIGHT
         assert len(server.asked_again(began, killed)) <= IN_FLIGHT
+        late = fails_here(*arguments(server, run, "--shards", "1/3", "--set", "scoring.temperature=0.9"))
+        assert "scoring.temperature (0.0 there, 0.9 now)" in late
+    assert read_status(run).stages == read_status(plain).stages
     assert data_of(run) == data_of(plain)
     assert stages_of(run) == stages_of(plain)
     assert usage_of(run) == usage_of(plain)
@@ -91,6 +98,30 @@ def test_slices_of_a_run_that_began_without_them_in_any_order_and_twice_end_in_t
         assert len(server.events()) == events
     assert data_of(run) == data_of(plain)
     assert stages_of(run) == stages_of(plain)
+
+
+def test_a_run_that_is_complete_leaves_a_slice_nothing_and_stays_complete(plain, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(plain, run)
+    (tmp_path / "queries.txt").write_text("What is a noun, and what is it good for?\n")
+    with model_server(tmp_path) as server:
+        done = run_here(*arguments(server, run, "--shards", "1/3"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        other = fails_here(*arguments(server, run, "--shards", "1/3", "--queries", str(tmp_path / "queries.txt")))
+        assert "inputs.queries" in other
+        assert not server.events()
+    assert (run / "run.json").read_bytes() == (plain / "run.json").read_bytes()
+    assert (run / "events.jsonl").read_bytes() == (plain / "events.jsonl").read_bytes()
+
+
+def test_a_slice_has_its_share_of_what_the_run_had_left_before_it_beside_the_answers_that_it_begins_with(tmp_path):
+    usage = {"self_instruct": {"prompt_tokens": 100, "usd": 1.0}, "verification": {"prompt_tokens": 300, "usd": 3.0}}
+    (tmp_path / "run.json").write_text(json.dumps({"identity": {}, "usage": usage}))
+    write_plan(tmp_path, 4, leave_out=("self_instruct",))
+    config = Config.model_validate({"budget": {"tokens": 1000}})
+    assert share_budget(config, tmp_path, Slice(1, 4)).budget.tokens == 300 + (1000 - 400) // 4
+    (tmp_path / "run.json").write_text(json.dumps({"identity": {}, "usage": {}}))
+    assert share_budget(config, tmp_path, Slice(1, 4)).budget.tokens == 450
 
 
 @pytest.mark.parametrize("text", ["", "3", "0/3", "4/3", "1/0", "1/10000", "-1/3", "1/3/5", "x/y", "1.5/3"])

@@ -107,7 +107,8 @@ def test_a_torn_last_event_and_a_long_file_are_read(run, monkeypatch):
 
 def test_a_run_in_slices_sums_what_they_have_done(run):
     (run / "slices").mkdir()
-    (run / "slices" / "plan.json").write_text('{"slices": 3}')
+    plan = {"slices": 3, "spent": {"requests": 5}, "inherited": {"requests": 1}}  # of what each slice counts
+    (run / "slices" / "plan.json").write_text(json.dumps(plan))
     for number in (1, 2):
         folder = run / "slices" / f"{number:03d}-of-003"
         write_manifest(folder, "complete", slice={"number": number, "total": 3, "until": "queries"})
@@ -117,7 +118,7 @@ def test_a_run_in_slices_sums_what_they_have_done(run):
     found = read_status(run)
     assert found.slices == {"complete": 2, "not begun": 1}
     assert found.stages["02_verification"] == {"entered": 4, "kept": 2, "dropped": 2}
-    assert found.usage["requests"] == 8
+    assert found.usage["requests"] == 5 + 2 * (4 - 1)
     assert found.done == pytest.approx(2 / 3)
 
 

@@ -9,14 +9,14 @@ completions if it is there. So the same command goes on where it stopped.
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif import manifest, store
 from autoif.config import Config
@@ -95,6 +95,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     Raises:
         AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
     """
+    progress.restart()
     given = read_given(options.instructions) if options.instructions else NOTHING
     seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
@@ -109,12 +110,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
         answers = GivenAnswers() if given.count else _load_answers(config)
-        inputs = {
-            "seeds": manifest.digest_rows(seeds.kept)[0],
-            "queries": manifest.digest_rows(pool.kept)[0],
-            "instructions": given.digest,
-            "answers": manifest.digest_rows(answers.rows)[0],
-        }
+        inputs = _digest_inputs(seeds, pool, given, answers)
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
         record = _claim(folder, earlier, config, options, inputs)
         if pool.reasons:
@@ -299,6 +295,44 @@ def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions
     return folder.read_manifest() if cache.total().completions else {}
 
 
+def check_settings(config: Config, options: RunOptions) -> None:
+    """Refuse a run folder that was made with other settings or inputs, and change nothing there.
+
+    Raises:
+        StoreError, ConfigError: names what differs, or the input that can't be read.
+    """
+    earlier = store.read_manifest(options.output)
+    config = manifest.settle(config, earlier)
+    given = read_given(options.instructions) if options.instructions else NOTHING
+    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
+    pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
+    inputs = _digest_inputs(seeds, pool, given, GivenAnswers() if given.count else _load_answers(config))
+    _check_identity(earlier, manifest.run_identity(config, inputs), options.output)
+
+
+def _digest_inputs(seeds: Seeds, pool: Pool, given: GivenInstructions, answers: GivenAnswers) -> dict[str, str]:
+    """Return the digest of each input that there is."""
+    rows: dict[str, Sequence[BaseModel]] = {"seeds": seeds.kept, "queries": pool.kept, "answers": answers.rows}
+    found = {"instructions": given.digest, **{name: manifest.digest_rows(each)[0] for name, each in rows.items()}}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def _check_identity(
+    earlier: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], output: Path
+) -> dict[str, JsonValue]:
+    """Return what a folder's run and the one that is wanted are made with. Raises StoreError: they differ."""
+    found = earlier["identity"]
+    assert isinstance(found, dict)
+    # A run that stopped after the first step has no queries yet; that is no difference.
+    keys = {key for key in ("inputs.queries",) if key not in found or key not in wanted}
+    manifest.check_identity(
+        {key: value for key, value in found.items() if key not in keys},
+        {key: value for key, value in wanted.items() if key not in keys},
+        str(output),
+    )
+    return {**found, **wanted}
+
+
 def _claim(
     folder: RunFolder,
     earlier: Mapping[str, JsonValue],
@@ -310,19 +344,9 @@ def _claim(
 
     What another version wrote is discarded: it is made again from the stored answers.
     """
-    used = {name: digest for name, digest in inputs.items() if digest}
-    wanted = manifest.run_identity(config, used)
+    wanted = manifest.run_identity(config, inputs)
     if earlier and not options.resume_with_changes:
-        found = earlier["identity"]
-        assert isinstance(found, dict)
-        # A run that stopped after the first step has no queries yet; that is no difference.
-        keys = {key for key in ("inputs.queries",) if key not in found or key not in wanted}
-        manifest.check_identity(
-            {key: value for key, value in found.items() if key not in keys},
-            {key: value for key, value in wanted.items() if key not in keys},
-            str(options.output),
-        )
-        wanted = {**found, **wanted}
+        wanted = _check_identity(earlier, wanted, options.output)
     of_others = options.run != folder.path and not have_same_settings(folder.read_manifest(), {"identity": wanted})
     if options.resume_with_changes or of_others or earlier.get("format") != store.FORMAT:
         folder.discard_results()

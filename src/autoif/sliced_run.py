@@ -13,11 +13,11 @@ from pathlib import Path
 from autoif.claims import Claim
 from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
-from autoif.orchestration import RunOptions, make_data
+from autoif.orchestration import RunOptions, check_settings, make_data
 from autoif.pipeline import Step
 from autoif.report.progress import Progress
-from autoif.slices import Slice, find_slices, is_complete, read_total, write_total
-from autoif.store import SFT, SLICES, read_manifest
+from autoif.slices import Slice, find_slices, is_complete, read_spent, read_total, write_plan
+from autoif.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
 
 _POLL_S = 1.0
 
@@ -47,13 +47,15 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
     if options.resume_with_changes or options.retry_refused:
         raise ConfigError("--resume-with-changes and --retry-refused are for the whole run: use them without --shards")
     run, folder = options.output, mine.folder(options.output)
-    await _begin(config, options, mine, progress)
+    if read_total(run) is not None or not _is_whole(run, options.until):
+        await _begin(config, options, mine, progress)
     if _is_whole(run, options.until):
+        check_settings(config, options)
         progress.say(f"{run} is complete: nothing is left for {mine}")
         return
     async with _claimed(folder, f"{mine} of {run}") as claim:
         sliced = replace(options, output=folder, slice=mine, turn=claim.number)
-        await make_data(_share_budget(config, run, mine), sliced, progress)
+        await make_data(share_budget(config, run, mine), sliced, progress)
     missing = [each for each in mine.whole if not is_complete(run, each, options.until)]
     if missing:
         progress.say(f"{mine} is complete, {len(missing):,} of {mine.total:,} are not yet; the last one merges them")
@@ -76,7 +78,7 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
                 if read_total(run) is None:
                     before = replace(options, slice=replace(mine, number=0), turn=claim.number)
                     await make_data(config, before, progress)
-                    write_total(run, mine.total)
+                    write_plan(run, mine.total, leave_out=() if options.recordings else (SELF_INSTRUCT[3:],))
         elif not said:
             progress.say(f"{claim.holder or 'another process'} writes the instructions: {mine} waits for them")
             said = True
@@ -113,18 +115,22 @@ async def _claimed(folder: Path, what: str) -> AsyncIterator[Claim]:
 
 
 def _is_whole(run: Path, until: Step) -> bool:
-    """Tell whether a run's slices are merged."""
-    return read_manifest(run).get("status") == "complete" and (until == "instructions" or (run / SFT).exists())
+    """Tell whether nothing is left of a run."""
+    found = read_manifest(run)
+    ended = found.get("status") == "complete" and found.get("format") == FORMAT
+    return ended and (until == "instructions" or (run / SFT).exists())
 
 
-def _share_budget(config: Config, run: Path, mine: Slice) -> Config:
-    """Return the config with a slice's share of the budget that the instructions left."""
-    budget, spent = config.budget, read_manifest(run).get("usage")
-    stages = [each for each in spent.values() if isinstance(each, dict)] if isinstance(spent, dict) else []
+def share_budget(config: Config, run: Path, mine: Slice) -> Config:
+    """Return the config with a slice's share of the budget that was left before the slices.
+
+    The answers that every slice begins with are counted in it, and so they are added.
+    """
+    budget, (spent, inherited) = config.budget, read_spent(run)
 
     def share(whole: float, *names: str) -> float:
-        used = sum(float(str(stage.get(name, 0))) for stage in stages for name in names)
-        return max(0.0, whole - used) / mine.total
+        used, begun = (sum(total[name] for name in names) for total in (spent, inherited))
+        return begun + max(0.0, whole - used) / mine.total
 
     tokens = None if budget.tokens is None else int(share(budget.tokens, "prompt_tokens", "completion_tokens"))
     usd = None if budget.usd is None else share(budget.usd, "usd")

@@ -10,7 +10,8 @@ Shards keep the numbers that they have in the whole run, so that merging is copy
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,9 +79,32 @@ def read_total(run: Path) -> int | None:
         raise StoreError(f"{path} is damaged: delete it; the next slice writes it anew") from None
 
 
-def write_total(run: Path, total: int) -> None:
-    """Note in how many slices a run is, for good."""
-    write_json(run / SLICES / _PLAN, {"slices": total})
+def write_plan(run: Path, total: int, leave_out: Collection[str]) -> None:
+    """Note for good in how many slices a run is, and what it spent before; slices don't get the answers `leave_out`."""
+    usage = read_manifest(run).get("usage")
+    stages = (
+        {name: spent for name, spent in usage.items() if isinstance(spent, dict)} if isinstance(usage, dict) else {}
+    )
+    inherited = _add_up(spent for name, spent in stages.items() if name not in leave_out)
+    write_json(run / SLICES / _PLAN, {"slices": total, "spent": _add_up(stages.values()), "inherited": inherited})
+
+
+def read_spent(run: Path) -> tuple[Counter[str], Counter[str]]:
+    """Return what a run had spent before its slices began, and what of it each slice counts as its own."""
+    try:
+        plan = json.loads((run / SLICES / _PLAN).read_text(encoding="utf-8"))
+        return Counter(plan["spent"]), Counter(plan["inherited"])
+    except (OSError, ValueError, TypeError, KeyError):  # `read_total` tells of damage
+        return Counter(), Counter()
+
+
+def _add_up(stages: Iterable[Mapping[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Return what stages have spent together."""
+    total = dict[str, JsonValue]()
+    for spent in stages:
+        for name, count in spent.items():
+            total[name] = float(str(total.get(name, 0))) + float(str(count))
+    return total
 
 
 def find_slices(run: Path) -> list[Slice]:

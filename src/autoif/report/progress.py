@@ -95,6 +95,10 @@ class Progress:
         self._printed: tuple[str, NewestSample | None] = "", None
         self._has_row = False
 
+    def restart(self) -> None:
+        """Forget all counts: a run, a slice or a merge begins, and counts what its folder has."""
+        self._counts.clear()
+
     def begin(self, stages: tuple[str, ...], total: int) -> None:
         """Say that work begins: the folders of the stages, and how many records enter the first."""
         self._stages, self._total = stages, total

@@ -14,7 +14,7 @@ from rich.table import Table
 from autoif.events import BEAT_S, LastSeen, read_last
 from autoif.reading.text_lines import show_in_line
 from autoif.report.progress import describe_duration
-from autoif.slices import find_slices
+from autoif.slices import find_slices, read_spent
 from autoif.store import DATA_SETS, INSTRUCTIONS, read_manifest, read_run
 
 State = Literal["running", "complete", "interrupted", "failed", "in slices", "not begun"]
@@ -65,16 +65,23 @@ def read_status(run: Path) -> RunStatus:
     if not slices or status.state == "complete":
         return status
     status.slices = dict(Counter(each.state for each in slices))
+    if status.state == "running":  # the whole, or the merge: it counts what slices have done
+        return status
+    spent, inherited = read_spent(run)
+    counted = {folder for each in slices for folder in each.stages}
+    status.stages = {folder: counts for folder, counts in status.stages.items() if folder not in counted}
+    status.usage = {name: float(spent[name]) for name in _USAGE}
     for each in slices:
         for folder, counts in each.stages.items():
             into = status.stages.setdefault(folder, dict.fromkeys(counts, 0))
             into.update({name: into.get(name, 0) + count for name, count in counts.items()})
-        status.usage = {name: status.usage.get(name, 0) + each.usage.get(name, 0) for name in _USAGE}
+        new = {name: max(0.0, each.usage.get(name, 0) - inherited[name]) for name in _USAGE}
+        status.usage = {name: status.usage[name] + new[name] for name in _USAGE}
         status.error = status.error or (f"{Path(each.run).name}: {each.error}" if each.error else "")
     left = [each.seconds_left for each in slices if each.state == "running" and each.seconds_left is not None]
     status.done = sum(1.0 if each.state == "complete" else each.done or 0.0 for each in slices) / len(slices)
     status.seconds_left = max(left, default=None) if not status.slices.get("not begun") else None
-    if status.state != "running" and status.slices.get("running"):
+    if status.slices.get("running"):
         status.state = "running"
     return status
 
