@@ -98,7 +98,9 @@ def test_a_torn_last_event_and_a_long_file_are_read(run, monkeypatch):
             noted.add("shard", step="queries", index=index)
         noted.add("progress", stages={"07_scoring": {"entered": 9, "kept": 5, "dropped": 4}}, usage={"requests": 3})
         with (run / "events.jsonl").open("a") as file:
-            file.write('{"event": "shard", "a')
+            for damage in ('"stages": [1]', '"stages": {"01": 1}', '"usage": null'):
+                file.write('{"event": "progress", "at": "2026-11-29T02:11:53", ' + damage + "}\n")
+            file.write('[1]\n{"event": "shard", "a')
         found = read_last(run)
         assert found.holder == Holder.here()
         assert found.counts and found.counts["usage"] == {"requests": 3}

@@ -94,7 +94,9 @@ def read_last(folder: Path) -> LastSeen:
     for line in _read_tail(folder / EVENTS):
         try:
             row = json.loads(line)
-            at = datetime.fromisoformat(row["at"])
+            at = datetime.fromisoformat(row["at"]).astimezone(UTC)
+            if not all(isinstance(each, dict) for each in (row.get("usage", {}), *row.get("stages", {}).values())):
+                continue
             match row["event"]:
                 case "began":
                     holder = Holder(row["host"], row["pid"], row["kernel"], row["started"])
@@ -105,7 +107,12 @@ def read_last(folder: Path) -> LastSeen:
                     found = LastSeen(found.holder, found.began, at, found.counts)
                 case "ended":
                     found = LastSeen(found.holder, found.began, at, row, row["status"], row["error"])
-        except (ValueError, TypeError, KeyError):  # cut by a kill, or half a line where the tail begins
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ):  # damaged, cut by a kill, or half a line where the tail begins
             continue
     return found
 
