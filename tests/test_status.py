@@ -87,7 +87,8 @@ def test_what_stopped_a_run_is_told_and_nothing_of_it_reaches_the_terminal_as_a_
 def test_ctrl_c_is_an_interruption(run):
     with pytest.raises(KeyboardInterrupt), recording_events(Events(run), dict):
         raise KeyboardInterrupt
-    assert read_status(run).state == "interrupted"
+    found = read_status(run)
+    assert (found.state, found.error) == ("interrupted", "")
 
 
 def test_a_torn_last_event_and_a_long_file_are_read(run, monkeypatch):

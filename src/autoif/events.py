@@ -62,7 +62,8 @@ def recording_events(events: Events, snapshot: Snapshot) -> Iterator[None]:
         yield
     except BaseException as failure:
         status = "failed" if isinstance(failure, Exception) else "interrupted"
-        error = str(failure) if isinstance(failure, AutoIFError) else type(failure).__name__
+        if isinstance(failure, Exception):
+            error = str(failure) if isinstance(failure, AutoIFError) else type(failure).__name__
         raise
     finally:
         stop.set()
