@@ -174,6 +174,23 @@ async def test_what_a_batch_leaves_unanswered_is_asked_again(tmp_path: Path) -> 
         assert provider.sent() == [8, 4]
 
 
+async def test_lines_of_answers_that_are_none_are_asked_again(tmp_path: Path) -> None:
+    provider = Provider()
+    read = provider.read
+
+    async def mangle(request: web.Request) -> web.Response:
+        lines = bytes((await read(request)).body).splitlines()  # type: ignore[arg-type]
+        if len(lines) < 8:
+            return web.Response(body=b"\n".join(lines))
+        strange = [b'{"custom_id": ["a"], "response": [1]}', b'["list"]', b"[" * 5_000, b"\xff", lines[0][:40]]
+        return web.Response(body=b"\n".join([*strange, *lines[1:]]))
+
+    provider.read = mangle  # type: ignore[method-assign]
+    async with serving(provider):
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8, 1]
+
+
 async def test_a_refused_request_is_data(tmp_path: Path) -> None:
     def refuse(line: dict[str, Any], number: int) -> dict[str, Any] | None:
         if line["body"]["seed"] != 3:

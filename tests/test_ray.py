@@ -87,7 +87,8 @@ def test_a_cluster_that_loses_a_node_and_the_writer_makes_the_same_bytes_and_pay
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
         asked = [key for event, key, _ in server.events() if event == "asked"]
-        assert len(asked) - len(set(asked)) <= IN_FLIGHT // 3
+        # What the lost node had in flight, and what it could not hand to the writer, which was gone, too.
+        assert len(asked) - len(set(asked)) <= IN_FLIGHT
         assert list(tmp_path.rglob("completions.sqlite")) == [driver / "run" / "completions.sqlite"]
         events = len(server.events())
         assert run_here(*arguments(server, driver / "run"), cwd=driver).returncode == 0  # all answers are in the folder

@@ -4,12 +4,12 @@ The attacks are in `attacks/`, by class. After all of them no process, file or s
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +22,7 @@ from attacks.record import SUCCEEDS, Attack, is_intact, prepare_target, run_outs
 from autoif.records import Verdict
 from autoif.sandbox import Limits, Sandbox
 from autoif.sandbox.inside import kernel
+from support import forked
 from support.service_process import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,7 +49,7 @@ def list_parents() -> dict[int, int]:
     """Return process id → that of its parent, zombies included."""
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
     return parents
 
@@ -62,6 +63,12 @@ def list_descendants(ancestor: int) -> set[int]:
     while new := {pid for pid, parent in parents.items() if parent in found | {ancestor}} - found:
         found |= new
     return found
+
+
+def name_process(pid: int) -> str:
+    with suppress(OSError):
+        return f"{pid} {(Path('/proc') / str(pid) / 'cmdline').read_bytes().replace(bytes(1), b' ')[:200]!r}"
+    return f"{pid}, which has ended"
 
 
 def reap(processes: set[int]) -> None:
@@ -81,19 +88,27 @@ def list_shared() -> set[str]:
     return objects | {str(path) for place in SHARED_PLACES for path in place.glob("*autoif-attack*")}
 
 
+async def see_end(processes: set[int], deadline: float) -> None:
+    """Wait until there are no descendants but these."""
+    while left := list_descendants(os.getpid()) - processes:
+        reap(left & list_children(os.getpid()))
+        assert asyncio.get_running_loop().time() < deadline, f"left: {[name_process(pid) for pid in left]}"
+        await asyncio.sleep(0.02)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def nothing_is_left() -> AsyncIterator[None]:
     """Check, once the sandboxes are closed, that neither the attacks inside nor those outside left anything."""
+    forked.prepare()
     # What loses its parent becomes a child of this process, where it can be seen and waited for.
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     shared, processes = list_shared(), list_descendants(os.getpid())
     yield
     deadline = asyncio.get_running_loop().time() + 5
-    while left := list_descendants(os.getpid()) - processes:
-        reap(left & list_children(os.getpid()))
-        assert asyncio.get_running_loop().time() < deadline, "processes are left"
-        await asyncio.sleep(0.02)
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 0)
+    try:
+        await see_end(processes, deadline)
+    finally:
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 0)
     # Other tests attack at the same time, and for a moment there is what they make outside of a sandbox.
     while left_behind := list_shared() - shared:
         assert asyncio.get_running_loop().time() < deadline, left_behind

@@ -118,7 +118,7 @@ def test_an_engine_takes_shards_as_it_has_room_for_them_and_keeps_no_finished_on
             ahead.append(len(taken) - len(finished))
             if len(finished) == 10:
                 gc.collect()
-                held.append(sum(isinstance(each, ShardResult) for each in gc.get_objects()))
+                held.append(sum(type(each) is ShardResult for each in gc.get_objects()))
 
     finished: list[int] = []
     asyncio.run(work())

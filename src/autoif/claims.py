@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from autoif.errors import StoreError
+from autoif.reading.text_lines import parse_json
 from autoif.store import storage_errors
 
 BEAT_S = 5.0
@@ -159,7 +160,7 @@ def look_at(folder: Path) -> Seen:
         return Seen(number)
     try:
         line, _, beats = content.decode("utf-8").partition("\n")
-        return Seen(number, Holder(**json.loads(line)), len(content), beats.endswith(_RELEASED))
+        return Seen(number, Holder(**parse_json(line)), len(content), beats.endswith(_RELEASED))
     except (ValueError, TypeError):  # its first line is being written, or never was
         return Seen(number, None, len(content))
 

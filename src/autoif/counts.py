@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason
 from autoif.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines, to_line
@@ -89,8 +90,13 @@ def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> File
         digest, count = check_digest(path, digests.get(name)), noted.get(name)
         if count is None or count.sha256 != digest:
             count = FileCount(name)
-            for _, line in read_own_lines(path):
-                count.add(parse_json(line))
+            for number, line in read_own_lines(path):
+                try:
+                    count.add(parse_json(line))
+                except ValueError:
+                    raise StoreError(
+                        f"{path} is damaged in line {number}: run again with --resume-with-changes to make it anew"
+                    ) from None
         total.counted.update(count.counted)
         total.refusals.update(count.refusals)
     return total

@@ -21,6 +21,7 @@ from pydantic import JsonValue
 
 from autoif.claims import Holder
 from autoif.errors import AutoIFError
+from autoif.reading.text_lines import parse_json
 from autoif.store import EVENTS, reading_errors, storage_errors
 
 BEAT_S = 10.0
@@ -94,7 +95,7 @@ def read_last(folder: Path) -> LastSeen:
     found = LastSeen()
     for line in _read_tail(folder / EVENTS):
         try:
-            row = json.loads(line)
+            row = parse_json(line.decode("utf-8"))
             at = datetime.fromisoformat(row["at"]).astimezone(UTC)
             if not all(isinstance(each, dict) for each in (row.get("usage", {}), *row.get("stages", {}).values())):
                 continue

@@ -9,14 +9,14 @@ completions if it is there. So the same command goes on where it stopped.
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from autoif import manifest, store
 from autoif.config import Config
@@ -26,8 +26,8 @@ from autoif.decisions import read_review
 from autoif.engines import open_engine
 from autoif.errors import ConfigError, StoreError
 from autoif.events import Events, recording_events
-from autoif.instructions.given_answers import GivenAnswers, read_given_answers
-from autoif.instructions.seeds import Seeds, load_seeds
+from autoif.inputs import GivenInstructions, read_inputs
+from autoif.instructions.seeds import Seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
@@ -37,7 +37,6 @@ from autoif.models.recording import import_recording
 from autoif.pipeline import Step
 from autoif.planning.pilot import find_yields
 from autoif.planning.plan import PlannedInput, RunPlan, make_plan
-from autoif.queries.pool import Pool, load_queries
 from autoif.records import Instruction, Query
 from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
@@ -77,18 +76,6 @@ class RunOptions:
         return self.output.parent.parent if self.slice and self.slice.number else self.output
 
 
-@dataclass(frozen=True, slots=True)
-class GivenInstructions:
-    """The verified instructions that a run begins with."""
-
-    path: Path
-    digest: str = ""
-    count: int = 0
-
-
-NOTHING = GivenInstructions(Path())
-
-
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
     """Run or resume the pipeline.
 
@@ -96,9 +83,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
     """
     progress.restart()
-    given = read_given(options.instructions) if options.instructions else NOTHING
-    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
-    pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
+    inputs = read_inputs(config, options.instructions, options.until)
     with RunFolder(options.output, claimed=options.turn > 0) as folder, ExitStack() as stack:
         _refuse_replayed(folder)
         completions, journal = stack.enter_context(open_answers(folder, options.turn))
@@ -109,16 +94,12 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         async with alone.make_sandbox() as sandbox:  # before a model is asked or loaded
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
-        answers = GivenAnswers() if given.count else _load_answers(config)
-        inputs = _digest_inputs(seeds, pool, given, answers)
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
-        record = _claim(folder, earlier, config, options, inputs)
-        if pool.reasons:
-            cache.note(f"queries: {pool.describe()}")
+        record = _claim(folder, earlier, config, options, inputs.digest())
+        if inputs.pool.reasons:
+            cache.note(f"queries: {inputs.pool.describe()}")
         if not options.replay:
-            for line in await _warn_of_budget(
-                config, options, PlannedInput(len(seeds.kept), len(pool.kept), given.count or None)
-            ):
+            for line in await _warn_of_budget(config, options, inputs.planned):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
         events = Events(folder.path)
@@ -126,13 +107,13 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         record["sandbox"], times = enforced, manifest.read_times(earlier)
         stack.enter_context(_accounting(folder, completions, record, times, options.slice))
         served = stack.enter_context(_serve(config, options.replay))
-        tools = ToolSettings(served, completions, tuple(pool.kept), options.replay, answers, journal)
+        tools = ToolSettings(served, completions, tuple(inputs.pool.kept), options.replay, inputs.answers, journal)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
         job = OpenRun(folder, tools, engine, progress, options.slice, events, times)
-        for note in await _run_job(given, seeds, job, options):
+        for note in await _run_job(inputs.given, inputs.seeds, job, options):
             cache.note(note)
         record["sandbox"] = engine.sandbox or enforced
 
@@ -217,10 +198,7 @@ async def plan_data(
         ConfigError, StoreError: an input, or the source, can't be used.
         SandboxError: a function of a pilot has to run again, and functions can't be contained on this machine.
     """
-    given = read_given(options.instructions) if options.instructions else NOTHING
-    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
-    pool = load_pool(config)
-    planned = PlannedInput(len(seeds.kept), len(pool.kept), given.count or None)
+    planned = read_inputs(config, options.instructions, options.until).planned
     config = manifest.settle(config, {})
     yields = await find_yields(source, options.output, config, queries=planned.queries, until=options.until)
     return make_plan(config, planned, yields, until=options.until, tokens_per_second=tokens_per_second)
@@ -248,31 +226,6 @@ async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) ->
         job.folder.write_shard(store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
     job.progress.count(store.SELF_INSTRUCT, *job.folder.count_shard(store.SELF_INSTRUCT, 0))
     return job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
-
-
-def read_given(path: Path) -> GivenInstructions:
-    """Read through the verified instructions that a run begins with. Raises ConfigError: there are none."""
-    given = GivenInstructions(path, *manifest.digest_rows(iterate_instructions(path)))
-    if not given.count:
-        raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
-    return given
-
-
-def load_pool(config: Config) -> Pool:
-    """Return the queries of a run."""
-    settings = config.augmentation
-    return load_queries(
-        config.queries or None,
-        min_chars=settings.min_chars,
-        max_chars=settings.max_chars,
-        language=settings.language,
-    )
-
-
-def _load_answers(config: Config) -> GivenAnswers:
-    """Return the answers of better models that functions are chosen by, if a file of them is named."""
-    named = config.contrast.answers
-    return read_given_answers(Path(named), config.rejection_sampling.max_chars) if named else GivenAnswers()
 
 
 def _refuse_replayed(folder: RunFolder) -> None:
@@ -303,18 +256,8 @@ def check_settings(config: Config, options: RunOptions) -> None:
     """
     earlier = store.read_manifest(options.output)
     config = manifest.settle(config, earlier)
-    given = read_given(options.instructions) if options.instructions else NOTHING
-    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
-    pool = load_pool(config) if options.until == "queries" or config.contrast.enabled else Pool()
-    inputs = _digest_inputs(seeds, pool, given, GivenAnswers() if given.count else _load_answers(config))
-    _check_identity(earlier, manifest.run_identity(config, inputs), options.output)
-
-
-def _digest_inputs(seeds: Seeds, pool: Pool, given: GivenInstructions, answers: GivenAnswers) -> dict[str, str]:
-    """Return the digest of each input that there is."""
-    rows: dict[str, Sequence[BaseModel]] = {"seeds": seeds.kept, "queries": pool.kept, "answers": answers.rows}
-    found = {"instructions": given.digest, **{name: manifest.digest_rows(each)[0] for name, each in rows.items()}}
-    return {name: digest for name, digest in found.items() if digest}
+    inputs = read_inputs(config, options.instructions, options.until)
+    _check_identity(earlier, manifest.run_identity(config, inputs.digest()), options.output)
 
 
 def _check_identity(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.counts import FileCount, read_counts
 from autoif.errors import StoreError
+from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped
 from autoif.store import (
     COMPLETIONS,
@@ -232,7 +233,7 @@ class RunFolder:
         path = self._check(name)
         try:
             for _, line in read_own_lines(path):
-                yield row.model_validate(json.loads(line), context=known)
+                yield row.model_validate(parse_json(line), context=known)
         except (ValueError, ValidationError):
             raise StoreError(
                 f"{path} was written by another version of autoif: run again with --resume-with-changes"

@@ -8,7 +8,6 @@
 Shards keep the numbers that they have in the whole run, so that merging is copying.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -92,7 +91,7 @@ def write_plan(run: Path, total: int, leave_out: Collection[str]) -> None:
 def read_spent(run: Path) -> tuple[Counter[str], Counter[str]]:
     """Return what a run had spent before its slices began, and what of it each slice counts as its own."""
     try:
-        plan = json.loads((run / SLICES / _PLAN).read_text(encoding="utf-8"))
+        plan = parse_json((run / SLICES / _PLAN).read_text(encoding="utf-8"))
         return Counter(plan["spent"]), Counter(plan["inherited"])
     except (OSError, ValueError, TypeError, KeyError):  # `read_total` tells of damage
         return Counter(), Counter()
@@ -157,7 +156,7 @@ def _list_shards(slice_: Path) -> Iterator[FileCount]:
 def _read_merged(run: Path) -> JsonValue:
     """Return the sizes of the files of answers when they were last merged."""
     try:
-        sizes: JsonValue = json.loads((run / SLICES / MERGED).read_text(encoding="utf-8"))
+        sizes: JsonValue = parse_json((run / SLICES / MERGED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return sizes

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,11 @@ _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [__name__, "autoif.api", "autoif.cli.serve", "autoif.cli.show", "autoif.service.server"]
 )
+
+
+def prepare() -> None:
+    """Start the process of which others are forked, so that it isn't taken for one that a test has left."""
+    forkserver.ensure_running()
 
 
 class Forked:

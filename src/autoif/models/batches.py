@@ -19,6 +19,7 @@ from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import Complaint, ComplaintKind, read_complaint
 from autoif.models.transport import Passing, Rejected, Transport
+from autoif.reading.text_lines import parse_json
 
 _MOST_REQUESTS = 50_000
 _MOST_BYTES = 200_000_000
@@ -210,7 +211,8 @@ class Batches:
 
     def _hand_out(self, line: dict[str, Any], *, refusals: bool) -> None:
         """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch."""
-        name, response = line.get("custom_id", ""), line.get("response") or {}
+        name, said = str(line.get("custom_id")), line.get("response")
+        response = said if isinstance(said, dict) else {}
         wanted = self._wanted.get(name)
         status, body = response.get("status_code", 0), response.get("body")
         if wanted is None or wanted.answer.done():
@@ -224,8 +226,8 @@ class Batches:
         if not refusals:
             return
         if status in _REFUSALS or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
-            said = self._transport.shown(complaint.sentence)
-            wanted.answer.set_exception(Rejected(Complaint(said, complaint.words), kind))
+            shown = self._transport.shown(complaint.sentence)
+            wanted.answer.set_exception(Rejected(Complaint(shown, complaint.words), kind))
             del self._wanted[name]
 
     def _again(self, name: str, why: str) -> None:
@@ -241,10 +243,11 @@ class Batches:
         if not file_id:
             return []
         content = await self._fetch("GET", f"/files/{file_id}/content")
-        return [json.loads(line) for line in content.splitlines() if line.strip()]
+        rows = (_parse(line) for line in content.split(b"\n"))
+        return [row for row in rows if isinstance(row, dict)]  # what is cut was not answered, and is asked again
 
     async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:
-        answer = json.loads(await self._fetch(method, path, data, kind))
+        answer = _parse(await self._fetch(method, path, data, kind))
         if not isinstance(answer, dict):
             raise ModelError(f"{self._transport.url} has no batches: set models.ROLE.batch=false")
         return answer
@@ -261,3 +264,11 @@ class Batches:
                 raise ModelError(f"{self._transport.url} takes no batch: {refusal}") from refusal
             await asyncio.sleep(self._endpoint.retry_wait_s * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def _parse(content: bytes) -> object:
+    """Return the JSON value that a server sent; None for what is no JSON."""
+    try:
+        return parse_json(content.decode("utf-8", "replace"))
+    except ValueError:
+        return None

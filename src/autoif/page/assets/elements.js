@@ -8,6 +8,9 @@ autoif.make = (tag, attributes, ...children) => {
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false)
     .map((child) => child instanceof Node ? child : String(child)));
+  // A long text scrolls, and what scrolls must be reached by keyboard; a short one would only be one more stop.
+  const text = element.textContent;
+  if (tag === "pre" && (text.length > 80 || text.split("\n").length > 5)) element.setAttribute("tabindex", "0");
   return element;
 };
 
@@ -25,7 +28,7 @@ autoif.beginning = (text, most = 160) => {
 autoif.source = (text) => {
   const end = "# (end of the helpers)\n";
   const place = text.startsWith("# Helpers that evaluate() calls") ? text.lastIndexOf(end) + end.length : 0;
-  const show = (part) => autoif.make("pre", {class: "source", tabindex: "0"}, part);
+  const show = (part) => autoif.make("pre", {class: "source"}, part);
   if (place < end.length) return [show(text)];
   const helpers = autoif.make("details", {}, autoif.make("summary", {}, "Helpers that it calls"), show(text.slice(0, place)));
   return [show(text.slice(place)), helpers];

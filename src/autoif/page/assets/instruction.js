@@ -121,7 +121,7 @@
     return make("ul", {class: "findings"}, findings.map((found) => make("li", {},
       make("strong", {}, words(found.reason)), found.detail ? `: ${found.detail}` : "",
       found.texts.length ? make("details", {}, make("summary", {}, `${found.texts.length} texts that show it`),
-        found.texts.map((text) => make("pre", {tabindex: "0"}, text))) : "")));
+        found.texts.map((text) => make("pre", {}, text))) : "")));
   }
 
   // What happened before cross-validation: answers that were mended or lost, functions put back, rulings.

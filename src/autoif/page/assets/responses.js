@@ -99,9 +99,9 @@
     const functions = constraints.flatMap(({number, line, record: {matrix, kept_functions: kept}}) =>
       (kept ?? []).map((each) => ({number, line, source: matrix.functions[each].source, name: `f${each}`})));
     return [
-      make("h3", {}, "Asked"), make("pre", {class: "text", tabindex: "0"}, prompt ? prompt.query : "not known"),
+      make("h3", {}, "Asked"), make("pre", {class: "text"}, prompt ? prompt.query : "not known"),
       ...constraints.map(({line, number}) => make("p", {}, make("a", {href: `#instruction/${number}/${encodeURIComponent(line.id)}`}, line.text))),
-      make("h3", {}, "Answered"), make("pre", {class: "text", tabindex: "0"}, record.text),
+      make("h3", {}, "Answered"), make("pre", {class: "text"}, record.text),
       make("p", {}, `${words(outcomeOf(place))}${record.detail ? ` (${record.detail})` : ""}; pass rate ${percent(columns().pass_rate[place])}`
         + `, quality ${autoif.number(columns().quality[place])}, ${autoif.number(columns().characters[place])} characters, id ${record.id}`),
       record.verdicts.length ? autoif.table("What each function says", ["function", "says", "source"], record.verdicts.map((said, number) =>
@@ -186,11 +186,11 @@
     const [left, right] = autoif.markDifference(chosen, rejected);
     const side = (title, parts, tag, verdicts) => make("div", {},
       make("h3", {}, title),
-      make("pre", {class: "text", tabindex: "0"}, parts.map(([text, only]) => only ? make(tag, {}, text) : text)),
+      make("pre", {class: "text"}, parts.map(([text, only]) => only ? make(tag, {}, text) : text)),
       make("p", {}, verdicts.map((said) => autoif.verdict(said))));
     const all = (name) => pair.constraints.flatMap((constraint) => constraint[name] ?? []);
     return [
-      make("h3", {}, "Asked"), make("pre", {class: "text", tabindex: "0"}, pair.prompt.map((each) => each.content).join("\n\n")),
+      make("h3", {}, "Asked"), make("pre", {class: "text"}, pair.prompt.map((each) => each.content).join("\n\n")),
       make("div", {class: "sides"}, side("Chosen", left, "ins", all("chosen_verdicts")), side("Rejected", right, "del", all("rejected_verdicts"))),
       make("p", {class: "note"}, `Level ${pair.level ?? "unknown"}; pass rates ${percent(pair.chosen_pass_rate)} and ${percent(pair.rejected_pass_rate)}.`),
       ...pair.constraints.map((constraint) => make("p", {}, make("a", {href: `#instruction/0/${encodeURIComponent(constraint.instruction_id ?? "")}`}, constraint.instruction || constraint.instruction_id))),

@@ -1,0 +1,91 @@
+"""What a run begins with: seeds, or verified instructions of an earlier run; queries; answers of better models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from autoif import manifest
+from autoif.config import Config
+from autoif.datasets.reviewing import iterate_instructions
+from autoif.errors import ConfigError
+from autoif.instructions.given_answers import GivenAnswers, read_given_answers
+from autoif.instructions.seeds import Seeds, load_seeds
+from autoif.pipeline import Step
+from autoif.planning.plan import PlannedInput
+from autoif.queries.pool import Pool, load_queries
+
+
+@dataclass(frozen=True, slots=True)
+class GivenInstructions:
+    """The verified instructions that a run begins with; they are read as they are needed."""
+
+    path: Path
+    digest: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """What a run begins with; what it doesn't need is empty."""
+
+    given: GivenInstructions
+    seeds: Seeds
+    pool: Pool
+    answers: GivenAnswers
+
+    @property
+    def planned(self) -> PlannedInput:
+        """How many there are of each, as plans count them."""
+        return PlannedInput(len(self.seeds.kept), len(self.pool.kept), self.given.count or None)
+
+    def digest(self) -> dict[str, str]:
+        """Return the digest of each input that there is."""
+        rows: dict[str, Sequence[BaseModel]] = {
+            "seeds": self.seeds.kept,
+            "queries": self.pool.kept,
+            "answers": self.answers.rows,
+        }
+        digests = {name: manifest.digest_rows(each)[0] for name, each in rows.items()}
+        return {name: digest for name, digest in {"instructions": self.given.digest, **digests}.items() if digest}
+
+
+def read_inputs(config: Config, instructions: Path | None, until: Step) -> RunInputs:
+    """Read what a run needs of its inputs.
+
+    Args:
+        config: of the run.
+        instructions: verified ones of an earlier run, that it begins with.
+        until: its last step.
+
+    Raises:
+        ConfigError, StoreError: an input can't be read, or has nothing to begin with.
+    """
+    given = _read_given(instructions) if instructions else GivenInstructions(Path())
+    seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
+    pool = _load_pool(config) if until == "queries" or config.contrast.enabled else Pool()
+    return RunInputs(given, seeds, pool, GivenAnswers() if given.count else _load_answers(config))
+
+
+def _read_given(path: Path) -> GivenInstructions:
+    given = GivenInstructions(path, *manifest.digest_rows(iterate_instructions(path)))
+    if not given.count:
+        raise ConfigError(f"{path} has no verified instructions: there is nothing to go on with")
+    return given
+
+
+def _load_pool(config: Config) -> Pool:
+    settings = config.augmentation
+    return load_queries(
+        config.queries or None,
+        min_chars=settings.min_chars,
+        max_chars=settings.max_chars,
+        language=settings.language,
+    )
+
+
+def _load_answers(config: Config) -> GivenAnswers:
+    """Return the answers of better models that functions are chosen by, if a file of them is named."""
+    named = config.contrast.answers
+    return read_given_answers(Path(named), config.rejection_sampling.max_chars) if named else GivenAnswers()
