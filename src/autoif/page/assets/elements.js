@@ -8,9 +8,8 @@ autoif.make = (tag, attributes, ...children) => {
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false)
     .map((child) => child instanceof Node ? child : String(child)));
-  // A long text scrolls, and what scrolls must be reached by keyboard; a short one would only be one more stop.
-  const text = element.textContent;
-  if (tag === "pre" && (text.length > 80 || text.split("\n").length > 5)) element.setAttribute("tabindex", "0");
+  // A long text scrolls (page.css), and what scrolls must be reached by keyboard; a short one would be one more stop.
+  if (tag === "pre" && element.textContent.length > 400) element.setAttribute("tabindex", "0");
   return element;
 };
 
