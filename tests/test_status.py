@@ -125,5 +125,11 @@ def test_a_run_in_slices_sums_what_they_have_done(run):
     assert found.done == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("usage", [[1], None, {"scoring": [1]}, {"scoring": {"requests": "many"}}])
+def test_a_damaged_manifest_is_named_in_one_line(run, usage):
+    write_manifest(run, "complete", usage=usage)
+    assert "run.json is damaged" in fails_here("status", run)
+
+
 def test_what_is_no_run_is_refused(tmp_path):
     assert "is no run folder" in fails_here("status", tmp_path)

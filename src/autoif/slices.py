@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -80,10 +81,7 @@ def read_total(run: Path) -> int | None:
 
 def write_plan(run: Path, total: int, leave_out: Collection[str]) -> None:
     """Note for good in how many slices a run is, and what it spent before; slices don't get the answers `leave_out`."""
-    usage = read_manifest(run).get("usage")
-    stages = (
-        {name: spent for name, spent in usage.items() if isinstance(spent, dict)} if isinstance(usage, dict) else {}
-    )
+    stages = cast("dict[str, dict[str, JsonValue]]", read_manifest(run).get("usage", {}))
     inherited = _add_up(spent for name, spent in stages.items() if name not in leave_out)
     write_json(run / SLICES / _PLAN, {"slices": total, "spent": _add_up(stages.values()), "inherited": inherited})
 

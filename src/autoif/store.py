@@ -202,9 +202,21 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
         return {}
     except ValueError:
         manifest = None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
+    if (
+        not isinstance(manifest, dict)
+        or not isinstance(manifest.get("identity"), dict)
+        or not _is_usage(manifest.get("usage", {}))
+    ):
         raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
     return manifest
+
+
+def _is_usage(found: JsonValue) -> bool:
+    """Tell whether this is what stages spent: numbers by name, by stage."""
+    return isinstance(found, dict) and all(
+        isinstance(stage, dict) and all(isinstance(spent, int | float) for spent in stage.values())
+        for stage in found.values()
+    )
 
 
 @contextmanager
