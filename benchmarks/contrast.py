@@ -37,9 +37,9 @@ from autoif.instructions.cross_validation import choose_by_cases
 from autoif.judging import compute_pass_rate, judge
 from autoif.probes import load_probes
 from autoif.records import Answered, Case, Contrast, Draft, Function, Instruction, Matrix, Verdict, VerifiedInstruction
+from autoif.runs.store import AUGMENTATION, read_stage
 from autoif.sandbox import Limits, Sandbox
 from autoif.settings import ContrastSettings, CrossValidation
-from autoif.store import AUGMENTATION, read_stage
 from autoif.thresholds import Threshold, meets
 from recordings import find_recordings
 from small_world import WORLD, make_data

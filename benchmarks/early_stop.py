@@ -9,7 +9,7 @@ from pathlib import Path
 
 import autoif
 from autoif.records import Reason
-from autoif.store import REJECTION_SAMPLING
+from autoif.runs.store import REJECTION_SAMPLING
 from small_world import make_data
 
 SETTINGS = ((0, 1), (1, 4), (2, 1), (3, 1), (3, 2), (6, 1), (8, 1), (6, 2))

@@ -34,8 +34,8 @@ from autoif.evaluation.ifeval_ifbench.checkers import Checkers, Unjudgeable
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, find_data
 from autoif.instructions.seeds import MAX_CHARS
 from autoif.records import Instruction, Matrix, content_id
+from autoif.runs.store import write_jsonl
 from autoif.sandbox import SandboxSettings
-from autoif.store import write_jsonl
 from recordings import find_recordings
 
 LIST = Path(__file__).parent / "data" / "ifeval_instructions.jsonl"

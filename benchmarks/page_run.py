@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.config import load_config
-from autoif.manifest import new_manifest
 from autoif.records import (
     Answer,
     BackTranslation,
@@ -27,8 +26,9 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
-from autoif.run_folder import RunFolder
-from autoif.store import (
+from autoif.runs.manifest import new_manifest
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,

@@ -34,8 +34,8 @@ from autoif.instructions.verification import make_request
 from autoif.models.requests import Completion
 from autoif.models.wire import read_text
 from autoif.records import Draft, FunctionFault, Instruction, Ruling, Verdict, VerifiedInstruction
+from autoif.runs.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.settings import Verification
-from autoif.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.tools import Tools, ToolSettings
 from recorded_generations import read_flywheel, read_llama, read_qwen
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import autoif
 from autoif.datasets.split import write_split
-from autoif.store import INSTRUCTIONS
+from autoif.runs.store import INSTRUCTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 WORLD = ROOT / "examples" / "small_world"

@@ -10,10 +10,10 @@ from autoif.audit.agreement import CORRELATED, estimate_rates
 from autoif.audit.calibration import calibrate
 from autoif.audit.run import Audit
 from autoif.config import Config
-from autoif.manifest import new_manifest
 from autoif.probes import load_probes
-from autoif.run_folder import RunFolder
-from autoif.store import AUDIT, VERIFICATION
+from autoif.runs.manifest import new_manifest
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import AUDIT, VERIFICATION
 from support.audited_run import TEA, WORD, make_draft, write_run
 from support.command import autoif_here, fails_here
 from support.records import accepts

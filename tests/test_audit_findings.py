@@ -12,9 +12,9 @@ from autoif.audit.run import Audit
 from autoif.faults.reasons import FindingReason
 from autoif.probes import load_probes
 from autoif.records import Case, Function, Instruction, Matrix, Prompt, Query, Response
+from autoif.runs.store import AUDIT
 from autoif.sandbox import Sandbox
 from autoif.sandbox.outcomes import Limits
-from autoif.store import AUDIT
 from support.audited_run import TEA, write_run
 from support.command import autoif_here
 from support.records import ACCEPT, BROKEN, REFUSE

@@ -13,7 +13,7 @@ from autoif.audit.run import Audit, describe_slow
 from autoif.decisions import Decision, add_decisions
 from autoif.reading.lines import make_key
 from autoif.records import Verdict
-from autoif.store import AUDIT, BACK_TRANSLATION, read_stage
+from autoif.runs.store import AUDIT, BACK_TRANSLATION, read_stage
 from support.audited_run import TEA, WORD, write_run
 from support.command import autoif_here, fails_here
 from support.training_data import write_rows

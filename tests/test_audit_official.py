@@ -11,7 +11,7 @@ from autoif.audit.official_gold import NEAR_MISSES, OWN_CASES, OWN_RESPONSES, ma
 from autoif.audit.rates import Level
 from autoif.audit.run import Audit
 from autoif.errors import ConfigError
-from autoif.store import AUDIT
+from autoif.runs.store import AUDIT
 from support.audited_run import TEA, write_run
 from support.command import autoif_here, fails_here
 from support.ifeval_data import TOKENIZERS, question

@@ -4,7 +4,7 @@ import pytest
 
 from autoif.config import Config, flatten, identity, load_config, presets
 from autoif.errors import ConfigError, StoreError
-from autoif.manifest import check_identity
+from autoif.runs.manifest import check_identity
 
 
 def test_the_defaults_are_the_papers_numbers():

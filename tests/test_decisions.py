@@ -27,10 +27,10 @@ from autoif.decisions import (
     settle_decisions,
 )
 from autoif.errors import ConfigError, StoreError
-from autoif.orchestration import remake_data
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Reason, content_id
-from autoif.store import DATA_SETS, DECISIONS, INSTRUCTIONS, PREFERENCES, REVIEWED, SFT, read_digests, read_stage
+from autoif.runs.orchestration import remake_data
+from autoif.runs.store import DATA_SETS, DECISIONS, INSTRUCTIONS, PREFERENCES, REVIEWED, SFT, read_digests, read_stage
 from autoif.training.data import read_data
 
 START = datetime(2026, 5, 1, tzinfo=UTC)

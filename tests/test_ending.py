@@ -10,8 +10,8 @@ from autoif.models.requests import Completion, Request
 from autoif.records import Dropped, Instruction, Reason
 from autoif.report.ending import check_ending, describe_ending
 from autoif.report.funnel import read_funnel
-from autoif.run_folder import RunFolder
-from autoif.store import FORMAT
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import FORMAT
 
 SAID = "Your account is restricted to models of tier 1."
 

@@ -17,7 +17,7 @@ from autoif.datasets.exports.files import RowTable, TextFile, write_files
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import Form, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError, StoreError
-from autoif.store import DATA_SETS
+from autoif.runs.store import DATA_SETS
 from support.exported_run import GOLDEN, export, functions_of, rows_of
 
 

@@ -23,9 +23,9 @@ from autoif.evaluation.plots import plot_training
 from autoif.evaluation.tables import tabulate
 from autoif.markdown import escape_markdown, show_code
 from autoif.models.recording import import_recording
-from autoif.orchestration import name_keys
 from autoif.report.progress import Progress
-from autoif.store import FORMAT
+from autoif.runs.orchestration import name_keys
+from autoif.runs.store import FORMAT
 from autoif.training.card import render_card as render_training_card
 from support.ifeval_data import write_questions
 
@@ -36,7 +36,7 @@ OTHER_PARSERS = {
     "reading/row_files.py": "guesses a file's form, and takes nothing from it",
     "instructions/json_reading.py": "mends what a model wrote",
     "service/bodies.py": "stricter, for requests",
-    "store.py": "files of the run with their digest",
+    "runs/store.py": "files of the run with their digest",
     "models/catalog.py": "ours",
     "planning/yields.py": "ours",
     "models/embedded.py": "what a process of ours says",

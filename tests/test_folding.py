@@ -18,8 +18,8 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
+from autoif.runs.store import FOLDED
 from autoif.sandbox import Sandbox
-from autoif.store import FOLDED
 from support.records import ACCEPT, REFUSE, accepts, verified
 
 SHORT = "def evaluate(response):\n    return len(response.split()) <= 15"

@@ -149,8 +149,8 @@ NOT_OF_MODELS = {
     "prompts/__init__.py": "templates of the user",
     "markdown.py": "a character",
     "reading/row_files.py": "a line's beginning, or a character",
-    "slices.py": "a slice's number, names of files",
-    "store.py": "names of files",
+    "runs/slices.py": "a slice's number, names of files",
+    "runs/store.py": "names of files",
     "sweep/settings.py": "a setting",
     "thresholds.py": "a setting",
 }

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from autoif.config import Config, flatten, load_config
-from autoif.store import FOLDERS
+from autoif.runs.store import FOLDERS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from autoif.cli.main import cli
 from autoif.cli.options import OutputPath
-from autoif.store import DATA_SETS, MANIFEST, is_of_run
+from autoif.runs.store import DATA_SETS, MANIFEST, is_of_run
 from support.command import fails_here
 
 OWN_FOLDER_CHECK = {"run"}

@@ -22,14 +22,14 @@ from autoif.cli.report import report
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
 from autoif.instructions.deduplication import normalise
-from autoif.orchestration import remake_data
 from autoif.page.data import read_data
 from autoif.page.distributions import measure_learnability, measure_similarity
 from autoif.page.report import write_report
 from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
 from autoif.report.show import read_samples
-from autoif.store import DIGESTS, MANIFEST, REJECTION_SAMPLING, SCORING, read_stage
+from autoif.runs.orchestration import remake_data
+from autoif.runs.store import DIGESTS, MANIFEST, REJECTION_SAMPLING, SCORING, read_stage
 from autoif.sweep.points import sweep_run
 from page_run import MadeRun, make_run
 from support.processes import model_server, start_autoif

@@ -17,7 +17,7 @@ from autoif.page.data import read_data
 from autoif.page.report import PAGES, write_report
 from autoif.records import Dropped, Reason
 from autoif.report.funnel import read_funnel
-from autoif.store import DIGESTS, REJECTION_SAMPLING
+from autoif.runs.store import DIGESTS, REJECTION_SAMPLING
 from page_run import MadeRun, make_run
 from support.browser import Opened, count_rows, list_tables
 

@@ -10,7 +10,7 @@ from autoif.cli.main import cli
 from autoif.config import Config, identity, load_config, presets
 from autoif.errors import ConfigError
 from autoif.prompts import PLACEHOLDERS, Name, PromptFile, load_packaged, prompt_sets
-from autoif.store import FORMAT
+from autoif.runs.store import FORMAT
 
 DOCS = (Path(__file__).parent.parent / "docs" / "prompts.md").read_text(encoding="utf-8")
 NAMES = list(PLACEHOLDERS)

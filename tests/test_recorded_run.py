@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from autoif.store import FOLDERS
+from autoif.runs.store import FOLDERS
 from record_quickstart import GOLDEN, RECORDING
 from support.command import autoif, run_here
 from support.processes import DATA_FILES, data_of, stages_of, start_autoif

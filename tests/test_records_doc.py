@@ -15,7 +15,6 @@ from autoif.instructions.answers import FormatLoss, FormatRepair
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.deduplication import fold_duplicates
 from autoif.instructions.verification import read_function_answers
-from autoif.manifest import new_manifest
 from autoif.models.requests import Completion
 from autoif.pipeline import STAGES
 from autoif.queries.augmentation import augment
@@ -32,7 +31,8 @@ from autoif.records import (
     VerifiedInstruction,
     content_id,
 )
-from autoif.store import FOLDERS
+from autoif.runs.manifest import new_manifest
+from autoif.runs.store import FOLDERS
 from conftest import MakeTools
 from support.records import answer
 

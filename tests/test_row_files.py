@@ -15,7 +15,7 @@ from autoif.errors import ConfigError
 from autoif.instructions.seeds import load_seeds
 from autoif.queries.pool import load_queries
 from autoif.records import Instruction, Query, Reason
-from autoif.store import write_jsonl
+from autoif.runs.store import write_jsonl
 
 RULES = ["Use fewer than fifty words.", "Do not use the letter z, please.", 'Say "yes" twice.']
 ASK = "Why does the moon look larger near the horizon?"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoif.cli.interruption import interrupted_by_sigterm
-from autoif.store import FOLDERS
+from autoif.runs.store import FOLDERS
 from support.command import autoif, fails_here, run_here
 from support.processes import DATA_FILES, Served, data_of, model_server, stages_of, start_autoif
 

@@ -9,16 +9,16 @@ from contextlib import closing
 
 import pytest
 
-from autoif import claims
-from autoif.claims import Claim, Holder, find_holder
 from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.journal import Journal, import_journals, open_answers, read_journal
 from autoif.report.status import read_status
-from autoif.run_folder import RunFolder
-from autoif.sliced_run import share_budget
-from autoif.slices import Slice, is_complete, write_plan
+from autoif.runs import claims
+from autoif.runs.claims import Claim, Holder, find_holder
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.sliced_run import share_budget
+from autoif.runs.slices import Slice, is_complete, write_plan
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 

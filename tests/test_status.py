@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoif import events
-from autoif.claims import Holder
 from autoif.errors import BudgetExhausted
-from autoif.events import Events, read_last, recording_events
 from autoif.report.status import read_status
+from autoif.runs import events
+from autoif.runs.claims import Holder
+from autoif.runs.events import Events, read_last, recording_events
 from support.command import fails_here, run_here
 from support.processes import model_server, start_autoif
 

@@ -16,8 +16,8 @@ from autoif.errors import StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Instruction, Query, Reason
 from autoif.report.funnel import read_funnel
-from autoif.run_folder import RunFolder
-from autoif.store import DIGESTS, FORMAT, read_manifest, read_run, read_stage, storage_errors, write_jsonl
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import DIGESTS, FORMAT, read_manifest, read_run, read_stage, storage_errors, write_jsonl
 
 STAGE = "01_self_instruct"
 SHARD = (f"{STAGE}/kept-0000.jsonl", f"{STAGE}/dropped-0000.jsonl")
@@ -227,7 +227,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path):
     with RunFolder(tmp_path / "run"):
         code = f"""if True:
             from pathlib import Path
-            from autoif.run_folder import RunFolder
+            from autoif.runs.run_folder import RunFolder
             RunFolder(Path({str(tmp_path / "run")!r})).__enter__()
         """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -306,7 +306,7 @@ from pathlib import Path
 from autoif.api import Rows, load_run
 from autoif.errors import StoreError
 from autoif.records import Instruction
-from autoif.run_folder import RunFolder
+from autoif.runs.run_folder import RunFolder
 
 with RunFolder(Path(sys.argv[1])) as folder:
     folder.write_shard("01_self_instruct", 0, [], [])
@@ -335,7 +335,7 @@ ENTER_FULL_DISK = """
 import sys
 from pathlib import Path
 from autoif.errors import StoreError
-from autoif.run_folder import RunFolder
+from autoif.runs.run_folder import RunFolder
 
 run = Path(sys.argv[1])
 run.mkdir()

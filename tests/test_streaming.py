@@ -12,14 +12,15 @@ from contextlib import asynccontextmanager
 import datasets
 import pytest
 
-from autoif import pipeline, run_folder, store
-from autoif.counts import count_stage, read_counts
+from autoif import pipeline
 from autoif.engines.local import LocalEngine
 from autoif.errors import StoreError
 from autoif.pipeline import Shard, ShardResult, Stage
 from autoif.records import Dropped, Instruction, Reason
-from autoif.run_folder import RunFolder
-from autoif.store import COUNTS, DIGESTS, NewFile, list_shards, read_stage
+from autoif.runs import run_folder, store
+from autoif.runs.counts import count_stage, read_counts
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import COUNTS, DIGESTS, NewFile, list_shards, read_stage
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of
 
@@ -199,9 +200,9 @@ def test_one_instruction_more_with_one_query_is_one_call_more(made, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from autoif import run_folder, store
+from autoif.runs import run_folder, store
 from autoif.records import Instruction
-from autoif.run_folder import RunFolder
+from autoif.runs.run_folder import RunFolder
 
 store.PACKED_FROM = 4_000
 step, steps = int(sys.argv[2]), 0

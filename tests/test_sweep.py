@@ -14,9 +14,9 @@ import pytest
 from autoif.config import Config, flatten, load_config
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
-from autoif.run_folder import RunFolder
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import FOLDERS
 from autoif.sandbox import SandboxSettings
-from autoif.store import FOLDERS
 from autoif.sweep.applying import apply_sweep
 from autoif.sweep.points import Sweep, sweep_run, sweep_usual
 from autoif.sweep.settings import SWEEPABLE, make_points

@@ -18,9 +18,9 @@ from click.testing import CliRunner
 
 from autoif.cli.main import cli
 from autoif.decisions import read_decisions, read_review
+from autoif.runs.store import DECISIONS, INSTRUCTIONS, PREFERENCES
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
-from autoif.store import DECISIONS, INSTRUCTIONS, PREFERENCES
 from autoif.view.server import Viewer
 
 TOKEN = "0123456789abcdef0123"

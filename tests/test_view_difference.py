@@ -7,7 +7,7 @@ import pytest
 
 import autoif
 from autoif.errors import StoreError
-from autoif.store import DIGESTS, INSTRUCTIONS
+from autoif.runs.store import DIGESTS, INSTRUCTIONS
 from autoif.view.difference import RunSide, SeenInstruction, SeenVerdict, compare_runs, read_side
 
 KEPT = SeenInstruction("Use tea.", "kept")

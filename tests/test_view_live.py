@@ -15,9 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from autoif.runs.store import REJECTION_SAMPLING, read_stage
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
-from autoif.store import REJECTION_SAMPLING, read_stage
 from autoif.view.server import Viewer
 from support.habit_runs import SMALL
 from support.habit_server import QUERIES, Asked, HabitServer, honest

@@ -9,7 +9,7 @@ import pytest
 from autoif.decisions import Decision, Review, settle_decisions
 from autoif.errors import StoreError
 from autoif.records import Verdict, VerifiedInstruction, content_id
-from autoif.store import (
+from autoif.runs.store import (
     AUDIT,
     AUGMENTATION,
     BACK_TRANSLATION,

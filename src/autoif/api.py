@@ -18,17 +18,17 @@ from rich.console import Console
 
 from autoif.config import Config, load_config
 from autoif.errors import ConfigError
-from autoif.orchestration import RunOptions, plan_data
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
 from autoif.reading.stored_rows import Rows
 from autoif.report.ending import check_ending
 from autoif.report.funnel import REPORT, Funnel, read_funnel, render_run_html
 from autoif.report.progress import Progress
+from autoif.runs.orchestration import RunOptions, plan_data
+from autoif.runs.sliced_run import make_run
+from autoif.runs.slices import Slice
+from autoif.runs.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
 from autoif.sandbox import SandboxSettings
-from autoif.sliced_run import make_run
-from autoif.slices import Slice
-from autoif.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
 
 if TYPE_CHECKING:
     from autoif.audit.run import Audit

@@ -6,7 +6,7 @@
 
 A prompt of a benchmark is no query of a run (`queries/pool.py`); only digests of them come with the package.
 Such an instruction may be verified, sampled and audited, but it is not trained: no row of a run's data sets has one, as
-a model that was trained on it could no longer be measured (`orchestration.py` leaves them out).
+a model that was trained on it could no longer be measured (`runs/orchestration.py` leaves them out).
 """
 
 import ast

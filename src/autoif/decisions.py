@@ -30,7 +30,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record, content_id
-from autoif.store import DECISIONS, reading_errors, storage_errors
+from autoif.runs.store import DECISIONS, reading_errors, storage_errors
 
 Target = Literal["instruction", "function", "response", "pair"]
 Key = tuple[Target, str]

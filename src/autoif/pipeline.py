@@ -3,7 +3,7 @@
     §3.2  self_instruct ─► │ verification ─► cross_validation ─► back_translation │ ─► instructions.jsonl
     §3.3                   │ augmentation ─► rejection_sampling ─► scoring        │ ─► sft, preferences, rewards
 
-A step (between the bars) runs shard by shard; what is outside needs all records and runs once, in `orchestration.py`.
+A step (between the bars) runs shard by shard; what is outside needs all and runs once (`runs/orchestration.py`).
 The second step of a shard begins when its first is done: nothing between them needs the other shards.
 """
 
@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autoif import store
 from autoif.config import Config
 from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
@@ -24,6 +23,7 @@ from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses
 from autoif.queries.scoring import score
 from autoif.records import Draft, Dropped, Instruction, Prompt, Record, Response, VerifiedInstruction
+from autoif.runs import store
 from autoif.tools import Tools
 
 Step = Literal["instructions", "queries"]

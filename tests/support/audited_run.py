@@ -8,10 +8,10 @@ from autoif.config import Config
 from autoif.datasets.preferences import query_pairs
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.sft import sft_rows
-from autoif.manifest import new_manifest
 from autoif.records import Draft, Dropped, Instruction, Prompt, Query, Reason, Response, Verdict, VerifiedInstruction
-from autoif.run_folder import RunFolder
-from autoif.store import (
+from autoif.runs.manifest import new_manifest
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,

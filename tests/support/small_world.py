@@ -7,7 +7,7 @@ from typing import Any
 
 import autoif
 from autoif.datasets.split import write_split
-from autoif.store import INSTRUCTIONS
+from autoif.runs.store import INSTRUCTIONS
 
 ROOT = Path(__file__).parents[2]
 WORLD = ROOT / "examples" / "small_world"

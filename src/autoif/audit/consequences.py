@@ -24,7 +24,7 @@ from autoif.datasets.sft import sft_rows
 from autoif.evaluation.statistics import Interval, estimate_rate
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, Response
-from autoif.store import PREFERENCES, SFT
+from autoif.runs.store import PREFERENCES, SFT
 from autoif.thresholds import meets
 
 R = TypeVar("R", SftRow, PreferenceRow)

@@ -28,8 +28,7 @@ from autoif.records import (
     Response,
     VerifiedInstruction,
 )
-from autoif.settings import Preferences
-from autoif.store import (
+from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
@@ -40,6 +39,7 @@ from autoif.store import (
     read_run,
     read_stage,
 )
+from autoif.settings import Preferences
 from autoif.thresholds import Threshold
 
 

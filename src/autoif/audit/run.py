@@ -25,8 +25,8 @@ from autoif.benchmark_wordings import TITLES
 from autoif.errors import ConfigError, StoreError
 from autoif.probes import load_probes
 from autoif.records import Record
+from autoif.runs.store import AUDIT, storage_errors, write_json
 from autoif.sandbox import Sandbox, SandboxSettings
-from autoif.store import AUDIT, storage_errors, write_json
 from autoif.view.precision import ReviewedPrecision
 from autoif.view.queue import read_reviewed_precision
 

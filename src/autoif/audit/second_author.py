@@ -16,8 +16,8 @@ from autoif.probes import load_probes
 from autoif.reading.lines import make_key
 from autoif.records import Record
 from autoif.reliability import DECIMALS
+from autoif.runs.store import read_manifest
 from autoif.sandbox import Sandbox
-from autoif.store import read_manifest
 
 _SHOWN_TEXTS = 5
 

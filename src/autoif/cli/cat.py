@@ -9,7 +9,7 @@ import click
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import show_in_line
-from autoif.store import FOLDERS, PACKED, list_shards, read_own_lines
+from autoif.runs.store import FOLDERS, PACKED, list_shards, read_own_lines
 
 
 @click.command()

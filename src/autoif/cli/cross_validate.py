@@ -9,7 +9,7 @@ from rich.console import Console
 from autoif.cli.options import SETTINGS, OutputPath
 from autoif.config import load_config
 from autoif.instructions.recorded import filter_generations, read_generations
-from autoif.store import write_jsonl
+from autoif.runs.store import write_jsonl
 
 
 @click.command("cross-validate")

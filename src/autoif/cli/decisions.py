@@ -9,7 +9,7 @@ import click
 
 from autoif.decisions import Key, Review, Standing, Target, merge_decisions, read_decisions, settle_decisions
 from autoif.reading.text_lines import show_in_line
-from autoif.store import read_run
+from autoif.runs.store import read_run
 
 _SHOWN = 10
 _KINDS: tuple[Target, ...] = ("instruction", "function", "response", "pair")
@@ -49,7 +49,7 @@ def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
     for line in describe_review(review):
         click.echo(line)
     if apply_now:
-        from autoif.orchestration import remake_data  # loads all stages
+        from autoif.runs.orchestration import remake_data  # loads all stages
 
         for note in asyncio.run(remake_data(run)):
             click.echo(note)

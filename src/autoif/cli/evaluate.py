@@ -14,8 +14,8 @@ from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.reading.text_lines import refuse_repeats, show_in_line
+from autoif.runs.store import storage_errors
 from autoif.sandbox import SandboxSettings
-from autoif.store import storage_errors
 
 if TYPE_CHECKING:
     from autoif.evaluation.results import Counted, Scores

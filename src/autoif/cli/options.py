@@ -25,7 +25,7 @@ class OutputPath(click.Path):
         super().__init__(path_type=Path, file_okay=file_okay, dir_okay=dir_okay)
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from autoif.store import is_of_run  # here, as --help needs none of what this loads
+        from autoif.runs.store import is_of_run  # here, as --help needs none of what this loads
 
         path = super().convert(value, param, ctx)
         if is_of_run(Path(os.fsdecode(path))):

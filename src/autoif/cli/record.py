@@ -7,7 +7,7 @@ import click
 from autoif.cli.options import OutputPath
 from autoif.models.recording import export_recording
 from autoif.reading.text_lines import refuse_repeats
-from autoif.store import COMPLETIONS
+from autoif.runs.store import COMPLETIONS
 
 
 @click.command()

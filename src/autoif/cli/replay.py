@@ -8,7 +8,7 @@ from rich.console import Console
 from autoif.cli.evaluate import require_extra
 from autoif.cli.options import OutputPath
 from autoif.report.sweep import print_sweep
-from autoif.store import write_json
+from autoif.runs.store import write_json
 from autoif.sweep.applying import apply_sweep
 from autoif.sweep.points import sweep_run
 

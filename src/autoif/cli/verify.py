@@ -19,8 +19,8 @@ from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
+from autoif.runs.store import SFT, find_rows, storage_errors
 from autoif.sandbox import Outcome, Sandbox, SandboxSettings
-from autoif.store import SFT, find_rows, storage_errors
 
 _FUNCTIONS_AT_ONCE = 64
 

@@ -10,8 +10,8 @@ import click
 
 from autoif.errors import ConfigError
 from autoif.reading.text_lines import refuse_repeats
+from autoif.runs.store import DECISIONS, read_run
 from autoif.service.settings import ServiceSettings, read_token
-from autoif.store import DECISIONS, read_run
 
 _DEFAULTS = ServiceSettings(port=8421, body_mb=1, queue=64)
 

@@ -33,8 +33,8 @@ from autoif.judging import compute_pass_rate
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.text_lines import refuse_repeats
 from autoif.records import Verdict, content_id
+from autoif.runs.store import AUGMENTATION, DECISIONS, REJECTION_SAMPLING, read_manifest, read_stage
 from autoif.settings import Preferences, RejectionSampling
-from autoif.store import AUGMENTATION, DECISIONS, REJECTION_SAMPLING, read_manifest, read_stage
 from autoif.thresholds import Threshold, meets
 
 C = TypeVar("C", bound=Constraint)

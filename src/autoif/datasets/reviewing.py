@@ -30,8 +30,7 @@ from autoif.judging import compute_pass_rate
 from autoif.reading.jsonl import iterate_jsonl, read_json_lines, read_jsonl
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
-from autoif.settings import Preferences, RejectionSampling
-from autoif.store import (
+from autoif.runs.store import (
     AUGMENTATION,
     FOLDERS,
     INSTRUCTIONS,
@@ -43,6 +42,7 @@ from autoif.store import (
     find_rows,
     read_stage,
 )
+from autoif.settings import Preferences, RejectionSampling
 from autoif.thresholds import Threshold
 
 STAGE = "review"

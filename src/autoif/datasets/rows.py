@@ -21,7 +21,7 @@ from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import OLDER, Verdict, VerifiedInstruction
-from autoif.store import DATA_SETS, MANIFEST
+from autoif.runs.store import DATA_SETS, MANIFEST
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""

@@ -20,7 +20,7 @@ from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import VerifiedInstruction
-from autoif.store import DATA_SETS, storage_errors, write_jsonl
+from autoif.runs.store import DATA_SETS, storage_errors, write_jsonl
 
 TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 _SEEDS = 1 << 31

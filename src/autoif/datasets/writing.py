@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
-from autoif import store
 from autoif.benchmark_wordings import is_benchmark_text
 from autoif.config import Config, identity
 from autoif.datasets.balance import Balance, balance_functions, draw_responses
@@ -29,10 +28,11 @@ from autoif.datasets.sft import sft_rows
 from autoif.datasets.strictness import Strictness, find_strictness
 from autoif.decisions import Review, read_review
 from autoif.judging import Runner, compute_pass_rate
-from autoif.manifest import find_version
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
-from autoif.run_folder import RunFolder
-from autoif.store import digest_file
+from autoif.runs import store
+from autoif.runs.manifest import find_version
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import digest_file
 from autoif.thresholds import Threshold, meets
 from autoif.tools import ToolSettings
 

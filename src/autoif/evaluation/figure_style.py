@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from autoif.errors import ConfigError
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
-from autoif.store import storage_errors
+from autoif.runs.store import storage_errors
 
 COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")
 """Blue, orange, black, teal, purple; neighbours differ most, since few models are compared more often than many."""

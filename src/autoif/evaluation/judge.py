@@ -11,7 +11,7 @@ from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Chat, Completion, Request
-from autoif.store import COMPLETIONS, storage_errors
+from autoif.runs.store import COMPLETIONS, storage_errors
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""

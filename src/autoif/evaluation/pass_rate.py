@@ -22,8 +22,8 @@ from autoif.judging import judge as run_functions
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
+from autoif.runs.store import REWARDS
 from autoif.sandbox import Sandbox
-from autoif.store import REWARDS
 
 _TITLE = "Pass rate"
 _COLUMNS = (

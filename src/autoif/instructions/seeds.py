@@ -18,7 +18,7 @@ from autoif.reading.lines import clean_line
 from autoif.reading.row_files import SourceRow, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
 from autoif.records import Dropped, Instruction, Reason
-from autoif.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT, list_shards
+from autoif.runs.store import INSTRUCTIONS, MANIFEST, SELF_INSTRUCT, list_shards
 
 MAX_CHARS = 300
 """A longer text is more than one atomic constraint."""

@@ -18,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
-from autoif.run_folder import RunFolder
-from autoif.store import COMPLETIONS, SLICES, reading_errors, storage_errors
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_errors
 
 _ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 MERGED, MERGING = "merged.json", "merging.json"

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow, read_logprobs
 from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
-from autoif.store import COMPLETIONS, storage_errors
+from autoif.runs.store import COMPLETIONS, storage_errors
 
 _HEADER = {"format": "autoif-recording", "version": 2}
 _ROWS_AT_ONCE = 1000

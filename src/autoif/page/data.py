@@ -19,7 +19,7 @@ from typing import Any, Literal
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
-from autoif.store import (
+from autoif.runs.store import (
     AUDIT,
     AUGMENTATION,
     BACK_TRANSLATION,

@@ -16,7 +16,7 @@ from autoif.instructions.deduplication import normalise
 from autoif.page.charts import draw_counts, draw_histogram
 from autoif.page.data import RunData
 from autoif.page.elements import make
-from autoif.store import CROSS_VALIDATION, FOLDERS, SELF_INSTRUCT
+from autoif.runs.store import CROSS_VALIDATION, FOLDERS, SELF_INSTRUCT
 
 _SAMPLED: Final = 200
 """Instructions whose nearest other one is looked for: spread evenly over all of them."""

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from autoif.errors import StoreError
-from autoif.store import MANIFEST
+from autoif.runs.store import MANIFEST
 
 # The packages that write these need numpy or torch; a run's page does without.
 _TRAINING = ("training.json", "metrics.jsonl")

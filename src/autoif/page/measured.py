@@ -10,7 +10,7 @@ from autoif.page.evaluations import describe_evaluations
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.trainings import describe_trainings
 from autoif.reading.text_lines import show_in_line
-from autoif.store import storage_errors
+from autoif.runs.store import storage_errors
 
 
 def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-from autoif.manifest import read_times
 from autoif.models.cache import Usage
 from autoif.page.charts import draw_bar
 from autoif.page.data import InstructionLine, RunData
@@ -17,7 +16,8 @@ from autoif.reading.text_lines import parse_json
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import Funnel, describe_formats, read_formats
 from autoif.report.settling import describe_settling, read_settling
-from autoif.store import COMPLETIONS, DATA_SETS, FOLDERS, REVIEWED
+from autoif.runs.manifest import read_times
+from autoif.runs.store import COMPLETIONS, DATA_SETS, FOLDERS, REVIEWED
 
 _RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "responses"}
 """The table that has a stage's records; instructions where none is named."""

@@ -26,7 +26,7 @@ from autoif.page.overview import (
 )
 from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
-from autoif.store import FOLDERS, read_run, storage_errors
+from autoif.runs.store import FOLDERS, read_run, storage_errors
 
 LIMIT = 50_000
 """Rows that one file holds."""

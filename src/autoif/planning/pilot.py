@@ -22,7 +22,14 @@ from autoif.planning.yields import (
     read_published,
 )
 from autoif.records import Dropped, Reason, Response, VerifiedInstruction
-from autoif.store import BACK_TRANSLATION, CROSS_VALIDATION, MANIFEST, REJECTION_SAMPLING, SELF_INSTRUCT, read_stage
+from autoif.runs.store import (
+    BACK_TRANSLATION,
+    CROSS_VALIDATION,
+    MANIFEST,
+    REJECTION_SAMPLING,
+    SELF_INSTRUCT,
+    read_stage,
+)
 from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.settings import SWEEPABLE, Point, apply_point
 from autoif.sweep.stored import StoredRun, StoredShard, name_stored, read_stored

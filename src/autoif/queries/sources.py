@@ -14,7 +14,7 @@ from autoif.reading.lines import clean_line
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
 from autoif.reading.text_lines import replace_surrogates
-from autoif.store import MANIFEST, QUERIES, find_rows
+from autoif.runs.store import MANIFEST, QUERIES, find_rows
 
 HUB_PREFIX = "hf:"
 CONVERSATION_COLUMNS = ("conversations", "messages", "conversation")

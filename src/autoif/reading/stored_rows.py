@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.text_lines import parse_json
-from autoif.store import reading_errors
+from autoif.runs.store import reading_errors
 
 if TYPE_CHECKING:
     import datasets

@@ -16,7 +16,7 @@ from autoif.evaluation.statistics import Interval
 from autoif.reading.text_lines import show_beginning, show_in_line
 from autoif.report.agreement import print_agreement, print_scores, print_second
 from autoif.report.findings import print_findings
-from autoif.store import AUDIT
+from autoif.runs.store import AUDIT
 
 _LEVELS = {
     Level.WRITTEN: "as written",

@@ -19,7 +19,7 @@ from autoif.errors import NoData
 from autoif.models.cache import CompletionCache, Usage
 from autoif.records import Reason
 from autoif.report.funnel import FunnelRow, read_funnel
-from autoif.store import COMPLETIONS, SFT, read_manifest
+from autoif.runs.store import COMPLETIONS, SFT, read_manifest
 
 _BY_DESIGN = {
     Reason.OVER_LIMIT, Reason.DUPLICATE_EXACT, Reason.DUPLICATE_NORMALISED, Reason.DUPLICATE_NEAR,

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autoif.counts import count_stage
 from autoif.datasets.reviewing import STAGE
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json, show_beginning
 from autoif.records import Reason
-from autoif.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run, read_stage
+from autoif.runs.counts import count_stage
+from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run, read_stage
 
 REPORT = "report.html"
 """The page of a run, in its folder."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoif.records import Draft, RepairOutcome, Ruling
-from autoif.store import VERIFICATION, read_stage
+from autoif.runs.store import VERIFICATION, read_stage
 from autoif.vocabulary import fold
 
 _SHOWN_CHARACTERS = 160

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from autoif.config import load_config
-from autoif.counts import count_stage
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
 from autoif.reading.jsonl import read_json_lines, read_jsonl
@@ -19,7 +18,8 @@ from autoif.records import Contrast, Draft, Dropped, Matrix, Prompt, Response, V
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
 from autoif.report.settling import describe_settling, print_settling, read_settling
-from autoif.store import (
+from autoif.runs.counts import count_stage
+from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autoif.events import BEAT_S, LastSeen, read_last
 from autoif.reading.text_lines import show_in_line
 from autoif.report.progress import describe_duration
-from autoif.slices import find_slices, read_spent
-from autoif.store import DATA_SETS, INSTRUCTIONS, read_manifest, read_run
+from autoif.runs.events import BEAT_S, LastSeen, read_last
+from autoif.runs.slices import find_slices, read_spent
+from autoif.runs.store import DATA_SETS, INSTRUCTIONS, read_manifest, read_run
 
 State = Literal["running", "complete", "interrupted", "failed", "in slices", "not begun"]
 _SILENT = timedelta(seconds=12 * BEAT_S)

@@ -16,8 +16,8 @@ from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
+from autoif.runs.store import COMPLETIONS
 from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
-from autoif.store import COMPLETIONS
 
 _BATCH = 512
 """Enough for every server to be busy; little enough to lose when the machine goes down."""

@@ -17,8 +17,8 @@ from autoif.errors import ConfigError, StoreError
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
+from autoif.runs.store import storage_errors, write_jsonl
 from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
-from autoif.store import storage_errors, write_jsonl
 
 _LINES = 10
 """Lines of progress that one sampling says."""

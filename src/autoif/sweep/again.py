@@ -31,9 +31,9 @@ from autoif.queries.augmentation import join
 from autoif.queries.rejection_sampling import sample_responses
 from autoif.queries.scoring import judge_quality
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, VerifiedInstruction, content_id
+from autoif.runs.store import AUGMENTATION, BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SCORING
 from autoif.sandbox import SandboxSettings
 from autoif.sandbox.outcomes import Outcome
-from autoif.store import AUGMENTATION, BACK_TRANSLATION, CROSS_VALIDATION, REJECTION_SAMPLING, SCORING
 from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, name_stored, place_of
 from autoif.tools import Tools
 

@@ -13,11 +13,11 @@ from pydantic import JsonValue
 from autoif.datasets.writing import write_data_sets
 from autoif.decisions import merge_decisions
 from autoif.errors import ConfigError, StoreError
-from autoif.manifest import new_manifest, run_identity
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Draft, Dropped, Instruction, Query
-from autoif.run_folder import RunFolder
-from autoif.store import (
+from autoif.runs.manifest import new_manifest, run_identity
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import (
     BACK_TRANSLATION,
     INSTRUCTIONS,
     QUERIES,

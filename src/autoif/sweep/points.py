@@ -21,7 +21,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason, Record, VerifiedInstruction
-from autoif.store import AUDIT, DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT, reading_errors
+from autoif.runs.store import AUDIT, DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT, reading_errors
 from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point, find_idle, make_points
 from autoif.sweep.stored import StoredRun, read_stored

@@ -32,8 +32,7 @@ from autoif.records import (
     Verdict,
     VerifiedInstruction,
 )
-from autoif.sandbox.outcomes import Outcome
-from autoif.store import (
+from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
@@ -47,6 +46,7 @@ from autoif.store import (
     read_stage,
     shard_number,
 )
+from autoif.sandbox.outcomes import Outcome
 
 _QUERY_STEP = (AUGMENTATION, REJECTION_SAMPLING, SCORING)
 _SAID = {Verdict.PASS, Verdict.FAIL}

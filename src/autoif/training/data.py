@@ -38,7 +38,7 @@ from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
-from autoif.store import MANIFEST, PREFERENCES, REWARDS, SFT
+from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]

@@ -26,10 +26,10 @@ import torch
 from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
 from autoif.reading.jsonl import read_jsonl
+from autoif.runs.store import PREFERENCES, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, load_tokenizer
-from autoif.store import PREFERENCES, storage_errors, write_jsonl
 from autoif.training.card import CARD, RECORD, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output, whole_checkpoints

@@ -22,8 +22,8 @@ from typing import Any
 from autoif.errors import ConfigError, ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.transport import Transport
+from autoif.runs.store import storage_errors
 from autoif.sampling.settings import Say
-from autoif.store import storage_errors
 from autoif.training.card import RECORD, read_record
 from autoif.training.settings import TrainingSettings
 from autoif.training.train import TrainingRequest

@@ -18,7 +18,7 @@ from typing import Any
 from autoif.errors import StoreError
 from autoif.records import Record, content_id
 from autoif.report.funnel import read_funnel
-from autoif.store import (
+from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,

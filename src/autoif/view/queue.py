@@ -25,7 +25,7 @@ from autoif.instructions.observation import count_votes
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import Draft, Record, content_id
-from autoif.store import (
+from autoif.runs.store import (
     AUDIT,
     AUGMENTATION,
     BACK_TRANSLATION,

@@ -38,6 +38,7 @@ from autoif.errors import AutoIFError
 from autoif.reading.jsonl import name_problem
 from autoif.reading.text_lines import parse_json, show_in_line
 from autoif.records import Record
+from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.service.app import KEEP_ALIVE_S
 from autoif.service.callers import (
     client_has_the_turn,
@@ -50,7 +51,6 @@ from autoif.service.callers import (
 from autoif.service.schemas import Refusal
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
-from autoif.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.view.difference import compare_runs, read_side
 from autoif.view.pages import ServedPage, make_difference_page, make_view_page
 from autoif.view.precision import HALF_WIDTH

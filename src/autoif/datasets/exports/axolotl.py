@@ -7,7 +7,7 @@ config is missing is what the export can't know: the model and how to train it.
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.trl import REWARD_MODULE, rl_row
 from autoif.datasets.rows import Columns, PreferenceRow, RowSets, SftRow
-from autoif.store import PREFERENCES, SFT
+from autoif.runs.store import PREFERENCES, SFT
 
 SFT_CONFIG = """\
 datasets:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from autoif.datasets.rows import Columns, DataRow, Form
 from autoif.errors import ConfigError
 from autoif.reading.text_lines import parse_json
-from autoif.store import storage_errors
+from autoif.runs.store import storage_errors
 
 
 @dataclass(frozen=True, slots=True)

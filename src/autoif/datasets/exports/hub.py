@@ -18,8 +18,8 @@ from autoif.datasets.rows import RowSets
 from autoif.errors import ConfigError
 from autoif.markdown import escape_markdown, show_code
 from autoif.report.funnel import read_funnel
-from autoif.run_folder import RunFolder
-from autoif.store import MANIFEST
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.store import MANIFEST
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _PURPOSES = {

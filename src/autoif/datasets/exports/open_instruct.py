@@ -8,7 +8,7 @@ from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.exports.ground_truth import write_functions
 from autoif.datasets.rows import Columns, PreferenceRow, RewardRow, RowSets, list_functions
-from autoif.store import PREFERENCES, SFT
+from autoif.runs.store import PREFERENCES, SFT
 
 VERIFIER = '''\
 """The verifiers of rl.jsonl: its functions judge a prediction in autoif's sandbox.

@@ -7,7 +7,7 @@ graders run at OpenAI, where autoif's sandbox isn't.
 from autoif.datasets.exports.axolotl import sft_row
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.rows import Columns, PreferenceRow, RowSets
-from autoif.store import PREFERENCES, SFT
+from autoif.runs.store import PREFERENCES, SFT
 
 
 def export(rows: RowSets) -> list[RowTable | TextFile]:

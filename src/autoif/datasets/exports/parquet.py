@@ -4,7 +4,7 @@ from pathlib import Path
 
 from autoif.datasets.exports.files import RowTable, TextFile, make_files
 from autoif.datasets.rows import DataRow, RowSets
-from autoif.store import DATA_SETS
+from autoif.runs.store import DATA_SETS
 
 
 def export(rows: RowSets, suffix: str = ".parquet") -> list[RowTable | TextFile]:

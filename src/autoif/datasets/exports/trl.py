@@ -15,7 +15,7 @@ from autoif.datasets.rows import (
     list_functions,
     name_instructions,
 )
-from autoif.store import PREFERENCES, SFT
+from autoif.runs.store import PREFERENCES, SFT
 
 REWARD_MODULE = '''\
 """The reward of rl.jsonl: the functions of a row judge its completions in autoif's sandbox.

@@ -18,8 +18,8 @@ from transformers.utils import logging as notes
 
 from autoif.errors import ModelError
 from autoif.evaluation.contamination.nearest import Nearest, Vectors, find_closest
+from autoif.runs.store import storage_errors
 from autoif.sampling.policy import check_model
-from autoif.store import storage_errors
 from autoif.training.identity import identify_model
 
 VECTORS = "embeddings.sqlite"

@@ -20,7 +20,7 @@ from autoif.evaluation.contamination.measure import ContaminationComparison, Kin
 from autoif.evaluation.contamination.nearest import Nearest
 from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
-from autoif.store import storage_errors, write_json, write_jsonl
+from autoif.runs.store import storage_errors, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from autoif.errors import ConfigError
 from autoif.models.download import models_folder
-from autoif.store import storage_errors
+from autoif.runs.store import storage_errors
 
 PUNKT, STOPWORDS = "tokenizers/punkt_tab", "corpora/stopwords"
 TAGGER = "taggers/averaged_perceptron_tagger_eng"

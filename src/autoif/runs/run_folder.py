@@ -1,6 +1,6 @@
 """A run folder as its run writes it: held by one process, each file whole and noted with its digest, and read back.
 
-What the folder holds is in `autoif.store`; what is noted of each file beside its digest in `autoif.counts`.
+What the folder holds is in `autoif.runs.store`; what is noted of each file beside its digest in `autoif.runs.counts`.
 """
 
 import fcntl
@@ -15,11 +15,11 @@ from typing import IO, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from autoif.counts import FileCount, read_counts
+from autoif.runs.counts import FileCount, read_counts
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped
-from autoif.store import (
+from autoif.runs.store import (
     COMPLETIONS,
     COUNTS,
     DIGESTS,
@@ -48,7 +48,7 @@ class RunFolder:
     """One run on disk, held by one process at a time."""
 
     def __init__(self, path: Path, *, claimed: bool = False) -> None:
-        """`claimed`: the process holds a claim of the folder (autoif.claims), so its disk may lack locks."""
+        """`claimed`: the process holds a claim of the folder (autoif.runs.claims), so its disk may lack locks."""
         self.path = path
         self._claimed = claimed
         self._lock: IO[str] | None = None

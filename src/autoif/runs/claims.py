@@ -18,7 +18,7 @@ from pathlib import Path
 
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
-from autoif.store import storage_errors
+from autoif.runs.store import storage_errors
 
 BEAT_S = 5.0
 STALE_S = 60.0

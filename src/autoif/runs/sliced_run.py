@@ -10,14 +10,14 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from autoif.claims import Claim
+from autoif.runs.claims import Claim
 from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
-from autoif.orchestration import RunOptions, check_settings, make_data
+from autoif.runs.orchestration import RunOptions, check_settings, make_data
 from autoif.pipeline import Step
 from autoif.report.progress import Progress
-from autoif.slices import Slice, find_slices, is_complete, read_spent, read_total, write_plan
-from autoif.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
+from autoif.runs.slices import Slice, find_slices, is_complete, read_spent, read_total, write_plan
+from autoif.runs.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
 
 _POLL_S = 1.0
 

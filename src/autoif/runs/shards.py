@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from autoif import store
+from autoif.runs import store
 from autoif.engines import Engine
-from autoif.events import Events
+from autoif.runs.events import Events
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.records import Record, VerifiedInstruction
 from autoif.report.progress import Progress
-from autoif.run_folder import RunFolder
-from autoif.slices import Slice
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.slices import Slice
 from autoif.tools import ToolSettings
 
 

@@ -3,7 +3,7 @@
     run.json                          resolved config, versions, models, prompt hashes, sandbox, usage, times, funnel
     completions.sqlite                every model answer (models/cache.py)
     SHA256SUMS                        the digest of every file below, for `sha256sum --check`
-    counts.jsonl                      what is in them, so that nobody must read them to count (autoif.counts)
+    counts.jsonl                      what is in them, so that nobody must read them to count (autoif.runs.counts)
     01_self_instruct/ … 07_scoring/   kept-0000.jsonl and dropped-0000.jsonl, one pair a shard; large ones packed (.zst)
     queries.jsonl  instructions.jsonl  sft.jsonl  preferences.jsonl  rewards.jsonl
     audit.json                        how right its functions are, by `autoif audit`
@@ -11,7 +11,7 @@
 
 A file is written under a temporary name, synced, and renamed; its digest is noted after that. So a kill at any point
 leaves either no file or a whole one, and a file that was cut or edited later is noticed. Who writes a run folder has
-`autoif.run_folder`; this module has its names, and what reads it.
+`autoif.runs.run_folder`; this module has its names, and what reads it.
 """
 
 import errno

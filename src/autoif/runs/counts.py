@@ -14,7 +14,7 @@ from typing import Any, Literal
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason
-from autoif.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines, to_line
+from autoif.runs.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines, to_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,15 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue, ValidationError
 
-from autoif import manifest, store
+from autoif.runs import manifest, store
 from autoif.config import Config
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.writing import write_data, write_instructions
 from autoif.decisions import read_review
 from autoif.engines import open_engine
 from autoif.errors import ConfigError, StoreError
-from autoif.events import Events, recording_events
-from autoif.inputs import GivenInstructions, read_inputs
+from autoif.runs.events import Events, recording_events
+from autoif.runs.inputs import GivenInstructions, read_inputs
 from autoif.instructions.seeds import Seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
@@ -40,10 +40,10 @@ from autoif.planning.plan import PlannedInput, RunPlan, make_plan
 from autoif.records import Instruction, Query
 from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
-from autoif.run_folder import RunFolder
+from autoif.runs.run_folder import RunFolder
 from autoif.settings import ROLES
-from autoif.shards import OpenRun, run_steps, timing
-from autoif.slices import Slice, adopt_slices, have_same_settings
+from autoif.runs.shards import OpenRun, run_steps, timing
+from autoif.runs.slices import Slice, adopt_slices, have_same_settings
 from autoif.tools import ToolSettings
 
 
@@ -65,7 +65,7 @@ class RunOptions:
     retry_refused: bool = False
     """Ask again for what servers refused."""
     slice: Slice | None = None
-    """Run these shards alone, and leave the data sets to who merges them (autoif.sliced_run)."""
+    """Run these shards alone, and leave the data sets to who merges them (autoif.runs.sliced_run)."""
     turn: int = 0
     """The number of the claim of the folder that the process holds, if it does: nobody else writes there then, whatever
     locks its disk has."""

@@ -19,10 +19,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from autoif.claims import Holder
+from autoif.runs.claims import Holder
 from autoif.errors import AutoIFError
 from autoif.reading.text_lines import parse_json
-from autoif.store import EVENTS, reading_errors, storage_errors
+from autoif.runs.store import EVENTS, reading_errors, storage_errors
 
 BEAT_S = 10.0
 _TAIL_BYTES = 1 << 20

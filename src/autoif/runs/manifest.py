@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 from autoif.config import Config, identity, value_left_out
 from autoif.errors import StoreError
 from autoif.models.nli import choose_nli
-from autoif.store import FORMAT
+from autoif.runs.store import FORMAT
 
 _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from autoif import manifest
+from autoif.runs import manifest
 from autoif.config import Config
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.errors import ConfigError
