@@ -12,7 +12,7 @@ from autoif.records import Reason
 from autoif.runs.store import REJECTION_SAMPLING
 from small_world import make_data
 
-SETTINGS = ((0, 1), (1, 4), (2, 1), (3, 1), (3, 2), (6, 1), (8, 1), (6, 2))
+SETTINGS = ((0, 1), (1, 4), (2, 1), (3, 1), (3, 2), (4, 2), (6, 1), (8, 1), (6, 2))
 """Prompts, and responses to each of them, after which an instruction may stop; the first asks for all."""
 
 

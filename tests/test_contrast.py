@@ -15,6 +15,7 @@ from autoif.queries.rejection_sampling import sample_responses
 from autoif.records import Dropped, Reason, Verdict, VerifiedInstruction
 from autoif.settings import ContrastSettings
 from conftest import MakeTools
+from support.parts import collect
 from support.records import ACCEPT, BROKEN, REFUSE, accepts, draft
 
 QUERIES = ("How do I rest?", "What is rice?", "Who grows salt?", "Why is milk white?", "Where do cats sleep?")
@@ -252,7 +253,7 @@ async def test_the_answers_asked_for_are_the_first_of_rejection_sampling(make_to
     tools = make_tools(
         "contrast.enabled=true", "augmentation.queries_per_instruction=5", chat=sampling, queries=QUERIES
     )
-    await sample_responses(await augment(result, tools), tools)  # type: ignore[arg-type]
+    await collect(sample_responses(await augment(result, tools), tools))  # type: ignore[arg-type]
     later = {request_key(request, "model"): request for request in sampling.requests}
     assert len(later) == 5
     assert later.keys() <= keys.keys()

@@ -1,16 +1,19 @@
 """Response sampling and verification (§3.3): the pass rate at its boundary, and what is dropped before that."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from autoif.config import presets
+from autoif.errors import ModelError
 from autoif.models.requests import Completion, Request
 from autoif.models.scripted import ScriptedChat
 from autoif.pipeline import Shard, run_shard
 from autoif.queries.rejection_sampling import sample_responses, verify_responses
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict
 from conftest import MakeTools
+from support.parts import collect
 from support.records import ACCEPT, RAISE, REFUSE, accepts, prompt, verified
 
 
@@ -23,7 +26,7 @@ async def sample(
 ) -> list[Response | Dropped]:
     chat = ScriptedChat(lambda request, index: answers[index])
     count = f"rejection_sampling.responses_per_prompt={len(answers)}"
-    return await sample_responses([asked], make_tools(count, *settings, preset=preset, chat=chat))
+    return await collect(sample_responses([asked], make_tools(count, *settings, preset=preset, chat=chat)))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +155,7 @@ async def test_a_response_may_have_max_chars(make_tools: MakeTools, length: int,
 async def test_the_responder_sees_the_prompt_and_is_told_to_follow_the_rule(make_tools: MakeTools) -> None:
     chat = ScriptedChat(("", ["Tea."]))
     asked = prompt([ACCEPT])
-    await sample_responses([asked], make_tools(chat=chat))
+    await collect(sample_responses([asked], make_tools(chat=chat)))
     [request] = chat.requests
     assert (request.role, request.stage, request.samples, request.temperature) == (
         "responder",
@@ -168,7 +171,7 @@ async def test_the_responder_sees_the_prompt_and_is_told_to_follow_the_rule(make
 @pytest.mark.parametrize("preset", presets())
 async def test_only_quickstart_asks_for_a_short_answer(make_tools: MakeTools, preset: str) -> None:
     chat = ScriptedChat(("", ["Tea."]))
-    await sample_responses([prompt([ACCEPT])], make_tools(preset=preset, chat=chat))
+    await collect(sample_responses([prompt([ACCEPT])], make_tools(preset=preset, chat=chat)))
     assert ("Keep the answer short" in chat.requests[0].text) is (preset == "quickstart")
 
 
@@ -227,7 +230,7 @@ async def stop_early(
     """Sample two responses to each of four prompts of an instruction that wants tea."""
     chat = ScriptedChat(answers)
     tools = make_tools("rejection_sampling.responses_per_prompt=2", *settings, chat=chat)
-    return await sample_responses([prompt([accepts("tea")], query) for query in QUERIES], tools), chat
+    return await collect(sample_responses([prompt([accepts("tea")], query) for query in QUERIES], tools)), chat
 
 
 async def test_with_early_stop_an_instruction_none_of_whose_first_responses_passes_asks_for_no_more(
@@ -277,6 +280,51 @@ async def test_early_stop_sees_all_prompts_of_an_instruction_however_few_go_toge
     )
     _, sampled, _ = (await run_shard(Shard("queries", 0, (verified([accepts("tea")]),)), tools)).stages
     assert (len(sampled.kept), len(sampled.dropped), sampled.entered) == (1, 15, 4)
+
+
+@pytest.mark.parametrize("stops", [0, 2])
+async def test_the_first_prompts_responses_are_judged_while_later_ones_are_being_written(
+    make_tools: MakeTools, stops: int
+) -> None:
+    handed_on, asked = asyncio.Event(), list[str]()
+
+    class Slow(ScriptedChat):
+        async def sample(self, request: Request) -> list[Completion]:
+            if request.role == "judge":
+                handed_on.set()
+            elif "salt" in request.text and request.samples > 1:
+                await asyncio.wait_for(handed_on.wait(), 20)
+            asked.append(request.role)
+            return await super().sample(request)
+
+    tools = make_tools(
+        "augmentation.queries_per_instruction=4",
+        f"rejection_sampling.stop_after_prompts={stops}",
+        preset="quickstart",
+        chat=Slow(lambda request, index: "yes" if request.role == "judge" else f"tea {index}"),
+        queries=QUERIES,
+    )
+    _, sampled, scored = (await run_shard(Shard("queries", 0, (verified([accepts("tea")]),)), tools)).stages
+    assert asked.index("judge") < len(asked) - 1 - asked[::-1].index("responder")
+    assert len(sampled.kept) == 16 == len(scored.kept) + len(scored.dropped)
+
+
+async def test_where_one_prompt_fails_the_answers_to_the_others_are_waited_for(make_tools: MakeTools) -> None:
+    answered = list[str]()
+
+    class Failing(ScriptedChat):
+        async def sample(self, request: Request) -> list[Completion]:
+            if "salt" in request.text:
+                raise ModelError("the server is gone")
+            await asyncio.sleep(0.05)
+            answered.append(request.text)
+            return await super().sample(request)
+
+    chat = Failing(lambda request, index: f"tea {index}")
+    tools = make_tools("rejection_sampling.prompts_together=1", chat=chat)
+    with pytest.raises(ModelError, match="gone"):
+        await collect(sample_responses([prompt([accepts("tea")], query) for query in QUERIES], tools))
+    assert len(answered) == len(QUERIES) - 1
 
 
 @pytest.mark.parametrize(

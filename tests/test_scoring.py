@@ -1,11 +1,13 @@
 """Quality verification (§3.3): the score as judges write it, and the mean at its boundary in both presets."""
 
+import math
+
 import pytest
 
 from autoif.config import presets
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
-from autoif.queries.scoring import answer_schema, score
+from autoif.queries.scoring import answer_schema, read_yes_or_no, score
 from autoif.records import Dropped, Reason, Response
 from conftest import MakeTools
 from support.records import response
@@ -97,7 +99,7 @@ async def test_a_score_before_the_cut_counts(make_tools: MakeTools) -> None:
 
 
 @pytest.mark.parametrize("preset", presets())
-async def test_only_quickstarts_judge_answers_in_short_json_and_sees_no_instruction(
+async def test_only_quickstarts_judge_says_yes_or_no_and_sees_no_instruction(
     make_tools: MakeTools, preset: str
 ) -> None:
     chat = ScriptedChat(("A {pot} of tea", ["Score: 9"]))
@@ -106,7 +108,53 @@ async def test_only_quickstarts_judge_answers_in_short_json_and_sees_no_instruct
     assert (request.role, request.stage, request.samples, request.temperature) == ("judge", "scoring", 1, 0)
     assert "How do I make tea for two?" in request.messages[1][1]
     assert ("Instruction: Use the word 'tea'." in request.messages[1][1]) is (preset != "quickstart")
-    assert request.json_schema == (answer_schema(160) if preset == "quickstart" else None)
+    assert request.json_schema is None
+    assert (request.top_logprobs, request.max_tokens) == ((5, 8) if preset == "quickstart" else (0, 1024))
+
+
+def log(**probabilities: float) -> tuple[tuple[str, float], ...]:
+    """Write the probabilities of first tokens as a server does; a word in capitals is one after a blank."""
+    return tuple(
+        (f" {token.capitalize()}" if token.isupper() else token, math.log(share))
+        for token, share in probabilities.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("completion", "found"),
+    [
+        (Completion("Yes", "stop", logprobs=log(yes=0.6, YES=0.3, no=0.1)), 9.0),
+        (Completion("Yes", "length", logprobs=log(yes=0.6, no=0.2, maybe=0.2)), 7.5),
+        (Completion("No", "stop", logprobs=log(no=0.99)), 0.0),
+        (Completion("yes", "stop", reasoning="Hm.", logprobs=log(think=0.98, no=0.001)), 10.0),
+        (Completion("**No**, it doesn't.", "stop"), 0.0),
+        (Completion("Yes, and no.", "length"), 10.0),
+        (Completion('{"analysis": "It answers.", "score": 9}', "stop"), 9),
+        (Completion("Nobody knows.", "stop"), None),
+        (Completion("Yesterday", "stop"), None),
+        (Completion("yes", "refused", logprobs=log(yes=1.0)), None),
+    ],
+)
+def test_how_sure_the_judge_is_of_yes_is_the_score_or_else_what_it_says(
+    completion: Completion, found: float | None
+) -> None:
+    assert read_yes_or_no(completion) == found
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.9, True), (0.8989, False)])
+async def test_quickstart_keeps_what_its_judge_says_yes_to_with_nine_tenths(
+    make_tools: MakeTools, share: float, kept: bool
+) -> None:
+    completion = Completion("yes", "stop", logprobs=log(yes=share, no=1 - share))
+    result = await judge(make_tools, completion, preset="quickstart")
+    assert isinstance(result, Response) is kept
+
+
+async def test_an_answer_in_json_is_held_to_its_form(make_tools: MakeTools) -> None:
+    chat = ScriptedChat(("A pot of tea", ["Score: 9"]))
+    limits = ("scoring.answer=json", "scoring.max_analysis_chars=160")
+    await score(response("A pot of tea."), make_tools(*limits, chat=chat))
+    assert chat.requests[0].json_schema == answer_schema(160)
 
 
 def test_an_analysis_is_as_long_as_it_gets_unless_it_is_limited() -> None:

@@ -172,7 +172,7 @@ def test_what_was_never_asked_for_is_counted_and_left_out(made: Any, tmp_path: P
 
 
 def test_scores_that_were_never_asked_for_are_counted(made: Any) -> None:
-    run = made("rejection_sampling.pass_rate=>=1")
+    run = made("rejection_sampling.pass_rate=>=1", "rejection_sampling.stop_after_prompts=0")
     strict, looser = sweep_run(run, ["rejection_sampling.pass_rate=1,>0.5"]).points
     assert (strict.unasked, strict.unknown_responses) == ({}, 0)
     # Two answers each to two prompts, and one each to two others, pass two of three functions alone.

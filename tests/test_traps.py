@@ -33,6 +33,7 @@ from autoif.queries.scoring import read_score
 from autoif.records import Case, Dropped, Function, Instruction, Reason, Response, Verdict, VerifiedInstruction
 from autoif.tools import Tools
 from conftest import MakeTools, ScriptedNli
+from support.parts import collect
 from support.records import accepts, answer, draft, prompt
 from test_nli import classifier  # noqa: F401 - a fixture
 
@@ -101,7 +102,7 @@ async def cross(tools: Tools, sources: list[str], cases: list[tuple[str, bool]])
 async def respond(make_tools: MakeTools, sources: list[str], *texts: str) -> list[Response | Dropped]:
     chat = ScriptedChat(lambda request, index: texts[index])
     tools = make_tools(f"rejection_sampling.responses_per_prompt={len(texts)}", chat=chat)
-    return await sample_responses([prompt(sources)], tools)
+    return await collect(sample_responses([prompt(sources)], tools))
 
 
 TEA = accepts("tea")

@@ -9,11 +9,10 @@ The second step of a shard begins when its first is done: nothing between them n
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autoif.config import Config
 from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
@@ -37,10 +36,11 @@ class Stage:
 
     folder: str
     name: str
-    apply: Callable[[Any, Tools], Awaitable[list[Any]]]
+    apply: Callable[[Any, Tools], Awaitable[list[Any]] | AsyncGenerator[list[Any]]]
+    """What becomes of a record: all at once, or part by part, each of which goes on at once."""
     makes: type[Record]
-    together: Callable[[Config], int] | None = None
-    """How many records that one record became are given to `apply` at once, as a tuple; by default each alone."""
+    together: bool = False
+    """Whether `apply` is given all that one record became, as a tuple; by default each alone."""
 
 
 STAGES: dict[Step, tuple[Stage, ...]] = {
@@ -56,7 +56,7 @@ STAGES: dict[Step, tuple[Stage, ...]] = {
             rejection_sampling.STAGE,
             sample_responses,
             Response,
-            together=rejection_sampling.count_together,
+            together=True,
         ),
         Stage(store.SCORING, scoring.STAGE, score, Response),
     ),
@@ -130,19 +130,34 @@ async def _flow(
         return []
     stage, *rest = stages
     began = time.monotonic()
-    results = await stage.apply(entering, tools)
-    seconds = time.monotonic() - began
-    kept = [result for result in results if not isinstance(result, Dropped)]
-    dropped = [result for result in results if isinstance(result, Dropped)]
-    entered = len(entering) if isinstance(entering, tuple) else 1
-    watch(stage.folder, kept, dropped, entered)
-    entrants = _group(kept, rest[0].together(tools.config)) if rest and rest[0].together else kept
-    branches = await _finish(_flow(each, rest, tools, watch) for each in entrants)
+    kept, dropped, further = list[Record](), list[Dropped](), list[asyncio.Task[list[StageResult]]]()
+    entered = unseen = len(entering) if isinstance(entering, tuple) else 1
+    try:
+        async for part in _parts(stage.apply(entering, tools)):
+            goes_on = [result for result in part if not isinstance(result, Dropped)]
+            ends = [result for result in part if isinstance(result, Dropped)]
+            watch(stage.folder, goes_on, ends, unseen)
+            unseen = 0
+            kept += goes_on
+            dropped += ends
+            entrants = [tuple(goes_on)] if goes_on and rest and rest[0].together else goes_on
+            further += [asyncio.create_task(_flow(each, rest, tools, watch)) for each in entrants]
+        seconds = time.monotonic() - began
+    except asyncio.CancelledError:
+        for task in further:
+            task.cancel()
+        raise
+    finally:
+        branches = await _finish(further)
     return [StageResult(kept, dropped, entered, seconds), *_merge(branches, len(rest))]
 
 
-def _group(records: Sequence[Record], size: int) -> list[tuple[Record, ...]]:
-    return [tuple(records[at : at + size]) for at in range(0, len(records), size)]
+async def _parts(results: Awaitable[list[Any]] | AsyncGenerator[list[Any]]) -> AsyncGenerator[list[Any]]:
+    if isinstance(results, AsyncGenerator):
+        async for part in results:
+            yield part
+    else:
+        yield await results
 
 
 async def _finish(flows: Any) -> list[list[StageResult]]:

@@ -239,8 +239,9 @@ class Scoring(Record):
     """The paper's ablation: off, every response that passed its functions goes on without a score."""
     samples: int = Field(default=1, ge=1)
     """Scores asked for each response; their mean counts."""
-    answer: Literal["text", "json"] = "text"
-    """Paper: an analysis, and the score on the last line; json holds the judge to an object where the server can."""
+    answer: Literal["text", "json", "yes_no"] = "text"
+    """Paper: an analysis, and the score on the last line; json holds the judge to an object where the server can;
+    yes_no (with prompts.scoring = "quickstart") asks for one word, and scores by ten times the probability of "yes"."""
     max_analysis_chars: int = Field(default=0, ge=0)
     """The longest analysis in an answer that is held to JSON; 0 is any."""
     mean: Threshold = ">= 8"

@@ -57,7 +57,7 @@ def tell_stage(body: Body) -> str:
         return "nli"
     text = " ".join(turn["content"] for turn in body["messages"])
     if "lighthouse" in text:
-        return "scoring" if "score" in text.lower() else "responses"
+        return "scoring" if {"score", "grade"} & set(text.lower().split()) else "responses"
     if "func" in text and "cases" in text:
         return "verification"
     return "back_translation" if "def evaluate" in text else "self_instruct"

@@ -1,6 +1,6 @@
 """§3.3, response sampling and instruction-following verification.
 
-In:      Prompts of one instruction, as many as go together.
+In:      The Prompts of one instruction.
 Out:     those of the K Responses to each that enough of the instruction's functions accept (paper: > 0.5; released
          code: > 0).
 Dropped: a response that the functions refuse (`failed_functions`, with its verdicts and pass rate: the negatives of the
@@ -22,7 +22,7 @@ thrown away. Responses, verdicts and order are else those without early stop.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from autoif.config import Config
@@ -40,12 +40,6 @@ _AT_ONCE = 16
 """Responses that are worked on before other tasks get their turn: an instruction may have thousands."""
 
 
-def count_together(config: Config) -> int:
-    """Return how many prompts of an instruction `sample_responses` gets at once: with early stop all of them."""
-    settings = config.rejection_sampling
-    return config.augmentation.queries_per_instruction if settings.stop_after_prompts else settings.prompts_together
-
-
 class Answerer(Protocol):
     """Gives so many responses to each prompt: those that are whole answers, without verdicts, and the others."""
 
@@ -56,8 +50,10 @@ class Answerer(Protocol):
 
 async def sample_responses(
     prompts: Sequence[Prompt], tools: Tools, ask: Answerer | None = None
-) -> list[Response | Dropped]:
+) -> AsyncGenerator[list[Response | Dropped]]:
     """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept.
+
+    They come in parts, in the order of the prompts, each as soon as it and those before it are judged.
 
     Args:
         prompts: all of one instruction.
@@ -70,11 +66,20 @@ async def sample_responses(
         first, count = prompts[: settings.stop_after_prompts], settings.stop_after_responses
         tried = await _sample(first, min(count, settings.responses_per_prompt), tools, ask)
         if all(isinstance(result, Dropped) for result in tried):
-            return _stop(prompts, tried, settings.responses_per_prompt)
+            yield _stop(prompts, tried, settings.responses_per_prompt)
+            return
     size = settings.prompts_together
-    groups = (prompts[at : at + size] for at in range(0, len(prompts), size))
-    sampled = await asyncio.gather(*(_sample(group, settings.responses_per_prompt, tools, ask) for group in groups))
-    return [result for group in sampled for result in group]
+    groups = [prompts[at : at + size] for at in range(0, len(prompts), size)]
+    sampling = [asyncio.create_task(_sample(group, settings.responses_per_prompt, tools, ask)) for group in groups]
+    try:
+        for part in sampling:
+            yield await part
+    except asyncio.CancelledError:
+        for part in sampling:
+            part.cancel()
+        raise
+    finally:  # where one failed, the others' answers are still stored
+        await asyncio.gather(*sampling, return_exceptions=True)
 
 
 def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count: int) -> list[Response | Dropped]:

@@ -3,6 +3,9 @@
 Instruction and query can contradict each other, and NLI can't see that; so the judge scores each response 0 to 10, with
 an analysis first and the score last.
 
+A small judge writes an analysis that says little. `answer = "yes_no"` asks only whether the response answers the query,
+and ten times the probability of "yes" is the score.
+
 In:      a Response that passed its functions.
 Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8). With
          `enabled = false` the same, unscored.
@@ -11,6 +14,9 @@ Dropped: `low_quality`, and `no_score` where the judge wrote none that can be re
 
 # Deviation: a score that can't be read is no score; in the released code it is 0 (docs/method.md#scoring).
 """
+
+import math
+import re
 
 from pydantic import JsonValue
 
@@ -22,6 +28,10 @@ from autoif.thresholds import meets
 from autoif.tools import Tools
 
 STAGE = "scoring"
+_ALTERNATIVES = 5
+"""Enough for "yes" and "no" in their spellings; some servers give no more."""
+_ENOUGH = 0.5
+"""Probability that the first token is one of the two, from which their share says what the judge means."""
 
 
 async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
@@ -45,10 +55,12 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
             max_tokens=settings.max_tokens,
             seed=sampling_seed(tools.config.seed, STAGE, response.id),
             json_schema=answer_schema(settings.max_analysis_chars) if settings.answer == "json" else None,
+            top_logprobs=_ALTERNATIVES if settings.answer == "yes_no" else 0,
         )
     )
     analyses = tuple(completion.text.strip() for completion in completions)
-    scores = tuple(found for completion in completions if (found := _read_score(completion)) is not None)
+    read = read_yes_or_no if settings.answer == "yes_no" else _read_score
+    scores = tuple(found for completion in completions if (found := read(completion)) is not None)
     if not scores:
         return [_drop_unscored(response, completions)]
     mean = round(sum(scores) / len(scores), 4)
@@ -77,6 +89,25 @@ def answer_schema(max_analysis_chars: int) -> dict[str, JsonValue]:
         "required": ["analysis", "score"],
         "additionalProperties": False,
     }
+
+
+def read_yes_or_no(completion: Completion) -> float | None:
+    """Return ten times the probability of "yes" beside "no" as the answer's first token.
+
+    Where these two are not what the model would begin with (it thinks first) or the server tells no probabilities, the
+    answer's first word: 10 or 0; and where that is neither, the score that the judge wrote unasked, if any.
+    """
+    if completion.fault is Reason.REFUSED_BY_MODEL:
+        return None
+    mass = {"yes": 0.0, "no": 0.0}
+    for token, logprob in completion.logprobs:
+        if (word := token.strip().lower()) in mass:
+            mass[word] += math.exp(min(logprob, 0.0))
+    total = sum(mass.values())
+    if total >= _ENOUGH:
+        return round(10 * mass["yes"] / total, 2)
+    named = re.match(r"\W*(yes|no)\b", completion.text.lower())
+    return {"yes": 10.0, "no": 0.0}[named[1]] if named else _read_score(completion)
 
 
 def _read_score(completion: Completion) -> float | None:

@@ -287,7 +287,7 @@ async def _judge_responses(entrant: Entrant, stored: Stored, tools: Tools, unask
     async def recall(prompts: Sequence[Prompt], count: int, tools: Tools) -> list[tuple[list[Response], list[Dropped]]]:
         return [_recall(prompt, count, found) for prompt in prompts]
 
-    results = await sample_responses(entrant, tools, recall)
+    results = [result async for part in sample_responses(entrant, tools, recall) for result in part]
     unasked["rejection_sampling"] += sum(
         isinstance(each, Dropped) and each.reason is Reason.NEVER_ASKED for each in results
     )
