@@ -109,7 +109,7 @@ async def test_only_quickstarts_judge_says_yes_or_no_and_sees_no_instruction(
     assert "How do I make tea for two?" in request.messages[1][1]
     assert ("Instruction: Use the word 'tea'." in request.messages[1][1]) is (preset != "quickstart")
     assert request.json_schema is None
-    assert (request.top_logprobs, request.max_tokens) == ((5, 8) if preset == "quickstart" else (0, 1024))
+    assert (request.top_logprobs, request.max_tokens) == ((5, 100) if preset == "quickstart" else (0, 1024))
 
 
 def log(**probabilities: float) -> tuple[tuple[str, float], ...]:
