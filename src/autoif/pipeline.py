@@ -10,6 +10,7 @@ The second step of a shard begins when its first is done: nothing between them n
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ from autoif.tools import Tools
 Step = Literal["instructions", "queries"]
 Watch = Callable[[str, Sequence[Record], Sequence[Dropped], int], None]
 """Called with a stage's folder, the records that it just kept and dropped, and how many records they came from."""
+Enter = Callable[[str], AbstractContextManager[None]]
+"""Called with a stage's folder; what is asked within the block is asked for that stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +119,35 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: No
 
     async def flow(record: Input) -> list[StageResult]:
         async with slots:
-            return await _flow(record, stages, tools, watch)
+            return await _flow(record, stages, tools, (watch, enter))
 
-    flows = await _finish(flow(record) for record in shard.records)
+    with tools.telemetry.shard(shard.step, shard.index) as enter:
+        flows = await _finish(flow(record) for record in shard.records)
     return ShardResult(shard.step, shard.index, tuple(_merge(flows, len(stages))))
 
 
 async def _flow(
-    entering: Record | tuple[Record, ...], stages: Sequence[Stage], tools: Tools, watch: Watch
+    entering: Record | tuple[Record, ...], stages: Sequence[Stage], tools: Tools, watched: tuple[Watch, Enter]
 ) -> list[StageResult]:
     """Send one record, or those that go together, and what becomes of them, through the stages."""
     if not stages:
         return []
     stage, *rest = stages
+    watch, enter = watched
     began = time.monotonic()
     kept, dropped, further = list[Record](), list[Dropped](), list[asyncio.Task[list[StageResult]]]()
     entered = unseen = len(entering) if isinstance(entering, tuple) else 1
     try:
-        async for part in _parts(stage.apply(entering, tools)):
-            goes_on = [result for result in part if not isinstance(result, Dropped)]
-            ends = [result for result in part if isinstance(result, Dropped)]
-            watch(stage.folder, goes_on, ends, unseen)
-            unseen = 0
-            kept += goes_on
-            dropped += ends
-            entrants = [tuple(goes_on)] if goes_on and rest and rest[0].together else goes_on
-            further += [asyncio.create_task(_flow(each, rest, tools, watch)) for each in entrants]
+        with enter(stage.folder):
+            async for part in _parts(stage.apply(entering, tools)):
+                goes_on = [result for result in part if not isinstance(result, Dropped)]
+                ends = [result for result in part if isinstance(result, Dropped)]
+                watch(stage.folder, goes_on, ends, unseen)
+                unseen = 0
+                kept += goes_on
+                dropped += ends
+                entrants = [tuple(goes_on)] if goes_on and rest and rest[0].together else goes_on
+                further += [asyncio.create_task(_flow(each, rest, tools, watched)) for each in entrants]
         seconds = time.monotonic() - began
     except asyncio.CancelledError:
         for task in further:

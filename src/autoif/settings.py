@@ -4,6 +4,7 @@ Each default is the paper's number and names its section. `presets/*.toml` hold 
 """
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -306,3 +307,17 @@ class Execution(Record):
     """Records of a shard."""
     ray_address: str = ""
     """A running Ray cluster; "" starts one on this machine."""
+    otlp_endpoint: str = ""
+    """An OpenTelemetry collector that gets traces and metrics, as in `http://127.0.0.1:4318`; "" leaves it to
+    `OTEL_EXPORTER_OTLP_ENDPOINT` and its like, and sends nothing without them (docs/scale.md#telemetry)."""
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_collector(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.password):
+            raise ValueError(
+                "this is no address of a collector: write it like http://127.0.0.1:4318, and keys into "
+                "OTEL_EXPORTER_OTLP_HEADERS"
+            )
+        return url

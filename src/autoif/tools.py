@@ -17,6 +17,7 @@ from autoif.models.requests import Chat
 from autoif.records import Query
 from autoif.sandbox.outcomes import Outcome
 from autoif.settings import ROLES
+from autoif.telemetry import Telemetry, open_telemetry
 
 
 class Executor(Protocol):
@@ -49,6 +50,7 @@ class Tools:
     sandbox: Executor
     queries: tuple[Query, ...] = ()
     answers: GivenAnswers = field(default_factory=GivenAnswers)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class ToolSettings:
     """Those of `contrast.answers`."""
     journal: Path | None = None
     """A file to which new answers are appended, too."""
+    traceparent: str = ""
+    """The span of the run, as OpenTelemetry writes it."""
 
     @asynccontextmanager
     async def open(self, answers: Answers | None = None) -> AsyncIterator[Tools]:
@@ -78,9 +82,13 @@ class ToolSettings:
             keep = journal.append if journal else lambda rows: None
             cache = answers or stack.enter_context(CompletionCache(self.completions, keep))
             endpoints = {role: getattr(config.models, role) for role in ROLES}
-            client = ChatClient(endpoints, cache, budget=config.budget, replay_only=self.replay_only)
+            collector = config.execution.otlp_endpoint
+            telemetry = stack.enter_context(open_telemetry(collector, traceparent=self.traceparent))
+            client = ChatClient(
+                endpoints, cache, budget=config.budget, replay_only=self.replay_only, telemetry=telemetry
+            )
             chat = await stack.enter_async_context(client)
             sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
             kind = translation.nli if translation.enabled else "chat"
             nli = open_nli(kind, translation.nli_model, chat, config.prompts)
-            yield Tools(config=config, chat=chat, nli=nli, sandbox=sandbox, queries=self.queries, answers=self.answers)
+            yield Tools(config, chat, nli, sandbox, self.queries, self.answers, telemetry)

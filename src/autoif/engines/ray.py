@@ -275,6 +275,7 @@ class RayEngine:
         endpoints: list[Endpoint] = [getattr(settings.config.models, role) for role in ROLES]
         names = {endpoint.api_key_env for endpoint in endpoints}
         keys = {name: os.environ[name] for name in names if os.environ.get(name)}
+        keys |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         return Node.here(), self._ray.put(self._ray.cloudpickle.dumps(settings)), keys, writer
 
     def _compare_sandboxes(self, crew: _Crew, completions: Path) -> None:

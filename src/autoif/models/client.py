@@ -15,6 +15,7 @@ from autoif.models.cache import Usage, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
 from autoif.models.server import Server
+from autoif.telemetry import Telemetry
 
 _FEWEST_ASKED = 8
 """Requests of a stage after which nearly all being refused ends the run."""
@@ -59,8 +60,11 @@ class ChatClient:
         *,
         budget: Budget | None = None,
         replay_only: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """With `replay_only`, answers come from the cache alone, and a request that it lacks is a `ModelError`."""
+        self._telemetry = telemetry or Telemetry()
+        self._telemetry.count_retries(lambda: self.retries)
         servers = {each.model_dump_json(): Server(each, cache.note) for each in endpoints.values()}
         self._servers: dict[Role, Server] = {role: servers[each.model_dump_json()] for role, each in endpoints.items()}
         self._identities: dict[Role, str] = {role: endpoint.identity for role, endpoint in endpoints.items()}
@@ -174,12 +178,14 @@ class ChatClient:
     async def _ask(self, key: str, request: Request, indices: list[int]) -> int:
         """Make one request for these samples, store what comes, and return how many came: at least one."""
         server = self._servers[request.role]
-        completions = await server.ask(
-            request,
-            seed=(request.seed + indices[0]) % (1 << 31),
-            samples=len(indices),
-            before=self._check_that_more_may_be_sent,
-        )
+        with self._telemetry.request(request, server.endpoint.model) as note:
+            completions = await server.ask(
+                request,
+                seed=(request.seed + indices[0]) % (1 << 31),
+                samples=len(indices),
+                before=self._check_that_more_may_be_sent,
+            )
+            note(completions)
         prompt_tokens = sum(each.prompt_tokens for each in completions)
         completion_tokens = sum(each.completion_tokens for each in completions)
         usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)

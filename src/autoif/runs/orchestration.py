@@ -44,6 +44,7 @@ from autoif.runs.run_folder import RunFolder
 from autoif.settings import ROLES
 from autoif.runs.shards import OpenRun, run_steps, timing
 from autoif.runs.slices import Slice, adopt_slices, have_same_settings
+from autoif.telemetry import open_telemetry
 from autoif.tools import ToolSettings
 
 
@@ -107,12 +108,15 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         record["sandbox"], times = enforced, manifest.read_times(earlier)
         stack.enter_context(_accounting(folder, completions, record, times, options.slice))
         served = stack.enter_context(_serve(config, options.replay))
-        tools = ToolSettings(served, completions, tuple(inputs.pool.kept), options.replay, inputs.answers, journal)
+        telemetry = stack.enter_context(open_telemetry(config.execution.otlp_endpoint, progress.say))
+        stack.enter_context(telemetry.run(config.preset))
+        queries, span = tuple(inputs.pool.kept), telemetry.traceparent()
+        tools = ToolSettings(served, completions, queries, options.replay, inputs.answers, journal, span)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
-        job = OpenRun(folder, tools, engine, progress, options.slice, events, times)
+        job = OpenRun(folder, tools, engine, progress, options.slice, events, times, telemetry)
         for note in await _run_job(inputs.given, inputs.seeds, job, options):
             cache.note(note)
         record["sandbox"] = engine.sandbox or enforced
@@ -224,6 +228,7 @@ async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) ->
             async with job.tools.open() as tools:
                 kept, dropped = await self_instruct(seeds.kept, tools)
         job.folder.write_shard(store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
+        job.telemetry.count_records(store.SELF_INSTRUCT, len(kept), [*seeds.dropped, *dropped])
     job.progress.count(store.SELF_INSTRUCT, *job.folder.count_shard(store.SELF_INSTRUCT, 0))
     return job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
 

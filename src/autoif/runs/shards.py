@@ -18,10 +18,11 @@ from autoif.runs import store
 from autoif.engines import Engine
 from autoif.runs.events import Events
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
-from autoif.records import Record, VerifiedInstruction
+from autoif.records import Dropped, Record, VerifiedInstruction
 from autoif.report.progress import Progress
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.slices import Slice
+from autoif.telemetry import Telemetry
 from autoif.tools import ToolSettings
 
 
@@ -38,6 +39,7 @@ class OpenRun:
     events: Events
     times: dict[str, float]
     """Seconds that the run took, by stage."""
+    telemetry: Telemetry
 
 
 @contextmanager
@@ -64,6 +66,10 @@ async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: 
     def follow(result: ShardResult) -> list[Shard]:
         return _follow(result.step, result.index, result.stages[-1].kept) if until == "queries" else []
 
+    def watch(folder: str, kept: Sequence[Record], dropped: Sequence[Dropped], entered: int) -> None:
+        job.progress.watch(folder, kept, dropped, entered)
+        job.telemetry.count_records(folder, len(kept), dropped)
+
     size, part = job.tools.config.execution.shard_size, job.part
     sizes = {at: min(size, total - at * size) for at in range(-(-total // size)) if part is None or part.has(at)}
     if part and not sizes:
@@ -72,7 +78,7 @@ async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: 
     job.progress.begin(tuple(stage.folder for step in steps for stage in STAGES[step]), total=sum(sizes.values()))
     missing = _find_missing(first, records, sizes, job, until)
     with timing(job) as spent:
-        async for result in job.engine.run(missing, job.tools, job.progress.watch, follow):
+        async for result in job.engine.run(missing, job.tools, watch, follow):
             await asyncio.to_thread(_write_result, job.folder, result)
             for folder, outcome in zip(result.folders, result.stages, strict=True):
                 spent[folder] += outcome.seconds
