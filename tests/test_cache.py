@@ -57,7 +57,8 @@ def test_only_samples_below_the_asked_number_come_back(path: Path) -> None:
 def test_the_first_answer_stays_and_is_paid_once(path: Path) -> None:
     with CompletionCache(path) as cache:
         cache.put(key_of("k"), {0: answer("first", prompt_tokens=1)}, request=REQUEST, usd=0.5)
-        cache.put(key_of("k"), {0: answer("second", prompt_tokens=1)}, request=REQUEST, usd=0.5)
+        again = {0: answer("second", prompt_tokens=1)}
+        assert cache.put(key_of("k"), again, request=REQUEST, usd=0.5)[0].text == "first"
         assert cache.get(key_of("k"), 1)[0].text == "first"
         assert cache.total() == Usage(requests=1, completions=1, prompt_tokens=1, usd=0.5)
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from autoif.errors import BudgetExhausted, ModelError
-from autoif.models.cache import CompletionCache
+from autoif.models.cache import CompletionCache, request_key
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
-from support.stub_server import StubServer, ok, says, status, unless
+from support.stub_server import StubServer, answer, ok, says, status, unless
 
 SCHEMA = {"type": "object", "properties": {"func": {"type": "string"}}}
 
@@ -152,6 +153,33 @@ async def test_what_is_cached_is_not_asked_again(cache: CompletionCache) -> None
             assert await client.sample(ask(samples=2)) == first
             assert (client.requests, client.cached, client.prompt_tokens) == (0, 2, 0)
     assert len(server.bodies) == 1
+
+
+async def test_the_answer_that_another_process_stored_first_is_the_one_that_counts(cache: CompletionCache) -> None:
+    request = ask(samples=2)
+    first = Completion(text="of another process", finish_reason="stop")
+
+    async def be_overtaken(*_: object) -> web.Response:
+        cache.put(request_key(request, "m"), {1: first}, request=request, usd=0.0)
+        return web.json_response(answer({"messages": [{"content": "mine"}], "n": 2, "seed": 0}))
+
+    async with StubServer(be_overtaken) as server, ChatClient({"writer": at(server)}, cache) as client:
+        assert texts(await client.sample(request)) == ["mine s0 c0", "of another process"]
+        assert texts(await client.sample(request)) == ["mine s0 c0", "of another process"]
+
+
+async def test_what_is_asked_holds_no_character_that_a_gateway_may_misread(cache: CompletionCache) -> None:
+    received = []
+
+    async def read(asked: web.Request, body: dict[str, object]) -> web.Response:
+        received.append((await asked.read()).isascii())
+        return web.json_response(answer({**body, "messages": [{"content": "x"}]}))
+
+    async with StubServer(default=read) as server, ChatClient({"writer": at(server)}, cache) as client:
+        for text in ("plain", "naïve – 日本語 🙂"):
+            await client.sample(ask(text))
+    assert received == [True] * 2
+    assert [body["messages"][0]["content"] for body in server.bodies] == ["plain", "naïve – 日本語 🙂"]
 
 
 async def test_equal_requests_at_the_same_time_are_sent_once(cache: CompletionCache) -> None:

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.journal import Journal
-from autoif.models.requests import Completion, Request
+from autoif.models.requests import Completion, Request, Samples
 
-Samples = dict[int, Completion]
-"""Completions of a request by sample index."""
 Key = tuple[str, int]
 """The key of a request, and how many samples it wants."""
 
@@ -82,18 +80,20 @@ class SharedAnswers:
         """Return what this worker knows of a request; `recall` asks the writer for more."""
         return {index: each for index, each in self._held.get(key, {}).items() if index < samples}
 
-    async def recall(self, key: str, samples: int) -> None:
+    async def recall(self, key: str, samples: int) -> bool:
         """Learn what the writer has of a request."""
         wanted = self._wanted.setdefault((key, samples), asyncio.get_running_loop().create_future())
         self._send_soon()
         await asyncio.shield(wanted)
+        return True
 
-    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
-        """Keep an answer, and hand it to the writer soon."""
+    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> Samples:
+        """Keep an answer, and hand it to the writer soon; return what is kept of it."""
         held = self._held.setdefault(key, {})
         held.update({index: each for index, each in completions.items() if index not in held})
         self._answers.append(Answer(key, dict(completions), replace(request, messages=(), prompt=""), usd))
         self._send_soon()
+        return {index: held[index] for index in completions}
 
     def note(self, sentence: str) -> None:
         """Hand over what should be said at the end of the run."""

@@ -23,10 +23,11 @@ from urllib.parse import urlsplit
 
 import autoif
 from autoif.engines import Follow, Waiting
-from autoif.engines.answers import AnswerWriter, Batch, Samples, SharedAnswers
+from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.errors import AutoIFError, ConfigError, SandboxError
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Samples
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
 from autoif.sandbox import Sandbox
 from autoif.settings import ROLES

@@ -32,7 +32,7 @@ from autoif.models.answer_rows import (
 )
 from autoif.models.answer_tables import COUNT, COUNTED, USAGE, open_tables
 from autoif.models.disks import refuse_network_disk
-from autoif.models.requests import Completion, FinishReason, Request
+from autoif.models.requests import Completion, FinishReason, Request, Samples
 from autoif.records import Record
 
 __all__ = ["CompletionCache", "CompletionRow", "Usage", "read_logprobs", "request_key"]
@@ -110,7 +110,7 @@ class CompletionCache:
             self._db.close()
             raise
 
-    def get(self, key: str, samples: int) -> dict[int, Completion]:
+    def get(self, key: str, samples: int) -> Samples:
         """Return the stored completions with an index below `samples`, by index."""
         with self._errors_named():
             found: dict[int, Completion] = {}
@@ -130,16 +130,17 @@ class CompletionCache:
                 )
         return found
 
-    async def recall(self, key: str, samples: int) -> None:
+    async def recall(self, key: str, samples: int) -> bool:
         """Do nothing: what this file lacks is kept nowhere else."""
+        return False
 
-    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
+    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> Samples:
         """Store the completions of one answer of the server, by sample index: all of them, or none.
 
-        `usd` is the price of the whole answer. A completion that is already there stays as it is.
+        `usd` is the price of the whole answer. A completion that is already there stays as it is, and is returned.
         """
         first = min(completions, default=0)
-        self.insert(
+        inserted = self.insert(
             [
                 CompletionRow(
                     key=key,
@@ -160,23 +161,31 @@ class CompletionCache:
                 for index, each in completions.items()
             ]
         )
+        if inserted == len(completions):
+            return dict(completions)
+        return {
+            index: each
+            for index, each in self.get(key, max(completions, default=0) + 1).items()
+            if index in completions
+        }
 
-    def insert(self, rows: list[CompletionRow]) -> None:
-        """Store rows in one transaction, leaving those that are already there."""
+    def insert(self, rows: list[CompletionRow]) -> int:
+        """Store rows in one transaction, leaving those that are already there; return how many were not."""
         self._keep(rows)
         with self._errors_named():
             packed = [self._rows.pack(row) for row in rows]
             if len(packed) == 1:
-                self._db.execute(INSERT, packed[0])
+                inserted = self._db.execute(INSERT, packed[0]).rowcount
             else:
                 with self._transaction():
-                    self._db.executemany(INSERT, packed)
+                    inserted = self._db.executemany(INSERT, packed).rowcount
             self._uncounted += len(packed)
             if self._uncounted >= _COUNTED_AT_ONCE:
                 self._uncounted = 0
                 with self._transaction():
                     self._db.execute(COUNT)
                     self._db.execute(COUNTED)
+        return inserted
 
     def rows(self) -> Iterator[CompletionRow]:
         """Yield every row, ordered by key and sample index."""

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 from autoif.errors import BudgetExhausted, ModelError
 from autoif.models.cache import Usage, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
-from autoif.models.requests import Completion, Request, Role
+from autoif.models.requests import Completion, Request, Role, Samples
 from autoif.models.server import Server
 from autoif.telemetry import Telemetry
 
@@ -28,12 +28,12 @@ class Answers(Protocol):
         """Return the completions that are known here, with an index below `samples`."""
         ...
 
-    async def recall(self, key: str, samples: int) -> None:
-        """Let `get` know those that are kept elsewhere, too."""
+    async def recall(self, key: str, samples: int) -> bool:
+        """Let `get` know those that are kept elsewhere, too; tell whether there may be any."""
         ...
 
-    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> None:
-        """Store the completions of one answer of the server."""
+    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> Samples:
+        """Store the completions of one answer of the server; return what is stored now: the first of each."""
         ...
 
     def note(self, sentence: str) -> None:
@@ -72,7 +72,7 @@ class ChatClient:
         self._cache = cache
         self._budget = budget or Budget()
         self._replay_only = replay_only
-        self._flights: dict[str, asyncio.Task[None]] = {}
+        self._flights: dict[str, asyncio.Task[Samples]] = {}
         self._asked: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         """Requests of each stage that were answered, and those that were refused."""
@@ -127,8 +127,7 @@ class ChatClient:
         """
         key = request_key(request, self._identities[request.role])
         held = self._cache.get(key, request.samples)
-        if len(held) < request.samples:
-            await self._cache.recall(key, request.samples)
+        if len(held) < request.samples and await self._cache.recall(key, request.samples):
             held = self._cache.get(key, request.samples)
         self.cached += len(held)
         while len(held) < request.samples:
@@ -137,11 +136,11 @@ class ChatClient:
                     f"the recording lacks an answer of stage {request.stage}: it was made with other settings or by "
                     "another version; to ask a model, run without --recorded, or with --answers for --recording"
                 )
-            await asyncio.shield(self._flight(key, request, held))
-            held = self._cache.get(key, request.samples)
+            fetched = await asyncio.shield(self._flight(key, request, held))
+            held |= {index: each for index, each in fetched.items() if index < request.samples}
         return [held[index] for index in range(request.samples)]
 
-    def _flight(self, key: str, request: Request, held: Mapping[int, Completion]) -> asyncio.Task[None]:
+    def _flight(self, key: str, request: Request, held: Samples) -> asyncio.Task[Samples]:
         """Return the task that fetches this request's missing samples, or one under way for an equal request.
 
         It outlives a cancelled caller: an answer that is being paid for is stored.
@@ -154,29 +153,31 @@ class ChatClient:
             flight.add_done_callback(lambda done: self._land(key, done))
         return flight
 
-    def _land(self, key: str, flight: asyncio.Task[None]) -> None:
+    def _land(self, key: str, flight: asyncio.Task[Samples]) -> None:
         del self._flights[key]
         if not flight.cancelled():
             flight.exception()  # seen, even if every caller has gone
 
-    async def _fetch(self, key: str, request: Request, missing: list[int]) -> None:
-        """Ask for the missing samples and store them: together while the server grants that, else one by one."""
-        server = self._servers[request.role]
+    async def _fetch(self, key: str, request: Request, missing: list[int]) -> Samples:
+        """Ask for the missing samples: together while the server grants that, else one by one; return what is there."""
+        server, fetched = self._servers[request.role], Samples()
         while len(missing) > 1 and (most := server.dialect.samples_per_request) > 1:
             stored = await self._ask(key, request, missing[:most])
-            missing = missing[stored:]
+            fetched |= stored
+            missing = missing[len(stored) :]
         if len(missing) == 1:
-            await self._ask(key, request, missing)
-            return
+            return fetched | await self._ask(key, request, missing)
         outcomes = await asyncio.gather(
             *(self._ask(key, request, [index]) for index in missing), return_exceptions=True
         )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+            fetched |= outcome
+        return fetched
 
-    async def _ask(self, key: str, request: Request, indices: list[int]) -> int:
-        """Make one request for these samples, store what comes, and return how many came: at least one."""
+    async def _ask(self, key: str, request: Request, indices: list[int]) -> Samples:
+        """Make one request for these samples, store what comes, and return it: the first of them at least."""
         server = self._servers[request.role]
         with self._telemetry.request(request, server.endpoint.model) as note:
             completions = await server.ask(
@@ -189,13 +190,13 @@ class ChatClient:
         prompt_tokens = sum(each.prompt_tokens for each in completions)
         completion_tokens = sum(each.completion_tokens for each in completions)
         usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
-        self._cache.put(key, dict(zip(indices, completions, strict=False)), request=request, usd=usd)
+        stored = self._cache.put(key, dict(zip(indices, completions, strict=False)), request=request, usd=usd)
         self.requests += 1
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
         self.usd += usd
         self._check_that_most_are_taken(request.stage, completions)
-        return len(completions)
+        return stored
 
     def _check_that_most_are_taken(self, stage: str, completions: Sequence[Completion]) -> None:
         """Raise `ModelError` when a server refuses nearly everything that a stage asks."""

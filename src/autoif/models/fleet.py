@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pydantic_core import to_json
+
 from autoif.errors import ModelError
 from autoif.models.batches import Batches
 from autoif.models.dealing import Dealer
@@ -54,6 +56,12 @@ class _Call:
     data: bytes
     before: Callable[[], None]
     """Called just before each attempt; may raise to prevent it."""
+
+
+def _write(body: dict[str, Any]) -> bytes:
+    """Return JSON in ASCII, which no gateway misreads; what is ASCII anyway is written the quick way."""
+    written = to_json(body)
+    return written if written.isascii() else json.dumps(body).encode("ascii")
 
 
 class Fleet:
@@ -134,7 +142,7 @@ class Fleet:
         """
         if self._batches:
             return await self._post_in_batches(self._batches, path, body, before, read)
-        call = _Call(path, json.dumps(body).encode("ascii"), before)
+        call = _Call(path, _write(body), before)
         tries = _Tries()
         patient = self._endpoint.ask_elsewhere_after_s and len(self.transports) > 1
         while True:

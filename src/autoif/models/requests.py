@@ -102,6 +102,10 @@ def sampling_seed(*parts: JsonValue) -> int:
     return int(content_id("seed", *parts), 16) % (1 << 31)
 
 
+Samples = dict[int, Completion]
+"""Completions of a request by sample index."""
+
+
 class Chat(Protocol):
     """Anything that answers requests: the client, the cache before it, the scripted model."""
 

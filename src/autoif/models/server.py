@@ -76,6 +76,8 @@ class Server:
             return completions
 
     def _learn(self, dialect: Dialect) -> None:
+        if dialect is self.dialect:
+            return
         known = set(self.dialect.describe())
         self.dialect = narrowest(self.dialect, dialect)
         for sentence in self.dialect.describe():
