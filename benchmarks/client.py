@@ -12,14 +12,13 @@ wanted of it.
 import argparse
 import asyncio
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -27,67 +26,17 @@ from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Request
+from stub_server import running_stub
 
 LATENCY_S = 0.2
 SLOTS = 256
 WANTED_SHARE = 0.95
-WANTED_CPU_MS = 0.5
-
-_PAYLOAD = json.dumps(
-    {
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * 60}}],
-        "usage": {"prompt_tokens": 120, "completion_tokens": 60},
-    }
-).encode()
-_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-    len(_PAYLOAD),
-    _PAYLOAD,
-)
+WANTED_CPU_MS = 0.3
 
 
-class StubConnection(asyncio.Protocol):
-    """Reads HTTP requests one after the other and answers each after the latency, as cheaply as can be."""
-
-    def __init__(self, slots: asyncio.Semaphore) -> None:
-        self._slots = slots
-        self._buffer = b""
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(rest) < length:
-            return
-        self._buffer = rest[length:]
-        task = asyncio.get_running_loop().create_task(self._answer())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self) -> None:
-        async with self._slots:
-            await asyncio.sleep(LATENCY_S)
-        self._transport.write(_RESPONSE)
-
-
-def serve(pipe: Connection) -> None:
-    """Run the stub server and send its port."""
-
-    async def forever() -> None:
-        slots = asyncio.Semaphore(SLOTS)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: StubConnection(slots), "127.0.0.1", 0, backlog=SLOTS
-        )
-        pipe.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(forever())
+def answer(body: dict[str, Any]) -> list[str]:
+    """Return a response of some length for each choice."""
+    return ["word " * 60] * body.get("n", 1)
 
 
 @dataclass(frozen=True)
@@ -131,7 +80,7 @@ async def measure_client(url: str, calls: int) -> Measurement:
     async def work() -> None:
         for request in requests:
             [completion] = await client.sample(request)
-            assert completion.completion_tokens == 60
+            assert completion.completion_tokens == 100
 
     with tempfile.TemporaryDirectory() as folder, CompletionCache(Path(folder) / "completions.sqlite") as cache:
         async with ChatClient({"responder": endpoint}, cache) as client:
@@ -153,18 +102,12 @@ def main() -> int:
     options = parser.parse_args()
     calls = options.calls
 
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    server = context.Process(target=serve, args=(there,), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{here.recv()}/v1"
     ways = {"bare aiohttp": measure_bare, "autoif client": measure_client}
     measured: dict[str, list[Measurement]] = {name: [] for name in ways}
-    for _ in range(options.rounds):
-        for name, measure in ways.items():
-            measured[name].append(asyncio.run(measure(url, calls)))
-    server.terminate()
-    server.join()
+    with running_stub(answer, latency_s=LATENCY_S, slots=SLOTS) as server:
+        for _ in range(options.rounds):
+            for name, measure in ways.items():
+                measured[name].append(asyncio.run(measure(server.url, calls)))
 
     print(f"{calls:,} calls, {LATENCY_S * 1e3:.0f} ms, {SLOTS} at a time; best of {options.rounds} rounds")
     print(f"{'':16}{'share of ideal':>16}{'CPU ms a call':>16}")

@@ -3,14 +3,14 @@
 A stub server in a process of its own answers at once, from what it is asked. A run goes from seeds to data sets: four
 functions an instruction, sixteen prompts an instruction, eight responses a prompt. Each run is a process of its own,
 whose peak memory the system tells; sandbox processes are not in it. Then it is started again. De-duplication is
-measured from seeds, ten rewrites each. Exits with 1 if a figure misses what is wanted of it.
+measured from seeds, ten rewrites each. Times are the processor's: what else a machine does hardly changes them. Exits
+with 1 if a figure misses what is wanted of it.
 
     python benchmarks/streaming.py [--prompts 1000 10000 100000] [--instructions 1000 10000 100000]
 """
 
 import argparse
 import asyncio
-import json
 import math
 import multiprocessing
 import resource
@@ -30,6 +30,7 @@ from autoif.instructions.self_instruct import self_instruct
 from autoif.models.requests import Completion, Request
 from autoif.records import Instruction
 from autoif.tools import Tools
+from stub_server import answer_instruction, make_word, running_stub, write_instruction
 
 PROMPTS_EACH = 16
 MAX_MB = 600
@@ -45,76 +46,15 @@ SETTINGS = {
     "rejection_sampling.responses_per_prompt": 8,
     "scoring.enabled": False,
 }
-_FUNCTIONS = (
-    "def evaluate(response):\n    return {word!r} in response\n",
-    "def evaluate(response):\n    return response.count({word!r}) >= 1\n",
-    "import re\ndef evaluate(response):\n    return re.search({word!r}, response) is not None\n",
-    "def evaluate(response):\n    return any({word!r} in part for part in response.split())\n",
-)
-_FILLER = "The answer takes a few sentences, as most do, and says what it has to say without any haste. " * 5
-
-
-def answer(body: dict[str, Any]) -> list[str]:
-    """Return the stub's choices: functions for a word, or responses of which half have it."""
-    asked = body["messages"][-1]["content"]
-    word = asked.rpartition('the word "')[2].partition('"')[0]
-    if "evaluate(response)" in asked:
-        cases = [{"input": f"We met {word} there.", "output": True}, {"input": "We met nobody.", "output": False}]
-        return [json.dumps({"func": each.format(word=word), "cases": cases}) for each in _FUNCTIONS]
-    said = asked[:40]
-    return [f"{said} {number} {word if number % 2 else ''} {_FILLER}" for number in range(body.get("n", 1))]
-
-
-class Stub(asyncio.Protocol):
-    """Answers HTTP requests at once; counts them."""
-
-    asked = 0
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, _, rest = self._buffer.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or len(rest) + 1)
-        if len(rest) < length:
-            return
-        self._buffer = rest[length:]
-        Stub.asked += 1
-        choices = [
-            {"index": index, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-            for index, text in enumerate(answer(json.loads(rest[:length])))
-        ]
-        usage = {"prompt_tokens": 100, "completion_tokens": 100 * len(choices)}
-        content = json.dumps({"choices": choices, "usage": usage}).encode()
-        self._transport.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-            % (len(content), content)
-        )
-
-
-def serve(pipe: Connection) -> None:
-    """Run the stub server: send its port, then the number of requests whenever something comes."""
-
-    async def forever() -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(Stub, "127.0.0.1", 0, backlog=1024)
-        loop.add_reader(pipe.fileno(), lambda: pipe.send((pipe.recv(), Stub.asked)[1]))
-        pipe.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(forever())
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One process: how long its run took, and the most memory that it held."""
+    """One process: how long its run took, what it cost, and the most memory that it held."""
 
     seconds: float
+    cpu_s: float
+    """Of the process and its sandboxes: on a busy machine that says more than the clock."""
     peak_mb: float
     stop_ms: float = 0.0
     """The longest time for which one callback kept the event loop, as the processor counts it."""
@@ -142,8 +82,13 @@ def make_run(folder: Path, url: str, pipe: Connection) -> None:
         set=SETTINGS,
         progress=False,
     )
-    seconds = time.perf_counter() - started
-    pipe.send(Measurement(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, stops[0]))
+    pipe.send(_measure_process(time.perf_counter() - started, stops[0]))
+
+
+def _measure_process(seconds: float, stop_ms: float = 0.0) -> Measurement:
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu_s = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return Measurement(seconds, cpu_s, own.ru_maxrss / 1024, stop_ms)
 
 
 def fold(count: int, pipe: Connection) -> None:
@@ -151,20 +96,17 @@ def fold(count: int, pipe: Connection) -> None:
 
     class Writer:
         async def sample(self, request: Request) -> list[Completion]:
-            lines = (f'Use the word "{_word(request.seed + number)}" in your reply.' for number in range(9))
+            lines = (write_instruction(request.seed + number) for number in range(9))
             return [Completion(text="\n".join(lines), finish_reason="stop", prompt_tokens=1, completion_tokens=1)]
 
     config = load_config("paper", ["self_instruct.rewrites_per_seed=9", "self_instruct.rewrites_per_call=9"])
-    seeds = [Instruction.of(f'Use the word "{_word(number)}" in a list.', "seed") for number in range(count // 10)]
+    seeds = [Instruction.of(f'Use the word "{make_word(number)}" in a list.', "seed") for number in range(count // 10)]
     tools: Any = Tools(config, Writer(), None, None)  # type: ignore[arg-type]
-    started = time.process_time()
+    started, used = time.perf_counter(), time.process_time()
     kept, dropped = asyncio.run(self_instruct(seeds, tools))
     assert len(kept) + len(dropped) == count
-    pipe.send(Measurement(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
-
-
-def _word(number: int) -> str:
-    return "".join(chr(ord("a") + int(digit)) for digit in f"{number * 7919 % 10**9:09}")
+    found = _measure_process(time.perf_counter() - started)
+    pipe.send(replace(found, cpu_s=time.process_time() - used))
 
 
 def measure(target: Any, *arguments: object) -> Measurement:
@@ -183,29 +125,20 @@ def measure(target: Any, *arguments: object) -> Measurement:
 
 def measure_runs(sizes: Sequence[int]) -> tuple[list[Measurement], list[Measurement]]:
     """Return the measurement of a run of each size, and of the same command once more."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    server = context.Process(target=serve, args=(there,), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{here.recv()}/v1"
     found: tuple[list[Measurement], list[Measurement]] = ([], [])
-    asked = 0
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            words = map(_word, range(size // PROMPTS_EACH))
-            (folder / "seeds.txt").write_text("".join(f'Use the word "{word}" in your reply.\n' for word in words))
-            for several in found:
-                made = measure(make_run, folder, url)
-                here.send(0)
-                before, asked = asked, here.recv()
-                several.append(replace(made, calls=asked - before))
-                print(f"  {size:,} prompts: {several[-1]}", flush=True)
-            mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-            print(f"  {size:,} prompts: {mb:,.0f} MB on disk", flush=True)
-            shutil.rmtree(folder / "run")
-    server.terminate()
-    server.join()
+    with running_stub(answer_instruction) as server:
+        for size in sizes:
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                instructions = map(write_instruction, range(size // PROMPTS_EACH))
+                (folder / "seeds.txt").write_text("".join(f"{text}\n" for text in instructions))
+                for several in found:
+                    made = measure(make_run, folder, server.url)
+                    several.append(replace(made, calls=server.count_new()))
+                    print(f"  {size:,} prompts: {several[-1]}", flush=True)
+                mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+                print(f"  {size:,} prompts: {mb:,.0f} MB on disk", flush=True)
+                shutil.rmtree(folder / "run")
     return found
 
 
@@ -225,22 +158,22 @@ def main() -> int:
     if options.instructions:
         folds = [measure(fold, count) for count in options.instructions]
         for count, each in zip(options.instructions, folds, strict=True):
-            print(f"{count:>9,} instructions  {each.seconds:9.2f} s {each.peak_mb:9.0f} MB", flush=True)
-        exponent = fit_exponent(options.instructions, [each.seconds for each in folds])
+            print(f"{count:>9,} instructions  {each.cpu_s:9.2f} s of CPU {each.peak_mb:9.0f} MB", flush=True)
+        exponent = fit_exponent(options.instructions, [each.cpu_s for each in folds])
         found.append(("exponent of time, self-instruct and de-duplication", exponent, MAX_EXPONENT))
     if options.prompts:
         runs, again = measure_runs(options.prompts)
         for size, first, second in zip(options.prompts, runs, again, strict=True):
             print(
-                f"{size:>9,} prompts  {first.seconds:9.1f} s {first.peak_mb:9.0f} MB {first.calls:9,} calls; "
-                f"again {second.seconds:7.1f} s {second.peak_mb:7.0f} MB {second.calls:,} calls"
+                f"{size:>9,} prompts  {first.cpu_s:9.1f} s of CPU {first.peak_mb:9.0f} MB {first.calls:9,} calls; "
+                f"again {second.cpu_s:7.1f} s {second.peak_mb:7.0f} MB {second.calls:,} calls"
             )
         found.append(("calls of a finished run", float(again[-1].calls), 0))
         found.append(("peak memory, MB", max(runs[-1].peak_mb, again[-1].peak_mb), MAX_MB))
-        found.append(("time of a finished run, share", again[-1].seconds / runs[-1].seconds, MAX_RESTART))
+        found.append(("time of a finished run, share", again[-1].cpu_s / runs[-1].cpu_s, MAX_RESTART))
         if len(runs) > 1:
             found.append(("peak memory, last size by the one before", runs[-1].peak_mb / runs[-2].peak_mb, MAX_GROWTH))
-            exponent = fit_exponent(options.prompts, [each.seconds for each in runs])
+            exponent = fit_exponent(options.prompts, [each.cpu_s for each in runs])
             found.append(("exponent of time, whole run", exponent, MAX_EXPONENT))
     print(f"{'':52}{'found':>9}{'wanted':>9}")
     for name, value, most in found:
