@@ -35,6 +35,7 @@ SMALL = (
     "cross_validation.by_majority=false",
     "cross_validation.findings=[]",  # the servers' functions have nothing to do with what is asked
     "augmentation.queries_per_instruction=2",
+    "rejection_sampling.stop_after_prompts=0",  # a prompt's four responses are asked for in one request
 )
 ASKED_WITH = {
     "judge404": ("--set", "models.judge.model=typo"),

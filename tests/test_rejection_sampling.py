@@ -249,6 +249,26 @@ async def test_with_early_stop_an_instruction_none_of_whose_first_responses_pass
     assert results[1].detail == said
 
 
+@pytest.mark.parametrize(("refused", "stops"), [(2, True), (3, False), (4, False)])
+async def test_what_a_server_refuses_or_cuts_says_nothing_of_the_functions_and_stops_no_instruction(
+    make_tools: MakeTools, refused: int, stops: bool
+) -> None:
+    chat = ScriptedChat(
+        lambda request, index: (
+            Completion("", "refused", detail="no")
+            if any(query in request.text for query in QUERIES[:refused])
+            else f"Water {index}."
+        )
+    )
+    tools = make_tools(
+        "rejection_sampling.responses_per_prompt=2", "rejection_sampling.stop_after_prompts=4", chat=chat
+    )
+    results = await collect(sample_responses([prompt([accepts("tea")], query) for query in QUERIES], tools))
+    reasons = [result.reason for result in results if isinstance(result, Dropped)]
+    assert (Reason.NO_RESPONSE_PASSES in reasons) is stops
+    assert len(reasons) == 8
+
+
 @pytest.mark.parametrize("passing", [("What is rice?", 0), ("Who grows salt?", 1)])
 async def test_one_passing_response_among_the_first_leaves_the_results_as_they_are_without_early_stop(
     make_tools: MakeTools, passing: tuple[str, int]

@@ -20,6 +20,7 @@ SMALL = (
     "cross_validation.by_majority=false",  # the servers' functions differ, and have nothing to do with what is asked
     "cross_validation.findings=[]",
     "augmentation.queries_per_instruction=2",
+    "rejection_sampling.stop_after_prompts=0",  # a prompt's four responses are asked for in one request
     "models.all.retry_wait_s=0.01",
     "models.all.retries=3",
     "sandbox.workers=1",

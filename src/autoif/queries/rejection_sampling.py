@@ -13,7 +13,7 @@ Dropped: a response that the functions refuse (`failed_functions`, with its verd
 A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
 
 Early stop (`stop_after_prompts`): the first prompts of an instruction get their first responses before all others are
-asked. Where none of these passes, the functions are wrong or the rule is beyond the responder, and the rest would be
+asked. Where functions refuse all of these, they are wrong or the rule is beyond the responder, and the rest would be
 thrown away. Responses, verdicts and order are else those without early stop.
 
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
@@ -65,7 +65,7 @@ async def sample_responses(
     if settings.stop_after_prompts:
         first, count = prompts[: settings.stop_after_prompts], settings.stop_after_responses
         tried = await _sample(first, min(count, settings.responses_per_prompt), tools, ask)
-        if all(isinstance(result, Dropped) for result in tried):
+        if _is_beyond_it(tried):
             yield _stop(prompts, tried, settings.responses_per_prompt)
             return
     size = settings.prompts_together
@@ -80,6 +80,13 @@ async def sample_responses(
         raise
     finally:  # where one failed, the others' answers are still stored
         await asyncio.gather(*sampling, return_exceptions=True)
+
+
+def _is_beyond_it(tried: Sequence[Response | Dropped]) -> bool:
+    """Tell whether functions refuse all responses that they saw, and saw at least half: what the server refused or cut
+    says nothing of them."""
+    refused = [isinstance(result, Dropped) and result.reason is Reason.FAILED_FUNCTIONS for result in tried]
+    return all(isinstance(result, Dropped) for result in tried) and 2 * sum(refused) >= len(tried)
 
 
 def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count: int) -> list[Response | Dropped]:
