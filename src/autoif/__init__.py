@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autoif.api import Run, load_run, run
+    from autoif.api import Run, fetch_run, load_run, run
     from autoif.config import Config, load_config
     from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, NoData, SandboxError, StoreError
     from autoif.gate import Fault, find_fault
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _NAMES = {
-    "autoif.api": ("Run", "load_run", "run"),
+    "autoif.api": ("Run", "fetch_run", "load_run", "run"),
     "autoif.config": ("Config", "load_config"),
     "autoif.errors": (
         "AutoIFError", "BudgetExhausted", "ConfigError", "ModelError", "NoData", "SandboxError", "StoreError",
@@ -49,6 +49,7 @@ __all__ = [
     "Verdict",
     "VerificationReward",
     "compute_reward",
+    "fetch_run",
     "find_fault",
     "load_config",
     "load_run",

@@ -24,7 +24,9 @@ from autoif.reading.stored_rows import Rows
 from autoif.report.ending import check_ending
 from autoif.report.funnel import REPORT, Funnel, read_funnel, render_run_html
 from autoif.report.progress import Progress
+from autoif.runs import resuming
 from autoif.runs.orchestration import RunOptions, plan_data
+from autoif.runs.remote import Remote, is_address, refuse_address
 from autoif.runs.sliced_run import make_run
 from autoif.runs.slices import Slice
 from autoif.runs.store import INSTRUCTIONS, PREFERENCES, REWARDS, SFT, read_manifest, read_run
@@ -63,6 +65,8 @@ class Options(TypedDict, total=False):
     """Ask again for what servers refused."""
     shards: str
     """Run the third of a hundred slices ("3/100"); the last one that is complete makes the data (docs/scale.md)."""
+    work: str | Path | None
+    """The folder to work in where the output is an address; `runs/NAME` by default."""
     progress: bool
     """Show progress on standard error, or in the notebook. Default: True."""
 
@@ -181,7 +185,7 @@ def run(
 
     Args:
         config: a preset (`quickstart`, `recommended`, `paper`, `released`), a TOML file, or a resolved `Config`.
-        output: the run folder; `runs/NAME` by default.
+        output: the run folder, or an address as in s3://BUCKET/runs/NAME (docs/scale.md); `runs/NAME` by default.
         base_url: OpenAI-compatible endpoint for all roles; by default the embedded model runs on this machine.
         model: name of the model of all roles.
         set: settings by name, as in `{"scoring.samples": 3}` or `["scoring.samples=3"]` (docs/configuration.md).
@@ -253,7 +257,7 @@ def _arrange(
     replayed = [Path(each) for each in options.get("recordings", ())]
     if options.get("recorded"):
         replayed.insert(0, _packaged_recording(name))
-    folder = Path(output) if output is not None else Path("runs") / f"{name}{'-recorded' if replayed else ''}"
+    folder, remote = place_run(output, options.get("work"), f"{name}{'-recorded' if replayed else ''}")
     instructions = options.get("instructions")
     arranged = RunOptions(
         output=folder,
@@ -263,6 +267,7 @@ def _arrange(
         replay=bool(replayed),
         resume_with_changes=options.get("resume_with_changes", False),
         retry_refused=options.get("retry_refused", False),
+        remote=remote,
         slice=Slice.parse(options["shards"]) if "shards" in options else None,
     )
     return resolved, arranged
@@ -274,8 +279,36 @@ def load_run(path: str | Path) -> Run:
     Raises:
         StoreError: it is none, or of another version.
     """
+    refuse_address(path)
     read_run(Path(path))
     return Run(Path(path))
+
+
+def fetch_run(address: str, output: str | Path | None = None) -> Run:
+    """Copy a run whose output is at an address (s3://…) to a folder of this machine, and return it.
+
+    Args:
+        address: as `--output` of the run had it.
+        output: a new folder; by default `runs/NAME`.
+
+    Raises:
+        ConfigError: the address can't be used.
+        StoreError: there is no run, the folder is there already, or a file is missing or damaged.
+    """
+    remote = Remote(address)
+    folder = Path(output) if output is not None else Path("runs") / remote.name
+    resuming.fetch_run(remote, folder)
+    return load_run(folder)
+
+
+def place_run(output: str | Path | None, work: str | Path | None, name: str) -> tuple[Path, Remote | None]:
+    """Return the folder of a run on this machine and, if its output is at an address, that."""
+    if isinstance(output, str) and is_address(output):
+        remote = Remote(output)
+        return Path(work) if work is not None else Path("runs") / remote.name, remote
+    if work is not None:
+        raise ConfigError("--work goes with an --output at an address, as in s3://BUCKET/runs/NAME")
+    return Path(output) if output is not None else Path("runs") / name, None
 
 
 def _show_in_notebook(made: Run) -> None:

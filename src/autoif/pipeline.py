@@ -18,6 +18,7 @@ from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.settling import write_settled_functions
+from autoif.models.requests import ASKED_FOR
 from autoif.queries import augmentation, rejection_sampling, scoring
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses
@@ -81,6 +82,10 @@ class Shard:
         """What the records go through."""
         return STAGES[self.step]
 
+    @property
+    def name(self) -> str:
+        return f"{self.step}-{self.index:04d}"
+
 
 @dataclass(slots=True)
 class StageResult:
@@ -114,6 +119,7 @@ async def run_shard(shard: Shard, tools: Tools, watch: Watch = lambda *event: No
     A record goes on as soon as a stage is done with it. If a record fails, those under way are finished first, so that
     their answers are stored; then the first error is raised.
     """
+    ASKED_FOR.set(shard.name)
     stages = shard.stages
     slots = asyncio.Semaphore(tools.config.execution.records_in_flight)
 

@@ -11,7 +11,7 @@ from autoif.instructions.given_answers import GivenAnswers
 from autoif.judging import Job
 from autoif.models.cache import CompletionCache
 from autoif.models.client import Answers, ChatClient
-from autoif.models.journal import Journal
+from autoif.models.journal import open_journal
 from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
 from autoif.records import Query
@@ -65,7 +65,7 @@ class ToolSettings:
     answers: GivenAnswers = field(default_factory=GivenAnswers)
     """Those of `contrast.answers`."""
     journal: Path | None = None
-    """A file to which new answers are appended, too."""
+    """Where new answers are appended, too: a file, or a folder with a file for each shard."""
     traceparent: str = ""
     """The span of the run, as OpenTelemetry writes it."""
 
@@ -78,7 +78,7 @@ class ToolSettings:
         """
         config, translation = self.config, self.config.back_translation
         async with AsyncExitStack() as stack:
-            journal = stack.enter_context(closing(Journal(self.journal))) if self.journal else None
+            journal = stack.enter_context(closing(open_journal(self.journal))) if self.journal else None
             keep = journal.append if journal else lambda rows: None
             cache = answers or stack.enter_context(CompletionCache(self.completions, keep))
             endpoints = {role: getattr(config.models, role) for role in ROLES}

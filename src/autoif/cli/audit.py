@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from autoif.cli.evaluate import require_extra
+from autoif.cli.options import LocalPath
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
@@ -14,21 +15,21 @@ _PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that f
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option(
     "--gold", metavar="GOLD",
     help='Measure against gold: a file of rows {"instruction", "response", "followed"}, or ifeval or ifbench, whose '
     "checkers judge recorded responses.",
 )  # fmt: skip
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="FOLDER",
+    "--data", type=LocalPath(), metavar="FOLDER",
     help="Recorded responses for ifeval and ifbench. [default: what the variable AUTOIF_DATA names]",
 )  # fmt: skip
 @click.option(
-    "--second", type=click.Path(path_type=Path), metavar="RUN",
+    "--second", type=LocalPath(), metavar="RUN",
     help="Compare with the functions of another model: a run over the same instructions.",
 )  # fmt: skip
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw how well scores hold (--gold).")
+@click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="Draw how well scores hold (--gold).")
 @sandbox_options()
 def audit(
     run: Path, gold: str | None, data: Path | None, second: Path | None, plot: Path | None, sandbox: SandboxSettings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif.cli.evaluate import choose_say, report, require_extra
-from autoif.cli.options import OUTPUT, QUIET, add_options
+from autoif.cli.options import OUTPUT, QUIET, LocalPath, add_options
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     click.option(
-        "--data", type=click.Path(path_type=Path), metavar="FILE",
+        "--data", type=LocalPath(), metavar="FILE",
         help="Prompts in the benchmark's own form; by default the official data set is fetched.",
     ),
     OUTPUT,

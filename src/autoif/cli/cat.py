@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.options import LocalPath
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import show_in_line
@@ -13,7 +14,7 @@ from autoif.runs.store import FOLDERS, PACKED, list_shards, read_own_lines
 
 
 @click.command()
-@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=LocalPath())
 @click.option("--dropped", is_flag=True, help="Of a stage's folder, what it dropped.")
 def cat(paths: tuple[Path, ...], dropped: bool) -> None:
     """Print the rows of files, packed or not.

@@ -10,7 +10,7 @@ import click
 
 from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.judge_options import judge_options
-from autoif.cli.options import QUIET, OutputPath
+from autoif.cli.options import QUIET, LocalPath, OutputPath
 from autoif.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("train", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@click.argument("train", type=LocalPath(exists=True), nargs=-1, required=True)
 @click.option(
     "--against", metavar="NAMES",
     help="Benchmarks, with commas between. [default: ifeval,followbench,ifbench, and what --data names]",
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--neighbours", type=click.IntRange(min=1), default=3, show_default=True, help="Nearest training prompts to keep."
 )
 @click.option(
-    "--clean", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--clean", type=LocalPath(file_okay=False), metavar="DIR",
     help="Write the training files here without the rows that overlap.",
 )  # fmt: skip
 @click.option(

@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autoif.cli.options import SETTINGS, OutputPath
+from autoif.cli.options import SETTINGS, LocalPath, OutputPath
 from autoif.config import load_config
 from autoif.instructions.recorded import filter_generations, read_generations
 from autoif.runs.store import write_jsonl
 
 
 @click.command("cross-validate")
-@click.argument("generations", type=click.Path(path_type=Path))
+@click.argument("generations", type=LocalPath())
 @click.option("-o", "--output", type=OutputPath(), required=True, help="Verified instructions, JSONL.")
 @click.option("--preset", default="paper", show_default=True, help="Whose thresholds: a preset, as in `autoif run`.")
 @SETTINGS

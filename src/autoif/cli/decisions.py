@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.options import LocalPath
 from autoif.decisions import Key, Review, Standing, Target, merge_decisions, read_decisions, settle_decisions
 from autoif.reading.text_lines import show_in_line
 from autoif.runs.store import read_run
@@ -16,11 +17,11 @@ _KINDS: tuple[Target, ...] = ("instruction", "function", "response", "pair")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option(
     "--merge",
     "others",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     multiple=True,
     metavar="FILE",
     help="Add another reviewer's decisions.jsonl, or that of a copy of the run. May be repeated.",

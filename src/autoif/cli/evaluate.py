@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from autoif.cli.lazy_group import LazyGroup, Place
-from autoif.cli.options import OUTPUT, QUIET, OutputPath
+from autoif.cli.options import OUTPUT, QUIET, LocalPath, OutputPath
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
@@ -44,15 +44,13 @@ def evaluate() -> None:
 
 
 @evaluate.command("pass-rate", short_help="Measure the share of answers that functions accept.")
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Prompts with functions: rewards.jsonl's form."
-)
+@click.option("--data", required=True, type=LocalPath(), help="Prompts with functions: rewards.jsonl's form.")
 @OUTPUT
 @policy_options(
     samples=8, temperature=0.8, max_tokens=1024, recorded='FILE: Verify recorded responses, rows {"prompt", "response"}'
 )
 @click.option(
-    "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
+    "--unseen-by", type=LocalPath(), multiple=True, metavar="DATA",
     help="Training data, a run folder or a file, that must have nothing in common with the prompts; may be repeated.",
 )  # fmt: skip
 @sandbox_options(backend="--sandbox")
@@ -85,13 +83,13 @@ def pass_rate(
 
 
 @click.command()
-@click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("folders", type=LocalPath(), nargs=-1, required=True)
 @click.option("-o", "--output", type=OutputPath(), metavar="FILE", help="Write the tables here, too.")
 @click.option(
     "--format", "form", type=click.Choice(["md", "tex", "html"]),
     help="Of FILE, by default as its suffix says; without one, of what is printed.",
 )  # fmt: skip
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw scores and differences.")
+@click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="Draw scores and differences.")
 def compare(
     folders: tuple[Path, ...], output: Path | None, form: Literal["md", "tex", "html"] | None, plot: Path | None
 ) -> None:
@@ -121,7 +119,7 @@ def compare(
 
 
 @click.command("plot")
-@click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("folders", type=LocalPath(), nargs=-1, required=True)
 @click.option("-o", "--output", type=OutputPath(), required=True, metavar="FILE", help="A .svg, .png or .pdf.")
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves of trained FOLDERS: loss, DPO margin and accuracy, reward, as their metrics.jsonl have them."""

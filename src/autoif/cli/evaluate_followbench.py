@@ -7,7 +7,7 @@ import click
 
 from autoif.cli.evaluate import choose_say, report, require_extra
 from autoif.cli.judge_options import judge_options
-from autoif.cli.options import OUTPUT, QUIET
+from autoif.cli.options import OUTPUT, QUIET, LocalPath
 from autoif.cli.sampling_options import SampledModel, SampledOrRecorded, policy_options, take_subject
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("followbench")
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    "--data", type=LocalPath(file_okay=False, exists=True),
     help="Folder with the benchmark's TYPE_constraints.json; by default the official data set is fetched.",
 )  # fmt: skip
 @click.option(
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @judge_options(judges="Model that judges what no rule decides.", max_tokens=1024)
 @click.option(
-    "--judgements", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
+    "--judgements", type=LocalPath(file_okay=False, exists=True), metavar="DIR",
     help="Take recorded judgements of the --responses, and ask no judge.",
 )  # fmt: skip
 @QUIET

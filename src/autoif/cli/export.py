@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import OutputPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.exports.files import RowTable, write_files
 from autoif.datasets.reviewed_rows import read_rows
@@ -13,7 +13,7 @@ from autoif.errors import ConfigError
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("data", type=LocalPath(), nargs=-1, required=True)
 @click.option("--to", "trainer", type=click.Choice(list(EXPORTERS)), required=True, help="Whose form to write.")
 @click.option("-o", "--output", type=OutputPath(file_okay=False), required=True, help="A folder.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same names.")

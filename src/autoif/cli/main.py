@@ -19,6 +19,7 @@ _COMMANDS = {
     "doctor": Place("autoif.cli.doctor:doctor", "Try each layer of the sandbox on this machine."),
     "eval": Place("autoif.cli.evaluate:evaluate", "Measure a model on prompts that it was not trained on."),
     "export": Place("autoif.cli.export:export", "Write a run's data in the form that a trainer reads."),
+    "fetch": Place("autoif.cli.fetch:fetch", "Copy a run from an address to this machine."),
     "models": Place("autoif.cli.models:models", "List the embedded models, or fetch one."),
     "plot": Place("autoif.cli.evaluate:plot_curves", "Draw the curves of trainings."),
     "prompts": Place("autoif.cli.split:prompts", "Join verified instructions with queries."),

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from autoif.cli.options import LocalPath
 from autoif.models.download import ensure_model, list_models
 from autoif.models.weights import write_weights
 
@@ -26,7 +27,7 @@ def models(context: click.Context) -> None:
 
 @models.command()
 @click.argument("name")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write weights to train on.")
+@click.option("--weights", type=LocalPath(), metavar="FOLDER", help="Also write weights to train on.")
 def fetch(name: str, weights: Path | None) -> None:
     """Download the embedded model NAME, verify its hash, and print where it is.
 

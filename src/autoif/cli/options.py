@@ -18,11 +18,22 @@ def add_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Co
     return lambda command: functools.reduce(lambda given, option: option(given), reversed(options), command)
 
 
-class OutputPath(click.Path):
-    """A file or folder to write, but none that a run keeps for itself."""
+class LocalPath(click.Path):
+    """A file or folder of this machine; an address ends with how to get what is there."""
 
-    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
-        super().__init__(path_type=Path, file_okay=file_okay, dir_okay=dir_okay)
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, exists=exists, file_okay=file_okay, dir_okay=dir_okay)
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "://" in os.fsdecode(value):
+            from autoif.runs.remote import refuse_address  # here, as --help needs none of what this loads
+
+            refuse_address(value)
+        return super().convert(value, param, ctx)
+
+
+class OutputPath(LocalPath):
+    """A file or folder to write, but none that a run keeps for itself."""
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from autoif.runs.store import is_of_run  # here, as --help needs none of what this loads

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import OutputPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.datasets.exports.files import write_files
 from autoif.datasets.exports.hub import export_run, upload
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option("--repository", metavar="OWNER/NAME", help="A data set of the hub; made if it isn't there.")
 @click.option("--private", is_flag=True, help="Make the repository a private one.")
 @click.option("-o", "--output", type=OutputPath(file_okay=False), help="A folder instead of the hub.")

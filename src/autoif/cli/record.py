@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import OutputPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.models.recording import export_recording
 from autoif.reading.text_lines import refuse_repeats
 from autoif.runs.store import COMPLETIONS
 
 
 @click.command()
-@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("runs", type=LocalPath(), nargs=-1, required=True)
 @click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="NAME.jsonl.xz")
 @click.option("--overwrite", is_flag=True, help="Replace a file of that name.")
 def record(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:

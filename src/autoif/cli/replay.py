@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from autoif.cli.evaluate import require_extra
-from autoif.cli.options import OutputPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.report.sweep import print_sweep
 from autoif.runs.store import write_json
 from autoif.sweep.applying import apply_sweep
@@ -14,7 +14,7 @@ from autoif.sweep.points import sweep_run
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option(
     "--sweep", "sweeps", multiple=True, required=True, metavar="KEY=VALUES",
     help="A setting with a range FIRST:LAST:STEP or a list VALUE,VALUE; several make a grid.",
@@ -22,12 +22,12 @@ from autoif.sweep.points import sweep_run
 @click.option("-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE.json", help="Write all figures.")
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(dir_okay=False),
     metavar="FILE.svg",
     help="Draw the figures (extra `eval`).",
 )
 @click.option(
-    "--apply", "folder", type=click.Path(path_type=Path), metavar="FOLDER",
+    "--apply", "folder", type=LocalPath(), metavar="FOLDER",
     help="Make the data set of one point in a new run folder.",
 )  # fmt: skip
 def replay(run: Path, sweeps: tuple[str, ...], output: Path | None, plot: Path | None, folder: Path | None) -> None:

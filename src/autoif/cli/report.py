@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from autoif.cli.evaluate import require_extra
-from autoif.cli.options import OutputPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.errors import ConfigError
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.report import write_report
@@ -14,7 +14,7 @@ from autoif.reading.text_lines import refuse_repeats
 
 
 @click.command()
-@click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("folders", type=LocalPath(), nargs=-1, required=True)
 @click.option(
     "-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE.html",
     help="File to write. [default: report.html in the first of FOLDERS]",

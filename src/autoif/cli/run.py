@@ -10,7 +10,7 @@ from rich.console import Console
 
 from autoif import api
 from autoif.cli.interruption import interrupted_by_sigterm
-from autoif.cli.options import QUIET, SETTINGS
+from autoif.cli.options import QUIET, SETTINGS, LocalPath
 from autoif.errors import BudgetExhausted, NoData
 from autoif.report.plan import print_plan
 from autoif.report.show import show_made
@@ -25,7 +25,8 @@ _SETTINGS = {
 
 @click.command()
 @click.argument("config")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder. [default: runs/NAME]")
+@click.option("-o", "--output", help="Run folder, or s3://BUCKET/runs/NAME and alike. [default: runs/NAME]")
+@click.option("--work", type=LocalPath(), metavar="FOLDER", help="Folder to work in where --output is an address.")
 @SETTINGS
 @click.option(
     "--seeds", metavar="FILE", help="Seed instructions: a file of any form (docs/queries.md), or a run folder."
@@ -40,7 +41,7 @@ _SETTINGS = {
 )
 @click.option(
     "--instructions",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="FILE",
     help="Begin with the verified instructions of an earlier run: its folder, or its instructions.jsonl.",
 )
@@ -59,14 +60,14 @@ _SETTINGS = {
 @click.option(
     "--recording",
     "recordings",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     multiple=True,
     metavar="FILE",
     help="Replay a recording of your own (autoif record); ask no model. May be repeated.",
 )
 @click.option(
     "--answers",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     multiple=True,
     metavar="FILE",
     help="Take answers from a recording where it has them; ask the model for the rest. May be repeated.",
@@ -84,7 +85,8 @@ _SETTINGS = {
 @QUIET
 def run(
     config: str,
-    output: Path | None,
+    output: str | None,
+    work: Path | None,
     settings: tuple[str, ...],
     plan: bool,
     as_json: bool,
@@ -104,10 +106,16 @@ def run(
     short = {"sandbox": sandbox, "budget_tokens": budget_tokens, "budget_usd": budget_usd}
     changed = [f"{_SETTINGS[name]}={value}" for name, value in short.items() if value is not None]
     replayed = recorded or options["recordings"]
-    folder = output or Path("runs") / f"{Path(config).stem}{'-recorded' if replayed else ''}"
+    folder, _ = api.place_run(output, work, f"{Path(config).stem}{'-recorded' if replayed else ''}")
     given = {name: value for name, value in options.items() if value is not None}
     if plan:
-        arguments = {"output": folder, "set": [*changed, *settings], "recorded": recorded, **given}
+        arguments = {
+            "output": output or folder,
+            "work": work,
+            "set": [*changed, *settings],
+            "recorded": recorded,
+            **given,
+        }
         planned = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments)
         if as_json:
             click.echo(planned.model_dump_json(indent=2))
@@ -119,7 +127,13 @@ def run(
     try:
         with interrupted_by_sigterm():
             made = api.run(
-                config, output=folder, set=[*changed, *settings], recorded=recorded, progress=not quiet, **given
+                config,
+                output=output or folder,
+                work=work,
+                set=[*changed, *settings],
+                recorded=recorded,
+                progress=not quiet,
+                **given,
             )
     except KeyboardInterrupt:
         Console(stderr=True).print(f"interrupted; {_resume_hint()}", soft_wrap=True, highlight=False)

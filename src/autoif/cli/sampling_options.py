@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from autoif.cli.options import Command, add_options
+from autoif.cli.options import Command, LocalPath, add_options
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
@@ -103,7 +103,7 @@ def model_options(
     return [
         click.argument("model", required=False),
         click.option(
-            "--responses", type=click.Path(path_type=Path), metavar=form, help=f"{purpose}, and ask no model."
+            "--responses", type=LocalPath(), metavar=form, help=f"{purpose}, and ask no model."
         ),
         click.option("--samples", type=click.IntRange(min=1), default=samples, show_default=True, help=of["samples"]),
         click.option(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.options import LocalPath
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import ConfigError
 from autoif.sandbox import SandboxSettings
@@ -17,7 +18,7 @@ _DEFAULTS = ServiceSettings()
 @click.command()
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True, help="0: a free one.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that clients must send.")
+@click.option("--token-file", type=LocalPath(), help="File with the token that clients must send.")
 @sandbox_options()
 @click.option(
     "--queue",

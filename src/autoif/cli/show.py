@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from autoif.report.show import show_instruction, show_prompts, show_run
+from autoif.runs.remote import refuse_address
 
 
 @click.command()
@@ -22,9 +23,11 @@ def show(run: str | None, id: str | None, prompts: bool) -> None:
         if id:
             raise click.UsageError("--prompts takes one run folder, preset or TOML file")
         show_prompts(run or "paper", Console())
-    elif not run:
+        return
+    if not run:
         raise click.UsageError("name a run folder, or --prompts")
-    elif id:
+    refuse_address(run)
+    if id:
         show_instruction(Path(run), id, Console())
     else:
         show_run(Path(run), Console())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.options import OUTPUT, OutputPath
+from autoif.cli.options import OUTPUT, LocalPath, OutputPath
 from autoif.datasets.reviewing import read_instructions
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
@@ -15,7 +15,7 @@ from autoif.runs.store import INSTRUCTIONS, find_rows, write_jsonl
 
 
 @click.command()
-@click.argument("instructions", type=click.Path(path_type=Path))
+@click.argument("instructions", type=LocalPath())
 @click.option("--held-out", type=float, default=0.25, show_default=True, help="Share of the instructions to hold out.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @OUTPUT
@@ -33,7 +33,7 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
 @click.command()
 @click.option(
     "--instructions",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     required=True,
     help="Verified ones: held_out.jsonl, or a run folder.",
 )
@@ -44,7 +44,7 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
 @click.option("--max-chars", type=int, default=300, show_default=True, help="… and shorter than that.")
 @click.option("--language", default="en", show_default=True, help='Of the queries; "" takes all.')
 @click.option(
-    "--unseen-by", type=click.Path(path_type=Path), multiple=True, metavar="DATA",
+    "--unseen-by", type=LocalPath(), multiple=True, metavar="DATA",
     help="Training data, a run folder or a file, with which no instruction, query or function may be shared.",
 )  # fmt: skip
 @click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="File to write.")

@@ -6,18 +6,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autoif.report.status import print_status, read_status, to_plain
+from autoif.report.status import print_status, read_status, read_status_at, to_plain
+from autoif.runs.remote import Remote, is_address
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(run: Path, as_json: bool) -> None:
+def status(run: str, as_json: bool) -> None:
     """Print how RUN stands: who works on it, what each stage has done, answers, tokens and what stopped it.
 
-    Only files are read, so another terminal or machine may ask while the run goes on.
+    Only files are read, so another terminal or machine may ask while the run goes on. RUN is a folder, or the address
+    of a run whose output is there.
     """
-    found = read_status(run)
+    found = read_status_at(Remote(run)) if is_address(run) else read_status(Path(run))
     if as_json:
         click.echo(json.dumps(to_plain(found), indent=2))
     else:

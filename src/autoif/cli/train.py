@@ -9,7 +9,7 @@ from typing import Any, Literal
 import click
 
 from autoif.cli.interruption import interruptible
-from autoif.cli.options import QUIET, SETTINGS, OutputPath
+from autoif.cli.options import QUIET, SETTINGS, LocalPath, OutputPath
 from autoif.cli.sampling_options import read_backend
 from autoif.errors import ConfigError
 from autoif.sampling.settings import Say
@@ -17,10 +17,10 @@ from autoif.training.data import Kind
 from autoif.training.settings import resolve_settings
 
 _OPTIONS = (
-    click.option("--data", required=True, type=click.Path(path_type=Path), help="Run folder, or a file of rows."),
+    click.option("--data", required=True, type=LocalPath(), help="Run folder, or a file of rows."),
     click.option("--model", required=True, metavar="FOLDER|NAME", help="Model folder, or a name on the hub."),
     click.option("--output", "-o", required=True, type=OutputPath(), help="Folder to write."),
-    click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
+    click.option("--config", type=LocalPath(), metavar="FILE", help="TOML file of settings."),
     SETTINGS,
     click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it."),
     click.option("--resume", is_flag=True, help="Go on where it was stopped; where there is nothing, begin."),
@@ -48,7 +48,7 @@ def train() -> None:
 def _add_command(kind: Kind, text: str) -> None:
     @train.command(kind, help=text)
     @_training_command
-    @click.option("--eval-data", type=click.Path(path_type=Path), help="As --data: evaluate before and after epochs.")
+    @click.option("--eval-data", type=LocalPath(), help="As --data: evaluate before and after epochs.")
     def command(
         data: Path,
         model: str,

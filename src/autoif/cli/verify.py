@@ -12,7 +12,7 @@ from typing import NamedTuple, TextIO
 import click
 from pydantic import ConfigDict
 
-from autoif.cli.options import OutputPath
+from autoif.cli.options import LocalPath, OutputPath
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, find_kind, list_functions
 from autoif.errors import ConfigError
@@ -55,12 +55,12 @@ class Check(NamedTuple):
 
 
 @click.command()
-@click.argument("functions", type=click.Path(path_type=Path), required=False)
-@click.argument("responses", type=click.Path(path_type=Path), required=False)
+@click.argument("functions", type=LocalPath(), required=False)
+@click.argument("responses", type=LocalPath(), required=False)
 @click.option("-o", "--output", type=OutputPath(), help="VERDICTS.jsonl. [default: standard output]")
 @click.option(
     "--dataset",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Verify the rows of a run folder's sft.jsonl, or of that or a preferences.jsonl, by their functions.",
 )
 @sandbox_options()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from autoif.cli.options import LocalPath
 from autoif.errors import ConfigError
 from autoif.reading.text_lines import refuse_repeats
 from autoif.runs.store import DECISIONS, read_run
@@ -17,11 +18,11 @@ _DEFAULTS = ServiceSettings(port=8421, body_mb=1, queue=64)
 
 
 @click.command()
-@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("runs", type=LocalPath(), nargs=-1, required=True)
 @click.option("--author", help="Whose decisions these are. [default: your login name]")
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True, help="0: a free one.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token that browsers must give.")
+@click.option("--token-file", type=LocalPath(), help="File with the token that browsers must give.")
 def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token_file: Path | None) -> None:
     """Show RUNS, run folders, in a browser, until Ctrl-C: the page of `autoif report`, kept up to date.
 

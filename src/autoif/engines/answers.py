@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoif.models.cache import CompletionCache, Usage
-from autoif.models.journal import Journal
-from autoif.models.requests import Completion, Request, Samples
+from autoif.models.journal import open_journal
+from autoif.models.requests import ASKED_FOR, Completion, Request, Samples
 
 Key = tuple[str, int]
 """The key of a request, and how many samples it wants."""
@@ -30,6 +30,8 @@ class Answer:
     request: Request
     """Without its text: the key stands for that."""
     usd: float
+    asked_for: str = ""
+    """The shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class AnswerWriter:
     """The one process that writes the completions; as a Ray actor it is started again if it dies."""
 
     def __init__(self, completions: Path, journal: Path | None = None) -> None:
-        keep = Journal(journal).append if journal else lambda rows: None
+        keep = open_journal(journal).append if journal else lambda rows: None
         self._cache = CompletionCache(completions, keep)
 
     def exchange(self, batch: Batch) -> tuple[list[Samples], Usage]:
@@ -54,6 +56,7 @@ class AnswerWriter:
         May be called again with the same batch: what is there already stays as it is.
         """
         for each in batch.answers:
+            ASKED_FOR.set(each.asked_for)
             self._cache.put(each.key, each.samples, request=each.request, usd=each.usd)
         for sentence in batch.notes:
             self._cache.note(sentence)
@@ -91,7 +94,9 @@ class SharedAnswers:
         """Keep an answer, and hand it to the writer soon; return what is kept of it."""
         held = self._held.setdefault(key, {})
         held.update({index: each for index, each in completions.items() if index not in held})
-        self._answers.append(Answer(key, dict(completions), replace(request, messages=(), prompt=""), usd))
+        self._answers.append(
+            Answer(key, dict(completions), replace(request, messages=(), prompt=""), usd, ASKED_FOR.get())
+        )
         self._send_soon()
         return {index: held[index] for index in completions}
 

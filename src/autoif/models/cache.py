@@ -245,6 +245,15 @@ class CompletionCache:
             if completions
         }
 
+    def add_spent(self, spent: Mapping[str, Usage]) -> None:
+        """Count what stages have spent on answers that are kept elsewhere and not here."""
+        with self._errors_named(), self._transaction():
+            for stage, each in spent.items():
+                added = {**each.model_dump(exclude={"usd"}), "nano_usd": round(each.usd * 1e9)}
+                self._db.execute("INSERT INTO stages (name) VALUES (?) ON CONFLICT DO NOTHING", (stage,))
+                sums = ", ".join(f"{name} = {name} + ?" for name in added)
+                self._db.execute(f"UPDATE stages SET {sums} WHERE name = ?", (*added.values(), stage))
+
     def total(self) -> Usage:
         """Return what all stages together have spent."""
         stages = list(self.usage().values())

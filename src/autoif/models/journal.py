@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.models.requests import ASKED_FOR
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_errors
 
@@ -47,15 +48,8 @@ class Journal:
 
     def append(self, rows: Sequence[CompletionRow]) -> None:
         """Add rows at the end."""
-        content = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode("ascii")
         with storage_errors(self._path):
-            end = os.lseek(self._file, 0, os.SEEK_END)
-            try:
-                while content:
-                    content = content[os.write(self._file, content) :]
-            except OSError:  # a full disk takes a part of it
-                os.ftruncate(self._file, end)
-                raise
+            _append(self._file, rows)
 
     def close(self) -> None:
         self._stop.set()
@@ -71,6 +65,51 @@ class Journal:
                 with suppress(OSError):  # `append` or `close` tells of it
                     os.fdatasync(self._file)
                     synced = size
+
+
+class ShardJournals:
+    """A folder with a file for each shard, to which the answers that were asked for it are appended.
+
+    What `append` was given survives the death of the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def append(self, rows: Sequence[CompletionRow]) -> None:
+        """Add rows to the file of the shard for which the calling task works."""
+        path = self._folder / f"{ASKED_FOR.get()}.jsonl"
+        with storage_errors(path):
+            file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)  # it may have been sealed meanwhile
+            try:
+                _append(file, rows)
+            finally:
+                os.close(file)
+
+    def close(self) -> None:
+        """Do nothing: no file is left open."""
+
+
+def open_journal(place: Path) -> Journal | ShardJournals:
+    """Return what appends to a file, or to the files of a folder."""
+    return ShardJournals(place) if place.is_dir() else Journal(place)
+
+
+def _append(file: int, rows: Sequence[CompletionRow]) -> None:
+    content = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode("ascii")
+    end = os.lseek(file, 0, os.SEEK_END)
+    try:
+        while content:
+            content = content[os.write(file, content) :]
+    except OSError:  # a full disk takes a part of it
+        os.ftruncate(file, end)
+        raise
+
+
+def cut_torn_line(path: Path) -> None:
+    """Take off a last line that a kill has cut from a file whose process is dead."""
+    with storage_errors(path), path.open("rb+") as file:
+        _cut_torn_line(file.fileno())
 
 
 def _cut_torn_line(file: int) -> None:

@@ -1,5 +1,6 @@
 """What a stage asks of a model, and what it gets: independent of endpoint, transport and cache."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -8,6 +9,9 @@ from pydantic import JsonValue
 from autoif.records import Reason, content_id
 
 Role = Literal["writer", "responder", "judge"]
+
+ASKED_FOR: ContextVar[str] = ContextVar("asked_for", default="self_instruct-0000")
+"""The shard for which a task works: whoever stores its answers elsewhere keeps those of a shard together."""
 
 
 @dataclass(frozen=True, slots=True)

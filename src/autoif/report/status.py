@@ -1,5 +1,6 @@
 """How a run stands, told from its files alone: on any machine that sees them, while it goes on or after."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,11 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autoif.errors import StoreError
 from autoif.reading.text_lines import show_in_line
 from autoif.report.progress import describe_duration
 from autoif.runs.events import BEAT_S, LastSeen, read_last
+from autoif.runs.remote import Remote
+from autoif.runs.segments import fetch_state
 from autoif.runs.slices import find_slices, read_spent
-from autoif.runs.store import DATA_SETS, INSTRUCTIONS, read_manifest, read_run
+from autoif.runs.store import DATA_SETS, INSTRUCTIONS, MANIFEST, read_manifest, read_run
 
 State = Literal["running", "complete", "interrupted", "failed", "in slices", "not begun"]
 _SILENT = timedelta(seconds=12 * BEAT_S)
@@ -83,6 +87,21 @@ def read_status(run: Path) -> RunStatus:
     status.seconds_left = max(left, default=None) if not status.slices.get("not begun") else None
     if status.slices.get("running"):
         status.state = "running"
+    return status
+
+
+def read_status_at(remote: Remote) -> RunStatus:
+    """Return how a run stands whose output is at an address; little of it is fetched.
+
+    Raises:
+        StoreError: as `read_status`.
+    """
+    with tempfile.TemporaryDirectory(prefix="autoif-") as scratch:
+        rows = fetch_state(remote, Path(scratch))
+        if not (Path(scratch) / MANIFEST).exists():
+            raise StoreError(f"{remote} is no run (it has no {MANIFEST}): name the --output of one")
+        status = read_status(Path(scratch))
+    status.run, status.rows = str(remote), {name: rows[name] for name in (INSTRUCTIONS, *DATA_SETS) if name in rows}
     return status
 
 

@@ -1,29 +1,35 @@
-"""Who works on what, on a disk that several machines share: locks of files that hold wherever files can be created.
+"""Who works on what, in a place that several machines see: locks that hold wherever a name can be created once.
 
-A claim is a folder's file `claim-0001`, `claim-0002`, …: creating the next number takes the claim, and a file system
-creates a name once. Nothing is renamed or deleted, so no two processes can both win. The holder lengthens its file
-every few seconds; whoever waits takes the claim over when it has seen no growth for a minute, by its own clock, or at
-once if the holder ran on this machine and is dead. A holder that was only held up finds the next number there, and
-stops.
+A claim is a folder's file `claim-0001`, `claim-0002`, …: creating the next number takes the claim, and a file system,
+or an object store with conditional writes, creates a name once. Nothing is renamed or deleted, so no two processes can
+both win. The holder lengthens its file every few seconds; whoever waits takes the claim over when it has seen no growth
+for a minute, by its own clock, or at once if the holder ran on this machine and is dead. A holder that was only held up
+finds the next number there, and stops.
 """
 
+import asyncio
 import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
+from autoif.runs.remote import Remote
 from autoif.runs.store import storage_errors
 
 BEAT_S = 5.0
 STALE_S = 60.0
 """Without a sign of life: many times the seconds for which a network disk may show an old state."""
 _RELEASED = "."
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Of Linux: a machine's sleep counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +71,100 @@ class Seen:
     released: bool = False
 
 
-class Claim:
-    """One thing that one process at a time may do, among all that see a folder. Use it in a `with` statement."""
+class ClaimPlace(Protocol):
+    """Where the files of a claim are."""
 
-    def __init__(self, folder: Path, what: str, on_lost: Callable[[], None] = lambda: None) -> None:
+    def find_last(self) -> int:
+        """Return the highest number that was taken; 0 for none."""
+        ...
+
+    def read(self, number: int) -> bytes | None:
+        """Return the file of a number; None if there is none, or it can't be read at the moment."""
+        ...
+
+    def create(self, number: int, content: bytes) -> bool:
+        """Make the file of a number; tell whether there was none."""
+        ...
+
+    def add(self, content: bytes) -> None:
+        """Lengthen the file that was made."""
+        ...
+
+
+class FolderPlace:
+    """Claims in a folder of a disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mine = folder
+
+    def find_last(self) -> int:
+        return max((int(path.name[-4:]) for path in self._folder.glob("claim-[0-9][0-9][0-9][0-9]")), default=0)
+
+    def read(self, number: int) -> bytes | None:
+        try:  # opened anew, as a network disk shows what is new to those alone
+            return (self._folder / _name(number)).read_bytes()
+        except OSError:
+            return None
+
+    def create(self, number: int, content: bytes) -> bool:
+        with storage_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._mine = self._folder / _name(number)
+                self._write(content, os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                return False
+        return True
+
+    def add(self, content: bytes) -> None:
+        with storage_errors(self._folder):
+            self._write(content)
+
+    def _write(self, content: bytes, how: int = 0) -> None:
+        file = os.open(self._mine, how | os.O_WRONLY | os.O_APPEND, 0o644)
+        try:
+            os.write(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+class RemotePlace:
+    """Claims at an address; the holder's is written anew to lengthen it."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._mine, self._content = "", b""
+
+    def find_last(self) -> int:
+        names = self._remote.list_names("claims")
+        return max((int(name[-4:]) for name in names if name[:-4] == "claim-" and name[-4:].isdecimal()), default=0)
+
+    def read(self, number: int) -> bytes | None:
+        return self._remote.get(f"claims/{_name(number)}")
+
+    def create(self, number: int, content: bytes) -> bool:
+        self._mine, self._content = f"claims/{_name(number)}", content
+        return self._remote.create(self._mine, content)
+
+    def add(self, content: bytes) -> None:
+        self._content += content
+        self._remote.put(self._mine, self._content)
+
+
+class Claim:
+    """One thing that one process at a time may do, among all that see a place. Use it in a `with` statement."""
+
+    def __init__(self, place: Path | ClaimPlace, what: str, on_lost: Callable[[], None] = lambda: None) -> None:
         """`what` names it in messages; `on_lost` is called, from a thread, if another process took the claim over."""
         self.number = 0
         """Of this process's turn; files that it alone writes may be named by it."""
-        self._folder = folder
+        self._place = FolderPlace(place) if isinstance(place, Path) else place
         self._what = what
         self._on_lost = on_lost
-        self._file = -1
+        self._held = False
+        self._confirmed = 0.0
         self._stop = threading.Event()
         self._beating: threading.Thread | None = None
         self._seen, self._since = Seen(), time.monotonic()
@@ -85,52 +174,49 @@ class Claim:
         """Who held it when it was last looked at."""
         return self._seen.holder
 
+    @property
+    def is_sure(self) -> bool:
+        """True as long as nobody can have taken it over: its last sign of life is not old enough."""
+        return self._held and time.clock_gettime(_CLOCK) - self._confirmed < STALE_S / 2
+
     def take(self) -> None:
         """Take the claim; wait for a sign of life of a holder on another machine. Raises StoreError: it lives."""
         while not self.try_to_take():
             alive = self._seen.holder and self._seen.holder.lives_here
             first, end = self._seen, self._since + STALE_S + BEAT_S
-            while not alive and look_at(self._folder) == first and time.monotonic() < end:
+            while not alive and _look(self._place) == first and time.monotonic() < end:
                 time.sleep(0.5)
             if alive or time.monotonic() < end:
                 raise StoreError(f"{self._what} is in use by {first.holder or 'another process'}: wait for it")
 
     def try_to_take(self) -> bool:
         """Take the claim if nobody holds it or its holder is dead, as far as calls of this method have seen."""
-        seen = look_at(self._folder)
+        seen = _look(self._place)
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
         dead = seen.released or (seen.holder and seen.holder.is_dead) or time.monotonic() - self._since > STALE_S
         if seen.number and not dead:
             return False
-        with storage_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                path = _name(self._folder, seen.number + 1)
-                self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
-            except FileExistsError:
-                return False
-            os.write(self._file, json.dumps(asdict(Holder.here())).encode() + b"\n")
-            os.fsync(self._file)
-        self.number = seen.number + 1
+        began = time.clock_gettime(_CLOCK)
+        if not self._place.create(seen.number + 1, json.dumps(asdict(Holder.here())).encode() + b"\n"):
+            return False
+        self.number, self._held, self._confirmed = seen.number + 1, True, began
         self._beating = threading.Thread(target=self._beat, name="autoif-claim", daemon=True)
         self._beating.start()
         return True
 
     def release(self) -> None:
         """Let the next one have it."""
-        if self._file < 0:
+        if not self._held:
             return
         self._stop.set()
         if self._beating:
             self._beating.join()
-        with storage_errors(self._folder):
-            os.write(self._file, _RELEASED.encode())
-            os.close(self._file)
-        self._file = -1
+        self._held = False
+        self._place.add(_RELEASED.encode())
 
     def __enter__(self) -> "Claim":
-        if self._file < 0:
+        if not self._held:
             self.take()
         return self
 
@@ -139,24 +225,48 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
+            began = time.clock_gettime(_CLOCK)
             try:
-                os.write(self._file, b"\n")
-                os.fsync(self._file)
-            except OSError:
-                continue  # a full disk: whoever waits may take over, and is seen below
-            if _name(self._folder, self.number + 1).exists():
+                self._place.add(b"\n")
+                lost = self._place.read(self.number + 1) is not None
+            except StoreError:
+                continue  # a full disk, a store that is away: whoever waits may take over, and is seen later
+            if lost:
+                self._held = False
                 self._on_lost()
                 return
+            self._confirmed = began
 
 
-def look_at(folder: Path) -> Seen:
-    """Return the state of a folder's claim."""
-    number = max((int(path.name[-4:]) for path in folder.glob("claim-[0-9][0-9][0-9][0-9]")), default=0)
-    if not number:
-        return Seen()
+@asynccontextmanager
+async def holding(place: Path | ClaimPlace, what: str) -> AsyncIterator[Claim]:
+    """Hold a claim while the block runs; stop the block if another process takes it over."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task
+    lost: list[bool] = []
+
+    def stop() -> None:
+        lost.append(True)
+        loop.call_soon_threadsafe(task.cancel)
+
+    claim = Claim(place, what, stop)
+    await asyncio.to_thread(claim.take)
     try:
-        content = _name(folder, number).read_bytes()  # opened anew, as a network disk shows what is new to those alone
-    except OSError:
+        yield claim
+    except asyncio.CancelledError:
+        if lost:
+            raise StoreError(f"{what} was taken over, as this process showed no sign of life for a minute") from None
+        raise
+    finally:
+        with suppress(StoreError):  # it is free in a minute, or at once if its process is dead
+            await asyncio.to_thread(claim.release)
+
+
+def _look(place: ClaimPlace) -> Seen:
+    """Return the state of a claim."""
+    number = place.find_last()
+    content = place.read(number) if number else None
+    if content is None:
         return Seen(number)
     try:
         line, _, beats = content.decode("utf-8").partition("\n")
@@ -167,12 +277,12 @@ def look_at(folder: Path) -> Seen:
 
 def find_holder(folder: Path) -> Holder | None:
     """Return who holds a folder's claim, as far as can be told at once: not one that let go, or is dead here."""
-    seen = look_at(folder)
+    seen = _look(FolderPlace(folder))
     return None if seen.released or (seen.holder and seen.holder.is_dead) else seen.holder
 
 
-def _name(folder: Path, number: int) -> Path:
-    return folder / f"claim-{number:04d}"
+def _name(number: int) -> str:
+    return f"claim-{number:04d}"
 
 
 def _kernel() -> str:

@@ -62,19 +62,20 @@ class FileCount:
 
 def read_counts(run: Path) -> dict[str, FileCount]:
     """Return what is noted of the files of a run; a line that a kill has cut is none."""
-    found = {}
     path = run / COUNTS
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            noted = parse_json(line)
-            counted = Counter({"": int(noted["rows"]), **noted.get("reasons", {})})
-            refusals = Counter(noted.get("refusals", {}))
-            found[noted["file"]] = FileCount(
-                noted["file"], noted["sha256"], noted.get("made_of", ""), counted, refusals
-            )
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ()
+    return {count.file: count for line in lines if (count := parse_count(line))}
+
+
+def parse_count(line: str) -> FileCount | None:
+    """Return what a line of counts.jsonl says; None if it is damaged."""
+    try:
+        noted = parse_json(line)
+        counted = Counter({"": int(noted["rows"]), **noted.get("reasons", {})})
+        refusals = Counter(noted.get("refusals", {}))
+        return FileCount(noted["file"], noted["sha256"], noted.get("made_of", ""), counted, refusals)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> FileCount:

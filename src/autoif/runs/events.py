@@ -19,9 +19,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from autoif.runs.claims import Holder
 from autoif.errors import AutoIFError
 from autoif.reading.text_lines import parse_json
+from autoif.runs.claims import Holder
 from autoif.runs.store import EVENTS, reading_errors, storage_errors
 
 BEAT_S = 10.0
@@ -117,6 +117,13 @@ def read_last(folder: Path) -> LastSeen:
         ):  # damaged, cut by a kill, or half a line where the tail begins
             continue
     return found
+
+
+def read_recent(folder: Path) -> bytes:
+    """Return the lines by which `read_last` knows how a run stands: how its last process began, and its last ones."""
+    lines = _read_tail(folder / EVENTS)
+    began = max((at for at, line in enumerate(lines) if b'"began"' in line), default=0)
+    return b"".join(line + b"\n" for line in (*lines[began : began + 1], *lines[max(began + 1, len(lines) - 3) :]))
 
 
 def _read_tail(path: Path) -> list[bytes]:

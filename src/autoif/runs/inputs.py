@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from autoif.runs import manifest
 from autoif.config import Config
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.errors import ConfigError
@@ -15,6 +14,7 @@ from autoif.instructions.seeds import Seeds, load_seeds
 from autoif.pipeline import Step
 from autoif.planning.plan import PlannedInput
 from autoif.queries.pool import Pool, load_queries
+from autoif.runs import manifest
 
 
 @dataclass(frozen=True, slots=True)

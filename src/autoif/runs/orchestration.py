@@ -18,15 +18,12 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue, ValidationError
 
-from autoif.runs import manifest, store
 from autoif.config import Config
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.writing import write_data, write_instructions
 from autoif.decisions import read_review
 from autoif.engines import open_engine
 from autoif.errors import ConfigError, StoreError
-from autoif.runs.events import Events, recording_events
-from autoif.runs.inputs import GivenInstructions, read_inputs
 from autoif.instructions.seeds import Seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
@@ -40,10 +37,16 @@ from autoif.planning.plan import PlannedInput, RunPlan, make_plan
 from autoif.records import Instruction, Query
 from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
+from autoif.runs import manifest, store
+from autoif.runs.events import Events, recording_events
+from autoif.runs.inputs import GivenInstructions, read_inputs
+from autoif.runs.mirror import Mirror
+from autoif.runs.remote import Remote
+from autoif.runs.resuming import is_work_folder
 from autoif.runs.run_folder import RunFolder
-from autoif.settings import ROLES
 from autoif.runs.shards import OpenRun, run_steps, timing
 from autoif.runs.slices import Slice, adopt_slices, have_same_settings
+from autoif.settings import ROLES
 from autoif.telemetry import open_telemetry
 from autoif.tools import ToolSettings
 
@@ -67,6 +70,10 @@ class RunOptions:
     """Ask again for what servers refused."""
     slice: Slice | None = None
     """Run these shards alone, and leave the data sets to who merges them (autoif.runs.sliced_run)."""
+    remote: Remote | None = None
+    """Where the output is, if it is at an address: `output` is then the folder to work in."""
+    mirror: Mirror | None = None
+    """What copies it there (autoif.runs.sliced_run opens it)."""
     turn: int = 0
     """The number of the claim of the folder that the process holds, if it does: nobody else writes there then, whatever
     locks its disk has."""
@@ -85,9 +92,12 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     """
     progress.restart()
     inputs = read_inputs(config, options.instructions, options.until)
-    with RunFolder(options.output, claimed=options.turn > 0) as folder, ExitStack() as stack:
+    if options.mirror is None and (address := is_work_folder(options.output)):
+        raise ConfigError(f"{options.output} is the work folder of {address}: name that as --output")
+    with RunFolder(options.output, claimed=options.turn > 0, elsewhere=options.mirror) as folder, ExitStack() as stack:
         _refuse_replayed(folder)
         completions, journal = stack.enter_context(open_answers(folder, options.turn))
+        journal = options.mirror.journals if options.mirror else journal
         cache = stack.enter_context(CompletionCache(completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache, options)
         config = manifest.settle(config, earlier)
@@ -138,6 +148,7 @@ async def _run_job(given: GivenInstructions, seeds: Seeds, job: OpenRun, options
         await run_steps("instructions", lambda: made, len(made), job, options.until)
     if part:
         return notes
+    await asyncio.to_thread(folder.bring_all)
     if not given.count:
         await asyncio.to_thread(write_instructions, folder)
     return [*notes, *(await write_data(folder, job.tools) if options.until == "queries" else ())]

@@ -11,14 +11,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from autoif.runs.counts import FileCount, read_counts
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped
+from autoif.runs.counts import FileCount, read_counts
 from autoif.runs.store import (
     COMPLETIONS,
     COUNTS,
@@ -44,13 +44,32 @@ Rows = Iterable[BaseModel | Mapping[str, JsonValue]]
 _LOCK = ".lock"
 
 
+class Elsewhere(Protocol):
+    """Another place that has a run's files, too (autoif.runs.mirror)."""
+
+    def note(self, count: FileCount) -> None:
+        """Hear that a file is in its place in the folder."""
+        ...
+
+    def bring(self, digests: Mapping[str, str]) -> None:
+        """Put these files, by name, into the folder. Raises StoreError: one is missing, or has another digest."""
+        ...
+
+
 class RunFolder:
     """One run on disk, held by one process at a time."""
 
-    def __init__(self, path: Path, *, claimed: bool = False) -> None:
-        """`claimed`: the process holds a claim of the folder (autoif.runs.claims), so its disk may lack locks."""
+    def __init__(self, path: Path, *, claimed: bool = False, elsewhere: Elsewhere | None = None) -> None:
+        """Open nothing yet.
+
+        Args:
+            path: of the folder.
+            claimed: the process holds a claim of the folder (autoif.runs.claims), so its disk may lack locks.
+            elsewhere: has the files that are noted and not in the folder.
+        """
         self.path = path
         self._claimed = claimed
+        self._elsewhere = elsewhere
         self._lock: IO[str] | None = None
         self._digests: dict[str, str] = {}
         self._counts: dict[str, FileCount] = {}
@@ -86,6 +105,10 @@ class RunFolder:
                 self._digests = read_digests(self.path)
                 found = read_counts(self.path)
                 self._counts = {name: each for name, each in found.items() if self._digests.get(name) == each.sha256}
+                if self._elsewhere:  # which is told of both: what a kill has left between them is made again
+                    self._digests = {name: each.sha256 for name, each in self._counts.items()}
+                    for count in self._counts.values():
+                        self._elsewhere.note(count)
                 self._rewrite_notes()
         except BaseException:
             self._lock.close()
@@ -154,14 +177,20 @@ class RunFolder:
     def has(self, name: str) -> bool:
         """Tell whether a file is there and was noted as complete."""
         found = self._find(name)
-        return found in self._digests and (self.path / found).exists()
+        return found in self._digests and (self._elsewhere is not None or (self.path / found).exists())
+
+    def bring_all(self) -> None:
+        """Have all files in the folder that another machine has made. Raises StoreError: one can't be had."""
+        if self._elsewhere:
+            missing = {name: each for name, each in self._digests.items() if not (self.path / name).exists()}
+            self._elsewhere.bring(missing)
 
     def is_made_of(self, name: str, source: str) -> bool:
         """Tell whether a file is there as it was written, and was made of this source."""
         noted = self._counts.get(name)
-        return bool(noted and noted.made_of == source and self.has(name)) and (
-            digest_file(self.path / name) == self._digests[name]
-        )
+        if not (noted and noted.made_of == source and self.has(name)):
+            return False
+        return not (self.path / name).exists() or digest_file(self.path / name) == self._digests[name]
 
     def write_rows(self, name: str, rows: Rows, *, made_of: str = "", pack: bool = False) -> None:
         """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside.
@@ -208,6 +237,8 @@ class RunFolder:
             other = name.removesuffix(PACKED) if name.endswith(PACKED) else name + PACKED
             if self._digests.pop(other, None):
                 (self.path / other).unlink(missing_ok=True)
+        if self._elsewhere:
+            self._elsewhere.note(count)
 
     def copy(self, count: FileCount, source: Path) -> None:
         """Take a file of another run folder over, unless it is here already, or is not as it was noted there."""
@@ -242,6 +273,8 @@ class RunFolder:
     def _check(self, name: str) -> Path:
         """Return the path of a file that is as it was written."""
         found = self._find(name)
+        if self._elsewhere and found in self._digests and not (self.path / found).exists():
+            self._elsewhere.bring({found: self._digests[found]})
         try:
             check_digest(self.path / found, self._digests.get(found, "none"))
         except FileNotFoundError:
@@ -280,8 +313,10 @@ class RunFolder:
         return kept, dropped
 
     def _count(self, name: str) -> int:
+        noted = self._counts.get(found := self._find(name))
+        if noted and self._elsewhere and not (self.path / found).exists():
+            return noted.rows  # compared when it is fetched
         path = self._check(name)
-        noted = self._counts.get(self._find(name))
         return noted.rows if noted else sum(1 for _ in read_own_lines(path))
 
     def shards(self, stage: str) -> list[int]:

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from autoif.runs import store
 from autoif.engines import Engine
-from autoif.runs.events import Events
 from autoif.pipeline import STAGES, Input, Shard, ShardResult, Step
 from autoif.records import Dropped, Record, VerifiedInstruction
 from autoif.report.progress import Progress
+from autoif.runs import store
+from autoif.runs.events import Events
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.slices import Slice
 from autoif.telemetry import Telemetry

@@ -5,17 +5,18 @@ the last slice makes the data sets, and so does `autoif run` without `--shards`,
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from autoif.runs.claims import Claim
 from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
-from autoif.runs.orchestration import RunOptions, check_settings, make_data
 from autoif.pipeline import Step
 from autoif.report.progress import Progress
+from autoif.runs.claims import Claim, holding
+from autoif.runs.mirror import mirroring
+from autoif.runs.orchestration import RunOptions, check_settings, make_data
+from autoif.runs.remote import Remote
 from autoif.runs.slices import Slice, find_slices, is_complete, read_spent, read_total, write_plan
 from autoif.runs.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
 
@@ -28,7 +29,9 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
     Raises:
         AutoIFError: as of `make_data`; the folder is in other slices; or a process works on what is to be done here.
     """
-    if options.slice:
+    if options.remote:
+        await _make_mirrored(config, options, options.remote, progress)
+    elif options.slice:
         await _make_slice(config, options, options.slice, progress)
     elif (options.output / SLICES).is_dir():
         with ExitStack() as stack:
@@ -42,6 +45,16 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
         await make_data(config, options, progress)
 
 
+async def _make_mirrored(config: Config, options: RunOptions, remote: Remote, progress: Progress) -> None:
+    """Run in a folder of this machine, and copy it to an address."""
+    if options.slice:
+        raise ConfigError("--shards needs a folder that all tasks see: name one as --output (docs/scale.md)")
+    anew = options.resume_with_changes or options.retry_refused
+    kept = not options.retry_refused
+    async with mirroring(remote, options.output, progress.say, anew=anew, refused=kept) as mirror:
+        await make_data(config, replace(options, mirror=mirror), progress)
+
+
 async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress: Progress) -> None:
     """Run a slice; if it is the last one, the merge."""
     if options.resume_with_changes or options.retry_refused:
@@ -53,7 +66,7 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         check_settings(config, options)
         progress.say(f"{run} is complete: nothing is left for {mine}")
         return
-    async with _claimed(folder, f"{mine} of {run}") as claim:
+    async with holding(folder, f"{mine} of {run}") as claim:
         sliced = replace(options, output=folder, slice=mine, turn=claim.number)
         await make_data(share_budget(config, run, mine), sliced, progress)
     missing = [each for each in mine.whole if not is_complete(run, each, options.until)]
@@ -89,29 +102,6 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
             f"{run} is in {total:,} slices: use --shards {min(mine.number, total)}/{total} and the like, or choose "
             "another --output"
         )
-
-
-@asynccontextmanager
-async def _claimed(folder: Path, what: str) -> AsyncIterator[Claim]:
-    """Hold a claim while the block runs; stop the block if another process takes it over."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task
-    lost: list[bool] = []
-
-    def stop() -> None:
-        lost.append(True)
-        loop.call_soon_threadsafe(task.cancel)
-
-    claim = Claim(folder, what, stop)
-    await asyncio.to_thread(claim.take)
-    try:
-        yield claim
-    except asyncio.CancelledError:
-        if lost:
-            raise StoreError(f"{what} was taken over, as this process showed no sign of life for a minute") from None
-        raise
-    finally:
-        claim.release()
 
 
 def _is_whole(run: Path, until: Step) -> bool:

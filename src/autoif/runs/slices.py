@@ -17,12 +17,12 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from autoif.runs.counts import FileCount, read_counts
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache
 from autoif.models.journal import MERGED, MERGING, import_journals, list_journals
 from autoif.pipeline import Step
 from autoif.reading.text_lines import parse_json
+from autoif.runs.counts import FileCount, read_counts
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import SLICES, read_digests, read_manifest, reading_errors, write_json
 

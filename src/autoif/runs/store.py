@@ -52,6 +52,8 @@ EVENTS = "events.jsonl"
 """What the run did and when."""
 SLICES = "slices"
 """What tasks of a batch system made of a run."""
+SEGMENTS = "segments"
+"""Answers that are on their way to another place, of a run whose output is there (autoif.runs.segments)."""
 DIGESTS = "SHA256SUMS"
 COUNTS = "counts.jsonl"
 PACKED = ".zst"
@@ -74,7 +76,7 @@ FORMAT = 2
 """Of the folder; raised when the files of stages change their form."""
 _OWN = {
     MANIFEST, COMPLETIONS, INSTRUCTIONS, QUERIES, SFT, PREFERENCES, REWARDS, FOLDED, DECISIONS, REVIEWED, AUDIT,
-    DIGESTS, COUNTS, EVENTS, SLICES, *FOLDERS,
+    DIGESTS, COUNTS, EVENTS, SLICES, SEGMENTS, *FOLDERS,
 }  # fmt: skip
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 

@@ -1,0 +1,22 @@
+"""`autoif fetch`: a run whose output is at an address, as a folder of this machine."""
+
+import os
+from pathlib import Path
+
+import click
+
+from autoif import api
+from autoif.cli.options import LocalPath
+
+
+@click.command()
+@click.argument("address")
+@click.argument("folder", required=False, type=LocalPath(file_okay=False))
+def fetch(address: str, folder: Path | None) -> None:
+    """Copy the run at ADDRESS (s3://BUCKET/runs/NAME) to FOLDER, by default runs/NAME, answers included.
+
+    Every command can use it there. Of a run that goes on it is what is finished so far. Give the same command again to
+    go on with a copy that was interrupted.
+    """
+    made = api.fetch_run(address, folder)
+    click.echo(f"{address} is in {os.path.relpath(made.path)}")

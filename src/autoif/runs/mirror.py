@@ -1,0 +1,279 @@
+"""A run whose output is at an address (s3://…): a driver works in a folder of its machine, and a mirror follows it.
+
+    folder of this machine             at the address
+    ───────────────────────            ─────────────────────────────────────────────────────────────
+    segments/SHARD.jsonl ──2 s──►      segments/open-….zst   until the shard is finished
+    files of a finished shard ──►      the same files, then segments/SHARD.zst, then segments/SHARD.json
+    data sets, run.json  ────────►     the same files, run.json last
+
+The folder is the truth as long as its driver works; a thread copies, so that no request waits for the store, and goes
+on trying while the store is away. What is noted at the address is finished for every machine: another one that gives
+the same command begins with the notes, the answers of what is not finished, and fetches files when they are needed.
+"""
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from autoif.errors import AutoIFError, StoreError
+from autoif.models.cache import CompletionCache
+from autoif.pipeline import STAGES
+from autoif.runs.claims import Claim, RemotePlace, holding
+from autoif.runs.counts import FileCount
+from autoif.runs.events import read_recent
+from autoif.runs.remote import AT_ONCE, Remote
+from autoif.runs.resuming import Start, prepare
+from autoif.runs.segments import DATA, NOW, SMALL, Note, fetch_files, pack, sum_up
+from autoif.runs.store import (
+    BACK_TRANSLATION,
+    COMPLETIONS,
+    COUNTS,
+    DIGESTS,
+    EVENTS,
+    MANIFEST,
+    SCORING,
+    SEGMENTS,
+    SELF_INSTRUCT,
+    read_manifest,
+)
+
+SYNC_S = 2.0
+"""Between looks at what is new: what the death of a machine may cost, beside what was in flight."""
+_HURRY_S = 5.0
+"""For a last look when the user wants out."""
+_PIECE_BYTES = 32_000_000
+_LONGEST_LINE = 1_000_000
+_GROWTH = {EVENTS: 1.25}
+"""A file that only grows is copied when it has grown so much: all copies together are a few times its size."""
+_SHARD_FILE = re.compile(r"(\d\d_\w+)/(kept|dropped)-(\d{4,})\.jsonl(?:\.zst)?")
+_STEPS = {SELF_INSTRUCT: "self_instruct"} | {each.folder: step for step, stages in STAGES.items() for each in stages}
+_LAST = {SELF_INSTRUCT, BACK_TRANSLATION, SCORING}
+"""The stage of each step whose file of kept records is written last of a shard's."""
+
+
+class Mirror:
+    """Follows a run folder, in a thread of its own."""
+
+    def __init__(self, remote: Remote, folder: Path, claim: Claim, start: Start, say: Callable[[str], None]) -> None:
+        self.journals = folder / SEGMENTS
+        """Where answers are appended, a file for each shard."""
+        self._remote = remote
+        self._folder = folder
+        self._claim = claim
+        self._say = say
+        self._sealed = set(start.sealed)
+        """What is noted at the address."""
+        self._old = [*start.old]
+        self._noted: dict[str, dict[str, FileCount]] = {}
+        """Files of shards that are not finished, by shard."""
+        self._finished: dict[str, dict[str, FileCount]] = {}
+        """Shards that wait for being copied."""
+        self._data = dict(start.data)
+        """Files of no shard, as they are noted at the address."""
+        self._new_data: dict[str, FileCount] = {}
+        self._offsets: dict[str, int] = {}
+        """How much of each journal is at the address."""
+        self._pieces: dict[str, set[str]] = {}
+        """The shards of which each segment of this driver has answers."""
+        self._copied: dict[str, tuple[int, int]] = {}
+        """Time and size of the small files when they were copied."""
+        self._identity: JsonValue = None
+        """Of the run.json that is at the address."""
+        self._number = 0
+        self._trouble = ""
+        self._lock = threading.Lock()
+        self._stop, self._abandoned = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="autoif-mirror", daemon=True)
+        self._thread.start()
+
+    def note(self, count: FileCount) -> None:
+        """Hear that a file is in its place in the folder."""
+        found = _SHARD_FILE.fullmatch(count.file)
+        with self._lock:
+            if not found:
+                if self._data.get(count.file) != count:
+                    self._new_data[count.file] = count
+                return
+            stage, kind, number = found.groups()
+            shard = f"{_STEPS[stage]}-{number}"
+            self._noted.setdefault(shard, {})[count.file] = count
+            if kind == "kept" and stage in _LAST:
+                files = self._noted.pop(shard)
+                if shard not in self._sealed:
+                    self._finished[shard] = files
+
+    def bring(self, digests: Mapping[str, str]) -> None:
+        """Put files that another machine has made into the folder."""
+        fetch_files(self._remote, self._folder, digests)
+
+    def close(self, patience_s: float | None) -> None:
+        """Copy all that is left. Raises StoreError: the store can't be reached, or it takes longer than this."""
+        self._stop.set()
+        if patience_s is not None:
+            self._remote.hurry(patience_s)
+        self._thread.join(patience_s)
+        if self._thread.is_alive():
+            self._abandoned.set()
+            self._trouble = f"{self._remote} lacks what was last finished"
+        if self._trouble:
+            raise StoreError(f"{self._trouble}: all is in {self._folder}, run the same command there again to copy it")
+
+    def _follow(self) -> None:
+        while not self._stop.wait(0 if self._finished and not self._trouble else SYNC_S):
+            before = self._trouble
+            self._try_to_copy(last=False)
+            if self._trouble not in {"", before}:
+                self._say(f"{self._trouble}; the run goes on in {self._folder}, and copies when it can")
+        self._try_to_copy(last=True)
+
+    def _try_to_copy(self, *, last: bool) -> None:
+        try:
+            self._copy(last=last)
+            self._trouble = ""
+        except (AutoIFError, FileNotFoundError) as error:  # a file that somebody deletes while the run goes on
+            self._trouble = str(error)
+
+    def _copy(self, *, last: bool) -> None:
+        """Copy what is new: answers first, what tells that something is finished after it."""
+        if not self._claim.is_sure:
+            raise StoreError(f"{self._remote} does not answer, and may be in use by another process by now")
+        self._put_answers()
+        while self._old:
+            self._remote.delete(self._old[-1])
+            self._old.pop()
+        while self._has_put_identity() and not self._abandoned.is_set():
+            with self._lock:
+                finished = {shard: self._finished[shard] for shard in [*self._finished][:AT_ONCE]}
+            if finished:
+                self._seal_all(finished)
+            if not (last and self._finished):  # else answers that come meanwhile would wait
+                break
+        with self._lock:
+            data = dict(self._new_data)
+        if data:
+            self._put_data(data)
+        self._put_small(last=last)
+
+    def _has_put_identity(self) -> bool:
+        """Put what the run is made with, which must be there before anything that it has made; tell if it is there."""
+        manifest = read_manifest(self._folder)
+        if manifest and manifest["identity"] != self._identity:
+            self._remote.put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
+            self._identity = manifest["identity"]
+        return self._identity is not None
+
+    def _put_answers(self) -> None:
+        """Put what journals have gained since the last time, as segments of shards that aren't finished."""
+        full = True
+        while full:  # more than a segment of them, as a driver begins
+            parts, left = dict[str, bytes](), _PIECE_BYTES
+            for path in sorted(self.journals.glob("*.jsonl")):
+                with path.open("rb") as file:
+                    file.seek(self._offsets.get(path.stem, 0))
+                    lines = file.read(left)
+                if whole := lines[: lines.rfind(b"\n") + 1]:
+                    parts[path.stem] = whole
+                left = max(_LONGEST_LINE, left - len(lines))
+            full = sum(map(len, parts.values())) > _PIECE_BYTES // 2
+            if parts:
+                self._put_piece(parts)
+
+    def _put_piece(self, parts: Mapping[str, bytes]) -> None:
+        name = f"{SEGMENTS}/open-{self._claim.number:04d}-{self._number:06d}.zst"
+        self._remote.put(name, pack(parts))
+        self._number += 1
+        self._pieces[name] = set(parts)
+        for shard, lines in parts.items():
+            self._offsets[shard] = self._offsets.get(shard, 0) + len(lines)
+
+    def _seal_all(self, finished: Mapping[str, Mapping[str, FileCount]]) -> None:
+        """Copy finished shards, and delete what their segments replace."""
+        with CompletionCache(self._folder / COMPLETIONS) as cache:
+            said = tuple(cache.notes())
+        self._remote.for_each(lambda shard: self._seal(shard, finished[shard], said), finished)
+        for name in [name for name, shards in self._pieces.items() if shards <= self._sealed]:
+            self._remote.delete(name)
+            del self._pieces[name]
+
+    def _seal(self, shard: str, files: Mapping[str, FileCount], said: tuple[str, ...]) -> None:
+        """Copy the files of a finished shard, its answers, and then its note."""
+        for name in files:
+            self._remote.put_file(name, self._folder / name)
+        journal = self.journals / f"{shard}.jsonl"
+        lines = journal.read_bytes() if journal.exists() else b""
+        if lines:
+            self._remote.put(f"{SEGMENTS}/{shard}.zst", pack({shard: lines}))
+        counts = tuple(each.to_line() for each in files.values())
+        note = sum_up(lines).model_copy(update={"files": counts, "said": said})
+        self._remote.put(f"{SEGMENTS}/{shard}.json", note.model_dump_json().encode())
+        with self._lock:
+            del self._finished[shard]
+            self._sealed.add(shard)
+        if journal.exists() and journal.stat().st_size == len(lines):  # else an answer came late: it stays as it is
+            journal.unlink()
+            self._offsets.pop(shard, None)
+
+    def _put_data(self, data: Mapping[str, FileCount]) -> None:
+        there = [name for name in data if (self._folder / name).exists()]
+        self._remote.for_each(lambda name: self._remote.put_file(name, self._folder / name), there)
+        self._data |= {name: data[name] for name in there}
+        note = Note(files=tuple(each.to_line() for each in self._data.values()))
+        self._remote.put(f"{SEGMENTS}/{DATA}.json", note.model_dump_json().encode())
+        with self._lock:
+            self._new_data = {name: each for name, each in self._new_data.items() if data.get(name) != each}
+
+    def _put_small(self, *, last: bool) -> None:
+        """Copy what changes as the run goes on; run.json comes last of all, when nothing else waits."""
+        self._put_changed(NOW, self._folder / EVENTS, lambda path: read_recent(path.parent))
+        for name in (*(each for each in SMALL if each != MANIFEST), *((DIGESTS, COUNTS) if last else ()), MANIFEST):
+            if name == MANIFEST and (self._finished or self._new_data):
+                return
+            self._put_changed(name, self._folder / name, Path.read_bytes, _GROWTH.get(name, 0.0) if not last else 0.0)
+
+    def _put_changed(self, name: str, path: Path, read: Callable[[Path], bytes], growth: float = 0.0) -> None:
+        """Copy what is read of a file if it was changed since the last time, and grew so much."""
+        if not path.exists():
+            return
+        state = path.stat()
+        seen, size = self._copied.get(name, (0, 0))
+        if (state.st_mtime_ns, state.st_size) != (seen, size) and state.st_size >= growth * size:
+            self._remote.put(name, read(path))
+            self._copied[name] = state.st_mtime_ns, state.st_size
+
+
+@asynccontextmanager
+async def mirroring(
+    remote: Remote, folder: Path, say: Callable[[str], None], *, anew: bool = False, refused: bool = True
+) -> AsyncIterator[Mirror]:
+    """Hold a run at an address, get what this machine lacks of it, and mirror the folder while the block runs.
+
+    Args:
+        remote: the address.
+        folder: of this machine, to work in.
+        say: tells the user a line.
+        anew: make all results anew from the answers.
+        refused: keep the answers that servers refused.
+
+    Raises:
+        StoreError: another process works on the run, the folder is of another, or the store can't be used.
+    """
+    async with holding(RemotePlace(remote), str(remote)) as claim:
+        start = await asyncio.to_thread(prepare, remote, folder, claim.number, anew=anew, refused=refused)
+        say(f"{remote}: {start.said}")
+        mirror = Mirror(remote, folder, claim, start, say)
+        try:
+            yield mirror
+        except BaseException as error:
+            wait_s = None if isinstance(error, Exception) else _HURRY_S
+            try:
+                await asyncio.to_thread(mirror.close, wait_s)
+            except StoreError as trouble:
+                say(str(trouble))
+            raise
+        await asyncio.to_thread(mirror.close, None)

@@ -1,0 +1,263 @@
+"""A run folder at an address (s3://bucket/runs/first, gs://…, any that fsspec knows): files that are put and got whole.
+
+A call that fails is made again, longer and longer after the first time, as stores refuse now and then what they take a
+moment later. What can't be mended by trying again ends in one line, with no key in it.
+"""
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from autoif.errors import ConfigError, StoreError
+
+Result = TypeVar("Result")
+
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_PASSWORD = re.compile(r"(?<=//)([^/@:]*):[^/@]*@")
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|CONNECTION_STRING|SAS")
+"""In the names of variables whose values no message repeats."""
+_FLAT = frozenset("s3 s3a gs gcs abfs abfss az adl oss r2 obs hf".split())
+"""Stores that know no folders, and in which a file is there whole or not at all."""
+_INSTALL = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 20.0
+PATIENCE_S = 120.0
+"""For which one call is tried."""
+_TRIES_OF_SURE = 3
+"""How often that is tried which nearly always stays as it is: no access, no such bucket."""
+AT_ONCE = 16
+"""Calls of a store that are made at the same time."""
+
+
+def is_address(place: object) -> bool:
+    """Tell whether this names a place elsewhere, and no file or folder of this machine."""
+    return isinstance(place, str) and _ADDRESS.match(place) is not None
+
+
+def refuse_address(place: object) -> None:
+    """Raise ConfigError for an address where a file or folder of this machine is needed."""
+    if is_address(place):
+        shown = _PASSWORD.sub(r"\1:***@", str(place))
+        raise ConfigError(f"{shown} is not on this machine: copy the run first, with `autoif fetch {shown}`")
+
+
+class Remote:
+    """A folder of files elsewhere. May be used from any thread."""
+
+    def __init__(self, address: str) -> None:
+        """Raises ConfigError: no package knows the address; nobody is asked yet."""
+        self._protocol = address.partition("://")[0]
+        self._shown = _PASSWORD.sub(r"\1:***@", re.sub(r"(?<=[^/:])/+$", "", address))
+        self._secrets = [found[0].rpartition(":")[2][:-1] for found in _PASSWORD.finditer(address)]
+        self._fs, self._root = self._find(address)
+        self._made = set[str]()
+        """Folders that are there for sure."""
+        self.fetched_bytes = 0
+        self._counting = threading.Lock()
+        self._patience_s = PATIENCE_S
+        self._hurried = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """The last part of the address: what the run is called."""
+        return self._root.rstrip("/").rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def _find(self, address: str) -> tuple[Any, str]:
+        try:
+            import fsspec
+        except ImportError:
+            package = _INSTALL.get(self._protocol, "fsspec")
+            raise ConfigError(f"{self} needs a package that is not installed: pip install {package}") from None
+        options = {"auto_mkdir": True} if self._protocol in {"file", "local"} else {"use_listings_cache": False}
+        try:
+            if "::" in address:
+                raise ValueError("one address, without ::")
+            fs, root = fsspec.core.url_to_fs(address, **options)
+        except ImportError as error:
+            package = _INSTALL.get(self._protocol, error.name or "its package for fsspec")
+            raise ConfigError(f"{self} needs a package that is not installed: pip install {package}") from None
+        except Exception as error:  # noqa: BLE001 - whatever a package of others makes of an address
+            raise ConfigError(f"{self} can't be used: {self._explain(error)}") from None
+        if root.rstrip("/").rpartition("/")[2] in {"", ".", ".."}:
+            raise ConfigError(f"{self} names no folder: as in s3://BUCKET/runs/NAME")
+        return fs, root
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        self._place(name, lambda path: self._fs.pipe_file(path, content))
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Copy a file of this machine to the store, whole or not at all."""
+        self._place(name, lambda path: self._fs.put_file(str(source), path))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file if there is none of this name; tell whether it was this call that wrote it.
+
+        One of several that try at the same time succeeds where the store has conditional writes (S3, Google, Azure, a
+        disk). Elsewhere the content is read back, so that of two that overlapped the earlier one mostly notices.
+        """
+        path = self._path(name)
+        try:
+            if self._protocol in {"file", "local"}:
+                self._try(lambda: _write_new(path, content))
+            else:
+                if self._protocol not in _FLAT:
+                    self._make_folder(path.rpartition("/")[0])
+                self._try(lambda: self._fs.pipe_file(path, content, mode="create"))
+        except FileExistsError:
+            pass  # by somebody else, or by a call of ours whose answer got lost
+        except FileNotFoundError as error:
+            raise StoreError(f"{self} is not there: {self._explain(error)}") from None
+        return self.get(name) == content
+
+    def get(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is none."""
+        try:
+            content: bytes = self._try(lambda: self._fs.cat_file(self._path(name)))
+        except FileNotFoundError:
+            return None
+        self._count(len(content))
+        return content
+
+    def get_file(self, name: str, place: Path) -> bool:
+        """Copy a file from the store, whole or not at all; tell whether there is one."""
+        temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._try(lambda: self._fs.get_file(self._path(name), str(temporary)))
+            self._count(temporary.stat().st_size)
+            temporary.replace(place)
+        except FileNotFoundError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def list_names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, sorted; none if there is no such folder."""
+
+        def look() -> list[str]:
+            self._fs.invalidate_cache()
+            return list(self._fs.ls(self._path(folder), detail=False))
+
+        try:
+            found = self._try(look)
+        except FileNotFoundError:
+            return []
+        names = (path.rstrip("/").rpartition("/")[2] for path in found)
+        return sorted(name for name in names if name and not name.startswith("."))
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        try:
+            self._try(lambda: self._fs.rm_file(self._path(name)))
+        except FileNotFoundError:
+            return
+
+    def for_each(self, call: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
+        """Return what a call makes of each name, several at a time."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="autoif-remote") as pool:
+            return list(pool.map(call, names))
+
+    def hurry(self, patience_s: float) -> None:
+        """Try no call for longer than this from now on, and let none wait that has failed."""
+        self._patience_s = min(self._patience_s, patience_s)
+        self._hurried.set()
+
+    def _place(self, name: str, write: Callable[[str], object]) -> None:
+        """Have a file written in its place: by way of another name where it might be seen half written."""
+        path = self._path(name)
+        folder, _, last = path.rpartition("/")
+
+        def write_aside() -> None:
+            temporary = f"{folder}/.{last}.{uuid4().hex[:8]}.tmp"
+            try:
+                write(temporary)
+                self._fs.mv(temporary, path)
+            except Exception:
+                with suppress(Exception):
+                    self._fs.rm_file(temporary)
+                raise
+
+        try:
+            if self._protocol in _FLAT:
+                self._try(lambda: write(path))
+            else:
+                self._make_folder(folder)
+                self._try(write_aside)
+        except FileNotFoundError as error:
+            raise StoreError(f"{self} can't be written: {self._explain(error)}") from None
+
+    def _make_folder(self, path: str) -> None:
+        if path not in self._made:
+            self._try(lambda: self._fs.makedirs(path, exist_ok=True))
+            self._made.add(path)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self.fetched_bytes += size
+
+    def _try(self, call: Callable[[], Result]) -> Result:
+        """Make a call until it succeeds. Raises StoreError: it did not for so long, or never will."""
+        began, wait, tries = time.monotonic(), _FIRST_WAIT_S, 0
+        while True:
+            try:
+                return call()
+            except (FileNotFoundError, FileExistsError):
+                raise
+            except Exception as error:  # noqa: BLE001 - each store's package has errors of its own
+                tries += 1
+                sure = tries >= _TRIES_OF_SURE and _stays(error)
+                if sure or time.monotonic() - began + wait > self._patience_s:
+                    raise StoreError(f"{self} can't be read or written: {self._explain(error)}") from None
+            if self._hurried.wait(wait * random.uniform(0.5, 1.5)):
+                time.sleep(min(wait, 1.0))
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+
+    def _explain(self, error: Exception) -> str:
+        """Return one line of what a store's package said, without any key."""
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        for secret in (*self._secrets, *_list_secrets(os.environ)):
+            said = said.replace(secret, "***")
+        said = _PASSWORD.sub(r"\1:***@", said)
+        if "credential" in type(error).__name__.lower():
+            said += "; give credentials as its package takes them, in environment variables or files (docs/scale.md)"
+        return said
+
+
+def _stays(error: Exception) -> bool:
+    """Tell whether an error is of the kind that does not go away."""
+    name = type(error).__name__
+    return isinstance(error, PermissionError | ValueError | TypeError | NotImplementedError) or (
+        "Credential" in name or "Validation" in name or "DefaultCredentials" in name
+    )
+
+
+def _list_secrets(environment: Mapping[str, str]) -> list[str]:
+    return [value for name, value in environment.items() if _SECRET.search(name.upper()) and len(value) >= 8]
+
+
+def _write_new(path: str, content: bytes) -> None:
+    """Write a file of this machine if there is none of this name: it takes its name when it is whole."""
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_name(f".{place.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        temporary.write_bytes(content)
+        place.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,178 @@
+"""What a driver finds at an address and in the folder that it is to work in, and how the two come together.
+
+| the folder                                  | what happens                                                          |
+|---------------------------------------------|-----------------------------------------------------------------------|
+| is new                                      | notes and the answers of what is not finished are fetched             |
+| was the last to be copied to the address    | goes on as it is                                                      |
+| was left behind: another machine went on    | is put aside; a new one is fetched, and its answers are added to that |
+| holds something else                        | is refused                                                            |
+
+Results that are to be made anew need all answers: all are fetched, and are then the answers of what isn't finished.
+"""
+
+import itertools
+import shutil
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoif.errors import StoreError
+from autoif.models.cache import CompletionCache
+from autoif.models.journal import cut_torn_line, import_journals
+from autoif.reading.text_lines import parse_json
+from autoif.runs.counts import FileCount, parse_count
+from autoif.runs.remote import Remote
+from autoif.runs.run_folder import RunFolder
+from autoif.runs.segments import DATA, RETRIED, Segments, fetch_files, gather_journals
+from autoif.runs.store import COMPLETIONS, FORMAT, SEGMENTS, read_manifest, storage_errors, write_json
+
+_STATE = f"{SEGMENTS}/remote.json"
+"""To which address a folder is copied, and the number of the claim under which it last was; 0 while it is fetched."""
+_BEFORE = ".segments"
+"""Journals of a folder whose answers are fetched again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a mirror begins with."""
+
+    sealed: frozenset[str] = frozenset()
+    """What is noted at the address."""
+    old: tuple[str, ...] = ()
+    """What can be deleted there once the folder's answers are copied."""
+    data: Mapping[str, FileCount] = field(default_factory=dict)
+    """What is noted of files of no shard."""
+    said: str = ""
+    """In words."""
+
+
+def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: bool) -> Start:
+    """Make a folder ready to work in.
+
+    Args:
+        remote: where the run is.
+        folder: of this machine.
+        turn: the number of the claim that this process holds.
+        anew: all results are to be made anew from the answers.
+        refused: keep the answers that servers refused.
+
+    Raises:
+        StoreError: the folder holds something else, or what is at the address can't be read.
+    """
+    before, aside = remote.fetched_bytes, ""
+    with storage_errors(folder):
+        last = _read_state(remote, folder)
+        if last and turn == 1:
+            raise StoreError(f"{remote} is empty, and {folder} has a run that was copied there: name another --work")
+        mine = last is not None and 0 < last == turn - 1
+        if last and not mine:
+            aside = str(_put_aside(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        found = Segments(remote)
+        if mine:
+            _write_state(remote, folder, turn)
+        else:
+            _write_state(remote, folder, 0)
+            found.restore_files(folder)
+        manifest = read_manifest(folder)
+        anew = anew or bool(manifest and manifest.get("format") != FORMAT)
+        journals = folder / SEGMENTS
+        if not mine or anew:
+            if mine and not (folder / _BEFORE).exists():
+                journals.rename(folder / _BEFORE)
+                found.read_notes()
+            found.restore_answers(folder, whole=anew)
+            _add_answers(folder, [Path(aside) / SEGMENTS] if aside else [], but=set() if anew else found.notes)
+        for path in journals.glob("*.jsonl"):
+            cut_torn_line(path)
+        old = _gather_all(remote, found, folder, turn, refused=refused) if anew else found.open
+        _write_state(remote, folder, turn)
+    said = f"works in {folder}"
+    if not mine and turn > 1:
+        said += f", fetched {remote.fetched_bytes - before:,} bytes of what {turn - 1:,} drivers before left"
+    if aside:
+        said += f"; what was there is kept as {aside}, as another machine has gone on since"
+    data = found.read_note(DATA)
+    counts = {count.file: count for line in data.files if (count := parse_count(line))}
+    old_names = tuple(f"{SEGMENTS}/{name}" for name in old)
+    return Start(frozenset() if anew else frozenset(found.notes), old_names, {} if anew else counts, said)
+
+
+def is_work_folder(folder: Path) -> str:
+    """Return the address to which a folder is copied; "" of another."""
+    try:
+        return str(parse_json((folder / _STATE).read_text(encoding="utf-8"))["remote"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+
+
+def fetch_run(remote: Remote, folder: Path) -> None:
+    """Copy a run from an address into a new folder, in which every command can use it.
+
+    Raises:
+        StoreError: there is none, the folder is there already, or a file is missing or damaged.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StoreError(f"{folder} is there already: name another folder")
+    partial = folder.with_name(f"{folder.name}.partial")  # an interrupted copy goes on
+    with storage_errors(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+        found = Segments(remote)
+        digests = found.restore_files(partial)
+        if not read_manifest(partial):
+            raise StoreError(f"{remote} is no run (it has no run.json): name the --output of one")
+        fetch_files(remote, partial, digests)
+        found.restore_answers(partial, whole=True)
+        shutil.rmtree(partial / SEGMENTS)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+
+
+def _read_state(remote: Remote, folder: Path) -> int | None:
+    """Return under which number a folder was last copied; None for a new one. Raises StoreError: it is another's."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return None
+    if is_work_folder(folder) != str(remote):
+        raise StoreError(f"{folder} holds something else than the run of {remote}: name another --work")
+    return int(parse_json((folder / _STATE).read_text(encoding="utf-8"))["turn"])
+
+
+def _write_state(remote: Remote, folder: Path, turn: int) -> None:
+    write_json(folder / _STATE, {"remote": str(remote), "turn": turn})
+
+
+def _put_aside(folder: Path) -> Path:
+    """Give a folder another name; return it."""
+    numbers = itertools.count(1)
+    aside = next(each for number in numbers if not (each := folder.with_name(f"{folder.name}.left{number}")).exists())
+    folder.rename(aside)
+    return aside
+
+
+def _add_answers(folder: Path, places: Iterable[Path], *, but: Container[str]) -> None:
+    """Add the journals of other folders, but of these shards, to a folder's own, and their answers to its completions.
+
+    What a finished shard spent is in its note already.
+    """
+    before = folder / _BEFORE
+    found = [path for place in (*places, before) for path in sorted(place.glob("*.jsonl"))]
+    journals = [path for path in found if path.stem not in but]
+    for path in journals:
+        cut_torn_line(path)
+    with CompletionCache(folder / COMPLETIONS) as cache:
+        import_journals(journals, cache)
+    for path in journals:
+        with (folder / SEGMENTS / path.name).open("ab") as file:
+            file.write(path.read_bytes())
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _gather_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> list[str]:
+    """Make all answers those of what isn't finished, and discard what was made of them; return what they replace."""
+    left_out = gather_journals(folder / SEGMENTS, f"earlier-{turn:04d}", refused=refused)
+    if left_out.spent:
+        remote.put(f"{SEGMENTS}/{RETRIED}{turn:04d}.json", left_out.model_dump_json().encode())
+    with RunFolder(folder) as run:
+        run.discard_results()
+    return [*found.open, *found.sealed, *(f"{name}.json" for name in found.notes if not name.startswith(RETRIED))]

@@ -1,0 +1,229 @@
+"""What a mirror (autoif.runs.mirror) holds of a run's answers and shards, beside the run's own files.
+
+    segments/instructions-0003.zst    the answers that were asked for a finished shard
+    segments/instructions-0003.json   its note: its files in the run, what it spent. Written last: now it is finished
+    segments/open-0002-000017.zst     answers for shards that are not, as they came; deleted when they are
+    segments/data.json                the note of what is of no shard: instructions.jsonl, the data sets
+
+A segment is never changed. It is lines of JSON, each a completion, below a line `#SHARD` for those of a shard, packed.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import zstandard
+from pydantic import Field, TypeAdapter, ValidationError
+
+from autoif.errors import StoreError
+from autoif.models.answer_rows import ENDINGS
+from autoif.models.cache import CompletionCache, CompletionRow, Usage
+from autoif.models.journal import import_journals
+from autoif.records import Record
+from autoif.runs.counts import parse_count
+from autoif.runs.remote import Remote
+from autoif.runs.store import (
+    AUDIT,
+    COMPLETIONS,
+    COUNTS,
+    DECISIONS,
+    DIGESTS,
+    EVENTS,
+    MANIFEST,
+    SEGMENTS,
+    check_digest,
+    replace_file,
+)
+
+DATA = "data"
+"""The name of the note of what is of no shard."""
+NOW = f"{SEGMENTS}/now.jsonl"
+"""The last events of a run that goes on."""
+SMALL = (MANIFEST, EVENTS, DECISIONS, AUDIT)
+"""Files of a run that have no note."""
+RETRIED = "retried-"
+"""How the name of a note begins that tells what was spent on answers that servers refused, and that are forgotten."""
+_NEW_COMPLETIONS = ".completions.tmp"
+ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
+_USUAL = ENDINGS[:2]
+
+
+class Note(Record):
+    """What is noted of a shard that is finished."""
+
+    files: tuple[str, ...] = ()
+    """Lines of counts.jsonl."""
+    spent: Mapping[str, Usage] = Field(default_factory=dict)
+    """By stage, on answers other than `odd`."""
+    odd: tuple[CompletionRow, ...] = ()
+    """Answers that didn't end as they should, which a run's end tells of."""
+    said: tuple[str, ...] = ()
+    """What is to be said at the run's end, of all shards so far."""
+
+
+def pack(parts: Mapping[str, bytes]) -> bytes:
+    """Return a segment of the lines of shards."""
+    whole = b"".join(b"#%b\n%b" % (name.encode(), lines) for name, lines in parts.items())
+    return zstandard.ZstdCompressor().compress(whole)
+
+
+def unpack(remote: Remote, name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield each shard's name and lines of a segment at the address; nothing if it was deleted meanwhile."""
+    content = remote.get(f"{SEGMENTS}/{name}")
+    if content is None:
+        return
+    try:
+        whole = zstandard.ZstdDecompressor().decompress(content)
+    except zstandard.ZstdError as error:
+        raise StoreError(f"{remote}/{SEGMENTS}/{name} is damaged ({error}): bring it back, or delete it") from None
+    for part in (b"\n" + whole).split(b"\n#")[1:]:  # a line of JSON begins with a bracket
+        title, _, lines = part.partition(b"\n")
+        yield title.decode(), lines + b"\n" if lines and not lines.endswith(b"\n") else lines
+
+
+def sum_up(lines: bytes) -> Note:
+    """Return what is to be noted of the answers of a shard."""
+    found = [ROW.validate_json(line) for line in lines.splitlines()]
+    rows = {row[:2]: row for row in reversed(found)}  # of two for one place the first counts
+    odd = tuple(row for row in rows.values() if row.finish_reason not in _USUAL)
+    return Note(spent=_add_up(row for row in rows.values() if row.finish_reason in _USUAL), odd=odd)
+
+
+def _add_up(rows: Iterable[CompletionRow]) -> dict[str, Usage]:
+    """Return what stages have spent on answers."""
+    spent: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    nano_usd = Counter[str]()
+    for row in rows:
+        nano_usd[row.stage] += row.nano_usd
+        spent[row.stage].update(
+            requests=row.requests,
+            completions=1,
+            prompt_tokens=row.prompt_tokens,
+            completion_tokens=row.completion_tokens,
+            reasoning_tokens=row.reasoning_tokens,
+            estimated=row.estimated,
+        )
+    return {stage: Usage(**counts, usd=nano_usd[stage] / 1e9) for stage, counts in spent.items()}
+
+
+class Segments:
+    """What is at the address at one moment."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        names = remote.list_names(SEGMENTS)
+        self.notes = {name.removesuffix(".json") for name in names if name.endswith(".json")}
+        """Of what there are notes."""
+        self.open = [name for name in names if name.startswith("open-")]
+        """Answers of shards that weren't finished when they came."""
+        self.sealed = [name for name in names if name.endswith(".zst") and not name.startswith("open-")]
+        self._notes = dict[str, Note]()
+
+    def read_note(self, name: str) -> Note:
+        """Return a note; an empty one if there is none."""
+        content = self._remote.get(f"{SEGMENTS}/{name}.json")
+        try:
+            return Note() if content is None else Note.model_validate_json(content)
+        except ValidationError:
+            raise StoreError(
+                f"{self._remote}/{SEGMENTS}/{name}.json is damaged: delete it; its shard is made again"
+            ) from None
+
+    def read_notes(self) -> None:
+        """Read all notes, which the next two need."""
+        names = sorted(self.notes)
+        self._notes = dict(zip(names, self._remote.for_each(self.read_note, names), strict=True))
+
+    def restore_files(self, folder: Path) -> dict[str, str]:
+        """Bring the small files and what is noted into a folder; return the digests of the files that this names."""
+        self.read_notes()
+        self._remote.for_each(lambda name: self._remote.get_file(name, folder / name), SMALL)
+        if now := self._remote.get(NOW):
+            (folder / EVENTS).write_bytes(_join_events(folder / EVENTS, now))
+        lines = [f"{line.rstrip()}\n" for note in self._notes.values() for line in note.files]
+        digests = {count.file: count.sha256 for line in lines if (count := parse_count(line))}
+        replace_file(folder / DIGESTS, (f"{digest}  {name}\n" for name, digest in digests.items()))
+        replace_file(folder / COUNTS, lines)
+        return digests
+
+    def restore_answers(self, folder: Path, *, whole: bool) -> None:
+        """Make the completions file of a folder, and a journal for each shard whose answers are in it.
+
+        These are the answers of shards that aren't finished; of the others what they spent. Or, if `whole`, all.
+        """
+        journals = folder / SEGMENTS
+        journals.mkdir(parents=True, exist_ok=True)
+        for path in (*journals.glob("*.jsonl"), *journals.glob(f"{_NEW_COMPLETIONS}*")):
+            path.unlink()
+        wanted = [name for name in self.sealed if whole or name.removesuffix(".zst") not in self.notes]
+        for name in [*wanted, *self.open]:
+            for shard, lines in unpack(self._remote, name):
+                if whole or shard not in self.notes:
+                    with (journals / f"{shard}.jsonl").open("ab") as file:
+                        file.write(lines)
+        with CompletionCache(journals / _NEW_COMPLETIONS) as cache:
+            for name, note in self._notes.items():
+                if f"{name}.zst" not in wanted:
+                    cache.add_spent(note.spent)
+                    cache.insert([*note.odd])
+                for sentence in note.said:
+                    cache.note(sentence)
+            import_journals(sorted(journals.glob("*.jsonl")), cache)
+        (journals / _NEW_COMPLETIONS).replace(folder / COMPLETIONS)
+
+
+def fetch_state(remote: Remote, folder: Path) -> dict[str, int]:
+    """Bring what `autoif status` reads of a run into a folder; return how many rows its data sets have."""
+    remote.get_file(MANIFEST, folder / MANIFEST)
+    if now := remote.get(NOW):
+        (folder / EVENTS).write_bytes(now)
+    counts = filter(None, map(parse_count, Segments(remote).read_note(DATA).files))
+    return {count.file: count.rows for count in counts}
+
+
+def _join_events(path: Path, now: bytes) -> bytes:
+    """Return the events of a run with its last ones, which its file may lack as yet."""
+    before = path.read_bytes() if path.exists() else b""
+    return before + b"".join(line for line in now.splitlines(keepends=True) if line not in before)
+
+
+def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> None:
+    """Bring files of a run into a folder, unless they are there. Raises StoreError: one is missing or damaged."""
+
+    def fetch(name: str) -> None:
+        path = folder / name
+        with suppress(StoreError, FileNotFoundError):
+            check_digest(path, digests[name])
+            return
+        if not remote.get_file(name, path):
+            raise StoreError(
+                f"{remote} lacks {name}: bring it back, or run the same command with --resume-with-changes"
+            )
+        check_digest(path, digests[name])
+
+    remote.for_each(fetch, digests)
+
+
+def gather_journals(folder: Path, into: str, *, refused: bool) -> Note:
+    """Join all journals of a folder into one; return what was spent on the answers that are left out.
+
+    Args:
+        folder: of the journals.
+        into: the name of the one that stays.
+        refused: keep the answers that servers refused.
+    """
+    place, left_out = folder / f"{into}.jsonl", dict[tuple[str, int], CompletionRow]()
+    journals = sorted(path for path in folder.glob("*.jsonl") if path != place)
+    with place.open("ab") as joined:
+        for path in journals:
+            with path.open("rb") as lines:
+                for line in lines:
+                    row = ROW.validate_json(line)
+                    if refused or row.finish_reason != "refused":
+                        joined.write(line)
+                    else:
+                        left_out.setdefault(row[:2], row)
+    for path in journals:
+        path.unlink()
+    return Note(spent=_add_up(left_out.values()))

@@ -1,0 +1,429 @@
+"""Runs whose output is at an address: an S3 server on loopback, drivers that are killed, folders that are lost."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import fsspec
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from s3fs import S3FileSystem
+
+import autoif
+from autoif.errors import StoreError
+from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.runs import claims
+from autoif.runs.claims import Claim, RemotePlace
+from autoif.runs.mirror import Mirror
+from autoif.runs.remote import Remote
+from autoif.runs.resuming import prepare
+from autoif.runs.segments import ROW, Segments, pack, sum_up, unpack
+from support.command import fails_here, run_here
+from support.processes import data_of, model_server, stages_of, start_autoif
+from support.s3_server import BUCKET, SECRET, s3_server
+
+IN_FLIGHT = 4
+FEW = (
+    *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=1"),
+    *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
+    *("--set", "back_translation.enabled=false"),  # it asks the same for equal functions, whatever their shards
+)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The run in a folder, and how often its model was asked."""
+    folder = tmp_path_factory.mktemp("plain")
+    with model_server(folder) as server:
+        done = run_here(*arguments(server, folder / "run"), cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return folder / "run", asked(server)
+
+
+@pytest.fixture(scope="module")
+def store():
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def address(store, request):
+    """Where a test has a run of its own."""
+    store.fails_each = 0
+    return f"s3://{BUCKET}/runs/{request.node.name[:60]}"
+
+
+def arguments(server, output, *more):
+    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(output), *FEW, *more]
+
+
+def asked(server) -> int:
+    return sum(event == "asked" for event, _, _ in server.events())
+
+
+def usage_of(run):
+    return json.loads((run / "run.json").read_text())["usage"]
+
+
+def count_answers(remote) -> int:
+    """Return how many answers of the server are at an address."""
+    found = Segments(remote)
+    parts = [part for name in (*found.sealed, *found.open) for _, part in unpack(remote, name)]
+    rows = {row[:2]: row for part in parts for row in map(ROW.validate_json, part.splitlines())}
+    return sum(row.requests for row in rows.values())
+
+
+def kill_when(remote, enough, process) -> None:
+    """Kill a driver when so many shards are finished at the address."""
+    deadline = time.monotonic() + 150
+    while len(Segments(remote).notes) < enough:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def check_same(run, other):
+    assert data_of(run) == data_of(other)
+    assert stages_of(run) == stages_of(other)
+    assert usage_of(run) == usage_of(other)
+
+
+@pytest.mark.timeout(400)
+def test_a_machine_that_is_lost_costs_no_answer_that_was_copied_and_another_fetches_what_is_not_finished(
+    plain, store, address, tmp_path
+):
+    run, wanted = plain
+    remote = Remote(address)
+    with model_server(tmp_path) as server:
+        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        kill_when(remote, 3, first)
+        shutil.rmtree(tmp_path / "a")
+        found, before, held = Segments(remote), asked(server), count_answers(remote)
+        finished = {name for name in found.sealed if name.removesuffix(".zst") in found.notes}
+        assert finished and found.open and not remote.get("sft.jsonl")
+        store.got.clear()
+        again = run_here(*arguments(server, address, "--work", "b"), cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert wanted - held <= asked(server) - before <= wanted - held + IN_FLIGHT  # these may be logged late
+    name = address.removeprefix(f"s3://{BUCKET}/")
+    got = {each.removeprefix(f"{name}/") for each in store.got}
+    assert not {f"segments/{each}" for each in finished} & got
+    assert {f"segments/{each}" for each in found.open} <= got
+    check_same(tmp_path / "b", run)
+    check_same_objects(remote, tmp_path / "b")
+    assert not Segments(remote).open
+    assert count_answers(remote) == wanted
+
+
+def check_same_objects(remote, folder):
+    """Compare all that is at the address with a folder."""
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_file() and not name.startswith((".", "segments/", "completions.sqlite")):
+            assert remote.get(name) == path.read_bytes(), name
+
+
+@pytest.mark.timeout(400)
+def test_a_driver_that_is_killed_goes_on_in_its_folder_and_asks_again_only_what_was_in_flight(
+    plain, store, address, tmp_path
+):
+    run, _ = plain
+    with model_server(tmp_path) as server:
+        began = time.time()
+        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        kill_when(Remote(address), 3, first)
+        killed = time.time()
+        store.got.clear()
+        again = run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert len(server.asked_again(began, killed)) <= IN_FLIGHT
+    assert not [name for name in store.got if name.endswith(".zst") or "/0" in name]
+    check_same(tmp_path / "a", run)
+    check_same_objects(Remote(address), tmp_path / "a")
+    assert count_answers(Remote(address)) == plain[1]
+
+
+@pytest.mark.timeout(400)
+def test_a_folder_that_was_left_behind_is_put_aside_and_its_answers_count(plain, store, address, tmp_path):
+    run, _ = plain
+    with model_server(tmp_path) as server:
+        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        kill_when(Remote(address), 2, first)
+        second = start_autoif(*arguments(server, address, "--work", "b"), cwd=tmp_path)
+        kill_when(Remote(address), len(Segments(Remote(address)).notes) + 1, second)
+        third = run_here(
+            *[each for each in arguments(server, address, "--work", "a") if each != "--quiet"], cwd=tmp_path
+        )
+        assert third.returncode == 0, third.stderr
+        assert "kept as a.left1, as another machine has gone on since" in " ".join(third.stderr.split())
+        assert sum(each["requests"] for each in usage_of(tmp_path / "a").values()) <= asked(server)
+    assert data_of(tmp_path / "a") == data_of(run)
+    assert stages_of(tmp_path / "a") == stages_of(run)
+
+
+@pytest.mark.timeout(400)
+def test_a_store_that_fails_one_call_in_ten_loses_nothing(plain, store, address, tmp_path):
+    run, wanted = plain
+    store.fails_each = 10
+    before = store.failed
+    with model_server(tmp_path) as server:
+        done = run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert asked(server) == wanted
+    assert store.failed > before + 10
+    autoif.fetch_run(address, tmp_path / "fetched")
+    store.fails_each = 0
+    check_same(tmp_path / "fetched", run)
+    assert count_answers(Remote(address)) == wanted
+
+
+class Flaky(LocalFileSystem):
+    """A disk of which one call in ten fails: before it is done, after it, or in the middle."""
+
+    protocol = "flaky"
+    calls = failed = 0
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.removeprefix("flaky://"))
+
+    def _fail(self, call, *given, **options):
+        Flaky.calls += 1
+        if Flaky.calls % 10:
+            return call(*given, **options)
+        Flaky.failed += 1
+        if Flaky.failed % 2:
+            call(*given, **options)
+        raise OSError("the network is down, said somebody with " + SECRET)
+
+    def pipe_file(self, *given, **options):
+        return self._fail(super().pipe_file, *given, **options)
+
+    def put_file(self, *given, **options):
+        return self._fail(super().put_file, *given, **options)
+
+    def cat_file(self, *given, **options):
+        return self._fail(super().cat_file, *given, **options)
+
+    def get_file(self, *given, **options):
+        return self._fail(super().get_file, *given, **options)
+
+    def ls(self, *given, **options):
+        return self._fail(super().ls, *given, **options)
+
+    def mv(self, *given, **options):
+        return self._fail(super().mv, *given, **options)
+
+    def rm_file(self, *given, **options):
+        return self._fail(super().rm_file, *given, **options)
+
+
+@pytest.fixture
+def flaky(tmp_path):
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+    Flaky.calls = Flaky.failed = 0
+    return f"flaky://{tmp_path}/store/run"
+
+
+@pytest.mark.timeout(400)
+def test_a_disk_elsewhere_that_fails_one_call_in_ten_loses_nothing_either(plain, flaky, tmp_path):
+    run, wanted = plain
+    with model_server(tmp_path) as server:
+        done = run_here(*arguments(server, flaky, "--work", "a"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert asked(server) == wanted
+    assert Flaky.failed > 10
+    check_same(tmp_path / "store" / "run", run)
+
+
+def test_a_run_that_is_finished_is_shown_fetched_and_started_again_elsewhere_without_a_call(
+    plain, store, address, tmp_path
+):
+    run, wanted = plain
+    with model_server(tmp_path) as server:
+        assert run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path).returncode == 0
+        store.got.clear()
+        again = run_here(*arguments(server, address, "--work", "b"), cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert asked(server) == wanted
+        assert not [name for name in store.got if name.endswith(".zst")]
+        check_same(tmp_path / "b", run)
+        store.got.clear()
+        status = json.loads(run_here("status", address, "--json", cwd=tmp_path).stdout)
+        assert status["state"] == "complete" and status["rows"]["sft.jsonl"] == len(autoif.load_run(run).sft)
+        assert not [name for name in store.got if "/0" in name or name.endswith(("sft.jsonl", ".zst"))]
+        assert run_here("fetch", address, "c", cwd=tmp_path).returncode == 0
+        check_same(tmp_path / "c", run)
+        assert not (tmp_path / "c" / "segments").exists()
+        assert "is there already" in fails_here("fetch", address, "c", cwd=tmp_path)
+        with (
+            CompletionCache(run / "completions.sqlite") as one,
+            CompletionCache(tmp_path / "c" / "completions.sqlite") as other,
+        ):
+            assert list(one.rows()) == list(other.rows())
+        kept = run_here(*arguments(server, tmp_path / "c"), cwd=tmp_path)  # it is a run folder like any other
+        assert kept.returncode == 0, kept.stderr
+        assert asked(server) == wanted
+
+
+def test_results_made_anew_on_another_machine_take_all_answers_and_ask_for_what_is_new(store, address, tmp_path):
+    changed = ("--set", "scoring.mean=>= 9", "--resume-with-changes")
+    with model_server(tmp_path) as server:
+        assert run_here(*arguments(server, tmp_path / "run"), cwd=tmp_path).returncode == 0
+        assert run_here(*arguments(server, tmp_path / "run", *changed), cwd=tmp_path).returncode == 0
+        before = asked(server)
+        assert run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path).returncode == 0
+        second = asked(server)
+        shutil.rmtree(tmp_path / "a")
+        done = run_here(*arguments(server, address, "--work", "b", *changed), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert asked(server) == second == 2 * before
+        check_same(tmp_path / "b", tmp_path / "run")
+        shutil.rmtree(tmp_path / "b")
+        third = run_here(*arguments(server, address, "--work", "c", *changed[:2]), cwd=tmp_path)
+        assert third.returncode == 0, third.stderr
+        assert asked(server) == second
+    check_same(tmp_path / "c", tmp_path / "run")
+
+
+def test_two_drivers_of_one_address_are_refused_whatever_folders_they_work_in(store, address, tmp_path):
+    with Claim(RemotePlace(Remote(address)), "the run"):
+        said = fails_here("run", "quickstart", "--recorded", "-o", address, "--work", str(tmp_path / "b"))
+    assert f"{address} is in use by pid {os.getpid()}" in said
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "more", "said"),
+    [
+        ("xyz://b/run", (), "xyz://b/run can't be used: Protocol not known: xyz"),
+        ("gs://b/run", (), "gs://b/run needs a package that is not installed: pip install gcsfs"),
+        (f"s3://{BUCKET}-none/run", (), "is not there: The specified bucket does not exist"),
+        ("s3://", (), "s3:// names no folder: as in s3://BUCKET/runs/NAME"),
+        ("sftp://me:tops3cret@nowhere.invalid/run", (), "sftp://me:***@nowhere.invalid/run"),
+        (f"s3://{BUCKET}/run", ("--shards", "1/3"), "--shards needs a folder that all tasks see"),
+        ("run", ("--work", "w"), "--work goes with an --output at an address"),
+    ],
+)
+def test_an_address_that_cannot_be_used_ends_in_one_line(store, tmp_path, output, more, said):
+    told = fails_here("run", "quickstart", "--recorded", "-o", output, *more, cwd=tmp_path)
+    assert said in told and "tops3cret" not in told and SECRET not in told
+
+
+def test_no_credentials_end_in_one_line(store, tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    S3FileSystem.clear_instance_cache()
+    said = fails_here("run", "quickstart", "--recorded", "-o", f"s3://{BUCKET}/other/run", cwd=tmp_path)
+    assert "give credentials" in said
+
+
+def test_what_a_store_says_is_told_without_keys(flaky, monkeypatch, tmp_path):
+    monkeypatch.setenv("MY_SECRET_KEY", SECRET)
+    remote = Remote(flaky)
+    remote.hurry(0.0)
+    Flaky.calls, Flaky.failed = 9, 1
+    with pytest.raises(StoreError, match=r"network is down, said \*\*\* with \*\*\*") as told:
+        remote.list_names("segments")
+    assert SECRET not in str(told.value) and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "command", [("report",), ("export", "--to", "trl", "-o", "x"), ("cat",), ("show",), ("audit",)]
+)
+def test_commands_that_need_a_folder_say_how_to_fetch_it(command, tmp_path):
+    said = fails_here(command[0], "s3://b/runs/first", *command[1:], cwd=tmp_path)
+    assert "s3://b/runs/first is not on this machine: copy the run first, with `autoif fetch s3://b/runs/first`" in said
+
+
+def test_a_work_folder_is_refused_to_other_runs(tmp_path):
+    work = tmp_path / "w"
+    one, other = (f"file://{tmp_path}/store/{name}" for name in ("one", "other"))
+    assert (
+        run_here("run", "quickstart", "--recorded", "--quiet", "-o", one, "--work", work, cwd=tmp_path).returncode == 0
+    )
+    assert f"is the work folder of {one}" in fails_here("run", "quickstart", "--recorded", "-o", work)
+    assert "holds something else" in fails_here("run", "quickstart", "--recorded", "-o", other, "--work", work)
+    shutil.rmtree(tmp_path / "store")
+    assert "is empty, and" in fails_here("run", "quickstart", "--recorded", "-o", one, "--work", work)
+
+
+def test_a_file_that_was_changed_at_the_address_is_named(tmp_path):
+    one = f"file://{tmp_path}/store/one"
+    assert (
+        run_here("run", "quickstart", "--recorded", "--quiet", "-o", one, "--work", "w", cwd=tmp_path).returncode == 0
+    )
+    Path(tmp_path / "store/one/sft.jsonl").write_text("{}\n")
+    assert "was changed after it was written" in fails_here("fetch", one, str(tmp_path / "f"))
+
+
+@pytest.mark.timeout(400)
+def test_answers_of_ray_workers_are_copied_with_their_shards(plain, tmp_path):
+    run, wanted = plain
+    address = f"file://{tmp_path}/store/run"
+    with model_server(tmp_path) as server:
+        done = run_here(*arguments(server, address, "--work", "a", "--engine", "ray", "--workers", "2"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert asked(server) == wanted
+    check_same(tmp_path / "store" / "run", run)
+    found = Segments(Remote(address))
+    assert not found.open and count_answers(Remote(address)) == wanted
+    assert {"instructions-0000.zst", "queries-0001.zst", "self_instruct-0000.zst"} <= set(found.sealed)
+
+
+def test_answers_that_only_a_folder_left_behind_has_are_added_but_not_those_of_finished_shards(tmp_path):
+    remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
+    prepare(remote, work, 1, anew=False, refused=True)
+    rows = [CompletionRow(f"{number:032x}", 0, "so", "stop", 1, 2, "", "scoring", 1, 0) for number in range(2)]
+    for shard, row in zip(("queries-0000", "queries-0001"), rows, strict=True):
+        (work / "segments" / f"{shard}.jsonl").write_text(json.dumps(row) + "\n")
+    spent = sum_up(json.dumps(rows[0]).encode())
+    remote.put("segments/queries-0000.json", spent.model_dump_json().encode())
+    start = prepare(remote, work, 3, anew=False, refused=True)  # a second driver was elsewhere
+    assert "kept as " in start.said and start.sealed == {"queries-0000"}
+    assert (tmp_path / "work.left1" / "segments" / "queries-0001.jsonl").exists()
+    assert [path.name for path in (work / "segments").glob("*.jsonl")] == ["queries-0001.jsonl"]
+    with CompletionCache(work / "completions.sqlite") as cache:
+        assert list(cache.rows()) == rows[1:]
+        assert cache.total().requests == 2
+    prepare(remote, work, 4, anew=False, refused=True)  # the folder is the last one now
+    assert not (tmp_path / "work.left2").exists()
+
+
+def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_again_elsewhere(tmp_path):
+    remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
+    good = CompletionRow("0" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0)
+    bad = CompletionRow("1" * 32, 0, "", "refused", 1, 0, "", "scoring", 1, 0, detail="too long")
+    lines = [json.dumps(row).encode() + b"\n" for row in (good, bad)]
+    remote.put("segments/queries-0000.zst", pack({"queries-0000": b"".join(lines)}))
+    remote.put("segments/queries-0000.json", sum_up(b"".join(lines)).model_dump_json().encode())
+    start = prepare(remote, work, 2, anew=True, refused=False)
+    assert {"segments/queries-0000.zst", "segments/queries-0000.json"} <= set(start.old) and not start.sealed
+    assert (work / "segments" / "earlier-0002.jsonl").read_bytes() == lines[0]
+    with CompletionCache(work / "completions.sqlite") as cache:
+        assert cache.forget_refused() == 1
+        assert cache.total().requests == 2
+    for name in start.old:
+        remote.delete(name)
+    remote.put("segments/open-0002-000000.zst", pack({"earlier-0002": lines[0]}))
+    prepare(remote, tmp_path / "other", 3, anew=False, refused=True)
+    with CompletionCache(tmp_path / "other" / "completions.sqlite") as cache:
+        assert list(cache.rows()) == [good]
+        assert cache.total().requests == 2
+
+
+def test_a_driver_that_may_have_been_overtaken_copies_nothing(tmp_path, monkeypatch):
+    remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
+    monkeypatch.setattr(claims, "STALE_S", 0.0)
+    with Claim(RemotePlace(remote), "the run") as claim:
+        start = prepare(remote, work, claim.number, anew=False, refused=True)
+        mirror = Mirror(remote, work, claim, start, lambda line: None)
+        (work / "segments" / "queries-0000.jsonl").write_text("[]\n")
+        with pytest.raises(StoreError, match="may be in use by another process by now: all is in "):
+            mirror.close(None)
+    assert remote.list_names("segments") == []
