@@ -19,7 +19,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ GOAL = 1_000_000
 SHARD = 64
 MAX_CPU_ERROR = 0.25
 """Of the simulated processor time, beside that of the real run."""
-Events = Iterator[Any]
+Events = Generator[simpy.Event, Any, None]
 
 
 @dataclass(frozen=True)
@@ -235,6 +235,8 @@ def _measure_writing(run: Path) -> float:
 
 
 def _measure_writer(count: int) -> float:
+    from completions import key_of
+
     request = Request("writer", "verification")
     text = json.dumps({"func": FUNCTIONS[3], "cases": [{"input": "We met nobody.", "output": False}] * 4})
     with tempfile.TemporaryDirectory() as name:
@@ -242,7 +244,7 @@ def _measure_writer(count: int) -> float:
         used = time.process_time()
         for first in range(0, count, 32):
             samples = {index: Completion(f"{text} {first} {index}", "stop", 60, 110) for index in range(8)}
-            keys = [f"{(first + each) * 7919 % 2**61:032x}" for each in range(4)]
+            keys = [key_of(first + each) for each in range(4)]
             writer.exchange(Batch(keys=tuple((key, 8) for key in keys)))
             writer.exchange(Batch(tuple(Answer(key, samples, request, 0.0) for key in keys)))
         return (time.process_time() - used) / count * 1e3

@@ -128,6 +128,32 @@ def test_an_engine_takes_shards_as_it_has_room_for_them_and_keeps_no_finished_on
     assert max(held) <= 2
 
 
+def test_garbage_is_looked_for_less_often_while_an_engine_runs_and_as_before_afterwards(monkeypatch, make_tools):
+    async def keep(record, _tools):
+        seen.append(gc.get_threshold())
+        return [record]
+
+    class Settings:
+        @asynccontextmanager
+        async def open(self):
+            yield make_tools()
+
+    async def work():
+        shard = Shard("instructions", 0, tuple(ROWS[:1]))
+        async for _ in LocalEngine(workers=1).run(_one(shard), Settings(), lambda *event: None, lambda result: []):
+            pass
+
+    monkeypatch.setitem(pipeline.STAGES, "instructions", (Stage("00_test", "test", keep, Instruction),))
+    seen, before = [], gc.get_threshold()
+    asyncio.run(work())
+    assert seen[0][0] > 10 * before[0]
+    assert gc.get_threshold() == before
+
+
+async def _one(shard):
+    yield shard
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run of a few shards, and where the files of its stages were finished."""
