@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 
+from autoif.engines.local import collecting_seldom
 from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
@@ -83,7 +84,7 @@ async def measure_client(url: str, calls: int) -> Measurement:
             assert completion.completion_tokens == 100
 
     with tempfile.TemporaryDirectory() as folder, CompletionCache(Path(folder) / "completions.sqlite") as cache:
-        async with ChatClient({"responder": endpoint}, cache) as client:
+        async with collecting_seldom(), ChatClient({"responder": endpoint}, cache) as client:
             measurement = await _timed(work)
         assert cache.total().completions == calls
         return measurement

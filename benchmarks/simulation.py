@@ -3,8 +3,8 @@
 Real parts are measured first, by the processor's time: the event loop for a request and for an instruction, the sandbox
 for a function, the one writer of the completions for an answer, the driver for a finished instruction, self-instruct in
 time and memory. Then the flow is simulated: on each node workers that take shards of 64 instructions, each with a core
-for its loop and its sandbox, beside a model with its slots; in the middle the writer and the driver. Of a run the
-steady state is simulated and the rest follows in proportion.
+for its loop and its sandbox, beside a model with its slots; in the middle the writer and the driver. Some
+shards of each worker are simulated, then twice as many: what the second half takes is how the rest goes on.
 
 Nobody measured here: the model of a node, `--tokens-per-second`, and the yields, which are those of `autoif run paper
 --plan` for another model. The check puts a real run beside a simulated one that is told nothing of it but its server:
@@ -96,8 +96,6 @@ class Found:
     """What a simulation comes to."""
 
     seconds: float
-    per_second: float
-    """Instructions that were finished, in the middle half of the time."""
     busy: dict[str, float]
     """Shares of the time."""
     cpu_s: float
@@ -113,7 +111,6 @@ class Simulation:
         self._queues = {"writer": 0.0, "driver": 0.0}
         """Until when each has work."""
         self._worked = {"model": 0.0, "workers": 0.0, "writer": 0.0, "driver": 0.0}
-        self._finished: list[float] = []
 
     def run(self) -> Found:
         cluster = self._cluster
@@ -124,11 +121,10 @@ class Simulation:
                 self.env.process(self._take_shards(node, shared or core, core))
         self.env.run()
         seconds = max(self.env.now, *self._queues.values())
-        middle = [at for at in self._finished if seconds / 4 < at <= seconds * 3 / 4]
         count = {"model": cluster.nodes * cluster.slots, "workers": cluster.nodes * cluster.workers}
         busy = {name: worked / seconds / count.get(name, 1) for name, worked in self._worked.items()}
         cpu_s = sum(worked for name, worked in self._worked.items() if name != "model")
-        return Found(seconds, len(middle) / seconds * 2, busy, cpu_s)
+        return Found(seconds, busy, cpu_s)
 
     def _take_shards(self, node: int, loop: simpy.Resource, core: simpy.Resource) -> Events:
         while self._left:
@@ -137,7 +133,6 @@ class Simulation:
             yield self.env.all_of(flows)
             yield self.env.timeout(max(0.0, self._queues["writer"] - self.env.now))  # what it has is stored first
             self._enqueue("driver", SHARD * self._costs.finished)
-            self._finished += [self.env.now] * SHARD
 
     def _verify(self, node: int, loop: simpy.Resource, core: simpy.Resource) -> Events:
         work, costs = self._work, self._costs
@@ -262,15 +257,16 @@ def _measure_folding(count: int) -> dict[str, float]:
 
 def tell_of(cluster: Cluster, work: Work, costs: Costs) -> dict[str, float | str]:
     """Simulate a cluster; return what it takes to the goal."""
-    shards = cluster.nodes * cluster.workers * (4 if cluster.nodes < 16 else 3)
-    found = Simulation(cluster, work, costs, shards).run()
+    shards = cluster.nodes * cluster.workers * (3 if cluster.nodes < 16 else 1)
+    few, found = (Simulation(cluster, work, costs, count).run() for count in (shards, 2 * shards))
+    per_second = shards * SHARD / (found.seconds - few.seconds)
     entering = GOAL / work.yielded
     bound = max(found.busy, key=lambda name: found.busy[name])
     return {
         "nodes": cluster.nodes,
-        "hours": entering / found.per_second / 3600 + entering * costs.folded / 3.6e6,
+        "hours": (few.seconds + entering / per_second) / 3600 + entering * costs.folded / 3.6e6,
         "of_them_self_instruct": entering * costs.folded / 3.6e6,
-        "requests_per_second": found.per_second * (1 + 2 * work.descriptions),
+        "requests_per_second": per_second * (1 + 2 * work.descriptions),
         **{f"{name}_busy": share for name, share in found.busy.items()},
         "waits_for": bound,
         "driver_memory_gb": entering * costs.folded_kb / 1e6,

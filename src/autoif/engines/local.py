@@ -43,7 +43,7 @@ class LocalEngine:
             return
         running = set[asyncio.Task[ShardResult]]()
         done = set[asyncio.Task[ShardResult]]()
-        async with _collecting_seldom(), settings.open() as tools:
+        async with collecting_seldom(), settings.open() as tools:
             self._tools = tools
 
             async def fill() -> None:
@@ -68,7 +68,7 @@ class LocalEngine:
 
 
 @asynccontextmanager
-async def _collecting_seldom() -> AsyncIterator[None]:
+async def collecting_seldom() -> AsyncIterator[None]:
     """Let Python look for garbage less often: among thousands of requests that wait it finds none, and takes a fifth of
     the time that a request costs."""
     before = gc.get_threshold()
