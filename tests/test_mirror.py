@@ -20,7 +20,7 @@ from autoif.runs.claims import Claim, RemotePlace
 from autoif.runs.mirror import Mirror
 from autoif.runs.remote import Remote
 from autoif.runs.resuming import prepare
-from autoif.runs.segments import ROW, Segments, pack, sum_up, unpack
+from autoif.runs.segments import ROW, Segments, open_segments, pack, sum_up, unpack
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 from support.s3_server import BUCKET, SECRET, s3_server
@@ -29,7 +29,6 @@ IN_FLIGHT = 4
 FEW = (
     *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=1"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
-    *("--set", "back_translation.enabled=false"),  # it asks the same for equal functions, whatever their shards
 )
 
 
@@ -111,7 +110,7 @@ def test_a_machine_that_is_lost_costs_no_answer_that_was_copied_and_another_fetc
         assert wanted - held <= asked(server) - before <= wanted - held + IN_FLIGHT  # these may be logged late
     name = address.removeprefix(f"s3://{BUCKET}/")
     got = {each.removeprefix(f"{name}/") for each in store.got}
-    assert not {f"segments/{each}" for each in finished} & got
+    assert not {f"segments/{each}" for each in finished if each.startswith("queries")} & got
     assert {f"segments/{each}" for each in found.open} <= got
     check_same(tmp_path / "b", run)
     check_same_objects(remote, tmp_path / "b")
@@ -393,6 +392,28 @@ def test_answers_that_only_a_folder_left_behind_has_are_added_but_not_those_of_f
         assert cache.total().requests == 2
     prepare(remote, work, 4, anew=False, refused=True)  # the folder is the last one now
     assert not (tmp_path / "work.left2").exists()
+
+
+async def test_an_answer_that_only_a_finished_shard_has_is_fetched_when_another_shard_asks_the_same(tmp_path):
+    remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
+    rows = [
+        CompletionRow(f"{number:032x}", 0, f"so {number}", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)
+    ]
+    rows = [row._replace(key=row.key[::-1]) for row in rows]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    remote.put("segments/queries-0000.zst", pack({"queries-0000": lines}))
+    remote.put("segments/queries-0000.json", sum_up(lines).model_dump_json().encode())
+    prepare(remote, work, 2, anew=False, refused=True)
+    fetched = []
+    fetch = open_segments(remote.address)
+    with CompletionCache(work / "completions.sqlite", fetch=lambda name: fetched.append(name) or fetch(name)) as cache:
+        assert not await cache.recall("f" * 32, 1) and not fetched
+        assert not cache.get(rows[1].key, 1)
+        assert await cache.recall(rows[1].key, 1)
+        assert [cache.get(row.key, 1)[0].text for row in rows] == ["so 0", "so 1", "so 2"]
+        assert not await cache.recall(rows[1].key, 1)
+        assert fetched == ["queries-0000"]
+        assert cache.total().requests == cache.total().completions == 3  # what was spent is counted once
 
 
 def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_again_elsewhere(tmp_path):

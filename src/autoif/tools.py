@@ -15,6 +15,7 @@ from autoif.models.journal import open_journal
 from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
 from autoif.records import Query
+from autoif.runs.segments import open_segments
 from autoif.sandbox.outcomes import Outcome
 from autoif.settings import ROLES
 from autoif.telemetry import Telemetry, open_telemetry
@@ -66,6 +67,8 @@ class ToolSettings:
     """Those of `contrast.answers`."""
     journal: Path | None = None
     """Where new answers are appended, too: a file, or a folder with a file for each shard."""
+    elsewhere: str = ""
+    """The address at which finished shards of the run keep their answers, if it is copied to one."""
     traceparent: str = ""
     """The span of the run, as OpenTelemetry writes it."""
 
@@ -80,7 +83,8 @@ class ToolSettings:
         async with AsyncExitStack() as stack:
             journal = stack.enter_context(closing(open_journal(self.journal))) if self.journal else None
             keep = journal.append if journal else lambda rows: None
-            cache = answers or stack.enter_context(CompletionCache(self.completions, keep))
+            fetch = open_segments(self.elsewhere) if self.elsewhere else None
+            cache = answers or stack.enter_context(CompletionCache(self.completions, keep, fetch))
             endpoints = {role: getattr(config.models, role) for role in ROLES}
             collector = config.execution.otlp_endpoint
             telemetry = stack.enter_context(open_telemetry(collector, traceparent=self.traceparent))

@@ -13,6 +13,7 @@ from pathlib import Path
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.journal import open_journal
 from autoif.models.requests import ASKED_FOR, Completion, Request, Samples
+from autoif.runs.segments import open_segments
 
 Key = tuple[str, int]
 """The key of a request, and how many samples it wants."""
@@ -46,9 +47,9 @@ class Batch:
 class AnswerWriter:
     """The one process that writes the completions; as a Ray actor it is started again if it dies."""
 
-    def __init__(self, completions: Path, journal: Path | None = None) -> None:
+    def __init__(self, completions: Path, journal: Path | None = None, elsewhere: str = "") -> None:
         keep = open_journal(journal).append if journal else lambda rows: None
-        self._cache = CompletionCache(completions, keep)
+        self._cache = CompletionCache(completions, keep, open_segments(elsewhere) if elsewhere else None)
 
     def exchange(self, batch: Batch) -> tuple[list[Samples], Usage]:
         """Store what is given; return what is stored for each key, and what the whole run has spent.
@@ -60,7 +61,11 @@ class AnswerWriter:
             self._cache.put(each.key, each.samples, request=each.request, usd=each.usd)
         for sentence in batch.notes:
             self._cache.note(sentence)
-        return [self._cache.get(key, samples) for key, samples in batch.keys], self._cache.total()
+        return [self._look_up(key, samples) for key, samples in batch.keys], self._cache.total()
+
+    def _look_up(self, key: str, samples: int) -> Samples:
+        found = self._cache.get(key, samples)
+        return self._cache.get(key, samples) if len(found) < samples and self._cache.recall_now(key) else found
 
 
 Exchange = Callable[[Batch], Awaitable[tuple[list[Samples], Usage]]]

@@ -36,6 +36,8 @@ from autoif.tools import Tools, ToolSettings
 _LIVES = 5
 """Workers that a shard, or one start after another, may lose before the run gives up."""
 _START = "its start"
+_STORES = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
+"""How variables begin by which packages of object stores take addresses and credentials."""
 _HEAD_S = 10.0
 """For the head of a cluster to answer."""
 _NOWHERE = Path("/nonexistent/completions.sqlite")
@@ -120,6 +122,10 @@ class ShardWorker:
 
 class WriterActor(AnswerWriter):
     """The writer as an actor: what the user has to be told crosses as a value."""
+
+    def __init__(self, completions: Path, journal: Path | None, elsewhere: str, access: Mapping[str, str]) -> None:
+        os.environ.update(access)  # a cluster was perhaps started without
+        super().__init__(completions, journal, elsewhere)
 
     def exchange(self, batch: Batch) -> Any:
         try:
@@ -267,8 +273,10 @@ class RayEngine:
 
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+        journal = settings.journal and settings.journal.resolve()
+        access = {name: value for name, value in os.environ.items() if name.startswith(_STORES) and settings.elsewhere}
         return self._ray.remote(**options)(WriterActor).remote(
-            settings.completions.resolve(), settings.journal and settings.journal.resolve()
+            settings.completions.resolve(), journal, settings.elsewhere, access
         )
 
     def _pack(self, settings: ToolSettings, writer: Any) -> tuple[Any, ...]:
@@ -333,7 +341,7 @@ def _share(settings: ToolSettings, workers: int) -> ToolSettings:
         shared[role] = endpoint.model_copy(update={"concurrency": divided if len(divided) > 1 else divided[0]})
     models = config.models.model_copy(update=shared)
     config = config.model_copy(update={"sandbox": sandbox, "models": models})
-    return replace(settings, config=config, completions=_NOWHERE, journal=None)
+    return replace(settings, config=config, completions=_NOWHERE, journal=None, elsewhere="")
 
 
 def _check_addresses(settings: ToolSettings, here: Node, driver: Node) -> None:

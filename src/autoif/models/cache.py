@@ -8,10 +8,12 @@ Made for ten million answers: texts are packed (`packing`), answers lie in the o
 half of each hash, and opening reads a few pages. Damage is found when the page that has it is read.
 """
 
+import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +30,19 @@ from autoif.models.answer_rows import (
     RowPacker,
     join_key,
     read_logprobs,
+    shorten_key,
     split_key,
 )
-from autoif.models.answer_tables import COUNT, COUNTED, USAGE, open_tables
+from autoif.models.answer_tables import (
+    COUNT,
+    COUNTED,
+    FIND_ELSEWHERE,
+    HAS_ELSEWHERE,
+    INSERT_ELSEWHERE,
+    MAKE_ELSEWHERE,
+    USAGE,
+    open_tables,
+)
 from autoif.models.disks import refuse_network_disk
 from autoif.models.requests import Completion, FinishReason, Request, Samples
 from autoif.records import Record
@@ -89,13 +101,20 @@ def request_key(request: Request, model_identity: str) -> str:
 class CompletionCache:
     """The completions of one run folder; close it, or use it in a `with` statement."""
 
-    def __init__(self, path: Path, keep: Callable[[list[CompletionRow]], None] = lambda rows: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keep: Callable[[list[CompletionRow]], None] = lambda rows: None,
+        fetch: Callable[[str], list[CompletionRow]] | None = None,
+    ) -> None:
         """Open or create the file; raise `StoreError` if it is damaged, of another format, or can't be written.
 
-        `keep` is called with rows before they are stored, to put them somewhere else, too.
+        `keep` is called with rows before they are stored, to put them somewhere else, too. `fetch` returns the answers
+        of a segment that is kept elsewhere, as `note_elsewhere` named it.
         """
         self._path = path
         self._keep = keep
+        self._fetching = threading.Lock()
         self._uncounted = 0
         refuse_network_disk(path)
         with self._errors_named():
@@ -106,6 +125,7 @@ class CompletionCache:
         try:
             with self._errors_named():
                 open_tables(self._db, path, self._rows)
+                self._fetch = fetch if fetch and self._db.execute(HAS_ELSEWHERE).fetchone() else None
         except StoreError:
             self._db.close()
             raise
@@ -131,8 +151,39 @@ class CompletionCache:
         return found
 
     async def recall(self, key: str, samples: int) -> bool:
-        """Do nothing: what this file lacks is kept nowhere else."""
-        return False
+        """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
+        return self._find_elsewhere(key) is not None and await asyncio.to_thread(self.recall_now, key)
+
+    def recall_now(self, key: str) -> bool:
+        """Do as `recall` does, and wait for it."""
+        with self._fetching:
+            segment = self._find_elsewhere(key)
+            if segment is not None and self._fetch:
+                rows = self._fetch(segment)
+                with CompletionCache(self._path) as cache:  # its own connection, as this one may be in a transaction
+                    cache.insert_spent(rows, segment)
+        return self._fetch is not None
+
+    def _find_elsewhere(self, key: str) -> str | None:
+        if self._fetch is None:
+            return None
+        with self._errors_named():
+            found = self._db.execute(FIND_ELSEWHERE, (shorten_key(key),)).fetchone()
+        return found[0] if found else None
+
+    def note_elsewhere(self, segment: str, keys: Iterable[int]) -> None:
+        """Note that a segment elsewhere has answers to these requests, by their shortened keys."""
+        with self._errors_named(), self._transaction():
+            self._db.execute(MAKE_ELSEWHERE)
+            self._db.executemany(INSERT_ELSEWHERE, ((key, segment) for key in keys))
+
+    def insert_spent(self, rows: list[CompletionRow], segment: str) -> None:
+        """Store the answers of a segment that was elsewhere; what was spent on them is counted already."""
+        with self._errors_named(), self._transaction():
+            self._db.execute(COUNT)
+            self._db.executemany(INSERT, [self._rows.pack(row) for row in rows])
+            self._db.execute(COUNTED)
+            self._db.execute("DELETE FROM elsewhere WHERE segment = ?", (segment,))
 
     def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> Samples:
         """Store the completions of one answer of the server, by sample index: all of them, or none.

@@ -121,7 +121,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         telemetry = stack.enter_context(open_telemetry(config.execution.otlp_endpoint, progress.say))
         stack.enter_context(telemetry.run(config.preset))
         queries, span = tuple(inputs.pool.kept), telemetry.traceparent()
-        tools = ToolSettings(served, completions, queries, options.replay, inputs.answers, journal, span)
+        elsewhere = options.remote.address if options.remote else ""
+        tools = ToolSettings(served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span)
         if not options.replay:
             name_keys(config, progress)
         engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)

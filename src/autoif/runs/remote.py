@@ -54,6 +54,7 @@ class Remote:
 
     def __init__(self, address: str) -> None:
         """Raises ConfigError: no package knows the address; nobody is asked yet."""
+        self.address = address
         self._protocol = address.partition("://")[0]
         self._shown = _PASSWORD.sub(r"\1:***@", re.sub(r"(?<=[^/:])/+$", "", address))
         self._secrets = [found[0].rpartition(":")[2][:-1] for found in _PASSWORD.finditer(address)]

@@ -8,8 +8,9 @@
 A segment is never changed. It is lines of JSON, each a completion, below a line `#SHARD` for those of a shard, packed.
 """
 
+from base64 import b64decode, b64encode
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import zstandard
 from pydantic import Field, TypeAdapter, ValidationError
 
 from autoif.errors import StoreError
-from autoif.models.answer_rows import ENDINGS
+from autoif.models.answer_rows import ENDINGS, shorten_key
 from autoif.models.cache import CompletionCache, CompletionRow, Usage
 from autoif.models.journal import import_journals
 from autoif.records import Record
@@ -44,6 +45,7 @@ SMALL = (MANIFEST, EVENTS, DECISIONS, AUDIT)
 """Files of a run that have no note."""
 RETRIED = "retried-"
 """How the name of a note begins that tells what was spent on answers that servers refused, and that are forgotten."""
+_KEY_BYTES = 6
 _NEW_COMPLETIONS = ".completions.tmp"
 ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 _USUAL = ENDINGS[:2]
@@ -58,6 +60,8 @@ class Note(Record):
     """By stage, on answers other than `odd`."""
     odd: tuple[CompletionRow, ...] = ()
     """Answers that didn't end as they should, which a run's end tells of."""
+    keys: str = ""
+    """Of the requests that its answers are to, 6 bytes each, in base64: another shard may make the same one."""
     said: tuple[str, ...] = ()
     """What is to be said at the run's end, of all shards so far."""
 
@@ -87,7 +91,20 @@ def sum_up(lines: bytes) -> Note:
     found = [ROW.validate_json(line) for line in lines.splitlines()]
     rows = {row[:2]: row for row in reversed(found)}  # of two for one place the first counts
     odd = tuple(row for row in rows.values() if row.finish_reason not in _USUAL)
-    return Note(spent=_add_up(row for row in rows.values() if row.finish_reason in _USUAL), odd=odd)
+    keys = b"".join(shorten_key(key).to_bytes(_KEY_BYTES) for key in sorted({row.key for row in found}))
+    spent = _add_up(row for row in rows.values() if row.finish_reason in _USUAL)
+    return Note(spent=spent, odd=odd, keys=b64encode(keys).decode())
+
+
+def open_segments(address: str) -> Callable[[str], list[CompletionRow]]:
+    """Return what fetches the answers of a finished shard from an address."""
+    remote = Remote(address)
+
+    def fetch(shard: str) -> list[CompletionRow]:
+        parts = unpack(remote, f"{shard}.zst")
+        return [ROW.validate_json(line) for _, lines in parts for line in lines.splitlines()]
+
+    return fetch
 
 
 def _add_up(rows: Iterable[CompletionRow]) -> dict[str, Usage]:
@@ -157,6 +174,7 @@ class Segments:
         for path in (*journals.glob("*.jsonl"), *journals.glob(f"{_NEW_COMPLETIONS}*")):
             path.unlink()
         wanted = [name for name in self.sealed if whole or name.removesuffix(".zst") not in self.notes]
+        unwanted = {*self.sealed} - {*wanted}
         for name in [*wanted, *self.open]:
             for shard, lines in unpack(self._remote, name):
                 if whole or shard not in self.notes:
@@ -167,6 +185,10 @@ class Segments:
                 if f"{name}.zst" not in wanted:
                     cache.add_spent(note.spent)
                     cache.insert([*note.odd])
+                if f"{name}.zst" in unwanted:
+                    keys = b64decode(note.keys)
+                    pieces = (keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES))
+                    cache.note_elsewhere(name, map(int.from_bytes, pieces))
                 for sentence in note.said:
                     cache.note(sentence)
             import_journals(sorted(journals.glob("*.jsonl")), cache)
