@@ -368,7 +368,7 @@ def test_answers_of_ray_workers_are_copied_with_their_shards(plain, tmp_path):
     with model_server(tmp_path) as server:
         done = run_here(*arguments(server, address, "--work", "a", "--engine", "ray", "--workers", "2"), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert asked(server) == wanted
+        assert asked(server) <= wanted + 2  # two workers may ask the same at the same time
     check_same(tmp_path / "store" / "run", run)
     found = Segments(Remote(address))
     assert not found.open and count_answers(Remote(address)) == wanted
@@ -448,3 +448,27 @@ def test_a_driver_that_may_have_been_overtaken_copies_nothing(tmp_path, monkeypa
         with pytest.raises(StoreError, match="may be in use by another process by now: all is in "):
             mirror.close(None)
     assert remote.list_names("segments") == []
+
+
+@pytest.mark.timeout(400)
+def test_sigterm_ends_a_driver_in_time_and_leaves_what_it_had_at_the_address(plain, store, address, tmp_path):
+    run, _ = plain
+    remote = Remote(address)
+    with model_server(tmp_path) as server:
+        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        deadline = time.monotonic() + 150
+        while len(Segments(remote).notes) < 2:
+            assert first.poll() is None and time.monotonic() < deadline, first.communicate()
+            time.sleep(0.05)
+        began = time.time()
+        first.terminate()
+        said, _ = first.communicate(timeout=60)
+        assert first.returncode == 130, said
+        assert json.loads(remote.get("run.json"))["status"] == "interrupted"
+        with CompletionCache(tmp_path / "a" / "completions.sqlite") as cache:
+            assert count_answers(remote) == cache.total().requests
+        shutil.rmtree(tmp_path / "a")
+        again = run_here(*arguments(server, address, "--work", "b"), cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert len(server.asked_again(0.0, began)) <= IN_FLIGHT
+    check_same(tmp_path / "b", run)

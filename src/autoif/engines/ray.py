@@ -123,8 +123,14 @@ class ShardWorker:
 class WriterActor(AnswerWriter):
     """The writer as an actor: what the user has to be told crosses as a value."""
 
-    def __init__(self, completions: Path, journal: Path | None, elsewhere: str, access: Mapping[str, str]) -> None:
-        os.environ.update(access)  # a cluster was perhaps started without
+    def __init__(
+        self,
+        completions: Path,
+        journal: Path | None = None,
+        elsewhere: str = "",
+        access: Mapping[str, str] | None = None,
+    ) -> None:
+        os.environ.update(access or {})  # a cluster was perhaps started without
         super().__init__(completions, journal, elsewhere)
 
     def exchange(self, batch: Batch) -> Any:
