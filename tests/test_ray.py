@@ -124,7 +124,7 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
         one, other = SharedAnswers(exchange), SharedAnswers(exchange)
         await one.recall(A, 2)
         assert one.get(A, 2) == {}
-        one.put(A, {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5)
+        await one.store(A, {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5)
         one.note("a sentence")
         assert one.get(A, 1) == {0: completion()}
         assert (one.total().tokens, one.total().usd) == (20, 0.5)
@@ -149,7 +149,7 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
         answers = SharedAnswers(exchange)
         with pytest.raises(StoreError, match="no space left"):
             await answers.recall(A, 1)
-        answers.put(A, {0: completion()}, request=REQUEST, usd=0)
+        await answers.store(A, {0: completion()}, request=REQUEST, usd=0)
         with pytest.raises(StoreError, match="no space left"):
             await answers.flush()
 

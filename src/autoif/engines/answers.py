@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.journal import open_journal
-from autoif.models.requests import ASKED_FOR, Completion, Request, Samples
+from autoif.models.requests import ASKED_FOR, Request, Samples
 from autoif.runs.segments import open_segments
 
 Key = tuple[str, int]
@@ -95,7 +95,7 @@ class SharedAnswers:
         await asyncio.shield(wanted)
         return True
 
-    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> Samples:
+    async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
         """Keep an answer, and hand it to the writer soon; return what is kept of it."""
         held = self._held.setdefault(key, {})
         held.update({index: each for index, each in completions.items() if index not in held})

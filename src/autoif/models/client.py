@@ -32,7 +32,7 @@ class Answers(Protocol):
         """Let `get` know those that are kept elsewhere, too; tell whether there may be any."""
         ...
 
-    def put(self, key: str, completions: Mapping[int, Completion], *, request: Request, usd: float) -> Samples:
+    async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
         """Store the completions of one answer of the server; return what is stored now: the first of each."""
         ...
 
@@ -190,7 +190,7 @@ class ChatClient:
         prompt_tokens = sum(each.prompt_tokens for each in completions)
         completion_tokens = sum(each.completion_tokens for each in completions)
         usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
-        stored = self._cache.put(key, dict(zip(indices, completions, strict=False)), request=request, usd=usd)
+        stored = await self._cache.store(key, dict(zip(indices, completions, strict=False)), request=request, usd=usd)
         self.requests += 1
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
