@@ -44,7 +44,8 @@ check: setup-dev
 bench: export AUTOIF_DATA := $(or $(DATA),$(AUTOIF_DATA))
 bench: setup-dev
 	@failed=0; for each in client hostile service verification backend_agreement ifeval contamination training_overhead \
-		"streaming --prompts 1000 4000 --instructions 1000 10000" "interval_coverage --trials 150"; do \
+		"streaming --prompts 2048 4096 --instructions 1000 10000" "saturation --calls 5000 --rounds 1" \
+		"completions --entries 100000" "simulation --nodes 1 8 --check" "interval_coverage --trials 150"; do \
 		set -- $$each; name=$$1; shift; echo "== $$name"; $(BIN)/python benchmarks/$$name.py "$$@" || failed=1; \
 	done; exit $$failed
 
