@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import autoif
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.runs import claims
+from autoif.runs import remote as stores
 from autoif.runs.claims import Claim, RemotePlace
 from autoif.runs.mirror import Mirror
 from autoif.runs.remote import Remote
@@ -319,6 +321,7 @@ def test_no_credentials_end_in_one_line(store, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     S3FileSystem.clear_instance_cache()
     said = fails_here("run", "quickstart", "--recorded", "-o", f"s3://{BUCKET}/other/run", cwd=tmp_path)
+    S3FileSystem.clear_instance_cache()  # it would serve the next test without credentials
     assert "give credentials" in said
 
 
@@ -472,3 +475,32 @@ def test_sigterm_ends_a_driver_in_time_and_leaves_what_it_had_at_the_address(pla
         assert again.returncode == 0, again.stderr
         assert len(server.asked_again(0.0, began)) <= IN_FLIGHT
     check_same(tmp_path / "b", run)
+
+
+@pytest.mark.timeout(400)
+def test_a_run_goes_on_while_the_store_is_away_and_is_copied_when_it_is_back(
+    plain, store, address, tmp_path, monkeypatch
+):
+    run, wanted = plain
+    monkeypatch.setattr(stores, "PATIENCE_S", 0.5)
+    found = Remote(address)
+
+    def leave() -> None:
+        while not Segments(found).notes:
+            time.sleep(0.05)
+        store.away = True
+
+    with model_server(tmp_path) as server:
+        threading.Thread(target=leave, daemon=True).start()
+        done = run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        store.away = False
+        assert done.returncode == 2
+        assert "all is in a, run the same command there again to copy it" in done.stderr
+        assert asked(server) == wanted
+        assert data_of(tmp_path / "a") == data_of(run)
+        assert json.loads(run_here("status", address, "--json", cwd=tmp_path).stdout)["state"] != "complete"
+        again = run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert asked(server) == wanted
+    check_same_objects(found, tmp_path / "a")
+    assert count_answers(found) == wanted

@@ -29,6 +29,8 @@ class S3Server:
         self.fails_each = 0
         """Every so many calls one fails; 0 for none."""
         self.failed = 0
+        self.away = False
+        """Nobody gets anything."""
         self.got = dict[str, int]()
         """Bytes of each object that were sent to somebody since this was last cleared."""
 
@@ -36,7 +38,7 @@ class S3Server:
         with self._lock:
             self._calls += 1
             way = self._calls // self.fails_each % 3 if self.fails_each and not self._calls % self.fails_each else None
-        if way == 0:  # before it is done
+        if self.away or way == 0:  # before it is done
             return self._fail(start_response)
         content = b"".join(self._moto(environ, start_response if way != 1 else lambda *given: None))
         if way == 1:  # after it was done

@@ -28,6 +28,8 @@ BEAT_S = 5.0
 STALE_S = 60.0
 """Without a sign of life: many times the seconds for which a network disk may show an old state."""
 _RELEASED = "."
+_HELD = set[tuple[str, int]]()
+"""The claims of this process, which may have had to leave one without a word: its place was away."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Of Linux: a machine's sleep counts."""
 
@@ -98,6 +100,9 @@ class FolderPlace:
         self._folder = folder
         self._mine = folder
 
+    def __str__(self) -> str:
+        return str(self._folder.resolve())
+
     def find_last(self) -> int:
         return max((int(path.name[-4:]) for path in self._folder.glob("claim-[0-9][0-9][0-9][0-9]")), default=0)
 
@@ -136,6 +141,9 @@ class RemotePlace:
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
         self._mine, self._content = "", b""
+
+    def __str__(self) -> str:
+        return str(self._remote)
 
     def find_last(self) -> int:
         names = self._remote.list_names("claims")
@@ -194,13 +202,16 @@ class Claim:
         seen = _look(self._place)
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
-        dead = seen.released or (seen.holder and seen.holder.is_dead) or time.monotonic() - self._since > STALE_S
+        ended = seen.holder == Holder.here() and (str(self._place), seen.number) not in _HELD
+        gone = seen.released or ended or (seen.holder and seen.holder.is_dead)
+        dead = gone or time.monotonic() - self._since > STALE_S
         if seen.number and not dead:
             return False
         began = time.clock_gettime(_CLOCK)
         if not self._place.create(seen.number + 1, json.dumps(asdict(Holder.here())).encode() + b"\n"):
             return False
         self.number, self._held, self._confirmed = seen.number + 1, True, began
+        _HELD.add((str(self._place), self.number))
         self._beating = threading.Thread(target=self._beat, name="autoif-claim", daemon=True)
         self._beating.start()
         return True
@@ -213,6 +224,7 @@ class Claim:
         if self._beating:
             self._beating.join()
         self._held = False
+        _HELD.discard((str(self._place), self.number))
         self._place.add(_RELEASED.encode())
 
     def __enter__(self) -> "Claim":
@@ -233,6 +245,7 @@ class Claim:
                 continue  # a full disk, a store that is away: whoever waits may take over, and is seen later
             if lost:
                 self._held = False
+                _HELD.discard((str(self._place), self.number))
                 self._on_lost()
                 return
             self._confirmed = began
