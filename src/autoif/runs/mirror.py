@@ -86,6 +86,7 @@ class Mirror:
         self._identity: JsonValue = None
         """Of the run.json that is at the address."""
         self._number = 0
+        self.is_closed = False
         self._trouble = ""
         self._lock = threading.Lock()
         self._stop, self._abandoned = threading.Event(), threading.Event()
@@ -118,6 +119,7 @@ class Mirror:
         if patience_s is not None:
             self._remote.hurry(patience_s)
         self._thread.join(patience_s)
+        self.is_closed = True
         if self._thread.is_alive():
             self._abandoned.set()
             self._trouble = f"{self._remote} lacks what was last finished"
@@ -147,7 +149,9 @@ class Mirror:
         while self._old:
             self._remote.delete(self._old[-1])
             self._old.pop()
-        while self._has_put_identity() and not self._abandoned.is_set():
+        ready = self._has_put_identity()
+        self._put_small(last=last)
+        while ready and not self._abandoned.is_set():
             with self._lock:
                 finished = {shard: self._finished[shard] for shard in [*self._finished][:AT_ONCE]}
             if finished:
@@ -166,6 +170,7 @@ class Mirror:
         if manifest and manifest["identity"] != self._identity:
             self._remote.put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
             self._identity = manifest["identity"]
+            self._copied.pop(MANIFEST, None)
         return self._identity is not None
 
     def _put_answers(self) -> None:
@@ -229,12 +234,15 @@ class Mirror:
             self._new_data = {name: each for name, each in self._new_data.items() if data.get(name) != each}
 
     def _put_small(self, *, last: bool) -> None:
-        """Copy what changes as the run goes on; run.json comes last of all, when nothing else waits."""
+        """Copy what changes as the run goes on; a run.json that says "complete" when nothing else waits."""
         self._put_changed(NOW, self._folder / EVENTS, lambda path: read_recent(path.parent))
         for name in (*(each for each in SMALL if each != MANIFEST), *((DIGESTS, COUNTS) if last else ()), MANIFEST):
-            if name == MANIFEST and (self._finished or self._new_data):
+            if name == MANIFEST and (self._finished or self._new_data) and self._says_complete():
                 return
             self._put_changed(name, self._folder / name, Path.read_bytes, _GROWTH.get(name, 0.0) if not last else 0.0)
+
+    def _says_complete(self) -> bool:
+        return read_manifest(self._folder).get("status") == "complete"
 
     def _put_changed(self, name: str, path: Path, read: Callable[[Path], bytes], growth: float = 0.0) -> None:
         """Copy what is read of a file if it was changed since the last time, and grew so much."""
@@ -269,11 +277,13 @@ async def mirroring(
         mirror = Mirror(remote, folder, claim, start, say)
         try:
             yield mirror
+            await asyncio.to_thread(mirror.close, None)
         except BaseException as error:
+            if mirror.is_closed:
+                raise
             wait_s = None if isinstance(error, Exception) else _HURRY_S
             try:
                 await asyncio.to_thread(mirror.close, wait_s)
             except StoreError as trouble:
                 say(str(trouble))
             raise
-        await asyncio.to_thread(mirror.close, None)
