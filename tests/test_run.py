@@ -24,7 +24,7 @@ def server(tmp_path_factory):
 
 
 def run_arguments(server: Served, output: Path | str, *more: str) -> list[str]:
-    fewer = ("--set", "augmentation.queries_per_instruction=4")
+    fewer = ("--set", "self_instruct.max_instructions=8", "--set", "augmentation.queries_per_instruction=4")
     return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(output), *fewer, *more]
 
 
@@ -79,7 +79,7 @@ def test_the_manifest_tells_what_the_run_was_made_with(undisturbed):
     assert manifest["identity"]["models.writer"] == "test"
     assert manifest["identity"]["prompts.scoring"]
     assert manifest["identity"]["inputs.seeds"]
-    assert manifest["usage"]["verification"]["completions"] == 80
+    assert manifest["usage"]["verification"]["completions"] == 8 * 5
     assert {*manifest["times"]} == {folder.partition("_")[2] for folder in FOLDERS}
     assert 0 < sum(manifest["times"].values()) <= manifest["seconds"] + 0.1
     assert "seccomp" in manifest["sandbox"]
