@@ -66,7 +66,7 @@ def test_each_reason_of_a_real_run_leads_to_as_many_records(browser: Browser, re
             page = here.show(address or "")
             section = (address or "")[1:].partition("?")[0]
             beside = page.locator(f"#{section} p", has_text="dropped without a record").all_inner_texts()
-            others = sum(int(text.split()[3].replace(",", "")) for text in beside)
+            others = sum(int(text.split()[2].replace(",", "")) for text in beside)
             assert count_rows(page, section) + others == count, (row.folder, reason)
             seen += 1
     assert seen >= 8
