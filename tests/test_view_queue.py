@@ -111,14 +111,15 @@ def write_run(folder: Path, made: VerifiedInstruction, config: dict[str, object]
     row = made.model_dump(mode="json")
     answers = [{"index": at, "function": made.functions[at == 3].id} for at in range(4)]
     draft = {**{key: row[key] for key in ("id", "instruction", "matrix")}, "answers": answers}
-    response = {"prompt": "p", "verdicts": ["pass", "fail"]}
+    response = {"id": "r", "prompt": "p", "verdicts": ["pass", "fail"]}
+    dropped = {"record_id": "r", "reason": "failed_functions", "detail": ""}
     rows = {
         f"{VERIFICATION}/kept": [draft],
         f"{CROSS_VALIDATION}/kept": [row],
         f"{BACK_TRANSLATION}/kept": [row, row],
         f"{AUGMENTATION}/kept": [{"id": "p", "constraints": [made.id]}],
         f"{REJECTION_SAMPLING}/kept": [{**response, "verdicts": ["pass", "pass"]}],
-        f"{REJECTION_SAMPLING}/dropped": [{"record": response}, {"record": None}],
+        f"{REJECTION_SAMPLING}/dropped": [{"record": response, **dropped}, {"record": None, **dropped}],
     }
     for name, several in rows.items():
         path = folder / f"{name}-0000.jsonl"
@@ -143,7 +144,7 @@ def test_a_run_gives_its_kept_functions_once_by_its_audit_where_it_has_one(
         (0.5, 0), (0.9, 1)
     ]  # fmt: skip
     (tmp_path / AUDIT).write_text("{}", encoding="utf-8")
-    with pytest.raises(StoreError, match=r"audit\.json is damaged"):
+    with pytest.raises(StoreError, match=r"audit\.json holds a record of another form"):
         read_functions(tmp_path)
 
 

@@ -5,18 +5,15 @@ A run that began with the verified instructions of another has these alone, with
 What reviewers rejected (`autoif.decisions`) counts as dropped.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from autoif.datasets.reviewing import read_acceptance, review_answers, review_verified
 from autoif.datasets.writing import Sampled
 from autoif.decisions import Review, read_review
 from autoif.errors import StoreError
-from autoif.reading.jsonl import read_jsonl
 from autoif.records import (
     Draft,
     Dropped,
@@ -28,11 +25,11 @@ from autoif.records import (
     Response,
     VerifiedInstruction,
 )
+from autoif.runs.contents import naming_damage, read_verified
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
-    INSTRUCTIONS,
     REJECTION_SAMPLING,
     SCORING,
     VERIFICATION,
@@ -100,9 +97,9 @@ def read_material(run: Path) -> Material:
     """
     manifest = read_run(run)
     accepted, pairs = read_acceptance(manifest, run)
-    try:
+    with naming_damage(run):
         written = {each.instruction.id: each for each in _read_written(run)}
-        verified = {each.id: each for each in _read_verified(run)}
+        verified = {each.id: each for each in read_verified(run)}
         prompts: dict[str, Any] = {}
         for row in read_stage(run, AUGMENTATION, "kept"):
             prompts[row["id"]] = Prompt.model_validate(row, context=verified)
@@ -110,11 +107,6 @@ def read_material(run: Path) -> Material:
         for response in _read_responses(run, prompts):
             for constraint in response.prompt.constraints:
                 written[constraint.instruction.id].responses.append(response)
-    except (ValidationError, KeyError):
-        raise StoreError(
-            f"{run} holds a record that can't be read: run the same command again with --resume-with-changes to make "
-            "it anew from the stored answers"
-        ) from None
     if review := read_review(run):
         left = Sampled(list(prompts.values()), [], scored).reviewed(review, accepted)
         scored, prompts = list(left.scored), {each.id: each for each in left.prompts}
@@ -167,18 +159,11 @@ def _read_written(run: Path) -> Iterator[WrittenInstruction]:
     for dropped in map(Dropped.model_validate, read_stage(run, BACK_TRANSLATION, "dropped")):
         if isinstance(dropped.record, VerifiedInstruction):
             found[dropped.record.instruction.id].dropped = dropped.reason.value
-    for verified in _read_verified(run):
+    for verified in read_verified(run):
         at = found.setdefault(verified.instruction.id, WrittenInstruction(verified.instruction, verified.matrix))
         at.cross_validated = at.cross_validated or verified.kept_functions
         at.back_translated = verified.kept_functions
     yield from found.values()
-
-
-def _read_verified(run: Path) -> Iterable[VerifiedInstruction]:
-    """Return the verified instructions: the run's own, or those that it began with."""
-    if not (run / BACK_TRANSLATION).is_dir() and (run / INSTRUCTIONS).exists():
-        return read_jsonl(run / INSTRUCTIONS, VerifiedInstruction, exact=True)
-    return map(VerifiedInstruction.model_validate, read_stage(run, BACK_TRANSLATION, "kept"))
 
 
 def _read_responses(run: Path, prompts: Mapping[str, Prompt]) -> Iterator[Response]:

@@ -33,6 +33,7 @@ from autoif.judging import compute_pass_rate
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.text_lines import refuse_repeats
 from autoif.records import Verdict, content_id
+from autoif.runs.contents import read_records
 from autoif.runs.store import AUGMENTATION, DECISIONS, REJECTION_SAMPLING, read_manifest, read_stage
 from autoif.settings import Preferences, RejectionSampling
 from autoif.thresholds import Threshold, meets
@@ -169,8 +170,7 @@ def _find_answers(run: Path, responses: Sequence[str]) -> Iterator[tuple[str, st
     wanted = set(responses)
     if not wanted:
         return
-    rows = [*read_stage(run, REJECTION_SAMPLING, "kept")]
-    rows += [each["record"] for each in read_stage(run, REJECTION_SAMPLING, "dropped") if each.get("record")]
+    rows = [each.record for each in read_records(run, REJECTION_SAMPLING) if each.record]
     named = {each["prompt"]: each["text"] for each in rows if each["id"] in wanted}
     texts = [(each["prompt"], each["text"]) for each in rows if each["id"] in wanted]
     prompts = {each["id"]: each["text"] for each in read_stage(run, AUGMENTATION, "kept") if each["id"] in named}

@@ -30,6 +30,7 @@ from autoif.judging import compute_pass_rate
 from autoif.reading.jsonl import iterate_jsonl, read_json_lines, read_jsonl
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
+from autoif.runs.contents import naming_damage, read_records
 from autoif.runs.store import (
     AUGMENTATION,
     FOLDERS,
@@ -40,7 +41,6 @@ from autoif.runs.store import (
     REVIEWED,
     SCORING,
     find_rows,
-    read_stage,
 )
 from autoif.settings import Preferences, RejectionSampling
 from autoif.thresholds import Threshold
@@ -183,7 +183,7 @@ def list_items(run: Path) -> dict[Target, set[str]]:
         StoreError: a file of the run is damaged.
     """
     found: dict[Target, set[str]] = {"instruction": set(), "function": set(), "response": set(), "pair": set()}
-    try:
+    with naming_damage(run):
         for stage, record in _read_records(run):
             if stage in (REJECTION_SAMPLING, SCORING):
                 found["response"].add(record["id"])
@@ -193,8 +193,6 @@ def list_items(run: Path) -> dict[Target, set[str]]:
         for row in _read_if_there(run / REVIEWED):  # a pair that is left out is in no other file
             if row["detail"].startswith("pair: "):
                 found["pair"].add(row["record_id"])
-    except (KeyError, TypeError, AttributeError):
-        raise StoreError(f"{run} holds a record of another form: run the same command again") from None
     found["pair"].update(list_pairs(run))
     return found
 
@@ -203,8 +201,7 @@ def _read_records(run: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each record that a stage kept or dropped, but for prompts, with its stage."""
     yield from ((INSTRUCTIONS, row) for row in _read_if_there(run / INSTRUCTIONS))
     for stage in (stage for stage in FOLDERS if stage != AUGMENTATION):
-        yield from ((stage, row) for row in read_stage(run, stage, "kept"))
-        yield from ((stage, row["record"]) for row in read_stage(run, stage, "dropped") if row["record"])
+        yield from ((stage, each.record) for each in read_records(run, stage) if each.record)
 
 
 def _read_if_there(path: Path) -> Iterator[Any]:

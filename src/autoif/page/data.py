@@ -11,21 +11,19 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
+from autoif.runs.contents import naming_damage, naming_damaged_audit, read_audit, read_records
 from autoif.runs.store import (
-    AUDIT,
     AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
     FOLDERS,
-    INSTRUCTIONS,
     PREFERENCES,
     REJECTION_SAMPLING,
     SCORING,
@@ -33,12 +31,10 @@ from autoif.runs.store import (
     VERIFICATION,
     read_digests,
     read_manifest,
-    read_stage,
     reading_errors,
 )
 from autoif.thresholds import share
 
-Kind = Literal["kept", "dropped"]
 _SETTLED = ("answers", "repairs", "rulings", "settled")
 """Fields of a draft that later records of the instruction lack."""
 
@@ -141,7 +137,7 @@ def read_data(run: Path) -> RunData:
     """
     _refuse_gaps(run)
     data = RunData()
-    with _naming(run):
+    with naming_damage(run):
         known = _read_instructions(run, data)
         by_id = _read_prompts(run, data, known)
         _read_responses(run, data, by_id)
@@ -163,18 +159,6 @@ def _refuse_gaps(run: Path) -> None:
     raise StoreError(f"{what}: run the same command again, which makes it anew from the stored answers, or restore it")
 
 
-@contextmanager
-def _naming(run: Path) -> Iterator[None]:
-    """Turn a record of another form into a StoreError."""
-    try:
-        yield
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise StoreError(
-            f"{run} holds a record of another form ({error!r}), damaged or by an earlier version of autoif: run the "
-            "same command again (model answers are kept)"
-        ) from None
-
-
 def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
     """Read instructions from the last stage to the first; return the places of verified ones by their id."""
     audits = _read_audits(run)
@@ -182,11 +166,11 @@ def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
     verified: dict[str, int] = {}
     drafts: dict[int, str] = {}
     for folder in (BACK_TRANSLATION, CROSS_VALIDATION, VERIFICATION, SELF_INSTRUCT):
-        for kind, record, reason, detail in _read_stage_records(run, folder, data):
+        for record, reason, detail in _read_stage(run, folder, data):
             instruction = record.get("instruction", record)
             place = places.get(instruction["id"])
             # An exact duplicate has the id of the instruction that was kept, and is a line of its own.
-            repeated = kind == "dropped" and folder == SELF_INSTRUCT
+            repeated = bool(reason) and folder == SELF_INSTRUCT
             if place is None or repeated:
                 place = len(data.instructions)
                 if not repeated:
@@ -205,26 +189,15 @@ def _read_instructions(run: Path, data: RunData) -> dict[str, int]:
     return verified
 
 
-def _read_stage_records(run: Path, folder: str, data: RunData) -> Iterator[tuple[Kind, dict[str, Any], str, str]]:
-    """Yield (kept or dropped, record, reason, detail) of a stage; what has no record goes to `data.others`."""
-    if folder == BACK_TRANSLATION and not (run / folder).is_dir() and (run / INSTRUCTIONS).exists():
-        # The run began with verified instructions.
-        for _, line in read_json_lines(run / INSTRUCTIONS):
-            yield "kept", parse_json(line), "", ""
-    for row in read_stage(run, folder, "kept"):
-        yield "kept", row, "", ""
-    for row in read_stage(run, folder, "dropped"):
-        if row.get("record") is None:
-            data.others.append(
-                {
-                    "stage": FOLDERS.index(folder),
-                    "reason": row["reason"],
-                    "id": row["record_id"],
-                    "detail": row["detail"],
-                }
-            )
+def _read_stage(run: Path, folder: str, data: RunData) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yield (record, reason, detail) of a stage, "" for what it kept; what has no record goes to `data.others`."""
+    for each in read_records(run, folder):
+        if each.record is not None:
+            yield each.record, each.reason, each.detail
         else:
-            yield "dropped", row["record"], row["reason"], row["detail"]
+            data.others.append(
+                {"stage": FOLDERS.index(folder), "reason": each.reason, "id": each.id, "detail": each.detail}
+            )
 
 
 def _make_line(record: dict[str, Any], stage: int, reason: str, detail: str) -> InstructionLine:
@@ -252,15 +225,10 @@ def _measure_agreement(matrix: dict[str, Any]) -> float | None:
 
 def _read_audits(run: Path) -> dict[str, dict[str, Any]]:
     """Return what `autoif audit` found of instructions, by id; {} where it wasn't asked."""
-    path = run / AUDIT
-    if not path.is_file():
-        return {}
-    with reading_errors(path):
-        try:
-            audit = parse_json(path.read_text(encoding="utf-8"))
-            return {each["instruction_id"]: each for each in audit["findings"]["instructions"]}
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(f"{path} is damaged or of another version: `autoif audit {run}` makes it anew") from None
+    audit = read_audit(run)
+    with naming_damaged_audit(run):
+        found = audit["findings"]["instructions"] if audit is not None else []
+        return {each["instruction_id"]: each for each in found}
 
 
 def _list_findings(audit: dict[str, Any] | None) -> tuple[str, ...]:
@@ -274,7 +242,7 @@ def _list_findings(audit: dict[str, Any] | None) -> tuple[str, ...]:
 def _read_prompts(run: Path, data: RunData, known: dict[str, int]) -> dict[str, int]:
     """Read what the augmentation kept; return places among the prompts by id."""
     by_id = {}
-    for _, row, _, _ in _read_stage_records(run, AUGMENTATION, data):
+    for row, _, _ in _read_stage(run, AUGMENTATION, data):
         by_id[row["id"]] = len(data.prompts)
         places = tuple(known[id] for id in row["constraints"] if id in known)
         data.prompts.append(PromptLine(row["id"], places, row["query"]["text"]))
@@ -286,7 +254,7 @@ def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
     seen: set[str] = set()
     found: list[tuple[int, int, int, str, float | None, float | None, int, bytes]] = []
     for folder in (SCORING, REJECTION_SAMPLING):
-        for _, row, reason, detail in _read_stage_records(run, folder, data):
+        for row, reason, detail in _read_stage(run, folder, data):
             if row["id"] in seen:
                 continue
             seen.add(row["id"])

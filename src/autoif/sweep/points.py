@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason, Record, VerifiedInstruction
-from autoif.runs.store import AUDIT, DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT, reading_errors
+from autoif.runs.contents import list_scores, naming_damaged_audit, read_audit
+from autoif.runs.store import DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT
 from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point, find_idle, make_points
 from autoif.sweep.stored import StoredRun, read_stored
@@ -40,6 +40,11 @@ class Precision(Record):
     high: float | None
     instructions: int
     """Of which gold says something."""
+
+    def describe(self) -> str:
+        """Return it with its interval, as in "83.3 [70, 96]"."""
+        ends = "" if self.low is None or self.high is None else f" [{self.low:.0f}, {self.high:.0f}]"
+        return f"{self.value:.1f}{ends}"
 
 
 class SweepPoint(Record):
@@ -285,27 +290,15 @@ def _read_audit(run: Path) -> tuple[_Audited, list[str]]:
     Raises:
         StoreError: it is damaged.
     """
-    path = run / AUDIT
-    try:
-        with reading_errors(path):
-            audit: Any = parse_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    audit = read_audit(run)
+    if audit is None:
         return _Audited(), [f"how right the functions are is not known: `autoif audit {run} --gold GOLD` measures it"]
-    except ValueError:
-        raise StoreError(f"{path} is damaged: delete it, or make it again with autoif audit") from None
     try:
         from autoif.audit.rates import InstructionRates
     except ImportError as error:
         return _Audited(), [f"audit.json is not read: that needs {error.name}: pip install 'autoif[eval]'"]
-    try:
+    with naming_damaged_audit(run):
         gold = audit.get("gold") or {"instructions": []}
         rates = [InstructionRates.model_validate(each) for each in gold["instructions"]]
-        scores = {
-            (one["instruction_id"], each["function_id"]): float(each["score"])
-            for one in audit["scores"]["instructions"]
-            for each in one["functions"]
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise StoreError(f"{path} was made by another version of autoif: make it again with autoif audit") from None
-    group = rates[0].group if rates else ""
-    return _Audited([each for each in rates if each.group == group], scores), []
+        group = rates[0].group if rates else ""
+        return _Audited([each for each in rates if each.group == group], list_scores(audit)), []

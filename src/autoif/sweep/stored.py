@@ -32,6 +32,7 @@ from autoif.records import (
     Verdict,
     VerifiedInstruction,
 )
+from autoif.runs.contents import naming_damage
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -141,13 +142,8 @@ def read_stored(path: Path) -> StoredRun:
         raise StoreError(f"{path / MANIFEST} holds no settings of this version of autoif: restore it") from None
     begun_verified = not (path / VERIFICATION).is_dir() and (path / INSTRUCTIONS).is_file()
     known: dict[str, dict[str, Outcome]] = defaultdict(dict)
-    try:
+    with naming_damage(path):
         shards = tuple(_read_shards(path, begun_verified, known))
-    except (ValidationError, KeyError, TypeError):
-        raise StoreError(
-            f"{path} holds a record that can't be read: run the same command again with --resume-with-changes to make "
-            "it anew from the stored answers"
-        ) from None
     if not shards:
         raise StoreError(
             f"{path} has no finished shard yet ({manifest.get('status')}): run the same command to the end"

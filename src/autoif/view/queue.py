@@ -14,28 +14,29 @@ The queue begins with as many of each band as the precision still needs, the lea
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from autoif.decisions import Review, read_review
-from autoif.errors import StoreError
 from autoif.instructions.observation import count_votes
-from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
-from autoif.records import Draft, Record, content_id
+from autoif.records import Draft, Record, VerifiedInstruction, content_id
+from autoif.runs.contents import (
+    list_scores,
+    naming_damage,
+    naming_damaged_audit,
+    read_audit,
+    read_records,
+    read_verified,
+)
 from autoif.runs.store import (
-    AUDIT,
     AUGMENTATION,
-    BACK_TRANSLATION,
     CROSS_VALIDATION,
-    INSTRUCTIONS,
     REJECTION_SAMPLING,
     VERIFICATION,
     read_manifest,
     read_stage,
-    reading_errors,
 )
 from autoif.view.precision import HALF_WIDTH, Band, ReviewedPrecision, estimate_precision
 
@@ -152,30 +153,32 @@ def read_functions(run: Path) -> list[QueuedFunction]:
     Raises:
         StoreError: a stage's file or audit.json is damaged.
     """
-    try:
-        verified = list(_read_verified(run))
+    verified, audit = list(read_verified(run)), read_audit(run)
+    with naming_damaged_audit(run):
+        scores = {} if audit is None else list_scores(audit)
+    with naming_damage(run):
         signs = {
             "votes": _count_votes(run),
-            "lift": _read_lifts(verified),
+            "lift": _find_lifts(verified),
             "cases": _count_cases(verified),
             "unanimity": _compare_verdicts(run, verified),
         }
-        scores, found = _read_scores(run), dict[str, QueuedFunction]()
-        for row in verified:
-            for function in (row["matrix"]["functions"][place] for place in row["kept_functions"]):
-                key = row["instruction"]["id"], function["id"]
-                fields = {
-                    "function_id": function["id"],
-                    "source": function["source"],
-                    "instruction_id": row["instruction"]["id"],
-                    "instruction": row["instruction"]["text"],
+    found = dict[str, QueuedFunction]()
+    for each in verified:
+        for function in each.functions:
+            key = each.instruction.id, function.id
+            found.setdefault(
+                function.id,
+                QueuedFunction(
+                    function_id=function.id,
+                    source=function.source,
+                    instruction_id=each.instruction.id,
+                    instruction=each.instruction.text,
                     # What an audit that is older than the run has not seen is as unsure as can be.
-                    "score": scores.get(key, 0.5) if scores else None,
+                    score=scores.get(key, 0.5) if scores else None,
                     **{name: shares.get(key) for name, shares in signs.items()},
-                }
-                found.setdefault(function["id"], QueuedFunction.model_validate(fields))
-    except (KeyError, TypeError, IndexError, AttributeError):
-        raise StoreError(f"{run} holds an instruction of another form: run the same command again") from None
+                ),
+            )
     return divide(found.values())
 
 
@@ -185,32 +188,8 @@ def divide(functions: Iterable[QueuedFunction]) -> list[QueuedFunction]:
     return [each.model_copy(update={"band": place * len(BANDS) // len(ordered)}) for place, each in enumerate(ordered)]
 
 
-def _read_verified(run: Path) -> Iterable[dict[str, Any]]:
-    if not (run / BACK_TRANSLATION).is_dir() and (run / INSTRUCTIONS).exists():
-        return (parse_json(line) for _, line in read_json_lines(run / INSTRUCTIONS))
-    return read_stage(run, BACK_TRANSLATION, "kept")
-
-
 Shares = Mapping[tuple[str, str], float]
 """By instruction and function."""
-
-
-def _read_scores(run: Path) -> Shares:
-    """Return the audit's score of each function; {} where there was none."""
-    path = run / AUDIT
-    try:
-        with reading_errors(path):
-            content = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    try:
-        return {
-            (one["instruction_id"], each["function_id"]): float(each["score"])
-            for one in parse_json(content)["scores"]["instructions"]
-            for each in one["functions"]
-        }
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{path} is damaged or of another version: `autoif audit {run}` makes it anew") from None
 
 
 def _count_votes(run: Path) -> Shares:
@@ -227,49 +206,39 @@ def _count_votes(run: Path) -> Shares:
         names = [each.id for each in draft.matrix.functions]
         votes[draft.instruction.id] = dict(zip(names, count_votes(draft), strict=True))
     found: dict[tuple[str, str], float] = {}
-    for row in read_stage(run, CROSS_VALIDATION, "kept"):
-        name, matrix = row["instruction"]["id"], row["matrix"]
-        kept = [matrix["functions"][place]["id"] for place in row["kept_functions"]]
-        share = sum(votes[name][each] for each in kept) / sum(votes[name].values())
-        found |= {(name, each): share for each in kept}
+    for each in map(VerifiedInstruction.model_validate, read_stage(run, CROSS_VALIDATION, "kept")):
+        given = votes[each.instruction.id]
+        share = sum(given[function.id] for function in each.functions) / sum(given.values())
+        found |= {(each.instruction.id, function.id): share for function in each.functions}
     return found
 
 
-def _read_lifts(verified: Iterable[Mapping[str, Any]]) -> Shares:
+def _find_lifts(verified: Iterable[VerifiedInstruction]) -> Shares:
     return {
-        (row["instruction"]["id"], function["id"]): max(0.0, lift)
-        for row in verified
-        for function, lift in zip(
-            row["matrix"]["functions"], (row.get("contrast") or {"lifts": ()})["lifts"], strict=False
-        )
+        (each.instruction.id, function.id): max(0.0, lift)
+        for each in verified
+        if each.contrast
+        for function, lift in zip(each.matrix.functions, each.contrast.lifts, strict=False)
     }
 
 
-def _count_cases(verified: Iterable[Mapping[str, Any]]) -> Shares:
-    found = {}
-    for row in verified:
-        matrix = row["matrix"]
-        expected = ["pass" if case["expected"] else "fail" for case in matrix["cases"]]
-        for function, verdicts in zip(matrix["functions"], matrix["verdicts"], strict=False):
-            if verdicts:
-                agreed = sum(said == wanted for said, wanted in zip(verdicts, expected, strict=False))
-                found[row["instruction"]["id"], function["id"]] = agreed / len(verdicts)
-    return found
+def _count_cases(verified: Iterable[VerifiedInstruction]) -> Shares:
+    return {
+        (each.instruction.id, function.id): sum(agreed) / len(agreed)
+        for each in verified
+        for function, agreed in zip(each.matrix.functions, each.matrix.agreement, strict=False)
+        if agreed
+    }
 
 
-def _compare_verdicts(run: Path, verified: Iterable[Mapping[str, Any]]) -> Shares:
+def _compare_verdicts(run: Path, verified: Iterable[VerifiedInstruction]) -> Shares:
     """Return of each function that has others beside it how often it says what most of them say."""
-    kept = {
-        row["id"]: [
-            (row["instruction"]["id"], row["matrix"]["functions"][place]["id"]) for place in row["kept_functions"]
-        ]
-        for row in verified
-    }
-    prompts = {row["id"]: row["constraints"] for row in read_stage(run, AUGMENTATION, "kept")}
+    kept = {each.id: [(each.instruction.id, function.id) for function in each.functions] for each in verified}
+    prompts = {each.id: each.record["constraints"] for each in read_records(run, AUGMENTATION) if each.record}
     same, seen = defaultdict[tuple[str, str], float](float), Counter[tuple[str, str]]()
-    for response in _read_responses(run):
-        verdicts = iter(response["verdicts"])
-        for constraint in prompts[response["prompt"]]:
+    for response in (each.record for each in read_records(run, REJECTION_SAMPLING)):
+        verdicts = iter(response["verdicts"] if response else ())
+        for constraint in prompts[response["prompt"]] if response else ():
             said = dict(zip(kept[constraint], verdicts, strict=False))
             for key, verdict in said.items() if len(said) > 1 else ():
                 passing = list(said.values()).count("pass")
@@ -277,11 +246,3 @@ def _compare_verdicts(run: Path, verified: Iterable[Mapping[str, Any]]) -> Share
                 same[key] += most
                 seen[key] += 1
     return {key: same[key] / count for key, count in seen.items()}
-
-
-def _read_responses(run: Path) -> Iterator[dict[str, Any]]:
-    """Yield the responses that functions have judged."""
-    yield from read_stage(run, REJECTION_SAMPLING, "kept")
-    for row in read_stage(run, REJECTION_SAMPLING, "dropped"):
-        if (row["record"] or {}).get("verdicts"):
-            yield row["record"]

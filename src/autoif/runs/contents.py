@@ -1,0 +1,88 @@
+"""What became of the records of a run, read from its files by those who only look at it; runs that go on are read, too.
+
+`read_records` has the rows of a stage as JSON: the page and the comparison of runs look at some hundred thousand. What
+is in them is for `autoif.records` to say; within `naming_damage`, whatever is otherwise becomes one line for the user.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from autoif.errors import StoreError
+from autoif.reading.jsonl import read_json_lines
+from autoif.reading.text_lines import parse_json
+from autoif.records import VerifiedInstruction
+from autoif.runs.store import AUDIT, BACK_TRANSLATION, INSTRUCTIONS, read_stage, reading_errors
+
+
+class StageRow(NamedTuple):
+    """What a stage kept or dropped."""
+
+    record: dict[str, Any] | None
+    """None where something was dropped before it was a record."""
+    id: str
+    reason: str = ""
+    """Why it was dropped; "" if it was kept."""
+    detail: str = ""
+
+
+def read_records(run: Path, stage: str) -> Iterator[StageRow]:
+    """Yield what a stage kept, then what it dropped. Of a run that began with verified instructions these count as kept
+    by the back-translation.
+
+    Raises:
+        StoreError: a file can't be read, or was changed after it was written.
+    """
+    if stage == BACK_TRANSLATION and not (run / stage).is_dir() and (run / INSTRUCTIONS).exists():
+        kept: Iterator[Any] = (parse_json(line) for _, line in read_json_lines(run / INSTRUCTIONS))
+    else:
+        kept = read_stage(run, stage, "kept")
+    yield from (StageRow(row, row["id"]) for row in kept)
+    for row in read_stage(run, stage, "dropped"):
+        yield StageRow(row["record"], row["record_id"], row["reason"], row["detail"])
+
+
+def read_verified(run: Path) -> Iterator[VerifiedInstruction]:
+    """Yield the verified instructions of a run: its own, or those that it began with. Raises StoreError."""
+    with naming_damage(run):
+        for each in read_records(run, BACK_TRANSLATION):
+            if not each.reason:
+                yield VerifiedInstruction.model_validate(each.record)
+
+
+def read_audit(run: Path) -> dict[str, Any] | None:
+    """Return the content of audit.json; None where the run was not audited. Raises StoreError."""
+    path = run / AUDIT
+    try:
+        with reading_errors(path), naming_damaged_audit(run):
+            return dict(parse_json(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def list_scores(audit: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """Return the score that an audit gives each function, by instruction and function."""
+    return {
+        (one["instruction_id"], each["function_id"]): float(each["score"])
+        for one in audit["scores"]["instructions"]
+        for each in one["functions"]
+    }
+
+
+@contextmanager
+def naming_damage(path: Path, mend: str = "run the same command again (model answers are kept)") -> Iterator[None]:
+    """Turn what isn't in a file's records as it should be into a StoreError, one line that says what to do."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise StoreError(
+            f"{path} holds a record of another form ({type(error).__name__}: {said}), damaged or by another version "
+            f"of autoif: {mend}"
+        ) from None
+
+
+def naming_damaged_audit(run: Path) -> AbstractContextManager[None]:
+    """Do the same for audit.json."""
+    return naming_damage(run / AUDIT, f"`autoif audit {run}` makes it anew")
