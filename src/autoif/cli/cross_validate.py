@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from autoif.cli.options import SETTINGS, LocalPath, OutputPath
 from autoif.config import load_config
@@ -29,7 +28,6 @@ def cross_validate(generations: Path, output: Path, preset: str, settings: tuple
     dropped = output.with_name(f"{output.stem}.dropped.jsonl")
     write_jsonl(output, result.kept)
     write_jsonl(dropped, result.dropped)
-    console = Console()
     for line in result.describe():
-        console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"{len(result.kept):,} rows  {output}\n{len(result.dropped):,} rows  {dropped}", highlight=False)
+        click.echo(line)
+    click.echo(f"{len(result.kept):,} rows  {output}\n{len(result.dropped):,} rows  {dropped}")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from autoif.cli.options import LocalPath
 from autoif.models.download import ensure_model, list_models
 from autoif.models.weights import write_weights
+from autoif.report.terminal import make_table
 
 
 @click.group(invoke_without_command=True)
@@ -17,9 +17,7 @@ def models(context: click.Context) -> None:
     """List the embedded models, or fetch one."""
     if context.invoked_subcommand:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "size", "licence", "here"):
-        table.add_column(column, overflow="fold")
+    table = make_table("name", "size", "licence", "here")
     for model in list_models():
         table.add_row(model.name, f"{model.bytes / 1e6:,.0f} MB", model.licence, str(model.path or "no"))
     Console().print(table)

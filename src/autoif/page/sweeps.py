@@ -4,7 +4,6 @@ Everything is judged again from what is stored (`autoif.sweep`), and no model is
 memory, so of a large run the page says with which command to do it.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from xml.etree.ElementTree import Element
 from autoif.errors import AutoIFError
 from autoif.page.charts import draw_line
 from autoif.page.elements import make, make_table
-from autoif.sweep.points import Precision, Sweep, SweepPoint, sweep_usual
+from autoif.sweep.points import Sweep, sweep_usual
 
 MOST_RESPONSES: Final = 5_000
 """Of a run that is swept for its page."""
@@ -49,40 +48,24 @@ def _name_command(run: Path, sweep: str) -> Element:
 def _show_sweep(sweep: Sweep) -> list[Element]:
     [key] = sweep.keys
     name = key.replace("_", " ").replace(".", ": ")
-    columns = {"instructions": [point.instructions for point in (sweep.own, *sweep.points)]}
+    points = (sweep.own, *sweep.points)
+    columns: dict[str, list[float | None]] = {"instructions": [point.instructions for point in points]}
     if sweep.sampled:
-        columns["SFT rows"] = [point.sft for point in (sweep.own, *sweep.points)]
-        columns["pairs"] = [point.preferences for point in (sweep.own, *sweep.points)]
-    labels = [_name_value(point, key) for point in sweep.points]
-    charts = [draw_line(title, labels, values[1:], values[0]) for title, values in columns.items()]
-    precisions = [point.precision for point in (sweep.own, *sweep.points)]
-    if any(precisions):
-        values = [each.value if each else None for each in precisions]
-        charts.append(draw_line("right functions, %", labels, values[1:], values[0]))
+        columns |= {"SFT rows": [point.sft for point in points], "pairs": [point.preferences for point in points]}
+    right = [point.precision.value if point.precision else None for point in points]
+    drawn = {**columns, **({"right functions, %": right} if any(each is not None for each in right) else {})}
+    labels = [str(point.settings[key]) for point in sweep.points]
+    charts = [draw_line(title, labels, values[1:], values[0]) for title, values in drawn.items()]
+    heads = ["threshold", *columns, "answers never asked for", "right functions, %"]
+    rows = [
+        [
+            label, *(f"{count:,}" for count in counts), f"{sum(point.unasked.values()):,}",
+            point.precision.describe() if point.precision else _NOTHING,
+        ]
+        for label, point, *counts in zip(["as run", *labels], points, *columns.values(), strict=True)
+    ]  # fmt: skip
     return [
         make("h3", name),
         make("div", *charts, class_="panels"),
-        make_table(f"What {name} leaves", *_tabulate(sweep, key, columns, precisions), numbers=len(columns) + 2),
+        make_table(f"What {name} leaves", heads, rows, numbers=len(heads) - 1),
     ]
-
-
-def _tabulate(
-    sweep: Sweep, key: str, columns: dict[str, list[int]], precisions: Sequence[Precision | None]
-) -> tuple[list[str], list[list[str]]]:
-    rows = []
-    for place, point in enumerate((sweep.own, *sweep.points)):
-        first = _name_value(point, key) if place else "as run"
-        found = precisions[place]
-        ends = (
-            f" [{found.low:.0f}, {found.high:.0f}]"
-            if found and found.low is not None and found.high is not None
-            else ""
-        )
-        counts = [f"{values[place]:,}" for values in columns.values()]
-        asked = sum(point.unasked.values())
-        rows.append([first, *counts, f"{asked:,}" if asked else "0", f"{found.value:.1f}{ends}" if found else _NOTHING])
-    return ["threshold", *columns, "answers never asked for", "right functions, %"], rows
-
-
-def _name_value(point: SweepPoint, key: str) -> str:
-    return str(point.settings[key])

@@ -16,6 +16,7 @@ from autoif.evaluation.statistics import Interval
 from autoif.reading.text_lines import show_beginning, show_in_line
 from autoif.report.agreement import print_agreement, print_scores, print_second
 from autoif.report.findings import print_findings
+from autoif.report.terminal import make_table, print_line, print_notes
 from autoif.runs.store import AUDIT
 
 _LEVELS = {
@@ -39,19 +40,16 @@ _WORST = 5
 
 def print_audit(audit: Audit, run: Path, console: Console) -> None:
     """Print what was measured, what to know of it, and where the whole is."""
-    console.print(
+    print_line(
         f"{audit.instructions:,} instructions with {audit.functions:,} functions; kept: {audit.kept_instructions:,} "
         f"with {audit.kept_functions:,}",
-        highlight=False,
-        soft_wrap=True,
+        console,
     )
     if found := audit.reviewed:
-        console.print(
+        print_line(
             f"reviewers decided on {found.decided:,} of {found.functions:,} functions that the run kept: by that about "
             f"{found.value:.1%} of them are right [{found.low:.1%}, {found.high:.1%}]",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
     print_findings(audit.findings, audit.kept_functions, console)
     if audit.gold:
@@ -60,9 +58,8 @@ def print_audit(audit: Audit, run: Path, console: Console) -> None:
     print_scores(audit.scores, console)
     if audit.second:
         print_second(audit.second, console)
-    for note in audit.notes:
-        console.print(f"note: {show_in_line(note)}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\nwritten: {os.path.relpath(run / AUDIT)}", markup=False, highlight=False, soft_wrap=True)
+    print_notes(audit.notes, console)
+    print_line(f"\nwritten: {os.path.relpath(run / AUDIT)}", console)
 
 
 def _print_gold(gold: GoldAudit, console: Console) -> None:
@@ -85,25 +82,26 @@ def _print_gold(gold: GoldAudit, console: Console) -> None:
 
 def _make_level_table(levels: Sequence[LevelRates]) -> Table:
     """Return a column a level, a line a measure: four columns fit into 80 characters with their intervals."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table = make_table("")
     for each in levels:
         table.add_column(_LEVELS[each.level], justify="right", no_wrap=True)
     table.add_row("instructions", *(f"{each.instructions:,}" for each in levels))
     table.add_row("functions", *(f"{each.functions:,}" for each in levels))
     for name, label in _RATES.items():
-        table.add_row(label, *(_show_interval(getattr(each, name)) for each in levels))
+        table.add_row(label, *(_show(getattr(each, name), 0) for each in levels))
     table.add_row("right", *(f"{each.right:,}" for each in levels))
     table.add_row("refuse all", *(f"{each.refuse_all:,}" for each in levels))
     return table
 
 
-def _show_interval(interval: Interval | None) -> str:
+def _show(interval: Interval | None, digits: int, unit: str = "") -> str:
+    """Return a mean with its interval, in rich's markup."""
     if interval is None:
         return "–"
+    shown = f"{interval.value:.{digits}f}{unit}"
     if interval.low is None or interval.high is None:
-        return f"{interval.value:.0f}"
-    return f"{interval.value:.0f} \\[{interval.low:.0f}, {interval.high:.0f}]"
+        return shown
+    return f"{shown} \\[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
 def _print_worst(measured: Iterable[InstructionRates], console: Console) -> None:
@@ -114,18 +112,16 @@ def _print_worst(measured: Iterable[InstructionRates], console: Console) -> None
         assert each.majority
         rates = f"J {j:.0f}, TPR {each.majority.tpr:.0f}, TNR {each.majority.tnr:.0f}"
         line = f"  {each.instruction_id}  {rates}: {show_beginning(each.instruction)}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line, console)
 
 
 def _print_consequences(found: Consequences, console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("the run's own")
-    for name in ("rows", "known to gold", "right"):
-        table.add_column(name, justify="right")
+    numbers = ("rows", "known to gold", "right")
+    table = make_table("the run's own", *numbers, numbers=numbers)
     for name, label in _SHARES.items():
         share: RightShare = getattr(found, name)
         if share.rows:
-            right = _show_interval_finely(share.right)
+            right = _show(share.right, 1, " %")
             table.add_row(label, f"{share.rows:,}", f"{share.known:,}", right)
     if not table.row_count:
         return
@@ -133,20 +129,11 @@ def _print_consequences(found: Consequences, console: Console) -> None:
     console.print(table)
     if found.unwritten:
         said = f"{found.unwritten:,} of the SFT rows and pairs are in no file: their instructions are a benchmark's"
-        console.print(said, highlight=False, soft_wrap=True)
+        print_line(said, console)
     counts = found.responses
     if counts.precision is not None and counts.tpr is not None:
-        console.print(
+        print_line(
             f"accepted responses that follow: {counts.precision:.1f} %; responses that follow and are accepted: "
             f"{counts.tpr:.1f} %",
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
-
-
-def _show_interval_finely(interval: Interval | None) -> str:
-    if interval is None:
-        return "–"
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:.1f} %"
-    return f"{interval.value:.1f} % \\[{interval.low:.1f}, {interval.high:.1f}]"

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from autoif.models.cores import count_cores
+from autoif.report.terminal import make_table, print_line
 from autoif.sandbox import inspect_layers, inspect_monty
 from autoif.sandbox.cpython import find_missing
 
@@ -26,9 +26,7 @@ _EXTRAS = {
 def show_machine(console: Console) -> bool:
     """Print each layer of the sandbox and each extra; tell whether model-written code is run here."""
     layers = inspect_layers()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("sandbox layer", "state", "detail"):
-        table.add_column(column, overflow="fold")
+    table = make_table("sandbox layer", "state", "detail")
     for layer in layers:
         missing = "[red]NOT ENFORCED[/]" if layer.required else "[yellow]not here (optional)[/]"
         table.add_row(layer.name, "[green]enforced[/]" if layer.enforced else missing, layer.detail)
@@ -40,11 +38,9 @@ def show_machine(console: Console) -> bool:
     console.print()
     chosen = "monty" if find_missing(layers) else "cpython"
     contained = monty.enforced if chosen == "monty" else True
-    console.print(
-        f"backend auto: {chosen if contained else 'none, model-written code is not run here'}", highlight=False
-    )
+    print_line(f"backend auto: {chosen if contained else 'none, model-written code is not run here'}", console)
     for extra, package in _EXTRAS.items():
         state = "installed" if find_spec(package) else f"not installed: pip install 'autoif[{extra}]'"
-        console.print(f"extra {extra}: {state}", markup=False)
-    console.print(f"cores: {count_cores()}, python {sys.version.split()[0]}")
+        print_line(f"extra {extra}: {state}", console)
+    print_line(f"cores: {count_cores()}, python {sys.version.split()[0]}", console)
     return contained

@@ -3,11 +3,11 @@
 from itertools import islice
 
 from rich.console import Console
-from rich.table import Table
 
 from autoif.audit.findings import FindingsAudit, FunctionAudit, InstructionAudit
 from autoif.faults.reasons import FindingReason
 from autoif.reading.text_lines import show_beginning, show_in_line
+from autoif.report.terminal import make_table, print_line
 
 _MEANINGS = {
     FindingReason.DOES_NOT_LOAD: "gives no function to call",
@@ -32,11 +32,7 @@ _SHOWN = 8
 
 def print_findings(found: FindingsAudit, kept: int, console: Console) -> None:
     """Print how many functions have which finding, and instructions whose kept functions all have a fault."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("found")
-    table.add_column("")
-    table.add_column("written", justify="right")
-    table.add_column("kept", justify="right")
+    table = make_table("found", "", "written", "kept", numbers=("written", "kept"))
     for reason, tally in found.tallies.items():
         if tally.written:
             table.add_row(reason.value, _MEANINGS[reason], f"{tally.written:,}", f"{tally.kept:,}")
@@ -50,11 +46,11 @@ def print_findings(found: FindingsAudit, kept: int, console: Console) -> None:
             f"wrong on over a tenth of gold: {against.wrong:,}, {against.wrong_with_fault:,} of these have a fault; "
             f"right on all of it: {against.right:,}, {against.right_with_fault:,} of these"
         )
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    print_line("\n".join(lines), console)
     for each in islice(filter(_is_faulty, found.instructions), _SHOWN):
         function = next(function for function in each.functions if function.kept)
         line = show_in_line(f"{each.instruction_id}  {_name_fault(function)}: {show_beginning(each.instruction)}")
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"  {line}", console)
 
 
 def _is_faulty(audit: InstructionAudit) -> bool:

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,8 +18,10 @@ from autoif.datasets.reviewing import STAGE
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json, show_beginning
 from autoif.records import Reason
+from autoif.report.terminal import make_table
+from autoif.runs.contents import read_records
 from autoif.runs.counts import count_stage
-from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run, read_stage
+from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
 
 REPORT = "report.html"
 """The page of a run, in its folder."""
@@ -112,9 +113,8 @@ def _read_reviewed(run: Path) -> Iterator[FunnelRow]:
 def read_formats(run: Path) -> Formats:
     """Return how the answers of the verification stage were read."""
     formats = Formats()
-    dropped = (row["record"] for row in read_stage(run, VERIFICATION, "dropped"))
-    for draft in chain(read_stage(run, VERIFICATION, "kept"), dropped):
-        for answer in draft["answers"]:
+    for draft in (each.record for each in read_records(run, VERIFICATION)):
+        for answer in draft["answers"] if draft else ():
             formats.answers += 1
             formats.read += answer["loss"] is None
             formats.repairs.update(answer["repairs"])
@@ -125,11 +125,7 @@ def read_formats(run: Path) -> Formats:
 
 def funnel_table(rows: Iterable[FunnelRow]) -> Table:
     """Return the funnel as a table: a stage a line, reasons in the order of their number."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("stage")
-    table.add_column("kept", justify="right")
-    table.add_column("dropped", justify="right")
-    table.add_column("why", overflow="fold")
+    table = make_table("stage", "kept", "dropped", "why", numbers=("kept", "dropped"))
     for row in rows:
         table.add_row(row.folder, f"{row.kept:,}", f"{row.dropped:,}", escape(row.why))
     return table

@@ -1,20 +1,16 @@
 """A plan for reading in a terminal."""
 
 from rich.console import Console
-from rich.table import Table
 
 from autoif.planning.plan import Amount, PlannedStage, RunPlan
+from autoif.report.terminal import make_table, print_line, print_notes
 
 
 def print_plan(plan: RunPlan, console: Console) -> None:
     """Print what a run will ask, stage by stage, what it will make, and what to know of that."""
-    console.print(
-        f"by the yields of {plan.source}; {plan.entering:,} instructions enter", highlight=False, soft_wrap=True
-    )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("stage")
-    for name in ("answers", "tokens in", "tokens out", "hours", "$"):
-        table.add_column(name, justify="right", overflow="fold")
+    print_line(f"by the yields of {plan.source}; {plan.entering:,} instructions enter", console)
+    numbers = ("answers", "tokens in", "tokens out", "hours", "$")
+    table = make_table("stage", *numbers, numbers=numbers)
     for stage in (*plan.stages, plan.total):
         table.add_row(*_describe_stage(stage), style="bold" if stage is plan.total else None)
     console.print(table)
@@ -26,9 +22,8 @@ def print_plan(plan: RunPlan, console: Console) -> None:
         "prompts for rewards": plan.rewards,
     }
     for name, amount in made.items():
-        console.print(f"{describe_amount(amount):>24}  {name}", highlight=False, soft_wrap=True)
-    for line in (*plan.over_budget, *plan.notes):
-        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
+        print_line(f"{describe_amount(amount):>24}  {name}", console)
+    print_notes((*plan.over_budget, *plan.notes), console)
 
 
 def describe_amount(amount: Amount | None, digits: int = 0) -> str:

@@ -6,13 +6,13 @@ Read from the drafts of a run (docs/method.md, Settling); a run whose settings f
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
 from autoif.records import Draft, RepairOutcome, Ruling
-from autoif.runs.store import VERIFICATION, read_stage
+from autoif.runs.contents import read_records
+from autoif.runs.store import VERIFICATION
 from autoif.vocabulary import fold
 
 _SHOWN_CHARACTERS = 160
@@ -40,9 +40,8 @@ class Settling:
 def read_settling(run: Path) -> Settling:
     """Return what was done to the functions of a run."""
     found = Settling()
-    dropped = (row["record"] for row in read_stage(run, VERIFICATION, "dropped"))
-    for row in chain(read_stage(run, VERIFICATION, "kept"), dropped):
-        if "settled" not in row:
+    for row in (each.record for each in read_records(run, VERIFICATION)):
+        if not row or "settled" not in row:
             continue
         found.drafts += 1
         found.settled += row["settled"]

@@ -8,16 +8,17 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
-from autoif.reading.jsonl import read_json_lines, read_jsonl
+from autoif.reading.jsonl import read_json_lines
 from autoif.records import Contrast, Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
 from autoif.report.settling import describe_settling, print_settling, read_settling
+from autoif.report.terminal import make_table, print_line, print_notes
+from autoif.runs.contents import read_verified
 from autoif.runs.counts import count_stage
 from autoif.runs.store import (
     AUGMENTATION,
@@ -44,10 +45,8 @@ def show_run(run: Path, console: Console) -> None:
     console.print(describe_formats(read_formats(run)), style="dim")
     if said := describe_settling(read_settling(run)):
         console.print(said, style="dim")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "functions", "cases", "instruction"):
-        table.add_column(column, overflow="fold")
-    for verified in _verified(run):
+    table = make_table("id", "functions", "cases", "instruction")
+    for verified in read_verified(run):
         kept = f"{len(verified.functions)}/{len(verified.matrix.functions)}"
         cases = f"{len(verified.cases)}/{len(verified.matrix.cases)}"
         table.add_row(verified.instruction.id, kept, cases, escape(verified.instruction.text))
@@ -59,19 +58,17 @@ def show_made(run: Path, console: Console) -> None:
     """Print what a run has made: the funnel, three samples, where things are, and what should not pass unsaid."""
     console.print(read_funnel(run))
     judged = read_manifest(run).get("sandbox", "not recorded")
-    console.print(f"sandbox: {judged}", style="dim", markup=False, highlight=False, soft_wrap=True)
-    console.print(describe_formats(read_formats(run)), style="dim", soft_wrap=True)
-    if said := describe_settling(read_settling(run)):
-        console.print(said, style="dim", soft_wrap=True)
+    for said in (f"sandbox: {judged}", describe_formats(read_formats(run)), describe_settling(read_settling(run))):
+        if said:
+            print_line(said, console, "dim")
     total = count_stage(run, SCORING, "kept").rows
     print_samples(read_samples(run, places=range(0, total, max(1, total // 3))[:3]), console)
     console.print()
     for path in (run / INSTRUCTIONS, *(run / name for name in DATA_SETS)):
         if path.exists():
             rows = sum(1 for _ in read_json_lines(path))
-            console.print(f"{rows:>7,} rows  {os.path.relpath(path)}", highlight=False, soft_wrap=True)
-    for line in describe_ending(run).lines:
-        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
+            print_line(f"{rows:>7,} rows  {os.path.relpath(path)}", console)
+    print_notes(describe_ending(run).lines, console)
 
 
 def show_instruction(run: Path, wanted: str, console: Console) -> None:
@@ -156,7 +153,7 @@ def show_prompts(source: str, console: Console) -> None:
     prompts = _read_prompts(Path(source)) if Path(source).is_dir() else load_config(source).prompts
     for name, prompt in prompts.files().items():
         console.print(f"[bold]# {name}[/]: {escape(prompt.source)}, {prompt.digest}")
-        console.print(f"\n{prompt.text}\n", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"\n{prompt.text}\n", console)
 
 
 def _read_prompts(run: Path) -> Prompts:
@@ -181,14 +178,9 @@ def _print_matrix(matrix: Matrix, kept: set[str], console: Console) -> None:
     console.print("\nfunctions x cases (T: returned True, F: False, E: error; a case's wanted verdict is in brackets)")
     for number, case in enumerate(matrix.cases):
         console.print(f"  c{number} \\[{'T' if case.expected else 'F'}] {escape(json.dumps(case.input)[:110])}")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for number in range(len(matrix.cases)):
-        table.add_column(f"c{number}")
-    table.add_column("agrees")
+    table = make_table("", *(f"c{number}" for number in range(len(matrix.cases))), "agrees")
     for number, (function, row) in enumerate(zip(matrix.functions, matrix.verdicts, strict=True)):
-        wanted = ["pass" if case.expected else "fail" for case in matrix.cases]
-        agreed = float(share(sum(a == b for a, b in zip(row, wanted, strict=True)), len(row)))
+        agreed = float(share(sum(matrix.agreement[number]), len(row)))
         mark = "[green]kept[/]" if function.id in kept else "dropped"
         table.add_row(f"f{number}", *(_MARKS.get(verdict, "[yellow]?[/]") for verdict in row), f"{agreed:.0%} {mark}")
     console.print(table)
@@ -216,7 +208,7 @@ def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | No
         named = {name for row in prompts for name in row["constraints"]}
     known: dict[str, Any] = {
         verified.id: verified
-        for verified in _verified(run)
+        for verified in read_verified(run)
         if instruction_id in ("", verified.instruction.id) and (named is None or verified.id in named)
     }
     for row in prompts:
@@ -226,14 +218,6 @@ def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | No
     return [Response.model_validate(row, context=known) for row in rows if row["prompt"] in known]
 
 
-def _verified(run: Path) -> Iterator[VerifiedInstruction]:
-    """Yield the verified instructions of a run: its own, or those that it began with."""
-    if not (run / BACK_TRANSLATION).is_dir() and (run / INSTRUCTIONS).exists():
-        yield from read_jsonl(run / INSTRUCTIONS, VerifiedInstruction, exact=True)
-    for row in read_stage(run, BACK_TRANSLATION, "kept"):
-        yield VerifiedInstruction.model_validate(row)
-
-
 def _all(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
     """Yield every instruction that got as far as verification, with the reason if it was dropped."""
     for folder in (VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
@@ -241,5 +225,5 @@ def _all(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
             dropped = Dropped.model_validate(row)
             if isinstance(dropped.record, Draft | VerifiedInstruction):
                 yield dropped.record, f"{dropped.stage}: {dropped.reason} ({dropped.detail})"
-    for verified in _verified(run):
+    for verified in read_verified(run):
         yield verified, ""

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from autoif.errors import StoreError
 from autoif.reading.text_lines import show_in_line
 from autoif.report.progress import describe_duration
+from autoif.report.terminal import make_table, print_line
 from autoif.runs.events import BEAT_S, LastSeen, read_last
 from autoif.runs.remote import Remote
 from autoif.runs.segments import fetch_state
@@ -149,14 +149,12 @@ def _count_lines(path: Path) -> int:
 def print_status(status: RunStatus, console: Console) -> None:
     """Print it for reading."""
     for line in _describe(status):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(line, console)
     if status.stages:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("stage")
-        for name in ("entered", "kept", "dropped"):
-            table.add_column(name, justify="right")
+        numbers = ("entered", "kept", "dropped")
+        table = make_table("stage", *numbers, numbers=numbers)
         for folder, counts in sorted(status.stages.items()):
-            table.add_row(escape(folder), *(f"{counts.get(name, 0):,}" for name in ("entered", "kept", "dropped")))
+            table.add_row(escape(folder), *(f"{counts.get(name, 0):,}" for name in numbers))
         console.print(table)
 
 

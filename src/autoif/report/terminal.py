@@ -1,0 +1,27 @@
+"""What every report does at a terminal: lines that are shown as they are, and plain tables."""
+
+from collections.abc import Collection, Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from autoif.reading.text_lines import show_in_line
+
+
+def print_line(line: str, console: Console, style: str | None = None) -> None:
+    """Print a line without reading markup in it, as models wrote parts of it; it is neither coloured nor folded."""
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_notes(notes: Iterable[str], console: Console) -> None:
+    """Print what has to be known, a line each."""
+    for note in notes:
+        print_line(f"note: {show_in_line(note)}", console)
+
+
+def make_table(*columns: str, numbers: Collection[str] = ()) -> Table:
+    """Return an empty table without lines; `numbers` are the columns that are set to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table
