@@ -213,7 +213,7 @@ async def test_two_runs_stand_side_by_side(server):
     async with session.get(f"{url}/compare") as answer:
         text = await answer.text()
     assert answer.status == 200
-    for part in ("No setting differs.", "Only in first: none.", "0 differ.", "07_scoring"):
+    for part in ("Settings that differ: none.", "Only in first: none.", "Verdicts that differ: none.", "07_scoring"):
         assert part in text
 
 

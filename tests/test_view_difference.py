@@ -8,46 +8,47 @@ import pytest
 import autoif
 from autoif.errors import StoreError
 from autoif.runs.store import DIGESTS, INSTRUCTIONS
-from autoif.view.difference import RunSide, SeenInstruction, SeenVerdict, compare_runs, read_side
+from autoif.view.difference import RunSide, Seen, compare_runs, read_side
+from autoif.view.pages import make_difference_page
 
-KEPT = SeenInstruction("Use tea.", "kept")
-LOST = SeenInstruction("Use tea.", "03_cross_validation: no case agreed")
+KEPT, LOST = "kept", "03_cross_validation: no case agreed"
+
+
+def seen(**outcomes: str) -> dict[str, Seen]:
+    return {name: Seen((name,), outcome) for name, outcome in outcomes.items()}
 
 
 def test_settings_that_differ_are_named_and_one_that_is_missing_is_none() -> None:
-    found = compare_runs(RunSide("a", {"seed": 1, "x": None, "same": [1]}), RunSide("b", {"seed": 2, "same": [1]}))
-    assert [(each.key, each.first, each.second) for each in found.settings] == [("seed", "1", "2"), ("x", "None", None)]
+    found = compare_runs(RunSide("a", seen(x="None", seed="1", same="[1]")), RunSide("b", seen(seed="2", same="[1]")))
+    assert found.settings == [(("seed",), "1", "2"), (("x",), "None", None)]
 
 
 def test_stages_stand_beside_each_other_and_one_that_is_missing_is_none() -> None:
-    found = compare_runs(RunSide("a", funnel={"01": (3, 1)}), RunSide("b", funnel={"01": (2, 2), "review": (1, 0)}))
-    assert [(each.stage, each.first, each.second) for each in found.stages] == [
-        ("01", (3, 1), (2, 2)),
-        ("review", None, (1, 0)),
-    ]
+    funnels = seen(first="3 kept"), seen(first="3 kept", review="1 kept")
+    found = compare_runs(*(RunSide("run", funnel=each) for each in funnels))
+    assert found.stages == [(("first",), "3 kept", "3 kept"), (("review",), None, "1 kept")]
 
 
 def test_instructions_of_one_run_only_are_told_from_those_with_another_outcome() -> None:
     found = compare_runs(
-        RunSide("a", instructions={"1": KEPT, "2": KEPT, "3": KEPT}),
-        RunSide("b", instructions={"2": LOST, "3": KEPT, "4": LOST}),
+        RunSide("a", instructions=seen(sing=KEPT, dance=KEPT, rest=KEPT)),
+        RunSide("b", instructions=seen(dance=LOST, rest=KEPT, leave=LOST)),
     )
-    assert [each.id for each in found.only_first] == ["1"]
-    assert [(each.id, each.first, each.second) for each in found.only_second] == [("4", None, LOST.outcome)]
-    assert [(each.id, each.first, each.second) for each in found.outcomes] == [("2", "kept", LOST.outcome)]
+    assert found.only_first == [(("sing",), KEPT, None)]
+    assert found.only_second == [(("leave",), None, LOST)]
+    assert found.outcomes == [(("dance",), KEPT, LOST)]
 
 
-def test_verdicts_of_the_same_function_on_the_same_text_are_compared_and_long_lists_cut() -> None:
-    said = {("f", str(number)): SeenVerdict("i", f"t{number}", "pass") for number in range(9)}
-    other = {key: SeenVerdict("i", each.text, "fail") for key, each in list(said.items())[:5]}
-    found = compare_runs(
-        RunSide("a", verdicts=said), RunSide("b", verdicts=other | {("g", "0"): said["f", "0"]}), most=2
-    )
-    assert [(each.function_id, each.text, each.first, each.second) for each in found.verdicts] == [
-        ("f", "t0", "pass", "fail"),
-        ("f", "t1", "pass", "fail"),
-    ]
-    assert (found.verdicts_changed, found.verdicts_compared) == (5, 5)
+def test_verdicts_of_the_same_function_on_the_same_text_are_compared_and_the_page_shows_the_first() -> None:
+    said = {("f", str(number)): Seen(("sing", "f", f"text {number}."), "pass") for number in range(300)}
+    other = {key: each._replace(outcome="fail") for key, each in list(said.items())[:250]}
+    found = compare_runs(RunSide("a", verdicts=said), RunSide("b", verdicts={**other, ("g", "0"): said["f", "0"]}))
+    assert (len(found.verdicts.changed), found.verdicts.compared) == (250, 250)
+    assert found.verdicts.changed[0] == (("sing", "f", "text 0."), "pass", "fail")
+    page = make_difference_page(found)
+    assert "Verdicts that differ: 250, the first 200 are shown" in page
+    assert "text 199." in page
+    assert "text 200." not in page
 
 
 def test_a_run_differs_in_nothing_from_itself_and_from_another_in_its_settings(replayed: Path, tmp_path: Path) -> None:
@@ -55,11 +56,11 @@ def test_a_run_differs_in_nothing_from_itself_and_from_another_in_its_settings(r
     autoif.run("quickstart", recorded=True, output=runs[1], progress=False, set={"scoring.mean": ">= 1"})
     first, second = map(read_side, runs)
     same = compare_runs(first, first)
-    assert not (same.settings or same.only_first or same.only_second or same.outcomes or same.verdicts_changed)
-    assert same.verdicts_compared > 100
+    assert not (same.settings or same.only_first or same.only_second or same.outcomes or same.verdicts.changed)
+    assert same.verdicts.compared > 100
     found = compare_runs(first, second)
-    assert [each.key for each in found.settings] == ["scoring.mean"]
-    assert not found.verdicts_changed
+    assert [each.shown for each in found.settings] == [("scoring.mean",)]
+    assert not found.verdicts.changed
 
 
 def test_a_folder_that_is_no_run_or_holds_something_else_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from autoif.errors import StoreError
-from autoif.records import Record, content_id
+from autoif.records import content_id
 from autoif.report.funnel import read_funnel
+from autoif.runs.contents import StageRow, naming_damage, read_records
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -27,29 +27,16 @@ from autoif.runs.store import (
     SELF_INSTRUCT,
     VERIFICATION,
     read_run,
-    read_stage,
 )
 
-MOST = 200
-"""Verdicts and responses that are shown of each kind."""
+K = TypeVar("K")
 
 
-@dataclass(frozen=True, slots=True)
-class SeenInstruction:
-    """An instruction in one run: its text, and what became of it."""
+class Seen(NamedTuple):
+    """Something in one run: what is shown of it, and what became of it there."""
 
-    text: str
+    shown: tuple[str, ...]
     outcome: str
-    """"kept", or the stage that dropped it with the reason, as in "03_cross_validation: no case agreed"."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenVerdict:
-    """What a function says of a text."""
-
-    instruction: str
-    text: str
-    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,135 +44,79 @@ class RunSide:
     """One of two runs, as far as they are compared."""
 
     name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    funnel: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Kept and dropped, by stage."""
-    instructions: Mapping[str, SeenInstruction] = field(default_factory=dict)
-    """By id."""
-    verdicts: Mapping[tuple[str, str], SeenVerdict] = field(default_factory=dict)
-    """By the ids of function and text."""
-    responses: Mapping[str, SeenInstruction] = field(default_factory=dict)
-    """Text and outcome, by an id of prompt and text."""
+    settings: Mapping[str, Seen] = field(default_factory=dict)
+    """By key; the outcome is the value."""
+    funnel: Mapping[str, Seen] = field(default_factory=dict)
+    """By stage; the outcome is how many it kept and dropped."""
+    instructions: Mapping[str, Seen] = field(default_factory=dict)
+    """By id; the outcome is "kept", or the stage that dropped it with the reason. Of responses likewise."""
+    verdicts: Mapping[tuple[str, str], Seen] = field(default_factory=dict)
+    """By the ids of function and text; the outcome is the verdict."""
+    responses: Mapping[str, Seen] = field(default_factory=dict)
+    """By an id of prompt and text."""
 
 
-class SettingChange(Record):
-    """A setting that differs; None stands for one that a run lacks."""
+class Change(NamedTuple):
+    """What became of the same thing in both runs; None where a run hasn't seen it."""
 
-    key: str
+    shown: tuple[str, ...]
     first: str | None
     second: str | None
 
 
-class StageChange(Record):
-    """What a stage kept and dropped in both runs; None where a run has no such stage."""
+class Changes(NamedTuple):
+    """What differs of what both runs have."""
 
-    stage: str
-    first: tuple[int, int] | None
-    second: tuple[int, int] | None
-
-
-class OutcomeChange(Record):
-    """An instruction or response that became something else in the other run; None where a run hasn't seen it."""
-
-    id: str
-    text: str
-    first: str | None
-    second: str | None
+    compared: int
+    changed: list[Change]
 
 
-class VerdictChange(Record):
-    """What one function says otherwise of one text."""
-
-    function_id: str
-    instruction: str
-    text: str
-    first: str
-    second: str
-
-
-class RunDifference(Record):
-    """All that differs; long lists are cut, their counts are not."""
+@dataclass(frozen=True, slots=True)
+class RunDifference:
+    """All that differs."""
 
     first: str
     second: str
-    settings: tuple[SettingChange, ...]
-    stages: tuple[StageChange, ...]
-    only_first: tuple[OutcomeChange, ...]
+    settings: list[Change]
+    stages: list[Change]
+    """All stages, whether they differ or not."""
+    only_first: list[Change]
     """Instructions that only the first run has."""
-    only_second: tuple[OutcomeChange, ...]
-    outcomes: tuple[OutcomeChange, ...]
+    only_second: list[Change]
+    outcomes: list[Change]
     """Instructions that both have, with another outcome."""
-    verdicts: tuple[VerdictChange, ...]
-    verdicts_changed: int
-    verdicts_compared: int
-    responses: tuple[OutcomeChange, ...]
-    responses_changed: int
-    responses_compared: int
+    verdicts: Changes
+    responses: Changes
 
 
-def compare_runs(first: RunSide, second: RunSide, most: int = MOST) -> RunDifference:
-    """Return what differs between two runs; of verdicts and responses at most so many."""
-    ours, theirs = first.instructions, second.instructions
-    verdicts = list(_compare_verdicts(first, second))
-    responses = list(_compare_outcomes(first.responses, second.responses))
+def compare_runs(first: RunSide, second: RunSide) -> RunDifference:
+    """Return what differs between two runs."""
+    instructions = [each for each in _join(first.instructions, second.instructions) if each.first != each.second]
     return RunDifference(
         first=first.name,
         second=second.name,
-        settings=tuple(_compare_settings(first.settings, second.settings)),
-        stages=tuple(
-            StageChange(stage=stage, first=first.funnel.get(stage), second=second.funnel.get(stage))
-            for stage in dict.fromkeys((*first.funnel, *second.funnel))
-        ),
-        only_first=tuple(_seen_in_one(key, each, None) for key, each in ours.items() if key not in theirs),
-        only_second=tuple(_seen_in_one(key, None, each) for key, each in theirs.items() if key not in ours),
-        outcomes=tuple(_compare_outcomes(ours, theirs)),
-        verdicts=tuple(verdicts[:most]),
-        verdicts_changed=len(verdicts),
-        verdicts_compared=len(first.verdicts.keys() & second.verdicts.keys()),
-        responses=tuple(responses[:most]),
-        responses_changed=len(responses),
-        responses_compared=len(first.responses.keys() & second.responses.keys()),
+        settings=sorted(each for each in _join(first.settings, second.settings) if each.first != each.second),
+        stages=list(_join(first.funnel, second.funnel)),
+        only_first=[each for each in instructions if each.second is None],
+        only_second=[each for each in instructions if each.first is None],
+        outcomes=[each for each in instructions if each.first and each.second],
+        verdicts=_compare(first.verdicts, second.verdicts),
+        responses=_compare(first.responses, second.responses),
     )
 
 
-def _compare_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[SettingChange]:
-    for key in sorted({*first, *second}):
-        if first.get(key) != second.get(key) or (key in first) != (key in second):
-            ours, theirs = (str(side[key]) if key in side else None for side in (first, second))
-            yield SettingChange(key=key, first=ours, second=theirs)
+def _join(first: Mapping[K, Seen], second: Mapping[K, Seen]) -> Iterator[Change]:
+    """Yield everything that one of the runs has, in their order."""
+    for key in dict.fromkeys((*first, *second)):
+        ours, theirs = first.get(key), second.get(key)
+        shown = (ours or theirs or Seen((), "")).shown
+        yield Change(shown, ours.outcome if ours else None, theirs.outcome if theirs else None)
 
 
-def _seen_in_one(key: str, first: SeenInstruction | None, second: SeenInstruction | None) -> OutcomeChange:
-    seen = first or second
-    assert seen
-    return OutcomeChange(
-        id=key,
-        text=seen.text,
-        first=first.outcome if first else None,
-        second=second.outcome if second else None,
-    )
-
-
-def _compare_outcomes(
-    first: Mapping[str, SeenInstruction], second: Mapping[str, SeenInstruction]
-) -> Iterator[OutcomeChange]:
-    for key, seen in first.items():
-        other = second.get(key)
-        if other and other.outcome != seen.outcome:
-            yield OutcomeChange(id=key, text=seen.text, first=seen.outcome, second=other.outcome)
-
-
-def _compare_verdicts(first: RunSide, second: RunSide) -> Iterator[VerdictChange]:
-    for key, seen in first.verdicts.items():
-        other = second.verdicts.get(key)
-        if other and other.verdict != seen.verdict:
-            yield VerdictChange(
-                function_id=key[0],
-                instruction=seen.instruction,
-                text=seen.text,
-                first=seen.verdict,
-                second=other.verdict,
-            )
+def _compare(first: Mapping[K, Seen], second: Mapping[K, Seen]) -> Changes:
+    both = [(ours, second[key]) for key, ours in first.items() if key in second]
+    changed = [Change(one.shown, one.outcome, two.outcome) for one, two in both if one.outcome != two.outcome]
+    return Changes(len(both), changed)
 
 
 def read_side(run: Path) -> RunSide:
@@ -195,73 +126,68 @@ def read_side(run: Path) -> RunSide:
         StoreError: it is no run folder, of another version, or damaged.
     """
     manifest: Mapping[str, Any] = read_run(run)
-    verdicts = dict[tuple[str, str], SeenVerdict]()
-    try:
+    verdicts = dict[tuple[str, str], Seen]()
+    with naming_damage(run):
         instructions, functions = _read_instructions(run, verdicts)
-        responses = _read_responses(run, functions, verdicts)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise StoreError(f"{run} holds a record of another form ({error!r}): run the same command again") from None
-    return RunSide(
-        name=run.resolve().name,
-        settings=dict(manifest["identity"]),
-        funnel={row.folder: (row.kept, row.dropped) for row in read_funnel(run)},
-        instructions=instructions,
-        verdicts=verdicts,
-        responses=responses,
-    )
+        return RunSide(
+            name=run.resolve().name,
+            settings={key: Seen((key,), str(value)) for key, value in manifest["identity"].items()},
+            funnel={
+                row.folder: Seen((row.folder,), f"{row.kept:,} kept, {row.dropped:,} dropped")
+                for row in read_funnel(run)
+            },
+            instructions=instructions,
+            verdicts=verdicts,
+            responses=_read_responses(run, functions, verdicts),
+        )
+
+
+def _name_outcome(stage: str, row: StageRow) -> str:
+    return f"{stage}: {row.reason.replace('_', ' ')}" if row.reason else "kept"
 
 
 def _read_instructions(
-    run: Path, verdicts: dict[tuple[str, str], SeenVerdict]
-) -> tuple[dict[str, SeenInstruction], dict[str, tuple[str, list[str]]]]:
+    run: Path, verdicts: dict[tuple[str, str], Seen]
+) -> tuple[dict[str, Seen], dict[str, tuple[str, list[str]]]]:
     """Return instructions by id, and of each verified one, by its id, its text and its kept functions' ids."""
-    found, functions = dict[str, SeenInstruction](), dict[str, tuple[str, list[str]]]()
+    found, functions = dict[str, Seen](), dict[str, tuple[str, list[str]]]()
     for stage in (SELF_INSTRUCT, VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
-        for row in read_stage(run, stage, "kept"):
-            instruction = row.get("instruction", row)
-            found[instruction["id"]] = SeenInstruction(instruction["text"], "kept")
-            _read_matrix(row, verdicts)
-            if stage == BACK_TRANSLATION:
-                kept = [row["matrix"]["functions"][place]["id"] for place in row["kept_functions"]]
-                functions[row["id"]] = instruction["text"], kept
-        for dropped in read_stage(run, stage, "dropped"):
-            row = dropped["record"] or {}
-            instruction = row.get("instruction", row)
-            if instruction and (stage != SELF_INSTRUCT or instruction["id"] not in found):
-                why = f"{stage}: {dropped['reason'].replace('_', ' ')}"
-                found[instruction["id"]] = SeenInstruction(instruction["text"], why)
-                _read_matrix(row, verdicts)
+        for row in read_records(run, stage):
+            record = row.record or {}
+            instruction = record.get("instruction", record)
+            if not instruction or (stage == SELF_INSTRUCT and instruction["id"] in found):
+                continue  # an exact duplicate has the id of the one that was kept
+            found[instruction["id"]] = Seen((instruction["text"],), _name_outcome(stage, row))
+            _read_matrix(record, verdicts)
+            if stage == BACK_TRANSLATION and not row.reason:
+                kept = [record["matrix"]["functions"][place]["id"] for place in record["kept_functions"]]
+                functions[record["id"]] = instruction["text"], kept
     return found, functions
 
 
-def _read_matrix(row: Mapping[str, Any], verdicts: dict[tuple[str, str], SeenVerdict]) -> None:
+def _read_matrix(record: Mapping[str, Any], verdicts: dict[tuple[str, str], Seen]) -> None:
     """Note what functions say of cases, where they have run."""
-    matrix = row.get("matrix") or {"functions": [], "verdicts": []}
+    matrix = record.get("matrix") or {"functions": [], "verdicts": []}
     for function, said in zip(matrix["functions"], matrix["verdicts"], strict=False):
         for case, verdict in zip(matrix["cases"], said, strict=False):
-            text = case["input"]
-            key = function["id"], content_id("text", text)
-            verdicts[key] = SeenVerdict(row["instruction"]["text"], text, verdict)
+            shown = record["instruction"]["text"], function["id"], case["input"]
+            verdicts[function["id"], content_id("text", case["input"])] = Seen(shown, verdict)
 
 
 def _read_responses(
-    run: Path, functions: Mapping[str, tuple[str, list[str]]], verdicts: dict[tuple[str, str], SeenVerdict]
-) -> dict[str, SeenInstruction]:
+    run: Path, functions: Mapping[str, tuple[str, list[str]]], verdicts: dict[tuple[str, str], Seen]
+) -> dict[str, Seen]:
     """Return responses with verdicts, by prompt and text; note what each function says of them."""
-    prompts = {row["id"]: row for row in read_stage(run, AUGMENTATION, "kept")}
-    found = dict[str, SeenInstruction]()
+    prompts = {row.id: row.record or {} for row in read_records(run, AUGMENTATION)}
+    found = dict[str, Seen]()
     for stage in (REJECTION_SAMPLING, SCORING):
-        dropped = (
-            (each["record"], f"{stage}: {each['reason'].replace('_', ' ')}")
-            for each in read_stage(run, stage, "dropped")
-            if each["record"]
-        )
-        for row, outcome in (*((each, "kept") for each in read_stage(run, stage, "kept")), *dropped):
-            prompt = prompts[row["prompt"]]
-            found[content_id("answer", prompt["text"], row["text"])] = SeenInstruction(row["text"], outcome)
+        for row in read_records(run, stage):
+            if not row.record:
+                continue
+            prompt, text = prompts[row.record["prompt"]], row.record["text"]
+            found[content_id("answer", prompt["text"], text)] = Seen((text,), _name_outcome(stage, row))
             asked = [functions.get(name, ("", [])) for name in prompt["constraints"]]
-            named = [(text, function) for text, several in asked for function in several]
-            for (instruction, function), verdict in zip(named, row["verdicts"], strict=False):
-                key = function, content_id("text", row["text"])
-                verdicts[key] = SeenVerdict(instruction, row["text"], verdict)
+            named = [(instruction, function) for instruction, several in asked for function in several]
+            for (instruction, function), verdict in zip(named, row.record["verdicts"], strict=False):
+                verdicts[function, content_id("text", text)] = Seen((instruction, function, text), verdict)
     return found

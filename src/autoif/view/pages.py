@@ -1,6 +1,6 @@
 """The pages that `autoif view` serves: that of `autoif report`, with a part for reviewers, and two runs compared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -8,12 +8,14 @@ from xml.etree.ElementTree import Element
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import make, make_table
 from autoif.page.report import make_run_page
-from autoif.view.difference import OutcomeChange, RunDifference
+from autoif.view.difference import Change, RunDifference
 
 SCRIPT = "review.js"
 BESIDE = "data"
 """The folder of the address under which a large run's data lies."""
 _LONGEST_SHOWN = 400
+_MOST = 200
+"""Rows of a table in which two runs are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,46 @@ def make_view_page(run: Path, runs: Sequence[Path]) -> ServedPage:
 
 def make_difference_page(found: RunDifference) -> str:
     """Return the page that shows two runs side by side; it needs no script."""
-    both = (found.first, found.second)
+
+    def tabulate(caption: str, columns: Sequence[str], changes: Sequence[Change]) -> Element:
+        if not changes:
+            return make("p", f"{caption}: none.")
+        cut = f", the first {_MOST:,} are shown" if len(changes) > _MOST else ""
+        rows = [[_shorten(text) for text in (*shown, first, second)] for shown, first, second in changes[:_MOST]]
+        return make_table(f"{caption}: {len(changes):,}{cut}", (*columns, found.first, found.second), rows)
+
+    verdicts, responses = found.verdicts, found.responses
     sections = [
-        PageSection("settings", "Settings", _show_settings(found, both)),
-        PageSection("funnel", "Funnel", [_show_stages(found, both)]),
-        PageSection("instructions", "Instructions", _show_instructions(found, both)),
-        PageSection("verdicts", "Verdicts", _show_verdicts(found, both)),
-        PageSection("responses", "Responses", _show_responses(found, both)),
+        PageSection("settings", "Settings", [tabulate("Settings that differ", ["setting"], found.settings)]),
+        PageSection("funnel", "Funnel", [tabulate("What each stage kept and dropped", ["stage"], found.stages)]),
+        PageSection(
+            "instructions",
+            "Instructions",
+            [
+                tabulate(f"Only in {found.first}", ["text"], found.only_first),
+                tabulate(f"Only in {found.second}", ["text"], found.only_second),
+                tabulate("In both, with another outcome", ["text"], found.outcomes),
+            ],
+        ),
+        PageSection(
+            "verdicts",
+            "Verdicts",
+            [
+                make("p", f"{verdicts.compared:,} verdicts of the same function on the same text."),
+                tabulate("Verdicts that differ", ["instruction", "function", "text"], verdicts.changed),
+            ],
+        ),
+        PageSection(
+            "responses",
+            "Responses",
+            [
+                make("p", f"{responses.compared:,} responses that both runs have."),
+                tabulate("Responses with another outcome", ["text"], responses.changed),
+            ],
+        ),
     ]
-    return _encode(
-        Page(f"{found.first} and {found.second} – autoif", sections, "What differs between two runs.", {}, ())
-    )
+    title = f"{found.first} and {found.second} – autoif"
+    return _encode(Page(title, sections, "What differs between two runs.", {}, ()))
 
 
 def _encode(page: Page) -> str:
@@ -60,66 +91,11 @@ def _link_runs(runs: Sequence[Path]) -> list[Element]:
     if len(runs) < 2:
         return []
     links = [make("a", each.resolve().name, href=f"../{number}/") for number, each in enumerate(runs)]
-    parts: list[Element | str] = ["Runs: "]
-    for link in links:
-        parts += [link, " "]
-    return [make("p", *parts, make("a", "compare the first two", href="../compare"))]
+    spaced = [part for link in links for part in (link, " ")]
+    return [make("p", "Runs: ", *spaced, make("a", "compare the first two", href="../compare"))]
 
 
-def _show_settings(found: RunDifference, both: tuple[str, str]) -> list[Element]:
-    rows = [(each.key, _shown(each.first), _shown(each.second)) for each in found.settings]
-    return [make_table("Settings that differ", ("setting", *both), rows) if rows else make("p", "No setting differs.")]
-
-
-def _show_stages(found: RunDifference, both: tuple[str, str]) -> Element:
-    def say(counts: tuple[int, int] | None) -> str:
-        return f"{counts[0]:,} kept, {counts[1]:,} dropped" if counts else "–"
-
-    rows = [(each.stage, say(each.first), say(each.second)) for each in found.stages]
-    return make_table("What each stage kept and dropped", ("stage", *both), rows, numbers=2)
-
-
-def _show_instructions(found: RunDifference, both: tuple[str, str]) -> list[Element]:
-    return [
-        *_show_outcomes(f"Only in {both[0]}", found.only_first, both),
-        *_show_outcomes(f"Only in {both[1]}", found.only_second, both),
-        *_show_outcomes("In both, with another outcome", found.outcomes, both),
-    ]
-
-
-def _show_outcomes(caption: str, changes: Iterable[OutcomeChange], both: tuple[str, str]) -> list[Element]:
-    rows = [(_shown(each.text), _shown(each.first), _shown(each.second)) for each in changes]
-    if not rows:
-        return [make("p", f"{caption}: none.")]
-    return [make_table(f"{caption}: {len(rows):,}", ("text", *both), rows)]
-
-
-def _show_verdicts(found: RunDifference, both: tuple[str, str]) -> list[Element]:
-    said = (
-        f"Of {found.verdicts_compared:,} verdicts of the same function on the same text "
-        f"{found.verdicts_changed:,} differ{_cut(len(found.verdicts), found.verdicts_changed)}."
-    )
-    rows = [
-        (_shown(each.instruction), each.function_id, _shown(each.text), each.first, each.second)
-        for each in found.verdicts
-    ]
-    columns = ("instruction", "function", "text", *both)
-    return [make("p", said), *([make_table("Verdicts that differ", columns, rows)] if rows else [])]
-
-
-def _show_responses(found: RunDifference, both: tuple[str, str]) -> list[Element]:
-    said = (
-        f"Of {found.responses_compared:,} responses that both runs have {found.responses_changed:,} came to something "
-        f"else{_cut(len(found.responses), found.responses_changed)}."
-    )
-    return [make("p", said), *_show_outcomes("Responses with another outcome", found.responses, both)]
-
-
-def _cut(shown: int, whole: int) -> str:
-    return f"; the first {shown:,} are shown" if shown < whole else ""
-
-
-def _shown(text: str | None) -> str:
+def _shorten(text: str | None) -> str:
     if text is None:
         return "–"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
