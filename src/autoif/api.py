@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from autoif.config import Config, load_config
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, needing_extra
 from autoif.pipeline import Step
 from autoif.planning.plan import RunPlan
 from autoif.reading.stored_rows import Rows
@@ -132,10 +132,8 @@ class Run:
             StoreError: the run has no functions yet, or a file can't be read.
             SandboxError: functions can't be contained on this machine.
         """
-        try:
+        with needing_extra("eval", "an audit"):
             from autoif.audit.run import audit_run
-        except ImportError as error:
-            raise ConfigError(f"an audit needs {error.name}: pip install 'autoif[eval]'") from None
         return audit_run(
             self.path, SandboxSettings(), gold, Path(second) if second else None, data=Path(data) if data else None
         )

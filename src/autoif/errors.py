@@ -11,6 +11,9 @@
 A bad function, a bad answer or a bad response is none of these: it is data (see `records.Dropped`).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AutoIFError(Exception):
     """An error whose message is meant for the user."""
@@ -38,3 +41,12 @@ class StoreError(AutoIFError):
 
 class NoData(AutoIFError):
     """A run is complete and has made nothing, or a server refused most of what a stage asked."""
+
+
+@contextmanager
+def needing_extra(extra: str, what: str) -> Iterator[None]:
+    """Say which extra to install where an import in the block fails; `what` needs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(f"{what} needs {error.name}: pip install 'autoif[{extra}]'") from None

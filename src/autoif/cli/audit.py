@@ -5,10 +5,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autoif.cli.evaluate import require_extra
 from autoif.cli.options import LocalPath
 from autoif.cli.sandbox_options import sandbox_options
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, needing_extra
 from autoif.sandbox import SandboxSettings
 
 _PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that follow and others that don't"
@@ -45,7 +44,7 @@ def audit(
     Without gold, every function has a score: how likely it is right by what it does. With --second, what another
     model's functions for the same instructions say otherwise is listed with texts.
     """
-    with require_extra("autoif audit"):
+    with needing_extra("eval", "autoif audit"):
         from autoif.audit.run import audit_run
         from autoif.evaluation.figure_style import check_kind
         from autoif.evaluation.plots import plot_calibration

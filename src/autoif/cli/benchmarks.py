@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif.cli.evaluate import choose_say, report, require_extra
-from autoif.cli.options import OUTPUT, QUIET, LocalPath, add_options
+from autoif.cli.evaluate import report
+from autoif.cli.options import OUTPUT, QUIET, LocalPath, add_options, choose_say
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
+from autoif.errors import needing_extra
 
 if TYPE_CHECKING:
     from autoif.evaluation.ifeval_ifbench.checkers import Revision, Suite
@@ -62,7 +63,7 @@ def ifbench(**options: Any) -> None:
 @click.command()
 def fetch() -> None:
     """Fetch the tokenizer data that the checkers of IFEval and IFBench need, once; no evaluation downloads it."""
-    with require_extra("autoif eval fetch"):
+    with needing_extra("eval", "autoif eval fetch"):
         from autoif.evaluation.ifeval_ifbench.tokenizer_data import fetch_data
     fetch_data(choose_say(quiet=False))
 
@@ -79,7 +80,7 @@ def _measure(
     quiet: bool,
     revision: "Revision" = "2026",
 ) -> None:
-    with require_extra(f"autoif eval {benchmark}"):
+    with needing_extra("eval", f"autoif eval {benchmark}"):
         from autoif.evaluation.benchmark import evaluate
         from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark, read_questions
 

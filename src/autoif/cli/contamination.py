@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif.cli.evaluate import choose_say, require_extra
 from autoif.cli.judge_options import judge_options
-from autoif.cli.options import QUIET, LocalPath, OutputPath
-from autoif.errors import ConfigError
+from autoif.cli.options import QUIET, LocalPath, OutputPath, choose_say
+from autoif.errors import ConfigError, needing_extra
 
 if TYPE_CHECKING:
     from autoif.evaluation.contamination.measure import ContaminationComparison
@@ -75,7 +74,7 @@ def contamination(
     """
     if (embeddings or judge) and not output:
         raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")
-    with require_extra("autoif contamination"):
+    with needing_extra("eval", "autoif contamination"):
         from autoif.evaluation.contamination.constraint_types import find_trained_types
         from autoif.evaluation.contamination.measure import compare
         from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
@@ -133,10 +132,8 @@ def _embed(
     """Return the neighbours by a model's vectors, if there is a model."""
     if not (model and folder):
         return None
-    try:
+    with needing_extra("train", "--embeddings"):
         from autoif.evaluation.contamination.embedding import find_nearest_by_embedding
-    except ImportError as error:
-        raise ConfigError(f"--embeddings needs {error.name}: pip install 'autoif[train]'") from None
     prompts = [prompt.text for prompt in comparison.prompts]
     return find_nearest_by_embedding(
         prompts, list(comparison.data.asked), comparison.nearest.texts.shape[1], model, folder, say

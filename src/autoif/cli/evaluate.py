@@ -1,18 +1,17 @@
 """`autoif eval`, `autoif compare` and `autoif plot`: how good a model is, how much better, and how it was trained."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from autoif.cli.lazy_group import LazyGroup, Place
-from autoif.cli.options import OUTPUT, QUIET, LocalPath, OutputPath
+from autoif.cli.options import OUTPUT, QUIET, LocalPath, OutputPath, choose_say
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
-from autoif.errors import ConfigError
+from autoif.errors import needing_extra
 from autoif.reading.text_lines import refuse_repeats, show_in_line
 from autoif.runs.store import storage_errors
 from autoif.sandbox import SandboxSettings
@@ -20,6 +19,7 @@ from autoif.sandbox import SandboxSettings
 if TYPE_CHECKING:
     from autoif.evaluation.results import Counted, Scores
     from autoif.evaluation.statistics import Interval
+    from autoif.evaluation.tables import Form
 
 _TOLD = {
     "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
@@ -69,7 +69,7 @@ def pass_rate(
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
     The same command goes on where it was interrupted.
     """
-    with require_extra("autoif eval"):
+    with needing_extra("eval", "autoif eval"):
         from autoif.evaluation.benchmark import evaluate as run
         from autoif.evaluation.pass_rate import load_benchmark, read_prompts
         from autoif.evaluation.provenance import check_held_out
@@ -90,20 +90,18 @@ def pass_rate(
     help="Of FILE, by default as its suffix says; without one, of what is printed.",
 )  # fmt: skip
 @click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="Draw scores and differences.")
-def compare(
-    folders: tuple[Path, ...], output: Path | None, form: Literal["md", "tex", "html"] | None, plot: Path | None
-) -> None:
+def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None", plot: Path | None) -> None:
     """Compare models with the first of them: scores, and paired differences with 95 % intervals.
 
     Each of FOLDERS is a model's: what `autoif eval` wrote, or a folder of several such, one a benchmark. The models
     must have been measured on the same prompts with the same settings.
     """
-    with require_extra("autoif compare"):
+    with needing_extra("eval", "autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
         from autoif.evaluation.tables import choose_form, render
     form = form or choose_form(output)
     if plot:
-        with require_extra("autoif compare --plot"):
+        with needing_extra("eval", "autoif compare --plot"):
             from autoif.evaluation.figure_style import check_kind
             from autoif.evaluation.plots import plot_comparison
         check_kind(plot)
@@ -123,20 +121,11 @@ def compare(
 @click.option("-o", "--output", type=OutputPath(), required=True, metavar="FILE", help="A .svg, .png or .pdf.")
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves of trained FOLDERS: loss, DPO margin and accuracy, reward, as their metrics.jsonl have them."""
-    with require_extra("autoif plot"):
+    with needing_extra("eval", "autoif plot"):
         from autoif.evaluation.plots import plot_training
     refuse_repeats(folders)
     drawn = plot_training(folders, output)
     click.echo(f"{', '.join(drawn)}: {output}")
-
-
-@contextmanager
-def require_extra(command: str) -> Iterator[None]:
-    """Say what to install where an import fails."""
-    try:
-        yield
-    except ImportError as error:
-        raise ConfigError(f"{command} needs {error.name}: pip install 'autoif[eval]'") from None
 
 
 def report(scores: "Scores", folder: Path) -> None:
@@ -190,8 +179,3 @@ def _list_scores(scores: "Scores") -> Iterator[tuple[str, str]]:
 def _name(counted: "Counted") -> str:
     named = ", ".join(show_in_line(each)[:_NAMED_CHARS] for each in counted.named[:_NAMED])
     return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"
-
-
-def choose_say(quiet: bool) -> Callable[[str], None]:
-    """Return what shows lines of progress, or swallows them."""
-    return (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))

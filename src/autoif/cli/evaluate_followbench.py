@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from autoif.cli.evaluate import choose_say, report, require_extra
+from autoif.cli.evaluate import report
 from autoif.cli.judge_options import judge_options
-from autoif.cli.options import OUTPUT, QUIET, LocalPath
+from autoif.cli.options import OUTPUT, QUIET, LocalPath, choose_say
 from autoif.cli.sampling_options import SampledModel, SampledOrRecorded, policy_options, take_subject
+from autoif.errors import needing_extra
 
 if TYPE_CHECKING:
     from autoif.evaluation.judge import Judge
@@ -51,7 +52,7 @@ def followbench(
     """
     if judgements and (judge or isinstance(policy, SampledModel)):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")
-    with require_extra("autoif eval"):
+    with needing_extra("eval", "autoif eval"):
         from autoif.evaluation.benchmark import evaluate
         from autoif.evaluation.followbench.benchmark import load_benchmark
         from autoif.evaluation.followbench.data import fetch_items, read_items

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif.cli.evaluate import choose_say, report, require_extra
-from autoif.cli.options import OUTPUT, QUIET, add_options
+from autoif.cli.evaluate import report
+from autoif.cli.options import OUTPUT, QUIET, add_options, choose_say
 from autoif.cli.sampling_options import model_options, read_endpoint
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, needing_extra
 from autoif.models.gguf import runs_in_llama_cpp
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def general(
     """
     in_chats = bool(model and (base_url or runs_in_llama_cpp(model)))
     _refuse(model, responses, chat_template, in_chats, sampling)
-    with require_extra("autoif eval general"):
+    with needing_extra("eval", "autoif eval general"):
         import lm_eval  # noqa: F401
 
         from autoif.evaluation.general.benchmark import evaluate_all

@@ -35,11 +35,9 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
 @contextmanager
 def interruptible(how_to_go_on: str) -> Iterator[None]:
     """Turn both signals into click's Abort, after one line on standard error."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield
+        with interrupted_by_sigterm():
+            yield
     except KeyboardInterrupt:
         click.echo(f"interrupted; {how_to_go_on}", err=True)
         raise click.exceptions.Abort from None
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -18,6 +18,11 @@ def add_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Co
     return lambda command: functools.reduce(lambda given, option: option(given), reversed(options), command)
 
 
+def choose_say(quiet: bool) -> Callable[[str], None]:
+    """Return what shows lines of progress, or swallows them."""
+    return (lambda line: None) if quiet else functools.partial(click.echo, err=True)
+
+
 class LocalPath(click.Path):
     """A file or folder of this machine; an address ends with how to get what is there."""
 

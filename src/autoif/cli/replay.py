@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from autoif.cli.evaluate import require_extra
 from autoif.cli.options import LocalPath, OutputPath
+from autoif.errors import needing_extra
 from autoif.report.sweep import print_sweep
 from autoif.runs.store import write_json
 from autoif.sweep.applying import apply_sweep
@@ -40,7 +40,7 @@ def replay(run: Path, sweeps: tuple[str, ...], output: Path | None, plot: Path |
     With an audit.json in RUN, precision against gold and the score of the functions that are left are printed, too.
     """
     if plot:
-        with require_extra("autoif replay --plot"):
+        with needing_extra("eval", "autoif replay --plot"):
             from autoif.evaluation.figure_style import check_kind
             from autoif.sweep.plot import plot_sweep
         check_kind(plot)

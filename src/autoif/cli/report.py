@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from autoif.cli.evaluate import require_extra
 from autoif.cli.options import LocalPath, OutputPath
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, needing_extra
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.report import write_report
 from autoif.reading.text_lines import refuse_repeats
@@ -36,7 +35,7 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
     if len(folders) == 1 and find_kind(folders[0]) == FolderKind.RUN:
         made = write_report(folders[0], place)
     else:
-        with require_extra("autoif report of trainings and evaluations"):
+        with needing_extra("eval", "autoif report of trainings and evaluations"):
             from autoif.page.measured import write_measured_report
         made = write_measured_report(folders, place)
     for path in made:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from autoif import api
-from autoif.cli.interruption import interrupted_by_sigterm
+from autoif.cli.interruption import interruptible
 from autoif.cli.options import QUIET, SETTINGS, LocalPath
 from autoif.errors import BudgetExhausted, NoData
 from autoif.report.plan import print_plan
@@ -125,7 +125,7 @@ def run(
     if yields or tokens_per_second or as_json:
         raise click.UsageError("--json, --yields and --tokens-per-second go with --plan")
     try:
-        with interrupted_by_sigterm():
+        with interruptible(_resume_hint()):
             made = api.run(
                 config,
                 output=output or folder,
@@ -135,9 +135,6 @@ def run(
                 progress=not quiet,
                 **given,
             )
-    except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; {_resume_hint()}", soft_wrap=True, highlight=False)
-        raise click.exceptions.Abort from None
     except BudgetExhausted:
         Console(stderr=True).print("the budget is spent; what is there so far:", highlight=False)
         show_made(folder, Console())

@@ -165,34 +165,21 @@ def policy_options(*, samples: int, temperature: float, max_tokens: int, recorde
             base_url: str | None,
             api_key_env: str,
             samples: int,
-            temperature: float,
-            top_p: float,
-            max_tokens: int,
-            seed: int,
-            batch_size: int,
-            dtype: Literal["auto", "bfloat16", "float16", "float32"],
-            tensor_parallel_size: int | None,
-            gpu_memory_utilization: float | None,
-            max_model_len: int | None,
-            chat_template_kwargs: dict[str, JsonValue],
-            **others: Any,
+            **options: Any,
         ) -> None:
-            settings = SamplingSettings(
-                responses=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
-                seed=seed, batch_size=batch_size, dtype=dtype, chat_template_kwargs=chat_template_kwargs,
-                tensor_parallel_size=tensor_parallel_size, gpu_memory_utilization=gpu_memory_utilization,
-                max_model_len=max_model_len,
-            )  # fmt: skip
+            sampled = {name: options.pop(name) for name in SamplingSettings.model_fields if name in options}
+            settings = SamplingSettings(responses=samples, **sampled)
             if (model is None) == (responses is None):
                 raise click.UsageError(f"name a MODEL, or recorded --responses {recorded.partition(':')[0]}")
             if model is None:
-                command(policy=responses, **others)
+                command(policy=responses, **options)
                 return
-            if samples > 1 and temperature == 0:
+            if samples > 1 and settings.temperature == 0:
                 raise ConfigError(
                     "--temperature 0 gives the same response each time: set it above 0 for several --samples"
                 )
-            command(policy=SampledModel(model, read_backend(model, backend, base_url, api_key_env), settings), **others)
+            chosen = read_backend(model, backend, base_url, api_key_env)
+            command(policy=SampledModel(model, chosen, settings), **options)
 
         return add_options(options)(run)
 

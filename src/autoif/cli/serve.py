@@ -1,103 +1,59 @@
 """`autoif serve`: verdicts and rewards over HTTP."""
 
 import asyncio
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from autoif.cli.options import LocalPath
+from autoif.cli.options import Command, LocalPath, add_options
 from autoif.cli.sandbox_options import sandbox_options
-from autoif.errors import ConfigError
-from autoif.sandbox import SandboxSettings
+from autoif.errors import needing_extra
 from autoif.service.settings import ServiceSettings, read_token
 
 _DEFAULTS = ServiceSettings()
 
 
+def listening_options(defaults: ServiceSettings, token: str) -> Callable[[Command], Command]:
+    """Give a command the options of where it listens and to whom; `token` says what the token is for."""
+    return add_options((
+        click.option("--host", default=defaults.host, show_default=True, help="Address to listen on."),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), default=defaults.port, show_default=True, help="0: a free one."
+        ),
+        click.option("--token-file", type=LocalPath(), help=f"File with the token that {token}."),
+    ))  # fmt: skip
+
+
+def _limit(name: str, kind: click.ParamType, help: str) -> Callable[[Command], Command]:
+    """Return the option of a setting of the service."""
+    flag = f"--{name.removesuffix('_s').replace('_', '-')}"
+    return click.option(flag, name, type=kind, default=getattr(_DEFAULTS, name), show_default=True, help=help)
+
+
+_LIMITS = (
+    _limit("queue", click.IntRange(min=1), "Requests taken on at once; more get 429."),
+    _limit("queue_mb", click.IntRange(min=1), "MiB that they hold, all together."),
+    _limit("body_mb", click.IntRange(min=1), "MiB of one body; more gets 413."),
+    _limit("patience_s", click.FloatRange(min=0, min_open=True), "Seconds that a client may keep the server waiting."),
+    _limit("deadline_s", click.FloatRange(min=0, min_open=True), "Seconds for one request; then 504."),
+    _limit("grace_s", click.FloatRange(min=0), "Seconds for requests in flight at SIGTERM."),
+)
+
+
 @click.command()
-@click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True, help="0: a free one.")
-@click.option("--token-file", type=LocalPath(), help="File with the token that clients must send.")
+@listening_options(_DEFAULTS, "clients must send")
 @sandbox_options()
-@click.option(
-    "--queue",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.queue,
-    show_default=True,
-    help="Requests taken on at once; more get 429.",
-)
-@click.option(
-    "--queue-mb",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.queue_mb,
-    show_default=True,
-    help="MiB that they hold, all together.",
-)
-@click.option(
-    "--body-mb",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.body_mb,
-    show_default=True,
-    help="MiB of one body; more gets 413.",
-)
-@click.option(
-    "--patience",
-    "patience_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_DEFAULTS.patience_s,
-    show_default=True,
-    help="Seconds that a client may keep the server waiting.",
-)
-@click.option(
-    "--deadline",
-    "deadline_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_DEFAULTS.deadline_s,
-    show_default=True,
-    help="Seconds for one request; then 504.",
-)
-@click.option(
-    "--grace",
-    "grace_s",
-    type=click.FloatRange(min=0),
-    default=_DEFAULTS.grace_s,
-    show_default=True,
-    help="Seconds for requests in flight at SIGTERM.",
-)
-def serve(
-    host: str,
-    port: int,
-    token_file: Path | None,
-    sandbox: SandboxSettings,
-    queue: int,
-    queue_mb: int,
-    body_mb: int,
-    patience_s: float,
-    deadline_s: float,
-    grace_s: float,
-) -> None:
+@add_options(_LIMITS)
+def serve(token_file: Path | None, **settings: Any) -> None:
     """Answer HTTP requests for verdicts and rewards, until SIGTERM or Ctrl-C.
 
     Prints its URL, one line, once it takes requests on; GET /docs there shows the routes. The token comes from
     --token-file or from AUTOIF_SERVICE_TOKEN, and must be given where other machines can reach the server.
     """
-    if not find_spec("prometheus_client"):
-        raise ConfigError("this command needs an extra: pip install 'autoif[service]'")
-    from autoif.service.server import serve as serve_until_stopped  # needs the extra
-    from autoif.service.telemetry import configure_log
-
+    with needing_extra("service", "autoif serve"):
+        from autoif.service.server import serve as serve_until_stopped
+        from autoif.service.telemetry import configure_log
     configure_log()
-    settings = ServiceSettings(
-        host=host,
-        port=port,
-        token=read_token(token_file),
-        sandbox=sandbox,
-        queue=queue,
-        queue_mb=queue_mb,
-        body_mb=body_mb,
-        patience_s=patience_s,
-        deadline_s=deadline_s,
-        grace_s=grace_s,
-    )
-    asyncio.run(serve_until_stopped(settings, click.echo))
+    asyncio.run(serve_until_stopped(ServiceSettings(token=read_token(token_file), **settings), click.echo))

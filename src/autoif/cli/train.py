@@ -1,17 +1,16 @@
 """`autoif train`: from verified data to a trained model folder."""
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from autoif.cli.interruption import interruptible
-from autoif.cli.options import QUIET, SETTINGS, LocalPath, OutputPath
+from autoif.cli.options import QUIET, SETTINGS, LocalPath, OutputPath, add_options, choose_say
 from autoif.cli.sampling_options import read_backend
-from autoif.errors import ConfigError
+from autoif.errors import needing_extra
 from autoif.sampling.settings import Say
 from autoif.training.data import Kind
 from autoif.training.settings import resolve_settings
@@ -30,14 +29,14 @@ _OPTIONS = (
 
 
 def _training_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of every training; it gets `say` in place of `quiet`."""
+    """Give a command the options of every training, and `say` in place of `quiet`."""
 
     @functools.wraps(command)
     def run(*, settings: tuple[str, ...], quiet: bool, **others: Any) -> None:
         given = (*settings, *(["disable_tqdm=true"] if quiet else []))
-        command(settings=given, say=_ignore if quiet else _say, **others)
+        command(settings=given, say=choose_say(quiet), **others)
 
-    return functools.reduce(lambda given, option: option(given), reversed(_OPTIONS), run)
+    return add_options(_OPTIONS)(run)
 
 
 @click.group()
@@ -50,26 +49,20 @@ def _add_command(kind: Kind, text: str) -> None:
     @_training_command
     @click.option("--eval-data", type=LocalPath(), help="As --data: evaluate before and after epochs.")
     def command(
-        data: Path,
-        model: str,
-        output: Path,
-        config: Path | None,
-        settings: tuple[str, ...],
-        lora: bool,
-        resume: bool,
-        say: Say,
-        eval_data: Path | None,
+        *, config: Path | None, settings: tuple[str, ...], lora: bool, eval_data: Path | None, say: Say, **asked: Any
     ) -> None:
-        with _needing_extra():
+        with needing_extra("train", "autoif train"):
             from autoif.training.train import TrainingRequest
             from autoif.training.train import train as train_model
         resolved = resolve_settings(kind, config, settings, lora=lora, evaluates=eval_data is not None)
-        request = TrainingRequest(kind, data, model, output, resolved, resume=resume, eval_data=eval_data)
-        with interruptible(f"the same command with --resume goes on from the last whole checkpoint of {output}"):
+        request = TrainingRequest(kind=kind, settings=resolved, eval_data=eval_data, **asked)
+        with interruptible(
+            f"the same command with --resume goes on from the last whole checkpoint of {asked['output']}"
+        ):
             record = train_model(request, say=say)
         for name, ends in record["metrics"].items():
             click.echo(f"{name:>30}  {ends['first']:.4g} → {ends['last']:.4g}")
-        click.echo(f"{record['steps']:>30,}  steps in {record['seconds']:,} s: {output}")
+        click.echo(f"{record['steps']:>30,}  steps in {record['seconds']:,} s: {request.output}")
 
 
 _add_command("sft", "Supervised fine-tuning on sft.jsonl (paper §3.4).")
@@ -94,19 +87,17 @@ _add_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from 
     help="Starts each round's DPO in processes of its own, as 'accelerate launch --num_processes 8'.",
 )  # fmt: skip
 def online_dpo(
-    data: Path,
+    *,
     model: str,
-    output: Path,
     config: Path | None,
     settings: tuple[str, ...],
     lora: bool,
-    resume: bool,
     say: Say,
     backend: Literal["auto", "transformers", "vllm"],
     base_url: str | None,
     api_key_env: str,
     serve: str,
-    launch: str,
+    **asked: Any,
 ) -> None:
     """Iterative online DPO on rewards.jsonl, from the SFT model (paper §3.4).
 
@@ -115,33 +106,16 @@ def online_dpo(
     """
     if serve and not base_url:
         raise click.UsageError("--serve needs --base-url: where the server will answer")
-    with _needing_extra():
+    with needing_extra("train", "autoif train"):
         from autoif.training.online_dpo import OnlineRequest, train_online
         from autoif.training.online_pairs import resolve_online
     online, dpo = resolve_online(config, settings, lora=lora)
     sampled = read_backend(model, backend, base_url, api_key_env)
-    request = OnlineRequest(data, model, output, online, dpo, sampled, serve, launch, resume)
-    with interruptible(f"the same command with --resume goes on from what is whole in {output}"):
+    request = OnlineRequest(model=model, online=online, dpo=dpo, backend=sampled, serve=serve, **asked)
+    with interruptible(f"the same command with --resume goes on from what is whole in {request.output}"):
         record = train_online(request, say=say)
     for row in record["rounds"]:
         margin = row.get("metrics", {}).get("rewards/margins")
         learnt = f"rewards/margins {margin['first']:.4g} → {margin['last']:.4g}" if margin else "not trained"
         click.echo(f"round {row['round']}: {row['pairs']:,} pairs from {row['prompts']:,} prompts; {learnt}")
-    click.echo(f"{record['steps']:,} steps in {record['seconds']:,} s: {output}")
-
-
-@contextmanager
-def _needing_extra() -> Iterator[None]:
-    """Say what to install where the imports of the block fail."""
-    try:
-        yield
-    except ImportError as error:
-        raise ConfigError(f"autoif train needs {error.name}: pip install 'autoif[train]'") from None
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _ignore(line: str) -> None:
-    """Say nothing."""
+    click.echo(f"{record['steps']:,} steps in {record['seconds']:,} s: {request.output}")

@@ -3,13 +3,13 @@
 import asyncio
 import getpass
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from autoif.cli.options import LocalPath
-from autoif.errors import ConfigError
+from autoif.cli.serve import listening_options
+from autoif.errors import needing_extra
 from autoif.reading.text_lines import refuse_repeats
 from autoif.runs.store import DECISIONS, read_run
 from autoif.service.settings import ServiceSettings, read_token
@@ -20,9 +20,7 @@ _DEFAULTS = ServiceSettings(port=8421, body_mb=1, queue=64)
 @click.command()
 @click.argument("runs", type=LocalPath(), nargs=-1, required=True)
 @click.option("--author", help="Whose decisions these are. [default: your login name]")
-@click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True, help="0: a free one.")
-@click.option("--token-file", type=LocalPath(), help="File with the token that browsers must give.")
+@listening_options(_DEFAULTS, "browsers must give")
 def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token_file: Path | None) -> None:
     """Show RUNS, run folders, in a browser, until Ctrl-C: the page of `autoif report`, kept up to date.
 
@@ -31,9 +29,8 @@ def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token
     its URL once it takes requests on. Where other machines can reach it, a token must be given (--token-file, or
     AUTOIF_SERVICE_TOKEN): browsers ask for it as password, and for the reviewer's name.
     """
-    if not find_spec("prometheus_client"):
-        raise ConfigError("this command needs an extra: pip install 'autoif[service]'")
-    from autoif.view.server import view_until_stopped  # needs the extra
+    with needing_extra("service", "autoif view"):
+        from autoif.view.server import view_until_stopped
 
     refuse_repeats(runs)
     for run in runs:
