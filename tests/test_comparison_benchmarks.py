@@ -83,7 +83,7 @@ def test_a_model_compared_with_a_better_one_is_marked_as_worse(recorded):
 
 
 def test_the_same_folders_give_the_same_bytes(recorded, qwen):
-    for form in ("md", "tex", "html"):
+    for form in ("md", "tex"):
         assert render(compare(recorded), form) == render(qwen, form)
 
 

@@ -54,7 +54,7 @@ def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with
     assert "| accepted | eval-trained | 0.0 [0.0, " in table.read_text("utf-8")
     autoif_here("compare", *folders, "-o", tmp_path / "table.html")
     assert capsys.readouterr().out == table.read_text("utf-8")
-    assert (tmp_path / "table.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (tmp_path / "table.html").read_text("utf-8").startswith("<!DOCTYPE html>")
     autoif_here("compare", *folders, "-o", tmp_path / "table.txt", "--format", "tex")
     written = (tmp_path / "table.txt").read_text("utf-8")
     capsys.readouterr()

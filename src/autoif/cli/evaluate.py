@@ -17,6 +17,7 @@ from autoif.runs.store import storage_errors
 from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
+    from autoif.evaluation.comparison import Comparison
     from autoif.evaluation.results import Counted, Scores
     from autoif.evaluation.statistics import Interval
     from autoif.evaluation.tables import Form
@@ -98,7 +99,7 @@ def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None",
     """
     with needing_extra("eval", "autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
-        from autoif.evaluation.tables import choose_form, render
+        from autoif.evaluation.tables import choose_form
     form = form or choose_form(output)
     if plot:
         with needing_extra("eval", "autoif compare --plot"):
@@ -107,13 +108,24 @@ def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None",
         check_kind(plot)
     refuse_repeats(folders)
     compared = compare_folders(folders)
-    click.echo(render(compared, "md" if output else form), nl=False)
+    click.echo(_render(compared, "md" if output else form), nl=False)
     if output:
         with storage_errors(output):
             output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(render(compared, form), encoding="utf-8")
+            output.write_text(_render(compared, form), encoding="utf-8")
     if plot:
         plot_comparison(compared, plot)
+
+
+def _render(compared: "Comparison", form: "Form") -> str:
+    """Return a comparison as text: Markdown, LaTeX, or a page that looks like those of `autoif report`."""
+    if form == "html":
+        from autoif.page.evaluations import build_comparison_page
+
+        return build_comparison_page(compared)
+    from autoif.evaluation.tables import render
+
+    return render(compared, form)
 
 
 @click.command("plot")

@@ -1,17 +1,16 @@
-"""The tables of a comparison in Markdown, LaTeX (with booktabs) and HTML. Their text is of strangers: it is escaped.
+"""The tables of a comparison in Markdown and LaTeX (with booktabs). Their text is of strangers: it is escaped.
 
 The first table is the paper's: a row a model, the benchmarks side by side. A table for each benchmark follows, with the
-interval of every score and every difference.
+interval of every score and every difference. `autoif.page.evaluations` shows the same tables in HTML.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from autoif.errors import ConfigError
 from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
@@ -254,82 +253,19 @@ def escape_latex(text: str) -> str:
     return escaped.replace("–", "--")
 
 
-_HTML_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222;
-  background: #fff }
-.wide { overflow-x: auto; margin-bottom: 2rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-caption { text-align: left; font-weight: bold; padding-bottom: .5rem }
-td, th { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
-.text { text-align: left } th[scope=colgroup] { text-align: center } th[scope=row] { font-weight: normal }
-.better { color: #06702c } .worse { color: #b3261e }
-@media (prefers-color-scheme: dark) {
-  body { background: #181818; color: #ddd } td, th { border-color: #444 }
-  .better { color: #6ecf8f } .worse { color: #ff9a8f }
-}
-"""
-_HTML_SAID = {Mark.BETTER: "better", Mark.WORSE: "worse"}
-
-
-def render_html(report: Report) -> str:
-    """Return the page."""
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Comparison of models</title><style>{_HTML_STYLE}</style>"
-    )
-    notes = "".join(f"<li>{escape(note)}</li>\n" for note in report.notes)
-    body = ["<h1>Comparison of models</h1>", *map(_render_table_html, report.tables), f"<ul>\n{notes}</ul>"]
-    lines = ["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>"]
-    return "\n".join(lines) + "\n"
-
-
-def _render_table_html(table: Table) -> str:
-    caption = escape(table.caption)
-    lines = [
-        f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table>',
-        f"<caption>{caption}</caption>",
-        "<thead>",
-    ]
-    if table.headings:
-        cells = [f'<th colspan="{each.columns}" scope="colgroup">{escape(each.text)}</th>' for each in table.headings]
-        lines.append(f'<tr><td colspan="{table.heads}"></td>{"".join(cells)}</tr>')
-    names = [
-        f'<th scope="col"{_align_html(table, index)}>{escape(name)}</th>' for index, name in enumerate(table.columns)
-    ]
-    lines += [f"<tr>{''.join(names)}</tr>", "</thead>", "<tbody>"]
-    lines += [
-        f"<tr>{''.join(_render_cell_html(cell, table, index) for index, cell in enumerate(row))}</tr>"
-        for row in table.rows
-    ]
-    return "\n".join([*lines, "</tbody>", "</table></div>"])
-
-
-def _render_cell_html(cell: Cell, table: Table, index: int) -> str:
-    mark = ""
-    if cell.mark:
-        said = _HTML_SAID[cell.mark]
-        mark = f' <span class="{said}" role="img" aria-label="{said}">{cell.mark.value}</span>'
-    tag, scope = ("th", ' scope="row"') if index < table.heads else ("td", "")
-    return f"<{tag}{scope}{_align_html(table, index)}>{escape(cell.text)}{mark}</{tag}>"
-
-
-def _align_html(table: Table, index: int) -> str:
-    return ' class="text"' if index in table.texts else ""
-
-
 Form = Literal["md", "tex", "html"]
-_RENDERERS: dict[Form, Callable[[Report], str]] = {"md": render_markdown, "tex": render_latex, "html": render_html}
 
 
 def choose_form(output: Path | None) -> Form:
     """Return the form that a file is to have; Markdown where there is none. Raises ConfigError for another suffix."""
     suffix = output.suffix.lower().removeprefix(".") if output else "md"
-    if suffix not in _RENDERERS:
-        named = ", ".join(f".{form}" for form in _RENDERERS)
-        raise ConfigError(f"{output}: name a table with {named}, or say which with --format")
-    return suffix
+    for form in get_args(Form):
+        if suffix == form:
+            return suffix
+    raise ConfigError(f"{output}: name a table with .md, .tex, .html, or say which with --format")
 
 
-def render(comparison: Comparison, form: Form = "md") -> str:
+def render(comparison: Comparison, form: Literal["md", "tex"] = "md") -> str:
     """Return the tables of a comparison, with their notes and how to read them."""
-    return _RENDERERS[form](tabulate(comparison))
+    report = tabulate(comparison)
+    return render_markdown(report) if form == "md" else render_latex(report)

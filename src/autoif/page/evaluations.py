@@ -17,8 +17,8 @@ from autoif.evaluation.figure_style import name_axis, render_figure
 from autoif.evaluation.plots import draw_comparison
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval, describe
-from autoif.evaluation.tables import Cell, Mark, Table, tabulate
-from autoif.page.build import PageSection
+from autoif.evaluation.tables import Cell, Mark, Report, Table, tabulate
+from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import Child, make, make_figure, make_lines, make_notes, show_text
 from autoif.reading.text_lines import show_in_line
 
@@ -50,14 +50,24 @@ def describe_evaluations(folders: Sequence[Path]) -> list[PageSection]:
     return [*sections, PageSection("measured", "What was measured", facts)]
 
 
+def build_comparison_page(comparison: Comparison) -> str:
+    """Return the tables of a comparison as a page."""
+    section = PageSection("scores", "Scores", show_tables(tabulate(comparison)))
+    return build_page(Page("Comparison of models", [section], scripts=()))
+
+
+def show_tables(report: Report) -> list[Element]:
+    """Return all tables of a comparison with their notes."""
+    return [*map(_show_table, report.tables), *make_notes(report.notes)]
+
+
 def _show_scores(comparison: Comparison) -> list[Element]:
-    report = tabulate(comparison)
     figure = make_figure(
         render_figure(lambda: draw_comparison(comparison)),
         "Scores with their intervals, as the tables below have them in numbers.",
         "Bars are 95 % intervals.",
     )
-    return [figure, *map(_show_table, report.tables), *make_notes(report.notes)]
+    return [figure, *show_tables(tabulate(comparison))]
 
 
 def _show_table(table: Table) -> Element:
