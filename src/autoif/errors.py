@@ -50,3 +50,8 @@ def needing_extra(extra: str, what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ConfigError(f"{what} needs {error.name}: pip install 'autoif[{extra}]'") from None
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, in one line: some have a page of advice."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

@@ -7,7 +7,6 @@ An instruction's side follows from its content and a seed: adding or removing ot
 a function in common ask for much the same, so they are kept on one side.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import VerifiedInstruction
-from autoif.runs.store import DATA_SETS, storage_errors, write_jsonl
+from autoif.runs.store import DATA_SETS, digest_file, storage_errors, write_jsonl
 
 TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 _SEEDS = 1 << 31
@@ -60,7 +59,7 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
     """
     sides = split_instructions(read_instructions(source), share, seed)
     counts = {"train": len(sides[0]), "held_out": len(sides[1])}
-    record = {"sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "share": share, "seed": seed, **counts}
+    record = {"sha256": digest_file(source), "share": share, "seed": seed, **counts}
     _claim(folder / RECORD, record)
     written = {folder / TRAIN: sides[0], folder / HELD_OUT: sides[1]}
     for path, rows in written.items():

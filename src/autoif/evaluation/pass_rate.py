@@ -4,7 +4,6 @@ The prompts are rows with functions, in rewards.jsonl's form. Every prompt gets 
 An answer is accepted if more than half of its functions return True (§3.3).
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from autoif.judging import judge as run_functions
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
-from autoif.runs.store import REWARDS
+from autoif.runs.store import REWARDS, digest_file
 from autoif.sandbox import Sandbox
 
 _TITLE = "Pass rate"
@@ -63,7 +62,7 @@ def read_prompts(source: Path) -> MeasuredPrompts:
     rows = read_jsonl(path, RewardRow, check=_check_row)
     if not rows:
         raise ConfigError(f"{path} has no prompts: there is nothing to measure on")
-    prompts = MeasuredPrompts(tuple(rows), hashlib.sha256(path.read_bytes()).hexdigest())
+    prompts = MeasuredPrompts(tuple(rows), digest_file(path))
     [(twice, count)] = Counter(prompts.texts).most_common(1)
     if count > 1:
         raise ConfigError(f"{path} has the prompt {twice[:80]!r} {count} times: each would count {count} times")

@@ -4,7 +4,6 @@ A folder that `autoif train` made names its data and the model that it began wit
 All of this data is looked at, and what the user names beside it.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
 from autoif.models.gguf import find_weights
 from autoif.records import Record
+from autoif.runs.store import digest_file
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.training.card import RECORD, read_record
 
@@ -120,7 +120,7 @@ def _read_training_data(folder: Path) -> tuple[Path, list[Source]]:
     except (KeyError, TypeError):
         raise StoreError(f"{folder / RECORD} doesn't name the training data") from None
     try:
-        found = hashlib.sha256(data.read_bytes()).hexdigest()
+        found = digest_file(data)
     except OSError as error:
         raise StoreError(f"{data}, which {folder} was trained on, can't be read: {error.strerror}") from None
     if found != digest:

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.evaluation.statistics import Interval, Stratum, bootstrap_strata, estimate_strata_rate
-from autoif.reading.jsonl import read_jsonl
+from autoif.reading.jsonl import name_problem, read_jsonl
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record
 from autoif.runs.store import storage_errors, write_json, write_jsonl
@@ -214,9 +214,7 @@ def read_scores(folder: Path) -> Scores:
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from None
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "JSON"
-        raise StoreError(f"{path} is no scores file of this version ({where}: {problem['msg']})") from None
+        raise StoreError(f"{path} is no scores file of this version ({name_problem(error)})") from None
 
 
 def read_prompt_results(folder: Path) -> list[PromptResult]:

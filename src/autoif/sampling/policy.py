@@ -19,7 +19,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import CONFIG_NAME, cached_file
 
-from autoif.errors import ConfigError, ModelError
+from autoif.errors import ConfigError, ModelError, first_line
 from autoif.models.reasoning import find_opening, split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.wire import read_text
@@ -280,8 +280,7 @@ def _load(model: str, what: str, load: Any) -> Any:
     except Exception as error:  # each file format of a model has its own errors
         if _is_out_of_memory(error):
             raise
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"the {what} of {model} can't be loaded: {said[:300]}") from None
+        raise ModelError(f"the {what} of {model} can't be loaded: {first_line(error)}") from None
 
 
 def _is_out_of_memory(error: Exception) -> bool:

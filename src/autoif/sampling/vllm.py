@@ -10,7 +10,7 @@ from typing import Any
 
 import vllm  # type: ignore[import-not-found]
 
-from autoif.errors import ModelError
+from autoif.errors import ModelError, first_line
 from autoif.models.requests import Completion
 from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, load_tokenizer, measure_room, read_tokens
 from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
@@ -82,8 +82,7 @@ def open_vllm(model: str, settings: SamplingSettings, say: Say) -> Iterator[Vllm
     try:
         engine = vllm.LLM(model=model, dtype=settings.dtype, seed=settings.seed, **settings.engine_options())
     except (RuntimeError, ValueError, OSError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"vLLM can't start on {model}: {said[:300]}") from None
+        raise ModelError(f"vLLM can't start on {model}: {first_line(error)}") from None
     sampler = VllmSampler(engine, tokenizer, settings)
     try:
         yield sampler

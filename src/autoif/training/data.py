@@ -38,7 +38,7 @@ from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
-from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT
+from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, digest_file
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
@@ -110,17 +110,12 @@ def read_data(source: Path, kind: Kind) -> TrainingData:
     if not rows:
         why = f"reviewers rejected all {rejected:,} rows" if rejected else "there is nothing to train on"
         raise ConfigError(f"{path} has no rows: {why}")
-    sha256 = changed.hexdigest() if changed else _digest(path)
+    sha256 = changed.hexdigest() if changed else digest_file(path)
     return TrainingData(path, sha256, rows, dict(sorted(levels.items())), _read_run(path), rejected)
 
 
 class _RowError(Exception):
     """What is wrong with a row, without its place."""
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,7 +26,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from autoif.config import merge_layer, parse_setting
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, first_line
 from autoif.reading.text_lines import read_toml
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
@@ -274,7 +274,7 @@ def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
         with renamed_settings():
             return _arguments_class(kind)(**layout, **settings.arguments)
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
-        raise ConfigError(f"TRL refuses the settings: {_first_line(error)}{_precision_hint(error)}") from None
+        raise ConfigError(f"TRL refuses the settings: {first_line(error)}{_precision_hint(error)}") from None
 
 
 def _check_groups(settings: TrainingSettings) -> None:
@@ -299,10 +299,6 @@ def renamed_settings() -> Iterator[None]:
 
 def _precision_hint(error: Exception) -> str:
     return "; set bf16=false on this device" if "bf16" in str(error) else ""
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _arguments_class(kind: Kind) -> Any:

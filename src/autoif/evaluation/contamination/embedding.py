@@ -16,7 +16,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as notes
 
-from autoif.errors import ModelError
+from autoif.errors import ModelError, first_line
 from autoif.evaluation.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.runs.store import storage_errors
 from autoif.sampling.policy import check_model
@@ -93,8 +93,7 @@ def _load(model: str) -> SentenceTransformer:
     try:
         encoder = SentenceTransformer(model, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
     except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"the model {model} can't be loaded: {said[:300]}") from None
+        raise ModelError(f"the model {model} can't be loaded: {first_line(error)}") from None
     finally:
         notes.set_verbosity(before)
     tokenizer = encoder.tokenizer

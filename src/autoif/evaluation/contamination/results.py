@@ -7,7 +7,6 @@ report.json          the numbers
 `write_clean` writes the training files without the rows that overlap; what stays is byte for byte as it was.
 """
 
-import hashlib
 from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from autoif.evaluation.contamination.measure import ContaminationComparison, Kin
 from autoif.evaluation.contamination.nearest import Nearest
 from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
-from autoif.runs.store import storage_errors, write_json, write_jsonl
+from autoif.runs.store import digest_file, storage_errors, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
 
@@ -185,7 +184,7 @@ def report(
     return ContaminationReport(
         ngram=comparison.ngram,
         training=tuple(
-            TrainingFile(name=str(path), sha256=_digest(path), rows=rows[index])
+            TrainingFile(name=str(path), sha256=digest_file(path), rows=rows[index])
             for index, path in enumerate(data.files)
         ),
         rows=len(data.places),
@@ -195,11 +194,6 @@ def report(
         benchmarks={name: _report_benchmark(comparison, name, said[name]) for name in names},
         constraint_types=types,
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _report_benchmark(

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
 from autoif.evaluation.hub import fetch_rows
+from autoif.reading.jsonl import name_problem
 from autoif.reading.text_lines import not_utf8, parse_json, unreadable
 from autoif.records import Record
 
@@ -105,11 +106,7 @@ def fetch_items(language: Language) -> Items:
     Raises:
         ConfigError: the data set can't be fetched, or has another form than it had.
     """
-    rows = fetch_rows(HUB, "a folder of prompts by --data")
-    try:
-        groups = _split([_HubRow.model_validate(row) for row in rows])
-    except ValidationError as error:
-        raise ConfigError(f"{HUB} has another form than it had ({error.errors()[0]['msg']})") from None
+    groups = _split(fetch_rows(HUB, "a folder of prompts by --data", _HubRow.model_validate))
     found: dict[str, list[FollowBenchRow]] = {}
     for group in groups:
         if group[0].category not in TYPES:
@@ -154,9 +151,7 @@ def _parse(file: Path, text: str) -> list[FollowBenchRow]:
     try:
         return _ROWS.validate_python(parse_json(text))
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise ConfigError(f"{file} is no FollowBench file ({where}: {problem['msg']})") from None
+        raise ConfigError(f"{file} is no FollowBench file ({name_problem(error)})") from None
     except ValueError as error:
         place, why = (f", line {error.lineno}", error.msg) if isinstance(error, json.JSONDecodeError) else ("", error)
         raise ConfigError(f"{file}: broken JSON{place} ({why})") from None

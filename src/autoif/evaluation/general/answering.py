@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from autoif.errors import ConfigError, ModelError
+from autoif.errors import ConfigError, ModelError, first_line
 from autoif.evaluation.general.data import GeneralSettings
 from autoif.evaluation.general.definitions import keep_quiet
 from autoif.models.requests import Completion, FinishReason
@@ -63,8 +63,7 @@ class FolderModel:
                     batch_size=self._settings.batch_size, chat_template_args=self._settings.chat_template_kwargs,
                 )  # fmt: skip
         except Exception as error:  # noqa: BLE001  # each file format of a model has its own errors
-            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ModelError(f"the model {self.name} can't be loaded: {said[:300]}") from None
+            raise ModelError(f"the model {self.name} can't be loaded: {first_line(error)}") from None
 
     def read_template(self) -> Callable[..., str] | None:
         """Raises ConfigError for a model without one."""

@@ -106,9 +106,12 @@ def choose_questions(questions: GeneralQuestions, limit: int | None, seed: int) 
 
 def _fetch(task: TaskName, definition: Definition) -> tuple[Rows, Rows]:
     name, instead = definition.hub, f"files by --data {task}=PATH"
-    both = [
-        fetch_rows(name, instead, part=definition.hub_part, split=split) if split else []
+
+    def read(row: object) -> dict[str, JsonValue]:
+        return check_row(task, row, f"{name}, {definition.name}")
+
+    rows, examples = (
+        fetch_rows(name, instead, read, part=definition.hub_part, split=split) if split else []
         for split in (definition.split, definition.example_split)
-    ]
-    rows, examples = ([check_row(task, row, f"{name}, {definition.name}") for row in some] for some in both)
+    )
     return rows, examples

@@ -18,7 +18,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from autoif.errors import ConfigError, StoreError
-from autoif.reading.jsonl import read_jsonl
+from autoif.reading.jsonl import name_problem, read_jsonl
 from autoif.records import Record
 
 TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
@@ -104,9 +104,7 @@ def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
     try:
         return FORMS[task].model_validate(row).model_dump()
     except ValidationError as error:
-        problem = error.errors()[0]
-        column = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(f"{where}: no {FORMS[task].__name__} row ({column}: {problem['msg']})") from None
+        raise StoreError(f"{where}: no {FORMS[task].__name__} row ({name_problem(error)})") from None
 
 
 def _read_lines(task: TaskName, path: Path) -> Rows:

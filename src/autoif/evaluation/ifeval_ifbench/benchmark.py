@@ -12,7 +12,7 @@ from itertools import chain
 from operator import ne
 from pathlib import Path
 
-from pydantic import ConfigDict, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, JsonValue, field_validator, model_validator
 
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
@@ -112,7 +112,8 @@ def read_questions(suite: Suite, file: Path | None) -> Questions:
         ConfigError: it is the file of something else, holds a prompt twice, or the data set can't be fetched.
         StoreError: the file can't be read, or a row doesn't fit; the line is named.
     """
-    rows = read_jsonl(file, Question) if file else _fetch(suite)
+    instead = "a file of prompts by --data"
+    rows = read_jsonl(file, Question) if file else fetch_rows(_HUB[suite], instead, Question.model_validate)
     source = str(file) if file else _HUB[suite]
     if not rows:
         raise ConfigError(f"{source} has no prompts")
@@ -133,15 +134,6 @@ def read_questions(suite: Suite, file: Path | None) -> Questions:
 def list_instructions() -> dict[Suite, frozenset[str]]:
     """Return the instructions of each benchmark."""
     return {"ifeval": _IFEVAL, "ifbench": _IFBENCH}
-
-
-def _fetch(suite: Suite) -> list[Question]:
-    name = _HUB[suite]
-    rows = fetch_rows(name, "a file of prompts by --data")
-    try:
-        return [Question.model_validate(row) for row in rows]
-    except ValidationError as error:
-        raise ConfigError(f"{name} has another form than it had ({error.errors()[0]['msg']})") from None
 
 
 _VERDICTS = {
