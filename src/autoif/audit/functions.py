@@ -114,15 +114,7 @@ def _count_kills(
     mutants: Sequence[Mutant],
     of_mutant: dict[str, tuple[Verdict, ...]],
 ) -> _Kills:
-    """Return what became of a function's mutants.
-
-    Args:
-        texts: of its instruction.
-        telling: the texts that all ran on.
-        function: its verdicts on them.
-        mutants: of it.
-        of_mutant: their verdicts on the texts, by source.
-    """
+    """Return what became of a function's mutants."""
     cases = texts.cases
     inputs = {text: place for place, text in enumerate(telling)}
     places = [inputs[case.input] for case in cases]

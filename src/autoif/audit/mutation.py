@@ -93,13 +93,7 @@ def is_equivalent(function: Sequence[Verdict], mutant: Sequence[Verdict]) -> boo
 
 
 def is_killed(function: Sequence[Verdict], mutant: Sequence[Verdict], cases: Sequence[Case]) -> bool:
-    """Tell whether a case notices a mutant.
-
-    Args:
-        function: its verdicts on the cases.
-        mutant: those of the mutant.
-        cases: as many.
-    """
+    """Tell whether a case notices a mutant, by the verdicts of both on the cases."""
     for case, right, changed in zip(cases, function, mutant, strict=True):
         wanted = Verdict.PASS if case.expected else Verdict.FAIL
         if right is wanted and changed is not wanted:

@@ -40,11 +40,6 @@ def observe(
 ) -> list[Observed]:
     """Run all functions of each instruction; one that takes too long for a text gets no more of them.
 
-    Args:
-        instructions: with their functions, cases and responses.
-        sandbox: entered.
-        watch: is told now and then how many instructions are done.
-
     Raises:
         SandboxError: functions can't be contained on this machine.
     """

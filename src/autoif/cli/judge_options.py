@@ -13,12 +13,7 @@ from autoif.models.endpoint import EMBEDDED, Budget
 
 
 def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Command]:
-    """Give a command all options of a judge model, which it gets as one `judge`; None where none is named.
-
-    Args:
-        judges: what the model is for, for its help.
-        max_tokens: the command's default.
-    """
+    """Give a command all options of a judge model, which it gets as one `judge`; None where none is named."""
     options = (
         click.option("--judge-model", metavar="NAME", help=judges),
         click.option(

@@ -100,13 +100,7 @@ def review_prompts(prompts: Iterable[Prompt], review: Review) -> list[Prompt]:
 
 
 def review_answers(responses: Iterable[Response], prompts: Mapping[str, Prompt], review: Review) -> list[Response]:
-    """Return responses to these prompts with the verdicts of the functions that are left, but no rejected ones.
-
-    Args:
-        responses: as the run stored them.
-        prompts: as `review_prompts` left them, by id.
-        review: what counts.
-    """
+    """Return responses to these prompts with the verdicts of the functions that are left, but no rejected ones."""
     kept = []
     for response in responses:
         prompt = prompts.get(response.prompt.id)

@@ -9,11 +9,8 @@ from autoif.records import Prompt, VerifiedInstruction
 def reward_rows(
     prompts: Iterable[Prompt], describe: Callable[[VerifiedInstruction], Constraint] = constraint_of
 ) -> Iterator[RewardRow]:
-    """Yield one row for each prompt, whether or not a response to it was kept.
-
-    Args:
-        prompts: in their order.
-        describe: gives what a row says of a constraint; by default all its kept functions.
+    """Yield one row for each prompt, whether or not a response to it was kept; `describe` gives what a row says of a
+    constraint.
     """
     for prompt in prompts:
         yield RewardRow(

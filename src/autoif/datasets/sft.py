@@ -11,12 +11,8 @@ from autoif.records import Response
 def sft_rows(
     responses: Iterable[Response], strictness: Strictness | None = None, rows_per_prompt: int = 0
 ) -> Iterator[SftRow]:
-    """Yield one row for each response that passed its functions and its quality verification, in their order.
-
-    Args:
-        responses: those that passed.
-        strictness: what is asked of them besides (`sft.strict`); nothing by default.
-        rows_per_prompt: take only so many of a prompt, the best ones; 0 takes all.
+    """Yield one row for each response that passed its functions and its quality verification, in their order; of a
+    prompt the best `rows_per_prompt`, or all where that is 0.
     """
     chosen = [
         response

@@ -61,12 +61,7 @@ class Strictness:
 
 
 def find_clusters(instructions: Iterable[VerifiedInstruction], responses: Iterable[Response]) -> dict[str, Clusters]:
-    """Return the clusters with a say of each instruction.
-
-    Args:
-        instructions: each once.
-        responses: all with verdicts that there are to prompts with these instructions.
-    """
+    """Return the clusters with a say of each instruction."""
     columns: dict[str, list[tuple[Verdict, ...]]] = defaultdict(list)
     for response in responses:
         for verified, verdicts in deal_verdicts(response.prompt.constraints, response.verdicts):
@@ -84,13 +79,7 @@ def find_clusters(instructions: Iterable[VerifiedInstruction], responses: Iterab
 async def find_strictness(
     instructions: Sequence[VerifiedInstruction], responses: Sequence[Response], sandbox: Runner | None
 ) -> Strictness:
-    """Return what is asked of the rows of these instructions.
-
-    Args:
-        instructions: each once.
-        responses: all with verdicts that there are to prompts with these instructions.
-        sandbox: runs the functions on variants of what they refuse; None where nothing is to be rejected.
-    """
+    """Return what is asked of the rows of these instructions; without a sandbox only of what is to be accepted."""
     strictness = Strictness(find_clusters(instructions, responses))
     if sandbox is None:
         return strictness

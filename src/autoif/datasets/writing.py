@@ -105,11 +105,6 @@ async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = Fal
     """Write queries, SFT rows, pairs and reward rows into the folder of a run, unless they are there as they must be.
 
     What reviewers of the folder rejected is left out. Return what is to be said of rows that were left out.
-
-    Args:
-        folder: with the files of all stages.
-        tools: what the run was made with.
-        anew: write them in any case.
     """
     config, review = tools.config, read_review(folder.path)
     source = _name_source(folder, config)

@@ -147,14 +147,8 @@ class _Answers:
 
 
 def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, keep_thinking: bool = False) -> Scores:
-    """Measure who answers on a benchmark, and write the results.
-
-    Args:
-        benchmark: what is asked, and who judges.
-        subject: who answers.
-        folder: where the results go; an interrupted evaluation in it is gone on with.
-        say: gets lines of progress.
-        keep_thinking: judge responses with their thoughts.
+    """Measure who answers on a benchmark, and write the results; an interrupted evaluation in the folder is gone on
+    with.
 
     Raises:
         ConfigError: nothing can be scored, recorded responses don't fit, or something that is needed isn't installed.

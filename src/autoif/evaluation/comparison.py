@@ -98,11 +98,8 @@ class Comparison:
 
 
 def compare(folders: Sequence[Path], *, alone: bool = False) -> Comparison:
-    """Compare models with the first of them, on every benchmark that they were measured on.
-
-    Args:
-        folders: of each model, an evaluated folder or one that holds evaluated folders, one a benchmark.
-        alone: take a single model, too, whose scores then have no differences.
+    """Compare models with the first of them, on every benchmark that they were measured on; `alone` takes a single one,
+    too.
 
     Raises:
         ConfigError: fewer than two, or one twice; no benchmark in common; other prompts or settings: what differs is

@@ -76,11 +76,7 @@ def check_kind(output: Path) -> None:
 
 
 def save_figure(draw: Callable[[], Figure], output: Path) -> None:
-    """Draw and write a figure, whole or not at all.
-
-    Args:
-        draw: draws in the style of all figures; the figure's title becomes the file's, too.
-        output: the file.
+    """Draw and write a figure, whole or not at all; its title becomes the file's, too.
 
     Raises:
         StoreError: it can't be written.

@@ -15,14 +15,8 @@ R = TypeVar("R")
 def fetch_rows(
     name: str, instead: str, read: Callable[[object], R], *, part: str | None = None, split: str = "train"
 ) -> list[R]:
-    """Return the rows of a data set's split, or of one of its parts.
-
-    Args:
-        name: of the data set.
-        instead: what can be named in its place.
-        read: makes a row of what is there, or raises pydantic's ValidationError.
-        part: of the data set.
-        split: of the part.
+    """Return the rows of a data set's split, or of one of its parts, as `read` makes them of what is there; `instead`
+    says what can be named in its place.
 
     Raises:
         ConfigError: `datasets` is not installed, or the data set can't be fetched, or has another form than it had.

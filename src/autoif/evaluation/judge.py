@@ -36,14 +36,8 @@ class Judge:
 def consult(
     judge: Judge, folder: Path, requests: Sequence[Request], say: Callable[[str], None], what: str
 ) -> list[Completion]:
-    """Return the judge's answer to each request (role `judge`), in order; an embedded one runs meanwhile.
-
-    Args:
-        judge: whom to ask.
-        folder: where its answers are kept.
-        requests: of one sample each.
-        say: gets about ten lines of progress.
-        what: what is judged, in the plural.
+    """Return the judge's answer to each request (role `judge`), in order; an embedded one runs meanwhile. Answers are
+    kept in the folder; `what` is judged, in the plural.
 
     Raises:
         ModelError: the judge can't be used, or its budget is spent.

@@ -75,14 +75,7 @@ def _check_row(row: RewardRow) -> None:
 
 
 def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: Say) -> Benchmark:
-    """Return the benchmark of these prompts, ready to judge.
-
-    Args:
-        prompts: what is asked.
-        seen: what of them the model was trained on.
-        sandbox: entered.
-        say: gets lines of progress.
-    """
+    """Return the benchmark of these prompts, ready to judge."""
     rows = {_identify(row): row for row in prompts.rows}
 
     def judge(given: Given) -> Judged:

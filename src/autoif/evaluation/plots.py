@@ -67,12 +67,8 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
 
 
 def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, output: Path) -> None:
-    """Draw a reliability diagram: what is right of what has a score, beside what would be if scores held.
-
-    Args:
-        bins: mean score, share that is right, and how many there are, each.
-        title: what the scores are of.
-        output: the figure.
+    """Draw a reliability diagram: what is right of what has a score, beside what would be if scores held. A bin is a
+    mean score, the share that is right, and how many there are.
 
     Raises:
         ConfigError: the file is to be of an unknown kind.

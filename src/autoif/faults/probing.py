@@ -124,12 +124,8 @@ def gather_texts(
 
 
 def find_faults(texts: ProbingTexts, verdicts: Mapping[str, Verdict], failure: Outcome | None = None) -> list[Finding]:
-    """Return what is wrong with a function, in the order of the reasons.
-
-    Args:
-        texts: what it was tried on.
-        verdicts: of each of these texts.
-        failure: what it came to on the text of `find_raising`; None if there is none.
+    """Return what is wrong with a function, in the order of the reasons; `failure` is what it came to on the text of
+    `find_raising`.
     """
     if failure and not failure.loaded:
         return [Finding(reason=FindingReason.DOES_NOT_LOAD, detail=failure.detail)]

@@ -53,13 +53,7 @@ class Choice:
 
 
 async def choose_by_contrast(draft: Draft, functions: Sequence[int], tools: Tools) -> VerifiedInstruction | Dropped:
-    """Ask for answers with the instruction and without it, and keep the functions that tell them apart.
-
-    Args:
-        draft: its matrix is filled.
-        functions: the places of those that load.
-        tools: of the worker.
-    """
+    """Ask for answers with the instruction and without it, and keep the functions that tell them apart."""
     answers = await gather_answers(draft.instruction, tools)
     if not answers.asked or not answers.plain:
         fault = answers.faulty[0]

@@ -56,12 +56,8 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
 
 
 def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page, Iterator[tuple[str, str]] | None]:
-    """Return the page of a run, and the packed data that lies in files beside it, or None.
-
-    Args:
-        run: its folder.
-        limit: rows that one file holds.
-        beside: the name of the folder beside the page.
+    """Return the page of a run, and the packed data that lies in files beside it, or None: up to `limit` rows are in
+    the page. `beside` is the name of the folder of these files.
 
     Raises:
         StoreError: it is no run folder, one of another version, or damaged.

@@ -45,13 +45,7 @@ _NOT_ASKED = {Reason.NEVER_ASKED, Reason.NO_RESPONSE_PASSES}
 
 
 async def read_pilot(path: Path, config: Config, *, until: str, done: bool = False) -> Yields:
-    """Return what a run folder says of a run with these settings.
-
-    Args:
-        path: of the folder.
-        config: of the planned run.
-        until: the last step that is planned.
-        done: whether the folder is the planned run's own.
+    """Return what a run folder says of a run with these settings; `done` if it is the planned run's own.
 
     Raises:
         StoreError: it is no run folder, is of another version or damaged, or nothing of it is done.

@@ -103,15 +103,7 @@ def make_plan(
     until: str = "queries",
     tokens_per_second: float | None = None,
 ) -> RunPlan:
-    """Return the plan of a run.
-
-    Args:
-        config: its settings.
-        given: what it begins with.
-        sources: one pilot, or published yields.
-        until: the last step.
-        tokens_per_second: completion tokens, over all that is in flight; by default the pilot's.
-    """
+    """Return the plan of a run. Its speed is in completion tokens, over all that is in flight; by default the pilot's."""
     counts = [_count_entering(config, given, each) for each in sources]
     entering = round(median(counts))
     speed = tokens_per_second or sources[0].tokens_per_second

@@ -86,13 +86,7 @@ def load_published() -> tuple[dict[str, PublishedYield], Estimated]:
 
 
 def read_published(name: str, config: Config, queries: int) -> Yields:
-    """Return what a published source says of a run with these settings.
-
-    Args:
-        name: one of yields.toml.
-        config: of the planned run.
-        queries: how many there are in the pool.
-    """
+    """Return what a published source says of a run with these settings."""
     sources, estimated = load_published()
     found = sources[name]
     settings, translation = config.verification, config.back_translation

@@ -158,13 +158,8 @@ def describe_formats(formats: Formats) -> str:
 
 
 def render_run_html(folder: Path, status: str, made: Mapping[str, int], funnel: Funnel) -> str:
-    """Return a run as HTML.
-
-    Args:
-        folder: of the run; its page is linked if it is there.
-        status: what run.json says.
-        made: how many rows of each kind there are, by what they are called.
-        funnel: what each stage kept and dropped.
+    """Return a run as HTML: how many rows of each kind were made, what each stage kept and dropped, and a link to its
+    page if there is one.
     """
     counts = ", ".join(f"{count:,} {name}" for name, count in made.items())
     head = f"<p><b>{html.escape(str(folder))}</b>: {html.escape(status)}. {html.escape(counts)}.</p>"

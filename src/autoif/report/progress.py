@@ -129,12 +129,8 @@ class Progress:
     def watching(
         self, completions: Path, verdicts: Callable[[], int], bound: Callable[[], str] = lambda: ""
     ) -> Iterator[None]:
-        """Show the counts, and the speeds read from these sources, until the block ends.
-
-        Args:
-            completions: where answers, tokens and spend are counted.
-            verdicts: how many there are so far.
-            bound: says what holds requests back; "" where nothing is known of it.
+        """Show the counts, and the speeds read from these sources, until the block ends; `bound` says what holds
+        requests back.
         """
         self._bound = bound
         if self._quiet:

@@ -72,12 +72,8 @@ def show_made(run: Path, console: Console) -> None:
 
 
 def show_instruction(run: Path, wanted: str, console: Console) -> None:
-    """Print one instruction: what settling did, its functions x cases matrix, its back-translations and its samples.
-
-    Args:
-        run: the run folder.
-        wanted: the instruction's id or the beginning of it; instructions that were dropped are found, too.
-        console: where to print.
+    """Print one instruction, kept or dropped, whose id begins so: what settling did, its functions x cases matrix, its
+    back-translations and its samples.
 
     Raises:
         StoreError: no instruction of the run has this id, or several have.

@@ -91,10 +91,6 @@ def find_idle(config: Config, keys: Iterable[str]) -> str:
 def make_points(config: Config, sweeps: Sequence[str]) -> list[Point]:
     """Return the points of the grid that `KEY=VALUES` make, the last setting changing fastest.
 
-    Args:
-        config: of the run.
-        sweeps: at least one.
-
     Raises:
         ConfigError: a setting that can't be swept, a value that it can't have, or too many points.
     """

@@ -256,14 +256,8 @@ def fit_rows(
     context: int | None,
     template_kwargs: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[list[Row], Lengths]:
-    """Return the rows that can be learnt from, and what became of the others.
-
-    Args:
-        rows: as `data.read_data` returns them.
-        tokenizer: with a chat template.
-        max_length: tokens of a row at most; None cuts nothing.
-        context: tokens that the model can take; None if it doesn't say.
-        template_kwargs: what the chat template is given beside the messages.
+    """Return the rows that can be learnt from, and what became of the others. None as `max_length` cuts nothing; None
+    as `context` is that of a model that does not say how many tokens it can take.
 
     Raises:
         ConfigError: rows that exceed the context, a template that refuses a row, or no row left.

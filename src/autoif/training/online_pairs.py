@@ -227,11 +227,6 @@ def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, numb
 def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[JudgedSample]:
     """Return what is found of each sample; a function that several prompts share runs once for all of their texts.
 
-    Args:
-        prompts: of one round.
-        samples: as many of each, in the order of the prompts.
-        sandbox: entered.
-
     Raises:
         SandboxError: the sandbox can't be restored.
     """

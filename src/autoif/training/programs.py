@@ -56,12 +56,8 @@ def split_command(command: str, name: str) -> list[str]:
 
 @contextmanager
 def running(command: Sequence[str], output: int, name: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a program; it has ended when the block is left.
-
-    Args:
-        command: its words.
-        output: the descriptor that takes what it says.
-        name: the option that it comes from, for errors.
+    """Start a program whose output goes to a descriptor; it has ended when the block is left. `name` is the option that
+    it comes from.
 
     Raises:
         ConfigError: there is no such program.
@@ -146,14 +142,8 @@ def find_policy(endpoint: Endpoint, policy: str) -> Iterator[Endpoint]:
 
 @contextmanager
 def serve_policy(command: str, endpoint: Endpoint, policy: str, log: Path, say: Say) -> Iterator[Endpoint]:
-    """Start a server of the policy, wait until it lists it, and end it afterwards.
-
-    Args:
-        command: with {model} where the policy's folder belongs.
-        endpoint: where it will answer.
-        policy: the folder, or a name on the hub.
-        log: takes what the server says.
-        say: gets a line.
+    """Start a server of the policy, wait until it lists it, and end it afterwards. {model} in the command stands for
+    the policy; what the server says goes to the log.
 
     Raises:
         ConfigError: the command can't be started.

@@ -84,12 +84,8 @@ class ReviewedPrecision(Record):
 def estimate_precision(
     bands: Sequence[Band], picked: tuple[int, int] = (0, 0), half_width: float = HALF_WIDTH
 ) -> ReviewedPrecision:
-    """Return the share of right functions, and how many decisions settle it.
-
-    Args:
-        bands: without what was picked.
-        picked: how many functions were accepted, and how many rejected, outside the queue.
-        half_width: of the interval that is narrow enough, 0 to 1.
+    """Return the share of right functions, and how many decisions settle it: until the interval is at most twice
+    `half_width` wide. `picked` were accepted and rejected outside the queue, and are in no band.
     """
     value, low, high = _add_up(bands, picked)
     seen = round(sum(band.seen for band in bands))

@@ -87,13 +87,8 @@ class Queue(Record):
 def make_queue(
     functions: Sequence[QueuedFunction], review: Review, *, half_width: float = HALF_WIDTH, most: int = 100
 ) -> Queue:
-    """Return the queue of a run's kept functions; at most so many of it.
-
-    Args:
-        functions: as `read_functions` returns them.
-        review: what counts of the decisions so far.
-        half_width: of the interval that is narrow enough, 0 to 1.
-        most: functions to return.
+    """Return the queue of a run's kept functions, at most so many of it; `half_width` is that of the interval that is
+    narrow enough, 0 to 1.
     """
     if not functions:
         return Queue(by="nothing: no function was kept", precision=None, functions=())

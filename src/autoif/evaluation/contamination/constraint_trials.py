@@ -83,13 +83,7 @@ def list_pool() -> list[str]:
 
 
 def make_pool_trials(benchmark: Suite, types: set[str], data_folders: Sequence[str]) -> list[ConstraintTrial]:
-    """Return the trials of constraints without arguments; none of those that the pool has too few texts for.
-
-    Args:
-        benchmark: whose checkers judge.
-        types: constraints to try.
-        data_folders: from `tokenizer_data.find_data`.
-    """
+    """Return the trials of constraints without arguments; none of those that the pool has too few texts for."""
     checkers, examples = Checkers(benchmark, data_folders), load_examples().of(benchmark)
     found = []
     for name in sorted(types & examples.keys() - PARAMETERISED):

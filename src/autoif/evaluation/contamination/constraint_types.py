@@ -54,12 +54,6 @@ def find_types(
 ) -> dict[str, dict[str, TypeCoverage]]:
     """Return which types of each benchmark the training data checks, and by which instructions.
 
-    Args:
-        instructions: with their functions.
-        asked: the types of each benchmark, with the prompts that have them.
-        sandbox: runs the functions.
-        say: gets lines of progress.
-
     Raises:
         ConfigError: the checkers or their tokenizer data are not there.
         SandboxError: functions can't be run.
@@ -178,10 +172,7 @@ def _compare(trial: ConstraintTrial, accepted: set[str]) -> float:
 
 def correlate(of_follows: Sequence[bool], of_breaks: Sequence[bool]) -> float:
     """Return Matthews' correlation of verdicts with those of a checker: 1 if all agree, 0 for what accepts anything.
-
-    Args:
-        of_follows: verdicts on the texts that the checker accepts.
-        of_breaks: verdicts on those that it refuses.
+    The first are on texts that the checker accepts, the second on those that it refuses.
     """
     right, wrong = sum(of_follows), sum(of_breaks)
     missed, refused = len(of_follows) - right, len(of_breaks) - wrong

@@ -30,15 +30,8 @@ _MOST_TOKENS = 512
 def find_nearest_by_embedding(
     prompts: Sequence[str], texts: Sequence[str], k: int, model: str, folder: Path, say: Callable[[str], None]
 ) -> Nearest:
-    """Return the k texts whose vectors have the highest cosine with each prompt's; none of 0 or less.
-
-    Args:
-        prompts: those of benchmarks.
-        texts: different training prompts.
-        k: how many to find.
-        model: a folder, or a name on the hub.
-        folder: where vectors are kept.
-        say: gets lines of progress.
+    """Return the k texts whose vectors have the highest cosine with each prompt's; none of 0 or less. Vectors are kept
+    in the folder.
 
     Raises:
         ModelError: the model can't be used.

@@ -80,14 +80,7 @@ class ContaminationComparison:
 def compare(
     files: Sequence[Path], prompts: Sequence[BenchmarkPrompt], ngram: int, neighbours: int, say: Callable[[str], None]
 ) -> ContaminationComparison:
-    """Compare training data with prompts.
-
-    Args:
-        files: from `training_rows.list_files`.
-        prompts: from `prompts.read_prompts`.
-        ngram: words of a run.
-        neighbours: nearest training prompts to find for each prompt.
-        say: gets lines of progress.
+    """Compare training data with prompts: by runs of `ngram` words, and by each prompt's nearest neighbours.
 
     Raises:
         ConfigError: training data can't be read, has another form, or nothing is asked in it.

@@ -32,13 +32,7 @@ class Nearest:
 
 
 def find_nearest(prompts: Sequence[str], texts: Sequence[str], k: int) -> Nearest:
-    """Return the k texts whose words are most like each prompt's.
-
-    Args:
-        prompts: those of benchmarks.
-        texts: those of training data, each once.
-        k: how many to find.
-    """
+    """Return the k texts whose words are most like each prompt's."""
     if not any(map(split_words, chain(prompts, texts))):
         return find_closest(np.zeros((len(prompts), 1), np.float32), np.zeros((len(texts), 1), np.float32), k)
     vectoriser = TfidfVectorizer(analyzer=split_words, sublinear_tf=True, dtype=np.float32)

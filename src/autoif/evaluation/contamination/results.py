@@ -169,14 +169,7 @@ def report(
     judged: Sequence[NearestResult] = (),
     judge: str | None = None,
 ) -> ContaminationReport:
-    """Return the numbers.
-
-    Args:
-        comparison: what was found.
-        types: from `constraint_types.find_types`.
-        judged: from `rephrasing.judge_rephrasing`.
-        judge: who judged.
-    """
+    """Return the numbers."""
     data = comparison.data
     rows = Counter(file for file, _ in data.places)
     names = dict.fromkeys(prompt.benchmark for prompt in comparison.prompts)

@@ -47,13 +47,7 @@ _JudgedItems = Sequence[tuple[Item, Sequence[ResponseJudgement]]]
 
 
 def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: Say) -> Benchmark:
-    """Return the benchmark, ready to judge.
-
-    Args:
-        items: the prompts.
-        judge: of what no rule decides: a model, or a folder of recorded judgements; None where nobody has to judge.
-        folder: where the answers of a judge are kept.
-        say: gets lines of progress.
+    """Return the benchmark, ready to judge. What no rule decides, a model or a folder of recorded judgements does.
 
     Raises:
         ConfigError: a judge is needed and none is named, or the folder has no judgements.

@@ -117,15 +117,8 @@ def evaluate_all(
     *,
     keep_thinking: bool,
 ) -> Iterator[tuple[Path, Scores]]:
-    """Measure who answers on several benchmarks, one after the other; yield the folder and the scores of each.
-
-    Args:
-        who: a model and what samples from it, or a file of recorded answers.
-        tasks: the files of each benchmark; None for those of the hub.
-        settings: what shapes the answers.
-        folder: gets a folder for each benchmark.
-        say: gets lines of progress.
-        keep_thinking: judge answers with their thoughts.
+    """Measure who answers on several benchmarks, one after the other; yield the folder and the scores of each. Without
+    files a benchmark is fetched from the hub.
 
     Raises:
         ConfigError, ModelError, SandboxError, StoreError: as `evaluate`; data is missing or of another form, or only a
@@ -168,13 +161,8 @@ def _refuse_choices(names: Sequence[TaskName]) -> None:
 def prepare(
     task: Task, who: tuple[str, str, Answerer] | Path, sandbox: Sandbox | None, elsewhere: Sequence[str] = ()
 ) -> tuple[Benchmark, Subject]:
-    """Return the benchmark, ready to judge, and who answers.
-
-    Args:
-        task: what is asked.
-        who: a model by its name, its identity and what asks it; or a file of recorded answers.
-        sandbox: entered; None where HumanEval is not measured.
-        elsewhere: texts of other benchmarks' questions, which a file of recorded answers may answer.
+    """Return the benchmark, ready to judge, and who answers: a model by its name, its identity and what asks it, or a
+    file of recorded answers, which may answer the questions `elsewhere` as well.
 
     Raises:
         ConfigError, ModelError: the model can't be used.

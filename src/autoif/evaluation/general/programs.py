@@ -45,12 +45,8 @@ class ProgramOutcome:
 
 
 def join_completion(question: GeneralQuestion, completion: str, *, chat: bool) -> str:
-    """Return the program that a completion makes of its question.
-
-    Args:
-        question: of HumanEval.
-        completion: what the model wrote after the beginning of the function.
-        chat: it was begun for the model inside a code block, so what follows the block's end is talk.
+    """Return the program that a completion makes of its question. In a chat it was begun inside a code block, so that
+    what follows the end of the block is talk.
     """
     return f"{question.row['prompt']}{completion.split('```', maxsplit=1)[0] if chat else completion}"
 

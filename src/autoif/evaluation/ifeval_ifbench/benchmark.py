@@ -144,13 +144,8 @@ _VERDICTS = {
 def load_benchmark(
     questions: Questions, *, corrected: bool = False, revision: Revision = NEWEST, workers: int | None = None
 ) -> Benchmark:
-    """Return the benchmark, ready to judge.
-
-    Args:
-        questions: what is asked.
-        corrected: score without the known faults of the checkers.
-        revision: of IFBench's checkers.
-        workers: processes that judge; None is as many as there are cores, if there is enough for them to do.
+    """Return the benchmark, ready to judge; `corrected` scores without the known faults of the checkers, and `revision`
+    is that of IFBench's.
 
     Raises:
         ConfigError: the checkers or their data are not installed.

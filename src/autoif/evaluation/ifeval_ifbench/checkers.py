@@ -54,13 +54,7 @@ class Checkers:
     """The checkers of a benchmark, loaded into this process."""
 
     def __init__(self, suite: Suite, data_folders: Sequence[str], revision: Revision = NEWEST) -> None:
-        """Load them.
-
-        Args:
-            suite: which.
-            data_folders: from `tokenizer_data.find_data`.
-            revision: of IFBench's checkers.
-        """
+        """Load them."""
         self._checkers = _load_registry(suite, revision, data_folders)
         self._has_tagger = has_data(data_folders, TAGGER)
 

@@ -45,13 +45,7 @@ _ENDED = Verdicts((False,), (False,), (False,), (False,), drawn=(False,), raised
 def open_checkers(
     questions: "Questions", responses: int, workers: int | None = None, *, revision: Revision = NEWEST
 ) -> Iterator[Run]:
-    """Start what judges.
-
-    Args:
-        questions: what is asked; it decides which tokenizer data is needed.
-        responses: about how many there will be.
-        workers: processes; None is as many as there are cores, if there is enough for them to do.
-        revision: of IFBench's checkers.
+    """Start what judges: so many processes, or as many as there are cores if there is enough for them to do.
 
     Raises:
         ConfigError: the checkers or their data are not installed.
@@ -100,13 +94,7 @@ class CheckerProcess:
     """A process with the checkers of a benchmark; another takes its place when a response has cost it its life."""
 
     def __init__(self, suite: Suite, revision: Revision, data_folders: Sequence[str]) -> None:
-        """Start it.
-
-        Args:
-            suite: whose checkers.
-            revision: of IFBench's.
-            data_folders: from `tokenizer_data.find_data`.
-        """
+        """Start it."""
         self._pipe = fork_process(_load, suite, revision, data_folders, CHECK_S)
 
     def judge(self, prompt: str, asked: _Asked, response: str) -> Verdicts | str:
