@@ -8,14 +8,14 @@ import pytest
 import autoif
 from autoif.errors import StoreError
 from autoif.runs.store import DIGESTS, INSTRUCTIONS
-from autoif.view.difference import RunSide, Seen, compare_runs, read_side
+from autoif.view.difference import RunItem, RunSide, compare_runs, read_side
 from autoif.view.pages import make_difference_page
 
 KEPT, LOST = "kept", "03_cross_validation: no case agreed"
 
 
-def seen(**outcomes: str) -> dict[str, Seen]:
-    return {name: Seen((name,), outcome) for name, outcome in outcomes.items()}
+def seen(**outcomes: str) -> dict[str, RunItem]:
+    return {name: RunItem((name,), outcome) for name, outcome in outcomes.items()}
 
 
 def test_settings_that_differ_are_named_and_one_that_is_missing_is_none() -> None:
@@ -40,7 +40,7 @@ def test_instructions_of_one_run_only_are_told_from_those_with_another_outcome()
 
 
 def test_verdicts_of_the_same_function_on_the_same_text_are_compared_and_the_page_shows_the_first() -> None:
-    said = {("f", str(number)): Seen(("sing", "f", f"text {number}."), "pass") for number in range(300)}
+    said = {("f", str(number)): RunItem(("sing", "f", f"text {number}."), "pass") for number in range(300)}
     other = {key: each._replace(outcome="fail") for key, each in list(said.items())[:250]}
     found = compare_runs(RunSide("a", verdicts=said), RunSide("b", verdicts={**other, ("g", "0"): said["f", "0"]}))
     assert (len(found.verdicts.changed), found.verdicts.compared) == (250, 250)

@@ -105,7 +105,7 @@ class AgreementAudit(Record):
 
 def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
     """Return what the functions of each instruction agree on."""
-    instructions = tuple(_compare(each) for each in observed if each.verdicts)
+    instructions = tuple(_compare_functions(each) for each in observed if each.verdicts)
     together = sum(each.clusters == 1 < len(each.functions) for each in instructions)
     return AgreementAudit(instructions=instructions, unanimous=together)
 
@@ -192,7 +192,7 @@ def _tell_follows(column: Sequence[bool], prior: float, rates: Sequence[Rates]) 
     return 1 / (1 + exp(min(does_not - does, _MOST_EXPONENT)))
 
 
-def _compare(observed: Observed) -> InstructionAgreement:
+def _compare_functions(observed: Observed) -> InstructionAgreement:
     written, verdicts = observed.written, observed.verdicts
     clusters = cluster_functions(verdicts)
     place_of = {member: place for place, cluster in enumerate(clusters) for member in cluster.members}

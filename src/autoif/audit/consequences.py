@@ -69,7 +69,7 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
     sft = [*_read(material, SFT, SftRow), *unwritten_sft]
     pairs = [*_read(material, PREFERENCES, PreferenceRow), *unwritten_pairs]
     sides = [
-        (_name(row), _find(gold, row, row.chosen[-1].content), _find(gold, row, row.rejected[-1].content))
+        (_name_row(row), _find(gold, row, row.chosen[-1].content), _find(gold, row, row.rejected[-1].content))
         for row in pairs
     ]
     sampled = list({each.id: each for written in material.instructions for each in written.responses}.values())
@@ -78,7 +78,10 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
     cases = [case for written in material.instructions for case in _check_cases(gold, written)]
     return Consequences(
         cases=_share(sum(len(each.matrix.cases) for each in material.instructions), cases),
-        sft=_share(len(sft), [(_name(row), says) for row in sft if (says := _find(gold, row, row.answer)) is not None]),
+        sft=_share(
+            len(sft),
+            [(_name_row(row), says) for row in sft if (says := _find(gold, row, row.answer)) is not None],
+        ),
         pairs=_share(len(pairs), _judge_pairs(sides)),
         chosen=_share(len(pairs), [(name, chosen) for name, chosen, _ in sides if chosen is not None]),
         rejected=_share(len(pairs), [(name, not rejected) for name, _, rejected in sides if rejected is not None]),
@@ -147,7 +150,7 @@ def _judge_pairs(sides: Iterable[tuple[str, bool | None, bool | None]]) -> Itera
             yield name, True
 
 
-def _name(row: SftRow | PreferenceRow) -> str:
+def _name_row(row: SftRow | PreferenceRow) -> str:
     return " ".join(each.instruction for each in row.constraints)
 
 

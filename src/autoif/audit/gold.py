@@ -16,6 +16,7 @@ from pydantic import ConfigDict, StrictBool, model_validator
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.lines import make_key
+from autoif.reading.text_lines import cut_text
 from autoif.records import Record
 
 RESPONSES = "responses"
@@ -106,19 +107,19 @@ def describe_missing(gold: Gold, instructions: Iterable[str]) -> list[str]:
     if not keys & gold.labels.keys():
         raise ConfigError(
             f"gold {gold.name} is of other instructions than the run's: none of its {len(gold.texts):,} is one of the "
-            f"run's {len(keys):,}, as {_show(unknown[0])}"
+            f"run's {len(keys):,}, as {_quote(unknown[0])}"
             if unknown
             else f"gold {gold.name} says nothing of the run's {len(keys):,} instructions"
         )
     lines = []
     if unknown:
         lines.append(
-            f"{len(unknown):,} instructions of gold have no functions in the run, as {_show(unknown[0])}: not measured"
+            f"{len(unknown):,} instructions of gold have no functions in the run, as {_quote(unknown[0])}: not measured"
         )
     if without:
         lines.append(f"{without:,} of the run's {len(keys):,} instructions have no gold: not measured")
     return lines
 
 
-def _show(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")
+def _quote(text: str) -> str:
+    return repr(cut_text(text, _SHOWN_CHARS))

@@ -82,7 +82,7 @@ def make_mutants(source: str, most: int = MOST) -> list[Mutant]:
     if len(changes) > most:
         changes = [changes[place * len(changes) // most] for place in range(most)]
     return [
-        Mutant(helpers + written[: each.start] + each.text + written[each.end :], _describe(written, each))
+        Mutant(helpers + written[: each.start] + each.text + written[each.end :], _name_change(written, each))
         for each in changes
     ]
 
@@ -169,7 +169,7 @@ _FINDERS: Final[tuple[Callable[[str], Iterator[_Change]], ...]] = (
 )  # fmt: skip
 
 
-def _describe(source: str, change: _Change) -> str:
+def _name_change(source: str, change: _Change) -> str:
     line = source.count("\n", 0, change.start) + 1
     before = " ".join(source[change.start : change.end].split())
     if not before:

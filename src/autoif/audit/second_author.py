@@ -77,7 +77,7 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
             f"{other} has functions for none of the run's instructions: make it from the same seeds, with another "
             "models.writer, and with self_instruct.rewrites_per_seed=0 or the same rewrites"
         )
-    found = [_compare(first, again, sandbox) for first, again in pairs]
+    found = [_compare_instruction(first, again, sandbox) for first, again in pairs]
     writers = [_name_writer(run) for run in (material.run, other)]
     return SecondAuthor(
         run=str(other),
@@ -88,7 +88,7 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
     )
 
 
-def _compare(first: WrittenInstruction, second: WrittenInstruction, sandbox: Sandbox) -> AuthorComparison:
+def _compare_instruction(first: WrittenInstruction, second: WrittenInstruction, sandbox: Sandbox) -> AuthorComparison:
     chosen = [_choose(each) for each in (first, second)]
     texts = _gather_texts(first, second)
     rows = judge([(sources, text) for sources in chosen for text in texts], sandbox, until_timeout=True)

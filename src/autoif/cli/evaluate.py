@@ -160,7 +160,7 @@ def report(scores: "Scores", folder: Path) -> None:
         lines.append(("refused", f"{counts['refused'].count:,} by the server{said}"))
     if "unknown_ends" in counts:
         lines.append(("ends unknown", f"{counts['unknown_ends'].count:,}{said}"))
-    lines += [(name, _name(counted)) for name, counted in counts.items() if name not in _TOLD]
+    lines += [(name, _list_named(counted)) for name, counted in counts.items() if name not in _TOLD]
     lines += [*scores.report, ("written", str(folder))]
     for name, text in lines:
         shown = text if text.isprintable() else show_in_line(text)
@@ -188,6 +188,6 @@ def _list_scores(scores: "Scores") -> Iterator[tuple[str, str]]:
             yield f"… {part}", ", ".join(f"{column.name} {show(them[column.name])}" for column in shown)
 
 
-def _name(counted: "Counted") -> str:
+def _list_named(counted: "Counted") -> str:
     named = ", ".join(show_in_line(each)[:_NAMED_CHARS] for each in counted.named[:_NAMED])
     return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"

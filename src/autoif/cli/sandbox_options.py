@@ -57,7 +57,7 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
                     packages=packages,
                 )
             except ValidationError as error:
-                raise click.UsageError(_describe(error)) from None
+                raise click.UsageError(_name_option(error)) from None
             command(sandbox=sandbox, **others)
 
         return add_options(options)(run)
@@ -65,7 +65,7 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
     return decorate
 
 
-def _describe(error: ValidationError) -> str:
+def _name_option(error: ValidationError) -> str:
     problem = error.errors()[0]
     name = str(problem["loc"][0]).removesuffix("_s").replace("_", "-")
     return f"--{name}: {problem['msg']}, not {problem['input']!r}"

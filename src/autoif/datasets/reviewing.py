@@ -123,7 +123,7 @@ def list_rejected(verified: Iterable[VerifiedInstruction], review: Review) -> It
     """Yield the rejected instructions and functions of a run."""
     for each in verified:
         if review.rejects("instruction", each.instruction.id):
-            why = _describe(review, ("instruction", each.instruction.id))
+            why = _say_who(review, ("instruction", each.instruction.id))
             yield Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, each, why)
             continue
         rejected = [function for function in each.functions if review.rejects("function", function.id)]
@@ -147,7 +147,7 @@ def list_refused(
     left = {each.id for each in after}
     for each in before:
         if review.rejects("response", each.id):
-            yield Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, each, _describe(review, ("response", each.id)))
+            yield Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, each, _say_who(review, ("response", each.id)))
         elif each.id not in left and each.prompt.id in prompts:
             yield Dropped.of(STAGE, Reason.FAILED_FUNCTIONS, each, "by the functions that reviewers left")
 
@@ -155,7 +155,10 @@ def list_refused(
 def drop_item(key: Key, review: Review) -> Dropped:
     """Return a rejected function or pair as dropped; the run's files have it under its id."""
     return Dropped(
-        stage=STAGE, reason=Reason.REJECTED_BY_REVIEWER, record_id=key[1], detail=f"{key[0]}: {_describe(review, key)}"
+        stage=STAGE,
+        reason=Reason.REJECTED_BY_REVIEWER,
+        record_id=key[1],
+        detail=f"{key[0]}: {_say_who(review, key)}",
     )
 
 
@@ -220,5 +223,5 @@ def read_acceptance(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, 
         ) from None
 
 
-def _describe(review: Review, key: Key) -> str:
+def _say_who(review: Review, key: Key) -> str:
     return review.standings[key].describe()

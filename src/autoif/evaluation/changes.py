@@ -14,6 +14,7 @@ from autoif.evaluation.comparison import Evaluated
 from autoif.evaluation.results import SAMPLES, Column, PromptResult
 from autoif.evaluation.statistics import Interval, bootstrap_difference
 from autoif.reading.jsonl import read_jsonl
+from autoif.reading.text_lines import cut_text
 from autoif.sampling import Sample
 
 _BY_TYPE = "instruction_strict"
@@ -121,7 +122,7 @@ def _split(row: PromptResult, column: Column) -> Iterator[tuple[str, str, float]
         return
     name = " + ".join(names) or (row.cluster if row.cluster != row.id else row.prompt or row.key)
     for value in values:
-        yield row.cluster, name if len(name) <= _NAMED_CHARS else f"{name[:_NAMED_CHARS]}…", value
+        yield row.cluster, cut_text(name, _NAMED_CHARS), value
 
 
 def _measure_change(group: _Group) -> InstructionChange:

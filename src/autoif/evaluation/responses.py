@@ -85,7 +85,7 @@ def describe_thoughts(counts: Mapping[str, Counted], responses: int, *, keep_thi
 def read_sample(sample: Sample, *, keep_thinking: bool = False) -> SubjectResponse:
     """Return a sampled response as it is judged."""
     found = sample.completion
-    return _make_response(found, _join(found) if keep_thinking else found.text, is_end_told=True)
+    return _make_response(found, _write_thought_and_answer(found) if keep_thinking else found.text, is_end_told=True)
 
 
 class RecordedRow(Record):
@@ -156,11 +156,11 @@ def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> SubjectRespo
         message = choice.get("message")
         written = message.get("content") if isinstance(message, dict) else choice.get("text")
         marked = isinstance(written, str) and split_reasoning(written).answer != written
-        text = str(written) if marked else _join(found)
+        text = str(written) if marked else _write_thought_and_answer(found)
     return _make_response(found, text, is_end_told=choice.get("finish_reason") is not None)
 
 
-def _join(found: Completion) -> str:
+def _write_thought_and_answer(found: Completion) -> str:
     """Return thought and answer, as most models write them."""
     return f"<think>\n{found.reasoning}\n</think>\n\n{found.text}" if found.reasoning else found.text
 

@@ -84,7 +84,7 @@ def _tabulate_scores(comparison: Comparison) -> Table:
         cells = [Cell(_clean(model))]
         for benchmark in comparison.benchmarks:
             there = benchmark.models.get(model)
-            cells += [_show(each) for each in there] if there else [Cell(NOTHING)] * len(benchmark.columns)
+            cells += [_show_score(each) for each in there] if there else [Cell(NOTHING)] * len(benchmark.columns)
         rows.append(tuple(cells))
     return Table(
         caption=f"Scores{' in percent' if any(column.unit == '%' for column in columns) else ''}"
@@ -97,7 +97,7 @@ def _tabulate_scores(comparison: Comparison) -> Table:
     )
 
 
-def _show(compared: Compared) -> Cell:
+def _show_score(compared: Compared) -> Cell:
     interval = compared.interval
     mark = {"better": Mark.BETTER, "worse": Mark.WORSE}.get(compared.verdict)
     return Cell(f"{interval.value:.{compared.column.digits}f}" if interval else NOTHING, mark)
@@ -106,7 +106,7 @@ def _show(compared: Compared) -> Cell:
 def _tabulate_details(comparison: Comparison, benchmark: ComparedBenchmark) -> Table:
     columns = _DETAILS if len(comparison.models) > 1 else _DETAILS[:_ALONE]
     rows = [
-        (Cell(_name(column, benchmark.title)), Cell(_clean(model)), *_detail(compared[index]))[: len(columns)]
+        (Cell(_name_score(column, benchmark.title)), Cell(_clean(model)), *_detail(compared[index]))[: len(columns)]
         for index, column in enumerate(benchmark.columns)
         for model, compared in benchmark.models.items()
     ]
@@ -134,7 +134,7 @@ def _detail(compared: Compared) -> Sequence[Cell]:
     )
 
 
-def _name(column: Column, title: str) -> str:
+def _name_score(column: Column, title: str) -> str:
     """Return what a score is called under the title of its benchmark."""
     return f"{column.heading.removeprefix(title)} {column.label}".strip()
 

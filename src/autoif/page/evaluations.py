@@ -94,7 +94,7 @@ def _tabulate_changes(models: Mapping[str, Evaluated], column: Column) -> list[E
     columns = ["instruction", "prompts", *names, *(f"{name} less {names[0]}" for name in names[1:])]
     rows = [
         [
-            each.instruction, f"{each.prompts:,}", *(_show(value, digits) for value in each.values),
+            each.instruction, f"{each.prompts:,}", *(_show_value(value, digits) for value in each.values),
             *(_show_difference(difference, digits) for difference in each.differences[1:]),
         ]
         for each in shown
@@ -179,7 +179,7 @@ def _tabulate_facts(models: Mapping[str, Evaluated]) -> Element:
     return make_lines(title, ["fact", *models], rows, words=True)
 
 
-def _show(value: float | None, digits: int) -> str:
+def _show_value(value: float | None, digits: int) -> str:
     return _NOTHING if value is None else f"{value:.{digits}f}"
 
 

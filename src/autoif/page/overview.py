@@ -219,10 +219,10 @@ def make_settings(manifest: Mapping[str, Any]) -> list[Element]:
     models = config.pop("models", {})
     known = [(name, model) for name, model in models.items() if isinstance(model, dict)]
     model_rows = [
-        [name, *(_show(model.get(key)) for key in ("model", "revision", "base_url"))] for name, model in known
+        [name, *(_show_any(model.get(key)) for key in ("model", "revision", "base_url"))] for name, model in known
     ]
     machine = {"python": manifest.get("python"), "system": manifest.get("system"), "sandbox": manifest.get("sandbox")}
-    versions = [[name, _show(value)] for name, value in {**dict(manifest.get("versions", {})), **machine}.items()]
+    versions = [[name, _show_any(value)] for name, value in {**dict(manifest.get("versions", {})), **machine}.items()]
     parts = [
         make_table("Models", ["role", "model", "revision", "server"], model_rows),
         make_table("All settings", ["setting", "value"], _flatten({**config, "models": models})),
@@ -231,7 +231,7 @@ def make_settings(manifest: Mapping[str, Any]) -> list[Element]:
         make("h3", "Prompts"),
     ]
     for name, prompt in prompts.items():
-        text = prompt.get("text", "") if isinstance(prompt, dict) else _show(prompt)
+        text = prompt.get("text", "") if isinstance(prompt, dict) else _show_any(prompt)
         source = f" ({prompt.get('source')})" if isinstance(prompt, dict) else ""
         parts.append(make("details", make("summary", f"{name}{source}"), make("pre", str(text), tabindex="0")))
     return parts
@@ -242,8 +242,8 @@ def _flatten(settings: Mapping[str, Any], before: str = "") -> Iterable[list[str
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{before}{key}.")
         else:
-            yield [f"{before}{key}", _show(value)]
+            yield [f"{before}{key}", _show_any(value)]
 
 
-def _show(value: object) -> str:
+def _show_any(value: object) -> str:
     return value if isinstance(value, str) and value else NOTHING if value in (None, "") else json.dumps(value)

@@ -77,7 +77,7 @@ async def read_pilot(path: Path, config: Config, *, until: str, done: bool = Fal
         rewrites=_count_rewrites(run),
         tokens_per_second=written / seconds if seconds and written and not replayed else None,
         done=done,
-        notes=tuple(_describe(run, judged, config, replayed)),
+        notes=tuple(_list_cautions(run, judged, config, replayed)),
     )
 
 
@@ -214,7 +214,7 @@ def _count_rewrites(run: StoredRun) -> float | None:
     return float(share(len(kept) + over, asked)) if asked else None
 
 
-def _describe(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:
+def _list_cautions(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:
     """Yield what to know of a pilot."""
     planned, found = identity(config), identity(run.config)
     differing = [

@@ -103,13 +103,13 @@ def make_plan(
     until: str = "queries",
     tokens_per_second: float | None = None,
 ) -> RunPlan:
-    """Return the plan of a run. Its speed is in completion tokens, over all that is in flight; by default the pilot's."""
+    """Return the plan of a run; its speed, over all that is in flight, is by default the pilot's."""
     counts = [_count_entering(config, given, each) for each in sources]
     entering = round(median(counts))
     speed = tokens_per_second or sources[0].tokens_per_second
 
     def add_up(of: Callable[[OneYield], float]) -> Amount:
-        return _join([_estimate(each, count, of, given) for each, count in zip(sources, counts, strict=True)])
+        return _span([_estimate(each, count, of, given) for each, count in zip(sources, counts, strict=True)])
 
     stages = [
         _plan_stage(stage, answers, config, _find_tokens(stage, sources), speed)
@@ -127,7 +127,7 @@ def make_plan(
         sft=add_up(lambda each: each.sft * rows),
         preferences=add_up(lambda each: each.preferences * rows),
         rewards=add_up(lambda each: each.rewards * rows),
-        notes=tuple(_describe(config, sources, speed)),
+        notes=tuple(_list_cautions(config, sources, speed)),
         over_budget=tuple(_check_budget(config, total)),
     )
 
@@ -167,7 +167,7 @@ def _cap(amount: Amount, most: int) -> Amount:
     return amount.model_copy(update={"high": None if amount.high is None else min(amount.high, float(most))})
 
 
-def _join(amounts: Sequence[Amount]) -> Amount:
+def _span(amounts: Sequence[Amount]) -> Amount:
     """Return one amount for several sources: the middle, and the lowest and the highest."""
     if len(amounts) == 1:
         return amounts[0]
@@ -262,7 +262,7 @@ def _sum_stages(stages: Sequence[PlannedStage]) -> PlannedStage:
     )
 
 
-def _describe(config: Config, sources: Sequence[Yields], speed: float | None) -> list[str]:
+def _list_cautions(config: Config, sources: Sequence[Yields], speed: float | None) -> list[str]:
     """Return what to know of the figures."""
     first = sources[0]
     notes = [note for each in sources for note in each.notes]
@@ -293,13 +293,13 @@ def _check_budget(config: Config, total: PlannedStage) -> list[str]:
     budget, lines = config.budget, []
     if budget.tokens is not None:
         tokens = _add([total.prompt_tokens, total.completion_tokens])
-        lines += _compare("budget.tokens", f"{budget.tokens:,}", budget.tokens, tokens, "{:,.0f} tokens")
+        lines += _compare_with_budget("budget.tokens", f"{budget.tokens:,}", budget.tokens, tokens, "{:,.0f} tokens")
     if budget.usd is not None and total.usd:
-        lines += _compare("budget.usd", f"${budget.usd:,.2f}", budget.usd, total.usd, "${:,.2f}")
+        lines += _compare_with_budget("budget.usd", f"${budget.usd:,.2f}", budget.usd, total.usd, "${:,.2f}")
     return lines
 
 
-def _compare(name: str, shown: str, budget: float, planned: Amount, form: str) -> list[str]:
+def _compare_with_budget(name: str, shown: str, budget: float, planned: Amount, form: str) -> list[str]:
     expected = form.format(planned.expected)
     known = planned.low is not None and planned.high is not None
     ends = f" ({form.format(planned.low)} to {form.format(planned.high)})" if known else ""

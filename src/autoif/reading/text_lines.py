@@ -60,6 +60,11 @@ def show_in_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def cut_text(text: str, most: int) -> str:
+    """Return a text, or its beginning with a mark where there is more."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def show_beginning(text: str, most: int = 200) -> str:
     """Return the beginning of a text of others in one line, for a list of many such."""
     line = show_in_line(text[: 4 * most])

@@ -7,7 +7,7 @@ from rich.console import Console
 from autoif.audit.agreement import AgreementAudit
 from autoif.audit.calibration import Calibration, ScoreAudit
 from autoif.audit.second_author import SecondAuthor
-from autoif.reading.text_lines import show_beginning, show_in_line
+from autoif.reading.text_lines import cut_text, show_beginning, show_in_line
 from autoif.report.terminal import make_table, print_line
 
 _LOWEST = 5
@@ -78,8 +78,4 @@ def print_second(found: SecondAuthor, console: Console) -> None:
             print_line(f"  {each.instruction_id}  {share}: {show_beginning(each.instruction)}", console)
             for dispute in each.disputes[:1]:
                 who = "accepted" if dispute.accepted > 0.5 else "accepted by the second alone"
-                print_line(f"    {who}: {_shorten(dispute.text)}", console)
-
-
-def _shorten(text: str) -> str:
-    return show_in_line(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")
+                print_line(f"    {who}: {show_in_line(cut_text(dispute.text, _SHOWN_CHARS))}", console)

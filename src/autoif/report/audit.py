@@ -88,13 +88,13 @@ def _make_level_table(levels: Sequence[LevelRates]) -> Table:
     table.add_row("instructions", *(f"{each.instructions:,}" for each in levels))
     table.add_row("functions", *(f"{each.functions:,}" for each in levels))
     for name, label in _RATES.items():
-        table.add_row(label, *(_show(getattr(each, name), 0) for each in levels))
+        table.add_row(label, *(_show_interval(getattr(each, name), 0) for each in levels))
     table.add_row("right", *(f"{each.right:,}" for each in levels))
     table.add_row("refuse all", *(f"{each.refuse_all:,}" for each in levels))
     return table
 
 
-def _show(interval: Interval | None, digits: int, unit: str = "") -> str:
+def _show_interval(interval: Interval | None, digits: int, unit: str = "") -> str:
     """Return a mean with its interval, in rich's markup."""
     if interval is None:
         return "–"
@@ -121,7 +121,7 @@ def _print_consequences(found: Consequences, console: Console) -> None:
     for name, label in _SHARES.items():
         share: RightShare = getattr(found, name)
         if share.rows:
-            right = _show(share.right, 1, " %")
+            right = _show_interval(share.right, 1, " %")
             table.add_row(label, f"{share.rows:,}", f"{share.known:,}", right)
     if not table.row_count:
         return

@@ -9,7 +9,7 @@ from autoif.evaluation.contamination.results import BenchmarkOverlap, Contaminat
 def describe_contamination(
     found: ContaminationReport, clean: Path | None, output: Path | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of each line; the last ones say where the clean files and the rest are, if they were written."""
+    """Yield (name, text) of each line; the last ones say where files are, if they were written."""
     blank = f"; without any text: {found.blank:,}" if found.blank else ""
     yield "training data", f"{found.rows:,} rows, {found.asked:,} different prompts{blank}"
     for name, each in found.benchmarks.items():

@@ -31,7 +31,7 @@ def describe_amount(amount: Amount | None, digits: int = 0) -> str:
     if amount is None:
         return "?"
     value, low, high = (
-        "" if number is None else _shorten(number, digits) for number in (amount.expected, amount.low, amount.high)
+        "" if number is None else _show_number(number, digits) for number in (amount.expected, amount.low, amount.high)
     )
     return f"{value} ({low}–{high})" if low and high and (low, high) != (value, value) else value
 
@@ -41,7 +41,7 @@ def _describe_stage(stage: PlannedStage) -> list[str]:
     return [stage.stage, *map(describe_amount, amounts), describe_amount(stage.hours, 2), describe_amount(stage.usd, 2)]
 
 
-def _shorten(number: float, digits: int) -> str:
+def _show_number(number: float, digits: int) -> str:
     """Return a number for reading: millions with an M, thousands with a k."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if number >= size:

@@ -148,7 +148,7 @@ def _count_lines(path: Path) -> int:
 
 def print_status(status: RunStatus, console: Console) -> None:
     """Print it for reading."""
-    for line in _describe(status):
+    for line in _list_lines(status):
         print_line(line, console)
     if status.stages:
         numbers = ("entered", "kept", "dropped")
@@ -158,7 +158,7 @@ def print_status(status: RunStatus, console: Console) -> None:
         console.print(table)
 
 
-def _describe(status: RunStatus) -> list[str]:
+def _list_lines(status: RunStatus) -> list[str]:
     """Return all but the table, a line each."""
     lines = [f"{status.run}: {status.state}"]
     if status.holder and status.seconds is not None and status.silent_seconds is not None:

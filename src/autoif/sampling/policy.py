@@ -6,6 +6,7 @@ and config, generation config and tokenizer of the base model say <|endoftext|>.
 beside the old one in all three.
 """
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import torch
 from jinja2 import TemplateError
 from pydantic import JsonValue
 from safetensors import safe_open
@@ -278,13 +280,21 @@ def _load(model: str, what: str, load: Any) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # each file format of a model has its own errors
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         raise ModelError(f"the {what} of {model} can't be loaded: {first_line(error)}") from None
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return type(error).__name__ == "OutOfMemoryError"
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether the memory of a GPU, or of the machine, is too small."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def free_memory() -> None:
+    """Give back what nothing refers to any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _join(names: Sequence[str]) -> str:

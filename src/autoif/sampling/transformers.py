@@ -1,6 +1,5 @@
 """Sampling with transformers: batched generation in this process, on a GPU if there is one."""
 
-import gc
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from autoif.sampling.policy import (
     check_model,
     encode_prompt,
     find_turn_end,
+    free_memory,
+    is_out_of_memory,
     load_tokenizer,
     load_weights,
     measure_room,
@@ -59,7 +60,7 @@ class TransformersSampler:
     def close(self) -> None:
         """Let go of the model: whoever still holds the sampler doesn't hold its memory."""
         self._model = None
-        _free_memory()
+        free_memory()
 
     def _generate(self, group: Sequence[tuple[Draw, list[int]]], room: int) -> list[Completion]:
         """Generate together, or in halves where the memory doesn't do for all."""
@@ -68,9 +69,9 @@ class TransformersSampler:
         try:
             return self._generate_together(group, room)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-        _free_memory()  # not inside `except`: the traceback holds on to the tensors
+        free_memory()  # not inside `except`: the traceback holds on to the tensors
         if len(group) == 1:
             raise ModelError(
                 f"out of memory at a single response: lower max_tokens (now {self._settings.max_tokens}), or sample "
@@ -125,7 +126,7 @@ def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Itera
     try:
         weights = load_weights(model, dtype=settings.dtype).to(device).eval()
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
     sampler = TransformersSampler(weights, tokenizer, context, settings, say)
@@ -143,13 +144,3 @@ def _read_ends(model: Any, tokenizer: Any) -> frozenset[int]:
     """
     found = {tokenizer.eos_token_id, find_turn_end(tokenizer)} - {None}
     return frozenset({*found, *read_ends(model.generation_config), *read_ends(model.config)})
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -179,7 +179,7 @@ def _render_operation(route: str, method: str, operation: Json, document: Json) 
     if "requestBody" in operation:
         reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         yield f"<p>Takes {_link(reference)}, for example:</p>"
-        [example] = document["components"]["schemas"][_name(reference)]["examples"]
+        [example] = document["components"]["schemas"][_name_schema(reference)]["examples"]
         yield f"<pre>{escape(_show_call(route, example, 'security' in operation))}</pre>"
     yield "<table><tr><th>status</th><th></th><th>body</th></tr>"
     for status, response in operation["responses"].items():
@@ -231,8 +231,8 @@ _LIMITS: Final = {
 
 
 def _link(reference: str) -> str:
-    return f'<a href="#{escape(_name(reference))}">{escape(_name(reference))}</a>'
+    return f'<a href="#{escape(_name_schema(reference))}">{escape(_name_schema(reference))}</a>'
 
 
-def _name(reference: str) -> str:
+def _name_schema(reference: str) -> str:
     return reference.rpartition("/")[2]

@@ -271,7 +271,7 @@ async def _judge_labels(entrant: Entrant, stored: Stored, tools: Tools, unasked:
     return [judge_labels(entrant.model_copy(update={"back_translations": tuple(labels)}), settings)]
 
 
-async def _join(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
+async def _join_queries(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
     assert isinstance(entrant, VerifiedInstruction)
     queries = stored[entrant.instruction.id].queries
     if queries:
@@ -329,7 +329,7 @@ async def _judge_quality(entrant: Entrant, stored: Stored, tools: Tools, unasked
 _JUDGES: Mapping[str, Callable[[Entrant, Stored, Tools, Counter[str]], Awaitable[Outcomes]]] = {
     CROSS_VALIDATION: _judge_draft,
     BACK_TRANSLATION: _judge_labels,
-    AUGMENTATION: _join,
+    AUGMENTATION: _join_queries,
     REJECTION_SAMPLING: _judge_responses,
     SCORING: _judge_quality,
 }

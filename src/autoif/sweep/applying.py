@@ -57,7 +57,7 @@ async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
         judged = await Again(run, verdicts).judge(config)
         with RunFolder(output) as folder:
-            notes = [f"replayed from {run.path.resolve().name} with {_describe(point)}", *judged.data.notes]
+            notes = [f"replayed from {run.path.resolve().name} with {_write_point(point)}", *judged.data.notes]
             if count := judged.unasked.total():
                 notes.append(f"at most {count:,} answers that these settings need were never asked for")
             _write_stages(run, judged, folder)
@@ -103,5 +103,5 @@ def _make_manifest(run: StoredRun, judged: JudgedRun, notes: list[str]) -> dict[
     return {**made, "status": "complete", REPLAYED_FROM: run.path.resolve().name, "sandbox": sandbox, "notes": [*notes]}
 
 
-def _describe(point: Point) -> str:
+def _write_point(point: Point) -> str:
     return ", ".join(f"{key} = {value}" for key, value in point.items())

@@ -201,16 +201,16 @@ def _read_range(key: str, text: str) -> list[Decimal] | None:
     count = int((last - first) / step) + 1
     if count > MOST_POINTS:
         raise ConfigError(f'{key}: "{text}" has {count:,} values, more than {MOST_POINTS:,}: take larger steps')
-    return [_shorten(first + step * at) for at in range(count)]
+    return [_strip_zeros(first + step * at) for at in range(count)]
 
 
 def _read_number(text: str) -> Decimal:
     try:
-        return _shorten(Decimal(text))
+        return _strip_zeros(Decimal(text))
     except InvalidOperation:
         raise ConfigError(f'"{text}" is no number') from None
 
 
-def _shorten(number: Decimal) -> Decimal:
+def _strip_zeros(number: Decimal) -> Decimal:
     """Return a number without zeros at its end."""
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from autoif.errors import ModelError, StoreError
 from autoif.reading.text_lines import parse_json
+from autoif.sampling.policy import is_out_of_memory
 from autoif.training.card import read_record
 from autoif.training.identity import ModelIdentity, differing_files
 from autoif.training.settings import TrainingSettings
@@ -111,24 +110,14 @@ def plain_errors(folder: Path, settings: TrainingSettings) -> Iterator[None]:
     """Turn out of memory into a ModelError and what `folder` can't take into a StoreError; pass on the rest."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise ModelError(_memory_hint(settings)) from None
-    except (OSError, RuntimeError, ValueError) as error:
-        if _is_out_of_memory(error):
+    except Exception as error:  # safetensors has one of its own for a full disk
+        if is_out_of_memory(error):
             raise ModelError(_memory_hint(settings)) from None
         if is_full_disk(error):
             raise StoreError(_disk_hint(folder)) from None
         if isinstance(error, OSError):
             raise StoreError(f"{folder} can't be written or read: {error}") from None
         raise
-    except Exception as error:
-        if is_full_disk(error):  # safetensors has an exception of its own
-            raise StoreError(_disk_hint(folder)) from None
-        raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _memory_hint(settings: TrainingSettings) -> str:

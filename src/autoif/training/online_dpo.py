@@ -11,7 +11,6 @@ A round's reference is its policy at the start. Each file is there only if it is
 batches), so going on means to do the same again: what is there is read, and what is missing is made.
 """
 
-import gc
 import os
 import shutil
 import time
@@ -21,15 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
 from autoif.reading.jsonl import read_jsonl
 from autoif.runs.store import PREFERENCES, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
-from autoif.sampling.policy import adopt_turn_end, check_model, load_tokenizer
+from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
 from autoif.training.card import CARD, RECORD, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output, whole_checkpoints
@@ -219,7 +216,7 @@ def _make_pairs(request: OnlineRequest, prompts: list[OnlinePrompt], step: _Roun
 
 @contextmanager
 def _open_policy(request: OnlineRequest, step: _Round, sampling: SamplingSettings, say: Say) -> Iterator[Sampler]:
-    _free_memory()  # of the last round's training
+    free_memory()  # of the last round's training
     backend = choose_backend(request.backend, step.policy)
     if not isinstance(backend, Endpoint):
         with open_sampler(step.policy, sampling, backend, say) as sampler:
@@ -232,12 +229,6 @@ def _open_policy(request: OnlineRequest, step: _Round, sampling: SamplingSetting
     )
     with served as endpoint, open_sampler(step.policy, sampling, endpoint, say) as sampler:
         yield sampler
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _train_round(request: OnlineRequest, step: _Round, say: Say) -> dict[str, Any]:

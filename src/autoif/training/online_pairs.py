@@ -76,28 +76,13 @@ class OnlineSettings(SandboxSettings):
 
     def sampling(self, number: int) -> SamplingSettings:
         """Return the settings of one round's sampling; each round draws anew."""
-        return SamplingSettings(
-            responses=self.responses_per_prompt,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_tokens,
-            seed=sampling_seed("online", self.seed, number),
-            batch_size=self.batch_size,
-            dtype=self.dtype,
-            tensor_parallel_size=self.tensor_parallel_size,
-            gpu_memory_utilization=self.gpu_memory_utilization,
-            max_model_len=self.max_model_len,
-            chat_template_kwargs=self.chat_template_kwargs,
-        )
+        own = self.model_dump(include=set(SamplingSettings.model_fields))
+        drawn = {"responses": self.responses_per_prompt, "seed": sampling_seed("online", self.seed, number)}
+        return SamplingSettings(**{**own, **drawn})
 
     def pairing(self) -> Preferences:
         """Return the rules of pairing."""
-        return Preferences(
-            positive=self.positive,
-            negative=self.negative,
-            positives_per_prompt=self.positives_per_prompt,
-            negatives_per_prompt=self.negatives_per_prompt,
-        )
+        return Preferences(**self.model_dump(include=set(Preferences.model_fields)))
 
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result, as "online.KEY"."""

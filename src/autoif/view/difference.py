@@ -32,7 +32,7 @@ from autoif.runs.store import (
 K = TypeVar("K")
 
 
-class Seen(NamedTuple):
+class RunItem(NamedTuple):
     """Something in one run: what is shown of it, and what became of it there."""
 
     shown: tuple[str, ...]
@@ -44,15 +44,15 @@ class RunSide:
     """One of two runs, as far as they are compared."""
 
     name: str
-    settings: Mapping[str, Seen] = field(default_factory=dict)
+    settings: Mapping[str, RunItem] = field(default_factory=dict)
     """By key; the outcome is the value."""
-    funnel: Mapping[str, Seen] = field(default_factory=dict)
+    funnel: Mapping[str, RunItem] = field(default_factory=dict)
     """By stage; the outcome is how many it kept and dropped."""
-    instructions: Mapping[str, Seen] = field(default_factory=dict)
+    instructions: Mapping[str, RunItem] = field(default_factory=dict)
     """By id; the outcome is "kept", or the stage that dropped it with the reason. Of responses likewise."""
-    verdicts: Mapping[tuple[str, str], Seen] = field(default_factory=dict)
+    verdicts: Mapping[tuple[str, str], RunItem] = field(default_factory=dict)
     """By the ids of function and text; the outcome is the verdict."""
-    responses: Mapping[str, Seen] = field(default_factory=dict)
+    responses: Mapping[str, RunItem] = field(default_factory=dict)
     """By an id of prompt and text."""
 
 
@@ -91,29 +91,29 @@ class RunDifference:
 
 def compare_runs(first: RunSide, second: RunSide) -> RunDifference:
     """Return what differs between two runs."""
-    instructions = [each for each in _join(first.instructions, second.instructions) if each.first != each.second]
+    instructions = [each for each in _pair_up(first.instructions, second.instructions) if each.first != each.second]
     return RunDifference(
         first=first.name,
         second=second.name,
-        settings=sorted(each for each in _join(first.settings, second.settings) if each.first != each.second),
-        stages=list(_join(first.funnel, second.funnel)),
+        settings=sorted(each for each in _pair_up(first.settings, second.settings) if each.first != each.second),
+        stages=list(_pair_up(first.funnel, second.funnel)),
         only_first=[each for each in instructions if each.second is None],
         only_second=[each for each in instructions if each.first is None],
         outcomes=[each for each in instructions if each.first and each.second],
-        verdicts=_compare(first.verdicts, second.verdicts),
-        responses=_compare(first.responses, second.responses),
+        verdicts=_find_changes(first.verdicts, second.verdicts),
+        responses=_find_changes(first.responses, second.responses),
     )
 
 
-def _join(first: Mapping[K, Seen], second: Mapping[K, Seen]) -> Iterator[Change]:
+def _pair_up(first: Mapping[K, RunItem], second: Mapping[K, RunItem]) -> Iterator[Change]:
     """Yield everything that one of the runs has, in their order."""
     for key in dict.fromkeys((*first, *second)):
         ours, theirs = first.get(key), second.get(key)
-        shown = (ours or theirs or Seen((), "")).shown
+        shown = (ours or theirs or RunItem((), "")).shown
         yield Change(shown, ours.outcome if ours else None, theirs.outcome if theirs else None)
 
 
-def _compare(first: Mapping[K, Seen], second: Mapping[K, Seen]) -> Changes:
+def _find_changes(first: Mapping[K, RunItem], second: Mapping[K, RunItem]) -> Changes:
     both = [(ours, second[key]) for key, ours in first.items() if key in second]
     changed = [Change(one.shown, one.outcome, two.outcome) for one, two in both if one.outcome != two.outcome]
     return Changes(len(both), changed)
@@ -126,14 +126,14 @@ def read_side(run: Path) -> RunSide:
         StoreError: it is no run folder, of another version, or damaged.
     """
     manifest: Mapping[str, Any] = read_run(run)
-    verdicts = dict[tuple[str, str], Seen]()
+    verdicts = dict[tuple[str, str], RunItem]()
     with naming_damage(run):
         instructions, functions = _read_instructions(run, verdicts)
         return RunSide(
             name=run.resolve().name,
-            settings={key: Seen((key,), str(value)) for key, value in manifest["identity"].items()},
+            settings={key: RunItem((key,), str(value)) for key, value in manifest["identity"].items()},
             funnel={
-                row.folder: Seen((row.folder,), f"{row.kept:,} kept, {row.dropped:,} dropped")
+                row.folder: RunItem((row.folder,), f"{row.kept:,} kept, {row.dropped:,} dropped")
                 for row in read_funnel(run)
             },
             instructions=instructions,
@@ -147,17 +147,17 @@ def _name_outcome(stage: str, row: StageRow) -> str:
 
 
 def _read_instructions(
-    run: Path, verdicts: dict[tuple[str, str], Seen]
-) -> tuple[dict[str, Seen], dict[str, tuple[str, list[str]]]]:
+    run: Path, verdicts: dict[tuple[str, str], RunItem]
+) -> tuple[dict[str, RunItem], dict[str, tuple[str, list[str]]]]:
     """Return instructions by id, and of each verified one, by its id, its text and its kept functions' ids."""
-    found, functions = dict[str, Seen](), dict[str, tuple[str, list[str]]]()
+    found, functions = dict[str, RunItem](), dict[str, tuple[str, list[str]]]()
     for stage in (SELF_INSTRUCT, VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
         for row in read_records(run, stage):
             record = row.record or {}
             instruction = record.get("instruction", record)
             if not instruction or (stage == SELF_INSTRUCT and instruction["id"] in found):
                 continue  # an exact duplicate has the id of the one that was kept
-            found[instruction["id"]] = Seen((instruction["text"],), _name_outcome(stage, row))
+            found[instruction["id"]] = RunItem((instruction["text"],), _name_outcome(stage, row))
             _read_matrix(record, verdicts)
             if stage == BACK_TRANSLATION and not row.reason:
                 kept = [record["matrix"]["functions"][place]["id"] for place in record["kept_functions"]]
@@ -165,29 +165,29 @@ def _read_instructions(
     return found, functions
 
 
-def _read_matrix(record: Mapping[str, Any], verdicts: dict[tuple[str, str], Seen]) -> None:
+def _read_matrix(record: Mapping[str, Any], verdicts: dict[tuple[str, str], RunItem]) -> None:
     """Note what functions say of cases, where they have run."""
     matrix = record.get("matrix") or {"functions": [], "verdicts": []}
     for function, said in zip(matrix["functions"], matrix["verdicts"], strict=False):
         for case, verdict in zip(matrix["cases"], said, strict=False):
             shown = record["instruction"]["text"], function["id"], case["input"]
-            verdicts[function["id"], content_id("text", case["input"])] = Seen(shown, verdict)
+            verdicts[function["id"], content_id("text", case["input"])] = RunItem(shown, verdict)
 
 
 def _read_responses(
-    run: Path, functions: Mapping[str, tuple[str, list[str]]], verdicts: dict[tuple[str, str], Seen]
-) -> dict[str, Seen]:
+    run: Path, functions: Mapping[str, tuple[str, list[str]]], verdicts: dict[tuple[str, str], RunItem]
+) -> dict[str, RunItem]:
     """Return responses with verdicts, by prompt and text; note what each function says of them."""
     prompts = {row.id: row.record or {} for row in read_records(run, AUGMENTATION)}
-    found = dict[str, Seen]()
+    found = dict[str, RunItem]()
     for stage in (REJECTION_SAMPLING, SCORING):
         for row in read_records(run, stage):
             if not row.record:
                 continue
             prompt, text = prompts[row.record["prompt"]], row.record["text"]
-            found[content_id("answer", prompt["text"], text)] = Seen((text,), _name_outcome(stage, row))
+            found[content_id("answer", prompt["text"], text)] = RunItem((text,), _name_outcome(stage, row))
             asked = [functions.get(name, ("", [])) for name in prompt["constraints"]]
             named = [(instruction, function) for instruction, several in asked for function in several]
             for (instruction, function), verdict in zip(named, row.record["verdicts"], strict=False):
-                verdicts[function, content_id("text", text)] = Seen((instruction, function, text), verdict)
+                verdicts[function, content_id("text", text)] = RunItem((instruction, function, text), verdict)
     return found

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import make, make_table
 from autoif.page.report import make_run_page
+from autoif.reading.text_lines import cut_text
 from autoif.view.difference import Change, RunDifference
 
 SCRIPT = "review.js"
@@ -46,7 +47,7 @@ def make_difference_page(found: RunDifference) -> str:
         if not changes:
             return make("p", f"{caption}: none.")
         cut = f", the first {_MOST:,} are shown" if len(changes) > _MOST else ""
-        rows = [[_shorten(text) for text in (*shown, first, second)] for shown, first, second in changes[:_MOST]]
+        rows = [list(map(_show, (*shown, first, second))) for shown, first, second in changes[:_MOST]]
         return make_table(f"{caption}: {len(changes):,}{cut}", (*columns, found.first, found.second), rows)
 
     verdicts, responses = found.verdicts, found.responses
@@ -95,7 +96,5 @@ def _link_runs(runs: Sequence[Path]) -> list[Element]:
     return [make("p", "Runs: ", *spaced, make("a", "compare the first two", href="../compare"))]
 
 
-def _shorten(text: str | None) -> str:
-    if text is None:
-        return "–"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+def _show(text: str | None) -> str:
+    return "–" if text is None else cut_text(text, _LONGEST_SHOWN)

@@ -99,7 +99,7 @@ def make_queue(
         of_band = sorted((each for each in undecided if each.band == place), key=_order)
         first += of_band[:count]
         rest += of_band[count:]
-    return Queue(by=_describe(functions), precision=precision, functions=tuple([*first, *rest][:most]))
+    return Queue(by=_name_signs(functions), precision=precision, functions=tuple([*first, *rest][:most]))
 
 
 def measure_precision(
@@ -130,7 +130,7 @@ def read_reviewed_precision(run: Path) -> ReviewedPrecision | None:
     return found if found and found.decided else None
 
 
-def _describe(functions: Sequence[QueuedFunction]) -> str:
+def _name_signs(functions: Sequence[QueuedFunction]) -> str:
     """Return what says how sure we are of functions, in words."""
     if functions[0].score is not None:
         return "the audit's score"

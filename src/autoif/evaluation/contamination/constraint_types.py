@@ -66,7 +66,7 @@ def find_types(
         part = instructions[start : start + _INSTRUCTIONS_AT_ONCE]
         for instruction, trials, accepted in _judge(part, pool, asked, sandbox):
             for trial in trials:
-                if (alike := _compare(trial, accepted)) >= ALIKE:
+                if (alike := _correlate_trial(trial, accepted)) >= ALIKE:
                     matched = TypeInstruction(row=instruction.row, text=instruction.text, agreement=round(alike, 3))
                     found.setdefault((trial.benchmark, trial.type), []).append(matched)
         done = start + len(part)
@@ -163,7 +163,7 @@ def _drop_broken(instructions: Sequence[TrainedInstruction], sandbox: Sandbox) -
     }
 
 
-def _compare(trial: ConstraintTrial, accepted: set[str]) -> float:
+def _correlate_trial(trial: ConstraintTrial, accepted: set[str]) -> float:
     """Return how alike verdicts are, or 0 where one on a text that was written for this constraint differs."""
     if any((text in accepted) != (text in trial.follows) for text in trial.own):
         return 0.0

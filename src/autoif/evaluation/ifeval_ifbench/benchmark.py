@@ -202,8 +202,8 @@ def _sum_up(
         [_make_result(row, some, corrected=corrected) for row, some in judged],
         unscored={"unjudgeable": unjudgeable},
         noted={
-            "drawn": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.drawn)],
-            "raised": [f"{key}: {name}" for key, name in _name(judged, lambda each: each.raised)],
+            "drawn": [f"{key}: {name}" for key, name in _list_flagged(judged, lambda each: each.drawn)],
+            "raised": [f"{key}: {name}" for key, name in _list_flagged(judged, lambda each: each.raised)],
         },
         report=[*about, *_report_faults(judged, corrected)],
         details={"instruction_types": _score_types(judged, corrected), "faults": _count_faults(judged)},
@@ -226,7 +226,8 @@ def _make_result(row: Question, judged: Sequence[Verdicts], *, corrected: bool) 
         **{f"faulty_{mode}": flags for mode, flags in _FAULTY.items()},
     }
     named: dict[str, list[list[JsonValue]]] = {
-        kind: [[name for _, name in _name([(row, [each])], flags)] for each in judged] for kind, flags in noted.items()
+        kind: [[name for _, name in _list_flagged([(row, [each])], flags)] for each in judged]
+        for kind, flags in noted.items()
     }
     return PromptResult(
         id=row.id,
@@ -245,7 +246,7 @@ def _make_result(row: Question, judged: Sequence[Verdicts], *, corrected: bool) 
     )
 
 
-def _name(judged: _JudgedRows, flags: _Flags) -> list[tuple[str, str]]:
+def _list_flagged(judged: _JudgedRows, flags: _Flags) -> list[tuple[str, str]]:
     """Return the key of the prompt and the instruction of each verdict that is flagged."""
     return [
         (row.key, name)
@@ -260,7 +261,7 @@ def _score_types(judged: _JudgedRows, corrected: bool) -> dict[str, JsonValue]:
     """Return the accuracy of each type of instruction in percent, with each response counted."""
 
     def tally(flags: _Flags) -> Counter[str]:
-        return Counter(name for _, name in _name(judged, flags))
+        return Counter(name for _, name in _list_flagged(judged, flags))
 
     asked = tally(lambda each: [True] * len(each.strict))
     strict = tally(lambda each: each.corrected_strict if corrected else each.strict)
@@ -274,7 +275,7 @@ def _score_types(judged: _JudgedRows, corrected: bool) -> dict[str, JsonValue]:
 def _count_faults(judged: _JudgedRows) -> dict[str, JsonValue]:
     """Return the known faults of the checkers that were asked, and how many verdicts each decides."""
     asked = {name for row, _ in judged for name in row.instruction_id_list}
-    decided = {mode: Counter(name for _, name in _name(judged, flags)) for mode, flags in _FAULTY.items()}
+    decided = {mode: Counter(name for _, name in _list_flagged(judged, flags)) for mode, flags in _FAULTY.items()}
     return {
         name: {"fault": correction.fault, **{mode: found[name] for mode, found in decided.items()}}
         for name, correction in CORRECTIONS.items()
@@ -284,7 +285,7 @@ def _count_faults(judged: _JudgedRows) -> dict[str, JsonValue]:
 
 def _report_faults(judged: _JudgedRows, corrected: bool) -> list[tuple[str, str]]:
     decided = "would have decided" if corrected else "decided"
-    strict, loose = (Counter(name for _, name in _name(judged, flags)) for flags in _FAULTY.values())
+    strict, loose = (Counter(name for _, name in _list_flagged(judged, flags)) for flags in _FAULTY.values())
     return [
         ("fault", f"{name}: {correction.fault}; {decided} {strict[name]} strict, {loose[name]} loose verdicts")
         for name, correction in CORRECTIONS.items()

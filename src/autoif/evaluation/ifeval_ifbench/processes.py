@@ -108,14 +108,14 @@ class CheckerProcess:
             return found
         if found.exit_code != -signal.SIGVTALRM:
             raise ConfigError("a process that scores was ended from outside, perhaps for memory")
-        return _ENDED if len(asked) == 1 else _join([self.judge(prompt, [each], response) for each in asked])
+        return _ENDED if len(asked) == 1 else _join_verdicts([self.judge(prompt, [each], response) for each in asked])
 
     def close(self) -> None:
         """End it."""
         self._pipe.close()
 
 
-def _join(parts: Sequence[Verdicts | str]) -> Verdicts | str:
+def _join_verdicts(parts: Sequence[Verdicts | str]) -> Verdicts | str:
     verdicts = list[Verdicts]()
     for part in parts:
         if isinstance(part, str):
