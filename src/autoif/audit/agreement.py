@@ -10,10 +10,11 @@ how often all are wrong together, and how often they would be if each erred by i
 (`second_author.py`).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp, log, prod
+from math import prod
+
+import numpy as np
 
 from autoif.audit.gold import RESPONSES, Gold
 from autoif.audit.material import Material
@@ -143,53 +144,30 @@ def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> S
 
 
 def estimate_rates(accepted: Sequence[Sequence[bool]]) -> list[Rates] | None:
-    """Estimate the rates of voters from their votes, by expectation and maximisation from the majority on.
+    """Estimate the rates of voters from their votes, by expectation and maximisation from the majority on; None for
+    fewer than three functions, or without a text.
 
     What follows is as unknown as who is right: each round tells one from the other, until both stay. Votes are taken to
-    be independent given what follows.
+    be independent given what follows. One text of each kind is added to what each voter has judged.
 
     Args:
         accepted: whether each function accepts each text, shape (functions, texts).
-
-    Returns:
-        None for fewer than three functions, or without a text.
     """
     if len(accepted) < _FEWEST_VOTERS or not accepted[0]:
         return None
-    votes = sorted(Counter(zip(*accepted, strict=True)).items())
-    follows = [sum(column) / len(column) for column, _ in votes]
-    rates: list[Rates] = []
+    votes, counts = np.unique(np.array(accepted, float).T, axis=0, return_counts=True)  # texts with the same votes once
+    follows = votes.mean(axis=1)
     for _ in range(_ROUNDS):
-        prior, rates = _tell_rates(votes, follows, len(accepted))
-        told = [_tell_follows(column, prior, rates) for column, _ in votes]
-        moved = max(abs(new - old) for new, old in zip(told, follows, strict=True))
-        follows = told
+        positive, negative = counts @ follows, counts @ (1 - follows)
+        tpr = ((counts * follows) @ votes + 1) / (positive + 2)
+        tnr = ((counts * (1 - follows)) @ (1 - votes) + 1) / (negative + 2)
+        does = np.log(positive + 1) + votes @ np.log(tpr) + (1 - votes) @ np.log(1 - tpr)
+        does_not = np.log(negative + 1) + votes @ np.log(1 - tnr) + (1 - votes) @ np.log(tnr)
+        told = 1 / (1 + np.exp(np.minimum(does_not - does, _MOST_EXPONENT)))
+        moved, follows = np.abs(told - follows).max(), told
         if moved < _SETTLED:
             break
-    return rates
-
-
-def _tell_rates(
-    votes: Sequence[tuple[tuple[bool, ...], int]], follows: Sequence[float], voters: int
-) -> tuple[float, list[Rates]]:
-    """Return the share of texts that follow, and each voter's rates, one text of each kind being added to both."""
-    positive = sum(count * share for (_, count), share in zip(votes, follows, strict=True))
-    whole = sum(count for _, count in votes)
-    rates = []
-    for voter in range(voters):
-        right = [(count * share, count * (1 - share)) for (_, count), share in zip(votes, follows, strict=True)]
-        hits = sum(each[0] for each, (column, _) in zip(right, votes, strict=True) if column[voter])
-        passes = sum(each[1] for each, (column, _) in zip(right, votes, strict=True) if not column[voter])
-        rates.append(Rates((hits + 1) / (positive + 2), (passes + 1) / (whole - positive + 2)))
-    return (positive + 1) / (whole + 2), rates
-
-
-def _tell_follows(column: Sequence[bool], prior: float, rates: Sequence[Rates]) -> float:
-    """Return how likely a text follows that was voted on like this."""
-    voted = list(zip(column, rates, strict=True))
-    does = log(prior) + sum(log(each.tpr if vote else 1 - each.tpr) for vote, each in voted)
-    does_not = log(1 - prior) + sum(log(1 - each.tnr if vote else each.tnr) for vote, each in voted)
-    return 1 / (1 + exp(min(does_not - does, _MOST_EXPONENT)))
+    return [Rates(*each) for each in zip(tpr.tolist(), tnr.tolist(), strict=True)]
 
 
 def _compare_functions(observed: Observed) -> InstructionAgreement:
