@@ -26,7 +26,7 @@ def listening_options(defaults: ServiceSettings, token: str) -> Callable[[Comman
     ))  # fmt: skip
 
 
-def _limit(name: str, kind: click.ParamType, help: str) -> Callable[[Command], Command]:
+def _limit(name: str, kind: click.IntRange | click.FloatRange, help: str) -> Callable[[Command], Command]:
     """Return the option of a setting of the service."""
     flag = f"--{name.removesuffix('_s').replace('_', '-')}"
     return click.option(flag, name, type=kind, default=getattr(_DEFAULTS, name), show_default=True, help=help)

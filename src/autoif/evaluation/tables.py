@@ -259,9 +259,10 @@ Form = Literal["md", "tex", "html"]
 def choose_form(output: Path | None) -> Form:
     """Return the form that a file is to have; Markdown where there is none. Raises ConfigError for another suffix."""
     suffix = output.suffix.lower().removeprefix(".") if output else "md"
-    for form in get_args(Form):
+    forms: tuple[Form, ...] = get_args(Form)
+    for form in forms:
         if suffix == form:
-            return suffix
+            return form
     raise ConfigError(f"{output}: name a table with .md, .tex, .html, or say which with --format")
 
 

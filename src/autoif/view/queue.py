@@ -152,12 +152,8 @@ def read_functions(run: Path) -> list[QueuedFunction]:
     with naming_damaged_audit(run):
         scores = {} if audit is None else list_scores(audit)
     with naming_damage(run):
-        signs = {
-            "votes": _count_votes(run),
-            "lift": _find_lifts(verified),
-            "cases": _count_cases(verified),
-            "unanimity": _compare_verdicts(run, verified),
-        }
+        votes, unanimity = _count_votes(run), _compare_verdicts(run, verified)
+    lifts, cases = _find_lifts(verified), _count_cases(verified)
     found = dict[str, QueuedFunction]()
     for each in verified:
         for function in each.functions:
@@ -171,7 +167,10 @@ def read_functions(run: Path) -> list[QueuedFunction]:
                     instruction=each.instruction.text,
                     # What an audit that is older than the run has not seen is as unsure as can be.
                     score=scores.get(key, 0.5) if scores else None,
-                    **{name: shares.get(key) for name, shares in signs.items()},
+                    votes=votes.get(key),
+                    lift=lifts.get(key),
+                    cases=cases.get(key),
+                    unanimity=unanimity.get(key),
                 ),
             )
     return divide(found.values())
