@@ -6,7 +6,7 @@ from statistics import NormalDist, fmean, stdev
 
 import pytest
 
-from autoif.evaluation.statistics import bootstrap_difference, bootstrap_mean, bootstrap_strata, compute_mcnemar
+from autoif.evaluation.statistics import bootstrap_difference, bootstrap_strata, compute_mcnemar
 
 
 def names(count: int, *, each: int = 1) -> list[str]:
@@ -16,7 +16,7 @@ def names(count: int, *, each: int = 1) -> list[str]:
 
 def test_the_interval_of_many_independent_values_is_the_normal_one():
     values = [random.Random(number).gauss(3, 2) for number in range(400)]
-    found = bootstrap_mean(values, names(400))
+    found = bootstrap_strata([(values, names(400))])
     half = NormalDist().inv_cdf(0.975) * stdev(values) / math.sqrt(400)
     assert found.value == pytest.approx(fmean(values))
     assert found.low == pytest.approx(fmean(values) - half, abs=half / 15)
@@ -26,15 +26,15 @@ def test_the_interval_of_many_independent_values_is_the_normal_one():
 @pytest.mark.parametrize(("count", "t"), [(8, 2.3646), (15, 2.1448), (40, 2.0227)])
 def test_the_interval_of_few_values_is_as_wide_as_students(count, t):
     values = [NormalDist().inv_cdf((number + 0.5) / count) for number in range(count)]
-    found = bootstrap_mean(values, names(count), resamples=40_000)
+    found = bootstrap_strata([(values, names(count))], resamples=40_000)
     half = t * stdev(values) / math.sqrt(count)
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.05)
 
 
 def test_values_of_a_cluster_are_drawn_together():
     values = [float(number // 10 % 2) for number in range(400)]
-    together = bootstrap_mean(values, names(40, each=10))
-    apart = bootstrap_mean(values, names(400))
+    together = bootstrap_strata([(values, names(40, each=10))])
+    apart = bootstrap_strata([(values, names(400))])
     assert together.value == apart.value == 0.5
     assert (together.high - together.low) / (apart.high - apart.low) == pytest.approx(math.sqrt(10), rel=0.1)
     assert (together.clusters, apart.clusters) == (40, 400)
@@ -53,7 +53,7 @@ def test_of_15_clusters_95_of_100_intervals_hold_the_truth():
     for trial in range(400):
         rates = [draw.betavariate(0.8, 1.2) for _ in range(15)]  # of mean 0.4
         values = [float(draw.random() < rate) for rate in rates for _ in range(16)]
-        found = bootstrap_mean(values, names(15, each=16), resamples=1000, seed=trial)
+        found = bootstrap_strata([(values, names(15, each=16))], resamples=1000, seed=trial)
         held += found.low <= 0.4 <= found.high
     assert 0.925 <= held / 400 <= 0.975
 
@@ -64,7 +64,7 @@ def test_an_interval_over_prompts_alone_would_be_wrong_far_more_often():
     for trial in range(200):
         rates = [draw.betavariate(0.8, 1.2) for _ in range(15)]
         values = [float(draw.random() < rate) for rate in rates for _ in range(16)]
-        found = bootstrap_mean(values, names(240), resamples=500, seed=trial)
+        found = bootstrap_strata([(values, names(240))], resamples=500, seed=trial)
         held += found.low <= 0.4 <= found.high
     assert held / 200 < 0.75
 
@@ -72,19 +72,19 @@ def test_an_interval_over_prompts_alone_would_be_wrong_far_more_often():
 def test_the_same_values_in_another_order_give_the_same_interval_and_another_seed_nearly_so():
     values = [random.Random(number).random() for number in range(90)]
     clusters = names(30, each=3)
-    found = bootstrap_mean(values, clusters)
-    assert bootstrap_mean(values[::-1], clusters[::-1]) == found
-    other = bootstrap_mean(values, clusters, seed=1)
+    found = bootstrap_strata([(values, clusters)])
+    assert bootstrap_strata([(values[::-1], clusters[::-1])]) == found
+    other = bootstrap_strata([(values, clusters)], seed=1)
     assert other != found
     assert other.low == pytest.approx(found.low, abs=0.01)
 
 
 def test_one_cluster_has_no_interval_and_no_value_no_mean():
-    found = bootstrap_mean([1, 0], ["a", "a"])
+    found = bootstrap_strata([([1, 0], ["a", "a"])])
     assert (found.value, found.low, found.high) == (0.5, None, None)
     assert found.includes_zero
     with pytest.raises(ValueError, match="no values"):
-        bootstrap_mean([], [])
+        bootstrap_strata([([], [])])
 
 
 def test_a_paired_difference_is_surer_than_two_scores():
@@ -96,7 +96,7 @@ def test_a_paired_difference_is_surer_than_two_scores():
     assert difference.value == pytest.approx(fmean(second) - fmean(first))
     assert difference.low > 0.04
     assert not difference.includes_zero
-    assert bootstrap_mean(first, names(60)).high > bootstrap_mean(second, names(60)).low
+    assert bootstrap_strata([(first, names(60))]).high > bootstrap_strata([(second, names(60))]).low
     assert bootstrap_difference([(first, names(60))], [(first, names(60))]).includes_zero
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from autoif.evaluation.statistics import (
     bootstrap_difference,
-    bootstrap_mean,
     bootstrap_strata,
     describe,
     estimate_rate,
@@ -35,7 +34,7 @@ def test_a_rate_of_few_clusters_or_near_0_or_100_has_a_wide_interval_within_both
 
 def test_a_rate_of_many_clusters_has_the_bootstraps_interval_and_no_caution():
     values, clusters = make(40, 60, each=3)
-    assert estimate_rate(values, clusters) == bootstrap_mean(values, clusters)
+    assert estimate_rate(values, clusters) == bootstrap_strata([(values, clusters)])
     assert "rough" not in describe(estimate_rate(values, clusters))
 
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from autoif.errors import ConfigError
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
+from autoif.reading.text_lines import show_in_line
 from autoif.runs.store import storage_errors
 
 COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")
@@ -113,14 +114,9 @@ def name_difference(column: Column) -> str:
     return f"difference ({'percentage points' if column.unit == '%' else column.unit})"
 
 
-def clean_name(name: str) -> str:
-    """Return a name without what no SVG may hold."""
-    return "".join(letter if letter.isprintable() else " " for letter in name)
-
-
 def show_name(name: str, most: int = 36) -> str:
     """Return a name for an axis or a legend: not read as a formula, and cut in its middle beyond `most` letters."""
-    said = clean_name(name)
+    said = show_in_line(name)
     if len(said) > most:
         said = f"{said[: most // 2 - 1]}…{said[-(most // 2) :]}"
     return said.replace("$", r"\$")

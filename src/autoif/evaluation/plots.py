@@ -20,7 +20,6 @@ from autoif.evaluation.figure_style import (
     SeriesLook,
     check_kind,
     choose_look,
-    clean_name,
     draw_interval,
     draw_reference,
     name_axis,
@@ -30,6 +29,7 @@ from autoif.evaluation.figure_style import (
     write_ends,
     write_value,
 )
+from autoif.reading.text_lines import show_in_line
 
 _COLUMNS = 2
 _ROW_INCHES = 0.38
@@ -144,7 +144,7 @@ def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
             markerfacecolor="white" if curve.on_evaluation_data else look.colour, markersize=4,
             label=show_name(curve.training.name) + ", evaluation data" * curve.on_evaluation_data,
         )  # fmt: skip
-        line.set_gid(f"{curve.key} {clean_name(curve.training.name)}")
+        line.set_gid(f"{curve.key} {show_in_line(curve.training.name)}")
         ends.append(curve.points[-1])
     write_ends(axes, ends)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -158,7 +158,7 @@ def _draw_scores(panel: Axes, benchmark: ComparedBenchmark, index: int, looks: M
     title = f"{column.heading} {column.label}"
     for place, (model, scores) in enumerate(benchmark.models.items()):
         if interval := scores[index].interval:
-            _name_parts(draw_interval(panel, interval, place, looks[model]), f"{title} {clean_name(model)}")
+            _name_parts(draw_interval(panel, interval, place, looks[model]), f"{title} {show_in_line(model)}")
             write_value(panel, f"{interval.value:.{column.digits}f}", interval.value, place)
     panel.set_yticks(range(len(benchmark.models)), [show_name(model) for model in benchmark.models])
     panel.set_ylim(len(benchmark.models) - 0.4, -0.7)
@@ -171,7 +171,7 @@ def _draw_differences(panel: Axes, benchmark: ComparedBenchmark, index: int, loo
     for place, (model, scores) in enumerate(benchmark.models.items()):
         if difference := scores[index].difference:
             drawn = draw_interval(panel, difference, place, looks[model], filled=not difference.includes_zero)
-            _name_parts(drawn, f"difference {column.heading} {column.label} {clean_name(model)}")
+            _name_parts(drawn, f"difference {column.heading} {column.label} {show_in_line(model)}")
             write_value(panel, f"{difference.value:+.{column.digits}f}", difference.value, place)
     panel.set_xlabel(name_difference(column))
     panel.axvline(0, color=INK, linewidth=0.9)

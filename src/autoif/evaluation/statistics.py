@@ -59,16 +59,6 @@ def describe(interval: Interval, *, signed: bool = False, digits: int = 1) -> st
     return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}{rough}]"
 
 
-def bootstrap_mean(
-    values: Sequence[float], clusters: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Return the mean of `values` and its 95 % interval; `clusters` names the cluster of each value.
-
-    The same values in any order give the same interval. A cluster counts by how many values it has.
-    """
-    return bootstrap_strata([(values, clusters)], resamples=resamples, seed=seed)
-
-
 def bootstrap_strata(
     strata: Sequence[Stratum],
     *,
@@ -79,7 +69,8 @@ def bootstrap_strata(
     """Return the mean of the means of several sets of values with its 95 % interval.
 
     Every set counts alike, however large it is, and its clusters are drawn again within it. Nothing is told beyond the
-    bounds. Of fewer than `FEW` clusters nothing is drawn: the interval is Student's, with a caution.
+    bounds. Of fewer than `FEW` clusters nothing is drawn: the interval is Student's, with a caution. The same values in
+    any order give the same interval.
     """
     summed = [sum_clusters(values, names) for values, names in strata]
     clusters = sum(len(sums) for sums, _ in summed)

@@ -16,7 +16,7 @@ from autoif.errors import ConfigError
 from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import describe
-from autoif.markdown import escape_markdown
+from autoif.markdown import escape_markdown, write_table
 from autoif.reading.text_lines import show_in_line
 
 NOTHING = "–"
@@ -61,6 +61,13 @@ class Table:
     """How many cells at the beginning of a row say what it is of."""
     texts: tuple[int, ...] = (0,)
     """The columns that hold words; all others hold numbers."""
+
+    @property
+    def names(self) -> list[str]:
+        """The columns with the headings above them, for what has no cell over several columns."""
+        groups = [heading.text for heading in self.headings for _ in range(heading.columns)]
+        above = [""] * (len(self.columns) - len(groups)) + groups
+        return [f"{group} {column}".strip() for group, column in zip(above, self.columns, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +172,10 @@ def render_markdown(report: Report) -> str:
 
 
 def _render_table_md(table: Table) -> str:
-    groups = [heading.text for heading in table.headings for _ in range(heading.columns)]
-    above = [""] * table.heads + groups if groups else [""] * len(table.columns)
-    # Markdown has no cell over several columns: each column says its heading.
-    names = [f"{group} {name}".strip() for group, name in zip(above, table.columns, strict=True)]
-    lines = ["---" if index in table.texts else "--:" for index in range(len(names))]
-    rows = [
-        [escape_markdown(name) for name in names],
-        lines,
-        *([_render_cell_md(cell) for cell in row] for row in table.rows),
-    ]
-    return f"**{escape_markdown(table.caption)}**\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    rules = ["---" if index in table.texts else "--:" for index in range(len(table.columns))]
+    rows = ([_render_cell_md(cell) for cell in row] for row in table.rows)
+    lines = write_table([escape_markdown(name) for name in table.names], rows, rules)
+    return "\n".join([f"**{escape_markdown(table.caption)}**", "", *lines, ""])
 
 
 def _render_cell_md(cell: Cell) -> str:

@@ -89,7 +89,9 @@ def build_page(page: Page) -> str:
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     # In one pass, so that no text of others is taken for a place.
-    return _PLACE.sub(lambda found: parts[found[1]], read_asset("page.html"))
+    whole = _PLACE.sub(lambda found: parts[found[1]], read_asset("page.html"))
+    # A lone half of a letter has no UTF-8; as a reference it is shown as the sign for what can't be shown.
+    return whole.encode("utf-8", "xmlcharrefreplace").decode("utf-8")
 
 
 def _make_section(section: PageSection) -> Element:

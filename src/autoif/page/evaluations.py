@@ -71,11 +71,7 @@ def _show_scores(comparison: Comparison) -> list[Element]:
 
 
 def _show_table(table: Table) -> Element:
-    groups = [heading.text for heading in table.headings for _ in range(heading.columns)]
-    above = [""] * (len(table.columns) - len(groups)) + groups
-    columns = [f"{group} {column}".strip() for group, column in zip(above, table.columns, strict=True)]
-    rows = [[_show_cell(cell) for cell in row] for row in table.rows]
-    return make_lines(table.caption, columns, rows)
+    return make_lines(table.caption, table.names, [[_show_cell(cell) for cell in row] for row in table.rows])
 
 
 def _show_cell(cell: Cell) -> Child:

@@ -22,7 +22,7 @@ def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
     page = build_measured_page(folders)
     with storage_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+        output.write_text(page, encoding="utf-8")
     return [output]
 
 

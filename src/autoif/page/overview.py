@@ -124,13 +124,7 @@ def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
         [stage.replace("_", " "), *_list_usage(usage.get(stage, Usage())), show_seconds(times.get(stage))]
         for stage in stages
     ]
-    total = Usage(
-        requests=sum(each.requests for each in usage.values()),
-        completions=sum(each.completions for each in usage.values()),
-        prompt_tokens=sum(each.prompt_tokens for each in usage.values()),
-        completion_tokens=sum(each.completion_tokens for each in usage.values()),
-        usd=sum(each.usd for each in usage.values()),
-    )
+    total = Usage(**{name: sum(getattr(each, name) for each in usage.values()) for name in Usage.model_fields})
     whole = float(manifest.get("seconds", 0))
     if times and whole > sum(times.values()):
         rows.append(["start and data sets", *[NOTHING] * 5, show_seconds(whole - sum(times.values()))])

@@ -50,8 +50,7 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
             made.append(folder)
             for name, packed in pieces:
                 (folder / f"{name}.js").write_text(f'autoif.give("{name}","{packed}")\n', encoding="ascii")
-        # A lone half of a letter has no UTF-8; as a reference it is shown as the sign for what can't be shown.
-        output.write_text(build_page(page), encoding="utf-8", errors="xmlcharrefreplace")
+        output.write_text(build_page(page), encoding="utf-8")
     return made
 
 

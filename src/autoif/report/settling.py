@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoif.records import Draft, RepairOutcome, Ruling
+from autoif.report.terminal import print_line
 from autoif.runs.contents import read_records
 from autoif.runs.store import VERIFICATION
 from autoif.vocabulary import fold
@@ -86,28 +87,23 @@ def print_settling(draft: Draft | None, console: Console) -> None:
     state = "settled" if draft.settled else "not settled"
     console.print(f"\n{state} after {len(draft.answers)} answers", style="bold")
     for answer in draft.answers:
-        _print(f"  answer {answer.index}: {answer.function or f'no function ({answer.loss})'}", console)
+        print_line(f"  answer {answer.index}: {answer.function or f'no function ({answer.loss})'}", console, "dim")
     for repair in draft.repairs:
         became = f" as {repair.made.id}" if repair.made and repair.outcome is RepairOutcome.REPAIRED else ""
         console.print(
             f"\nround {repair.round}: {repair.function.id} {_say(repair.fault)}, {_say(repair.outcome)}{became}"
         )
         for line in (*repair.feedback.split("\n"), *(f"> {line}" for line in repair.explanation.split("\n") if line)):
-            _print(f"  {line}", console)
-        _print(fold(repair.function.source), console)
+            print_line(f"  {line}", console, "dim")
+        print_line(fold(repair.function.source), console, "dim")
     if draft.rulings:
         console.print("\ndoes the text follow the instruction?")
     for ruling in draft.rulings:
         said = ", ".join(_SAYS[answer] for answer in ruling.answers)
-        _print(
-            f"  the {ruling.by} of a {ruling.source}: {said}  {json.dumps(ruling.text)[:_SHOWN_CHARACTERS]}", console
-        )
+        text = json.dumps(ruling.text)[:_SHOWN_CHARACTERS]
+        print_line(f"  the {ruling.by} of a {ruling.source}: {said}  {text}", console, "dim")
         for explanation in dict.fromkeys(filter(None, ruling.explanations)):
-            _print(f"    {json.dumps(explanation, ensure_ascii=False)[:_SHOWN_CHARACTERS]}", console)
-
-
-def _print(line: str, console: Console) -> None:
-    console.print(line, style="dim", markup=False, highlight=False)
+            print_line(f"    {json.dumps(explanation, ensure_ascii=False)[:_SHOWN_CHARACTERS]}", console, "dim")
 
 
 def _say(value: str) -> str:

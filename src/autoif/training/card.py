@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import StoreError
-from autoif.markdown import escape_markdown, show_code
+from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
 from autoif.reading.text_lines import parse_json
 
 RECORD = "training.json"
@@ -70,19 +70,12 @@ def render_card(name: str, record: Mapping[str, Any]) -> str:
     front = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["autoif", record["kind"]]}
     if not base.exists():
         front["base_model"] = record["model"]["name"]
-    lines = [
-        "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
-        "---",
-        "",
-        f"# {escape_markdown(name)}",
-        "",
-    ]
+    lines = [*write_front_matter(front), "", f"# {escape_markdown(name)}", ""]
     lines += ["Trained by [autoif](https://arxiv.org/abs/2406.13542) on data that running code has verified.", ""]
-    lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items()), "", "## Metrics", ""]
-    lines += ["| | first | last |", "|---|---|---|"]
-    lines += [f"| {key} | {ends['first']:.4g} | {ends['last']:.4g} |" for key, ends in record["metrics"].items()]
-    lines += _rounds_table(record.get("rounds", []))
+    metrics = [(key, f"{ends['first']:.4g}", f"{ends['last']:.4g}") for key, ends in record["metrics"].items()]
+    lines += [*write_table(["", ""], facts.items()), "", "## Metrics", "", *write_table(["", "first", "last"], metrics)]
+    if rounds := record.get("rounds"):
+        lines += ["", "## Rounds", "", *write_table(*list_rounds(rounds))]
     lines += ["", "All steps are in `metrics.jsonl`; everything here is in `training.json` as well.", "", "## Settings"]
     settings = dict(record["settings"])
     for table in ("lora", "online"):
@@ -142,14 +135,6 @@ def list_rounds(rounds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[li
     """Return the columns of a table of what each round of online DPO drew and paired, and its rows."""
     names = ("round", "prompts", "paired", "all_pass", "all_fail", "responses", "truncated", "gated", "pairs")
     return [name.replace("_", " ") for name in names], [[str(row[name]) for name in names] for row in rounds]
-
-
-def _rounds_table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not rounds:
-        return []
-    columns, rows = list_rounds(rounds)
-    lines = ["", "## Rounds", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _ancestry(training: Mapping[str, Any] | None, marking: TextMarking) -> str:

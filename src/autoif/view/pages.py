@@ -37,7 +37,7 @@ def make_view_page(run: Path, runs: Sequence[Path]) -> ServedPage:
     first, *rest = page.sections
     review = PageSection("review", "Review", [*_link_runs(runs), make("div", id="review-queue")])
     page = replace(page, sections=[first, review, *rest], scripts=(*page.scripts, SCRIPT), connects=True)
-    return ServedPage(_encode(page), dict(pieces or ()))
+    return ServedPage(build_page(page), dict(pieces or ()))
 
 
 def make_difference_page(found: RunDifference) -> str:
@@ -81,11 +81,7 @@ def make_difference_page(found: RunDifference) -> str:
         ),
     ]
     title = f"{found.first} and {found.second} – autoif"
-    return _encode(Page(title, sections, "What differs between two runs.", {}, ()))
-
-
-def _encode(page: Page) -> str:
-    return build_page(page).encode("utf-8", "xmlcharrefreplace").decode("utf-8")
+    return build_page(Page(title, sections, "What differs between two runs.", {}, ()))
 
 
 def _link_runs(runs: Sequence[Path]) -> list[Element]:

@@ -4,7 +4,6 @@ The card is written from run.json and from what the stages kept and dropped. It 
 no address, path or variable of the machine that made them.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from autoif.datasets.exports.parquet import export as export_tables
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import RowSets
 from autoif.errors import ConfigError
-from autoif.markdown import escape_markdown, show_code
+from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
 from autoif.report.funnel import read_funnel
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import MANIFEST
@@ -92,24 +91,20 @@ def render_card(run: Path, manifest: Mapping[str, Any], rows: RowSets) -> str:
         "Instruction-following data that running code has verified, made by autoif, an implementation of AutoIF",
         "([Dong et al., 2024](https://arxiv.org/abs/2406.13542)). Models wrote instructions, functions and responses.",
         "",
-        "| data set | rows | |",
-        "|---|---|---|",
-        *(f"| `{each}` | {count} | {_PURPOSES[each]} |" for each, count in present.items()),
+        *write_table(
+            ["data set", "rows", ""], ([f"`{each}`", count, _PURPOSES[each]] for each, count in present.items())
+        ),
         "",
         "The functions in `constraints` are code that a model wrote: run them in a sandbox only.",
         "`autoif verify --dataset sft.jsonl` runs them again.",
         "",
         "## How it was made",
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {key} | {value} |" for key, value in _facts(manifest).items()),
+        *write_table(["", ""], _facts(manifest).items()),
         "",
-        "| stage | kept | dropped |",
-        "|---|---|---|",
-        *(
-            f"| {stage.folder} | {stage.kept} | {'off' if stage.off else _reasons(stage.reasons)} |"
-            for stage in read_funnel(run)
+        *write_table(
+            ["stage", "kept", "dropped"],
+            ([row.folder, row.kept, "off" if row.off else _reasons(row.reasons)] for row in read_funnel(run)),
         ),
         "",
     ]
@@ -117,18 +112,16 @@ def render_card(run: Path, manifest: Mapping[str, Any], rows: RowSets) -> str:
 
 
 def _front_matter(name: str, counts: Mapping[str, int]) -> list[str]:
-    """Return YAML, its values written as JSON, which YAML includes."""
     total = sum(counts.values())
     size = next((label for limit, label in _SIZES if total < limit), "1M<n<10M")
     configs = [{"config_name": each, "data_files": f"{each}.jsonl"} for each in counts]
-    front = {
+    return write_front_matter({
         "pretty_name": name,
         "task_categories": ["text-generation"],
         "tags": ["instruction-following", "synthetic", "autoif"],
         "size_categories": [size],
         "configs": configs,
-    }
-    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---"]
+    })  # fmt: skip
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
