@@ -249,7 +249,9 @@ def _arrange(
     options: Options,
 ) -> tuple[Config, RunOptions]:
     """Return the resolved settings and the options of a run."""
-    short = {f"models.all.{name}": value for name, value in endpoint.items()} | _short_settings(options)
+    short = {f"models.all.{name}": value for name, value in endpoint.items()} | {
+        key: options.get(name) for name, key in _SETTINGS.items()
+    }
     resolved = _resolve(config, [*_write_settings(short), *_write_settings(set)])
     name = Path(config).stem if isinstance(config, str | Path) else config.preset
     replayed = [Path(each) for each in options.get("recordings", ())]
@@ -315,10 +317,6 @@ def _show_in_notebook(made: Run) -> None:
 
     made.report()
     display(made)
-
-
-def _short_settings(options: Options) -> dict[str, object]:
-    return {key: options.get(name) for name, key in _SETTINGS.items()}
 
 
 def _write_settings(settings: Mapping[str, object] | Sequence[str]) -> list[str]:

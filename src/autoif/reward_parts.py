@@ -101,14 +101,6 @@ def check_weights(weights: Mapping[str, float]) -> None:
         raise ConfigError(f"a reward of no part: give at least one of {', '.join(_PARTS)} a weight")
 
 
-def _verification(judged: Judgement) -> float:
-    return 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.BINARY)
-
-
-def _fraction(judged: Judgement) -> float:
-    return 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.FRACTION)
-
-
 def _constraints(judged: Judgement) -> float:
     if judged.fault:
         return 0.0
@@ -116,15 +108,11 @@ def _constraints(judged: Judgement) -> float:
     return sum(rewards) / len(rewards)
 
 
-def _gate(judged: Judgement) -> float:
-    return float(judged.fault is None)
-
-
 _PARTS: Final[dict[str, Callable[[Judgement], float]]] = {
-    "verification": _verification,
-    "fraction": _fraction,
+    "verification": lambda judged: 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.BINARY),
+    "fraction": lambda judged: 0.0 if judged.fault else compute_reward(judged.verdicts, RewardMode.FRACTION),
     "constraints": _constraints,
-    "gate": _gate,
+    "gate": lambda judged: float(judged.fault is None),
 }
 
 

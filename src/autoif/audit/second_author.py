@@ -89,7 +89,7 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
 
 
 def _compare_instruction(first: WrittenInstruction, second: WrittenInstruction, sandbox: Sandbox) -> AuthorComparison:
-    chosen = [_choose(each) for each in (first, second)]
+    chosen = [[each.sources[place] for place in each.back_translated] or each.sources for each in (first, second)]
     texts = _gather_texts(first, second)
     rows = judge([(sources, text) for sources in chosen for text in texts], sandbox, until_timeout=True)
     rates = [float(compute_pass_rate(row)) for row in rows]
@@ -111,11 +111,6 @@ def _compare_instruction(first: WrittenInstruction, second: WrittenInstruction, 
         disputed=round(len(disputes) / len(texts), DECIMALS),
         disputes=tuple(disputes[:_SHOWN_TEXTS]),
     )
-
-
-def _choose(written: WrittenInstruction) -> list[str]:
-    """Return the sources of the functions that were kept, or of all where none was."""
-    return [written.sources[place] for place in written.back_translated] or written.sources
 
 
 def _gather_texts(first: WrittenInstruction, second: WrittenInstruction) -> list[str]:

@@ -145,12 +145,8 @@ def _find_choices(listed: JsonValue) -> list[dict[str, JsonValue]]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
-def _complete(choice: Mapping[str, Any]) -> Completion:
-    return read_choice({**choice, "finish_reason": choice.get("finish_reason") or "stop"}, clean=False)
-
-
 def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> SubjectResponse:
-    found = _complete(choice)
+    found = read_choice({**choice, "finish_reason": choice.get("finish_reason") or "stop"}, clean=False)
     text = found.text
     if keep_thinking:
         message = choice.get("message")

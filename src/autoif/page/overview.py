@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from autoif.models.cache import Usage
 from autoif.page.charts import draw_bar
-from autoif.page.data import InstructionLine, RunData
+from autoif.page.data import RunData
 from autoif.page.elements import Child, make, make_table, show_text
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
@@ -142,7 +142,7 @@ def _describe_yields(data: RunData, requests: int) -> str:
     if not requests:
         return "No model call is noted yet."
     made = {
-        "verified instructions": sum(_is_verified(line) for line in data.instructions),
+        "verified instructions": sum(line.stage == 3 and not line.reason for line in data.instructions),
         "kept responses": sum(line.passed for line in data.instructions),
         "pairs": len(data.pairs),
     }
@@ -159,10 +159,6 @@ def _describe_times(manifest: Mapping[str, Any], times: Mapping[str, float]) -> 
     elif times:
         said.append("Stages work at the same time; time is shared out by what records spent in each.")
     return [make("p", line, class_="note") for line in said]
-
-
-def _is_verified(line: InstructionLine) -> bool:
-    return line.stage == 3 and not line.reason
 
 
 def _list_usage(usage: Usage) -> list[str]:

@@ -112,7 +112,7 @@ def make_plan(
         return _span([_estimate(each, count, of, given) for each, count in zip(sources, counts, strict=True)])
 
     stages = [
-        _plan_stage(stage, answers, config, _find_tokens(stage, sources), speed)
+        _plan_stage(stage, answers, config, sources[0].tokens.get(stage) or load_published()[1].tokens[stage], speed)
         for stage in _ROLES
         if (answers := _count_answers(stage, config, given, entering, add_up, until)).expected
     ]
@@ -215,11 +215,6 @@ def _count_contrast(config: Config, given: PlannedInput, entering: int) -> Amoun
     plain = given.queries * drawn * settings.responses_per_query
     count = entering * _count_asked(config, given) + plain
     return Amount(expected=count, low=count, high=count)
-
-
-def _find_tokens(stage: str, sources: Sequence[Yields]) -> TokensEach:
-    """Return the tokens of an answer: the source's, or what was measured here."""
-    return sources[0].tokens.get(stage) or load_published()[1].tokens[stage]
 
 
 def _plan_stage(stage: str, answers: Amount, config: Config, tokens: TokensEach, speed: float | None) -> PlannedStage:

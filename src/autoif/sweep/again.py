@@ -163,11 +163,11 @@ class Again:
         def verified() -> Iterator[VerifiedInstruction]:
             return (each for result in stages[BACK_TRANSLATION] for each in _verified(result))
 
-        data = await make_data_sets(verified, lambda: self._sample(stages), config, self._open, self._run.review)
-        return JudgedRun(config, self._run.shards, stages, unasked, data)
+        def open_() -> AbstractAsyncContextManager[Runner]:
+            return nullcontext(self._verdicts)
 
-    def _open(self) -> AbstractAsyncContextManager[Runner]:
-        return nullcontext(self._verdicts)
+        data = await make_data_sets(verified, lambda: self._sample(stages), config, open_, self._run.review)
+        return JudgedRun(config, self._run.shards, stages, unasked, data)
 
     def _sample(self, stages: Mapping[str, Results]) -> Iterator[Sampled]:
         for at, shard in enumerate(self._run.shards):

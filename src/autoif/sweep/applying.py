@@ -57,7 +57,8 @@ async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
         judged = await Again(run, verdicts).judge(config)
         with RunFolder(output) as folder:
-            notes = [f"replayed from {run.path.resolve().name} with {_write_point(point)}", *judged.data.notes]
+            values = ", ".join(f"{key} = {value}" for key, value in point.items())
+            notes = [f"replayed from {run.path.resolve().name} with {values}", *judged.data.notes]
             if count := judged.unasked.total():
                 notes.append(f"at most {count:,} answers that these settings need were never asked for")
             _write_stages(run, judged, folder)
@@ -101,7 +102,3 @@ def _make_manifest(run: StoredRun, judged: JudgedRun, notes: list[str]) -> dict[
     made = new_manifest(judged.config, run_identity(judged.config, inputs))
     sandbox: JsonValue = run.manifest.get("sandbox", "not recorded")
     return {**made, "status": "complete", REPLAYED_FROM: run.path.resolve().name, "sandbox": sandbox, "notes": [*notes]}
-
-
-def _write_point(point: Point) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in point.items())

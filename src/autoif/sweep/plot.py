@@ -26,7 +26,8 @@ def plot_sweep(sweep: Sweep, output: Path) -> None:
         titles.append("precision of functions, %")
 
     def draw() -> Figure:
-        figure = Figure(figsize=(max(5.0, 0.7 * _count_values(sweep)), 2.4 * len(titles) + 0.5), layout="constrained")
+        values = {str(point.settings[sweep.keys[-1]]) for point in sweep.points}
+        figure = Figure(figsize=(max(5.0, 0.7 * len(values)), 2.4 * len(titles) + 0.5), layout="constrained")
         figure.suptitle("What the run would keep with other thresholds")
         panels = figure.subplots(len(titles), 1, sharex=True, squeeze=False)
         for title, (panel,) in zip(titles, panels, strict=True):
@@ -37,10 +38,6 @@ def plot_sweep(sweep: Sweep, output: Path) -> None:
         return figure
 
     save_figure(draw, output)
-
-
-def _count_values(sweep: Sweep) -> int:
-    return len({str(point.settings[sweep.keys[-1]]) for point in sweep.points})
 
 
 def _draw_panel(panel: Axes, sweep: Sweep, title: str) -> None:

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
-from autoif.records import Dropped, Reason, Record, VerifiedInstruction
+from autoif.records import Reason, Record, VerifiedInstruction
 from autoif.runs.contents import list_scores, naming_damaged_audit, read_audit
 from autoif.runs.store import DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT
 from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
@@ -195,17 +195,12 @@ def _describe_point(point: Point, judged: JudgedRun, first: Mapping[str, str], a
         preferences=rows[PREFERENCES],
         rewards=rows[REWARDS],
         unasked=dict(sorted(judged.unasked.items())),
-        unknown_instructions=_count_instructions(unknown),
+        unknown_instructions=len(unknown) - responses,
         unknown_responses=responses,
         changed=sum(first.get(each.instruction.id, each.id) != each.id for each in verified),
         precision=audited.measure_precision(verified),
         score=audited.average_scores(verified),
     )
-
-
-def _count_instructions(unknown: Sequence[Dropped]) -> int:
-    """Return how many instructions were left out before they had prompts."""
-    return sum(each.stage in ("cross_validation", "back_translation", "augmentation") for each in unknown)
 
 
 def _describe_run(run: StoredRun, own: SweepPoint) -> list[str]:

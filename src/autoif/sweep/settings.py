@@ -161,7 +161,7 @@ def _read_part(config: Config, key: str, part: str) -> Iterator[JsonValue]:
     if numbers is None:
         yield _read_word(key, part)
         return
-    if not sign and not _is_threshold(now, key):
+    if not sign and not isinstance(now, str) and key != "back_translation.dropped_by_chat":
         yield from (int(number) if number == number.to_integral_value() else float(number) for number in numbers)
         return
     for number in numbers:
@@ -172,10 +172,6 @@ def _read_word(key: str, part: str) -> JsonValue:
     section, _, name = key.partition(".")
     value: JsonValue = parse_setting(f"{key}={part}")[section][name]
     return value
-
-
-def _is_threshold(now: object, key: str) -> bool:
-    return isinstance(now, str) or key == "back_translation.dropped_by_chat"
 
 
 def _write_threshold(sign: str, number: Decimal, key: str) -> str:

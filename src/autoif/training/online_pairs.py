@@ -218,7 +218,7 @@ def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sa
     each = len(samples) // len(prompts)
     prompt_of = [prompt for prompt in prompts for _ in range(each)]
     rows = [
-        (prompt.functions if _is_whole(sample) else (), sample.text)
+        (() if _find_lack(sample) else prompt.functions, sample.text)
         for prompt, sample in zip(prompt_of, samples, strict=True)
     ]
     return [
@@ -245,10 +245,6 @@ def _find_lack(sample: Sample) -> str | None:
     """Return the count that a response which is no whole answer belongs to; an empty one is the gate's."""
     fault = sample.completion.fault
     return _LACKS.get(fault) if fault else None
-
-
-def _is_whole(sample: Sample) -> bool:
-    return _find_lack(sample) is None
 
 
 def pair_samples(

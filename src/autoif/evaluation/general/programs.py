@@ -62,13 +62,12 @@ def read_program(question: GeneralQuestion, answer: str) -> str:
 
 def run_programs(programs: Sequence[tuple[GeneralQuestion, str]], sandbox: Sandbox) -> list[ProgramOutcome]:
     """Run each program with the tests of its question, in order. Raises SandboxError, never for what a program does."""
-    jobs = [(_write_source(question), [program]) for question, program in programs]
+    jobs = [
+        (_SOURCE.format(tests=each.row["test"], entry_point=each.row["entry_point"]), [program])
+        for each, program in programs
+    ]
     judged = []
     for [outcome] in sandbox.run_many_sync(jobs):
         passed = outcome.verdict == Verdict.PASS
         judged.append(ProgramOutcome(passed, "" if passed else f"{outcome.verdict}: {outcome.detail}".rstrip(": ")))
     return judged
-
-
-def _write_source(question: GeneralQuestion) -> str:
-    return _SOURCE.format(tests=question.row["test"], entry_point=question.row["entry_point"])
