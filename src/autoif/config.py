@@ -66,7 +66,7 @@ class Config(Record):
 
     @model_validator(mode="after")
     def _check_verification_prompt(self) -> "Config":
-        """A writer that is told of no helper, or not to think first, does neither."""
+        """A setting that the prompt doesn't mention to the writer would have no effect."""
         prompt, settings = self.prompts.verification, self.verification
         for setting, on, names in (
             ("vocabulary", settings.vocabulary, {"vocabulary", "vocabulary_briefly"}),
@@ -81,7 +81,7 @@ class Config(Record):
 
     @model_validator(mode="after")
     def _check_choice(self) -> "Config":
-        """Functions are chosen in one way."""
+        """Contrast and majority are alternatives: only one may choose functions."""
         if self.contrast.enabled and self.cross_validation.by_majority:
             raise ValueError(
                 "contrast.enabled and cross_validation.by_majority are two ways to choose functions: set "
@@ -91,7 +91,7 @@ class Config(Record):
 
     @model_validator(mode="after")
     def _check_prices(self) -> "Config":
-        """A budget in money that nothing counts against would never stop anything."""
+        """Without prices a budget in money would never stop the run."""
         lacking = [role for role in ROLES if not getattr(self.models, role).has_prices]
         if self.budget.usd is not None and lacking:
             missing = " and ".join(

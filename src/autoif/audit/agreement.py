@@ -27,7 +27,7 @@ from autoif.sandbox import Sandbox
 
 CORRELATED = (
     "functions of one instruction are repeats of one model: where they share a misreading they agree, and rates that "
-    "are told from agreement alone are too high"
+    "are estimated from agreement alone are too high"
 )
 _FEWEST_VOTERS = 3
 """With two, any disagreement could be either's error."""

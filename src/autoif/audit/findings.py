@@ -72,11 +72,11 @@ class FindingsAudit(Record):
     probes: int
     """Texts of every kind that each function ran on, beside those for its instruction."""
     tallies: dict[FindingReason, Tally]
-    """Of functions; the last two of the reasons are of instructions."""
+    """Of functions; for the last two reasons, of instructions."""
     sound: Tally
     """Functions without a fault."""
     mutants: int
-    """Of the kept functions; and those that cases notice."""
+    """Of the kept functions; `killed` are those that cases notice."""
     killed: int
     instructions: tuple[InstructionAudit, ...]
     against_gold: FaultsAgainstGold | None = None

@@ -1,7 +1,7 @@
 """What the functions of a run do: each runs once on all texts that an audit tries it on.
 
 Texts are the cases of its instruction, answers to it and to others, the probes, and what is made of these and of the
-instruction's words (`autoif.faults`). What is found of functions, what they agree on and their scores are told from
+instruction's words (`autoif.faults`). Findings, agreement and scores all come from
 the same verdicts.
 """
 

@@ -69,7 +69,7 @@ class SampledModel:
 
 
 SampledOrRecorded = SampledModel | Path
-"""What a command gets as its `policy`; a path is that of recorded responses."""
+"""What a command gets as its `policy`: a model, or the path of recorded responses."""
 
 
 def take_subject(

@@ -10,7 +10,7 @@ curves.py           what trainings logged; plots.py draws it, and figure_style.p
 provenance.py       which model is measured, and whether the prompts were held out of its training
 judge.py            a judge model, asked once
 
-pass_rate.py        prompts of one's own, judged by their verification functions in the sandbox
+pass_rate.py        your own prompts, judged by their verification functions in the sandbox
 ifeval_ifbench/     IFEval and IFBench, by the official checkers, which lie in official/
 followbench/        FollowBench: rules, a judge, HSR, SSR and CSL
 general/            GSM8K, MMLU, HumanEval and C-Eval, by lm-evaluation-harness

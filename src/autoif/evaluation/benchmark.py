@@ -47,7 +47,7 @@ class Subject:
     name: str
     """As the user named it."""
     identity: str
-    """By content, with the backend: samples of another one are not gone on with."""
+    """By content, with the backend. An interrupted evaluation resumes only if this is the same."""
     sampling: SamplingSettings | None = None
     """None for recorded responses."""
     open: Callable[[], AbstractContextManager[Sampler]] | None = None
@@ -113,20 +113,20 @@ class Benchmark:
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
     """What shapes the scores beside the responses; only like is compared with like."""
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What more a folder belongs to."""
+    """What else must be the same for an evaluation in this folder to resume."""
     shared: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What the folder around belongs to, which holds a folder for each of several benchmarks."""
+    """The same for the folder around, which has a folder for each of several benchmarks."""
     place: int = 0
     """Where its scores stand in a table of several benchmarks."""
     clusters: str = ""
-    """What prompts are of that vary together, in the plural; nothing where each stands for itself."""
+    """What groups prompts that vary together, in the plural, as in "instructions"; "" if prompts are independent."""
     parts_count_alike: bool = False
     responses: int | None = None
     """Of a recorded file to each prompt; None for as many as every prompt has that has any."""
     refuses_others: bool = False
     """Whether recorded responses to other prompts, and more to one prompt than to another, are an error."""
     scores_refused: bool = True
-    """Whether a prompt that a server refused is wrong; else it isn't scored."""
+    """Whether a prompt that the server refused counts as wrong; otherwise it isn't scored."""
     found_within: bool = False
     """Whether a recorded prompt may hold a prompt's text among other words."""
     elsewhere: Sequence[str] = ()

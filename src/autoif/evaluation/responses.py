@@ -134,7 +134,7 @@ class RecordedRow(Record):
 
 
 def digest_files(files: Sequence[Path]) -> str:
-    """Return the SHA-256 over the content of files; one that can't be read is told of where it is read."""
+    """Return the SHA-256 over the content of files. A missing one counts as empty: reading it raises."""
     whole = hashlib.sha256()
     for file in files:
         whole.update(file.read_bytes() if file.is_file() else b"")

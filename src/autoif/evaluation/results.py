@@ -82,7 +82,7 @@ class Scores(Record):
     """scores.json."""
 
     benchmark: str
-    """Like is compared with like."""
+    """Only evaluations with the same benchmark are compared."""
     place: int
     """Where its scores stand in a table of several benchmarks."""
     title: str
@@ -117,7 +117,7 @@ class Scores(Record):
     remarks: tuple[str, ...]
     """What has to be known of this model when it is compared."""
     report: tuple[tuple[str, str], ...]
-    """Lines for the person who measured, each with its name."""
+    """Lines that the command prints, each with its name."""
     details: dict[str, JsonValue]
     """What only this benchmark knows."""
     versions: dict[str, JsonValue]
@@ -156,7 +156,7 @@ def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: 
 def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -> None:
     """Make a folder, or refuse one that holds another evaluation, before anything is asked or replaced.
 
-    A claim that nothing came of is given up.
+    A claim without any result is dropped.
 
     Args:
         folder: where the results are to go.

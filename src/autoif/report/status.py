@@ -1,4 +1,4 @@
-"""How a run stands, told from its files alone: on any machine that sees them, while it goes on or after."""
+"""How a run stands, read from its files: on any machine that sees them, during the run or after it."""
 
 import tempfile
 from collections import Counter

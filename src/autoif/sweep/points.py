@@ -142,7 +142,7 @@ def sweep_usual(run: Path) -> UsualSweeps:
 
 
 def check_points(run: StoredRun, sweeps: Sequence[str]) -> list[Point]:
-    """Return the points of a sweep of this run. Raises ConfigError: it says nothing of a setting."""
+    """Return the points of a sweep of this run. Raises ConfigError: a setting can't be swept in this run."""
     points = make_points(run.config, sweeps)
     for key in points[0]:
         section = key.partition(".")[0]

@@ -5,7 +5,7 @@
     trainers.py     the trainers of TRL, each built from the same parts; GRPO's reward
     trl_private.py  the little that reaches into TRL beyond its documentation
     identity.py     which model it is, by content
-    folder.py       whose folder it is, whether it may be gone on with, and what a full disk leaves
+    folder.py       may this training resume here, and what a full disk leaves
     card.py         training.json and README.md
     metrics.py      metrics.jsonl, and what a training was too short for
     train.py        one training, from a request to a trained folder

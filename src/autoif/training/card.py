@@ -26,7 +26,7 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class TextMarking:
-    """How names and texts of others are put into what we write."""
+    """How names and texts of others are escaped in what we write."""
 
     show: Callable[[str], str]
     show_code: Callable[[str], str]

@@ -1,4 +1,4 @@
-"""The folder of a training: whose it is, whether it may be gone on with, and what an interrupted save leaves.
+"""The folder of a training: may this training resume here, and what does an interrupted save leave?
 
 Checkpoints are `checkpoint-STEP`. The trainer writes weights and optimiser first and `trainer_state.json` last, and
 removes an older checkpoint only after that: so one whose state can be read is whole, and there is one as soon as the
@@ -35,7 +35,7 @@ def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
     """Return the record of an earlier training in a folder; None where there is nothing yet.
 
     Raises:
-        StoreError: it holds something else, or a training that is not to be gone on with.
+        StoreError: it holds something else, or a training and `resume` is off.
     """
     before = read_record(folder) if folder.is_dir() else None
     if before is None:

@@ -40,7 +40,7 @@ class OnlineSettings(SandboxSettings):
     """§3.4, how each round makes its pairs; and how functions are run on what the policy says."""
 
     rounds: int = Field(default=3, ge=1)
-    """§3.4 repeats and doesn't say how often; three is what iterative DPO elsewhere settles on."""
+    """§3.4 doesn't say how many; published iterative DPO mostly uses three."""
     responses_per_prompt: int = Field(default=8, ge=2)
     """§3.3: K = 8."""
     temperature: float = Field(default=0.8, gt=0, le=2)

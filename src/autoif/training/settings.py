@@ -90,7 +90,7 @@ LAYOUT = frozenset({
     "deepspeed", "dataset_num_proc", "dataloader_num_workers", "disable_tqdm", "log_completions",
     "num_completions_to_print",
 })  # fmt: skip
-"""Settings of how the work is laid out: a training may be gone on with under others."""
+"""Settings that don't change the result: a training may resume with other values."""
 
 RESERVED = {
     "output_dir": "--output is the folder",

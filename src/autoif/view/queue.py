@@ -7,8 +7,8 @@
       cases              of its instruction's cases, those that it gets as expected
       unanimity          of the responses, those of which it says what most functions of its instruction say
 
-The functions stand in three bands of the same size. Within a band their order is that of a hash, so that what the queue
-brings is a random sample of the band: that is what the precision is told by (`autoif.view.precision`).
+Functions are in three bands of the same size. Within a band they are ordered by a hash, so that what the queue brings
+is a random sample of the band. The precision is estimated from that sample (`autoif.view.precision`).
 
 The queue begins with as many of each band as the precision still needs, the least sure band first; then comes the rest.
 """

@@ -8,5 +8,5 @@ embedding.py       the same by a model's vectors
 measure.py         training data read once and compared
 rephrasing.py      a judge model on whether a neighbour asks for the same
 constraint_*.py    constraints that training functions check as a benchmark's checkers do
-results.py         what is told of a comparison and written, training files without the rows that overlap, too
+results.py         the report, and training files without the rows that overlap
 """

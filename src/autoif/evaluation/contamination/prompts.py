@@ -1,4 +1,4 @@
-"""The prompts of benchmarks: IFEval, IFBench, FollowBench, and any file of prompts of one's own."""
+"""The prompts of benchmarks: IFEval, IFBench, FollowBench, and your own files of prompts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class BenchmarkPrompt:
 
     benchmark: str
     id: str
-    """Its key there; of a file of one's own the number of its row."""
+    """Its key in the benchmark; in your own file, the number of its row."""
     text: str
     instructions: tuple[str, ...] = ()
     """The types of its constraints, where the benchmark names them."""
 
 
 class PromptRow(Record):
-    """A line of a file of one's own. What else it holds is not looked at."""
+    """A line of your own file. Other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
