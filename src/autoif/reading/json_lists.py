@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import TOO_DEEP, naming, open_text
+from autoif.reading.text_lines import TOO_DEEP
 
 MAX_ELEMENT_CHARS = 64_000_000
 _CHUNK_CHARS = 1 << 20
@@ -15,18 +15,12 @@ _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 
 
-def read_elements(path: Path, what: str) -> Iterator[object]:
-    """Yield the elements of the list in a JSON file, or all values of a file that has one after another.
+def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[object]:
+    """Yield the elements of the list in an open text, or all values of a text that has one after another.
 
     Raises:
-        ConfigError: the file can't be read, is no text, holds no list, or is broken, with the line.
+        ConfigError: it holds no list, or is broken; `path`, `what` and the line are named.
     """
-    with naming(path, what), open_text(path) as file:
-        yield from cut_elements(file, path, what)
-
-
-def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[object]:
-    """Yield the elements of the list in an open text, as `read_elements` does; `path` and `what` are for errors."""
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         yield from _elements(_Reader(text, path, what))
 

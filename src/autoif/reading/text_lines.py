@@ -80,19 +80,6 @@ class UnreadableText(Exception):
         """From 1, if one is to blame."""
 
 
-def read_lines(path: Path, what: str, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, str]]:
-    r"""Yield (line number from 1, line without its end) for each line of a text file, blank ones too.
-
-    Lines end with "\n" or "\r\n" and with nothing else. Byte order marks are removed, also where files were joined.
-    `what` names the file's purpose in errors, as in "seeds".
-
-    Raises:
-        ConfigError: no such file, a directory, unreadable, no text, or a line of more than `max_bytes`.
-    """
-    with naming(path, what), open_text(path) as file:
-        yield from cut_lines(file, max_bytes)
-
-
 @contextmanager
 def naming(path: Path, what: str) -> Iterator[None]:
     """Turn what makes a text unreadable into a ConfigError that names the file."""
@@ -143,7 +130,13 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of an open text, as `read_lines` does. Raises UnreadableText with the line."""
+    r"""Yield (line number from 1, line without its end) for each line of an open text, blank ones too.
+
+    Lines end with "\n" or "\r\n" and with nothing else. Byte order marks are removed, also where files were joined.
+
+    Raises:
+        UnreadableText: no UTF-8, or a line of more than `max_bytes`; says which line.
+    """
     number = 0
     # Bounded, so that a file without line ends is refused before it fills the memory.
     while line := file.readline(max_bytes + len(b"\r\n")):
