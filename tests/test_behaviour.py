@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif.behaviour import Cluster, cluster_functions, find_splits, measure_difference
+from autoif.behaviour import Cluster, cluster_functions, find_splits
 from autoif.records import Verdict
 
 P, F, E, T = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.TIMEOUT
@@ -16,8 +16,8 @@ ROWS = st.integers(0, 6).flatmap(
 )
 
 
-def members(verdicts: list[list[Verdict]], tolerance: float = 0.0) -> list[tuple[int, ...]]:
-    return [cluster.members for cluster in cluster_functions(verdicts, tolerance)]
+def members(verdicts: list[list[Verdict]]) -> list[tuple[int, ...]]:
+    return [cluster.members for cluster in cluster_functions(verdicts)]
 
 
 def test_functions_with_the_same_verdicts_are_together_and_the_largest_cluster_is_first() -> None:
@@ -32,21 +32,6 @@ def test_of_clusters_of_one_size_that_of_the_earlier_function_is_first() -> None
 
 def test_an_error_or_a_timeout_is_like_no_refusal() -> None:
     assert members([[P, F], [P, E], [P, T], [P, E]]) == [(1, 3), (0,), (2,)]
-
-
-@pytest.mark.parametrize(
-    ("tolerance", "together"),
-    [(0.0, [(0, 1), (2,)]), (0.24, [(0, 1), (2,)]), (0.25, [(0, 1, 2)]), (1, [(0, 1, 2)])],
-)
-def test_a_tolerance_is_the_share_of_texts_that_may_differ(tolerance: float, together: list[tuple[int, ...]]) -> None:
-    assert members([[P, P, F, F], [P, P, F, F], [P, F, F, F]], tolerance) == together
-
-
-def test_a_chain_of_small_steps_joins_no_ends_that_are_far_apart() -> None:
-    rows = [[P, F, F, F], [P, P, F, F], [P, P, F, F], [P, P, P, F], [P, P, P, P]]
-    [first, second] = cluster_functions(rows, 0.25)
-    assert (first.members, first.verdicts) == ((0, 1, 2, 3), (P, P, F, F))
-    assert second.members == (4,)
 
 
 def test_without_a_text_or_a_function_nothing_tells_them_apart() -> None:
@@ -70,23 +55,17 @@ def test_splits_are_the_texts_that_tell_clusters_apart() -> None:
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(ValueError, match="same texts"):
         cluster_functions([[P], [P, F]])
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        cluster_functions([[P]], 1.5)
-    assert measure_difference([P, F, F], [P, P, F]) == Fraction(1, 3)
-    assert measure_difference([], []) == 0
 
 
-@given(ROWS, st.sampled_from([0.0, 0.2, 0.5]), st.integers())
-def test_clusters_are_a_partition_within_the_tolerance_that_no_order_changes(
-    rows: list[list[Verdict]], tolerance: float, seed: int
-) -> None:
-    clusters = cluster_functions(rows, tolerance)
+@given(ROWS, st.integers())
+def test_clusters_are_a_partition_of_like_functions_that_no_order_changes(rows: list[list[Verdict]], seed: int) -> None:
+    clusters = cluster_functions(rows)
     assert sorted(place for cluster in clusters for place in cluster.members) == list(range(len(rows)))
     for cluster in clusters:
-        assert all(measure_difference(rows[place], cluster.verdicts) <= tolerance for place in cluster.members)
+        assert all(tuple(rows[place]) == cluster.verdicts for place in cluster.members)
     order = list(range(len(rows)))
     random.Random(seed).shuffle(order)
-    shuffled = cluster_functions([rows[place] for place in order], tolerance)
+    shuffled = cluster_functions([rows[place] for place in order])
     assert {frozenset(order[place] for place in cluster.members) for cluster in shuffled} == {
         frozenset(cluster.members) for cluster in clusters
     }

@@ -88,26 +88,14 @@ def naming(path: Path, what: str) -> Iterator[None]:
     except UnreadableText as error:
         place = f", line {error.line}" if error.line else ""
         raise ConfigError(f"{what} file {path}{place}: {error}") from error
-    except OSError as error:
-        raise unreadable(path, what, error) from error
     except UnicodeDecodeError as error:
-        raise not_utf8(path, what) from error
-
-
-def unreadable(path: Path, what: str, error: OSError) -> ConfigError:
-    """Return the error for a file that the system doesn't let us read."""
-    match error:
-        case FileNotFoundError():
-            return ConfigError(f"{what} file {path}: no such file; check the path")
-        case IsADirectoryError():
-            return ConfigError(f"{what} file {path}: a directory; name a file in it")
-    return ConfigError(f"{what} file {path}: {error.strerror or error}")
-
-
-def not_utf8(path: Path, what: str, line: int | None = None) -> ConfigError:
-    """Return the error for a file in another encoding."""
-    place = f", line {line}" if line else ""
-    return ConfigError(f"{what} file {path}{place}: not UTF-8; save the file as UTF-8")
+        raise ConfigError(f"{what} file {path}: not UTF-8; save the file as UTF-8") from error
+    except FileNotFoundError as error:
+        raise ConfigError(f"{what} file {path}: no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{what} file {path}: a directory; name a file in it") from error
+    except OSError as error:
+        raise ConfigError(f"{what} file {path}: {error.strerror or error}") from error
 
 
 @contextmanager

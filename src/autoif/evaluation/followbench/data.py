@@ -16,7 +16,7 @@ from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
 from autoif.evaluation.hub import fetch_rows
 from autoif.reading.jsonl import name_problem
-from autoif.reading.text_lines import not_utf8, parse_json, unreadable
+from autoif.reading.text_lines import naming, parse_json
 from autoif.records import Record
 
 HUB = "YuxinJiang/FollowBench"
@@ -139,12 +139,8 @@ def is_chinese(texts: Sequence[str]) -> bool:
 
 
 def _read(file: Path) -> str:
-    try:
+    with naming(file, "FollowBench"):
         return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise not_utf8(file, "FollowBench") from None
-    except OSError as error:
-        raise unreadable(file, "FollowBench", error) from None
 
 
 def _parse(file: Path, text: str) -> list[FollowBenchRow]:
