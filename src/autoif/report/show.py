@@ -175,8 +175,9 @@ def _print_matrix(matrix: Matrix, kept: set[str], console: Console) -> None:
     for number, case in enumerate(matrix.cases):
         console.print(f"  c{number} \\[{'T' if case.expected else 'F'}] {escape(json.dumps(case.input)[:110])}")
     table = make_table("", *(f"c{number}" for number in range(len(matrix.cases))), "agrees")
-    for number, (function, row) in enumerate(zip(matrix.functions, matrix.verdicts, strict=True)):
-        agreed = float(share(sum(matrix.agreement[number]), len(row)))
+    rows = zip(matrix.functions, matrix.verdicts, matrix.agreement, strict=True)
+    for number, (function, row, agrees) in enumerate(rows):
+        agreed = float(share(sum(agrees), len(row)))
         mark = "[green]kept[/]" if function.id in kept else "dropped"
         table.add_row(f"f{number}", *(_MARKS.get(verdict, "[yellow]?[/]") for verdict in row), f"{agreed:.0%} {mark}")
     console.print(table)
