@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from autoif.evaluation.benchmark import evaluate, take_recorded
-from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions, load_benchmark, read_questions
+from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark
 from autoif.evaluation.ifeval_ifbench.checkers import REVISIONS, Verdicts
+from autoif.evaluation.ifeval_ifbench.data import Question, Questions, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import Job, open_checkers
 from autoif.evaluation.results import Scores
 from recordings import find_recordings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from autoif.evaluation.ifeval_ifbench.benchmark import SIZES, read_questions
+from autoif.evaluation.ifeval_ifbench.data import SIZES, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import data_folder, find_data
 from autoif.evaluation.responses import RecordedRow

@@ -15,9 +15,9 @@ from autoif.errors import ConfigError
 from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.followbench.rules import find_rule
-from autoif.evaluation.ifeval_ifbench.benchmark import list_instructions, read_questions
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.evaluation.ifeval_ifbench.data import list_instructions, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import CheckerProcess
 from support.ifeval_data import TOKENIZERS, load_checkers
 from support.packed_data import unpack

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoif.evaluation.ifeval_ifbench.benchmark import Question
+from autoif.evaluation.ifeval_ifbench.data import Question
 from support.ifeval_data import TOKENIZERS, load_checkers, read_nine, read_questions_of_nine, read_rows
 from support.packed_data import unpack
 

@@ -10,7 +10,8 @@ from autoif.evaluation.benchmark import evaluate, take_recorded
 from autoif.evaluation.followbench.benchmark import load_benchmark as load_followbench
 from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.general.files import TITLES, TaskName
-from autoif.evaluation.ifeval_ifbench.benchmark import Questions, load_benchmark, read_questions
+from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark
+from autoif.evaluation.ifeval_ifbench.data import Questions, read_questions
 from autoif.evaluation.results import Column, PromptResult, Scores, score, write_results
 from support.followbench_data import ask, respond, write_data, write_judgements
 from support.ifeval_data import TOKENIZERS, read_nine, read_questions_of_nine, write_questions

@@ -22,8 +22,8 @@ from autoif.audit.gold import RESPONSES, Gold, GoldRow
 from autoif.audit.material import Material, WrittenInstruction
 from autoif.benchmark_wordings import TITLES, Benchmark, Wording, find_wording
 from autoif.errors import ConfigError
-from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions
 from autoif.evaluation.ifeval_ifbench.checkers import Verdicts
+from autoif.evaluation.ifeval_ifbench.data import Question, Questions
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.responses import RecordedRow
 from autoif.probes import make_near_misses

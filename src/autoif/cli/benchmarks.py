@@ -82,7 +82,8 @@ def _measure(
 ) -> None:
     with needing_extra("eval", f"autoif eval {benchmark}"):
         from autoif.evaluation.benchmark import evaluate
-        from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark, read_questions
+        from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark
+        from autoif.evaluation.ifeval_ifbench.data import read_questions
 
     say = choose_say(quiet)
     questions = read_questions(benchmark, data)

@@ -8,8 +8,8 @@ from pydantic import ConfigDict
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import fetch_items, read_items
-from autoif.evaluation.ifeval_ifbench.benchmark import read_questions
 from autoif.evaluation.ifeval_ifbench.checkers import Suite
+from autoif.evaluation.ifeval_ifbench.data import read_questions
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
 

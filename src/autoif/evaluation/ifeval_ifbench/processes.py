@@ -16,19 +16,16 @@ from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite, Unjudgeable, Verdicts
+from autoif.evaluation.ifeval_ifbench.data import Question, Questions
 from autoif.evaluation.ifeval_ifbench.fork_server import CHECKER_PACKAGES, Ended, Work, fork_process
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 
-if TYPE_CHECKING:
-    from autoif.evaluation.ifeval_ifbench.benchmark import Question, Questions
-
-Job = tuple["Question", str]
+Job = tuple[Question, str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
 """Returns verdicts in order; a text where the data lacks what they need."""
 CHECK_S = 20.0
@@ -43,7 +40,7 @@ _ENDED = Verdicts((False,), (False,), (False,), (False,), drawn=(False,), raised
 
 @contextmanager
 def open_checkers(
-    questions: "Questions", responses: int, workers: int | None = None, *, revision: Revision = NEWEST
+    questions: Questions, responses: int, workers: int | None = None, *, revision: Revision = NEWEST
 ) -> Iterator[Run]:
     """Start what judges: so many processes, or as many as there are cores if there is enough for them to do.
 
@@ -74,7 +71,7 @@ def open_checkers(
         )
 
 
-def check_installed(questions: "Questions") -> list[str]:
+def check_installed(questions: Questions) -> list[str]:
     """Return the folders of tokenizer data, if all that judges is there. Raises ConfigError."""
     for package in CHECKER_PACKAGES:
         if importlib.util.find_spec(package) is None:
@@ -82,7 +79,7 @@ def check_installed(questions: "Questions") -> list[str]:
     return find_data(_list_needed(questions))
 
 
-def _list_needed(questions: "Questions") -> list[str]:
+def _list_needed(questions: Questions) -> list[str]:
     asked = {name for row in questions.rows for name in row.instruction_id_list}
     needed = [PUNKT]
     if "ratio:stop_words" in asked:

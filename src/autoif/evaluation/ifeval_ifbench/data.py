@@ -1,0 +1,152 @@
+"""The prompts of IFEval and IFBench: of a file in the benchmarks' own form, or the official data set from the hub."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ConfigDict, JsonValue, field_validator, model_validator
+
+from autoif.errors import ConfigError
+from autoif.evaluation.hub import fetch_rows
+from autoif.evaluation.ifeval_ifbench.checkers import Suite
+from autoif.reading.jsonl import read_jsonl
+from autoif.records import Record, content_id
+
+TITLES: dict[Suite, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
+SIZES: dict[Suite, int] = {"ifeval": 541, "ifbench": 300}
+"""Prompts of the whole benchmark."""
+_HUB: dict[Suite, str] = {"ifeval": "google/IFEval", "ifbench": "allenai/IFBench_test"}
+_VERSIONS = {
+    "6d529ffa7df15ffd": "IFEval of November 2023",
+    "8ac9012c2527ba04": "IFEval of December 2023",
+    "7512c69277eeb392": "IFEval of June 2024",
+    "640a77c3fbc66284": "IFBench",
+}
+"""Official data sets by their content."""
+
+
+class Question(Record):
+    """A prompt with its instructions, as in both benchmarks' files."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    prompt: str
+    instruction_id_list: tuple[str, ...]
+    kwargs: tuple[dict[str, JsonValue], ...]
+    """The arguments of each instruction; those of None are left out."""
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _write_key(cls, key: object) -> object:
+        return str(key) if isinstance(key, int) else key
+
+    @field_validator("kwargs", mode="before")
+    @classmethod
+    def _drop_nones(cls, kwargs: object) -> object:
+        if not isinstance(kwargs, Iterable):
+            return kwargs
+        return [
+            {key: value for key, value in each.items() if value is not None} if isinstance(each, dict) else each
+            for each in kwargs
+        ]
+
+    @model_validator(mode="after")
+    def _check_length(self) -> "Question":
+        if not self.instruction_id_list or len(self.instruction_id_list) != len(self.kwargs):
+            raise ValueError("instruction_id_list and kwargs must name as many instructions, one or more")
+        return self
+
+    @property
+    def instructions(self) -> list[tuple[str, dict[str, JsonValue]]]:
+        return list(zip(self.instruction_id_list, self.kwargs, strict=True))
+
+    @property
+    def id(self) -> str:
+        """The same id, the same question and the same checks."""
+        arguments: list[JsonValue] = [
+            {
+                key: int(value) if isinstance(value, float) and value.is_integer() else value
+                for key, value in each.items()
+            }
+            for each in self.kwargs  # some releases of the data have 5.0 where others have 5
+        ]
+        return content_id("benchmark prompt", self.prompt, list(self.instruction_id_list), arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """A benchmark, or a part of one."""
+
+    suite: Suite
+    rows: tuple[Question, ...]
+
+    @property
+    def id(self) -> str:
+        """Of the content in any order."""
+        return content_id(*sorted(row.id for row in self.rows))
+
+    @property
+    def version(self) -> str:
+        """Which official data set this is, or that it is none."""
+        return _VERSIONS.get(self.id, f"no official {TITLES[self.suite]} data set that is known")
+
+
+def read_questions(suite: Suite, file: Path | None) -> Questions:
+    """Read a benchmark's file, or fetch the official data set where there is no file.
+
+    Raises:
+        ConfigError: it is the file of something else, holds a prompt twice, or the data set can't be fetched.
+        StoreError: the file can't be read, or a row doesn't fit; the line is named.
+    """
+    instead = "a file of prompts by --data"
+    rows = read_jsonl(file, Question) if file else fetch_rows(_HUB[suite], instead, Question.model_validate)
+    source = str(file) if file else _HUB[suite]
+    if not rows:
+        raise ConfigError(f"{source} has no prompts")
+    known = list_instructions()
+    for row in rows:
+        for name in row.instruction_id_list:
+            if name not in known[suite]:
+                others = [TITLES[other] for other in known if name in known[other]]
+                belongs = f": it is of {others[0]}" if others else ""
+                raise ConfigError(f"{source} is no {TITLES[suite]} data: prompt {row.key} asks for {name}{belongs}")
+    for what, values in {"prompt": [row.prompt for row in rows], "key": [row.key for row in rows]}.items():
+        [(twice, count)] = Counter(values).most_common(1)
+        if count > 1:
+            raise ConfigError(f"{source} has the {what} {twice[:80]!r} {count} times: each would count {count} times")
+    return Questions(suite, tuple(rows))
+
+
+def list_instructions() -> dict[Suite, frozenset[str]]:
+    """Return the instructions of each benchmark."""
+    return {"ifeval": _IFEVAL, "ifbench": _IFBENCH}
+
+
+_IFEVAL = frozenset({
+    "change_case:capital_word_frequency", "change_case:english_capital", "change_case:english_lowercase",
+    "combination:repeat_prompt", "combination:two_responses", "detectable_content:number_placeholders",
+    "detectable_content:postscript", "detectable_format:constrained_response", "detectable_format:json_format",
+    "detectable_format:multiple_sections", "detectable_format:number_bullet_lists",
+    "detectable_format:number_highlighted_sections", "detectable_format:title", "keywords:existence",
+    "keywords:forbidden_words", "keywords:frequency", "keywords:letter_frequency", "language:response_language",
+    "length_constraints:nth_paragraph_first_word", "length_constraints:number_paragraphs",
+    "length_constraints:number_sentences", "length_constraints:number_words", "punctuation:no_comma",
+    "startend:end_checker", "startend:quotation",
+})  # fmt: skip
+_IFBENCH = frozenset({
+    "count:conjunctions", "count:keywords_multiple", "count:numbers", "count:person_names", "count:pronouns",
+    "count:punctuation", "count:unique_word_count", "count:word_count_range", "count:words_japanese",
+    "custom:character_reverse", "custom:csv_city", "custom:csv_quotes", "custom:csv_special_character",
+    "custom:date_format_list", "custom:european_capitals_sort", "custom:mcq_count_length", "custom:multiples",
+    "custom:reverse_newline", "custom:sentence_alphabet", "custom:word_reverse", "format:emoji", "format:line_indent",
+    "format:list", "format:newline", "format:no_bullets_bullets", "format:no_whitespace", "format:options",
+    "format:output_template", "format:parentheses", "format:quote_unquote", "format:quotes", "format:sub-bullets",
+    "format:thesis", "format:title_case", "ratio:overlap", "ratio:sentence_balance", "ratio:sentence_type",
+    "ratio:sentence_words", "ratio:stop_words", "repeat:repeat_change", "repeat:repeat_simple", "repeat:repeat_span",
+    "sentence:alliteration_increment", "sentence:increment", "sentence:keyword", "words:alphabet", "words:consonants",
+    "words:keywords_specific_position", "words:last_first", "words:no_consecutive", "words:odd_even_syllables",
+    "words:palindrome", "words:paragraph_last_first", "words:prime_lengths", "words:repeats", "words:start_verb",
+    "words:vowel", "words:words_position",
+})  # fmt: skip
