@@ -5,6 +5,7 @@ import gzip
 import json
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
@@ -621,7 +622,7 @@ async def test_a_failing_sandbox_and_a_failing_server_are_said_and_not_the_end(s
 
 
 async def test_without_its_extra_it_says_which(monkeypatch):
-    monkeypatch.setattr("autoif.cli.serve.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "autoif.service.server", None)
     with pytest.raises(ConfigError, match=r"autoif\[service\]"):
         serve.main([], standalone_mode=False)
 
