@@ -23,5 +23,8 @@ def make_table(*columns: str, numbers: Collection[str] = ()) -> Table:
     """Return an empty table without lines; `numbers` are the columns that are set to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        if column in numbers:
+            table.add_column(column, justify="right")
+        else:
+            table.add_column(column, overflow="fold")
     return table
