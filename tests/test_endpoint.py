@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from autoif.errors import ModelError
+from autoif.config import load_config
+from autoif.errors import ConfigError, ModelError
 from autoif.models.endpoint import Endpoint
 
 
@@ -88,3 +89,11 @@ def test_a_key_in_the_address_is_refused_without_being_repeated(query: str) -> N
 
 def test_a_version_in_the_address_stays() -> None:
     assert Endpoint(base_url="https://host/v1?api-version=2").base_url.endswith("api-version=2")
+
+
+@pytest.mark.parametrize("limit", ["0", "[0, 1]", "[]", "[true]", "1.5", '["a"]'])
+def test_a_limit_of_requests_that_is_none_is_told_in_one_line(limit: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("quickstart", [f"models.all.concurrency={limit}"])
+    sentence = "give a whole number from 1 on, or a list of them with one for each server, as in [64, 32]"
+    assert str(caught.value) == f'setting "models.all.concurrency": {sentence}'

@@ -85,6 +85,16 @@ class Endpoint(Record):
             raise ValueError(f"base_url names {twice} twice: a server that takes more has a larger concurrency")
         return urls if len(urls) > 1 else urls[0]
 
+    @field_validator("concurrency", mode="before")
+    @classmethod
+    def _check_limits(cls, given: object) -> object:
+        limits = given if isinstance(given, list | tuple) else [given]
+        if not limits or not all(type(each) is int and each > 0 for each in limits):
+            raise ValueError(
+                "give a whole number from 1 on, or a list of them with one for each server, as in [64, 32]"
+            )
+        return given
+
     @model_validator(mode="after")
     def _check_batch(self) -> "Endpoint":
         if self.batch and (self.base_url == EMBEDDED or len(self.addresses) > 1):

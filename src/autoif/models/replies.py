@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
@@ -271,9 +271,17 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
         return max(0.0, seconds) if value else 0.0
     try:
         date = parsedate_to_datetime(value)
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - _clock_s(headers))
     except (ValueError, OverflowError, IndexError, TypeError):
         return _duration_s(value)
+
+
+def _clock_s(headers: Mapping[str, str]) -> float:
+    """Return what the clock says from which a server counts: its own, if it tells, as this machine's may be another."""
+    try:
+        return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return time.time()
 
 
 _DURATION = re.compile(
@@ -316,7 +324,7 @@ def _wait_s(headers: Mapping[str, str], words: str, body: Any) -> float:
     reset = named.get("x-ratelimit-reset") or headers.get("X-RateLimit-Reset", "")
     if (moment := _number(str(reset))) > 1e9 and math.isfinite(moment):
         seconds = moment / 1000 if moment > 1e11 else moment
-        return max(0.0, seconds - time.time())
+        return max(0.0, seconds - _clock_s(headers))
     asked_in_words = _ASKED.search(words)
     return _duration_s(asked_in_words[1]) if asked_in_words else 0.0
 
