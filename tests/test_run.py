@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoif.cli.interruption import interrupted_by_sigterm
+from autoif.cli.interruption import Interrupted, interruptible
 from autoif.runs.store import FOLDERS
 from support.command import autoif, fails_here, run_here
 from support.processes import DATA_FILES, Served, data_of, model_server, stages_of, start_autoif
@@ -165,7 +165,7 @@ def test_ctrl_c_and_sigterm_stop_cleanly_and_say_how_to_resume(undisturbed, tmp_
         wait_for_requests(server, 30, process)
         os.kill(process.pid, number)
         output, _ = process.communicate(timeout=30)
-        assert process.returncode == 130
+        assert process.returncode == 128 + number
         assert "run the same command to go on" in output
         assert "Traceback" not in output
         manifest = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -180,9 +180,10 @@ def test_a_run_in_a_program_leaves_its_signals_as_they_were(tmp_path, ctrl_c):
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         fails_here("run", "no-such-preset")
-        with pytest.raises(KeyboardInterrupt), interrupted_by_sigterm():
+        with pytest.raises(Interrupted) as stop, interruptible("again", grace_s=5.0):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
+        assert stop.value.code == 143
         assert signal.getsignal(signal.SIGINT) is ctrl_c
         assert signal.getsignal(signal.SIGTERM) is terminate
         assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

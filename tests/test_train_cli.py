@@ -79,7 +79,7 @@ def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_
         process.terminate()
         began = time.monotonic()
         process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert time.monotonic() - began < 45
     assert '"status": "interrupted"' in (tmp_path / "out" / "training.json").read_text("utf-8")
 
@@ -117,7 +117,7 @@ def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path):
             time.sleep(0.05)
         process.terminate()
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert f"the same command with --resume goes on from the last whole checkpoint of {out}" in said
     assert '"status": "interrupted"' in (out / "training.json").read_text("utf-8")
 

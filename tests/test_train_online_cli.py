@@ -80,6 +80,6 @@ def test_rounds_that_a_scheduler_stops_go_on_with_resume(place, tmp_path):
             time.sleep(0.05)
         process.terminate()
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert f"the same command with --resume goes on from what is whole in {out}" in said
     assert json.loads((out / "training.json").read_text("utf-8"))["status"] == "interrupted"

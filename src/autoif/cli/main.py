@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from autoif.cli.interruption import Interrupted
 from autoif.cli.lazy_group import LazyGroup, Place
 from autoif.errors import AutoIFError
 
@@ -56,6 +57,8 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except AutoIFError as error:
         _fail(str(error))
+    except Interrupted as stop:
+        sys.exit(stop.code)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from autoif import api
-from autoif.cli.interruption import interruptible
+from autoif.cli.interruption import RUN_GRACE_S, interruptible
 from autoif.cli.options import QUIET, SETTINGS, LocalPath
 from autoif.errors import BudgetExhausted, NoData
 from autoif.report.plan import print_plan
@@ -70,7 +70,7 @@ _SETTINGS = {
     type=LocalPath(),
     multiple=True,
     metavar="FILE",
-    help="Take answers from a recording where it has them; ask the model for the rest. May be repeated.",
+    help="Take answers from a recording, or a completions.sqlite, where it has them, and ask for the rest. Repeatable.",
 )
 @click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
 @click.option("--retry-refused", is_flag=True, help="Ask again for answers that the server refused.")
@@ -125,7 +125,7 @@ def run(
     if yields or tokens_per_second or as_json:
         raise click.UsageError("--json, --yields and --tokens-per-second go with --plan")
     try:
-        with interruptible(_resume_hint()):
+        with interruptible(_resume_hint(), RUN_GRACE_S):
             made = api.run(
                 config,
                 output=output or folder,
