@@ -100,6 +100,27 @@ def test_slices_of_a_run_that_began_without_them_in_any_order_and_twice_end_in_t
     assert stages_of(run) == stages_of(plain)
 
 
+def test_a_slice_that_comes_late_is_refused_while_the_whole_run_is_at_work(plain, tmp_path):
+    run = tmp_path / "run"
+    with model_server(tmp_path) as server:
+        assert run_here(*arguments(server, run, "--shards", "1/3"), cwd=tmp_path).returncode == 0
+        asked = len(server.events())
+        whole = start_autoif(*arguments(server, run), cwd=tmp_path)
+        deadline = time.monotonic() + 120
+        while len(server.events()) < asked + 8:
+            assert time.monotonic() < deadline and whole.poll() is None
+            time.sleep(0.01)
+        os.kill(whole.pid, signal.SIGSTOP)  # so that it lasts
+        late = fails_here(*arguments(server, run, "--shards", "2/3"))
+        os.kill(whole.pid, signal.SIGCONT)
+        assert f"is in use by pid {whole.pid} on " in late
+        assert "which runs all that slices have left, slice 2/3 too: wait for it" in late
+        output, _ = whole.communicate(timeout=120)
+        assert whole.returncode == 0, output
+        assert asked_twice(server) == 0
+    assert data_of(run) == data_of(plain)
+
+
 def test_a_run_that_is_complete_leaves_a_slice_nothing_and_stays_complete(plain, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(plain, run)

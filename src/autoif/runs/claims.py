@@ -190,12 +190,8 @@ class Claim:
     def take(self) -> None:
         """Take the claim; wait for a sign of life of a holder on another machine. Raises StoreError: it lives."""
         while not self.try_to_take():
-            alive = self._seen.holder and self._seen.holder.lives_here
-            first, end = self._seen, self._since + STALE_S + BEAT_S
-            while not alive and _look(self._place) == first and time.monotonic() < end:
-                time.sleep(0.5)
-            if alive or time.monotonic() < end:
-                raise StoreError(f"{self._what} is in use by {first.holder or 'another process'}: wait for it")
+            if holder := find_living_holder(self._place):
+                raise StoreError(f"{self._what} is in use by {holder}: wait for it")
 
     def try_to_take(self) -> bool:
         """Take the claim if nobody holds it or its holder is dead, as far as calls of this method have seen."""
@@ -286,6 +282,24 @@ def _look(place: ClaimPlace) -> Seen:
         return Seen(number, Holder(**parse_json(line)), len(content), beats.endswith(_RELEASED))
     except (ValueError, TypeError):  # its first line is being written, or never was
         return Seen(number, None, len(content))
+
+
+def find_living_holder(place: ClaimPlace) -> str:
+    """Return who holds a claim, in words; "" if nobody does, or one who is dead.
+
+    For a sign of life of a process on another machine it waits a minute, by the clock of this one.
+    """
+    first, end = _look(place), time.monotonic() + STALE_S + BEAT_S
+    if not first.number or first.released or (first.holder and first.holder.is_dead):
+        return ""
+    named = str(first.holder or "another process")
+    if first.holder and first.holder.lives_here:
+        return named
+    while (now := _look(place)) == first:
+        if time.monotonic() > end:
+            return ""
+        time.sleep(0.5)
+    return "" if now.released else named
 
 
 def find_holder(folder: Path) -> Holder | None:

@@ -13,7 +13,7 @@ from autoif.config import Config
 from autoif.errors import ConfigError, StoreError
 from autoif.pipeline import Step
 from autoif.report.progress import Progress
-from autoif.runs.claims import Claim, holding
+from autoif.runs.claims import Claim, FolderPlace, find_living_holder, holding
 from autoif.runs.mirror import mirroring
 from autoif.runs.orchestration import RunOptions, check_settings, make_data
 from autoif.runs.remote import Remote
@@ -21,6 +21,7 @@ from autoif.runs.slices import Slice, find_slices, is_complete, read_spent, read
 from autoif.runs.store import FORMAT, SELF_INSTRUCT, SFT, SLICES, read_manifest
 
 _POLL_S = 1.0
+_LOOKS = 3
 
 
 async def make_run(config: Config, options: RunOptions, progress: Progress) -> None:
@@ -67,6 +68,8 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         progress.say(f"{run} is complete: nothing is left for {mine}")
         return
     async with holding(folder, f"{mine} of {run}") as claim:
+        if not is_complete(run, mine, options.until):
+            await _refuse_beside_whole(run, mine)
         sliced = replace(options, output=folder, slice=mine, turn=claim.number)
         await make_data(share_budget(config, run, mine), sliced, progress)
     missing = [each for each in mine.whole if not is_complete(run, each, options.until)]
@@ -102,6 +105,20 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
             f"{run} is in {total:,} slices: use --shards {min(mine.number, total)}/{total} and the like, or choose "
             "another --output"
         )
+
+
+async def _refuse_beside_whole(run: Path, mine: Slice) -> None:
+    """Raise StoreError if `autoif run` without `--shards` is at work: it does what this slice would.
+
+    That one claims the run first and then looks for slices that are claimed, and a slice does it the other way round:
+    of two that begin at the same time at least one sees the other.
+    """
+    for _ in range(_LOOKS):
+        holder = await asyncio.to_thread(find_living_holder, FolderPlace(run / SLICES))
+        if not holder:
+            return
+        await asyncio.sleep(_POLL_S)  # whoever has written the instructions for the slices lets go at once
+    raise StoreError(f"{run} is in use by {holder}, which runs all that slices have left, {mine} too: wait for it")
 
 
 def _is_whole(run: Path, until: Step) -> bool:
