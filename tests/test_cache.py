@@ -191,7 +191,7 @@ def test_several_processes_create_and_fill_one_cache(path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database, " * 1000)
-    with pytest.raises(StoreError, match=r"completions\.sqlite is damaged .* bring it back from a copy, or delete it"):
+    with pytest.raises(StoreError, match=r"completions\.sqlite is damaged .* bring it back from a copy, or move it"):
         CompletionCache(path)
 
 
@@ -369,7 +369,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_stored(path: Path) -> None:
         cache.put(key_of("k"), {0: answer("kept")}, request=REQUEST, usd=0.0)
         # SQLite's own limit fails with the very code of a full disk.
         cache._db.execute("PRAGMA max_page_count = 8")
-        with pytest.raises(StoreError, match=r"no space left for .*; free some and run the same command again"):
+        with pytest.raises(StoreError, match=r"no space left for .*: free some, then run the same command again"):
             cache.put(
                 key_of("l"),
                 {0: answer(random.Random(0).randbytes(100_000).hex()), 1: answer("y")},

@@ -74,7 +74,9 @@ def find_processes(title, mark):
 
 
 @pytest.mark.timeout(420)  # where three nodes share a busy core
-def test_a_cluster_that_loses_a_node_and_the_writer_makes_the_same_bytes_and_pays_for_nothing_twice(cluster, tmp_path):
+def test_a_cluster_that_loses_a_node_a_worker_and_the_writer_makes_the_same_bytes_and_pays_for_nothing_twice(
+    cluster, tmp_path
+):
     started, (second, _), mark = cluster
     (driver := tmp_path / "driver").mkdir()
     with model_server(driver) as server:
@@ -83,11 +85,12 @@ def test_a_cluster_that_loses_a_node_and_the_writer_makes_the_same_bytes_and_pay
         wait_for(lambda: len(stages_of(driver / "run")) > 2, process)  # a shard is done, others are under way
         [writer] = find_processes("ray::WriterActor", mark)
         os.kill(writer, signal.SIGKILL)
+        os.kill(find_processes("ray::ShardWorker", mark)[0], signal.SIGKILL)
         started.remove_node(second, allow_graceful=False)
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
         asked = [key for event, key, _ in server.events() if event == "asked"]
-        # What the lost node had in flight, and what it could not hand to the writer, which was gone, too.
+        # What the lost node and worker had in flight, and what they could not hand to the writer, which was gone, too.
         assert len(asked) - len(set(asked)) <= IN_FLIGHT
         assert list(tmp_path.rglob("completions.sqlite")) == [driver / "run" / "completions.sqlite"]
         events = len(server.events())
@@ -97,6 +100,28 @@ def test_a_cluster_that_loses_a_node_and_the_writer_makes_the_same_bytes_and_pay
         assert plain.returncode == 0, plain.stderr
     assert data_of(driver / "run") == data_of(driver / "plain")
     assert stages_of(driver / "run") == stages_of(driver / "plain")
+
+
+def test_the_driver_of_a_cluster_is_killed_and_the_same_command_goes_on_without_the_cluster(cluster, tmp_path):
+    started, _, mark = cluster
+    with model_server(tmp_path) as server:
+        more = ("--engine", "ray", "--ray-address", started.address, "--workers", "3")
+        began = time.time()
+        process = start_autoif(*arguments(server, "run", *more), cwd=tmp_path)
+        wait_for(lambda: len(stages_of(tmp_path / "run")) > 2, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        killed = time.time()
+        process.communicate()
+        deadline = time.monotonic() + 120
+        while find_processes("ray::ShardWorker", mark) or find_processes("ray::WriterActor", mark):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        done = run_here(*arguments(server, tmp_path / "run"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(server.asked_again(began, killed)) <= IN_FLIGHT
+        plain = run_here(*arguments(server, tmp_path / "plain"), cwd=tmp_path)
+        assert plain.returncode == 0, plain.stderr
+    assert data_of(tmp_path / "run") == data_of(tmp_path / "plain")
 
 
 def wait_for(reached, process):
@@ -124,10 +149,13 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
         one, other = SharedAnswers(exchange), SharedAnswers(exchange)
         await one.recall(A, 2)
         assert one.get(A, 2) == {}
-        await one.store(A, {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5)
         one.note("a sentence")
+        storing = asyncio.create_task(one.store(A, {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5))
+        await asyncio.sleep(0)
         assert one.get(A, 1) == {0: completion()}
         assert (one.total().tokens, one.total().usd) == (20, 0.5)
+        assert not storing.done()  # the writer has not acknowledged it
+        await storing
         await one.flush()
         assert one.get(A, 2) == {}  # a shard is done
         await asyncio.gather(*(other.recall(key, 2) for key in (A, B, A)))
@@ -149,7 +177,8 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
         answers = SharedAnswers(exchange)
         with pytest.raises(StoreError, match="no space left"):
             await answers.recall(A, 1)
-        await answers.store(A, {0: completion()}, request=REQUEST, usd=0)
+        with pytest.raises(StoreError, match="no space left"):
+            await answers.store(A, {0: completion()}, request=REQUEST, usd=0)
         with pytest.raises(StoreError, match="no space left"):
             await answers.flush()
 

@@ -2,12 +2,13 @@
 
 import lzma
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache
+from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.recording import Recorded, export_recording, import_recording
 from autoif.models.requests import Completion, Request
 
@@ -124,3 +125,38 @@ def test_a_recording_that_is_damaged_at_its_end_leaves_the_cache_as_it_is(tmp_pa
     with pytest.raises(StoreError, match="damaged"):
         import_recording(tmp_path / "r.jsonl.xz", tmp_path / "b.sqlite")
     assert not (tmp_path / "b.sqlite").exists()
+
+
+def test_of_a_cut_completions_file_all_rows_are_read_whose_pages_are_whole(tmp_path: Path) -> None:
+    rows = [
+        CompletionRow(f"{chance.getrandbits(128):032x}", 0, chance.randbytes(700).hex(), "stop", 1, 2, "", "x", 1, 0)
+        for chance in map(random.Random, range(400))
+    ]
+    rows[7] = rows[7]._replace(text="long " * 9000 + random.Random(7).randbytes(20_000).hex())  # on several pages
+    whole = tmp_path / "completions.sqlite"
+    with CompletionCache(whole) as cache:
+        for row in rows:
+            cache.insert([row])
+    size = whole.stat().st_size
+    for left in (1.0, 0.9, 0.5):
+        cut = tmp_path / f"{left}.sqlite"
+        cut.write_bytes(whole.read_bytes()[: int(size * left)])
+        before = cut.read_bytes()
+        count = import_recording(cut, tmp_path / f"{left}.new")
+        assert count > len(rows) * left * 0.6
+        with CompletionCache(tmp_path / f"{left}.new") as cache:
+            assert sorted(cache.rows()) == sorted(rows[:count])
+            assert cache.total().completions == count
+        assert cut.read_bytes() == before
+    cut.write_bytes(before[:5000])
+    with pytest.raises(StoreError, match="holds no answer that can be read"):
+        import_recording(cut, tmp_path / "none")
+
+
+def test_what_a_kill_left_in_the_log_beside_a_completions_file_is_read_too(tmp_path: Path) -> None:
+    row = CompletionRow("a" * 32, 0, "so", "stop", 1, 2, "", "x", 1, 0)
+    with CompletionCache(tmp_path / "completions.sqlite") as cache:
+        cache.insert([row])
+        for name in ("completions.sqlite", "completions.sqlite-wal"):
+            shutil.copyfile(tmp_path / name, tmp_path / name.replace("completions", "killed"))
+    assert import_recording(tmp_path / "killed.sqlite", tmp_path / "new") == 1

@@ -246,12 +246,16 @@ def test_the_manifest_comes_back_as_it_was_written(folder):
     assert folder.read_manifest() == {"identity": {"seed": 1}, "status": "complete"}
 
 
+FULL_DATABASE = sqlite3.OperationalError("database or disk is full")
+FULL_DATABASE.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+
 @pytest.mark.parametrize(
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
-        sqlite3.OperationalError("database or disk is full"),
+        FULL_DATABASE,
     ],
     ids=["disk", "quota", "database"],
 )

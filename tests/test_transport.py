@@ -18,12 +18,13 @@ import pytest
 from autoif.errors import ModelError
 from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
-from autoif.models.fleet import Fleet
+from autoif.models.fleet import Call, Fleet
 from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s, server_sentence
 from autoif.models.transport import Rejected, Transport
 from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+CALL: Call[Any] = Call("/chat/completions", BODY, lambda: None, lambda answer: answer)
 
 
 async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[Any], Fleet]:
@@ -32,8 +33,7 @@ async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[
     fleet = Fleet(endpoint)
     await fleet.open()
     try:
-        calls = [fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer) for _ in range(count)]
-        return await asyncio.gather(*calls), fleet
+        return await asyncio.gather(*(fleet.post(CALL) for _ in range(count))), fleet
     finally:
         await fleet.close()
 
@@ -224,7 +224,7 @@ async def test_a_server_that_loads_its_model_is_waited_for_and_that_is_said_once
     async with StubServer(*[loading] * 6) as server:
         fleet = Fleet(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.005, retries=2), notes.append)
         await fleet.open()
-        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        await fleet.post(CALL)
         await fleet.close()
     assert set(notes) == {f"{server.url} is loading its model: waiting for it"}
 
@@ -251,7 +251,7 @@ async def error_of_endpoint(endpoint: Endpoint) -> str:
     await fleet.open()
     try:
         with pytest.raises(ModelError) as caught:
-            await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+            await fleet.post(CALL)
         return str(caught.value)
     finally:
         await fleet.close()
@@ -262,9 +262,9 @@ async def test_a_server_that_goes_down_in_between_is_waited_for() -> None:
     async with server:
         fleet = Fleet(Endpoint(base_url=server.url, api_key_env="", retry_wait_s=0.01, retries=2))
         await fleet.open()
-        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        await fleet.post(CALL)
     with pytest.raises(ModelError, match=r"failed [0-9]+ times in a row, last with: no connection"):
-        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        await fleet.post(CALL)
     await fleet.close()
 
 
@@ -518,7 +518,7 @@ async def test_a_query_of_the_base_url_goes_with_each_request(monkeypatch: pytes
         endpoint = Endpoint(base_url=f"{server.url}/?api-version=2024-10-21", api_key_env="MY_KEY")
         fleet = Fleet(endpoint)
         await fleet.open()
-        await fleet.post("/chat/completions", BODY, lambda: None, lambda answer: answer)
+        await fleet.post(CALL)
         await fleet.close()
     assert queries == ["/v1/chat/completions?api-version=2024-10-21"]
     assert server.headers[0]["api-key"] == "secret"
@@ -592,6 +592,12 @@ def test_retry_after_is_read_as_a_date() -> None:
     date = datetime.now(UTC) + timedelta(seconds=100)
     assert 90 < retry_after_s({"Retry-After": format_datetime(date, usegmt=True)}) < 101
     assert 90 < retry_after_s({"Retry-After": date.strftime("%a, %d %b %Y %H:%M:%S")}) < 101
+
+
+def test_a_moment_that_a_server_names_is_read_by_its_own_clock() -> None:
+    headers = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    assert retry_after_s({**headers, "Retry-After": "Wed, 21 Oct 2015 07:28:20 GMT"}) == 20
+    assert read_complaint(b"{}", {**headers, "X-RateLimit-Reset": "1445412510"}).wait_s == 30
 
 
 def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

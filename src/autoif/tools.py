@@ -9,11 +9,11 @@ from typing import Protocol
 from autoif.config import Config
 from autoif.instructions.given_answers import GivenAnswers
 from autoif.judging import Job
-from autoif.models.cache import CompletionCache
 from autoif.models.client import Answers, ChatClient
 from autoif.models.journal import open_journal
 from autoif.models.nli import Nli, open_nli
 from autoif.models.requests import Chat
+from autoif.models.stored_answers import StoredAnswers
 from autoif.records import Query
 from autoif.runs.segments import open_segments
 from autoif.sandbox.outcomes import Outcome
@@ -83,13 +83,14 @@ class ToolSettings:
         async with AsyncExitStack() as stack:
             journal = stack.enter_context(closing(open_journal(self.journal))) if self.journal else None
             keep = journal.append if journal else lambda rows: None
-            fetch = open_segments(self.elsewhere) if self.elsewhere else None
-            cache = answers or stack.enter_context(CompletionCache(self.completions, keep, fetch))
+            if answers is None:
+                fetch = open_segments(self.elsewhere) if self.elsewhere else None
+                answers = await stack.enter_async_context(StoredAnswers(self.completions, keep, fetch))
             endpoints = {role: getattr(config.models, role) for role in ROLES}
             collector = config.execution.otlp_endpoint
             telemetry = stack.enter_context(open_telemetry(collector, traceparent=self.traceparent))
             client = ChatClient(
-                endpoints, cache, budget=config.budget, replay_only=self.replay_only, telemetry=telemetry
+                endpoints, answers, budget=config.budget, replay_only=self.replay_only, telemetry=telemetry
             )
             chat = await stack.enter_async_context(client)
             sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())

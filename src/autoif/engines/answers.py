@@ -6,7 +6,7 @@ what was in flight. A shard's result leaves the worker after its answers, so not
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +81,8 @@ class SharedAnswers:
         self._answers: list[Answer] = []
         self._notes: list[str] = []
         self._wanted: dict[Key, asyncio.Future[None]] = {}
+        self._told: asyncio.Future[None] | None = None
+        """For those whose answers wait to be handed over."""
         self._total = Usage()
         self._sending: asyncio.Task[None] | None = None
 
@@ -96,13 +98,15 @@ class SharedAnswers:
         return True
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Keep an answer, and hand it to the writer soon; return what is kept of it."""
+        """Keep an answer, and hand it to the writer; return what is kept of it when that has it."""
         held = self._held.setdefault(key, {})
         held.update({index: each for index, each in completions.items() if index not in held})
         self._answers.append(
             Answer(key, dict(completions), replace(request, messages=(), prompt=""), usd, ASKED_FOR.get())
         )
+        told = self._told = self._told or asyncio.get_running_loop().create_future()
         self._send_soon()
+        await asyncio.shield(told)
         return {index: held[index] for index in completions}
 
     def note(self, sentence: str) -> None:
@@ -136,26 +140,26 @@ class SharedAnswers:
     async def _send(self) -> None:
         """Exchange batches with the writer until nothing is left to be told or asked."""
         await asyncio.sleep(_LINGER_S)
-        wanted = dict[Key, asyncio.Future[None]]()
+        waiting = list[asyncio.Future[None]]()
         try:
             while self._answers or self._notes or self._wanted:
                 wanted, self._wanted = self._wanted, {}
+                waiting = [*wanted.values(), *([self._told] if self._told else [])]
+                self._told = None
                 batch = Batch(tuple(self._answers), tuple(self._notes), tuple(wanted))
                 found, self._total = await self._exchange(batch)
                 del self._answers[: len(batch.answers)], self._notes[: len(batch.notes)]
-                self._learn(wanted, found)
+                for (key, _), samples in zip(wanted, found, strict=True):
+                    self._held.setdefault(key, {}).update(samples)
+                for future in waiting:
+                    if not future.done():
+                        future.set_result(None)
         except Exception as error:
-            for future in [*wanted.values(), *self._wanted.values()]:
+            for future in [*waiting, *self._wanted.values(), *([self._told] if self._told else [])]:
                 if not future.done():
                     future.set_exception(error)
-            self._wanted = {}
+                    future.exception()  # seen, even if everybody who waited has gone
+            self._wanted, self._told = {}, None
             raise
         finally:
             self._sending = None
-
-    def _learn(self, wanted: Mapping[Key, "asyncio.Future[None]"], found: Sequence[Samples]) -> None:
-        for (key, _), samples in zip(wanted, found, strict=True):
-            self._held.setdefault(key, {}).update(samples)
-        for future in wanted.values():
-            if not future.done():
-                future.set_result(None)

@@ -1,10 +1,12 @@
 """Completions as rows of the completions file, and back: keys in halves, texts packed, stages by number."""
 
+import json
 import sqlite3
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from autoif.models.packing import TextPacker
-from autoif.models.requests import FinishReason
+from autoif.models.requests import Completion, FinishReason
 from autoif.reading.text_lines import parse_json
 
 ENDINGS: tuple[FinishReason, ...] = ("stop", "length", "refused", "unknown")
@@ -25,7 +27,7 @@ SELECT sample, ending, prompt_tokens, completion_tokens, logprobs, reasoning_tok
 FROM completions WHERE high = ?1 AND low = ?2 AND sample < ?3
 """
 
-ROW = """
+_ROW = """
 SELECT high, low, sample, ending, prompt_tokens, completion_tokens, logprobs,
     (SELECT name FROM stages WHERE id = stage), requests, nano_usd, reasoning_tokens, estimated, detail, dictionary,
     thought, text
@@ -50,6 +52,30 @@ class CompletionRow(NamedTuple):
     reasoning_tokens: int = 0
     estimated: int = 0
     detail: str = ""
+
+
+def list_rows(key: str, completions: Mapping[int, Completion], *, stage: str, usd: float) -> list[CompletionRow]:
+    """Return the rows of one answer of a server; the first of them has its request and its price."""
+    first = min(completions, default=0)
+    return [
+        CompletionRow(
+            key=key,
+            sample=index,
+            text=each.text,
+            finish_reason=each.finish_reason,
+            prompt_tokens=each.prompt_tokens,
+            completion_tokens=each.completion_tokens,
+            logprobs=json.dumps(each.logprobs) if each.logprobs else "",
+            stage=stage,
+            requests=int(index == first),
+            nano_usd=round(usd * 1e9) if index == first else 0,
+            reasoning=each.reasoning,
+            reasoning_tokens=each.reasoning_tokens,
+            estimated=int(each.estimated),
+            detail=each.detail,
+        )
+        for index, each in completions.items()
+    ]
 
 
 class RowPacker:
@@ -87,6 +113,15 @@ class RowPacker:
             packed,
         )
 
+    def read(self, number: int) -> CompletionRow:
+        """Return the row of this number."""
+        [row] = self._db.execute(_ROW, (number,))
+        high, low, sample, ending, prompt, completion, logprobs, stage, requests, usd, *rest = row
+        thoughts, estimated, detail, *packed = rest
+        text, reasoning = self.unpack(*packed)
+        told = (ENDINGS[ending], prompt, completion, logprobs, stage, requests, usd)
+        return CompletionRow(_join_key(high, low), sample, text, *told, reasoning, thoughts, estimated, detail)
+
     def unpack(self, dictionary: int, thought: int, packed: bytes) -> tuple[str, str]:
         """Return a stored text and its thought."""
         whole = self.texts.unpack(packed, dictionary)
@@ -104,7 +139,7 @@ def shorten_key(key: str) -> int:
     return int(key[:12], 16)
 
 
-def join_key(high: int, low: int) -> str:
+def _join_key(high: int, low: int) -> str:
     return f"{high + _HALF:016x}{low + _HALF:016x}"
 
 

@@ -27,6 +27,7 @@ _ENDED = {"completed", "expired", "cancelled", "failed"}
 _MARK = "autoif"
 _REFUSALS = {400, 413, 422}
 _LISTED = 100
+_HANDED_AT_ONCE = 50
 
 
 @dataclass(slots=True)
@@ -203,8 +204,10 @@ class Batches:
             said = read_complaint(json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode())
             raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
         for kind in ("output_file_id", "error_file_id"):
-            for line in await self._read_lines(batch.get(kind)):
+            for number, line in enumerate(await self._read_lines(batch.get(kind))):
                 self._hand_out(line, refusals=not adopted)
+                if number % _HANDED_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # for those who wait for these, before there are more
         left = [name for name in names if name in self._wanted]
         for name in left:
             self._again(name, f"the batch {batch['status']} without its answer")
@@ -243,8 +246,7 @@ class Batches:
         if not file_id:
             return []
         content = await self._fetch("GET", f"/files/{file_id}/content")
-        rows = (_parse(line) for line in content.split(b"\n"))
-        return [row for row in rows if isinstance(row, dict)]  # what is cut was not answered, and is asked again
+        return await asyncio.to_thread(_parse_lines, content)
 
     async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:
         answer = _parse(await self._fetch(method, path, data, kind))
@@ -264,6 +266,12 @@ class Batches:
                 raise ModelError(f"{self._transport.url} takes no batch: {refusal}") from refusal
             await asyncio.sleep(self._endpoint.retry_wait_s * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def _parse_lines(content: bytes) -> list[dict[str, Any]]:
+    """Return the objects in a file of lines; what is cut was not answered, and is asked again."""
+    rows = (_parse(line) for line in content.split(b"\n"))
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _parse(content: bytes) -> object:

@@ -4,6 +4,7 @@ A byte order mark and blank lines before it (keep-alive) are nothing. A stream o
 together again. What is no JSON is an error, for the caller to judge.
 """
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from autoif.reading.text_lines import parse_json
 
 MAX_BODY_BYTES = 64_000_000
 """Of an answer, unpacked: a thousand long responses. More fills the memory."""
+LARGE_BYTES = 1 << 20
+"""From which a body is parsed in a thread: of less it takes a few milliseconds."""
+_LARGE_PACKED_BYTES = 1 << 14
+"""From which it is unpacked in one: it may become a thousand times as much."""
 ENCODINGS = "gzip, deflate"
 """What `read_content` unpacks; for `Accept-Encoding`."""
 _TOO_LARGE = f"sends an answer of more than {MAX_BODY_BYTES:,} bytes: ask for fewer or shorter responses at once"
@@ -37,7 +42,11 @@ async def read_content(response: aiohttp.ClientResponse) -> bytes:
         content += chunk
         if len(content) > MAX_BODY_BYTES:
             raise UnreadableBody(_TOO_LARGE)
-    return bytes(content) if encoding in {"", "identity"} else unpack(bytes(content), encoding)
+    if encoding in {"", "identity"}:
+        return bytes(content)
+    if len(content) < _LARGE_PACKED_BYTES:
+        return unpack(bytes(content), encoding)
+    return await asyncio.to_thread(unpack, bytes(content), encoding)
 
 
 def unpack(content: bytes, encoding: str) -> bytes:
@@ -59,8 +68,8 @@ def unpack(content: bytes, encoding: str) -> bytes:
     return unpacked  # of a body that was cut off what came: that it is no whole JSON is seen by who reads it
 
 
-def read_body(content: bytes, charset: str | None = None) -> Any:
-    """Return the JSON value of a body.
+def read_body(content: bytes, charset: str | None = None, *, patient: bool = False) -> Any:
+    """Return the JSON value of a body; with `patient` slowly, so that other threads go on meanwhile.
 
     Raises:
         ValueError: it is none.
@@ -72,7 +81,7 @@ def read_body(content: bytes, charset: str | None = None) -> Any:
     text = text.removeprefix("\ufeff").strip()
     if text.startswith(("data:", ":", "event:")):
         return _join_events(_read_events(text))
-    return parse_json(text)
+    return parse_json(text, patient=patient)
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:

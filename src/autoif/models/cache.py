@@ -24,11 +24,10 @@ from autoif.models.answer_rows import (
     ENDINGS,
     INSERT,
     REFUSED,
-    ROW,
     SELECT,
     CompletionRow,
     RowPacker,
-    join_key,
+    list_rows,
     read_logprobs,
     shorten_key,
     split_key,
@@ -43,7 +42,7 @@ from autoif.models.answer_tables import (
     USAGE,
     open_tables,
 )
-from autoif.models.disks import refuse_network_disk
+from autoif.models.disks import explain_full_disk, refuse_network_disk
 from autoif.models.requests import Completion, FinishReason, Request, Samples
 from autoif.records import Record
 
@@ -191,18 +190,21 @@ class CompletionCache:
 
         `usd` is the price of the whole answer. A completion that is already there stays as it is, and is returned.
         """
-        rows = _make_rows(key, completions, request.stage, usd)
-        return completions if self.insert(rows) == len(rows) else self._find(key, completions)
+        rows = list_rows(key, completions, stage=request.stage, usd=usd)
+        return completions if self.insert(rows) == len(rows) else self.pick(key, completions)
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Do as `put`, in one transaction with all that comes in this turn of the event loop, at half the cost."""
-        rows, loop = _make_rows(key, completions, request.stage, usd), asyncio.get_running_loop()
+        """Do as `put`, in one transaction with all that comes in this turn of the event loop, at half the cost.
+
+        The loop waits meanwhile; that of a run has `StoredAnswers`.
+        """
+        rows, loop = list_rows(key, completions, stage=request.stage, usd=usd), asyncio.get_running_loop()
         self._keep(rows)
         if not self._waiting:
             loop.call_soon(self._store_waiting)
         stored: asyncio.Future[bool] = loop.create_future()
         self._waiting.append((rows, stored))
-        return completions if await stored else self._find(key, completions)
+        return completions if await stored else self.pick(key, completions)
 
     def _store_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -217,7 +219,7 @@ class CompletionCache:
         for stored in callers:
             stored.set_result(inserted == len(rows))
 
-    def _find(self, key: str, completions: Samples) -> Samples:
+    def pick(self, key: str, completions: Samples) -> Samples:
         """Return what is stored of these: another process may have been quicker."""
         found = self.get(key, max(completions, default=0) + 1)
         return {index: found[index] for index in completions}
@@ -248,13 +250,7 @@ class CompletionCache:
         with self._errors_named():
             # Only the numbers are sorted, as texts would be written to a temporary file for that.
             for number in self._db.execute("SELECT number FROM completions ORDER BY high, low, sample"):
-                [row] = self._db.execute(ROW, number)
-                high, low, sample, ending, prompt, completion, logprobs, stage, requests, usd, *rest = row
-                thoughts, estimated, detail, *packed = rest
-                text, reasoning = self._rows.unpack(*packed)
-                key = join_key(high, low)
-                told = (ENDINGS[ending], prompt, completion, logprobs, stage, requests, usd)
-                yield CompletionRow(key, sample, text, *told, reasoning, thoughts, estimated, detail)
+                yield self._rows.read(*number)
 
     def endings(self) -> Iterator[tuple[str, FinishReason, str, int]]:
         """Yield (stage, finish reason, detail, completions) for all that didn't end as they should, most first."""
@@ -352,33 +348,11 @@ class CompletionCache:
             raise StoreError(self._explain_error(error)) from error
 
     def _explain_error(self, error: sqlite3.Error | OSError) -> str:
-        code = getattr(error, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL:
-            return f"no space left for {self._path}; free some and run the same command again"
+        if full := explain_full_disk(error, self._path):
+            return full
         if isinstance(error, sqlite3.OperationalError | OSError):
             return f"{self._path} can't be used ({error}); check that the folder is there, writable and not locked"
-        return f"{self._path} is damaged ({error}); bring it back from a copy, or delete it to ask the model again"
-
-
-def _make_rows(key: str, completions: Samples, stage: str, usd: float) -> list[CompletionRow]:
-    """Return the rows of one answer of the server; the first of them carries its price."""
-    first = min(completions, default=0)
-    return [
-        CompletionRow(
-            key=key,
-            sample=index,
-            text=each.text,
-            finish_reason=each.finish_reason,
-            prompt_tokens=each.prompt_tokens,
-            completion_tokens=each.completion_tokens,
-            logprobs=json.dumps(each.logprobs) if each.logprobs else "",
-            stage=stage,
-            requests=int(index == first),
-            nano_usd=round(usd * 1e9) if index == first else 0,
-            reasoning=each.reasoning,
-            reasoning_tokens=each.reasoning_tokens,
-            estimated=int(each.estimated),
-            detail=each.detail,
+        return (
+            f"{self._path} is damaged ({error}); bring it back from a copy, or move it elsewhere and name it in "
+            "--answers: only what can't be read of it is asked again"
         )
-        for index, each in completions.items()
-    ]

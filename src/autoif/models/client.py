@@ -33,7 +33,8 @@ class Answers(Protocol):
         ...
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Store the completions of one answer of the server; return what is stored now: the first of each."""
+        """Store the completions of one answer, such that a kill takes none; return what is stored now: the first of
+        each."""
         ...
 
     def note(self, sentence: str) -> None:
@@ -179,22 +180,29 @@ class ChatClient:
     async def _ask(self, key: str, request: Request, indices: list[int]) -> Samples:
         """Make one request for these samples, store what comes, and return it: the first of them at least."""
         server = self._servers[request.role]
+        stored: Samples = {}
+
+        async def keep(completions: Sequence[Completion]) -> None:
+            nonlocal stored
+            prompt_tokens = sum(each.prompt_tokens for each in completions)
+            completion_tokens = sum(each.completion_tokens for each in completions)
+            usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
+            named = dict(zip(indices, completions, strict=False))
+            stored = await self._cache.store(key, named, request=request, usd=usd)
+            self.requests += 1
+            self.prompt_tokens += prompt_tokens
+            self.completion_tokens += completion_tokens
+            self.usd += usd
+
         with self._telemetry.request(request, server.endpoint.model) as note:
             completions = await server.ask(
                 request,
                 seed=(request.seed + indices[0]) % (1 << 31),
                 samples=len(indices),
                 before=self._check_that_more_may_be_sent,
+                keep=keep,
             )
             note(completions)
-        prompt_tokens = sum(each.prompt_tokens for each in completions)
-        completion_tokens = sum(each.completion_tokens for each in completions)
-        usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
-        stored = await self._cache.store(key, dict(zip(indices, completions, strict=False)), request=request, usd=usd)
-        self.requests += 1
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
-        self.usd += usd
         self._check_that_most_are_taken(request.stage, completions)
         return stored
 

@@ -1,5 +1,11 @@
-"""Which disk a file is on: SQLite is never opened on one of a network, where locks fail and databases break."""
+"""Which disk a file is on, and whether it is full: the one place that decides both.
 
+SQLite is never opened on a disk of a network, where locks fail and databases break.
+"""
+
+import errno
+import os
+import sqlite3
 from pathlib import Path
 
 from autoif.errors import StoreError
@@ -10,6 +16,9 @@ _NETWORK = frozenset(
     "wekafs quobyte gfs gfs2 ocfs2 davfs daos vboxsf prl_fs".split()
 )
 _LOCAL_FUSE = frozenset("fuseblk fuse.fuse-overlayfs fuse.overlayfs fuse.bindfs fuse.mergerfs fuse.gocryptfs".split())
+
+_NOTHING_BYTES = 1 << 20
+"""With less than that a file system counts as full."""
 
 
 def find_network_disk(path: Path, mounts: Path) -> str:
@@ -39,6 +48,29 @@ def refuse_network_disk(path: Path) -> None:
             f"{path} would be on a network's disk ({kind}), on which databases break: choose an --output on a disk of "
             "this machine, or add --shards 1/1, which needs no database there (docs/scale.md)"
         )
+
+
+def explain_full_disk(error: OSError | sqlite3.Error, path: Path) -> str:
+    """Return which file system is full and what to do, if that is what an error means; "" if it is not.
+
+    Of memory that it shares with other processes SQLite says only that it can't be written: the disk tells the rest.
+    """
+    place = path.resolve()
+    mount = next(each for each in (place, *place.parents) if each.is_mount())
+    disk = os.statvfs(mount)
+    size, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    if isinstance(error, OSError):
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    else:
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        full = kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and free < _NOTHING_BYTES)
+    if not full:
+        return ""
+    why = "it is full"
+    if free > _NOTHING_BYTES:
+        why = "your quota of it is used up" if disk.f_favail or not disk.f_files else "it takes no more files"
+    named = f"the file system {mount} ({size / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free)"
+    return f"no space left for {path} on {named}, {why}: free some, then run the same command again"
 
 
 def _unescape(name: str) -> str:

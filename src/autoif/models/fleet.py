@@ -15,9 +15,9 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 
@@ -48,14 +48,22 @@ class _Tries:
     """The addresses at which it failed in this round."""
 
 
+async def _keep_nothing(_: Any) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """A request as it goes out."""
+class Call(Generic[Read]):
+    """A request, and what is done with its answer."""
 
     path: str
-    data: bytes
+    body: dict[str, Any]
     before: Callable[[], None]
     """Called just before each attempt; may raise to prevent it."""
+    read: Callable[[dict[str, Any]], Read]
+    """Makes something of a server's JSON object; may raise `Passing`, and the request is made again."""
+    keep: Callable[[Read], Awaitable[None]] = _keep_nothing
+    """Stores that. The request has its place until then, so what a kill takes was in flight."""
 
 
 def _write(body: dict[str, Any]) -> bytes:
@@ -122,68 +130,51 @@ class Fleet:
         if self._batches:
             self._batches.close(error)
 
-    async def post(
-        self,
-        path: str,
-        body: dict[str, Any],
-        before: Callable[[], None],
-        read: Callable[[dict[str, Any]], Read],
-        rank: int = 0,
-    ) -> Read:
-        """Return what `read` makes of a server's JSON object; of requests that wait, the lowest rank goes first.
-
-        `before` is called just before each attempt goes out, and may raise to prevent it. `read` may raise `Passing`,
-        and the request is made again.
+    async def post(self, call: Call[Read], rank: int = 0) -> Read:
+        """Return what a server answers to a call; of those that wait, the lowest rank goes first.
 
         Raises:
             Rejected: the server refuses this request.
-            Passing: what `read` found fails as often as may be tried.
+            Passing: what `call.read` found fails as often as may be tried.
             ModelError: another try is of no use.
         """
         if self._batches:
-            return await self._post_in_batches(self._batches, path, body, before, read)
-        call = _Call(path, _write(body), before)
-        tries = _Tries()
+            return await self._post_in_batches(self._batches, call)
+        data, tries = _write(call.body), _Tries()
         patient = self._endpoint.ask_elsewhere_after_s and len(self.transports) > 1
         while True:
             place = await self._dealer.enter(rank, tries.failed_at)
             try:
-                return await (self._race(place, call, read) if patient else self._try(place, call, read))
+                return await (self._race(place, call, data) if patient else self._try(place, call, data))
             except Passing as failure:
                 wait_s = self._count_failure(tries, failure, place)
             self.retries += 1
             if wait_s:
                 await self._dealer.pause(wait_s)
 
-    async def _post_in_batches(
-        self,
-        batches: Batches,
-        path: str,
-        body: dict[str, Any],
-        before: Callable[[], None],
-        read: Callable[[dict[str, Any]], Read],
-    ) -> Read:
-        """Return what `read` makes of an answer from a batch; ask again for one that it finds unfinished."""
+    async def _post_in_batches(self, batches: Batches, call: Call[Read]) -> Read:
+        """Return what a call makes of an answer from a batch; ask again for one that it finds unfinished."""
         for attempt in range(self._endpoint.retries + 1):
             try:
-                answer = read(await batches.post(path, body, before))
+                answer = call.read(await batches.post(call.path, call.body, call.before))
             except Passing:
                 if attempt == self._endpoint.retries:
                     raise
                 self.retries += 1
                 continue
             self._paces[0].speed_up()
+            await call.keep(answer)
             return answer
         raise AssertionError("the last attempt raises")
 
-    async def _try(self, place: Place, call: _Call, read: Callable[[dict[str, Any]], Read]) -> Read:
+    async def _try(self, place: Place, call: Call[Read], data: bytes) -> Read:
         """Make one attempt at a place, note what it tells of the address, and give the place back."""
         transport, pace = self.transports[place.address], self._paces[place.address]
         try:
             call.before()
             began = time.monotonic()
             try:
-                answer = read(await transport.attempt(call.path, call.data))
+                answer = await transport.attempt(call.path, data, call.read)
             except Passing as failure:
                 self._note_failure(place, failure)
                 raise
@@ -197,13 +188,14 @@ class Fleet:
                 raise Passing(str(error)) from error
             self._note_life(place.address)
             pace.speed_up(place.start, time.monotonic() - began)
+            await call.keep(answer)
             return answer
         finally:
             self._dealer.leave(place)
 
-    async def _race(self, place: Place, call: _Call, read: Callable[[dict[str, Any]], Read]) -> Read:
+    async def _race(self, place: Place, call: Call[Read], data: bytes) -> Read:
         """Make an attempt, and a second one elsewhere if the first takes long; return the answer that comes first."""
-        racing = {asyncio.create_task(self._try(place, call, read))}
+        racing = {asyncio.create_task(self._try(place, call, data))}
         try:
             while True:
                 alone = len(racing) == 1
@@ -217,7 +209,7 @@ class Fleet:
                     return (ended or done.pop()).result()
                 if not done and (other := self._dealer.find({place.address}, strictly=True)):
                     self.asked_elsewhere += 1
-                    racing.add(asyncio.create_task(self._try(other, call, read)))
+                    racing.add(asyncio.create_task(self._try(other, call, data)))
         finally:
             for each in racing:
                 each.cancel()

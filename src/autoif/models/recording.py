@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow, read_logprobs
+from autoif.models.salvage import is_database, salvage_rows
 from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
 from autoif.runs.store import COMPLETIONS, storage_errors
 
@@ -89,12 +90,29 @@ def _text(row: CompletionRow) -> str:
 
 
 def import_recording(recording: Path, cache_path: Path) -> int:
-    """Put a recording's completions into a cache, beside those that are there, and return how many it holds."""
+    """Put a recording's completions into a cache, beside those that are there, and return how many it holds.
+
+    Of a completions file, damaged perhaps, all that can be read.
+    """
+    if is_database(recording):
+        return _salvage(recording, cache_path)
     count = sum(1 for _ in _read(recording))  # read twice, so that a damaged one leaves the cache as it is
     rows = _read(recording)
     with CompletionCache(cache_path) as cache:
         while batch := list(islice(rows, _ROWS_AT_ONCE)):
             cache.insert(batch)
+    return count
+
+
+def _salvage(database: Path, cache_path: Path) -> int:
+    rows, count = salvage_rows(database), 0
+    with CompletionCache(cache_path) as cache:
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            cache.insert(batch)
+            count += len(batch)
+        if not count:
+            raise StoreError(f"{database} holds no answer that can be read: bring it back from a copy")
+        cache.note(f"{count:,} answers were read from {database}")
     return count
 
 

@@ -3,7 +3,7 @@
 What one of several servers doesn't take is sent to none of them, so that a request is the same wherever it goes.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +11,13 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
-from autoif.models.fleet import Fleet
+from autoif.models.fleet import Call, Fleet
 from autoif.models.requests import Completion, Request
 from autoif.models.transport import Rejected, Unfinished
 from autoif.models.wire import ServerAnswer, read_server_answer
+
+Keep = Callable[[Sequence[Completion]], Awaitable[None]]
+"""Stores completions."""
 
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
 """What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
@@ -35,8 +38,10 @@ class Server:
         self._note = note
         self._name = " or ".join(endpoint.addresses)
 
-    async def ask(self, request: Request, *, seed: int, samples: int, before: Callable[[], None]) -> list[Completion]:
-        """Return one to `samples` completions from one answer of the server.
+    async def ask(
+        self, request: Request, *, seed: int, samples: int, before: Callable[[], None], keep: Keep
+    ) -> list[Completion]:
+        """Return one to `samples` completions from one answer of the server, after `keep` has stored them.
 
         A request that the server refuses, although it takes others, yields refused completions with its sentence.
         What a refusal taught is kept only if the request then went through: otherwise it was not the cause.
@@ -50,24 +55,25 @@ class Server:
                 request_body(request, self.endpoint.model, dialect, seed=seed, samples=asked) | self.endpoint.extra_body
             )
             try:
-                read = partial(_read, request=request)
-                answer = await self.fleet.post(path, body, before, read, _RANKS[request.role])
+                read = partial(_read, request=request, samples=asked)
+                call: Call[ServerAnswer] = Call(path, body, before, read, partial(_keep_all, keep))
+                answer = await self.fleet.post(call, _RANKS[request.role])
             except Rejected as rejection:
                 step = None if rejection.is_about_content else _step(dialect, body, rejection.words, guess)
                 if step is None:
                     if not rejection.is_about_content and not is_too_long(rejection.words):
                         await self._check_that_it_takes_others(learned, str(rejection), before)
-                    return [_refuse(str(rejection))] * samples
+                    return await _keep_refusal(str(rejection), samples, keep)
                 if step.lasting:
                     known = _step(learned, body, rejection.words, guess)
                     learned = known.dialect if known else learned
                 dialect = step.dialect
                 continue
             except Unfinished as failure:
-                return [_refuse(f"it failed again and again, last with: {failure}")] * samples
-            completions = answer.completions[:asked]
+                return await _keep_refusal(f"it failed again and again, last with: {failure}", samples, keep)
+            completions = answer.completions
             if not completions:
-                return [_refuse("the server gave no choices")] * samples
+                return await _keep_refusal("the server gave no choices", samples, keep)
             if len(completions) < asked and not answer.failures:
                 learned = replace(learned, samples_per_request=len(completions))
             self._learn(learned)
@@ -90,7 +96,7 @@ class Server:
             return
         body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
         try:
-            await self.fleet.post("/chat/completions", body, before, lambda read: read)
+            await self.fleet.post(Call("/chat/completions", body, before, lambda read: read))
         except Rejected:
             raise ModelError(
                 f"{self._name} refuses every request: {complaint}; a field that it misses can be given by "
@@ -98,8 +104,16 @@ class Server:
             ) from None
 
 
-def _refuse(detail: str) -> Completion:
-    return Completion(text="", finish_reason="refused", detail=detail)
+async def _keep_all(keep: Keep, answer: ServerAnswer) -> None:
+    if answer.completions:
+        await keep(answer.completions)
+
+
+async def _keep_refusal(detail: str, samples: int, keep: Keep) -> list[Completion]:
+    """Return what stands for completions that there will not be, stored as they would be."""
+    refused = [Completion(text="", finish_reason="refused", detail=detail)] * samples
+    await keep(refused)
+    return refused
 
 
 def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Step | None:
@@ -110,8 +124,8 @@ def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> St
     return step
 
 
-def _read(answer: dict[str, Any], request: Request) -> ServerAnswer:
+def _read(answer: dict[str, Any], request: Request, samples: int) -> ServerAnswer:
     found = read_server_answer(answer, prompt_bytes=len(request.text.encode()))
     if found.failures and not found.completions:
         raise Unfinished(found.failures[0])
-    return found
+    return found._replace(completions=found.completions[:samples])

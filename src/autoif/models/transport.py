@@ -5,16 +5,17 @@ another attempt (`fleet`). It is about this request (400, 413, 422, a prompt tha
 `Rejected`, for the caller to judge. Or nothing works there until somebody changes a setting or pays: `ModelError`.
 """
 
+import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 
 from autoif.errors import ModelError
-from autoif.models.bodies import ENCODINGS, UnreadableBody, read_body, read_content
+from autoif.models.bodies import ENCODINGS, LARGE_BYTES, UnreadableBody, read_body, read_content
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import (
@@ -28,6 +29,8 @@ from autoif.models.replies import (
     read_complaint,
     speaks_tls,
 )
+
+Read = TypeVar("Read")
 
 _BUSY = {429, 503, 529}
 _PASSING = {408, 409, 425}
@@ -117,8 +120,10 @@ class Transport:
         assert self._session is not None, "open it first"
         return await list_models(self._session, self._endpoint)
 
-    async def attempt(self, path: str, data: bytes) -> dict[str, Any]:
-        """Send JSON once and return the server's object, which has choices.
+    async def attempt(self, path: str, data: bytes, read: Callable[[dict[str, Any]], Read]) -> Read:
+        """Send JSON once and return what `read` makes of the server's object, which has choices.
+
+        What is large is parsed and read in a thread, so that other requests go on.
 
         Raises:
             Rejected: the server refuses this request.
@@ -146,7 +151,8 @@ class Transport:
             raise Passing(f"the connection broke ({type(error).__name__}: {error})", gone=True) from error
         if response.status // 100 != 2:
             await self._raise_for(response, response.status, content)
-        return await self._parse(response, content)
+        answer = await self._parse(response, content)
+        return read(answer) if len(content) < LARGE_BYTES else await asyncio.to_thread(read, answer)
 
     async def call(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> bytes:
         """Make any other call of the API and return the body; raise as `attempt` does."""
@@ -181,7 +187,10 @@ class Transport:
 
     async def _parse(self, response: aiohttp.ClientResponse, content: bytes) -> dict[str, Any]:
         try:
-            answer = read_body(content, response.charset)
+            if len(content) < LARGE_BYTES:
+                answer = read_body(content, response.charset)
+            else:
+                answer = await asyncio.to_thread(read_body, content, response.charset, patient=True)
         except ValueError as error:
             if is_html(response, content):
                 raise self._wrong_server("answers with a web page") from error

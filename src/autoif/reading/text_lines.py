@@ -11,6 +11,7 @@ import codecs
 import gzip
 import io
 import json
+import json.scanner
 import lzma
 import re
 import tomllib
@@ -138,14 +139,26 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
             raise UnreadableText("not UTF-8; save the file as UTF-8", number) from None
 
 
-def parse_json(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:
+class _PatientDecoder(json.JSONDecoder):
+    """The decoder of the standard library that is written in Python: the one in C holds up all threads until it is
+    done."""
+
+    def __init__(self, **hooks: Any) -> None:
+        super().__init__(**hooks)
+        self.parse_string = json.decoder.py_scanstring  # type: ignore[attr-defined]  # as old as the module
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+
+def parse_json(text: str, parse_constant: Callable[[str], Any] | None = None, *, patient: bool = False) -> Any:
     """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
+
+    With `patient` it takes some ten times as long, and other threads go on meanwhile.
 
     Raises:
         ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
     """
     try:
-        value = json.loads(text, parse_constant=parse_constant)
+        value = json.loads(text, cls=_PatientDecoder if patient else None, parse_constant=parse_constant)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     except json.JSONDecodeError:

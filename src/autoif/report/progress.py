@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, Usage
 from autoif.pipeline import STAGES
 from autoif.records import Dropped, Record, Response, VerifiedInstruction
@@ -156,7 +157,8 @@ class Progress:
         screen: Screen,
         interval_s: float,
     ) -> None:
-        with CompletionCache(completions) as cache:
+        # What is wrong with the file the run itself tells: nothing of it is to come from here.
+        with suppress(StoreError), CompletionCache(completions) as cache:
             while not stop.wait(interval_s):
                 screen(self.summary(cache.total(), verdicts()))
             if self._console.is_jupyter:  # where the last state stays

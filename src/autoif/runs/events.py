@@ -11,7 +11,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from autoif.errors import AutoIFError
+from autoif.errors import AutoIFError, StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.runs.claims import Holder
 from autoif.runs.store import EVENTS, reading_errors, storage_errors
@@ -53,7 +53,8 @@ def recording_events(events: Events, snapshot: Snapshot) -> Iterator[None]:
 
     def beat() -> None:
         while not stop.wait(BEAT_S):
-            events.add("progress", **snapshot())
+            with suppress(StoreError):  # of a full disk the run itself tells, and goes on where there is space again
+                events.add("progress", **snapshot())
 
     events.add("began", **asdict(Holder.here()))
     thread = threading.Thread(target=beat, name="autoif-events", daemon=True)
@@ -69,7 +70,8 @@ def recording_events(events: Events, snapshot: Snapshot) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        events.add("ended", status=status, error=error, **snapshot())
+        with suppress(StoreError) if status != "complete" else nullcontext():
+            events.add("ended", status=status, error=error, **snapshot())
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,14 +255,14 @@ def _refuse_replayed(folder: RunFolder) -> None:
 
 
 def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions) -> dict[str, JsonValue]:
-    """Return a folder's manifest; {} for one that no model has answered yet: a first try that failed binds nobody.
+    """Return a folder's manifest; {} for one without answers or results: a first try that failed binds nobody.
 
     A slice is bound by its run.
     """
     if options.run != folder.path:
         own = folder.read_manifest()
         return {**store.read_manifest(options.run), "seconds": own.get("seconds", 0.0), "times": own.get("times", {})}
-    return folder.read_manifest() if cache.total().completions else {}
+    return folder.read_manifest() if cache.total().completions or folder.has_results else {}
 
 
 def check_settings(config: Config, options: RunOptions) -> None:

@@ -174,6 +174,11 @@ class RunFolder:
         path.rename(kept)
         self.moved[name] = kept.name
 
+    @property
+    def has_results(self) -> bool:
+        """Whether a stage has come to the end of a shard, be its answers here or lost."""
+        return any("/" in name for name in self._digests)
+
     def has(self, name: str) -> bool:
         """Tell whether a file is there and was noted as complete."""
         found = self._find(name)

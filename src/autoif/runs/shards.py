@@ -79,16 +79,16 @@ async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: 
     missing = _find_missing(first, records, sizes, job, until)
     with timing(job) as spent:
         async for result in job.engine.run(missing, job.tools, watch, follow):
-            await asyncio.to_thread(_write_result, job.folder, result)
+            await asyncio.to_thread(_write_result, job, result)
             for folder, outcome in zip(result.folders, result.stages, strict=True):
                 spent[folder] += outcome.seconds
-            job.events.add("shard", step=result.step, index=result.index)
             del result, outcome
 
 
-def _write_result(folder: RunFolder, result: ShardResult) -> None:
+def _write_result(job: OpenRun, result: ShardResult) -> None:
     for name, outcome in zip(result.folders, result.stages, strict=True):
-        folder.write_shard(name, result.index, outcome.kept, outcome.dropped)
+        job.folder.write_shard(name, result.index, outcome.kept, outcome.dropped)
+    job.events.add("shard", step=result.step, index=result.index)
 
 
 def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:

@@ -14,7 +14,6 @@ leaves either no file or a whole one, and a file that was cut or edited later is
 `autoif.runs.run_folder`; this module has its names, and what reads it.
 """
 
-import errno
 import hashlib
 import io
 import itertools
@@ -30,6 +29,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, JsonValue
 
 from autoif.errors import StoreError
+from autoif.models.disks import explain_full_disk
 from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, parse_json
 
 COMPLETIONS = "completions.sqlite"
@@ -238,13 +238,13 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
+        if full := explain_full_disk(error, path):
+            raise StoreError(full) from None
         named = error.filename if path.is_dir() and error.filename else path
         raise StoreError(f"{named} can't be written or read: {error.strerror or error}") from None
     except sqlite3.Error as error:
-        if "full" in str(error):
-            raise StoreError(f"no space left for {path}: free some, then run the same command again") from None
+        if full := explain_full_disk(error, path):
+            raise StoreError(full) from None
         raise StoreError(f"{path} holds a damaged database ({error}): restore it, or choose another --output") from None
 
 

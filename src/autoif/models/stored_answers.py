@@ -1,0 +1,101 @@
+"""The completions file as an event loop uses it: a thread writes, so that no request waits for the disk.
+
+Answers that come while the thread writes are stored together, in one transaction. Whoever hands one over waits until it
+is stored, so what is acknowledged survives a kill; what a kill takes was in flight.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from autoif.errors import StoreError
+from autoif.models.answer_rows import list_rows
+from autoif.models.cache import CompletionCache, CompletionRow, Usage
+from autoif.models.requests import ASKED_FOR, Request, Samples
+
+
+class StoredAnswers:
+    """What `ChatClient` takes for the completions, in one event loop. Use it in an `async with` statement."""
+
+    def __init__(
+        self,
+        path: Path,
+        keep: Callable[[list[CompletionRow]], None] = lambda rows: None,
+        fetch: Callable[[str], list[CompletionRow]] | None = None,
+    ) -> None:
+        """Open the file; both are as `CompletionCache` takes them, and called in threads. Raises StoreError."""
+        self._cache = CompletionCache(path, fetch=fetch)
+        self._written = CompletionCache(path, keep)
+        """The same file for the thread alone: what is read doesn't wait for what is written."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="autoif-answers")
+        self._waiting = defaultdict[str, list[CompletionRow]](list)
+        """Rows, by what they were asked for."""
+        self._stored: asyncio.Future[bool] | None = None
+        """For those whose rows wait: whether all of them were new."""
+        self._writing: asyncio.Task[None] | None = None
+
+    def get(self, key: str, samples: int) -> Samples:
+        """Return the stored completions with an index below `samples`, by index."""
+        return self._cache.get(key, samples)
+
+    async def recall(self, key: str, samples: int) -> bool:
+        """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
+        return await self._cache.recall(key, samples)
+
+    async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
+        """Store the completions of one answer of the server; return what is stored when it is. Raises StoreError."""
+        loop = asyncio.get_running_loop()
+        self._waiting[ASKED_FOR.get()] += list_rows(key, completions, stage=request.stage, usd=usd)
+        stored = self._stored = self._stored or loop.create_future()
+        if self._writing is None:
+            self._writing = loop.create_task(self._write())
+        all_new = await asyncio.shield(stored)
+        return completions if all_new else self._cache.pick(key, completions)
+
+    def note(self, sentence: str) -> None:
+        """Store what should be said at the end of the run."""
+        self._thread.submit(self._written.note, sentence)
+
+    def total(self) -> Usage:
+        """Return what the whole run has spent."""
+        return self._cache.total()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Store what waits, whatever has happened."""
+        try:
+            if self._writing:
+                await self._writing
+        finally:
+            self._thread.shutdown()
+            self._written.close()
+            self._cache.close()
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while stored := self._stored:
+            waiting, self._waiting, self._stored = self._waiting, defaultdict(list), None
+            try:
+                all_new = await loop.run_in_executor(self._thread, self._insert, waiting)
+            except StoreError as error:
+                stored.set_exception(error)
+                stored.exception()  # seen, even if everybody who waited has gone
+            else:
+                stored.set_result(all_new)
+        self._writing = None
+
+    def _insert(self, waiting: Mapping[str, list[CompletionRow]]) -> bool:
+        """Store rows, in the thread; tell whether all of them were new."""
+        inserted = 0
+        for asked_for, rows in waiting.items():
+            ASKED_FOR.set(asked_for)  # a journal has a file for each
+            inserted += self._written.insert(rows)
+        return inserted == sum(map(len, waiting.values()))
