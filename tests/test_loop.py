@@ -6,6 +6,7 @@ Time is that of the loop's own thread where it is measured, so that a busy machi
 import asyncio
 import json
 import os
+import random
 import signal
 import sqlite3
 import statistics
@@ -36,6 +37,9 @@ LONGEST_S = 0.020
 REQUEST = Request("responder", "responses", messages=(("user", "Say something."),))
 KEY = request_key(REQUEST, "m")
 SENTENCE = "The keeper trims the lamp, counts the ships that pass in the fog, and writes all of it down.\n"
+CHANCE = random.Random(3)
+TEXT = "\n".join(" ".join(CHANCE.choices(SENTENCE.split(), k=12)) + f" {number}." for number in range(120))
+"""Some eight thousand letters in which nothing is repeated."""
 
 
 class Watch:
@@ -90,14 +94,14 @@ def long_answers(asked: Asked) -> Any:
     answer = honest(asked)
     if asked.stage == "responses":
         for choice in answer["choices"]:
-            choice["message"]["content"] += SENTENCE * 200
+            choice["message"]["content"] += TEXT
     return answer
 
 
 def test_the_loop_of_a_run_with_many_long_answers_never_works_on_one_thing_for_20_ms_nor_waits_for_the_disk(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(store, "PACKED_FROM", 200_000)
+    monkeypatch.setattr(store, "PACKED_FROM", 100_000)
     longest = []
     with HabitServer() as server:
         for number in range(4):
@@ -105,7 +109,7 @@ def test_the_loop_of_a_run_with_many_long_answers_never_works_on_one_thing_for_2
             with watching() as watch:
                 ended = Runner(server, folder)(
                     long_answers,
-                    *("--set", "rejection_sampling.responses_per_prompt=16", "--set", "execution.shard_size=1"),
+                    *("--set", "rejection_sampling.responses_per_prompt=8", "--set", "execution.shard_size=1"),
                 )
             assert ended.code == 0, ended.output
             assert list(ended.folder.glob("06_*/kept-*.jsonl.zst"))

@@ -27,6 +27,9 @@ from autoif.records import Draft, Dropped, Instruction, Prompt, Record, Response
 from autoif.runs import store
 from autoif.tools import Tools
 
+_BEGUN_AT_ONCE = 8
+"""Records that enter a stage before other tasks have their turn."""
+
 Step = Literal["instructions", "queries"]
 Watch = Callable[[str, Sequence[Record], Sequence[Dropped], int], None]
 """Called with a stage's folder, the records that it just kept and dropped, and how many records they came from."""
@@ -153,7 +156,10 @@ async def _flow(
                 kept += goes_on
                 dropped += ends
                 entrants = [tuple(goes_on)] if goes_on and rest and rest[0].together else goes_on
-                further += [asyncio.create_task(_flow(each, rest, tools, watched)) for each in entrants]
+                for each in entrants:
+                    further.append(asyncio.create_task(_flow(each, rest, tools, watched)))
+                    if len(further) % _BEGUN_AT_ONCE == 0:
+                        await asyncio.sleep(0)
         seconds = time.monotonic() - began
     except asyncio.CancelledError:
         for task in further:

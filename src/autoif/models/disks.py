@@ -69,7 +69,8 @@ def explain_full_disk(error: OSError | sqlite3.Error, path: Path) -> str:
     why = "it is full"
     if free > _NOTHING_BYTES:
         why = "your quota of it is used up" if disk.f_favail or not disk.f_files else "it takes no more files"
-    named = f"the file system {mount} ({size / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free)"
+    shown = f"{size / 1e9:,.0f} GB" if size > 1e10 else f"{size / 1e6:,.1f} MB"
+    named = f"the file system {mount} ({shown}, {free / 1e6:,.1f} MB free)"
     return f"no space left for {path} on {named}, {why}: free some, then run the same command again"
 
 

@@ -22,7 +22,7 @@ thrown away. Responses, verdicts and order are else those without early stop.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from autoif.config import Config
@@ -36,8 +36,10 @@ from autoif.thresholds import meets
 from autoif.tools import Tools
 
 STAGE = "rejection_sampling"
-_AT_ONCE = 16
-"""Responses that are worked on before other tasks get their turn: an instruction may have thousands."""
+_CHARS_AT_ONCE = 20_000
+"""Of responses that are worked on before other tasks get their turn: an instruction may have thousands …"""
+_CHARS_OF_ONE = 500
+"""… and each takes as long as so many, however short it is."""
 
 
 class Answerer(Protocol):
@@ -109,9 +111,7 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answ
     read = await ask(prompts, count, tools)
     verified = await verify_responses([response for responses, _ in read for response in responses], tools)
     judged: dict[str, list[Response | Dropped]] = {prompt.id: [] for prompt in prompts}
-    for number, response in enumerate(verified):
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
+    async for response in _in_turns(verified):
         accepted = meets(compute_pass_rate(response.verdicts), settings.pass_rate)
         result = _pass_gate(response, settings) if accepted else _refuse(response)
         judged[response.prompt.id].append(result)
@@ -169,12 +169,23 @@ async def verify_responses(responses: Sequence[Response], tools: Tools) -> list[
     """
     rows = [([function.source for function in each.prompt.functions], each.text) for each in responses]
     judged = list[Response]()
-    for response, verdicts in zip(responses, await judge_async(rows, tools.sandbox), strict=True):
-        if len(judged) % _AT_ONCE == 0:
-            await asyncio.sleep(0)
+    verdicts_of = iter(await judge_async(rows, tools.sandbox))
+    async for response in _in_turns(responses):
+        verdicts = next(verdicts_of)
         rate = round(float(compute_pass_rate(verdicts)), 4)
         judged.append(response.model_copy(update={"verdicts": verdicts, "pass_rate": rate}))
     return judged
+
+
+async def _in_turns(responses: Iterable[Response]) -> AsyncIterator[Response]:
+    """Yield responses, and give others their turn at the event loop in between, the sooner the longer they are."""
+    chars = 0
+    for response in responses:
+        yield response
+        chars += _CHARS_OF_ONE + len(response.text)
+        if chars > _CHARS_AT_ONCE:
+            chars = 0
+            await asyncio.sleep(0)
 
 
 def _read_responses(

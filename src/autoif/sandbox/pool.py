@@ -13,6 +13,8 @@ from autoif.errors import SandboxError
 from autoif.records import Verdict
 from autoif.sandbox.outcomes import Outcome
 
+_STARTS = 3
+"""Of a worker, in the place of one that died."""
 CLOSED: Final = "the sandbox was closed while functions were still to run"
 
 
@@ -108,7 +110,7 @@ class WorkerPool(Generic[W]):
             if self._closed:
                 raise SandboxError(CLOSED)
             if worker is None:
-                worker = await self._get_worker()
+                worker = await self._replace_worker()
             outcomes = await worker.call(source, inputs, until_timeout=until_timeout)
         except BaseException:
             if worker is not None:
@@ -125,6 +127,16 @@ class WorkerPool(Generic[W]):
         except asyncio.CancelledError:
             self._begin(self._end_when_started(starting))
             raise
+
+    async def _replace_worker(self) -> W:
+        """Start a worker in the place of one that died, again if it dies at once: what ends one ends more."""
+        for _ in range(_STARTS - 1):
+            try:
+                return await self._get_worker()
+            except SandboxError:
+                if self._closed:
+                    raise
+        return await self._get_worker()
 
     async def _start_worker(self) -> W:
         worker = await self._start()
