@@ -273,6 +273,7 @@ MAY_READ_IT = {
     "models/replies.py": "a server names a moment; its own clock is taken where it tells it",
     "report/status.py": "says how long ago something was",
     "runs/events.py": "notes when something was",
+    "telemetry.py": "notes when something began and ended",
     "view/server.py": "notes when a decision was taken",
 }
 

@@ -11,7 +11,9 @@ import asyncio
 import hashlib
 import os
 import platform
+import signal
 import socket
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -307,6 +309,7 @@ class RayEngine:
         """Connect to Ray; tell whether it was started here and must be stopped here."""
         if self._ray.is_initialized():
             return False
+        handler = signal.getsignal(signal.SIGTERM)
         try:
             self._ray.init(
                 address=self._address or "local",
@@ -318,6 +321,8 @@ class RayEngine:
         except (ConnectionError, ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())[:300]
             raise ConfigError(f"Ray can't be reached or started ({said}): check execution.ray_address") from None
+        if handler and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own in its place, which ends the process at once
         return True
 
 
