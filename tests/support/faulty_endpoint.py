@@ -100,6 +100,10 @@ class FaultyEndpoint:
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:  # those that answer late
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
