@@ -42,6 +42,7 @@ from autoif.probes import make_near_misses
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.score_reading import read_score
+from autoif.queries.scoring import read_yes_or_no
 from autoif.reading.lines import clean_line
 from autoif.reading.python_tokens import cut_tokens
 from autoif.reading.text_lines import load_json
@@ -96,6 +97,7 @@ READERS: dict[str, Reader] = {
     "deduplication": normalise,
     "score": read_score,
     "score, cut": lambda text: read_score(text, complete=False),
+    "yes or no": lambda text: read_yes_or_no(Completion(text, "stop")),
     "gate": lambda text: find_fault(text, text[:500], "Repeat it."),
     "language": lambda text: (count_non_text(text), has_foreign_script(text)),
     "augmentation": lambda text: join_sentences(text, text),
@@ -149,6 +151,8 @@ NOT_OF_MODELS = {
     "prompts/__init__.py": "templates of the user",
     "markdown.py": "a character",
     "reading/row_files.py": "a line's beginning, or a character",
+    "runs/mirror.py": "names of files",
+    "runs/remote.py": "an address of the user, a store's complaint",
     "runs/slices.py": "a slice's number, names of files",
     "runs/store.py": "names of files",
     "sweep/settings.py": "a setting",

@@ -86,7 +86,7 @@ def test_strong_to_weak_is_the_same_with_another_student():
 
 def test_the_trainings_follow_each_other():
     made, sft, dpo, online, _ = recipe()
-    assert sft.params["data"] == dpo.params["data"] == online.params["data"] == made.params["output"]
+    assert sft.params["data"] == dpo.params["data"] == online.params["data"] == Path(made.params["output"])
     assert dpo.params["model"] == online.params["model"] == str(sft.params["output"])
 
 

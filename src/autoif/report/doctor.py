@@ -18,6 +18,7 @@ _EXTRAS = {
     "datasets": "datasets",
     "monty": "pydantic_monty",
     "service": "prometheus_client",
+    "otel": "opentelemetry",
     "train": "trl",
     "eval": "langdetect",
 }
