@@ -6,6 +6,7 @@ It speaks as much HTTP as it must and does as little as it can, so that the time
 import asyncio
 import json
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,9 @@ class _Load:
     latency_s: float
     slots: asyncio.Semaphore
     asked: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    """When the first request came since somebody looked, and when the last answer went."""
 
 
 class _Caller(asyncio.Protocol):
@@ -82,6 +86,7 @@ class _Caller(asyncio.Protocol):
             return
         self._buffer = rest[length:]
         self._load.asked += 1
+        self._load.first = self._load.first or time.time()
         if not self._load.latency_s:
             self._transport.write(_write_answer(self._load.answer, rest[:length]))
             return
@@ -96,6 +101,7 @@ class _Caller(asyncio.Protocol):
             answer = _write_answer(self._load.answer, asked)
             await asyncio.sleep(until - loop.time())
         self._transport.write(answer)
+        self._load.last = time.time()
 
 
 def _write_answer(answer: Answer, asked: bytes) -> bytes:
@@ -110,13 +116,19 @@ def _write_answer(answer: Answer, asked: bytes) -> bytes:
 
 
 def _serve(pipe: Connection, answer: Answer, latency_s: float, slots: int) -> None:
-    """Run the server: send its port, then the number of requests whenever something comes."""
+    """Run the server: send its port, then what has come of requests whenever something comes."""
 
     async def forever() -> None:
         loop = asyncio.get_running_loop()
         load = _Load(answer, latency_s, asyncio.Semaphore(slots))
         server = await loop.create_server(lambda: _Caller(load), "127.0.0.1", 0, backlog=1024)
-        loop.add_reader(pipe.fileno(), lambda: pipe.send((pipe.recv(), load.asked)[1]))
+
+        def report() -> None:
+            pipe.recv()
+            pipe.send((load.asked, load.first, load.last))
+            load.first = 0.0
+
+        loop.add_reader(pipe.fileno(), report)
         pipe.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -134,8 +146,14 @@ class StubServer:
     def count_new(self) -> int:
         """Return how many requests have come since this was asked last."""
         self._pipe.send(0)
-        before, self._counted = self._counted, self._pipe.recv()
+        before, self._counted = self._counted, self._pipe.recv()[0]
         return self._counted - before
+
+    def read_times(self) -> tuple[float, float]:
+        """Return when the first request came since this was asked last, and when the last late answer went."""
+        self._pipe.send(0)
+        _, first, last = self._pipe.recv()
+        return first, last
 
 
 @contextmanager

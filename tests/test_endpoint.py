@@ -26,6 +26,24 @@ def test_a_key_in_place_of_its_variables_name_is_refused_without_showing_it(name
     assert name not in caught.value.errors()[0]["msg"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"serve": "vllm serve {model}"}, "lacks {port}"),
+        ({"serve": "vllm 'serve {port}"}, "is no command"),
+        ({"serve": "vllm serve --port {port}", "base_url": "http://host/v1"}, "leave one of them out"),
+    ],
+)  # fmt: skip
+def test_a_command_that_can_serve_nobody_is_refused(fields: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Endpoint.model_validate(fields)
+
+
+def test_a_served_model_is_named_by_its_name_and_is_not_the_embedded_one() -> None:
+    served = Endpoint(model="big", serve="vllm serve {model} --port {port}")
+    assert (served.identity, served.is_embedded) == ("big", False)
+
+
 def test_what_shapes_answers_belongs_to_the_identity() -> None:
     assert Endpoint(model="m", base_url="http://a/v1", extra_body={"b": 1, "a": 2}).identity == 'm {"a": 2, "b": 1}'
 

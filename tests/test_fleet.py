@@ -209,6 +209,31 @@ async def test_a_server_that_cannot_be_used_is_left_out_and_that_is_said(
     assert said in note
 
 
+async def test_an_address_that_comes_later_takes_over_from_one_that_is_gone(cache: CompletionCache) -> None:
+    gone, new = FlakyServer(), FlakyServer()
+    async with serving(gone, new):
+        served = at(gone).model_copy(update={"serve": "vllm serve {model} --port {port}", "serve_start_s": 20.0})
+        await gone.stop()
+        async with ChatClient({"writer": served}, cache) as client:
+            asking = asyncio.create_task(ask_all(client, 8))
+            await asyncio.sleep(0.3)
+            assert not asking.done()  # others are being started, so nobody gives up
+            for _ in range(2):
+                await client.add_address("writer", new.url)  # known the second time
+            await asyncio.wait_for(asking, 10)
+    assert sum(new.answered.values()) == 8
+
+
+async def test_servers_that_nobody_brings_back_are_given_up_after_what_a_start_may_take(cache: CompletionCache) -> None:
+    gone = FlakyServer()
+    async with serving(gone):
+        served = at(gone, retries=1).model_copy(update={"serve": "serve --port {port}", "serve_start_s": 0.2})
+        await gone.stop()
+        async with ChatClient({"writer": served}, cache) as client:
+            with pytest.raises(ModelError, match="times in a row"):
+                await ask_all(client, 1)
+
+
 async def test_when_the_last_server_cannot_be_used_one_line_says_why_of_each(cache: CompletionCache) -> None:
     servers = [FlakyServer(default=status(401)), FlakyServer(default=status(402, "pay"))]
     async with serving(*servers), ChatClient({"writer": at(*servers)}, cache) as client:

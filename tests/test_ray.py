@@ -4,22 +4,30 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from autoif.config import load_config
-from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
-from autoif.engines.ray import Node, RayEngine, ShardWorker, WriterActor, _check_addresses, _share
+from autoif.engines.answers import Answer, AnswerWriter, Batch, SharedAnswers
+from autoif.engines.ray.engine import RayEngine, _CrewProcess
+from autoif.engines.ray.link import Connect
+from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, share_settings
 from autoif.errors import ConfigError, StoreError
+from autoif.models.cache import CompletionCache
 from autoif.models.requests import Completion, Request
 from autoif.tools import ToolSettings
 from support.command import run_here
-from support.processes import data_of, model_server, stages_of, start_autoif
+from support.processes import SUPPORT, Served, data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 6
+NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 10**8}
+"""The GPU is one that Ray is told of."""
 A, B = "a" * 32, "b" * 32
 """Keys of requests."""
 FEW = ("--set", "self_instruct.max_instructions=6", "--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet")
@@ -30,16 +38,25 @@ def arguments(server, run, *more):
     return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(run), *FEW, *more]
 
 
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """Three nodes of a core each; two have a home and a folder of their own."""
-    monkeypatch.setenv("AUTOIF_TEST_CLUSTER", mark := uuid.uuid4().hex)
-    homes = [tmp_path / name for name in ("second", "third")]
-    for home in homes:
-        home.mkdir()
-    started, nodes = start_cluster(homes)
-    yield started, nodes, mark
-    started.shutdown()
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    """A cluster of three nodes of a core each; two have a home and a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOIF_TEST_CLUSTER", mark := uuid.uuid4().hex)
+        patch.setenv("RAY_worker_niceness", "0")  # 15 otherwise, and the machine may have other work
+        started = start_cluster([tmp_path_factory.mktemp(name) for name in ("second", "third")])
+        yield started, mark
+        started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The folder of the run without Ray."""
+    folder = tmp_path_factory.mktemp("plain")
+    with model_server(folder) as server:
+        done = run_here(*arguments(server, folder / "run"), cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder / "run"
 
 
 def start_cluster(homes, tries=3):
@@ -48,16 +65,27 @@ def start_cluster(homes, tries=3):
 
     started = Cluster()
     try:
-        started.add_node(wait=False, num_cpus=1, include_dashboard=False, object_store_memory=10**8)
-        more = {"num_cpus": 1, "object_store_memory": 10**8}
-        nodes = [started.add_node(wait=False, env_vars={"HOME": str(home)}, **more) for home in homes]
-        started.wait_for_nodes(timeout=120)
+        add_nodes(started, homes)
     except Exception:  # of no narrower kind
         started.shutdown()
         if tries == 1:
             raise
         return start_cluster(homes, tries - 1)
-    return started, nodes
+    return started
+
+
+def add_nodes(started, homes, **head):
+    started.add_node(wait=False, include_dashboard=False, **NODE, **head)
+    for home in homes:
+        started.add_node(wait=False, env_vars={"HOME": str(home)}, **NODE)
+    started.wait_for_nodes(timeout=120)
+
+
+def lose_head(started):
+    """End the head as it goes with its machine, and the other nodes, which don't outlive it for long."""
+    for node in [started.head_node, *started.worker_nodes]:
+        started.remove_node(node, allow_graceful=False)
+    started.global_state.disconnect()  # which would end this process when it met another head
 
 
 def find_processes(title, mark):
@@ -73,55 +101,117 @@ def find_processes(title, mark):
     return found
 
 
+def on(started):
+    return "--engine", "ray", "--ray-address", started.address, "--workers", "3"
+
+
+def check_ending(process, server, driver, plain, most_lost):
+    """The run made the same bytes, all answers are in its folder, and only what was in flight was asked twice."""
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    asked = [key for event, key, _ in server.events() if event == "asked"]
+    assert len(asked) - len(set(asked)) <= most_lost
+    assert list(driver.parent.rglob("completions.sqlite")) == [driver / "run" / "completions.sqlite"]
+    events = len(server.events())
+    nowhere = ("run", "quickstart", "--base-url", "http://127.0.0.1:9/v1", "--model", "test", "-o", "run", *FEW)
+    again = run_here(*nowhere, cwd=driver)
+    assert again.returncode == 0, again.stderr  # without a model
+    assert len(server.events()) == events
+    assert data_of(driver / "run") == data_of(plain)
+    assert stages_of(driver / "run") == stages_of(plain)
+
+
 @pytest.mark.timeout(420)  # where three nodes share a busy core
 def test_a_cluster_that_loses_a_node_a_worker_and_the_writer_makes_the_same_bytes_and_pays_for_nothing_twice(
-    cluster, tmp_path
+    machines, plain, tmp_path
 ):
-    started, (second, _), mark = cluster
+    started, mark = machines
     (driver := tmp_path / "driver").mkdir()
     with model_server(driver) as server:
-        more = ("--engine", "ray", "--ray-address", started.address, "--workers", "3")
-        process = start_autoif(*arguments(server, "run", *more), cwd=driver)
+        process = start_autoif(*arguments(server, "run", *on(started)), cwd=driver)
         wait_for(lambda: len(stages_of(driver / "run")) > 2, process)  # a shard is done, others are under way
         [writer] = find_processes("ray::WriterActor", mark)
         os.kill(writer, signal.SIGKILL)
         os.kill(find_processes("ray::ShardWorker", mark)[0], signal.SIGKILL)
-        started.remove_node(second, allow_graceful=False)
-        output, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, output
-        asked = [key for event, key, _ in server.events() if event == "asked"]
+        started.remove_node(next(iter(started.worker_nodes)), allow_graceful=False)
         # What the lost node and worker had in flight, and what they could not hand to the writer, which was gone, too.
-        assert len(asked) - len(set(asked)) <= IN_FLIGHT
-        assert list(tmp_path.rglob("completions.sqlite")) == [driver / "run" / "completions.sqlite"]
-        events = len(server.events())
-        assert run_here(*arguments(server, driver / "run"), cwd=driver).returncode == 0  # all answers are in the folder
-        assert len(server.events()) == events
-        plain = run_here(*arguments(server, driver / "plain"), cwd=driver)
-        assert plain.returncode == 0, plain.stderr
-    assert data_of(driver / "run") == data_of(driver / "plain")
-    assert stages_of(driver / "run") == stages_of(driver / "plain")
+        check_ending(process, server, driver, plain, most_lost=IN_FLIGHT)
 
 
-def test_the_driver_of_a_cluster_is_killed_and_the_same_command_goes_on_without_the_cluster(cluster, tmp_path):
-    started, _, mark = cluster
+def test_the_driver_of_a_cluster_is_killed_and_the_same_command_goes_on_without_the_cluster(machines, plain, tmp_path):
+    started, mark = machines
     with model_server(tmp_path) as server:
-        more = ("--engine", "ray", "--ray-address", started.address, "--workers", "3")
         began = time.time()
-        process = start_autoif(*arguments(server, "run", *more), cwd=tmp_path)
+        process = start_autoif(*arguments(server, "run", *on(started)), cwd=tmp_path)
         wait_for(lambda: len(stages_of(tmp_path / "run")) > 2, process)
         os.killpg(process.pid, signal.SIGKILL)
         killed = time.time()
         process.communicate()
-        deadline = time.monotonic() + 120
-        while find_processes("ray::ShardWorker", mark) or find_processes("ray::WriterActor", mark):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: not find_processes("ray::ShardWorker", mark) + find_processes("ray::WriterActor", mark))
         done = run_here(*arguments(server, tmp_path / "run"), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert len(server.asked_again(began, killed)) <= IN_FLIGHT
-        plain = run_here(*arguments(server, tmp_path / "plain"), cwd=tmp_path)
-        assert plain.returncode == 0, plain.stderr
-    assert data_of(tmp_path / "run") == data_of(tmp_path / "plain")
+    assert data_of(tmp_path / "run") == data_of(plain)
+
+
+@pytest.mark.timeout(420)
+def test_a_head_that_comes_back_without_what_it_knew_costs_what_was_in_flight_and_its_servers_start_again(
+    machines, plain, tmp_path
+):
+    started, mark = machines
+    (driver := tmp_path / "driver").mkdir()
+    homes = [tmp_path / name for name in ("fourth", "fifth")]
+    for home in homes:
+        home.mkdir()
+    served = Served("", driver / "requests.log")
+    command = f"{sys.executable} {SUPPORT / 'model_server.py'} {served.log} {{port}} {{host}}"
+    find_servers = partial(find_processes, f"{sys.executable}\0{SUPPORT / 'model_server.py'}\0{served.log}", mark)
+    process = start_autoif(
+        *("run", "quickstart", "--model", "test", "-o", "run", *FEW, *on(started)),
+        *("--set", f"models.all.serve={command}", "--set", "models.all.serve_count=2"),
+        cwd=driver,
+    )
+    wait_for(lambda: len(stages_of(driver / "run")) > 2, process)
+    (hold := driver / "requests.log.hold").touch()  # the run can't end meanwhile
+    wait_for(lambda: len(find_servers()) == 2, process)
+    os.kill(killed := find_servers()[0], signal.SIGKILL)
+    wait_for(lambda: len(set(find_servers()) - {killed}) == 2, process)
+    _, _, port = started.address.rpartition(":")
+    lose_head(started)
+    hold.unlink()
+    add_nodes(started, homes, gcs_server_port=int(port))  # a head that knows nothing of the one before
+    check_ending(process, served, driver, plain, most_lost=4 * IN_FLIGHT)
+    wait_until(lambda: not find_servers())
+    assert "the Ray cluster was gone for" in (driver / "run" / "run.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(420)
+def test_a_head_that_stays_away_ends_the_run_in_one_line_and_the_same_command_goes_on(
+    machines, plain, tmp_path, monkeypatch
+):
+    started, _ = machines
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # Ray's own patience, a minute
+    address = started.address
+    (driver := tmp_path / "driver").mkdir()
+    with model_server(driver) as server:
+        process = start_autoif(*arguments(server, "run", *on(started), "--set", "execution.ray_wait_s=2"), cwd=driver)
+        wait_for(lambda: len(stages_of(driver / "run")) > 2, process)
+        lose_head(started)
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 2, output
+        assert f"the Ray head at {address} is gone" in output
+        assert "run the same command again" in output
+        assert run_here(*arguments(server, driver / "run"), cwd=driver).returncode == 0
+        asked = [key for event, key, _ in server.events() if event == "asked"]
+        assert len(asked) - len(set(asked)) <= IN_FLIGHT
+    assert data_of(driver / "run") == data_of(plain)
+
+
+def wait_until(reached):
+    deadline = time.monotonic() + 200
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def wait_for(reached, process):
@@ -186,7 +276,7 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
 
 
 def test_the_writer_hands_its_errors_over_as_values(tmp_path):
-    writer = WriterActor(tmp_path / "completions.sqlite")
+    writer = WriterActor(tmp_path / "completions.sqlite", None, os.getpid())
     writer._cache.close()
     assert isinstance(writer.exchange(Batch(keys=((A, 1),))), StoreError)
 
@@ -200,17 +290,51 @@ def test_a_node_with_other_code_is_refused_before_it_reads_the_settings():
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://localhost:8000/v1", "http://[::1]:8000/v1"])
 def test_a_model_that_only_the_driver_reaches_is_named_on_another_node(tmp_path, url):
     settings = ToolSettings(load_config("paper", [f"models.all.base_url={url}"]), tmp_path)
-    _check_addresses(settings, Node("10.0.0.1", ""), Node("10.0.0.1", ""))
+    check_addresses(settings, Node("10.0.0.1", ""), Node("10.0.0.1", ""))
     with pytest.raises(ConfigError, match="means each node itself"):
-        _check_addresses(settings, Node("10.0.0.2", ""), Node("10.0.0.1", ""))
+        check_addresses(settings, Node("10.0.0.2", ""), Node("10.0.0.1", ""))
 
 
 def test_a_worker_has_its_share_of_the_requests_in_flight_and_no_file_of_answers(tmp_path):
     config = load_config("paper", ["models.all.concurrency=10"])
-    shared = _share(ToolSettings(config, tmp_path / "completions.sqlite"), 4)
+    shared = share_settings(ToolSettings(config, tmp_path / "completions.sqlite"), 4)
     assert shared.config.models.writer.concurrency == 3
     assert shared.config.sandbox.workers == 1
     assert not shared.completions.parent.exists()
+
+
+def test_a_worker_that_has_outlived_its_crew_stores_what_it_has_and_asks_for_no_more(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    writer = WriterActor(tmp_path / "completions.sqlite", None, gone.pid)
+    said = writer.exchange(Batch(answers=(Answer(A, {0: completion()}, REQUEST, 0.5),)))
+    assert "has left this cluster" in str(said)
+    assert writer._cache.get(A, 1) == {0: completion()}
+
+
+def test_a_crew_that_still_looks_for_its_head_ends_when_the_command_is_gone():
+    async def hang_up(address):
+        crew = await _CrewProcess.start()
+        crew.link.send(Connect(address, 1))
+        await crew.leave(30)
+        return crew._process.returncode
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert asyncio.run(hang_up(f"127.0.0.1:{silent.getsockname()[1]}")) == 0
+
+
+def test_the_weakest_sandbox_of_the_nodes_speaks_for_the_run(tmp_path):
+    engine = RayEngine(2)
+    engine._nodes = [
+        Node("10.0.0.1", "", "cpython: landlock, seccomp, namespaces"),
+        Node("10.0.0.2", "", "cpython: landlock, seccomp"),
+    ]
+    assert engine.sandbox == "cpython: landlock, seccomp"
+    engine._say_how_it_went(tmp_path / "completions.sqlite")
+    with CompletionCache(tmp_path / "completions.sqlite") as cache:
+        assert [*cache.notes()] == [
+            "the nodes' sandboxes differ, the weakest is that of 10.0.0.2: cpython: landlock, seccomp"
+        ]
 
 
 def test_a_driver_outside_the_cluster_is_refused():

@@ -90,6 +90,16 @@ class Config(Record):
         return self
 
     @model_validator(mode="after")
+    def _check_servers(self) -> "Config":
+        """Only Ray starts servers."""
+        served = [role for role in ROLES if getattr(self.models, role).serve]
+        if served and self.execution.engine != "ray":
+            raise ValueError(
+                f"models.{served[0]}.serve has Ray start servers: set execution.engine=ray, or --engine ray"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_prices(self) -> "Config":
         """Without prices a budget in money would never stop the run."""
         lacking = [role for role in ROLES if not getattr(self.models, role).has_prices]
@@ -150,6 +160,7 @@ _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {
     "base_url", "api_key_env", "concurrency", "slow_s", "ask_elsewhere_after_s", "timeout_s", "connect_timeout_s",
     "batch", "batch_wait_s", "batch_poll_s", "retries", "retry_wait_s",
+    "serve", "serve_count", "serve_gpus", "serve_start_s",
     "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens",
 }  # fmt: skip
 

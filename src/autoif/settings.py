@@ -307,6 +307,8 @@ class Execution(Record):
     """Records of a shard."""
     ray_address: str = ""
     """A running Ray cluster; "" starts one on this machine."""
+    ray_wait_s: float = Field(default=600.0, ge=0)
+    """How long to wait for the head of a Ray cluster that is gone in the middle of a run."""
     otlp_endpoint: str = ""
     """An OpenTelemetry collector that gets traces and metrics, as in `http://127.0.0.1:4318`; "" leaves it to
     `OTEL_EXPORTER_OTLP_ENDPOINT` and its like, and sends nothing without them (docs/scale.md#telemetry)."""

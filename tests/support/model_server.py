@@ -1,10 +1,10 @@
 """An OpenAI-compatible server for tests, in a process of its own: deterministic answers, and a log of what it answered.
 
-    python tests/support/model_server.py LOG [PORT]
+    python tests/support/model_server.py LOG [PORT [HOST]]
 
 It plays a writer, a responder and a judge that are often right and sometimes wrong, deterministically by prompt, seed
 and sample. Each line of LOG is "asked KEY TIME" or "answered KEY TIME": who counts can tell a request made twice from
-one that was in flight when the client died.
+one that was in flight when the client died. While LOG.hold exists, nothing is answered.
 """
 
 import asyncio
@@ -53,11 +53,15 @@ class ModelServer:
     """Answers after a short, varying delay and logs both ends of each request."""
 
     def __init__(self, log: Path) -> None:
+        self._hold = log.with_name(f"{log.name}.hold")
         self._log = log.open("a", encoding="utf-8")
 
     def note(self, event: str, key: str) -> None:
         self._log.write(f"{event} {key} {time.time()}\n")
         self._log.flush()
+
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"object": "list", "data": [{"id": "test", "object": "model"}]})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -88,6 +92,8 @@ class ModelServer:
         key = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
         self.note("asked", key)
         await asyncio.sleep(0.005 + pick(key) % 30 / 1000)
+        while self._hold.exists():  # noqa: ASYNC110 - another process removes it
+            await asyncio.sleep(0.02)
         usage = {"prompt_tokens": 50, "completion_tokens": tokens, "total_tokens": 50 + tokens}
         content = json.dumps({"object": "chat.completion", "choices": choices, "usage": usage}).encode()
         response = web.Response(body=content, content_type="application/json")
@@ -98,18 +104,19 @@ class ModelServer:
         return response
 
 
-async def serve(log: Path, port: int) -> None:
+async def serve(log: Path, port: str = "0", host: str = "127.0.0.1") -> None:
     server = ModelServer(log)
     app = web.Application(client_max_size=1 << 24)
+    app.router.add_get("/v1/models", server.list_models)
     app.router.add_post("/v1/chat/completions", server.chat)
     app.router.add_post("/v1/completions", server.complete)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, host, int(port))
     await site.start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    asyncio.run(serve(Path(sys.argv[1]), *sys.argv[2:]))

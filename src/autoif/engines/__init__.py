@@ -2,9 +2,12 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from autoif.config import Config
 from autoif.pipeline import Shard, ShardResult, Watch
+from autoif.settings import Execution
 from autoif.tools import ToolSettings
 
 Follow = Callable[[ShardResult], Sequence[Shard]]
@@ -27,6 +30,10 @@ class Engine(Protocol):
     @property
     def bound(self) -> str:
         """What holds requests back at the moment; "" where nothing does, or nobody knows."""
+        ...
+
+    def serving(self, config: Config) -> AbstractAsyncContextManager[Config]:
+        """Keep the servers that the engine starts for the config's models; yield it with their addresses."""
         ...
 
     def run(
@@ -67,16 +74,16 @@ class Waiting:
         return self._first.popleft() if self._first else await anext(self._shards, None)
 
 
-def open_engine(name: str, workers: int, ray_address: str = "") -> Engine:
-    """Return the engine of this name.
+def open_engine(execution: Execution) -> Engine:
+    """Return the engine that the settings name.
 
     Raises:
         ConfigError: the engine's package is not installed.
     """
-    if name == "ray":
-        from autoif.engines.ray import RayEngine
+    if execution.engine == "ray":
+        from autoif.engines.ray.engine import RayEngine
 
-        return RayEngine(workers, ray_address)
+        return RayEngine(execution.workers, execution.ray_address, execution.ray_wait_s)
     from autoif.engines.local import LocalEngine
 
-    return LocalEngine(workers)
+    return LocalEngine(execution.workers)

@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from autoif.config import Config
 from autoif.engines import Follow, Waiting
 from autoif.models.client import ChatClient
 from autoif.pipeline import Shard, ShardResult, Watch, run_shard
@@ -33,6 +34,11 @@ class LocalEngine:
     def bound(self) -> str:
         chat = self._tools.chat if self._tools else None
         return chat.describe_bound() if isinstance(chat, ChatClient) else ""
+
+    @asynccontextmanager
+    async def serving(self, config: Config) -> AsyncIterator[Config]:
+        """Yield the config as it is: `Config` refuses servers that Ray would have to start."""
+        yield config
 
     async def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow

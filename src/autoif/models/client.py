@@ -121,6 +121,10 @@ class ChatClient:
         for fleet in self._fleets:
             await fleet.close()
 
+    async def add_address(self, role: Role, url: str) -> None:
+        """Ask one more server of a role's model."""
+        await self._servers[role].fleet.add(url)
+
     async def sample(self, request: Request) -> list[Completion]:
         """Return `request.samples` completions, in order of their sample index.
 

@@ -42,7 +42,7 @@ class Dealer:
             return place
         turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (rank, next(self._arrivals), avoid, turn))
-        self._admit()
+        self.admit()
         try:
             return await turn
         except asyncio.CancelledError:
@@ -69,7 +69,7 @@ class Dealer:
     def leave(self, place: Place) -> None:
         """Give the place back."""
         self._paces[place.address].leave(place.start)
-        self._admit()
+        self.admit()
 
     async def pause(self, wait_s: float) -> None:
         """Sleep, at most until the dealer closes."""
@@ -88,7 +88,8 @@ class Dealer:
             if not turn.done():
                 turn.set_exception(error)
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Give the places that are free to those that wait."""
         while self._waiting:
             _, _, avoid, turn = self._waiting[0]
             if not turn.done():
@@ -108,4 +109,4 @@ class Dealer:
         if self._timer is not None:
             self._timer.cancel()
         self._wakes_at = min(moments)
-        self._timer = asyncio.get_running_loop().call_later(self._wakes_at - now + 1e-3, self._admit)
+        self._timer = asyncio.get_running_loop().call_later(self._wakes_at - now + 1e-3, self.admit)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
@@ -52,6 +53,15 @@ class Endpoint(Record):
     concurrency: Count | tuple[Count, ...] = 64
     """Most requests in flight at each server, or a list with a number for each; fewer are sent while it says that it is
     busy."""
+    serve: str = ""
+    """A command by which Ray starts servers of the model where its cluster has GPUs, in place of a `base_url`, as
+    `vllm serve {model} --host {host} --port {port}` (docs/scale.md)."""
+    serve_count: int = Field(default=1, ge=1)
+    """How many of them."""
+    serve_gpus: float = Field(default=1.0, ge=0)
+    """GPUs that each has; `{gpus}` in the command."""
+    serve_start_s: float = Field(default=1800.0, gt=0)
+    """How long one may take to load the model."""
     slow_s: float = Field(default=0.0, ge=0)
     """An answer that takes longer counts as a sign that the server is busy: fewer requests are sent; 0: never."""
     ask_elsewhere_after_s: float = Field(default=0.0, ge=0)
@@ -96,6 +106,14 @@ class Endpoint(Record):
         return given
 
     @model_validator(mode="after")
+    def _check_serve(self) -> "Endpoint":
+        if self.serve and self.base_url != EMBEDDED:
+            raise ValueError("serve starts servers and base_url names some: leave one of them out")
+        if self.serve:
+            check_command(self.serve)
+        return self
+
+    @model_validator(mode="after")
     def _check_batch(self) -> "Endpoint":
         if self.batch and (self.base_url == EMBEDDED or len(self.addresses) > 1):
             raise ValueError("batch is for one provider: give base_url a single address, or leave batch out")
@@ -129,6 +147,11 @@ class Endpoint(Record):
         """The base URLs, one or several."""
         return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this package runs the model itself."""
+        return self.base_url == EMBEDDED and not self.serve
+
     def spread(self) -> list["Endpoint"]:
         """Return an endpoint for each address."""
         limits = self.concurrency if isinstance(self.concurrency, tuple) else (self.concurrency,) * len(self.addresses)
@@ -150,7 +173,7 @@ class Endpoint(Record):
         The revision of an embedded model is that of its file, so answers stay valid whether or not the model runs.
         """
         revision = self.revision
-        if self.base_url == EMBEDDED and not revision:
+        if self.is_embedded and not revision:
             revision = find_model(self.model).revision
         named = f"{self.model}@{revision}" if revision else self.model
         return f"{named} {json.dumps(self.extra_body, sort_keys=True)}" if self.extra_body else named
@@ -186,6 +209,19 @@ def check_url(url: str) -> str:
         raise ValueError(f"base_url holds a key in {named_key}=…; put it in the variable named by api_key_env")
     path = re.sub(r"/(?:chat/completions|completions|models)/*$", "", parts.path).rstrip("/")
     return parts._replace(path=path, fragment="").geturl()
+
+
+def check_command(command: str) -> list[str]:
+    """Return the words of a command that starts a server; raise `ValueError` for one that can't."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"serve {command!r} is no command ({error})") from None
+    if not any("{port}" in word for word in words):
+        raise ValueError(
+            f"serve {command!r} lacks {{port}}, the port to listen at: vllm serve {{model}} --port {{port}}"
+        )
+    return words
 
 
 class Budget(Record):

@@ -119,6 +119,17 @@ class Fleet:
         for each in self.transports:
             await each.open()
 
+    async def add(self, url: str) -> None:
+        """Deal to one more address, which serves the same model."""
+        if url in (each.url for each in self.transports):
+            return
+        like = self._endpoint.spread()[0].model_copy(update={"base_url": url})
+        transport = Transport(like, self._note)
+        await transport.open()
+        self.transports.append(transport)
+        self._paces.append(transport.pace)
+        self._dealer.admit()
+
     async def close(self) -> None:
         for each in self.transports:
             await each.close()
@@ -254,7 +265,8 @@ class Fleet:
         tries.failures, tries.since = tries.failures + 1, tries.since or now
         tries.failed_at.add(place.address)
         up = {address for address, pace in enumerate(self._paces) if pace.is_up}
-        if isinstance(failure, NoConnection) and not self.answered and (len(self._paces) == 1 or not up):
+        never = not self.answered and not self._endpoint.serve
+        if isinstance(failure, NoConnection) and never and (len(self._paces) == 1 or not up):
             also = f" ({self._name_all()}: none of them answers)" if len(self._paces) > 1 else ""
             raise ModelError(f"{failure.advice}{also}") from failure
         if len(tries.failed_at) < _ROUND and not up <= tries.failed_at:
@@ -276,6 +288,8 @@ class Fleet:
         anybody for long."""
         if tries.rounds <= self._endpoint.retries:
             return False
+        if self._endpoint.serve and not any(each.is_up for each in self._paces):  # others are being started
+            return standstill_s > self._endpoint.serve_start_s
         passing = failure.busy or (self.answered and not any(each.is_up for each in self._paces))
         patient = passing and self._endpoint.retries > 0
         return not patient or standstill_s > failure.patience * self._endpoint.retry_wait_s

@@ -16,7 +16,7 @@ from statistics import fmean, median, stdev
 from typing import Literal
 
 from autoif.config import Config
-from autoif.models.endpoint import EMBEDDED, Endpoint
+from autoif.models.endpoint import Endpoint
 from autoif.planning.yields import OneYield, TokensEach, Yields, load_published
 from autoif.records import Record
 from autoif.student import find_student
@@ -278,7 +278,7 @@ def _list_cautions(config: Config, sources: Sequence[Yields], speed: float | Non
     priceless = [role for role in ("writer", "responder", "judge") if not getattr(config.models, role).has_prices]
     if priceless:
         notes.append(f"dollars need models.{priceless[0]}.usd_per_million_prompt_tokens and …_completion_tokens")
-    if all(getattr(config.models, role).base_url == EMBEDDED for role in ("writer", "responder", "judge")):
+    if all(getattr(config.models, role).is_embedded for role in ("writer", "responder", "judge")):
         notes.append("the embedded model costs nothing")
     return notes
 

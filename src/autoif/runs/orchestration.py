@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     inputs = read_inputs(config, options.instructions, options.until)
     if options.mirror is None and (address := is_work_folder(options.output)):
         raise ConfigError(f"{options.output} is the work folder of {address}: name that as --output")
-    with RunFolder(options.output, claimed=options.turn > 0, elsewhere=options.mirror) as folder, ExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(RunFolder(options.output, claimed=options.turn > 0, elsewhere=options.mirror))
         _refuse_replayed(folder)
         completions, journal = stack.enter_context(open_answers(folder, options.turn))
         journal = options.mirror.journals if options.mirror else journal
@@ -117,16 +118,18 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
         record["sandbox"], times = enforced, manifest.read_times(earlier)
         stack.enter_context(_accounting(folder, completions, record, times, options.slice))
+        engine = open_engine(config.execution)
         served = stack.enter_context(_serve(config, options.replay))
         telemetry = stack.enter_context(open_telemetry(config.execution.otlp_endpoint, progress.say))
         stack.enter_context(telemetry.run(config.preset))
+        stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
+        if not options.replay:
+            served = await stack.enter_async_context(engine.serving(served))
         queries, span = tuple(inputs.pool.kept), telemetry.traceparent()
         elsewhere = options.remote.address if options.remote else ""
         tools = ToolSettings(served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span)
         if not options.replay:
             name_keys(config, progress)
-        engine = open_engine(config.execution.engine, config.execution.workers, config.execution.ray_address)
-        stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
         job = OpenRun(folder, tools, engine, progress, options.slice, events, times, telemetry)
         for note in await _run_job(inputs.given, inputs.seeds, job, options):
             cache.note(note)
@@ -361,7 +364,7 @@ def name_keys(config: Config, progress: Progress) -> None:
 def _serve(config: Config, replay: bool) -> Iterator[Config]:
     """Start the embedded model if a role is left to it; yield the config with its address filled in."""
     roles: dict[str, Endpoint] = {role: getattr(config.models, role) for role in ROLES}
-    embedded = [role for role, endpoint in roles.items() if endpoint.base_url == EMBEDDED]
+    embedded = [role for role, endpoint in roles.items() if endpoint.is_embedded]
     if replay or not embedded:
         yield config
         return

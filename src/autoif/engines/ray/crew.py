@@ -1,0 +1,269 @@
+"""The process that speaks to Ray for the command: hires workers, hands them shards, and replaces those that are lost.
+
+It ends when the command hangs up or is gone, when the run can't go on, or when Ray ends it because its head is gone.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections import Counter, deque
+from contextlib import suppress
+from typing import Any
+
+from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hire, Joined, Link, Lost, Serve, Served
+from autoif.engines.ray.servers import Group, Servers, group_roles
+from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, share_settings
+from autoif.errors import AutoIFError, ConfigError
+from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Role
+from autoif.pipeline import Shard
+from autoif.settings import ROLES
+from autoif.tools import ToolSettings
+
+LIVES = 5
+"""Workers that a shard, or one start after another, may lose before the run gives up."""
+_START = "its start"
+_STORES = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
+"""How variables begin by which packages of object stores take addresses and credentials."""
+_HEAD_S = 3.0
+"""Between two looks whether the head knows this node, and for its answer."""
+_UNKNOWN = "the head knows nothing of this node any more"
+"""One that was started anew without what it had known, or the node was given up."""
+_GRACE_S = 5.0
+"""For workers to store what is under way."""
+
+Ending = Failed | Lost | None
+"""Why the crew ends; None: the command hung up."""
+
+
+class Crew:
+    """The workers, by what they are at, and the shards that wait for one."""
+
+    def __init__(self, ray: Any, link: Link) -> None:
+        self._ray = ray
+        self._link = link
+        self._starting: dict[asyncio.Future[Any], Any] = {}
+        self._idle: list[Any] = []
+        self._running: dict[asyncio.Future[Any], tuple[Any, Shard]] = {}
+        self._waiting = deque[Shard]()
+        self._lost: Counter[str] = Counter()
+        """Workers that died, by what they were at."""
+        self._opening: tuple[Any, ...] = ()
+        """What a worker's `open` is given."""
+        self._bound = ""
+        self._urls: dict[Role, tuple[str, ...]] = {}
+        """Of the models that it serves."""
+        self._broken: asyncio.Future[AutoIFError] = asyncio.get_running_loop().create_future()
+        """What ends the servers of a model."""
+
+    async def work(self, told: "asyncio.Task[Any]") -> Ending:
+        """Do what the command says, first what it has `told`, until it hangs up or the run can't go on.
+
+        At the end workers store what is under way.
+        """
+        head = asyncio.create_task(self._watch_head())
+        while True:
+            self._deal()
+            awaited = {told, head, self._broken, *self._running, *self._starting}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if head.done():
+                return Lost(head.result())
+            failure = self._note_workers() or (self._broken.result() if self._broken.done() else None)
+            if told.done() and not failure:
+                if (message := told.result()) is None:
+                    break
+                self._obey(message)
+                told = asyncio.create_task(self._link.receive())
+            if failure:
+                if self._lost and (why := await self._find_head()):  # that is what cost the workers
+                    return Lost(why)
+                break
+        with suppress(TimeoutError):
+            ready = [*self._idle, *(actor for actor, _ in self._running.values())]
+            async with asyncio.timeout(_GRACE_S):
+                await asyncio.gather(*(actor.close.remote() for actor in ready), return_exceptions=True)
+        return Failed(failure) if failure else None
+
+    def _obey(self, message: Serve | Hire | Shard) -> None:
+        match message:
+            case Shard():
+                self._waiting.append(message)
+            case Serve(endpoints):
+                servers = Servers(self._ray, group_roles(endpoints), self._announce)
+                self._broken = asyncio.ensure_future(servers.fail())
+            case Hire(settings, workers):
+                self._opening = self._pack(settings, workers)
+                for _ in range(workers):
+                    self._hire()
+
+    def _announce(self, group: Group, url: str) -> None:
+        """Let the command and the workers know of a server."""
+        self._link.send(Served(group.roles, url))
+        for role in group.roles:
+            self._urls[role] = (*self._urls.get(role, ()), url)
+            for actor in [*self._idle, *(actor for actor, _ in self._running.values())]:
+                actor.add_address.remote(role, url)
+
+    def _deal(self) -> None:
+        """Hand each free worker the next shard."""
+        while self._idle and self._waiting:
+            actor, shard = self._idle.pop(), self._waiting.popleft()
+            self._running[asyncio.ensure_future(actor.run.remote(shard))] = actor, shard
+        late = len(self._starting)
+        said = f"bound by the cluster: {late:,} workers wait for a core" if late else ""
+        if said != self._bound:
+            self._bound = said
+            self._link.send(Bound(said))
+
+    def _note_workers(self) -> AutoIFError | None:
+        """Note what workers have brought about; return what ends the run, if anything."""
+        failure: AutoIFError | None = None
+        for future in [each for each in self._starting if each.done()]:
+            failure = self._welcome(future) or failure
+        for future in [each for each in self._running if each.done()]:
+            failure = self._take(future) or failure
+        return failure
+
+    def _welcome(self, future: "asyncio.Future[Any]") -> AutoIFError | None:
+        """Give a worker that has started its place; return what is wrong with it, if anything."""
+        actor = self._starting.pop(future)
+        try:
+            node: Node | AutoIFError = future.result()
+        except self._ray.exceptions.RayTaskError:
+            raise
+        except self._ray.exceptions.RayError as error:
+            return self._replace(actor, _START, error)
+        self._idle.append(actor)
+        if isinstance(node, AutoIFError):
+            return node
+        self._link.send(Joined(node))
+        for role, urls in self._urls.items():  # some may have come while it started
+            for url in urls:
+                actor.add_address.remote(role, url)
+        del self._lost[_START]
+        return None
+
+    def _take(self, future: "asyncio.Future[Any]") -> AutoIFError | None:
+        """Hand a shard's result on, or deal the shard again; return what ends the run, if anything."""
+        actor, shard = self._running.pop(future)
+        try:
+            result, verdicts = future.result()
+        except self._ray.exceptions.RayTaskError:
+            raise
+        except self._ray.exceptions.RayError as error:  # the worker is gone, or its node with the result
+            self._waiting.appendleft(shard)
+            return self._replace(actor, f"{shard.step} {shard.index}", error)
+        self._idle.append(actor)
+        if isinstance(result, AutoIFError):
+            return result
+        self._link.send(Done(result, verdicts))
+        return None
+
+    def _hire(self) -> None:
+        """Ask the cluster for a worker."""
+        options = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
+        actor = self._ray.remote(**options)(ShardWorker).remote()
+        self._starting[asyncio.ensure_future(actor.open.remote(*self._opening))] = actor
+
+    def _replace(self, actor: Any, what: str, error: Exception) -> AutoIFError | None:
+        """Start a worker for one that died; return an error if what it was at has cost too many."""
+        self._ray.kill(actor)  # it may be cut off, and not dead
+        self._lost[what] += 1
+        if self._lost[what] >= LIVES:
+            said = " ".join(str(error).split())[:300]
+            return ConfigError(f"{LIVES} workers of the cluster died at {what}, the last with: {said}")
+        self._hire()
+        return None
+
+    def _pack(self, settings: ToolSettings, workers: int) -> tuple[Any, ...]:
+        """Start the writer; return what a worker's `open` is given, its settings only once in the cluster's memory."""
+        endpoints: list[Endpoint] = [getattr(settings.config.models, role) for role in ROLES]
+        names = {endpoint.api_key_env for endpoint in endpoints}
+        keys = {name: os.environ[name] for name in names if os.environ.get(name)}
+        keys |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+        shared = self._ray.put(self._ray.cloudpickle.dumps(share_settings(settings, workers)))
+        return Node.here(), shared, keys, self._start_writer(settings)
+
+    def _start_writer(self, settings: ToolSettings) -> Any:
+        """Start the writer on this machine, where the run folder is."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+        access = {name: value for name, value in os.environ.items() if name.startswith(_STORES) and settings.elsewhere}
+        return self._ray.remote(**options)(WriterActor).remote(
+            settings.completions, settings.journal, os.getpid(), settings.elsewhere, access
+        )
+
+    async def _watch_head(self) -> str:
+        """Return when the head doesn't know this node any more.
+
+        One that doesn't answer may come back as it was: workers go on meanwhile, and Ray ends this process after a
+        minute.
+        """
+        while True:
+            await asyncio.sleep(_HEAD_S)
+            if (why := await self._find_head()) == _UNKNOWN:
+                return why
+
+    async def _find_head(self) -> str:
+        """Return what is wrong with the head; "" if it is there and knows this node."""
+        try:
+            async with asyncio.timeout(_HEAD_S):
+                nodes = await asyncio.to_thread(self._ray.nodes)
+        except Exception:  # noqa: BLE001 - Ray's is of no narrower kind
+            return "the head doesn't answer"
+        here = self._ray.get_runtime_context().get_node_id()
+        return "" if any(node["NodeID"] == here and node["Alive"] for node in nodes) else _UNKNOWN
+
+
+def connect(ray: Any, wanted: Connect) -> str:
+    """Connect to Ray or start it; return its address.
+
+    Raises:
+        ConfigError: it can't be done.
+    """
+    try:
+        ray.init(
+            address=wanted.address or "local",
+            num_cpus=None if wanted.address else wanted.cores,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ConfigError(f"Ray can't be reached or started ({said}): check execution.ray_address") from None
+    return str(ray.get_runtime_context().gcs_address)
+
+
+async def serve(end: socket.socket) -> None:
+    """Be the crew of the command at the other end."""
+    import ray
+
+    link = await Link.over(end)
+    wanted = await link.receive()
+    if wanted is None:
+        return
+    told = asyncio.create_task(link.receive())
+    connecting = asyncio.create_task(asyncio.to_thread(connect, ray, wanted))
+    await asyncio.wait({told, connecting}, return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done():  # the command is gone; Ray would go on trying for minutes
+        os._exit(0)
+    try:
+        link.send(Connected(connecting.result()))
+    except ConfigError as error:
+        ending: Ending = Failed(error)
+    else:
+        ending = await Crew(ray, link).work(told)
+    if ending:
+        link.send(ending)
+    await link.close()
+    if not isinstance(ending, Lost):
+        ray.shutdown()
+    os._exit(0)  # without waiting for a thread that asks a head which is gone
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))

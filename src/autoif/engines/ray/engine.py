@@ -1,0 +1,316 @@
+"""The engine in the command's process: shards go to the crew, results come back; a crew that is lost is replaced."""
+
+import asyncio
+import importlib.util
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from autoif.config import Config
+from autoif.engines import Follow, Waiting
+from autoif.engines.ray.crew import LIVES
+from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hire, Joined, Link, Lost, Serve, Served
+from autoif.engines.ray.worker import Node
+from autoif.errors import ConfigError, ModelError
+from autoif.models.cache import CompletionCache
+from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Role
+from autoif.pipeline import Shard, ShardResult, Watch
+from autoif.settings import ROLES
+from autoif.tools import ToolSettings
+
+_HEAD_S = 10.0
+"""For the head of a cluster to answer."""
+_PLACE_S = 60.0
+"""For Ray to find GPUs for a server."""
+_RETRY_S = 2.0
+"""Between two looks for a head that is gone."""
+_LEAVE_S = 60.0
+"""For a crew to stop what it has started."""
+_HURRY_S = 6.0
+"""The same where the run is stopped: the command has eight seconds, and then has notes to write."""
+
+
+class RayEngine:
+    """Runs shards on `workers` actors of a Ray cluster, each with a core of its own."""
+
+    def __init__(self, workers: int, address: str = "", wait_s: float = 600.0) -> None:
+        """A head that is gone is waited for `wait_s` seconds."""
+        if importlib.util.find_spec("ray") is None:
+            raise ConfigError("the ray engine needs its extra: pip install 'autoif[ray]'")
+        if address.startswith("ray://"):
+            raise ConfigError(
+                f"execution.ray_address {address}: start the run on a node of the cluster, where its folder is, and "
+                'name the address as in "10.0.0.1:6379", or "auto"'
+            )
+        if refusal := _ask_head(address):
+            raise ConfigError(
+                f"no Ray cluster answers at {address} ({refusal}): check execution.ray_address, and that "
+                "`ray start --head` runs there"
+            )
+        self._workers = workers
+        self._address = address
+        self._wait_s = wait_s
+        self._crew: _CrewProcess | None = None
+        self._nodes: list[Node] = []
+        self._lost_at = 0.0
+        """When the crew was lost; 0 while there is one that works."""
+        self._losses = 0
+        """Crews that were lost since the last result."""
+        self._notes: list[str] = []
+        self._served: dict[Role, Endpoint] = {}
+        """The endpoints whose servers Ray starts."""
+        self._urls: dict[Role, tuple[str, ...]] = {}
+        """Where these are."""
+        self.verdicts = 0
+        self.bound = ""
+
+    @property
+    def sandbox(self) -> str:
+        weakest = min(self._nodes, key=_count_layers, default=None)
+        return weakest.sandbox if weakest else ""
+
+    async def run(
+        self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
+    ) -> AsyncIterator[ShardResult]:
+        """Hand the crew a shard for each worker, and another for each result, until none is left."""
+        waiting = Waiting(shards, follow)
+        workers = await waiting.look_ahead(self._workers)
+        given: dict[tuple[str, int], Shard] = {}
+        leave_s = _HURRY_S
+        try:
+            while given or await waiting.look_ahead(1):
+                if self._crew is None and not await self._connect():
+                    continue
+                assert self._crew
+                if not self._crew.has_workers:
+                    self._crew.hire(settings, self._urls, workers)
+                while len(given) < workers and (shard := await waiting.take()):
+                    given[shard.step, shard.index] = shard
+                    self._crew.link.send(shard)
+                said = await self._crew.link.receive()
+                if isinstance(said, Done):
+                    del given[said.result.step, said.result.index]
+                    self._count(said, watch)
+                    waiting.follow(said.result)
+                    yield said.result
+                elif (why := await self._note(said)) is not None:
+                    waiting.put_first(list(given.values()))
+                    given.clear()
+                    await self._lose_crew(why)
+            leave_s = _LEAVE_S
+        finally:
+            await self._dismiss(leave_s)
+            self._say_how_it_went(settings.completions)
+
+    def _count(self, done: Done, watch: Watch) -> None:
+        self._losses = 0
+        self.verdicts += done.verdicts
+        for stage, folder in zip(done.result.stages, done.result.folders, strict=True):
+            watch(folder, stage.kept, stage.dropped, stage.entered)
+
+    async def _note(self, said: object) -> str | None:
+        """Note what the crew says of itself; return why it is lost, if it is, and raise what ends the run."""
+        match said:
+            case Joined(node):
+                self._nodes.append(node)
+                if self._lost_at:
+                    seconds = time.monotonic() - self._lost_at
+                    self._notes.append(f"the Ray cluster was gone for {seconds:,.0f} s, and the run began anew on it")
+                    self._lost_at = 0.0
+            case Served(roles, url):
+                self._urls |= {role: (*self._urls.get(role, ()), url) for role in roles}
+            case Bound(what):
+                self.bound = what
+            case Failed(error):
+                raise error
+            case Lost(why):
+                return why
+            case None:
+                assert self._crew
+                return await self._crew.explain_end()
+        return None
+
+    @asynccontextmanager
+    async def serving(self, config: Config) -> AsyncIterator[Config]:
+        """Start the servers that the config wants; yield it with their addresses."""
+        self._served = {role: endpoint for role in ROLES if (endpoint := _endpoint(config, role)).serve}
+        try:
+            while self._served and not await self._connect():
+                pass
+            yield _fill_in(config, self._urls)
+        finally:
+            await self._dismiss(_HURRY_S)
+
+    async def _connect(self) -> bool:
+        """Start a crew, and its servers; return False if the cluster that was lost can't be used yet."""
+        self._crew = crew = await _CrewProcess.start()
+        crew.link.send(Connect(self._address, self._workers))
+        said = await crew.link.receive()
+        if isinstance(said, Connected):
+            self._address = self._address and said.address  # "auto" is this one from now on
+            self.bound = ""
+            return await self._start_servers(crew)
+        why = str(said.error) if isinstance(said, Failed) else await crew.explain_end()
+        await self._dismiss(_HURRY_S)
+        if not (self._lost_at and self._address):
+            raise ConfigError(why)
+        await self._wait_for_head(why)
+        return False
+
+    async def _start_servers(self, crew: "_CrewProcess") -> bool:
+        """Wait for the first server of each model; return False if the cluster is lost meanwhile."""
+        self._urls = {}
+        if not self._served:
+            return True
+        crew.link.send(Serve(self._served))
+        names = ", ".join(dict.fromkeys(each.model for each in self._served.values()))
+        self.bound = f"waiting for Ray to start servers of {names}"
+        start_s = max(each.serve_start_s for each in self._served.values())
+        try:
+            async with asyncio.timeout(start_s + _PLACE_S):
+                while self._served.keys() - self._urls.keys():
+                    if (why := await self._note(await crew.link.receive())) is not None:
+                        await self._lose_crew(why)
+                        return False
+        except TimeoutError:
+            raise ModelError(
+                f"no server of {names} is there after {start_s + _PLACE_S:,.0f} s: no node of the cluster has as many "
+                "GPUs free as models.ROLE.serve_gpus says"
+            ) from None
+        self.bound = ""
+        return True
+
+    async def _lose_crew(self, why: str) -> None:
+        """Let go of a crew that is lost, and return when its head answers."""
+        await self._dismiss(_HURRY_S)
+        self._losses += 1
+        if self._losses >= LIVES:
+            raise ConfigError(f"the Ray cluster was lost {LIVES} times in a row, the last time as {why}")
+        self._lost_at = self._lost_at or time.monotonic()
+        if self._address:
+            await self._wait_for_head(why)
+
+    async def _wait_for_head(self, why: str) -> None:
+        """Return when somebody listens at the head's address; raise when that takes too long."""
+        self.bound = f"waiting for the Ray head at {self._address} to come back"
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            if time.monotonic() - self._lost_at > self._wait_s:
+                raise ConfigError(
+                    f"the Ray head at {self._address} is gone ({why}) and was waited for {self._wait_s:,.0f} s: "
+                    "nothing is lost; when it is back, or with another --ray-address, run the same command again"
+                )
+            if not await asyncio.to_thread(_ask_head, self._address):
+                return
+
+    async def _dismiss(self, within_s: float) -> None:
+        crew, self._crew = self._crew, None
+        if crew:
+            await crew.leave(within_s)
+
+    def _say_how_it_went(self, completions: Path) -> None:
+        """Note that the cluster was lost, and where the weakest sandbox is: a run is contained as well as that."""
+        notes = list(self._notes)
+        if len({node.sandbox for node in self._nodes}) > 1:
+            weakest = min(self._nodes, key=_count_layers)
+            notes.append(f"the nodes' sandboxes differ, the weakest is that of {weakest.address}: {weakest.sandbox}")
+        if notes:
+            with CompletionCache(completions) as cache:
+                for note in notes:
+                    cache.note(note)
+
+
+class _CrewProcess:
+    """A crew that runs, and the command's end of the link to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: Link, log: IO[bytes]) -> None:
+        self.link = link
+        self.has_workers = False
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(cls) -> "_CrewProcess":
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `leave`
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "autoif.engines.ray.crew",
+            str(theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us: answers under way are still wanted
+        )
+        theirs.close()
+        return cls(process, await Link.over(ours), log)
+
+    def hire(self, settings: ToolSettings, urls: Mapping[Role, tuple[str, ...]], workers: int) -> None:
+        """Have it start workers."""
+        settings = replace(
+            settings,
+            config=_fill_in(settings.config, urls),
+            completions=settings.completions.resolve(),
+            journal=settings.journal and settings.journal.resolve(),
+        )
+        self.link.send(Hire(settings, workers))
+        self.has_workers = True
+
+    async def explain_end(self) -> str:
+        """Return what is known of why it ended."""
+        code = await self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").split("\n")
+        said = next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+        return f"the process that speaks to Ray ended with code {code}: {said}"
+
+    async def leave(self, within_s: float) -> None:
+        """Hang up, and wait for it to go; end it if that takes too long."""
+        await self.link.close()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        self._log.close()
+
+
+def _ask_head(address: str) -> str:
+    """Return why nobody answers at HOST:PORT, "" if somebody does: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        return ""  # "auto", or what Ray refuses at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_HEAD_S).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _endpoint(config: Config, role: Role) -> Endpoint:
+    endpoint: Endpoint = getattr(config.models, role)
+    return endpoint
+
+
+def _fill_in(config: Config, urls: Mapping[Role, tuple[str, ...]]) -> Config:
+    """Return the config with the addresses of servers that Ray has started; they get no key."""
+    served: dict[str, Endpoint] = {
+        role: _endpoint(config, role).model_copy(update={"base_url": each, "api_key_env": ""})
+        for role, each in urls.items()
+    }
+    return config.model_copy(update={"models": config.models.model_copy(update=served)})
+
+
+def _count_layers(node: Node) -> int:
+    return len(node.sandbox.replace("+", ",").split(","))

@@ -1,0 +1,146 @@
+"""Servers of models that Ray places where GPUs are: started for the run, again when one is lost, ended with it."""
+
+import asyncio
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from autoif.errors import AutoIFError, ModelError
+from autoif.models.endpoint import Endpoint, check_command
+from autoif.models.requests import Role
+
+_LIVES = 5
+"""How often in a row a server may end within `_STEADY_S` of being there."""
+_STEADY_S = 300.0
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Equal servers of one model, for some roles."""
+
+    endpoint: Endpoint
+    roles: tuple[Role, ...]
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words of the command that starts one, but for the host and the port."""
+        endpoint, words = self.endpoint, check_command(self.endpoint.serve)
+        gpus = f"{endpoint.serve_gpus:g}"
+        return tuple(word.replace("{model}", endpoint.model).replace("{gpus}", gpus) for word in words)
+
+
+def group_roles(endpoints: Mapping[Role, Endpoint]) -> list[Group]:
+    """Return the servers to be started: roles whose servers would be equal share them."""
+    found: dict[tuple[object, ...], list[Role]] = {}
+    for role, each in endpoints.items():
+        if each.serve:
+            same = (each.serve, each.model, each.serve_count, each.serve_gpus, each.serve_start_s)
+            found.setdefault(same, []).append(role)
+    return [Group(endpoints[roles[0]], tuple(roles)) for roles in found.values()]
+
+
+class ModelServer:
+    """An actor that holds GPUs, and starts a server of a model on them."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the actor
+
+    async def start(self, command: tuple[str, ...], start_s: float) -> str | ModelError:
+        """Start the server; return its base URL when it lists its model, or what is wrong."""
+        import ray
+
+        host = ray.util.get_node_ip_address()
+        if shutil.which(command[0]) is None:
+            return ModelError(f"node {host} has no command {command[0]}: install it there, or correct serve")
+        with socket.socket() as free:
+            free.bind((host, 0))
+            port = free.getsockname()[1]
+        words = [word.replace("{host}", host).replace("{port}", str(port)) for word in command]
+        keeper = (sys.executable, "-m", "autoif.engines.ray.server_process")
+        self._process = await asyncio.create_subprocess_exec(
+            *keeper, *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._log
+        )
+        url = f"http://{host}:{port}/v1"
+        ended = asyncio.create_task(self.wait())
+        try:
+            async with asyncio.timeout(start_s):
+                while not await _lists_models(url):
+                    if ended.done():
+                        return ModelError(f"{' '.join(words)} ended on node {host}: {ended.result()}")
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            return ModelError(f"{' '.join(words)} on node {host} did not answer within serve_start_s = {start_s:g} s")
+        finally:
+            ended.cancel()
+        return url
+
+    async def wait(self) -> str:
+        """Return what the server said last, when it has ended."""
+        assert self._process and self._process.stdout
+        await self._process.stdout.read()
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").split("\n")
+        return next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+async def _lists_models(url: str) -> bool:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+            session.get(f"{url}/models") as answer,
+        ):
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+class Servers:
+    """The servers of a run, kept by the crew."""
+
+    def __init__(self, ray: Any, groups: list[Group], announce: Callable[[Group, str], None]) -> None:
+        """`announce` is called with the base URL of each server that is there."""
+        self._ray = ray
+        self._announce = announce
+        self._keeping = [
+            asyncio.create_task(self._keep(group)) for group in groups for _ in range(group.endpoint.serve_count)
+        ]
+
+    async def fail(self) -> AutoIFError:
+        """Return what ends the run, when something does."""
+        done, _ = await asyncio.wait(self._keeping, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+
+    async def _keep(self, group: Group) -> ModelError:
+        """Have one server, wherever there are GPUs; return what is wrong if that is hopeless."""
+        endpoint, brief, works = group.endpoint, 0, False
+        while True:
+            options = {"num_cpus": 0, "num_gpus": endpoint.serve_gpus}
+            actor = self._ray.remote(**options)(ModelServer).remote()
+            began = time.monotonic()
+            try:
+                found = await actor.start.remote(group.command, endpoint.serve_start_s)
+                if isinstance(found, ModelError):
+                    if not works:
+                        return found
+                    said = str(found)
+                else:
+                    works, began = True, time.monotonic()
+                    self._announce(group, found)
+                    said = await actor.wait.remote()
+            except self._ray.exceptions.RayTaskError:
+                raise
+            except self._ray.exceptions.RayError as error:  # the actor is gone, or its node
+                said = " ".join(str(error).split())[:300]
+            self._ray.kill(actor)
+            brief = 0 if time.monotonic() - began > _STEADY_S else brief + 1
+            if brief >= _LIVES:
+                return ModelError(f"a server of {endpoint.model} ended {_LIVES} times in a row, the last time: {said}")

@@ -1,0 +1,175 @@
+"""What runs in the cluster: workers, which run shards, and the writer of their answers."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import autoif
+from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
+from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
+from autoif.models.cache import Usage
+from autoif.models.client import ChatClient
+from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Role, Samples
+from autoif.pipeline import Shard, ShardResult, run_shard
+from autoif.sandbox import Sandbox
+from autoif.settings import ROLES
+from autoif.tools import Tools, ToolSettings
+
+_NOWHERE = Path("/nonexistent/completions.sqlite")
+"""A worker has no completions file: another node's would be another file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a worker's machine has."""
+
+    address: str
+    program: str
+    """Version and digest of this package, and version of Python."""
+    sandbox: str = ""
+    """The layers that hold there."""
+
+    @classmethod
+    def here(cls) -> "Node":
+        """Return this machine's."""
+        import ray
+
+        digest = hashlib.sha256()
+        for path in sorted(Path(autoif.__file__).parent.rglob("*.py")):
+            digest.update(path.read_bytes())
+        python = ".".join(platform.python_version_tuple()[:2])
+        program = f"autoif {version('autoif')} ({digest.hexdigest()[:8]}) on Python {python}"
+        return cls(ray.util.get_node_ip_address(), program)
+
+
+class ShardWorker:
+    """Runs in an actor process: opens tools once, runs shards one after the other."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._tools: Tools | None = None
+        self._answers: SharedAnswers | None = None
+
+    async def open(self, driver: Node, packed: bytes, keys: Mapping[str, str], writer: Any) -> Node | AutoIFError:
+        """Open the tools that `packed` settings describe; return what this machine has, or what is wrong with it."""
+        import ray
+
+        here = Node.here()
+        if here.program != driver.program:
+            return ConfigError(
+                f"node {here.address} has {here.program}, and this machine {driver.program}: install the same on both"
+            )
+        settings: ToolSettings = ray.cloudpickle.loads(packed)
+        os.environ.update(keys)
+
+        async def exchange(batch: Batch) -> tuple[list[Samples], Usage]:
+            found = await writer.exchange.remote(batch)
+            if isinstance(found, AutoIFError):
+                raise found
+            return found  # type: ignore[no-any-return]
+
+        try:
+            check_addresses(settings, here, driver)
+            self._answers = SharedAnswers(exchange)
+            self._tools = await self._stack.enter_async_context(settings.open(self._answers))
+        except AutoIFError as error:
+            return _name_node(error, here)
+        sandbox = self._tools.sandbox
+        return replace(here, sandbox=sandbox.describe() if isinstance(sandbox, Sandbox) else "")
+
+    async def run(self, shard: Shard) -> tuple[ShardResult | AutoIFError, int]:
+        """Return the shard's result, or the error to be shown to the user, and the number of verdicts it took."""
+        assert self._tools and self._answers
+        try:
+            before = self._tools.sandbox.verdicts
+            result = await run_shard(shard, self._tools)
+            await self._answers.flush()  # first: what is done is never asked again
+            return result, self._tools.sandbox.verdicts - before
+        except AutoIFError as error:
+            return error, 0
+
+    async def add_address(self, role: Role, url: str) -> None:
+        """Ask one more server of a role's model."""
+        if self._tools and isinstance(self._tools.chat, ChatClient):
+            await self._tools.chat.add_address(role, url)
+
+    async def close(self) -> None:
+        """Store what is on the wire."""
+        await self._stack.aclose()
+        if self._answers:
+            await self._answers.flush()
+
+
+class WriterActor(AnswerWriter):
+    """The writer as an actor: what the user has to be told crosses as a value."""
+
+    def __init__(
+        self,
+        completions: Path,
+        journal: Path | None,
+        crew: int,
+        elsewhere: str = "",
+        access: Mapping[str, str] | None = None,
+    ) -> None:
+        """`crew` is the process that started it, on this machine."""
+        os.environ.update(access or {})  # a cluster was perhaps started without
+        super().__init__(completions, journal, elsewhere)
+        self._crew = crew
+
+    def exchange(self, batch: Batch) -> Any:
+        """Store and look up. Workers that have outlived their crew learn it here, before they ask a model for more:
+        another crew has their shards."""
+        try:
+            found = super().exchange(batch)
+        except AutoIFError as error:
+            return error
+        return found if _is_running(self._crew) else StoreError("the run has left this cluster")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
+
+
+def share_settings(settings: ToolSettings, workers: int) -> ToolSettings:
+    """Return the settings of one worker of so many: a core, its share of the requests in flight, and no file."""
+    config = settings.config
+    sandbox = config.sandbox.model_copy(update={"workers": config.sandbox.workers or 1})
+    shared = dict[str, Endpoint]()
+    for role in ROLES:
+        endpoint: Endpoint = getattr(config.models, role)
+        limits = endpoint.concurrency if isinstance(endpoint.concurrency, tuple) else (endpoint.concurrency,)
+        divided = tuple(-(-limit // workers) for limit in limits)
+        shared[role] = endpoint.model_copy(update={"concurrency": divided if len(divided) > 1 else divided[0]})
+    models = config.models.model_copy(update=shared)
+    config = config.model_copy(update={"sandbox": sandbox, "models": models})
+    return replace(settings, config=config, completions=_NOWHERE, journal=None, elsewhere="")
+
+
+def check_addresses(settings: ToolSettings, here: Node, driver: Node) -> None:
+    """Raise ConfigError if a worker's model is on another machine by an address that means its own."""
+    for role in ROLES:
+        endpoint: Endpoint = getattr(settings.config.models, role)
+        for url in endpoint.addresses:
+            host = urlsplit(url).hostname or ""
+            if here.address != driver.address and (host in {"localhost", "::1"} or host.startswith("127.")):
+                raise ConfigError(f"models.{role}.base_url is {url}, which means each node itself: name a machine")
+
+
+def _name_node(error: AutoIFError, node: Node) -> AutoIFError:
+    """Return the error with the node that has it, where the machine is at fault."""
+    named = isinstance(error, ConfigError | SandboxError)
+    return type(error)(f"node {node.address}: {error}") if named else error
