@@ -18,6 +18,7 @@ from pathlib import Path
 
 from autoif.audit.material import read_material
 from autoif.config import Config, load_config
+from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.queries.scoring import score
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--base-url", default="")
     parser.add_argument("--model", default="")
-    parser.add_argument("--answers", type=Path, default=Path("judge_answers.sqlite"))
+    parser.add_argument("--answers", type=Path, default=Path("judge_answers"), help="a folder")
     parser.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
     options = parser.parse_args()
     own = [
@@ -70,7 +71,8 @@ def main() -> None:
             config = load_config("quickstart", FORMS[form])
             models = config.models.model_copy(update=dict.fromkeys(ROLES, endpoint))
             config = config.model_copy(update={"models": models})
-            print(f"| {form} | {asyncio.run(measure(config, pairs, options.answers))} |", flush=True)
+            answers = options.answers / f"{list(FORMS).index(form)}.sqlite"
+            print(f"| {form} | {asyncio.run(measure(config, pairs, answers))} |", flush=True)
 
 
 def exchange_queries(responses: list[Response]) -> list[Response]:
@@ -94,8 +96,9 @@ async def measure(config: Config, pairs: list[tuple[Response, bool]], answers: P
     began = time.monotonic()
     async with ToolSettings(config, answers).open() as tools:
         results = [each for [each] in await asyncio.gather(*(score(response, tools) for response, _ in pairs))]
-        usage = tools.chat.usage.total  # type: ignore[attr-defined]
     seconds = time.monotonic() - began
+    with CompletionCache(answers) as cache:
+        tokens = cache.usage()["scoring"].completion_tokens
     found = [
         (read_mean(result), not isinstance(result, Dropped), own)
         for result, (_, own) in zip(results, pairs, strict=True)
@@ -104,7 +107,7 @@ async def measure(config: Config, pairs: list[tuple[Response, bool]], answers: P
     other = [mean for mean, _, is_own in found if not is_own]
     above = sum((a > b) + (a == b) / 2 for a in own for b in other) / (len(own) * len(other))
     kept = [100 * sum(keep for _, keep, each in found if each is is_own) / len(own) for is_own in (True, False)]
-    return f"{above:.3f} | {kept[0]:.0f} | {kept[1]:.0f} | {usage.completion_tokens:,} | {seconds:.0f}"
+    return f"{above:.3f} | {kept[0]:.0f} | {kept[1]:.0f} | {tokens:,} | {seconds:.0f}"
 
 
 def read_mean(result: Response | Dropped) -> float:
