@@ -209,9 +209,9 @@ import time
 from autoif.cli.interruption import interruptible
 
 with interruptible("begin again", grace_s=0.2):
-    print("begun", flush=True)
     while True:
         try:
+            print("begun", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             pass
