@@ -219,7 +219,7 @@ class RejectionSampling(Record):
     """Prompts of an instruction whose responses a function gets in one call: quicker by far than a call a prompt. What
     a function keeps from one text to the next ends with the call."""
     stop_after_prompts: int = Field(default=0, ge=0)
-    """Early stop: where no response to the first so many prompts of an instruction passes, the others are not asked.
+    """Early stop: where functions refuse the responses to the first so many prompts, an instruction asks for no more.
     0 asks all."""
     stop_after_responses: int = Field(default=1, ge=1)
     """Early stop: responses asked for each of those prompts first."""
