@@ -26,7 +26,7 @@ from autoif.page.evaluations import build_comparison_page, show_tables
 from support.evaluated_models import GOOD, measure_followbench, measure_ifeval
 
 AWKWARD = r"a_b%c&d#e$f{g}h~i^j\k|l<m>n*o`p[q](r)--s"
-names = st.text(st.sampled_from(r"_%&#${}~^\|<>*`[]()-–:!'" + '"ab1 é模') | st.characters(), max_size=20).map(
+names = st.text(st.sampled_from(r"_%&#${}~^\|<>*`[]()-–,:!'" + '"ab1 é模') | st.characters(), max_size=20).map(
     lambda text: " ".join("".join(letter if letter.isprintable() else " " for letter in text).split()) or "?"
 )
 
@@ -69,7 +69,8 @@ def test_names_of_models_are_not_made_ugly_in_markdown():
 COMMANDS = {
     r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textless{}": "<",
     r"\textgreater{}": ">", r"\textbar{}": "|", r"\textasciigrave{}": "`", r"$\uparrow$": "↑", r"$\downarrow$": "↓",
-    "-{}": "-", "{[}": "[", "{*}": "*", "--": "–", **{f"\\{special}": special for special in "_%&#${}"},
+    r"\textendash{}": "–", "--": "a dash", "''": "a quote", ",,": "a quote",
+    "-{}": "-", "'{}": "'", ",{}": ",", "{[}": "[", "{*}": "*", **{f"\\{special}": special for special in "_%&#${}"},
 }  # fmt: skip
 
 

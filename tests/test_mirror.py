@@ -28,6 +28,8 @@ from support.processes import data_of, model_server, stages_of, start_autoif
 from support.s3_server import BUCKET, SECRET, s3_server
 
 IN_FLIGHT = 4
+LAST = 20
+"""So many requests are not answered until a driver was killed, lest it ends before."""
 FEW = (
     *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=1"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
@@ -36,11 +38,12 @@ FEW = (
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """The run in a folder, and how often its model was asked."""
+    """The run in a folder, and how often its model was asked, never the same twice."""
     folder = tmp_path_factory.mktemp("plain")
     with model_server(folder) as server:
         done = run_here(*arguments(server, folder / "run"), cwd=folder)
         assert done.returncode == 0, done.stderr
+        assert len({key for _, key, _ in server.events()}) == asked(server)
         return folder / "run", asked(server)
 
 
@@ -78,9 +81,9 @@ def count_answers(remote) -> int:
 
 
 def kill_when(remote, enough, process) -> None:
-    """Kill a driver when so many shards are finished at the address."""
+    """Kill a driver when so many shards are finished at the address, and answers of others are there as well."""
     deadline = time.monotonic() + 150
-    while len(Segments(remote).notes) < enough:
+    while len((found := Segments(remote)).notes) < enough or not found.open:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
@@ -100,12 +103,14 @@ def test_a_machine_that_is_lost_costs_no_answer_that_was_copied_and_another_fetc
     run, wanted = plain
     remote = Remote(address)
     with model_server(tmp_path) as server:
+        server.hold(wanted - LAST)
         first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(remote, 3, first)
+        server.release()
         shutil.rmtree(tmp_path / "a")
         found, before, held = Segments(remote), asked(server), count_answers(remote)
         finished = {name for name in found.sealed if name.removesuffix(".zst") in found.notes}
-        assert finished and found.open and not remote.get("sft.jsonl")
+        assert finished and not remote.get("sft.jsonl")
         store.got.clear()
         again = run_here(*arguments(server, address, "--work", "b"), cwd=tmp_path)
         assert again.returncode == 0, again.stderr
@@ -132,12 +137,14 @@ def check_same_objects(remote, folder):
 def test_a_driver_that_is_killed_goes_on_in_its_folder_and_asks_again_only_what_was_in_flight(
     plain, store, address, tmp_path
 ):
-    run, _ = plain
+    run, wanted = plain
     with model_server(tmp_path) as server:
+        server.hold(wanted - LAST)
         began = time.time()
         first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(Remote(address), 3, first)
         killed = time.time()
+        server.release()
         store.got.clear()
         again = run_here(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         assert again.returncode == 0, again.stderr
@@ -145,17 +152,19 @@ def test_a_driver_that_is_killed_goes_on_in_its_folder_and_asks_again_only_what_
     assert not [name for name in store.got if name.endswith(".zst") or "/0" in name]
     check_same(tmp_path / "a", run)
     check_same_objects(Remote(address), tmp_path / "a")
-    assert count_answers(Remote(address)) == plain[1]
+    assert count_answers(Remote(address)) == wanted
 
 
 @pytest.mark.timeout(400)
 def test_a_folder_that_was_left_behind_is_put_aside_and_its_answers_count(plain, store, address, tmp_path):
-    run, _ = plain
+    run, wanted = plain
     with model_server(tmp_path) as server:
+        server.hold(wanted - LAST)
         first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(Remote(address), 2, first)
         second = start_autoif(*arguments(server, address, "--work", "b"), cwd=tmp_path)
         kill_when(Remote(address), len(Segments(Remote(address)).notes) + 1, second)
+        server.release()
         third = run_here(
             *[each for each in arguments(server, address, "--work", "a") if each != "--quiet"], cwd=tmp_path
         )
@@ -455,9 +464,10 @@ def test_a_driver_that_may_have_been_overtaken_copies_nothing(tmp_path, monkeypa
 
 @pytest.mark.timeout(400)
 def test_sigterm_ends_a_driver_in_time_and_leaves_what_it_had_at_the_address(plain, store, address, tmp_path):
-    run, _ = plain
+    run, wanted = plain
     remote = Remote(address)
     with model_server(tmp_path) as server:
+        server.hold(wanted - LAST)
         first = start_autoif(
             *[each for each in arguments(server, address, "--work", "a") if each != "--quiet"], cwd=tmp_path
         )
@@ -469,6 +479,7 @@ def test_sigterm_ends_a_driver_in_time_and_leaves_what_it_had_at_the_address(pla
         first.terminate()
         said, _ = first.communicate(timeout=60)
         assert first.returncode == 143, said
+        server.release()
         assert remote.get("run.json") == (tmp_path / "a" / "run.json").read_bytes(), said
         with CompletionCache(tmp_path / "a" / "completions.sqlite") as cache:
             assert count_answers(remote) == cache.total().requests

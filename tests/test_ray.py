@@ -172,13 +172,13 @@ def test_a_head_that_comes_back_without_what_it_knew_costs_what_was_in_flight_an
         cwd=driver,
     )
     wait_for(lambda: len(stages_of(driver / "run")) > 2, process)
-    (hold := driver / "requests.log.hold").touch()  # the run can't end meanwhile
+    served.hold()  # the run can't end meanwhile
     wait_for(lambda: len(find_servers()) == 2, process)
     os.kill(killed := find_servers()[0], signal.SIGKILL)
     wait_for(lambda: len(set(find_servers()) - {killed}) == 2, process)
     _, _, port = started.address.rpartition(":")
     lose_head(started)
-    hold.unlink()
+    served.release()
     add_nodes(started, homes, gcs_server_port=int(port))  # a head that knows nothing of the one before
     check_ending(process, served, driver, plain, most_lost=4 * IN_FLIGHT)
     wait_until(lambda: not find_servers())

@@ -4,7 +4,8 @@
 
 It plays a writer, a responder and a judge that are often right and sometimes wrong, deterministically by prompt, seed
 and sample. Each line of LOG is "asked KEY TIME" or "answered KEY TIME": who counts can tell a request made twice from
-one that was in flight when the client died. While LOG.hold exists, nothing is answered.
+one that was in flight when the client died. While LOG.hold exists, only as many different requests are answered as it
+says, none if it is empty: a run that must not end before it is killed doesn't, however fast the machine.
 """
 
 import asyncio
@@ -55,6 +56,7 @@ class ModelServer:
     def __init__(self, log: Path) -> None:
         self._hold = log.with_name(f"{log.name}.hold")
         self._log = log.open("a", encoding="utf-8")
+        self._answered: set[str] = set()
 
     def note(self, event: str, key: str) -> None:
         self._log.write(f"{event} {key} {time.time()}\n")
@@ -88,12 +90,19 @@ class ModelServer:
         }
         return await self._reply(request, body, [choice], 1)
 
+    def _is_held(self) -> bool:
+        try:
+            return len(self._answered) >= int(self._hold.read_text() or 0)
+        except FileNotFoundError:
+            return False
+
     async def _reply(self, request: web.Request, body: dict, choices: list[dict], tokens: int) -> web.StreamResponse:
         key = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
         self.note("asked", key)
         await asyncio.sleep(0.005 + pick(key) % 30 / 1000)
-        while self._hold.exists():  # noqa: ASYNC110 - another process removes it
+        while key not in self._answered and self._is_held():  # noqa: ASYNC110 - another process removes it
             await asyncio.sleep(0.02)
+        self._answered.add(key)
         usage = {"prompt_tokens": 50, "completion_tokens": tokens, "total_tokens": 50 + tokens}
         content = json.dumps({"object": "chat.completion", "choices": choices, "usage": usage}).encode()
         response = web.Response(body=content, content_type="application/json")

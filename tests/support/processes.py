@@ -25,6 +25,17 @@ class Served:
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
         return [(event, key, float(when)) for event, key, when in (line.split() for line in lines)]
 
+    def hold(self, answered: int = 0) -> None:
+        """Answer only so many different requests, and the rest after `release`."""
+        self.held.write_text(str(answered))
+
+    def release(self) -> None:
+        self.held.unlink()
+
+    @property
+    def held(self) -> Path:
+        return self.log.with_name(f"{self.log.name}.hold")
+
     def asked_again(self, began: float, killed: float) -> set[str]:
         """Return the requests that a client alive between these times made and had an answer to, and that came again.
 

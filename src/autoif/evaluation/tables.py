@@ -248,9 +248,9 @@ def _render_cell_tex(cell: Cell, words: bool) -> str:
 def escape_latex(text: str) -> str:
     """Return text that LaTeX sets as it is; letters beyond the fonts' need another engine than pdfTeX."""
     escaped = "".join(_TEX_ESCAPES.get(letter, letter) for letter in text)
-    escaped = re.sub("-(?=-)", "-{}", escaped)  # no dash of hyphens
+    escaped = re.sub(r"([-',])(?=\1)", r"\1{}", escaped)  # no dash of hyphens, no quote of apostrophes or commas
     escaped = re.sub(r"\A[\[*]", r"{\g<0>}", escaped)  # at the beginning of a row they would belong to the one above
-    return escaped.replace("–", "--")
+    return escaped.replace("–", r"\textendash{}")  # "--" would become an em dash beside a hyphen
 
 
 Form = Literal["md", "tex", "html"]
