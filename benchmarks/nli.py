@@ -22,12 +22,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.nli import LABELS, ChatNli, Nli, TransformersNli
 from autoif.models.requests import Chat, Completion, Request
+from autoif.models.stored_answers import StoredAnswers
 from autoif.prompts import load_packaged
 from recordings import find_recordings
 
@@ -301,8 +301,7 @@ async def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         if not arguments.base_url:
             endpoint = stack.enter_context(EmbeddedServer(arguments.model)).endpoint(endpoint)
-        cache = stack.enter_context(CompletionCache(arguments.answers))
-        async with ChatClient({"judge": endpoint}, cache) as chat:
+        async with StoredAnswers(arguments.answers) as answers, ChatClient({"judge": endpoint}, answers) as chat:
             await (compare(chat) if arguments.prompts else measure(ChatNli(chat), arguments.pairs))
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from autoif.models.scripted import ScriptedChat
 from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
+from support.answers import ReadAnswers
 from support.command import autoif
 from support.small_world import make_small_world
 
@@ -36,6 +37,13 @@ os.fsync = lambda _: None
 # The same examples in every run, however slow and busy the machine.
 settings.register_profile("autoif", deadline=None, derandomize=True)
 settings.load_profile("autoif")
+
+
+@pytest.fixture
+async def cache(tmp_path: Path) -> AsyncIterator[ReadAnswers]:
+    """The completions of one run, for a client in the test's own loop."""
+    async with ReadAnswers(tmp_path / "completions.sqlite") as answers:
+        yield answers
 
 
 _SLOW = {"smollm2", "one_core"}

@@ -12,10 +12,10 @@ from aiohttp import web
 
 from autoif.errors import ModelError
 from autoif.models import batches
-from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
+from autoif.models.stored_answers import StoredAnswers
 from support.stub_server import answer
 
 Judge = Callable[[dict[str, Any], int], dict[str, Any] | None]
@@ -118,9 +118,11 @@ def check(answers: list[list[Completion]]) -> None:
 
 
 async def run(provider: Provider, path: Path, count: int = 8, **fields: Any) -> list[list[Completion]]:
-    with CompletionCache(path / "completions.sqlite") as cache:
-        async with ChatClient({"writer": at(provider, **fields)}, cache) as client:
-            return await asyncio.wait_for(asyncio.gather(*ask(client, count)), 30)
+    async with (
+        StoredAnswers(path / "completions.sqlite") as answers,
+        ChatClient({"writer": at(provider, **fields)}, answers) as client,
+    ):
+        return await asyncio.wait_for(asyncio.gather(*ask(client, count)), 30)
 
 
 async def test_requests_go_out_in_one_batch_and_its_answers_are_kept(tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ async def test_a_file_holds_no_more_than_the_provider_takes(tmp_path: Path, monk
 async def test_a_run_that_was_killed_finds_its_batch_and_uploads_nothing_again(tmp_path: Path) -> None:
     provider = Provider(held=True)
     async with serving(provider):
-        with CompletionCache(tmp_path / "completions.sqlite") as cache:
-            client = await ChatClient({"writer": at(provider)}, cache).__aenter__()
+        async with StoredAnswers(tmp_path / "completions.sqlite") as answers:
+            client = await ChatClient({"writer": at(provider)}, answers).__aenter__()
             waiting = [asyncio.ensure_future(each) for each in ask(client, 8)]
             await asyncio.wait_for(provider.made.wait(), 20)
             await client.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)

@@ -1,6 +1,5 @@
 """The completion cache: what is stored, for whom, at what price, and what happens to a file that isn't right."""
 
-import asyncio
 import json
 import multiprocessing
 import os
@@ -62,34 +61,6 @@ def test_the_first_answer_stays_and_is_paid_once(path: Path) -> None:
         assert cache.put(key_of("k"), again, request=REQUEST, usd=0.5)[0].text == "first"
         assert cache.get(key_of("k"), 1)[0].text == "first"
         assert cache.total() == Usage(requests=1, completions=1, prompt_tokens=1, usd=0.5)
-
-
-async def test_what_comes_in_one_turn_of_the_loop_is_one_transaction_and_each_gets_what_is_stored(path: Path) -> None:
-    begun = []
-    with CompletionCache(path) as cache, CompletionCache(path) as other:
-        cache._db.set_trace_callback(lambda statement: begun.append(statement) if "BEGIN" in statement else None)
-        other.put(key_of("b"), {1: answer("quicker")}, request=REQUEST, usd=0.0)
-        asked = {name: {0: answer(name), 1: answer(name)} for name in "abc"}
-        tasks = [
-            asyncio.create_task(cache.store(key_of(name), each, request=REQUEST, usd=0.5))
-            for name, each in asked.items()
-        ]
-        await asyncio.sleep(0)
-        tasks[2].cancel()
-        a, b, c = await asyncio.gather(*tasks, return_exceptions=True)
-        assert a == asked["a"]
-        assert b == {0: answer("b"), 1: answer("quicker")}
-        assert isinstance(c, asyncio.CancelledError)
-        assert cache.get(key_of("c"), 2) == asked["c"]
-        assert len(begun) == 1
-
-
-async def test_all_that_wait_are_told_when_nothing_can_be_stored(path: Path) -> None:
-    with CompletionCache(path) as cache:
-        cache._db.execute("DROP TABLE completions")
-        stores = [cache.store(key_of(name), {0: answer()}, request=REQUEST, usd=0.0) for name in "ab"]
-        for failure in await asyncio.gather(*stores, return_exceptions=True):
-            assert isinstance(failure, StoreError)
 
 
 def test_usage_is_kept_by_stage_and_adds_up(path: Path) -> None:
@@ -277,7 +248,8 @@ def test_texts_of_a_stage_are_packed_with_what_they_have_in_common(path: Path, m
     with CompletionCache(path) as cache:
         for first in range(0, 1000, 100):
             put(cache, first)
-        cache._rows.texts.finish_training()
+        for training in cache._rows.texts._training.values():
+            training.join()
         put(cache, 1000)
         query = "SELECT dictionary, sum(length(text)) / count(*) FROM completions GROUP BY 1"
         (none, alone), (first, together) = cache._db.execute(query)

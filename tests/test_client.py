@@ -1,7 +1,6 @@
 """The client: what it asks for, what it never asks twice, what it learns, and where it stops."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +13,10 @@ from autoif.models.cache import CompletionCache, request_key
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
+from support.answers import ReadAnswers
 from support.stub_server import StubServer, answer, ok, says, status, unless
 
 SCHEMA = {"type": "object", "properties": {"func": {"type": "string"}}}
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[CompletionCache]:
-    with CompletionCache(tmp_path / "completions.sqlite") as cache:
-        yield cache
 
 
 def at(server: StubServer, **fields: object) -> Endpoint:
@@ -40,7 +34,7 @@ def texts(completions: list[Completion]) -> list[str]:
 # what is sent
 
 
-async def test_a_request_goes_out_as_it_was_made(cache: CompletionCache) -> None:
+async def test_a_request_goes_out_as_it_was_made(cache: ReadAnswers) -> None:
     request = Request(
         "writer",
         "verification",
@@ -74,7 +68,7 @@ async def test_a_request_goes_out_as_it_was_made(cache: CompletionCache) -> None
     ]
 
 
-async def test_a_prompt_goes_to_plain_completion(cache: CompletionCache) -> None:
+async def test_a_prompt_goes_to_plain_completion(cache: ReadAnswers) -> None:
     async with StubServer() as server, ChatClient({"judge": at(server)}, cache) as client:
         completions = await client.sample(Request("judge", "nli", prompt="A or B:", max_tokens=1, top_logprobs=5))
     assert texts(completions) == ["A or B: s0 c0"]
@@ -83,7 +77,7 @@ async def test_a_prompt_goes_to_plain_completion(cache: CompletionCache) -> None
     assert "messages" not in server.bodies[0]
 
 
-async def test_each_role_has_its_own_endpoint(cache: CompletionCache) -> None:
+async def test_each_role_has_its_own_endpoint(cache: ReadAnswers) -> None:
     async with StubServer() as one, StubServer() as other:
         endpoints: dict[Role, Endpoint] = {"writer": at(one), "judge": at(other)}
         async with ChatClient(endpoints, cache) as client:
@@ -96,7 +90,7 @@ async def test_each_role_has_its_own_endpoint(cache: CompletionCache) -> None:
 # samples
 
 
-async def test_a_server_that_honours_n_is_asked_once_with_the_first_missing_seed(cache: CompletionCache) -> None:
+async def test_a_server_that_honours_n_is_asked_once_with_the_first_missing_seed(cache: ReadAnswers) -> None:
     async with StubServer() as server, ChatClient({"writer": at(server)}, cache) as client:
         first = await client.sample(ask(samples=2, seed=10))
         more = await client.sample(ask(samples=5, seed=10))
@@ -105,7 +99,7 @@ async def test_a_server_that_honours_n_is_asked_once_with_the_first_missing_seed
     assert texts(more) == [*texts(first), "hello s12 c0", "hello s12 c1", "hello s12 c2"]
 
 
-async def test_a_server_that_ignores_n_is_asked_for_each_sample_by_itself(cache: CompletionCache) -> None:
+async def test_a_server_that_ignores_n_is_asked_for_each_sample_by_itself(cache: ReadAnswers) -> None:
     async with StubServer(default=ok(choices=1)) as server, ChatClient({"writer": at(server)}, cache) as client:
         completions = await client.sample(ask(samples=3, seed=10))
         await client.sample(ask("again", samples=2, seed=20))
@@ -120,7 +114,7 @@ async def test_a_server_that_ignores_n_is_asked_for_each_sample_by_itself(cache:
 
 
 @pytest.mark.parametrize("message", ["Only one completion choice is allowed", "'n' must be 1", "bad request"])
-async def test_a_server_that_rejects_n_is_asked_for_each_sample_by_itself(cache: CompletionCache, message: str) -> None:
+async def test_a_server_that_rejects_n_is_asked_for_each_sample_by_itself(cache: ReadAnswers, message: str) -> None:
     reply = unless(lambda body: "n" not in body, status(400, message))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         assert len(await client.sample(ask(samples=3))) == 3
@@ -129,14 +123,14 @@ async def test_a_server_that_rejects_n_is_asked_for_each_sample_by_itself(cache:
     assert len(server.bodies) == learned + 2
 
 
-async def test_a_server_that_limits_n_is_asked_for_as_many_as_it_gives(cache: CompletionCache) -> None:
+async def test_a_server_that_limits_n_is_asked_for_as_many_as_it_gives(cache: ReadAnswers) -> None:
     reply = unless(lambda body: body.get("n", 1) <= 4, status(400, "Field 'n': Value must be between 1 <= value <= 4"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         assert len({*texts(await client.sample(ask(samples=8)))}) == 8
     assert [body.get("n") for body in server.bodies] == [8, 4, 4]
 
 
-async def test_seeds_stay_within_31_bits(cache: CompletionCache) -> None:
+async def test_seeds_stay_within_31_bits(cache: ReadAnswers) -> None:
     async with StubServer(default=ok(choices=1)) as server, ChatClient({"writer": at(server)}, cache) as client:
         await client.sample(ask(samples=2, seed=(1 << 31) - 1))
     assert [body["seed"] for body in server.bodies] == [(1 << 31) - 1, 0]
@@ -145,7 +139,7 @@ async def test_seeds_stay_within_31_bits(cache: CompletionCache) -> None:
 # never twice
 
 
-async def test_what_is_cached_is_not_asked_again(cache: CompletionCache) -> None:
+async def test_what_is_cached_is_not_asked_again(cache: ReadAnswers) -> None:
     async with StubServer() as server:
         async with ChatClient({"writer": at(server)}, cache) as client:
             first = await client.sample(ask(samples=2))
@@ -155,12 +149,15 @@ async def test_what_is_cached_is_not_asked_again(cache: CompletionCache) -> None
     assert len(server.bodies) == 1
 
 
-async def test_the_answer_that_another_process_stored_first_is_the_one_that_counts(cache: CompletionCache) -> None:
+async def test_the_answer_that_another_process_stored_first_is_the_one_that_counts(
+    cache: ReadAnswers, tmp_path: Path
+) -> None:
     request = ask(samples=2)
     first = Completion(text="of another process", finish_reason="stop")
 
     async def be_overtaken(*_: object) -> web.Response:
-        cache.put(request_key(request, "m"), {1: first}, request=request, usd=0.0)
+        with CompletionCache(tmp_path / "completions.sqlite") as quicker:
+            quicker.put(request_key(request, "m"), {1: first}, request=request, usd=0.0)
         return web.json_response(answer({"messages": [{"content": "mine"}], "n": 2, "seed": 0}))
 
     async with StubServer(be_overtaken) as server, ChatClient({"writer": at(server)}, cache) as client:
@@ -168,7 +165,7 @@ async def test_the_answer_that_another_process_stored_first_is_the_one_that_coun
         assert texts(await client.sample(request)) == ["mine s0 c0", "of another process"]
 
 
-async def test_what_is_asked_holds_no_character_that_a_gateway_may_misread(cache: CompletionCache) -> None:
+async def test_what_is_asked_holds_no_character_that_a_gateway_may_misread(cache: ReadAnswers) -> None:
     received = []
 
     async def read(asked: web.Request, body: dict[str, object]) -> web.Response:
@@ -182,7 +179,7 @@ async def test_what_is_asked_holds_no_character_that_a_gateway_may_misread(cache
     assert [body["messages"][0]["content"] for body in server.bodies] == ["plain", "naïve – 日本語 🙂"]
 
 
-async def test_equal_requests_at_the_same_time_are_sent_once(cache: CompletionCache) -> None:
+async def test_equal_requests_at_the_same_time_are_sent_once(cache: ReadAnswers) -> None:
     async with StubServer(default=ok(wait_s=0.05)) as server, ChatClient({"writer": at(server)}, cache) as client:
         few, same, many = await asyncio.gather(*(client.sample(ask(samples=count)) for count in (2, 2, 4)))
     assert few == same == many[:2]
@@ -190,7 +187,7 @@ async def test_equal_requests_at_the_same_time_are_sent_once(cache: CompletionCa
     assert server.bodies[1]["seed"] == 2
 
 
-async def test_another_model_is_asked_anew_but_another_address_is_not(cache: CompletionCache) -> None:
+async def test_another_model_is_asked_anew_but_another_address_is_not(cache: ReadAnswers) -> None:
     async with StubServer() as one, StubServer() as other:
         for endpoint in (at(one), at(other), at(one, revision="2")):
             async with ChatClient({"writer": endpoint}, cache) as client:
@@ -198,7 +195,7 @@ async def test_another_model_is_asked_anew_but_another_address_is_not(cache: Com
     assert (len(one.bodies), len(other.bodies)) == (2, 0)
 
 
-async def test_an_answer_is_stored_although_its_caller_has_gone(cache: CompletionCache) -> None:
+async def test_an_answer_is_stored_although_its_caller_has_gone(cache: ReadAnswers) -> None:
     async with StubServer(default=ok(wait_s=0.1)) as server, ChatClient({"writer": at(server)}, cache) as client:
         caller = asyncio.create_task(client.sample(ask()))
         await asyncio.sleep(0.05)
@@ -208,7 +205,7 @@ async def test_an_answer_is_stored_although_its_caller_has_gone(cache: Completio
     assert cache.total().completions == 1
 
 
-async def test_leaving_by_an_interrupt_does_not_wait_for_answers(cache: CompletionCache) -> None:
+async def test_leaving_by_an_interrupt_does_not_wait_for_answers(cache: ReadAnswers) -> None:
     loop = asyncio.get_running_loop()
     async with StubServer(default=ok(wait_s=30)) as server:
         start = loop.time()
@@ -222,7 +219,7 @@ async def test_leaving_by_an_interrupt_does_not_wait_for_answers(cache: Completi
             await caller
 
 
-async def test_a_run_that_is_stopping_sends_nothing_more(cache: CompletionCache) -> None:
+async def test_a_run_that_is_stopping_sends_nothing_more(cache: ReadAnswers) -> None:
     async with StubServer(default=ok(wait_s=0.1)) as server:
         async with ChatClient({"writer": at(server, concurrency=1)}, cache) as client:
             callers = [asyncio.create_task(client.sample(ask(str(number)))) for number in range(3)]
@@ -235,7 +232,7 @@ async def test_a_run_that_is_stopping_sends_nothing_more(cache: CompletionCache)
 # what is learned
 
 
-async def test_a_schema_is_weakened_step_by_step_and_once(cache: CompletionCache) -> None:
+async def test_a_schema_is_weakened_step_by_step_and_once(cache: ReadAnswers) -> None:
     reply = unless(lambda body: "response_format" not in body, status(400, "response_format is not supported"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         await client.sample(ask("one", json_schema=SCHEMA))
@@ -244,7 +241,7 @@ async def test_a_schema_is_weakened_step_by_step_and_once(cache: CompletionCache
     assert kinds == ["json_schema", "json_object", None, None]
 
 
-async def test_json_objects_are_asked_for_where_schemas_are_unknown(cache: CompletionCache) -> None:
+async def test_json_objects_are_asked_for_where_schemas_are_unknown(cache: ReadAnswers) -> None:
     fine = {"json_object"}
     reply = unless(lambda body: body["response_format"]["type"] in fine, status(422, "json_schema: unknown type"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
@@ -255,7 +252,7 @@ async def test_json_objects_are_asked_for_where_schemas_are_unknown(cache: Compl
 
 @pytest.mark.parametrize("field", ["seed", "top_p", "temperature", "stop"])
 async def test_a_parameter_that_the_server_does_not_know_is_left_out_from_then_on(
-    cache: CompletionCache, field: str
+    cache: ReadAnswers, field: str
 ) -> None:
     reply = unless(lambda body: field not in body, status(400, f"Unsupported parameter: '{field}'"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
@@ -265,14 +262,14 @@ async def test_a_parameter_that_the_server_does_not_know_is_left_out_from_then_o
     assert [field in body for body in server.bodies] == [True] * tried + [False, False]
 
 
-async def test_a_parameter_named_beside_the_message_is_understood(cache: CompletionCache) -> None:
+async def test_a_parameter_named_beside_the_message_is_understood(cache: ReadAnswers) -> None:
     reply = unless(lambda body: "seed" not in body, status(400, "Unknown parameter.", param="seed"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         assert texts(await client.sample(ask())) == ["hello s- c0"]
     assert len(server.bodies) == 2
 
 
-async def test_the_newer_name_of_the_token_limit_is_learned(cache: CompletionCache) -> None:
+async def test_the_newer_name_of_the_token_limit_is_learned(cache: ReadAnswers) -> None:
     message = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
     reply = unless(lambda body: "max_completion_tokens" in body, status(400, message))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
@@ -281,7 +278,7 @@ async def test_the_newer_name_of_the_token_limit_is_learned(cache: CompletionCac
     assert [body.get("max_completion_tokens") for body in server.bodies] == [None, 7, 7]
 
 
-async def test_requests_that_learn_at_the_same_time_learn_everything(cache: CompletionCache) -> None:
+async def test_requests_that_learn_at_the_same_time_learn_everything(cache: ReadAnswers) -> None:
     def is_fine(body: dict[str, object]) -> bool:
         return "seed" not in body and "top_p" not in body
 
@@ -308,7 +305,7 @@ async def test_requests_that_learn_at_the_same_time_learn_everything(cache: Comp
     ],
 )
 async def test_a_prompt_that_is_too_long_is_refused_and_not_sent_again(
-    cache: CompletionCache, message: str, code: int
+    cache: ReadAnswers, message: str, code: int
 ) -> None:
     async with StubServer(default=status(code, message)) as server, ChatClient({"writer": at(server)}, cache) as client:
         for _ in range(2):
@@ -317,7 +314,7 @@ async def test_a_prompt_that_is_too_long_is_refused_and_not_sent_again(
     assert len(server.bodies) == 1
 
 
-async def test_a_filtered_prompt_is_refused_by_a_server_that_answers_others(cache: CompletionCache) -> None:
+async def test_a_filtered_prompt_is_refused_by_a_server_that_answers_others(cache: ReadAnswers) -> None:
     server = StubServer(ok(), default=status(400, "violates the policy"))
     async with server, ChatClient({"writer": at(server)}, cache) as client:
         await client.sample(ask("fine"))
@@ -325,7 +322,7 @@ async def test_a_filtered_prompt_is_refused_by_a_server_that_answers_others(cach
     assert len(server.bodies) == 2
 
 
-async def test_a_filtered_prompt_is_refused_even_if_it_is_the_first_of_all(cache: CompletionCache) -> None:
+async def test_a_filtered_prompt_is_refused_even_if_it_is_the_first_of_all(cache: ReadAnswers) -> None:
     def is_fine(body: dict[str, object]) -> bool:
         return "bad" not in str(body["messages"])
 
@@ -335,7 +332,7 @@ async def test_a_filtered_prompt_is_refused_even_if_it_is_the_first_of_all(cache
     assert len(server.bodies) == 1
 
 
-async def test_what_a_server_says_of_a_prompt_is_kept_with_the_refusal(cache: CompletionCache) -> None:
+async def test_what_a_server_says_of_a_prompt_is_kept_with_the_refusal(cache: ReadAnswers) -> None:
     said = "Your chosen model requires moderation and your input was flagged"
     reply = status(403, said, metadata={"reasons": ["violence"]})
     async with StubServer(ok(), default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
@@ -344,7 +341,7 @@ async def test_what_a_server_says_of_a_prompt_is_kept_with_the_refusal(cache: Co
     assert (completion.finish_reason, completion.detail) == ("refused", said)
 
 
-async def test_a_stage_of_which_nearly_everything_is_refused_ends_the_run(cache: CompletionCache) -> None:
+async def test_a_stage_of_which_nearly_everything_is_refused_ends_the_run(cache: ReadAnswers) -> None:
     server = StubServer(ok(), default=status(400, "Your input was flagged."))
     async with server, ChatClient({"writer": at(server)}, cache) as client:
         for number in range(7):
@@ -356,7 +353,7 @@ async def test_a_stage_of_which_nearly_everything_is_refused_ends_the_run(cache:
 
 
 @pytest.mark.parametrize("every", [2, 3])
-async def test_some_refused_prompts_end_nothing(cache: CompletionCache, every: int) -> None:
+async def test_some_refused_prompts_end_nothing(cache: ReadAnswers, every: int) -> None:
     replies = [status(400, "Your input was flagged.") if number % every == 0 else ok() for number in range(40)]
     async with StubServer(*replies) as server, ChatClient({"writer": at(server)}, cache) as client:
         for number in range(40):
@@ -364,7 +361,7 @@ async def test_some_refused_prompts_end_nothing(cache: CompletionCache, every: i
     assert len(server.bodies) == 40
 
 
-async def test_choices_that_failed_are_asked_for_again(cache: CompletionCache) -> None:
+async def test_choices_that_failed_are_asked_for_again(cache: ReadAnswers) -> None:
     failed = ok(finish_reason="abort")
     async with StubServer(failed, failed) as server, ChatClient({"writer": at(server)}, cache) as client:
         assert texts(await client.sample(ask(samples=2))) == ["hello s0 c0", "hello s0 c1"]
@@ -372,7 +369,7 @@ async def test_choices_that_failed_are_asked_for_again(cache: CompletionCache) -
     assert len(server.bodies) == 3
 
 
-async def test_a_choice_that_always_fails_is_a_refusal_that_says_so(cache: CompletionCache) -> None:
+async def test_a_choice_that_always_fails_is_a_refusal_that_says_so(cache: ReadAnswers) -> None:
     server = StubServer(default=ok(finish_reason="insufficient_system_resource"))
     async with server, ChatClient({"writer": at(server, retries=2)}, cache) as client:
         [completion] = await client.sample(ask())
@@ -381,7 +378,7 @@ async def test_a_choice_that_always_fails_is_a_refusal_that_says_so(cache: Compl
 
 
 @pytest.mark.parametrize("order", [(0.0, 0.8), (0.8, 0.0)])
-async def test_what_one_value_taught_changes_no_other_value(cache: CompletionCache, order: tuple[float, float]) -> None:
+async def test_what_one_value_taught_changes_no_other_value(cache: ReadAnswers, order: tuple[float, float]) -> None:
     reply = unless(lambda body: body.get("temperature", 1) > 0, status(422, "`temperature` must be strictly positive"))
     async with StubServer(default=reply) as server, ChatClient({"writer": at(server)}, cache) as client:
         for temperature in order:
@@ -391,7 +388,7 @@ async def test_what_one_value_taught_changes_no_other_value(cache: CompletionCac
     assert cache.notes() == [f"{server.url} refuses temperature = 0: sent as 0.01"]
 
 
-async def test_one_answer_that_is_no_json_takes_the_mode_from_nobody_else(cache: CompletionCache) -> None:
+async def test_one_answer_that_is_no_json_takes_the_mode_from_nobody_else(cache: ReadAnswers) -> None:
     failed = status(400, "Failed to generate JSON. See 'failed_generation'.", code="json_validate_failed")
     async with StubServer(failed) as server, ChatClient({"writer": at(server)}, cache) as client:
         await client.sample(ask("one", json_schema=SCHEMA))
@@ -401,7 +398,7 @@ async def test_one_answer_that_is_no_json_takes_the_mode_from_nobody_else(cache:
     assert cache.notes() == []
 
 
-async def test_a_field_that_was_not_the_cause_is_sent_again(cache: CompletionCache) -> None:
+async def test_a_field_that_was_not_the_cause_is_sent_again(cache: ReadAnswers) -> None:
     reply = unless(
         lambda body: "bad" not in str(body["messages"]), status(400, "No: how warm is the temperature there")
     )
@@ -413,7 +410,7 @@ async def test_a_field_that_was_not_the_cause_is_sent_again(cache: CompletionCac
     assert cache.notes() == []
 
 
-async def test_an_answer_gets_the_room_that_the_context_leaves_it(cache: CompletionCache) -> None:
+async def test_an_answer_gets_the_room_that_the_context_leaves_it(cache: ReadAnswers) -> None:
     complaint = (
         "maximum context length is 2048 tokens. You requested 2512 (2000 in the messages, 512 in the completion)"
     )
@@ -426,7 +423,7 @@ async def test_an_answer_gets_the_room_that_the_context_leaves_it(cache: Complet
     assert [body["max_tokens"] for body in server.bodies] == [512, 512, 40, 40]
 
 
-async def test_more_members_of_a_request_are_sent_as_they_are_given(cache: CompletionCache) -> None:
+async def test_more_members_of_a_request_are_sent_as_they_are_given(cache: ReadAnswers) -> None:
     extra = {"chat_template_kwargs": {"enable_thinking": False}, "temperature": 0.6}
     async with StubServer() as server, ChatClient({"writer": at(server, extra_body=extra)}, cache) as client:
         await client.sample(ask())
@@ -434,7 +431,7 @@ async def test_more_members_of_a_request_are_sent_as_they_are_given(cache: Compl
     assert server.bodies[0]["temperature"] == 0.6
 
 
-async def test_a_server_that_refuses_everything_is_an_error(cache: CompletionCache) -> None:
+async def test_a_server_that_refuses_everything_is_an_error(cache: ReadAnswers) -> None:
     server = StubServer(default=status(400, "no model loaded"))
     async with server, ChatClient({"writer": at(server)}, cache) as client:
         with pytest.raises(ModelError, match="refuses every request: no model loaded"):
@@ -452,7 +449,7 @@ async def test_a_server_that_refuses_everything_is_an_error(cache: CompletionCac
     ],
     ids=["null", "no text", "empty", "100 kB"],
 )
-async def test_an_odd_answer_is_data_and_kept(cache: CompletionCache, message: object, text: str) -> None:
+async def test_an_odd_answer_is_data_and_kept(cache: ReadAnswers, message: object, text: str) -> None:
     async with StubServer(default=ok(message=message)) as server, ChatClient({"writer": at(server)}, cache) as client:
         for _ in range(2):
             [completion] = await client.sample(ask())
@@ -460,7 +457,7 @@ async def test_an_odd_answer_is_data_and_kept(cache: CompletionCache, message: o
     assert len(server.bodies) == 1
 
 
-async def test_samples_that_came_before_an_error_are_kept(cache: CompletionCache) -> None:
+async def test_samples_that_came_before_an_error_are_kept(cache: ReadAnswers) -> None:
     server = StubServer(ok(choices=1), ok(), default=status(402, "no credit"))
     async with server, ChatClient({"writer": at(server)}, cache) as client:
         with pytest.raises(ModelError, match="no credit"):
@@ -468,7 +465,7 @@ async def test_samples_that_came_before_an_error_are_kept(cache: CompletionCache
     assert cache.total().completions == 2
 
 
-async def test_the_live_counters_tell_what_is_under_way(cache: CompletionCache) -> None:
+async def test_the_live_counters_tell_what_is_under_way(cache: ReadAnswers) -> None:
     server = StubServer(status(500), default=ok(wait_s=0.2))
     async with server, ChatClient({"writer": at(server)}, cache) as client:
         asking = asyncio.create_task(client.sample(ask()))
@@ -478,7 +475,7 @@ async def test_the_live_counters_tell_what_is_under_way(cache: CompletionCache) 
         assert (client.in_flight, client.retries, client.requests) == (0, 1, 1)
 
 
-async def test_no_choices_at_all_is_a_refusal(cache: CompletionCache) -> None:
+async def test_no_choices_at_all_is_a_refusal(cache: ReadAnswers) -> None:
     async with StubServer(default=says({"choices": []})) as server, ChatClient({"writer": at(server)}, cache) as client:
         refused = Completion("", "refused", detail="the server gave no choices")
         assert await client.sample(ask(samples=3)) == [refused] * 3
@@ -488,7 +485,7 @@ async def test_no_choices_at_all_is_a_refusal(cache: CompletionCache) -> None:
 # usage and budget
 
 
-async def test_usage_is_counted_by_stage_and_priced(cache: CompletionCache) -> None:
+async def test_usage_is_counted_by_stage_and_priced(cache: ReadAnswers) -> None:
     prices = {"usd_per_million_prompt_tokens": 2.0, "usd_per_million_completion_tokens": 10.0}
     async with StubServer() as server, ChatClient({"writer": at(server, **prices)}, cache) as client:
         await client.sample(ask(samples=3))
@@ -500,7 +497,7 @@ async def test_usage_is_counted_by_stage_and_priced(cache: CompletionCache) -> N
     assert cache.total().usd == pytest.approx(200e-6)
 
 
-async def test_a_token_budget_stops_the_run_and_holds_when_it_is_resumed(cache: CompletionCache) -> None:
+async def test_a_token_budget_stops_the_run_and_holds_when_it_is_resumed(cache: ReadAnswers) -> None:
     async with StubServer() as server:
         async with ChatClient({"writer": at(server)}, cache, budget=Budget(tokens=28)) as client:
             await client.sample(ask("one"))
@@ -516,7 +513,7 @@ async def test_a_token_budget_stops_the_run_and_holds_when_it_is_resumed(cache: 
     assert len(server.bodies) == 3
 
 
-async def test_a_money_budget_stops_the_run(cache: CompletionCache) -> None:
+async def test_a_money_budget_stops_the_run(cache: ReadAnswers) -> None:
     async with StubServer() as server:
         endpoint = at(server, usd_per_million_completion_tokens=1000.0)
         async with ChatClient({"writer": endpoint}, cache, budget=Budget(usd=0.004)) as client:
@@ -525,7 +522,7 @@ async def test_a_money_budget_stops_the_run(cache: CompletionCache) -> None:
                 await client.sample(ask("two"))
 
 
-async def test_answers_under_way_when_the_budget_ends_are_stored(cache: CompletionCache) -> None:
+async def test_answers_under_way_when_the_budget_ends_are_stored(cache: ReadAnswers) -> None:
     slow = ok(wait_s=0.2)
     async with StubServer(slow, slow, default=ok()) as server:
         with pytest.RaisesGroup(BudgetExhausted):
@@ -543,7 +540,7 @@ async def test_answers_under_way_when_the_budget_ends_are_stored(cache: Completi
 # recorded runs
 
 
-async def test_a_replay_answers_from_the_recording_and_asks_nobody(cache: CompletionCache) -> None:
+async def test_a_replay_answers_from_the_recording_and_asks_nobody(cache: ReadAnswers) -> None:
     async with StubServer() as server, ChatClient({"writer": at(server)}, cache) as client:
         first = await client.sample(ask())
     async with ChatClient({"writer": at(server)}, cache, replay_only=True) as client:
@@ -552,7 +549,7 @@ async def test_a_replay_answers_from_the_recording_and_asks_nobody(cache: Comple
             await client.sample(ask("unknown"))
 
 
-async def test_a_replay_of_the_embedded_model_needs_no_model(cache: CompletionCache) -> None:
+async def test_a_replay_of_the_embedded_model_needs_no_model(cache: ReadAnswers) -> None:
     embedded = Endpoint(model="smollm2-135m")
     async with StubServer() as server:
         running = embedded.model_copy(update={"base_url": server.url, "revision": embedded.identity.split("@")[1]})
@@ -562,14 +559,14 @@ async def test_a_replay_of_the_embedded_model_needs_no_model(cache: CompletionCa
         assert await client.sample(ask()) == first
 
 
-async def test_an_embedded_model_that_was_not_started_is_named(cache: CompletionCache) -> None:
+async def test_an_embedded_model_that_was_not_started_is_named(cache: ReadAnswers) -> None:
     async with ChatClient({"writer": Endpoint(model="smollm2-135m")}, cache) as client:
         with pytest.raises(ModelError, match="embedded model smollm2-135m is not running"):
             await client.sample(ask())
 
 
 async def test_a_refusal_that_names_nothing_is_about_the_prompt_once_the_server_has_taken_the_same_values(
-    cache: CompletionCache,
+    cache: ReadAnswers,
 ) -> None:
     taken = unless(lambda body: body["messages"][-1]["content"] != "bad", status(400, "not this"))
     async with StubServer(default=taken) as server, ChatClient({"writer": at(server)}, cache) as client:
@@ -579,7 +576,7 @@ async def test_a_refusal_that_names_nothing_is_about_the_prompt_once_the_server_
 
 
 async def test_a_redirect_that_repeats_the_key_does_not_show_it(
-    cache: CompletionCache, monkeypatch: pytest.MonkeyPatch
+    cache: ReadAnswers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_KEY", "se/cret+key")
     there = status(307, headers={"Location": "http://other.example/v1?key=se%2Fcret%2Bkey&again=se/cret+key"})

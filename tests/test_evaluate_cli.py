@@ -101,6 +101,8 @@ def test_what_cant_be_measured_ends_in_one_line(place, tmp_path):
     assert "name two or more" in fails_here("compare", tmp_path / "out")
     line = fails_here("compare", "a", "b", "-o", tmp_path / "out" / "table.doc")
     assert "name a table with .md, .tex, .html, or say which with --format" in line
+    given = fails_here("compare", "a", "b", "-o", tmp_path / "out" / "scores.json", "--format", "md")
+    assert "scores.json: name a table with .md" in given
     assert "name a figure" in fails_here("plot", place, "-o", tmp_path / "x.gif")
     assert not (tmp_path / "out").exists()
 

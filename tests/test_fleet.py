@@ -3,9 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +12,11 @@ from aiohttp import web
 
 from autoif.config import identity, load_config
 from autoif.errors import BudgetExhausted, ModelError
-from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Request
+from support.answers import ReadAnswers
 from support.stub_server import Body, Reply, StubServer, broken_off, ok, reset, status
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[CompletionCache]:
-    with CompletionCache(tmp_path / "completions.sqlite") as cache:
-        yield cache
 
 
 class FlakyServer(StubServer):
@@ -85,7 +78,7 @@ def answers_of(*servers: FlakyServer) -> Counter[str]:
     return sum((each.answered for each in servers), Counter())
 
 
-async def test_requests_are_dealt_over_all_servers_and_each_is_answered_once(cache: CompletionCache) -> None:
+async def test_requests_are_dealt_over_all_servers_and_each_is_answered_once(cache: ReadAnswers) -> None:
     servers = [FlakyServer(wait_s=0.01) for _ in range(3)]
     async with serving(*servers), ChatClient({"writer": at(*servers)}, cache) as client:
         await ask_all(client, 60)
@@ -94,21 +87,21 @@ async def test_requests_are_dealt_over_all_servers_and_each_is_answered_once(cac
     assert cache.total().requests == 60
 
 
-async def test_each_server_has_its_own_limit(cache: CompletionCache) -> None:
+async def test_each_server_has_its_own_limit(cache: ReadAnswers) -> None:
     servers = [FlakyServer(wait_s=0.02) for _ in range(2)]
     async with serving(*servers), ChatClient({"writer": at(*servers, concurrency=(5, 2))}, cache) as client:
         await ask_all(client, 30)
     assert [each.most_in_flight for each in servers] == [5, 2]
 
 
-async def test_a_slow_server_gets_less(cache: CompletionCache) -> None:
+async def test_a_slow_server_gets_less(cache: ReadAnswers) -> None:
     slow, fast = FlakyServer(wait_s=1.5), FlakyServer(wait_s=0.005)
     async with serving(slow, fast), ChatClient({"writer": at(slow, fast)}, cache) as client:
         await ask_all(client, 60)
     assert slow.answered.total() * 2 < fast.answered.total()
 
 
-async def test_a_server_that_dies_in_the_middle_and_comes_back_loses_no_answer(cache: CompletionCache) -> None:
+async def test_a_server_that_dies_in_the_middle_and_comes_back_loses_no_answer(cache: ReadAnswers) -> None:
     dying, other = FlakyServer(wait_s=0.02), FlakyServer(wait_s=0.02)
     async with serving(dying, other), ChatClient({"writer": at(dying, other)}, cache) as client:
         asking = asyncio.create_task(ask_all(client, 40))
@@ -130,7 +123,7 @@ async def test_a_server_that_dies_in_the_middle_and_comes_back_loses_no_answer(c
     assert said[1:] == ["URL didn't answer for a while, and is back"]
 
 
-async def test_the_only_server_may_be_gone_for_a_while(cache: CompletionCache) -> None:
+async def test_the_only_server_may_be_gone_for_a_while(cache: ReadAnswers) -> None:
     server = FlakyServer(wait_s=0.01)
     async with serving(server), ChatClient({"writer": at(server, retries=2)}, cache) as client:
         await ask_all(client, 5)
@@ -146,7 +139,7 @@ async def test_the_only_server_may_be_gone_for_a_while(cache: CompletionCache) -
 
 
 @pytest.mark.parametrize("failure", [status(500), status(502), broken_off(), reset()])
-async def test_a_server_that_breaks_for_a_while_is_outlasted(cache: CompletionCache, failure: Reply) -> None:
+async def test_a_server_that_breaks_for_a_while_is_outlasted(cache: ReadAnswers, failure: Reply) -> None:
     until = time.monotonic() + 0.5
 
     async def breaks(request: web.Request, body: Body) -> web.StreamResponse:
@@ -161,9 +154,7 @@ async def test_a_server_that_breaks_for_a_while_is_outlasted(cache: CompletionCa
 
 
 @pytest.mark.parametrize("failure", [broken_off(), reset(), status(500), status(429), status(503)])
-async def test_a_server_that_always_fails_costs_the_others_a_few_attempts(
-    cache: CompletionCache, failure: Reply
-) -> None:
+async def test_a_server_that_always_fails_costs_the_others_a_few_attempts(cache: ReadAnswers, failure: Reply) -> None:
     bad, good = FlakyServer(default=failure), FlakyServer(wait_s=0.005)
     async with serving(bad, good), ChatClient({"writer": at(bad, good)}, cache) as client:
         await asyncio.wait_for(ask_all(client, 60), 20)
@@ -171,7 +162,7 @@ async def test_a_server_that_always_fails_costs_the_others_a_few_attempts(
     assert len(bad.bodies) < 30
 
 
-async def test_a_storm_of_429_everywhere_loses_nothing(cache: CompletionCache) -> None:
+async def test_a_storm_of_429_everywhere_loses_nothing(cache: ReadAnswers) -> None:
     servers = [FlakyServer(*[status(429)] * 12, wait_s=0.005) for _ in range(3)]
     async with serving(*servers), ChatClient({"writer": at(*servers, retries=3, concurrency=8)}, cache) as client:
         await ask_all(client, 60)
@@ -180,7 +171,7 @@ async def test_a_storm_of_429_everywhere_loses_nothing(cache: CompletionCache) -
     assert cache.notes() == []
 
 
-async def test_a_server_that_asks_to_wait_is_left_alone_while_the_others_work(cache: CompletionCache) -> None:
+async def test_a_server_that_asks_to_wait_is_left_alone_while_the_others_work(cache: ReadAnswers) -> None:
     busy, other = FlakyServer(status(429, headers={"Retry-After": "60"})), FlakyServer(wait_s=0.002)
     async with serving(busy, other), ChatClient({"writer": at(busy, other, concurrency=1)}, cache) as client:
         await ask_all(client, 20)
@@ -197,7 +188,7 @@ async def test_a_server_that_asks_to_wait_is_left_alone_while_the_others_work(ca
     ],
 )
 async def test_a_server_that_cannot_be_used_is_left_out_and_that_is_said(
-    cache: CompletionCache, failure: Reply, said: str
+    cache: ReadAnswers, failure: Reply, said: str
 ) -> None:
     bad, good = FlakyServer(default=failure), FlakyServer()
     async with serving(bad, good), ChatClient({"writer": at(bad, good)}, cache) as client:
@@ -209,7 +200,7 @@ async def test_a_server_that_cannot_be_used_is_left_out_and_that_is_said(
     assert said in note
 
 
-async def test_an_address_that_comes_later_takes_over_from_one_that_is_gone(cache: CompletionCache) -> None:
+async def test_an_address_that_comes_later_takes_over_from_one_that_is_gone(cache: ReadAnswers) -> None:
     gone, new = FlakyServer(), FlakyServer()
     async with serving(gone, new):
         served = at(gone).model_copy(update={"serve": "vllm serve {model} --port {port}", "serve_start_s": 20.0})
@@ -224,7 +215,7 @@ async def test_an_address_that_comes_later_takes_over_from_one_that_is_gone(cach
     assert sum(new.answered.values()) == 8
 
 
-async def test_servers_that_nobody_brings_back_are_given_up_after_what_a_start_may_take(cache: CompletionCache) -> None:
+async def test_servers_that_nobody_brings_back_are_given_up_after_what_a_start_may_take(cache: ReadAnswers) -> None:
     gone = FlakyServer()
     async with serving(gone):
         served = at(gone, retries=1).model_copy(update={"serve": "serve --port {port}", "serve_start_s": 0.2})
@@ -234,7 +225,7 @@ async def test_servers_that_nobody_brings_back_are_given_up_after_what_a_start_m
                 await ask_all(client, 1)
 
 
-async def test_when_the_last_server_cannot_be_used_one_line_says_why_of_each(cache: CompletionCache) -> None:
+async def test_when_the_last_server_cannot_be_used_one_line_says_why_of_each(cache: ReadAnswers) -> None:
     servers = [FlakyServer(default=status(401)), FlakyServer(default=status(402, "pay"))]
     async with serving(*servers), ChatClient({"writer": at(*servers)}, cache) as client:
         with pytest.raises(ModelError, match=r"^no server is left: .*no key .*pay: add credit") as caught:
@@ -242,7 +233,7 @@ async def test_when_the_last_server_cannot_be_used_one_line_says_why_of_each(cac
     assert "\n" not in str(caught.value)
 
 
-async def test_when_nobody_has_ever_answered_the_run_ends_at_once(cache: CompletionCache) -> None:
+async def test_when_nobody_has_ever_answered_the_run_ends_at_once(cache: ReadAnswers) -> None:
     servers = [FlakyServer(), FlakyServer()]
     async with serving(*servers):
         pass
@@ -253,7 +244,7 @@ async def test_when_nobody_has_ever_answered_the_run_ends_at_once(cache: Complet
             await asyncio.wait_for(ask_all(client, 4), 2)
 
 
-async def test_when_all_servers_stay_gone_one_line_names_them(cache: CompletionCache) -> None:
+async def test_when_all_servers_stay_gone_one_line_names_them(cache: ReadAnswers) -> None:
     servers = [FlakyServer(), FlakyServer()]
     async with serving(*servers):
         endpoint = at(*servers, retry_wait_s=0.002, retries=1)
@@ -267,7 +258,7 @@ async def test_when_all_servers_stay_gone_one_line_names_them(cache: CompletionC
 
 @pytest.mark.parametrize(("after_s", "stuck_s"), [(0.0, 0.3), (0.2, 60.0)])
 async def test_a_straggler_is_asked_elsewhere_only_where_that_is_wanted(
-    cache: CompletionCache, after_s: float, stuck_s: float
+    cache: ReadAnswers, after_s: float, stuck_s: float
 ) -> None:
     servers = [FlakyServer(ok(wait_s=stuck_s)), FlakyServer()]
     async with AsyncExitStack() as stack:
@@ -281,7 +272,7 @@ async def test_a_straggler_is_asked_elsewhere_only_where_that_is_wanted(
     assert cache.total().requests == 20
 
 
-async def test_the_budget_counts_over_all_servers(cache: CompletionCache) -> None:
+async def test_the_budget_counts_over_all_servers(cache: ReadAnswers) -> None:
     servers = [FlakyServer(), FlakyServer()]
     async with serving(*servers), ChatClient({"writer": at(*servers)}, cache, budget=Budget(tokens=70)) as client:
         with pytest.raises(BudgetExhausted):
@@ -290,7 +281,7 @@ async def test_the_budget_counts_over_all_servers(cache: CompletionCache) -> Non
     assert cache.total().tokens == 70
 
 
-async def test_what_one_server_refuses_is_sent_to_none(cache: CompletionCache) -> None:
+async def test_what_one_server_refuses_is_sent_to_none(cache: ReadAnswers) -> None:
     async def without_seed(request: web.Request, body: Body) -> web.StreamResponse:
         fine = "seed" not in body
         return await (ok() if fine else status(400, "seed is not supported"))(request, body)

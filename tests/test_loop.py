@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, request_key
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
@@ -200,6 +201,35 @@ def test_a_kill_right_after_an_answer_was_acknowledged_takes_nothing(tmp_path) -
     assert done.returncode == -signal.SIGKILL
     with CompletionCache(path) as cache:
         assert len(cache.get("a" * 32, 100)) == 40
+
+
+async def test_what_comes_while_others_are_stored_is_one_transaction_and_each_gets_what_is_stored(tmp_path) -> None:
+    path = tmp_path / "completions.sqlite"
+    asked = {name * 32: {index: Completion(f"{name} {index}", "stop", 1, 1) for index in range(2)} for name in "abc"}
+    quicker, begun = {1: Completion("quicker", "stop", 1, 1)}, []
+    async with StoredAnswers(path) as answers:
+        with CompletionCache(path) as other:
+            other.put("b" * 32, quicker, request=REQUEST, usd=0.0)
+        answers._written._db.set_trace_callback(lambda each: begun.append(each) if "BEGIN" in each else None)
+        tasks = [asyncio.create_task(answers.store(key, each, request=REQUEST, usd=0.5)) for key, each in asked.items()]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+        a, b, c = await asyncio.gather(*tasks, return_exceptions=True)
+        assert a == asked["a" * 32]
+        assert b == {0: asked["b" * 32][0], **quicker}
+        assert isinstance(c, asyncio.CancelledError)
+        assert answers.get("c" * 32, 2) == asked["c" * 32]
+        assert len(begun) == 1
+
+
+async def test_all_that_wait_are_told_when_nothing_can_be_stored(tmp_path) -> None:
+    async with StoredAnswers(tmp_path / "completions.sqlite") as answers:
+        answers._written._db.execute("DROP TABLE completions")
+        stores = [
+            answers.store(name * 32, {0: Completion("so", "stop", 1, 1)}, request=REQUEST, usd=0.0) for name in "ab"
+        ]
+        for failure in await asyncio.gather(*stores, return_exceptions=True):
+            assert isinstance(failure, StoreError)
 
 
 async def test_what_waits_when_a_run_is_cancelled_is_stored_all_the_same(tmp_path) -> None:

@@ -406,7 +406,7 @@ def test_answers_that_only_a_folder_left_behind_has_are_added_but_not_those_of_f
     assert not (tmp_path / "work.left2").exists()
 
 
-async def test_an_answer_that_only_a_finished_shard_has_is_fetched_when_another_shard_asks_the_same(tmp_path):
+def test_an_answer_that_only_a_finished_shard_has_is_fetched_when_another_shard_asks_the_same(tmp_path):
     remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
     rows = [
         CompletionRow(f"{number:032x}", 0, f"so {number}", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)
@@ -419,11 +419,11 @@ async def test_an_answer_that_only_a_finished_shard_has_is_fetched_when_another_
     fetched = []
     fetch = open_segments(remote.address)
     with CompletionCache(work / "completions.sqlite", fetch=lambda name: fetched.append(name) or fetch(name)) as cache:
-        assert not await cache.recall("f" * 32, 1) and not fetched
+        assert not cache.is_elsewhere("f" * 32) and not fetched
         assert not cache.get(rows[1].key, 1)
-        assert await cache.recall(rows[1].key, 1)
+        assert cache.is_elsewhere(rows[1].key) and cache.recall(rows[1].key)
         assert [cache.get(row.key, 1)[0].text for row in rows] == ["so 0", "so 1", "so 2"]
-        assert not await cache.recall(rows[1].key, 1)
+        assert not cache.is_elsewhere(rows[1].key)
         assert fetched == ["queries-0000"]
         assert cache.total().requests == cache.total().completions == 3  # what was spent is counted once
 

@@ -22,6 +22,7 @@ from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Request
+from support.answers import ReadAnswers
 
 pytestmark = pytest.mark.timeout(600)  # the weights are converted once
 
@@ -37,12 +38,6 @@ SCHEMA = {
 def ask(text: str = "Name an animal.", **fields: object) -> Request:
     settings: dict[str, object] = {"max_tokens": 8, "temperature": 1.0, "seed": 11, **fields}
     return Request("writer", "test", messages=(("user", text),), **settings)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[CompletionCache]:
-    with CompletionCache(tmp_path / "completions.sqlite") as cache:
-        yield cache
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +79,7 @@ def _wait_until_it_serves(url: str, process: "subprocess.Popen[bytes]", log: Pat
 # llama.cpp
 
 
-async def test_llama_cpp_samples_several_answers_to_one_request(llama: Endpoint, cache: CompletionCache) -> None:
+async def test_llama_cpp_samples_several_answers_to_one_request(llama: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         completions = await client.sample(ask(samples=4))
         assert client.requests == 1
@@ -94,14 +89,14 @@ async def test_llama_cpp_samples_several_answers_to_one_request(llama: Endpoint,
     assert {each.finish_reason for each in completions} <= {"stop", "length"}
 
 
-async def test_llama_cpp_gives_more_samples_than_it_has_slots(llama: Endpoint, cache: CompletionCache) -> None:
+async def test_llama_cpp_gives_more_samples_than_it_has_slots(llama: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         assert len(await client.sample(ask(samples=6))) == 6
         assert client.requests == 2
 
 
 async def test_samples_of_llama_cpp_are_those_of_their_seeds(
-    llama: Endpoint, cache: CompletionCache, tmp_path: Path
+    llama: Endpoint, cache: ReadAnswers, tmp_path: Path
 ) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         together = await client.sample(ask(samples=3))
@@ -111,7 +106,7 @@ async def test_samples_of_llama_cpp_are_those_of_their_seeds(
     assert [each.text for each in together] == [each.text for each in alone]
 
 
-async def test_llama_cpp_keeps_to_a_schema(llama: Endpoint, cache: CompletionCache) -> None:
+async def test_llama_cpp_keeps_to_a_schema(llama: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         completions = await client.sample(ask("A colour, as JSON.", json_schema=SCHEMA, samples=2, max_tokens=60))
     for completion in completions:
@@ -121,7 +116,7 @@ async def test_llama_cpp_keeps_to_a_schema(llama: Endpoint, cache: CompletionCac
 
 
 @pytest.mark.parametrize("chat", [False, True])
-async def test_llama_cpp_gives_log_probabilities(llama: Endpoint, cache: CompletionCache, chat: bool) -> None:
+async def test_llama_cpp_gives_log_probabilities(llama: Endpoint, cache: ReadAnswers, chat: bool) -> None:
     given: dict[str, object] = {"messages": (("user", "Paris?"),)} if chat else {"prompt": "The capital of France is"}
     request = Request("judge", "test", **given, max_tokens=1, top_logprobs=5)  # type: ignore[arg-type]
     async with ChatClient({"judge": llama}, cache) as client:
@@ -134,7 +129,7 @@ async def test_llama_cpp_gives_log_probabilities(llama: Endpoint, cache: Complet
         assert " Paris" in dict(completion.logprobs)
 
 
-async def test_llama_cpp_refuses_a_prompt_that_is_too_long_and_goes_on(llama: Endpoint, cache: CompletionCache) -> None:
+async def test_llama_cpp_refuses_a_prompt_that_is_too_long_and_goes_on(llama: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         refused = await client.sample(ask("cat " * 2000, samples=2))
         assert [(each.text, each.finish_reason) for each in refused] == [("", "refused")] * 2
@@ -142,7 +137,7 @@ async def test_llama_cpp_refuses_a_prompt_that_is_too_long_and_goes_on(llama: En
         assert (await client.sample(ask()))[0].text
 
 
-async def test_a_wrong_path_at_llama_cpp_is_named(llama: Endpoint, cache: CompletionCache) -> None:
+async def test_a_wrong_path_at_llama_cpp_is_named(llama: Endpoint, cache: ReadAnswers) -> None:
     wrong = llama.model_copy(update={"base_url": llama.base_url + "/nowhere"})
     async with ChatClient({"writer": wrong}, cache) as client:
         with pytest.raises(ModelError, match=r"has no such page .HTTP 404.: base_url should be the API's"):
@@ -152,7 +147,7 @@ async def test_a_wrong_path_at_llama_cpp_is_named(llama: Endpoint, cache: Comple
 # transformers
 
 
-async def test_transformers_is_asked_for_each_sample_by_itself(transformers: Endpoint, cache: CompletionCache) -> None:
+async def test_transformers_is_asked_for_each_sample_by_itself(transformers: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": transformers}, cache) as client:
         completions = await client.sample(ask(samples=3))
         assert client.requests == 3
@@ -162,7 +157,7 @@ async def test_transformers_is_asked_for_each_sample_by_itself(transformers: End
     assert cache.usage()["test"].requests == 3
 
 
-async def test_what_transformers_ignores_does_no_harm(transformers: Endpoint, cache: CompletionCache) -> None:
+async def test_what_transformers_ignores_does_no_harm(transformers: Endpoint, cache: ReadAnswers) -> None:
     request = Request("writer", "test", prompt="The capital of France is", max_tokens=2, top_logprobs=5)
     async with ChatClient({"writer": transformers}, cache) as client:
         [completion] = await client.sample(ask("A colour, as JSON.", json_schema=SCHEMA))
@@ -172,7 +167,7 @@ async def test_what_transformers_ignores_does_no_harm(transformers: Endpoint, ca
 
 
 async def test_an_unknown_model_at_transformers_is_told_in_its_words(
-    transformers: Endpoint, cache: CompletionCache
+    transformers: Endpoint, cache: ReadAnswers
 ) -> None:
     unknown = transformers.model_copy(update={"model": "no/such-model"})
     async with ChatClient({"writer": unknown}, cache) as client:

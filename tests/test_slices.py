@@ -15,7 +15,7 @@ from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.journal import Journal, import_journals, open_answers, read_journal
 from autoif.report.status import read_status
 from autoif.runs import claims
-from autoif.runs.claims import Claim, Holder, find_holder
+from autoif.runs.claims import Claim, FolderPlace, Holder
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.sliced_run import share_budget
 from autoif.runs.slices import Slice, is_complete, write_plan
@@ -156,6 +156,11 @@ def test_every_shard_is_in_one_slice():
         slices = Slice(1, total).whole
         assert all(sum(each.has(shard) for each in slices) == 1 for shard in range(20))
         assert not any(Slice(0, total).has(shard) for shard in range(20))
+
+
+def find_holder(folder):
+    seen = claims._look(FolderPlace(folder))
+    return None if seen.released else seen.holder
 
 
 def test_a_claim_is_held_by_one_and_free_after_it(tmp_path):

@@ -19,7 +19,7 @@ from autoif.errors import ModelError
 from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
-from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s, server_sentence
+from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s
 from autoif.models.transport import Rejected, Transport
 from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
 
@@ -557,7 +557,7 @@ async def test_what_is_wrong_with_a_connection_is_named_with_the_remedy(url: str
     ],
 )
 def test_the_servers_own_words_are_found(body: object, sentence: str) -> None:
-    assert server_sentence(json.dumps(body).encode()) == sentence
+    assert read_complaint(json.dumps(body).encode()).sentence == sentence
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("-3", 0), ("nan", 0), ("inf", 0), ("soon", 0), ("", 0)])

@@ -100,7 +100,7 @@ def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None",
     with needing_extra("eval", "autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
         from autoif.evaluation.tables import choose_form
-    form = form or choose_form(output)
+    form = choose_form(output, form)
     if plot:
         with needing_extra("eval", "autoif compare --plot"):
             from autoif.evaluation.figure_style import check_kind

@@ -65,7 +65,7 @@ class AnswerWriter:
 
     def _look_up(self, key: str, samples: int) -> Samples:
         found = self._cache.get(key, samples)
-        return self._cache.get(key, samples) if len(found) < samples and self._cache.recall_now(key) else found
+        return self._cache.get(key, samples) if len(found) < samples and self._cache.recall(key) else found
 
 
 Exchange = Callable[[Batch], Awaitable[tuple[list[Samples], Usage]]]

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Chat, Completion, Request
+from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS, storage_errors
 
 _QUESTION_TOKENS = 6_144
@@ -47,9 +47,11 @@ def consult(
         folder.mkdir(parents=True, exist_ok=True)
 
     async def open_and_ask(endpoint: Endpoint) -> list[Completion]:
-        with CompletionCache(folder / COMPLETIONS) as cache:
-            async with ChatClient({"judge": endpoint}, cache, budget=judge.budget) as chat:
-                return await _ask_all(chat, requests, say, what)
+        async with (
+            StoredAnswers(folder / COMPLETIONS) as answers,
+            ChatClient({"judge": endpoint}, answers, budget=judge.budget) as chat,
+        ):
+            return await _ask_all(chat, requests, say, what)
 
     with _serve(judge) as endpoint:
         return asyncio.run(open_and_ask(endpoint))

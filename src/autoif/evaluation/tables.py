@@ -256,10 +256,16 @@ def escape_latex(text: str) -> str:
 Form = Literal["md", "tex", "html"]
 
 
-def choose_form(output: Path | None) -> Form:
-    """Return the form that a file is to have; Markdown where there is none. Raises ConfigError for another suffix."""
+def choose_form(output: Path | None, said: Form | None = None) -> Form:
+    """Return the form that a file is to have: as was said, or as its suffix says; Markdown where there is no file.
+
+    Raises:
+        ConfigError: the suffix says none, or that the file holds data, which tables must not replace.
+    """
     suffix = output.suffix.lower().removeprefix(".") if output else "md"
     forms: tuple[Form, ...] = get_args(Form)
+    if said and suffix not in {"json", "jsonl"}:
+        return said
     for form in forms:
         if suffix == form:
             return form

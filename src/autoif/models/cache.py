@@ -8,7 +8,6 @@ Made for ten million answers: texts are packed (`packing`), answers lie in the o
 half of each hash, and opening reads a few pages. Damage is found when the page that has it is read.
 """
 
-import asyncio
 import hashlib
 import json
 import sqlite3
@@ -115,7 +114,6 @@ class CompletionCache:
         self._keep = keep
         self._fetching = threading.Lock()
         self._uncounted = 0
-        self._waiting: list[tuple[list[CompletionRow], asyncio.Future[bool]]] = []
         refuse_network_disk(path)
         with self._errors_named():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,12 +148,12 @@ class CompletionCache:
                 )
         return found
 
-    async def recall(self, key: str, samples: int) -> bool:
-        """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
-        return self._find_elsewhere(key) is not None and await asyncio.to_thread(self.recall_now, key)
+    def is_elsewhere(self, key: str) -> bool:
+        """Tell whether the answers to a request are kept elsewhere, where `recall` fetches them."""
+        return self._find_elsewhere(key) is not None
 
-    def recall_now(self, key: str) -> bool:
-        """Do as `recall` does, and wait for it."""
+    def recall(self, key: str) -> bool:
+        """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
         with self._fetching:
             segment = self._find_elsewhere(key)
             if segment is not None and self._fetch:
@@ -193,32 +191,6 @@ class CompletionCache:
         rows = list_rows(key, completions, stage=request.stage, usd=usd)
         return completions if self.insert(rows) == len(rows) else self.pick(key, completions)
 
-    async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Do as `put`, in one transaction with all that comes in this turn of the event loop, at half the cost.
-
-        The loop waits meanwhile; that of a run has `StoredAnswers`.
-        """
-        rows, loop = list_rows(key, completions, stage=request.stage, usd=usd), asyncio.get_running_loop()
-        self._keep(rows)
-        if not self._waiting:
-            loop.call_soon(self._store_waiting)
-        stored: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append((rows, stored))
-        return completions if await stored else self.pick(key, completions)
-
-    def _store_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        rows = [row for part, _ in waiting for row in part]
-        callers = [stored for _, stored in waiting if not stored.done()]  # a cancelled one's answer is stored, too
-        try:
-            inserted = self._insert(rows)
-        except StoreError as error:
-            for stored in callers:
-                stored.set_exception(error)
-            return
-        for stored in callers:
-            stored.set_result(inserted == len(rows))
-
     def pick(self, key: str, completions: Samples) -> Samples:
         """Return what is stored of these: another process may have been quicker."""
         found = self.get(key, max(completions, default=0) + 1)
@@ -227,9 +199,6 @@ class CompletionCache:
     def insert(self, rows: list[CompletionRow]) -> int:
         """Store rows in one transaction, leaving those that are already there; return how many were not."""
         self._keep(rows)
-        return self._insert(rows)
-
-    def _insert(self, rows: list[CompletionRow]) -> int:
         with self._errors_named():
             packed = [self._rows.pack(row) for row in rows]
             if len(packed) == 1:

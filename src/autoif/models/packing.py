@@ -53,11 +53,6 @@ class TextPacker:
         except zstandard.ZstdError as error:
             raise sqlite3.DatabaseError(f"a text that can't be unpacked: {error}") from None
 
-    def finish_training(self) -> None:
-        """Wait for the dictionaries that are being trained; they are used from the next text on."""
-        for thread in self._training.values():
-            thread.join()
-
     def _learn(self, stage: int, text: bytes) -> int:
         """Note a text that has no dictionary yet; return the stage's, once it is trained."""
         if stage in self._trained:

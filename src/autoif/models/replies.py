@@ -165,11 +165,6 @@ async def speaks_tls(url: str, timeout_s: float) -> bool:
     return True
 
 
-def server_sentence(content: bytes) -> str:
-    """Return the server's own words from the body of an error."""
-    return read_complaint(content).sentence
-
-
 def _parse(text: str) -> Any:
     """Return the JSON in a text if it is an object or a list, else None."""
     if text[:1] not in {"{", "["}:

@@ -44,7 +44,7 @@ class StoredAnswers:
 
     async def recall(self, key: str, samples: int) -> bool:
         """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
-        return await self._cache.recall(key, samples)
+        return self._cache.is_elsewhere(key) and await asyncio.to_thread(self._cache.recall, key)
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
         """Store the completions of one answer of the server; return what is stored when it is. Raises StoreError."""

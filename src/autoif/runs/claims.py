@@ -302,12 +302,6 @@ def find_living_holder(place: ClaimPlace) -> str:
     return "" if now.released else named
 
 
-def find_holder(folder: Path) -> Holder | None:
-    """Return who holds a folder's claim, as far as can be told at once: not one that let go, or is dead here."""
-    seen = _look(FolderPlace(folder))
-    return None if seen.released or (seen.holder and seen.holder.is_dead) else seen.holder
-
-
 def _name(number: int) -> str:
     return f"claim-{number:04d}"
 

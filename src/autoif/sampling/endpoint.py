@@ -8,14 +8,14 @@ with it, as a server may have others from the model's generation_config.json; on
 import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
-from autoif.models.cache import CompletionCache
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
+from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
 from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
 
@@ -79,17 +79,17 @@ def open_endpoint(endpoint: Endpoint, settings: SamplingSettings, say: Say) -> I
     if given := settings.chat_template_kwargs:
         body = {**endpoint.extra_body, "chat_template_kwargs": given}
         endpoint = endpoint.model_copy(update={"extra_body": body})
-    with (
-        tempfile.TemporaryDirectory(prefix="autoif-") as folder,
-        CompletionCache(Path(folder) / COMPLETIONS) as cache,
-        asyncio.Runner() as runner,
-    ):
-        client = ChatClient({"responder": endpoint}, cache)
-        runner.run(client.__aenter__())
+    stack = AsyncExitStack()
+
+    async def connect(folder: str) -> ChatClient:
+        answers = await stack.enter_async_context(StoredAnswers(Path(folder) / COMPLETIONS))
+        return await stack.enter_async_context(ChatClient({"responder": endpoint}, answers))
+
+    with tempfile.TemporaryDirectory(prefix="autoif-") as folder, asyncio.Runner() as runner:
         try:
-            yield EndpointSampler(client, runner, settings)
+            yield EndpointSampler(runner.run(connect(folder)), runner, settings)
         finally:
-            runner.run(client.__aexit__(None, None, None))
+            runner.run(stack.aclose())
 
 
 @contextmanager
