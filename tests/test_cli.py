@@ -219,7 +219,7 @@ def test_show_of_an_id_that_is_not_there_says_how_to_list_them(finished):
 
 
 def test_show_prints_why_an_instruction_was_dropped(server, tmp_path):
-    rules = ["cross_validation.by_majority=false", "cross_validation.min_cases=100"]
+    rules = ["cross_validation.choose_by=cases", "cross_validation.min_cases=100"]
     settings = [part for rule in rules for part in ("--set", rule)]
     run_here(*INSTRUCTIONS, "--base-url", server.url, *settings, cwd=tmp_path)
     dropped = [

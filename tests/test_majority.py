@@ -24,7 +24,7 @@ async def choose(
     draft = read_function_answers(instruction(), [Completion(text, "stop") for text in texts], counted=True)
     assert isinstance(draft, Draft)
     [result] = await cross_validate(
-        draft, make_tools("cross_validation.by_majority=true", f'cross_validation.majority="{majority}"')
+        draft, make_tools("cross_validation.choose_by=majority", f'cross_validation.majority="{majority}"')
     )
     return result
 
@@ -93,7 +93,7 @@ async def test_a_majority_that_may_not_be_kept_says_why(make_tools: MakeTools) -
     draft = read_function_answers(instruction(), [Completion(text, "stop") for text in texts], counted=True)
     assert isinstance(draft, Draft)
     [result] = await cross_validate(
-        draft, make_tools("cross_validation.by_majority=true", 'cross_validation.findings=["vacuous"]')
+        draft, make_tools("cross_validation.choose_by=majority", 'cross_validation.findings=["vacuous"]')
     )
     assert isinstance(result, Dropped)
     assert result.reason is Reason.NO_MAJORITY
@@ -112,4 +112,4 @@ def test_answers_name_their_functions_only_where_they_are_counted() -> None:
 
 def test_contrast_and_majority_are_not_switched_on_together() -> None:
     with pytest.raises(ConfigError, match=r"two ways to choose functions: set contrast.enabled=false, or"):
-        load_config("paper", ["contrast.enabled=true", "cross_validation.by_majority=true"])
+        load_config("paper", ["contrast.enabled=true", "cross_validation.choose_by=majority"])

@@ -102,7 +102,7 @@ async def test_an_empty_instruction_is_dropped_with_that_reason() -> None:
 async def test_by_majority_an_answer_that_says_what_another_says_is_a_vote_of_its_own() -> None:
     answers = (GOOD[0], GOOD[0], GOOD[0], answer(accepts("rum"), ("rum", True)), answer(accepts("ale"), ("ale", True)))
     rows = [Generations(Instruction.of("Use tea.", "seed"), answers)]
-    settings = ["sandbox.workers=1", "cross_validation.by_majority=true"]
+    settings = ["sandbox.workers=1", "cross_validation.choose_by=majority"]
     [kept] = (await filter_generations(rows, load_config("paper", settings))).kept
     assert [function.source for function in kept.functions] == [accepts("tea")]
 

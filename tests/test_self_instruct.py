@@ -85,6 +85,7 @@ async def test_quotes_that_belong_to_an_instruction_stay(make_tools: MakeTools) 
         ("```python and so on", Reason.NOT_AN_INSTRUCTION),
         ('{"rule": "use four commas"}', Reason.NOT_AN_INSTRUCTION),
         ("| rule | number | text |", Reason.NOT_AN_INSTRUCTION),
+        ("Write 7 new rules, in the language of these examples.", Reason.COPIED),  # the writer was told so, of 100
         ("use the word 'tea'", Reason.DUPLICATE_NORMALISED),
         ("Use the word 'tea'.", Reason.DUPLICATE_EXACT),
         ("Write it in lowercase.", Reason.DUPLICATE_NEAR),

@@ -27,7 +27,11 @@ from support.processes import stages_of
 
 PAGE = (Path(__file__).parent.parent / "docs" / "planning.md").read_text(encoding="utf-8")
 AGREEMENT = "cross_validation.function_agreement"
-MORE = ("--set", "verification.functions_per_instruction=3", "--set", "back_translation.nli=chat")
+MORE = (
+    *("--set", "verification.functions_per_instruction=3", "--set", "verification.max_functions=0"),
+    *("--set", "cross_validation.choose_by=cases", "--set", "cross_validation.min_score=0"),
+    *("--set", "back_translation.nli=chat"),
+)
 FUNCTIONS = ("len(response) > 3", "len(response) >= 4", "len(response) > 20")
 """All agree with three of the four cases, the last one with no more."""
 CASES = (("The lamp burns all night.", True), ("a", False), ("Ships pass by in the fog.", True), ("Fog comes.", True))
@@ -128,8 +132,8 @@ def test_a_point_of_a_run_with_contrast_and_early_stop_is_what_a_run_makes(made:
 
 
 def test_a_point_of_a_run_whose_answers_voted_is_what_a_run_makes(made: Any, tmp_path: Path) -> None:
-    run = made("cross_validation.by_majority=true")
-    real = made("cross_validation.by_majority=true", "cross_validation.majority=>=0.9")
+    run = made("cross_validation.choose_by=majority")
+    real = made("cross_validation.choose_by=majority", "cross_validation.majority=>=0.9")
     apply_sweep(run, ["cross_validation.majority=>=0.9"], tmp_path / "applied")
     assert stages_of(tmp_path / "applied") == stages_of(real)
     assert read_data(tmp_path / "applied") == read_data(real)
@@ -308,7 +312,7 @@ def test_a_run_into_what_a_replay_made_is_refused_and_changes_nothing(made: Any,
 def test_a_report_gets_a_sweep_of_each_usual_threshold_that_runs_no_function(
     made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = [made(), made("cross_validation.by_majority=true"), made(preset="recommended")]
+    runs = [made(), made("cross_validation.choose_by=majority"), made(preset="recommended")]
     monkeypatch.setattr(SandboxSettings, "make_sandbox", None)
     plain, voted, contrasted = map(sweep_usual, runs)
     assert [sweep.keys[0] for sweep in plain.sweeps] == [AGREEMENT, "rejection_sampling.pass_rate", "scoring.mean"]

@@ -148,13 +148,17 @@ def test_a_run_gives_its_kept_functions_once_by_its_audit_where_it_has_one(
         read_functions(tmp_path)
 
 
-@pytest.mark.parametrize(("config", "votes"), [({}, {None}), ({"by_majority": True}, {1.0})])
-def test_without_an_audit_a_run_is_asked_for_votes_cases_and_what_functions_say_of_responses(
-    tmp_path: Path, made: VerifiedInstruction, config: dict[str, object], votes: set[float | None]
+@pytest.mark.parametrize(
+    ("config", "votes", "likely"),
+    [({}, {None}, None), ({"choose_by": "majority"}, {1.0}, None), ({"choose_by": "score"}, {1.0}, 0.7)],
+)
+def test_without_an_audit_a_run_is_asked_for_its_score_votes_cases_and_what_functions_say_of_responses(
+    tmp_path: Path, made: VerifiedInstruction, config: dict[str, object], votes: set[float | None], likely: float | None
 ) -> None:
-    write_run(tmp_path, made, config)
+    write_run(tmp_path, made.model_copy(update={"score": likely}), config)
     found = read_functions(tmp_path)
     assert {each.votes for each in found} == votes
+    assert {each.likely for each in found} == {likely}
     assert [each.cases for each in found] == [0.5, 1.0]
     # Of one of two responses the two functions disagree: then each is as good as the other.
     assert {each.unanimity for each in found} == {0.75}

@@ -81,11 +81,12 @@ class Config(Record):
 
     @model_validator(mode="after")
     def _check_choice(self) -> "Config":
-        """Contrast and majority are alternatives: only one may choose functions."""
-        if self.contrast.enabled and self.cross_validation.by_majority:
+        """Only one thing may choose functions. Where contrast does, its cases advise."""
+        chosen_by = self.cross_validation.choose_by
+        if self.contrast.enabled and chosen_by != "cases":
             raise ValueError(
-                "contrast.enabled and cross_validation.by_majority are two ways to choose functions: set "
-                "contrast.enabled=false, or cross_validation.by_majority=false"
+                f"contrast.enabled and cross_validation.choose_by={chosen_by} are two ways to choose functions: set "
+                "contrast.enabled=false, or cross_validation.choose_by=cases"
             )
         return self
 
@@ -116,8 +117,9 @@ _LATER: dict[str, JsonValue] = {
     "scoring.enabled": True,
     "sandbox.packages": [],
     "cross_validation.min_score": 0.0,
-    "cross_validation.by_majority": False,
+    "cross_validation.choose_by": "cases",
     "cross_validation.majority": ">= 0.6",
+    "cross_validation.sure_score": ">= 0.8",
     "cross_validation.findings": [],
     "deduplication.behaviour": False,
     "deduplication.alike": ">= 1",

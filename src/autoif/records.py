@@ -167,7 +167,7 @@ class Answer(Record):
     """Cases in a readable answer that could not be read."""
     function: str = Field(default="", exclude_if=_is_empty)
     """Id of the function that it gave; noted only where it is counted how many gave it: with
-    `cross_validation.by_majority`, or where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
+    `cross_validation.choose_by` other than cases, or where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
 
 
 class FunctionFault(StrEnum):
@@ -311,7 +311,9 @@ class VerifiedInstruction(Record):
     kept_cases: tuple[int, ...]
     back_translations: tuple[BackTranslation, ...] = ()
     contrast: Contrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
-    """How functions were chosen by answers; None where cases decided."""
+    """How functions were chosen by answers; None where answers weren't looked at."""
+    score: float | None = Field(default=None, exclude_if=lambda score: score is None)
+    """How likely the functions are right, 0 to 1, where that chose them (`cross_validation.choose_by = "score"`)."""
 
     @model_validator(mode="before")
     @classmethod

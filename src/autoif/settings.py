@@ -68,7 +68,8 @@ class Verification(Record):
     case_repairs: int = Field(default=0, ge=0, le=2)
     """How often the writer is asked again about a case that most functions contradict; 0: never."""
     max_functions: int = Field(default=0, ge=0)
-    """Ask on, up to so many functions, until their behaviour is settled; 0: K is fixed."""
+    """Ask on, up to so many functions, until most of them behave alike, or one has the score that is asked for
+    (`cross_validation.choose_by`); 0: K is fixed."""
     functions_step: int = Field(default=2, ge=1)
     """How many more functions to ask for at a time."""
     settled: Threshold = ">= 0.75"
@@ -112,16 +113,24 @@ class CrossValidation(Record):
     """A function must accept a text and refuse one among cases and probes (autoif.probes) to count at all; with
     contrast, which always asks for it, answers count as well. Unlike `both_outcomes`, this drops no right function for
     its writer's cases."""
-    by_majority: bool = False
-    """Keep the functions that most of the writer's answers mean, whatever its cases expect. Off, cases decide, as in
-    the paper."""
+    choose_by: Literal["cases", "majority", "score"] = "cases"
+    """What decides which functions are kept: the writer's cases, as in the paper; or, whatever these expect, what most
+    of its answers mean; or this together with how likely each function is right (docs/method.md#score)."""
     majority: Threshold = ">= 0.6"
-    """Share of the answers whose functions must behave alike, with `by_majority`."""
+    """Share of the answers whose functions must behave alike, unless cases choose; by score, of those answers whose
+    functions may be kept."""
+    sure_score: Threshold = ">= 0.8"
+    """The score that does instead of a majority, with `choose_by = "score"`."""
     findings: tuple[FindingReason, ...] = ()
     """What of an audit's findings drops a function before any is chosen, as ["vacuous", "dead", "raises", "too_slow",
     "threshold", "asked_text"] (docs/audit.md); () drops none."""
     min_score: float = Field(default=0.0, ge=0, lt=1)
     """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
+
+    @property
+    def looks_at_functions(self) -> bool:
+        """Whether it counts what functions do, beside what cases and votes say of them."""
+        return bool(self.findings or self.min_score) or self.choose_by == "score"
 
     @field_validator("findings")
     @classmethod

@@ -9,11 +9,13 @@
 
 Functions that always return False agree with each other, and no response will ever pass them. Against these, with
 `both_outcomes` the kept cases must also hold one that obeys the instruction and one that doesn't;
-with `two_sided` functions count only if they accept some case or probe and refuse another, whatever the cases.
+with `two_sided`, and where the score chooses, functions count only if they accept some case or probe and refuse
+another, whatever the cases.
 With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
 probes (`autoif.reliability`).
 With `findings` they count only if they show none of these faults (`soundness.py`).
-With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`, with `by_majority` to `majority.py`.
+With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`; with `choose_by = "majority"` to `majority.py`,
+with "score" to `soundness.py`.
 
 Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
 cases, a function has up to one vote more, and (3) holds of the judge's cases by themselves, too (`discrimination.py`).
@@ -28,11 +30,12 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
 from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.instructions.majority import choose_by_majority
-from autoif.instructions.soundness import describe_findings, look_at
+from autoif.instructions.soundness import Soundness, choose_by_score, describe_findings, look_at
 from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
 from autoif.settings import CrossValidation
 from autoif.thresholds import meets, share
@@ -41,46 +44,65 @@ from autoif.tools import Tools
 STAGE = "cross_validation"
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The functions of a draft that may be kept."""
+
+    draft: Draft
+    """With its matrix."""
+    functions: Sequence[int]
+    """Their places."""
+    seen: Sequence[Soundness] = ()
+    """What each function of the draft shows, where that counts."""
+
+
 async def cross_validate(draft: Draft, tools: Tools) -> list[VerifiedInstruction | Dropped]:
-    """Run every function on every case and keep what agrees, what has lift, or what most answers mean."""
-    draft, functions = await find_candidates(draft, tools)
-    if isinstance(functions, Dropped):
-        return [functions]
-    choose = choose_by_contrast if tools.config.contrast.enabled else choose_unasked
-    return [await choose(draft, functions, tools)]
+    """Run every function on every case and keep what agrees, has lift or a high score, or what most answers mean."""
+    found = await find_candidates(draft, tools)
+    if isinstance(found, Dropped):
+        return [found]
+    if tools.config.contrast.enabled:
+        return [await choose_by_contrast(found.draft, found.functions, tools)]
+    return [await choose_unasked(found, tools)]
 
 
-async def find_candidates(draft: Draft, tools: Tools) -> tuple[Draft, list[int] | Dropped]:
-    """Run all functions on all cases; return the draft with its matrix, and the functions (places) that may be kept."""
+async def find_candidates(draft: Draft, tools: Tools) -> Candidates | Dropped:
+    """Run all functions on all cases, and leave out those that can't be kept whatever chooses."""
     rules, contrasts = tools.config.cross_validation, tools.config.contrast.enabled
     matrix, loads = await _fill_matrix(draft.matrix, tools)
     draft = draft.model_copy(update={"matrix": matrix})
 
     functions = [index for index, loaded in enumerate(loads) if loaded]
     if not functions:
-        return draft, _drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")
+        return _drop(draft, Reason.NO_FUNCTION_LOADS, f"{len(loads)} functions")
     # With contrast, answers are looked at as well.
-    if rules.two_sided and not contrasts and not (functions := await keep_two_sided(matrix, functions, tools)):
-        return draft, _drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")
-    if rules.findings or rules.min_score:
+    two_sided = (rules.two_sided and not contrasts) or rules.choose_by == "score"
+    if two_sided and not (functions := await keep_two_sided(matrix, functions, tools)):
+        return _drop(draft, Reason.ONE_SIDED_FUNCTIONS, "each function says the same of all cases and probes")
+    seen: Sequence[Soundness] = ()
+    if rules.looks_at_functions:
         seen = await look_at(draft, tools)
-        sound = [place for place in functions if not {*seen[place].findings}.intersection(rules.findings)]
+        sound = [place for place in functions if not set(rules.findings).intersection(seen[place].findings)]
         if not sound:
             detail = describe_findings([seen[place] for place in functions], rules.findings)
-            return draft, _drop(draft, Reason.FAULTY_FUNCTIONS, detail)
+            return _drop(draft, Reason.FAULTY_FUNCTIONS, detail)
         if not (functions := [place for place in sound if seen[place].score >= rules.min_score]):
-            return draft, _drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")
+            return _drop(draft, Reason.LOW_SCORE, f"no function has a score of {rules.min_score:g}")
     if len(functions) < rules.min_functions:
-        return draft, _drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")
-    return draft, functions
+        return _drop(draft, Reason.TOO_FEW_FUNCTIONS, f"{len(functions)} of {rules.min_functions}")
+    return Candidates(draft, functions, seen)
 
 
-async def choose_unasked(draft: Draft, functions: Sequence[int], tools: Tools) -> VerifiedInstruction | Dropped:
-    """Choose of these functions (places) by what the draft holds: its cases, or how many answers mean the same."""
+async def choose_unasked(found: Candidates, tools: Tools) -> VerifiedInstruction | Dropped:
+    """Choose by what the draft holds: its cases, how many answers mean the same, or what the functions show."""
     rules = tools.config.cross_validation
-    if rules.by_majority:
-        return await choose_by_majority(draft, functions, rules.majority, tools)
-    return choose_by_cases(draft, functions, rules)
+    match rules.choose_by:
+        case "cases":
+            return choose_by_cases(found.draft, found.functions, rules)
+        case "majority":
+            return await choose_by_majority(found.draft, found.functions, rules.majority, tools)
+        case "score":
+            return choose_by_score(found.draft, found.functions, found.seen, rules)
 
 
 def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidation) -> VerifiedInstruction | Dropped:

@@ -8,7 +8,7 @@ asked; their texts are among those that functions are compared on. No further mo
 
     | functions are kept if                                                | setting       |
     |----------------------------------------------------------------------|---------------|
-    | (1) they say the same of all cases, near misses of these, and probes | `by_majority` |
+    | (1) they say the same of all cases, near misses of these, and probes | `choose_by`   |
     | (2) this accepts some of the texts and refuses others                |               |
     | (3) this share of the answers gave one of them                       | `majority`    |
 

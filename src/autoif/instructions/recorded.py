@@ -127,7 +127,7 @@ async def filter_generations(rows: Sequence[Generations], config: Config) -> Fil
 
 async def _filter(row: Generations, tools: Tools) -> tuple[Draft, VerifiedInstruction | Dropped]:
     completions = [read_text(answer) for answer in row.answers]
-    vocabulary, counted = tools.config.verification.vocabulary, tools.config.cross_validation.by_majority
+    vocabulary, counted = tools.config.verification.vocabulary, tools.config.cross_validation.choose_by != "cases"
     read = await asyncio.to_thread(read_function_answers, row.instruction, completions, vocabulary, counted=counted)
     draft = read.record if isinstance(read, Dropped) else read
     assert isinstance(draft, Draft)

@@ -3,9 +3,10 @@
 In:      the seeds.
 Out:     seeds and rewrites, each meaning once (a global step: it needs all of them).
 Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_text`, `wrong_language`, `truncated`),
-         duplicates (exact, normalised, near: with what they were folded into), and lines beyond the number asked for
-         and instructions beyond `max_instructions` (`over_limit`). An answer without a line (`refused_by_model`,
-         `only_reasoning`, `truncated`, `empty`) is told of the seed that it was to rewrite; the seed itself goes on.
+         that say what the writer was told (`copied`), duplicates (exact, normalised, near: with what they were folded
+         into), and lines beyond the number asked for and instructions beyond `max_instructions` (`over_limit`). An
+         answer without a line (`refused_by_model`, `only_reasoning`, `truncated`, `empty`) is told of the seed that it
+         was to rewrite; the seed itself goes on.
 """
 
 import asyncio
@@ -59,7 +60,7 @@ async def _rewrite(
     seed: Instruction, block: Sequence[Instruction], scripts: frozenset[str], tools: Tools
 ) -> list[Instruction | Dropped]:
     """Return the lines that the writer gave for one seed, in order; they are to be in one of the scripts."""
-    settings = tools.config.self_instruct
+    settings, prompt = tools.config.self_instruct, tools.config.prompts.self_instruct
     lines: list[Instruction | Dropped] = []
     calls = -(-settings.rewrites_per_seed // settings.rewrites_per_call)
     for call in range(calls):
@@ -70,7 +71,7 @@ async def _rewrite(
             Request(
                 role="writer",
                 stage=STAGE,
-                messages=tools.config.prompts.self_instruct.fill(examples=examples, count=count),
+                messages=prompt.fill(examples=examples, count=count),
                 temperature=settings.temperature,
                 max_tokens=settings.max_tokens,
                 seed=sampling_seed(tools.config.seed, STAGE, seed.id, call),
@@ -79,14 +80,18 @@ async def _rewrite(
         if completion.fault and not completion.text.strip():
             lines.append(Dropped.of(STAGE, completion.fault, seed, f"its rewrites: {completion.fault_detail}"))
         else:
-            lines += _read_lines(completion, count, settings.max_chars, scripts)
+            told = _shape("\n".join(text for _, text in prompt.fill(examples="", count=count)))
+            lines += _read_lines(completion, count, told, settings.max_chars, scripts)
     return lines
 
 
 def _read_lines(
-    completion: Completion, count: int, max_chars: int, scripts: frozenset[str]
+    completion: Completion, count: int, told: str, max_chars: int, scripts: frozenset[str]
 ) -> list[Instruction | Dropped]:
-    """Return the lines of an answer, markers and wrapping removed: `count` instructions at most."""
+    """Return the lines of an answer, markers and wrapping removed: `count` instructions at most.
+
+    `told` is the shape of what the writer was told, without the examples.
+    """
     lines = [clean_line(line) for line in completion.text.splitlines() if line.strip()]
     results: list[Instruction | Dropped] = []
     for number, line in enumerate(lines, start=1):
@@ -96,12 +101,17 @@ def _read_lines(
         elif number > count:
             results.append(Dropped.of(STAGE, Reason.OVER_LIMIT, instruction, f"{count} were asked for"))
         else:
-            reason = _fault(line, max_chars, scripts)
+            reason = _fault(line, told, max_chars, scripts)
             results.append(Dropped.of(STAGE, reason, instruction, line[:200]) if reason else instruction)
     return results
 
 
-def _fault(line: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
+def _shape(text: str) -> str:
+    """Return the words of a text in lower case, without its numbers: copies are told by it."""
+    return " ".join("".join(letter if letter.isalpha() else " " for letter in text.casefold()).split())
+
+
+def _fault(line: str, told: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
     """Tell why a line is no instruction, if it isn't."""
     if len(line) > max_chars:
         return Reason.TOO_LONG
@@ -111,6 +121,8 @@ def _fault(line: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
         return Reason.WRONG_LANGUAGE
     if _is_too_short(line) or line.endswith((":", "：", "…", "...")) or line.startswith(("```", "{", "|")):
         return Reason.NOT_AN_INSTRUCTION
+    if (shape := _shape(line)) and shape in told:
+        return Reason.COPIED
     return None
 
 

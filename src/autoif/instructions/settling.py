@@ -4,7 +4,8 @@
     |----------|-----------------------------|----------------------------------------------------------------------|
     | write    | `functions_per_instruction` | as in the paper: K answers with a function and cases each            |
     | repair   | `repairs`, `case_repairs`   | functions and cases with a fault go back to the writer (`repair.py`) |
-    | settled? | `settled`                   | if most answers behave alike (`observation.py`), the draft is done   |
+    | settled? | `settled`                   | if most answers behave alike (`observation.py`), the draft is done;  |
+    |          | `choose_by = "score"`       | or if a function has the score that is asked for (`soundness.py`)    |
     | ask on   | `max_functions`             | `functions_step` more answers to the same request; then repair again |
     | judge    | `judge_samples`             | the judge on the texts that still split them (`discrimination.py`)   |
 
@@ -27,6 +28,7 @@ from autoif.instructions.contrast_answers import ask_for_answers
 from autoif.instructions.discrimination import judge_splits
 from autoif.instructions.observation import Observer, follow_repairs
 from autoif.instructions.repair import is_turned, repair_functions, review_cases
+from autoif.instructions.soundness import find_best, look_at
 from autoif.instructions.verification import make_request, read_function_answers, write_functions
 from autoif.models.requests import Completion
 from autoif.records import Case, Draft, Dropped, Instruction, Matrix, Repair, Ruling, content_id
@@ -49,8 +51,7 @@ async def write_settled_functions(instruction: Instruction, tools: Tools) -> lis
         if isinstance(draft, Draft):
             draft = await _repair(draft, observer)
             repairs, rulings = draft.repairs, draft.rulings
-            behaviour = await observer.observe(draft)
-            if behaviour.is_settled(settings):
+            if await _is_settled(draft, observer):
                 return [draft.model_copy(update={"settled": True})]
         if asked >= settings.max_functions:
             break
@@ -58,8 +59,19 @@ async def write_settled_functions(instruction: Instruction, tools: Tools) -> lis
     if isinstance(draft, Dropped):
         return [draft]
     if settings.judge_samples:
+        behaviour = await observer.observe(draft)
         draft = amend_draft(draft, rulings=await judge_splits(draft, behaviour, tools))
     return [draft.model_copy(update={"settled": False})]
+
+
+async def _is_settled(draft: Draft, observer: Observer) -> bool:
+    """Tell whether more answers would hardly change which functions are kept."""
+    rules, settings = observer.tools.config.cross_validation, observer.tools.config.verification
+    if rules.choose_by != "score":
+        return (await observer.observe(draft)).is_settled(settings)
+    seen = await look_at(draft, observer.tools)
+    functions = [place for place, each in enumerate(seen) if each.may_be_kept(rules)]
+    return bool(functions) and find_best(draft, functions, seen).is_settled(rules, settings)
 
 
 async def _repair(draft: Draft, observer: Observer) -> Draft:

@@ -1,23 +1,46 @@
-"""§3.2 and beyond: functions that show a fault in what they do, or have a low score, before any is chosen.
+"""§3.2 and beyond: functions are judged by what they do, where the paper asks the writer's cases.
 
 What an audit finds (`cross_validation.findings`) and how likely a function is right (`cross_validation.min_score`) is
 told here from the instruction's words, the cases and the probes alone: no answer is there yet.
 
-    seen = await look_at(draft, tools)      # of each function the reasons of its findings, and its score
+    seen = await look_at(draft, tools)      # of each function the reasons of its findings, its score, and its like
 
 A number or a text that the instruction names makes both sides of an edge, of which a function must accept the one and
 refuse the other; white space, quotes, punctuation and letter case of which it doesn't speak must change no verdict.
+
+With `cross_validation.choose_by = "score"` functions are chosen by both, how many of the writer's answers mean them and
+how likely they are right. Votes alone lose the right function where most answers share a mistake; the score alone says
+little of rules that it can't read.
+
+    | functions are kept if                                                                          | setting      |
+    |------------------------------------------------------------------------------------------------|--------------|
+    | (1) they show no fault and have a score: others have no vote                                   | `findings`,  |
+    |                                                                                                | `min_score`  |
+    | (2) their behaviour has the most votes, weighted by its highest score                          | `choose_by`  |
+    | (3) this score is high, or                                                                     | `sure_score` |
+    |     this share of the votes, and more than one of them, is for them                            | `majority`   |
+
+# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#score).
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoif.behaviour import cluster_functions
 from autoif.faults.probing import find_faults, gather_texts
 from autoif.faults.reasons import FindingReason
-from autoif.records import Draft
-from autoif.reliability import run_patiently, score_functions
+from autoif.instructions.contrast import verify_chosen
+from autoif.instructions.observation import count_votes
+from autoif.records import Draft, Dropped, Reason, VerifiedInstruction
+from autoif.reliability import DECIMALS, run_patiently, score_functions
+from autoif.settings import CrossValidation, Verification
+from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
+
+STAGE = "cross_validation"
+_LEAST_VOTES = 2
+"""The only function that is left has all votes, which says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +51,37 @@ class Soundness:
     """In the order of the reasons."""
     score: float
     """How likely it is right, 0 to 1."""
+    alike: tuple[int, ...]
+    """The places of the functions that say the same of all texts that were tried, its own among them."""
+
+    def may_be_kept(self, rules: CrossValidation) -> bool:
+        """Tell whether it shows none of the faults, and has the score, that cross-validation asks for."""
+        return not set(rules.findings).intersection(self.findings) and self.score >= rules.min_score
+
+
+@dataclass(frozen=True, slots=True)
+class RatedBehaviour:
+    """Functions that may be kept and behave alike, and what speaks for them."""
+
+    members: tuple[int, ...]
+    """Their places."""
+    score: float
+    """The highest of theirs."""
+    votes: int
+    """How many answers gave one of them."""
+    of: int
+    """How many answers gave a function that may be kept."""
+
+    def is_chosen(self, rules: CrossValidation) -> bool:
+        """Tell whether enough speaks for them."""
+        return meets(self.score, rules.sure_score) or self._have(rules.majority, _LEAST_VOTES)
+
+    def is_settled(self, rules: CrossValidation, settings: Verification) -> bool:
+        """Tell whether so much speaks for them that more answers would hardly change the choice."""
+        return meets(self.score, rules.sure_score) or self._have(settings.settled, settings.settled_functions)
+
+    def _have(self, majority: Threshold, least: int) -> bool:
+        return self.votes >= least and meets(share(self.votes, self.of), majority)
 
 
 async def look_at(draft: Draft, tools: Tools) -> list[Soundness]:
@@ -35,10 +89,34 @@ async def look_at(draft: Draft, tools: Tools) -> list[Soundness]:
     texts = gather_texts(draft.instruction.text, draft.matrix.cases)
     rows = await run_patiently([function.source for function in draft.matrix.functions], texts.all, tools.sandbox)
     findings = [find_faults(texts, dict(zip(texts.all, row, strict=True))) for row in rows]
+    alike = {place: cluster.members for cluster in cluster_functions(rows) for place in cluster.members}
     return [
-        Soundness(tuple(finding.reason for finding in found), score)
-        for found, score in zip(findings, score_functions(texts, rows), strict=True)
+        Soundness(tuple(finding.reason for finding in found), score, alike[place])
+        for place, (found, score) in enumerate(zip(findings, score_functions(texts, rows), strict=True))
     ]
+
+
+def find_best(draft: Draft, functions: Sequence[int], seen: Sequence[Soundness]) -> RatedBehaviour:
+    """Return the behaviour, of the functions at these places, for which most speaks: votes, weighted by scores."""
+    votes = count_votes(draft)
+    of = sum(votes[place] for place in functions)
+    alike = dict.fromkeys(tuple(each for each in seen[place].alike if each in functions) for place in functions)
+    behaviours = [
+        RatedBehaviour(members, max(seen[each].score for each in members), sum(votes[each] for each in members), of)
+        for members in alike
+    ]
+    return max(behaviours, key=lambda each: each.votes * each.score)
+
+
+def choose_by_score(
+    draft: Draft, functions: Sequence[int], seen: Sequence[Soundness], rules: CrossValidation
+) -> VerifiedInstruction | Dropped:
+    """Keep those of the functions (places) that behave alike and for which most speaks, if that is enough."""
+    best = find_best(draft, functions, seen)
+    if not best.is_chosen(rules):
+        detail = f"functions of {best.votes} of {best.of} answers behave alike, score {best.score:.2f}, at most"
+        return Dropped.of(STAGE, Reason.NO_MAJORITY, draft, detail)
+    return verify_chosen(draft, best.members).model_copy(update={"score": round(best.score, DECIMALS)})
 
 
 def describe_findings(found: Sequence[Soundness], dropped: Sequence[FindingReason]) -> str:

@@ -43,7 +43,7 @@ async def write_functions(instruction: Instruction, tools: Tools) -> list[Draft 
     samples = tools.config.verification.functions_per_instruction
     completions = await tools.chat.sample(make_request(instruction, tools.config, samples))
     # In a thread, as an odd answer takes seconds to read.
-    vocabulary, counted = tools.config.verification.vocabulary, tools.config.cross_validation.by_majority
+    vocabulary, counted = tools.config.verification.vocabulary, tools.config.cross_validation.choose_by != "cases"
     read = partial(read_function_answers, instruction, completions, vocabulary, counted=counted)
     return [await asyncio.to_thread(read)]
 

@@ -99,8 +99,8 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
         kept = {function.id for function in record.functions} if isinstance(record, VerifiedInstruction) else set()
         _print_matrix(record.matrix, kept, console)
     if isinstance(record, VerifiedInstruction):
-        if draft and _chose_by_majority(run):
-            console.print(_describe_majority(draft, record), highlight=False)
+        if draft and (chosen_by := _find_chooser(run)) != "cases":
+            console.print(_describe_votes(draft, record, chosen_by), highlight=False)
         if record.contrast:
             console.print(_describe_contrast(record.contrast))
         _print_back_translations(record, console)
@@ -118,20 +118,21 @@ def _find_draft(run: Path, record: Draft | VerifiedInstruction) -> Draft | None:
     return Draft.model_validate(found) if found else None
 
 
-def _chose_by_majority(run: Path) -> bool:
+def _find_chooser(run: Path) -> str:
     config: Any = read_run(run).get("config")
     rules = config.get("cross_validation") if isinstance(config, dict) else None
-    return isinstance(rules, dict) and rules.get("by_majority") is True
+    return str(rules.get("choose_by", "cases")) if isinstance(rules, dict) else "cases"
 
 
-def _describe_majority(draft: Draft, verified: VerifiedInstruction) -> str:
+def _describe_votes(draft: Draft, verified: VerifiedInstruction, chosen_by: str) -> str:
     from autoif.instructions.observation import count_votes  # brings the client of models along
 
     votes = count_votes(draft)
     kept = {function.id for function in verified.functions}
     given = sum(count for function, count in zip(draft.matrix.functions, votes, strict=True) if function.id in kept)
     said = f"{given} of {sum(votes)} answers gave the kept functions"
-    return f"\nchosen by majority: {said}; what cases expect decides nothing"
+    score = "" if verified.score is None else f", {verified.score:.2f}"
+    return f"\nchosen by {chosen_by}{score}: {said}; what cases expect decides nothing"
 
 
 def _describe_contrast(contrast: Contrast) -> str:

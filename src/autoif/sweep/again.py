@@ -234,18 +234,18 @@ def _enter(folder: str, shard: StoredShard, before: Sequence[object]) -> list[En
 
 async def _judge_draft(entrant: Entrant, _: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
     assert isinstance(entrant, StoredInstruction) and entrant.draft
-    draft, functions = await find_candidates(entrant.draft, tools)
-    if isinstance(functions, Dropped):
-        return [functions]
+    found = await find_candidates(entrant.draft, tools)
+    if isinstance(found, Dropped):
+        return [found]
     if not tools.config.contrast.enabled:
-        return [await choose_unasked(draft, functions, tools)]
+        return [await choose_unasked(found, tools)]
     if entrant.contrast:
-        return [await choose_by_evidence(draft, functions, entrant.contrast, tools)]
+        return [await choose_by_evidence(found.draft, found.functions, entrant.contrast, tools)]
     if lost := entrant.answerless:
-        return [Dropped.of(cross_validation.STAGE, lost.reason, draft, lost.detail)]
+        return [Dropped.of(cross_validation.STAGE, lost.reason, found.draft, lost.detail)]
     settings = tools.config.contrast
     unasked["contrast"] += 2 * settings.queries * settings.responses_per_query
-    return [Dropped.of(cross_validation.STAGE, Reason.NEVER_ASKED, draft, _NEVER)]
+    return [Dropped.of(cross_validation.STAGE, Reason.NEVER_ASKED, found.draft, _NEVER)]
 
 
 async def _judge_labels(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:

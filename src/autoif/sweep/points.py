@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -105,6 +105,14 @@ def sweep_run(run: Path, sweeps: Sequence[str]) -> Sweep:
     return asyncio.run(_sweep(stored, check_points(stored, sweeps)))
 
 
+_SWEEPS: Final[Mapping[str, str]] = {
+    "cases": "cross_validation.function_agreement=0.5:1:0.1",
+    "majority": "cross_validation.majority=0.5:1:0.1",
+    "score": "cross_validation.sure_score=0.5:0.9:0.1",
+}
+"""What to sweep, by what chose the functions."""
+
+
 @dataclass(frozen=True, slots=True)
 class UsualSweeps:
     """The thresholds that matter most, for a report."""
@@ -122,9 +130,8 @@ def sweep_usual(run: Path) -> UsualSweeps:
     quick, slow = list[str](), list[str]()
     if not stored.begun_verified:
         choosing = config.cross_validation
-        runs = choosing.by_majority or choosing.two_sided or choosing.findings or choosing.min_score
-        key = "cross_validation.majority" if choosing.by_majority else "cross_validation.function_agreement"
-        chosen = "contrast.lift=0:0.5:0.1" if config.contrast.enabled else f"{key}=0.5:1:0.1"
+        runs = choosing.choose_by == "majority" or choosing.two_sided or choosing.looks_at_functions
+        chosen = "contrast.lift=0:0.5:0.1" if config.contrast.enabled else _SWEEPS[choosing.choose_by]
         (slow if runs else quick).append(chosen)
     if stored.samples:
         quick.append("rejection_sampling.pass_rate=0.5:1:0.1")

@@ -9,7 +9,7 @@ Several sweeps make a grid. A number takes the sign that the run's threshold has
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import product
 from types import MappingProxyType
@@ -28,6 +28,7 @@ SWEEPABLE: Mapping[str, str] = MappingProxyType({
     "cross_validation.two_sided": "the matrix, and probes that run in the sandbox",
     "cross_validation.majority": "how many answers gave each function; these run on probes in the sandbox",
     "cross_validation.min_score": "the matrix, and probes that run in the sandbox",
+    "cross_validation.sure_score": "the matrix, and probes that run in the sandbox",
     "contrast.lift": "verdicts on answers with the instruction and without it",
     "contrast.within": "verdicts on answers with the instruction and without it",
     "contrast.one_behaviour": "verdicts on answers with the instruction and without it",
@@ -59,17 +60,18 @@ SWEEPABLE: Mapping[str, str] = MappingProxyType({
 """Each setting that only judges what a run has stored, and what it judges. All others shape what a model is asked, how
 a function runs or what is read, so that stored verdicts say nothing of them."""
 
-_CHOOSERS: Mapping[str, str] = MappingProxyType(
+_CHOOSERS: Mapping[str, Collection[str]] = MappingProxyType(
     {
         **{
-            f"cross_validation.{name}": "cases"
+            f"cross_validation.{name}": ("cases",)
             for name in ("case_agreement", "function_agreement", "min_cases", "both_outcomes")
         },
-        "cross_validation.majority": "majority",
-        **{f"contrast.{name}": "contrast" for name in ("lift", "within", "one_behaviour", "obeyed", "cases")},
+        "cross_validation.majority": ("majority", "score"),
+        "cross_validation.sure_score": ("score",),
+        **{f"contrast.{name}": ("contrast",) for name in ("lift", "within", "one_behaviour", "obeyed", "cases")},
     }
 )
-"""The settings that decide only where functions are chosen by one thing."""
+"""The settings that decide only where certain things choose functions."""
 
 MOST_POINTS = 1000
 _HIGHEST = {"scoring.mean": Decimal(10)}
@@ -82,9 +84,8 @@ Point = Mapping[str, JsonValue]
 
 def find_idle(config: Config, keys: Iterable[str]) -> str:
     """Return one line that names the settings which decide nothing in a run of this config; "" if there are none."""
-    chooser = "majority" if config.cross_validation.by_majority else "cases"
-    chooser = "contrast" if config.contrast.enabled else chooser
-    idle = [key for key in keys if _CHOOSERS.get(key, chooser) != chooser]
+    chooser = "contrast" if config.contrast.enabled else config.cross_validation.choose_by
+    idle = [key for key in keys if chooser not in _CHOOSERS.get(key, (chooser,))]
     return f"{', '.join(idle)}: decides nothing here, as this run chose its functions by {chooser}" if idle else ""
 
 

@@ -2,7 +2,8 @@
 
     with an audit      the nearer its score is to 1/2
     without one        by what the run knows of the function, each a share, multiplied:
-      votes              of the writer's answers, those that gave functions of its behaviour (`by_majority`)
+      likely             the score that chose it (`choose_by`)
+      votes              of the writer's answers, those that gave functions of its behaviour (`choose_by`)
       lift               of the answers to its instruction that it accepts, less that of others (contrast)
       cases              of its instruction's cases, those that it gets as expected
       unanimity          of the responses, those of which it says what most functions of its instruction say
@@ -42,6 +43,7 @@ from autoif.view.precision import HALF_WIDTH, Band, ReviewedPrecision, estimate_
 
 BANDS: Final = ("least sure", "in between", "most sure")
 _SIGNS: Final = {
+    "likely": "how likely it is right, by the score that chose it",
     "votes": "how many of the writer's answers gave functions that behave like it",
     "lift": "how well it tells answers to its instruction from others",
     "cases": "how many of the cases it gets as expected",
@@ -58,6 +60,7 @@ class QueuedFunction(Record):
     instruction: str
     score: float | None = None
     """Of the audit; None where there is none. So with the others: None is what the run doesn't know."""
+    likely: float | None = None
     votes: float | None = None
     lift: float | None = None
     cases: float | None = None
@@ -167,6 +170,7 @@ def read_functions(run: Path) -> list[QueuedFunction]:
                     instruction=each.instruction.text,
                     # What an audit that is older than the run has not seen is as unsure as can be.
                     score=scores.get(key, 0.5) if scores else None,
+                    likely=each.score,
                     votes=votes.get(key),
                     lift=lifts.get(key),
                     cases=cases.get(key),
@@ -189,10 +193,10 @@ Shares = Mapping[tuple[str, str], float]
 def _count_votes(run: Path) -> Shares:
     """Return the share of answers that gave functions which behave as each one does, of those that gave a function.
 
-    Of a run whose functions votes chose; {} of any other. What cross-validation kept of an instruction behaves alike.
+    Of a run in whose choice votes count; {} of any other. What cross-validation kept of an instruction behaves alike.
     """
     config: Any = read_manifest(run)["config"]
-    if not config["cross_validation"].get("by_majority"):
+    if config["cross_validation"].get("choose_by", "cases") == "cases":
         return {}
     votes: dict[str, dict[str, int]] = {}
     for row in read_stage(run, VERIFICATION, "kept"):
