@@ -196,7 +196,8 @@ def test_the_claim_of_another_machine_is_taken_over_when_it_shows_no_life(tmp_pa
 def test_a_holder_learns_that_another_has_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "BEAT_S", 0.02)
     lost = []
-    held = Claim(tmp_path, "it", lambda: lost.append(True))
+    held = Claim(tmp_path, "it")
+    held.on_lost = lambda: lost.append(True)
     held.take()
     write_claim(tmp_path, Holder("elsewhere", 1), number=2)
     deadline = time.monotonic() + 10

@@ -75,13 +75,18 @@ class ShardJournals:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._found = set[Path]()
+        """Files of which this process knows how they end."""
 
     def append(self, rows: Sequence[CompletionRow]) -> None:
         """Add rows to the file of the shard for which the calling task works."""
         path = self._folder / f"{ASKED_FOR.get()}.jsonl"
         with storage_errors(path):
-            file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)  # it may have been sealed meanwhile
+            file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)  # it may have been sealed meanwhile
             try:
+                if path not in self._found:
+                    _cut_torn_line(file)
+                    self._found.add(path)
                 _append(file, rows)
             finally:
                 os.close(file)
@@ -178,9 +183,10 @@ def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | No
     kind = "whole" if whole else "answers"
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         path = Path(scratch) / COMPLETIONS
-        for suffix in ("", "-wal"):
-            if (found := folder.completions.with_name(COMPLETIONS + suffix)).exists():
-                shutil.copyfile(found, path.with_name(COMPLETIONS + suffix))
+        with storage_errors(path.parent):
+            for suffix in ("", "-wal"):
+                if (found := folder.completions.with_name(COMPLETIONS + suffix)).exists():
+                    shutil.copyfile(found, path.with_name(COMPLETIONS + suffix))
         written, journal = list_journals(journals, kind), journals / f"{kind}-{turn:04d}.jsonl"
         (merging := journals / MERGING).unlink(missing_ok=True)
         with CompletionCache(path) as cache:
@@ -188,7 +194,7 @@ def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | No
         try:
             yield path, journal
         finally:
-            if whole:
+            if whole and not (journals / f"claim-{turn + 1:04d}").exists():  # else another process has the journal
                 _seal(path, folder.completions)
                 for each in [*written, journal]:
                     each.unlink(missing_ok=True)

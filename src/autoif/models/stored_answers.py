@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from autoif.errors import StoreError
 from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache, CompletionRow, Usage
 from autoif.models.requests import ASKED_FOR, Request, Samples
@@ -85,7 +84,7 @@ class StoredAnswers:
             waiting, self._waiting, self._stored = self._waiting, defaultdict(list), None
             try:
                 all_new = await loop.run_in_executor(self._thread, self._insert, waiting)
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it is
                 stored.set_exception(error)
                 stored.exception()  # seen, even if everybody who waited has gone
             else:

@@ -164,13 +164,14 @@ class RemotePlace:
 class Claim:
     """One thing that one process at a time may do, among all that see a place. Use it in a `with` statement."""
 
-    def __init__(self, place: Path | ClaimPlace, what: str, on_lost: Callable[[], None] = lambda: None) -> None:
-        """`what` names it in messages; `on_lost` is called, from a thread, if another process took the claim over."""
+    def __init__(self, place: Path | ClaimPlace, what: str) -> None:
+        """`what` names it in messages."""
         self.number = 0
         """Of this process's turn; files that it alone writes may be named by it."""
+        self.what = what
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called, from a thread, if another process took the claim over."""
         self._place = FolderPlace(place) if isinstance(place, Path) else place
-        self._what = what
-        self._on_lost = on_lost
         self._held = False
         self._confirmed = 0.0
         self._stop = threading.Event()
@@ -191,7 +192,7 @@ class Claim:
         """Take the claim; wait for a sign of life of a holder on another machine. Raises StoreError: it lives."""
         while not self.try_to_take():
             if holder := find_living_holder(self._place):
-                raise StoreError(f"{self._what} is in use by {holder}: wait for it")
+                raise StoreError(f"{self.what} is in use by {holder}: wait for it")
 
     def try_to_take(self) -> bool:
         """Take the claim if nobody holds it or its holder is dead, as far as calls of this method have seen."""
@@ -242,14 +243,14 @@ class Claim:
             if lost:
                 self._held = False
                 _HELD.discard((str(self._place), self.number))
-                self._on_lost()
+                self.on_lost()
                 return
             self._confirmed = began
 
 
 @asynccontextmanager
-async def holding(place: Path | ClaimPlace, what: str) -> AsyncIterator[Claim]:
-    """Hold a claim while the block runs; stop the block if another process takes it over."""
+async def holding(claim: Claim) -> AsyncIterator[Claim]:
+    """Hold a claim, taken already or not, while the block runs; stop the block if another process takes it over."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task
     lost: list[bool] = []
@@ -258,13 +259,15 @@ async def holding(place: Path | ClaimPlace, what: str) -> AsyncIterator[Claim]:
         lost.append(True)
         loop.call_soon_threadsafe(task.cancel)
 
-    claim = Claim(place, what, stop)
-    await asyncio.to_thread(claim.take)
+    claim.on_lost = stop
+    await asyncio.to_thread(claim.__enter__)
     try:
         yield claim
     except asyncio.CancelledError:
         if lost:
-            raise StoreError(f"{what} was taken over, as this process showed no sign of life for a minute") from None
+            raise StoreError(
+                f"{claim.what} was taken over, as this process showed no sign of life for a minute"
+            ) from None
         raise
     finally:
         with suppress(StoreError):  # it is free in a minute, or at once if its process is dead

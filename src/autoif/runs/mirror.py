@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from autoif.errors import AutoIFError, StoreError
 from autoif.models.cache import CompletionCache
@@ -28,7 +28,7 @@ from autoif.runs.claims import Claim, RemotePlace, holding
 from autoif.runs.counts import FileCount
 from autoif.runs.events import read_recent
 from autoif.runs.remote import AT_ONCE, Remote
-from autoif.runs.resuming import Start, prepare
+from autoif.runs.resuming import Start, prepare, refuse_folder
 from autoif.runs.segments import DATA, NOW, SMALL, Note, fetch_files, pack, sum_up
 from autoif.runs.store import (
     BACK_TRANSLATION,
@@ -93,6 +93,13 @@ class Mirror:
         self._thread = threading.Thread(target=self._follow, name="autoif-mirror", daemon=True)
         self._thread.start()
 
+    @property
+    def _held(self) -> Remote:
+        """The store, to write there. Raises StoreError: another process may write there by now."""
+        if not self._claim.is_sure:
+            raise StoreError(f"{self._remote} does not answer, and may be in use by another process by now")
+        return self._remote
+
     def note(self, count: FileCount) -> None:
         """Hear that a file is in its place in the folder."""
         found = _SHARD_FILE.fullmatch(count.file)
@@ -138,17 +145,17 @@ class Mirror:
         try:
             self._copy(last=last)
             self._trouble = ""
-        except (AutoIFError, FileNotFoundError) as error:  # a file that somebody deletes while the run goes on
+        except AutoIFError as error:
             self._trouble = str(error)
+        except Exception as error:  # noqa: BLE001 - a thread that ended in silence would look like one that is done
+            said = " ".join(str(error).split())[:300]
+            self._trouble = f"{self._folder} can't be copied to {self._remote} ({type(error).__name__}: {said})"
 
     def _copy(self, *, last: bool) -> None:
         """Copy what is new: answers first, what tells that something is finished after it."""
-        if not self._claim.is_sure:
-            raise StoreError(f"{self._remote} does not answer, and may be in use by another process by now")
         self._put_answers()
-        while self._old:
-            self._remote.delete(self._old[-1])
-            self._old.pop()
+        self._held.for_each(self._delete, self._old)
+        self._old.clear()
         ready = self._has_put_identity()
         self._put_small(last=last)
         while ready and not self._abandoned.is_set():
@@ -168,7 +175,7 @@ class Mirror:
         """Put what the run is made with, which must be there before anything that it has made; tell if it is there."""
         manifest = read_manifest(self._folder)
         if manifest and manifest["identity"] != self._identity:
-            self._remote.put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
+            self._held.put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
             self._identity = manifest["identity"]
             self._copied.pop(MANIFEST, None)
         return self._identity is not None
@@ -191,7 +198,7 @@ class Mirror:
 
     def _put_piece(self, parts: Mapping[str, bytes]) -> None:
         name = f"{SEGMENTS}/open-{self._claim.number:04d}-{self._number:06d}.zst"
-        self._remote.put(name, pack(parts))
+        self._held.put(name, pack(parts))
         self._number += 1
         self._pieces[name] = set(parts)
         for shard, lines in parts.items():
@@ -203,20 +210,24 @@ class Mirror:
             said = tuple(cache.notes())
         self._remote.for_each(lambda shard: self._seal(shard, finished[shard], said), finished)
         for name in [name for name, shards in self._pieces.items() if shards <= self._sealed]:
-            self._remote.delete(name)
+            self._delete(name)
             del self._pieces[name]
+
+    def _delete(self, name: str) -> None:
+        self._held.delete(name)
 
     def _seal(self, shard: str, files: Mapping[str, FileCount], said: tuple[str, ...]) -> None:
         """Copy the files of a finished shard, its answers, and then its note."""
         for name in files:
-            self._remote.put_file(name, self._folder / name)
+            self._held.put_file(name, self._folder / name)
         journal = self.journals / f"{shard}.jsonl"
-        lines = journal.read_bytes() if journal.exists() else b""
+        content = journal.read_bytes() if journal.exists() else b""
+        lines = content[: content.rfind(b"\n") + 1]  # of a late answer a part may be there
         if lines:
-            self._remote.put(f"{SEGMENTS}/{shard}.zst", pack({shard: lines}))
+            self._held.put(f"{SEGMENTS}/{shard}.zst", pack({shard: lines}))
         counts = tuple(each.to_line() for each in files.values())
-        note = sum_up(lines).model_copy(update={"files": counts, "said": said})
-        self._remote.put(f"{SEGMENTS}/{shard}.json", note.model_dump_json().encode())
+        note = self._sum_up(journal, lines).model_copy(update={"files": counts, "said": said})
+        self._held.put(f"{SEGMENTS}/{shard}.json", note.model_dump_json().encode())
         with self._lock:
             del self._finished[shard]
             self._sealed.add(shard)
@@ -224,12 +235,18 @@ class Mirror:
             journal.unlink()
             self._offsets.pop(shard, None)
 
+    def _sum_up(self, journal: Path, lines: bytes) -> Note:
+        try:
+            return sum_up(lines)
+        except ValidationError:
+            raise StoreError(f"{journal} has a damaged line: delete it to ask for that answer again") from None
+
     def _put_data(self, data: Mapping[str, FileCount]) -> None:
         there = [name for name in data if (self._folder / name).exists()]
-        self._remote.for_each(lambda name: self._remote.put_file(name, self._folder / name), there)
+        self._remote.for_each(lambda name: self._held.put_file(name, self._folder / name), there)
         self._data |= {name: data[name] for name in there}
         note = Note(files=tuple(each.to_line() for each in self._data.values()))
-        self._remote.put(f"{SEGMENTS}/{DATA}.json", note.model_dump_json().encode())
+        self._held.put(f"{SEGMENTS}/{DATA}.json", note.model_dump_json().encode())
         with self._lock:
             self._new_data = {name: each for name, each in self._new_data.items() if data.get(name) != each}
 
@@ -251,7 +268,7 @@ class Mirror:
         state = path.stat()
         seen, size = self._copied.get(name, (0, 0))
         if (state.st_mtime_ns, state.st_size) != (seen, size) and state.st_size >= growth * size:
-            self._remote.put(name, read(path))
+            self._held.put(name, read(path))
             self._copied[name] = state.st_mtime_ns, state.st_size
 
 
@@ -271,7 +288,8 @@ async def mirroring(
     Raises:
         StoreError: another process works on the run, the folder is of another, or the store can't be used.
     """
-    async with holding(RemotePlace(remote), str(remote)) as claim:
+    await asyncio.to_thread(refuse_folder, remote, folder)  # no claim of its own: that would count as a driver
+    async with holding(Claim(RemotePlace(remote), str(remote))) as claim:
         start = await asyncio.to_thread(prepare, remote, folder, claim.number, anew=anew, refused=refused)
         say(f"{remote}: {start.said}")
         mirror = Mirror(remote, folder, claim, start, say)

@@ -5,12 +5,14 @@
 | is new                                      | notes and the answers of what is not finished are fetched             |
 | was the last to be copied to the address    | goes on as it is                                                      |
 | was left behind: another machine went on    | is put aside; a new one is fetched, and its answers are added to that |
+| was being made ready when that was stopped  | is made ready from the beginning                                      |
 | holds something else                        | is refused                                                            |
 
 Results that are to be made anew need all answers: all are fetched, and are then the answers of what isn't finished.
 """
 
 import itertools
+import json
 import shutil
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,13 +25,26 @@ from autoif.reading.text_lines import parse_json
 from autoif.runs.counts import FileCount, parse_count
 from autoif.runs.remote import Remote
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.segments import DATA, RETRIED, Segments, fetch_files, gather_journals
-from autoif.runs.store import COMPLETIONS, FORMAT, SEGMENTS, read_manifest, storage_errors, write_json
+from autoif.runs.segments import DATA, RETRIED, SMALL, Segments, fetch_files, gather_journals, restore_small
+from autoif.runs.store import (
+    COMPLETIONS,
+    COUNTS,
+    EVENTS,
+    FORMAT,
+    MANIFEST,
+    SEGMENTS,
+    read_manifest,
+    storage_errors,
+    write_json,
+)
 
 _STATE = f"{SEGMENTS}/remote.json"
-"""To which address a folder is copied, and the number of the claim under which it last was; 0 while it is fetched."""
+"""To which address a folder is copied, and the number of the claim under which it last was.
+
+The number is 0 while the folder is made ready, and -1 of one that was put aside when another one has its answers.
+"""
 _BEFORE = ".segments"
-"""Journals of a folder whose answers are fetched again."""
+"""What `segments` was before the answers of a folder are fetched again; says the same while that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +74,47 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
     Raises:
         StoreError: the folder holds something else, or what is at the address can't be read.
     """
-    before, aside = remote.fetched_bytes, ""
+    before = remote.fetched_bytes
     with storage_errors(folder):
         last = _read_state(remote, folder)
         if last and turn == 1:
             raise StoreError(f"{remote} is empty, and {folder} has a run that was copied there: name another --work")
         mine = last is not None and 0 < last == turn - 1
         if last and not mine:
-            aside = str(_put_aside(folder))
+            _put_aside(folder)
+        aside = [] if mine or turn == 1 else _find_aside(remote, folder)
         folder.mkdir(parents=True, exist_ok=True)
         found = Segments(remote)
         if mine:
+            shutil.rmtree(folder / _BEFORE, ignore_errors=True)  # a kill has left it after all was ready
             _write_state(remote, folder, turn)
         else:
             _write_state(remote, folder, 0)
+            was_mine = (folder / _BEFORE).exists()  # then what users decided may be here alone
+            restore_small(remote, folder, (MANIFEST, EVENTS) if was_mine else SMALL)
             found.restore_files(folder)
         manifest = read_manifest(folder)
         anew = anew or bool(manifest and manifest.get("format") != FORMAT)
         journals = folder / SEGMENTS
         if not mine or anew:
-            if mine and not (folder / _BEFORE).exists():
+            if mine:
                 journals.rename(folder / _BEFORE)
+                _write_state(remote, folder, 0)
                 found.read_notes()
             found.restore_answers(folder, whole=anew)
-            _add_answers(folder, [Path(aside) / SEGMENTS] if aside else [], but=set() if anew else found.notes)
+            _add_answers(folder, [each / SEGMENTS for each in aside], but=set() if anew else found.notes)
         for path in journals.glob("*.jsonl"):
             cut_torn_line(path)
         old = _gather_all(remote, found, folder, turn, refused=refused) if anew else found.open
         _write_state(remote, folder, turn)
+        shutil.rmtree(folder / _BEFORE, ignore_errors=True)
+        for each in aside:
+            _write_state(remote, each, -1)
     said = f"works in {folder}"
     if not mine and turn > 1:
         said += f", fetched {remote.fetched_bytes - before:,} bytes of what {turn - 1:,} drivers before left"
     if aside:
-        said += f"; what was there is kept as {aside}, as another machine has gone on since"
+        said += f"; what was there is kept as {', '.join(map(str, aside))}, as another machine has gone on since"
     data = found.read_note(DATA)
     counts = {count.file: count for line in data.files if (count := parse_count(line))}
     old_names = tuple(f"{SEGMENTS}/{name}" for name in old)
@@ -100,10 +123,18 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
 
 def is_work_folder(folder: Path) -> str:
     """Return the address to which a folder is copied; "" of another."""
-    try:
-        return str(parse_json((folder / _STATE).read_text(encoding="utf-8"))["remote"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return ""
+    for place in (folder / _STATE, folder / _BEFORE / Path(_STATE).name):
+        try:
+            return str(parse_json(place.read_text(encoding="utf-8"))["remote"])
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return ""
+
+
+def refuse_folder(remote: Remote, folder: Path) -> None:
+    """Raise StoreError if a folder holds something else than the run of an address."""
+    if folder.exists() and any(folder.iterdir()) and is_work_folder(folder) != str(remote):
+        raise StoreError(f"{folder} holds something else than the run of {remote}: name another --work")
 
 
 def fetch_run(remote: Remote, folder: Path) -> None:
@@ -115,12 +146,23 @@ def fetch_run(remote: Remote, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already: name another folder")
     partial = folder.with_name(f"{folder.name}.partial")  # an interrupted copy goes on
+    if partial.exists() and any(partial.iterdir()) and not is_work_folder(partial):
+        raise StoreError(
+            f"{partial} is in the way, and no copy that was interrupted: delete it, or name another folder"
+        )
     with storage_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)
-        found = Segments(remote)
-        digests = found.restore_files(partial)
+        _write_state(remote, partial, 0)
+        for name in SMALL:
+            (partial / name).unlink(missing_ok=True)
+        restore_small(remote, partial)  # first: it says "complete" when all else is there
         if not read_manifest(partial):
             raise StoreError(f"{remote} is no run (it has no run.json): name the --output of one")
+        found = Segments(remote)
+        digests = found.restore_files(partial)
+        for path in partial.rglob("*.jsonl*"):  # of a run that was copied here before, or of this one as it was
+            if str(path.relative_to(partial)) not in {*digests, *SMALL, COUNTS}:
+                path.unlink()
         fetch_files(remote, partial, digests)
         found.restore_answers(partial, whole=True)
         shutil.rmtree(partial / SEGMENTS)
@@ -131,10 +173,11 @@ def fetch_run(remote: Remote, folder: Path) -> None:
 
 def _read_state(remote: Remote, folder: Path) -> int | None:
     """Return under which number a folder was last copied; None for a new one. Raises StoreError: it is another's."""
+    refuse_folder(remote, folder)
     if not folder.exists() or not any(folder.iterdir()):
         return None
-    if is_work_folder(folder) != str(remote):
-        raise StoreError(f"{folder} holds something else than the run of {remote}: name another --work")
+    if not (folder / _STATE).exists():
+        return 0
     return int(parse_json((folder / _STATE).read_text(encoding="utf-8"))["turn"])
 
 
@@ -142,12 +185,21 @@ def _write_state(remote: Remote, folder: Path, turn: int) -> None:
     write_json(folder / _STATE, {"remote": str(remote), "turn": turn})
 
 
-def _put_aside(folder: Path) -> Path:
-    """Give a folder another name; return it."""
+def _put_aside(folder: Path) -> None:
+    """Give a folder another name."""
     numbers = itertools.count(1)
-    aside = next(each for number in numbers if not (each := folder.with_name(f"{folder.name}.left{number}")).exists())
-    folder.rename(aside)
-    return aside
+    folder.rename(next(each for number in numbers if not (each := _name_aside(folder, number)).exists()))
+
+
+def _find_aside(remote: Remote, folder: Path) -> list[Path]:
+    """Return the folders that were put aside and whose answers aren't here yet: a kill may have come between."""
+    numbers = itertools.count(1)
+    there = itertools.takewhile(Path.exists, (_name_aside(folder, number) for number in numbers))
+    return [each for each in there if is_work_folder(each) == str(remote) and _read_state(remote, each) != -1]
+
+
+def _name_aside(folder: Path, number: int) -> Path:
+    return folder.with_name(f"{folder.name}.left{number}")
 
 
 def _add_answers(folder: Path, places: Iterable[Path], *, but: Container[str]) -> None:
@@ -155,8 +207,7 @@ def _add_answers(folder: Path, places: Iterable[Path], *, but: Container[str]) -
 
     What a finished shard spent is in its note already.
     """
-    before = folder / _BEFORE
-    found = [path for place in (*places, before) for path in sorted(place.glob("*.jsonl"))]
+    found = [path for place in (*places, folder / _BEFORE) for path in sorted(place.glob("*.jsonl"))]
     journals = [path for path in found if path.stem not in but]
     for path in journals:
         cut_torn_line(path)
@@ -165,14 +216,22 @@ def _add_answers(folder: Path, places: Iterable[Path], *, but: Container[str]) -
     for path in journals:
         with (folder / SEGMENTS / path.name).open("ab") as file:
             file.write(path.read_bytes())
-    shutil.rmtree(before, ignore_errors=True)
 
 
 def _gather_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> list[str]:
-    """Make all answers those of what isn't finished, and discard what was made of them; return what they replace."""
+    """Make all answers those of what isn't finished, and discard what was made of them; return what they replace.
+
+    Of the address first, so that nothing that was made before counts there, whenever this is stopped.
+    """
     left_out = gather_journals(folder / SEGMENTS, f"earlier-{turn:04d}", refused=refused)
     if left_out.spent:
         remote.put(f"{SEGMENTS}/{RETRIED}{turn:04d}.json", left_out.model_dump_json().encode())
     with RunFolder(folder) as run:
+        if manifest := run.read_manifest():
+            manifest["status"] = "interrupted"
+            remote.put(MANIFEST, json.dumps(manifest, indent=2).encode())
+            run.write_manifest(manifest)
+        notes = (f"{SEGMENTS}/{name}.json" for name in found.notes if not name.startswith(RETRIED))
+        remote.for_each(remote.delete, notes)
         run.discard_results()
-    return [*found.open, *found.sealed, *(f"{name}.json" for name in found.notes if not name.startswith(RETRIED))]
+    return [*found.open, *found.sealed]

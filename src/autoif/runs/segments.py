@@ -10,7 +10,7 @@ A segment is never changed. It is lines of JSON, each a completion, below a line
 
 from base64 import b64decode, b64encode
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -134,7 +134,7 @@ class Segments:
         """Of what there are notes."""
         self.open = [name for name in names if name.startswith("open-")]
         """Answers of shards that weren't finished when they came."""
-        self.sealed = [name for name in names if name.endswith(".zst") and not name.startswith("open-")]
+        self.sealed = list_sealed(names)
         self._notes = dict[str, Note]()
 
     def read_note(self, name: str) -> Note:
@@ -153,11 +153,8 @@ class Segments:
         self._notes = dict(zip(names, self._remote.for_each(self.read_note, names), strict=True))
 
     def restore_files(self, folder: Path) -> dict[str, str]:
-        """Bring the small files and what is noted into a folder; return the digests of the files that this names."""
+        """Bring what is noted into a folder; return the digests of the files that this names."""
         self.read_notes()
-        self._remote.for_each(lambda name: self._remote.get_file(name, folder / name), SMALL)
-        if now := self._remote.get(NOW):
-            (folder / EVENTS).write_bytes(_join_events(folder / EVENTS, now))
         lines = [f"{line.rstrip()}\n" for note in self._notes.values() for line in note.files]
         digests = {count.file: count.sha256 for line in lines if (count := parse_count(line))}
         replace_file(folder / DIGESTS, (f"{digest}  {name}\n" for name, digest in digests.items()))
@@ -173,13 +170,13 @@ class Segments:
         journals.mkdir(parents=True, exist_ok=True)
         for path in (*journals.glob("*.jsonl"), *journals.glob(f"{_NEW_COMPLETIONS}*")):
             path.unlink()
-        wanted = [name for name in self.sealed if whole or name.removesuffix(".zst") not in self.notes]
+        finished = frozenset[str]() if whole else self.notes
+        self._write_answers(self.open, journals, but=finished)
+        if whole:  # a run that goes on may have made one of an open segment that is gone by now
+            self.sealed = list_sealed(self._remote.list_names(SEGMENTS))
+        wanted = [name for name in self.sealed if name.removesuffix(".zst") not in finished]
         unwanted = {*self.sealed} - {*wanted}
-        for name in [*wanted, *self.open]:
-            for shard, lines in unpack(self._remote, name):
-                if whole or shard not in self.notes:
-                    with (journals / f"{shard}.jsonl").open("ab") as file:
-                        file.write(lines)
+        self._write_answers(wanted, journals, but=finished)
         with CompletionCache(journals / _NEW_COMPLETIONS) as cache:
             for name, note in self._notes.items():
                 if f"{name}.zst" not in wanted:
@@ -193,6 +190,26 @@ class Segments:
                     cache.note(sentence)
             import_journals(sorted(journals.glob("*.jsonl")), cache)
         (journals / _NEW_COMPLETIONS).replace(folder / COMPLETIONS)
+
+    def _write_answers(self, names: Iterable[str], journals: Path, *, but: Container[str]) -> None:
+        """Add what segments have of shards to their journals."""
+        for name in names:
+            for shard, lines in unpack(self._remote, name):
+                if shard not in but:
+                    with (journals / f"{shard}.jsonl").open("ab") as file:
+                        file.write(lines)
+
+
+def list_sealed(names: Iterable[str]) -> list[str]:
+    """Return the segments of finished shards."""
+    return [name for name in names if name.endswith(".zst") and not name.startswith("open-")]
+
+
+def restore_small(remote: Remote, folder: Path, names: Iterable[str] = SMALL) -> None:
+    """Bring small files of a run into a folder."""
+    remote.for_each(lambda name: remote.get_file(name, folder / name), names)
+    if now := remote.get(NOW):
+        (folder / EVENTS).write_bytes(_join_events(folder / EVENTS, now))
 
 
 def fetch_state(remote: Remote, folder: Path) -> dict[str, int]:

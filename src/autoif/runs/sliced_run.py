@@ -5,7 +5,7 @@ the last slice makes the data sets, and so does `autoif run` without `--shards`,
 """
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +35,12 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
     elif options.slice:
         await _make_slice(config, options, options.slice, progress)
     elif (options.output / SLICES).is_dir():
-        with ExitStack() as stack:
-            claim = stack.enter_context(Claim(options.output / SLICES, f"{options.output}"))
+        async with AsyncExitStack() as stack:
+            claim = await stack.enter_async_context(holding(Claim(options.output / SLICES, f"{options.output}")))
             for each in find_slices(options.output):
                 folder = each.folder(options.output)
                 if folder.exists() and not is_complete(options.output, each, options.until):
-                    stack.enter_context(Claim(folder, f"{each} of {options.output}"))
+                    await stack.enter_async_context(holding(Claim(folder, f"{each} of {options.output}")))
             await make_data(config, replace(options, turn=claim.number), progress)
     else:
         await make_data(config, options, progress)
@@ -49,7 +49,10 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
 async def _make_mirrored(config: Config, options: RunOptions, remote: Remote, progress: Progress) -> None:
     """Run in a folder of this machine, and copy it to an address."""
     if options.slice:
-        raise ConfigError("--shards needs a folder that all tasks see: name one as --output (docs/scale.md)")
+        raise ConfigError(
+            "--shards needs a folder that all tasks see: name one as --output, or let one command make the run at "
+            f"{remote}, with --engine ray if it needs many machines (docs/scale.md)"
+        )
     anew = options.resume_with_changes or options.retry_refused
     kept = not options.retry_refused
     async with mirroring(remote, options.output, progress.say, anew=anew, refused=kept) as mirror:
@@ -67,7 +70,7 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         check_settings(config, options)
         progress.say(f"{run} is complete: nothing is left for {mine}")
         return
-    async with holding(folder, f"{mine} of {run}") as claim:
+    async with holding(Claim(folder, f"{mine} of {run}")) as claim:
         if not is_complete(run, mine, options.until):
             await _refuse_beside_whole(run, mine)
         sliced = replace(options, output=folder, slice=mine, turn=claim.number)
@@ -77,10 +80,11 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         progress.say(f"{mine} is complete, {len(missing):,} of {mine.total:,} are not yet; the last one merges them")
         return
     claim = Claim(run / SLICES, str(run))
-    if not claim.try_to_take():
-        progress.say(f"{mine} is complete, and {claim.holder or 'another process'} merges the slices")
-        return
-    with claim:
+    while not claim.try_to_take():  # whoever held it last may have died in the middle, on another machine
+        if holder := await asyncio.to_thread(find_living_holder, FolderPlace(run / SLICES)):
+            progress.say(f"{mine} is complete, and {holder} merges the slices")
+            return
+    async with holding(claim):
         await make_data(config, replace(options, slice=None, turn=claim.number), progress)
 
 
@@ -90,7 +94,7 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
     claim = Claim(run / SLICES, str(run))
     while (total := read_total(run)) is None:
         if claim.try_to_take():
-            with claim:
+            async with holding(claim):
                 if read_total(run) is None:
                     before = replace(options, slice=replace(mine, number=0), turn=claim.number)
                     await make_data(config, before, progress)

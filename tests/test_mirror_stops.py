@@ -1,0 +1,242 @@
+"""Runs at an address that are stopped, read or taken over at the wrong moment: nothing is lost, and nothing is old."""
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from autoif.errors import ConfigError, StoreError
+from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.runs import claims, resuming
+from autoif.runs.claims import Claim, RemotePlace
+from autoif.runs.counts import FileCount
+from autoif.runs.mirror import Mirror
+from autoif.runs.remote import Remote
+from autoif.runs.resuming import fetch_run, prepare
+from autoif.runs.segments import Segments, pack, sum_up
+from autoif.runs.store import FORMAT
+from support.command import fails_here, run_here
+
+ROWS = [CompletionRow(f"{number:032x}", 0, f"so {number}", "stop", 1, 2, "", "scoring", 1, 0) for number in range(6)]
+LAST = FileCount("07_scoring/kept-0000.jsonl", "0" * 64)
+
+
+class Stopped(BaseException):
+    """A kill, as far as a process can do it to itself."""
+
+
+@pytest.fixture
+def remote(tmp_path):
+    return Remote(f"file://{tmp_path}/store/one")
+
+
+@pytest.fixture
+def held(remote, tmp_path):
+    """Make the mirror of a work folder, with a run.json and a claim."""
+    work = tmp_path / "work"
+    with Claim(RemotePlace(remote), "the run") as claim:
+
+        def start() -> Mirror:
+            started = prepare(remote, work, claim.number, anew=False, refused=True)
+            write_manifest(work / "run.json", "running")
+            return Mirror(remote, work, claim, started, lambda line: None)
+
+        yield start, work, claim
+
+
+def write_manifest(path: Path, status: str) -> None:
+    path.write_text(json.dumps({"identity": {"a": 1}, "format": FORMAT, "status": status, "usage": {}}))
+
+
+def to_lines(rows) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def seal(remote: Remote, shard: str, rows) -> None:
+    remote.put(f"segments/{shard}.zst", pack({shard: to_lines(rows)}))
+    remote.put(f"segments/{shard}.json", sum_up(to_lines(rows)).model_dump_json().encode())
+
+
+def rows_of(folder: Path) -> list[CompletionRow]:
+    with CompletionCache(folder / "completions.sqlite") as cache:
+        return list(cache.rows())
+
+
+def journals_of(folder: Path) -> set[bytes]:
+    return {line for path in (folder / "segments").glob("*.jsonl") for line in path.read_bytes().splitlines()}
+
+
+def test_an_error_that_nobody_foresaw_ends_the_run_with_a_line_and_not_as_if_all_were_copied(held, monkeypatch):
+    start, work, _ = held
+    monkeypatch.setattr(Mirror, "_put_answers", lambda self: (work / "run.json" / "x").read_bytes())
+    with pytest.raises(StoreError, match=r"work can't be copied to .*store/one \(NotADirectoryError: .* all is in "):
+        start().close(None)
+
+
+def test_a_damaged_line_of_a_journal_is_named_and_its_shard_is_not_called_finished(held, remote):
+    start, work, _ = held
+    mirror = start()
+    (work / LAST.file).parent.mkdir()
+    (work / LAST.file).write_text("")
+    (work / "segments" / "queries-0000.jsonl").write_bytes(to_lines(ROWS[:1]) + b'["cut\n' + to_lines(ROWS[1:]))
+    mirror.note(LAST)
+    with pytest.raises(StoreError, match=r"queries-0000\.jsonl has a damaged line: delete it"):
+        mirror.close(None)
+    assert "queries-0000" not in Segments(remote).notes
+
+
+def test_a_part_of_an_answer_that_comes_while_its_shard_is_copied_waits_for_the_rest(held, remote):
+    start, work, _ = held
+    mirror = start()
+    (work / LAST.file).parent.mkdir()
+    (work / LAST.file).write_text("")
+    (journal := work / "segments" / "queries-0000.jsonl").write_bytes(to_lines(ROWS[:1]) + b'["half')
+    mirror.note(LAST)
+    mirror.close(None)
+    assert "queries-0000" in Segments(remote).notes and journal.exists()
+
+
+def test_a_driver_that_is_overtaken_in_the_middle_of_a_copy_writes_nothing_more(held, remote, monkeypatch):
+    start, work, claim = held
+    put, written = Remote.put, []
+
+    def put_slowly(self: Remote, name: str, content: bytes) -> None:
+        if not name.startswith("claims/"):
+            written.append(name)
+            claim._confirmed -= claims.STALE_S  # as if it had been frozen here
+        put(self, name, content)
+
+    mirror = start()
+    (work / "segments" / "queries-0000.jsonl").write_bytes(to_lines(ROWS))
+    monkeypatch.setattr(Remote, "put", put_slowly)
+    with pytest.raises(StoreError, match="may be in use by another process by now"):
+        mirror.close(None)
+    assert written == ["segments/open-0001-000000.zst"]
+
+
+def stop_at(monkeypatch, count: int) -> Callable[[], bool]:
+    """Stop what calls the store or notes the state of a folder at so many calls; return what tells whether it came."""
+    left, attempt, write_state = [count], Remote._try, resuming._write_state
+
+    def pass_on(whole):
+        def call(*given):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Stopped
+            return whole(*given)
+
+        return call
+
+    monkeypatch.setattr(Remote, "_try", pass_on(attempt))
+    monkeypatch.setattr(resuming, "_write_state", pass_on(write_state))
+    return lambda: left[0] <= 0
+
+
+@pytest.mark.parametrize("anew", [True, False])
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_wherever_a_folder_is_stopped_as_it_is_made_ready_no_answer_is_lost_and_no_old_result_counts(
+    tmp_path, monkeypatch, anew, elsewhere
+):
+    count, came = 0, True
+    while came:
+        count += 1
+        remote, work = Remote(f"file://{tmp_path}/{count}/store"), tmp_path / f"{count}" / "work"
+        prepare(remote, work, 1, anew=False, refused=True)
+        write_manifest(work / "run.json", "complete")
+        remote.put_file("run.json", work / "run.json")
+        seal(remote, "queries-0000", ROWS[:2])
+        remote.put("segments/open-0001-000000.zst", pack({"queries-0001": to_lines(ROWS[2:4])}))
+        (work / "segments" / "queries-0001.jsonl").write_bytes(to_lines(ROWS[2:]))
+        with CompletionCache(work / "completions.sqlite") as cache:
+            cache.insert(ROWS)
+        turn = 3 if elsewhere else 2  # another driver was there in between
+        with monkeypatch.context() as patch:
+            came_at = stop_at(patch, count)
+            with suppress(Stopped):
+                prepare(remote, work, turn, anew=anew, refused=True)
+            came = came_at()
+        notes = Segments(remote).notes
+        assert notes in ({"queries-0000"}, set())
+        if not notes:
+            assert json.loads(remote.get("run.json"))["status"] == "interrupted"
+        start = prepare(remote, work, turn + 1, anew=False, refused=True)
+        assert start.sealed == notes
+        missing = {*to_lines(ROWS[2:] if notes else ROWS).splitlines()} - journals_of(work)
+        assert not missing, (count, missing)
+        assert {*ROWS[2:]} <= {*rows_of(work)}
+        assert not (work / ".segments").exists()
+        shutil.rmtree(tmp_path / f"{count}")
+    assert count > 3
+
+
+def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp_path):
+    address = f"file://{tmp_path}/store/one"
+    run = ("run", "quickstart", "--recorded", "-o", address, "--work")
+    assert run_here(*run, "right", cwd=tmp_path).returncode == 0
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "mine.txt").write_text("mine")
+    assert "holds something else" in fails_here(*run, "wrong", cwd=tmp_path)
+    again = run_here(*run, "right", cwd=tmp_path)
+    assert again.returncode == 0 and "kept as" not in again.stderr
+    assert not (tmp_path / "right.left1").exists()
+
+
+def test_a_copy_that_was_interrupted_leaves_nothing_of_another_run_in_the_next_one(tmp_path):
+    one, other = (f"file://{tmp_path}/store/{name}" for name in ("one", "other"))
+    run = ("run", "quickstart", "--recorded", "--quiet", "-o")
+    assert run_here(*run, one, "--set", "execution.shard_size=1", "--work", "w1", cwd=tmp_path).returncode == 0
+    assert run_here(*run, other, "--work", "w2", cwd=tmp_path).returncode == 0
+    (tmp_path / "store" / "one" / "decisions.jsonl").write_text("")
+    (tmp_path / "store" / "one" / "sft.jsonl").unlink()
+    assert "lacks sft.jsonl" in fails_here("fetch", one, "f", cwd=tmp_path)
+    assert run_here("fetch", other, "f", cwd=tmp_path).returncode == 0
+    wanted, found = (
+        {str(path.relative_to(folder)) for path in folder.rglob("*.jsonl")}
+        for folder in (tmp_path / "store" / "other", tmp_path / "f")
+    )
+    assert found == {name for name in wanted if not name.startswith("segments/")}
+
+
+def test_a_folder_that_is_no_interrupted_copy_is_left_alone(tmp_path, remote):
+    (tmp_path / "f.partial").mkdir()
+    (tmp_path / "f.partial" / "mine.jsonl").write_text("{}\n")
+    with pytest.raises(StoreError, match=r"f\.partial is in the way"):
+        fetch_run(remote, tmp_path / "f")
+    assert (tmp_path / "f.partial" / "mine.jsonl").exists()
+
+
+def test_answers_of_a_shard_that_is_finished_while_a_run_is_copied_are_in_the_copy(tmp_path, remote):
+    remote.put("segments/open-0001-000000.zst", pack({"queries-0000": to_lines(ROWS)}))
+    found = Segments(remote)
+    seal(remote, "queries-0000", ROWS)
+    remote.delete("segments/open-0001-000000.zst")
+    (tmp_path / "copy").mkdir()
+    found.restore_answers(tmp_path / "copy", whole=True)
+    assert rows_of(tmp_path / "copy") == ROWS
+
+
+def test_a_copy_says_complete_only_if_all_was_there_when_it_began(tmp_path, remote, monkeypatch):
+    write_manifest(tmp_path / "run.json", "running")
+    remote.put_file("run.json", tmp_path / "run.json")
+    read_notes = Segments.read_notes
+
+    def finish(self: Segments) -> None:
+        read_notes(self)
+        write_manifest(tmp_path / "run.json", "complete")
+        remote.put_file("run.json", tmp_path / "run.json")
+
+    monkeypatch.setattr(Segments, "read_notes", finish)
+    fetch_run(remote, tmp_path / "copy")
+    assert json.loads((tmp_path / "copy" / "run.json").read_text())["status"] == "running"
+
+
+def test_an_address_as_a_path_is_refused_and_makes_no_folder_of_its_name(tmp_path, monkeypatch):
+    import autoif
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="give output as text, as in s3://BUCKET/runs/NAME"):
+        autoif.run("quickstart", recorded=True, output=Path("s3://bucket/runs/one"))
+    assert not [*tmp_path.iterdir()]
