@@ -17,9 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import autoif
-from streaming import PROMPTS_EACH, SETTINGS
-from stub_server import StubServer, answer_instruction, running_stub, write_instruction
+from streaming import run_on_stub, write_seeds
+from stub_server import StubServer, answer_instruction, running_stub
 
 MAX_RATIO = 1.25
 WORKERS = 2
@@ -40,25 +39,14 @@ class Measurement:
 
 
 def make_run(engine: str, folder: Path, url: str) -> None:
-    autoif.run(
-        "paper",
-        seeds=folder / "seeds.txt",
-        output=folder / "run",
-        base_url=url,
-        model="stub",
-        set={**SETTINGS, "execution.shard_size": 8},
-        engine=engine,
-        workers=WORKERS,
-        progress=False,
-    )
+    run_on_stub(folder, url, {"execution.shard_size": 8}, engine=engine, workers=WORKERS)
 
 
 def measure(engine: str, prompts: int, server: StubServer) -> tuple[Measurement, str]:
     """Return what a run took, and the digest of its data."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        instructions = map(write_instruction, range(prompts // PROMPTS_EACH))
-        (folder / "seeds.txt").write_text("".join(f"{text}\n" for text in instructions))
+        write_seeds(folder, prompts)
         process = multiprocessing.get_context("spawn").Process(target=make_run, args=(engine, folder, server.url))
         began = time.time()
         process.start()

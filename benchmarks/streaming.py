@@ -18,10 +18,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import autoif
@@ -61,6 +62,26 @@ class Measurement:
     calls: int = 0
 
 
+def write_seeds(folder: Path, prompts: int) -> None:
+    """Write the seeds of a run with so many prompts."""
+    instructions = map(write_instruction, range(prompts // PROMPTS_EACH))
+    (folder / "seeds.txt").write_text("".join(f"{text}\n" for text in instructions))
+
+
+def run_on_stub(folder: Path, url: str, changed: Mapping[str, object] = MappingProxyType({}), **options: Any) -> None:
+    """Run, or start again, what the folder's seeds ask for."""
+    autoif.run(
+        "paper",
+        seeds=folder / "seeds.txt",
+        output=folder / "run",
+        base_url=url,
+        model="stub",
+        set={**SETTINGS, **changed},
+        progress=False,
+        **options,
+    )
+
+
 def make_run(folder: Path, url: str, pipe: Connection) -> None:
     """Run, or start again, what the folder's seeds ask for; send the measurement."""
     stops: list[float] = [0.0]
@@ -73,15 +94,7 @@ def make_run(folder: Path, url: str, pipe: Connection) -> None:
 
     asyncio.Handle._run = time_callback  # type: ignore[assignment, method-assign]
     started = time.perf_counter()
-    autoif.run(
-        "paper",
-        seeds=folder / "seeds.txt",
-        output=folder / "run",
-        base_url=url,
-        model="stub",
-        set=SETTINGS,
-        progress=False,
-    )
+    run_on_stub(folder, url)
     pipe.send(_measure_process(time.perf_counter() - started, stops[0]))
 
 
@@ -130,8 +143,7 @@ def measure_runs(sizes: Sequence[int]) -> tuple[list[Measurement], list[Measurem
         for size in sizes:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                instructions = map(write_instruction, range(size // PROMPTS_EACH))
-                (folder / "seeds.txt").write_text("".join(f"{text}\n" for text in instructions))
+                write_seeds(folder, size)
                 for several in found:
                     made = measure(make_run, folder, server.url)
                     several.append(replace(made, calls=server.count_new()))
