@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from ray.util import get_node_ip_address
 
 from autoif.config import load_config
 from autoif.engines.answers import Answer, AnswerWriter, Batch, SharedAnswers
+from autoif.engines.ray import engine
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
 from autoif.engines.ray.link import Connect
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, share_settings
@@ -347,3 +349,20 @@ def test_a_cluster_that_is_not_there_is_refused_at_once():
         taken.bind(("127.0.0.1", 0))  # and doesn't listen
         with pytest.raises(ConfigError, match="no Ray cluster answers at"):
             RayEngine(2, f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_a_head_that_only_its_own_machine_can_reach_is_refused_at_once():
+    here = get_node_ip_address()
+    if here == "127.0.0.1":
+        pytest.skip("this machine has no other address")
+    refused = pytest.raises(ConfigError, match=f"refused at {here}, by which Ray replaces localhost")
+    with socket.create_server(("127.0.0.1", 0)) as tunnel, refused:
+        RayEngine(2, f"localhost:{tunnel.getsockname()[1]}")
+
+
+def test_what_listens_and_is_no_head_of_a_cluster_is_given_up_in_one_line(monkeypatch):
+    monkeypatch.setattr(engine, "_CONNECT_S", 1.0)
+    with socket.create_server((get_node_ip_address(), 0)) as other:
+        address = f"{get_node_ip_address()}:{other.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"no Ray head answers at {address} within 1 s"):
+            asyncio.run(RayEngine(2, address)._connect())

@@ -7,6 +7,7 @@ run.preferences.to_dataset()
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from importlib import resources
@@ -306,6 +307,8 @@ def place_run(output: str | Path | None, work: str | Path | None, name: str) -> 
     if isinstance(output, str) and is_address(output):
         remote = Remote(output)
         return Path(work) if work is not None else Path("runs") / remote.name, remote
+    if isinstance(output, Path) and output.parts and re.fullmatch(r"[a-z][a-z0-9+.-]+:", output.parts[0]):
+        raise ConfigError(f"{output} has lost a slash of its address: give output as text, as in s3://BUCKET/runs/NAME")
     if work is not None:
         raise ConfigError("--work goes with an --output at an address, as in s3://BUCKET/runs/NAME")
     return Path(output) if output is not None else Path("runs") / name, None

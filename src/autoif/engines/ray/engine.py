@@ -28,6 +28,8 @@ from autoif.tools import ToolSettings
 
 _HEAD_S = 10.0
 """For the head of a cluster to answer."""
+_CONNECT_S = 60.0
+"""For Ray to connect to a cluster whose head answers; it goes on trying for minutes where that is something else."""
 _PLACE_S = 60.0
 """For Ray to find GPUs for a server."""
 _RETRY_S = 2.0
@@ -153,7 +155,16 @@ class RayEngine:
         """Start a crew, and its servers; return False if the cluster that was lost can't be used yet."""
         self._crew = crew = await _CrewProcess.start()
         crew.link.send(Connect(self._address, self._workers))
-        said = await crew.link.receive()
+        try:
+            async with asyncio.timeout(_CONNECT_S if self._address else None):
+                said = await crew.link.receive()
+        except TimeoutError:
+            said = Failed(
+                ConfigError(
+                    f"no Ray head answers at {self._address} within {_CONNECT_S:g} s, whatever listens there: check "
+                    "execution.ray_address, and that `ray start --head` runs there"
+                )
+            )
         if isinstance(said, Connected):
             self._address = self._address and said.address  # "auto" is this one from now on
             self.bound = ""
@@ -291,10 +302,16 @@ def _ask_head(address: str) -> str:
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         return ""  # "auto", or what Ray refuses at once
+    host, said = host.strip("[]"), ""
+    if host in {"localhost", "127.0.0.1", "::1"}:
+        import ray  # which takes its second here alone
+
+        if (found := ray.util.get_node_ip_address()) != host:
+            host, said = found, f" at {found}, by which Ray replaces {host}"
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_HEAD_S).close()
+        socket.create_connection((host, int(port)), timeout=_HEAD_S).close()
     except OSError as error:
-        return error.strerror or str(error)
+        return f"{error.strerror or error}{said}"
     return ""
 
 

@@ -5,8 +5,7 @@ import pickle
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from autoif.engines.ray.worker import Node
 from autoif.errors import AutoIFError
@@ -18,75 +17,65 @@ from autoif.tools import ToolSettings
 _LENGTH_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(NamedTuple):
     """To the crew: the cluster to connect to, or to start one with so many cores on this machine."""
 
     address: str
     cores: int
 
 
-@dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(NamedTuple):
     """To the crew: start the servers that these endpoints want."""
 
     endpoints: Mapping[Role, Endpoint]
 
 
-@dataclass(frozen=True, slots=True)
-class Hire:
+class Hire(NamedTuple):
     """To the crew: start workers with these settings. Shards follow."""
 
     settings: ToolSettings
     workers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(NamedTuple):
     """From the crew: where the head of its cluster is."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """From the crew: a server of these roles' model is there."""
 
     roles: tuple[Role, ...]
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(NamedTuple):
     """From the crew: a worker is ready on this node."""
 
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """From the crew: what holds it back; "" where nothing does."""
 
     said: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """From the crew: a shard's result, and the verdicts that it took."""
 
     result: ShardResult
     verdicts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """From the crew, its last word: what ends the run."""
 
     error: AutoIFError
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """From the crew, its last word: the cluster is another one by now."""
 
     why: str
