@@ -18,11 +18,12 @@ from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.runs import claims
 from autoif.runs import remote as stores
-from autoif.runs.claims import Claim, RemotePlace
+from autoif.runs.claims import RemotePlace
 from autoif.runs.mirror import Mirror
 from autoif.runs.remote import Remote
 from autoif.runs.resuming import prepare
 from autoif.runs.segments import ROW, Segments, open_segments, pack, sum_up, unpack
+from support.claims import held
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 from support.s3_server import BUCKET, SECRET, s3_server
@@ -301,7 +302,7 @@ def test_results_made_anew_on_another_machine_take_all_answers_and_ask_for_what_
 
 
 def test_two_drivers_of_one_address_are_refused_whatever_folders_they_work_in(store, address, tmp_path):
-    with Claim(RemotePlace(Remote(address)), "the run"):
+    with held(RemotePlace(Remote(address))):
         said = fails_here("run", "quickstart", "--recorded", "-o", address, "--work", str(tmp_path / "b"))
     assert f"{address} is in use by pid {os.getpid()}" in said
     assert not (tmp_path / "b").exists()
@@ -374,7 +375,8 @@ def test_a_file_that_was_changed_at_the_address_is_named(tmp_path):
         run_here("run", "quickstart", "--recorded", "--quiet", "-o", one, "--work", "w", cwd=tmp_path).returncode == 0
     )
     Path(tmp_path / "store/one/sft.jsonl").write_text("{}\n")
-    assert "was changed after it was written" in fails_here("fetch", one, str(tmp_path / "f"))
+    said = fails_here("fetch", one, str(tmp_path / "f"))
+    assert f"{one}/sft.jsonl was changed after it was written: bring it back, or run the same command with" in said
 
 
 @pytest.mark.timeout(400)
@@ -459,7 +461,7 @@ def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_agai
 def test_a_driver_that_may_have_been_overtaken_copies_nothing(tmp_path, monkeypatch):
     remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
     monkeypatch.setattr(claims, "STALE_S", 0.0)
-    with Claim(RemotePlace(remote), "the run") as claim:
+    with held(RemotePlace(remote)) as claim:
         start = prepare(remote, work, claim.number, anew=False, refused=True)
         mirror = Mirror(remote, work, claim, start, lambda line: None)
         (work / "segments" / "queries-0000.jsonl").write_text("[]\n")

@@ -11,13 +11,14 @@ import pytest
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.runs import claims, resuming
-from autoif.runs.claims import Claim, RemotePlace
+from autoif.runs.claims import RemotePlace
 from autoif.runs.counts import FileCount
 from autoif.runs.mirror import Mirror
 from autoif.runs.remote import Remote
 from autoif.runs.resuming import fetch_run, prepare
 from autoif.runs.segments import Segments, pack, sum_up
 from autoif.runs.store import FORMAT
+from support.claims import held
 from support.command import fails_here, run_here
 
 ROWS = [CompletionRow(f"{number:032x}", 0, f"so {number}", "stop", 1, 2, "", "scoring", 1, 0) for number in range(6)]
@@ -34,10 +35,10 @@ def remote(tmp_path):
 
 
 @pytest.fixture
-def held(remote, tmp_path):
+def driver(remote, tmp_path):
     """Make the mirror of a work folder, with a run.json and a claim."""
     work = tmp_path / "work"
-    with Claim(RemotePlace(remote), "the run") as claim:
+    with held(RemotePlace(remote)) as claim:
 
         def start() -> Mirror:
             started = prepare(remote, work, claim.number, anew=False, refused=True)
@@ -69,15 +70,15 @@ def journals_of(folder: Path) -> set[bytes]:
     return {line for path in (folder / "segments").glob("*.jsonl") for line in path.read_bytes().splitlines()}
 
 
-def test_an_error_that_nobody_foresaw_ends_the_run_with_a_line_and_not_as_if_all_were_copied(held, monkeypatch):
-    start, work, _ = held
+def test_an_error_that_nobody_foresaw_ends_the_run_with_a_line_and_not_as_if_all_were_copied(driver, monkeypatch):
+    start, work, _ = driver
     monkeypatch.setattr(Mirror, "_put_answers", lambda self: (work / "run.json" / "x").read_bytes())
     with pytest.raises(StoreError, match=r"work can't be copied to .*store/one \(NotADirectoryError: .* all is in "):
         start().close(None)
 
 
-def test_a_damaged_line_of_a_journal_is_named_and_its_shard_is_not_called_finished(held, remote):
-    start, work, _ = held
+def test_a_damaged_line_of_a_journal_is_named_and_its_shard_is_not_called_finished(driver, remote):
+    start, work, _ = driver
     mirror = start()
     (work / LAST.file).parent.mkdir()
     (work / LAST.file).write_text("")
@@ -88,8 +89,8 @@ def test_a_damaged_line_of_a_journal_is_named_and_its_shard_is_not_called_finish
     assert "queries-0000" not in Segments(remote).notes
 
 
-def test_a_part_of_an_answer_that_comes_while_its_shard_is_copied_waits_for_the_rest(held, remote):
-    start, work, _ = held
+def test_a_part_of_an_answer_that_comes_while_its_shard_is_copied_waits_for_the_rest(driver, remote):
+    start, work, _ = driver
     mirror = start()
     (work / LAST.file).parent.mkdir()
     (work / LAST.file).write_text("")
@@ -99,8 +100,8 @@ def test_a_part_of_an_answer_that_comes_while_its_shard_is_copied_waits_for_the_
     assert "queries-0000" in Segments(remote).notes and journal.exists()
 
 
-def test_a_driver_that_is_overtaken_in_the_middle_of_a_copy_writes_nothing_more(held, remote, monkeypatch):
-    start, work, claim = held
+def test_a_driver_that_is_overtaken_in_the_middle_of_a_copy_writes_nothing_more(driver, remote, monkeypatch):
+    start, work, claim = driver
     put, written = Remote.put, []
 
     def put_slowly(self: Remote, name: str, content: bytes) -> None:

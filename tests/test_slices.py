@@ -1,5 +1,6 @@
 """Runs in slices, as tasks of a batch system: processes that share a folder and nothing else."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from autoif.runs.claims import Claim, FolderPlace, Holder
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.sliced_run import share_budget
 from autoif.runs.slices import Slice, is_complete, write_plan
+from support.claims import held
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 
@@ -164,12 +166,12 @@ def find_holder(folder):
 
 
 def test_a_claim_is_held_by_one_and_free_after_it(tmp_path):
-    with Claim(tmp_path, "it") as first:
+    with held(tmp_path) as first:
         assert str(find_holder(tmp_path)) == f"pid {os.getpid()} on {Holder.here().host}"
         with pytest.raises(StoreError, match=f"it is in use by pid {os.getpid()}"):
-            Claim(tmp_path, "it").take()
+            asyncio.run(Claim(tmp_path, "it").take())
     assert find_holder(tmp_path) is None
-    with Claim(tmp_path, "it") as second:
+    with held(tmp_path) as second:
         assert (first.number, second.number) == (1, 2)
 
 
@@ -188,7 +190,7 @@ def test_the_claim_of_another_machine_is_taken_over_when_it_shows_no_life(tmp_pa
     with (tmp_path / "claim-0001").open("a") as file:
         file.write("\n")
     assert not waiting.try_to_take()
-    waiting.take()
+    asyncio.run(waiting.take())
     assert waiting.number == 2
     waiting.release()
 
@@ -196,14 +198,14 @@ def test_the_claim_of_another_machine_is_taken_over_when_it_shows_no_life(tmp_pa
 def test_a_holder_learns_that_another_has_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "BEAT_S", 0.02)
     lost = []
-    held = Claim(tmp_path, "it")
-    held.on_lost = lambda: lost.append(True)
-    held.take()
+    mine = Claim(tmp_path, "it")
+    mine.on_lost = lambda: lost.append(True)
+    assert mine.try_to_take()
     write_claim(tmp_path, Holder("elsewhere", 1), number=2)
     deadline = time.monotonic() + 10
     while not lost and time.monotonic() < deadline:
         time.sleep(0.01)
-    held.release()
+    mine.release()
     assert lost == [True]
     assert str(find_holder(tmp_path)) == "pid 1 on elsewhere"
 

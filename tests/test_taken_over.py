@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import shutil
+import time
 from contextlib import closing
 from dataclasses import asdict
 
@@ -89,6 +90,20 @@ def test_the_last_slice_merges_where_whoever_began_to_merge_is_gone(tmp_path, mo
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "sft.jsonl").exists(), done.stderr
     assert (tmp_path / "run" / "slices" / "claim-0003").exists()
+
+
+def test_who_waits_for_a_sign_of_life_may_be_stopped_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "STALE_S", 60.0)
+    write_claim(tmp_path, 1)
+
+    async def wait():
+        async with asyncio.timeout(1):
+            await Claim(tmp_path, "it").take()
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(wait())
+    assert time.monotonic() - began < 30
 
 
 def test_a_journal_of_a_shard_goes_on_behind_a_line_that_a_kill_has_cut(tmp_path):

@@ -162,7 +162,7 @@ class RemotePlace:
 
 
 class Claim:
-    """One thing that one process at a time may do, among all that see a place. Use it in a `with` statement."""
+    """One thing that one process at a time may do, among all that see a place. Hold it by `holding`."""
 
     def __init__(self, place: Path | ClaimPlace, what: str) -> None:
         """`what` names it in messages."""
@@ -188,10 +188,10 @@ class Claim:
         """True as long as nobody can have taken it over: its last sign of life is not old enough."""
         return self._held and time.clock_gettime(_CLOCK) - self._confirmed < STALE_S / 2
 
-    def take(self) -> None:
+    async def take(self) -> None:
         """Take the claim; wait for a sign of life of a holder on another machine. Raises StoreError: it lives."""
-        while not self.try_to_take():
-            if holder := find_living_holder(self._place):
+        while not self._held and not await asyncio.to_thread(self.try_to_take):
+            if holder := await find_living_holder(self._place):
                 raise StoreError(f"{self.what} is in use by {holder}: wait for it")
 
     def try_to_take(self) -> bool:
@@ -224,14 +224,6 @@ class Claim:
         _HELD.discard((str(self._place), self.number))
         self._place.add(_RELEASED.encode())
 
-    def __enter__(self) -> "Claim":
-        if not self._held:
-            self.take()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.release()
-
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
             began = time.clock_gettime(_CLOCK)
@@ -260,8 +252,8 @@ async def holding(claim: Claim) -> AsyncIterator[Claim]:
         loop.call_soon_threadsafe(task.cancel)
 
     claim.on_lost = stop
-    await asyncio.to_thread(claim.__enter__)
     try:
+        await claim.take()
         yield claim
     except asyncio.CancelledError:
         if lost:
@@ -287,21 +279,21 @@ def _look(place: ClaimPlace) -> Seen:
         return Seen(number, None, len(content))
 
 
-def find_living_holder(place: ClaimPlace) -> str:
+async def find_living_holder(place: ClaimPlace) -> str:
     """Return who holds a claim, in words; "" if nobody does, or one who is dead.
 
     For a sign of life of a process on another machine it waits a minute, by the clock of this one.
     """
-    first, end = _look(place), time.monotonic() + STALE_S + BEAT_S
+    first, end = await asyncio.to_thread(_look, place), time.monotonic() + STALE_S + BEAT_S
     if not first.number or first.released or (first.holder and first.holder.is_dead):
         return ""
     named = str(first.holder or "another process")
     if first.holder and first.holder.lives_here:
         return named
-    while (now := _look(place)) == first:
+    while (now := await asyncio.to_thread(_look, place)) == first:
         if time.monotonic() > end:
             return ""
-        time.sleep(0.5)
+        await asyncio.sleep(0.5)  # not in the thread, as a user who wants out would have to wait for that
     return "" if now.released else named
 
 

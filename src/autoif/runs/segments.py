@@ -34,6 +34,7 @@ from autoif.runs.store import (
     MANIFEST,
     SEGMENTS,
     check_digest,
+    digest_file,
     replace_file,
 )
 
@@ -239,7 +240,12 @@ def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> Non
             raise StoreError(
                 f"{remote} lacks {name}: bring it back, or run the same command with --resume-with-changes"
             )
-        check_digest(path, digests[name])
+        if digest_file(path) != digests[name]:
+            path.unlink()
+            raise StoreError(
+                f"{remote}/{name} was changed after it was written: bring it back, or run the same command with "
+                "--resume-with-changes to make it anew from the stored answers"
+            )
 
     remote.for_each(fetch, digests)
 

@@ -81,7 +81,7 @@ async def _make_slice(config: Config, options: RunOptions, mine: Slice, progress
         return
     claim = Claim(run / SLICES, str(run))
     while not claim.try_to_take():  # whoever held it last may have died in the middle, on another machine
-        if holder := await asyncio.to_thread(find_living_holder, FolderPlace(run / SLICES)):
+        if holder := await find_living_holder(FolderPlace(run / SLICES)):
             progress.say(f"{mine} is complete, and {holder} merges the slices")
             return
     async with holding(claim):
@@ -118,7 +118,7 @@ async def _refuse_beside_whole(run: Path, mine: Slice) -> None:
     of two that begin at the same time at least one sees the other.
     """
     for _ in range(_LOOKS):
-        holder = await asyncio.to_thread(find_living_holder, FolderPlace(run / SLICES))
+        holder = await find_living_holder(FolderPlace(run / SLICES))
         if not holder:
             return
         await asyncio.sleep(_POLL_S)  # whoever has written the instructions for the slices lets go at once
