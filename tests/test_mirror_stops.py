@@ -173,6 +173,18 @@ def test_wherever_a_folder_is_stopped_as_it_is_made_ready_no_answer_is_lost_and_
     assert count > 3
 
 
+def test_what_a_killed_process_left_beside_the_completions_is_not_read_into_new_ones(tmp_path, remote):
+    work = tmp_path / "work"
+    prepare(remote, work, 1, anew=False, refused=True)
+    (work / "segments" / "queries-0000.jsonl").write_bytes(to_lines(ROWS))
+    with CompletionCache(work / "completions.sqlite") as cache:
+        cache.insert([row._replace(text="x" * 20_000) for row in ROWS])
+        log = (work / "completions.sqlite-wal").read_bytes()
+    (work / "completions.sqlite-wal").write_bytes(log)
+    prepare(remote, work, 2, anew=True, refused=True)
+    assert rows_of(work) == ROWS
+
+
 def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp_path):
     address = f"file://{tmp_path}/store/one"
     run = ("run", "quickstart", "--recorded", "-o", address, "--work")

@@ -190,6 +190,8 @@ class Segments:
                 for sentence in note.said:
                     cache.note(sentence)
             import_journals(sorted(journals.glob("*.jsonl")), cache)
+        for suffix in ("", "-wal", "-shm"):  # SQLite would read the log of a process that was killed into the new file
+            (folder / f"{COMPLETIONS}{suffix}").unlink(missing_ok=True)
         (journals / _NEW_COMPLETIONS).replace(folder / COMPLETIONS)
 
     def _write_answers(self, names: Iterable[str], journals: Path, *, but: Container[str]) -> None:
