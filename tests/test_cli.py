@@ -90,7 +90,7 @@ def test_a_config_file_goes_over_its_preset_and_a_setting_over_both(tmp_path, se
     config = json.loads((tmp_path / "runs" / "mine" / "run.json").read_text())["config"]
     assert config["scoring"]["samples"] == 2
     assert config["verification"]["temperature"] == 0.6
-    assert config["verification"]["functions_per_instruction"] == 5
+    assert config["verification"]["functions_per_instruction"] == 3
 
 
 @pytest.mark.parametrize("option", ["--seeds", "--queries"])

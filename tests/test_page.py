@@ -83,7 +83,7 @@ def test_thresholds_have_the_figures_of_replay(run: Path, html: str) -> None:
             assert f'<th scope="row">{first}</th>' + "".join(f'<td class="number">{cell}</td>' for cell in rest) in part
     assert len({point.sft for point in found.points}) > 1
     assert part.count("<polyline") == 2 * 3
-    assert "--sweep cross_validation.majority=0.5:1:0.1" in part
+    assert "--sweep cross_validation.sure_score=0.5:0.9:0.1" in part
 
 
 @pytest.mark.parametrize(("responses", "status"), [(5_001, "complete"), (1, "running")])

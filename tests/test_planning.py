@@ -159,7 +159,7 @@ def test_the_command_prints_a_plan_asks_no_model_and_writes_nothing(
 ) -> None:
     autoif_here("run", "quickstart", "--plan", "--base-url", "http://127.0.0.1:1/v1", "-o", tmp_path / "run")
     printed = capsys.readouterr().out
-    assert re.search(r"verification +80 ", printed)
+    assert re.search(r"verification +24 ", printed)
     assert "SFT rows" in printed
     assert not (tmp_path / "run").exists()
     for name, found in load_published()[0].items():

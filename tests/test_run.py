@@ -79,7 +79,9 @@ def test_the_manifest_tells_what_the_run_was_made_with(undisturbed):
     assert manifest["identity"]["models.writer"] == "test"
     assert manifest["identity"]["prompts.scoring"]
     assert manifest["identity"]["inputs.seeds"]
-    assert manifest["usage"]["verification"]["completions"] == 8 * 5
+    drafts = [json.loads(line) for path in run.glob("02_*/kept-*") for line in path.read_text().splitlines()]
+    assert manifest["usage"]["verification"]["completions"] == sum(len(draft["answers"]) for draft in drafts)
+    assert 8 * 3 <= sum(len(draft["answers"]) for draft in drafts) <= 8 * 5
     assert {*manifest["times"]} == {folder.partition("_")[2] for folder in FOLDERS}
     assert 0 < sum(manifest["times"].values()) <= manifest["seconds"] + 0.1
     assert "seccomp" in manifest["sandbox"]

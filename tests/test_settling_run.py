@@ -83,7 +83,7 @@ def test_show_of_a_run_without_them_says_nothing_of_settling(
     tmp_path: Path, settled: tuple[HabitServer, Runner, Ended], capsys: pytest.CaptureFixture[str]
 ) -> None:
     server, _, _ = settled
-    ended = Runner(server, tmp_path)(honest, "--until", "instructions")
+    ended = Runner(server, tmp_path)(honest, "--until", "instructions", "--set", "verification.max_functions=0")
     autoif_here("show", ended.folder)
     assert "settled" not in capsys.readouterr().out
     assert "repairs" not in json.loads((ended.folder / "02_verification/kept-0000.jsonl").read_text().splitlines()[0])

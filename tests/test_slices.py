@@ -25,7 +25,10 @@ from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
-FEW = ("--set", "self_instruct.max_instructions=6", "--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet")
+FEW = (
+    *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=2"),
+    *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ AGREEMENT = "cross_validation.function_agreement"
 MORE = (
     *("--set", "verification.functions_per_instruction=3", "--set", "verification.max_functions=0"),
     *("--set", "cross_validation.choose_by=cases", "--set", "cross_validation.min_score=0"),
-    *("--set", "back_translation.nli=chat"),
+    *("--set", "cross_validation.majority=>=0.6", "--set", "back_translation.nli=chat"),
+    *("--set", "execution.shard_size=2"),
 )
 FUNCTIONS = ("len(response) > 3", "len(response) >= 4", "len(response) > 20")
 """All agree with three of the four cases, the last one with no more."""
