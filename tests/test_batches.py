@@ -76,7 +76,10 @@ class Provider:
         return web.json_response({"data": [*self.batches.values()], "has_more": False})
 
     async def read(self, request: web.Request) -> web.Response:
-        return web.Response(body=self.files[request.match_info["id"]])
+        name = request.match_info["id"]
+        if name not in self.files:
+            return web.json_response({"error": {"message": f"No such File object: {name}"}}, status=404)
+        return web.Response(body=self.files[name])
 
     def sent(self) -> list[int]:
         """Return how many requests each batch has."""
@@ -212,3 +215,45 @@ async def test_a_batch_that_the_provider_refuses_ends_the_run_in_one_line(tmp_pa
     async with serving(provider):
         with pytest.raises(ModelError, match=r"refuses a batch: .*Invalid line 1"):
             await run(provider, tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["all files", "answers"])
+async def test_batches_of_which_the_provider_has_deleted_files_stop_no_run(tmp_path: Path, gone: str) -> None:
+    provider = Provider()
+    async with serving(provider):
+        check(await run(provider, tmp_path / "first"))
+        given = {each["input_file_id"] for each in provider.batches.values()}
+        provider.files = {} if gone == "all files" else {name: provider.files[name] for name in given}
+        check(await run(provider, tmp_path / "second"))
+    assert len(provider.batches) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(403, "Your project has no access to the model m"), (404, "no model m"), (429, "You have insufficient funds")],
+)
+async def test_what_somebody_has_to_mend_ends_the_run_with_the_providers_words(
+    tmp_path: Path, status: int, said: str
+) -> None:
+    def refuse(line: dict[str, Any], number: int) -> dict[str, Any]:
+        failed = {"status_code": status, "body": {"error": {"message": said}}}
+        return {"custom_id": line["custom_id"], "response": failed}
+
+    provider = Provider(refuse)
+    async with serving(provider):
+        with pytest.raises(ModelError, match=rf"can't answer a batch \(HTTP {status}\): {said}: mend it"):
+            await run(provider, tmp_path)
+    assert len(provider.batches) == 1
+
+
+async def test_what_fails_in_each_batch_is_given_up_with_the_providers_words(tmp_path: Path) -> None:
+    def fail(line: dict[str, Any], number: int) -> dict[str, Any]:
+        failed = {"status_code": 500, "body": {"error": {"message": "The engine is on fire"}}}
+        return {"custom_id": line["custom_id"], "response": failed}
+
+    provider = Provider(fail)
+    async with serving(provider):
+        with pytest.raises(
+            ModelError, match="failed 2 times in a row, last with: HTTP 500: The engine is on fire; run"
+        ):
+            await run(provider, tmp_path, retries=1)

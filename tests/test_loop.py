@@ -232,6 +232,17 @@ async def test_all_that_wait_are_told_when_nothing_can_be_stored(tmp_path) -> No
             assert isinstance(failure, StoreError)
 
 
+async def test_a_fault_that_nobody_foresaw_leaves_nobody_waiting(tmp_path) -> None:
+    def fail(rows: object) -> None:
+        raise ValueError("unforeseen")
+
+    async with StoredAnswers(tmp_path / "completions.sqlite", fail) as answers:
+        for index in range(2):
+            storing = answers.store(KEY, {index: Completion("so", "stop", 1, 1)}, request=REQUEST, usd=0.0)
+            with pytest.raises(ValueError, match="unforeseen"):
+                await asyncio.wait_for(storing, 10)
+
+
 async def test_what_waits_when_a_run_is_cancelled_is_stored_all_the_same(tmp_path) -> None:
     async with StoredAnswers(tmp_path / "completions.sqlite") as answers:
         storing = asyncio.create_task(answers.store(KEY, {0: Completion("so", "stop", 1, 1)}, request=REQUEST, usd=0))

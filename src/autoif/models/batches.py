@@ -18,7 +18,7 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import Complaint, ComplaintKind, read_complaint
-from autoif.models.transport import Passing, Rejected, Transport
+from autoif.models.transport import NotThere, Passing, Rejected, Transport
 from autoif.reading.text_lines import parse_json
 
 _MOST_REQUESTS = 50_000
@@ -26,6 +26,8 @@ _MOST_BYTES = 200_000_000
 _ENDED = {"completed", "expired", "cancelled", "failed"}
 _MARK = "autoif"
 _REFUSALS = {400, 413, 422}
+_FINAL = {401, 402, 403, 404, 405}
+"""Whoever is asked again answers the same, until somebody changes a setting or pays."""
 _LISTED = 100
 _HANDED_AT_ONCE = 50
 
@@ -38,6 +40,8 @@ class _Wanted:
     body: dict[str, Any]
     answer: asyncio.Future[dict[str, Any]]
     failures: int = 0
+    said: str = ""
+    """What the provider last said of why."""
 
     def line(self, name: str) -> bytes:
         url = f"/v1{self.path}"
@@ -160,7 +164,7 @@ class Batches:
             mine = (batch.get("metadata") or {}).get(_MARK) == self._endpoint.identity
             if not mine or batch.get("status") in {"failed", "cancelled", "cancelling"}:
                 continue
-            lines = await self._read_lines(batch.get("input_file_id"))
+            lines = await self._read_lines(batch.get("input_file_id"), may_be_gone=True)
             held = {each["custom_id"] for each in lines} & set(self._new)
             if held:
                 self._new = [name for name in self._new if name not in held]
@@ -190,7 +194,8 @@ class Batches:
     async def _follow(self, batch_id: str, names: list[str], *, adopted: bool = False) -> None:
         """Ask how a batch stands until it has ended; hand out its answers, and gather anew what has none.
 
-        What an adopted one refused may have been asked again because of that (`--retry-refused`), so it is.
+        What an adopted one refused may have been asked again because of that (`--retry-refused`), so it is; and its
+        answers may be gone, as providers delete files after some weeks.
         """
         self.under_way += 1
         try:
@@ -204,7 +209,7 @@ class Batches:
             said = read_complaint(json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode())
             raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
         for kind in ("output_file_id", "error_file_id"):
-            for number, line in enumerate(await self._read_lines(batch.get(kind))):
+            for number, line in enumerate(await self._read_lines(batch.get(kind), may_be_gone=adopted)):
                 self._hand_out(line, refusals=not adopted)
                 if number % _HANDED_AT_ONCE == 0:
                     await asyncio.sleep(0)  # for those who wait for these, before there are more
@@ -214,38 +219,50 @@ class Batches:
 
     def _hand_out(self, line: dict[str, Any], *, refusals: bool) -> None:
         """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch."""
-        name, said = str(line.get("custom_id")), line.get("response")
-        response = said if isinstance(said, dict) else {}
+        name, given = str(line.get("custom_id")), line.get("response")
+        response = given if isinstance(given, dict) else {}
         wanted = self._wanted.get(name)
-        status, body = response.get("status_code", 0), response.get("body")
+        status, body = response.get("status_code"), response.get("body")
         if wanted is None or wanted.answer.done():
             return
         if status == 200 and isinstance(body, dict) and "choices" in body:
             wanted.answer.set_result(body)
             del self._wanted[name]
             return
-        complaint = read_complaint(json.dumps(body or line.get("error") or "").encode())
-        kind = complaint.kind(status)
         if not refusals:
             return
+        status = status if isinstance(status, int) else 0
+        complaint = read_complaint(json.dumps(body or line.get("error") or "").encode())
+        kind, shown = complaint.kind(status), self._transport.shown(complaint.sentence)
         if status in _REFUSALS or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
-            shown = self._transport.shown(complaint.sentence)
             wanted.answer.set_exception(Rejected(Complaint(shown, complaint.words), kind))
             del self._wanted[name]
+        elif status in _FINAL or kind == ComplaintKind.MONEY:
+            url = self._transport.url
+            raise ModelError(f"{url} can't answer a batch (HTTP {status}): {shown}: mend it, then run again")
+        else:
+            wanted.said = f"HTTP {status}: {shown}" if status else shown
 
     def _again(self, name: str, why: str) -> None:
         wanted = self._wanted[name]
         wanted.failures += 1
         if wanted.failures > self._endpoint.retries:
             url = self._transport.url
-            raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {why}; run it again later")
+            raise ModelError(
+                f"{url} failed {wanted.failures} times in a row, last with: {wanted.said or why}; run it again later"
+            )
         self._new.append(name)
         self._came.set()
 
-    async def _read_lines(self, file_id: str | None) -> list[dict[str, Any]]:
+    async def _read_lines(self, file_id: str | None, *, may_be_gone: bool = False) -> list[dict[str, Any]]:
         if not file_id:
             return []
-        content = await self._fetch("GET", f"/files/{file_id}/content")
+        try:
+            content = await self._fetch("GET", f"/files/{file_id}/content")
+        except NotThere:
+            if may_be_gone:
+                return []
+            raise
         return await asyncio.to_thread(_parse_lines, content)
 
     async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:

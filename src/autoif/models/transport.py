@@ -66,6 +66,10 @@ class Passing(Exception):
         self.patience = patience
 
 
+class NotThere(ModelError):
+    """The server has no such page, file or model."""
+
+
 class NoConnection(Passing):
     """Nobody listens there."""
 
@@ -231,8 +235,8 @@ class Transport:
                 raise ModelError(f"{url} forbids this (HTTP 403): {said}")
             words = f" ({said})" if said != "no explanation" else ""
             raise ModelError(f"{url}: {held} (HTTP {status}){words}: set ${endpoint.api_key_env} to a valid one")
-        if status in {404, 405} and self._session is not None:
-            raise ModelError(await explain_missing(self._session, endpoint, status, said))
+        if status in {404, 405, 410} and self._session is not None:
+            raise NotThere(await explain_missing(self._session, endpoint, status, said))
         if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
             raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
