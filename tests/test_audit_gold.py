@@ -1,6 +1,8 @@
 """`autoif audit --gold`: rates of functions, what they mean for data, and gold that can't be used."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -260,3 +262,22 @@ def test_verdicts_that_gold_was_too_slow_for_are_counted(tmp_path, gold):
 def test_a_folder_of_recorded_responses_without_a_benchmark_is_no_silent_wish(tmp_path: Path, gold: list[str]) -> None:
     failure = fails_here("audit", tmp_path, *gold, "--data", tmp_path)
     assert failure.endswith("is for gold of ifeval or ifbench alone: name one of these, or leave --data out")
+
+
+def test_only_a_figure_needs_the_package_that_draws(tmp_path, gold):
+    run = write_run(tmp_path / "run")
+    program = "import sys; sys.modules['matplotlib'] = None; from autoif.cli.main import main; main()"
+    for options, ends in (
+        (["--gold", str(gold)], (0, "")),
+        (
+            ["--gold", str(gold), "--plot", str(tmp_path / "x.svg")],
+            (
+                2,
+                "autoif: autoif audit --plot needs the extra eval, of which matplotlib is missing: "
+                "pip install 'autoif[eval]'\n",
+            ),
+        ),
+    ):
+        command = [sys.executable, "-c", program, "audit", str(run), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == ends

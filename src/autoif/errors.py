@@ -45,11 +45,20 @@ class NoData(AutoIFError):
 
 @contextmanager
 def needing_extra(extra: str, what: str) -> Iterator[None]:
-    """Say which extra to install where an import in the block fails; `what` needs it."""
+    """Say which extra to install where an import in the block fails; `what` needs it.
+
+    The first package that is missing is seldom the only one, so the extra is named before it.
+    """
     try:
         yield
-    except ImportError as error:
-        raise ConfigError(f"{what} needs {error.name}: pip install 'autoif[{extra}]'") from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{what} needs the extra {extra}, of which {error.name} is missing: pip install 'autoif[{extra}]'"
+        ) from None
+    except ImportError as error:  # it is there, and can't be loaded
+        raise ConfigError(
+            f"{what} can't load a package of the extra {extra} ({first_line(error)}): pip install -U 'autoif[{extra}]'"
+        ) from None
 
 
 def first_line(error: BaseException) -> str:

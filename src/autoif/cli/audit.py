@@ -46,11 +46,12 @@ def audit(
     """
     with needing_extra("eval", "autoif audit"):
         from autoif.audit.run import audit_run
-        from autoif.evaluation.figure_style import check_kind
-        from autoif.evaluation.plots import plot_calibration
         from autoif.report.audit import print_audit
 
     if plot:
+        with needing_extra("eval", "autoif audit --plot"):
+            from autoif.evaluation.figure_style import check_kind
+            from autoif.evaluation.plots import plot_calibration
         check_kind(plot)
         if not gold:
             raise ConfigError(_PLOTS_GOLD)

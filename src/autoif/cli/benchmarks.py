@@ -65,7 +65,8 @@ def fetch() -> None:
     """Fetch the tokenizer data that the checkers of IFEval and IFBench need, once; no evaluation downloads it."""
     with needing_extra("eval", "autoif eval fetch"):
         from autoif.evaluation.ifeval_ifbench.tokenizer_data import fetch_data
-    fetch_data(choose_say(quiet=False))
+
+        fetch_data(choose_say(quiet=False))
 
 
 def _measure(
