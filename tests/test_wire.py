@@ -43,6 +43,12 @@ def test_the_first_tokens_alternatives_are_read_in_every_form_most_likely_first(
     assert completion.logprobs == (("B", -0.5), ("A", -2.25), ("C", -2.25))
 
 
+@pytest.mark.parametrize("mark", ["▁", "Ġ"])
+def test_a_vocabularys_mark_for_a_space_is_a_space(mark: str) -> None:
+    logprobs = {"content": [{"top_logprobs": [{"token": f"{mark}no", "logprob": -0.5}]}]}
+    assert read_one({"text": "no", "finish_reason": "stop", "logprobs": logprobs}).logprobs == ((" no", -0.5),)
+
+
 @pytest.mark.parametrize(
     "logprobs",
     [

@@ -147,6 +147,8 @@ def _read_reasoning(value: object, depth: int = 0) -> str:
 
 _NO_LOGPROB = 1e9
 """A whole number of this size is none, and may be too large for a float."""
+_SPACE_MARK = re.compile("^[▁Ġ]")
+"""What stands for a space in a vocabulary: some servers give its pieces in place of their text."""
 
 
 def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
@@ -161,7 +163,7 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
         case {"top_logprobs": [{**alternatives}, *_]}:
             pairs = list(alternatives.items())
     found = [
-        (clean_text(token), float(value))
+        (clean_text(_SPACE_MARK.sub(" ", token)), float(value))
         for token, value in pairs
         if isinstance(token, str)
         and (isinstance(value, float) or (isinstance(value, int) and abs(value) < _NO_LOGPROB))
