@@ -254,6 +254,16 @@ def test_without_pyarrow_the_extra_is_named(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_what_an_earlier_export_left_beside_the_new_files_is_named(tmp_path):
+    folder = export("trl", tmp_path / "out")
+    again = [str(GOLDEN / "sft.jsonl"), "--to", "trl", "-o", str(folder), "--overwrite"]
+    done = CliRunner().invoke(cli, ["export", *again])
+    stale = f"{folder / 'preferences.jsonl'}, {folder / 'rl.jsonl'}"
+    assert f"left as before, as this export has no such file: {stale}\n" in done.stderr
+    whole = CliRunner().invoke(cli, ["export", str(GOLDEN), "--to", "trl", "-o", str(folder), "--overwrite"])
+    assert "left as before" not in whole.stderr
+
+
 def test_a_column_of_several_types_is_refused_for_parquet(tmp_path):
     table = RowTable("some.parquet", Form.SFT, [{"a": 1}, {"a": "x"}])
     with pytest.raises(ConfigError, match="several types"):

@@ -1,15 +1,18 @@
 """`autoif export`: a run's data in the form that a trainer reads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from autoif.cli.options import LocalPath, OutputPath
 from autoif.datasets.exports import EXPORTERS
-from autoif.datasets.exports.files import RowTable, write_files
+from autoif.datasets.exports.files import RowTable, WrittenFile, write_files
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import Form
 from autoif.errors import ConfigError
+
+_SHOWN = 5
 
 
 @click.command()
@@ -28,8 +31,13 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     forms = {file.form for file in files if isinstance(file, RowTable)}
     if not forms:
         raise ConfigError(f"{trainer} has no form for the rows of {', '.join(map(str, data))}")
-    for written in write_files(output, files, overwrite=overwrite):
-        click.echo(f"{written.path}: {written.rows} rows, {written.form}" if written.form else str(written.path))
+    written = write_files(output, files, overwrite=overwrite)
+    for each in written:
+        click.echo(f"{each.path}: {each.rows} rows, {each.form}" if each.form else str(each.path))
+    if overwrite and (others := _list_others(written)):
+        more = f" and {len(others) - _SHOWN:,} more" if len(others) > _SHOWN else ""
+        listed = ", ".join(map(str, others[:_SHOWN]))
+        click.echo(f"left as before, as this export has no such file: {listed}{more}", err=True)
     if rows.left_out:
         click.echo(f"{rows.left_out:,} rows left out that reviewers rejected", err=True)
     for form in Form:
@@ -37,3 +45,9 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
             click.echo(f"no {form} form: there are no rows for it", err=True)
         elif form not in forms:
             click.echo(f"no {form} form: {trainer} has none that autoif can write", err=True)
+
+
+def _list_others(written: Sequence[WrittenFile]) -> list[Path]:
+    """Return the tables beside those that were written: of an earlier export, perhaps, and a trainer may read them."""
+    tables = {each.path for each in written if each.form}
+    return sorted({other for table in tables for other in table.parent.glob(f"*{table.suffix}")} - tables)
