@@ -99,6 +99,14 @@ def test_published_yields_range_from_the_lowest_to_the_highest() -> None:
     assert any("other models" in note for note in plan.notes)
 
 
+@pytest.mark.parametrize(("answer", "tokens"), [("text", 46), ("json", 46), ("yes_no", 2)])
+def test_a_judge_that_says_one_word_writes_few_tokens(answer: str, tokens: int) -> None:
+    config = load_config("paper", [f"scoring.answer={answer}"])
+    plan = make_plan(config, GIVEN, [read_published("small-world", config, GIVEN.queries)])
+    [scoring] = [each for each in plan.stages if each.stage == "scoring"]
+    assert scoring.completion_tokens.expected == pytest.approx(tokens * scoring.answers.expected)
+
+
 def test_a_run_that_begins_with_verified_instructions_asks_nothing_about_functions() -> None:
     plan = make_plan(Config(), PlannedInput(seeds=0, queries=50, given=10), [PILOT])
     assert [each.stage for each in plan.stages] == ["rejection_sampling", "scoring"]

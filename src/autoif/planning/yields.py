@@ -75,6 +75,8 @@ class Estimated(Record):
     pairs_per_prompt: float
     rewrites: float
     tokens: dict[str, TokensEach]
+    yes_or_no: TokensEach
+    """Of scoring, where the judge is asked for one word."""
 
 
 @cache
@@ -104,6 +106,7 @@ def read_published(name: str, config: Config, queries: int) -> Yields:
         "scoring": accepted * config.scoring.samples if config.scoring.enabled else 0.0,
     }
     most = config.sft.rows_per_prompt
+    scoring = estimated.yes_or_no if config.scoring.answer == "yes_no" else estimated.tokens["scoring"]
     return Yields(
         name=name,
         each=(
@@ -115,7 +118,7 @@ def read_published(name: str, config: Config, queries: int) -> Yields:
                 rewards=prompts,
             ),
         ),
-        tokens=estimated.tokens,
+        tokens={**estimated.tokens, "scoring": scoring},
         rewrites=estimated.rewrites,
         origin=found.source,
     )
