@@ -264,6 +264,22 @@ def test_a_folder_of_recorded_responses_without_a_benchmark_is_no_silent_wish(tm
     assert failure.endswith("is for gold of ifeval or ifbench alone: name one of these, or leave --data out")
 
 
+def test_an_audit_says_which_figures_of_the_one_before_it_replaces(tmp_path, gold):
+    run = write_run(tmp_path / "run")
+    assert not any("had figures" in note for note in audit(run, "--gold", gold).notes)
+    assert not any("had figures" in note for note in audit(run, "--gold", gold).notes)
+    assert "audit.json had figures by --gold and has none now: one audit takes both options" in audit(run).notes
+    assert not any("had figures" in note for note in audit(run).notes)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"scores": 3}', '{"gold": []}'])
+def test_an_audit_takes_the_place_of_one_that_is_damaged(tmp_path, content):
+    run = write_run(tmp_path / "run")
+    whole = audit(run)
+    (run / AUDIT).write_text(content, encoding="utf-8")
+    assert audit(run) == whole
+
+
 def test_only_a_figure_needs_the_package_that_draws(tmp_path, gold):
     run = write_run(tmp_path / "run")
     program = "import sys; sys.modules['matplotlib'] = None; from autoif.cli.main import main; main()"

@@ -72,6 +72,13 @@ class ScoreAudit(Record):
     calibration: Calibration | None = None
     """None without gold."""
 
+    @property
+    def by_function(self) -> dict[tuple[str, str], float]:
+        """The scores by instruction and function."""
+        return {
+            (one.instruction_id, each.function_id): each.score for one in self.instructions for each in one.functions
+        }
+
 
 def score_instructions(observed: Iterable[Observed]) -> ScoreAudit:
     """Return the score of every function and instruction."""
@@ -80,13 +87,13 @@ def score_instructions(observed: Iterable[Observed]) -> ScoreAudit:
 
 def measure_calibration(scores: ScoreAudit, rates: Iterable[InstructionRates]) -> Calibration | None:
     """Return how well scores hold against gold's responses; None where these don't tell which functions are right."""
-    found = {each.function_id + one.instruction_id: each.score for one in scores.instructions for each in one.functions}
+    found = scores.by_function
     judged = [
-        (found[function.id + each.instruction_id], function.counts.is_right)
+        (found[each.instruction_id, function.id], function.counts.is_right)
         for each in rates
         if each.group == RESPONSES and each.followed and each.not_followed
         for function in each.functions
-        if function.id + each.instruction_id in found
+        if (each.instruction_id, function.id) in found
     ]
     return calibrate(judged) if judged else None
 

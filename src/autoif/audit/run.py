@@ -25,6 +25,7 @@ from autoif.benchmark_wordings import TITLES
 from autoif.errors import ConfigError, StoreError
 from autoif.probes import load_probes
 from autoif.records import Record
+from autoif.runs.contents import read_audit
 from autoif.runs.store import AUDIT, storage_errors, write_json
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.view.precision import ReviewedPrecision
@@ -103,7 +104,7 @@ def audit_run(
     material = read_material(run)
     if not os.access(run, os.W_OK) or (run / AUDIT).is_dir():
         raise StoreError(f"{run / AUDIT} can't be written: make the folder writable, or audit a copy of it")
-    notes = _describe_status(material)
+    notes = [*_describe_status(material), *_describe_replaced(run, gold, second)]
     known = None if gold is None else _find_gold(gold, data, material, watch)
     if known:
         notes += [*known.notes, *describe_missing(known, [each.instruction.text for each in material.instructions])]
@@ -157,7 +158,7 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         findings=findings,
         agreement=agreement,
         scores=scores,
-        reviewed=read_reviewed_precision(material.run),
+        reviewed=read_reviewed_precision(material.run, scores.by_function),
         gold=against,
     )
 
@@ -188,3 +189,16 @@ def _describe_status(material: Material) -> list[str]:
     if material.status == "complete":
         return []
     return [f"the run is {material.status}: this is what it has so far"]
+
+
+def _describe_replaced(run: Path, gold: str | Path | None, second: Path | None) -> list[str]:
+    """Say which figures audit.json has that this audit doesn't measure: it takes their place."""
+    try:
+        before = read_audit(run) or {}
+    except StoreError:  # damaged: this audit makes it anew
+        return []
+    lost = [
+        option for option, given in {"gold": gold, "second": second}.items() if given is None and before.get(option)
+    ]
+    named = " and ".join(f"--{option}" for option in lost)
+    return [f"{AUDIT} had figures by {named} and has none now: one audit takes both options"] if lost else []

@@ -122,13 +122,15 @@ def measure_precision(
     return estimate_precision(bands, (counts[-1, "accept"], counts[-1, "reject"]), half_width)
 
 
-def read_reviewed_precision(run: Path) -> ReviewedPrecision | None:
+def read_reviewed_precision(run: Path, scores: Mapping[tuple[str, str], float]) -> ReviewedPrecision | None:
     """Return how many of a run's kept functions are right by its decisions; None where none is about them.
+
+    `scores` are those of an audit, by instruction and function.
 
     Raises:
         StoreError: a file of the run is damaged.
     """
-    functions = read_functions(run)
+    functions = read_functions(run, scores)
     found = measure_precision(functions, read_review(run)) if functions else None
     return found if found and found.decided else None
 
@@ -145,15 +147,17 @@ def _order(function: QueuedFunction) -> str:
     return content_id("queue", function.function_id)
 
 
-def read_functions(run: Path) -> list[QueuedFunction]:
-    """Return the kept functions of a run, each once, in their bands.
+def read_functions(run: Path, scores: Mapping[tuple[str, str], float] | None = None) -> list[QueuedFunction]:
+    """Return the kept functions of a run, each once, in their bands; `scores` are by default those of audit.json.
 
     Raises:
         StoreError: a stage's file or audit.json is damaged.
     """
-    verified, audit = list(read_verified(run)), read_audit(run)
-    with naming_damaged_audit(run):
-        scores = {} if audit is None else list_scores(audit)
+    verified = list(read_verified(run))
+    if scores is None:
+        audit = read_audit(run)
+        with naming_damaged_audit(run):
+            scores = {} if audit is None else list_scores(audit)
     with naming_damage(run):
         votes, unanimity = _count_votes(run), _compare_verdicts(run, verified)
     lifts, cases = _find_lifts(verified), _count_cases(verified)
