@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 from rapidfuzz import fuzz
 
+from autoif.audit.material import read_material
 from autoif.cli.report import report
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
@@ -31,6 +33,7 @@ from autoif.report.show import read_samples
 from autoif.runs.orchestration import remake_data
 from autoif.runs.store import DIGESTS, MANIFEST, REJECTION_SAMPLING, SCORING, read_stage
 from autoif.sweep.points import sweep_run
+from autoif.sweep.stored import read_stored
 from page_run import MadeRun, make_run
 from support.processes import model_server, start_autoif
 
@@ -220,6 +223,15 @@ def test_of_a_run_whose_stages_were_deleted_no_page_is_made(
     assert said in str(found.exception)
     assert "\n" not in str(found.exception)
     assert not (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize("read", [read_material, read_stored])
+def test_nor_is_it_audited_or_swept(run: Path, tmp_path: Path, read: Callable[[Path], object]) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    read(folder)
+    shutil.rmtree(folder / "06_rejection_sampling")
+    with pytest.raises(StoreError, match=r"06_rejection_sampling.* is missing"):
+        read(folder)
 
 
 def test_a_run_that_goes_on_is_shown_as_far_as_it_is(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from autoif.records import (
     Response,
     VerifiedInstruction,
 )
-from autoif.runs.contents import naming_damage, read_verified
+from autoif.runs.contents import naming_damage, read_verified, refuse_gaps
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -93,10 +93,11 @@ def read_material(run: Path) -> Material:
     """Return what a run has so far.
 
     Raises:
-        StoreError: it is no run folder, is of another version or damaged, or has no functions yet.
+        StoreError: it is no run folder, is of another version, damaged or lacks files, or has no functions yet.
     """
     manifest = read_run(run)
     accepted, pairs = read_acceptance(manifest, run)
+    refuse_gaps(run)
     with naming_damage(run):
         written = {each.instruction.id: each for each in _read_written(run)}
         verified = {each.id: each for each in read_verified(run)}

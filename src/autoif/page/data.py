@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoif.errors import StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
-from autoif.runs.contents import naming_damage, naming_damaged_audit, read_audit, read_records
+from autoif.runs.contents import naming_damage, naming_damaged_audit, read_audit, read_records, refuse_gaps
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -29,8 +28,6 @@ from autoif.runs.store import (
     SCORING,
     SELF_INSTRUCT,
     VERIFICATION,
-    read_digests,
-    read_manifest,
     reading_errors,
 )
 from autoif.thresholds import share
@@ -135,7 +132,7 @@ def read_data(run: Path) -> RunData:
     Raises:
         StoreError: a file is missing, damaged, changed, or of another version.
     """
-    _refuse_gaps(run)
+    refuse_gaps(run)
     data = RunData()
     with naming_damage(run):
         known = _read_instructions(run, data)
@@ -146,17 +143,6 @@ def read_data(run: Path) -> RunData:
             with reading_errors(run / PREFERENCES):
                 data.pairs = [line.encode() for _, line in read_json_lines(run / PREFERENCES) if parse_json(line)]
     return data
-
-
-def _refuse_gaps(run: Path) -> None:
-    """Raise StoreError where a stage's file was there and is gone: a page without it would look whole."""
-    noted = (name for name in read_digests(run) if name.partition("/")[0] in FOLDERS)
-    gone = next((name for name in noted if not (run / name).exists()), None)
-    empty = not any((run / folder).is_dir() for folder in FOLDERS)
-    if gone is None and not (empty and read_manifest(run).get("status") == "complete"):
-        return
-    what = f"{run / gone} is missing" if gone else f"{run} is marked complete and holds no stage"
-    raise StoreError(f"{what}: run the same command again, which makes it anew from the stored answers, or restore it")
 
 
 def _read_instructions(run: Path, data: RunData) -> dict[str, int]:

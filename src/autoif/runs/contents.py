@@ -13,7 +13,16 @@ from autoif.errors import StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import VerifiedInstruction
-from autoif.runs.store import AUDIT, BACK_TRANSLATION, INSTRUCTIONS, read_stage, reading_errors
+from autoif.runs.store import (
+    AUDIT,
+    BACK_TRANSLATION,
+    FOLDERS,
+    INSTRUCTIONS,
+    read_digests,
+    read_manifest,
+    read_stage,
+    reading_errors,
+)
 
 
 class StageRow(NamedTuple):
@@ -68,6 +77,17 @@ def list_scores(audit: dict[str, Any]) -> dict[tuple[str, str], float]:
         for one in audit["scores"]["instructions"]
         for each in one["functions"]
     }
+
+
+def refuse_gaps(run: Path) -> None:
+    """Raise StoreError where a stage's file was there and is gone: what is made without it would look whole."""
+    noted = (name for name in read_digests(run) if name.partition("/")[0] in FOLDERS)
+    gone = next((name for name in noted if not (run / name).exists()), None)
+    empty = not any((run / folder).is_dir() for folder in FOLDERS)
+    if gone is None and not (empty and read_manifest(run).get("status") == "complete"):
+        return
+    what = f"{run / gone} is missing" if gone else f"{run} is marked complete and holds no stage"
+    raise StoreError(f"{what}: run the same command again, which makes it anew from the stored answers, or restore it")
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from autoif.records import (
     Verdict,
     VerifiedInstruction,
 )
-from autoif.runs.contents import naming_damage
+from autoif.runs.contents import naming_damage, refuse_gaps
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -133,7 +133,7 @@ def read_stored(path: Path) -> StoredRun:
     """Read a run folder.
 
     Raises:
-        StoreError: it is none, is of another version or damaged (its decisions, too), or nothing of it is done.
+        StoreError: it is none, is of another version, damaged (its decisions, too) or lacks files, or nothing is done.
     """
     manifest: dict[str, Any] = read_run(path)
     try:
@@ -148,6 +148,7 @@ def read_stored(path: Path) -> StoredRun:
         raise StoreError(
             f"{path} has no finished shard yet ({manifest.get('status')}): run the same command to the end"
         )
+    refuse_gaps(path)
     return StoredRun(path, manifest, config, begun_verified, shards, known, read_review(path))
 
 
