@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +69,27 @@ def test_the_card_says_how_the_data_was_made(run, tmp_path):
     assert kept
     assert f"| `sft` | {len(rows_of(run / 'sft.jsonl'))} |" in card
     assert "| 07_scoring |" in card
+
+
+@pytest.mark.parametrize(
+    ("changed", "decide"),
+    [
+        ({"cross_validation": {"choose_by": "cases"}}, ["case_agreement", "function_agreement"]),
+        ({"cross_validation": {"choose_by": "majority"}}, ["majority"]),
+        ({"cross_validation": {"choose_by": "score"}}, ["majority", "sure_score"]),
+        ({"contrast": {"enabled": True}}, ["lift"]),
+    ],
+)
+def test_the_card_tells_of_the_settings_that_chose_the_functions_and_of_no_others(run, tmp_path, changed, decide):
+    other = shutil.copytree(run, tmp_path / "other")
+    manifest = json.loads((other / "run.json").read_text(encoding="utf-8"))
+    for section, settings in changed.items():
+        manifest["config"][section] |= settings
+    (other / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    push(other, "-o", tmp_path / "data")
+    card = (tmp_path / "data" / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"`(?:cross_validation|contrast)\.(\w+)`", card)
+    assert [name for name in told if name not in {"choose_by", "min_score", "findings", "enabled"}] == decide
 
 
 def test_the_card_names_no_address_and_no_path(run, tmp_path):

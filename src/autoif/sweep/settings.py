@@ -85,8 +85,13 @@ Point = Mapping[str, JsonValue]
 def find_idle(config: Config, keys: Iterable[str]) -> str:
     """Return one line that names the settings which decide nothing in a run of this config; "" if there are none."""
     chooser = "contrast" if config.contrast.enabled else config.cross_validation.choose_by
-    idle = [key for key in keys if chooser not in _CHOOSERS.get(key, (chooser,))]
+    idle = list_idle(chooser, keys)
     return f"{', '.join(idle)}: decides nothing here, as this run chose its functions by {chooser}" if idle else ""
+
+
+def list_idle(chooser: str, keys: Iterable[str]) -> list[str]:
+    """Return the settings that decide nothing where this chooses functions: cases, majority, score or contrast."""
+    return [key for key in keys if chooser not in _CHOOSERS.get(key, (chooser,))]
 
 
 def make_points(config: Config, sweeps: Sequence[str]) -> list[Point]:

@@ -19,6 +19,7 @@ from autoif.markdown import escape_markdown, show_code, write_front_matter, writ
 from autoif.report.funnel import read_funnel
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import MANIFEST
+from autoif.sweep.settings import list_idle
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _PURPOSES = {
@@ -26,18 +27,26 @@ _PURPOSES = {
     "preferences": "pairs of a text that the functions accept and one that none accepts, for DPO",
     "rewards": "prompts with their functions, for online training",
 }
+_CHOICE = "cross_validation.choose_by"
 _SETTINGS = (
+    _CHOICE,
     "cross_validation.case_agreement",
     "cross_validation.function_agreement",
+    "cross_validation.majority",
+    "cross_validation.sure_score",
+    "cross_validation.min_score",
+    "cross_validation.findings",
     "contrast.enabled",
     "contrast.lift",
     "back_translation.dropped_contradictions",
     "rejection_sampling.pass_rate",
+    "scoring.answer",
     "scoring.mean",
     "preferences.positive",
     "preferences.negative",
     "seed",
 )
+"""Those of which a card tells, as far as they decide anything in the run."""
 
 
 def export_run(run: Path) -> list[RowTable | TextFile]:
@@ -130,18 +139,27 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     for role in ("writer", "responder", "judge"):
         model = config.get("models", {}).get(role, {}).get("model", "")
         facts[role] = show_code(PurePath(model).name if _is_file(model) else model)
+    chooser = "contrast" if _find_setting(config, "contrast.enabled") else _find_setting(config, _CHOICE) or "cases"
+    idle = list_idle(chooser, _SETTINGS)
     for key in _SETTINGS:
-        value: Any = config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value is not None:
-            facts[f"`{key}`"] = show_code(str(value))
+        value = _find_setting(config, key)
+        if value is not None and key not in idle:
+            facts[f"`{key}`"] = show_code(
+                ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+            )
     facts["sandbox"] = escape_markdown(str(manifest.get("sandbox")))
     facts["completions"] = f"{sum(stage['completions'] for stage in usage)}"
     facts["tokens"] = f"{sum(stage['prompt_tokens'] + stage['completion_tokens'] for stage in usage)}"
     versions = manifest.get("versions", {}).items()
     facts["versions"] = ", ".join(escape_markdown(f"{package} {found}") for package, found in versions)
     return facts
+
+
+def _find_setting(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _is_file(model: str) -> bool:
