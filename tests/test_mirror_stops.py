@@ -1,7 +1,9 @@
 """Runs at an address that are stopped, read or taken over at the wrong moment: nothing is lost, and nothing is old."""
 
+import asyncio
 import json
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +15,7 @@ from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.runs import claims, resuming
 from autoif.runs.claims import RemotePlace
 from autoif.runs.counts import FileCount
-from autoif.runs.mirror import Mirror
+from autoif.runs.mirror import Mirror, mirroring
 from autoif.runs.remote import Remote
 from autoif.runs.resuming import fetch_run, prepare
 from autoif.runs.segments import Segments, pack, sum_up
@@ -183,6 +185,27 @@ def test_what_a_killed_process_left_beside_the_completions_is_not_read_into_new_
     (work / "completions.sqlite-wal").write_bytes(log)
     prepare(remote, work, 2, anew=True, refused=True)
     assert rows_of(work) == ROWS
+
+
+def test_who_wants_out_while_a_run_is_fetched_does_not_wait_until_all_is_there(tmp_path, remote, monkeypatch):
+    for number in range(40):
+        remote.put(f"segments/open-0001-{number:06d}.zst", pack({"queries-0000": to_lines(ROWS)}))
+    get, got = Remote.get, []
+
+    def get_slowly(self: Remote, name: str) -> bytes | None:
+        got.append(name)
+        time.sleep(0.1)
+        return get(self, name)
+
+    async def begin() -> None:
+        async with asyncio.timeout(1), mirroring(remote, tmp_path / "work", lambda line: None):
+            raise AssertionError
+
+    monkeypatch.setattr(Remote, "get", get_slowly)
+    with pytest.raises(TimeoutError):
+        asyncio.run(begin())
+    assert "segments/open-0001-000001.zst" in got and "segments/open-0001-000039.zst" not in got
+    assert (remote.get("claims/claim-0001") or b"").endswith(b".")
 
 
 def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp_path):

@@ -99,13 +99,21 @@ def test_a_torn_last_event_and_a_long_file_are_read(run, monkeypatch):
             noted.add("shard", step="queries", index=index)
         noted.add("progress", stages={"07_scoring": {"entered": 9, "kept": 5, "dropped": 4}}, usage={"requests": 3})
         with (run / "events.jsonl").open("a") as file:
-            for damage in ('"stages": [1]', '"stages": {"01": 1}', '"usage": null'):
+            of_others = ('"usage": {"requests": "x"}', '"stages": {"01": {"kept": "x"}}', '"done": "x"')
+            for damage in ('"stages": [1]', '"stages": {"01": 1}', '"usage": null', *of_others):
                 file.write('{"event": "progress", "at": "2026-11-29T02:11:53", ' + damage + "}\n")
             file.write('[1]\n{"event": "shard", "a')
         found = read_last(run)
         assert found.holder == Holder.here()
         assert found.counts and found.counts["usage"] == {"requests": 3}
         assert read_status(run).state == "running"
+
+
+def test_a_long_file_of_events_that_lost_its_begin_is_read(run, monkeypatch):
+    monkeypatch.setattr(events, "_TAIL_BYTES", 200)
+    for index in range(50):
+        Events(run).add("shard", step="queries", index=index)
+    assert read_last(run).holder is None and read_last(run).seen
 
 
 def test_a_run_in_slices_sums_what_they_have_done(run):

@@ -22,7 +22,7 @@ from pydantic import JsonValue
 from autoif.errors import AutoIFError, StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.runs.claims import Holder
-from autoif.runs.store import EVENTS, reading_errors, storage_errors
+from autoif.runs.store import EVENTS, is_usage, reading_errors, storage_errors
 
 BEAT_S = 10.0
 _TAIL_BYTES = 1 << 20
@@ -99,7 +99,9 @@ def read_last(folder: Path) -> LastSeen:
         try:
             row = parse_json(line.decode("utf-8"))
             at = datetime.fromisoformat(row["at"]).astimezone(UTC)
-            if not all(isinstance(each, dict) for each in (row.get("usage", {}), *row.get("stages", {}).values())):
+            if not is_usage({**row.get("stages", {}), "": row.get("usage", {})}):
+                continue
+            if not all(isinstance(row.get(name) or 0, int | float) for name in ("done", "seconds_left")):
                 continue
             match row["event"]:
                 case "began":
@@ -138,7 +140,7 @@ def _read_tail(path: Path) -> list[bytes]:
             lines = file.read().splitlines()
             if begin and not any(b'"began"' in line for line in lines):
                 file.seek(0)
-                lines = [[line for line in file if b'"began"' in line][-1], *lines]
+                lines = [*[line for line in file if b'"began"' in line][-1:], *lines]
             return lines
     except FileNotFoundError:
         return []

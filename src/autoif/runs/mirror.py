@@ -290,7 +290,12 @@ async def mirroring(
     """
     await asyncio.to_thread(refuse_folder, remote, folder)  # no claim of its own: that would count as a driver
     async with holding(Claim(RemotePlace(remote), str(remote))) as claim:
-        start = await asyncio.to_thread(prepare, remote, folder, claim.number, anew=anew, refused=refused)
+        source = Remote(remote.address)
+        try:
+            start = await asyncio.to_thread(prepare, source, folder, claim.number, anew=anew, refused=refused)
+        except asyncio.CancelledError:
+            source.leave()  # else whoever wants out would wait until all is fetched
+            raise
         say(f"{remote}: {start.said}")
         mirror = Mirror(remote, folder, claim, start, say)
         try:

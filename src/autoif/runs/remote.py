@@ -65,6 +65,7 @@ class Remote:
         self._counting = threading.Lock()
         self._patience_s = PATIENCE_S
         self._hurried = threading.Event()
+        self._left = False
 
     @property
     def name(self) -> str:
@@ -176,6 +177,11 @@ class Remote:
         self._patience_s = min(self._patience_s, patience_s)
         self._hurried.set()
 
+    def leave(self) -> None:
+        """Make no call from now on, in whatever thread: each raises StoreError."""
+        self._left = True
+        self._hurried.set()
+
     def _place(self, name: str, write: Callable[[str], object]) -> None:
         """Have a file written in its place: by way of another name where it might be seen half written."""
         path = self._path(name)
@@ -216,6 +222,8 @@ class Remote:
         """Make a call until it succeeds. Raises StoreError: it did not for so long, or never will."""
         began, wait, tries = time.monotonic(), _FIRST_WAIT_S, 0
         while True:
+            if self._left:
+                raise StoreError(f"{self} was left, as the command was stopped")
             try:
                 return call()
             except (FileNotFoundError, FileExistsError):

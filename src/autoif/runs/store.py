@@ -207,14 +207,14 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
     if (
         not isinstance(manifest, dict)
         or not isinstance(manifest.get("identity"), dict)
-        or not _is_usage(manifest.get("usage", {}))
+        or not is_usage(manifest.get("usage", {}))
     ):
         raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")
     return manifest
 
 
-def _is_usage(found: JsonValue) -> bool:
-    """Tell whether this is what stages spent: numbers by name, by stage."""
+def is_usage(found: JsonValue) -> bool:
+    """Tell whether this is what stages spent, or kept and dropped: numbers by name, by stage."""
     return isinstance(found, dict) and all(
         isinstance(stage, dict) and all(isinstance(spent, int | float) for spent in stage.values())
         for stage in found.values()
