@@ -208,6 +208,17 @@ def test_who_wants_out_while_a_run_is_fetched_does_not_wait_until_all_is_there(t
     assert (remote.get("claims/claim-0001") or b"").endswith(b".")
 
 
+def test_a_run_that_was_copied_to_an_address_by_other_means_is_not_replaced(tmp_path):
+    run = ("run", "quickstart", "--recorded", "--quiet", "-o")
+    assert run_here(*run, "run", cwd=tmp_path).returncode == 0
+    shutil.copytree(tmp_path / "run", tmp_path / "store" / "one")
+    before = (tmp_path / "store" / "one" / "run.json").read_bytes()
+    for _ in range(2):
+        said = fails_here(*run, f"file://{tmp_path}/store/one", "--work", "w", cwd=tmp_path)
+        assert "has a run that was copied there by other means" in said
+    assert (tmp_path / "store" / "one" / "run.json").read_bytes() == before
+
+
 def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp_path):
     address = f"file://{tmp_path}/store/one"
     run = ("run", "quickstart", "--recorded", "-o", address, "--work")
@@ -215,6 +226,7 @@ def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong" / "mine.txt").write_text("mine")
     assert "holds something else" in fails_here(*run, "wrong", cwd=tmp_path)
+    assert "mine.txt can't be written or read: Not a dir" in fails_here(*run, "wrong/mine.txt", cwd=tmp_path)
     again = run_here(*run, "right", cwd=tmp_path)
     assert again.returncode == 0 and "kept as" not in again.stderr
     assert not (tmp_path / "right.left1").exists()

@@ -28,7 +28,7 @@ from autoif.runs.claims import Claim, RemotePlace, holding
 from autoif.runs.counts import FileCount
 from autoif.runs.events import read_recent
 from autoif.runs.remote import AT_ONCE, Remote
-from autoif.runs.resuming import Start, prepare, refuse_folder
+from autoif.runs.resuming import Start, prepare, refuse_copy, refuse_folder
 from autoif.runs.segments import DATA, NOW, SMALL, Note, fetch_files, pack, sum_up
 from autoif.runs.store import (
     BACK_TRANSLATION,
@@ -288,7 +288,8 @@ async def mirroring(
     Raises:
         StoreError: another process works on the run, the folder is of another, or the store can't be used.
     """
-    await asyncio.to_thread(refuse_folder, remote, folder)  # no claim of its own: that would count as a driver
+    refuse_folder(remote, folder)  # before there is a claim: that would count as a driver
+    await asyncio.to_thread(refuse_copy, remote)
     async with holding(Claim(RemotePlace(remote), str(remote))) as claim:
         source = Remote(remote.address)
         try:

@@ -133,8 +133,20 @@ def is_work_folder(folder: Path) -> str:
 
 def refuse_folder(remote: Remote, folder: Path) -> None:
     """Raise StoreError if a folder holds something else than the run of an address."""
-    if folder.exists() and any(folder.iterdir()) and is_work_folder(folder) != str(remote):
+    with storage_errors(folder):
+        used = folder.exists() and any(folder.iterdir())
+    if used and is_work_folder(folder) != str(remote):
         raise StoreError(f"{folder} holds something else than the run of {remote}: name another --work")
+
+
+def refuse_copy(remote: Remote) -> None:
+    """Raise StoreError if somebody has copied a run folder to an address: it would be made anew there, and replaced."""
+    if remote.list_names("claims") or remote.list_names(SEGMENTS) or remote.get(MANIFEST) is None:
+        return
+    raise StoreError(
+        f"{remote} has a run that was copied there by other means, and a run there would replace it: name another "
+        "--output, or copy it back and go on in its folder"
+    )
 
 
 def fetch_run(remote: Remote, folder: Path) -> None:
