@@ -175,6 +175,13 @@ def test_wherever_a_folder_is_stopped_as_it_is_made_ready_no_answer_is_lost_and_
     assert count > 3
 
 
+def test_a_folder_in_which_a_kill_has_left_a_part_of_the_first_file_is_a_new_one(tmp_path, remote):
+    (tmp_path / "work" / "segments").mkdir(parents=True)
+    (tmp_path / "work" / "segments" / ".remote.json.77.tmp").write_text("{")
+    prepare(remote, tmp_path / "work", 1, anew=False, refused=True)
+    assert prepare(remote, tmp_path / "work", 2, anew=False, refused=True).said == f"works in {tmp_path / 'work'}"
+
+
 def test_what_a_killed_process_left_beside_the_completions_is_not_read_into_new_ones(tmp_path, remote):
     work = tmp_path / "work"
     prepare(remote, work, 1, anew=False, refused=True)

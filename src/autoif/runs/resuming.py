@@ -133,9 +133,7 @@ def is_work_folder(folder: Path) -> str:
 
 def refuse_folder(remote: Remote, folder: Path) -> None:
     """Raise StoreError if a folder holds something else than the run of an address."""
-    with storage_errors(folder):
-        used = folder.exists() and any(folder.iterdir())
-    if used and is_work_folder(folder) != str(remote):
+    if not _is_new(folder) and is_work_folder(folder) != str(remote):
         raise StoreError(f"{folder} holds something else than the run of {remote}: name another --work")
 
 
@@ -158,7 +156,7 @@ def fetch_run(remote: Remote, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already: name another folder")
     partial = folder.with_name(f"{folder.name}.partial")  # an interrupted copy goes on
-    if partial.exists() and any(partial.iterdir()) and not is_work_folder(partial):
+    if not _is_new(partial) and not is_work_folder(partial):
         raise StoreError(
             f"{partial} is in the way, and no copy that was interrupted: delete it, or name another folder"
         )
@@ -183,10 +181,18 @@ def fetch_run(remote: Remote, folder: Path) -> None:
         partial.rename(folder)
 
 
+def _is_new(folder: Path) -> bool:
+    """Tell whether a folder has no files, but perhaps what a kill has left of the first one."""
+    with storage_errors(folder):
+        tops = folder.iterdir() if folder.exists() else ()
+        files = (each for top in tops for each in (top, *top.rglob("*")) if each.is_file())
+        return all(each.name.endswith(".tmp") for each in files)
+
+
 def _read_state(remote: Remote, folder: Path) -> int | None:
     """Return under which number a folder was last copied; None for a new one. Raises StoreError: it is another's."""
     refuse_folder(remote, folder)
-    if not folder.exists() or not any(folder.iterdir()):
+    if _is_new(folder):
         return None
     if not (folder / _STATE).exists():
         return 0
