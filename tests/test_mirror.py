@@ -390,7 +390,8 @@ def test_answers_of_ray_workers_are_copied_with_their_shards(plain, tmp_path):
     check_same(tmp_path / "store" / "run", run)
     found = Segments(Remote(address))
     assert not found.open and count_answers(Remote(address)) == wanted
-    assert {"instructions-0000.zst", "queries-0001.zst", "self_instruct-0000.zst"} <= set(found.sealed)
+    assert {"instructions-0000.zst", "self_instruct-0000.zst"} <= set(found.sealed)
+    assert any(name.startswith("queries-") for name in found.sealed)
 
 
 def test_answers_that_only_a_folder_left_behind_has_are_added_but_not_those_of_finished_shards(tmp_path):
