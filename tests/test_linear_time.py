@@ -138,6 +138,7 @@ READERS: dict[str, Reader] = {
 }  # fmt: skip
 
 NOT_OF_MODELS = {
+    "api.py": "paths of the user",
     "config.py": "names of variables",
     "evaluation/tables.py": "names",
     "evaluation/contamination/constraint_trials.py": "an instruction and its functions, which were read before",

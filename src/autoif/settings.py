@@ -115,7 +115,7 @@ class CrossValidation(Record):
     its writer's cases."""
     choose_by: Literal["cases", "majority", "score"] = "cases"
     """What decides which functions are kept: the writer's cases, as in the paper; or, whatever these expect, what most
-    of its answers mean; or this together with how likely each function is right (docs/method.md#score)."""
+    of its answers mean; or this together with how likely each function is right (docs/audit.md)."""
     majority: Threshold = ">= 0.6"
     """Share of the answers whose functions must behave alike, unless cases choose; by score, of those answers whose
     functions may be kept."""

@@ -20,7 +20,7 @@ little of rules that it can't read.
     | (3) this score is high, or                                                                     | `sure_score` |
     |     this share of the votes, and more than one of them, is for them                            | `majority`   |
 
-# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#score).
+# Deviation: the paper's functions are chosen by cases, and so they are in its preset (docs/method.md#cross-validation).
 """
 
 from collections import Counter
