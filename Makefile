@@ -21,9 +21,9 @@ demo: setup
 	@$(BIN)/autoif report runs/quickstart
 	@$(BIN)/autoif report runs/quickstart-recorded
 
-# One process more than the machine has processors, as tests wait as well, and four at most, as each loads what trains
+# Two processes more than the machine has processors, as tests wait as well, and four at most, as each loads what trains
 # models. `make test PROCESSES=2` where memory is short: a process takes a gigabyte or two.
-PROCESSES ?= $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
+PROCESSES ?= $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 2)))
 # Compiled code is kept, also where an image says PYTHONDONTWRITEBYTECODE: each of some hundred processes would compile it anew.
 TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=worksteal
 

@@ -23,7 +23,10 @@ from support.faulty_endpoint import FaultyEndpoint, busy, cut, no_fault, slow
 from support.processes import data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
-FEW = ("--set", "self_instruct.max_instructions=6", "--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet")
+FEW = (
+    *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=2"),
+    *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
+)
 TENTH = ("--set", "models.all.retry_wait_s=0.05")
 """Waits of a tenth, so that a tenth of a minute is as a minute is by default."""
 
@@ -239,10 +242,13 @@ def test_what_ends_after_sigterm_by_itself_is_not_ended_by_its_deadline():
 def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(plain, tmp_path):
     with model_server(tmp_path) as server:
         process = start_autoif(*arguments(server.url, tmp_path / "run"), cwd=tmp_path)
-        for count in (20, 60, 100, 140):
-            wait_for(lambda count=count: len(server.events()) > count, process)
+        for count in (10, 40, 70, 100):
+            server.hold(count + 10)  # so that what ran is run again before the next kill: twice would be its own fault
+            wait_for(lambda count=count: count_asked(server) >= count, process)
             for child in children_of(process.pid):
                 os.kill(child, signal.SIGKILL)
+            time.sleep(3)
+        server.release()
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
         assert asked_twice(server) == 0

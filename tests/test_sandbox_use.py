@@ -530,7 +530,7 @@ class Actor:
         async with Sandbox(workers=1) as sandbox:
             return [outcome.verdict.value for outcome in await sandbox.run(LENGTH, ["no", "long"])]
 
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 print(*ray.get([task.remote(Sandbox(workers=1)), Actor.remote().judge.remote()]))
 """
 

@@ -34,8 +34,8 @@ def answer(system: str, user: str, seed: int) -> str:
         return "\n".join(f'{line + 1}. Use the word "{word}" at least once.' for line, word in enumerate(chosen))
     if "write Python functions" in system:
         word = user.split("'")[1] if user.count("'") > 1 else "the"
-        found = f"re.findall('[a-z]+', response.lower()).count({word.lower()!r})"
-        body = f"import re\n    return {found} > {0 if number % 5 else 1}"
+        words = "[each.strip('.,;:!?') for each in response.lower().split()]"
+        body = f"return {words}.count({word.lower()!r}) > {0 if number % 5 else 1}"
         cases = [
             {"input": f"We saw the {word.lower()} {number % 7} times.", "output": True},
             {"input": "Nothing of it here, but a stone.", "output": False},
