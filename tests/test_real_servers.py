@@ -99,9 +99,8 @@ async def test_samples_of_llama_cpp_are_those_of_their_seeds(
 ) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         together = await client.sample(ask(samples=3))
-    async with ReadAnswers(tmp_path / "other.sqlite") as other:
-        async with ChatClient({"writer": llama}, other) as client:
-            alone = [(await client.sample(ask(seed=11 + index)))[0] for index in range(3)]
+    async with ReadAnswers(tmp_path / "other.sqlite") as other, ChatClient({"writer": llama}, other) as client:
+        alone = [(await client.sample(ask(seed=11 + index)))[0] for index in range(3)]
     assert [each.text for each in together] == [each.text for each in alone]
 
 
