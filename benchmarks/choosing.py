@@ -17,17 +17,15 @@ from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
-from autoif.audit.material import read_material
 from autoif.config import load_config
 from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.soundness import look_at
 from autoif.records import Draft, VerifiedInstruction
-from autoif.runs.store import AUGMENTATION, VERIFICATION, read_stage
+from autoif.runs.store import VERIFICATION, read_stage
 from autoif.settings import ContrastSettings
 from autoif.tools import ToolSettings
-from contrast import DRAWS, Choose, Judged, is_aside, judge_all, print_table
-from small_world import make_data
+from contrast import DRAWS, Choose, Judged, is_aside, judge_world, print_table
 
 SOUND = 'cross_validation.findings=["vacuous","dead","raises","too_slow","threshold","asked_text"]'
 NONE = "cross_validation.findings=[]"
@@ -41,10 +39,7 @@ RULES: Mapping[str, Sequence[str]] = {
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        make_data(Path(folder))
-        every = read_material(Path(folder, "instructions")).instructions
-        sampled = read_material(Path(folder, "data")).instructions
-        prompts = [row["id"] for row in read_stage(Path(folder, "data"), AUGMENTATION, "kept")]
+        judged = judge_world(Path(folder))
         drafts = [Draft.model_validate(row) for row in read_stage(Path(folder, "instructions"), VERIFICATION, "kept")]
         rules = {
             f"{name}{shown}": choose_by(drafts, [*(f"cross_validation.{each}" for each in settings), findings], folder)
@@ -56,7 +51,6 @@ def main() -> None:
         "contrast": contrast_sound({draft.instruction.id: range(len(draft.matrix.functions)) for draft in drafts}),
         "contrast, faulty ones left out": contrast_sound(sound),
     }
-    judged = judge_all(every, sampled, prompts)
     parts = {"all": judged, "the third aside": [each for each in judged if is_aside(each.id)]}
     for name, part in parts.items():
         print(f"\nEvery text, {name}: {len(part)} instructions\n")

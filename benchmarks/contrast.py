@@ -129,11 +129,7 @@ Choose = Callable[[Judged], Sequence[int]]
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        make_data(Path(folder))
-        every = read_material(Path(folder, "instructions")).instructions
-        sampled = read_material(Path(folder, "data")).instructions
-        prompts = [row["id"] for row in read_stage(Path(folder, "data"), AUGMENTATION, "kept")]
-    judged = judge_all(every, sampled, prompts)
+        judged = judge_world(Path(folder))
     with_responses = [each for each in judged if each.asked]
     for title, choosers, texts in (("Contrast", CHOOSERS, "held_out"), ("Better answers", ANSWERS, "fresh")):
         for name, part in (("two thirds", False), ("the third aside", True)):
@@ -191,6 +187,14 @@ def print_recorded(instructions: Sequence[Judged]) -> None:
 
 def is_aside(instruction_id: str) -> bool:
     return int(hashlib.sha256(instruction_id.encode()).hexdigest(), 16) % 3 == 0
+
+
+def judge_world(folder: Path) -> list[Judged]:
+    """Replay the small world into a folder, and run every function on every text."""
+    make_data(folder)
+    prompts = [row["id"] for row in read_stage(folder / "data", AUGMENTATION, "kept")]
+    every, sampled = (read_material(folder / name).instructions for name in ("instructions", "data"))
+    return judge_all(every, sampled, prompts)
 
 
 def judge_all(

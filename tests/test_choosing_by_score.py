@@ -73,6 +73,20 @@ async def test_functions_that_may_not_be_kept_have_no_vote(make_tools: MakeTools
     assert [each.source for each in result.functions] == [WORDS]
 
 
+async def test_the_only_function_that_is_left_is_no_majority(make_tools: MakeTools) -> None:
+    alone = await choose(make_tools, write(FORTY, CHARACTERS, CHARACTERS, WORDS), "cross_validation.sure_score=>1")
+    assert isinstance(alone, Dropped)
+    assert alone.reason is Reason.NO_MAJORITY
+    assert alone.detail.startswith("functions of 1 of 1 answers behave alike")
+
+
+async def test_votes_are_weighted_by_scores(make_tools: MakeTools) -> None:
+    draft = write(FORTY, CHARACTERS, CHARACTERS, WORDS)
+    result = await choose(make_tools, draft, "cross_validation.findings=[]", "cross_validation.sure_score=>=0.5")
+    assert isinstance(result, VerifiedInstruction)
+    assert [each.source for each in result.functions] == [WORDS]
+
+
 async def test_functions_that_say_the_same_of_every_text_are_never_chosen(make_tools: MakeTools) -> None:
     result = await choose(make_tools, write(POETIC, ACCEPT, ACCEPT, ACCEPT), "cross_validation.findings=[]")
     assert isinstance(result, Dropped)

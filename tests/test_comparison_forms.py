@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -86,6 +86,10 @@ def read_latex(text: str) -> str:
 
 
 @given(names)
+@example("-–")
+@example("–-")
+@example("''b''")
+@example("a,,b--c")
 def test_latex_sets_any_name_as_it_is(name):
     escaped = escape_latex(name)
     assert read_latex(escaped) == name

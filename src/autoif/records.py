@@ -166,8 +166,7 @@ class Answer(Record):
     cases_lost: int = 0
     """Cases in a readable answer that could not be read."""
     function: str = Field(default="", exclude_if=_is_empty)
-    """Id of the function that it gave; noted only where it is counted how many gave it: with
-    `cross_validation.choose_by` other than cases, or where functions are settled (`Draft.repairs`, `Draft.rulings`)."""
+    """Id of the function that it gave; noted only where it counts how many gave it: unless cases choose alone."""
 
 
 class FunctionFault(StrEnum):

@@ -154,7 +154,7 @@ class SharedAnswers:
                 for future in waiting:
                     if not future.done():
                         future.set_result(None)
-        except Exception as error:
+        except Exception as error:  # whatever it is, as those who wait would wait for ever
             for future in [*waiting, *self._wanted.values(), *([self._told] if self._told else [])]:
                 if not future.done():
                     future.set_exception(error)
