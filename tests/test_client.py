@@ -465,6 +465,19 @@ async def test_samples_that_came_before_an_error_are_kept(cache: ReadAnswers) ->
     assert cache.total().completions == 2
 
 
+@pytest.mark.parametrize(("has_some", "said"), [(True, 0), (False, 1)])
+async def test_a_server_that_tells_no_probabilities_when_asked_is_named_once(
+    cache: ReadAnswers, has_some: bool, said: int
+) -> None:
+    some = {"logprobs": {"content": [{"token": "yes", "top_logprobs": [{"token": "yes", "logprob": -0.1}]}]}}
+    server = StubServer(default=ok(**(some if has_some else {})))
+    async with server, ChatClient({"judge": at(server)}, cache) as client:
+        for question in ("one", "two"):
+            await client.sample(replace(ask(question), role="judge", stage="scoring", top_logprobs=5))
+        await client.sample(replace(ask("three"), role="judge", stage="scoring"))
+    assert sum("tells no probabilities of tokens" in note for note in cache.notes()) == said
+
+
 async def test_the_live_counters_tell_what_is_under_way(cache: ReadAnswers) -> None:
     server = StubServer(status(500), default=ok(wait_s=0.2))
     async with server, ChatClient({"writer": at(server)}, cache) as client:

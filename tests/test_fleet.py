@@ -153,6 +153,41 @@ async def test_a_server_that_breaks_for_a_while_is_outlasted(cache: ReadAnswers,
     assert len(server.bodies) < 21 + 40  # it wasn't stormed
 
 
+@pytest.mark.parametrize("failure", [status(500), status(502), broken_off(), reset(), status(409), ok(wait_s=9)])
+@pytest.mark.parametrize("others", [0, 30])
+async def test_a_prompt_at_which_the_server_always_fails_is_refused_and_ends_nothing(
+    cache: ReadAnswers, failure: Reply, others: int
+) -> None:
+    async def poisoned(request: web.Request, body: Body) -> web.StreamResponse:
+        return await (failure if body["messages"][-1]["content"] == "poison" else ok(wait_s=0.02))(request, body)
+
+    server = FlakyServer(default=poisoned)
+    async with serving(server), ChatClient({"writer": at(server, retries=2, timeout_s=0.5)}, cache) as client:
+        await ask_all(client, 1)
+        asked = asyncio.create_task(client.sample(Request("writer", "verification", messages=(("user", "poison"),))))
+        await ask_all(client, others, first=1)
+        [completion] = await asyncio.wait_for(asked, 20)
+        assert completion.finish_reason == "refused"
+        assert completion.detail.startswith("it failed again and again, last with: ")
+        await ask_all(client, 3, first=1 + others)
+    assert cache.total().requests == 1 + others + 1 + 3
+
+
+async def test_what_is_asked_while_the_only_server_is_broken_is_not_taken_for_what_breaks_it(
+    cache: ReadAnswers,
+) -> None:
+    until = time.monotonic() + 3.0  # longer than all retries of a request take
+
+    async def breaks(request: web.Request, body: Body) -> web.StreamResponse:
+        return await (ok() if time.monotonic() > until else status(502))(request, body)
+
+    server = FlakyServer(ok(), default=breaks)
+    async with serving(server), ChatClient({"writer": at(server, retries=1)}, cache) as client:
+        await ask_all(client, 1)
+        await ask_all(client, 20, first=1)
+    assert len(server.bodies) < 21 + 60
+
+
 @pytest.mark.parametrize("failure", [broken_off(), reset(), status(500), status(429), status(503)])
 async def test_a_server_that_always_fails_costs_the_others_a_few_attempts(cache: ReadAnswers, failure: Reply) -> None:
     bad, good = FlakyServer(default=failure), FlakyServer(wait_s=0.005)

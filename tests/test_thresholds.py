@@ -55,6 +55,24 @@ def test_what_is_no_threshold_is_refused_by_the_config(text: str) -> None:
         load_config("paper", [f'scoring.mean="{text}"'])
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "cross_validation.case_agreement=> 1",
+        "cross_validation.function_agreement=>= 1.01",
+        "rejection_sampling.pass_rate=> 50",
+        "scoring.mean=>= 11",
+        "scoring.mean=> 10",
+        "preferences.positive=> 1.0",
+    ],
+)
+def test_a_threshold_that_drops_everything_is_refused(setting: str) -> None:
+    with pytest.raises(ConfigError, match="nothing can meet"):
+        load_config("paper", [setting])
+    load_config("paper", ["scoring.mean=>= 10", "rejection_sampling.pass_rate=>= 1"])
+    load_config("paper", ["back_translation.dropped_contradictions=> 1"])  # drops nothing
+
+
 @given(st.integers(0, 1000), st.integers(1, 1000), st.integers(0, 20), st.sampled_from([5, 10, 20]))
 def test_comparison_is_exact_for_every_share_and_every_number(part: int, whole: int, number: int, unit: int) -> None:
     decimal = number / unit

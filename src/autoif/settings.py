@@ -12,7 +12,7 @@ from autoif.faults.reasons import FOUND_BEFORE_ANSWERS, FindingReason
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.records import Record
-from autoif.thresholds import Threshold
+from autoif.thresholds import ScoreThreshold, ShareThreshold, Threshold
 
 ROLES: tuple[Role, ...] = ("writer", "responder", "judge")
 
@@ -99,9 +99,9 @@ class Verification(Record):
 class CrossValidation(Record):
     """§3.2, functions against cases."""
 
-    case_agreement: Threshold = "> 0.5"
+    case_agreement: ShareThreshold = "> 0.5"
     """Share of the functions that must agree with a case for it to be kept."""
-    function_agreement: Threshold = "> 0.5"
+    function_agreement: ShareThreshold = "> 0.5"
     """Share of the kept cases that a function must agree with to be kept."""
     min_functions: int = Field(default=1, ge=1)
     """Functions that must load before any filtering."""
@@ -235,7 +235,7 @@ class RejectionSampling(Record):
     gate: bool = False
     """Drop responses that pass without answering: empty, copied from the prompt, or degenerate (autoif.gate); rewards
     and online training do the same."""
-    pass_rate: Threshold = "> 0.5"
+    pass_rate: ShareThreshold = "> 0.5"
     """Share of the functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=16)
@@ -254,7 +254,7 @@ class Scoring(Record):
     yes_no (with prompts.scoring = "quickstart") asks for one word, and scores by ten times the probability of "yes"."""
     max_analysis_chars: int = Field(default=0, ge=0)
     """The longest analysis in an answer that is held to JSON; 0 is any."""
-    mean: Threshold = ">= 8"
+    mean: ScoreThreshold = ">= 8"
     """§3.3: drop below 8."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=8)
@@ -281,7 +281,7 @@ class Sft(Record):
 class Preferences(Record):
     """§3.4, pairs for DPO."""
 
-    positive: Threshold = "> 0.5"
+    positive: ShareThreshold = "> 0.5"
     negative: Threshold = "= 0"
     instruction_level: bool = True
     query_level: bool = True

@@ -26,6 +26,26 @@ Threshold = Annotated[str, AfterValidator(_validate)]
 """A comparison with a number, kept as text so that configs and `run.json` read like the paper."""
 
 
+def _that_can_be_met(most: int, what: str) -> AfterValidator:
+    """Return what refuses a threshold that drops everything."""
+
+    def validate(text: str) -> str:
+        form = _FORM.fullmatch(text.strip())
+        assert form, text
+        bound = Fraction(form[2])
+        if bound > most or (bound == most and form[1] == ">"):
+            raise ValueError(f'nothing can meet "{text}": {what} is at most {most}')
+        return text
+
+    return AfterValidator(validate)
+
+
+ShareThreshold = Annotated[Threshold, _that_can_be_met(1, "a share")]
+"""What a share must meet to be kept."""
+ScoreThreshold = Annotated[Threshold, _that_can_be_met(10, "a score")]
+"""What a judge's score must meet to be kept."""
+
+
 def share(part: int, whole: int) -> Fraction:
     """Return part / whole exactly; an empty whole has share 0."""
     return Fraction(part, whole) if whole else Fraction(0)

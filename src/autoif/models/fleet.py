@@ -5,6 +5,7 @@
     | is busy (429, 503), or slower than `slow_s`  | it gets fewer requests at once, and none for as long as it asks   |
     | doesn't respond, five times in a row         | it is gone: a request tries it now and then, the others go        |
     |                                              | elsewhere, or wait; said once, and again when it is back          |
+    | always fails at one request, not at others   | the request is given up: `Unanswered`                             |
     | can't be used (no such model, no credit, …)  | it is left out, which is said; if it is the last, the run ends    |
 
 A request that fails goes to another address at once; only after a round of failures it waits, each time twice as long.
@@ -44,8 +45,19 @@ class _Tries:
     failures: int = 0
     rounds: int = 0
     since: float = 0.0
+    last: float = 0.0
+    """When it failed first, and last."""
     failed_at: set[int] = field(default_factory=set)
     """The addresses at which it failed in this round."""
+
+
+class Unanswered(Exception):
+    """A request that failed in every round, at servers that have answered others; the text is the last failure's."""
+
+    def __init__(self, failure: Passing, *, alone: bool) -> None:
+        super().__init__(str(failure))
+        self.alone = alone
+        """Others were answered since it failed the time before: it is this request that they fail at."""
 
 
 async def _keep_nothing(_: Any) -> None:
@@ -141,12 +153,14 @@ class Fleet:
         if self._batches:
             self._batches.close(error)
 
-    async def post(self, call: Call[Read], rank: int = 0) -> Read:
+    async def post(self, call: Call[Read], rank: int = 0, *, probe: bool = False) -> Read:
         """Return what a server answers to a call; of those that wait, the lowest rank goes first.
+
+        A `probe` finds out whether anything is answered: its failures are never its own.
 
         Raises:
             Rejected: the server refuses this request.
-            Passing: what `call.read` found fails as often as may be tried.
+            Unanswered: servers that have answered others fail at this request.
             ModelError: another try is of no use.
         """
         if self._batches:
@@ -158,7 +172,7 @@ class Fleet:
             try:
                 return await (self._race(place, call, data) if patient else self._try(place, call, data))
             except Passing as failure:
-                wait_s = self._count_failure(tries, failure, place)
+                wait_s = self._count_failure(tries, failure, place, probe=probe)
             self.retries += 1
             if wait_s:
                 await self._dealer.pause(wait_s)
@@ -168,9 +182,9 @@ class Fleet:
         for attempt in range(self._endpoint.retries + 1):
             try:
                 answer = call.read(await batches.post(call.path, call.body, call.before))
-            except Passing:
+            except Passing as failure:
                 if attempt == self._endpoint.retries:
-                    raise
+                    raise Unanswered(failure, alone=True) from failure
                 self.retries += 1
                 continue
             self._paces[0].speed_up()
@@ -259,9 +273,10 @@ class Fleet:
             self._dealer.close(gone)
             raise gone from error
 
-    def _count_failure(self, tries: _Tries, failure: Passing, place: Place) -> float:
+    def _count_failure(self, tries: _Tries, failure: Passing, place: Place, *, probe: bool) -> float:
         """Return how long the request waits before it is made again; raise if it isn't."""
         now = time.monotonic()
+        failed_before, tries.last = tries.last, now
         tries.failures, tries.since = tries.failures + 1, tries.since or now
         tries.failed_at.add(place.address)
         up = {address for address, pace in enumerate(self._paces) if pace.is_up}
@@ -274,9 +289,11 @@ class Fleet:
         tries.failed_at.clear()
         tries.rounds += 1
         answered_at = max(each.answered_at for each in self._paces)
+        if tries.rounds > self._endpoint.retries > 0 and self.answered and failure.may_be_its_own and not probe:
+            raise Unanswered(failure, alone=answered_at > failed_before or isinstance(failure, Unfinished)) from failure
         if self._is_hopeless(failure, tries, now - max(tries.since, answered_at)):
             if isinstance(failure, Unfinished):
-                raise failure
+                raise Unanswered(failure, alone=True) from failure
             raise ModelError(
                 f"{self._name_all()} failed {tries.failures} times in a row, last with: {self._cut(failure)}; "
                 "run the same command again when it works"

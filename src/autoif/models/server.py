@@ -3,7 +3,9 @@
 What one of several servers doesn't take is sent to none of them, so that a request is the same wherever it goes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
-from autoif.models.fleet import Call, Fleet
+from autoif.models.fleet import Call, Fleet, Unanswered
 from autoif.models.requests import Completion, Request
 from autoif.models.transport import Rejected, Unfinished
 from autoif.models.wire import ServerAnswer, read_server_answer
@@ -35,6 +37,7 @@ class Server:
         self.dialect = Dialect()
         self._taken: set[str] = set()
         """Which of the neutral values of sampling it has answered to."""
+        self._probing: asyncio.Task[None] | None = None
         self._note = note
         self._name = " or ".join(endpoint.addresses)
 
@@ -47,6 +50,7 @@ class Server:
         What a refusal taught is kept only if the request then went through: otherwise it was not the cause.
         """
         path = "/chat/completions" if request.messages else "/completions"
+        tried_anew = False
         dialect = learned = self.dialect
         while True:
             guess = dialect.neutral not in self._taken
@@ -69,7 +73,11 @@ class Server:
                     learned = known.dialect if known else learned
                 dialect = step.dialect
                 continue
-            except Unfinished as failure:
+            except Unanswered as failure:
+                if not failure.alone and not tried_anew:
+                    tried_anew = True
+                    await self._wait_until_others_are_answered(learned, before)
+                    continue
                 return await _keep_refusal(f"it failed again and again, last with: {failure}", samples, keep)
             completions = answer.completions
             if not completions:
@@ -77,6 +85,11 @@ class Server:
             if len(completions) < asked and not answer.failures:
                 learned = replace(learned, samples_per_request=len(completions))
             self._learn(learned)
+            if "logprobs" in body and not any(each.logprobs or not each.text for each in completions):
+                self._note(
+                    f"{self._name} tells no probabilities of tokens (logprobs): what they decide is read from the text "
+                    f"instead, by all or nothing (stage {request.stage})"
+                )
             if request.plain:
                 self._taken.add(dialect.neutral)
             return completions
@@ -94,14 +107,29 @@ class Server:
         """Raise `ModelError` if the server has never answered and refuses the plainest request too."""
         if self.fleet.answered:
             return
-        body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
         try:
-            await self.fleet.post(Call("/chat/completions", body, before, lambda read: read))
+            await self._probe(dialect, before)
         except Rejected:
             raise ModelError(
                 f"{self._name} refuses every request: {complaint}; a field that it misses can be given by "
                 "models.ROLE.extra_body (docs/models.md)"
             ) from None
+
+    async def _wait_until_others_are_answered(self, dialect: Dialect, before: Callable[[], None]) -> None:
+        """Return when a server answers the plainest request, as it has answered others before; all who wait share it.
+
+        Raises:
+            ModelError: none has for as long as a run waits for servers that are gone.
+        """
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe(dialect, before))
+            self._probing.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if nobody waits
+        with suppress(Rejected):  # as good as an answer
+            await asyncio.shield(self._probing)
+
+    async def _probe(self, dialect: Dialect, before: Callable[[], None]) -> None:
+        body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
+        await self.fleet.post(Call("/chat/completions", body, before, lambda read: read), probe=True)
 
 
 async def _keep_all(keep: Keep, answer: ServerAnswer) -> None:

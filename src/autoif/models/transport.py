@@ -65,6 +65,11 @@ class Passing(Exception):
         self.wait_s = wait_s
         self.patience = patience
 
+    @property
+    def may_be_its_own(self) -> bool:
+        """Whether it can be this request that the server fails at, and not the server: it was there and broke."""
+        return self.gone or not self.busy
+
 
 class NotThere(ModelError):
     """The server has no such page, file or model."""
@@ -77,6 +82,10 @@ class NoConnection(Passing):
         super().__init__(what, gone=True)
         self.advice = advice
         """What to say where nobody has ever answered."""
+
+    @property
+    def may_be_its_own(self) -> bool:
+        return False
 
 
 class Unfinished(Passing):

@@ -32,7 +32,7 @@ from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
-from autoif.thresholds import Threshold, meets
+from autoif.thresholds import ShareThreshold, Threshold, meets
 from autoif.training.settings import TrainingSettings, read_settings_file, resolve_settings
 
 
@@ -50,7 +50,7 @@ class OnlineSettings(SandboxSettings):
     """Of a response; what is cut there is no whole answer, and in no pair."""
     prompts_per_round: int = Field(default=0, ge=0)
     """Drawn from the data anew in each round; 0 takes all."""
-    positive: Threshold = "> 0.5"
+    positive: ShareThreshold = "> 0.5"
     """§3.4: the pass rate from which a response may be chosen."""
     negative: Threshold = "= 0"
     """§3.4: the pass rate at which a response may be rejected."""
