@@ -4,6 +4,7 @@
     autoif run quickstart --seeds seeds.txt --set self_instruct.rewrites_per_seed=0 \\
         --set self_instruct.max_instructions=0 --until instructions -o runs/ifeval
     AUTOIF_DATA=FOLDER python benchmarks/functions.py score runs/ifeval [OTHER …]
+    AUTOIF_DATA=FOLDER python benchmarks/functions.py answers -o FOLDER   # of good models, for contrast.answers
     AUTOIF_DATA=FOLDER python benchmarks/functions.py choose   # writes the list of instructions anew
 
 Two instructions of each type that has arguments, one of each that has none, without those that need more than their
@@ -13,11 +14,13 @@ follow, and 5 that don't. Tune on the others, and report on those.
 
 `score` audits each run against the official checkers over recorded responses (docs/audit.md) and prints what is kept
 and how right it is, for all, the tuned and the aside; near misses apart. With --at-least-kept or --at-least-j it fails
-below.
+below. `answers` divides the recorded responses by who wrote them: those of the better models to prompts that ask the
+very same go to `answers.jsonl`; the others' stay to be gold, in the folder `gold`.
 """
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,13 +29,14 @@ from pydantic import JsonValue
 
 from autoif.audit.gold import RESPONSES
 from autoif.audit.material import Material, WrittenInstruction
-from autoif.audit.official_gold import NEAR_MISSES, make_official_gold, read_recorded
+from autoif.audit.official_gold import NEAR_MISSES, make_asked, make_official_gold, read_recorded
 from autoif.audit.rates import InstructionRates, Level, LevelRates, sum_up
 from autoif.audit.run import audit_run
 from autoif.benchmark_wordings import find_wording, load_wordings
 from autoif.evaluation.ifeval_ifbench.checkers import Checkers, Unjudgeable
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, find_data
 from autoif.instructions.seeds import MAX_CHARS
+from autoif.reading.jsonl import read_json_lines
 from autoif.records import Instruction, Matrix, content_id
 from autoif.runs.store import write_jsonl
 from autoif.sandbox import SandboxSettings
@@ -47,6 +51,14 @@ CANDIDATES = 6
 LEAST = 5
 """Recorded responses of each side."""
 PARTS = ("tuned", "aside")
+GOOD = (
+    "claude-3-5-sonnet-20240620",
+    "gpt-4o-mini-2024-07-18",
+    "o1-mini-2024-09-12",
+    "Qwen__Qwen2.5-32B-Instruct-GPTQ-Int4",
+    "Qwen__Qwen2.5-7B-Instruct-GPTQ-Int4",
+)
+"""The recorded models that follow 80 % of the instructions and more, but one: five answers to each prompt."""
 LEVELS = {Level.WRITTEN: "as written", Level.BACK_TRANSLATED: "kept functions", Level.MAJORITY: "majority of them"}
 
 
@@ -93,6 +105,31 @@ def keep_known(texts: Sequence[str], labels: dict[str, dict[str, dict[str, bool]
     known = [list(labels.get(text, {}).get(RESPONSES, {}).values()) for text in texts]
     enough = [text for text, each in zip(texts, known, strict=True) if min(map(each.count, (True, False))) >= LEAST]
     return enough[:PER_TYPE]
+
+
+def divide(data: Path, folder: Path) -> None:
+    """Write the answers of good models to the listed instructions, and all responses of the others, to be gold."""
+    (folder / "gold" / "ifeval").mkdir(parents=True, exist_ok=True)
+    prompts = data / "ifeval" / "recorded" / "en_input_data.jsonl"
+    shutil.copy(prompts, folder / "gold" / "ifeval" / prompts.name)
+    good, others = list[dict[str, JsonValue]](), list[dict[str, JsonValue]]()
+    for _, line in read_json_lines(data / "ifeval" / "recorded" / "nine_models_responses_and_verdicts.jsonl.gz"):
+        row = json.loads(line)
+        (good if row["model"] in GOOD else others).append(row)
+    write_jsonl(folder / "gold" / "ifeval" / "others.jsonl", others)
+    asked = read_recorded(folder / "gold" / "ifeval").by_prompt
+    answers = list[dict[str, JsonValue]]()
+    for text in read_list():
+        wording = find_wording(text)
+        assert wording
+        wanted = make_asked(wording.type, wording.arguments)
+        answers += [
+            {"instruction": text, "response": row["response"]}
+            for row in good
+            if wanted in asked[str(row["key"])] and isinstance(row["response"], str)
+        ]
+    write_jsonl(folder / "answers.jsonl", answers)
+    print(f"{folder}: {len(answers)} answers to {len({row['instruction'] for row in answers})} instructions")
 
 
 def read_list(part: str | None = None) -> dict[str, str]:
@@ -144,10 +181,15 @@ def main() -> int:
     scored.add_argument("runs", type=Path, nargs="+")
     scored.add_argument("--at-least-kept", type=int, default=0)
     scored.add_argument("--at-least-j", type=float, default=-100.0)
+    answers = commands.add_parser("answers", help="write answers of good models, and gold of the others")
+    answers.add_argument("-o", "--output", type=Path, required=True)
     commands.add_parser("choose", help="choose the instructions anew")
     given = parser.parse_args()
     if given.command == "seeds":
         given.output.write_text("".join(f"{text}\n" for text in read_list(given.part)), encoding="utf-8")
+        return 0
+    if given.command == "answers":
+        divide(find_recordings(), given.output)
         return 0
     if given.command == "choose":
         choose(find_recordings())

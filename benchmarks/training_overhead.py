@@ -47,12 +47,14 @@ def main() -> int:
         run(["-m", "autoif", "models", "fetch", "smollm2-135m", "--weights", str(model)])
         rows = place / "rows.jsonl"
         rows.write_text("\n".join(map(split_row, ROWS.read_text("utf-8").splitlines())), "utf-8")
-        ours, plain, ratios = [], [], []
+        ours, plain, ratios = list[float](), list[float](), list[float]()
         for number in range(rounds):
             mine, theirs = place / f"ours{number}", place / f"plain{number}"
-            ours.append(train_ours(model, mine))
-            plain.append(train_plainly(rows, model, theirs))
+            turns: list[Any] = [(ours, train_ours, [model, mine]), (plain, train_plainly, [rows, model, theirs])]
+            for seconds, train, arguments in turns if number % 2 else turns[::-1]:
+                seconds.append(train(*arguments))
             ratios.append(ours[-1] / plain[-1])
+            print(f"round {number + 1}: {ours[-1]:.1f} s, {plain[-1]:.1f} s", flush=True)
         losses = {"autoif train sft": read_metrics(mine), "plain TRL": read_log(theirs)}
     print(f"| command | seconds, median of {rounds} | first loss | last loss |\n|---|---|---|---|")
     for (name, of_steps), seconds in zip(losses.items(), (ours, plain), strict=True):

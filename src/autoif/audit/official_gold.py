@@ -154,7 +154,7 @@ def _read_row(row: Mapping[str, Any], found: RecordedResponses) -> None:
         if "kwargs" in row:
             question = Question.model_validate(row)
             names = [name.removeprefix("en:") for name in question.instruction_id_list]
-            asked = {_make_asked(name, each) for name, each in zip(names, question.kwargs, strict=True)}
+            asked = {make_asked(name, each) for name, each in zip(names, question.kwargs, strict=True)}
             for prompt in (question.prompt, question.key):
                 found.by_prompt.setdefault(prompt, set()).update(asked)
         elif "response" in row and ("prompt" in row or "key" in row):
@@ -166,7 +166,7 @@ def _read_row(row: Mapping[str, Any], found: RecordedResponses) -> None:
         return
 
 
-def _make_asked(name: str, arguments: Mapping[str, Any]) -> Asked:
+def make_asked(name: str, arguments: Mapping[str, Any]) -> Asked:
     """Return a type and its arguments in one form: releases differ in 5 and 5.0, and checkers sort keywords."""
     plain = {
         key: sorted(map(str, value)) if isinstance(value, list) else int(value) if _is_whole(value) else value
@@ -182,7 +182,7 @@ def _is_whole(value: object) -> bool:
 
 def _choose(asked: _Question, recorded: RecordedResponses) -> list[str]:
     """Return recorded responses to try a checker on, those to the same instruction first, always the same ones."""
-    wanted = _make_asked(asked.wording.type, asked.wording.arguments)
+    wanted = make_asked(asked.wording.type, asked.wording.arguments)
     same, kind, others = list[str](), list[str](), list[str]()
     for _, text in sorted(recorded.list_in_order(), key=lambda each: content_id(*wanted, each[0])):
         found = recorded.find_asked(text)

@@ -32,8 +32,9 @@ _IN_FLIGHT = 1_024
 async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[list[Instruction], list[Dropped]]:
     """Ask the writer for rewrites of each seed and fold what says the same."""
     settings = tools.config.self_instruct
-    rewritten = _by_hash(seeds, "seed", tools.config.seed)[: settings.seed_limit or None]
-    scripts = main_scripts(seed.text for seed in seeds) or LATIN
+    order = await asyncio.to_thread(_by_hash, seeds, "seed", tools.config.seed)  # of a million, it takes seconds
+    rewritten = order[: settings.seed_limit or None]
+    scripts = await asyncio.to_thread(main_scripts, [seed.text for seed in seeds]) or LATIN
     blocks = [seeds[at : at + _BLOCK] for at in range(0, len(seeds), _BLOCK)]
     block_of = {seed.id: block for block in blocks for seed in block}
     answers: dict[str, list[Instruction | Dropped]] = {}
@@ -47,8 +48,8 @@ async def self_instruct(seeds: Sequence[Instruction], tools: Tools) -> tuple[lis
     lines = [line for seed in rewritten for line in answers[seed.id]]
     rewrites = [line for line in lines if isinstance(line, Instruction)]
     dropped = [line for line in lines if isinstance(line, Dropped)]
-    kept, duplicates = fold_duplicates([*seeds, *rewrites], settings.near_duplicate)
-    chosen, left = _limit(kept, settings.max_instructions, tools.config.seed)
+    kept, duplicates = await asyncio.to_thread(fold_duplicates, [*seeds, *rewrites], settings.near_duplicate)
+    chosen, left = await asyncio.to_thread(_limit, kept, settings.max_instructions, tools.config.seed)
     over = [
         Dropped.of(STAGE, Reason.OVER_LIMIT, one, f"over max_instructions = {settings.max_instructions}")
         for one in left

@@ -91,7 +91,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
     """
     progress.restart()
-    inputs = read_inputs(config, options.instructions, options.until)
+    inputs = await asyncio.to_thread(read_inputs, config, options.instructions, options.until)
     if options.mirror is None and (address := is_work_folder(options.output)):
         raise ConfigError(f"{options.output} is the work folder of {address}: name that as --output")
     async with AsyncExitStack() as stack:
@@ -146,7 +146,8 @@ async def _run_job(given: GivenInstructions, seeds: Seeds, job: OpenRun, options
         return notes
     if given.count:
         if not part and not folder.is_made_of(store.INSTRUCTIONS, given.digest):
-            folder.write_rows(store.INSTRUCTIONS, iterate_instructions(given.path), made_of=given.digest)
+            rows = iterate_instructions(given.path)
+            await asyncio.to_thread(folder.write_rows, store.INSTRUCTIONS, rows, made_of=given.digest)
         await run_steps("queries", partial(iterate_instructions, given.path), given.count, job, options.until)
     else:
         await run_steps("instructions", lambda: made, len(made), job, options.until)
@@ -234,18 +235,21 @@ async def _warn_of_budget(config: Config, options: RunOptions, planned: PlannedI
 async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
     if options.run != job.folder.path:
-        written = store.read_stage(options.run, store.SELF_INSTRUCT, "kept", 0)
-        return [Instruction.model_validate(row) for row in written]
+        return await asyncio.to_thread(_read_instructions, options.run)
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
         job.progress.begin((store.SELF_INSTRUCT,), total=1)
         with timing(job) as spent:
             spent[store.SELF_INSTRUCT] = 1.0
             async with job.tools.open() as tools:
                 kept, dropped = await self_instruct(seeds.kept, tools)
-        job.folder.write_shard(store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
+        await asyncio.to_thread(job.folder.write_shard, store.SELF_INSTRUCT, 0, kept, [*seeds.dropped, *dropped])
         job.telemetry.count_records(store.SELF_INSTRUCT, len(kept), [*seeds.dropped, *dropped])
     job.progress.count(store.SELF_INSTRUCT, *job.folder.count_shard(store.SELF_INSTRUCT, 0))
-    return job.folder.read_kept(store.SELF_INSTRUCT, 0, Instruction)
+    return await asyncio.to_thread(job.folder.read_kept, store.SELF_INSTRUCT, 0, Instruction)
+
+
+def _read_instructions(run: Path) -> list[Instruction]:
+    return [Instruction.model_validate(row) for row in store.read_stage(run, store.SELF_INSTRUCT, "kept", 0)]
 
 
 def _refuse_replayed(folder: RunFolder) -> None:
