@@ -67,6 +67,13 @@ def download_nltk_resources():
 download_nltk_resources()
 '''
 SPLIT, LETTERS = "\n\ndef split_into_sentences", "\n\n_ALPHABETS"
+NEWER_WORDS = re.search(
+    r"^WORD_LIST = \[\n.*?^\].*?$",
+    (FOLDER / "ifbench_2026" / "instructions_util.py").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+assert NEWER_WORDS
+WORDS = ("from autoif.evaluation.official.ifbench_2026.instructions_util import WORD_LIST", NEWER_WORDS[0])
 CHANGES = {
     "ifbench_2026": {
         "instructions.py": [RANDOM, ("import nltk\n", DATA_PATH), ("from . import", "from ifbench import")],
@@ -89,7 +96,7 @@ CHANGES = {
     "ifbench_2025": {
         "instructions.py": [RANDOM, ("from . import", "from if_verifiable.ifbench import")],
         "instructions_registry.py": [("from . import", "from if_verifiable.ifbench import")],
-        "instructions_util.py": [SURROUNDINGS, RANDOM, (LETTERS, DOWNLOAD_2025 + LETTERS), SPLITTER],
+        "instructions_util.py": [SURROUNDINGS, RANDOM, WORDS, (LETTERS, DOWNLOAD_2025 + LETTERS), SPLITTER],
     },
 }
 """What we changed: our text and the original's, each there once."""
