@@ -27,8 +27,9 @@ from typing import Any
 import simpy
 
 import autoif
-from autoif.engines.answers import Answer, AnswerWriter, Batch
-from autoif.models.requests import Completion, Request
+from autoif.engines.answers import AnswerWriter, Batch
+from autoif.models.answer_rows import list_rows
+from autoif.models.requests import Completion
 from autoif.pipeline import STAGES
 from autoif.runs.run_folder import RunFolder
 from stub_server import FUNCTIONS, answer_instruction, running_stub, write_instruction
@@ -232,7 +233,6 @@ def _measure_writing(run: Path) -> float:
 def _measure_writer(count: int) -> float:
     from completions import key_of
 
-    request = Request("writer", "verification")
     text = json.dumps({"func": FUNCTIONS[3], "cases": [{"input": "We met nobody.", "output": False}] * 4})
     with tempfile.TemporaryDirectory() as name:
         writer = AnswerWriter(Path(name) / "completions.sqlite")
@@ -241,7 +241,8 @@ def _measure_writer(count: int) -> float:
             samples = {index: Completion(f"{text} {first} {index}", "stop", 60, 110) for index in range(8)}
             keys = [key_of(first + each) for each in range(4)]
             writer.exchange(Batch(keys=tuple((key, 8) for key in keys)))
-            writer.exchange(Batch(tuple(Answer(key, samples, request, 0.0) for key in keys)))
+            rows = (row for key in keys for row in list_rows(key, samples, stage="verification", usd=0.0))
+            writer.exchange(Batch(tuple(("", row) for row in rows)))
         return (time.process_time() - used) / count * 1e3
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -15,12 +16,13 @@ import pytest
 from ray.util import get_node_ip_address
 
 from autoif.config import load_config
-from autoif.engines.answers import Answer, AnswerWriter, Batch, SharedAnswers
+from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray import engine
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
 from autoif.engines.ray.link import Connect
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, share_settings
 from autoif.errors import ConfigError, StoreError
+from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
 from autoif.models.requests import Completion, Request
 from autoif.tools import ToolSettings
@@ -256,7 +258,7 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
 
     asyncio.run(work())
     assert len(batches) == 3
-    assert [each.request.text for each in batches[1].answers] == [""]
+    assert [(row.sample, row.requests) for _, row in batches[1].rows] == [(0, 1), (1, 0)]
     assert batches[2].keys == ((A, 2), (B, 2))
     assert writer.exchange(batches[1])[1].completions == 2  # a batch that comes again is stored once
 
@@ -279,8 +281,8 @@ def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(t
 
 def test_the_writer_hands_its_errors_over_as_values(tmp_path):
     writer = WriterActor(tmp_path / "completions.sqlite", None, os.getpid())
-    writer._cache.close()
-    assert isinstance(writer.exchange(Batch(keys=((A, 1),))), StoreError)
+    writer._writer._cache.close()
+    assert isinstance(pickle.loads(writer.exchange(pickle.dumps(Batch(keys=((A, 1),))))), StoreError)
 
 
 def test_a_node_with_other_code_is_refused_before_it_reads_the_settings():
@@ -309,9 +311,10 @@ def test_a_worker_that_has_outlived_its_crew_stores_what_it_has_and_asks_for_no_
     gone = subprocess.Popen(["true"])
     gone.wait()
     writer = WriterActor(tmp_path / "completions.sqlite", None, gone.pid)
-    said = writer.exchange(Batch(answers=(Answer(A, {0: completion()}, REQUEST, 0.5),)))
+    rows = list_rows(A, {0: completion()}, stage=REQUEST.stage, usd=0.5)
+    said = pickle.loads(writer.exchange(pickle.dumps(Batch(rows=tuple(("", row) for row in rows)))))
     assert "has left this cluster" in str(said)
-    assert writer._cache.get(A, 1) == {0: completion()}
+    assert writer._writer._cache.get(A, 1) == {0: completion()}
 
 
 def test_a_crew_that_still_looks_for_its_head_ends_when_the_command_is_gone():

@@ -17,6 +17,8 @@ def count_non_text(text: str) -> int:
 
     Spaces of any width, joiners, marks of direction and new emoji are text.
     """
+    if text.isascii() and text.isprintable():
+        return 0
     return len(_NO_TEXT.findall(text))
 
 
@@ -50,6 +52,8 @@ def has_foreign_script(text: str, known: frozenset[str] = LATIN) -> bool:
     Most of its letters are; but beside letters of a known script Latin ones are names and quoted words. Text without
     letters (emoji, Morse) has no script.
     """
+    if text.isascii() and "LATIN" in known:
+        return False
     counts = count_scripts(text)
     familiar = sum(counts[script] for script in known)
     if familiar:

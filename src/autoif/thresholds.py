@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -46,6 +47,7 @@ ScoreThreshold = Annotated[Threshold, _that_can_be_met(10, "a score")]
 """What a judge's score must meet to be kept."""
 
 
+@lru_cache(10_000)
 def share(part: int, whole: int) -> Fraction:
     """Return part / whole exactly; an empty whole has share 0."""
     return Fraction(part, whole) if whole else Fraction(0)
@@ -53,7 +55,12 @@ def share(part: int, whole: int) -> Fraction:
 
 def meets(value: Fraction | float, threshold: Threshold) -> bool:
     """Tell whether a value meets a threshold. Exact: 4 of 5 meets ">= 0.8", 1 of 2 does not meet "> 0.5"."""
+    compare, bound = _read(threshold)
+    return compare(value if isinstance(value, Fraction) else Fraction(str(value)), bound)
+
+
+@lru_cache(10_000)
+def _read(threshold: Threshold) -> tuple[Callable[[Fraction, Fraction], bool], Fraction]:
     match = _FORM.fullmatch(threshold.strip())
     assert match, threshold  # validated when the config was read
-    exact = value if isinstance(value, Fraction) else Fraction(str(value))
-    return _OPERATORS[match[1]](exact, Fraction(match[2]))
+    return _OPERATORS[match[1]], Fraction(match[2])

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from autoif.datasets.rows import JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
+from autoif.datasets.rows import Constraint, JudgedConstraint, SftRow, Turn, constraint_of, split_verdicts
 from autoif.datasets.strictness import Strictness
 from autoif.records import Response
 
@@ -19,9 +19,12 @@ def sft_rows(
         for response in responses
         if not strictness or strictness.accepts(response.prompt.constraints, response.verdicts)
     ]
+    constraints: dict[str, list[Constraint]] = {}
     for response in _take_best(chosen, rows_per_prompt) if rows_per_prompt else chosen:
         prompt = response.prompt
-        asked = list(map(constraint_of, prompt.constraints))
+        if prompt.id not in constraints:
+            constraints[prompt.id] = list(map(constraint_of, prompt.constraints))
+        asked = constraints[prompt.id]
         yield SftRow(
             messages=(Turn(role="user", content=prompt.text), Turn(role="assistant", content=response.text)),
             constraints=tuple(

@@ -6,13 +6,16 @@ what was in flight. A shard's result leaves the worker after its answers, so not
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from autoif.models.answer_rows import CompletionRow, list_rows
 from autoif.models.cache import CompletionCache, Usage
 from autoif.models.journal import open_journal
 from autoif.models.requests import ASKED_FOR, Request, Samples
+from autoif.models.stored_answers import insert_rows
 from autoif.runs.segments import open_segments
 
 Key = tuple[str, int]
@@ -23,23 +26,11 @@ _LINGER_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer of a model's server, to be stored."""
-
-    key: str
-    samples: Samples
-    request: Request
-    """Without its text: the key stands for that."""
-    usd: float
-    asked_for: str = ""
-    """The shard."""
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """What a worker tells the writer, and wants to know of it."""
 
-    answers: tuple[Answer, ...] = ()
+    rows: tuple[tuple[str, CompletionRow], ...] = ()
+    """Of answers to be stored, each with the shard that it was asked for."""
     notes: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
 
@@ -56,9 +47,10 @@ class AnswerWriter:
 
         May be called again with the same batch: what is there already stays as it is.
         """
-        for each in batch.answers:
-            ASKED_FOR.set(each.asked_for)
-            self._cache.put(each.key, each.samples, request=each.request, usd=each.usd)
+        by_shard = defaultdict[str, list[CompletionRow]](list)
+        for shard, row in batch.rows:
+            by_shard[shard].append(row)
+        insert_rows(self._cache, by_shard)
         for sentence in batch.notes:
             self._cache.note(sentence)
         return [self._look_up(key, samples) for key, samples in batch.keys], self._cache.total()
@@ -78,7 +70,7 @@ class SharedAnswers:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._held: dict[str, Samples] = {}
-        self._answers: list[Answer] = []
+        self._rows: list[tuple[str, CompletionRow]] = []
         self._notes: list[str] = []
         self._wanted: dict[Key, asyncio.Future[None]] = {}
         self._told: asyncio.Future[None] | None = None
@@ -101,9 +93,8 @@ class SharedAnswers:
         """Keep an answer, and hand it to the writer; return what is kept of it when that has it."""
         held = self._held.setdefault(key, {})
         held.update({index: each for index, each in completions.items() if index not in held})
-        self._answers.append(
-            Answer(key, dict(completions), replace(request, messages=(), prompt=""), usd, ASKED_FOR.get())
-        )
+        shard = ASKED_FOR.get()
+        self._rows += [(shard, row) for row in list_rows(key, completions, stage=request.stage, usd=usd)]
         told = self._told = self._told or asyncio.get_running_loop().create_future()
         self._send_soon()
         await asyncio.shield(told)
@@ -116,18 +107,18 @@ class SharedAnswers:
 
     def total(self) -> Usage:
         """Return what all workers have spent, as far as the writer told, and what it was not told yet."""
-        samples = [each for answer in self._answers for each in answer.samples.values()]
+        rows = [row for _, row in self._rows]
         return self._total.model_copy(
             update={
-                "prompt_tokens": self._total.prompt_tokens + sum(each.prompt_tokens for each in samples),
-                "completion_tokens": self._total.completion_tokens + sum(each.completion_tokens for each in samples),
-                "usd": self._total.usd + sum(answer.usd for answer in self._answers),
+                "prompt_tokens": self._total.prompt_tokens + sum(row.prompt_tokens for row in rows),
+                "completion_tokens": self._total.completion_tokens + sum(row.completion_tokens for row in rows),
+                "usd": self._total.usd + sum(row.nano_usd for row in rows) / 1e9,
             }
         )
 
     async def flush(self) -> None:
         """Wait until the writer has acknowledged all; forget the answers, which a finished shard needs no more."""
-        while self._sending or self._answers or self._notes:
+        while self._sending or self._rows or self._notes:
             self._send_soon()
             assert self._sending
             await asyncio.shield(self._sending)
@@ -142,13 +133,13 @@ class SharedAnswers:
         await asyncio.sleep(_LINGER_S)
         waiting = list[asyncio.Future[None]]()
         try:
-            while self._answers or self._notes or self._wanted:
+            while self._rows or self._notes or self._wanted:
                 wanted, self._wanted = self._wanted, {}
                 waiting = [*wanted.values(), *([self._told] if self._told else [])]
                 self._told = None
-                batch = Batch(tuple(self._answers), tuple(self._notes), tuple(wanted))
+                batch = Batch(tuple(self._rows), tuple(self._notes), tuple(wanted))
                 found, self._total = await self._exchange(batch)
-                del self._answers[: len(batch.answers)], self._notes[: len(batch.notes)]
+                del self._rows[: len(batch.rows)], self._notes[: len(batch.notes)]
                 for (key, _), samples in zip(wanted, found, strict=True):
                     self._held.setdefault(key, {}).update(samples)
                 for future in waiting:

@@ -83,7 +83,7 @@ class StoredAnswers:
         while stored := self._stored:
             waiting, self._waiting, self._stored = self._waiting, defaultdict(list), None
             try:
-                all_new = await loop.run_in_executor(self._thread, self._insert, waiting)
+                all_new = await loop.run_in_executor(self._thread, insert_rows, self._written, waiting)
             except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it is
                 stored.set_exception(error)
                 stored.exception()  # seen, even if everybody who waited has gone
@@ -91,10 +91,11 @@ class StoredAnswers:
                 stored.set_result(all_new)
         self._writing = None
 
-    def _insert(self, waiting: Mapping[str, list[CompletionRow]]) -> bool:
-        """Store rows, in the thread; tell whether all of them were new."""
-        inserted = 0
-        for asked_for, rows in waiting.items():
-            ASKED_FOR.set(asked_for)  # a journal has a file for each
-            inserted += self._written.insert(rows)
-        return inserted == sum(map(len, waiting.values()))
+
+def insert_rows(cache: CompletionCache, rows: Mapping[str, list[CompletionRow]]) -> bool:
+    """Store rows by the shard that they were asked for; tell whether all of them were new."""
+    inserted = 0
+    for asked_for, some in rows.items():
+        ASKED_FOR.set(asked_for)  # a journal has a file for each
+        inserted += cache.insert(some)
+    return inserted == sum(map(len, rows.values()))

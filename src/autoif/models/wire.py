@@ -34,9 +34,9 @@ def read_server_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> Serv
     """
     choices = answer.get("choices")
     listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
-    failures = tuple(filter(None, map(_find_failure, listed)))
-    found = [read_choice(each) for each in listed if not _find_failure(each)]
-    return ServerAnswer(_count_tokens(found, answer, prompt_bytes), failures)
+    failed = [_find_failure(each) for each in listed]
+    found = [read_choice(each) for each, failure in zip(listed, failed, strict=True) if not failure]
+    return ServerAnswer(_count_tokens(found, answer, prompt_bytes), tuple(filter(None, failed)))
 
 
 def read_text(
@@ -105,7 +105,8 @@ def read_choice(choice: Mapping[str, Any], *, clean: bool = True) -> Completion:
         given = next(filter(None, told), "")
         reason = choice.get("finish_reason")
         found = read_text(text, reason, reasoning="\n\n".join(filter(None, (given, reasoning))), clean=clean)
-    return replace(found, logprobs=_read_logprobs(choice.get("logprobs")))
+    logprobs = _read_logprobs(choice.get("logprobs"))
+    return replace(found, logprobs=logprobs) if logprobs else found
 
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import platform
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -71,7 +72,7 @@ class ShardWorker:
         os.environ.update(keys)
 
         async def exchange(batch: Batch) -> tuple[list[Samples], Usage]:
-            found = await writer.exchange.remote(batch)
+            found = pickle.loads(await writer.exchange.remote(pickle.dumps(batch)))  # in half of Ray's time for it
             if isinstance(found, AutoIFError):
                 raise found
             return found  # type: ignore[no-any-return]
@@ -108,7 +109,7 @@ class ShardWorker:
             await self._answers.flush()
 
 
-class WriterActor(AnswerWriter):
+class WriterActor:
     """The writer as an actor: what the user has to be told crosses as a value."""
 
     def __init__(
@@ -121,17 +122,18 @@ class WriterActor(AnswerWriter):
     ) -> None:
         """`crew` is the process that started it, on this machine."""
         os.environ.update(access or {})  # a cluster was perhaps started without
-        super().__init__(completions, journal, elsewhere)
+        self._writer = AnswerWriter(completions, journal, elsewhere)
         self._crew = crew
 
-    def exchange(self, batch: Batch) -> Any:
-        """Store and look up. Workers that have outlived their crew learn it here, before they ask a model for more:
-        another crew has their shards."""
+    def exchange(self, packed: bytes) -> bytes:
+        """Store and look up for a batch. Workers that have outlived their crew learn it here, before they ask a model
+        for more: another crew has their shards."""
+        found: object
         try:
-            found = super().exchange(batch)
+            found = self._writer.exchange(pickle.loads(packed))
         except AutoIFError as error:
-            return error
-        return found if _is_running(self._crew) else StoreError("the run has left this cluster")
+            found = error
+        return pickle.dumps(found if _is_running(self._crew) else StoreError("the run has left this cluster"))
 
 
 def _is_running(process: int) -> bool:
