@@ -21,9 +21,6 @@ from autoif.runs.segments import open_segments
 Key = tuple[str, int]
 """The key of a request, and how many samples it wants."""
 
-_LINGER_S = 0.01
-"""How long the first of a batch waits for others."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -130,7 +127,7 @@ class SharedAnswers:
 
     async def _send(self) -> None:
         """Exchange batches with the writer until nothing is left to be told or asked."""
-        await asyncio.sleep(_LINGER_S)
+        await asyncio.sleep(0)  # for what comes in the same turn of the event loop
         waiting = list[asyncio.Future[None]]()
         try:
             while self._rows or self._notes or self._wanted:
