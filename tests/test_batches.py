@@ -1,6 +1,7 @@
 """A provider's batches: gathered, uploaded once, collected, found again after a kill, asked again where they failed."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from autoif.errors import ModelError
 from autoif.models import batches
+from autoif.models.bodies import MAX_BODY_BYTES
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
@@ -73,7 +75,11 @@ class Provider:
         return web.json_response(batch)
 
     async def find(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [*self.batches.values()], "has_more": False})
+        newest = [*reversed(self.batches.values())]
+        most, after = int(request.query["limit"]), request.query.get("after")
+        begin = 1 + [each["id"] for each in newest].index(after) if after else 0
+        page = newest[begin : begin + most]
+        return web.json_response({"data": page, "has_more": begin + most < len(newest)})
 
     async def read(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
@@ -257,3 +263,69 @@ async def test_what_fails_in_each_batch_is_given_up_with_the_providers_words(tmp
             ModelError, match="failed 2 times in a row, last with: HTTP 500: The engine is on fire; run"
         ):
             await run(provider, tmp_path, retries=1)
+
+
+async def test_samples_have_answers_of_their_own_where_a_provider_takes_neither_n_nor_seed(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    def refuse(line: dict[str, Any], number: int) -> dict[str, Any]:
+        given = fine(line, number)
+        assert given
+        for name in {"n", "seed"} & set(line["body"]):
+            error = {"error": {"message": f"Unsupported parameter: '{name}'"}}
+            given["response"] = {"status_code": 400, "body": error}
+        if given["response"]["status_code"] == 200:
+            given["response"]["body"]["choices"][0]["message"]["content"] = f"story {next(numbers)}"
+        return given
+
+    request = Request("writer", "verification", messages=(("user", "Tell a story."),), samples=4, temperature=1.0)
+    provider = Provider(refuse)
+    async with (
+        serving(provider),
+        StoredAnswers(tmp_path / "completions.sqlite") as answers,
+        ChatClient({"writer": at(provider)}, answers) as client,
+    ):
+        found = await asyncio.wait_for(client.sample(request), 30)
+    assert sorted(each.text for each in found) == [f"story {number}" for number in range(4)]
+
+
+async def test_what_is_asked_later_is_found_in_batches_of_an_earlier_start_on_whatever_page_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_MOST_REQUESTS", 2)
+    monkeypatch.setattr(batches, "_LISTED", 1)
+    provider = Provider()
+    async with serving(provider):
+        check(await run(provider, tmp_path / "first"))
+        assert len(provider.batches) == 4
+        async with (
+            StoredAnswers(tmp_path / "second.sqlite") as answers,
+            ChatClient({"writer": at(provider)}, answers) as client,
+        ):
+            for each in ask(client, 8):  # when the one before is answered
+                await asyncio.wait_for(each, 30)
+    assert provider.sent() == [2, 2, 2, 2]
+
+
+async def test_a_batch_is_made_once_though_the_answer_to_that_gets_lost(tmp_path: Path) -> None:
+    provider = Provider()
+    create = provider.create
+
+    async def lose(request: web.Request) -> web.Response:
+        made = await create(request)
+        return web.Response(status=502) if len(provider.batches) == 1 else made
+
+    provider.create = lose  # type: ignore[method-assign]
+    async with serving(provider):
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8]
+
+
+async def test_a_file_of_answers_may_be_larger_than_any_single_answer(tmp_path: Path) -> None:
+    def pad(line: dict[str, Any], number: int) -> dict[str, Any]:
+        return {**(fine(line, number) or {}), "padding": "x" * (MAX_BODY_BYTES // 8)}
+
+    provider = Provider(pad)
+    async with serving(provider):
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8]

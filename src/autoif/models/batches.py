@@ -4,16 +4,21 @@ Requests are gathered until none has come for `batch_wait_s`, or a file is full;
 of it, and asked now and then how it stands (`/files`, `/batches`, as OpenAI describes them). Its answers are read as
 any others. What failed on the way, or was not answered in time, is asked again in the next batch.
 
-A request is named by a hash of all it says. So a process that begins anew finds its requests in the batches that are
-at the provider already, and uploads none of them twice; nothing about them is stored here.
+A request is named by a hash of all it says, and of its seed, sent or not. So a process that begins anew finds its
+requests in the batches that are at the provider already, and uploads none of them twice; nothing about them is stored
+here.
 """
 
 import asyncio
 import hashlib
+import io
 import json
-from collections.abc import Callable
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
@@ -21,14 +26,20 @@ from autoif.models.replies import Complaint, ComplaintKind, read_complaint
 from autoif.models.transport import NotThere, Passing, Rejected, Transport
 from autoif.reading.text_lines import parse_json
 
+Result = TypeVar("Result")
+
 _MOST_REQUESTS = 50_000
 _MOST_BYTES = 200_000_000
+_MOST_READ_BYTES = 2_000_000_000
+"""Of a file that is read: answers are longer than what they are to."""
 _ENDED = {"completed", "expired", "cancelled", "failed"}
 _MARK = "autoif"
 _REFUSALS = {400, 413, 422}
 _FINAL = {401, 402, 403, 404, 405}
 """Whoever is asked again answers the same, until somebody changes a setting or pays."""
 _LISTED = 100
+_KEPT_S = 30 * 86_400
+"""For which providers keep the files of a batch."""
 _HANDED_AT_ONCE = 50
 
 
@@ -68,6 +79,8 @@ class Batches:
         """By name: all that have no answer yet."""
         self._new: list[str] = []
         """Those that are in no batch yet."""
+        self._earlier: dict[str, str] = {}
+        """The batches of earlier starts, by the names of requests that are in them."""
         self._came = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed: ModelError | None = None
@@ -79,8 +92,8 @@ class Batches:
         """Requests without an answer."""
         return len(self._wanted)
 
-    async def post(self, path: str, body: dict[str, Any], before: Callable[[], None]) -> dict[str, Any]:
-        """Return the server's object for a request.
+    async def post(self, path: str, body: dict[str, Any], before: Callable[[], None], seed: int = 0) -> dict[str, Any]:
+        """Return the server's object for a request; one of the same body and another seed has an answer of its own.
 
         Raises:
             Rejected: the server refuses this request.
@@ -89,7 +102,8 @@ class Batches:
         before()
         if self._closed:
             raise self._closed
-        name = hashlib.sha256(json.dumps([self._endpoint.identity, path, body], sort_keys=True).encode()).hexdigest()
+        said = [self._endpoint.identity, path, {**body, "seed": seed}]
+        name = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         if name not in self._wanted:
             self._wanted[name] = _Wanted(path, body, asyncio.get_running_loop().create_future())
             self._new.append(name)
@@ -119,22 +133,23 @@ class Batches:
             await work
         except ModelError as error:
             self.close(error)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait would wait for ever
             url = self._transport.url
             self.close(ModelError(f"{url} answers otherwise than batches do ({error!r}): set models.ROLE.batch=false"))
 
     async def _gather(self) -> None:
         """Send what has been gathered, whenever no more comes."""
-        adopted = False
+        looked = False
         while True:
             await self._came.wait()
             while self._came.is_set() and len(self._new) < _MOST_REQUESTS:
                 self._came.clear()
                 await asyncio.sleep(self._endpoint.batch_wait_s)
             self._came.clear()
-            if not adopted:
-                await self._adopt()
-                adopted = True
+            if not looked:
+                await self._find_earlier()
+                looked = True
+            self._adopt()
             for file in self._fill_files():
                 self._start(self._send(file))
 
@@ -157,18 +172,31 @@ class Batches:
         self._new = []
         return [*full, *(each for each in files.values() if each.names)]
 
-    async def _adopt(self) -> None:
-        """Wait for batches of an earlier start that hold requests which are wanted, instead of sending these again."""
-        listing = await self._ask("GET", f"/batches?limit={_LISTED}")
-        for batch in listing.get("data", []):
-            mine = (batch.get("metadata") or {}).get(_MARK) == self._endpoint.identity
-            if not mine or batch.get("status") in {"failed", "cancelled", "cancelling"}:
-                continue
-            lines = await self._read_lines(batch.get("input_file_id"), may_be_gone=True)
-            held = {each["custom_id"] for each in lines} & set(self._new)
-            if held:
-                self._new = [name for name in self._new if name not in held]
-                self._start(self._follow(batch["id"], sorted(held), adopted=True))
+    async def _find_earlier(self) -> None:
+        """Note which requests are in batches of earlier starts; of several that have one the newest counts."""
+        page = ""
+        while True:
+            listing = await self._ask("GET", f"/batches?limit={_LISTED}{page}")
+            listed = [*filter(_may_have_files, listing.get("data", []))]
+            for batch in listed:
+                mine = (batch.get("metadata") or {}).get(_MARK) == self._endpoint.identity
+                if mine and batch.get("status") not in {"failed", "cancelled", "cancelling"}:
+                    async for line in self._read_lines(batch.get("input_file_id"), may_be_gone=True):
+                        self._earlier.setdefault(line["custom_id"], batch["id"])
+            after = f"&after={listed[-1]['id']}" if listed and listing.get("has_more") else page
+            if after == page:  # that was the last, or the provider knows no pages
+                return
+            page = after
+
+    def _adopt(self) -> None:
+        """Wait for batches of earlier starts that hold new requests, instead of sending these again."""
+        held = defaultdict[str, list[str]](list)
+        new, self._new = self._new, []
+        for name in new:
+            batch = self._earlier.pop(name, "")
+            (held[batch] if batch else self._new).append(name)
+        for batch, names in held.items():
+            self._start(self._follow(batch, names, adopted=True))
 
     async def _send(self, file: _File) -> None:
         boundary = f"{_MARK}-{hashlib.sha256(b''.join(file.lines)).hexdigest()[:32]}"
@@ -188,8 +216,23 @@ class Batches:
             "completion_window": "24h",
             "metadata": {_MARK: self._endpoint.identity},
         }
-        batch = await self._ask("POST", "/batches", json.dumps(order).encode())
+        file.lines.clear()  # the batch may take a day
+        del data
+        batch = await self._make_batch(order)
         await self._follow(batch["id"], file.names)
+
+    async def _make_batch(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have a batch made, and paid for, once: where an answer to that got lost, it may be there."""
+
+        async def make(failures: int) -> dict[str, Any]:
+            if failures:
+                listing = self._read(await self._transport.call("GET", f"/batches?limit={_LISTED}"))
+                for each in listing.get("data", []):
+                    if each.get("input_file_id") == order["input_file_id"]:
+                        return dict(each)
+            return self._read(await self._transport.call("POST", "/batches", json.dumps(order).encode()))
+
+        return await self._retry(make)
 
     async def _follow(self, batch_id: str, names: list[str], *, adopted: bool = False) -> None:
         """Ask how a batch stands until it has ended; hand out its answers, and gather anew what has none.
@@ -209,10 +252,8 @@ class Batches:
             said = read_complaint(json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode())
             raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
         for kind in ("output_file_id", "error_file_id"):
-            for number, line in enumerate(await self._read_lines(batch.get(kind), may_be_gone=adopted)):
+            async for line in self._read_lines(batch.get(kind), may_be_gone=adopted):
                 self._hand_out(line, refusals=not adopted)
-                if number % _HANDED_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # for those who wait for these, before there are more
         left = [name for name in names if name in self._wanted]
         for name in left:
             self._again(name, f"the batch {batch['status']} without its answer")
@@ -254,28 +295,39 @@ class Batches:
         self._new.append(name)
         self._came.set()
 
-    async def _read_lines(self, file_id: str | None, *, may_be_gone: bool = False) -> list[dict[str, Any]]:
+    async def _read_lines(self, file_id: str | None, *, may_be_gone: bool = False) -> AsyncIterator[dict[str, Any]]:
+        """Yield the objects in a file, some at a time: meanwhile those go on who have waited for the ones before."""
         if not file_id:
-            return []
+            return
         try:
             content = await self._fetch("GET", f"/files/{file_id}/content")
         except NotThere:
             if may_be_gone:
-                return []
+                return
             raise
-        return await asyncio.to_thread(_parse_lines, content)
+        file = io.BytesIO(content)
+        while lines := [*islice(file, _HANDED_AT_ONCE)]:
+            for row in await asyncio.to_thread(_parse_lines, lines):
+                yield row
 
     async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:
-        answer = _parse(await self._fetch(method, path, data, kind))
+        return self._read(await self._fetch(method, path, data, kind))
+
+    def _read(self, content: bytes) -> dict[str, Any]:
+        answer = _parse(content)
         if not isinstance(answer, dict):
             raise ModelError(f"{self._transport.url} has no batches: set models.ROLE.batch=false")
         return answer
 
     async def _fetch(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> bytes:
-        """Make a call, again where it failed for a passing reason; return the body."""
+        call = self._transport.call
+        return await self._retry(lambda failures: call(method, path, data, kind, most_bytes=_MOST_READ_BYTES))
+
+    async def _retry(self, call: Callable[[int], Awaitable[Result]]) -> Result:
+        """Make a call, again where it failed for a passing reason; it is told how often it has."""
         for attempt in range(self._endpoint.retries + 1):
             try:
-                return await self._transport.call(method, path, data, kind)
+                return await call(attempt)
             except Passing as failure:
                 if attempt == self._endpoint.retries:
                     raise ModelError(f"{self._transport.url}: {failure}; run the same command again later") from failure
@@ -285,10 +337,14 @@ class Batches:
         raise AssertionError("unreachable")
 
 
-def _parse_lines(content: bytes) -> list[dict[str, Any]]:
-    """Return the objects in a file of lines; what is cut was not answered, and is asked again."""
-    rows = (_parse(line) for line in content.split(b"\n"))
-    return [row for row in rows if isinstance(row, dict)]
+def _may_have_files(batch: dict[str, Any]) -> bool:
+    made = batch.get("created_at")
+    return not isinstance(made, int | float) or made > time.time() - _KEPT_S
+
+
+def _parse_lines(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Return the objects in lines of a file; what is cut was not answered, and is asked again."""
+    return [row for row in map(_parse, lines) if isinstance(row, dict)]
 
 
 def _parse(content: bytes) -> object:

@@ -22,7 +22,7 @@ _LARGE_PACKED_BYTES = 1 << 14
 """From which it is unpacked in one: it may become a thousand times as much."""
 ENCODINGS = "gzip, deflate"
 """What `read_content` unpacks; for `Accept-Encoding`."""
-_TOO_LARGE = f"sends an answer of more than {MAX_BODY_BYTES:,} bytes: ask for fewer or shorter responses at once"
+_TOO_LARGE = "sends an answer of more than {:,} bytes: ask for fewer or shorter responses at once"
 _PACKED = "answers in a compression that can't be read ({}): switch it off at the server or gateway"
 
 
@@ -30,41 +30,41 @@ class UnreadableBody(ValueError):
     """A body that is too large, or packed in a way that can't be read; says which, and what to do about it."""
 
 
-async def read_content(response: aiohttp.ClientResponse) -> bytes:
+async def read_content(response: aiohttp.ClientResponse, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the body, unpacked here and not by the session: its `auto_decompress` has no bound.
 
     Raises:
-        UnreadableBody: it is larger than `MAX_BODY_BYTES`, before or after unpacking, or can't be unpacked.
+        UnreadableBody: it is larger than `most_bytes`, before or after unpacking, or can't be unpacked.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise UnreadableBody(_TOO_LARGE)
+        if len(content) > most_bytes:
+            raise UnreadableBody(_TOO_LARGE.format(most_bytes))
     if encoding in {"", "identity"}:
         return bytes(content)
     if len(content) < _LARGE_PACKED_BYTES:
-        return unpack(bytes(content), encoding)
-    return await asyncio.to_thread(unpack, bytes(content), encoding)
+        return unpack(bytes(content), encoding, most_bytes)
+    return await asyncio.to_thread(unpack, bytes(content), encoding, most_bytes)
 
 
-def unpack(content: bytes, encoding: str) -> bytes:
+def unpack(content: bytes, encoding: str, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return what was packed as gzip or deflate, with or without the wrapper that deflate should have.
 
     Raises:
-        UnreadableBody: it is packed otherwise, damaged, or larger than `MAX_BODY_BYTES`.
+        UnreadableBody: it is packed otherwise, damaged, or larger than `most_bytes`.
     """
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise UnreadableBody(_PACKED.format(f"{encoding[:40]!r}, and {ENCODINGS} was asked for"))
     bare = encoding == "deflate" and content[:1] and content[0] & 0x0F != zlib.DEFLATED
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
     try:
-        unpacked = unpacker.decompress(content, MAX_BODY_BYTES + 1)
+        unpacked = unpacker.decompress(content, most_bytes + 1)
     except zlib.error as error:
         raise UnreadableBody(_PACKED.format(f"{encoding}: {error}")) from None
-    if len(unpacked) > MAX_BODY_BYTES:
-        raise UnreadableBody(_TOO_LARGE)
+    if len(unpacked) > most_bytes:
+        raise UnreadableBody(_TOO_LARGE.format(most_bytes))
     return unpacked  # of a body that was cut off what came: that it is no whole JSON is seen by who reads it
 
 

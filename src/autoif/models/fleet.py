@@ -76,6 +76,8 @@ class Call(Generic[Read]):
     """Makes something of a server's JSON object; may raise `Passing`, and the request is made again."""
     keep: Callable[[Read], Awaitable[None]] = _keep_nothing
     """Stores that. The request has its place until then, so what a kill takes was in flight."""
+    seed: int = 0
+    """Tells it from others of the same body, which there are where a server takes no seed."""
 
 
 def _write(body: dict[str, Any]) -> bytes:
@@ -181,7 +183,7 @@ class Fleet:
         """Return what a call makes of an answer from a batch; ask again for one that it finds unfinished."""
         for attempt in range(self._endpoint.retries + 1):
             try:
-                answer = call.read(await batches.post(call.path, call.body, call.before))
+                answer = call.read(await batches.post(call.path, call.body, call.before, call.seed))
             except Passing as failure:
                 if attempt == self._endpoint.retries:
                     raise Unanswered(failure, alone=True) from failure

@@ -60,7 +60,7 @@ class Server:
             )
             try:
                 read = partial(_read, request=request, samples=asked)
-                call: Call[ServerAnswer] = Call(path, body, before, read, partial(_keep_all, keep))
+                call: Call[ServerAnswer] = Call(path, body, before, read, partial(_keep_all, keep), seed)
                 answer = await self.fleet.post(call, _RANKS[request.role])
             except Rejected as rejection:
                 step = None if rejection.is_about_content else _step(dialect, body, rejection.words, guess)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from autoif.errors import ModelError
-from autoif.models.bodies import ENCODINGS, LARGE_BYTES, UnreadableBody, read_body, read_content
+from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import (
@@ -167,7 +167,9 @@ class Transport:
         answer = await self._parse(response, content)
         return read(answer) if len(content) < LARGE_BYTES else await asyncio.to_thread(read, answer)
 
-    async def call(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> bytes:
+    async def call(
+        self, method: str, path: str, data: bytes | None = None, kind: str = "", *, most_bytes: int = MAX_BODY_BYTES
+    ) -> bytes:
         """Make any other call of the API and return the body; raise as `attempt` does."""
         assert self._session is not None, "open it first"
         page, _, query = path.partition("?")
@@ -177,7 +179,9 @@ class Transport:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
-                content = await read_content(response)
+                content = await read_content(response, most_bytes)
+        except UnreadableBody as error:
+            raise ModelError(f"{self.url} {self.shown(str(error))}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Passing(f"no connection ({self.shown(str(error))})", gone=True) from error
         if response.status // 100 != 2:
