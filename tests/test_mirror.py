@@ -435,6 +435,19 @@ def test_an_answer_that_only_a_finished_shard_has_is_fetched_when_another_shard_
         assert cache.total().requests == cache.total().completions == 3  # what was spent is counted once
 
 
+def test_answers_to_one_request_are_fetched_from_all_finished_shards_that_have_some(tmp_path):
+    remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
+    for sample in range(2):  # the second shard wanted one more than the first
+        line = json.dumps(CompletionRow("1" * 32, sample, "so", "stop", 1, 2, "", "scoring", 1, 0)).encode() + b"\n"
+        remote.put(f"segments/queries-000{sample}.zst", pack({f"queries-000{sample}": line}))
+        remote.put(f"segments/queries-000{sample}.json", sum_up(line).model_dump_json().encode())
+    prepare(remote, work, 2, anew=False, refused=True)
+    with CompletionCache(work / "completions.sqlite", fetch=open_segments(remote.address)) as cache:
+        assert cache.recall("1" * 32)
+        assert sorted(cache.get("1" * 32, 3)) == [0, 1]
+        assert cache.total().requests == 2
+
+
 def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_again_elsewhere(tmp_path):
     remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
     good = CompletionRow("0" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0)

@@ -260,7 +260,7 @@ def test_the_answers_of_a_whole_run_are_in_its_file_at_the_end_and_in_a_journal_
             cache.insert(rows[:1])
         with closing(Journal(tmp_path / "slices" / "whole-0001.jsonl")) as journal:  # of a process that was killed
             journal.append(rows[1:2])
-        with open_answers(folder, 2) as (database, journal_path):
+        with open_answers(folder, 2, tmp_path) as (database, journal_path):
             with closing(Journal(journal_path)) as journal, CompletionCache(database, journal.append) as cache:
                 cache.insert(rows[2:])
             assert list(read_journal(tmp_path / "slices" / "whole-0002.jsonl")) == rows[2:]
@@ -268,6 +268,39 @@ def test_the_answers_of_a_whole_run_are_in_its_file_at_the_end_and_in_a_journal_
         with CompletionCache(folder.completions) as cache:
             assert list(cache.rows()) == rows
         assert not list((tmp_path / "slices").iterdir())
+
+
+def test_an_answer_to_what_was_refused_before_is_found_after_a_kill_and_both_count_as_spent(tmp_path):
+    refused = CompletionRow("1" * 32, 0, "", "refused", 1, 0, "", "scoring", 1, 0)
+    answered = refused._replace(text="so", finish_reason="stop", completion_tokens=2)
+    still = refused._replace(key="2" * 32)
+    with RunFolder(tmp_path) as folder:
+        with CompletionCache(folder.completions) as cache:
+            cache.insert([still, refused])
+        with closing(Journal(tmp_path / "slices" / "whole-0001.jsonl")) as journal:  # of --retry-refused, killed
+            journal.append([answered, refused])
+        with open_answers(folder, 2, tmp_path) as (database, _), CompletionCache(database) as cache:
+            assert list(cache.rows()) == [answered, still]
+            assert (cache.total().requests, cache.total().completion_tokens) == (3, 2)
+
+
+def test_answers_that_a_writer_still_has_open_are_in_the_file_of_the_run(tmp_path):
+    row = CompletionRow("1" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0)
+    with RunFolder(tmp_path) as folder:
+        with open_answers(folder, 1, tmp_path) as (database, _):
+            writer = CompletionCache(database)  # of a worker that is about to end
+            writer.insert([row])
+        writer.close()
+        with CompletionCache(folder.completions) as cache:
+            assert list(cache.rows()) == [row]
+
+
+def test_a_run_in_a_folder_whose_name_is_that_of_slices_has_its_answers_in_its_file(tmp_path):
+    run = tmp_path / "slices" / "first"
+    with RunFolder(run) as folder:
+        with open_answers(folder, 1, run) as (_, journal):
+            assert journal == run / "slices" / "whole-0001.jsonl"
+        assert folder.completions.exists()
 
 
 def test_a_task_killed_while_it_writes_the_instructions_loses_no_answer(tmp_path):

@@ -66,7 +66,7 @@ def test_who_was_overtaken_leaves_its_answers_in_its_journal_and_the_file_to_the
     with RunFolder(tmp_path) as folder:
         with CompletionCache(folder.completions) as cache:
             cache.insert(ROWS[:2])  # of the other, which was quicker
-        with open_answers(folder, 1) as (database, journal_path):
+        with open_answers(folder, 1, tmp_path) as (database, journal_path):
             with closing(Journal(journal_path)) as journal, CompletionCache(database, journal.append) as cache:
                 cache.insert(ROWS[2:])
             with CompletionCache(folder.completions) as cache:
@@ -137,5 +137,5 @@ def test_a_disk_for_temporary_files_that_is_full_is_named(tmp_path, monkeypatch)
             cache.insert(ROWS)
         monkeypatch.setattr(shutil, "copyfile", fill)
         named = pytest.raises(StoreError, match=r"autoif-.*/completions\.sqlite can't be written or read")
-        with named, open_answers(folder, 1):
+        with named, open_answers(folder, 1, tmp_path):
             pass

@@ -47,8 +47,13 @@ CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY, sentence TEXT NOT 
 CREATE TABLE IF NOT EXISTS counted (number INTEGER NOT NULL);
 INSERT INTO counted VALUES (0);
 """
-MAKE_ELSEWHERE = "CREATE TABLE IF NOT EXISTS elsewhere (key INTEGER PRIMARY KEY, segment TEXT NOT NULL)"
-"""Which answers are kept in segments elsewhere, of a run whose output is at an address."""
+MAKE_ELSEWHERE = """
+CREATE TABLE IF NOT EXISTS elsewhere (key INTEGER NOT NULL, segment TEXT NOT NULL, PRIMARY KEY (key, segment))
+WITHOUT ROWID
+"""
+"""Which answers are kept in segments elsewhere, of a run whose output is at an address.
+
+Those to one request may be in several: a shard that wants more samples than another one asks for the rest."""
 INSERT_ELSEWHERE = "INSERT OR IGNORE INTO elsewhere VALUES (?, ?)"
 FIND_ELSEWHERE = "SELECT segment FROM elsewhere WHERE key = ?"
 HAS_ELSEWHERE = "SELECT 1 FROM sqlite_master WHERE name = 'elsewhere'"

@@ -150,24 +150,23 @@ class CompletionCache:
 
     def is_elsewhere(self, key: str) -> bool:
         """Tell whether the answers to a request are kept elsewhere, where `recall` fetches them."""
-        return self._find_elsewhere(key) is not None
+        return bool(self._find_elsewhere(key))
 
     def recall(self, key: str) -> bool:
         """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
         with self._fetching:
-            segment = self._find_elsewhere(key)
-            if segment is not None and self._fetch:
+            for segment in self._find_elsewhere(key):
+                assert self._fetch
                 rows = self._fetch(segment)
                 with CompletionCache(self._path) as cache:  # its own connection, as this one may be in a transaction
                     cache.insert_spent(rows, segment)
         return self._fetch is not None
 
-    def _find_elsewhere(self, key: str) -> str | None:
+    def _find_elsewhere(self, key: str) -> list[str]:
         if self._fetch is None:
-            return None
+            return []
         with self._errors_named():
-            found = self._db.execute(FIND_ELSEWHERE, (shorten_key(key),)).fetchone()
-        return found[0] if found else None
+            return [segment for (segment,) in self._db.execute(FIND_ELSEWHERE, (shorten_key(key),))]
 
     def note_elsewhere(self, segment: str, keys: Iterable[int]) -> None:
         """Note that a segment elsewhere has answers to these requests, by their shortened keys."""
@@ -220,6 +219,30 @@ class CompletionCache:
             # Only the numbers are sorted, as texts would be written to a temporary file for that.
             for number in self._db.execute("SELECT number FROM completions ORDER BY high, low, sample"):
                 yield self._rows.read(*number)
+
+    def answer_refused(self, rows: Iterable[CompletionRow]) -> None:
+        """Put answers in the places of refusals; what was spent on these stays spent.
+
+        Where there are none, `rows` isn't read.
+        """
+        with self._errors_named(), self._transaction():
+            refused = {*self._db.execute(f"SELECT high, low, sample FROM completions WHERE ending = {REFUSED}")}
+            answers = dict[tuple[int, int, int], CompletionRow]()
+            for row in rows if refused else ():
+                place = (*split_key(row.key), row.sample)
+                if row.finish_reason != "refused" and place in refused:
+                    answers.setdefault(place, row)
+            self._db.execute(COUNT)
+            self._db.executemany("DELETE FROM completions WHERE high = ? AND low = ? AND sample = ?", [*answers])
+            self._db.execute(COUNTED)
+            self._db.executemany(INSERT, [self._rows.pack(row) for row in answers.values()])
+
+    def empty_log(self) -> None:
+        """Write what is in the log beside the file into it, though others may have it open: it can then be copied."""
+        with self._errors_named():
+            [(busy, *_)] = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if busy:
+            raise StoreError(f"{self._path} is being read by another process: run the same command again after that")
 
     def endings(self) -> Iterator[tuple[str, FinishReason, str, int]]:
         """Yield (stage, finish reason, detail, completions) for all that didn't end as they should, most first."""

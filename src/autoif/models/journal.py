@@ -153,11 +153,20 @@ def read_journal(path: Path) -> Iterator[CompletionRow]:
 
 
 def import_journals(paths: Iterable[Path], cache: CompletionCache) -> None:
-    """Put all answers of these files into a cache, beside those that are there."""
+    """Put all answers of these files into a cache, beside those that are there.
+
+    An answer takes the place of a refusal, in whatever order they are found: it was asked for after that.
+    """
+    paths = [*paths]
+    rows = _read_all(paths)
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+        cache.insert(batch)
+    cache.answer_refused(_read_all(paths))
+
+
+def _read_all(paths: Iterable[Path]) -> Iterator[CompletionRow]:
     for path in paths:
-        rows = read_journal(path)
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            cache.insert(batch)
+        yield from read_journal(path)
 
 
 def export_answers(cache: CompletionCache, out: Path, *, but: str) -> None:
@@ -169,17 +178,18 @@ def export_answers(cache: CompletionCache, out: Path, *, but: str) -> None:
 
 
 @contextmanager
-def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | None]]:
+def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the database of a run folder's answers, and the journal to which new ones are to be appended, if any.
 
-    With a `turn` the folder may be on a disk of a network, or part of a run in slices: the database is then on this
-    machine, made of the folder's file and journals. A slice leaves its journals; a whole run gets them in its file.
+    With a `turn` the folder may be on a disk of a network, or a slice's in the folder of the whole `run`: the database
+    is then on this machine, made of the folder's file and journals. A slice leaves its journals; a whole run gets them
+    in its file.
     """
     if not turn:
         yield folder.completions, None
         return
-    whole = folder.path.parent.name != SLICES
-    journals = folder.path / SLICES if whole else folder.path
+    whole = folder.path == run
+    journals = run / SLICES if whole else folder.path
     kind = "whole" if whole else "answers"
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         path = Path(scratch) / COMPLETIONS
@@ -190,7 +200,7 @@ def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | No
         written, journal = list_journals(journals, kind), journals / f"{kind}-{turn:04d}.jsonl"
         (merging := journals / MERGING).unlink(missing_ok=True)
         with CompletionCache(path) as cache:
-            import_journals(written if whole else [*list_journals(folder.path.parent), *written], cache)
+            import_journals(written if whole else [*list_journals(run / SLICES), *written], cache)
         try:
             yield path, journal
         finally:
@@ -203,7 +213,9 @@ def open_answers(folder: RunFolder, turn: int) -> Iterator[tuple[Path, Path | No
 
 
 def _seal(database: Path, place: Path) -> None:
-    """Put a database that nobody uses where it belongs, whole or not at all."""
+    """Put a database where it belongs, whole or not at all; a writer that is about to end may still have it open."""
+    with CompletionCache(database) as cache:
+        cache.empty_log()
     with storage_errors(place):
         temporary = place.with_name(f".{place.name}.tmp")
         shutil.copyfile(database, temporary)

@@ -97,7 +97,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(RunFolder(options.output, claimed=options.turn > 0, elsewhere=options.mirror))
         _refuse_replayed(folder)
-        completions, journal = stack.enter_context(open_answers(folder, options.turn))
+        completions, journal = stack.enter_context(open_answers(folder, options.turn, options.run))
         journal = options.mirror.journals if options.mirror else journal
         cache = stack.enter_context(CompletionCache(completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache, options)
