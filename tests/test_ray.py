@@ -25,6 +25,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
 from autoif.models.requests import Completion, Request
+from autoif.pipeline import Shard
 from autoif.tools import ToolSettings
 from support.command import run_here
 from support.processes import SUPPORT, Served, data_of, model_server, stages_of, start_autoif
@@ -263,6 +264,23 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
     assert writer.exchange(batches[1])[1].completions == 2  # a batch that comes again is stored once
 
 
+def test_of_two_workers_that_asked_the_same_both_go_on_with_the_answer_that_was_stored_first(tmp_path):
+    writer = AnswerWriter(tmp_path / "completions.sqlite")
+
+    async def exchange(batch: Batch):
+        return writer.exchange(batch)
+
+    async def work():
+        one, other = SharedAnswers(exchange), SharedAnswers(exchange)
+        first = await one.store(A, {0: completion("first")}, request=REQUEST, usd=0.5)
+        second = await other.store(A, {0: completion("second"), 1: completion("more")}, request=REQUEST, usd=0.5)
+        assert first == {0: completion("first")}
+        assert second == {0: completion("first"), 1: completion("more")} == other.get(A, 2)
+
+    asyncio.run(work())
+    assert writer._cache.get(A, 2) == {0: completion("first"), 1: completion("more")}
+
+
 def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(tmp_path):
     async def exchange(batch):
         raise StoreError("no space left")
@@ -326,6 +344,40 @@ def test_a_crew_that_still_looks_for_its_head_ends_when_the_command_is_gone():
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert asyncio.run(hang_up(f"127.0.0.1:{silent.getsockname()[1]}")) == 0
+
+
+def test_a_crew_that_reads_no_more_is_ended_in_time_whatever_it_was_sent():
+    async def leave():
+        crew = await _CrewProcess.start()
+        os.kill(crew._process.pid, signal.SIGSTOP)
+        crew.link.send(b"x" * 10_000_000)
+        await asyncio.wait_for(crew.leave(0.5), 20)
+        return crew._process.returncode
+
+    assert asyncio.run(leave()) == -signal.SIGKILL
+
+
+def test_an_error_that_nobody_foresaw_in_a_worker_ends_the_run_at_once_with_its_words(tmp_path, monkeypatch):
+    crews, start = [], _CrewProcess.start
+
+    async def start_and_count():
+        crews.append(await start())
+        return crews[-1]
+
+    async def deal():
+        yield Shard("instructions", 0, (None,))  # no record
+
+    async def work():
+        settings = ToolSettings(
+            load_config("quickstart", ["models.all.base_url=http://127.0.0.1:9/v1"]), tmp_path / "c"
+        )
+        async for _ in RayEngine(1).run(deal(), settings, lambda *event: None, lambda result: []):
+            pass
+
+    monkeypatch.setattr(_CrewProcess, "start", start_and_count)
+    with pytest.raises(RuntimeError, match="AttributeError"):
+        asyncio.run(work())
+    assert len(crews) == 1
 
 
 def test_the_weakest_sandbox_of_the_nodes_speaks_for_the_run(tmp_path):

@@ -39,25 +39,31 @@ class AnswerWriter:
         keep = open_journal(journal).append if journal else lambda rows: None
         self._cache = CompletionCache(completions, keep, open_segments(elsewhere) if elsewhere else None)
 
-    def exchange(self, batch: Batch) -> tuple[list[Samples], Usage]:
-        """Store what is given; return what is stored for each key, and what the whole run has spent.
+    def exchange(self, batch: Batch) -> tuple[dict[str, Samples], Usage]:
+        """Store what is given; return what the worker lacks, by key, and what the whole run has spent.
 
-        May be called again with the same batch: what is there already stays as it is.
+        That is what it wants to know, and what was there already of what it gave, which stays as it is. So it may be
+        called again with the same batch.
         """
         by_shard = defaultdict[str, list[CompletionRow]](list)
         for shard, row in batch.rows:
             by_shard[shard].append(row)
-        insert_rows(self._cache, by_shard)
+        keys = [*batch.keys]
+        if not insert_rows(self._cache, by_shard):  # another worker has asked the same
+            keys += [(row.key, row.sample + 1) for _, row in batch.rows]
         for sentence in batch.notes:
             self._cache.note(sentence)
-        return [self._look_up(key, samples) for key, samples in batch.keys], self._cache.total()
+        lacked: dict[str, Samples] = {}
+        for key, samples in keys:
+            lacked.setdefault(key, {}).update(self._look_up(key, samples))
+        return lacked, self._cache.total()
 
     def _look_up(self, key: str, samples: int) -> Samples:
         found = self._cache.get(key, samples)
         return self._cache.get(key, samples) if len(found) < samples and self._cache.recall(key) else found
 
 
-Exchange = Callable[[Batch], Awaitable[tuple[list[Samples], Usage]]]
+Exchange = Callable[[Batch], Awaitable[tuple[dict[str, Samples], Usage]]]
 """Calls the writer's `exchange`, wherever it is."""
 
 
@@ -135,9 +141,9 @@ class SharedAnswers:
                 waiting = [*wanted.values(), *([self._told] if self._told else [])]
                 self._told = None
                 batch = Batch(tuple(self._rows), tuple(self._notes), tuple(wanted))
-                found, self._total = await self._exchange(batch)
+                lacked, self._total = await self._exchange(batch)
                 del self._rows[: len(batch.rows)], self._notes[: len(batch.notes)]
-                for (key, _), samples in zip(wanted, found, strict=True):
+                for key, samples in lacked.items():
                     self._held.setdefault(key, {}).update(samples)
                 for future in waiting:
                     if not future.done():

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hire, Joined, Link, Lost, Serve, Served
 from autoif.engines.ray.servers import Group, Servers, group_roles
-from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, share_settings
+from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, read_fault, share_settings
 from autoif.errors import AutoIFError, ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
@@ -54,7 +54,7 @@ class Crew:
         self._bound = ""
         self._urls: dict[Role, tuple[str, ...]] = {}
         """Of the models that it serves."""
-        self._broken: asyncio.Future[AutoIFError] = asyncio.get_running_loop().create_future()
+        self._broken: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """What ends the servers of a model."""
 
     async def work(self, told: "asyncio.Task[Any]") -> Ending:
@@ -116,22 +116,22 @@ class Crew:
             self._bound = said
             self._link.send(Bound(said))
 
-    def _note_workers(self) -> AutoIFError | None:
+    def _note_workers(self) -> Exception | None:
         """Note what workers have brought about; return what ends the run, if anything."""
-        failure: AutoIFError | None = None
+        failure: Exception | None = None
         for future in [each for each in self._starting if each.done()]:
             failure = self._welcome(future) or failure
         for future in [each for each in self._running if each.done()]:
             failure = self._take(future) or failure
         return failure
 
-    def _welcome(self, future: "asyncio.Future[Any]") -> AutoIFError | None:
+    def _welcome(self, future: "asyncio.Future[Any]") -> Exception | None:
         """Give a worker that has started its place; return what is wrong with it, if anything."""
         actor = self._starting.pop(future)
         try:
             node: Node | AutoIFError = future.result()
-        except self._ray.exceptions.RayTaskError:
-            raise
+        except self._ray.exceptions.RayTaskError as error:
+            return read_fault(error)
         except self._ray.exceptions.RayError as error:
             return self._replace(actor, _START, error)
         self._idle.append(actor)
@@ -144,13 +144,14 @@ class Crew:
         del self._lost[_START]
         return None
 
-    def _take(self, future: "asyncio.Future[Any]") -> AutoIFError | None:
+    def _take(self, future: "asyncio.Future[Any]") -> Exception | None:
         """Hand a shard's result on, or deal the shard again; return what ends the run, if anything."""
         actor, shard = self._running.pop(future)
         try:
             result, verdicts = future.result()
-        except self._ray.exceptions.RayTaskError:
-            raise
+        except self._ray.exceptions.RayTaskError as error:
+            self._idle.append(actor)
+            return read_fault(error)
         except self._ray.exceptions.RayError as error:  # the worker is gone, or its node with the result
             self._waiting.appendleft(shard)
             return self._replace(actor, f"{shard.step} {shard.index}", error)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from autoif.config import Config
 from autoif.engines import Follow, Waiting
 from autoif.engines.ray.crew import LIVES
 from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hire, Joined, Link, Lost, Serve, Served
+from autoif.engines.ray.servers import read_last_line
 from autoif.engines.ray.worker import Node
 from autoif.errors import ConfigError, ModelError
 from autoif.models.cache import CompletionCache
@@ -81,7 +82,7 @@ class RayEngine:
 
     async def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
-    ) -> AsyncIterator[ShardResult]:
+    ) -> AsyncGenerator[ShardResult]:
         """Hand the crew a shard for each worker, and another for each result, until none is left."""
         waiting = Waiting(shards, follow)
         workers = await waiting.look_ahead(self._workers)
@@ -279,22 +280,22 @@ class _CrewProcess:
 
     async def explain_end(self) -> str:
         """Return what is known of why it ended."""
-        code = await self._process.wait()
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").split("\n")
-        said = next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it said nothing")
-        return f"the process that speaks to Ray ended with code {code}: {said}"
+        code = await self._end(_LEAVE_S)
+        return f"the process that speaks to Ray ended with code {code}: {read_last_line(self._log)}"
 
     async def leave(self, within_s: float) -> None:
         """Hang up, and wait for it to go; end it if that takes too long."""
-        await self.link.close()
+        await self._end(within_s)
+        self._log.close()
+
+    async def _end(self, within_s: float) -> int:
         try:
             async with asyncio.timeout(within_s):
-                await self._process.wait()
+                await self.link.close()  # which waits until what was sent is read
+                return await self._process.wait()
         except TimeoutError:
             self._process.kill()
-            await self._process.wait()
-        self._log.close()
+            return await self._process.wait()
 
 
 def _ask_head(address: str) -> str:

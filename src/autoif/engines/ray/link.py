@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 from autoif.engines.ray.worker import Node
-from autoif.errors import AutoIFError
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.pipeline import ShardResult
@@ -72,7 +71,7 @@ class Done(NamedTuple):
 class Failed(NamedTuple):
     """From the crew, its last word: what ends the run."""
 
-    error: AutoIFError
+    error: Exception
 
 
 class Lost(NamedTuple):

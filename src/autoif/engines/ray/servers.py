@@ -1,6 +1,7 @@
 """Servers of models that Ray places where GPUs are: started for the run, again when one is lost, ended with it."""
 
 import asyncio
+import os
 import shutil
 import socket
 import sys
@@ -8,11 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 
-from autoif.errors import AutoIFError, ModelError
+from autoif.engines.ray.worker import read_fault
+from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint, check_command
 from autoif.models.requests import Role
 
@@ -20,6 +22,7 @@ _LIVES = 5
 """How often in a row a server may end within `_STEADY_S` of being there."""
 _STEADY_S = 300.0
 _POLL_S = 0.5
+_TAIL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,7 @@ class ModelServer:
         """Return what the server said last, when it has ended."""
         assert self._process and self._process.stdout
         await self._process.stdout.read()
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").split("\n")
-        return next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+        return read_last_line(self._log)
 
 
 async def _lists_models(url: str) -> bool:
@@ -114,12 +115,12 @@ class Servers:
             asyncio.create_task(self._keep(group)) for group in groups for _ in range(group.endpoint.serve_count)
         ]
 
-    async def fail(self) -> AutoIFError:
+    async def fail(self) -> Exception:
         """Return what ends the run, when something does."""
         done, _ = await asyncio.wait(self._keeping, return_when=asyncio.FIRST_COMPLETED)
         return done.pop().result()
 
-    async def _keep(self, group: Group) -> ModelError:
+    async def _keep(self, group: Group) -> Exception:
         """Have one server, wherever there are GPUs; return what is wrong if that is hopeless."""
         endpoint, brief, works = group.endpoint, 0, False
         while True:
@@ -136,11 +137,19 @@ class Servers:
                     works, began = True, time.monotonic()
                     self._announce(group, found)
                     said = await actor.wait.remote()
-            except self._ray.exceptions.RayTaskError:
-                raise
+            except self._ray.exceptions.RayTaskError as error:
+                return read_fault(error)
             except self._ray.exceptions.RayError as error:  # the actor is gone, or its node
                 said = " ".join(str(error).split())[:300]
             self._ray.kill(actor)
             brief = 0 if time.monotonic() - began > _STEADY_S else brief + 1
             if brief >= _LIVES:
                 return ModelError(f"a server of {endpoint.model} ended {_LIVES} times in a row, the last time: {said}")
+
+
+def read_last_line(log: IO[bytes]) -> str:
+    """Return the last line that a process has written to a file, which may be as long as a run takes."""
+    size = os.fstat(log.fileno()).st_size
+    tail = os.pread(log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+    lines = tail.decode("utf-8", "replace").split("\n")
+    return next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it said nothing")

@@ -71,7 +71,7 @@ class ShardWorker:
         settings: ToolSettings = ray.cloudpickle.loads(packed)
         os.environ.update(keys)
 
-        async def exchange(batch: Batch) -> tuple[list[Samples], Usage]:
+        async def exchange(batch: Batch) -> tuple[dict[str, Samples], Usage]:
             found = pickle.loads(await writer.exchange.remote(pickle.dumps(batch)))  # in half of Ray's time for it
             if isinstance(found, AutoIFError):
                 raise found
@@ -175,3 +175,13 @@ def _name_node(error: AutoIFError, node: Node) -> AutoIFError:
     """Return the error with the node that has it, where the machine is at fault."""
     named = isinstance(error, ConfigError | SandboxError)
     return type(error)(f"node {node.address}: {error}") if named else error
+
+
+def read_fault(error: Any) -> RuntimeError:
+    """Return what the code in an actor raised that nobody foresaw, which it would raise again; what Ray raised there is
+    raised here, too."""
+    import ray
+
+    if isinstance(error.cause, ray.exceptions.RayError):
+        raise error
+    return RuntimeError(str(error))
