@@ -5,6 +5,7 @@ files in test_store, test_streaming and test_cache, servers in test_fleet.
 """
 
 import ast
+import asyncio
 import json
 import os
 import shutil
@@ -15,9 +16,16 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import autoif
 from autoif.cli.interruption import Interrupted, interruptible
+from autoif.config import load_config
+from autoif.errors import StoreError
+from autoif.models.cache import CompletionCache
+from autoif.report.progress import Progress
+from autoif.runs import shards
+from autoif.runs.orchestration import RunOptions, make_data
 from support.command import fails_here, run_here
 from support.faulty_endpoint import FaultyEndpoint, busy, cut, no_fault, slow
 from support.processes import data_of, model_server, stages_of, start_autoif
@@ -130,6 +138,21 @@ def test_a_full_disk_stops_a_run_in_one_line_that_names_it_and_the_same_command_
         assert said.endswith("it is full: free some, then run the same command again")
         assert asked_twice(server) <= IN_FLIGHT  # no answer that came when it was full could be stored
     assert_same(tmp_path / "run", plain)
+
+
+def test_answers_that_are_under_way_when_a_result_cannot_be_written_are_stored(tmp_path, monkeypatch):
+    def fill_disk(job, result):
+        raise StoreError("no space left")
+
+    few = ["self_instruct.max_instructions=6", "execution.shard_size=1", f"models.all.concurrency={IN_FLIGHT}"]
+    monkeypatch.setattr(shards, "_write_result", fill_disk)
+    with model_server(tmp_path) as server:
+        config = load_config("quickstart", [f"models.all.base_url={server.url}", "models.all.model=test", *few])
+        with pytest.raises(StoreError, match="no space left"):
+            asyncio.run(make_data(config, RunOptions(tmp_path / "run"), Progress(Console(), quiet=True)))
+        asked = sum(event == "asked" for event, _, _ in server.events())
+    with CompletionCache(tmp_path / "run" / "completions.sqlite") as cache:
+        assert cache.total().requests == asked
 
 
 def test_a_cut_shard_is_named_and_made_again_from_the_stored_answers(copied, plain):

@@ -1,7 +1,7 @@
 """Where shards are run. An engine knows `run_shard` and nothing of stages."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Engine(Protocol):
 
     def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
-    ) -> AsyncIterator[ShardResult]:
+    ) -> AsyncGenerator[ShardResult]:
         """Run the shards, and those that follow from a finished one before all that wait.
 
         Shards are taken when there is room for them, and a result is let go when it is handed over: what is in memory

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from autoif.config import Config
@@ -42,8 +42,8 @@ class LocalEngine:
 
     async def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
-    ) -> AsyncIterator[ShardResult]:
-        """Run the shards; on the first error, finish what is under way, then raise it."""
+    ) -> AsyncGenerator[ShardResult]:
+        """Run the shards; on the first error, store the answers that are under way, then raise it."""
         waiting = Waiting(shards, follow)
         if not await waiting.look_ahead(1):
             return

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -77,12 +77,18 @@ async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: 
     steps: tuple[Step, ...] = (first,) if first == until else ("instructions", "queries")
     job.progress.begin(tuple(stage.folder for step in steps for stage in STAGES[step]), total=sum(sizes.values()))
     missing = _find_missing(first, records, sizes, job, until)
+    results = job.engine.run(missing, job.tools, watch, follow)
     with timing(job) as spent:
-        async for result in job.engine.run(missing, job.tools, watch, follow):
-            await asyncio.to_thread(_write_result, job, result)
-            for folder, outcome in zip(result.folders, result.stages, strict=True):
-                spent[folder] += outcome.seconds
-            del result, outcome
+        try:
+            async for result in results:
+                await asyncio.to_thread(_write_result, job, result)
+                for folder, outcome in zip(result.folders, result.stages, strict=True):
+                    spent[folder] += outcome.seconds
+                del result, outcome
+        except BaseException as error:
+            with suppress(type(error)):
+                await results.athrow(error)  # so that the engine ends here, as after an error of its own
+            raise
 
 
 def _write_result(job: OpenRun, result: ShardResult) -> None:
