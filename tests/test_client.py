@@ -145,7 +145,6 @@ async def test_what_is_cached_is_not_asked_again(cache: ReadAnswers) -> None:
             first = await client.sample(ask(samples=2))
         async with ChatClient({"writer": at(server)}, cache) as client:
             assert await client.sample(ask(samples=2)) == first
-            assert (client.requests, client.cached, client.prompt_tokens) == (0, 2, 0)
     assert len(server.bodies) == 1
 
 
@@ -483,9 +482,9 @@ async def test_the_live_counters_tell_what_is_under_way(cache: ReadAnswers) -> N
     async with server, ChatClient({"writer": at(server)}, cache) as client:
         asking = asyncio.create_task(client.sample(ask()))
         await asyncio.sleep(0.15)
-        assert (client.in_flight, client.retries, client.requests) == (1, 1, 0)
+        assert (client.in_flight, client.retries, cache.total().requests) == (1, 1, 0)
         await asking
-        assert (client.in_flight, client.retries, client.requests) == (0, 1, 1)
+        assert (client.in_flight, client.retries, cache.total().requests) == (0, 1, 1)
 
 
 async def test_no_choices_at_all_is_a_refusal(cache: ReadAnswers) -> None:
@@ -503,8 +502,6 @@ async def test_usage_is_counted_by_stage_and_priced(cache: ReadAnswers) -> None:
     async with StubServer() as server, ChatClient({"writer": at(server, **prices)}, cache) as client:
         await client.sample(ask(samples=3))
         await client.sample(replace(ask("other"), stage="scoring"))
-        assert (client.requests, client.prompt_tokens, client.completion_tokens) == (2, 20, 16)
-        assert client.usd == pytest.approx(200e-6)
     usage = cache.usage()["verification"]
     assert (usage.requests, usage.completions, usage.prompt_tokens, usage.completion_tokens) == (1, 3, 10, 12)
     assert cache.total().usd == pytest.approx(200e-6)

@@ -81,8 +81,8 @@ def _wait_until_it_serves(url: str, process: "subprocess.Popen[bytes]", log: Pat
 async def test_llama_cpp_samples_several_answers_to_one_request(llama: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         completions = await client.sample(ask(samples=4))
-        assert client.requests == 1
-        assert client.prompt_tokens > 20
+        assert cache.total().requests == 1
+        assert cache.total().prompt_tokens > 20
     assert len({each.text for each in completions}) > 1
     assert all(each.text and each.completion_tokens > 0 for each in completions)
     assert {each.finish_reason for each in completions} <= {"stop", "length"}
@@ -91,7 +91,7 @@ async def test_llama_cpp_samples_several_answers_to_one_request(llama: Endpoint,
 async def test_llama_cpp_gives_more_samples_than_it_has_slots(llama: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": llama}, cache) as client:
         assert len(await client.sample(ask(samples=6))) == 6
-        assert client.requests == 2
+        assert cache.total().requests == 2
 
 
 async def test_samples_of_llama_cpp_are_those_of_their_seeds(
@@ -148,9 +148,9 @@ async def test_a_wrong_path_at_llama_cpp_is_named(llama: Endpoint, cache: ReadAn
 async def test_transformers_is_asked_for_each_sample_by_itself(transformers: Endpoint, cache: ReadAnswers) -> None:
     async with ChatClient({"writer": transformers}, cache) as client:
         completions = await client.sample(ask(samples=3))
-        assert client.requests == 3
-        assert client.completion_tokens == sum(each.completion_tokens for each in completions) > 0
-        assert client.prompt_tokens == 3 * completions[0].prompt_tokens > 0
+        assert cache.total().requests == 3
+        assert cache.total().completion_tokens == sum(each.completion_tokens for each in completions) > 0
+        assert cache.total().prompt_tokens == 3 * completions[0].prompt_tokens > 0
     assert len({each.text for each in completions}) > 1
     assert cache.usage()["test"].requests == 3
 

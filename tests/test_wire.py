@@ -232,6 +232,16 @@ def test_llama_cpp_counts_the_first_choice_only_so_the_others_are_estimated() ->
     assert [each.completion_tokens for each in completions] == [10, 20, 0]
 
 
+@pytest.mark.parametrize("told", [1 << 70, 1e300, "9" * 400, 999_999_999])
+def test_more_tokens_than_there_can_be_are_counted_in_numbers_that_can_be_stored(
+    told: object,
+) -> None:
+    choices = [{"message": {"content": text}} for text in ("a", "b" * 100_000)]
+    usage = {"prompt_tokens": told, "completion_tokens": told}
+    found = read_server_answer({"choices": choices, "usage": usage, "timings": {}}).completions
+    assert all(each.prompt_tokens <= 10**9 and each.completion_tokens <= 10**9 for each in found)
+
+
 @pytest.mark.parametrize("choices", [None, [], {}, "x", [None, 7]])
 def test_choices_that_are_not_there_are_none(choices: object) -> None:
     assert read_server_answer({"choices": choices}) == ([], ())

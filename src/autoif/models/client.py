@@ -78,13 +78,6 @@ class ChatClient:
         self._refused: Counter[str] = Counter()
         """Requests of each stage that were answered, and those that were refused."""
         self._closing = False
-        self.requests = 0
-        """Answers that servers gave; one may hold several completions."""
-        self.cached = 0
-        """Completions that were in the cache already."""
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-        self.usd = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -134,7 +127,6 @@ class ChatClient:
         held = self._cache.get(key, request.samples)
         if len(held) < request.samples and await self._cache.recall(key, request.samples):
             held = self._cache.get(key, request.samples)
-        self.cached += len(held)
         while len(held) < request.samples:
             if self._replay_only:
                 raise ModelError(
@@ -193,10 +185,6 @@ class ChatClient:
             usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
             named = dict(zip(indices, completions, strict=False))
             stored = await self._cache.store(key, named, request=request, usd=usd)
-            self.requests += 1
-            self.prompt_tokens += prompt_tokens
-            self.completion_tokens += completion_tokens
-            self.usd += usd
 
         with self._telemetry.request(request, server.endpoint.model) as note:
             completions = await server.ask(

@@ -172,6 +172,8 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
 
+_NO_COUNT = 1_000_000_000
+"""So many tokens no answer has; completions files hold sums below 2^63."""
 _BYTES_PER_TOKEN = 4
 """Of the estimate: about right for English and, three bytes a character, for Chinese."""
 
@@ -191,7 +193,7 @@ def _count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byt
         completion = completion or sum(-(-length // _BYTES_PER_TOKEN) for length in lengths)
     elif "timings" in answer and lengths[0]:
         # llama.cpp, which counts the first choice only: estimate the others by its tokens per byte.
-        completion = round(completion * sum(lengths) / lengths[0])
+        completion = min(_NO_COUNT, round(completion * sum(lengths) / lengths[0]))
     details = usage.get("completion_tokens_details")
     thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
     counted = []
@@ -210,12 +212,12 @@ def _count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byt
 
 
 def _count(value: object) -> int:
-    """Return a count that a server gives as 20, 20.0 or "20"; 0 for anything else."""
+    """Return a count that a server gives as 20, 20.0 or "20"; 0 for anything else, and for what none can be."""
     try:
         number = float(value) if isinstance(value, int | float | str) else 0.0
     except (ValueError, OverflowError):
         return 0
-    return int(number) if 0 < number < 1e12 else 0
+    return int(number) if 0 < number < _NO_COUNT else 0
 
 
 def _share(total: int, weights: list[int]) -> list[int]:
