@@ -218,6 +218,7 @@ def test_discarding_deletes_nothing_that_somebody_else_wrote(folder):
 def test_discarding_leaves_the_completions_and_nothing_that_can_be_made_from_them(folder):
     folder.write_shard(STAGE, 0, ROWS, DROPPED)
     folder.write_rows("sft.jsonl", [])
+    (folder.path / STAGE / "kept-12345.jsonl").write_text("of which a kill has prevented the note\n")
     folder.discard_results()
     assert not folder.has_shard(STAGE, 0)
     assert sorted(path.name for path in folder.path.iterdir()) == [".lock"]

@@ -152,7 +152,7 @@ class RunFolder:
                 self._set_aside(self.path / name)
                 (self.path / name).unlink(missing_ok=True)
             for ending in (".jsonl", f".jsonl{PACKED}"):
-                for shard in self.path.glob(f"[0-9][0-9]_*/*-[0-9][0-9][0-9][0-9]{ending}"):
+                for shard in self.path.glob(f"[0-9][0-9]_*/*-[0-9][0-9][0-9][0-9]*{ending}"):
                     shard.unlink()
             for stage in self.path.glob("[0-9][0-9]_*"):
                 if not any(stage.iterdir()):
