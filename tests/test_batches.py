@@ -329,3 +329,16 @@ async def test_a_file_of_answers_may_be_larger_than_any_single_answer(tmp_path: 
     async with serving(provider):
         check(await run(provider, tmp_path))
     assert provider.sent() == [8]
+
+
+async def test_a_batch_is_waited_for_though_its_provider_is_away_for_longer_than_all_retries(tmp_path: Path) -> None:
+    provider = Provider()
+    look, away = provider.look, iter(range(5))
+
+    async def be_away(request: web.Request) -> web.Response:
+        return web.Response(status=502) if next(away, None) is not None else await look(request)
+
+    provider.look = be_away  # type: ignore[method-assign]
+    async with serving(provider):
+        check(await run(provider, tmp_path, retries=1))
+    assert provider.sent() == [8]

@@ -37,6 +37,7 @@ _MARK = "autoif"
 _REFUSALS = {400, 413, 422}
 _FINAL = {401, 402, 403, 404, 405}
 """Whoever is asked again answers the same, until somebody changes a setting or pays."""
+_LONGEST_WAIT_S = 60.0
 _LISTED = 100
 _KEPT_S = 30 * 86_400
 """For which providers keep the files of a batch."""
@@ -84,6 +85,7 @@ class Batches:
         self._came = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed: ModelError | None = None
+        self._has_answered = False
         self.under_way = 0
         """Batches that are at the provider."""
 
@@ -324,17 +326,26 @@ class Batches:
         return await self._retry(lambda failures: call(method, path, data, kind, most_bytes=_MOST_READ_BYTES))
 
     async def _retry(self, call: Callable[[int], Awaitable[Result]]) -> Result:
-        """Make a call, again where it failed for a passing reason; it is told how often it has."""
-        for attempt in range(self._endpoint.retries + 1):
+        """Make a call, again where it failed for a passing reason; it is told how often it has.
+
+        A provider that has answered before is waited for as any other server is.
+        """
+        endpoint, began, failures = self._endpoint, time.monotonic(), 0
+        while True:
             try:
-                return await call(attempt)
+                answer = await call(failures)
             except Passing as failure:
-                if attempt == self._endpoint.retries:
+                failures += 1
+                patience_s = failure.patience * endpoint.retry_wait_s if self._has_answered and endpoint.retries else 0
+                if failures > endpoint.retries and time.monotonic() - began >= patience_s:
                     raise ModelError(f"{self._transport.url}: {failure}; run the same command again later") from failure
+                wait_s = max(failure.wait_s, min(_LONGEST_WAIT_S, endpoint.retry_wait_s * 2 ** (failures - 1)))
             except Rejected as refusal:
                 raise ModelError(f"{self._transport.url} takes no batch: {refusal}") from refusal
-            await asyncio.sleep(self._endpoint.retry_wait_s * 2**attempt)
-        raise AssertionError("unreachable")
+            else:
+                self._has_answered = True
+                return answer
+            await asyncio.sleep(wait_s)
 
 
 def _may_have_files(batch: dict[str, Any]) -> bool:
