@@ -13,14 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.util import get_node_ip_address
 
+import autoif
 from autoif.config import load_config
 from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray import engine
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
 from autoif.engines.ray.link import Connect
-from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, share_settings
+from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, read_fault, share_settings
 from autoif.errors import ConfigError, StoreError
 from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
@@ -303,6 +305,19 @@ def test_the_writer_hands_its_errors_over_as_values(tmp_path):
     assert isinstance(pickle.loads(writer.exchange(pickle.dumps(Batch(keys=((A, 1),))))), StoreError)
 
 
+@pytest.mark.parametrize("changed", ["pipeline.py", "prompts/paper/scoring.txt"])
+def test_nodes_differ_that_have_other_files_of_the_package_whatever_is_in_them(tmp_path, monkeypatch, changed):
+    monkeypatch.setattr(autoif, "__file__", str(tmp_path / "__init__.py"))
+    for path in (tmp_path / changed, tmp_path / "__pycache__" / "pipeline.pyc"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("one")
+    before = Node.here()
+    (tmp_path / "__pycache__" / "pipeline.pyc").write_text("other")
+    assert Node.here() == before
+    (tmp_path / changed).write_text("other")
+    assert Node.here().program != before.program
+
+
 def test_a_node_with_other_code_is_refused_before_it_reads_the_settings():
     found = asyncio.run(ShardWorker().open(Node("10.0.0.1", "autoif 0.0 on Python 3.2"), b"none", {}, None))
     assert isinstance(found, ConfigError)
@@ -378,6 +393,12 @@ def test_an_error_that_nobody_foresaw_in_a_worker_ends_the_run_at_once_with_its_
     with pytest.raises(RuntimeError, match="AttributeError"):
         asyncio.run(work())
     assert len(crews) == 1
+
+
+def test_what_ray_raised_in_an_actor_is_no_fault_of_the_code_there_but_what_can_not_be_sent_is():
+    assert "in line 7" in str(read_fault(RayTaskError("run", "Traceback\nin line 7", RayError("can't be pickled"))))
+    with pytest.raises(RayTaskError):
+        raise read_fault(RayTaskError("run", "Traceback", ActorDiedError()))
 
 
 def test_the_weakest_sandbox_of_the_nodes_speaks_for_the_run(tmp_path):

@@ -43,9 +43,10 @@ class Node:
         """Return this machine's."""
         import ray
 
-        digest = hashlib.sha256()
-        for path in sorted(Path(autoif.__file__).parent.rglob("*.py")):
-            digest.update(path.read_bytes())
+        digest, files = hashlib.sha256(), Path(autoif.__file__).parent.rglob("*")
+        for path in sorted(files):  # prompts, probes and the catalog of models, too
+            if path.is_file() and path.parent.name != "__pycache__":
+                digest.update(path.read_bytes())
         python = ".".join(platform.python_version_tuple()[:2])
         program = f"autoif {version('autoif')} ({digest.hexdigest()[:8]}) on Python {python}"
         return cls(ray.util.get_node_ip_address(), program)
@@ -182,6 +183,7 @@ def read_fault(error: Any) -> RuntimeError:
     raised here, too."""
     import ray
 
-    if isinstance(error.cause, ray.exceptions.RayError):
+    ray_error = ray.exceptions.RayError
+    if isinstance(error.cause, ray_error) and type(error.cause) is not ray_error:  # that stands for what can't be sent
         raise error
     return RuntimeError(str(error))
