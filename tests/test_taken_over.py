@@ -20,7 +20,8 @@ from autoif.models.stored_answers import StoredAnswers
 from autoif.report.progress import Progress
 from autoif.runs import claims, sliced_run
 from autoif.runs.claims import Claim, Holder, holding
-from autoif.runs.orchestration import RunOptions
+from autoif.runs.events import Events, recording_events
+from autoif.runs.orchestration import RunOptions, _accounting
 from autoif.runs.run_folder import RunFolder
 from support.command import run_here
 
@@ -75,6 +76,22 @@ def test_who_was_overtaken_leaves_its_answers_in_its_journal_and_the_file_to_the
         with CompletionCache(folder.completions) as cache:
             assert list(cache.rows()) == before
         assert list(read_journal(journal_path)) == ROWS[2:]
+
+
+def test_who_was_overtaken_leaves_the_manifest_and_the_events_of_the_other_as_they_are(tmp_path):
+    (tmp_path / "slices").mkdir()
+    record = {"identity": {}, "seconds": 0.0}
+    options = RunOptions(tmp_path, turn=1)
+    events = Events(tmp_path, lambda: options.is_overtaken)
+    with RunFolder(tmp_path) as folder:
+        for status in ("interrupted", "complete"):
+            counted = _accounting(folder, folder.completions, record, {}, options)
+            with pytest.raises(StoreError), recording_events(events, dict), counted:
+                raise StoreError("the disk is full, or another process has taken over")
+            assert folder.read_manifest()["status"] == status
+            assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
+            write_claim(tmp_path / "slices", 2)
+            folder.write_manifest({**record, "status": "complete"})  # by the other
 
 
 def test_the_last_slice_merges_where_whoever_began_to_merge_is_gone(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.requests import ASKED_FOR
+from autoif.runs.claims import is_overtaken
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_errors
 
@@ -204,7 +205,7 @@ def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path
         try:
             yield path, journal
         finally:
-            if whole and not (journals / f"claim-{turn + 1:04d}").exists():  # else another process has the journal
+            if whole and not is_overtaken(journals, turn):  # else another process has the journal
                 _seal(path, folder.completions)
                 for each in [*written, journal]:
                     each.unlink(missing_ok=True)

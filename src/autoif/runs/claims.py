@@ -297,6 +297,11 @@ async def find_living_holder(place: ClaimPlace) -> str:
     return "" if now.released else named
 
 
+def is_overtaken(folder: Path, number: int) -> bool:
+    """Tell whether the claim of a folder has a later holder than that of a number."""
+    return (folder / _name(number + 1)).exists()
+
+
 def _name(number: int) -> str:
     return f"claim-{number:04d}"
 

@@ -35,12 +35,16 @@ Snapshot = Callable[[], dict[str, JsonValue]]
 class Events:
     """Adds lines to a run's events. May be used from any thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_overtaken: Callable[[], bool] = lambda: False) -> None:
+        """Where `is_overtaken` tells that another process has the run by now, nothing is added to what it says."""
         self._path = folder / EVENTS
+        self._is_overtaken = is_overtaken
         self._lock = threading.Lock()
 
     def add(self, event: str, **more: JsonValue) -> None:
         """Add an event that happens now."""
+        if self._is_overtaken():
+            return
         line = json.dumps({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **more})
         with self._lock, storage_errors(self._path), self._path.open("ab", buffering=0) as file:
             file.write(line.encode("ascii") + b"\n")

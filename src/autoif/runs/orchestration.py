@@ -38,6 +38,7 @@ from autoif.records import Instruction, Query
 from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
 from autoif.runs import manifest, store
+from autoif.runs.claims import is_overtaken
 from autoif.runs.events import Events, recording_events
 from autoif.runs.inputs import GivenInstructions, read_inputs
 from autoif.runs.mirror import Mirror
@@ -83,6 +84,12 @@ class RunOptions:
         """The folder of the whole run."""
         return self.output.parent.parent if self.slice and self.slice.number else self.output
 
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether another process has taken the claim of the folder over: what is there is that one's."""
+        place = self.output / store.SLICES if self.run == self.output else self.output
+        return self.turn > 0 and is_overtaken(place, self.turn)
+
 
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
     """Run or resume the pipeline.
@@ -114,10 +121,10 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             for line in await _warn_of_budget(config, options, inputs.planned):
                 progress.say(line)
         _gather_answers(folder, cache, completions, options, record)
-        events = Events(folder.path)
+        events = Events(folder.path, lambda: options.is_overtaken)
         stack.enter_context(recording_events(events, lambda: progress.snapshot(cache.total())))
         record["sandbox"], times = enforced, manifest.read_times(earlier)
-        stack.enter_context(_accounting(folder, completions, record, times, options.slice))
+        stack.enter_context(_accounting(folder, completions, record, times, options))
         engine = open_engine(config.execution)
         served = stack.enter_context(_serve(config, options.replay))
         telemetry = stack.enter_context(open_telemetry(config.execution.otlp_endpoint, progress.say))
@@ -331,10 +338,10 @@ def _accounting(
     completions: Path,
     record: dict[str, JsonValue],
     times: Mapping[str, float],
-    part: Slice | None,
+    options: RunOptions,
 ) -> Iterator[None]:
-    """Write what the run took into its manifest, however it ends."""
-    started = time.monotonic()
+    """Write what the run took into its manifest, however it ends; but not into that of a process that took it over."""
+    started, part = time.monotonic(), options.slice
     status = "interrupted"
     try:
         yield
@@ -350,9 +357,10 @@ def _accounting(
         assert isinstance(earlier, float)
         seconds = round(earlier + time.monotonic() - started, 1)
         by_stage: dict[str, JsonValue] = {stage: round(spent, 2) for stage, spent in times.items()}
-        folder.write_manifest(
-            {**record, "status": status, "seconds": seconds, "times": by_stage, "usage": usage, "notes": notes}
-        )
+        if not options.is_overtaken:
+            folder.write_manifest(
+                {**record, "status": status, "seconds": seconds, "times": by_stage, "usage": usage, "notes": notes}
+            )
 
 
 def name_keys(config: Config, progress: Progress) -> None:
