@@ -319,6 +319,19 @@ def test_refused_completions_can_be_forgotten_and_odd_endings_are_counted(path: 
         assert cache.get(key_of("d"), 1)[0].detail == "finish_reason null"
 
 
+def test_refusals_are_found_without_reading_the_other_completions(path: Path) -> None:
+    statements: list[str] = []
+    with CompletionCache(path) as cache:
+        cache._db.set_trace_callback(statements.append)
+        cache.answer_refused([])
+        cache.forget_refused()
+        cache._db.set_trace_callback(None)
+        finding = [each for each in statements if "ending = " in each]
+        plans = [cache._db.execute(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in finding]
+    assert len(plans) == 2
+    assert all("USING INDEX by_ending" in steps[0][3] for steps in plans)
+
+
 def test_a_note_is_kept_once(path: Path) -> None:
     with CompletionCache(path) as cache:
         for sentence in ("seed is left out", "top_p is left out", "seed is left out"):

@@ -49,6 +49,8 @@ __all__ = ["CompletionCache", "CompletionRow", "Usage", "read_logprobs", "reques
 
 _COUNTED_AT_ONCE = 512
 """Completions whose tokens are added to what a stage has spent at once: each time a page is written."""
+_REFUSALS = f"FROM completions WHERE ending > 1 AND ending = {REFUSED}"
+"""In the words by which SQLite knows that it has an index of them."""
 _KEY_FORMAT = 1
 """Raised when request hashes change their meaning: recordings are keyed by them."""
 
@@ -226,7 +228,7 @@ class CompletionCache:
         Where there are none, `rows` isn't read.
         """
         with self._errors_named(), self._transaction():
-            refused = {*self._db.execute(f"SELECT high, low, sample FROM completions WHERE ending = {REFUSED}")}
+            refused = {*self._db.execute(f"SELECT high, low, sample {_REFUSALS}")}
             answers = dict[tuple[int, int, int], CompletionRow]()
             for row in rows if refused else ():
                 place = (*split_key(row.key), row.sample)
@@ -267,7 +269,7 @@ class CompletionCache:
         """Delete the completions that servers refused, so that they are asked for again; return how many."""
         with self._errors_named(), self._transaction():
             self._db.execute(COUNT)  # what was spent on them stays spent
-            forgotten = self._db.execute(f"DELETE FROM completions WHERE ending = {REFUSED}").rowcount
+            forgotten = self._db.execute(f"DELETE {_REFUSALS}").rowcount
             self._db.execute(COUNTED)
         return forgotten
 
