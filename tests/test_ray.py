@@ -26,7 +26,7 @@ from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addr
 from autoif.errors import ConfigError, StoreError
 from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
-from autoif.models.requests import Completion, Request
+from autoif.models.requests import ASKED_FOR, Completion, Request
 from autoif.pipeline import Shard
 from autoif.tools import ToolSettings
 from support.command import run_here
@@ -281,6 +281,39 @@ def test_of_two_workers_that_asked_the_same_both_go_on_with_the_answer_that_was_
 
     asyncio.run(work())
     assert writer._cache.get(A, 2) == {0: completion("first"), 1: completion("more")}
+
+
+def test_a_shard_that_is_done_forgets_its_answers_and_not_those_of_the_shard_beside_it(tmp_path):
+    writer = AnswerWriter(tmp_path / "completions.sqlite")
+
+    async def exchange(batch: Batch):
+        await asyncio.sleep(0.01)
+        return writer.exchange(batch)
+
+    async def ask(answers, shard, keys, stop):
+        ASKED_FOR.set(shard)
+        while not stop.is_set():
+            for key in keys:
+                await answers.recall(key, 1)
+                await answers.store(key, {0: completion()}, request=REQUEST, usd=0)
+        held = [answers.get(key, 1) for key in keys]
+        await answers.flush()
+        return held
+
+    async def work():
+        answers, first, second = SharedAnswers(exchange), asyncio.Event(), asyncio.Event()
+        one = asyncio.create_task(ask(answers, "queries-0000", [A], first))
+        other = asyncio.create_task(ask(answers, "queries-0001", [A, B], second))
+        await asyncio.sleep(0.2)
+        first.set()
+        async with asyncio.timeout(1):  # although the other shard hands over answers all the time
+            assert await one == [{0: completion()}]
+        assert answers.get(A, 1) == {0: completion()}
+        second.set()
+        assert await other == [{0: completion()}] * 2
+        assert (answers.get(A, 1), answers.get(B, 1)) == ({}, {})
+
+    asyncio.run(work())
 
 
 def test_what_the_writer_can_not_store_ends_the_shard_and_nothing_waits_for_it(tmp_path):

@@ -1,6 +1,6 @@
 """The completions of a run on a cluster without a shared disk: one writer beside the driver, and workers' ends of it.
 
-A worker keeps the answers of its shard in memory. What it lacks it looks up at the writer, and what models answer it
+A worker keeps the answers of its shards in memory. What it lacks it looks up at the writer, and what models answer it
 hands over, each many at a time. What the writer has acknowledged is stored once, whoever dies; a worker that dies loses
 what was in flight. A shard's result leaves the worker after its answers, so nothing that is done has to be asked again.
 """
@@ -73,6 +73,8 @@ class SharedAnswers:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._held: dict[str, Samples] = {}
+        self._keys = defaultdict[str, set[str]](set)
+        """What each shard that is at work needs of that."""
         self._rows: list[tuple[str, CompletionRow]] = []
         self._notes: list[str] = []
         self._wanted: dict[Key, asyncio.Future[None]] = {}
@@ -87,6 +89,7 @@ class SharedAnswers:
 
     async def recall(self, key: str, samples: int) -> bool:
         """Learn what the writer has of a request."""
+        self._keys[ASKED_FOR.get()].add(key)
         wanted = self._wanted.setdefault((key, samples), asyncio.get_running_loop().create_future())
         self._send_soon()
         await asyncio.shield(wanted)
@@ -97,6 +100,7 @@ class SharedAnswers:
         held = self._held.setdefault(key, {})
         held.update({index: each for index, each in completions.items() if index not in held})
         shard = ASKED_FOR.get()
+        self._keys[shard].add(key)
         self._rows += [(shard, row) for row in list_rows(key, completions, stage=request.stage, usd=usd)]
         told = self._told = self._told or asyncio.get_running_loop().create_future()
         self._send_soon()
@@ -120,12 +124,14 @@ class SharedAnswers:
         )
 
     async def flush(self) -> None:
-        """Wait until the writer has acknowledged all; forget the answers, which a finished shard needs no more."""
-        while self._sending or self._rows or self._notes:
+        """Wait until the writer has acknowledged all that was handed over; forget what only this shard needed, as it is
+        done."""
+        if self._sending or self._rows or self._notes:
+            told = self._told = self._told or asyncio.get_running_loop().create_future()
             self._send_soon()
-            assert self._sending
-            await asyncio.shield(self._sending)
-        self._held.clear()
+            await asyncio.shield(told)
+        for key in self._keys.pop(ASKED_FOR.get(), set()).difference(*self._keys.values()):
+            self._held.pop(key, None)
 
     def _send_soon(self) -> None:
         if self._sending is None:
@@ -136,7 +142,7 @@ class SharedAnswers:
         await asyncio.sleep(0)  # for what comes in the same turn of the event loop
         waiting = list[asyncio.Future[None]]()
         try:
-            while self._rows or self._notes or self._wanted:
+            while self._rows or self._notes or self._wanted or self._told:
                 wanted, self._wanted = self._wanted, {}
                 waiting = [*wanted.values(), *([self._told] if self._told else [])]
                 self._told = None

@@ -21,6 +21,8 @@ from autoif.pipeline import Shard
 from autoif.settings import ROLES
 from autoif.tools import ToolSettings
 
+AT_ONCE = 2
+"""Shards of a worker: while it waits for the last answers of one, it asks for those of the next."""
 LIVES = 5
 """Workers that a shard, or one start after another, may lose before the run gives up."""
 _START = "its start"
@@ -44,7 +46,8 @@ class Crew:
         self._ray = ray
         self._link = link
         self._starting: dict[asyncio.Future[Any], Any] = {}
-        self._idle: list[Any] = []
+        self._ready: dict[Any, int] = {}
+        """Workers that have started, with the number of shards that each is at."""
         self._running: dict[asyncio.Future[Any], tuple[Any, Shard]] = {}
         self._waiting = deque[Shard]()
         self._lost: Counter[str] = Counter()
@@ -80,9 +83,8 @@ class Crew:
                     return Lost(why)
                 break
         with suppress(TimeoutError):
-            ready = [*self._idle, *(actor for actor, _ in self._running.values())]
             async with asyncio.timeout(_GRACE_S):
-                await asyncio.gather(*(actor.close.remote() for actor in ready), return_exceptions=True)
+                await asyncio.gather(*(actor.close.remote() for actor in self._ready), return_exceptions=True)
         return Failed(failure) if failure else None
 
     def _obey(self, message: Serve | Hire | Shard) -> None:
@@ -102,13 +104,17 @@ class Crew:
         self._link.send(Served(group.roles, url))
         for role in group.roles:
             self._urls[role] = (*self._urls.get(role, ()), url)
-            for actor in [*self._idle, *(actor for actor, _ in self._running.values())]:
+            for actor in self._ready:
                 actor.add_address.remote(role, url)
 
     def _deal(self) -> None:
-        """Hand each free worker the next shard."""
-        while self._idle and self._waiting:
-            actor, shard = self._idle.pop(), self._waiting.popleft()
+        """Hand the next shards to the workers that have the fewest."""
+        while self._ready and self._waiting:
+            actor = min(self._ready, key=lambda each: self._ready[each])
+            if self._ready[actor] == AT_ONCE:
+                break
+            self._ready[actor] += 1
+            shard = self._waiting.popleft()
             self._running[asyncio.ensure_future(actor.run.remote(shard))] = actor, shard
         late = len(self._starting)
         said = f"bound by the cluster: {late:,} workers wait for a core" if late else ""
@@ -134,7 +140,7 @@ class Crew:
             return read_fault(error)
         except self._ray.exceptions.RayError as error:
             return self._replace(actor, _START, error)
-        self._idle.append(actor)
+        self._ready[actor] = 0
         if isinstance(node, AutoIFError):
             return node
         self._link.send(Joined(node))
@@ -150,12 +156,12 @@ class Crew:
         try:
             result, verdicts = future.result()
         except self._ray.exceptions.RayTaskError as error:
-            self._idle.append(actor)
             return read_fault(error)
         except self._ray.exceptions.RayError as error:  # the worker is gone, or its node with the result
             self._waiting.appendleft(shard)
             return self._replace(actor, f"{shard.step} {shard.index}", error)
-        self._idle.append(actor)
+        if actor in self._ready:  # it may have died since
+            self._ready[actor] -= 1
         if isinstance(result, AutoIFError):
             return result
         self._link.send(Done(result, verdicts))
@@ -168,13 +174,14 @@ class Crew:
         self._starting[asyncio.ensure_future(actor.open.remote(*self._opening))] = actor
 
     def _replace(self, actor: Any, what: str, error: Exception) -> AutoIFError | None:
-        """Start a worker for one that died; return an error if what it was at has cost too many."""
-        self._ray.kill(actor)  # it may be cut off, and not dead
+        """Start a worker for one that died, once; return an error if what it was at has cost too many."""
         self._lost[what] += 1
         if self._lost[what] >= LIVES:
             said = " ".join(str(error).split())[:300]
             return ConfigError(f"{LIVES} workers of the cluster died at {what}, the last with: {said}")
-        self._hire()
+        if what == _START or self._ready.pop(actor, None) is not None:
+            self._ray.kill(actor)  # it may be cut off, and not dead
+            self._hire()
         return None
 
     def _pack(self, settings: ToolSettings, workers: int) -> tuple[Any, ...]:

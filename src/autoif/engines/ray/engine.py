@@ -15,7 +15,7 @@ from typing import IO
 
 from autoif.config import Config
 from autoif.engines import Follow, Waiting
-from autoif.engines.ray.crew import LIVES
+from autoif.engines.ray.crew import AT_ONCE, LIVES
 from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hire, Joined, Link, Lost, Serve, Served
 from autoif.engines.ray.servers import read_last_line
 from autoif.engines.ray.worker import Node
@@ -83,7 +83,7 @@ class RayEngine:
     async def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncGenerator[ShardResult]:
-        """Hand the crew a shard for each worker, and another for each result, until none is left."""
+        """Hand the crew what its workers have room for, and another shard for each result, until none is left."""
         waiting = Waiting(shards, follow)
         workers = await waiting.look_ahead(self._workers)
         given: dict[tuple[str, int], Shard] = {}
@@ -95,7 +95,7 @@ class RayEngine:
                 assert self._crew
                 if not self._crew.has_workers:
                     self._crew.hire(settings, self._urls, workers)
-                while len(given) < workers and (shard := await waiting.take()):
+                while len(given) < workers * AT_ONCE and (shard := await waiting.take()):
                     given[shard.step, shard.index] = shard
                     self._crew.link.send(shard)
                 said = await self._crew.link.receive()

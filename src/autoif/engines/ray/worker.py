@@ -53,12 +53,14 @@ class Node:
 
 
 class ShardWorker:
-    """Runs in an actor process: opens tools once, runs shards one after the other."""
+    """Runs in an actor process: opens tools once, runs shards, several at a time."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._tools: Tools | None = None
         self._answers: SharedAnswers | None = None
+        self._counted = 0
+        """Verdicts that the command was told of."""
 
     async def open(self, driver: Node, packed: bytes, keys: Mapping[str, str], writer: Any) -> Node | AutoIFError:
         """Open the tools that `packed` settings describe; return what this machine has, or what is wrong with it."""
@@ -88,15 +90,16 @@ class ShardWorker:
         return replace(here, sandbox=sandbox.describe() if isinstance(sandbox, Sandbox) else "")
 
     async def run(self, shard: Shard) -> tuple[ShardResult | AutoIFError, int]:
-        """Return the shard's result, or the error to be shown to the user, and the number of verdicts it took."""
+        """Return the shard's result, or the error to be shown to the user, and the number of verdicts since the last."""
         assert self._tools and self._answers
         try:
-            before = self._tools.sandbox.verdicts
             result = await run_shard(shard, self._tools)
             await self._answers.flush()  # first: what is done is never asked again
-            return result, self._tools.sandbox.verdicts - before
         except AutoIFError as error:
             return error, 0
+        verdicts = self._tools.sandbox.verdicts - self._counted
+        self._counted += verdicts
+        return result, verdicts
 
     async def add_address(self, role: Role, url: str) -> None:
         """Ask one more server of a role's model."""
