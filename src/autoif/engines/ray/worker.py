@@ -90,7 +90,7 @@ class ShardWorker:
         return replace(here, sandbox=sandbox.describe() if isinstance(sandbox, Sandbox) else "")
 
     async def run(self, shard: Shard) -> tuple[ShardResult | AutoIFError, int]:
-        """Return the shard's result, or the error to be shown to the user, and the number of verdicts since the last."""
+        """Return the shard's result, or the error to be shown to the user, and how many verdicts there were since."""
         assert self._tools and self._answers
         try:
             result = await run_shard(shard, self._tools)
