@@ -25,7 +25,7 @@ from autoif.runs.resuming import prepare
 from autoif.runs.segments import ROW, Segments, open_segments, pack, sum_up, unpack
 from support.claims import held
 from support.command import fails_here, run_here
-from support.processes import data_of, model_server, stages_of, start_autoif
+from support.processes import data_of, make_plain_run, model_server, quickstart, stages_of, start_autoif
 from support.s3_server import BUCKET, SECRET, s3_server
 
 IN_FLIGHT = 4
@@ -40,12 +40,7 @@ FEW = (
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """The run in a folder, and how often its model was asked, never the same twice."""
-    folder = tmp_path_factory.mktemp("plain")
-    with model_server(folder) as server:
-        done = run_here(*arguments(server, folder / "run"), cwd=folder)
-        assert done.returncode == 0, done.stderr
-        assert len({key for _, key, _ in server.events()}) == asked(server)
-        return folder / "run", asked(server)
+    return make_plain_run(tmp_path_factory.mktemp("plain"), *FEW)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +57,11 @@ def address(store, request):
 
 
 def arguments(server, output, *more):
-    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(output), *FEW, *more]
+    return quickstart(server, output, *FEW, *more)
 
 
 def asked(server) -> int:
-    return sum(event == "asked" for event, _, _ in server.events())
+    return len(server.asked())
 
 
 def usage_of(run):

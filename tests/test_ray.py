@@ -30,7 +30,16 @@ from autoif.models.requests import ASKED_FOR, Completion, Request
 from autoif.pipeline import Shard
 from autoif.tools import ToolSettings
 from support.command import run_here
-from support.processes import SUPPORT, Served, data_of, model_server, stages_of, start_autoif
+from support.processes import (
+    SUPPORT,
+    Served,
+    data_of,
+    make_plain_run,
+    model_server,
+    quickstart,
+    stages_of,
+    start_autoif,
+)
 
 IN_FLIGHT = 6
 NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 10**8}
@@ -42,7 +51,7 @@ REQUEST = Request("writer", "scoring", messages=(("user", "x" * 1000),))
 
 
 def arguments(server, run, *more):
-    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(run), *FEW, *more]
+    return quickstart(server, run, *FEW, *more)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +68,7 @@ def machines(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """The folder of the run without Ray."""
-    folder = tmp_path_factory.mktemp("plain")
-    with model_server(folder) as server:
-        done = run_here(*arguments(server, folder / "run"), cwd=folder)
-        assert done.returncode == 0, done.stderr
-    return folder / "run"
+    return make_plain_run(tmp_path_factory.mktemp("plain"), *FEW)[0]
 
 
 def start_cluster(homes, tries=3):
@@ -116,7 +121,7 @@ def check_ending(process, server, driver, plain, most_lost):
     """The run made the same bytes, all answers are in its folder, and only what was in flight was asked twice."""
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
-    asked = [key for event, key, _ in server.events() if event == "asked"]
+    asked = server.asked()
     assert len(asked) - len(set(asked)) <= most_lost
     assert list(driver.parent.rglob("completions.sqlite")) == [driver / "run" / "completions.sqlite"]
     events = len(server.events())

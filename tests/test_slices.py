@@ -22,7 +22,7 @@ from autoif.runs.sliced_run import share_budget
 from autoif.runs.slices import Slice, is_complete, write_plan
 from support.claims import held
 from support.command import fails_here, run_here
-from support.processes import data_of, model_server, stages_of, start_autoif
+from support.processes import data_of, make_plain_run, model_server, quickstart, stages_of, start_autoif
 
 IN_FLIGHT = 4
 FEW = (
@@ -34,20 +34,17 @@ FEW = (
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """A run without slices."""
-    folder = tmp_path_factory.mktemp("plain")
-    with model_server(folder) as server:
-        done = run_here(*arguments(server, folder / "run"), cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert len(list((folder / "run").glob("02_*/kept-*"))) == 3
-    return folder / "run"
+    run, _ = make_plain_run(tmp_path_factory.mktemp("plain"), *FEW)
+    assert len(list(run.glob("02_*/kept-*"))) == 3
+    return run
 
 
 def arguments(server, run, *more):
-    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(run), *FEW, *more]
+    return quickstart(server, run, *FEW, *more)
 
 
 def asked_twice(server) -> int:
-    asked = [key for event, key, _ in server.events() if event == "asked"]
+    asked = server.asked()
     return len(asked) - len(set(asked))
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.command import run_here
+
 SUPPORT = Path(__file__).parent
 DATA_FILES = ("instructions.jsonl", "queries.jsonl", "sft.jsonl", "preferences.jsonl", "rewards.jsonl")
 
@@ -24,6 +26,10 @@ class Served:
         """Return ("asked" or "answered", request, time) in order."""
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
         return [(event, key, float(when)) for event, key, when in (line.split() for line in lines)]
+
+    def asked(self) -> list[str]:
+        """Return the requests in order, one that came again as often."""
+        return [key for event, key, _ in self.events() if event == "asked"]
 
     def hold(self, answered: int = 0) -> None:
         """Answer only so many different requests, and the rest after `release`."""
@@ -60,6 +66,21 @@ def model_server(folder: Path) -> Iterator[Served]:
             yield Served(f"http://127.0.0.1:{int(process.stdout.readline())}/v1", log)
         finally:
             process.terminate()
+
+
+def quickstart(server: Served, output: str | Path, *more: str | Path) -> list[str]:
+    """Return the words of a run of quickstart with this model."""
+    return ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", *map(str, (output, *more))]
+
+
+def make_plain_run(folder: Path, *options: str) -> tuple[Path, int]:
+    """Run quickstart from beginning to end in one process; return the run, and how much its model was asked."""
+    with model_server(folder) as server:
+        done = run_here(*quickstart(server, folder / "run", *options), cwd=folder)
+        assert done.returncode == 0, done.stderr
+        asked = server.asked()
+    assert len(set(asked)) == len(asked)
+    return folder / "run", len(asked)
 
 
 def start_autoif(*arguments: str | Path, cwd: Path, background: bool = False) -> "subprocess.Popen[str]":
