@@ -272,11 +272,16 @@ def test_doctor_knows_every_extra():
         assert f"extra {extra}: installed" in done.output
 
 
-def test_models_lists_what_can_be_fetched():
-    done = CliRunner().invoke(cli, ["models"])
+def test_models_lists_what_can_be_fetched_and_where_it_is(tmp_path):
+    (folder := tmp_path / "models").mkdir()
+    with (folder / "SmolLM2-135M-Instruct.Q4_1.gguf").open("wb") as file:
+        file.truncate(98_362_432)
+    done = CliRunner().invoke(cli, ["models"], env={"AUTOIF_CACHE": str(tmp_path), "COLUMNS": "200"})
     assert done.exit_code == 0
-    assert "smollm2-135m" in done.output
-    assert "Apache-2.0" in done.output
+    _, large, small = done.output.splitlines()
+    assert large.split()[-2:] == ["Apache-2.0", "no"]
+    assert "smollm2-135m" in small
+    assert small.endswith(".gguf")
 
 
 def test_a_command_that_does_not_exist_ends_with_exit_code_2(tmp_path):

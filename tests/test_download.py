@@ -376,14 +376,15 @@ def test_a_terminal_shows_a_bar(hub: type[Hub]) -> None:
 
 
 def test_the_models_are_listed_with_what_is_there(folder: Path) -> None:
-    assert [(each.name, each.present) for each in list_models()] == [
-        ("qwen2.5-coder-1.5b", False),
-        ("smollm2-135m", False),
+    assert [(each.name, each.path) for each in list_models()] == [
+        ("qwen2.5-coder-1.5b", None),
+        ("smollm2-135m", None),
     ]
     folder.mkdir(parents=True)
-    with (folder / find_model("smollm2-135m").file).open("wb") as file:
+    path = folder / find_model("smollm2-135m").file
+    with path.open("wb") as file:
         file.truncate(98_362_432)
-    assert [each.present for each in list_models()] == [False, True]
+    assert [each.path for each in list_models()] == [None, path]
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

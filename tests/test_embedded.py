@@ -88,7 +88,7 @@ def test_an_unknown_model_is_named_before_anything_is_started() -> None:
 
 def test_a_file_that_llama_cpp_cannot_load_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(1000))
-    monkeypatch.setattr(embedded, "ensure_model", lambda name, console: tmp_path / "broken.gguf")
+    monkeypatch.setattr(embedded, "ensure_model", lambda name: tmp_path / "broken.gguf")
     with (
         pytest.raises(ModelError, match=r"llama\.cpp can't load .*broken\.gguf .*: free memory"),
         EmbeddedServer(MODEL),
@@ -101,7 +101,7 @@ def test_a_server_that_dies_on_the_way_is_named_with_its_last_words(
 ) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\necho 'out of luck' >&2\n")
     (tmp_path / "python").chmod(0o755)
-    monkeypatch.setattr(embedded, "ensure_model", lambda name, console: tmp_path / "model.gguf")
+    monkeypatch.setattr(embedded, "ensure_model", lambda name: tmp_path / "model.gguf")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(ModelError, match=r"llama\.cpp can't load .* \(out of luck\)"), EmbeddedServer(MODEL):
         pass

@@ -31,15 +31,13 @@ Source = Callable[[Path, ShowBytes], None]
 
 
 class LocalModel(Record):
-    """A model of the catalog and where it is, or would be, on this machine."""
+    """A model of the catalog, and where it is on this machine."""
 
     name: str
-    title: str
     bytes: int
     licence: str
-    path: Path
-    present: bool
-    """A file of the right size is there; its hash is checked before it is loaded."""
+    path: Path | None
+    """None where no file of the right size is there; its hash is checked before it is loaded."""
 
 
 def list_models() -> list[LocalModel]:
@@ -47,11 +45,9 @@ def list_models() -> list[LocalModel]:
     return [
         LocalModel(
             name=model.name,
-            title=model.title,
             bytes=model.bytes,
             licence=model.licence,
-            path=path,
-            present=path.is_file() and path.stat().st_size == model.bytes,
+            path=path if path.is_file() and path.stat().st_size == model.bytes else None,
         )
         for model in load_catalog().values()
         for path in [models_folder() / model.file]
@@ -66,13 +62,13 @@ def models_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "autoif" / "models"
 
 
-def ensure_model(name: str, *, console: Console | None = None) -> Path:
+def ensure_model(name: str) -> Path:
     """Return the verified file of this model, fetching it first if it isn't there.
 
-    ShowBytes goes to `console`, by default to standard error. Raise `ModelError` if the name is unknown, no source can
-    deliver the file, the disk is full, or the file that is there has another hash.
+    Progress goes to standard error. Raise `ModelError` if the name is unknown, no source can deliver the file, the disk
+    is full, or the file that is there has another hash.
     """
-    return ensure_file(find_model(name), console=console or Console(stderr=True))
+    return ensure_file(find_model(name), console=Console(stderr=True))
 
 
 def ensure_file(model: Model, *, console: Console) -> Path:

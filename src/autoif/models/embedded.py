@@ -15,10 +15,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from types import TracebackType
 from typing import IO, Self
-
-from rich.console import Console
 
 from autoif.errors import ModelError
 from autoif.models.cores import count_cores
@@ -43,21 +40,19 @@ class EmbeddedServer:
         context_tokens: int = 2048,
         threads: int | None = None,
         truncate_sampling: bool = True,
-        console: Console | None = None,
     ) -> None:
         """`model` is a name of the catalog, or the path of a file that ends in .gguf.
 
         `slots` answers are generated at a time, each with prompt and answer within `context_tokens`, or within the
         model's own context where that is shorter. `threads` is by default the number of cores that this process may
         use. `truncate_sampling` keeps llama.cpp's top-k and min-p, by which a small model errs less; without, answers
-        are drawn from the model's whole distribution. `console` shows a download's progress.
+        are drawn from the model's whole distribution.
         """
         self._model = find_weights(model)
         self._slots = slots
         self._context_tokens = context_tokens
         self._threads = threads or count_cores()
         self._truncate_sampling = truncate_sampling
-        self._console = console
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
 
@@ -66,7 +61,7 @@ class EmbeddedServer:
         if importlib.util.find_spec("xllamacpp") is None:
             raise ModelError("the embedded model needs llama.cpp: pip install 'autoif[embedded]', or set base_url")
         model = self._model
-        path = model.path if isinstance(model, GgufFile) else ensure_model(model.name, console=self._console)
+        path = model.path if isinstance(model, GgufFile) else ensure_model(model.name)
         settings: dict[str, str | int] = {
             "path": str(path),
             "name": self._model.name,
@@ -84,9 +79,7 @@ class EmbeddedServer:
                 raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def endpoint(self, base: Endpoint) -> Endpoint:
