@@ -8,7 +8,7 @@ import pytest
 import autoif
 from autoif.benchmark_wordings import find_wording, is_benchmark_text, load_wordings
 from autoif.evaluation.contamination.constraint_trials import load_examples
-from autoif.evaluation.ifeval_ifbench.data import list_instructions, read_questions
+from autoif.evaluation.ifeval_ifbench.data import INSTRUCTIONS, read_questions
 from autoif.instructions.seeds import load_seeds
 from autoif.queries.pool import load_queries
 from autoif.records import Reason, content_id
@@ -27,7 +27,7 @@ def describe(benchmark, name, arguments):
 
 
 def test_every_type_of_both_benchmarks_has_its_words():
-    assert {benchmark: frozenset(of_type) for benchmark, of_type in load_wordings().items()} == list_instructions()
+    assert {benchmark: frozenset(of_type) for benchmark, of_type in load_wordings().items()} == INSTRUCTIONS
 
 
 @pytest.mark.parametrize(("benchmark", "name"), TYPES)

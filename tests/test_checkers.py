@@ -18,7 +18,7 @@ from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Unjudgeable
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
-from autoif.evaluation.ifeval_ifbench.data import list_instructions, read_questions
+from autoif.evaluation.ifeval_ifbench.data import INSTRUCTIONS, read_questions
 from autoif.evaluation.ifeval_ifbench.processes import CheckerProcess
 from support.ifeval_data import TOKENIZERS, load_checkers
 from support.packed_data import unpack
@@ -35,7 +35,7 @@ REVISED = [
 
 def test_the_table_has_every_checker_of_both_benchmarks():
     assert {benchmark: len(table) for benchmark, table in EXAMPLES.items()} == {"ifeval": 25, "ifbench": 58}
-    for benchmark, names in list_instructions().items():
+    for benchmark, names in INSTRUCTIONS.items():
         assert all(set(EXAMPLES[benchmark]) == names == load_checkers(benchmark, each).names for each in REVISIONS)
 
 

@@ -17,7 +17,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain, islice
-from types import TracebackType
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
@@ -219,9 +218,7 @@ class VerificationReward:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -80,9 +79,7 @@ class FaultyEndpoint:
         self.come_back()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.go()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -8,9 +8,8 @@ from typing import Any
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.comparison import name_folders
 from autoif.reading.text_lines import parse_json
-from autoif.training.card import read_record
+from autoif.training.card import METRICS, read_record
 
-METRICS = "metrics.jsonl"
 Row = dict[str, Any]
 
 

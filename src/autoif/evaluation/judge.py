@@ -9,7 +9,7 @@ from pathlib import Path
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
-from autoif.models.requests import Chat, Completion, Request
+from autoif.models.requests import Chat, Completion, Request, sampling_seed
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS, storage_errors
 
@@ -31,6 +31,16 @@ class Judge:
     def identity(self) -> str:
         """The model and its revision, wherever it is served."""
         return self.endpoint.identity
+
+    def put(self, question: str, stage: str, *about: str) -> Request:
+        """Return the request that puts a question to it; the seed comes from the stage and from what it is about."""
+        return Request(
+            role="judge",
+            stage=stage,
+            messages=(("user", question),),
+            max_tokens=self.max_tokens,
+            seed=sampling_seed(stage, *about),
+        )
 
 
 def consult(

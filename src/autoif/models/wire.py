@@ -39,9 +39,7 @@ def read_server_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> Serv
     return ServerAnswer(_count_tokens(found, answer, prompt_bytes), tuple(filter(None, failed)))
 
 
-def read_text(
-    text: str, finish_reason: object = "stop", *, reasoning: str = "", detail: str = "", clean: bool = True
-) -> Completion:
+def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "", clean: bool = True) -> Completion:
     """Read what a model wrote, from a server or from anybody's file: the answer, the thought, how it ended.
 
     `finish_reason` is as the server writes it; `reasoning` is what it gave apart from the text. Without `clean` the
@@ -51,13 +49,11 @@ def read_text(
     ended = _read_finish_reason(finish_reason)
     if not thought.closed and ended != "refused":
         ended = "length"
-    if ended == "unknown" or (ended == "refused" and not detail):
-        detail = f"finish_reason {json.dumps(finish_reason)[:100]}"
     return Completion(
         text=clean_text(thought.answer) if clean else thought.answer,
         finish_reason=ended,
         reasoning=clean_text("\n\n".join(filter(None, (reasoning.strip(), thought.reasoning)))),
-        detail=detail,
+        detail=f"finish_reason {json.dumps(finish_reason)[:100]}" if ended in {"unknown", "refused"} else "",
     )
 
 

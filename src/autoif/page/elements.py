@@ -2,12 +2,14 @@
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element, tostring
 
 from autoif.reading.text_lines import show_in_line
 
 Child = Element | str
+NOTHING = "–"
+"""In a cell that has nothing to show."""
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 """Control characters, halves of letters, and marks that turn the order of letters round."""
 
@@ -68,6 +70,13 @@ def make_lines(
     shown = [[show_in_line(each) if isinstance(each, str) else each for each in row] for row in rows]
     numbers = 0 if words else len(columns) - 1
     return make_table(show_in_line(caption), [show_in_line(column) for column in columns], shown, numbers=numbers)
+
+
+def make_facts(caption: str, told: Mapping[str, Mapping[str, str]]) -> Element:
+    """Return a table of what is told of each of several, a column each."""
+    keys = dict.fromkeys(key for facts in told.values() for key in facts)
+    rows = [[key, *(facts.get(key, NOTHING) for facts in told.values())] for key in keys]
+    return make_lines(caption, ["fact", *told], rows, words=True)
 
 
 def make_figure(svg: bytes, alt: str, caption: str) -> Element:

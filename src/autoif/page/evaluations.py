@@ -19,10 +19,9 @@ from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval, describe
 from autoif.evaluation.tables import Cell, Mark, Report, Table, tabulate
 from autoif.page.build import Page, PageSection, build_page
-from autoif.page.elements import Child, make, make_figure, make_lines, make_notes, show_text
+from autoif.page.elements import NOTHING, Child, make, make_facts, make_figure, make_lines, make_notes, show_text
 from autoif.reading.text_lines import show_in_line
 
-_NOTHING = "–"
 _MOST_CHANGES = 300
 """Instructions in a table: half of those that gained most, half of those that lost most."""
 _MOST_PROMPTS = 12
@@ -169,19 +168,16 @@ def _tabulate_facts(models: Mapping[str, Evaluated]) -> Element:
             **{f"setting {key}": str(value) for key, value in scores.settings.items()},
             **{f"version of {key}": str(value) for key, value in scores.versions.items()},
         }  # fmt: skip
-    title = next(iter(models.values())).scores.title
-    keys = dict.fromkeys(key for told in facts.values() for key in told)
-    rows = [[key, *(told.get(key, _NOTHING) for told in facts.values())] for key in keys]
-    return make_lines(title, ["fact", *models], rows, words=True)
+    return make_facts(next(iter(models.values())).scores.title, facts)
 
 
 def _show_value(value: float | None, digits: int) -> str:
-    return _NOTHING if value is None else f"{value:.{digits}f}"
+    return NOTHING if value is None else f"{value:.{digits}f}"
 
 
 def _show_difference(difference: Interval | None, digits: int) -> str:
     if difference is None:
-        return _NOTHING
+        return NOTHING
     if difference.low is None:
         return f"{difference.value:+.{digits}f}"
     return describe(difference, signed=True, digits=digits)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from autoif.errors import StoreError
 from autoif.runs.store import MANIFEST
+from autoif.training.card import METRICS, RECORD
 
-# The packages that write these need numpy or torch; a run's page does without.
-_TRAINING = ("training.json", "metrics.jsonl")
+_TRAINING = (RECORD, METRICS)
+# What writes these needs numpy; a run's page does without.
 _SCORES, _CLAIM, _SAMPLES = "scores.json", "evaluation.json", "samples.jsonl"
 
 

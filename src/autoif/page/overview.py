@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from autoif.models.cache import Usage
 from autoif.page.charts import draw_bar
 from autoif.page.data import RunData
-from autoif.page.elements import Child, make, make_table, show_text
+from autoif.page.elements import NOTHING, Child, make, make_table, show_text
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.report.ending import describe_ending
@@ -24,7 +24,6 @@ _RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "respons
 _SHOWN_INSTRUCTIONS = _SHOWN_REVIEWED = 200
 """In the tables that need no script."""
 _SHOWN_CHARS = 300
-NOTHING = "–"
 
 
 def describe_run(manifest: Mapping[str, Any]) -> str:

@@ -11,12 +11,11 @@ from xml.etree.ElementTree import Element
 
 from autoif.errors import AutoIFError
 from autoif.page.charts import draw_line
-from autoif.page.elements import make, make_table
+from autoif.page.elements import NOTHING, make, make_table
 from autoif.sweep.points import Sweep, sweep_usual
 
 MOST_RESPONSES: Final = 5_000
 """Of a run that is swept for its page."""
-_NOTHING = "–"
 
 
 def show_sweeps(run: Path, responses: int, status: str) -> list[Element]:
@@ -60,7 +59,7 @@ def _show_sweep(sweep: Sweep) -> list[Element]:
     rows = [
         [
             label, *(f"{count:,}" for count in counts), f"{sum(point.unasked.values()):,}",
-            point.precision.describe() if point.precision else _NOTHING,
+            point.precision.describe() if point.precision else NOTHING,
         ]
         for label, point, *counts in zip(["as run", *labels], points, *columns.values(), strict=True)
     ]  # fmt: skip

@@ -10,11 +10,10 @@ from autoif.evaluation.curves import Curve, CurvePanel, Training, arrange_curves
 from autoif.evaluation.figure_style import render_figure
 from autoif.evaluation.plots import draw_training
 from autoif.page.build import PageSection
-from autoif.page.elements import make_figure, make_lines, make_notes
+from autoif.page.elements import NOTHING, make_facts, make_figure, make_lines, make_notes
 from autoif.training.card import RECORD, TextMarking, list_facts, list_rounds, read_record
 
 _PLAIN = TextMarking(str, str)
-_NOTHING = "–"
 Records = Mapping[str, dict[str, Any]]
 """training.json by the name of the training, in the given order."""
 
@@ -50,11 +49,9 @@ def _tabulate_facts(records: Records) -> Element:
         if "metrics" in record and "steps" in record:
             told |= list_facts(record, _PLAIN)
         elif record:
-            told |= {"method": str(record.get("kind", _NOTHING)), "base model": str(record["model"]["name"])}
+            told |= {"method": str(record.get("kind", NOTHING)), "base model": str(record["model"]["name"])}
         facts[name] = told
-    keys = dict.fromkeys(key for told in facts.values() for key in told)
-    rows = [[key, *(str(told.get(key, _NOTHING)) for told in facts.values())] for key in keys]
-    return make_lines("How each was trained", ["fact", *records], rows, words=True)
+    return make_facts("How each was trained", facts)
 
 
 def _show_curves(trainings: Sequence[Training], panels: Sequence[CurvePanel]) -> list[Element]:
@@ -97,7 +94,7 @@ def _tabulate_settings(records: Records) -> list[Element]:
             flat |= {f"{table}.{key}": value for key, value in (record.get(table) or {}).items()}
         settings[name] = {key: str(value) for key, value in flat.items()}
     keys = sorted({key for flat in settings.values() for key in flat})
-    rows = [[key, *(flat.get(key, _NOTHING) for flat in settings.values())] for key in keys]
+    rows = [[key, *(flat.get(key, NOTHING) for flat in settings.values())] for key in keys]
     differing = [row for row in rows if len({*row[1:]}) > 1]
     alike = [row for row in rows if row not in differing]
     tables = []

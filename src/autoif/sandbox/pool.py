@@ -5,7 +5,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 from weakref import WeakSet
 
@@ -82,9 +81,7 @@ class WorkerPool(Generic[W]):
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._end_all()
 
     async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:

@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from math import inf
-from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from autoif.errors import SandboxError
@@ -28,9 +27,7 @@ class Backend(Protocol):
     """What runs functions in isolation; entered once, used by many tasks at once."""
 
     async def __aenter__(self) -> Self: ...
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
     async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]: ...
     def describe(self) -> str: ...
 
@@ -68,11 +65,9 @@ class StrongestBackend:
                 return self
         raise SandboxError("model code can't be contained on this machine: " + "; ".join(self._refusals))
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         if self._chosen:
-            await self._chosen.__aexit__(kind, error, trace)
+            await self._chosen.__aexit__(*raised)
 
     async def run(self, source: str, inputs: Sequence[str], *, until_timeout: bool = False) -> list[Outcome]:
         assert self._chosen, "it was not entered"
@@ -118,9 +113,7 @@ class Sandbox:
         await self._start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._owner and self._owner.is_of_this_process():
             if not self._owner.is_here():
                 raise SandboxError("leave the sandbox on the event loop that it was entered in")
@@ -137,9 +130,7 @@ class Sandbox:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread and self._owner and self._owner.is_of_this_process():
             self._thread.end()
 

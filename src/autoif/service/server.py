@@ -49,10 +49,7 @@ async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> N
         SandboxError: functions can't be contained on this machine.
     """
     require_token_beyond_loopback(settings)
-    stops: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stops.put_nowait, number.name)
+    stops = catch_stops()
     async with settings.sandbox.make_sandbox(total_s=settings.deadline_s) as sandbox:
         service = Service(settings, sandbox)
         async with listening(service, settings) as url:
@@ -60,6 +57,14 @@ async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> N
             _logger.info("sandbox: %s", sandbox.describe())
             _logger.info("%s: draining", await stops.get())
             await _drain(service, stops, settings.grace_s)
+
+
+def catch_stops() -> "asyncio.Queue[str]":
+    """Have SIGTERM and SIGINT end the process no more; return where their names come."""
+    stops: asyncio.Queue[str] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stops.put_nowait, number.name)
+    return stops
 
 
 @asynccontextmanager

@@ -13,6 +13,6 @@
     online_dpo.py   the rounds of online DPO
     programs.py     the servers and launchers that they start
 
-Policies are loaded and sampled by `autoif.sampling`. Only `data` and `settings` can be imported without the extra
+Policies are loaded and sampled by `autoif.sampling`. `card`, `data` and `settings` can be imported without the extra
 `train`.
 """

@@ -15,6 +15,7 @@ from autoif.reading.text_lines import parse_json
 
 RECORD = "training.json"
 CARD = "README.md"
+METRICS = "metrics.jsonl"
 _PACKAGES = ("autoif", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "deepspeed")
 _METHODS = {
     "sft": "supervised fine-tuning (SFT)",

@@ -29,7 +29,6 @@ _SUMMARISED = (
     "loss", "mean_token_accuracy", "rewards/margins", "rewards/accuracies", "reward", "frac_reward_zero_std", "kl",
     "completions/mean_length", "completions/clipped_ratio",
 )  # fmt: skip
-METRICS = "metrics.jsonl"
 SUMMARISED = (*_SUMMARISED, *(f"eval_{name}" for name in _SUMMARISED))
 _FEW = 10
 """Steps up to which the learning rates of the paper change little."""

@@ -27,11 +27,11 @@ from autoif.runs.store import PREFERENCES, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
-from autoif.training.card import CARD, RECORD, write_card, write_record
+from autoif.training.card import CARD, METRICS, RECORD, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
-from autoif.training.metrics import METRICS, read_metrics, summarise
+from autoif.training.metrics import read_metrics, summarise
 from autoif.training.online_pairs import (
     JudgedSample,
     OnlinePrompt,

@@ -35,12 +35,11 @@ from autoif.sampling.policy import (
     read_dtype,
 )
 from autoif.sampling.settings import Say
-from autoif.training.card import describe_ancestry, versions, write_card, write_record
+from autoif.training.card import METRICS, describe_ancestry, versions, write_card, write_record
 from autoif.training.data import Kind, Lengths, Row, TrainingData, fit_prompts, fit_rows, read_data
 from autoif.training.folder import check_same, open_output, plain_errors, remove_broken, step_of, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.metrics import (
-    METRICS,
     MetricsFile,
     count_steps,
     cut_metrics,

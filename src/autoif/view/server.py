@@ -20,7 +20,6 @@ import binascii
 import hmac
 import json
 import logging
-import signal
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -49,7 +48,7 @@ from autoif.service.callers import (
     too_large,
 )
 from autoif.service.schemas import Refusal
-from autoif.service.server import listening
+from autoif.service.server import catch_stops, listening
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
 from autoif.view.difference import compare_runs, read_side
 from autoif.view.pages import ServedPage, make_difference_page, make_view_page
@@ -365,10 +364,7 @@ async def view_until_stopped(
         ConfigError: the address can't be listened on, or could be reached by others without a token.
     """
     require_token_beyond_loopback(settings)
-    stops: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stops.put_nowait, number.name)
+    stops = catch_stops()
     viewer = Viewer(runs, settings, author)
     async with listening(viewer, settings) as url:
         announce(url)

@@ -9,7 +9,7 @@ constraints of a benchmark are to a model.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoif.errors import ConfigError, SandboxError
@@ -26,6 +26,7 @@ from autoif.evaluation.contamination.prompts import BenchmarkPrompt
 from autoif.evaluation.contamination.results import TypeCoverage, TypeInstruction
 from autoif.evaluation.ifeval_ifbench.checkers import Suite
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
+from autoif.judging import Row, judge
 from autoif.records import Verdict
 from autoif.sandbox import Sandbox, SandboxSettings
 
@@ -121,34 +122,26 @@ def count_types(prompts: Iterable[BenchmarkPrompt]) -> dict[Suite, dict[str, int
     return counts
 
 
-_Judged = tuple[TrainedInstruction, list[ConstraintTrial], set[str]]
-
-
 def _judge(
     instructions: Sequence[TrainedInstruction],
     pool: Sequence[ConstraintTrial],
     asked: Mapping[Suite, Mapping[str, int]],
     sandbox: Sandbox,
-) -> Iterable[_Judged]:
+) -> Iterator[tuple[TrainedInstruction, list[ConstraintTrial], set[str]]]:
     """Yield each instruction with the trials for it, and the texts that more than half of its functions accept."""
     working = _drop_broken(instructions, sandbox)
-    jobs, judged = list[tuple[str, list[str]]](), list[_Judged]()
+    tried, rows = list[list[ConstraintTrial]](), list[list[Row]]()
     for instruction in instructions:
         made = make_trials(*read_parameters(instruction.text, instruction.functions))
         trials = [*pool, *(trial for trial in made if trial.type in asked.get(trial.benchmark, ()))]
-        texts = dict.fromkeys(list_pool())
-        texts.update(dict.fromkeys(text for trial in trials for text in trial.texts))
-        judged.append((instruction, trials, set()))
-        jobs += [(source, list(texts)) for source in instruction.functions if source in working]
-    outcomes = iter(zip(jobs, sandbox.run_many_sync(jobs), strict=True))
-    for instruction, _, accepted in judged:
-        counts: dict[str, int] = {}
-        for _ in range(sum(source in working for source in instruction.functions)):
-            (_, texts_of), results = next(outcomes)
-            for text, outcome in zip(texts_of, results, strict=True):
-                counts[text] = counts.get(text, 0) + (outcome.verdict is Verdict.PASS)
-        accepted.update(text for text, count in counts.items() if 2 * count > len(instruction.functions))
-    return judged
+        texts = dict.fromkeys([*list_pool(), *(text for trial in trials for text in trial.texts)])
+        sources = [source for source in instruction.functions if source in working]
+        tried.append(trials)
+        rows.append([(sources, text) for text in texts])
+    verdicts = iter(judge([row for some in rows for row in some], sandbox))
+    for instruction, trials, some in zip(instructions, tried, rows, strict=True):
+        passed = {text: next(verdicts).count(Verdict.PASS) for _, text in some}
+        yield instruction, trials, {text for text, count in passed.items() if 2 * count > len(instruction.functions)}
 
 
 def _drop_broken(instructions: Sequence[TrainedInstruction], sandbox: Sandbox) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autoif.evaluation.contamination.results import NearestResult, Neighbour, Rephrasing
 from autoif.evaluation.judge import Judge, consult
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion
 
 STAGE = "contamination"
 _ANSWER = re.compile(r"none|(?:same:?\s*)?\d{1,9}(?:(?:\s*,\s*|\s+and\s+|\s+)\d{1,9})*", re.IGNORECASE)
@@ -25,22 +25,16 @@ def judge_rephrasing(
         ModelError: the judge can't be used, or its budget is spent.
         StoreError: its answers can't be stored in the folder.
     """
-    requests = [_make_request(result, judge.max_tokens) for result in results if result.compared]
+    requests = [
+        judge.put(write_question(result.prompt, result.compared), STAGE, result.benchmark, result.id)
+        for result in results
+        if result.compared
+    ]
     answers = iter(consult(judge, folder, requests, say, "prompts"))
     return [
         result.model_copy(update={"rephrasing": _read(next(answers), result.compared)}) if result.compared else result
         for result in results
     ]
-
-
-def _make_request(result: NearestResult, max_tokens: int) -> Request:
-    return Request(
-        role="judge",
-        stage=STAGE,
-        messages=(("user", write_question(result.prompt, result.compared)),),
-        max_tokens=max_tokens,
-        seed=sampling_seed(STAGE, result.benchmark, result.id),
-    )
 
 
 def _read(answer: Completion, neighbours: Sequence[Neighbour]) -> Rephrasing:

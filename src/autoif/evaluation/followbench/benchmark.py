@@ -17,11 +17,12 @@ from autoif.errors import ConfigError
 from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say
 from autoif.evaluation.followbench.data import LEVELS, SIZES, Item, Items
 from autoif.evaluation.followbench.judging import (
+    STAGE,
     ResponseJudgement,
     find_files,
-    make_request,
     read_answer,
     read_judgements,
+    write_question,
 )
 from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.responses import SubjectResponse, digest_files
@@ -104,7 +105,7 @@ def _ask(
     questions = [(item, each.text) for item, some in asked if not item.rule for each in some if not each.is_unanswered]
     if not judge or not questions:
         return {}
-    requests = [make_request(item, text, judge.max_tokens) for item, text in questions]
+    requests = [judge.put(write_question(item, text), STAGE, item.id) for item, text in questions]
     judgements: dict[str, list[ResponseJudgement]] = {}
     for (item, _), answer in zip(questions, consult(judge, folder, requests, say, "responses"), strict=True):
         judgements.setdefault(item.id, []).append(read_answer(answer, item.level))

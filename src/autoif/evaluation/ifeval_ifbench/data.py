@@ -105,7 +105,7 @@ def read_questions(suite: Suite, file: Path | None) -> Questions:
     source = str(file) if file else _HUB[suite]
     if not rows:
         raise ConfigError(f"{source} has no prompts")
-    known = list_instructions()
+    known = INSTRUCTIONS
     for row in rows:
         for name in row.instruction_id_list:
             if name not in known[suite]:
@@ -117,11 +117,6 @@ def read_questions(suite: Suite, file: Path | None) -> Questions:
         if count > 1:
             raise ConfigError(f"{source} has the {what} {twice[:80]!r} {count} times: each would count {count} times")
     return Questions(suite, tuple(rows))
-
-
-def list_instructions() -> dict[Suite, frozenset[str]]:
-    """Return the instructions of each benchmark."""
-    return {"ifeval": _IFEVAL, "ifbench": _IFBENCH}
 
 
 _IFEVAL = frozenset({
@@ -150,3 +145,4 @@ _IFBENCH = frozenset({
     "words:palindrome", "words:paragraph_last_first", "words:prime_lengths", "words:repeats", "words:start_verb",
     "words:vowel", "words:words_position",
 })  # fmt: skip
+INSTRUCTIONS: dict[Suite, frozenset[str]] = {"ifeval": _IFEVAL, "ifbench": _IFBENCH}
