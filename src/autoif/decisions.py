@@ -28,7 +28,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from autoif.errors import ConfigError, StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.text_lines import list_some, parse_json
 from autoif.records import Record, content_id
 from autoif.runs.store import DECISIONS, reading_errors, storage_errors
 
@@ -148,10 +148,8 @@ class DecisionFile:
         """Return one line that names the damaged lines; "" if there are none."""
         if not self.damaged:
             return ""
-        shown = ", ".join(map(str, self.damaged[:_SHOWN_NUMBERS]))
-        more = f" and {len(self.damaged) - _SHOWN_NUMBERS:,} more" if len(self.damaged) > _SHOWN_NUMBERS else ""
-        lines = "lines" if len(self.damaged) > 1 else "line"
-        return f"{self.path}, {lines} {shown}{more}: no decision can be read there; mend or delete them"
+        lines = f"line{'s' * (len(self.damaged) > 1)} {list_some(self.damaged, _SHOWN_NUMBERS)}"
+        return f"{self.path}, {lines}: no decision can be read there; mend or delete them"
 
 
 def find_pair_id(prompt: str, chosen: str, rejected: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from autoif.cli.options import LocalPath
 from autoif.decisions import Key, Review, Standing, Target, merge_decisions, read_decisions, settle_decisions
-from autoif.reading.text_lines import show_in_line
+from autoif.reading.text_lines import list_some, show_in_line
 from autoif.runs.store import read_run
 
 _SHOWN = 10
@@ -74,9 +74,8 @@ def describe_review(review: Review) -> list[str]:
 
 
 def _describe_strangers(run: Path, strangers: Sequence[Key]) -> str:
-    shown = ", ".join(f"{kind} {item}" for kind, item in strangers[:_SHOWN])
-    more = f" and {len(strangers) - _SHOWN:,} more" if len(strangers) > _SHOWN else ""
-    return f"{run} has no {shown}{more}: what was decided about that changes nothing here"
+    shown = list_some([f"{kind} {item}" for kind, item in strangers], _SHOWN)
+    return f"{run} has no {shown}: what was decided about that changes nothing here"
 
 
 def _describe_dispute(key: Key, standing: Standing) -> str:

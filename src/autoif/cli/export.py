@@ -11,6 +11,7 @@ from autoif.datasets.exports.files import RowTable, WrittenFile, write_files
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import Form
 from autoif.errors import ConfigError
+from autoif.reading.text_lines import list_some
 
 _SHOWN = 5
 
@@ -35,9 +36,7 @@ def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) 
     for each in written:
         click.echo(f"{each.path}: {each.rows} rows, {each.form}" if each.form else str(each.path))
     if overwrite and (others := _list_others(written)):
-        more = f" and {len(others) - _SHOWN:,} more" if len(others) > _SHOWN else ""
-        listed = ", ".join(map(str, others[:_SHOWN]))
-        click.echo(f"left as before, as this export has no such file: {listed}{more}", err=True)
+        click.echo(f"left as before, as this export has no such file: {list_some(others, _SHOWN)}", err=True)
     if rows.left_out:
         click.echo(f"{rows.left_out:,} rows left out that reviewers rejected", err=True)
     for form in Form:

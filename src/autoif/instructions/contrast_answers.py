@@ -19,11 +19,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
-
 from autoif.instructions.discrimination import quote
 from autoif.instructions.json_reading import find_json
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed, write_schema
 from autoif.queries.augmentation import join_queries
 from autoif.queries.rejection_sampling import ask_responder
 from autoif.records import (
@@ -44,11 +42,6 @@ ASKING = "contrast"
 _ENOUGH = 4
 """So many answers of the file to an instruction do by themselves."""
 _MOST_GIVEN = 64
-_PROPERTIES: dict[str, JsonValue] = {
-    "asked": {"type": "string"},
-    "check": {"type": "string"},
-    "answer": {"type": "string"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +151,7 @@ def _make_request(response: Response, text: str, instruction: Instruction, turn:
         seed=sampling_seed(
             tools.config.seed, "revision", instruction.id, response.prompt.query.id, response.index, turn
         ),
-        json_schema={
-            "type": "object",
-            "properties": _PROPERTIES,
-            "required": [*_PROPERTIES],
-            "additionalProperties": False,
-        },
+        json_schema=write_schema(asked={"type": "string"}, check={"type": "string"}, answer={"type": "string"}),
     )
 
 

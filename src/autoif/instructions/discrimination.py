@@ -25,11 +25,9 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Literal
 
-from pydantic import JsonValue
-
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.observation import Behaviour, ObservedText
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed, write_schema
 from autoif.records import Draft, Matrix, Ruling, Verdict, content_id
 from autoif.thresholds import share
 from autoif.tools import Tools
@@ -41,7 +39,6 @@ _LONGEST_TEXT = 2000
 _TICKS = re.compile("`+")
 _WORD = re.compile(r"[a-z]+")
 _SAYS = {"true": True, "yes": True, "false": False, "no": False}
-_PROPERTIES: dict[str, JsonValue] = {"explanation": {"type": "string"}, "follows": {"type": "boolean"}}
 
 
 async def judge_splits(draft: Draft, behaviour: Behaviour, tools: Tools) -> tuple[Ruling, ...]:
@@ -106,12 +103,7 @@ async def ask_about(
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
             seed=sampling_seed(tools.config.seed, stage, draft.instruction.id, content_id("text", text.text)),
-            json_schema={
-                "type": "object",
-                "properties": _PROPERTIES,
-                "required": [*_PROPERTIES],
-                "additionalProperties": False,
-            },
+            json_schema=write_schema(explanation={"type": "string"}, follows={"type": "boolean"}),
         )
     )
     read = [await asyncio.to_thread(read_ruling, completion) for completion in completions]

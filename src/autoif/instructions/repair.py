@@ -19,14 +19,12 @@ What the writer is told of a fault: `feedback.py`.
 import asyncio
 from collections.abc import Sequence
 
-from pydantic import JsonValue
-
 from autoif.instructions.discrimination import LONGEST_EXPLANATION, ask_about
 from autoif.instructions.feedback import Faulty, are_alike, describe_fault, show_source
 from autoif.instructions.json_reading import find_json
 from autoif.instructions.observation import DECIDED, Behaviour, ObservedText, Observer
 from autoif.instructions.verification import describe_means, read_function_answers
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed, write_schema
 from autoif.records import Answer, Case, Draft, Function, FunctionFault, Matrix, Repair, RepairOutcome, Ruling
 from autoif.sandbox.outcomes import Outcome
 from autoif.tools import Tools
@@ -153,18 +151,8 @@ def _make_request(draft: Draft, function: Function, feedback: str, number: int, 
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         seed=sampling_seed(tools.config.seed, STAGE, instruction.id, function.id, number),
-        json_schema=_answer_schema(),
+        json_schema=write_schema(explanation={"type": "string"}, func={"type": "string"}),
     )
-
-
-def _answer_schema() -> dict[str, JsonValue]:
-    properties: dict[str, JsonValue] = {"explanation": {"type": "string"}, "func": {"type": "string"}}
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": ["explanation", "func"],
-        "additionalProperties": False,
-    }
 
 
 def _read(draft: Draft, completion: Completion, vocabulary: bool) -> tuple[Function | None, Answer, str]:

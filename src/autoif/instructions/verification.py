@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from autoif.config import Config
 from autoif.instructions.answers import FormatLoss, ReadAnswer, read_function_answer
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed, write_schema
 from autoif.prompts import Turns
 from autoif.records import Answer, Case, Draft, Dropped, Function, Instruction, Matrix, Reason, content_id
 from autoif.settings import Verification
@@ -131,22 +131,12 @@ def make_schema(settings: Verification) -> dict[str, JsonValue] | None:
 
 def answer_schema(cases: int, **before: JsonValue) -> dict[str, JsonValue]:
     """Return the JSON schema of one answer, `before` being the properties that it begins with."""
-    case: dict[str, JsonValue] = {
-        "type": "object",
-        "properties": {"input": {"type": "string"}, "output": {"type": "boolean"}},
-        "required": ["input", "output"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {
-            **before,
-            "func": {"type": "string"},
-            "cases": {"type": "array", "items": case, "minItems": cases, "maxItems": cases},
-        },
-        "required": [*before, "func", "cases"],
-        "additionalProperties": False,
-    }
+    case = write_schema(input={"type": "string"}, output={"type": "boolean"})
+    return write_schema(
+        **before,
+        func={"type": "string"},
+        cases={"type": "array", "items": case, "minItems": cases, "maxItems": cases},
+    )
 
 
 def _messages(instruction: str, config: Config) -> Turns:

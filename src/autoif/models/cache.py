@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -50,6 +51,7 @@ _COUNTED_AT_ONCE = 512
 """Completions whose tokens are added to what a stage has spent at once: each time a page is written."""
 _REFUSALS = f"FROM completions WHERE ending > 1 AND ending = {REFUSED}"
 """In the words by which SQLite knows that it has an index of them."""
+_ROWS_AT_ONCE = 1000
 _KEY_FORMAT = 1
 """Raised when request hashes change their meaning: recordings are keyed by them."""
 
@@ -213,6 +215,14 @@ class CompletionCache:
                     self._db.execute(COUNT)
                     self._db.execute(COUNTED)
         return inserted
+
+    def insert_all(self, rows: Iterator[CompletionRow]) -> int:
+        """Store rows some at a time, leaving those that are already there; return how many were given."""
+        count = 0
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            self.insert(some)
+            count += len(some)
+        return count
 
     def rows(self) -> Iterator[CompletionRow]:
         """Yield every row, ordered by key and sample index."""

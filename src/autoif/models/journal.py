@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,7 +25,6 @@ from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_error
 _ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 MERGED, MERGING = "merged.json", "merging.json"
 """What of the slices' answers is in the run's file, and what will be when that is in its place."""
-_ROWS_AT_ONCE = 1000
 _SYNC_S = 5.0
 _TAIL_BYTES = 1 << 16
 
@@ -159,9 +157,7 @@ def import_journals(paths: Iterable[Path], cache: CompletionCache) -> None:
     An answer takes the place of a refusal, in whatever order they are found: it was asked for after that.
     """
     paths = [*paths]
-    rows = _read_all(paths)
-    while batch := list(islice(rows, _ROWS_AT_ONCE)):
-        cache.insert(batch)
+    cache.insert_all(_read_all(paths))
     cache.answer_refused(_read_all(paths))
 
 

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +25,6 @@ from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open
 from autoif.runs.store import COMPLETIONS, storage_errors
 
 _HEADER = {"format": "autoif-recording", "version": 2}
-_ROWS_AT_ONCE = 1000
 _MAX_LINE_BYTES = 16_000_000
 """Of one completion with its thought."""
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -96,21 +94,15 @@ def import_recording(recording: Path, cache_path: Path) -> int:
     """
     if is_database(recording):
         return _salvage(recording, cache_path)
-    count = sum(1 for _ in _read(recording))  # read twice, so that a damaged one leaves the cache as it is
-    rows = _read(recording)
+    for _ in _read(recording):
+        pass  # read twice, so that a damaged one leaves the cache as it is
     with CompletionCache(cache_path) as cache:
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            cache.insert(batch)
-    return count
+        return cache.insert_all(_read(recording))
 
 
 def _salvage(database: Path, cache_path: Path) -> int:
-    rows, count = salvage_rows(database), 0
     with CompletionCache(cache_path) as cache:
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            cache.insert(batch)
-            count += len(batch)
-        if not count:
+        if not (count := cache.insert_all(salvage_rows(database))):
             raise StoreError(f"{database} holds no answer that can be read: bring it back from a copy")
         cache.note(f"{count:,} answers were read from {database}")
     return count

@@ -106,6 +106,11 @@ def sampling_seed(*parts: JsonValue) -> int:
     return int(content_id("seed", *parts), 16) % (1 << 31)
 
 
+def write_schema(**properties: JsonValue) -> dict[str, JsonValue]:
+    """Return the JSON schema of an object that has all of these properties, in this order, and no other."""
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
 Samples = dict[int, Completion]
 """Completions of a request by sample index."""
 

@@ -40,10 +40,11 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
     Raises:
         StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
     """
-    page, pieces = make_run_page(run, limit, beside=output.with_suffix("").name + "-data")
+    beside = f"{output.stem}-data"
+    page, pieces = make_run_page(run, limit, beside)
     with storage_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = output.with_suffix("").with_name(output.with_suffix("").name + "-data")
+        folder = output.with_name(beside)
         made = [output]
         if pieces:
             folder.mkdir(exist_ok=True)

@@ -21,6 +21,7 @@ from autoif.planning.yields import (
     load_published,
     read_published,
 )
+from autoif.reading.text_lines import list_some
 from autoif.records import Dropped, Reason, Response, VerifiedInstruction
 from autoif.runs.store import (
     BACK_TRANSLATION,
@@ -42,6 +43,7 @@ _SCALED = {
 }  # fmt: skip
 """Settings that may differ between pilot and plan without a word."""
 _NOT_ASKED = {Reason.NEVER_ASKED, Reason.NO_RESPONSE_PASSES}
+_SHOWN = 4
 
 
 async def read_pilot(path: Path, config: Config, *, until: str, done: bool = False) -> Yields:
@@ -226,8 +228,7 @@ def _list_cautions(run: StoredRun, judged: JudgedRun, config: Config, replayed: 
         and key.partition(".")[0] not in ("self_instruct", "models", "sandbox")
     ]
     if differing:
-        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
-        yield f"the pilot differs in {', '.join(differing[:4])}{more}: its yields may not be the plan's"
+        yield f"the pilot differs in {list_some(differing, _SHOWN)}: its yields may not be the plan's"
     models = [role for role in ("writer", "responder", "judge") if _model(run.config, role) != _model(config, role)]
     if models:
         named = f"{', '.join(models)} ({_model(run.config, models[0])})"

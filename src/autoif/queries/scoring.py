@@ -20,7 +20,7 @@ import re
 
 from pydantic import JsonValue
 
-from autoif.models.requests import Completion, Request, sampling_seed
+from autoif.models.requests import Completion, Request, sampling_seed, write_schema
 from autoif.queries.score_reading import read_score
 from autoif.records import Dropped, Quality, Reason, Response
 from autoif.settings import Scoring
@@ -80,15 +80,10 @@ def judge_quality(scored: Response, settings: Scoring) -> Response | Dropped:
 def answer_schema(max_analysis_chars: int) -> dict[str, JsonValue]:
     """Return the JSON schema of an answer; 0 leaves the analysis as long as it gets."""
     limit: dict[str, JsonValue] = {"maxLength": max_analysis_chars} if max_analysis_chars else {}
-    return {
-        "type": "object",
-        "properties": {
-            "analysis": {"type": "string", **limit},
-            "score": {"type": "integer", "minimum": 0, "maximum": 10},
-        },
-        "required": ["analysis", "score"],
-        "additionalProperties": False,
-    }
+    return write_schema(
+        analysis={"type": "string", **limit},
+        score={"type": "integer", "minimum": 0, "maximum": 10},
+    )
 
 
 def read_yes_or_no(completion: Completion) -> float | None:

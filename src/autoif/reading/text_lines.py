@@ -66,6 +66,12 @@ def cut_text(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
+def list_some(items: Sequence[object], most: int) -> str:
+    """Return the first items with commas between, and how many more there are."""
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
+
+
 def show_beginning(text: str, most: int = 200) -> str:
     """Return the beginning of a text of others in one line, for a list of many such."""
     line = show_in_line(text[: 4 * most])
