@@ -15,14 +15,15 @@ from s3fs import S3FileSystem
 
 import autoif
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.models.answer_rows import CompletionRow, read_row
+from autoif.models.cache import CompletionCache
 from autoif.runs import claims
 from autoif.runs import remote as stores
 from autoif.runs.claims import RemotePlace
 from autoif.runs.mirror import Mirror
 from autoif.runs.remote import Remote
 from autoif.runs.resuming import prepare
-from autoif.runs.segments import ROW, Segments, open_segments, pack, sum_up, unpack
+from autoif.runs.segments import Segments, open_segments, pack, sum_up, unpack
 from support.claims import held
 from support.command import fails_here, run_here
 from support.processes import data_of, make_plain_run, model_server, quickstart, stages_of, start_autoif
@@ -72,7 +73,7 @@ def count_answers(remote) -> int:
     """Return how many answers of the server are at an address."""
     found = Segments(remote)
     parts = [part for name in (*found.sealed, *found.open) for _, part in unpack(remote, name)]
-    rows = {row[:2]: row for part in parts for row in map(ROW.validate_json, part.splitlines())}
+    rows = {row[:2]: row for part in parts for row in map(read_row, part.splitlines())}
     return sum(row.requests for row in rows.values())
 
 
@@ -441,6 +442,14 @@ def test_answers_to_one_request_are_fetched_from_all_finished_shards_that_have_s
         assert cache.recall("1" * 32)
         assert sorted(cache.get("1" * 32, 3)) == [0, 1]
         assert cache.total().requests == 2
+
+
+def test_a_damaged_segment_is_named_when_its_answers_are_fetched(tmp_path):
+    remote = Remote(f"file://{tmp_path}/store")
+    for content in (b"", pack({"queries-0000": b"[half\n"}), pack({"queries-0000": b'["0", 1]\n'})):
+        remote.put("segments/queries-0000.zst", content)
+        with pytest.raises(StoreError, match=r"queries-0000\.zst is damaged"):
+            open_segments(remote.address)("queries-0000")
 
 
 def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_again_elsewhere(tmp_path):

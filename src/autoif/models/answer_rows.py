@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from autoif.models.packing import TextPacker
 from autoif.models.requests import Completion, FinishReason
 from autoif.reading.text_lines import parse_json
@@ -52,6 +54,19 @@ class CompletionRow(NamedTuple):
     reasoning_tokens: int = 0
     estimated: int = 0
     detail: str = ""
+
+
+_LINE: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
+
+
+def read_row(line: str | bytes) -> CompletionRow:
+    """Return the row of a line of JSON. Raises ValueError."""
+    return _LINE.validate_json(line, strict=True)
+
+
+def write_row(row: CompletionRow) -> str:
+    """Return a row as a line of JSON, in ASCII."""
+    return json.dumps(row, separators=(",", ":")) + "\n"
 
 
 def list_rows(key: str, completions: Mapping[int, Completion], *, stage: str, usd: float) -> list[CompletionRow]:

@@ -4,7 +4,6 @@
 nothing is locked; the database in which answers are looked up is made from them, on a disk of this machine.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -13,16 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache, CompletionRow
+from autoif.models.answer_rows import CompletionRow, read_row, write_row
+from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR
 from autoif.runs.claims import is_overtaken
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_errors
 
-_ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 MERGED, MERGING = "merged.json", "merging.json"
 """What of the slices' answers is in the run's file, and what will be when that is in its place."""
 _SYNC_S = 5.0
@@ -100,7 +97,7 @@ def open_journal(place: Path) -> Journal | ShardJournals:
 
 
 def _append(file: int, rows: Sequence[CompletionRow]) -> None:
-    content = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode("ascii")
+    content = "".join(map(write_row, rows)).encode("ascii")
     end = os.lseek(file, 0, os.SEEK_END)
     try:
         while content:
@@ -142,8 +139,8 @@ def read_journal(path: Path) -> Iterator[CompletionRow]:
     with reading_errors(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                yield _ROW.validate_json(line, strict=True)
-            except ValidationError:
+                yield read_row(line)
+            except ValueError:
                 if line.endswith(b"\n"):
                     raise StoreError(
                         f"{path}, line {number} is damaged: bring the file back from a copy, or delete the line to ask "

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pydantic import TypeAdapter
-
 from autoif.errors import StoreError
-from autoif.models.cache import CompletionCache, CompletionRow, read_logprobs
+from autoif.models.answer_rows import CompletionRow, read_logprobs, read_row, write_row
+from autoif.models.cache import CompletionCache
 from autoif.models.salvage import is_database, salvage_rows
 from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
 from autoif.runs.store import COMPLETIONS, storage_errors
@@ -28,7 +27,6 @@ _HEADER = {"format": "autoif-recording", "version": 2}
 _MAX_LINE_BYTES = 16_000_000
 """Of one completion with its thought."""
 _KEY = re.compile(r"[0-9a-f]{32}")
-_ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def _write(rows: Iterable[CompletionRow], file: IO[str]) -> Recorded:
             conflicts += _text(last) != _text(row)
             continue
         last = row
-        file.write(json.dumps(row, separators=(",", ":")) + "\n")
+        file.write(write_row(row))
         completions += 1
     return Recorded(completions, conflicts)
 
@@ -116,7 +114,7 @@ def _read(recording: Path) -> Iterator[CompletionRow]:
             if load_json(next(lines, "")) != _HEADER:
                 raise ValueError("it does not begin as one")
             for line in lines:
-                row = _ROW.validate_json(line, strict=True)
+                row = read_row(line)
                 if not _KEY.fullmatch(row.key):
                     raise ValueError("a key of another form")
                 if row.logprobs:

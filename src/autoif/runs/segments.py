@@ -15,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import zstandard
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from autoif.errors import StoreError
-from autoif.models.answer_rows import ENDINGS, shorten_key
-from autoif.models.cache import CompletionCache, CompletionRow, Usage
+from autoif.models.answer_rows import ENDINGS, CompletionRow, read_row, shorten_key
+from autoif.models.cache import CompletionCache, Usage
 from autoif.models.journal import import_journals
 from autoif.records import Record
 from autoif.runs.counts import parse_count
@@ -48,7 +48,6 @@ RETRIED = "retried-"
 """How the name of a note begins that tells what was spent on answers that servers refused, and that are forgotten."""
 _KEY_BYTES = 6
 _NEW_COMPLETIONS = ".completions.tmp"
-ROW: TypeAdapter[CompletionRow] = TypeAdapter(CompletionRow)
 _USUAL = ENDINGS[:2]
 
 
@@ -89,7 +88,7 @@ def unpack(remote: Remote, name: str) -> Iterator[tuple[str, bytes]]:
 
 def sum_up(lines: bytes) -> Note:
     """Return what is to be noted of the answers of a shard."""
-    found = [ROW.validate_json(line) for line in lines.splitlines()]
+    found = [read_row(line) for line in lines.splitlines()]
     rows = {row[:2]: row for row in reversed(found)}  # of two for one place the first counts
     odd = tuple(row for row in rows.values() if row.finish_reason not in _USUAL)
     keys = b"".join(shorten_key(key).to_bytes(_KEY_BYTES) for key in sorted({row.key for row in found}))
@@ -102,8 +101,11 @@ def open_segments(address: str) -> Callable[[str], list[CompletionRow]]:
     remote = Remote(address)
 
     def fetch(shard: str) -> list[CompletionRow]:
-        parts = unpack(remote, f"{shard}.zst")
-        return [ROW.validate_json(line) for _, lines in parts for line in lines.splitlines()]
+        parts = unpack(remote, name := f"{shard}.zst")
+        try:
+            return [read_row(line) for _, lines in parts for line in lines.splitlines()]
+        except ValueError:
+            raise StoreError(f"{remote}/{SEGMENTS}/{name} is damaged: bring it back, or delete it") from None
 
     return fetch
 
@@ -266,7 +268,7 @@ def gather_journals(folder: Path, into: str, *, refused: bool) -> Note:
         for path in journals:
             with path.open("rb") as lines:
                 for line in lines:
-                    row = ROW.validate_json(line)
+                    row = read_row(line)
                     if refused or row.finish_reason != "refused":
                         joined.write(line)
                     else:
