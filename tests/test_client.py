@@ -4,11 +4,12 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from autoif.errors import BudgetExhausted, ModelError
+from autoif.errors import BudgetExhausted, ModelError, StoreError
 from autoif.models.cache import CompletionCache, request_key
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
@@ -202,6 +203,21 @@ async def test_an_answer_is_stored_although_its_caller_has_gone(cache: ReadAnswe
         with suppress(asyncio.CancelledError):
             await caller
     assert cache.total().completions == 1
+
+
+async def test_when_an_answer_cannot_be_stored_nothing_more_is_asked(cache: ReadAnswers) -> None:
+    class Full:
+        async def store(self, *_: object, **__: object) -> None:
+            raise StoreError("no space left")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(cache, name)
+
+    async with StubServer() as server, ChatClient({"writer": at(server, concurrency=2)}, Full()) as client:
+        asked = (client.sample(ask(f"q{number}")) for number in range(20))
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert {str(each) for each in ended} == {"no space left"}
+    assert len(server.bodies) == 2
 
 
 async def test_leaving_by_an_interrupt_does_not_wait_for_answers(cache: ReadAnswers) -> None:

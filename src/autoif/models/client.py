@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from autoif.errors import BudgetExhausted, ModelError
+from autoif.errors import BudgetExhausted, ModelError, StoreError
 from autoif.models.cache import Usage, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role, Samples
@@ -78,6 +78,8 @@ class ChatClient:
         self._refused: Counter[str] = Counter()
         """Requests of each stage that were answered, and those that were refused."""
         self._closing = False
+        self._unstored: StoreError | None = None
+        """Why an answer couldn't be stored: from then on nothing is asked, as it would have to be asked again."""
 
     @property
     def in_flight(self) -> int:
@@ -184,7 +186,11 @@ class ChatClient:
             completion_tokens = sum(each.completion_tokens for each in completions)
             usd = server.endpoint.cost_usd(prompt_tokens, completion_tokens)
             named = dict(zip(indices, completions, strict=False))
-            stored = await self._cache.store(key, named, request=request, usd=usd)
+            try:
+                stored = await self._cache.store(key, named, request=request, usd=usd)
+            except StoreError as error:
+                self._unstored = error
+                raise
 
         with self._telemetry.request(request, server.endpoint.model) as note:
             completions = await server.ask(
@@ -215,6 +221,8 @@ class ChatClient:
     def _check_that_more_may_be_sent(self) -> None:
         if self._closing:
             raise ModelError("the run is stopping: nothing more is sent")
+        if self._unstored:
+            raise self._unstored
         budget = self._budget
         if budget.tokens is None and budget.usd is None:
             return
