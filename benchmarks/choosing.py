@@ -8,15 +8,18 @@ kept aside is what counts for it. Contrast has stand-ins for answers without an 
 means over ten draws of them.
 
     python benchmarks/choosing.py          # the tables of docs/method.md#score
+    python benchmarks/choosing.py RUN …    # what other runs over these instructions kept, by the same texts
 """
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
+from autoif.audit.material import read_material
 from autoif.config import load_config
 from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import cross_validate
@@ -38,6 +41,8 @@ RULES: Mapping[str, Sequence[str]] = {
 
 
 def main() -> None:
+    if runs := sys.argv[1:]:
+        return measure(list(map(Path, runs)))
     with tempfile.TemporaryDirectory() as folder:
         judged = judge_world(Path(folder))
         drafts = [Draft.model_validate(row) for row in read_stage(Path(folder, "instructions"), VERIFICATION, "kept")]
@@ -62,6 +67,21 @@ def main() -> None:
         print(f"\nResponses that contrast doesn't see, {name}\n")
         draws = [replace(each, draw=draw) for draw in range(DRAWS) for each in answered]
         print_table(draws, contrasts, attrgetter("held_out"), DRAWS)
+
+
+def measure(runs: Sequence[Path]) -> None:
+    """Print what each run kept in the end, and how right it is."""
+    for run in [each.resolve() for each in runs]:  # before the working folder changes
+        with tempfile.TemporaryDirectory() as folder:
+            judged = judge_world(Path(folder), run)
+        kept = {each.instruction.id: each.back_translated for each in read_material(run).instructions}
+        chosen: dict[str, Choose] = {str(run): lambda each, kept=kept: kept[each.id]}  # type: ignore[misc]
+        for name, part in {"all": judged, "the third aside": [each for each in judged if is_aside(each.id)]}.items():
+            print(f"\nEvery text, {name}: {len(part)} instructions\n")
+            print_table(part, chosen, lambda each: list(each.verdicts))
+            answered = [each for each in part if each.asked]
+            print(f"\nResponses, {name}: {len(answered)} instructions\n")
+            print_table(answered, chosen, lambda each: [*each.asked, *each.held_out])
 
 
 def contrast_sound(sound: Mapping[str, Collection[int]]) -> Choose:

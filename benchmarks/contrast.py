@@ -189,11 +189,12 @@ def is_aside(instruction_id: str) -> bool:
     return int(hashlib.sha256(instruction_id.encode()).hexdigest(), 16) % 3 == 0
 
 
-def judge_world(folder: Path) -> list[Judged]:
-    """Replay the small world into a folder, and run every function on every text."""
+def judge_world(folder: Path, run: Path | None = None) -> list[Judged]:
+    """Replay the small world into a folder, and run every function on every text: its own, or those of another run over
+    its instructions."""
     make_data(folder)
     prompts = [row["id"] for row in read_stage(folder / "data", AUGMENTATION, "kept")]
-    every, sampled = (read_material(folder / name).instructions for name in ("instructions", "data"))
+    every, sampled = (read_material(each).instructions for each in (run or folder / "instructions", folder / "data"))
     return judge_all(every, sampled, prompts)
 
 
