@@ -42,7 +42,8 @@ RULES: Mapping[str, Sequence[str]] = {
 
 def main() -> None:
     if runs := sys.argv[1:]:
-        return measure(list(map(Path, runs)))
+        measure(list(map(Path, runs)))
+        return
     with tempfile.TemporaryDirectory() as folder:
         judged = judge_world(Path(folder))
         drafts = [Draft.model_validate(row) for row in read_stage(Path(folder, "instructions"), VERIFICATION, "kept")]
