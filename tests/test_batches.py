@@ -265,6 +265,23 @@ async def test_what_fails_in_each_batch_is_given_up_with_the_providers_words(tmp
             await run(provider, tmp_path, retries=1)
 
 
+@pytest.mark.parametrize("count", [1, 8])
+async def test_a_request_that_fails_in_each_batch_is_refused_where_others_are_answered(
+    tmp_path: Path, count: int
+) -> None:
+    def fail(line: dict[str, Any], number: int) -> dict[str, Any] | None:
+        if line["body"]["messages"][-1]["content"] != "q0":
+            return fine(line, number)
+        failed = {"status_code": 500, "body": {"error": {"message": "The engine is on fire"}}}
+        return {"custom_id": line["custom_id"], "response": failed}
+
+    provider = Provider(fail)
+    async with serving(provider):
+        [[refused], *others] = await run(provider, tmp_path, count, retries=1)
+    assert refused.detail == "it failed again and again, last with: HTTP 500: The engine is on fire"
+    assert [each[0].finish_reason for each in others] == ["stop"] * (count - 1)
+
+
 async def test_samples_have_answers_of_their_own_where_a_provider_takes_neither_n_nor_seed(tmp_path: Path) -> None:
     numbers = itertools.count()
 

@@ -153,24 +153,89 @@ async def test_a_server_that_breaks_for_a_while_is_outlasted(cache: ReadAnswers,
     assert len(server.bodies) < 21 + 40  # it wasn't stormed
 
 
-@pytest.mark.parametrize("failure", [status(500), status(502), broken_off(), reset(), status(409), ok(wait_s=9)])
+POISON = Request("writer", "verification", messages=(("user", "poison"),))
+
+
+def failing_at_poison(failure: Reply) -> FlakyServer:
+    async def poisoned(request: web.Request, body: Body) -> web.StreamResponse:
+        return await (failure if body["messages"][-1]["content"] == "poison" else ok(wait_s=0.02))(request, body)
+
+    return FlakyServer(default=poisoned)
+
+
+@pytest.mark.parametrize(
+    "failure", [status(500), status(502), status(503), broken_off(), reset(), status(409), ok(wait_s=9)]
+)
 @pytest.mark.parametrize("others", [0, 30])
 async def test_a_prompt_at_which_the_server_always_fails_is_refused_and_ends_nothing(
     cache: ReadAnswers, failure: Reply, others: int
 ) -> None:
-    async def poisoned(request: web.Request, body: Body) -> web.StreamResponse:
-        return await (failure if body["messages"][-1]["content"] == "poison" else ok(wait_s=0.02))(request, body)
-
-    server = FlakyServer(default=poisoned)
-    async with serving(server), ChatClient({"writer": at(server, retries=2, timeout_s=0.5)}, cache) as client:
+    server = failing_at_poison(failure)
+    quick = {"retries": 2, "timeout_s": 0.5, "retry_wait_s": 0.005}
+    async with serving(server), ChatClient({"writer": at(server, **quick)}, cache) as client:
         await ask_all(client, 1)
-        asked = asyncio.create_task(client.sample(Request("writer", "verification", messages=(("user", "poison"),))))
+        asked = asyncio.create_task(client.sample(POISON))
         await ask_all(client, others, first=1)
         [completion] = await asyncio.wait_for(asked, 20)
         assert completion.finish_reason == "refused"
         assert completion.detail.startswith("it failed again and again, last with: ")
         await ask_all(client, 3, first=1 + others)
     assert cache.total().requests == 1 + others + 1 + 3
+
+
+@pytest.mark.parametrize("failure", [status(500), broken_off(), status(409), status(429)])
+@pytest.mark.parametrize("servers", [1, 2])
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_such_a_prompt_is_refused_if_it_is_the_first_or_the_only_one_that_is_asked(
+    cache: ReadAnswers, failure: Reply, servers: int, retries: int
+) -> None:
+    failing = [failing_at_poison(failure) for _ in range(servers)]
+    async with (
+        serving(*failing),
+        ChatClient({"writer": at(*failing, retries=retries, retry_wait_s=0.003)}, cache) as client,
+    ):
+        [completion] = await asyncio.wait_for(client.sample(POISON), 20)
+        assert completion.finish_reason == "refused"
+        await ask_all(client, 3)
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+async def test_a_server_that_only_ends_what_it_has_begun_is_away_and_what_it_turns_away_is_not_refused(
+    cache: ReadAnswers, servers: int
+) -> None:
+    began = time.monotonic()
+
+    async def drains(request: web.Request, body: Body) -> web.StreamResponse:
+        since = time.monotonic() - began
+        if since < 0.3:
+            return await ok(wait_s=0.2 + 0.15 * int(body["messages"][-1]["content"][1:]))(request, body)
+        return await (status(502) if since < 3.0 else ok())(request, body)
+
+    draining = [FlakyServer(default=drains) for _ in range(servers)]
+    async with (
+        serving(*draining),
+        ChatClient({"writer": at(*draining, retries=2, concurrency=16)}, cache) as client,
+    ):
+        await ask_all(client, 40)
+
+
+async def test_a_server_that_breaks_again_as_soon_as_it_is_back_is_not_taken_for_one_that_fails_at_a_prompt(
+    cache: ReadAnswers,
+) -> None:
+    down_until, downs = 0.0, 0
+
+    async def flaps(request: web.Request, body: Body) -> web.StreamResponse:
+        nonlocal down_until, downs
+        if time.monotonic() < down_until:
+            return await status(502)(request, body)
+        if downs < 3:
+            downs, down_until = downs + 1, time.monotonic() + 1.0
+        return await ok()(request, body)
+
+    server = FlakyServer(default=flaps)
+    async with serving(server), ChatClient({"writer": at(server, retries=2)}, cache) as client:
+        await ask_all(client, 1)
+        await ask_all(client, 1, first=1)
 
 
 async def test_what_is_asked_while_the_only_server_is_broken_is_not_taken_for_what_breaks_it(

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import Complaint, ComplaintKind, read_complaint
-from autoif.models.transport import NotThere, Passing, Rejected, Transport
+from autoif.models.transport import NotThere, Passing, Rejected, Transport, Unanswered
 from autoif.reading.text_lines import parse_json
 
 Result = TypeVar("Result")
@@ -99,7 +99,8 @@ class Batches:
 
         Raises:
             Rejected: the server refuses this request.
-            ModelError: its batch failed, or it failed as often as may be tried.
+            Unanswered: it failed as often as may be tried.
+            ModelError: its batch failed.
         """
         before()
         if self._closed:
@@ -253,27 +254,30 @@ class Batches:
         if batch["status"] == "failed":
             said = read_complaint(json.dumps((batch.get("errors") or {}).get("data") or "it says no reason").encode())
             raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
+        answered = 0
         for kind in ("output_file_id", "error_file_id"):
             async for line in self._read_lines(batch.get(kind), may_be_gone=adopted):
-                self._hand_out(line, refusals=not adopted)
-        left = [name for name in names if name in self._wanted]
-        for name in left:
-            self._again(name, f"the batch {batch['status']} without its answer")
+                answered += self._hand_out(line, refusals=not adopted)
+        for name in [name for name in names if name in self._wanted]:
+            self._again(name, batch["status"], others_answered=answered > 0)
 
-    def _hand_out(self, line: dict[str, Any], *, refusals: bool) -> None:
-        """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch."""
+    def _hand_out(self, line: dict[str, Any], *, refusals: bool) -> bool:
+        """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch.
+
+        Return whether it was an answer.
+        """
         name, given = str(line.get("custom_id")), line.get("response")
         response = given if isinstance(given, dict) else {}
         wanted = self._wanted.get(name)
         status, body = response.get("status_code"), response.get("body")
         if wanted is None or wanted.answer.done():
-            return
+            return False
         if status == 200 and isinstance(body, dict) and "choices" in body:
             wanted.answer.set_result(body)
             del self._wanted[name]
-            return
+            return True
         if not refusals:
-            return
+            return False
         status = status if isinstance(status, int) else 0
         complaint = read_complaint(json.dumps(body or line.get("error") or "").encode())
         kind, shown = complaint.kind(status), self._transport.shown(complaint.sentence)
@@ -285,15 +289,22 @@ class Batches:
             raise ModelError(f"{url} can't answer a batch (HTTP {status}): {shown}: mend it, then run again")
         else:
             wanted.said = f"HTTP {status}: {shown}" if status else shown
+        return False
 
-    def _again(self, name: str, why: str) -> None:
+    def _again(self, name: str, status: str, *, others_answered: bool) -> None:
+        """Gather a request anew that its batch, which ended with that status, has not answered; or give it up."""
         wanted = self._wanted[name]
         wanted.failures += 1
         if wanted.failures > self._endpoint.retries:
+            said = wanted.said or f"the batch {status} without its answer"
+            if status == "completed":
+                failure = Unanswered(Passing(said), alone=others_answered, failures=wanted.failures)
+                wanted.answer.set_exception(failure)
+                wanted.answer.exception()  # seen, even if everybody who waited has gone
+                del self._wanted[name]
+                return
             url = self._transport.url
-            raise ModelError(
-                f"{url} failed {wanted.failures} times in a row, last with: {wanted.said or why}; run it again later"
-            )
+            raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {said}; run it again later")
         self._new.append(name)
         self._came.set()
 

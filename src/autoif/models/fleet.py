@@ -5,7 +5,7 @@
     | is busy (429, 503), or slower than `slow_s`  | it gets fewer requests at once, and none for as long as it asks   |
     | doesn't respond, five times in a row         | it is gone: a request tries it now and then, the others go        |
     |                                              | elsewhere, or wait; said once, and again when it is back          |
-    | always fails at one request, not at others   | the request is given up: `Unanswered`                             |
+    | fails at a request in every round            | the request is given up: `Unanswered`; `server` asks another one  |
     | can't be used (no such model, no credit, …)  | it is left out, which is said; if it is the last, the run ends    |
 
 A request that fails goes to another address at once; only after a round of failures it waits, each time twice as long.
@@ -27,7 +27,7 @@ from autoif.models.batches import Batches
 from autoif.models.dealing import Dealer
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Place
-from autoif.models.transport import NoConnection, Passing, Rejected, Transport, Unfinished
+from autoif.models.transport import NoConnection, Passing, Rejected, Transport, Unanswered, Unfinished
 
 Read = TypeVar("Read")
 
@@ -49,15 +49,6 @@ class _Tries:
     """When it failed first, and last."""
     failed_at: set[int] = field(default_factory=set)
     """The addresses at which it failed in this round."""
-
-
-class Unanswered(Exception):
-    """A request that failed in every round, at servers that have answered others; the text is the last failure's."""
-
-    def __init__(self, failure: Passing, *, alone: bool) -> None:
-        super().__init__(str(failure))
-        self.alone = alone
-        """Others were answered since it failed the time before: it is this request that they fail at."""
 
 
 async def _keep_nothing(_: Any) -> None:
@@ -155,31 +146,32 @@ class Fleet:
         if self._batches:
             self._batches.close(error)
 
-    async def post(self, call: Call[Read], rank: int = 0, *, probe: bool = False) -> Read:
+    async def post(self, call: Call[Read], rank: int = 0, *, after: Unanswered | None = None) -> Read:
         """Return what a server answers to a call; of those that wait, the lowest rank goes first.
 
-        A `probe` finds out whether anything is answered: its failures are never its own.
+        With `after` it is a probe, which goes on where that request was given up, and finds out whether anything is
+        answered: its failures are never its own.
 
         Raises:
             Rejected: the server refuses this request.
-            Unanswered: servers that have answered others fail at this request.
-            ModelError: another try is of no use.
+            Unanswered: this request fails, unless it is a probe.
+            ModelError: another try is of no use, whatever is asked.
         """
         if self._batches:
-            return await self._post_in_batches(self._batches, call)
-        data, tries = _write(call.body), _Tries()
+            return await self._post_in_batches(self._batches, call, after)
+        data, tries = _write(call.body), _Tries(after.failures, since=after.since) if after else _Tries()
         patient = self._endpoint.ask_elsewhere_after_s and len(self.transports) > 1
         while True:
             place = await self._dealer.enter(rank, tries.failed_at)
             try:
                 return await (self._race(place, call, data) if patient else self._try(place, call, data))
             except Passing as failure:
-                wait_s = self._count_failure(tries, failure, place, probe=probe)
+                wait_s = self._count_failure(tries, failure, place, probe=after is not None)
             self.retries += 1
             if wait_s:
                 await self._dealer.pause(wait_s)
 
-    async def _post_in_batches(self, batches: Batches, call: Call[Read]) -> Read:
+    async def _post_in_batches(self, batches: Batches, call: Call[Read], after: Unanswered | None) -> Read:
         """Return what a call makes of an answer from a batch; ask again for one that it finds unfinished."""
         for attempt in range(self._endpoint.retries + 1):
             try:
@@ -189,6 +181,13 @@ class Fleet:
                     raise Unanswered(failure, alone=True) from failure
                 self.retries += 1
                 continue
+            except Unanswered as failure:
+                if after is None:
+                    raise
+                raise ModelError(
+                    f"{self._name_all()} failed {failure.failures} times in a row, last with: {failure}; "
+                    "run the same command again when it works"
+                ) from failure
             self._paces[0].speed_up()
             await call.keep(answer)
             return answer
@@ -278,7 +277,7 @@ class Fleet:
     def _count_failure(self, tries: _Tries, failure: Passing, place: Place, *, probe: bool) -> float:
         """Return how long the request waits before it is made again; raise if it isn't."""
         now = time.monotonic()
-        failed_before, tries.last = tries.last, now
+        failed_before, tries.last = tries.last or now, now
         tries.failures, tries.since = tries.failures + 1, tries.since or now
         tries.failed_at.add(place.address)
         up = {address for address, pace in enumerate(self._paces) if pace.is_up}
@@ -291,25 +290,25 @@ class Fleet:
         tries.failed_at.clear()
         tries.rounds += 1
         answered_at = max(each.answered_at for each in self._paces)
-        if tries.rounds > self._endpoint.retries > 0 and self.answered and failure.may_be_its_own and not probe:
-            raise Unanswered(failure, alone=answered_at > failed_before or isinstance(failure, Unfinished)) from failure
-        if self._is_hopeless(failure, tries, now - max(tries.since, answered_at)):
-            if isinstance(failure, Unfinished):
-                raise Unanswered(failure, alone=True) from failure
+        hopeless = self._is_hopeless(failure, tries, now - max(tries.since, answered_at), probe=probe)
+        if not probe and (hopeless or (tries.rounds > self._endpoint.retries and failure.may_be_its_own)):
+            alone = isinstance(failure, Unfinished) or max(each.sent_at for each in self._paces) > failed_before
+            raise Unanswered(failure, alone=alone, failures=tries.failures, since=tries.since) from failure
+        if hopeless:
             raise ModelError(
                 f"{self._name_all()} failed {tries.failures} times in a row, last with: {self._cut(failure)}; "
                 "run the same command again when it works"
             ) from failure
         return max(failure.wait_s, self._wait_s(tries.rounds))
 
-    def _is_hopeless(self, failure: Passing, tries: _Tries, standstill_s: float) -> bool:
+    def _is_hopeless(self, failure: Passing, tries: _Tries, standstill_s: float, *, probe: bool) -> bool:
         """Tell whether another attempt is one too many: of servers that are busy or gone, only if none has answered
         anybody for long."""
-        if tries.rounds <= self._endpoint.retries:
+        if tries.rounds <= self._endpoint.retries and (self.answered or not probe):  # else all were made before it
             return False
         if self._endpoint.serve and not any(each.is_up for each in self._paces):  # others are being started
             return standstill_s > self._endpoint.serve_start_s
-        passing = failure.busy or (self.answered and not any(each.is_up for each in self._paces))
+        passing = failure.busy or (self.answered and (probe or not any(each.is_up for each in self._paces)))
         patient = passing and self._endpoint.retries > 0
         return not patient or standstill_s > failure.patience * self._endpoint.retry_wait_s
 

@@ -34,6 +34,8 @@ class Pace:
         """Requests that got an answer."""
         self.answered_at = 0.0
         """When the last of them did: tells whether a busy server still serves anyone."""
+        self.sent_at = 0.0
+        """When the newest of those that were answered was sent: a server that goes down may still answer older ones."""
         self.most = most
         """How wide the window may get."""
         self.busy = 0
@@ -103,6 +105,7 @@ class Pace:
         """Count an answer that took so long, and widen the window by one for a whole window of answers."""
         self.answered += 1
         self.answered_at = time.monotonic()
+        self.sent_at = max(self.sent_at, self.answered_at - seconds)
         self.busy = 0
         self.respond()
         if 0 < self._slow_s < seconds:

@@ -4,6 +4,7 @@ What one of several servers doesn't take is sent to none of them, so that a requ
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,9 +14,9 @@ from typing import Any
 from autoif.errors import ModelError
 from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
-from autoif.models.fleet import Call, Fleet, Unanswered
+from autoif.models.fleet import Call, Fleet
 from autoif.models.requests import Completion, Request
-from autoif.models.transport import Rejected, Unfinished
+from autoif.models.transport import Rejected, Unanswered, Unfinished
 from autoif.models.wire import ServerAnswer, read_server_answer
 
 Keep = Callable[[Sequence[Completion]], Awaitable[None]]
@@ -37,7 +38,7 @@ class Server:
         self.dialect = Dialect()
         self._taken: set[str] = set()
         """Which of the neutral values of sampling it has answered to."""
-        self._probing: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[int] | None = None
         self._note = note
         self._name = " or ".join(endpoint.addresses)
 
@@ -74,9 +75,8 @@ class Server:
                 dialect = step.dialect
                 continue
             except Unanswered as failure:
-                if not failure.alone and not tried_anew:
+                if not failure.alone and (await self._try_another(failure, learned, before) > 1 or not tried_anew):
                     tried_anew = True
-                    await self._wait_until_others_are_answered(learned, before)
                     continue
                 return await _keep_refusal(f"it failed again and again, last with: {failure}", samples, keep)
             completions = answer.completions
@@ -108,28 +108,45 @@ class Server:
         if self.fleet.answered:
             return
         try:
-            await self._probe(dialect, before)
+            await self.fleet.post(self._make_probe(dialect, before))
+        except Unanswered as failure:
+            await self._try_another(failure, dialect, before)
         except Rejected:
             raise ModelError(
                 f"{self._name} refuses every request: {complaint}; a field that it misses can be given by "
                 "models.ROLE.extra_body (docs/models.md)"
             ) from None
 
-    async def _wait_until_others_are_answered(self, dialect: Dialect, before: Callable[[], None]) -> None:
-        """Return when a server answers the plainest request, as it has answered others before; all who wait share it.
+    async def _try_another(self, failure: Unanswered, dialect: Dialect, before: Callable[[], None]) -> int:
+        """Return when a server answers the plainest request, and how many attempts that took; all who wait share it.
+
+        A request that failed before that is tried anew. If it fails again, and the plainest is answered at once, it is
+        this request that servers fail at; else they were perhaps away meanwhile.
 
         Raises:
-            ModelError: none has for as long as a run waits for servers that are gone.
+            ModelError: none has answered for as long as a run waits for servers that are gone.
         """
         if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe(dialect, before))
+            self._probing = asyncio.create_task(self._probe(failure, dialect, before))
             self._probing.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if nobody waits
-        with suppress(Rejected):  # as good as an answer
-            await asyncio.shield(self._probing)
+        return await asyncio.shield(self._probing)
 
-    async def _probe(self, dialect: Dialect, before: Callable[[], None]) -> None:
+    async def _probe(self, failure: Unanswered, dialect: Dialect, before: Callable[[], None]) -> int:
+        attempts = 0
+
+        def count() -> None:
+            nonlocal attempts
+            before()
+            attempts += 1
+
+        with suppress(Rejected):  # as good as an answer
+            await self.fleet.post(self._make_probe(dialect, count), after=failure)
+        return attempts
+
+    def _make_probe(self, dialect: Dialect, before: Callable[[], None]) -> Call[dict[str, Any]]:
         body = request_body(_PROBE, self.endpoint.model, dialect, seed=0, samples=1) | self.endpoint.extra_body
-        await self.fleet.post(Call("/chat/completions", body, before, lambda read: read), probe=True)
+        seed = random.getrandbits(62)  # so that no batch has its answer yet
+        return Call("/chat/completions", body, before, lambda read: read, seed=seed)
 
 
 async def _keep_all(keep: Keep, answer: ServerAnswer) -> None:

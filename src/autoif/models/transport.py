@@ -71,6 +71,18 @@ class Passing(Exception):
         return self.gone or not self.busy
 
 
+class Unanswered(Exception):
+    """A request that failed as often as may be tried; the text is the last failure's."""
+
+    def __init__(self, failure: Passing, *, alone: bool, failures: int = 1, since: float = 0.0) -> None:
+        super().__init__(str(failure))
+        self.alone = alone
+        """What was sent since it failed the time before was answered: it is this request that servers fail at."""
+        self.failures = failures
+        self.since = since
+        """When it failed first."""
+
+
 class NotThere(ModelError):
     """The server has no such page, file or model."""
 
