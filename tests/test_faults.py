@@ -270,7 +270,8 @@ def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(pl
             wait_for(lambda count=count: count_asked(server) >= count, process)
             for child in children_of(process.pid):
                 os.kill(child, signal.SIGKILL)
-            time.sleep(3)
+            time.sleep(1)
+            wait_for(lambda: is_at_rest(process.pid), process)
         server.release()
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
@@ -281,6 +282,24 @@ def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(pl
 def children_of(pid: int) -> list[int]:
     """Return the processes that a process has started: of a run its zygotes."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_at_rest(pid: int) -> bool:
+    """Tell whether a process and those that it has started do next to nothing for a second."""
+
+    def count_ticks() -> int:
+        processes, ticks = [pid], 0
+        for each in processes:
+            try:
+                processes += children_of(each)
+                ticks += sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:15]))
+            except (FileNotFoundError, ProcessLookupError):
+                return -1
+        return ticks
+
+    before = count_ticks()
+    time.sleep(1)
+    return 0 <= before <= count_ticks() <= before + 10
 
 
 def test_a_second_driver_of_a_folder_is_refused_and_the_first_goes_on(plain, tmp_path):

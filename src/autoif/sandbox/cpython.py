@@ -244,6 +244,10 @@ class CPythonWorker:
         packages = f", packages {' '.join(self._limits.packages)}" if self._limits.packages else ""
         return f"{describe_layers(self.layers)}{packages}"
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
         """Run a function on texts: all, or `until_timeout` those up to the first that takes too long.
 

@@ -115,6 +115,10 @@ class MontyWorker:
         """Return the interpreter's version and what contains a function in it."""
         return f"pydantic-monty {self._version}, no host to reach, a process for each function"
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
         """Run a function on inputs: all, or `until_timeout` those up to the first that takes too long.
 

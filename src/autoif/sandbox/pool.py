@@ -29,6 +29,11 @@ class WorkerDied(Exception):
 class Worker(Protocol):
     """A process of a backend, seen from its parent."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is still there, as far as is known."""
+        ...
+
     async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
         """Run a function on texts: all, or `until_timeout` those up to the first that takes too long, if it can.
 
@@ -106,6 +111,9 @@ class WorkerPool(Generic[W]):
         try:
             if self._closed:
                 raise SandboxError(CLOSED)
+            if worker is not None and not worker.is_alive:  # no function ended it, so no function is tried for it
+                self._begin(self._end(worker))
+                worker = None
             if worker is None:
                 worker = await self._replace_worker()
             outcomes = await worker.call(source, inputs, until_timeout=until_timeout)

@@ -111,8 +111,8 @@ class Crew:
         """Hand the next shards to the workers that have the fewest."""
         while self._ready and self._waiting:
             actor = min(self._ready, key=lambda each: self._ready[each])
-            if self._ready[actor] == AT_ONCE:
-                break
+            if self._ready[actor] == AT_ONCE or (self._ready[actor] and len(self._waiting) <= len(self._starting)):
+                break  # what waits is for those that are about to be ready
             self._ready[actor] += 1
             shard = self._waiting.popleft()
             self._running[asyncio.ensure_future(actor.run.remote(shard))] = actor, shard

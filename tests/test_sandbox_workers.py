@@ -1,0 +1,62 @@
+"""The workers of a sandbox: what becomes of a call whose worker ends, and of a worker that ends between calls."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from autoif.records import Verdict
+from autoif.sandbox.outcomes import Outcome
+from autoif.sandbox.pool import WorkerDied, WorkerPool
+
+PASSES = [Outcome(Verdict.PASS, "")]
+
+
+class Worker:
+    """A worker that ends when a call is its last; `ended` is what befalls it from elsewhere."""
+
+    def __init__(self, *, lasts: bool) -> None:
+        self._lasts = lasts
+        self.ended = False
+
+    @property
+    def is_alive(self) -> bool:
+        return not self.ended
+
+    async def call(self, source: str, inputs: Sequence[str], *, until_timeout: bool) -> list[Outcome]:
+        if self.ended or not self._lasts:
+            raise WorkerDied("it hung up")
+        return PASSES
+
+    async def end(self) -> None:
+        self.ended = True
+
+    def describe(self) -> str:
+        return "nothing"
+
+
+@pytest.mark.parametrize(
+    ("lasting", "killed", "verdict"),
+    [
+        ([True], 0, Verdict.PASS),
+        ([False, True], 0, Verdict.PASS),
+        ([False, False], 0, Verdict.CRASH),
+        ([True, True], 1, Verdict.PASS),
+        ([True, False, True], 1, Verdict.PASS),  # that it had ended before was no try of the function
+        ([True, False, False], 1, Verdict.CRASH),
+        ([True, True, False, True], 2, Verdict.PASS),
+    ],
+)
+async def test_a_function_is_tried_in_two_workers_that_were_alive(
+    lasting: list[bool], killed: int, verdict: Verdict
+) -> None:
+    workers = [Worker(lasts=lasts) for lasts in lasting]
+    left = iter(workers)
+
+    async def start() -> Worker:
+        return next(left)
+
+    async with WorkerPool("test", start, max(1, killed)) as pool:
+        for worker in workers[:killed]:
+            worker.ended = True
+        [outcome] = await pool.run("def evaluate(response): return True", ["text"])
+    assert outcome.verdict is verdict
