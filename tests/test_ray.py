@@ -254,7 +254,7 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
         one.note("a sentence")
         storing = asyncio.create_task(one.store(A, {0: completion(), 1: completion("no")}, request=REQUEST, usd=0.5))
         await asyncio.sleep(0)
-        assert one.get(A, 1) == {0: completion()}
+        assert one.get(A, 1) == {}  # another worker's may be stored first
         assert (one.total().tokens, one.total().usd) == (20, 0.5)
         assert not storing.done()  # the writer has not acknowledged it
         await storing

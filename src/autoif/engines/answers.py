@@ -96,15 +96,16 @@ class SharedAnswers:
         return True
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Keep an answer, and hand it to the writer; return what is kept of it when that has it."""
-        held = self._held.setdefault(key, {})
-        held.update({index: each for index, each in completions.items() if index not in held})
+        """Hand an answer to the writer; return what is stored of it when that has it: the first of each."""
         shard = ASKED_FOR.get()
         self._keys[shard].add(key)
         self._rows += [(shard, row) for row in list_rows(key, completions, stage=request.stage, usd=usd)]
         told = self._told = self._told or asyncio.get_running_loop().create_future()
         self._send_soon()
         await asyncio.shield(told)
+        held = self._held.setdefault(key, {})  # only now, as another worker's answer may have come first
+        for index, each in completions.items():
+            held.setdefault(index, each)
         return {index: held[index] for index in completions}
 
     def note(self, sentence: str) -> None:
