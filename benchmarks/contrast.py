@@ -190,18 +190,11 @@ def is_aside(instruction_id: str) -> bool:
 
 
 def judge_world(folder: Path, run: Path | None = None) -> list[Judged]:
-    """Replay the small world into a folder, and run every function on every text: its own, or those of another run over
-    its instructions."""
+    """Replay the small world into a folder, and run on every text its functions, or those of another run over its
+    instructions."""
     make_data(folder)
     prompts = [row["id"] for row in read_stage(folder / "data", AUGMENTATION, "kept")]
     every, sampled = (read_material(each).instructions for each in (run or folder / "instructions", folder / "data"))
-    return judge_all(every, sampled, prompts)
-
-
-def judge_all(
-    every: Sequence[WrittenInstruction], sampled: Sequence[WrittenInstruction], prompts: Sequence[str]
-) -> list[Judged]:
-    """Run every function on every text; `prompts` are their ids in the order of the run."""
     answers = {each.instruction.id: _list_answers(each, prompts) for each in sampled}
     by_query = defaultdict(list)
     for instruction_id, listed in answers.items():

@@ -11,6 +11,7 @@ import time
 import uuid
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
@@ -20,6 +21,7 @@ import autoif
 from autoif.config import load_config
 from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray import engine
+from autoif.engines.ray.crew import Crew
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
 from autoif.engines.ray.link import Connect
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, read_fault, share_settings
@@ -286,6 +288,39 @@ def test_of_two_workers_that_asked_the_same_both_go_on_with_the_answer_that_was_
 
     asyncio.run(work())
     assert writer._cache.get(A, 2) == {0: completion("first"), 1: completion("more")}
+
+
+class Hand:
+    """A worker as the crew sees it, which is at its shards for ever."""
+
+    def __init__(self):
+        self.run, self.shards = self, []
+
+    def remote(self, shard):
+        self.shards.append(shard)
+        return asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(
+    ("ready", "starting", "shards", "dealt"),
+    [
+        (2, 0, 2, [1, 1]),
+        (2, 0, 3, [2, 1]),
+        (2, 0, 9, [2, 2]),
+        (1, 0, 2, [2]),
+        (1, 1, 2, [1]),  # the other shard is for who is about to be ready
+        (1, 1, 3, [2]),
+        (0, 1, 1, []),
+    ],
+)
+async def test_each_worker_gets_a_shard_before_any_gets_a_second_and_none_a_third(ready, starting, shards, dealt):
+    crew, hands = Crew(None, SimpleNamespace(send=lambda said: None)), [Hand() for _ in range(ready)]
+    crew._ready = dict.fromkeys(hands, 0)
+    crew._starting = {asyncio.get_running_loop().create_future(): Hand() for _ in range(starting)}
+    crew._waiting.extend(Shard("queries", index, ()) for index in range(shards))
+    crew._deal()
+    assert sorted((len(hand.shards) for hand in hands), reverse=True) == dealt
+    assert len(crew._waiting) == shards - sum(dealt)
 
 
 def test_a_shard_that_is_done_forgets_its_answers_and_not_those_of_the_shard_beside_it(tmp_path):

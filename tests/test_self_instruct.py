@@ -1,9 +1,12 @@
 """Instruction augmentation (§3.2): lines become instructions, each meaning once, the rest dropped with a reason."""
 
+import asyncio
+import threading
 import time
 
 import pytest
 
+from autoif.instructions import self_instruct as module
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.requests import Completion
 from autoif.models.scripted import ScriptedChat
@@ -236,3 +239,21 @@ async def test_ten_times_the_seeds_take_ten_times_as_long(make_tools: MakeTools)
         return time.process_time() - started
 
     assert await measure(3_000) <= 20 * await measure(300)
+
+
+@pytest.mark.parametrize("part", ["fold_duplicates", "main_scripts", "_by_hash", "_limit"])
+async def test_what_takes_long_for_many_seeds_does_not_stop_the_event_loop(
+    make_tools: MakeTools, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    went_on, work = threading.Event(), getattr(module, part)
+
+    def wait(*given: object) -> object:
+        assert went_on.wait(5)
+        return work(*given)
+
+    monkeypatch.setattr(module, part, wait)
+    asyncio.get_running_loop().call_later(0.05, went_on.set)
+    tools = make_tools("self_instruct.rewrites_per_seed=0", chat=ScriptedChat(unique_lines))
+    kept, _ = await self_instruct([Instruction.of("Use the word 'tea'.", "seed")], tools)
+    assert len(kept) == 1
+    assert went_on.is_set()
