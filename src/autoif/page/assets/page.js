@@ -80,6 +80,7 @@
     window.addEventListener("hashchange", show);
     await show();
     document.body.dataset.ready = "yes";
+    setTimeout(autoif.readAhead);
   }
 
   start();

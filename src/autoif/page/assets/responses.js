@@ -9,14 +9,15 @@
   const outcomeOf = (place) => reasonOf(place) || (columns().stage[place] === autoif.index.stages.length - 1 ? "kept" : "waits for its score");
 
   // Returns a function that gives what a search compares of each record, as far as it is read. Records are read one piece
-  // after another, and the page draws in between: a search finds what is read so far, and more as it goes on.
+  // after another, and the page draws in between: a search finds what is read so far, and more as it goes on. `read.tell`
+  // is called after each piece.
   function makeReader(kind, take) {
     let state = null;
-    return (tell) => {
+    const read = () => {
       if (state?.index === autoif.index) return state;
       const {sizes, counts} = autoif.index;
       const mine = state = {index: autoif.index, found: [], failed: null};
-      (async () => {
+      mine.ended = (async () => {
         const last = Math.ceil(counts[kind] / sizes[kind]) - 1;
         const coming = []; // some pieces ahead: to open a file takes longer than to read it
         for (let piece = 0, asked = 0; piece <= last; piece++) {
@@ -28,14 +29,16 @@
           const records = await coming.shift();
           if (state !== mine) return; // the run went on, and is read anew
           for (const record of records) mine.found.push(take(record));
-          tell(piece === last);
+          read.tell(piece === last);
         }
       })().catch((error) => {
         mine.failed = error;
-        tell(true);
+        read.tell(true);
       });
       return mine;
     };
+    read.tell = () => {};
+    return read;
   }
 
   // Returns the places, of those that are read if `wants` a text, that fit.
@@ -48,7 +51,17 @@
     return places;
   }
 
+  const textOf = (turns) => turns.map((each) => each.content).join("\n\n");
   const readResponses = makeReader("responses", (record) => record.text.toLowerCase());
+  const readPairs = makeReader("pairs", ({level, prompt, chosen, rejected}) =>
+    ({level, text: [prompt, chosen, rejected].map(textOf).join("\n").toLowerCase()}));
+
+  // Reads the texts before anybody searches in them. Those of a run that goes on would be read anew at every change.
+  autoif.readAhead = async () => {
+    if (autoif.index.status === "running") return;
+    await readResponses().ended;
+    readPairs();
+  };
 
   autoif.startResponses = () => {
     const reasons = () => autoif.index.reasons.filter(Boolean);
@@ -70,7 +83,7 @@
       ],
       find: (wanted, order) => {
         const search = wanted.search.toLowerCase();
-        const read = search || autoif.index.status !== "running" ? readResponses((last) => table.progress(last)) : {found: []};
+        const read = search || autoif.index.status !== "running" ? readResponses() : {found: []};
         const {stage, prompt} = columns();
         const places = findRead("responses", read, search, (place) => autoif.fitsStage(wanted, stage[place], reasonOf(place))
           && (!wanted.prompt || promptOf(place)?.id === wanted.prompt)
@@ -86,6 +99,7 @@
         outcome: outcomeOf(place), pass_rate: columns().pass_rate[place], quality: columns().quality[place], characters: columns().characters[place],
       }),
     });
+    readResponses.tell = table.progress;
     return table;
   };
 
@@ -151,9 +165,6 @@
   };
 
   autoif.startPairs = () => {
-    const turn = (turns) => turns.map((each) => each.content).join("\n\n");
-    const readPairs = makeReader("pairs", ({level, prompt, chosen, rejected}) =>
-      ({level, text: [prompt, chosen, rejected].map(turn).join("\n").toLowerCase()}));
     const table = autoif.makeTable({
       name: "pairs",
       columns: [
@@ -166,15 +177,16 @@
       find: (wanted) => {
         const search = wanted.search.toLowerCase();
         const wants = search || wanted.level;
-        const read = wants ? readPairs((last) => table.progress(last)) : {found: []};
+        const read = wants ? readPairs() : {found: []};
         return findRead("pairs", read, wants, (place) => !wants || ((!wanted.level || read.found[place].level === wanted.level)
           && (!search || read.found[place].text.includes(search))));
       },
       row: async (place) => {
         const pair = await autoif.record("pairs", place);
-        return {place, prompt: turn(pair.prompt), chosen: turn(pair.chosen), rejected: turn(pair.rejected), level: pair.level};
+        return {place, prompt: textOf(pair.prompt), chosen: textOf(pair.chosen), rejected: textOf(pair.rejected), level: pair.level};
       },
     });
+    readPairs.tell = table.progress;
     return table;
   };
 
@@ -182,7 +194,7 @@
   autoif.showPair = async (place) => {
     if (!(place < autoif.index.counts.pairs)) return [make("p", {}, "There is no such pair in this run.")];
     const pair = await autoif.record("pairs", place);
-    const [chosen, rejected] = [pair.chosen, pair.rejected].map((turns) => turns.map((each) => each.content).join("\n\n"));
+    const [chosen, rejected] = [pair.chosen, pair.rejected].map(textOf);
     const [left, right] = autoif.markDifference(chosen, rejected);
     const side = (title, parts, tag, verdicts) => make("div", {},
       make("h3", {}, title),
@@ -190,7 +202,7 @@
       make("p", {}, verdicts.map((said) => autoif.verdict(said))));
     const all = (name) => pair.constraints.flatMap((constraint) => constraint[name] ?? []);
     return [
-      make("h3", {}, "Asked"), make("pre", {class: "text"}, pair.prompt.map((each) => each.content).join("\n\n")),
+      make("h3", {}, "Asked"), make("pre", {class: "text"}, textOf(pair.prompt)),
       make("div", {class: "sides"}, side("Chosen", left, "ins", all("chosen_verdicts")), side("Rejected", right, "del", all("rejected_verdicts"))),
       make("p", {class: "note"}, `Level ${pair.level ?? "unknown"}; pass rates ${percent(pair.chosen_pass_rate)} and ${percent(pair.rejected_pass_rate)}.`),
       ...pair.constraints.map((constraint) => make("p", {}, make("a", {href: `#instruction/0/${encodeURIComponent(constraint.instruction_id ?? "")}`}, constraint.instruction || constraint.instruction_id))),
