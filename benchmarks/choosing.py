@@ -7,7 +7,7 @@ to the 60 instructions that have some. The score was fitted on two thirds of the
 kept aside is what counts for it. Contrast has stand-ins for answers without an instruction, as in contrast.py, and
 means over ten draws of them.
 
-    python benchmarks/choosing.py          # the tables of docs/method.md#score
+    python benchmarks/choosing.py          # the tables of docs/method.md
     python benchmarks/choosing.py RUN …    # what other runs over these instructions kept, by the same texts
 """
 
