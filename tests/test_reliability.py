@@ -117,6 +117,13 @@ async def test_a_function_that_hangs_gets_one_text_and_the_others_all() -> None:
     assert quick[:2] == [Verdict.FAIL, Verdict.PASS]
 
 
+def test_how_far_a_slow_function_gets_changes_no_score_of_the_others(sandbox) -> None:
+    texts = gather(("a drum", True), ("a xylophone", True))
+    word, accept = run(sandbox, [WORD, ACCEPT], texts)
+    late, early = ([*accept[:reached], *[Verdict.TIMEOUT] * (len(accept) - reached)] for reached in (100, 3))
+    assert score_functions(texts, [word, late])[0] == score_functions(texts, [word, early])[0]
+
+
 def test_scores_do_not_depend_on_the_order_of_functions(sandbox) -> None:
     sources = [WORD, ACCEPT, accepts("drum")]
     texts = gather(("a xylophone", True), ("a drum", False))

@@ -44,7 +44,8 @@ class Signs:
     cluster: float
     """Functions of its instruction that behave as it does, itself among them."""
     agreement: float
-    """Verdicts that it shares with another function of its instruction; 0.5 where there is no other."""
+    """Verdicts that it shares with another function of its instruction; 0.5 where there is no other. With one that takes
+    too long for a text it shares none: how far that one gets is the machine's doing."""
     is_narrow: float
     """1 if it accepts hardly any text at all, else 0."""
     errors: float
@@ -123,7 +124,8 @@ def _measure_agreement(verdicts: VerdictRows, place: int) -> float:
     others = [row for other, row in enumerate(verdicts) if other != place]
     if not others:
         return 0.5
-    same = sum(one == two for row in others for one, two in zip(verdicts[place], row, strict=True))
+    quick = [row for row in others if Verdict.TIMEOUT not in row]
+    same = sum(one == two for row in quick for one, two in zip(verdicts[place], row, strict=True))
     return same / (len(others) * len(verdicts[place]))
 
 
