@@ -26,7 +26,7 @@ def cli_page() -> str:
         "# Command line\n",
         "Every command with its options, as `autoif COMMAND --help` prints them. New here? Begin with",
         "[First steps](getting_started.md).\n",
-        "* A mistake ends with one line that names the cause and what to do, and with exit code 2.",
+        "* An error is one line that names the cause and what to do; the exit code is 2.",
         "* `autoif run` takes any setting as `--set KEY=VALUE`: [Settings](configuration.md).\n",
         "This page is made from the code by `make docs`.\n",
     ]
@@ -129,18 +129,18 @@ def _help(name: str, command: click.Command) -> list[str]:
 VOCABULARY = """\
 # A vocabulary for functions
 
-Models write `len(response.split())` for words, `'tea' in response` for the word tea and `response.istitle()` for lines
-that begin with a capital. With `verification.vocabulary = true` the writer is told of these helpers, and the functions
-that it writes call them. Each means one thing, in any script, and takes time in proportion to the text.
+Tested helpers that verification functions may call: words, sentences, lists, quotes and more, in any script. Without
+them, models write `len(response.split())` for words, `'tea' in response` for the word tea and `response.istitle()` for
+lines that begin with a capital. `verification.vocabulary = true` tells the writer of the helpers:
 
 ```sh
 autoif run paper --set verification.vocabulary=true --set prompts.verification=recommended
 ```
 
-**Sources carry what they use.** The code of the helpers that a function calls stands before it, in the run folder and
-in every exported row, so a row needs nothing of autoif. A function that defines a name of the vocabulary keeps its own,
-and a name that isn't in the vocabulary is an error, as ever. `autoif show` and the prompts that show a function have a
-comment for each helper instead of its code. Both sandbox backends give the same values.
+**Sources carry what they use.** A function's source includes the code of the helpers that it calls, in the run folder
+and in every exported row, so a row doesn't need autoif. A function that defines a name of the vocabulary keeps its own.
+`autoif show`, and prompts that show a function, have a comment for each helper instead of its code. Both sandbox
+backends give the same values. Every helper takes time in proportion to the text.
 
 ```python
 from autoif.vocabulary import carry
@@ -148,12 +148,12 @@ from autoif.vocabulary import carry
 carry("def evaluate(response):\\n    return len(get_words(response)) > 9")  # the helpers, then the function
 ```
 
-## What is what
+## Terms
 
 {terms}
 
-Letter case doesn't count unless `match_case` says so. A curly quote is a straight one, every kind of blank is a space,
-every line break a newline; zero-width characters and soft hyphens aren't there.
+Letter case counts only with `match_case`. Curly quotes are read as straight ones, every kind of blank as a space, every
+line break as a newline. Zero-width characters and soft hyphens are ignored.
 
 ## Helpers
 
@@ -163,10 +163,10 @@ every line break a newline; zero-width characters and soft hyphens aren't there.
 
 ## Measured
 
-`python benchmarks/vocabulary.py` compares functions of one line with IFEval's official verdicts, on the recorded
-answers of nine models: the same on 5,236 of 5,354 (97.8 %), in 17 kinds of instructions. They differ where IFEval takes
-a word within another for a keyword ("plant" in "plants"; 32 answers), in what ends a sentence (30), in hyphenated words
-at the edge of a word limit (16) and in what is a bullet (12).
+`python benchmarks/vocabulary.py` compares one-line functions with IFEval's official verdicts, on recorded answers of
+nine models to 17 kinds of instructions. 5,236 of 5,354 verdicts agree (97.8 %). They differ where IFEval finds a
+keyword within another word ("plant" in "plants"; 32 answers), in what ends a sentence (30), in hyphenated words at the
+edge of a word limit (16) and in what is a bullet (12).
 
 This page is made from the code by `make docs`.
 """

@@ -40,12 +40,13 @@ class Config(Record):
     """A resolved run configuration."""
 
     preset: str = "paper"
+    """The values to begin with: paper, quickstart, recommended or released."""
     seed: int = 0
     """Changes every sampling seed and every random choice."""
     seeds: str = ""
     """Seed instructions: a file of any form (docs/queries.md) or a run folder; "" takes the packaged ones."""
     queries: str = ""
-    """A file of any form (docs/queries.md), a run folder or `datasets` name; "" takes the packaged pool."""
+    """Queries: a file of any form (docs/queries.md), a run folder or `datasets` name; "" takes the packaged ones."""
     models: Models = Models()
     prompts: Prompts = Prompts()
     self_instruct: SelfInstruct = SelfInstruct()

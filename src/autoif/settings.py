@@ -18,7 +18,7 @@ ROLES: tuple[Role, ...] = ("writer", "responder", "judge")
 
 
 class Models(Record):
-    """Who writes, who answers, who judges: one model by default (self-alignment), any of them another by config."""
+    """Who writes, who answers, who judges: one model by default (self-alignment); each role may have another."""
 
     writer: Endpoint = Endpoint()
     """Instructions, functions, cases and back-translations."""
@@ -37,12 +37,13 @@ class SelfInstruct(Record):
     rewrites_per_call: int = Field(default=50, ge=1)
     """Released code: 50 a call."""
     seed_limit: int = Field(default=0, ge=0)
-    """Rewrite only so many of the seeds; 0 is all."""
+    """How many seeds are rewritten; 0 is all."""
     max_instructions: int = Field(default=0, ge=0)
-    """Carry at most so many instructions on, seeds and rewrites in turn; 0 is all."""
+    """The most instructions that go on, seeds and rewrites in turn; 0 is all."""
     max_chars: int = Field(default=200, ge=20)
+    """Longest instruction that is kept."""
     near_duplicate: float = Field(default=90.0, ge=0, le=100)
-    """Similarity, 0 to 100, from which two instructions that ask for the same words in the same order are one."""
+    """Similarity, 0 to 100, from which two instructions that ask for the same words in the same order are folded."""
     temperature: float = Field(default=1.0, ge=0, le=2)
     max_tokens: int = Field(default=2048, ge=16)
 
@@ -57,27 +58,27 @@ class Verification(Record):
     temperature: float = Field(default=0.8, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=32)
     vocabulary: bool = False
-    """Tell the writer of the helpers that functions may call (docs/vocabulary.md); a source carries those it calls."""
+    """Tell the writer of tested helpers (docs/vocabulary.md); a function's source carries the helpers that it calls."""
     analysis: Literal["none", "field", "text"] = "none"
     """Have the writer think before it writes code: in a field of the JSON object, or in text before the object."""
     max_analysis_chars: int = Field(default=0, ge=0)
-    """The longest analysis in a field, where the server can hold a model to it; 0 is any."""
+    """Longest analysis in a field, if the server can enforce it; 0 is any."""
     repairs: int = Field(default=0, ge=0, le=2)
-    """How often a function that doesn't load, raises or stands alone is put back to the writer with what is wrong; 0:
+    """How often a function that doesn't load, raises or behaves as no other goes back to the writer with its fault; 0:
     never."""
     case_repairs: int = Field(default=0, ge=0, le=2)
-    """How often the writer is asked again about a case that most functions contradict; 0: never."""
+    """How often the writer is asked about a case that most functions contradict; 0: never."""
     max_functions: int = Field(default=0, ge=0)
-    """Ask on, up to so many functions, until most of them behave alike, or one has the score that is asked for
-    (`cross_validation.choose_by`); 0: K is fixed."""
+    """Ask for more functions, up to this number, until most behave alike, or until one has the score of
+    `cross_validation.sure_score`; 0: K is fixed."""
     functions_step: int = Field(default=2, ge=1)
-    """How many more functions to ask for at a time."""
+    """How many more functions are asked for at a time."""
     settled: Threshold = ">= 0.75"
-    """Share of the answers whose functions must behave alike for behaviour to be settled."""
+    """Behaviour is settled when this share of the answers gave functions that behave alike."""
     settled_functions: int = Field(default=2, ge=2)
-    """The least number of answers that these must be."""
+    """The least number of such answers."""
     judge_samples: int = Field(default=0, ge=0)
-    """Answers asked of the judge about each text on which functions split; 0: it is not asked."""
+    """How often the judge is asked about each text on which functions differ; 0: never."""
     judged_texts: int = Field(default=3, ge=1)
     """The most texts of an instruction that the judge is asked about."""
 
@@ -100,32 +101,32 @@ class CrossValidation(Record):
     """§3.2, functions against cases."""
 
     case_agreement: ShareThreshold = "> 0.5"
-    """Share of the functions that must agree with a case for it to be kept."""
+    """A case is kept if this share of the functions agrees with it."""
     function_agreement: ShareThreshold = "> 0.5"
-    """Share of the kept cases that a function must agree with to be kept."""
+    """A function is kept if it agrees with this share of the kept cases."""
     min_functions: int = Field(default=1, ge=1)
-    """Functions that must load before any filtering."""
+    """The least number of functions that load, before any filtering."""
     min_cases: int = Field(default=1, ge=1)
-    """Cases there must be before any filtering."""
+    """The least number of cases, before any filtering."""
     both_outcomes: bool = False
-    """The kept cases must hold a text that obeys and one that doesn't: functions that always say no agree, too."""
+    """The kept cases must include one that follows and one that doesn't; functions that reject everything agree."""
     two_sided: bool = False
-    """A function must accept a text and refuse one among cases and probes (autoif.probes) to count at all; with
-    contrast, which always asks for it, answers count as well. Unlike `both_outcomes`, this drops no right function for
-    its writer's cases."""
+    """A function counts only if it accepts one text and rejects another, among cases and probes (autoif.probes); with
+    contrast, which always requires this, also among answers. Unlike `both_outcomes`, it loses no right function to its
+    writer's cases."""
     choose_by: Literal["cases", "majority", "score"] = "cases"
-    """What decides which functions are kept: the writer's cases, as in the paper; or, whatever these expect, what most
-    of its answers mean; or this together with how likely each function is right (docs/audit.md)."""
+    """What decides which functions are kept. cases: the writer's cases, as in the paper. majority: what most of its
+    answers mean. score: the majority together with how likely each function is right (docs/audit.md)."""
     majority: Threshold = ">= 0.6"
-    """Share of the answers whose functions must behave alike, unless cases choose; by score, of those answers whose
-    functions may be kept."""
+    """With majority or score, the share of the answers whose functions must behave alike; with score, of the answers
+    whose functions have no fault and enough score."""
     sure_score: Threshold = ">= 0.8"
-    """The score that does instead of a majority, with `choose_by = "score"`."""
+    """With `choose_by = "score"`, a score that suffices without a majority."""
     findings: tuple[FindingReason, ...] = ()
-    """What of an audit's findings drops a function before any is chosen, as ["vacuous", "dead", "raises", "too_slow",
-    "threshold", "asked_text"] (docs/audit.md); () drops none."""
+    """Findings of an audit that exclude a function, as ["vacuous", "dead", "raises", "too_slow", "threshold",
+    "asked_text"] (docs/audit.md)."""
     min_score: float = Field(default=0.0, ge=0, lt=1)
-    """Least score of a function, told without gold from what it does (docs/audit.md); 0 asks for none."""
+    """The least score of a function, estimated from what it does (docs/audit.md#score); 0: none."""
 
     @property
     def looks_at_functions(self) -> bool:
@@ -143,39 +144,39 @@ class CrossValidation(Record):
 
 
 class ContrastSettings(Record):
-    """Beyond §3.2: functions are chosen by what they say of answers, with their instruction and without it."""
+    """Beyond §3.2: functions are chosen by their verdicts on answers, with the instruction and without it."""
 
     enabled: bool = False
-    """Choose by lift, the share of answers to its own instruction that a function accepts less the share of answers to
-    the same queries alone; the cases advise. Off, cases decide, as in the paper."""
+    """Choose by lift: the share that a function accepts of answers to its instruction, minus the share of answers to
+    the same queries without it. The cases only advise. Off: `choose_by` decides."""
     queries: int = Field(default=8, ge=1)
-    """Queries answered with the instruction and without it: the first of those that it is joined with later."""
+    """Queries that are answered with the instruction and without it: the first of those it is joined with later."""
     responses_per_query: int = Field(default=1, ge=1)
     """Answers of each kind to each of these queries."""
     role: Role = "responder"
-    """Who answers: the responder, whose answers are the first of rejection sampling and cost nothing there, or another
-    role with a stronger model."""
+    """Who answers: the responder, whose answers are reused in rejection sampling, or another role with a stronger
+    model."""
     answers: str | None = None
-    """A file of {"instruction", "response"}: answers of better models, taken in place of those to be asked for, and as
-    answers to others; None asks for all."""
+    """A file of {"instruction", "response"} by better models, used in place of asked answers, and as answers to other
+    instructions."""
     revisions: int = Field(default=0, ge=0, le=2)
-    """How often an answer with the instruction is put back to its writer, to list what is asked, check and write it
-    again; 0: never."""
+    """How often an answer with the instruction goes back to its model, to list what is asked, check and rewrite it; 0:
+    never."""
     agreed: bool = False
-    """Of several answers to a query, the one speaks that most behaviours accept, with the instruction and without it:
-    for a responder that obeys now and then (`responses_per_query` of 2 or more)."""
+    """Of several answers to a query (`responses_per_query` of 2 or more), use the one that most behaviours accept: for
+    a responder that follows now and then."""
     lift: Threshold = ">= 0.1"
-    """Lift that a function needs: ">= 0.2" where the responder follows most instructions."""
+    """The lift that a function needs; ">= 0.2" for a responder that follows most instructions."""
     within: float = Field(default=0.15, ge=0, le=1)
-    """How far a function's lift may be below that of the instruction's best one."""
+    """How far a function's lift may be below the best of its instruction."""
     one_behaviour: bool = True
-    """Of functions with lift that differ on some text, keep those of one behaviour: the one with the most functions,
-    each counted by the share of the cases that it agrees with."""
+    """If functions with lift differ on some text, keep one behaviour: the one with the most functions, each weighted by
+    the share of cases it agrees with."""
     obeyed: Threshold = ">= 0.5"
-    """Share of the answers without the instruction that a function without lift must accept to be kept for its cases:
-    the rule is then one that many answers obey anyway."""
+    """A function without lift can be kept for its cases if it accepts this share of the answers without the
+    instruction: a rule that many answers follow anyway."""
     cases: Threshold = ">= 0.8"
-    """Share of the cases that such a function must agree with, among them one that obeys and one that doesn't."""
+    """The share of cases that such a function must agree with, among them one that follows and one that doesn't."""
 
     @model_validator(mode="after")
     def _check_answers(self) -> "ContrastSettings":
@@ -192,16 +193,17 @@ class BackTranslationSettings(Record):
     """§3.2, back-translation and NLI."""
 
     enabled: bool = True
-    """The paper's ablation: off, every instruction goes on unlabelled."""
+    """Off (the paper's ablation), every instruction passes unlabelled."""
     max_functions: int = Field(default=0, ge=0)
-    """Back-translate the first so many functions; 0 is all."""
+    """How many functions are described, the first ones; 0 is all."""
     dropped_contradictions: Threshold = "> 0"
-    """Share of contradicting back-translations from which the instruction is dropped."""
+    """An instruction is dropped if this share of its back-translations contradicts it."""
     dropped_by_chat: Threshold | None = None
-    """The same share where a language model labels, which errs more often than a classifier; None: no other."""
+    """The same for labels of a language model, which errs more often than a classifier; None: the same share."""
     nli: Literal["auto", "transformers", "chat"] = "auto"
-    """Who labels: the NLI model (`nli` extra), or the judge asked for a label; auto takes the first if installed."""
+    """Who labels: transformers, the NLI model (extra `nli`), or chat, the judge; auto takes the first if installed."""
     nli_model: str = "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
+    """The NLI model: a name on the hub, or a folder."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=128, ge=8)
 
@@ -225,37 +227,38 @@ class RejectionSampling(Record):
     responses_per_prompt: int = Field(default=8, ge=1)
     """§3.3: K = 8."""
     prompts_together: int = Field(default=16, ge=1)
-    """Prompts of an instruction whose responses a function gets in one call: quicker by far than a call a prompt. What
-    a function keeps from one text to the next ends with the call."""
+    """Prompts of an instruction whose responses a function gets in one call, which is much faster than a call for each.
+    A function's state ends with the call."""
     stop_after_prompts: int = Field(default=0, ge=0)
-    """Early stop: where functions refuse the responses to the first so many prompts, an instruction asks for no more.
-    0 asks all."""
+    """Early stop: if functions reject all responses to this many prompts of an instruction, it asks for no more. 0:
+    off."""
     stop_after_responses: int = Field(default=1, ge=1)
-    """Early stop: responses asked for each of those prompts first."""
+    """Early stop: responses that each of these prompts gets first."""
     gate: bool = False
-    """Drop responses that pass without answering: empty, copied from the prompt, or degenerate (autoif.gate); rewards
-    and online training do the same."""
+    """Drop responses that pass without answering: empty, copied from the prompt, or degenerate (docs/rewards.md)."""
     pass_rate: ShareThreshold = "> 0.5"
-    """Share of the functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
+    """The share of functions that must return True. §4, Fig. 4: best at 0.8, worse at 1.0."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=16)
     max_chars: int = Field(default=20_000, ge=1)
+    """Longest response that is kept."""
 
 
 class Scoring(Record):
     """§3.3, quality verification."""
 
     enabled: bool = True
-    """The paper's ablation: off, every response that passed its functions goes on without a score."""
+    """Off (the paper's ablation), every response that passed its functions goes on without a score."""
     samples: int = Field(default=1, ge=1)
-    """Scores asked for each response; their mean counts."""
+    """How many scores are asked for each response; their mean counts."""
     answer: Literal["text", "json", "yes_no"] = "text"
-    """Paper: an analysis, and the score on the last line; json holds the judge to an object where the server can;
-    yes_no (with prompts.scoring = "quickstart") asks for one word, and scores by ten times the probability of "yes"."""
+    """text: an analysis, and the score on the last line, as in the paper. json: the same as an object, if the server
+    can enforce it. yes_no: one word (with prompts.scoring = "quickstart"); the score is ten times the probability of
+    "yes"."""
     max_analysis_chars: int = Field(default=0, ge=0)
-    """The longest analysis in an answer that is held to JSON; 0 is any."""
+    """Longest analysis in a JSON answer; 0 is any."""
     mean: ScoreThreshold = ">= 8"
-    """§3.3: drop below 8."""
+    """The mean score of responses that are kept. §3.3: drop below 8."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=1024, ge=8)
 
@@ -264,34 +267,39 @@ class Deduplication(Record):
     """Beyond §3.4: instructions that are one constraint in other words."""
 
     behaviour: bool = False
-    """Of instructions whose functions behave alike on probes, cases and responses, data is made of the best alone."""
+    """If the functions of several instructions behave alike on probes, cases and responses, use only the best one."""
     alike: Threshold = ">= 1"
-    """Share of the texts on which both must agree, of those that either accepts and of those that either refuses."""
+    """The share of texts on which both must agree, among those that either accepts and those that either rejects."""
 
 
 class Sft(Record):
     """§3.4, rows for SFT."""
 
     strict: bool = False
-    """Only responses that every behaviour cluster of the functions accepts."""
+    """Keep only responses that every behaviour cluster of the functions accepts."""
     rows_per_prompt: int = Field(default=0, ge=0)
-    """The most rows of one prompt: the best by quality, then by pass rate; 0 is any number."""
+    """The most rows of a prompt, the best by quality, then by pass rate; 0 is any number."""
 
 
 class Preferences(Record):
     """§3.4, pairs for DPO."""
 
     positive: ShareThreshold = "> 0.5"
+    """§3.4: pass rate of a text that may be chosen."""
     negative: Threshold = "= 0"
+    """§3.4: pass rate of a text that may be rejected."""
     instruction_level: bool = True
+    """Make pairs of test cases, with the instruction alone as prompt."""
     query_level: bool = True
+    """Make pairs of responses to a prompt."""
     scored_only: bool = True
-    """Chosen responses must have passed quality verification, too."""
+    """Chosen responses must also have passed quality verification."""
     positives_per_prompt: int = Field(default=1, ge=1)
+    """Chosen texts of a prompt or an instruction."""
     negatives_per_prompt: int = Field(default=1, ge=1)
-    """Pairs of a prompt or an instruction: at most positives x negatives."""
+    """Rejected texts; pairs are at most positives x negatives."""
     strict: bool = False
-    """Chosen only if every behaviour cluster of the functions accepts it, rejected only if every one refuses it and its
+    """Every behaviour cluster of the functions must accept the chosen text, and reject the rejected one and its
     variants."""
 
 
@@ -299,15 +307,16 @@ class Rewards(Record):
     """§3.4, prompts with their functions for online training."""
 
     balanced: bool = False
-    """Functions of the one behaviour that is likeliest right, in place of all that were kept."""
+    """Rows have only the functions of the behaviour that is likeliest right."""
     reliability: bool = False
-    """Each constraint says how likely its functions are right."""
+    """Each constraint says how likely its functions are right, 0 to 1."""
 
 
 class Execution(Record):
     """How the work is laid out; nothing here changes the results."""
 
     engine: Literal["local", "ray"] = "local"
+    """Where shards run: this machine, or Ray."""
     workers: int = Field(default=2, ge=1)
     """Shards in flight at once."""
     records_in_flight: int = Field(default=64, ge=1)
@@ -317,10 +326,10 @@ class Execution(Record):
     ray_address: str = ""
     """A running Ray cluster; "" starts one on this machine."""
     ray_wait_s: float = Field(default=600.0, ge=0)
-    """How long to wait for the head of a Ray cluster that is gone in the middle of a run."""
+    """How long to wait for the head of a Ray cluster that went away during a run."""
     otlp_endpoint: str = ""
-    """An OpenTelemetry collector that gets traces and metrics, as in `http://127.0.0.1:4318`; "" leaves it to
-    `OTEL_EXPORTER_OTLP_ENDPOINT` and its like, and sends nothing without them (docs/scale.md#telemetry)."""
+    """An OpenTelemetry collector for traces and metrics, as `http://127.0.0.1:4318`; "" uses
+    `OTEL_EXPORTER_OTLP_ENDPOINT` and the like, and sends nothing without them (docs/scale.md#telemetry)."""
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -17,32 +17,30 @@ _PLOTS_GOLD = "--plot draws scores against gold: name a --gold of answers that f
 @click.argument("run", type=LocalPath())
 @click.option(
     "--gold", metavar="GOLD",
-    help='Measure against gold: a file of rows {"instruction", "response", "followed"}, or ifeval or ifbench, whose '
+    help='Compare with gold: a file of rows {"instruction", "response", "followed"}, or ifeval or ifbench, whose '
     "checkers judge recorded responses.",
 )  # fmt: skip
 @click.option(
     "--data", type=LocalPath(), metavar="FOLDER",
-    help="Recorded responses for ifeval and ifbench. [default: what the variable AUTOIF_DATA names]",
+    help="Recorded responses for ifeval and ifbench. [default: $AUTOIF_DATA]",
 )  # fmt: skip
 @click.option(
     "--second", type=LocalPath(), metavar="RUN",
     help="Compare with the functions of another model: a run over the same instructions.",
 )  # fmt: skip
-@click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="Draw how well scores hold (--gold).")
+@click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="With --gold, draw how well scores hold.")
 @sandbox_options()
 def audit(
     run: Path, gold: str | None, data: Path | None, second: Path | None, plot: Path | None, sandbox: SandboxSettings
 ) -> None:
     """Measure how right the functions of RUN are, without asking a model (extra `eval`).
 
-    Every function runs on some 550 texts of every kind, on texts made from its instruction's words and on answers to
-    other instructions; mutants of it show what its cases notice. What is found is printed as reasons.
+    Every function runs on some 550 texts of every kind, on texts made from its instruction's words, and on answers to
+    other instructions. The audit reports its faults, and a score: how likely it is right.
 
-    With --gold, against responses of which it is known whether they follow: rates of true and false verdicts, and the
-    share of rows to train on that are right. The figures are printed, and written to audit.json in RUN.
-
-    Without gold, every function has a score: how likely it is right by what it does. With --second, what another
-    model's functions for the same instructions say otherwise is listed with texts.
+    With --gold, it compares with responses that are known to follow or not, and reports rates of true and false
+    verdicts and the share of training rows that are right. With --second, it lists the texts on which another model's
+    functions for the same instructions differ. Everything is printed, and written to audit.json in RUN.
     """
     with needing_extra("eval", "autoif audit"):
         from autoif.audit.run import audit_run

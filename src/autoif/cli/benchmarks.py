@@ -25,7 +25,7 @@ _OPTIONS = (
     ),
     click.option("--corrected", is_flag=True, help="Score without the known faults of the official checkers."),
     click.option(
-        "--workers", type=click.IntRange(min=1), help="Processes that score; by default up to the number of cores."
+        "--workers", type=click.IntRange(min=1), help="Scoring processes. [default: up to one a core]"
     ),
     QUIET,
 )  # fmt: skip
@@ -37,7 +37,7 @@ def ifeval(**options: Any) -> None:
     """Score MODEL on IFEval: 541 prompts whose 25 types of instructions are checked by code.
 
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
-    The same command goes on where it was interrupted.
+    The same command continues an interrupted evaluation.
     """
     _measure("ifeval", **options)
 
@@ -49,13 +49,13 @@ def ifeval(**options: Any) -> None:
     type=click.Choice(["2026", "2025"]),
     default="2026",
     show_default=True,
-    help="Of the official checkers: those of allenai/IFBench at db69a6f, or as they were before the fixes of 2026.",
+    help="Official checkers to use: those of allenai/IFBench at db69a6f, or from before the fixes of 2026.",
 )
 def ifbench(**options: Any) -> None:
     """Score MODEL on IFBench: 300 prompts with 58 types of instructions that are rarely trained on.
 
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
-    The same command goes on where it was interrupted.
+    The same command continues an interrupted evaluation.
     """
     _measure("ifbench", **options)
 

@@ -15,12 +15,12 @@ from autoif.runs.store import FOLDERS, PACKED, list_shards, read_own_lines
 
 @click.command()
 @click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=LocalPath())
-@click.option("--dropped", is_flag=True, help="Of a stage's folder, what it dropped.")
+@click.option("--dropped", is_flag=True, help="Print what a stage dropped, not what it kept.")
 def cat(paths: tuple[Path, ...], dropped: bool) -> None:
     """Print the rows of files, packed or not.
 
-    FILE is a file of JSON lines; a run packs large files of its stages (.zst). It may also be the folder of a stage, as
-    in `autoif cat runs/first/06_rejection_sampling | head`: then all that the stage kept.
+    FILE is a file of JSON lines, also a packed one of a run (.zst), or the folder of a stage, as in
+    `autoif cat runs/first/06_rejection_sampling | head`, which prints all that the stage kept.
     """
     shown = show_in_line if sys.stdout.isatty() else str  # a terminal obeys what a row may hold
     for path in paths:

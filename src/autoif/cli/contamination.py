@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("train", type=LocalPath(exists=True), nargs=-1, required=True)
 @click.option(
     "--against", metavar="NAMES",
-    help="Benchmarks, with commas between. [default: ifeval,followbench,ifbench, and what --data names]",
+    help="Benchmarks, separated by commas. [default: ifeval,followbench,ifbench, and those of --data]",
 )  # fmt: skip
 @click.option(
     "--data", multiple=True, metavar="NAME=PATH",
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--clean", type=LocalPath(file_okay=False), metavar="DIR",
-    help="Write the training files here without the rows that overlap.",
+    help="Write the training files here, without the rows that overlap.",
 )  # fmt: skip
 @click.option(
     "--fail-over", type=click.FloatRange(0, 100), metavar="PERCENT",
-    help="End with exit code 1 if more of a benchmark's prompts than this overlap.",
+    help="Exit with code 1 if more of a benchmark's prompts overlap.",
 )  # fmt: skip
 @click.option(
     "--constraints/--no-constraints", default=True, show_default=True,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--embeddings", metavar="MODEL",
-    help="Find the nearest training prompts by this model's vectors, too: a folder or a hub name (extra `train`).",
+    help="Also find the nearest training prompts by this model's vectors: a folder or a hub name (extra `train`).",
 )  # fmt: skip
 @judge_options(judges="Ask this model whether the nearest prompts are rephrasings.", max_tokens=512)
 @QUIET
@@ -66,11 +66,11 @@ def contamination(
     judge: "Judge | None",
     quiet: bool,
 ) -> None:
-    """Look in TRAIN for what it has in common with benchmarks' prompts (extra `eval`).
+    """Find what TRAIN shares with the prompts of benchmarks (extra `eval`).
 
     TRAIN is a run folder or files of rows: conversations, prompts with answers, Alpaca, ShareGPT. A prompt overlaps if
-    13 words that follow one another are in a training row; the training prompts that are most like it are told as well.
-    Where rows have functions, these tell which types of constraints are trained, whatever words ask for them.
+    13 consecutive words of it are in a training row. The most similar training prompts are reported as well. If rows
+    have functions, these show which types of constraints are trained, in whatever words.
     """
     if (embeddings or judge) and not output:
         raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")

@@ -14,7 +14,7 @@ from autoif.runs.store import write_jsonl
 @click.command("cross-validate")
 @click.argument("generations", type=LocalPath())
 @click.option("-o", "--output", type=OutputPath(), required=True, help="Verified instructions, JSONL.")
-@click.option("--preset", default="paper", show_default=True, help="Whose thresholds: a preset, as in `autoif run`.")
+@click.option("--preset", default="paper", show_default=True, help="Preset whose thresholds to use.")
 @SETTINGS
 def cross_validate(generations: Path, output: Path, preset: str, settings: tuple[str, ...]) -> None:
     """Cross-validate recorded GENERATIONS: rows {"instruction", "generations": [text, ...]} (also "gpt-answer").

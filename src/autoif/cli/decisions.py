@@ -24,15 +24,15 @@ _KINDS: tuple[Target, ...] = ("instruction", "function", "response", "pair")
     type=LocalPath(),
     multiple=True,
     metavar="FILE",
-    help="Add another reviewer's decisions.jsonl, or that of a copy of the run. May be repeated.",
+    help="Add the decisions.jsonl of another reviewer or of a copy of the run; may be repeated.",
 )
 @click.option("--apply", "apply_now", is_flag=True, help="Make the data sets of a complete run anew; ask no model.")
 def decisions(run: Path, others: tuple[Path, ...], apply_now: bool) -> None:
     """Show what reviewers decided about RUN, a run folder, as `autoif view` stores it.
 
-    Of an author the latest decision counts. Where authors differ, one who rejects outweighs those who accept. Exports
-    and trainings leave out what is rejected at once; the data sets themselves follow with the next `autoif run` of the
-    folder, or with --apply.
+    The latest decision of each author counts. If authors differ, a rejection outweighs acceptances. Exports and
+    trainings leave out rejected rows at once; the data sets follow with the next `autoif run` of the folder, or with
+    --apply.
     """
     read_run(run)
     if others:

@@ -10,10 +10,10 @@ from autoif.report.doctor import show_machine
 
 @click.command()
 def doctor() -> None:
-    """Try each layer of the sandbox on this machine, and say which extras are installed.
+    """Test each layer of the sandbox on this machine, and list the installed extras.
 
-    Exit code 1 if model-written code would not be run here: a required layer is not enforced, and there is no
-    interpreter without host access (monty) in its place.
+    The exit code is 1 if model-written code can't run here: a required layer is not enforced, and the interpreter
+    without host access (monty) is not installed.
     """
     if not show_machine(Console()):
         sys.exit(1)

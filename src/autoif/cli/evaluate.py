@@ -45,14 +45,14 @@ def evaluate() -> None:
 
 
 @evaluate.command("pass-rate", short_help="Measure the share of answers that functions accept.")
-@click.option("--data", required=True, type=LocalPath(), help="Prompts with functions: rewards.jsonl's form.")
+@click.option("--data", required=True, type=LocalPath(), help="Prompts with functions, in the form of rewards.jsonl.")
 @OUTPUT
 @policy_options(
     samples=8, temperature=0.8, max_tokens=1024, recorded='FILE: Verify recorded responses, rows {"prompt", "response"}'
 )
 @click.option(
     "--unseen-by", type=LocalPath(), multiple=True, metavar="DATA",
-    help="Training data, a run folder or a file, that must have nothing in common with the prompts; may be repeated.",
+    help="Training data (a run folder or a file) that must share nothing with the prompts; may be repeated.",
 )  # fmt: skip
 @sandbox_options(backend="--sandbox")
 @QUIET
@@ -68,7 +68,7 @@ def pass_rate(
     """Sample from MODEL and report the share of answers that the verification functions accept.
 
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
-    The same command goes on where it was interrupted.
+    The same command continues an interrupted evaluation.
     """
     with needing_extra("eval", "autoif eval"):
         from autoif.evaluation.benchmark import evaluate as run
@@ -85,17 +85,17 @@ def pass_rate(
 
 @click.command()
 @click.argument("folders", type=LocalPath(), nargs=-1, required=True)
-@click.option("-o", "--output", type=OutputPath(), metavar="FILE", help="Write the tables here, too.")
+@click.option("-o", "--output", type=OutputPath(), metavar="FILE", help="Also write the tables here.")
 @click.option(
     "--format", "form", type=click.Choice(["md", "tex", "html"]),
-    help="Of FILE, by default as its suffix says; without one, of what is printed.",
+    help="Form of FILE (default: by its suffix), or of the printed tables.",
 )  # fmt: skip
 @click.option("--plot", type=LocalPath(), metavar="FILE.svg", help="Draw scores and differences.")
 def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None", plot: Path | None) -> None:
-    """Compare models with the first of them: scores, and paired differences with 95 % intervals.
+    """Compare models with the first one: scores, and paired differences with 95 % intervals.
 
-    Each of FOLDERS is a model's: what `autoif eval` wrote, or a folder of several such, one a benchmark. The models
-    must have been measured on the same prompts with the same settings.
+    Each of FOLDERS is one model's: an output of `autoif eval`, or a folder with one output for each benchmark. The
+    models must have been measured on the same prompts with the same settings.
     """
     with needing_extra("eval", "autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
@@ -130,9 +130,9 @@ def _render(compared: "Comparison", form: "Form") -> str:
 
 @click.command("plot")
 @click.argument("folders", type=LocalPath(), nargs=-1, required=True)
-@click.option("-o", "--output", type=OutputPath(), required=True, metavar="FILE", help="A .svg, .png or .pdf.")
+@click.option("-o", "--output", type=OutputPath(), required=True, metavar="FILE", help="A .svg, .png or .pdf to write.")
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
-    """Draw the curves of trained FOLDERS: loss, DPO margin and accuracy, reward, as their metrics.jsonl have them."""
+    """Draw the curves in the metrics.jsonl of trained FOLDERS: loss, DPO margin and accuracy, reward."""
     with needing_extra("eval", "autoif plot"):
         from autoif.evaluation.plots import plot_training
     refuse_repeats(folders)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @judge_options(judges="Model that judges what no rule decides.", max_tokens=1024)
 @click.option(
     "--judgements", type=LocalPath(file_okay=False, exists=True), metavar="DIR",
-    help="Take recorded judgements of the --responses, and ask no judge.",
+    help="Use recorded judgements of the --responses, and ask no judge.",
 )  # fmt: skip
 @QUIET
 def followbench(
@@ -47,8 +47,8 @@ def followbench(
     """Measure MODEL on FollowBench: HSR, SSR and CSL over five levels and six types of constraints.
 
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint.
-    Rules decide what they can, and a judge model the rest, constraint by constraint. The same command goes on where it
-    was interrupted.
+    Rules decide a part of the prompts, a judge model the rest, constraint by constraint. The same command continues an
+    interrupted evaluation.
     """
     if judgements and (judge or isinstance(policy, SampledModel)):
         raise click.UsageError("--judgements go with recorded --responses, and without --judge-model")

@@ -31,7 +31,7 @@ _TASKS_OF_TEXT = "gsm8k,humaneval"
     )
 )
 @OUTPUT
-@click.option("--tasks", help=f"Benchmarks, with commas between them. [default: {_TASKS}]")
+@click.option("--tasks", help=f"Benchmarks, separated by commas. [default: {_TASKS}]")
 @click.option(
     "--data", multiple=True, metavar="[NAME=]PATH",
     help="Files of a benchmark, as in gsm8k=FOLDER, or a folder that has one folder for each; may be repeated. What is "
@@ -39,15 +39,15 @@ _TASKS_OF_TEXT = "gsm8k,humaneval"
 )  # fmt: skip
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N",
-    help="Questions of each benchmark, a few by --seed, spread over its subjects; the scores are then partial.",
+    help="Only so many questions of each benchmark, spread over its subjects; the scores are then partial.",
 )  # fmt: skip
 @click.option(
     "--shots", multiple=True, metavar="NAME=N",
-    help="Examples before each question, if not lm-eval's number (5 for gsm8k, else 0); may be repeated.",
+    help="Examples before each question, instead of lm-eval's number (5 for gsm8k, else 0); may be repeated.",
 )  # fmt: skip
 @click.option(
     "--chat-template/--no-chat-template", default=None,
-    help="Ask by the model's chat template; by default plain text, as lm-eval does. Endpoints and GGUF files are asked "
+    help="Use the model's chat template; the default is plain text, as in lm-eval. Endpoints and GGUF files are asked "
     "in chats.",
 )  # fmt: skip
 @QUIET
@@ -69,9 +69,9 @@ def general(
     """Measure MODEL on GSM8K, MMLU, HumanEval and C-Eval with lm-eval's prompts and metrics.
 
     MODEL is a folder, a name on the hub, a GGUF file, an embedded model, or with --base-url the name at an endpoint;
-    the last three can answer gsm8k and humaneval. HumanEval's programs run in the sandbox. The same command goes on
-    where it was interrupted, and further --tasks join those that the folder has. Of --responses one row
-    a question counts, of HumanEval as many as --samples says.
+    the last three can only answer gsm8k and humaneval. HumanEval's programs run in the sandbox. The same command
+    continues an interrupted evaluation; more --tasks add to the folder. --responses needs one row for each question,
+    for HumanEval as many as --samples.
     """
     in_chats = bool(model and (base_url or runs_in_llama_cpp(model)))
     _refuse(model, responses, chat_template, in_chats, sampling)

@@ -18,14 +18,14 @@ _SHOWN = 5
 
 @click.command()
 @click.argument("data", type=LocalPath(), nargs=-1, required=True)
-@click.option("--to", "trainer", type=click.Choice(list(EXPORTERS)), required=True, help="Whose form to write.")
-@click.option("-o", "--output", type=OutputPath(file_okay=False), required=True, help="A folder.")
+@click.option("--to", "trainer", type=click.Choice(list(EXPORTERS)), required=True, help="Trainer whose form to write.")
+@click.option("-o", "--output", type=OutputPath(file_okay=False), required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same names.")
 def export(data: tuple[Path, ...], trainer: str, output: Path, overwrite: bool) -> None:
     """Write the data of a run in every form that the trainer reads: SFT, preference, RL.
 
-    DATA is a run folder, or some of its sft.jsonl, preferences.jsonl and rewards.jsonl. With an RL form comes what
-    computes the reward in the sandbox, through the trainer's own interface. What reviewers rejected is left out.
+    DATA is a run folder, or some of its sft.jsonl, preferences.jsonl and rewards.jsonl. An RL form includes a reward
+    that runs in the sandbox, through the trainer's own interface. What reviewers rejected is left out.
     """
     rows = read_rows(data)
     files = EXPORTERS[trainer](rows)

@@ -15,8 +15,8 @@ from autoif.cli.options import LocalPath
 def fetch(address: str, folder: Path | None) -> None:
     """Copy the run at ADDRESS (s3://BUCKET/runs/NAME) to FOLDER, by default runs/NAME, answers included.
 
-    Every command can use it there. Of a run that goes on it is what is finished so far. Give the same command again to
-    go on with a copy that was interrupted.
+    Every command can use the copy. Of a run in progress it has what is finished so far. The same command continues an
+    interrupted copy.
     """
     made = api.fetch_run(address, folder)
     click.echo(f"{address} is in {os.path.relpath(made.path)}")

@@ -18,20 +18,20 @@ def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Comman
         click.option("--judge-model", metavar="NAME", help=judges),
         click.option(
             "--judge-base-url", metavar="URL",
-            help="OpenAI-compatible endpoint that serves it; without one it is a model of `autoif models`.",
+            help="OpenAI-compatible endpoint that serves the judge; without one it is a model of `autoif models`.",
         ),
         click.option(
-            "--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."
+            "--judge-api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with the judge's key."
         ),
         click.option(
             "--judge-max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=True,
-            help="Of a judgement.",
+            help="Tokens of a judgement.",
         ),
         click.option(
-            "--judge-concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most at once."
+            "--judge-concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Requests at once."
         ),
         click.option(
-            "--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Ask the judge no more beyond these."
+            "--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Most tokens to spend on the judge."
         ),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ _COMMANDS = {
     "contamination": Place("autoif.cli.contamination:contamination", "Find what training data and benchmarks share."),
     "cross-validate": Place("autoif.cli.cross_validate:cross_validate", "Cross-validate recorded generations."),
     "decisions": Place("autoif.cli.decisions:decisions", "Show what reviewers decided about a run."),
-    "doctor": Place("autoif.cli.doctor:doctor", "Try each layer of the sandbox on this machine."),
+    "doctor": Place("autoif.cli.doctor:doctor", "Test each layer of the sandbox on this machine."),
     "eval": Place("autoif.cli.evaluate:evaluate", "Measure a model on prompts that it was not trained on."),
     "export": Place("autoif.cli.export:export", "Write a run's data in the form that a trainer reads."),
     "fetch": Place("autoif.cli.fetch:fetch", "Copy a run from an address to this machine."),
@@ -30,12 +30,12 @@ _COMMANDS = {
     "report": Place("autoif.cli.report:report", "Make a page of a run, trainings and evaluations."),
     "run": Place("autoif.cli.run:run", "Make training data."),
     "serve": Place("autoif.cli.serve:serve", "Answer HTTP requests for verdicts and rewards."),
-    "show": Place("autoif.cli.show:show", "Print the funnel of a run, or all about an instruction."),
-    "split": Place("autoif.cli.split:split", "Divide instructions into those to train on and to test."),
-    "status": Place("autoif.cli.status:status", "Print how a run stands, while it goes on or after."),
+    "show": Place("autoif.cli.show:show", "Print a run's funnel and instructions, or one instruction."),
+    "split": Place("autoif.cli.split:split", "Divide instructions into training and held-out ones."),
+    "status": Place("autoif.cli.status:status", "Print how a run stands, during it or after."),
     "train": Place("autoif.cli.train:train", "Train a model on the data of a run."),
     "verify": Place("autoif.cli.verify:verify", "Run functions on responses."),
-    "view": Place("autoif.cli.view:view", "Show runs in a browser, and take decisions."),
+    "view": Place("autoif.cli.view:view", "Review runs in a browser."),
 }
 
 
@@ -46,7 +46,10 @@ _COMMANDS = {
 )
 @click.version_option(package_name="autoif")
 def cli() -> None:
-    """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024)."""
+    """Make instruction-following training data that running code has verified (AutoIF, Dong et al., 2024).
+
+    New here? Try `autoif run quickstart --recorded`.
+    """
 
 
 def main() -> None:

@@ -11,15 +11,15 @@ from autoif.datasets.exports.hub import export_run, upload
 
 @click.command()
 @click.argument("run", type=LocalPath())
-@click.option("--repository", metavar="OWNER/NAME", help="A data set of the hub; made if it isn't there.")
-@click.option("--private", is_flag=True, help="Make the repository a private one.")
-@click.option("-o", "--output", type=OutputPath(file_okay=False), help="A folder instead of the hub.")
+@click.option("--repository", metavar="OWNER/NAME", help="Data set on the hub; created if needed.")
+@click.option("--private", is_flag=True, help="Create it as a private repository.")
+@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Write to this folder instead of the hub.")
 @click.option("--overwrite", is_flag=True, help="Replace files of the same names in the folder.")
 def push(run: Path, repository: str | None, private: bool, output: Path | None, overwrite: bool) -> None:
     """Write the data of the finished RUN with a data card, to the Hugging Face hub or to a folder.
 
-    The card, README.md, says from run.json how the data was made, without addresses and paths of this machine; look at
-    it with -o before it is public. The hub is accessed as `hf auth login` or HF_TOKEN says.
+    The card, README.md, says how the data was made (from run.json), without addresses and paths of this machine. Read
+    it with -o before you publish. The hub is accessed with `hf auth login` or HF_TOKEN.
     """
     if (repository is None) == (output is None):
         raise click.UsageError("name either --repository OWNER/NAME or --output FOLDER")

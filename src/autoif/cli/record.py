@@ -12,13 +12,13 @@ from autoif.runs.store import COMPLETIONS
 
 @click.command()
 @click.argument("runs", type=LocalPath(), nargs=-1, required=True)
-@click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="NAME.jsonl.xz")
+@click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="File to write: NAME.jsonl.xz.")
 @click.option("--overwrite", is_flag=True, help="Replace a file of that name.")
 def record(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Record the model answers of RUNS, run folders, in one file.
 
-    `autoif run --recording FILE` makes the same data of it without a model; `autoif run --answers FILE` asks only for
-    what it lacks. Prompts and keys are not in it; what the model wrote is.
+    `autoif run --recording FILE` makes the same data from it without a model; `autoif run --answers FILE` asks only for
+    missing answers. The file has what the model wrote, but no prompts and no keys.
     """
     refuse_repeats(runs)
     recorded = export_recording([run / COMPLETIONS for run in runs], output, overwrite=overwrite)

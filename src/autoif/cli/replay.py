@@ -17,7 +17,7 @@ from autoif.sweep.points import sweep_run
 @click.argument("run", type=LocalPath())
 @click.option(
     "--sweep", "sweeps", multiple=True, required=True, metavar="KEY=VALUES",
-    help="A setting with a range FIRST:LAST:STEP or a list VALUE,VALUE; several make a grid.",
+    help="A setting with a range FIRST:LAST:STEP or a list VALUE,VALUE; repeat for a grid.",
 )  # fmt: skip
 @click.option("-o", "--output", type=OutputPath(dir_okay=False), metavar="FILE.json", help="Write all figures.")
 @click.option(
@@ -33,11 +33,11 @@ from autoif.sweep.points import sweep_run
 def replay(run: Path, sweeps: tuple[str, ...], output: Path | None, plot: Path | None, folder: Path | None) -> None:
     """Print what RUN would be with other thresholds: instructions, rows and pairs. No model is asked.
 
-    A range such as cross_validation.function_agreement=0.5:1.0:0.1 takes the sign of the run's own threshold, and
-    ">=0.8" has its own. Settings that only judge what is stored can be swept (docs/planning.md). What looser ones let
-    through and the run never asked a model about is counted, and left out.
+    A range such as cross_validation.function_agreement=0.5:1.0:0.1 takes the sign of the run's own threshold; ">=0.8"
+    has its own. Settings that only judge what is stored can be swept (docs/planning.md). Answers that a looser setting
+    needs and the run never asked for are counted, and left out.
 
-    With an audit.json in RUN, precision against gold and the score of the functions that are left are printed, too.
+    With an audit.json in RUN, also prints precision against gold and the score of the functions that are left.
     """
     if plot:
         with needing_extra("eval", "autoif replay --plot"):

@@ -19,14 +19,13 @@ from autoif.reading.text_lines import refuse_repeats
     help="File to write. [default: report.html in the first of FOLDERS]",
 )  # fmt: skip
 def report(folders: tuple[Path, ...], output: Path | None) -> None:
-    """Make a page of FOLDERS, a run or trainings and evaluations: an HTML file that needs no network and can be sent.
+    """Make an HTML page of FOLDERS, a run or trainings and evaluations. It needs no network, so you can send it.
 
-    Of a run it shows the funnel, every instruction with its functions, cases and verdicts, responses, pairs,
-    distributions and settings; of one that goes on, or was stopped, what is there. Beyond 50,000 rows the data lies in
-    a folder beside the file.
+    For a run it shows the funnel, every instruction with its functions, cases and verdicts, responses, pairs,
+    distributions and settings, as far as the run has come. Beyond 50,000 rows the data is in a folder beside the file.
 
-    Trainings (models/sft) and evaluations (evals/sft) are compared in the order given, each with the first: curves,
-    scores and differences with 95 % intervals, changes by instruction, answers before and after (extra `eval`).
+    Trainings (models/sft) and evaluations (evals/sft) are compared with the first one: curves, scores and differences
+    with 95 % intervals, changes by instruction, answers before and after (extra `eval`).
     """
     refuse_repeats(folders)
     place = output or folders[0] / "report.html"

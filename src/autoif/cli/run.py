@@ -25,8 +25,8 @@ _SETTINGS = {
 
 @click.command()
 @click.argument("config")
-@click.option("-o", "--output", help="Run folder, or s3://BUCKET/runs/NAME and alike. [default: runs/NAME]")
-@click.option("--work", type=LocalPath(), metavar="FOLDER", help="Folder to work in where --output is an address.")
+@click.option("-o", "--output", help="Run folder, or an address such as s3://BUCKET/runs/NAME. [default: runs/NAME]")
+@click.option("--work", type=LocalPath(), metavar="FOLDER", help="Folder to work in if --output is an address.")
 @SETTINGS
 @click.option(
     "--seeds", metavar="FILE", help="Seed instructions: a file of any form (docs/queries.md), or a run folder."
@@ -45,17 +45,17 @@ _SETTINGS = {
     metavar="FILE",
     help="Begin with the verified instructions of an earlier run: its folder, or its instructions.jsonl.",
 )
-@click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards are run.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Where shards run.")
 @click.option(
     "--ray-address", metavar="ADDRESS", help='A running Ray cluster, as "auto" or "10.0.0.1:6379" (docs/scale.md).'
 )
 @click.option("--workers", type=int, metavar="N", help="Shards in flight at once.")
 @click.option(
-    "--shards", metavar="K/N", help="Run slice K of N, a task each of a batch system; the last merges (docs/scale.md)."
+    "--shards", metavar="K/N", help="Run slice K of N, one a task of a batch system; the last merges (docs/scale.md)."
 )
-@click.option("--sandbox", metavar="BACKEND", help="Backend that runs model-written code.")
-@click.option("--budget-tokens", type=int, metavar="N", help="Stop, resumable, after so many tokens.")
-@click.option("--budget-usd", type=float, metavar="X", help="Stop, resumable, after so much money.")
+@click.option("--sandbox", metavar="BACKEND", help="Sandbox for model-written code: auto, cpython or monty.")
+@click.option("--budget-tokens", type=int, metavar="N", help="Stop after so many tokens; the same command resumes.")
+@click.option("--budget-usd", type=float, metavar="X", help="Stop after so much money; the same command resumes.")
 @click.option("--recorded", is_flag=True, help="Replay the packaged recording of a quickstart run; needs no model.")
 @click.option(
     "--recording",
@@ -63,24 +63,24 @@ _SETTINGS = {
     type=LocalPath(),
     multiple=True,
     metavar="FILE",
-    help="Replay a recording of your own (autoif record); ask no model. May be repeated.",
+    help="Replay a recording (`autoif record`), and ask no model; may be repeated.",
 )
 @click.option(
     "--answers",
     type=LocalPath(),
     multiple=True,
     metavar="FILE",
-    help="Take answers from a recording, or a completions.sqlite, where it has them, and ask for the rest. Repeatable.",
+    help="Use the answers in a recording or a completions.sqlite, and ask for the rest; may be repeated.",
 )
-@click.option("--resume-with-changes", is_flag=True, help="Go on in a folder that was made with other settings.")
+@click.option("--resume-with-changes", is_flag=True, help="Continue in a folder that was made with other settings.")
 @click.option("--retry-refused", is_flag=True, help="Ask again for answers that the server refused.")
-@click.option("--plan", is_flag=True, help="Print what the run will ask and make, and don't run it.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--plan", is_flag=True, help="Print what the run will ask, cost and make; don't run it.")
+@click.option("--json", "as_json", is_flag=True, help="With --plan, print JSON.")
 @click.option(
-    "--yields", metavar="RUN", help="Plan by this run, a pilot perhaps, or by a published source (docs/planning.md)."
+    "--yields", metavar="RUN", help="With --plan, estimate from this run or published source (docs/planning.md)."
 )
 @click.option(
-    "--tokens-per-second", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Plan with this speed."
+    "--tokens-per-second", type=click.FloatRange(min=0, min_open=True), metavar="X", help="With --plan, at this speed."
 )
 @QUIET
 def run(
@@ -101,7 +101,7 @@ def run(
 ) -> None:
     """Make training data with CONFIG: a preset (quickstart, recommended, paper, released) or a TOML file.
 
-    Run the same command again to go on where an interrupted run stopped: no model answer is asked for twice.
+    Run the same command again to resume an interrupted run: no stored answer is asked for twice.
     """
     short = {"sandbox": sandbox, "budget_tokens": budget_tokens, "budget_usd": budget_usd}
     changed = [f"{_SETTINGS[name]}={value}" for name, value in short.items() if value is not None]

@@ -35,10 +35,10 @@ def _read_template_kwargs(context: click.Context, parameter: click.Parameter, te
 
 CHAT_TEMPLATE_KWARGS = click.option(
     "--chat-template-kwargs", default="{}", metavar="JSON", callback=_read_template_kwargs,
-    help="What MODEL's chat template is given beside the messages, as in '{\"enable_thinking\": false}'.",
+    help="Arguments for MODEL's chat template, such as '{\"enable_thinking\": false}'.",
 )  # fmt: skip
 KEEP_THINKING = click.option(
-    "--keep-thinking", is_flag=True, help="Judge a response with the thought before its answer, as <think>…</think>."
+    "--keep-thinking", is_flag=True, help="Judge the thought before an answer (<think>…</think>) as well."
 )
 
 
@@ -94,11 +94,11 @@ def model_options(
         plain: whether each prompt gets responses by the backend of choice; else only programs are drawn, by lm-eval.
     """
     form, _, purpose = recorded.partition(": ")
-    of = {"samples": "Responses to each prompt, each with a seed of its own; averaged.", "tokens": "Of a response."}
+    of = {"samples": "Responses to each prompt, with a seed each; averaged.", "tokens": "Tokens of a response."}
     if not plain:
         of = {
             "samples": "Programs for each question.",
-            "tokens": "Of an answer that is written, if not lm-eval's number (256 for gsm8k, 1024 for humaneval).",
+            "tokens": "Tokens of a written answer, instead of lm-eval's number (256 for gsm8k, 1024 for humaneval).",
         }
     return [
         click.argument("model", required=False),
@@ -108,18 +108,18 @@ def model_options(
         click.option("--samples", type=click.IntRange(min=1), default=samples, show_default=True, help=of["samples"]),
         click.option(
             "--temperature", type=click.FloatRange(0, 2), default=temperature, show_default=True,
-            help="0 takes the likeliest token each time." if plain else "Of programs; all else takes the likeliest.",
+            help="0 takes the likeliest token." if plain else "For programs; all else takes the likeliest token.",
         ),
         click.option(
             "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
-            help=None if plain else "Of programs.",
+            help=None if plain else "For programs.",
         ),
         click.option(
             "--max-tokens", type=click.IntRange(min=1), default=max_tokens, show_default=plain, help=of["tokens"]
         ),
         click.option(
             "--seed", type=int, default=0, show_default=True,
-            help="Of the sampling." if plain else "Of the choice by --limit, and of the sampling.",
+            help="Seed of the sampling." if plain else "Seed of the sampling and of --limit.",
         ),
         click.option(
             "--batch-size", type=click.IntRange(min=1), default=32 if plain else 8, show_default=True,
@@ -128,10 +128,10 @@ def model_options(
         click.option(
             "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]),
             default="bfloat16" if plain else "auto", show_default=True,
-            help="Of the weights; auto is that of the files.",
+            help="Precision of the weights; auto is that of the files.",
         ),
         click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
-        click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key."),
+        click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with its key."),
         CHAT_TEMPLATE_KWARGS,
         KEEP_THINKING,
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def policy_options(*, samples: int, temperature: float, max_tokens: int, recorde
     options += [
         click.option(
             "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
-            help="What samples from a folder or a name on the hub.",
+            help="Engine that samples from a folder or a name on the hub.",
         ),
         click.option("--tensor-parallel-size", type=click.IntRange(min=1), help="GPUs that vLLM divides MODEL over."),
         click.option(

@@ -21,10 +21,10 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
     options = (
         click.option(
             "--timeout", type=float, default=_DEFAULTS.timeout_s, show_default=True,
-            help="Seconds for a function on one text.",
+            help="Seconds that a function has for one text.",
         ),
         click.option(
-            "--memory-mb", type=int, default=_DEFAULTS.memory_mb, show_default=True, help="MiB for a function."
+            "--memory-mb", type=int, default=_DEFAULTS.memory_mb, show_default=True, help="MiB that a function may use."
         ),
         click.option(
             backend, "sandbox_backend", default=_DEFAULTS.backend, show_default=True,
@@ -33,7 +33,7 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
         click.option("--workers", type=click.IntRange(min=1), help="Sandbox processes. [default: one a core]"),
         click.option(
             "--package", "packages", multiple=True, metavar="NAME",
-            help="Installed package that functions may import; may be repeated. Name what it imports, too.",
+            help="Installed package that functions may import; may be repeated. Also name what it imports.",
         ),
     )  # fmt: skip
 

@@ -33,8 +33,8 @@ def _limit(name: str, kind: click.IntRange | click.FloatRange, help: str) -> Cal
 
 
 _LIMITS = (
-    _limit("queue", click.IntRange(min=1), "Requests taken on at once; more get 429."),
-    _limit("queue_mb", click.IntRange(min=1), "MiB that they hold, all together."),
+    _limit("queue", click.IntRange(min=1), "Requests accepted at once; more get 429."),
+    _limit("queue_mb", click.IntRange(min=1), "MiB that these requests may hold together."),
     _limit("body_mb", click.IntRange(min=1), "MiB of one body; more gets 413."),
     _limit("patience_s", click.FloatRange(min=0, min_open=True), "Seconds that a client may keep the server waiting."),
     _limit("deadline_s", click.FloatRange(min=0, min_open=True), "Seconds for one request; then 504."),
@@ -49,8 +49,8 @@ _LIMITS = (
 def serve(token_file: Path | None, **settings: Any) -> None:
     """Answer HTTP requests for verdicts and rewards, until SIGTERM or Ctrl-C.
 
-    Prints its URL, one line, once it takes requests on; GET /docs there shows the routes. The token comes from
-    --token-file or from AUTOIF_SERVICE_TOKEN, and must be given where other machines can reach the server.
+    Prints its URL when it is ready; GET /docs there shows the routes. If other machines can reach it, it needs a token,
+    from --token-file or AUTOIF_SERVICE_TOKEN.
     """
     with needing_extra("service", "autoif serve"):
         from autoif.service.server import serve as serve_until_stopped

@@ -12,12 +12,12 @@ from autoif.runs.remote import refuse_address
 @click.command()
 @click.argument("run", required=False)
 @click.argument("id", required=False)
-@click.option("--prompts", is_flag=True, help="Print the prompts of a run folder, a preset or a TOML file (paper).")
+@click.option("--prompts", is_flag=True, help="Print the prompts of a run, a preset or a TOML file. [default: paper]")
 def show(run: str | None, id: str | None, prompts: bool) -> None:
-    """Print the funnel of RUN, or all about the instruction whose id begins with ID.
+    """Print the funnel of RUN and its instructions, or one instruction in detail.
 
-    For an instruction: how its functions were settled, its functions x cases matrix, its functions, its
-    back-translations and its samples.
+    ID is the beginning of an instruction's id. Its details are how its functions were settled, the matrix of functions
+    and cases, the functions, back-translations and samples.
     """
     if prompts:
         if id:

@@ -22,9 +22,9 @@ from autoif.runs.store import INSTRUCTIONS, find_rows, write_jsonl
 def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     """Divide verified INSTRUCTIONS into those to train on and those to measure on.
 
-    INSTRUCTIONS is a run folder or its instructions.jsonl, as `autoif run CONFIG --until instructions` makes it. In the
-    folder are then train.jsonl, to go on with by `autoif run CONFIG --instructions`, and held_out.jsonl, for `autoif
-    prompts`. An instruction's side follows from its content and the seed; those that share a function stay together.
+    INSTRUCTIONS is a run folder or its instructions.jsonl, as `autoif run CONFIG --until instructions` makes it. The
+    command writes train.jsonl, for `autoif run CONFIG --instructions`, and held_out.jsonl, for `autoif prompts`. An
+    instruction's side follows from its content and the seed; instructions that share a function stay together.
     """
     for path, count in write_split(find_rows(instructions, INSTRUCTIONS), held_out, seed, output).items():
         click.echo(f"{count:>7,} instructions  {path}")
@@ -35,17 +35,19 @@ def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     "--instructions",
     type=LocalPath(),
     required=True,
-    help="Verified ones: held_out.jsonl, or a run folder.",
+    help="Verified instructions: held_out.jsonl, or a run folder.",
 )
 @click.option("--queries", metavar="SOURCE", required=True, help="A file of any form, a run folder, or hf:NAME.")
-@click.option("--per-instruction", type=click.IntRange(min=1), default=8, show_default=True, help="Queries for each.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of queries.")
-@click.option("--min-chars", type=int, default=20, show_default=True, help="A query is longer than that, …")
-@click.option("--max-chars", type=int, default=300, show_default=True, help="… and shorter than that.")
-@click.option("--language", default="en", show_default=True, help='Of the queries; "" takes all.')
+@click.option(
+    "--per-instruction", type=click.IntRange(min=1), default=8, show_default=True, help="Queries for each instruction."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of queries.")
+@click.option("--min-chars", type=int, default=20, show_default=True, help="A query is longer than this.")
+@click.option("--max-chars", type=int, default=300, show_default=True, help="A query is shorter than this.")
+@click.option("--language", default="en", show_default=True, help='Language of the queries; "" takes all.')
 @click.option(
     "--unseen-by", type=LocalPath(), multiple=True, metavar="DATA",
-    help="Training data, a run folder or a file, with which no instruction, query or function may be shared.",
+    help="Training data (a run folder or a file) that must share no instruction, query or function.",
 )  # fmt: skip
 @click.option("-o", "--output", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 def prompts(
@@ -59,9 +61,9 @@ def prompts(
     unseen_by: tuple[Path, ...],
     output: Path,
 ) -> None:
-    """Join verified instructions with queries: rows in the form of rewards.jsonl, with nothing sampled.
+    """Join verified instructions with queries, as rows in the form of rewards.jsonl; nothing is sampled.
 
-    For measuring (`autoif eval pass-rate`) and for online training.
+    Use them to measure (`autoif eval pass-rate`) or to train online.
     """
     verified = read_instructions(instructions)
     if not verified:

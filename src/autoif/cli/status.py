@@ -14,10 +14,10 @@ from autoif.runs.remote import Remote, is_address
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(run: str, as_json: bool) -> None:
-    """Print how RUN stands: who works on it, what each stage has done, answers, tokens and what stopped it.
+    """Print the state of RUN: who works on it, what each stage has done, answers, tokens, and what stopped it.
 
-    Only files are read, so another terminal or machine may ask while the run goes on. RUN is a folder, or the address
-    of a run whose output is there.
+    Reads only files, so you may ask from another terminal or machine during the run. RUN is a folder, or the address
+    of a run's output.
     """
     found = read_status_at(Remote(run)) if is_address(run) else read_status(Path(run))
     if as_json:

@@ -22,7 +22,7 @@ _OPTIONS = (
     click.option("--config", type=LocalPath(), metavar="FILE", help="TOML file of settings."),
     SETTINGS,
     click.option("--lora", is_flag=True, help="Train an adapter on all linear layers, and merge it."),
-    click.option("--resume", is_flag=True, help="Go on where it was stopped; where there is nothing, begin."),
+    click.option("--resume", is_flag=True, help="Continue a stopped training, or begin."),
     QUIET,
 )
 """What every training takes."""
@@ -47,7 +47,7 @@ def train() -> None:
 def _add_command(kind: Kind, text: str) -> None:
     @train.command(kind, help=text)
     @_training_command
-    @click.option("--eval-data", type=LocalPath(), help="As --data: evaluate before and after epochs.")
+    @click.option("--eval-data", type=LocalPath(), help="As --data: evaluated before training and after each epoch.")
     def command(
         *, config: Path | None, settings: tuple[str, ...], lora: bool, eval_data: Path | None, say: Say, **asked: Any
     ) -> None:
@@ -74,17 +74,17 @@ _add_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from 
 @_training_command
 @click.option(
     "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
-    help="What samples from the policy.",
+    help="Engine that samples from the policy.",
 )  # fmt: skip
 @click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves the policy; ends in /v1.")
-@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds its key.")
+@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with the endpoint's key.")
 @click.option(
     "--serve", default="", metavar="COMMAND",
-    help="Serves {model} at --base-url in each round, as 'vllm serve {model} --generation-config vllm'.",
+    help="Serve {model} at --base-url in each round, as 'vllm serve {model} --generation-config vllm'.",
 )  # fmt: skip
 @click.option(
     "--launch", default="", metavar="COMMAND",
-    help="Starts each round's DPO in processes of its own, as 'accelerate launch --num_processes 8'.",
+    help="Start each round's DPO in several processes, as 'accelerate launch --num_processes 8'.",
 )  # fmt: skip
 def online_dpo(
     *,

@@ -57,11 +57,11 @@ class Check(NamedTuple):
 @click.command()
 @click.argument("functions", type=LocalPath(), required=False)
 @click.argument("responses", type=LocalPath(), required=False)
-@click.option("-o", "--output", type=OutputPath(), help="VERDICTS.jsonl. [default: standard output]")
+@click.option("-o", "--output", type=OutputPath(), help="File to write. [default: standard output]")
 @click.option(
     "--dataset",
     type=LocalPath(),
-    help="Verify the rows of a run folder's sft.jsonl, or of that or a preferences.jsonl, by their functions.",
+    help="Verify rows by their own functions: a run folder (its sft.jsonl), an sft.jsonl or a preferences.jsonl.",
 )
 @sandbox_options()
 def verify(
@@ -73,11 +73,10 @@ def verify(
 ) -> None:
     """Run every function of FUNCTIONS on every response of RESPONSES in the sandbox.
 
-    FUNCTIONS has rows {"id", "source"}, RESPONSES rows {"id", "text"}; one output row a pair: {"function", "response",
-    "verdict", "detail", "seconds"}. Verdicts: pass, fail, error, timeout, memory, crash.
+    FUNCTIONS has rows {"id", "source"}, RESPONSES rows {"id", "text"}. The output has a row for each pair: {"function",
+    "response", "verdict", "detail", "seconds"}. Verdicts: pass, fail, error, timeout, memory, crash.
 
-    With --dataset, rows that their functions no longer accept as recorded are printed, and the exit code is 1 if there
-    are any.
+    With --dataset, prints the rows that their functions no longer accept as recorded; then the exit code is 1.
     """
     if dataset and not functions:
         sys.exit(_verify_dataset(dataset, sandbox.make_sandbox()))

@@ -19,14 +19,16 @@ _DEFAULTS = ServiceSettings(port=8421, body_mb=1, queue=64)
 
 @click.command()
 @click.argument("runs", type=LocalPath(), nargs=-1, required=True)
-@click.option("--author", help="Whose decisions these are. [default: your login name]")
+@click.option("--author", help="Name on your decisions. [default: your login name]")
 @listening_options(_DEFAULTS, "browsers must give")
 def view(runs: tuple[Path, ...], author: str | None, host: str, port: int, token_file: Path | None) -> None:
-    """Show RUNS, run folders, in a browser, until Ctrl-C: the page of `autoif report`, kept up to date.
+    """Review RUNS, run folders, in a browser, until Ctrl-C: the page of `autoif report`, kept up to date.
 
-    There you accept, reject and comment on instructions, functions, responses and pairs, by mouse or by single keys;
-    decisions.jsonl in the run folder has what you say (docs/view.md). Of two runs, /compare shows what differs. Prints
-    its URL once it takes requests on. Where other machines can reach it, a token must be given (--token-file, or
+    Accept, reject and comment on instructions, functions, responses and pairs, by mouse or by single keys. Your
+    decisions are stored in decisions.jsonl in the run folder (docs/view.md). With two runs, /compare shows the
+    differences.
+
+    Prints its URL when it is ready. If other machines can reach it, it needs a token (--token-file, or
     AUTOIF_SERVICE_TOKEN): browsers ask for it as password, and for the reviewer's name.
     """
     with needing_extra("service", "autoif view"):

@@ -36,52 +36,54 @@ class Endpoint(Record):
 
     model_config = ConfigDict(hide_input_in_errors=True)
     base_url: str | tuple[str, ...] = EMBEDDED
-    """Ends in `/v1`, as in `http://127.0.0.1:8000/v1`; empty for the embedded model. A list of several that serve the
-    same model: each request goes to the least loaded of them."""
+    """Address of the server, which ends in `/v1`; empty for the embedded model. With a list of servers of one model,
+    each request goes to the least loaded one."""
     model: str = "qwen2.5-coder-1.5b"
     """The model's name at the server, or the name of the embedded model in `autoif models`."""
     revision: str = ""
-    """Tells versions of a model apart that share a name: answers of another revision are not reused."""
+    """A version of the model, if the name doesn't tell: answers of another revision are not reused."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never stored or shown."""
     extra_body: dict[str, JsonValue] = Field(default={})
-    """More members of each request, as the server knows them: `chat_template_kwargs`, `enable_thinking`,
-    `reasoning_effort`. They win over this program's own."""
+    """More members of each request, such as `chat_template_kwargs`, `enable_thinking` or `reasoning_effort`. They
+    replace autoif's own."""
     usd_per_million_prompt_tokens: float | None = Field(default=None, ge=0)
-    """What the server charges; `--budget-usd` needs both prices, 0 where it charges nothing."""
+    """Price of prompt tokens; `--budget-usd` needs both prices, 0 if they are free."""
     usd_per_million_completion_tokens: float | None = Field(default=None, ge=0)
+    """The same for completion tokens."""
     concurrency: Count | tuple[Count, ...] = 64
-    """Most requests in flight at each server, or a list with a number for each; fewer are sent while it says that it is
-    busy."""
+    """The most requests in flight at each server, or a list with a number for each; fewer are sent while it says that
+    it is busy."""
     serve: str = ""
-    """A command by which Ray starts servers of the model where its cluster has GPUs, in place of a `base_url`, as
+    """Instead of a `base_url`, a command with which Ray starts servers where its cluster has GPUs, such as
     `vllm serve {model} --host {host} --port {port}` (docs/scale.md)."""
     serve_count: int = Field(default=1, ge=1)
-    """How many of them."""
+    """How many such servers to start."""
     serve_gpus: float = Field(default=1.0, ge=0)
-    """GPUs that each has; `{gpus}` in the command."""
+    """GPUs of each such server; `{gpus}` in the command."""
     serve_start_s: float = Field(default=1800.0, gt=0)
-    """How long one may take to load the model."""
+    """How long such a server may take to load the model."""
     slow_s: float = Field(default=0.0, ge=0)
-    """An answer that takes longer counts as a sign that the server is busy: fewer requests are sent; 0: never."""
+    """If an answer takes longer, the server counts as busy and gets fewer requests; 0: never."""
     ask_elsewhere_after_s: float = Field(default=0.0, ge=0)
-    """Of several servers, ask another one too when an answer takes longer, and take the first that comes; the other is
-    given up, and may be charged. 0: never."""
+    """With several servers, if an answer takes longer, ask a second one too and use the first that comes. The other
+    request is abandoned, and may be charged. 0: never."""
     batch: bool = False
-    """Ask through the provider's batch interface: for less money, with answers that may take a day (docs/models.md)."""
+    """Use the provider's batch interface: cheaper, but answers may take a day (docs/models.md#batches)."""
     batch_wait_s: float = Field(default=10.0, gt=0)
-    """A batch is sent when no request has come for so long."""
+    """A batch is sent when no request has come for this long."""
     batch_poll_s: float = Field(default=30.0, gt=0)
-    """How often to ask how it stands."""
+    """How often to ask for the state of a batch."""
     timeout_s: float = Field(default=600.0, gt=0)
     """For one attempt at one request, from sending it to the last byte of the answer."""
     connect_timeout_s: float = Field(default=10.0, gt=0)
+    """For making the connection."""
     retries: int = Field(default=6, ge=0)
-    """Further attempts at a request that failed for a passing reason; more at a server that says it is busy."""
+    """Further attempts after a temporary failure; more at a server that says it is busy."""
     retry_wait_s: float = Field(default=0.5, gt=0)
-    """About how long to wait before the first of them; each further wait is twice as long. A busy server that answers
-    nobody is given up after 300 times as long (150 s, more than a window of a minute), one that loads its model after
-    six times that."""
+    """About the first wait between attempts; each further wait is twice as long. A busy server that answers nothing is
+    given up after 300 times as long (150 s, longer than a limit per minute), one that loads its model after six times
+    that."""
 
     @field_validator("base_url")
     @classmethod

@@ -254,9 +254,9 @@ def _packaged(name: Name) -> Callable[[], PromptFile]:
 
 
 class Prompts(Record):
-    """What the models are asked: a set of the package ("paper", "quickstart"), or the path of a prompt file.
+    """What the models are asked: the name of a packaged set (docs/prompts.md), or the path of a prompt file.
 
-    The form of a prompt file and the placeholders of each: docs/prompts.md. `autoif show --prompts` prints them.
+    `autoif show --prompts` prints them.
     """
 
     self_instruct: Annotated[PromptFile, _reads("self_instruct")] = Field(default_factory=_packaged("self_instruct"))
@@ -264,23 +264,23 @@ class Prompts(Record):
     verification: Annotated[PromptFile, _reads("verification")] = Field(default_factory=_packaged("verification"))
     """§3.2: the writer writes a function and cases."""
     repair: Annotated[PromptFile, _reads("repair")] = Field(default_factory=_packaged("repair"))
-    """§3.2, `verification.repairs`: the writer mends a function."""
+    """§3.2, `verification.repairs`: the writer repairs a function."""
     discrimination: Annotated[PromptFile, _reads("discrimination")] = Field(default_factory=_packaged("discrimination"))
     """§3.2, `verification.judge_samples` and `case_repairs`: does a text follow the instruction?"""
     back_translation: Annotated[PromptFile, _reads("back_translation")] = Field(
         default_factory=_packaged("back_translation")
     )
-    """§3.2: the writer says what a function demands."""
+    """§3.2: the writer describes a function."""
     responder: Annotated[PromptFile, _reads("responder")] = Field(default_factory=_packaged("responder"))
     """§3.3: the responder answers."""
     revision: Annotated[PromptFile, _reads("revision")] = Field(default_factory=_packaged("revision"))
-    """§3.2, `contrast.revisions`: who answered makes the answer obey."""
+    """§3.2, `contrast.revisions`: a model corrects its answer."""
     scoring: Annotated[PromptFile, _reads("scoring")] = Field(default_factory=_packaged("scoring"))
     """§3.3: the judge scores a response."""
     nli: Annotated[PromptFile, _reads("nli")] = Field(default_factory=_packaged("nli"))
     """§3.2, without an NLI model: the judge labels a pair in chat."""
     nli_completion: Annotated[PromptFile, _reads("nli_completion")] = Field(default_factory=_packaged("nli_completion"))
-    """The same where the server has plain completions: a text to be continued."""
+    """The same for a server with plain completions: a text to continue."""
 
     def files(self) -> dict[Name, PromptFile]:
         """Return the prompts by name, in the order of the stages."""

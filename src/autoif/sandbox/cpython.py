@@ -125,7 +125,7 @@ def find_packages(names: Sequence[str]) -> dict[str, str]:
     found = {}
     for name in names:
         if not name.isidentifier() or name in sys.stdlib_module_names:
-            raise SandboxError(f"{name!r} is no package that the sandbox could allow: name it as it is imported")
+            raise SandboxError(f"{name!r} is no package that can be allowed: give the name that functions import")
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             raise SandboxError(f"the sandbox is to allow the package {name}, which is not installed here: install it")

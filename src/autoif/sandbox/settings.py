@@ -9,15 +9,18 @@ from autoif.sandbox.sandbox import AUTO, Sandbox
 
 
 class SandboxSettings(Record):
-    """How model-written code is run."""
+    """How model-written code runs (docs/sandbox.md)."""
 
     backend: str = AUTO
+    """auto, cpython or monty; auto takes the first that this machine enforces."""
     timeout_s: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    """Time of a function for one text."""
     memory_mb: int = Field(default=256, ge=16)
+    """Memory of a function, in MiB, beyond what the interpreter has."""
     workers: int = Field(default=0, ge=0)
-    """Processes; 0 is one a core."""
+    """Sandbox processes; 0 is one a core."""
     packages: tuple[str, ...] = ()
-    """Installed packages that functions may import, as ["nltk", "regex"]; what these import is to be named, too."""
+    """Installed packages that functions may import, as ["nltk", "regex"]; also name the packages that these import."""
 
     def make_sandbox(self, *, total_s: float | None = None) -> Sandbox:
         """Return the sandbox, not yet entered. `total_s` limits the seconds of a whole call.

@@ -198,7 +198,7 @@ def resolve_settings(
         values[TEMPLATE] = dict(template)
     batch = values.pop("global_batch_size")
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise ConfigError(f'setting "global_batch_size": {batch!r} is no number of rows from 1 on')
+        raise ConfigError(f'setting "global_batch_size": {batch!r} is no whole number of 1 or more')
     save_dtype = values.pop("save_dtype", "auto")
     if save_dtype not in _DTYPES:
         raise ConfigError(f'setting "save_dtype": {save_dtype!r} is none of {", ".join(_DTYPES)}')
@@ -232,7 +232,7 @@ def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
     if "weights" in given:
         check_weights(found.weights)
         if "mode" in given or not found.gate:
-            raise ConfigError("reward.weights takes the place of reward.mode, and is gated: leave the other out")
+            raise ConfigError("reward.weights takes the place of reward.mode, and is gated: leave out mode and gate")
     return found
 
 
