@@ -44,8 +44,8 @@ class Signs:
     cluster: float
     """Functions of its instruction that behave as it does, itself among them."""
     agreement: float
-    """Verdicts that it shares with another function of its instruction; 0.5 where there is no other. With one that takes
-    too long for a text it shares none: how far that one gets is the machine's doing."""
+    """Verdicts that it shares with another function of its instruction; 0.5 where there is no other. With one that
+    takes too long for a text it shares none: how far that one gets is the machine's doing."""
     is_narrow: float
     """1 if it accepts hardly any text at all, else 0."""
     errors: float
