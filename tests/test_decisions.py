@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 import autoif
 from autoif.cli.main import cli
+from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.reviewed_rows import RowReview, read_row_review, read_rows, review_row
 from autoif.datasets.reviewing import STAGE, name_pair, read_instructions
 from autoif.datasets.rows import PreferenceRow, SftRow
@@ -27,11 +29,13 @@ from autoif.decisions import (
     settle_decisions,
 )
 from autoif.errors import ConfigError, StoreError
+from autoif.instructions.seeds import load_seeds
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Reason, content_id
 from autoif.runs.orchestration import remake_data
 from autoif.runs.store import DATA_SETS, DECISIONS, INSTRUCTIONS, PREFERENCES, REVIEWED, SFT, read_digests, read_stage
 from autoif.training.data import read_data
+from support.exported_run import export
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 ITEM = "0123456789abcdef"
@@ -97,6 +101,17 @@ def test_a_comment_decides_nothing() -> None:
     standing = settle_decisions([decide("comment", comment="odd")]).standings["function", ITEM]
     assert standing.verdict is None
     assert [each.comment for each in standing.comments] == ["odd"]
+
+
+def test_why_somebody_rejects_is_said_with_the_decision_or_in_comments_of_their_own() -> None:
+    said = in_order(
+        decide("comment", comment="no commas?"),
+        decide("reject", comment="wrong"),
+        decide("comment", comment="fine with me", author="bo"),
+        decide("accept", author="bo"),
+        decide("reject", author="cy"),
+    )
+    assert settle_decisions(said).standings["function", ITEM].describe() == "ada: wrong / no commas?; cy"
 
 
 def test_decisions_in_any_order_come_to_the_same() -> None:
@@ -326,6 +341,23 @@ def test_exports_leave_out_what_is_rejected_at_once_and_say_so(run: Path, tmp_pa
     assert len(exported) == len(rows_of(run / SFT)) - 1
 
 
+@pytest.mark.parametrize("trainer", EXPORTERS)
+def test_no_export_has_an_instruction_that_is_rejected(run: Path, tmp_path: Path, trainer: str) -> None:
+    rejected = rows_of(run / INSTRUCTIONS)[0]["instruction"]
+    before = read_exported(export(trainer, tmp_path / "before", run))
+    reject(run, "instruction", rejected["id"])
+    after = read_exported(export(trainer, tmp_path / "after", run))
+    assert rejected["text"] in before
+    assert rejected["text"] not in after
+
+
+def read_exported(folder: Path) -> str:
+    """Return all rows of an export, also of Parquet, as one text."""
+    tables = [row for path in folder.rglob("*.parquet") for row in parquet.read_table(path).to_pylist()]
+    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*.json*")]
+    return "\n".join([*texts, *map(str, tables)])
+
+
 @pytest.mark.parametrize("kind", ["sft", "dpo", "grpo"])
 def test_trainings_leave_out_what_is_rejected_and_know_that_their_data_is_another(run: Path, kind: str) -> None:
     before = read_data(run, kind)
@@ -349,6 +381,16 @@ def test_another_run_begins_with_what_reviewers_left(run: Path, tmp_path: Path) 
     left = found[second["instruction"]["id"]]
     assert gone not in {function.id for function in left.functions}
     assert left.id != second["id"]
+
+
+def test_an_instruction_that_is_rejected_is_no_seed_of_another_run(run: Path) -> None:
+    before = load_seeds(run)
+    rejected = rows_of(run / INSTRUCTIONS)[0]["instruction"]
+    reject(run, "instruction", rejected["id"], comment="too easy")
+    after = load_seeds(run)
+    assert len(after.kept) == len(before.kept) - 1
+    assert rejected["text"] not in {each.text for each in after.kept}
+    assert [(each.reason, each.detail) for each in after.dropped] == [(Reason.REJECTED_BY_REVIEWER, "ada: too easy")]
 
 
 def test_a_damaged_line_ends_runs_exports_and_trainings_in_one_line(run: Path, tmp_path: Path) -> None:

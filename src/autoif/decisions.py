@@ -94,9 +94,13 @@ class Standing:
         return bool(self.accepted and self.rejected)
 
     def describe(self) -> str:
-        """Return who rejects or accepts it, and why they say so."""
-        decisive = self.rejected or self.accepted
-        return "; ".join(f"{each.author}{f': {each.comment}' if each.comment else ''}" for each in decisive)
+        """Return who rejects or accepts it, and why they say so: with the decision, or in comments of their own."""
+        lines = []
+        for each in self.rejected or self.accepted:
+            own = [one.comment for one in self.comments if one.author == each.author]
+            said = " / ".join(filter(None, [each.comment, *own]))
+            lines.append(f"{each.author}: {said}" if said else each.author)
+        return "; ".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 In:      a file of rows (row_files.py), or a run folder; the seeds of this package if there is none.
 Out:     the seeds in their order, each once; numbering, bullets and marks around the whole are taken off.
-Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question.
+Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question;
+         instructions of a run that its reviewers rejected (`rejected_by_reviewer`).
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from autoif.decisions import Review, read_review
 from autoif.errors import ConfigError
 from autoif.instructions.deduplication import STAGE
 from autoif.language import count_non_text
@@ -43,12 +45,15 @@ def load_seeds(path: Path | None) -> Seeds:
 
     Raises:
         ConfigError: the source can't be read, has a row over `MAX_CHARS` or one that is no text, or holds no seed.
+        StoreError: a decision of the run's reviewers is damaged.
     """
     if path is None:
         with resources.as_file(resources.files("autoif.instructions") / "seeds.txt") as packaged:
             return load_seeds(packaged)
     seeds: dict[str, Instruction] = {}
     dropped: list[Dropped] = []
+    folder, _ = split_column(str(path))
+    review = read_review(folder) if folder.is_dir() else Review()
     for file, row, column in _open(path):
         where = f"seeds file {file}, {row.place}"
         found = _read_seed(row.value, column, where)
@@ -60,11 +65,14 @@ def load_seeds(path: Path | None) -> Seeds:
             dropped.append(
                 Dropped.of(STAGE, Reason.NEEDS_CONTEXT, seed, f"{row.place}: it comes with a text of its own")
             )
+        elif review.rejects("instruction", name := _find_id(row.value)):
+            why = review.standings["instruction", name].describe()
+            dropped.append(Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, seed, why))
         else:
             seeds.setdefault(seed.text, seed)
     if not seeds:
-        lost = f"; {len(dropped)} rows ask about a text of their own" if dropped else "; write one a line"
-        raise ConfigError(f"seeds file {path}: no instruction in it{lost}")
+        lost = f"{len(dropped)} rows ask about a text of their own, or reviewers rejected them"
+        raise ConfigError(f"seeds file {path}: no instruction in it; {lost if dropped else 'write one a line'}")
     return Seeds(list(seeds.values()), dropped)
 
 
@@ -95,6 +103,12 @@ def _read_seed(row: object, column: str | None, where: str) -> RowText:
     lines = map(str.strip, _BREAKS.split(found.text))
     text = clean_line(" ".join(filter(None, lines)))
     return RowText(text, found.context, found.unreadable)
+
+
+def _find_id(row: object) -> str:
+    """Return the id of an instruction of a run; "" of any other row."""
+    found = row.get("instruction", row) if isinstance(row, Mapping) else row
+    return str(found.get("id", "")) if isinstance(found, Mapping) else ""
 
 
 def _is_blank(row: Mapping[str, object], column: str | None) -> bool:
