@@ -1,5 +1,6 @@
 """Plans: what a run will ask and make, by published yields and by pilots."""
 
+import contextlib
 import io
 import math
 import re
@@ -184,10 +185,12 @@ def test_the_command_prints_a_plan_asks_no_model_and_writes_nothing(
 
 def test_a_run_says_before_its_first_call_that_the_plan_exceeds_its_budget(server: HabitServer, tmp_path: Path) -> None:
     server.take_up(honest)
-    said = fails_here(
-        "run", "quickstart", "--base-url", server.url, "--model", "m", "--budget-tokens", "100", "-o", tmp_path / "run"
-    )
-    assert "budget of 100 tokens is spent" in said
+    errors = io.StringIO()
+    asked = ("--base-url", server.url, "--model", "m", "--budget-tokens", "100", "-o", tmp_path / "run")
+    with contextlib.redirect_stderr(errors), pytest.raises(SystemExit):
+        autoif_here("run", "quickstart", *asked)
+    said = errors.getvalue()
+    assert 0 <= said.find("the plan exceeds budget.tokens of 100") < said.index("budget of 100 tokens is spent")
     out = io.StringIO()
     print_plan(autoif.api.plan("quickstart", output=tmp_path / "other", set=["budget.tokens=100"]), Console(file=out))
     assert "the plan exceeds budget.tokens of 100" in out.getvalue()
@@ -205,6 +208,9 @@ def test_the_live_view_forecasts_rows_and_says_what_holds_it_back(tmp_path: Path
     assert "about 48 rows, 400 tokens, $4.00 in the end" in line
     assert line.endswith("bound by 8 requests in flight")
     assert "requests/min" in line
+    progress.begin(("04_back_translation",), total=50)
+    progress.count("04_back_translation", kept=20, dropped=5, entered=25)
+    assert progress.forecast(Usage(prompt_tokens=100)) == "about 40 instructions, 200 tokens in the end"
 
 
 def test_the_page_lists_the_published_yields() -> None:

@@ -30,10 +30,11 @@ _LINE_S = 10.0
 _WINDOW_S = 60.0
 _EARLY = 0.05
 _FEW = 20
-"""Of responses that were scored, before rows are forecast."""
+"""Records that have left the last stage, before what comes of it is forecast."""
 _SOURCE_LINES = 8
 _CHARS = 160
-_LAST = STAGES["queries"][-1].folder
+_MADE = {STAGES["instructions"][-1].folder: "instructions", STAGES["queries"][-1].folder: "rows"}
+"""What a run makes, by its last stage."""
 
 Screen = Callable[[str], None]
 """Shows the state of the run with this line about speed and spend."""
@@ -122,7 +123,7 @@ class Progress:
         self.count(folder, len(kept), len(dropped), entered)
         if kept and (sample := NewestSample.of(kept[-1])):
             self._sample = sample
-            if folder == _LAST and not self._has_row and not self._quiet:
+            if _MADE.get(folder) == "rows" and not self._has_row and not self._quiet:
                 self._has_row = True
                 self._print(f"first verified row after {describe_duration(time.monotonic() - self._started)}")
 
@@ -202,12 +203,13 @@ class Progress:
 
     def forecast(self, usage: Usage) -> str:
         """Return what the run comes to in the end, by what it has done so far; "" while it is too early to tell."""
-        done, last = self.fraction(), self._counts.get(_LAST)
-        if done < _EARLY or not last or last.entered < _FEW or self._stages[-1:] != (_LAST,):
+        done, stage = self.fraction(), self._stages[-1] if self._stages else ""
+        last = self._counts.get(stage)
+        if done < _EARLY or not last or last.entered < _FEW or stage not in _MADE:
             return ""
-        rows = self._extrapolate()[2]
+        made = self._extrapolate()[2]
         spend = f", ${usage.usd / done:.2f}" if usage.usd else ""
-        return f"about {rows:,.0f} rows, {usage.tokens / done:,.0f} tokens{spend} in the end"
+        return f"about {made:,.0f} {_MADE[stage]}, {usage.tokens / done:,.0f} tokens{spend} in the end"
 
     def seconds_left(self) -> float | None:
         """Return the estimated seconds to the end of the step, or None while it is too early to tell."""
