@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from autoif.page.measured import write_measured_report
-from support.browser import Opened, list_tables
+from support.browser import Opened, find_faults, list_tables, measure_overflow
 from support.measured_folders import answer_prompts, write_evaluation, write_training
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -41,8 +41,8 @@ def test_the_page_is_whole_inert_and_free_of_what_axe_finds(
     assert text.count("<img src=x onerror=window.hit=1>") > 20
     assert here.page.evaluate("() => window.hit") is None
     assert here.page.locator("script, main a[href^=javascript], main img[src=x]").count() == 0
-    assert here.find_faults() == []
-    assert here.measure_overflow() <= 0
+    assert find_faults(here.page) == []
+    assert measure_overflow(here.page) <= 0
     assert here.said == []
     assert [url for url in here.asked if not url.startswith(("file:", "data:"))] == []
 

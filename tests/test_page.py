@@ -8,7 +8,9 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html import unescape
@@ -21,21 +23,38 @@ from rapidfuzz import fuzz
 
 from autoif.audit.material import read_material
 from autoif.cli.report import report
-from autoif.decisions import Decision, add_decisions
+from autoif.datasets.reviewing import list_items
+from autoif.decisions import Decision, Review, add_decisions
 from autoif.errors import ConfigError, StoreError
 from autoif.instructions.deduplication import normalise
 from autoif.page.data import read_data
-from autoif.page.distributions import measure_learnability, measure_similarity
+from autoif.page.distributions import draw_distributions, measure_learnability, measure_similarity
+from autoif.page.overview import make_settings
 from autoif.page.report import write_report
 from autoif.page.sweeps import show_sweeps
+from autoif.records import content_id
 from autoif.report.funnel import read_funnel
 from autoif.report.show import read_samples
 from autoif.runs.orchestration import remake_data
-from autoif.runs.store import DIGESTS, MANIFEST, REJECTION_SAMPLING, SCORING, read_stage
+from autoif.runs.store import (
+    DIGESTS,
+    MANIFEST,
+    PREFERENCES,
+    REJECTION_SAMPLING,
+    REVIEWED,
+    SCORING,
+    SELF_INSTRUCT,
+    read_manifest,
+    read_stage,
+)
 from autoif.sweep.points import sweep_run
 from autoif.sweep.stored import read_stored
+from autoif.view.pages import make_view_page
+from autoif.view.queue import make_queue, read_functions
 from page_run import MadeRun, make_run
 from support.processes import model_server, start_autoif
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +108,44 @@ def test_thresholds_have_the_figures_of_replay(run: Path, html: str) -> None:
     assert "--sweep cross_validation.sure_score=0.5:0.9:0.1" in part
 
 
+def test_each_distribution_counts_all_that_it_is_of(replayed: Path) -> None:
+    data, columns = read_data(replayed), read_data(replayed).columns
+    counted = {
+        table.findtext("caption"): [int((cell.text or "").replace(",", "")) for cell in table.iter("td")]
+        for part in draw_distributions(data)
+        for table in part.iter("table")
+    }
+    judged = [rate for rate in columns.pass_rate if rate is not None]
+    quality = Counter(min(9, int(value)) for value in columns.quality if value is not None)
+    kept = [line for line in data.instructions if line.stage == 3 and not line.reason]
+    assert counted.pop("Quality of responses") == [quality[place] for place in range(10)]
+    assert {title: sum(counts) for title, counts in counted.items()} == {
+        "Pass rate of responses": len(judged),
+        "Learnability: prompts by how many of their responses pass": len(measure_learnability(data)),
+        "Length of responses, characters": len(data.responses),
+        "Agreement of functions with cases": sum(line.agreement is not None for line in data.instructions),
+        "Similarity of instructions to the nearest other one": len([*read_stage(replayed, SELF_INSTRUCT, "kept")]),
+        "Verified instructions by kind of constraint (told by their words)": len(kept),
+    }
+
+
+def test_the_settings_have_all_that_run_json_knows(replayed: Path) -> None:
+    manifest = read_manifest(replayed)
+    text = "\n".join("".join(part.itertext()) for part in make_settings(manifest))
+    shown = ("config", "identity", "versions", "python", "system", "sandbox")
+    missing = [leaf for name in shown for leaf in list_leaves(manifest[name]) if leaf not in text]
+    assert missing == []
+    # All others stand elsewhere in the page.
+    others = {"autoif", "format", "status", "seconds", "times", "usage", "notes", "replayed", "endings"}
+    assert {*manifest} - {*shown} <= others
+
+
+def list_leaves(value: Any) -> list[str]:
+    if isinstance(value, dict) and value:
+        return [leaf for each in value.values() for leaf in list_leaves(each)]
+    return [value if isinstance(value, str) else "" if value is None else json.dumps(value)]
+
+
 @pytest.mark.parametrize(("responses", "status"), [(5_001, "complete"), (1, "running")])
 def test_of_a_large_run_or_one_that_goes_on_the_page_says_how_to_get_the_thresholds(
     run: Path, responses: int, status: str
@@ -106,6 +163,9 @@ def test_time_tokens_and_cost_of_each_stage_stand_beside_each_other(tmp_path: Pa
     assert re.search(r"verification\s+2\s+8\s+0\s+0\s+0\.00\s+2 min", text)
     assert re.search(r"scoring\s+0\s+0\s+0\s+0\s+0\.00\s+3\.2 s", text)
     assert re.search(r"start and data sets[\s–]+6\.8 s", text)
+    data = read_data(tmp_path)
+    kept = sum(line.passed for line in data.instructions)
+    assert f"Of 1,000 model calls: 500.0 verified instructions; {1000 * kept / 2:,.1f} kept responses" in text
 
 
 def test_only_scripts_and_styles_that_the_policy_names_are_in_the_page(html: str) -> None:
@@ -159,6 +219,15 @@ def test_a_run_without_a_finished_stage_has_a_page_that_says_so(tmp_path: Path) 
     assert "not finished: this is what it has so far" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("instructions", [1, 2])
+def test_a_run_of_hardly_any_instruction_has_a_page_and_a_queue(tmp_path: Path, instructions: int) -> None:
+    make_run(tmp_path, MadeRun(instructions=instructions, prompts_each=1, responses_each=1))
+    page = make_view_page(tmp_path, [tmp_path])
+    assert len(read_piece(page.html, "index")["instructions"]) == instructions
+    queue = make_queue(read_functions(tmp_path), Review())
+    assert len(queue.functions) == 2 * (instructions == 2)
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -175,6 +244,34 @@ def test_a_damaged_stage_file_is_named_in_one_line(tmp_path: Path, damage: str, 
     with pytest.raises(StoreError, match=said) as failure:
         write_report(tmp_path, tmp_path / "report.html")
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (REVIEWED, '{"reason": "rejected_by_reviewer"}', "reviewed.jsonl holds a record of another form"),
+        (PREFERENCES, "{}", "record of another form"),
+        (PREFERENCES, "[", "record of another form"),
+        (MANIFEST, '{"format": 2, "identity": {}, "config": []}', "run.json is damaged"),
+    ],
+)
+def test_any_other_damaged_file_is_named_in_one_line(tmp_path: Path, name: str, content: str, said: str) -> None:
+    make_run(tmp_path, MadeRun(instructions=3))
+    (tmp_path / name).write_text(content + "\n")
+    with pytest.raises(StoreError, match=said) as failure:
+        write_report(tmp_path, tmp_path / "report.html")
+    assert "\n" not in str(failure.value)
+
+
+def test_pairs_have_the_ids_that_decisions_name_them_by(replayed: Path) -> None:
+    ids = [json.loads(pair)["id"] for pair in read_data(replayed).pairs]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == list_items(replayed)["pair"]
+
+
+def test_the_demo_ends_with_the_path_of_the_recorded_run_s_report() -> None:
+    printed = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == ".venv/bin/autoif report runs/quickstart-recorded"
 
 
 def test_texts_of_a_model_reach_the_page_as_text_never_as_markup(tmp_path: Path) -> None:
@@ -256,15 +353,24 @@ def test_a_run_that_goes_on_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
 def test_what_reviewers_left_out_stands_in_the_page_with_their_words(replayed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(replayed, folder)
-    row = json.loads((folder / "sft.jsonl").read_text(encoding="utf-8").splitlines()[0])["constraints"][0]
-    said = {"author": "ada", "time": datetime.now(UTC), "comment": "<b>too vague</b>"}
-    add_decisions(folder, [Decision(target="instruction", id=row["instruction_id"], decision="reject", **said)])
+    rows = [json.loads(line) for line in (folder / "sft.jsonl").read_text(encoding="utf-8").splitlines()]
+    row, response = rows[0]["constraints"][0], rows[-1]["response_id"]
+    other = next(one for each in rows for one in each["constraints"] if one["instruction_id"] != row["instruction_id"])
+    function = content_id("function", other["functions"][0])
+    said = {"author": "ada", "time": datetime.now(UTC), "comment": "<b>too vague</b>", "decision": "reject"}
+    rejected = {"instruction": row["instruction_id"], "function": function, "response": response}
+    add_decisions(
+        folder, [Decision.model_validate({"target": kind, "id": name, **said}) for kind, name in rejected.items()]
+    )
     asyncio.run(remake_data(folder))
     [page] = write_report(folder, tmp_path / "report.html")
     html = page.read_text(encoding="utf-8")
     assert '<a class="reason" href="#reviewed">rejected by reviewer' in html
     part = html[html.index('id="reviewed"') : html.index("Model calls, tokens")]
     assert row["instruction"] in unescape(part)
+    assert f"a function of: {other['instruction']}" in unescape(part)
+    assert re.search(rf'href="#instruction/\d+/{function}"', part)
+    assert f'href="#response/0/{response}"' in part
     assert "&lt;b&gt;too vague&lt;/b&gt;" in part
 
 

@@ -14,6 +14,7 @@ import pytest
 from autoif.config import Config, flatten, load_config
 from autoif.decisions import Decision, add_decisions
 from autoif.errors import ConfigError, StoreError
+from autoif.page.sweeps import show_sweeps
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import FOLDERS
 from autoif.sandbox import SandboxSettings
@@ -212,6 +213,9 @@ def test_precision_and_score_are_those_of_the_functions_that_are_left(made: Any,
     # The two that agree with all cases accept 9 that follow and 1 that doesn't; the third accepts 0 and 10.
     assert (round(loose.precision.value, 1), strict.precision.value, strict.precision.instructions) == (60.0, 90.0, 2)
     assert (loose.score, strict.score) == (pytest.approx(0.6667, abs=1e-3), 0.9)
+    shown = "".join(text for part in show_sweeps(run, 1, "complete") for text in part.itertext())
+    assert "right functions, %" in shown
+    assert f"{loose.precision.describe()}" in shown
     (run / "audit.json").write_text(json.dumps(make_audit(verified)).replace(": 0.9", ': "high"'))
     with pytest.raises(StoreError, match="another version"):
         sweep_run(run, [f"{AGREEMENT}=0.5"])

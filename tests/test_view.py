@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from autoif.cli.main import cli
 from autoif.decisions import read_decisions, read_review
-from autoif.runs.store import DECISIONS, INSTRUCTIONS, PREFERENCES
+from autoif.runs.store import DECISIONS, INSTRUCTIONS, MANIFEST
 from autoif.service.server import listening
 from autoif.service.settings import ServiceSettings
 from autoif.view.server import Viewer
@@ -201,13 +201,6 @@ async def test_the_queue_says_what_to_look_at_and_how_many_decisions_settle_it(s
     assert first["function_id"] not in {each["function_id"] for each in after["functions"]}
 
 
-async def test_pairs_are_named_in_the_order_of_their_file(server, runs):
-    url, session = server
-    async with session.get(f"{url}/0/pairs") as answer:
-        ids = (await answer.json())["ids"]
-    assert len(ids) == len(set(ids)) == len((runs[0] / PREFERENCES).read_text(encoding="utf-8").splitlines())
-
-
 async def test_two_runs_stand_side_by_side(server):
     url, session = server
     async with session.get(f"{url}/compare") as answer:
@@ -229,6 +222,22 @@ async def test_a_damaged_line_is_shown_and_hides_no_other_decision(server, runs,
     assert len(said["items"]) == 1
 
 
+async def test_a_run_json_that_is_damaged_now_ends_the_stream_and_refuses_another(server, runs):
+    url, session = server
+    manifest = runs[1] / MANIFEST
+    whole = manifest.read_bytes()
+    try:
+        async with session.get(f"{url}/1/events") as stream:
+            await asyncio.wait_for(_read_event(stream), 30)
+            manifest.write_bytes(b"{")
+            assert await asyncio.wait_for(stream.content.read(), 30) == b""
+        async with session.get(f"{url}/1/events") as answer:
+            assert answer.status == 409
+            assert "run.json is damaged" in (await answer.json())["error"]["message"]
+    finally:
+        manifest.write_bytes(whole)
+
+
 async def test_a_folder_that_is_damaged_now_is_said_in_one_line(server, runs):
     url, session = server
     stage = runs[1] / "04_back_translation" / "kept-0000.jsonl"
@@ -238,6 +247,12 @@ async def test_a_folder_that_is_damaged_now_is_said_in_one_line(server, runs):
         async with session.get(f"{url}/1/queue") as answer:
             assert answer.status == 409
             assert (await answer.json())["error"]["code"] == "run_unreadable"
+        visit = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+        async with session.get(f"{url}/1/", headers=visit) as answer:
+            assert (answer.status, answer.content_type) == (409, "text/plain")
+            said = await answer.text()
+        assert "kept-0000.jsonl" in said
+        assert said.count("\n") == 1
     finally:
         stage.write_bytes(whole)
 

@@ -47,15 +47,17 @@ class Opened:
         self.page.wait_for_function("address => document.body.dataset.shown === address", arg=address)
         return self.page
 
-    def find_faults(self) -> list[str]:
-        """Return what axe finds of what is shown."""
-        self.page.evaluate(_AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("() => axe.run()")["violations"]
-        return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
 
-    def measure_overflow(self) -> int:
-        """Return by how many pixels the page is wider than its window."""
-        return int(self.page.evaluate("() => document.documentElement.scrollWidth - innerWidth"))
+def find_faults(page: Page) -> list[str]:
+    """Return what axe finds of what is shown."""
+    page.evaluate(_AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("() => axe.run()")["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
+
+
+def measure_overflow(page: Page) -> int:
+    """Return by how many pixels a page is wider than its window."""
+    return int(page.evaluate("() => document.documentElement.scrollWidth - innerWidth"))
 
 
 def count_rows(page: Page, section: str) -> int:

@@ -27,10 +27,10 @@ from autoif.datasets.rows import PreferenceRow
 from autoif.decisions import Key, Review, Target, find_pair_id, read_review
 from autoif.errors import StoreError
 from autoif.judging import compute_pass_rate
-from autoif.reading.jsonl import iterate_jsonl, read_json_lines, read_jsonl
+from autoif.reading.jsonl import iterate_jsonl, read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
-from autoif.runs.contents import naming_damage, read_records
+from autoif.runs.contents import naming_damage, read_records, read_reviewed
 from autoif.runs.store import (
     AUGMENTATION,
     FOLDERS,
@@ -38,7 +38,6 @@ from autoif.runs.store import (
     MANIFEST,
     PREFERENCES,
     REJECTION_SAMPLING,
-    REVIEWED,
     SCORING,
     find_rows,
 )
@@ -167,12 +166,6 @@ def name_pair(row: PreferenceRow) -> str:
     return find_pair_id(row.prompt[-1].content, row.chosen[-1].content, row.rejected[-1].content)
 
 
-def list_pairs(run: Path) -> list[str]:
-    """Return the ids of a run's pairs, in the order of preferences.jsonl."""
-    path = run / PREFERENCES
-    return [name_pair(row) for row in read_jsonl(path, PreferenceRow)] if path.exists() else []
-
-
 def list_items(run: Path) -> dict[Target, set[str]]:
     """Return the ids of all in a run so far that can be decided on, whether a stage dropped it or not.
 
@@ -187,10 +180,10 @@ def list_items(run: Path) -> dict[Target, set[str]]:
                 continue
             found["instruction"].add(record.get("instruction", record)["id"])
             found["function"].update(each["id"] for each in record.get("matrix", {"functions": ()})["functions"])
-        for row in _read_if_there(run / REVIEWED):  # a pair that is left out is in no other file
-            if row["detail"].startswith("pair: "):
-                found["pair"].add(row["record_id"])
-    found["pair"].update(list_pairs(run))
+        # A pair that is left out is in no other file.
+        found["pair"].update(each.id for each in read_reviewed(run) if each.detail.startswith("pair: "))
+    if (run / PREFERENCES).exists():
+        found["pair"].update(map(name_pair, iterate_jsonl(run / PREFERENCES, PreferenceRow)))
     return found
 
 

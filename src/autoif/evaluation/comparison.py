@@ -21,6 +21,7 @@ from autoif.evaluation.results import (
     read_scores,
 )
 from autoif.evaluation.statistics import Interval, bootstrap_difference, compute_mcnemar
+from autoif.reading.text_lines import name_folders
 
 _OF_BACKEND = {"batch_size", "dtype"}
 """Settings that an endpoint does not have: they must agree only within one backend."""
@@ -155,16 +156,6 @@ def read_model(folder: Path) -> list[Evaluated]:
             )
         found[scores.benchmark] = Evaluated(place, scores, {row.id: row for row in read_prompt_results(place)})
     return list(found.values())
-
-
-def name_folders(folders: Sequence[Path]) -> list[str]:
-    """Return a name for each folder: as many of the last parts of its path as tell all of them apart."""
-    paths = [folder.resolve() for folder in folders]
-    for count in range(1, max(len(path.parts) for path in paths)):
-        names = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [str(path) for path in paths]
 
 
 def _find_within(folder: Path, name: str) -> list[Path]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.comparison import name_folders
-from autoif.reading.text_lines import parse_json
+from autoif.reading.text_lines import name_folders, parse_json
 from autoif.training.card import METRICS, read_record
 
 Row = dict[str, Any]

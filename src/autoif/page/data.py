@@ -10,13 +10,14 @@ that ten thousand instructions and two hundred thousand responses fit into half 
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autoif.decisions import find_pair_id
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
+from autoif.reading.text_lines import load_json
 from autoif.runs.contents import naming_damage, naming_damaged_audit, read_audit, read_records, refuse_gaps
 from autoif.runs.store import (
     AUGMENTATION,
@@ -32,6 +33,7 @@ from autoif.runs.store import (
 )
 from autoif.thresholds import share
 
+_ID = re.compile(rb'"id": "([0-9a-f]{16})"')
 _SETTLED = ("answers", "repairs", "rulings", "settled")
 """Fields of a draft that later records of the instruction lack."""
 
@@ -117,13 +119,20 @@ class RunData:
     responses: list[bytes] = field(default_factory=list)
     """A JSON object each: {"id", "text", "verdicts", "quality", "detail", "prompt_id"}."""
     pairs: list[bytes] = field(default_factory=list)
-    """Rows of preferences.jsonl."""
+    """Rows of preferences.jsonl, each with its content id as "id"."""
     others: list[dict[str, Any]] = field(default_factory=list)
     """What was dropped without a record: {"stage", "reason", "id", "detail"}."""
 
     @property
     def rows(self) -> int:
         return len(self.instructions) + len(self.responses) + len(self.pairs) + len(self.prompts)
+
+    def find_functions(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return the places of the instructions that have these functions, by function."""
+        wanted, found = {each.encode("utf-8", "replace") for each in ids}, dict[str, int]()
+        for place, record in enumerate(self.records):
+            found |= {each.decode(): place for each in wanted.intersection(_ID.findall(record))}
+        return found
 
 
 def read_data(run: Path) -> RunData:
@@ -141,7 +150,7 @@ def read_data(run: Path) -> RunData:
         _count_responses(data)
         if (run / PREFERENCES).exists():
             with reading_errors(run / PREFERENCES):
-                data.pairs = [line.encode() for _, line in read_json_lines(run / PREFERENCES) if parse_json(line)]
+                data.pairs = [_name_pair(line) for _, line in read_json_lines(run / PREFERENCES)]
     return data
 
 
@@ -264,6 +273,13 @@ def _read_responses(run: Path, data: RunData, by_id: dict[str, int]) -> None:
         columns.quality.append(mean)
         columns.characters.append(characters)
         data.responses.append(packed)
+
+
+def _name_pair(line: str) -> bytes:
+    """Return a row of preferences.jsonl with its content id."""
+    row = load_json(line)
+    name = find_pair_id(*(row[side][-1]["content"] for side in ("prompt", "chosen", "rejected")))
+    return f'{{"id": "{name}", {line.strip()[1:]}'.encode()
 
 
 def _count_responses(data: RunData) -> None:

@@ -12,12 +12,12 @@ from autoif.page.charts import draw_bar
 from autoif.page.data import RunData
 from autoif.page.elements import NOTHING, Child, make, make_table, show_text
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import Funnel, describe_formats, read_formats
 from autoif.report.settling import describe_settling, read_settling
+from autoif.runs.contents import StageRow, read_reviewed
 from autoif.runs.manifest import read_times
-from autoif.runs.store import COMPLETIONS, DATA_SETS, FOLDERS, REVIEWED
+from autoif.runs.store import COMPLETIONS, DATA_SETS, FOLDERS
 
 _RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "responses"}
 """The table that has a stage's records; instructions where none is named."""
@@ -91,26 +91,32 @@ def _link(folder: str, outcome: str, reason: str = "") -> str:
     return f"#{_RECORDS.get(folder, 'instructions')}?{urlencode(wanted)}"
 
 
-def make_reviewed(run: Path) -> list[Element]:
+def make_reviewed(run: Path, data: RunData) -> list[Element]:
     """Return what reviewers' decisions left out, if there are any."""
-    path = run / REVIEWED
-    found = [parse_json(line) for _, line in read_json_lines(path)] if path.exists() else []
+    found = [*read_reviewed(run)]
     if not found:
         return []
-    rows = [_list_reviewed(each) for each in found[:_SHOWN_REVIEWED]]
+    places = data.find_functions(each.id for each in found[:_SHOWN_REVIEWED])
+    rows = [_list_reviewed(each, data, places) for each in found[:_SHOWN_REVIEWED]]
     more = f", the first {len(rows):,} of {len(found):,}" if len(found) > len(rows) else ""
     table = make_table(f"What reviewers left out{more}", ["what", "why", "said"], rows)
     table.set("id", "reviewed")
     return [table]
 
 
-def _list_reviewed(dropped: Mapping[str, Any]) -> Sequence[Child]:
-    record = dropped.get("record") or {}
-    instruction = record.get("instruction", {})
-    text = str(instruction.get("text") or record.get("text") or dropped["record_id"])
-    shown = show_text(text, _SHOWN_CHARS)
-    what = make("a", shown, href=f"#instruction/0/{instruction['id']}") if instruction else shown
-    return what, str(dropped["reason"]).replace("_", " "), show_text(str(dropped["detail"]), _SHOWN_CHARS)
+def _list_reviewed(dropped: StageRow, data: RunData, functions: Mapping[str, int]) -> Sequence[Child]:
+    """Return a row: of a rejected function its instruction, of a pair, which is in no file any more, its id."""
+    record, name = dropped.record or {}, dropped.id
+    what: Child = name
+    if instruction := record.get("instruction"):
+        what = make("a", show_text(instruction["text"], _SHOWN_CHARS), href=f"#instruction/0/{instruction['id']}")
+    elif "text" in record:
+        what = make("a", show_text(record["text"], _SHOWN_CHARS), href=f"#response/0/{name}")
+    elif name in functions:
+        line = data.instructions[functions[name]]
+        said = f"a function of: {show_text(line.text, _SHOWN_CHARS)}"
+        what = make("a", said, href=f"#instruction/{functions[name]}/{name}")
+    return what, dropped.reason.replace("_", " "), show_text(dropped.detail, _SHOWN_CHARS)
 
 
 def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:

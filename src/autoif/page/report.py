@@ -73,7 +73,7 @@ def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page
     notes = [*make_notes(run, manifest), *([make("p", said, class_="note")] if split else [])]
     sections = [
         PageSection(
-            "funnel", "Funnel", [*notes, make_funnel(funnel), *make_reviewed(run), *make_usage(manifest, data)]
+            "funnel", "Funnel", [*notes, make_funnel(funnel), *make_reviewed(run, data), *make_usage(manifest, data)]
         ),
         PageSection("instructions", "Instructions", [make_instruction_table(data)]),
         PageSection("prompts", "Prompts", [make("p", f"{len(data.prompts):,} prompts.")]),

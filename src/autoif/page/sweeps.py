@@ -4,6 +4,7 @@ Everything is judged again from what is stored (`autoif.sweep`), and no model is
 memory, so of a large run the page says with which command to do it.
 """
 
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,7 @@ def show_sweeps(run: Path, responses: int, status: str) -> list[Element]:
 
 
 def _name_command(run: Path, sweep: str) -> Element:
-    return make("code", f"autoif replay {run} --sweep {sweep}")
+    return make("code", shlex.join(["autoif", "replay", str(run), "--sweep", sweep]))
 
 
 def _show_sweep(sweep: Sweep) -> list[Element]:

@@ -201,6 +201,16 @@ def refuse_repeats(paths: Sequence[Path]) -> None:
         seen.add(path.resolve())
 
 
+def name_folders(folders: Sequence[Path]) -> list[str]:
+    """Return a name for each folder: as many of the last parts of its path as tell all of them apart."""
+    paths = [folder.resolve() for folder in folders]
+    for count in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
 def load_json(text: str) -> Any:
     """Return the value of a JSON text. Half a character (a lone surrogate) becomes U+FFFD, and NaN null.
 

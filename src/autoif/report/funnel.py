@@ -16,10 +16,10 @@ from rich.table import Table
 
 from autoif.datasets.reviewing import STAGE
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json, show_beginning
+from autoif.reading.text_lines import show_beginning
 from autoif.records import Reason
 from autoif.report.terminal import make_table
-from autoif.runs.contents import read_records
+from autoif.runs.contents import read_records, read_reviewed
 from autoif.runs.counts import count_stage
 from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
 
@@ -105,7 +105,7 @@ def _read_reviewed(run: Path) -> Iterator[FunnelRow]:
     """Yield the row of what reviewers decided, where they did: kept are the SFT rows that are left."""
     if (run / REVIEWED).exists() and (run / SFT).exists():
         reviewed = FunnelRow(STAGE, kept=sum(1 for _ in read_json_lines(run / SFT)))
-        reviewed.reasons.update(str(parse_json(line)["reason"]) for _, line in read_json_lines(run / REVIEWED))
+        reviewed.reasons.update(each.reason for each in read_reviewed(run))
         if reviewed.dropped:
             yield reviewed
 

@@ -18,6 +18,7 @@ from autoif.runs.store import (
     BACK_TRANSLATION,
     FOLDERS,
     INSTRUCTIONS,
+    REVIEWED,
     read_digests,
     read_manifest,
     read_stage,
@@ -50,6 +51,16 @@ def read_records(run: Path, stage: str) -> Iterator[StageRow]:
     yield from (StageRow(row, row["id"]) for row in kept)
     for row in read_stage(run, stage, "dropped"):
         yield StageRow(row["record"], row["record_id"], row["reason"], row["detail"])
+
+
+def read_reviewed(run: Path) -> Iterator[StageRow]:
+    """Yield what reviewers' decisions left out of a run's data, if anything. Raises StoreError."""
+    path = run / REVIEWED
+    if path.exists():
+        with naming_damage(path):
+            for _, line in read_json_lines(path):
+                row = parse_json(line)
+                yield StageRow(row["record"], str(row["record_id"]), str(row["reason"]), str(row["detail"]))
 
 
 def read_verified(run: Path) -> Iterator[VerifiedInstruction]:

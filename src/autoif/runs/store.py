@@ -24,6 +24,7 @@ import sqlite3
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, JsonValue
@@ -190,6 +191,10 @@ def _unpack(path: Path, file: io.BufferedReader) -> Iterator[io.BufferedReader]:
         raise StoreError(f"{path} can't be unpacked ({error}): run the same command again to repair it") from None
 
 
+_SHAPES: Mapping[str, type] = MappingProxyType({"identity": dict, "config": dict, "versions": dict, "notes": list})
+"""What run.json has to hold by these names, where it has them."""
+
+
 def read_manifest(run: Path) -> dict[str, JsonValue]:
     """Return a folder's run.json; {} where there is none.
 
@@ -206,7 +211,8 @@ def read_manifest(run: Path) -> dict[str, JsonValue]:
         manifest = None
     if (
         not isinstance(manifest, dict)
-        or not isinstance(manifest.get("identity"), dict)
+        or "identity" not in manifest
+        or not all(isinstance(manifest.get(name, kind()), kind) for name, kind in _SHAPES.items())
         or not is_usage(manifest.get("usage", {}))
     ):
         raise StoreError(f"{path} is damaged: restore it, or delete it and use --resume-with-changes")

@@ -182,8 +182,8 @@ def _read_responses(
     found = dict[str, RunItem]()
     for stage in (REJECTION_SAMPLING, SCORING):
         for row in read_records(run, stage):
-            if not row.record:
-                continue
+            if not row.record or row.record["prompt"] not in prompts:
+                continue  # of a run that goes on, it may have come since prompts were read
             prompt, text = prompts[row.record["prompt"]], row.record["text"]
             found[content_id("answer", prompt["text"], text)] = RunItem((text,), _name_outcome(stage, row))
             asked = [functions.get(name, ("", [])) for name in prompt["constraints"]]

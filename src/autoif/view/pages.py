@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import make, make_table
 from autoif.page.report import make_run_page
-from autoif.reading.text_lines import cut_text
+from autoif.reading.text_lines import cut_text, name_folders
 from autoif.view.difference import Change, RunDifference
 
 SCRIPT = "review.js"
@@ -87,7 +87,7 @@ def make_difference_page(found: RunDifference) -> str:
 def _link_runs(runs: Sequence[Path]) -> list[Element]:
     if len(runs) < 2:
         return []
-    links = [make("a", each.resolve().name, href=f"../{number}/") for number, each in enumerate(runs)]
+    links = [make("a", name, href=f"../{number}/") for number, name in enumerate(name_folders(runs))]
     spaced = [part for link in links for part in (link, " ")]
     return [make("p", "Runs: ", *spaced, make("a", "compare the first two", href="../compare"))]
 

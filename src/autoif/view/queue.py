@@ -238,10 +238,11 @@ def _compare_verdicts(run: Path, verified: Iterable[VerifiedInstruction]) -> Sha
     kept = {each.id: [(each.instruction.id, function.id) for function in each.functions] for each in verified}
     prompts = {each.id: each.record["constraints"] for each in read_records(run, AUGMENTATION) if each.record}
     same, seen = defaultdict[tuple[str, str], float](float), Counter[tuple[str, str]]()
-    for response in (each.record for each in read_records(run, REJECTION_SAMPLING)):
-        verdicts = iter(response["verdicts"] if response else ())
-        for constraint in prompts[response["prompt"]] if response else ():
-            said = dict(zip(kept[constraint], verdicts, strict=False))
+    for response in (each.record for each in read_records(run, REJECTION_SAMPLING) if each.record):
+        verdicts = iter(response["verdicts"])
+        # Of a run that goes on, what has come since the others were read is left out.
+        for constraint in prompts.get(response["prompt"], ()):
+            said = dict(zip(kept.get(constraint, ()), verdicts, strict=False))
             for key, verdict in said.items() if len(said) > 1 else ():
                 passing = list(said.values()).count("pass")
                 most = 0.5 if 2 * passing == len(said) else float((verdict == "pass") == (2 * passing > len(said)))

@@ -4,7 +4,6 @@
     GET  /N/data/X.js    data beside the page of a large run
     GET  /N/events       server-sent events: what of the run has changed
     GET  /N/decisions    what counts of all decisions, by item
-    GET  /N/pairs        the ids of the pairs, in the order of preferences.jsonl
     GET  /N/queue        what to look at first
     POST /N/decisions    a decision, as JSON
     GET  /compare        the first two runs side by side
@@ -23,7 +22,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -31,11 +30,11 @@ from typing import Any, Final, Literal, TypeVar
 from aiohttp import web
 from pydantic import Field, ValidationError
 
-from autoif.datasets.reviewing import list_items, list_pairs
+from autoif.datasets.reviewing import list_items
 from autoif.decisions import Decision, Standing, Target, add_decisions, read_decisions, settle_decisions
 from autoif.errors import AutoIFError
 from autoif.reading.jsonl import name_problem
-from autoif.reading.text_lines import parse_json, show_in_line
+from autoif.reading.text_lines import name_folders, parse_json, show_in_line
 from autoif.records import Record
 from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.service.app import KEEP_ALIVE_S
@@ -115,7 +114,6 @@ class Viewer:
                 web.get(r"/{run:\d{1,4}}/events", self._send_events),
                 web.get(r"/{run:\d{1,4}}/decisions", self._show_decisions),
                 web.post(r"/{run:\d{1,4}}/decisions", self._decide),
-                web.get(r"/{run:\d{1,4}}/pairs", self._show_pairs),
                 web.get(r"/{run:\d{1,4}}/queue", self._show_queue),
             ]
         )
@@ -162,19 +160,22 @@ class Viewer:
     async def _compare(self, request: web.Request) -> web.Response:
         if len(self._runs) < 2:
             raise Refusal("not_found", "one run is viewed: name two, as in `autoif view RUN OTHER`")
-        first, second = [await asyncio.to_thread(read_side, run) for run in self._runs[:2]]
+        named = zip(self._runs[:2], name_folders(self._runs), strict=False)
+        first, second = [replace(await asyncio.to_thread(read_side, run), name=name) for run, name in named]
         found = await asyncio.to_thread(compare_runs, first, second)
         return web.Response(text=make_difference_page(found), content_type="text/html")
 
     async def _send_events(self, request: web.Request) -> web.StreamResponse:
         run = self._find(request)
+        await asyncio.to_thread(read_state, run)  # what can't be read is refused before a stream begins
         if self._streams >= _MOST_STREAMS:
             raise Refusal("queue_full", f"{self._streams} pages are kept up to date already: close some")
         self._streams += 1
         try:
             response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
-            await self._stream(request, response, run)
+            with suppress(AutoIFError):  # asked again, the server says what can't be read
+                await self._stream(request, response, run)
             return response
         finally:
             self._streams -= 1
@@ -228,9 +229,6 @@ class Viewer:
             raise Refusal("invalid", name_problem(error)) from None
         except ValueError:
             raise Refusal("bad_json", "the body is no JSON text") from None
-
-    async def _show_pairs(self, request: web.Request) -> web.Response:
-        return show_json({"ids": await self._make(self._find(request), list_pairs)})
 
     async def _show_queue(self, request: web.Request) -> web.Response:
         run, given = self._find(request), request.query.get("within", str(HALF_WIDTH))
@@ -288,6 +286,8 @@ class Viewer:
         except Exception:  # the boundary of one request: no other may suffer from it
             _logger.exception("a request failed")
             found = Refusal("internal", "this request failed in the server; its log says why")
+        if _is_visit(request):  # somebody reads it
+            return web.Response(text=f"{found.message}\n", status=found.status, headers=found.headers)
         return show_json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
 
     def _check_caller(self, request: web.Request) -> None:

@@ -63,11 +63,26 @@ var autoif = (() => {
     return (await load(`${kind}-${Math.floor(place / size)}`))[place % size];
   }
 
-  // Puts a piece in the place of what was loaded: a page that is kept up to date uses it.
-  function replace(name, value) {
-    pieces.set(name, Promise.resolve(value));
-    if (name === "index") autoif.index = value;
+  // Returns the place of the record with an id: where it is said to be, or wherever else it is, as places change while a
+  // run goes on; -1 where there is none. Without an id the place counts. `ids` gives the ids that a record is found by.
+  async function find(kind, place, id, ids = (each) => [each.id]) {
+    const {sizes, counts} = autoif.index;
+    const there = Number.isInteger(place) && place >= 0 && place < counts[kind];
+    if (there && (!id || ids(await record(kind, place)).includes(id))) return place;
+    for (let piece = 0; id && piece * sizes[kind] < counts[kind]; piece++) {
+      const within = (await look(`${kind}-${piece}`)).findIndex((each) => ids(each).includes(id));
+      if (within >= 0) return piece * sizes[kind] + within;
+    }
+    return -1;
   }
 
-  return {load, look, record, replace, give, unpack, index: null};
+  // Puts the pieces of a run that went on in the place of all that was loaded, at once.
+  async function renew(fresh) {
+    await Promise.allSettled(opening.values());
+    pieces.clear();
+    for (const [name, value] of fresh) pieces.set(name, Promise.resolve(value));
+    autoif.index = fresh.get("index");
+  }
+
+  return {load, look, record, find, renew, give, unpack, index: null};
 })();

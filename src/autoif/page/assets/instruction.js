@@ -7,10 +7,10 @@
   autoif.startInstructions = () => {
     const lines = () => autoif.index.instructions;
     const unique = (values) => [...new Set(values)].filter(Boolean).sort();
-    const texts = new Map();
-    const lowered = (place) => {
-      if (!texts.has(place)) texts.set(place, `${lines()[place].text}\n${lines()[place].id}`.toLowerCase());
-      return texts.get(place);
+    const texts = new WeakMap();
+    const lowered = (line) => {
+      if (!texts.has(line)) texts.set(line, `${line.text}\n${line.id}`.toLowerCase());
+      return texts.get(line);
     };
     table = autoif.makeTable({
       name: "instructions",
@@ -35,7 +35,7 @@
         const places = [];
         lines().forEach((line, place) => {
           if (autoif.fitsStage(wanted, line.stage, line.reason) && (!wanted.kind || line.kind === wanted.kind)
-            && (!wanted.finding || line.findings.includes(wanted.finding)) && (!search || lowered(place).includes(search))) places.push(place);
+            && (!wanted.finding || line.findings.includes(wanted.finding)) && (!search || lowered(line).includes(search))) places.push(place);
         });
         const value = order?.field === "outcome" ? (place) => outcome(lines()[place])
           : order?.field === "findings" ? (place) => lines()[place].findings.length : (place) => lines()[place][order.field];
@@ -51,15 +51,18 @@
     return line.reason ? line.reason : line.stage >= 3 ? "kept" : `waits after ${stage}`;
   }
 
-  // Shows an instruction by its place, if it is this one's, or by its id.
+  const functionsOf = ({record}) => (record.matrix?.functions ?? []).map((each) => each.id);
+
+  // Shows an instruction by its place, if it is this one's, by its id, or by the id of a function of it.
   autoif.showInstruction = async (place, id) => {
     const lines = autoif.index.instructions;
-    const found = lines[place]?.id === id ? Number(place) : lines.findIndex((line) => line.id === id);
-    if (found < 0) return [make("p", {}, `There is no instruction ${id} in this run.`)];
+    let found = lines[place]?.id === id ? place : lines.findIndex((line) => line.id === id);
+    if (found < 0) found = await autoif.find("instructions", -1, id, functionsOf);
+    if (found < 0) return {parts: [make("p", {}, `There is no instruction ${id ?? place} in this run, and no such function.`)]};
     const line = lines[found];
     const {record, draft, audit} = await autoif.record("instructions", found);
     const stage = autoif.index.stages[line.stage];
-    return [
+    const parts = [
       make("blockquote", {class: "text"}, line.text),
       autoif.table("What became of it", ["what", "is"], [
         ["id", line.id], ["origin", words(line.origin)], ["kind, by its words", line.kind],
@@ -69,8 +72,10 @@
       ...(record.matrix ? showFunctions(record, audit) : []),
       ...(audit?.findings?.length ? [make("h3", {}, "Audit of the instruction"), showFindings(audit.findings)] : []),
       ...showDraft(draft ?? record),
-      ...autoif.showResponsesOf(found),
+      ...autoif.showResponsesOf(found, record.kept_functions ?? []),
     ];
+    const asked = line.id === id ? -1 : functionsOf({record}).indexOf(id);
+    return {id: line.id, parts, at: asked < 0 ? "" : `function-${asked}`};
   };
 
   function showFunctions(record, audit) {

@@ -3,7 +3,6 @@
 (() => {
   const {make, words, percent} = autoif;
   const columns = () => autoif.index.responses;
-  const count = () => autoif.index.counts.responses;
   const reasonOf = (place) => autoif.index.reasons[columns().reason[place]] ?? "";
   const promptOf = (place) => autoif.index.prompts[columns().prompt[place]];
   const outcomeOf = (place) => reasonOf(place) || (columns().stage[place] === autoif.index.stages.length - 1 ? "kept" : "waits for its score");
@@ -69,7 +68,7 @@
       name: "responses",
       columns: [
         {title: "Response", field: "text", sorts: false, grow: 5, least: 220, formatter: (text, row) =>
-          make("a", {href: `#response/${row.place}`}, autoif.beginning(text) || "(empty)")},
+          make("a", {href: `#response/${row.place}/${row.id}`}, autoif.beginning(text) || "(empty)")},
         {title: "Instruction", field: "instruction", sorts: false, grow: 3, least: 140},
         {title: "Outcome", field: "outcome", grow: 2, least: 110, formatter: words},
         {title: "Pass rate", field: "pass_rate", numeric: true, formatter: percent},
@@ -92,27 +91,30 @@
         const value = order?.field === "outcome" ? outcomeOf : (place) => columns()[order.field][place];
         return order ? autoif.sortPlaces(places, value, order.down) : places;
       },
-      row: async (place) => ({
-        place,
-        text: (await autoif.record("responses", place)).text,
-        instruction: promptOf(place)?.instructions.map((each) => autoif.index.instructions[each].text).join(" ") ?? "–",
-        outcome: outcomeOf(place), pass_rate: columns().pass_rate[place], quality: columns().quality[place], characters: columns().characters[place],
-      }),
+      row: async (place) => {
+        const {id, text} = await autoif.record("responses", place);
+        return {
+          place, id, text, outcome: outcomeOf(place),
+          instruction: promptOf(place)?.instructions.map((each) => autoif.index.instructions[each].text).join(" ") ?? "–",
+          pass_rate: columns().pass_rate[place], quality: columns().quality[place], characters: columns().characters[place],
+        };
+      },
     });
     readResponses.tell = table.progress;
     return table;
   };
 
   // Shows a response: what was asked, its text, what each function says of it, its quality, why it was dropped.
-  autoif.showResponse = async (place) => {
-    if (!(place < count())) return [make("p", {}, "There is no such response in this run.")];
+  autoif.showResponse = async (wanted, id) => {
+    const place = await autoif.find("responses", wanted, id);
+    if (place < 0) return {parts: [make("p", {}, "There is no such response in this run.")]};
     const record = await autoif.record("responses", place);
     const prompt = promptOf(place);
     const constraints = await Promise.all((prompt?.instructions ?? []).map(async (each) =>
       ({line: autoif.index.instructions[each], number: each, ...await autoif.record("instructions", each)})));
     const functions = constraints.flatMap(({number, line, record: {matrix, kept_functions: kept}}) =>
       (kept ?? []).map((each) => ({number, line, source: matrix.functions[each].source, name: `f${each}`})));
-    return [
+    const parts = [
       make("h3", {}, "Asked"), make("pre", {class: "text"}, prompt ? prompt.query : "not known"),
       ...constraints.map(({line, number}) => make("p", {}, make("a", {href: `#instruction/${number}/${encodeURIComponent(line.id)}`}, line.text))),
       make("h3", {}, "Answered"), make("pre", {class: "text"}, record.text),
@@ -123,10 +125,11 @@
       ...(record.quality?.analyses ?? []).map((analysis, number) => make("details", {},
         make("summary", {}, `The judge's ${autoif.number(record.quality.scores[number])}`), make("pre", {}, analysis))),
     ];
+    return {id: record.id, parts};
   };
 
   // Lists the responses to an instruction, the first of them with their texts.
-  autoif.showResponsesOf = (instruction) => {
+  autoif.showResponsesOf = (instruction, functions) => {
     const shown = 50;
     const line = autoif.index.instructions[instruction];
     if (!line.responses) return [];
@@ -136,8 +139,8 @@
     columns().prompt.forEach((prompt, place) => { if (prompts.has(prompt)) places.push(place); });
     const body = make("div", {}, make("p", {class: "note"}, "Responses are being loaded."));
     Promise.all(places.slice(0, shown).map(async (place) => [place, await autoif.record("responses", place)])).then((records) => {
-      body.replaceChildren(autoif.table("Responses, with each function's verdict", ["response", "verdicts", "quality", "outcome"],
-        records.map(([place, record]) => [make("a", {href: `#response/${place}`}, autoif.beginning(record.text, 240) || "(empty)"),
+      body.replaceChildren(autoif.table("Responses, with each function's verdict", ["response", `verdicts of ${functions.map((each) => `f${each}`).join(", ") || "no function"}`, "quality", "outcome"],
+        records.map(([place, record]) => [make("a", {href: `#response/${place}/${record.id}`}, autoif.beginning(record.text, 240) || "(empty)"),
           record.verdicts.map((said) => autoif.verdict(said)), autoif.number(columns().quality[place]), words(outcomeOf(place))])));
     }).catch((error) => body.replaceChildren(make("p", {class: "warning"}, error.message)));
     return [make("h3", {}, "Responses"), body,
@@ -146,17 +149,19 @@
 
   autoif.startPrompts = () => {
     const prompts = () => autoif.index.prompts;
+    const stage = () => autoif.index.stages[4];
+    const isOfPrompt = (other) => other.stage === 4;
     return autoif.makeTable({
       name: "prompts",
       columns: [
         {title: "Query", field: "query", grow: 4, least: 220, formatter: (text, row) => make("a", {href: `#responses?prompt=${encodeURIComponent(row.id)}`}, autoif.beginning(text) || "(empty)")},
         {title: "Instruction", field: "instruction", sorts: false, grow: 4, least: 180},
       ],
-      filters: [],
+      filters: autoif.stageFilters(() => [...new Set(autoif.index.others.filter(isOfPrompt).map((other) => other.reason))].sort(), [stage()]),
       find: (wanted, order) => {
         const search = wanted.search.toLowerCase();
         const places = [];
-        if (wanted.outcome === "dropped") return places;
+        if (!autoif.fitsStage({...wanted, stage: ""}, 0, "")) return places; // what was dropped was no prompt yet
         prompts().forEach((prompt, place) => { if (!search || prompt.query.toLowerCase().includes(search)) places.push(place); });
         return order ? autoif.sortPlaces(places, (place) => prompts()[place].query, order.down) : places;
       },
@@ -168,7 +173,7 @@
     const table = autoif.makeTable({
       name: "pairs",
       columns: [
-        {title: "Prompt", field: "prompt", sorts: false, grow: 3, least: 200, formatter: (text, row) => make("a", {href: `#pair/${row.place}`}, autoif.beginning(text) || "(empty)")},
+        {title: "Prompt", field: "prompt", sorts: false, grow: 3, least: 200, formatter: (text, row) => make("a", {href: `#pair/${row.place}/${row.id}`}, autoif.beginning(text) || "(empty)")},
         {title: "Chosen", field: "chosen", sorts: false, grow: 3, least: 160, formatter: (text) => autoif.beginning(text, 100)},
         {title: "Rejected", field: "rejected", sorts: false, grow: 3, least: 160, formatter: (text) => autoif.beginning(text, 100)},
         {title: "Level", field: "level", sorts: false, width: 110},
@@ -183,7 +188,7 @@
       },
       row: async (place) => {
         const pair = await autoif.record("pairs", place);
-        return {place, prompt: textOf(pair.prompt), chosen: textOf(pair.chosen), rejected: textOf(pair.rejected), level: pair.level};
+        return {place, id: pair.id, prompt: textOf(pair.prompt), chosen: textOf(pair.chosen), rejected: textOf(pair.rejected), level: pair.level};
       },
     });
     readPairs.tell = table.progress;
@@ -191,8 +196,9 @@
   };
 
   // Shows both sides of a pair, with what only one of them has marked.
-  autoif.showPair = async (place) => {
-    if (!(place < autoif.index.counts.pairs)) return [make("p", {}, "There is no such pair in this run.")];
+  autoif.showPair = async (wanted, id) => {
+    const place = await autoif.find("pairs", wanted, id);
+    if (place < 0) return {parts: [make("p", {}, "There is no such pair in this run.")]};
     const pair = await autoif.record("pairs", place);
     const [chosen, rejected] = [pair.chosen, pair.rejected].map(textOf);
     const [left, right] = autoif.markDifference(chosen, rejected);
@@ -201,23 +207,33 @@
       make("pre", {class: "text"}, parts.map(([text, only]) => only ? make(tag, {}, text) : text)),
       make("p", {}, verdicts.map((said) => autoif.verdict(said))));
     const all = (name) => pair.constraints.flatMap((constraint) => constraint[name] ?? []);
-    return [
+    const parts = [
       make("h3", {}, "Asked"), make("pre", {class: "text"}, textOf(pair.prompt)),
       make("div", {class: "sides"}, side("Chosen", left, "ins", all("chosen_verdicts")), side("Rejected", right, "del", all("rejected_verdicts"))),
       make("p", {class: "note"}, `Level ${pair.level ?? "unknown"}; pass rates ${percent(pair.chosen_pass_rate)} and ${percent(pair.rejected_pass_rate)}.`),
       ...pair.constraints.map((constraint) => make("p", {}, make("a", {href: `#instruction/0/${encodeURIComponent(constraint.instruction_id ?? "")}`}, constraint.instruction || constraint.instruction_id))),
     ];
+    return {id: pair.id, parts};
   };
 
-  // Returns two lists of [text, whether only this side has it]: the longest common run of words, in bounded time.
+  // Space, a letter of what is written without spaces, or a word.
+  const oneWord = /\s+|[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]|[^\s\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]+/gu;
+
+  // Returns two lists of [text, whether only this side has it]: by words, of long texts by lines.
   autoif.markDifference = (first, second) => {
-    const [a, b] = [first, second].map((text) => text.match(/\s+|[^\s]+/g) ?? []);
+    const compareBy = (cut) => compare(...[first, second].map((text) => text.match(cut) ?? []));
+    return compareBy(oneWord) ?? compareBy(/[^\n]*\n|[^\n]+/g) ?? [[[first, true]], [[second, true]]];
+  };
+
+  // Marks what is in the longest common run of neither side's parts; null where finding that would take too long.
+  function compare(a, b) {
     let head = 0;
     while (head < a.length && head < b.length && a[head] === b[head]) head++;
     let tail = 0;
     while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
     const [x, y] = [a.slice(head, a.length - tail), b.slice(head, b.length - tail)];
-    const same = x.length * y.length <= 4e6 ? findCommon(x, y) : [];
+    if (x.length * y.length > 2.5e7) return null;
+    const same = findCommon(x, y);
     const keep = [new Set(same.map(([i]) => i)), new Set(same.map(([, j]) => j))];
     return [[x, keep[0]], [y, keep[1]]].map(([words, kept]) => {
       const parts = [[a.slice(0, head).join(""), false]];
@@ -229,7 +245,7 @@
       parts.push([a.slice(a.length - tail).join(""), false]);
       return parts.filter(([text]) => text);
     });
-  };
+  }
 
   function findCommon(x, y) {
     const width = y.length + 1;

@@ -4,17 +4,22 @@
   const {make, words, percent} = autoif;
   const keys = {a: "accept", r: "reject", c: "comment", u: "revoke"};
   const names = {accept: "Accept", reject: "Reject", comment: "Comment", revoke: "Take back"};
+  const mostListed = 200;
   const standings = new Map(); // "target/id" -> what counts
   const bars = new Map(); // "target/id" -> the bar that shows it
   const status = make("p", {class: "note", role: "status", id: "review-status"});
   const single = make("input", {type: "checkbox", id: "review-keys"});
+  const within = make("select", {id: "review-within", onchange: () => showQueue(true).catch(fail)},
+    [2, 5, 10].map((points) => make("option", {value: points / 100, selected: points === 5}, `± ${points} points`)));
+  const precision = make("p", {id: "review-precision"});
+  const shown = make("div", {}); // the function of the queue
+  const decided = make("div", {id: "review-decided"});
   let author = "";
-  let current = null; // what single keys decide on
-  let queue = null;
-  let skipped = new Set();
-  let pairs = null;
+  let current = null; // what single keys decide on: always something that is shown
+  const skipped = new Set();
   let seen = {};
   let renewing = Promise.resolve();
+  let waits = false; // whether the page is to be renewed once more
 
   async function ask(path, options) {
     const answer = await fetch(path, {cache: "no-store", ...options});
@@ -26,7 +31,10 @@
   const tell = (text) => { status.textContent = text; };
   const fail = (error) => tell(`Not done: ${error.message ?? error}`);
   const nameOf = ({target, id}) => `${target}/${id}`;
+  const inQueue = () => location.hash === "#review";
+  const isWriting = () => document.querySelector(".review textarea") !== null;
 
+  // Tells whether the server has taken it.
   async function decide(item, decision, comment = "") {
     try {
       const said = await ask("decisions", {method: "POST", headers: {"Content-Type": "application/json"},
@@ -35,92 +43,108 @@
       draw(item);
       tell(`${names[decision]}: ${item.target} ${item.id}`);
       document.body.dataset.decided = `${decision} ${nameOf(item)}`;
-      if (item.queued && decision !== "comment") await showQueue();
-    } catch (error) { fail(error); }
+      if (inQueue()) await showQueue(!item.queued || decision === "comment");
+      return true;
+    } catch (error) {
+      fail(error);
+      return false;
+    }
   }
 
   // The bar of an item: what counts, and what can be said.
   function bar(item) {
-    const place = make("div", {class: "controls review", role: "group", "aria-label": `Decision on ${item.target} ${item.id}`});
-    bars.set(nameOf(item), {item, place});
+    const [standing, said] = [make("strong", {class: "standing"}), make("span", {})];
+    const buttons = Object.entries(keys).map(([key, decision]) => make("button", {type: "button", "data-decision": decision,
+      "aria-keyshortcuts": key, onclick: () => decision === "comment" ? comment(item) : decide(item, decision)}, `${names[decision]} (${key})`));
+    const place = make("div", {class: "controls review", role: "group", "aria-label": `Decision on ${item.target} ${item.id}`,
+      onfocusin: () => choose(item), onclick: () => choose(item)}, standing, buttons, said);
+    bars.set(nameOf(item), {item, place, standing, said});
     draw(item);
     return place;
   }
 
   function draw(item) {
-    const place = bars.get(nameOf(item))?.place;
-    if (!place) return;
-    const standing = standings.get(nameOf(item));
-    const said = (list, what) => (list ?? []).map((each) => make("span", {class: "reason"}, `${what} by ${each.author}${each.comment ? `: ${each.comment}` : ""}`));
-    const verdict = standing?.verdict;
-    place.replaceChildren(
-      make("strong", {class: "standing"}, verdict ? `${item.target} ${verdict}ed` : `${item.target} undecided`),
-      ...Object.entries(keys).map(([key, decision]) => make("button", {type: "button", "data-decision": decision,
-        "aria-keyshortcuts": key, onclick: () => decision === "comment" ? comment(item) : decide(item, decision)}, `${names[decision]} (${key})`)),
-      ...said(standing?.accepted, "accepted"), ...said(standing?.rejected, "rejected"), ...said(standing?.comments, "comment"));
+    const found = bars.get(nameOf(item));
+    if (!found) return;
+    const counts = standings.get(nameOf(item));
+    found.standing.textContent = `${item.target} ${counts?.verdict ? `${counts.verdict}ed` : "undecided"}`;
+    found.said.replaceChildren(...listSaid(counts).map((text) => make("span", {class: "reason"}, text)));
+  }
+
+  function listSaid(counts) {
+    const list = (name, what) => (counts?.[name] ?? []).map((each) => `${what} by ${each.author}${each.comment ? `: ${each.comment}` : ""}`);
+    return [...list("accepted", "accepted"), ...list("rejected", "rejected"), ...list("comments", "comment")];
   }
 
   function comment(item) {
     const place = bars.get(nameOf(item))?.place;
     if (!place || place.querySelector("textarea")) return;
-    const text = make("textarea", {rows: "3", cols: "50", maxlength: "4000", "aria-label": `Comment on ${item.target} ${item.id}`,
-      onkeydown: (event) => { if (event.key === "Escape") draw(item); }});
-    place.append(text, make("button", {type: "button", onclick: () => text.value.trim() ? decide(item, "comment", text.value.trim()) : draw(item)}, "Save comment"));
+    const close = () => {
+      form.remove();
+      place.querySelector("[data-decision=comment]").focus();
+    };
+    const save = async () => { if (!text.value.trim() || await decide(item, "comment", text.value.trim())) close(); };
+    const text = make("textarea", {rows: "3", cols: "50", maxlength: "4000", dir: "auto", "aria-label": `Comment on ${item.target} ${item.id}`,
+      onkeydown: (event) => {
+        if (event.key === "Escape") close();
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
+      }});
+    const form = make("div", {}, text, make("button", {type: "button", onclick: save}, "Save comment"));
+    place.append(form);
     text.focus();
   }
 
-  // Puts bars onto what the page has just opened.
-  async function opened({kind, place, element}) {
-    bars.clear();
-    current = null;
-    const heading = element.querySelector("h2");
-    const add = (item, after) => { after.after(bar(item)); return item; };
-    if (kind === "instruction") {
-      const id = location.hash.split("/")[2] || autoif.index.instructions[place]?.id;
-      if (!id) return;
-      current = add({target: "instruction", id}, heading);
-      for (const article of element.querySelectorAll("article.function")) {
-        const code = article.querySelector("h4 code");
-        if (!code) continue;
-        const item = add({target: "function", id: code.textContent}, article.querySelector("h4"));
-        article.addEventListener("focusin", () => choose(item));
-        article.addEventListener("click", () => choose(item));
-      }
-    } else if (kind === "response" && place < autoif.index.counts.responses) {
-      current = add({target: "response", id: (await autoif.record("responses", place)).id}, heading);
-    } else if (kind === "pair" && place < autoif.index.counts.pairs) {
-      pairs ??= (await ask("pairs")).ids;
-      if (pairs[place]) current = add({target: "pair", id: pairs[place]}, heading);
-    }
+  function setCurrent(item) {
+    current = item;
+    for (const [name, {place}] of bars) place.toggleAttribute("data-chosen", item !== null && name === nameOf(item));
   }
 
   function choose(item) {
-    current = item;
+    if (current && nameOf(current) === nameOf(item)) return;
+    setCurrent(item);
     tell(`Keys now decide on ${item.target} ${item.id}.`);
   }
 
-  // Shows the first of the queue, and how far the precision is settled.
-  async function showQueue() {
-    const section = document.getElementById("review-queue");
-    queue = await ask("queue");
-    const found = queue.functions.find((each) => !skipped.has(each.function_id));
+  // Puts bars onto what the page has just opened. Drawn again, keys decide on what they did before.
+  function opened({target, id, element}) {
+    const before = current;
+    bars.clear();
+    setCurrent(null);
+    if (!id) return;
+    const add = (item, after) => { after.after(bar(item)); return item; };
+    const items = [add({target, id}, element.querySelector("h2"))];
+    for (const article of element.querySelectorAll("article.function")) {
+      const item = add({target: "function", id: article.querySelector("h4 code").textContent}, article.querySelector("h4"));
+      article.addEventListener("focusin", () => choose(item));
+      article.addEventListener("click", () => choose(item));
+      items.push(item);
+    }
+    setCurrent(items.find((item) => before && nameOf(item) === nameOf(before)) ?? items[0]);
+  }
+
+  // Shows the first of the queue, and how far the precision is settled. With `stay` what is shown stays, whatever others
+  // decide meanwhile: a key must not decide on what has just come in its place.
+  async function showQueue(stay) {
+    const {functions, by, precision: known} = await ask(`queue?within=${within.value}`);
+    if (!inQueue()) return;
+    precision.textContent = describePrecision(known);
+    listDecided();
+    if (stay && current?.queued) return;
+    const found = functions.find((each) => !skipped.has(each.function_id));
     bars.clear();
     current = found ? {target: "function", id: found.function_id, queued: true} : null;
-    section.replaceChildren(
-      make("p", {id: "review-precision"}, describePrecision(queue.precision)),
-      make("p", {class: "note"}, `First comes what we are least sure of. That goes by ${queue.by}.`),
+    shown.replaceChildren(make("p", {class: "note"}, `First comes what we are least sure of. That goes by ${by}.`),
       ...(found ? showQueued(found) : [make("p", {}, skipped.size ? "All others are skipped." : "Nothing waits for a decision.")]));
+    setCurrent(current);
     document.body.dataset.queued = found?.function_id ?? "";
   }
 
   function showQueued(found) {
-    const place = autoif.index?.instructions.findIndex((line) => line.id === found.instruction_id) ?? -1;
     return [
       make("h3", {}, "Is this function right for its instruction?"),
       make("blockquote", {class: "text"}, found.instruction),
       ...autoif.source(found.source),
-      make("p", {}, ...sayWhy(found),
-        place >= 0 ? make("a", {href: `#instruction/${place}/${found.instruction_id}`}, "All of this instruction") : ""),
+      make("p", {}, ...sayWhy(found), make("a", {href: `#instruction/0/${found.instruction_id}`}, "All of this instruction")),
       bar(current),
       make("button", {type: "button", id: "review-skip", "aria-keyshortcuts": "s", onclick: skip}, "Skip (s)"),
     ];
@@ -136,7 +160,7 @@
 
   function skip() {
     if (current?.queued) skipped.add(current.id);
-    showQueue().catch(fail);
+    showQueue(false).catch(fail);
   }
 
   function describePrecision(found) {
@@ -150,6 +174,22 @@
     return `${known} ${needed ? `About ${needed} more decisions (${of}) would settle how many are right, to ± ${points} points.` : `That settles it to ± ${points} points.`}`;
   }
 
+  // Lists what was decided or said, the latest first: each leads to what it is about, and can be taken back.
+  function listDecided() {
+    const all = [...standings.values()].map((item) => ({item, said: [...item.accepted, ...item.rejected, ...item.comments]}))
+      .filter(({said}) => said.length).map((each) => ({...each, time: each.said.map(({time}) => time).sort().at(-1)}))
+      .sort((a, b) => (a.time < b.time ? 1 : a.time > b.time ? -1 : 0));
+    const rows = all.slice(0, mostListed).map(({item, said}) => [
+      make("a", {href: `#${item.target === "function" ? "instruction" : item.target}/0/${item.id}`}, `${item.target} ${item.id}`),
+      item.verdict ? `${item.verdict}ed` : "undecided", listSaid(item).join("; "),
+      said.some((each) => each.author === author)
+        ? make("button", {type: "button", "aria-label": `Take back ${item.target} ${item.id}`, onclick: () => decide(item, "revoke")}, "Take back") : "–",
+    ]);
+    const cut = all.length > mostListed ? `, the last ${mostListed} of ${all.length}` : "";
+    decided.replaceChildren(...(rows.length ? [make("h3", {}, "Decided"),
+      autoif.table(`What was decided or said${cut}`, ["what", "stands as", "who said so", "yours"], rows)] : []));
+  }
+
   async function readDecisions() {
     const said = await ask("decisions");
     author = said.author;
@@ -157,19 +197,25 @@
     said.items.forEach((item) => standings.set(nameOf(item), item));
     [...bars.values()].forEach(({item}) => draw(item));
     tell(said.damage || `${said.items.length} items are decided or commented on; you are ${author}.`);
+    if (inQueue()) await showQueue(true);
   }
 
   // Takes everything from the page as the server makes it now. A parsed document runs nothing.
   async function renew() {
-    const text = await (await fetch("./", {cache: "no-store"})).text();
-    const fresh = new DOMParser().parseFromString(text, "text/html");
-    if (!fresh.getElementById("main")) return;
-    for (const name of ["funnel", "distributions", "settings", "subtitle"]) {
-      const [old, now] = [document.getElementById(name), fresh.getElementById(name)];
-      if (old && now) old.replaceChildren(...now.childNodes);
+    const answer = await fetch("./", {cache: "no-store"});
+    if (!answer.ok) throw new Error((await answer.json()).error.message);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const packed = [...fresh.querySelectorAll('script[id^="data-"]')];
+    const pieces = new Map(await Promise.all(packed.map(async (each) => [each.id.slice(5), await autoif.unpack(each.textContent)])));
+    // Once data lies beside the page, another page has to be loaded, which may load it.
+    if (pieces.get("index").beside !== autoif.index.beside) {
+      if (!isWriting()) location.reload();
+      return;
     }
-    pairs = null;
-    for (const data of fresh.querySelectorAll('script[id^="data-"]')) autoif.replace(data.id.slice(5), await autoif.unpack(data.textContent));
+    for (const name of ["funnel", "distributions", "thresholds", "settings", "subtitle"]) {
+      document.getElementById(name).replaceChildren(...fresh.getElementById(name).childNodes);
+    }
+    await autoif.renew(pieces);
     await autoif.refresh();
     document.body.dataset.renewed = String(Number(document.body.dataset.renewed ?? 0) + 1);
   }
@@ -180,9 +226,16 @@
       const now = JSON.parse(event.data);
       const before = seen;
       seen = now;
-      if (before.page !== undefined && before.page !== now.page) renewing = renewing.then(renew).catch(fail);
-      if (before.decisions !== now.decisions) readDecisions().then(() => location.hash === "#review" ? showQueue() : null).catch(fail);
+      if (before.page !== undefined && before.page !== now.page && !waits) {
+        waits = true; // what changes until the page is renewed is renewed with it
+        renewing = renewing.then(() => { waits = false; return renew(); }).catch(fail);
+      }
+      if (before.decisions !== now.decisions) readDecisions().catch(fail);
       document.body.dataset.status = now.status;
+    });
+    events.addEventListener("error", () => {
+      seen = {...seen, decisions: undefined}; // once the server is back, what counts is read anew
+      tell(events.readyState === EventSource.CLOSED ? "This page is not kept up to date: load it again." : "The server does not answer; this page tries again.");
     });
   }
 
@@ -198,10 +251,16 @@
   });
 
   single.checked = true;
-  document.getElementById("main").before(make("div", {class: "controls"}, status,
+  document.getElementById("main").before(make("section", {class: "controls", "aria-label": "Your review"}, status,
     make("span", {}, single, make("label", {for: single.id}, " single keys decide: a, r, c, u; s skips"))));
-  document.addEventListener("autoif-opened", (event) => opened(event.detail).catch(fail));
-  const look = () => { if (location.hash === "#review") showQueue().catch(fail); };
+  document.getElementById("review-queue").append(precision,
+    make("p", {}, make("label", {for: within.id}, "Settled is an interval of "), within), shown, decided);
+  document.addEventListener("autoif-opened", (event) => opened(event.detail));
+  // What is no longer shown is not decided on.
+  const look = () => {
+    setCurrent(null);
+    if (inQueue()) showQueue(false).catch(fail);
+  };
   window.addEventListener("hashchange", look);
   look();
   listen();

@@ -7,7 +7,7 @@
     return make("span", {class: "control"}, make("label", {for: id}, name), input);
   }
 
-  // Makes a table in a section and returns {update(wanted), refresh(), progress(last)}.
+  // Makes a table in a section and returns {update(wanted), query(), remember(), refresh(), progress(last)}.
   //   name      of the section
   //   columns   [{title, field, formatter(value, row) -> Node or text, numeric, width}]
   //   filters   [{name, title, options() -> [value, text][]}]
@@ -21,11 +21,13 @@
     let found = null;
     let asked = 0;
     let drawn = 0;
+    let loading = null;
+    let next = null; // what is to be loaded after that
     const status = make("p", {class: "note", role: "status"});
-    const search = make("input", {type: "search", id: `${name}-search`, autocomplete: "off",
-      oninput: () => { wanted.search = search.value; again(); }});
+    const search = make("input", {type: "search", id: `${name}-search`, autocomplete: "off", dir: "auto",
+      oninput: () => { wanted.search = search.value; load(true); }});
     const selects = new Map(filters.map((filter) => [filter.name, make("select", {id: `${name}-${filter.name}`,
-      onchange: (event) => { wanted[filter.name] = event.target.value; again(); }})]));
+      onchange: (event) => { wanted[filter.name] = event.target.value; load(true); }})]));
     const place = make("div", {});
     const others = make("div", {});
     const pages = make("div", {class: "pages", role: "group", "aria-label": `Pages of ${name}`});
@@ -104,6 +106,7 @@
         if (mine === asked) {
           status.textContent = describe(places);
           showOthers();
+          remember();
         }
         return {data, last_page: Math.max(1, Math.ceil(places.length / params.size)), last_row: places.length};
       },
@@ -115,29 +118,77 @@
       resolve();
     }));
 
-    async function again() {
+    // Another order begins with its first page.
+    place.addEventListener("click", (event) => {
+      if (event.target.closest(".tabulator-sortable")) table.modules.page.reset(true);
+    }, true);
+
+    // Loads the rows that fit now, of the first page or of the one that is shown. What is asked for while rows come is
+    // loaded after them.
+    function load(first) {
+      next = {first: first || next?.first};
+      loading ??= (async () => {
+        try {
+          await built;
+          while (next) {
+            const page = next.first ? 1 : table.getPage();
+            next = null;
+            await (page === table.getPage() ? table.setData() : table.setPage(page));
+          }
+        } finally {
+          loading = null;
+        }
+      })();
+      return loading;
+    }
+
+    // Returns what is looked for, as addresses have it.
+    function query() {
+      const [order] = table.getSorters();
+      const sort = order ? `${order.dir === "desc" ? "-" : ""}${order.field}` : "";
+      return String(new URLSearchParams(Object.entries({...wanted, sort}).filter(([, value]) => value)));
+    }
+
+    // Puts it into the address, to be copied, kept and gone back to.
+    function remember() {
+      const said = query();
+      const address = `#${name}${said && `?${said}`}`;
+      if (section.hidden || location.hash === address) return;
+      try {
+        history.replaceState(null, "", address);
+      } catch {
+        // Browsers bound how often: the next change has it.
+      }
+    }
+
+    // Takes an order from an address, as "-pass_rate"; one that the table hasn't got is none.
+    async function sortBy(sort) {
       await built;
-      if (table.getPage() === 1) await table.setData();
-      else await table.setPage(1);
+      const [, down, field] = /^(-?)(.*)$/s.exec(sort);
+      const known = columns.some((column) => column.field === field && column.sorts !== false);
+      table.modules.sort.setSort(known ? [{column: field, dir: down ? "desc" : "asc"}] : []);
     }
 
     fill();
     return {
-      // Shows the rows that fit: {search, filter name: value, …}.
-      update: (given) => {
+      // Shows the rows that fit: {search, sort, filter name: value, …}.
+      update: async ({sort = "", ...given}) => {
         for (const key of Object.keys(wanted)) delete wanted[key];
         Object.assign(wanted, {search: ""}, given);
         search.value = wanted.search;
         fill();
-        return again();
+        await sortBy(sort);
+        await load(true);
       },
-      refresh: () => { found = null; fill(); return built.then(() => table.setData()); },
+      query,
+      remember,
+      refresh: () => { found = null; fill(); return load(false); },
       // Is called as texts are read for a search that has not seen all of them.
       progress: (last) => {
         if (found?.places.searched === undefined || (!last && performance.now() - drawn < 400)) return;
         drawn = performance.now();
         found = null;
-        table.setPage(table.getPage());
+        load(false);
       },
     };
   };
@@ -167,8 +218,8 @@
     return !wanted.reason || reason === wanted.reason;
   };
 
-  autoif.stageFilters = (reasons) => [
-    {name: "stage", title: "Stage", options: () => autoif.index.stages.map((stage) => [stage, stage])},
+  autoif.stageFilters = (reasons, stages = autoif.index.stages) => [
+    {name: "stage", title: "Stage", options: () => stages.map((stage) => [stage, stage])},
     {name: "outcome", title: "Outcome", options: () => [["kept", "kept"], ["dropped", "dropped"], ["all", "seen"]]},
     {name: "reason", title: "Reason", options: () => reasons().map((reason) => [reason, autoif.words(reason)])},
   ];
