@@ -1,6 +1,7 @@
 """The client: what it asks for, what it never asks twice, what it learns, and where it stops."""
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from pydantic import ValidationError
 
 from autoif.errors import BudgetExhausted, ModelError, StoreError
 from autoif.models.cache import CompletionCache, request_key
@@ -15,7 +17,7 @@ from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role
 from support.answers import ReadAnswers
-from support.stub_server import StubServer, answer, ok, says, status, unless
+from support.stub_server import StubServer, answer, ok, raw, says, status, unless
 
 SCHEMA = {"type": "object", "properties": {"func": {"type": "string"}}}
 
@@ -446,6 +448,65 @@ async def test_more_members_of_a_request_are_sent_as_they_are_given(cache: ReadA
     assert server.bodies[0]["temperature"] == 0.6
 
 
+@pytest.mark.parametrize(
+    ("extra", "complaint"),
+    [
+        ({"seed": 1}, "seed is not supported"),
+        ({"temperature": 0}, "temperature must be greater than 0"),
+        ({"temperature": None}, "temperature must be a number"),
+        ({"max_tokens": 9_000}, "max_tokens must be at most 4096"),
+        ({"max_tokens": None}, "max_tokens must be a number"),
+        ({"response_format": {"type": "json_object"}}, "response_format is not supported"),
+    ],
+)
+async def test_a_refused_field_that_a_user_gave_is_told_and_not_sent_for_ever(
+    cache: ReadAnswers, extra: dict[str, Any], complaint: str
+) -> None:
+    async with (
+        StubServer(default=status(400, complaint)) as server,
+        ChatClient({"writer": at(server, extra_body=extra)}, cache) as client,
+    ):
+        with pytest.raises(ModelError, match=f"refuses every request: {complaint}"):
+            await client.sample(ask())
+    assert len(server.bodies) < 8
+
+
+def test_a_user_gives_no_member_of_a_request_that_a_stage_decides() -> None:
+    for name in ("messages", "prompt", "n"):
+        with pytest.raises(ValidationError, match=f"extra_body sets {name}, which each stage decides"):
+            Endpoint(extra_body={name: 2})
+
+
+async def test_a_server_that_only_streams_gives_answers_and_probabilities(cache: ReadAnswers) -> None:
+    logprobs = {"content": [{"token": "yes", "logprob": -0.1, "top_logprobs": [{"token": "yes", "logprob": -0.1}]}]}
+    pieces = [
+        {"index": 0, "delta": {"role": "assistant", "content": "ye"}, "logprobs": logprobs},
+        {"index": 0, "delta": {"content": "s"}, "finish_reason": "stop", "logprobs": {"content": []}},
+    ]
+    stream = b"".join(b"data: " + json.dumps({"choices": [each]}).encode() + b"\n\n" for each in pieces)
+    refusal = status(400, "This model only support stream mode, please enable the stream parameter")
+    async with (
+        StubServer(refusal, default=raw(stream + b"data: [DONE]\n\n", content_type="text/event-stream")) as server,
+        ChatClient({"writer": at(server)}, cache) as client,
+    ):
+        [completion] = await client.sample(ask(top_logprobs=5))
+    assert (completion.text, completion.logprobs) == ("yes", (("yes", -0.1),))
+    assert [body.get("stream") for body in server.bodies] == [None, True]
+
+
+async def test_a_server_whose_template_takes_no_system_turn_gets_none(cache: ReadAnswers) -> None:
+    def is_fine(body: dict[str, Any]) -> bool:
+        return body["messages"][0]["role"] == "user"
+
+    request = Request("writer", "test", messages=(("system", "Be brief."), ("user", "Hello")))
+    for code in (400, 500):
+        refusal = unless(is_fine, status(code, "Jinja Exception: System role not supported"))
+        async with StubServer(default=refusal) as server, ChatClient({"writer": at(server)}, cache) as client:
+            [completion] = await client.sample(replace(request, seed=code))
+        assert completion.finish_reason == "stop"
+        assert server.bodies[-1]["messages"] == [{"role": "user", "content": "Be brief.\n\nHello"}]
+
+
 async def test_a_server_that_refuses_everything_is_an_error(cache: ReadAnswers) -> None:
     server = StubServer(default=status(400, "no model loaded"))
     async with server, ChatClient({"writer": at(server)}, cache) as client:
@@ -458,7 +519,7 @@ async def test_a_server_that_refuses_everything_is_an_error(cache: ReadAnswers) 
     ("message", "text"),
     [
         ({"content": None}, ""),
-        ({"content": [7]}, ""),
+        ({"content": [True]}, ""),
         ({"content": ""}, ""),
         ({"content": "ж" * 100_000}, "ж" * 100_000),
     ],

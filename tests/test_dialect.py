@@ -37,6 +37,15 @@ def teach(complaint: object) -> Dialect | None:
         ({"message": {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}}, ("seed", None)),
         ({"detail": [{"loc": ["body", "stop"], "msg": "not permitted"}]}, ("stop", None)),
         ({"error": {"message": "Unsupported value", "param": "temperature"}}, ("temperature", 0.0)),
+        (
+            "unknown field `seed`, expected one of `model`, `messages`, `temperature`, `top_p`, `n`, `stop`, "
+            "`max_tokens`, `response_format`, `presence_penalty`",
+            ("seed", None),
+        ),
+        (
+            "seed is not allowed here. Supported parameters are: model, messages, temperature, top_p, n, max_tokens",
+            ("seed", None),
+        ),
     ],
 )
 def test_a_field_is_found_by_its_name_and_refused_for_its_value(
@@ -56,6 +65,8 @@ def test_a_field_is_found_by_its_name_and_refused_for_its_value(
         ("Range of max_tokens should be [1, 300]", Dialect(most_tokens=300)),
         ("This response_format type is unavailable now", Dialect(json_mode="json_object")),
         ("不支持response_format参数", Dialect(json_mode="json_object")),
+        ("Structured outputs are not supported by this model", Dialect(json_mode="json_object")),
+        ("litellm does not support parameters: ['n', 'messages', 'model']", Dialect(samples_per_request=2)),
     ],
 )
 def test_other_fields_are_asked_for_in_another_way(complaint: str, changed: Dialect) -> None:
@@ -73,6 +84,44 @@ def test_other_fields_are_asked_for_in_another_way(complaint: str, changed: Dial
 )
 def test_a_complaint_that_names_no_field_teaches_nothing(complaint: str) -> None:
     assert teach(complaint) is None
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "This model only support stream mode, please enable the stream parameter to access the model.",
+        "parameter.enable_thinking must be set to false for non-streaming calls",
+        "Stream must be set to true",
+    ],
+)
+def test_a_server_that_only_streams_is_asked_to(complaint: str) -> None:
+    step = narrow(Dialect(), BODY, complaint)
+    assert step is not None and step.dialect == Dialect(streams=True)
+    body = request_body(REQUEST, "m", step.dialect, seed=7, samples=4)
+    assert body == BODY | {"stream": True}
+    assert narrow(step.dialect, body, complaint) is None
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "System role not supported",
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+        "Only user and assistant roles are supported!",
+        "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+        'messages: Unexpected role "system".',
+        "This model doesn't support system messages. Try again without a system message.",
+        "Developer instruction is not enabled for models/gemma-3-27b-it",
+    ],
+)
+def test_a_refused_system_turn_begins_the_users(complaint: str) -> None:
+    request = Request("writer", "test", messages=(("system", "Be brief."), ("user", "Hi")))
+    step = narrow(Dialect(), request_body(request, "m", Dialect(), seed=7, samples=1), complaint)
+    assert step is not None and step.lasting
+    body = request_body(request, "m", step.dialect, seed=7, samples=1)
+    assert body["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
+    assert narrow(step.dialect, body, complaint) is None
+    assert step.dialect.describe() == ["takes no system turn: what it says begins the user's turn"]
 
 
 def test_a_field_is_left_out_or_replaced_for_the_refused_value_only() -> None:
@@ -103,6 +152,10 @@ def test_what_two_requests_learn_at_once_is_the_same_in_either_order() -> None:
         ("request (5031 tokens) exceeds the available context size (2048 tokens)", None),
         ("maximum context length is 2048 tokens, however your prompt has 3000", None),
         ("prompt is too long", None),
+        ("400: llama-3.3-70b: maximum context length is 2048, 2500 requested (1500 of messages, 1000 of answer)", 540),
+        ("llama-3.3-70b: max 2048 tokens of context length: 1500 of input and max_tokens 1000 (400)", 540),
+        ("Your request exceeded model token limit: 2048 (requested: 2500)", 540),
+        ("Your request exceeded model token limit: 2048 (requested: 3500)", None),
     ],
 )  # fmt: skip
 def test_the_room_for_an_answer_is_read_from_the_complaint(complaint: str, room: int | None) -> None:

@@ -24,6 +24,7 @@ from autoif.faults.edges import make_edges
 from autoif.faults.metamorphic import make_twins
 from autoif.faults.wording import is_english, read_count, read_term
 from autoif.gate import find_fault
+from autoif.instructions import self_instruct
 from autoif.instructions.answers import read_function_answer
 from autoif.instructions.deduplication import normalise
 from autoif.instructions.discrimination import quote, read_ruling
@@ -32,7 +33,7 @@ from autoif.instructions.json_reading import find_json
 from autoif.instructions.seeds import _read_seed
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text, has_foreign_script
-from autoif.models import bodies, dialect, nli, replies
+from autoif.models import bodies, complaints, dialect, nli, replies
 from autoif.models.reasoning import find_opening, split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.text import clean_text
@@ -43,6 +44,7 @@ from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.score_reading import read_score
 from autoif.queries.scoring import read_yes_or_no
+from autoif.reading import turns
 from autoif.reading.lines import clean_line
 from autoif.reading.python_tokens import cut_tokens
 from autoif.reading.text_lines import load_json
@@ -106,7 +108,12 @@ READERS: dict[str, Reader] = {
     "wire": read_text,
     "bodies": try_(lambda text: bodies.read_body(text.encode()), ValueError),
     "bodies, stream": try_(lambda text: bodies.read_body(b"data: " + text.encode("utf-8", "replace")), ValueError),
-    "complaints": lambda text: replies.read_complaint(text.encode("utf-8", "replace")).kind(429),
+    "complaints": lambda text: [
+        replies.read_complaint(text.encode("utf-8", "replace")).kind(status) for status in (400, 429, 500)
+    ],
+    "complaints, request": complaints.is_about_request,
+    "turns": lambda text: (turns.parse_turns(f"[{{'role': {text}"), turns.read_transcript(text)),
+    "json, rewrites": self_instruct._cut_lines,
     "dialect": lambda text: dialect.narrow(dialect.Dialect(), {"n": 8, "seed": 1, "max_tokens": 99}, text),
     "files": try_(load_json, ValueError),
     "followbench questions": judging._read_question,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from autoif.errors import ModelError
 from autoif.models import bodies
@@ -215,6 +216,16 @@ async def test_a_quota_that_comes_back_tomorrow_stops_at_once(error: dict[str, A
     assert len(server.bodies) == 1
 
 
+async def test_a_quota_of_the_day_that_is_named_deep_within_a_complaint_stops_at_once() -> None:
+    quota = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}
+    said = {"code": 429, "message": "You exceeded your current quota.", "details": [quota, {"retryDelay": "3s"}]}
+
+    async def reply(request: web.Request, body: object) -> web.Response:
+        return web.json_response([{"error": said}], status=429)
+
+    assert "asks to wait 3 s (HTTP 429) (You exceeded your current quota" in await error_of(StubServer(default=reply))
+
+
 async def test_a_window_without_a_word_is_outlasted() -> None:
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -378,6 +389,109 @@ async def test_what_is_about_one_prompt_is_that_prompts_refusal(code: int, messa
     assert len(server.bodies) == 1
 
 
+ANSWER = {"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}
+MINIMAX = {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (MINIMAX, "insufficient balance: add credit"),
+        ({"error_code": 17, "error_msg": "Open api daily request limit reached"}, "Open api daily request limit"),
+        ({"code": "InvalidApiKey", "message": "Invalid API-key provided."}, "no key (HTTP 401) (Invalid API-key"),
+        ({"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]}, "Authentication error"),
+        ({"error": "Unexpected endpoint or method. (POST /completions)"}, "Unexpected endpoint or method"),
+        ({**ANSWER, "error": {"message": "User not found.", "code": 401}}, "User not found."),
+    ],
+    ids=["MiniMax", "Baidu", "DashScope", "Cloudflare", "LM Studio", "beside choices"],
+)
+async def test_an_error_that_comes_as_an_answer_is_told_in_the_servers_words(body: object, said: str) -> None:
+    assert said in await error_of(StubServer(default=says(body)), retries=0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model's maximum context length is 9 tokens",
+        {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}, "choices": None},
+        {"error": {"message": "Invalid parameter: seed"}},
+    ],
+)
+async def test_an_error_about_one_request_that_comes_as_an_answer_is_its_refusal(words: Any) -> None:
+    body = {"error": {"message": words}} if isinstance(words, str) else words
+    async with StubServer(default=says(body)) as server:
+        with pytest.raises(Rejected):
+            await post(server)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"error": None}, {"error": {}}, {"error": {"code": 0, "message": "ok"}}, {"errors": []}, {"error_code": 0},
+        {"error": {"message": "", "type": None}}, {"base_resp": {"status_code": 0, "status_msg": "success"}},
+        {"message": "hello"}, {"detail": "x"},
+    ],
+)  # fmt: skip
+async def test_an_answer_that_says_there_was_no_error_is_one(more: dict[str, Any]) -> None:
+    async with StubServer(says({**ANSWER, **more})) as server:
+        [answer], fleet = await post(server)
+    assert (answer["choices"], fleet.retries) == (ANSWER["choices"], 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (400, "ThrottlingException: Too many requests, please wait before trying again"),
+        (403, "Quota: requests were throttled"),
+        (500, "litellm.RateLimitError: rate limit exceeded"),
+        (424, "Request failed during generation"),
+        (498, "Flex tier capacity exceeded"),
+        (499, "client closed request"),
+        (400, "The model has crashed without additional information. (Exit code: 6)"),
+        (400, "Model unloaded."),
+    ],
+)
+async def test_a_passing_failure_is_one_whatever_status_a_gateway_gives_it(code: int, message: str) -> None:
+    async with StubServer(status(code, message)) as server:
+        [answer], fleet = await post(server)
+    assert (answer["choices"][0]["message"]["content"], fleet.retries) == ("hello s- c0", 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "said"),
+    [
+        (400, "API key not valid. Please pass a valid API key.", "the key in $MY_KEY is refused (HTTP 400)"),
+        (400, "Incorrect API key provided", "the key in $MY_KEY is refused (HTTP 400)"),
+        (400, "Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "add credit"),
+        (403, "Sorry, your account balance is insufficient", "add credit"),
+    ],
+)
+async def test_what_no_prompt_is_to_blame_for_ends_the_run_at_once(
+    monkeypatch: pytest.MonkeyPatch, code: int, message: str, said: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    server = StubServer(default=status(code, message))
+    assert said in await error_of(server, api_key_env="MY_KEY")
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (413, "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7000, please reduce "
+              "your message size. Upgrade today at https://console.groq.com/settings/billing"),
+        (403, "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"),
+        (400, "litellm.ContentPolicyViolationError: refused"),
+        (500, "Error rendering prompt with jinja template: Conversation roles must alternate"),
+    ],
+)  # fmt: skip
+async def test_one_prompts_refusal_is_told_from_what_concerns_all(code: int, message: str) -> None:
+    async with StubServer(default=status(code, message)) as server:
+        with pytest.raises(Rejected):
+            await post(server)
+    assert len(server.bodies) == 1
+
+
 @pytest.mark.parametrize("key", ["", "sk-secret"])
 @pytest.mark.parametrize(
     "words",
@@ -447,7 +561,6 @@ async def test_plain_http_to_a_port_of_tls_says_to_write_https(certificate: Path
             await post(secure)
 
 
-ANSWER = {"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}
 EVENTS = [
     {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "hel"}}]},
     {"choices": [{"index": 0, "delta": {"content": "lo", "reasoning_content": "hm"}}]},
@@ -463,14 +576,68 @@ EVENTS = [
         b": keep-alive\n\n"
         + b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in EVENTS)
         + b"data: [DONE]\n\n",
+        b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + json.dumps(ANSWER).encode(),
     ],
-    ids=["blank lines", "byte order mark", "events"],
+    ids=["blank lines", "byte order mark", "events", "comments"],
 )
 async def test_an_answer_is_read_in_whatever_wrapping(content: bytes) -> None:
     async with StubServer(default=raw(content, content_type="text/event-stream")) as server:
         [answer], _ = await post(server)
     assert answer["choices"][0]["message"]["content"] == "hello"
     assert answer["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        ("café…".encode(), "application/json; charset=iso-8859-1"),
+        ("caf\xe9\x85".encode("latin-1"), "application/json; charset=cp1252"),
+        ("café…".encode(), "application/json; charset=utf8mb4"),
+    ],
+)
+async def test_text_is_in_utf_8_whatever_the_header_says_unless_it_cannot_be(content: bytes, content_type: str) -> None:
+    whole = json.dumps(ANSWER).encode().replace(b"hello", content)
+
+    async def reply(request: web.Request, body: object) -> web.Response:
+        return web.Response(body=whole, headers={"Content-Type": content_type})
+
+    async with StubServer(reply) as server:
+        [answer], _ = await post(server)
+    assert answer["choices"][0]["message"]["content"] == "café…"
+
+
+async def test_line_ends_within_texts_are_read_in_bodies_and_in_streams() -> None:
+    event = {"choices": [{"index": 0, "delta": {"content": "a\u2028b\x85c"}, "finish_reason": "stop"}]}
+    for content in (
+        json.dumps(ANSWER).encode().replace(b"hello", b"a\nb\tc\x01"),
+        b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\ndata: [DONE]\n\n",
+    ):
+        async with StubServer(raw(content)) as server:
+            [answer], fleet = await post(server)
+        assert answer["choices"][0]["message"]["content"] in {"a\nb\tc\x01", "a\u2028b\x85c"}
+        assert fleet.retries == 0
+
+
+async def test_a_stream_that_ends_in_an_error_is_asked_again_and_parts_are_put_together() -> None:
+    failed = [EVENTS[0], {"error": {"message": "Provider disconnected", "code": 502}, "choices": []}]
+    parts = [
+        {"choices": [{"delta": {"content": [{"type": "thinking", "thinking": word}]}} for _ in range(2)]}
+        for word in ("a", "b")
+    ] + [{"choices": [{"delta": {"content": "hel"}}, {"delta": {"content": "lo"}, "finish_reason": "stop"}]}]
+    streams = [
+        b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events) + b"data: [DONE]\n\n"
+        for events in (failed, parts)
+    ]
+    async with StubServer(*map(raw, streams)) as server:
+        [answer], fleet = await post(server)
+    said = [choice["message"]["content"] for choice in answer["choices"]]
+    thoughts = [{"type": "thinking", "thinking": word} for word in ("a", "b")]
+    assert (said, fleet.retries) == ([[*thoughts, "hel"], [*thoughts, "lo"]], 1)
+
+
+async def test_a_header_may_be_long() -> None:
+    async with StubServer(raw(json.dumps(ANSWER).encode(), **{"Content-Security-Policy": "x" * 20_000})) as server:
+        assert (await post(server))[0] == [ANSWER]
 
 
 async def test_a_stream_that_breaks_off_is_half_an_answer() -> None:

@@ -21,8 +21,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from autoif.errors import ModelError
+from autoif.models.complaints import ComplaintKind
 from autoif.models.endpoint import Endpoint
-from autoif.models.replies import Complaint, ComplaintKind, read_complaint
+from autoif.models.replies import Complaint, read_complaint, says_error
 from autoif.models.transport import NotThere, Passing, Rejected, Transport, Unanswered
 from autoif.reading.text_lines import parse_json
 
@@ -272,7 +273,7 @@ class Batches:
         status, body = response.get("status_code"), response.get("body")
         if wanted is None or wanted.answer.done():
             return False
-        if status == 200 and isinstance(body, dict) and "choices" in body:
+        if status == 200 and isinstance(body, dict) and "choices" in body and not says_error(body):
             wanted.answer.set_result(body)
             del self._wanted[name]
             return True
@@ -281,10 +282,11 @@ class Batches:
         status = status if isinstance(status, int) else 0
         complaint = read_complaint(json.dumps(body or line.get("error") or "").encode())
         kind, shown = complaint.kind(status), self._transport.shown(complaint.sentence)
-        if status in _REFUSALS or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
+        refused = status in _REFUSALS and kind not in {ComplaintKind.BUSY, ComplaintKind.KEY}
+        if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
             wanted.answer.set_exception(Rejected(Complaint(shown, complaint.words), kind))
             del self._wanted[name]
-        elif status in _FINAL or kind == ComplaintKind.MONEY:
+        elif (status in _FINAL and kind != ComplaintKind.BUSY) or kind in {ComplaintKind.MONEY, ComplaintKind.KEY}:
             url = self._transport.url
             raise ModelError(f"{url} can't answer a batch (HTTP {status}): {shown}: mend it, then run again")
         else:

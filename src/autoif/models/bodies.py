@@ -5,8 +5,11 @@ together again. What is no JSON is an error, for the caller to judge.
 """
 
 import asyncio
+import json
+import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,25 +71,43 @@ def unpack(content: bytes, encoding: str, most_bytes: int = MAX_BODY_BYTES) -> b
     return unpacked  # of a body that was cut off what came: that it is no whole JSON is seen by who reads it
 
 
+_COMMENTS = re.compile(r"(?:\s*+:[^\n]*+(?:\n|\Z))++\s*+")
+"""Lines of a stream that say nothing but that somebody is there; some gateways send them before plain JSON, too."""
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+
+
 def read_body(content: bytes, charset: str | None = None, *, patient: bool = False) -> Any:
     """Return the JSON value of a body; with `patient` slowly, so that other threads go on meanwhile.
+
+    Control characters that a home-made server leaves in its texts are put up with.
 
     Raises:
         ValueError: it is none.
     """
-    try:
-        text = content.decode(charset or "utf-8", "replace")
-    except LookupError:
-        text = content.decode("utf-8", "replace")
-    text = text.removeprefix("\ufeff").strip()
-    if text.startswith(("data:", ":", "event:")):
+    text = _decode(content, charset).removeprefix("\ufeff").strip()
+    if comments := _COMMENTS.match(text):
+        text = text[comments.end() :]
+    if text.startswith(("data:", "event:", "id:", "retry:")):
         return _join_events(_read_events(text))
-    return parse_json(text, patient=patient)
+    return parse_json(text, patient=patient, strict=False)
+
+
+def _decode(content: bytes, charset: str | None) -> str:
+    """Return the text of JSON, which is in UTF-8 whatever a server's header says, unless it can't be."""
+    if 0 in content[:4]:
+        charset = json.detect_encoding(content)
+    else:
+        with suppress(UnicodeDecodeError):
+            return content.decode("utf-8")
+    try:
+        return content.decode(charset or "utf-8", "replace")
+    except LookupError:
+        return content.decode("utf-8", "replace")
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a stream of server-sent events, up to [DONE], which is {"done": True}."""
-    for line in text.splitlines():
+    for line in _LINE_ENDS.split(text):  # no other line ends: JSON may hold U+2028 as it is
         name, _, value = line.partition(":")
         value = value.strip()
         if name != "data" or not value:
@@ -108,10 +129,15 @@ class _Choice:
     message: dict[str, Any] | None = None
     written: dict[str, list[str]] = field(default_factory=dict)
     """The texts of the message, by member."""
+    listed: dict[str, list[Any]] = field(default_factory=dict)
+    """The parts of the message, by member."""
+    logprobs: Any = None
+    """Of the first token, which is all that is read of them."""
 
     def add(self, piece: dict[str, Any]) -> None:
         if piece.get("finish_reason") is not None:
             self.finish_reason = piece["finish_reason"]
+        self.logprobs = self.logprobs or piece.get("logprobs")
         if isinstance(piece.get("text"), str):
             self.texts.append(piece["text"])
         delta = piece.get("delta", piece.get("message"))
@@ -121,6 +147,8 @@ class _Choice:
             for name, value in delta.items():
                 if isinstance(value, str) and name != "role":
                     self.written.setdefault(name, []).append(value)
+                elif isinstance(value, list):
+                    self.listed.setdefault(name, []).extend(value)
                 elif value is not None:
                     self.message[name] = value
 
@@ -128,10 +156,14 @@ class _Choice:
         joined: dict[str, Any] = {}
         if self.finish_reason is not None:
             joined["finish_reason"] = self.finish_reason
+        if self.logprobs:
+            joined["logprobs"] = self.logprobs
         if self.texts:
             joined["text"] = "".join(self.texts)
         if self.message is not None:
-            joined["message"] = self.message | {name: "".join(pieces) for name, pieces in self.written.items()}
+            said: dict[str, Any] = {name: "".join(pieces) for name, pieces in self.written.items()}
+            parts = {name: [*some, *filter(None, [said.get(name)])] for name, some in self.listed.items()}
+            joined["message"] = self.message | said | parts
         return joined
 
 
@@ -142,10 +174,10 @@ def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
     for event in events:
         joined |= {name: value for name, value in event.items() if name != "choices" and value is not None}
         pieces = event.get("choices")
-        for piece in pieces if isinstance(pieces, list) else ():
+        for place, piece in enumerate(pieces if isinstance(pieces, list) else ()):
             if isinstance(piece, dict):
-                index = piece.get("index", 0)
-                choices.setdefault(index if isinstance(index, int) else 0, _Choice()).add(piece)
+                index = piece.get("index", place)
+                choices.setdefault(index if isinstance(index, int) else place, _Choice()).add(piece)
     if choices and not joined.get("done") and any(choice.finish_reason is None for choice in choices.values()):
         raise ValueError("the stream breaks off")
     if choices or "error" not in joined:

@@ -14,10 +14,12 @@ field that the complaint names, in whatever language: for the refused value alon
     | max_tokens, by name               | as max_completion_tokens                                         |
     | max_tokens, too large             | with the largest that the complaint names                        |
     | JSON schemas                      | with JSON mode, then as plain text; the answer is read tolerantly |
+    | a system turn                     | with its text at the beginning of the user's turn                |
+    | answers in one piece              | with `stream`; the pieces are put together                       |
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -53,6 +55,10 @@ class Dialect:
     """Fields of the body with the value that the server rejects; None stands for every value."""
     samples_per_request: int = 1 << 16
     """Most choices the server returns for one request, by `n`."""
+    streams: bool = False
+    """Whether answers are asked for in pieces, for servers that give none otherwise."""
+    system_turns: bool = True
+    """Whether a conversation may begin with a system turn; else the user's first turn begins with what it says."""
     neutral: Neutral = "all"
     """Which of the neutral values of sampling are sent where the plain distribution is asked for."""
 
@@ -73,6 +79,10 @@ class Dialect:
         if self.json_mode != "json_schema":
             instead = "JSON mode" if self.json_mode == "json_object" else "plain text"
             lines.append(f"takes no JSON schema: asked for {instead}, and the answers are read tolerantly")
+        if self.streams:
+            lines.append("answers in pieces only (stream): they are put together")
+        if not self.system_turns:
+            lines.append("takes no system turn: what it says begins the user's turn")
         if self.samples_per_request < Dialect().samples_per_request:
             lines.append("gives fewer answers than n asks for: the others are asked for by themselves")
         if self.token_limit != "max_tokens":
@@ -86,7 +96,8 @@ def request_body(request: Request, model: str, dialect: Dialect, *, seed: int, s
     """Return the JSON body that asks for `samples` completions, the first of them sampled with `seed`."""
     body: dict[str, Any] = {"model": model}
     if request.messages:
-        body["messages"] = [{"role": role, "content": content} for role, content in request.messages]
+        turns = request.messages if dialect.system_turns else _fold_system_turn(request.messages)
+        body["messages"] = [{"role": role, "content": content} for role, content in turns]
         if request.top_logprobs:
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     else:
@@ -97,6 +108,7 @@ def request_body(request: Request, model: str, dialect: Dialect, *, seed: int, s
     if request.plain and dialect.neutral != "none":
         body |= {name: NEUTRAL[name] for name in (NEUTRAL if dialect.neutral == "all" else _STANDARD)}
     body[dialect.token_limit] = min(request.max_tokens, dialect.most_tokens)
+    body |= {"stream": True} if dialect.streams else {}
     if samples > 1:
         body["n"] = samples
     if request.stop:
@@ -114,9 +126,25 @@ def request_body(request: Request, model: str, dialect: Dialect, *, seed: int, s
     return body
 
 
+Turns = Sequence[tuple[str, str]]
+
+
+def _fold_system_turn(turns: Turns) -> Turns:
+    """Return a conversation whose first user turn begins with what the system turn says."""
+    if len(turns) < 2 or (turns[0][0], turns[1][0]) != ("system", "user"):
+        return turns
+    return [("user", f"{turns[0][1]}\n\n{turns[1][1]}"), *turns[2:]]
+
+
+def _has_system_turn(body: Mapping[str, Any]) -> bool:
+    roles = [turn["role"] for turn in body.get("messages", ())[:2]]
+    return roles == ["system", "user"]
+
+
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|size|window|limit)|maximum context|too long|exceed_context|prompt is too|"
-    r"input length|max_model_len|上下文长度|超出.{0,6}长度|reduce the length",
+    r"input length|max_model_len|上下文长度|超出.{0,6}长度|reduce the length|reduce your message|"
+    r"request (?:entity )?too large|model token limit|must have less than \d{1,9} tokens|input token count",
     re.IGNORECASE,
 )
 
@@ -129,23 +157,27 @@ def is_too_long(complaint: str) -> bool:
 _LEAST_ROOM = 16
 _MARGIN = 8
 """Tokens that servers count and their complaints don't: a template's last ones."""
+_NAMES_SUM = re.compile(r"\brequested\b|token limit", re.IGNORECASE)
 
 
 def find_room(complaint: str, max_tokens: int) -> int | None:
     """Return the tokens that an answer may have, where a complaint about the context counted `max_tokens` in.
 
-    It then names the context and the prompt beside it. None if it is the prompt that is too long, or leaves no room.
+    It then names the context beside the prompt or the sum of both. Other numbers, as of a code or a model's name, fit
+    neither. None if it is the prompt that is too long, or leaves no room.
     """
-    numbers = {int(number) for number in re.findall(r"\d{1,9}", complaint.replace(",", ""))}
-    sums = {number for number in numbers if number - max_tokens in numbers}
-    if max_tokens not in numbers and not sums:
-        return None
-    others = sorted(number for number in numbers - sums - {max_tokens} if number >= _LEAST_ROOM)
-    if len(others) < 2:
-        return None
-    prompt, context = others[0], others[-1]
-    room = context - prompt - _MARGIN
-    return room if _LEAST_ROOM <= room < max_tokens else None
+    told = {int(number) for number in re.findall(r"\d{1,9}", complaint[:4000].replace(",", ""))}
+    found = [(total - max_tokens, total) for total in told if total - max_tokens in told]
+    if not found and max_tokens in told:
+        context = max(told - {max_tokens}, default=0)
+        found = [(prompt, context + 1) for prompt in told if _LEAST_ROOM <= prompt < context < prompt + max_tokens]
+    if not found and _NAMES_SUM.search(complaint):
+        found = [(total - max_tokens, total) for total in told if total > max_tokens]
+    for contexts in (told - {max_tokens}, {max_tokens}):
+        rooms = [context - prompt - _MARGIN for prompt, end in found for context in contexts if prompt < context < end]
+        if fitting := [room for room in rooms if _LEAST_ROOM <= room < max_tokens]:
+            return min(fitting)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +195,16 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
     A complaint about the length of the prompt is about this one request, whatever else it mentions. With `guess`, one
     that names nothing is taken to be about the neutral values of sampling, which few servers know.
     """
-    limit = body.get(dialect.token_limit, 0)
+    asked = body.get(dialect.token_limit)
+    limit = asked if isinstance(asked, int) else 0
     if is_too_long(complaint):
         room = find_room(complaint, limit)
         return Step(replace(dialect, most_tokens=room), lasting=False) if room else None
-    words = _QUOTED.sub(" ", complaint)
+    words = _ALLOWED.sub(_drop_list, _QUOTED.sub(" ", complaint))
     sent = [name for name, value in NEUTRAL.items() if body.get(name) == value and dialect.neutral != "none"]
     if any(_names(name.replace("_", "[ _-]?"), words) for name in sent):
         return Step(_less_neutral(dialect))
-    if "response_format" in body and _JSON.search(words):
+    if "response_format" in body and dialect.json_mode != "none" and _JSON.search(words):
         weaker = replace(dialect, json_mode=_JSON_MODES[_JSON_MODES.index(dialect.json_mode) + 1])
         return Step(weaker, lasting=not _ONE_ANSWER.search(words))
     if "n" in body and _CHOICES.search(words):
@@ -184,14 +217,26 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
         if smaller:
             return Step(replace(dialect, most_tokens=max(smaller)))
     for name in _BY_VALUE:
-        if name in body and _names(name.replace("_", "[ _-]?"), words):
+        if isinstance(body.get(name), int | float) and _names(name.replace("_", "[ _-]?"), words):
             value = float(body[name])
             refused = {(name, value), (name, 0.0)} if value == SMALLEST_TEMPERATURE else {(name, value)}
             return Step(replace(dialect, refused=dialect.refused | refused))
     for name in _WHOLE:
         if name in body and _names(name.replace("_", "[ _-]?"), words):
             return Step(replace(dialect, refused=dialect.refused | {(name, None)}))
+    if changed := _change_form(dialect, body, words):
+        return Step(changed)
     return Step(_less_neutral(dialect)) if sent and guess else None
+
+
+def _change_form(dialect: Dialect, body: Mapping[str, Any], words: str) -> Dialect | None:
+    """Return the dialect in which a conversation or its answer has the form that a complaint names; None if it names
+    none."""
+    if "stream" not in body and _STREAM.search(words):
+        return replace(dialect, streams=True)
+    if dialect.system_turns and _has_system_turn(body) and _SYSTEM.search(words):
+        return replace(dialect, system_turns=False)
+    return None
 
 
 def _less_neutral(dialect: Dialect) -> Dialect:
@@ -200,8 +245,36 @@ def _less_neutral(dialect: Dialect) -> Dialect:
 
 _QUOTED = re.compile(r"[\"“][^\"“”]{40,}[\"”]|(?<!\w)'[^'\"]{40,}'(?!\w)")
 """Long quotations: a prompt that mentions a seed or a temperature is none of ours."""
+_ALLOWED = re.compile(
+    r"(?:expected|must be|should be) one of[^·]*"
+    r"|(?<!not )\b(?:supported|allowed|accepted|valid|permitted|available|known) "
+    r"(?:parameters|params|fields|keys|arguments|properties|options)[^·:]{0,30}:[^·]*",
+    re.IGNORECASE,
+)
+"""A list of all that a server takes, which strict ones add to the field that they refuse."""
+_FIELDS = re.compile(r"\b(?:model|messages|temperature|top_p|max_tokens|stream|stop|n|seed|tools)\b")
+_STREAM = re.compile(
+    r"only supports? (?:the )?stream|non-stream|enable the stream|stream(?:ing)? (?:is required|only)"
+    r"|\bstream\b.{0,20}(?:must be|should be|to be) (?:set to )?true",
+    re.IGNORECASE,
+)
+_SYSTEM = re.compile(
+    r"roles must alternate|only user and assistant roles|developer instruction"
+    r"|\b(?:system|developer)\b.{0,30}(?:not|n't|un) ?(?:support|allow|accept|enabl|permit)"
+    r"|(?:not|n't|un) ?(?:support|allow|accept|permit|expect)\w{0,3}\b.{0,25}\b(?:system|developer)\b",
+    re.IGNORECASE,
+)
+
+
+def _drop_list(match: re.Match[str]) -> str:
+    """Return "" for a list of fields; what has few of them is no such list."""
+    return " " if len(set(_FIELDS.findall(match[0]))) > 2 else match[0]
+
+
 _JSON = re.compile(
-    r"response[_ ]?format|json[_ ]?(?:schema|object|mode|validate)|schema|grammar|generate json", re.IGNORECASE
+    r"response[_ ]?format|json[_ ]?(?:schema|object|mode|validate|output)|schema|grammar|generate json"
+    r"|structured[ _-]?output|guided[ _-]?(?:json|decoding)|xgrammar|outlines",
+    re.IGNORECASE,
 )
 _ONE_ANSWER = re.compile(r"json_validate|failed to generate|failed_generation", re.IGNORECASE)
 """One answer failed; the mode works."""
@@ -231,4 +304,6 @@ def narrowest(one: Dialect, other: Dialect) -> Dialect:
         refused=one.refused | other.refused,
         samples_per_request=min(one.samples_per_request, other.samples_per_request),
         neutral=max(one.neutral, other.neutral, key=_NEUTRALS.index),
+        system_turns=one.system_turns and other.system_turns,
+        streams=one.streams or other.streams,
     )

@@ -28,6 +28,8 @@ def _is_key(name: str, value: str) -> bool:
     return bool(_KEY_NAME.search(name) or _KEY.match(value))
 
 
+_OWN_MEMBERS = {"messages", "prompt", "n"}
+"""Of a request: who sends others is answered something else."""
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -106,6 +108,13 @@ class Endpoint(Record):
                 "give a whole number from 1 on, or a list of them with one for each server, as in [64, 32]"
             )
         return given
+
+    @field_validator("extra_body")
+    @classmethod
+    def _check_extra_body(cls, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if own := sorted(_OWN_MEMBERS & body.keys()):
+            raise ValueError(f"extra_body sets {own[0]}, which each stage decides: leave it out")
+        return body
 
     @model_validator(mode="after")
     def _check_serve(self) -> "Endpoint":

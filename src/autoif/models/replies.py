@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -18,7 +17,7 @@ import aiohttp
 
 from autoif.errors import ModelError
 from autoif.models.bodies import read_body, read_content
-from autoif.models.dialect import is_too_long
+from autoif.models.complaints import ComplaintKind, find_kind
 from autoif.models.endpoint import Endpoint
 from autoif.models.text import clean_text
 from autoif.reading.text_lines import parse_json
@@ -26,27 +25,9 @@ from autoif.reading.text_lines import parse_json
 _LISTED_MODELS = 10
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})
 """Members of a complaint that repeat the request."""
-_DEEPEST = 6
+_DEEPEST = 9
 _MOST_CHARS = 100_000
 """Of a complaint that is looked at."""
-
-
-class ComplaintKind(StrEnum):
-    """What a complaint is about."""
-
-    MONEY = "money"
-    """The account has no credit: nothing works until somebody pays."""
-    BUSY = "busy"
-    """Too many requests; later ones will be taken."""
-    EXHAUSTED = "exhausted"
-    """The quota of the day is spent."""
-    LOADING = "loading"
-    """The server is still reading its model."""
-    CONTENT = "content"
-    """What this one prompt is about."""
-    LENGTH = "length"
-    """How long this one prompt is."""
-    OTHER = "other"
 
 
 _PLACE = re.compile(
@@ -56,36 +37,6 @@ _PLACE = re.compile(
 )
 _WANTS_TLS = re.compile(r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server", re.IGNORECASE)
 _API_VERSION = re.compile(r"api[- ]version", re.IGNORECASE)
-_KINDS = (
-    (
-        ComplaintKind.MONEY,
-        re.compile(
-            r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of credits?|billing|payment required"
-            r"|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)|recharge|top up"
-            r"|spending limit|used all available credits|account is in good standing"
-            r"|余额|欠费|账户.{0,4}不足",
-            re.IGNORECASE,
-        ),
-    ),
-    (ComplaintKind.EXHAUSTED, re.compile(r"per[- _]?day\b|\bdaily\b|每日|当日", re.IGNORECASE)),
-    (
-        ComplaintKind.BUSY,
-        re.compile(r"rate[ _-]?limit|too many requests|quota|RESOURCE_EXHAUSTED|try again|retry", re.IGNORECASE),
-    ),
-    (
-        ComplaintKind.LOADING,
-        re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE),
-    ),
-    (
-        ComplaintKind.CONTENT,
-        re.compile(
-            r"content[_ ](?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
-            r"|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)|usage polic|data_inspection"
-            r"|inappropriate|prohibited|不安全|敏感|违规",
-            re.IGNORECASE,
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +54,33 @@ class Complaint:
 
     def kind(self, status: int) -> ComplaintKind:
         """Return what an answer with this status complains about."""
-        if is_too_long(self.words):
-            return ComplaintKind.LENGTH
-        kinds = [kind for kind, pattern in _KINDS if pattern.search(self.words)]
-        if status == 402:
-            return ComplaintKind.MONEY
-        if status == 429:
-            # "You exceeded your current quota" is a minute's limit where it says when to come back.
-            money = ComplaintKind.MONEY in kinds and not self.wait_s
-            exhausted = ComplaintKind.EXHAUSTED in kinds and "minute" not in self.words.lower()
-            return ComplaintKind.MONEY if money else ComplaintKind.EXHAUSTED if exhausted else ComplaintKind.BUSY
-        if ComplaintKind.MONEY in kinds and status < 500:
-            return ComplaintKind.MONEY
-        if status == 503 and ComplaintKind.LOADING in kinds:
-            return ComplaintKind.LOADING
-        if ComplaintKind.CONTENT in kinds and status < 500:
-            return ComplaintKind.CONTENT
-        return ComplaintKind.OTHER
+        return find_kind(self.words, status, says_when=self.wait_s > 0)
+
+
+_ERRORS = ("error", "errors", "error_msg", "error_code", "errorMessage")
+_WORDS = ("message", "detail", "msg")
+_NO_ERROR: tuple[object, ...] = (None, "", 0, "0", [])
+_FINE = (0, "0", 200, "200")
+
+
+def says_error(answer: Mapping[str, Any]) -> bool:
+    """Tell whether an answer with status 200 is an error: OpenRouter's and LM Studio's `error`, MiniMax's `base_resp`,
+    Baidu's `error_code`, Cloudflare's `errors`; or words in place of choices, as of DashScope.
+
+    What came of choices by then is half an answer.
+    """
+    base = answer.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code") not in _NO_ERROR:
+        return True
+    if any(_is_error(answer.get(name)) for name in _ERRORS):
+        return True
+    return not answer.get("choices") and any(isinstance(answer.get(name), str) and answer[name] for name in _WORDS)
+
+
+def _is_error(value: object) -> bool:
+    if isinstance(value, dict):
+        return value.get("code") not in _FINE and any(value.values())
+    return value not in _NO_ERROR
 
 
 def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> Complaint:
@@ -193,6 +154,10 @@ def _sentence(body: Any, depth: int = 0) -> str:
             return _fault(body, depth)
         case {"error": error} if error:
             return _sentence(error, depth + 1)
+        case {"base_resp": {"status_msg": str(message)}} if message:
+            return message
+        case {"errors": [*_] as errors} if errors:
+            return _sentence(errors, depth + 1)
         case {"message": message, **rest} if message:
             # The field at fault, or the code, is often missing from the message; so is what a gateway passes on.
             said = _sentence(message, depth + 1)

@@ -56,15 +56,15 @@ class Server:
         while True:
             guess = dialect.neutral not in self._taken
             asked = min(samples, dialect.samples_per_request)
-            body = (
-                request_body(request, self.endpoint.model, dialect, seed=seed, samples=asked) | self.endpoint.extra_body
-            )
+            body = self._make_body(request, dialect, seed, samples)
             try:
                 read = partial(_read, request=request, samples=asked)
                 call: Call[ServerAnswer] = Call(path, body, before, read, partial(_keep_all, keep), seed)
                 answer = await self.fleet.post(call, _RANKS[request.role])
             except Rejected as rejection:
                 step = None if rejection.is_about_content else _step(dialect, body, rejection.words, guess)
+                if step and self._make_body(request, step.dialect, seed, samples) == body:
+                    step = None  # what is refused comes from `extra_body`, and would be sent again and again
                 if step is None:
                     if not rejection.is_about_content and not is_too_long(rejection.words):
                         await self._check_that_it_takes_others(learned, str(rejection), before)
@@ -93,6 +93,10 @@ class Server:
             if request.plain:
                 self._taken.add(dialect.neutral)
             return completions
+
+    def _make_body(self, request: Request, dialect: Dialect, seed: int, samples: int) -> dict[str, Any]:
+        most = min(samples, dialect.samples_per_request)
+        return request_body(request, self.endpoint.model, dialect, seed=seed, samples=most) | self.endpoint.extra_body
 
     def _learn(self, dialect: Dialect) -> None:
         if dialect is self.dialect:

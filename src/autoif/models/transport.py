@@ -16,24 +16,30 @@ import aiohttp
 
 from autoif.errors import ModelError
 from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
+from autoif.models.complaints import ComplaintKind, guess_status, is_about_request
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Pace
 from autoif.models.replies import (
     Complaint,
-    ComplaintKind,
     explain_missing,
     find_remedy,
     is_html,
     list_models,
     proxy_for,
     read_complaint,
+    says_error,
     speaks_tls,
 )
+from autoif.models.text import clean_text
 
 Read = TypeVar("Read")
 
-_BUSY = {429, 503, 529}
-_PASSING = {408, 409, 425}
+_BUSY = {429, 498, 503, 529}
+"""498 is Groq's, for want of capacity."""
+_PASSING = {408, 409, 424, 425, 499}
+_SHOWN_BYTES = 200
+_MOST_HEADER_BYTES = 1 << 16
+"""Of one line of a header, where aiohttp takes 8,190: policies and cookies of gateways are longer."""
 _PATIENCE = 300
 """How many times `retry_wait_s` a server may be busy without answering anybody …"""
 _LOADING_PATIENCE = 1800
@@ -133,6 +139,8 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=endpoint.timeout_s, sock_connect=endpoint.connect_timeout_s),
             headers=headers,
             auto_decompress=False,
+            max_line_size=_MOST_HEADER_BYTES,
+            max_field_size=_MOST_HEADER_BYTES,
             proxy=proxy_for(self.url),
         )
 
@@ -223,19 +231,26 @@ class Transport:
         except ValueError as error:
             if is_html(response, content):
                 raise self._wrong_server("answers with a web page") from error
-            cut = f"half an answer ({len(content)} bytes that are no JSON)"
-            raise Passing(cut if content.strip() else "an answer without a body", gone=True) from error
+            raise Passing(self._describe_half(content), gone=True) from error
         if not isinstance(answer, dict):
             raise self._wrong_server("answers with JSON that is no object")
-        if not answer.get("choices"):
-            if answer.get("error"):
-                status = read_complaint(content).code
-                if 400 <= status < 500:
-                    await self._raise_for(response, status, content)
-                raise Passing(self.shown(read_complaint(content).sentence))
-            if "choices" not in answer:
-                raise self._wrong_server("answers with JSON that has no choices")
+        if says_error(answer):
+            complaint = read_complaint(content, response.headers)
+            status = complaint.code or guess_status(complaint.words)
+            if 400 <= status < 500:
+                await self._raise_for(response, status, content)
+            raise Passing(self.shown(complaint.sentence))
+        if "choices" not in answer:
+            raise self._wrong_server("answers with JSON that has no choices")
         return answer
+
+    def _describe_half(self, content: bytes) -> str:
+        """Say what came in place of JSON: its beginning, where it began as no JSON."""
+        text = content.strip()[:_SHOWN_BYTES].decode("utf-8", "replace")
+        if not text:
+            return "an answer without a body"
+        half = f"half an answer ({len(content)} bytes that are no JSON)"
+        return half if text.startswith(("{", "[", "data:")) else self.shown(f"{half}: {clean_text(text)}")
 
     async def _raise_for(self, response: aiohttp.ClientResponse, status: int, content: bytes) -> None:
         endpoint, url = self._endpoint, self.url
@@ -252,14 +267,15 @@ class Transport:
             )
         if remedy := find_remedy(url, status, complaint.words):
             raise ModelError(f"{url} forbids this (HTTP {status}): {said}: {remedy}")
-        if status in {400, 413, 422} or (kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT} and status != 401):
+        if kind == ComplaintKind.BUSY:
+            raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s)
+        if status == 401 or (kind == ComplaintKind.KEY and status != 403):
+            raise self._explain_key(status, said)
+        refused = status in {400, 413, 422} or (status == 500 and is_about_request(complaint.words))
+        if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
             raise Rejected(Complaint(said, complaint.words), kind)
-        if status in {401, 403}:
-            held = f"the key in ${endpoint.api_key_env} is refused" if self._key else "no key"
-            if status == 403 and self._key:
-                raise ModelError(f"{url} forbids this (HTTP 403): {said}")
-            words = f" ({said})" if said != "no explanation" else ""
-            raise ModelError(f"{url}: {held} (HTTP {status}){words}: set ${endpoint.api_key_env} to a valid one")
+        if status == 403:
+            raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
         if status in {404, 405, 410} and self._session is not None:
             raise NotThere(await explain_missing(self._session, endpoint, status, said))
         if kind == ComplaintKind.LOADING:
@@ -273,6 +289,12 @@ class Transport:
             target = self.shown(response.headers.get("Location", "another address"))
             raise self._wrong_server(f"redirects to {target}")
         raise ModelError(f"{url} answers HTTP {status}: {said}")
+
+    def _explain_key(self, status: int, said: str) -> ModelError:
+        name = self._endpoint.api_key_env
+        held = f"the key in ${name} is refused" if self._key else "no key"
+        words = f" ({said})" if said != "no explanation" else ""
+        return ModelError(f"{self.url}: {held} (HTTP {status}){words}: set ${name} to a valid one")
 
     def _wrong_server(self, what: str) -> ModelError:
         return ModelError(f"{self.url} {what}: this is not an OpenAI-compatible endpoint, base_url should end in /v1")

@@ -51,7 +51,12 @@ _NO_TEXT: Final = {
     b"%PDF": "a PDF: save it as text",
     b"SQLite format 3\x00": "a database: write its rows to a JSONL or CSV file",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"PK\x05\x06": "an empty zip archive",
+    b"version https://git-lfs": "a pointer of Git LFS and not the file itself: fetch it with git lfs pull",
+    b"<!doctype html": "a web page: download the file itself",
+    b"<html": "a web page: download the file itself",
 }
+_LONGEST_MAGIC = 32
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -114,14 +119,19 @@ def open_text(path: Path) -> Iterator[io.BufferedReader]:
         UnreadableText: it is no text, is damaged, or unpacks to too much; also while it is read.
     """
     with path.open("rb") as file:
-        head = file.peek(16)
-        kind = next((kind for magic, kind in _NO_TEXT.items() if head.startswith(magic)), None)
+        head = file.peek(_LONGEST_MAGIC)
+        kind = next((kind for magic, kind in _NO_TEXT.items() if _begins(head, magic)), None)
         if kind:
             raise UnreadableText(kind)
         unpack = next((open_ for magic, open_ in _PACKED.items() if head.startswith(magic)), None)
         limit = _limit(path) if unpack else None
         chunks = _read_chunks(unpack(file) if unpack else file, limit)
         yield io.BufferedReader(_Chunks(_as_utf8(chunks)), _CHUNK_BYTES)
+
+
+def _begins(head: bytes, magic: bytes) -> bool:
+    """Tell whether a file begins so; a web page also behind blanks and in capitals."""
+    return head.startswith(magic) or (magic.startswith(b"<") and head[:64].lstrip().lower().startswith(magic))
 
 
 def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, str]]:
@@ -155,16 +165,20 @@ class _PatientDecoder(json.JSONDecoder):
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
 
 
-def parse_json(text: str, parse_constant: Callable[[str], Any] | None = None, *, patient: bool = False) -> Any:
+def parse_json(
+    text: str, parse_constant: Callable[[str], Any] | None = None, *, patient: bool = False, strict: bool = True
+) -> Any:
     """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
 
-    With `patient` it takes some ten times as long, and other threads go on meanwhile.
+    With `patient` it takes some ten times as long, and other threads go on meanwhile. Without `strict` texts may hold
+    control characters as they are.
 
     Raises:
         ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
     """
     try:
-        value = json.loads(text, cls=_PatientDecoder if patient else None, parse_constant=parse_constant)
+        lenient: dict[str, Any] = {} if strict else {"strict": False}
+        value = json.loads(text, cls=_PatientDecoder if patient else None, parse_constant=parse_constant, **lenient)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     except json.JSONDecodeError:

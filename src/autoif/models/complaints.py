@@ -1,0 +1,129 @@
+"""What a server's complaint is about, by its words in any language: money, load, the key, this one prompt.
+
+The status alone doesn't tell: gateways pass on as 400, 403, 500 or even 200 what their provider says as 429 or 402.
+"""
+
+import re
+from enum import StrEnum
+
+from autoif.models.dialect import is_too_long
+
+
+class ComplaintKind(StrEnum):
+    """What a complaint is about."""
+
+    MONEY = "money"
+    """The account has no credit: nothing works until somebody pays."""
+    BUSY = "busy"
+    """Too many requests; later ones will be taken."""
+    EXHAUSTED = "exhausted"
+    """The quota of the day is spent."""
+    LOADING = "loading"
+    """The server is still reading its model."""
+    CONTENT = "content"
+    """What this one prompt is about."""
+    KEY = "key"
+    """The key, whatever the prompt."""
+    LENGTH = "length"
+    """How long this one prompt is."""
+    OTHER = "other"
+
+
+_URL = re.compile(r"https?://\S+")
+"""Where a complaint sends people, as to …/settings/billing, says nothing of what it is about."""
+_KINDS = (
+    (
+        ComplaintKind.MONEY,
+        re.compile(
+            r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of (?:credits?|funds|money)|billing"
+            r"|payment required|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)"
+            r"|recharge|top up|spending limit|used all available credits|account is in good standing"
+            r"|(?:balance|credits?|funds) (?:is|are|has been|have been) (?:insufficient|too low|exhausted|used up)"
+            r"|not[_ ]enough[_ ](?:balance|credits?|funds)|ExceededBudget|budget (?:has been |is )?exceeded"
+            r"|exceeded (?:your|their|its|the) budget|余额|欠费|账户.{0,4}不足",
+            re.IGNORECASE,
+        ),
+    ),
+    (ComplaintKind.EXHAUSTED, re.compile(r"per[- _]?day\b|(?-i:PerDay)|\bdaily\b|每日|当日", re.IGNORECASE)),
+    (
+        ComplaintKind.BUSY,
+        re.compile(r"rate[ _-]?limit|too many requests|quota|RESOURCE_EXHAUSTED|try again|retry", re.IGNORECASE),
+    ),
+    (
+        ComplaintKind.LOADING,
+        re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE),
+    ),
+    (
+        ComplaintKind.CONTENT,
+        re.compile(
+            r"content[_ ]?(?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
+            r"|safety_check|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)"
+            r"|usage (?:polic|guideline)"
+            r"|data_inspection|(?:input|output) (?:new_)?sensitive|inappropriate|prohibited|不安全|敏感|违规",
+            re.IGNORECASE,
+        ),
+    ),
+)
+_THROTTLED = re.compile(
+    r"throttl|too many (?:concurrent )?requests|too many tokens,|rate[ _-]?limit(?:ed|[ _-](?:exceeded|reached))"
+    r"|RESOURCE_EXHAUSTED|overloaded|over capacity|capacity exceeded|concurrency limit|exceeded .{0,60}rate limit"
+    r"|(?:request|token|qps)s?_limit_exceeded",
+    re.IGNORECASE,
+)
+"""Whatever the status: gateways pass on what their provider says of its load as 400, 403 or 500."""
+_DOWN = re.compile(r"model.{0,40}(?:crashed|unloaded|is not loaded)|temporarily unavailable", re.IGNORECASE)
+_KEY = re.compile(
+    r"api[ _-]?key(?: is| has| was)? ?(?:not valid|invalid|expired|revoked|disabled|missing|not found)|API_KEY_INVALID"
+    r"|(?:invalid|incorrect|expired|missing|wrong) ?api[ _-]?key|UNAUTHENTICATED|authentication (?:failed|error|fails)"
+    r"|(?:invalid|expired) (?:access|bearer|auth\w*) token|access token (?:is )?(?:invalid|expired)|login fail",
+    re.IGNORECASE,
+)
+_OF_THE_REQUEST = re.compile(
+    r"invalid[_ ](?:request|param|value|argument)|unsupported|not support|bad ?request|validation|unprocessable"
+    r"|参数",
+    re.IGNORECASE,
+)
+_HIDDEN = re.compile(
+    r"jinja|role not supported|roles must alternate|BadRequestError|UnsupportedParams|invalid_request_error"
+    r"|input validation error",
+    re.IGNORECASE,
+)
+_STATUSES = {ComplaintKind.MONEY: 402, ComplaintKind.BUSY: 429, ComplaintKind.KEY: 401}
+
+
+def find_kind(words: str, status: int, *, says_when: bool = False) -> ComplaintKind:
+    """Return what a complaint with this status is about; `says_when` if it asks to wait for so long."""
+    words = _URL.sub(" ", words)
+    if is_too_long(words):
+        return ComplaintKind.LENGTH
+    kinds = [kind for kind, pattern in _KINDS if pattern.search(words)]
+    if status == 402:
+        return ComplaintKind.MONEY
+    if status == 429:
+        # "You exceeded your current quota" is a minute's limit where it says when to come back.
+        money = ComplaintKind.MONEY in kinds and not says_when
+        exhausted = ComplaintKind.EXHAUSTED in kinds and "minute" not in words.lower()
+        return ComplaintKind.MONEY if money else ComplaintKind.EXHAUSTED if exhausted else ComplaintKind.BUSY
+    if ComplaintKind.MONEY in kinds and status < 500:
+        return ComplaintKind.MONEY
+    if status == 503 and ComplaintKind.LOADING in kinds:
+        return ComplaintKind.LOADING
+    if ComplaintKind.CONTENT in kinds and status < 500:
+        return ComplaintKind.CONTENT
+    if status != 401 and (_THROTTLED.search(words) or (status < 500 and _DOWN.search(words))):
+        return ComplaintKind.BUSY
+    return ComplaintKind.KEY if status < 500 and _KEY.search(words) else ComplaintKind.OTHER
+
+
+def guess_status(words: str) -> int:
+    """Return the status that an error should have come with which came with 200; 0 where it says too little."""
+    kind = find_kind(words, 400)
+    if kind == ComplaintKind.OTHER:
+        exhausted = dict(_KINDS)[ComplaintKind.EXHAUSTED].search(words)
+        return 429 if exhausted else 400 if _OF_THE_REQUEST.search(words) else 0
+    return _STATUSES.get(kind, 400)
+
+
+def is_about_request(words: str) -> bool:
+    """Tell whether a status of 500 hides that it is the request that is refused, as of a chat template that raises."""
+    return _HIDDEN.search(words) is not None
