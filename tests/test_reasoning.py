@@ -35,6 +35,20 @@ HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>
         "Hm.◁/think▷Yes.",
         "Hm.<|END_THINKING|>Yes.",
         "analysisHm.assistantfinalYes.",
+        "assistantanalysisHm.assistantfinalYes.",
+        "<think>Hm.</thinking>Yes.",
+        '<think type="deep">Hm.</think >Yes.',
+        "<thought_process>Hm.</thought_process>Yes.",
+        "<Thought>Hm.</Thought>\n<Output>\nYes.\n</Output>",
+        "<think>Hm.</think><final_answer>Yes.</final_answer>",
+        "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>Yes.<|END_RESPONSE|>",
+        "## Thinking\n\nHm.\n\n## Final Response\n\nYes.",
+        "Thinking...\nHm.\n...done thinking.\n\nYes.",
+        '<details type="reasoning" done="true" duration="5">Hm.</details>\nYes.',
+        "<|im_start|>assistant\n<think>\nHm.\n</think>\nYes.",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n<think>Hm.</think>Yes.",
+        "<｜Assistant｜><think>Hm.</think>Yes.",
+        "[/INST] [THINK]Hm.[/THINK]Yes.",
     ],
 )
 def test_a_thought_is_split_off_in_the_marks_of_every_family(text: str) -> None:
@@ -80,11 +94,22 @@ def test_a_thought_that_never_ends_leaves_no_answer(text: str) -> None:
         "analysis of the text: it is short.",
         "I think </b> is HTML.\n</p>\nYes.",
         "  An answer with spaces around.  ",
+        "<thinking hard> That is a stage direction.",
+        "## Thinking\nIt is hard work.",
+        "Thinking... is what I do.",
+        "For example:\n<think>\nfirst this\n</think>\nThat is how it looks.",
+        "Example:<think>\nfirst\n</think>\nDone.",
+        "<|im_start|>assistant\nYes.",
         "",
     ],
 )
 def test_an_answer_that_mentions_a_tag_keeps_its_text(text: str) -> None:
     assert split_reasoning(text) == (text, "", True)
+
+
+def test_a_thought_may_mention_the_opening_tag_before_its_own_end() -> None:
+    text = "The user wants <think> in the answer.\n</think>\nYes."
+    assert split_reasoning(text) == ("Yes.", "The user wants <think> in the answer.", True)
 
 
 @pytest.mark.parametrize(

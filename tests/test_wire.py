@@ -87,6 +87,19 @@ def test_logprobs_that_are_not_there_are_empty(logprobs: object) -> None:
         ("SAFETY", "refused"),
         ("PROHIBITED_CONTENT", "refused"),
         ("guardrail_intervened", "refused"),
+        ("blacklist", "refused"),
+        ("ERROR_TOXIC", "refused"),
+        ("max_completion_tokens", "length"),
+        ("repetition", "length"),
+        ("TIME_LIMIT", "length"),
+        ("ERROR_LIMIT", "length"),
+        ("not_finished", "length"),
+        ("FINISH_REASON_MAX_TOKENS", "length"),
+        ("FinishReason.STOP", "stop"),
+        ("ALTERNATIVE_STATUS_FINAL", "stop"),
+        ("normal", "stop"),
+        ({"type": "length", "length": 128}, "length"),
+        ({"type": "stop", "matched": 151645}, "stop"),
         (None, "unknown"),
         ("tool_calls", "unknown"),
         ("something new", "unknown"),
@@ -98,6 +111,11 @@ def test_finish_reasons_are_an_open_set(given_reason: object, reason: str) -> No
     completion = read_one({"message": {"content": "x"}, "finish_reason": given_reason})
     assert completion.finish_reason == reason
     assert (completion.detail == "") == (reason in {"stop", "length"})
+
+
+@pytest.mark.parametrize("name", ["finishReason", "stop_reason", "done_reason", "stop_type"])
+def test_an_end_is_found_by_the_names_that_other_apis_give_it(name: str) -> None:
+    assert read_one({"message": {"content": "x"}, "finish_reason": None, name: "max_tokens"}).finish_reason == "length"
 
 
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error", "cancelled"])
@@ -130,8 +148,14 @@ def test_a_choice_that_carries_an_error_is_no_completion(error: object) -> None:
         ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}], "a", "hm"),
         ([{"text": "hm", "thought": True}, {"text": "a"}], "a", "hm"),
         ("<think>hm</think>a", "a", "hm"),
+        ([{"type": "text", "text": {"value": "text", "annotations": []}}], "text", ""),
+        ([{"type": "text", "content": "text"}], "text", ""),
+        ({"parts": [{"text": "hm", "thought": True}, {"text": "text"}], "role": "model"}, "text", "hm"),
+        ({"func": "x", "cases": []}, '{"func": "x", "cases": []}', ""),
+        ([{"a": "ü"}], '{"a": "ü"}', ""),
+        (9, "9", ""),
+        (8.5, "8.5", ""),
         (None, "", ""),
-        (7, "", ""),
         (True, "", ""),
         ({"type": "text"}, "", ""),
     ],
@@ -176,6 +200,27 @@ def test_an_answer_that_is_none_says_why(message: dict[str, object], reason: obj
     assert read_one({"message": message, "finish_reason": reason}).fault == fault
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"delta": {"role": "assistant", "content": "text"}},
+        {"message": {}, "delta": {"content": "text"}},
+        {"message": "text"},
+        {"message": {"text": "text"}},
+        {"message": {"content": ""}, "text": "text"},
+        {"content": "text"},
+    ],
+)
+def test_an_answer_is_found_where_gateways_leave_it(choice: dict[str, object]) -> None:
+    assert read_one({**choice, "finish_reason": "stop"}).text == "text"
+
+
+def test_a_refusal_in_a_part_of_the_content_is_one() -> None:
+    message = {"content": [{"type": "refusal", "refusal": "I can't help with that."}]}
+    found = read_one({"message": message, "finish_reason": "stop"})
+    assert (found.fault, found.detail) == (Reason.REFUSED_BY_MODEL, "I can't help with that.")
+
+
 def test_a_refusal_in_words_is_kept_as_the_reason() -> None:
     message = {"content": None, "refusal": "I can't help with that."}
     completion = read_one({"message": message, "finish_reason": "stop"})
@@ -213,6 +258,12 @@ def test_thoughts_are_counted_by_the_server_or_by_their_length(details: object, 
     usage = {"prompt_tokens": 5, "completion_tokens": 20, "completion_tokens_details": details}
     completion = read_one({"text": "<think>1234567890</think>abcdefghij", "finish_reason": "stop"}, usage)
     assert (completion.completion_tokens, completion.reasoning_tokens) == (20, tokens)
+
+
+@pytest.mark.parametrize(("total", "completion"), [(530, 520), (30, 20), (25, 20), (None, 20), ("530", 520)])
+def test_a_thought_that_only_the_total_counts_is_counted(total: object, completion: int) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": total}
+    assert read_one({"text": "x", "finish_reason": "stop"}, usage).completion_tokens == completion
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=9), st.integers(1, 10_000), st.integers(1, 10_000))

@@ -17,6 +17,9 @@ as its model family marks it:
     | <|channel|>analysis<|message|>…<|channel|>final<|message|>…  | gpt-oss (harmony)                           |
     | analysis…assistantfinal…                                     | gpt-oss, its tokens lost in decoding        |
     | "Here is my thought process: … Here is my response: …"       | Granite 3.2                                 |
+    | ## Thinking … ## Final Response …                            | HuatuoGPT-o1                                |
+    | Thinking... … ...done thinking.                              | Ollama's command line                       |
+    | <details type="reasoning" …>…</details>                      | Open WebUI                                  |
 
 A thought stands at the beginning. A tag that comes later, or in quotes or code, is what the answer is about, and stays.
 """
@@ -36,9 +39,9 @@ class Thought(NamedTuple):
     """False if the thought never ends, so that there is no answer."""
 
 
-_NAMES = r"(?:[\w.-]{1,20}[:_])?(?:think|thinking|thoughts?|reasoning)"
-_OPEN_TAG = re.compile(rf"<({_NAMES})>", re.IGNORECASE)
-_END_TAG = re.compile(rf"</({_NAMES})>", re.IGNORECASE)
+_NAMES = r"(?:[\w.-]{1,20}[:_])?(?:think|thinking|thoughts?|reasoning|thought_process|thinking_process|scratchpad)"
+_OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
+_END_TAG = re.compile(rf"</({_NAMES})\s?>", re.IGNORECASE)
 _TOKENS = (
     ("[THINK]", "[/THINK]"),
     ("[THINKING]", "[/THINKING]"),
@@ -58,6 +61,9 @@ _LABELLED = ("<|channel>", "<unused94>")
 _PHRASES = (
     (re.compile(r"Here(?: is|'s) my thought process:"), re.compile(r"Here(?: is|'s) my response:")),
     (re.compile(r"Here are my reasoning steps:"), re.compile(r"\[BEGIN FINAL RESPONSE\]")),
+    (re.compile(r"#{1,3} Thinking\s"), re.compile(r"#{1,3} Final Response\s")),
+    (re.compile(r"Thinking\.\.\.\s"), re.compile(r"\.\.\.done thinking\.")),
+    (re.compile(r"<details type=\"reasoning\"[^<>]{0,200}>"), re.compile(r"</details>")),
 )
 _ANSWER_TAGS = (
     ("<answer>", "</answer>"),
@@ -65,9 +71,18 @@ _ANSWER_TAGS = (
     ("<output>", "</output>"),
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
     ("<|begin_of_box|>", "<|end_of_box|>"),
+    ("<|start_response|>", "<|end_response|>"),
+    ("<final_answer>", "</final_answer>"),
 )
 _FINAL = re.compile(r"<\|channel\|>\s{0,9}final[^<>]{0,40}(?:<\|constrain\|>[^<>]{0,40})?<\|message\|>")
 _MARK = re.compile(r"<\|[a-z_]{1,20}\|>")
+_HEADER = re.compile(
+    r"(?:\s*+(?:<\|(?:im_start|im_end|im_middle|im_assistant|start_header_id|end_header_id|start_of_role|end_of_role"
+    r"|begin_of_text|start_of_turn_token|chatbot_token|assistant)\|>|<｜(?:assistant|begin▁of▁sentence)｜>|</?s>|<bos>"
+    r"|<start_of_turn>|\[/INST\])(?:\s*+(?:assistant|model)(?![\w.,]))?+)++",
+    re.IGNORECASE,
+)
+"""The beginning of the assistant's turn, where a server leaves it in the text."""
 _MOST_THOUGHTS = 20
 _MOST_TAGS = 50
 """Of each kind that one text is searched for: no model writes more, and each costs a look around it."""
@@ -78,7 +93,8 @@ _SENTENCE_ENDS = frozenset(".!?…。！？)]}*")
 def split_reasoning(text: str) -> Thought:
     """Return the answer and the thought before it. Takes time in proportion to the length of the text."""
     thoughts: list[str] = []
-    rest = text
+    header = _HEADER.match(text)
+    rest = text[header.end() :] if header else text
     while len(thoughts) < _MOST_THOUGHTS and (part := _split_first(rest)) is not None:
         thoughts.append(part.reasoning)
         rest = part.answer
@@ -111,7 +127,7 @@ def _split_harmony(text: str) -> Thought | None:
     start = text.lstrip()
     if start.startswith("<|channel|>") or start.startswith("<|start|>assistant<|channel|>"):
         return Thought("", _MARK.sub(" ", start).strip(), closed=False)
-    for channel in ("analysis", "commentary", "assistantfinal"):
+    for channel in ("analysis", "commentary", "assistantanalysis", "assistantcommentary", "assistantfinal"):
         if start.startswith(channel):
             thought, found, answer = start.partition("assistantfinal")
             if found:
@@ -135,17 +151,18 @@ def _split_opened(text: str) -> Thought | None:
     inside = start[len(opening) :]
     if opening in _LABELLED:
         inside = inside.removeprefix("thought")
-    end = _find_end(inside, ending)
-    if end < 0:
+    # Of tags, any that ends a thought where its own is missing: models mix up <think> and </thinking>.
+    end = _find_end(inside, re.compile(re.escape(ending), re.IGNORECASE)) or (tag and _find_end(inside, _END_TAG))
+    if not end:
         return Thought("", inside.strip(), closed=False)
-    return Thought(inside[end + len(ending) :], inside[:end].strip(), closed=True)
+    return Thought(inside[end.end() :], inside[: end.start()].strip(), closed=True)
 
 
-def _find_end(text: str, ending: str) -> int:
-    """Return where a thought ends: at the first end tag that it doesn't quote, else at the first; -1 without any."""
-    tags = list(islice(re.finditer(re.escape(ending), text, re.IGNORECASE), _MOST_TAGS))
+def _find_end(text: str, ending: re.Pattern[str]) -> re.Match[str] | None:
+    """Return where a thought ends: at the first end tag that it doesn't quote, else at the first; None without any."""
+    tags = list(islice(ending.finditer(text), _MOST_TAGS))
     unquoted = (tag for tag in tags if not _is_quoted(text, tag.start(), tag.end()))
-    return next(unquoted, tags[0]).start() if tags else -1
+    return next(unquoted, tags[0]) if tags else None
 
 
 def _split_phrases(text: str) -> Thought | None:
@@ -164,14 +181,22 @@ def _split_lone_end(text: str) -> Thought | None:
         place = text.find(ending)
         if place >= 0 and opening not in text[:place] and not _is_quoted(text, place, place + len(ending)):
             return Thought(text[place + len(ending) :], text[:place].strip(), closed=True)
-    opened = next((tag.start() for tag in islice(_OPEN_TAG.finditer(text), _MOST_TAGS)
-                   if not _is_quoted(text, tag.start(), tag.end())), len(text))  # fmt: skip
+    opened = next((tag for tag in islice(_OPEN_TAG.finditer(text), _MOST_TAGS)
+                   if not _is_quoted(text, tag.start(), tag.end())), None)  # fmt: skip
     for tag in islice(_END_TAG.finditer(text), _MOST_TAGS):
-        if opened < tag.start():
+        if opened and opened.start() < tag.start() and not _is_mentioned_before(text, opened, tag):
             return None
         if _ends_a_thought(text, tag.start(), tag.end()):
             return Thought(text[tag.end() :], text[: tag.start()].strip(), closed=True)
     return None
+
+
+def _is_mentioned_before(text: str, opened: re.Match[str], end: re.Match[str]) -> bool:
+    """Tell whether a thought talks of a tag before its own end: that stands in a line of its own, and the tag doesn't
+    begin or end its line."""
+    alone = text[end.start() - 1 : end.start()] == "\n" and text[end.end() : end.end() + 1] in ("", "\n")
+    around = text[max(0, opened.start() - 1) : opened.start()], text[opened.end() : opened.end() + 1]
+    return alone and not {"", "\n"} & {*around}
 
 
 def _ends_a_thought(text: str, start: int, end: int) -> bool:
@@ -189,7 +214,9 @@ def _is_quoted(text: str, start: int, end: int) -> bool:
 
 def _unwrap(answer: str) -> str:
     """Take off the tags that some families put around the answer after a thought."""
+    lowered = answer.lower() if answer.startswith("<") else ""
     for opening, ending in _ANSWER_TAGS:
-        if answer.startswith(opening) and (answer.endswith(ending) or ending not in answer):
-            return answer.removeprefix(opening).removesuffix(ending).strip()
+        if lowered.startswith(opening) and (lowered.endswith(ending) or ending not in lowered):
+            inside = answer[len(opening) :]
+            return (inside[: -len(ending)] if lowered.endswith(ending) else inside).strip()
     return answer

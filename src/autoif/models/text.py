@@ -6,6 +6,7 @@
     | NUL, control characters, noncharacters        | nothing; vertical tab and form feed a newline                  |
     | terminal sequences (ESC [ … m)                | nothing                                                        |
     | a chat template's tokens (<|im_end|>)         | nothing; a turn that follows the end token goes with it        |
+    | the head of its turn, another turn behind it  | nothing, with or without a token that ended the answer         |
 
 Any other character, of any script, stays as it is. A template's token can't stay even where an answer talks about it:
 trainers read it as the end of the turn.
@@ -25,11 +26,24 @@ _TOKEN = re.compile(
     r"<\|[A-Za-z0-9_:./-]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|\[/?INST\]|<</?SYS>>"
 )
 _END = re.compile(
-    r"<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return|eot|endofturn|turn_end)\|>|<｜end▁of▁sentence｜>"
-    r"|<end_of_turn>|<eos>",
+    r"<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return|eot|endofturn|turn_end|end_of_turn_token|endofassistant"
+    r"|endofmessage)\|>|<｜end▁of▁sentence｜>|<end_of_turn>|<eos>|</s>(?=\s*+(?:<s>\s*+)?\[INST\])",
     re.IGNORECASE,
 )
-_NEXT_TURN = re.compile(r"\s*(?:\Z|<\||<｜|<start_of_turn>|\[INST\]|<(?:eos|bos|pad)>)")
+_NEXT_TURN = re.compile(r"\s*(?:\Z|<\||<｜|<start_of_turn>|(?:<s>\s*)?\[INST\]|<(?:eos|bos|pad)>)")
+_OTHERS_TURN = re.compile(
+    r"<\|im_start\|>\s{0,9}(?:user|system|tool|assistant)[ \t]{0,9}\n"
+    r"|<\|start_header_id\|>\s{0,9}(?:user|system|ipython|assistant)\s{0,9}<\|end"
+    r"|<start_of_turn>\s{0,9}(?:user|model)[ \t]{0,9}\n|<\|(?:user|human|assistant)\|>[ \t]{0,9}\n"
+    r"|<｜User｜>|<\|user_token\|>",
+    re.IGNORECASE,
+)
+"""Where another turn begins, although no token ended the answer."""
+_OWN_TURN = re.compile(
+    r"\s*+(?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>|<start_of_turn>)\s*+(?:assistant|model)\b"
+    r"(?:\s*+<\|end_(?:header_id|of_role)\|>)?\s*+",
+    re.IGNORECASE,
+)
 _LAST_END = re.compile(r"</s>\s*\Z")
 
 
@@ -45,6 +59,8 @@ def clean_text(text: str) -> str:
 
 
 def _strip_tokens(text: str) -> str:
+    if own := _OWN_TURN.match(text):
+        text = text[own.end() :]
     for end in _END.finditer(text):
         if _NEXT_TURN.match(text, end.end()):
             text = text[: end.start()].rstrip()
@@ -52,4 +68,12 @@ def _strip_tokens(text: str) -> str:
     else:
         if "<s>" not in text:
             text = _LAST_END.sub("", text)
+    other = _OTHERS_TURN.search(text)
+    if other and (answer := text[: other.start()].rstrip()):
+        text = answer
     return _TOKEN.sub("", text)
+
+
+def holds_token(text: str) -> bool:
+    """Tell whether a text holds a chat template's token, which trainers read as the end or beginning of a turn."""
+    return _TOKEN.search(text) is not None

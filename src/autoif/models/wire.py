@@ -57,19 +57,47 @@ def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "",
     )
 
 
+ENDS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type")
+"""Where an answer says how it ended: the first that holds something counts."""
+_LONGEST_REASON = 100
+_LABEL = re.compile(r"(?:finish_?reason|stop_?reason|alternative_status)[_.:]")
 _STOPPED = frozenset(
-    "stop stopped eos eos_token stop_sequence stop_token end end_turn complete completed finish finished".split()
+    """
+    stop stopped eos eos_token eos_found eot eot_id endoftext end_of_text end_of_turn end end_turn stop_sequence
+    stop_token stop_word stop_string stop_str complete completed finish finished final normal done success
+    """.split()
 )
-_CUT = re.compile(r"length|max_?(?:new_|output_)?tokens?|tokens?_limit|context_window|truncat|incomplete")
-_REFUSED = re.compile(r"filter|refus|safety|sensitive|recitation|block|prohibited|spii|moderat|guardrail|policy")
-_FAILED = re.compile(r"error|abort|cancel|insufficient_system_resource|timeout|timed_out|overload|unavailable")
+_CUT = re.compile(
+    r"length|max\w{0,20}tokens?|tokens?_limit|(?<!rate_)limit|context_window|max_context|truncat|incomplete|not_finished"
+    r"|unfinished|repetit|repeat"
+)
+_REFUSED = re.compile(
+    r"filter|refus|safety|sensitive|recitation|block|blacklist|denylist|prohibited|spii|moderat|guardrail|policy|toxic"
+)
+_FAILED = re.compile(
+    r"error|abort|cancel|insufficient_system_resource|timeout|timed_out|overload|unavailable|interrupt"
+)
+
+
+def _find_end(choice: Mapping[str, Any]) -> object:
+    """Return what a choice says of its end, None if nothing; the word itself where it stands within an object."""
+    said = next((choice[name] for name in ENDS if choice.get(name) not in (None, "")), None)
+    if isinstance(said, dict):
+        return next((said[name] for name in ("type", "reason", "name") if isinstance(said.get(name), str)), said)
+    return said
+
+
+def _name_end(reason: object) -> str:
+    """Return a finish reason in one spelling; "" for what is no word."""
+    if not isinstance(reason, str):
+        return ""
+    name = re.sub(r"[-\s]", "_", reason[:_LONGEST_REASON].strip().lower())
+    return _LABEL.sub("", name, count=1)
 
 
 def _read_finish_reason(reason: object) -> FinishReason:
-    """Return what a finish reason means. The set is open: servers have some thirty, and each version adds some."""
-    if not isinstance(reason, str):
-        return "unknown"
-    name = reason.strip().lower().replace("-", "_").replace(" ", "_")
+    """Return what a finish reason means. The set is open: servers have some forty, and each version adds some."""
+    name = _name_end(reason)
     if name in _STOPPED:
         return "stop"
     if _CUT.search(name):
@@ -83,26 +111,45 @@ def _find_failure(choice: Mapping[str, Any]) -> str:
     if error:
         said = error.get("message") if isinstance(error, dict) else error
         return clean_text(str(said or "error"))[:300]
-    reason = choice.get("finish_reason")
-    failed = isinstance(reason, str) and not _CUT.search(reason.lower()) and _FAILED.search(reason.lower())
+    reason = _find_end(choice)
+    failed = _read_finish_reason(reason) == "unknown" and _FAILED.search(_name_end(reason))
     return f"finish_reason {reason!r}" if failed else ""
 
 
 def read_choice(choice: Mapping[str, Any], *, clean: bool = True) -> Completion:
     """Read one choice of a server's answer; `clean` as of `read_text`."""
-    message = choice.get("message")
-    message = message if isinstance(message, dict) else {}
-    text, reasoning = _read_content(message.get("content", choice.get("text")))
+    message = _find_message(choice)
+    given = (message.get("content"), message.get("text"), message.get("parts"), choice.get("text"))
+    text, reasoning = _read_content(next((each for each in given if each not in (None, "", [])), None))
     told = [_read_reasoning(message.get(name)) for name in REASONING_FIELDS]
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal.strip():
+    if refusal := _find_refusal(message):
         found = Completion(text="", finish_reason="refused", detail=clean_text(refusal).strip()[:400])
     else:
-        given = next(filter(None, told), "")
-        reason = choice.get("finish_reason")
-        found = read_text(text, reason, reasoning="\n\n".join(filter(None, (given, reasoning))), clean=clean)
+        thought = next(filter(None, told), "")
+        found = read_text(
+            text, _find_end(choice), reasoning="\n\n".join(filter(None, (thought, reasoning))), clean=clean
+        )
     logprobs = _read_logprobs(choice.get("logprobs"))
     return replace(found, logprobs=logprobs) if logprobs else found
+
+
+def _find_message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the message of a choice, which some gateways leave as the piece of a stream, or as a bare text."""
+    for name in ("message", "delta"):
+        found = choice.get(name)
+        if isinstance(found, str):
+            return {"content": found}
+        if isinstance(found, dict) and found:
+            return found
+    return {"content": choice.get("content")}
+
+
+def _find_refusal(message: Mapping[str, Any]) -> str:
+    """Return the words by which a model's maker refuses: of the message, or of a part of its content."""
+    content = message.get("content")
+    parts = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+    said = (each.get("refusal") for each in (message, *parts))
+    return next((each for each in said if isinstance(each, str) and each.strip()), "")
 
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
@@ -110,22 +157,36 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_det
 _MAX_DEPTH = 5
 
 
-def _read_content(content: object) -> tuple[str, str]:
-    """Return (text, thought) of a message's content: a text, or a list of parts, each of its own type."""
+def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
+    """Return (text, thought) of a message's content: a text, a list of parts, each of its own type, or JSON that a
+    gateway has parsed."""
     if isinstance(content, str):
         return content, ""
-    parts = content if isinstance(content, list) else [content]
     texts, thoughts = [], []
-    for part in parts:
+    for part in content if isinstance(content, list) else [content]:
         if isinstance(part, str):
             texts.append(part)
-        elif isinstance(part, dict):
-            thinks = any(word in str(part.get("type", "")).lower() for word in ("think", "thought", "reason"))
-            if thinks or part.get("thought") is True:
-                thoughts.append(_read_reasoning(part))
-            elif isinstance(part.get("text"), str):
-                texts.append(part["text"])
+        elif isinstance(part, int | float) and not isinstance(part, bool):
+            texts.append(str(part))
+        elif isinstance(part, dict) and depth < _MAX_DEPTH:
+            text, thought = _read_part(part, depth + 1)
+            texts.append(text)
+            thoughts.append(thought)
     return "".join(texts), "\n".join(filter(None, thoughts))
+
+
+def _read_part(part: Mapping[str, Any], depth: int) -> tuple[str, str]:
+    """Return (text, thought) of a part of a message's content."""
+    kind = str(part.get("type", "")).lower()
+    if any(word in kind for word in ("think", "thought", "reason")) or part.get("thought") is True:
+        return "", _read_reasoning(part)
+    for name in ("text", "content", "value"):
+        if isinstance(part.get(name), str):
+            return part[name], ""
+    for name in ("text", "parts"):  # as of OpenAI's assistants, and of Gemini
+        if isinstance(part.get(name), dict | list):
+            return _read_content(part[name], depth)
+    return ("", "") if "type" in part or not part else (json.dumps(part, ensure_ascii=False), "")
 
 
 def _read_reasoning(value: object, depth: int = 0) -> str:
@@ -183,6 +244,8 @@ def _count_tokens(found: list[Completion], answer: Mapping[str, Any], prompt_byt
     lengths = [len(each.text.encode()) + len(each.reasoning.encode()) for each in found]
     prompt = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
     completion = _count(usage.get("completion_tokens", usage.get("output_tokens")))
+    if prompt and completion:  # Gemini and xAI count the thought in the total alone
+        completion = max(completion, _count(usage.get("total_tokens")) - prompt)
     estimated = not prompt or (not completion and any(lengths))
     if estimated:
         prompt = prompt or -(-prompt_bytes // _BYTES_PER_TOKEN)
