@@ -149,12 +149,89 @@ def test_a_recorded_row_is_read_as_a_server_wrote_it(tmp_path, row, reasoned, tr
     assert scores["counts"]["end_not_recorded"]["count"] == (truncated is None)
 
 
+def test_a_recorded_prompt_is_known_by_its_words(tmp_path):
+    given = {f" {prompt.replace(' ', chr(13) + chr(10), 1)}\n": text for prompt, text in GOOD.items()}
+    scores = score(tmp_path, rows_of(given))
+    assert (scores["prompts"], scores["counts"]["missing"]["count"], scores["counts"]["unknown"]["count"]) == (3, 0, 0)
+
+
+TEA = "Tea is hot."
+OF_APIS = {
+    "a list of texts": [TEA, TEA],
+    "OpenAI": {"choices": [{"message": {"content": TEA}, "finish_reason": "stop"}] * 2},
+    "vLLM in process": {"outputs": [{"text": TEA, "finish_reason": "stop"}] * 2},
+    "transformers": [{"generated_text": TEA}, {"generated_text": [{"role": "assistant", "content": TEA}]}],
+    "Gemini": {"candidates": [{"content": {"parts": [{"text": TEA}], "role": "model"}, "finishReason": "STOP"}] * 2},
+}
+ALONE = {
+    "a batch of OpenAI": {"status_code": 200, "body": {"choices": [{"message": {"content": TEA}}]}},
+    "Responses": {
+        "output": [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm, commas."}]},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": TEA}]},
+        ],
+        "status": "completed",
+    },
+    "Anthropic": {
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": "Hm, commas."}, {"type": "text", "text": TEA}],
+        "stop_reason": "end_turn",
+    },
+    "Ollama": {"message": {"role": "assistant", "content": TEA, "thinking": "Hm, commas."}, "done_reason": "stop"},
+    "Ollama, generate": {"response": TEA, "thinking": "Hm, commas.", "done_reason": "stop"},
+    "Cohere": {
+        "message": {"role": "assistant", "content": [{"type": "text", "text": TEA}]},
+        "finish_reason": "COMPLETE",
+    },
+    "TGI": {"generated_text": TEA, "details": {"finish_reason": "eos_token"}},
+    "TRL": [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": TEA}],
+    "parts": [{"type": "reasoning", "text": "Hm, commas."}, {"type": "text", "text": TEA}],
+    "a message": {"content": TEA},
+}
+
+
+@pytest.mark.parametrize("response", [*OF_APIS.values(), *ALONE.values()], ids=[*OF_APIS, *ALONE])
+def test_an_answer_of_any_api_is_read(response):
+    found = RecordedRow(prompt="", response=response).read()
+    assert [each.text for each in found] == [TEA] * (2 if response in OF_APIS.values() else 1)
+    assert {each.reasoned for each in found} == {"Hm, commas." in str(response)}
+    assert not any(each.truncated or each.lack for each in found)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"choices": [{"text": "Tea", "finish_reason": {"type": "length"}}]},
+        {"candidates": [{"content": {"parts": [{"text": "Tea"}]}, "finishReason": "MAX_TOKENS"}]},
+        {"content": [{"type": "text", "text": "Tea"}], "stop_reason": "max_tokens"},
+        {"message": {"content": "Tea"}, "done_reason": "length"},
+        {
+            "output": [{"type": "message", "content": [{"text": "Tea"}]}],
+            "incomplete_details": {"reason": "max_output_tokens"},
+        },
+    ],
+)
+def test_an_answer_of_any_api_that_was_cut_is_known_to_be(response):
+    [found] = RecordedRow(prompt="", response=response).read()
+    assert (found.text, found.truncated) == ("Tea", True)
+
+
+def test_a_recorded_answer_that_is_none_is_empty_or_refused_and_one_of_no_known_form_is_an_error():
+    for empty in ({"choices": []}, {"candidates": []}, {"message": None}, None):
+        assert [each.text for each in RecordedRow(prompt="", response=empty).read()] == [""]
+    [failed] = RecordedRow(prompt="", response={"error": {"message": "Flagged."}}).read()
+    assert (failed.lack, failed.said) == ("refused", "Flagged.")
+    for unknown in ({"answer": "Tea"}, {"choices": [{"answer": "Tea"}]}, [7], []):
+        with pytest.raises(ValidationError, match=r"neither response nor choices|of no form that is known"):
+            RecordedRow(prompt="", response=unknown)
+
+
 def test_recorded_answers_are_judged_letter_by_letter_and_odd_rows_are_named():
     written = "\x07Tea.\r\n<|im_end|> </s>\x00"
     for odd in ({"choices": "x"}, {"choices": ["x"]}, {}):
         with pytest.raises(ValidationError, match="it has neither response nor choices"):
             RecordedRow.model_validate({"prompt": "", **odd})
-    assert RecordedRow(prompt="", choices=[{"message": "x"}]).read(keep_thinking=True)[0].text == ""
+    assert RecordedRow(prompt="", choices=[{"message": "x"}]).read(keep_thinking=True)[0].text == "x"
     [response] = RecordedRow(prompt="", response=f"<think>Hm.</think>{written}").read()
     assert response.text == written.strip()
     assert RecordedRow(prompt="", response=written).read()[0].text == written

@@ -71,6 +71,21 @@ def test_one_answer_may_stand_alone_and_a_parsed_one_is_its_json(tmp_path: Path)
     assert [row.answers for row in read_generations(path)] == [(GOOD[0],)] * 5
 
 
+def test_answers_are_read_as_servers_and_tables_have_them(tmp_path: Path) -> None:
+    said = [
+        json.dumps(GOOD[:2]),
+        [{"choices": [{"message": {"content": each}} for each in GOOD[:2]]}],
+        [
+            {"message": {"content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": GOOD[0]}]}},
+            GOOD[1],
+        ],
+        [{"text": GOOD[0]}, {"generated_text": GOOD[1]}],
+        [{"content": GOOD[0], "reasoning_content": "Hm."}, {"delta": {"content": GOOD[1]}, "text": GOOD[1]}],
+    ]
+    rows = [{"instruction": f"Use tea {number}.", "generations": each} for number, each in enumerate(said)]
+    assert [row.answers for row in read_generations(write(tmp_path / "g.jsonl", *rows))] == [tuple(GOOD[:2])] * 5
+
+
 def test_rows_of_one_instruction_become_one_at_the_place_of_the_first(tmp_path: Path) -> None:
     path = write(
         tmp_path / "g.jsonl",

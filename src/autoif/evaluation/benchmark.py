@@ -212,6 +212,7 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
         StoreError: a file can't be read, or a line is no such row.
     """
     ids = {each.text.strip() if benchmark.found_within else each.text: each.id for each in benchmark.prompts}
+    near = {_squeeze(text): id for text, id in ids.items()}
     elsewhere = {text.strip() for text in benchmark.elsewhere}
     texts = [*ids, *elsewhere]
     found: dict[str, list[tuple[str, SubjectResponse]]] = {each.id: [] for each in benchmark.prompts}
@@ -220,8 +221,8 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
             text = _find_text(row.asked, texts) if benchmark.found_within else row.asked
-            if text in ids:
-                found[ids[text]] += [(place, each) for each in row.read(keep_thinking=keep_thinking)]
+            if text is not None and (id := ids.get(text) or near.get(_squeeze(text))):
+                found[id] += [(place, each) for each in row.read(keep_thinking=keep_thinking)]
             elif text not in elsewhere:
                 unknown.append(f"{place}: {row.asked[:_SHOWN_CHARS]!r}")
     there = [each for each in benchmark.prompts if found[each.id]]
@@ -248,6 +249,11 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
         )
     whole = {key: [each for _, each in some[:size]] for key, some in found.items() if len(some) >= size}
     return _Answers(whole, size, unknown, duplicates)
+
+
+def _squeeze(text: str) -> str:
+    """Return the words of a prompt: programs that record answers trim prompts, and turn their line ends."""
+    return " ".join(text.split())
 
 
 def _find_text(asked: str, texts: Sequence[str]) -> str | None:

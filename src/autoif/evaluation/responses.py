@@ -19,8 +19,9 @@ from pydantic import ConfigDict, JsonValue, model_validator
 
 from autoif.evaluation.results import Counted
 from autoif.models.reasoning import split_reasoning
+from autoif.models.recorded import find_choices
 from autoif.models.requests import Completion
-from autoif.models.wire import REASONING_FIELDS, read_choice
+from autoif.models.wire import ENDS, REASONING_FIELDS, read_choice
 from autoif.records import Record
 from autoif.sampling.settings import Sample
 
@@ -97,10 +98,12 @@ class RecordedRow(Record):
     prompt_new: str | None = None
     """As FollowBench's own files name it."""
     response: str | list[JsonValue] | dict[str, JsonValue] | None = None
-    """A text, a message's parts, a message, or an answer with its choices; null is one without text."""
+    """A text, a list of texts, a message, or an answer of any API (models/recorded.py); null is one without text."""
     choices: JsonValue = None
     """Of a server's answer; looked at where there is no response."""
     finish_reason: JsonValue = None
+    stop_reason: JsonValue = None
+    done_reason: JsonValue = None
     reasoning_content: JsonValue = None
     reasoning: JsonValue = None
     thinking: JsonValue = None
@@ -111,8 +114,10 @@ class RecordedRow(Record):
     def _check_whole(self) -> "RecordedRow":
         if self.prompt is None and self.prompt_new is None:
             raise ValueError("it has neither prompt nor prompt_new")
-        if "response" not in self.model_fields_set and not _find_choices(self.choices):
+        if "response" not in self.model_fields_set and not self._has_choices:
             raise ValueError("it has neither response nor choices")
+        if not self._list_choices():
+            raise ValueError("its response is of no form that is known: give a text, or a server's answer")
         return self
 
     @property
@@ -123,14 +128,17 @@ class RecordedRow(Record):
         """Return its responses: one, or as many as it has choices."""
         return [_read_choice(each, keep_thinking) for each in self._list_choices()]
 
+    @property
+    def _has_choices(self) -> bool:
+        return isinstance(self.choices, list) and any(isinstance(each, dict) for each in self.choices)
+
     def _list_choices(self) -> list[dict[str, Any]]:
-        answer = self.response.get("choices") if isinstance(self.response, dict) else None
-        if listed := _find_choices(self.choices if self.response is None else answer):
-            return [{"finish_reason": self.finish_reason, **each} for each in listed]
-        if isinstance(self.response, dict):
-            return [{"message": self.response, "finish_reason": self.finish_reason}]
-        told = {name: getattr(self, name) for name in REASONING_FIELDS}
-        return [{"message": {**told, "content": self.response}, "finish_reason": self.finish_reason}]
+        told = {name: value for name in REASONING_FIELDS if (value := getattr(self, name)) is not None}
+        ends = {"finish_reason": self.finish_reason or self.stop_reason or self.done_reason}
+        answer = self.choices if self.response is None and self._has_choices else self.response
+        if isinstance(answer, str | None):
+            return [{"message": {**told, "content": answer}, **ends}]
+        return [{**ends, **choice} for choice in find_choices(answer)]
 
 
 def digest_files(files: Sequence[Path]) -> str:
@@ -141,19 +149,16 @@ def digest_files(files: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
-def _find_choices(listed: JsonValue) -> list[dict[str, JsonValue]]:
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-
-
 def _read_choice(choice: Mapping[str, Any], keep_thinking: bool) -> SubjectResponse:
-    found = read_choice({**choice, "finish_reason": choice.get("finish_reason") or "stop"}, clean=False)
+    is_end_told = any(choice.get(name) not in (None, "") for name in ENDS)
+    found = read_choice(choice if is_end_told else {**choice, "finish_reason": "stop"}, clean=False)
     text = found.text
     if keep_thinking:
         message = choice.get("message")
         written = message.get("content") if isinstance(message, dict) else choice.get("text")
         marked = isinstance(written, str) and split_reasoning(written).answer != written
         text = str(written) if marked else _write_thought_and_answer(found)
-    return _make_response(found, text, is_end_told=choice.get("finish_reason") is not None)
+    return _make_response(found, text, is_end_told=is_end_told)
 
 
 def _write_thought_and_answer(found: Completion) -> str:

@@ -12,9 +12,11 @@ from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import STAGE, cross_validate
 from autoif.instructions.verification import read_function_answers
 from autoif.models.nli import NliJudgement
+from autoif.models.recorded import find_choices
 from autoif.models.requests import Completion, Request
-from autoif.models.wire import read_text
+from autoif.models.wire import read_choice, read_text
 from autoif.reading.row_files import SourceRow, read_rows
+from autoif.reading.text_lines import load_json
 from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
 from autoif.tools import Tools
 
@@ -149,17 +151,30 @@ def _read_row(path: Path, row: SourceRow) -> Generations:
             '(or "gpt-answer")'
         )
     answers = found[key] if isinstance(found[key], list) else [found[key]]
-    return Generations(Instruction.of(instruction.strip(), "seed"), tuple(map(_read_answer, answers)))
+    read = tuple(text for answer in answers for text in _read_answers(answer))
+    return Generations(Instruction.of(instruction.strip(), "seed"), read)
 
 
-def _read_answer(answer: object) -> str:
-    """Return an answer as text: as it is, of a chat message its content, of anything else its JSON."""
-    if isinstance(answer, dict):
-        said = answer.get("message", answer)
-        answer = said["content"] if isinstance(said, dict) and isinstance(said.get("content"), str) else answer
+def _read_answers(answer: object) -> list[str]:
+    """Return answers as texts: one as it is, those of a list within a text, of a server's answer what it says, of
+    anything else its JSON."""
+    if isinstance(answer, str):
+        return _read_list(answer) or [answer]
     if answer is None:
-        return ""
-    return answer if isinstance(answer, str) else json.dumps(answer)
+        return [""]
+    choices = find_choices(answer)
+    return [read_choice(choice).text for choice in choices] if choices else [json.dumps(answer)]
+
+
+def _read_list(text: str) -> list[str]:
+    """Return the texts of a list that a table holds as JSON; none of anything else."""
+    if not text.lstrip().startswith('["'):
+        return []
+    try:
+        listed = load_json(text)
+    except ValueError:
+        return []
+    return listed if isinstance(listed, list) and all(isinstance(each, str) for each in listed) else []
 
 
 def _listed(counter: Counter[str]) -> str:

@@ -1,0 +1,85 @@
+"""Answers that somebody recorded, of whatever API: the choices in them, in the form of a server's answer (wire.py).
+
+| recorded                                                | of                                       |
+|---------------------------------------------------------|------------------------------------------|
+| a text; a list of texts                                 | anybody; as many samples                 |
+| {"choices": […]}; {"status_code": 200, "body": {…}}     | OpenAI; its batches                      |
+| {"output": [{"type": "message", …}, …]}                 | OpenAI's Responses                       |
+| {"content": […], "stop_reason"}; {"role", "content"}    | Anthropic; a message                     |
+| a list of turns                                         | TRL: what the assistant says last        |
+| {"error": {…}}                                          | a request that failed: a refusal         |
+| {"candidates": [{"content": {"parts": […]}}]}           | Gemini                                   |
+| {"message": {…}, "done_reason"}; {"response": text}     | Ollama, Cohere                           |
+| {"generated_text"}; {"outputs": [{"text"}]}             | TGI, transformers; vLLM in process       |
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoif.models.wire import ENDS, REASONING_FIELDS
+
+Choice = dict[str, Any]
+
+_LISTS = ("choices", "candidates", "outputs", "generated_text", "body")
+_TEXTS = ("text", "generated_text", "response", "completion", "output_text")
+_MOST_DEEP = 4
+
+
+def find_choices(answer: object, depth: int = 0) -> list[Choice]:
+    """Return the choices of a recorded answer; none if it is of no form that is known."""
+    if isinstance(answer, str):
+        return [{"message": {"content": answer}}]
+    if depth == _MOST_DEEP:
+        return []
+    if isinstance(answer, list):
+        return _find_in_list(answer, depth + 1)
+    return _find_in_object(answer, depth + 1) if isinstance(answer, dict) else []
+
+
+def _find_in_list(answers: list[Any], depth: int) -> list[Choice]:
+    objects = [each for each in answers if isinstance(each, dict)]
+    said = [each for each in objects if each.get("role") in ("assistant", "model") and "finish_reason" not in each]
+    if said:
+        return [{"message": said[-1]}]
+    if objects and all("type" in each and "content" not in each for each in objects):
+        return [{"message": {"content": answers}}]  # the parts of one message
+    return [choice for each in answers for choice in find_choices(each, depth)]
+
+
+def _find_in_object(answer: Mapping[str, Any], depth: int) -> list[Choice]:
+    output = answer.get("output")
+    if isinstance(output, list) and any(isinstance(each, dict) and "type" in each for each in output):
+        return [_read_output(answer, output)]
+    for name in _LISTS:
+        inner = answer.get(name)
+        if isinstance(inner, list | dict) and (found := find_choices(inner, depth)):
+            return found
+        if inner == []:
+            return [{"message": {}}]
+    if isinstance(answer.get("message"), str | dict):
+        return [dict(answer)]
+    ends = _take(answer, ENDS)
+    if isinstance(answer.get("content"), str | list | dict) or "role" in answer:
+        return [{"message": dict(answer), **ends}]
+    text = next((answer[name] for name in _TEXTS if isinstance(answer.get(name), str)), None)
+    if text is not None:
+        return [{"message": {"content": text, **_take(answer, REASONING_FIELDS)}, **ends}]
+    if error := answer.get("error"):
+        said = error.get("message") if isinstance(error, dict) else error
+        return [{"message": {"refusal": str(said or "error")}}]
+    return [{"message": {}, **ends}] if "message" in answer or "text" in answer else []
+
+
+def _take(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: answer[name] for name in names if name in answer}
+
+
+def _read_output(answer: Mapping[str, Any], output: list[Any]) -> Choice:
+    """Return the choice that the items of OpenAI's Responses make."""
+    parts: list[Any] = []
+    for item in output:
+        inner = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None
+        parts += inner if isinstance(inner, list) else [item]
+    details = answer.get("incomplete_details")
+    end = details.get("reason") if isinstance(details, dict) else answer.get("status")
+    return {"message": {"content": parts}, "finish_reason": end}
