@@ -188,7 +188,7 @@ def test_a_run_folder_gives_its_queries_and_its_instructions(tmp_path: Path) -> 
         ("a.csv", "instruction,instruction\na,b\n", "two columns are named 'instruction'"),
         ("a.csv", 'id,instruction\n1,"Use no\n', "no table"),
         ("a.json", "[1, 2]", "element 1: neither a text nor an object with one"),
-        ("a.json", '{"seeds": ["Use X."]}', "element 1: no instruction in it; columns found: seeds"),
+        ("a.json", '{"seeds": [7]}', "element 1: no instruction in it; columns found: seeds"),
         (
             "a.jsonl",
             '{"instruction": "Use X.", "rule": "Use Y."}\n',

@@ -16,6 +16,7 @@ from autoif.decisions import Review, read_review
 from autoif.errors import ConfigError
 from autoif.instructions.deduplication import STAGE
 from autoif.language import count_non_text
+from autoif.models.text import holds_token
 from autoif.reading.lines import clean_line
 from autoif.reading.row_files import SourceRow, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text, read_text
@@ -122,5 +123,5 @@ def _is_blank(row: Mapping[str, object], column: str | None) -> bool:
 def _check(text: str, where: str) -> None:
     if len(text) > MAX_CHARS:
         raise ConfigError(f"{where}: {len(text):,} characters; an instruction has at most {MAX_CHARS}")
-    if count_non_text(text) or "\ufffd" in text:
-        raise ConfigError(f"{where}: control or broken characters; a seed is plain text")
+    if count_non_text(text) or "\ufffd" in text or holds_token(text):
+        raise ConfigError(f"{where}: control or broken characters, or tokens of a chat template; a seed is plain text")

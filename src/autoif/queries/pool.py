@@ -16,6 +16,7 @@ from importlib import resources
 from autoif.benchmark_wordings import is_prompt
 from autoif.errors import ConfigError
 from autoif.language import count_non_text
+from autoif.models.text import holds_token
 from autoif.queries.language import check_language, is_written_in
 from autoif.queries.sources import read_queries
 from autoif.reading.row_texts import RowText
@@ -95,7 +96,7 @@ def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Que
         return Reason.TOO_SHORT
     if len(text) >= chars[1]:
         return Reason.TOO_LONG
-    if count_non_text(text) or "\ufffd" in text:  # what stands for characters that were lost
+    if count_non_text(text) or "\ufffd" in text or holds_token(text):  # U+FFFD stands for characters that were lost
         return Reason.NOT_TEXT
     if text in kept:
         return Reason.DUPLICATE_EXACT

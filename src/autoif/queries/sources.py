@@ -5,25 +5,27 @@ silence.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from autoif.errors import ConfigError
 from autoif.reading.lines import clean_line
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
 from autoif.reading.text_lines import replace_surrogates
+from autoif.reading.turns import find_turns, first_turn, is_turn, is_user_turn, parse_turns, read_transcript, turn_text
 from autoif.runs.store import MANIFEST, QUERIES, find_rows
 
 HUB_PREFIX = "hf:"
-CONVERSATION_COLUMNS = ("conversations", "messages", "conversation")
-USER_ROLES = ("user", "human", "prompter")
+_ONLY_TURNS = ("dialogue", "dialog", "turns", "data", "chat")
+"""A text in a column of these names is something else."""
+CONVERSATION_COLUMNS = ("conversations", "messages", "conversation", *_ONLY_TURNS)
 _TIERS = (
     ("query", "queries"),
     CONVERSATION_COLUMNS,
     ("question", "questions", "prompt", "prompts", "instruction", "instructions"),
-    ("text", "texts", "input", "content", "user", "seed", "constraint"),
+    ("text", "texts", "input", "content", "user", "human", "seed", "constraint"),
 )
 _LIST_LINES = 1_000
 """So many lines of a text tell whether it is a numbered list."""
@@ -45,24 +47,6 @@ def read_queries(source: str) -> Iterator[RowText]:
     elif source.startswith(HUB_PREFIX) or path.is_dir() or (not path.exists() and _may_be_a_name(source)):
         return _read_dataset(source.removeprefix(HUB_PREFIX))
     return _pick(_clean_lists(read_rows(path, "queries")), f"queries file {path}", column)
-
-
-def first_turn(turns: object) -> str:
-    """Return what the first user turn of a conversation says; "" if there is none."""
-    return next((turn_text(turn) for turn in turns if is_user_turn(turn)), "") if isinstance(turns, list) else ""
-
-
-def is_user_turn(turn: object) -> bool:
-    return isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in USER_ROLES
-
-
-def turn_text(turn: Mapping[str, Any]) -> str:
-    """Return what a turn says: ShareGPT's `value`, or OpenAI's `content`, which can come in parts."""
-    content = turn.get("value", turn.get("content"))
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
-        content = "\n".join(part for part in parts if isinstance(part, str))
-    return content.strip() if isinstance(content, str) else ""
 
 
 def _clean_lists(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
@@ -94,13 +78,32 @@ def _pick(rows: Iterable[SourceRow], source: str, column: str | None = None) -> 
 
 def _read_query(row: object, column: str | None, where: str) -> RowText:
     if isinstance(row, str):
-        return RowText(str(replace_surrogates(row)).strip())
+        return RowText(_find_question(str(replace_surrogates(row)).strip()))
     if isinstance(row, list):
-        return RowText(str(replace_surrogates(first_turn(row))))
+        return RowText(str(replace_surrogates(first_turn(row, alternate=False))))
     if not isinstance(row, Mapping):
         return RowText()
-    said = {name: first_turn(value) if isinstance(value, list) else value for name, value in row.items()}
-    return pick_text({**row, **{name: text for name, text in said.items() if text}}, _TIERS, column, where)
+    if column is None and is_turn(row):  # of a tree, whose other turns are rows too
+        opens = is_user_turn(row) and not row.get("parent_id")
+        return RowText(str(replace_surrogates(turn_text(row))) if opens else "")
+    said = {name: _read_conversation(str(name).strip().casefold(), value, column) for name, value in row.items()}
+    found = pick_text({**row, **{name: text for name, text in said.items() if text is not None}}, _TIERS, column, where)
+    return replace(found, text=_find_question(found.text))
+
+
+def _read_conversation(name: str, value: object, column: str | None) -> str | None:
+    """Return what the user says first in a column that holds a conversation; None if it holds something else."""
+    turns = find_turns(value)
+    named = column is not None and name == column.casefold()
+    if turns is None:
+        return "" if name in _ONLY_TURNS and isinstance(value, str) and not named else None
+    conversation = named or name in CONVERSATION_COLUMNS
+    return first_turn(turns, alternate=conversation) or ("" if isinstance(value, str) else None)
+
+
+def _find_question(text: str) -> str:
+    turns = parse_turns(text)
+    return read_transcript(text) if turns is None else first_turn(turns)
 
 
 def _may_be_a_name(source: str) -> bool:

@@ -98,3 +98,66 @@ class _Reader:
             self._line = self._current_line()
             self._text, self._start = self._text[self._start :] + more, 0
         return bool(more)
+
+
+_ROW_LISTS = (
+    "data", "rows", "train", "items", "examples", "records", "results", "samples", "queries", "prompts", "questions",
+    "instructions", "seeds", "constraints", "conversations",
+)  # fmt: skip
+
+
+def unfold_rows(value: object) -> list[object] | None:
+    """Return the rows that one object holds, as exports have them; None if it is a row itself.
+
+    {"data": [row, …], "version": …}            a list beside notes on it; the splits of a data set: "train"
+    {"0": row, "1": row}                        pandas, by rows
+    {"query": {"0": …}, "id": {"0": …}}         pandas, by columns; {"query": […], "id": […]} likewise
+    {"columns": ["query"], "data": [[…], …]}    pandas, split
+    """
+    if not isinstance(value, dict) or not value:
+        return None
+    columns, rows = value.get("columns"), value.get("data")
+    if isinstance(columns, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
+        return [dict(zip(map(str, columns), row, strict=False)) for row in rows]
+    if len(value) == 1 and _is_row_list(only := next(iter(value.values()))):
+        return [_unwrap_row(each) for each in only]
+    if all(name.isdigit() for name in value):
+        return list(value.values())
+    by_column = [_read_column(each) for each in value.values()]
+    lengths = {len(each) for each in by_column if each is not None}
+    if None not in by_column and len(lengths) == 1:
+        cells = [each for each in by_column if each is not None]
+        return [dict(zip(value, row, strict=True)) for row in zip(*cells, strict=True)]
+    lists = {name: each for name, each in value.items() if _is_row_list(each)}
+    if any(_is_conversation(each) for each in value.values()):
+        return None
+    of_objects = [name for name, each in lists.items() if isinstance(each[0], dict)]
+    alone = of_objects[0] if len(of_objects) == 1 else ""
+    found = lists.get(next((name for name in _ROW_LISTS if name in lists), alone))
+    return [_unwrap_row(each) for each in found] if found else None
+
+
+def _read_column(value: object) -> list[object] | None:
+    """Return the cells of a column; None if it is none."""
+    if isinstance(value, dict):
+        return list(value.values()) if value and all(name.isdigit() for name in value) else None
+    if isinstance(value, list) and len(value) > 1 and not any(isinstance(each, dict) for each in value):
+        return value
+    return None
+
+
+def _is_row_list(value: object) -> bool:
+    if not isinstance(value, list) or not value or _is_conversation(value):
+        return False
+    return all(isinstance(each, str) for each in value) or all(isinstance(each, dict) for each in value)
+
+
+def _is_conversation(value: object) -> bool:
+    """Tell whether a list is of the turns of one conversation."""
+    return isinstance(value, list) and any(isinstance(each, dict) and {"role", "from"} & each.keys() for each in value)
+
+
+def _unwrap_row(row: object) -> object:
+    """Return what the Hugging Face data set server has as {"row_idx": 0, "row": {…}, …}."""
+    inner = row.get("row") if isinstance(row, dict) else None
+    return inner if isinstance(inner, dict) else row

@@ -3,7 +3,8 @@
     | what it holds          | read as                                                      | a row is            |
     |------------------------|--------------------------------------------------------------|---------------------|
     | JSON lines             | a value a line                                               | any JSON value      |
-    | JSON                   | the elements of a list, or values one after another          | any JSON value      |
+    | JSON                   | the elements of a list, or values one after another; the     | any JSON value      |
+    |                        | rows within one object, as {"data": [row, …]}                |                     |
     | CSV, TSV               | a table whose first line names the columns                   | an object           |
     | Parquet                | a table (extra `datasets`)                                   | an object           |
     | text                   | a row a line; lines that begin with "#" are comments         | a text              |
@@ -19,10 +20,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 from autoif.errors import ConfigError
-from autoif.reading.json_lists import broken, cut_elements
+from autoif.reading.json_lists import broken, cut_elements, unfold_rows
 from autoif.reading.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, load_json, naming, open_text
 
 MAX_JSON_LINE_BYTES = 16_000_000
@@ -38,9 +40,12 @@ _TEXT = {"", ".txt", ".text", ".md", ".lst", ".list"}
 _JSON_LINES = {".jsonl", ".ndjson", ".jl"}
 _DELIMITERS = ",\t;|"
 _BATCH_ROWS = 1_000
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""A first line by which Excel says what parts the cells."""
 _PARQUET = b"PAR1"
 _OPENS_JSON = re.compile(r'\{\s*["}]|\[\s*["{\[\]]')
 _DECODER = json.JSONDecoder()
+_NONE = object()
 
 
 class FileForm(StrEnum):
@@ -87,11 +92,12 @@ def read_rows(path: Path, what: str, *, max_line_bytes: int = MAX_JSON_LINE_BYTE
             case FileForm.JSON_LINES:
                 yield from _read_json_lines(file, path, what, max_line_bytes)
             case FileForm.JSON:
-                for number, value in enumerate(cut_elements(file, path, what), 1):
-                    yield SourceRow(f"element {number}", value)
+                yield from _read_json(file, path, what)
             case FileForm.TABLE:
                 yield from _read_table(file, path, what, suffix)
             case None:
+                if suffix == ".parquet":
+                    raise ConfigError(f"{what} file {path}: no Parquet file, whatever its name says; fetch it again")
                 kinds = ", ".join(SUFFIXES)
                 raise ConfigError(f"{what} file {path}: give a {kinds} file, also with {', '.join(PACKED_SUFFIXES)}")
 
@@ -156,6 +162,10 @@ def _read_text(file: io.BufferedReader, path: Path, what: str) -> Iterator[Sourc
                 raise ConfigError(
                     f"{what} file {path}, line {number}: JSON between lines of text; name a file of JSON lines .jsonl"
                 )
+            if text.startswith(("{'", "[{'")):
+                raise ConfigError(
+                    f"{what} file {path}, line {number}: a value as Python writes it; write the rows as JSON lines"
+                )
             if text and not text.startswith("#"):
                 yield SourceRow(f"line {number}", text, written=True)
 
@@ -177,12 +187,30 @@ def _read_json_lines(file: io.BufferedReader, path: Path, what: str, max_bytes: 
                 raise broken(path, what, number, error) from error
 
 
+def _read_json(file: io.BufferedReader, path: Path, what: str) -> Iterator[SourceRow]:
+    values = cut_elements(file, path, what)
+    first, second = next(values, _NONE), next(values, _NONE)
+    inner = unfold_rows(first) if second is _NONE and not _has_text(first) else None
+    found = inner if inner is not None else chain([first, second], values)
+    for number, value in enumerate((each for each in found if each is not _NONE), 1):
+        yield SourceRow(f"element {number}", value)
+
+
+def _has_text(value: object) -> bool:
+    """Tell whether an object is a row: it has a text in a column that is known."""
+    return isinstance(value, dict) and any(isinstance(value[name], str) for name in known_columns(value))
+
+
 def _read_table(file: io.BufferedReader, path: Path, what: str, suffix: str) -> Iterator[SourceRow]:
     """Yield the rows of a table, each an object of column and text."""
     lines = _Lines(file)
+    csv.field_size_limit(MAX_JSON_LINE_BYTES)  # for a cell that holds a conversation
     try:
         header = lines.first()
-        delimiter = "\t" if suffix == ".tsv" else _find_delimiter(header)
+        if separator := _SEPARATOR.fullmatch(header.strip()):
+            next(lines)
+            header = lines.first()
+        delimiter = separator[1] if separator else "\t" if suffix == ".tsv" else _find_delimiter(header)
         lines.delimiter = delimiter
         table = csv.reader(lines, delimiter=delimiter, strict=True)
         names = [name.strip() for name in next(table, [])]

@@ -13,7 +13,7 @@ from autoif.reading.text_lines import replace_surrogates
 CONTEXTS = ("input", "context", "passage", "document", "article", "paragraph")
 """Columns of what a text asks about, as Alpaca's `input` and Dolly's `context`."""
 HOW_TO_NAME = "as FILE:COLUMN, or as hf:NAME:SPLIT:COLUMN"
-_NOTHING = {"", "<noinput>", "noinput", "none", "null", "nan", "n/a"}
+_NOTHING = {"", "<noinput>", "noinput", "no input", "no input required", "none", "null", "nan", "n/a", "-"}
 """What data sets write where there is no context."""
 
 
@@ -79,6 +79,9 @@ def read_text(value: object) -> str:
 
 def _with_context(row: Mapping[str, object], names: Mapping[str, str], chosen: str, text: str) -> RowText:
     values = [row[names[name]] for name in CONTEXTS if name in names and name != chosen]
+    match row.get("instances"):  # of self-instruct's seed tasks
+        case [{"input": value}, *_]:
+            values.append(value)
     contexts = [_read_context(value) for value in values]
     if None in contexts:
         return RowText(text, unreadable=True)

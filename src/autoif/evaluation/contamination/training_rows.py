@@ -14,9 +14,10 @@ from pathlib import Path
 
 from autoif.datasets.rows import find_data_sets
 from autoif.errors import ConfigError
-from autoif.queries.sources import CONVERSATION_COLUMNS, is_user_turn, turn_text
+from autoif.queries.sources import CONVERSATION_COLUMNS
 from autoif.reading.row_files import read_rows as read_file
 from autoif.reading.text_lines import refuse_repeats
+from autoif.reading.turns import list_turns
 
 _QUESTIONS = (("prompt",), ("query", "instruction"), ("instruction", "input", "context"), ("question",))
 """Columns that hold what is asked; of the first whose first column is there, joined."""
@@ -103,8 +104,8 @@ def _read_verified(row: Mapping[str, object]) -> list[str]:
 def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """Return what is asked and what is said, without blank texts."""
     for name in CONVERSATION_COLUMNS:
-        if isinstance(turns := row.get(name), list):
-            return _read_turns(turns)
+        if isinstance(turns := row.get(name), list) and any(found := _read_turns(turns)):
+            return found
     asked, said = list[str](), list[str]()
     for names in _QUESTIONS:
         if isinstance(turns := row.get(names[0]), list):
@@ -121,9 +122,9 @@ def _read_texts(row: Mapping[str, object]) -> tuple[list[str], list[str]]:
 
 def _read_turns(turns: Sequence[object]) -> tuple[list[str], list[str]]:
     asked, said = list[str](), list[str]()
-    for turn in turns:
-        if isinstance(turn, Mapping) and (text := turn_text(turn)):
-            (asked if is_user_turn(turn) else said).append(text)
+    for is_users, text in list_turns(turns):
+        if text:
+            (asked if is_users else said).append(text)
     return asked, said
 
 
