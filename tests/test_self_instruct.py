@@ -62,6 +62,28 @@ async def test_markers_and_wrapping_are_no_part_of_an_instruction(make_tools: Ma
     assert kept[-1].text == "Use four commas."
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '["Use four commas.", "Write one line only."]',
+        '```json\n[\n  "Use four commas.",\n  "Write one line only."\n]\n```',
+        'Here they are:\n```json\n{"instructions": ["Use four commas.", "Write one line only."]}\n```\nEnjoy!',
+        '[{"instruction": "Use four commas."}, {"instruction": "Write one line only."}]',
+        "[{'instruction': 'Use four commas.'}, {'instruction': 'Write one line only.'}]",
+        "<instruction>Use four commas.</instruction>\n<instruction>Write one line only.</instruction>",
+    ],
+)
+async def test_a_list_in_another_form_than_lines_is_one(make_tools: MakeTools, answer: str) -> None:
+    kept, _, _ = await run(make_tools, answer)
+    assert [one.text for one in kept[3:]] == ["Use four commas.", "Write one line only."]
+
+
+async def test_an_instruction_may_show_a_list(make_tools: MakeTools) -> None:
+    lines = ['Answer with a list such as ["one", "two"].', 'Write JSON like {"steps": ["one", "two"]} and no more.']
+    kept, _, _ = await run(make_tools, "\n".join(lines))
+    assert [one.text for one in kept[3:]] == lines
+
+
 async def test_quotes_that_belong_to_an_instruction_stay(make_tools: MakeTools) -> None:
     lines = [
         '"Sure" must be the first word, and the last one must be "Bye".',

@@ -12,10 +12,12 @@ Dropped: lines that are no instruction (`not_an_instruction`, `too_long`, `not_t
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from itertools import islice
 
 from autoif.instructions.deduplication import STAGE, fold_duplicates
+from autoif.instructions.json_reading import FENCE, find_json
 from autoif.language import LATIN, WITHOUT_SPACES, count_non_text, count_scripts, has_foreign_script, main_scripts
 from autoif.models.requests import Completion, Request, sampling_seed
 from autoif.reading.lines import clean_line
@@ -23,6 +25,8 @@ from autoif.records import Dropped, Instruction, Reason
 from autoif.tools import Tools
 
 _EXAMPLES_PER_CALL = 6
+_TAGGED = re.compile(r"<(\w{1,30})>(.+)</\1>")
+"""A line between tags, as in <instruction>Use no commas.</instruction>."""
 _BLOCK = 256
 """Seeds that are examples for each other: drawn from all, a call would take longer the more seeds there are."""
 _IN_FLIGHT = 1_024
@@ -93,7 +97,7 @@ def _read_lines(
 
     `told` is the shape of what the writer was told, without the examples.
     """
-    lines = [clean_line(line) for line in completion.text.splitlines() if line.strip()]
+    lines = _cut_lines(completion.text)
     results: list[Instruction | Dropped] = []
     for number, line in enumerate(lines, start=1):
         instruction = Instruction.of(line, "self_instruct")
@@ -105,6 +109,29 @@ def _read_lines(
             reason = _fault(line, told, max_chars, scripts)
             results.append(Dropped.of(STAGE, reason, instruction, line[:200]) if reason else instruction)
     return results
+
+
+def _cut_lines(text: str) -> list[str]:
+    """Return the lines of an answer, bare; of a list in JSON, as some models write it unasked, its texts."""
+    fence = FENCE.search(text)
+    inside = (fence[2] if fence else text).lstrip()
+    is_list = inside.startswith(("[", "{"))
+    found = find_json(inside, lambda value: len(_list_texts(value)) > 1) if is_list else None
+    written = _list_texts(found[0]) if found else text.splitlines()
+    lines = (clean_line(line) for each in written for line in each.splitlines() if line.strip())
+    return [clean_line(tagged[2]) if (tagged := _TAGGED.fullmatch(line)) else line for line in lines]
+
+
+def _list_texts(value: object) -> list[str]:
+    """Return the texts of a list, or of objects in it; none of anything else."""
+    if isinstance(value, dict):
+        lists = [each for each in value.values() if isinstance(each, list)]
+        return _list_texts(lists[0]) if len(lists) == 1 else []
+    if not isinstance(value, list):
+        return []
+    texts = [next((text for text in each.values() if isinstance(text, str)), "") if isinstance(each, dict) else each
+             for each in value]  # fmt: skip
+    return [text for text in texts if text] if all(isinstance(text, str) for text in texts) else []
 
 
 def _shape(text: str) -> str:
@@ -120,7 +147,7 @@ def _fault(line: str, told: str, max_chars: int, scripts: frozenset[str]) -> Rea
         return Reason.NOT_TEXT
     if has_foreign_script(line, scripts):
         return Reason.WRONG_LANGUAGE
-    if _is_too_short(line) or line.endswith((":", "：", "…", "...")) or line.startswith(("```", "{", "|")):
+    if _is_too_short(line) or line.endswith((":", "：", "…", "...")) or line.startswith(("```", "{", "|", '["', "[{")):
         return Reason.NOT_AN_INSTRUCTION
     if (shape := _shape(line)) and shape in told:
         return Reason.COPIED
