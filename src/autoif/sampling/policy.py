@@ -18,7 +18,7 @@ import torch
 from jinja2 import TemplateError
 from pydantic import JsonValue
 from safetensors import safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import CONFIG_NAME, cached_file
 
 from autoif.errors import ConfigError, ModelError, first_line
@@ -30,6 +30,8 @@ from autoif.sampling.settings import SamplingPrompt
 _ANSWER = "autoif"
 """Stands for an answer; what the template puts after it ends the turn."""
 _ASK = ({"role": "user", "content": "Hello"},)
+_TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
+"""What applying a template raises: its own, and those of what it does in Python."""
 _COMPARED = 16
 """Tensors of two models that are compared, more or less."""
 _TAIL_TOKENS = 32
@@ -81,6 +83,12 @@ def read_context(model: str, revision: str | None = None) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
+def read_vocabulary(model: str, revision: str | None = None) -> int | None:
+    """Return how many tokens the model has weights for, or None where its config doesn't say."""
+    found = getattr(_read_config(model, revision).get_text_config(), "vocab_size", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def read_dtype(model: str, revision: str | None = None) -> Any:
     """Return the precision of the model's files, a torch.dtype; None where its config doesn't say."""
     return getattr(_read_config(model, revision).get_text_config(), "dtype", None)
@@ -104,11 +112,33 @@ def load_weights(model: str, **options: Any) -> Any:
         ModelError: the weights are missing or damaged.
     """
     own_code = options.pop("trust_remote_code", False)
-    return _load(
+    weights = _load(
         model,
         "model",
         lambda: AutoModelForCausalLM.from_pretrained(model, trust_remote_code=own_code, **options),
     )
+    _mend_generation_config(weights)
+    return weights
+
+
+def _mend_generation_config(model: Any) -> None:
+    """Mend what a published model says of its sampling and transformers, once anything of it has changed, doesn't save:
+    most often a temperature beside greedy decoding. Whoever samples here sets its own."""
+    config = getattr(model, "generation_config", None)
+    if config is None or _can_be_saved(config):
+        return
+    config.do_sample = True
+    if not _can_be_saved(config):
+        ends = {name: getattr(config, name, None) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+        model.generation_config = GenerationConfig(**ends)
+
+
+def _can_be_saved(config: Any) -> bool:
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        return False
+    return True
 
 
 def convert_weights(folder: Path, dtype: Any) -> None:
@@ -142,9 +172,9 @@ def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mappi
                 list(prompt.messages), tokenize=True, return_dict=False, add_generation_prompt=True, **template_kwargs
             )
         )
-    except (TemplateError, TypeError) as error:
+    except _TEMPLATE_ERRORS as error:
         given = f" with {json.dumps(template_kwargs)}" if template_kwargs else ""
-        raise ConfigError(f"the model's chat template refuses prompt {prompt.id}{given}: {error}") from None
+        raise ConfigError(f"the model's chat template refuses prompt {prompt.id}{given}: {first_line(error)}") from None
 
 
 def measure_room(tokens: int, max_tokens: int, context: int | None) -> int:
@@ -194,12 +224,18 @@ class TurnEnd:
 def find_turn_end(
     tokenizer: Any, prompt: Sequence[Mapping[str, str]] = _ASK, kwargs: Mapping[str, Any] = MappingProxyType({})
 ) -> int | None:
-    """Return the token that the chat template puts after an answer to a prompt; None where it puts none there."""
-    try:
-        text = tokenizer.apply_chat_template(
-            [*prompt, {"role": "assistant", "content": _ANSWER}], tokenize=False, **kwargs
-        )
-    except (TemplateError, TypeError):
+    """Return the token that the chat template puts after an answer to a prompt; None where it puts none there.
+
+    A template that refuses a conversation without a system turn is given one.
+    """
+    answer = {"role": "assistant", "content": _ANSWER}
+    for turns in ([*prompt, answer], [{"role": "system", "content": "Be helpful."}, *prompt, answer]):
+        try:
+            text = tokenizer.apply_chat_template(turns, tokenize=False, **kwargs)
+            break
+        except _TEMPLATE_ERRORS:
+            continue
+    else:
         return None
     _, answered, rest = text.rpartition(_ANSWER)
     if not answered:

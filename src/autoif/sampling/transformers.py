@@ -24,6 +24,7 @@ from autoif.sampling.policy import (
     read_tokens,
 )
 from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
+from autoif.sampling.tokens import check_tokens
 
 
 class TransformersSampler:
@@ -37,6 +38,7 @@ class TransformersSampler:
         self._settings = settings
         self._say = say
         self._ends = _read_ends(model, tokenizer)
+        self._pad = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id  # whatever it is, it is masked
 
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         """Return the answers.
@@ -45,9 +47,12 @@ class TransformersSampler:
 
         Raises:
             ConfigError: the chat template refuses a prompt.
-            ModelError: the memory doesn't do for one response.
+            ModelError: the memory doesn't do for one response, or the model has no weights for a token.
         """
         encoded = [encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs) for row in rows]
+        known = self._model.get_input_embeddings().num_embeddings
+        for row, tokens in zip(rows, encoded, strict=True):
+            check_tokens(tokens, self._tokenizer, known, f"prompt {row.prompt.id}")
         groups: dict[int, list[int]] = defaultdict(list)
         for place, tokens in enumerate(encoded):
             groups[measure_room(len(tokens), self._settings.max_tokens, self._context)].append(place)
@@ -86,7 +91,7 @@ class TransformersSampler:
     def _generate_together(self, group: Sequence[tuple[Draw, list[int]]], room: int) -> list[Completion]:
         device = self._model.device
         width = max(len(tokens) for _, tokens in group)
-        pad = self._tokenizer.pad_token_id
+        pad = self._pad
         # On the left: generation goes on from the last column.
         tokens = torch.tensor([[pad] * (width - len(each)) + each for _, each in group], device=device)
         mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for _, each in group], device=device)
@@ -104,7 +109,7 @@ class TransformersSampler:
         return GenerationConfig(
             max_new_tokens=room,
             eos_token_id=sorted(self._ends) or None,
-            pad_token_id=self._tokenizer.pad_token_id,
+            pad_token_id=self._pad,
             **(draw if settings.temperature else {"do_sample": False}),
         )
 

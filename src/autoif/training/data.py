@@ -35,10 +35,12 @@ from pydantic import JsonValue, ValidationError
 
 from autoif.datasets.reviewed_rows import read_row_review, review_columns
 from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, first_line
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
 from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, digest_file
+from autoif.sampling.tokens import check_tokens
+from autoif.training.thoughts import count_lost_thoughts
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
@@ -231,6 +233,8 @@ class Lengths:
     chosen_mean: float | None = None
     """Tokens of a chosen answer on average, with its end, after truncation; of DPO only."""
     rejected_mean: float | None = None
+    thoughts_lost: int | None = None
+    """Rows whose answer has a thought that the chat template leaves out; None where there are none."""
 
     def record(self) -> dict[str, Any]:
         """Return what training.json holds: what is known of rows of this kind."""
@@ -244,6 +248,9 @@ class Lengths:
         )
         if self.identical:
             line += f"; {self.identical} dropped, as chosen and rejected are the same after template and truncation"
+        if self.thoughts_lost:
+            line += f"; of {self.thoughts_lost} the chat template leaves out the thought before the answer"
+            line += ": it is not learnt"
         if self.chosen_mean is not None:
             line += f"; chosen {self.chosen_mean:.1f} tokens on average, rejected {self.rejected_mean:.1f}"
         return line
@@ -255,16 +262,18 @@ def fit_rows(
     max_length: int | None,
     context: int | None,
     template_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    vocabulary: int | None = None,
 ) -> tuple[list[Row], Lengths]:
     """Return the rows that can be learnt from, and what became of the others. None as `max_length` cuts nothing; None
-    as `context` is that of a model that does not say how many tokens it can take.
+    as `context` is that of a model that does not say how many tokens it can take, and as `vocabulary` of one that does
+    not say how many it knows.
 
     Raises:
         ConfigError: rows that exceed the context, a template that refuses a row, or no row left.
     """
     kept, truncated, dropped, identical, beyond, longest = [], 0, 0, 0, 0, 0
     answers: dict[str, list[int]] = {name: [] for name in _ANSWERS}
-    render = partial(_render, tokenizer, template_kwargs)
+    render = partial(_render, tokenizer, template_kwargs, vocabulary)
     for number, row in enumerate(rows, 1):
         prompt, wholes = _measure(row, render, number)
         whole = max(map(len, wholes.values()))
@@ -289,7 +298,8 @@ def fit_rows(
         )
     if not kept:
         raise ConfigError(_explain_nothing_left(max_length, dropped, identical))
-    found = Lengths(len(kept), truncated, dropped, longest)
+    lost = count_lost_thoughts(kept, tokenizer, template_kwargs)
+    found = Lengths(len(kept), truncated, dropped, longest, thoughts_lost=lost or None)
     if "chosen" not in kept[0]:
         return kept, found
     chosen, rejected = (round(fmean(answers[name]), 1) for name in ("chosen", "rejected"))
@@ -312,6 +322,7 @@ def fit_prompts(
     max_completion_length: int,
     context: int | None,
     template_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    vocabulary: int | None = None,
 ) -> tuple[list[Row], Lengths]:
     """Return the rows, whose prompts all leave room for a completion, and the tokens of the longest.
 
@@ -320,7 +331,7 @@ def fit_prompts(
     """
     longest, beyond = 0, 0
     for number, row in enumerate(rows, 1):
-        prompt = len(_render(tokenizer, template_kwargs, row["prompt"], number))
+        prompt = len(_render(tokenizer, template_kwargs, vocabulary, row["prompt"], number))
         longest = max(longest, prompt)
         beyond += context is not None and prompt + max_completion_length > context
     if context is not None and beyond:
@@ -341,7 +352,13 @@ def _measure(row: Row, render: Callable[..., list[int]], number: int) -> tuple[i
 
 
 def _render(
-    tokenizer: Any, kwargs: Mapping[str, Any], messages: list[Message], number: int, *, answered: bool = False
+    tokenizer: Any,
+    kwargs: Mapping[str, Any],
+    vocabulary: int | None,
+    messages: list[Message],
+    number: int,
+    *,
+    answered: bool = False,
 ) -> list[int]:
     """Return the tokens of messages, up to where an answer begins unless it is there."""
     from jinja2 import TemplateError  # of the extra `train`
@@ -350,8 +367,9 @@ def _render(
         ids = tokenizer.apply_chat_template(
             messages, tokenize=True, return_dict=False, add_generation_prompt=not answered, **kwargs
         )
-    except TemplateError as error:
-        raise ConfigError(f"the model's chat template refuses row {number}: {error}") from None
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ConfigError(f"the model's chat template refuses row {number}: {first_line(error)}") from None
+    check_tokens(ids, tokenizer, vocabulary, f"row {number}")
     return list(ids)
 
 

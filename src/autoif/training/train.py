@@ -20,7 +20,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset, load_from_disk
 from transformers import PrinterCallback
 
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, ModelError
 from autoif.sampling.policy import (
     TurnEnd,
     adopt_turn_end,
@@ -33,6 +33,7 @@ from autoif.sampling.policy import (
     name_turn_end,
     read_context,
     read_dtype,
+    read_vocabulary,
 )
 from autoif.sampling.settings import Say
 from autoif.training.card import METRICS, describe_ancestry, versions, write_card, write_record
@@ -52,6 +53,7 @@ from autoif.training.metrics import (
     summarise,
 )
 from autoif.training.settings import TEMPLATE, TrainingSettings, make_arguments, renamed_settings
+from autoif.training.thoughts import describe_opened_thought
 from autoif.training.trainers import Parts, check_prompts, load_model, make_lora_config, make_reward, make_trainer
 
 _WAIT_S = 1800
@@ -169,20 +171,23 @@ def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say
     """Return what the trainer is built from, and the lengths of the rows to train on."""
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = load_tokenizer(request.model, request.revision)
-    context = read_context(request.model, request.revision)
+    context, known = read_context(request.model, request.revision), read_vocabulary(request.model, request.revision)
     kwargs = request.settings.template_kwargs
 
     def fit(data: TrainingData) -> tuple[Dataset, Lengths]:
         if request.kind == "grpo":
-            kept, lengths = fit_prompts(data.rows, tokenizer, arguments.max_completion_length, context, kwargs)
+            room = arguments.max_completion_length
+            kept, lengths = fit_prompts(data.rows, tokenizer, room, context, kwargs, known)
         else:
-            kept, lengths = fit_rows(data.rows, tokenizer, arguments.max_length, context, kwargs)
+            kept, lengths = fit_rows(data.rows, tokenizer, arguments.max_length, context, kwargs, known)
             kept = [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept
         return _make_dataset(kept, stack), lengths
 
     fitted = _share(read and [fit(data) for data in (read.data, read.eval_data) if data])
     rows, lengths = fitted[0]
     say(lengths.describe())
+    if request.kind != "grpo" and (line := describe_opened_thought(rows[0], tokenizer, kwargs)):
+        say(line)
     end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
     if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
@@ -253,6 +258,8 @@ def _run(
         say(line)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):  # each process has a part of the weights
+            _refuse_diverged(trainer)
         _save(request, trainer, end, first)
     except BaseException:
         if first:
@@ -281,6 +288,17 @@ def _run(
         write_card(folder, record)
         write_record(folder, record)
     return record
+
+
+def _refuse_diverged(trainer: Any) -> None:
+    """Refuse to save weights that are no numbers; the losses that transformers logs leave out those that are none."""
+    weights = trainer.accelerator.unwrap_model(trainer.model).named_parameters()
+    if any(each.requires_grad and not bool(torch.isfinite(each).all()) for _, each in weights):
+        raise ModelError(
+            f"the training has diverged: after {trainer.state.global_step} steps weights are infinite or no numbers; "
+            f"lower learning_rate (now {trainer.args.learning_rate:g}) or max_grad_norm, or train with bf16 instead of "
+            "fp16, into another --output"
+        )
 
 
 def _find_checkpoint(folder: Path, first: bool, say: Say) -> Path | None:
