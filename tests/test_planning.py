@@ -86,6 +86,8 @@ def test_of_what_is_done_nothing_is_guessed() -> None:
     more = make_plan(SEEDS_ALONE, PlannedInput(seeds=24, queries=50), [done])
     assert more.sft.low is not None
     assert 36 <= more.sft.low < more.sft.expected == 72
+    fewer = make_plan(SEEDS_ALONE, PlannedInput(seeds=5, queries=50), [done])
+    assert (fewer.instructions.low, fewer.instructions.expected, fewer.instructions.high) == (3, 3, 3)
 
 
 def test_published_yields_range_from_the_lowest_to_the_highest() -> None:

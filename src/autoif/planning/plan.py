@@ -146,7 +146,7 @@ def _count_entering(config: Config, given: PlannedInput, source: Yields) -> int:
 def _estimate(source: Yields, count: int, of: Callable[[OneYield], float], given: PlannedInput) -> Amount:
     """Return the sum over so many instructions, of which a source that is done knows the first."""
     each = [one for one in source.each if given.given is None or one.instructions] or list(source.each)
-    values = [of(one) for one in each]
+    values = [of(one) for one in (each[:count] if source.done else each)]
     if not values:
         return Amount(expected=0.0)
     if given.given is not None and len(source.each) == 1:  # a published mean is of all instructions, not of left ones

@@ -17,7 +17,7 @@
       columns: [
         {title: "Instruction", field: "text", grow: 5, least: 220, formatter: (text, line) =>
           make("a", {href: `#instruction/${line.place}/${encodeURIComponent(line.id)}`}, autoif.beginning(text) || "(empty)")},
-        {title: "Outcome", field: "outcome", grow: 2, least: 110, formatter: (outcome) => words(outcome)},
+        {title: "Outcome", field: "outcome", grow: 2, least: 125, formatter: (outcome) => words(outcome)},
         {title: "Kind", field: "kind", grow: 2, least: 100},
         {title: "Functions", field: "functions", numeric: true, least: 100, formatter: (kept, line) => `${kept} of ${line.written}`},
         {title: "Agreement", field: "agreement", numeric: true, least: 110, formatter: percent},

@@ -70,7 +70,7 @@
         {title: "Response", field: "text", sorts: false, grow: 5, least: 220, formatter: (text, row) =>
           make("a", {href: `#response/${row.place}/${row.id}`}, autoif.beginning(text) || "(empty)")},
         {title: "Instruction", field: "instruction", sorts: false, grow: 3, least: 140},
-        {title: "Outcome", field: "outcome", grow: 2, least: 110, formatter: words},
+        {title: "Outcome", field: "outcome", grow: 2, least: 125, formatter: words},
         {title: "Pass rate", field: "pass_rate", numeric: true, formatter: percent},
         {title: "Quality", field: "quality", numeric: true, formatter: autoif.number},
         {title: "Characters", field: "characters", numeric: true, formatter: autoif.number},
