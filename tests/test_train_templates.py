@@ -29,6 +29,7 @@ def with_thoughts(rows: list[dict], name: str) -> list[dict]:
 
 
 def say_all(tmp_path, kind: str, template: str, rows: list[dict]) -> str:
+    tmp_path.mkdir(exist_ok=True)
     model = write_tiny_model(tmp_path / "model", chat_template=template, context=256)
     said: list[str] = []
     train(
@@ -55,6 +56,16 @@ def test_thoughts_that_the_template_leaves_out_are_counted(tmp_path, kind, templ
 )
 def test_a_thought_that_is_opened_for_the_model_and_not_in_the_answers_is_told(tmp_path, template, told):
     assert ("the chat template opens a thought (<think>)" in say_all(tmp_path, "sft", template, sft_rows())) == told
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_texts_that_hold_special_tokens_are_counted(tmp_path, kind):
+    rows = sft_rows() if kind == "sft" else preference_rows()
+    assert "special tokens" not in say_all(tmp_path / "without", kind, CHAT_TEMPLATE, rows)
+    for row in rows[:2]:
+        row["messages" if kind == "sft" else "chosen"][-1]["content"] = "tea<eos><user>more"
+    said = say_all(tmp_path / "with", kind, CHAT_TEMPLATE, rows)
+    assert "; 2 hold special tokens of the model in their texts, which end turns there" in said
 
 
 def add_token(folder, token: str) -> None:

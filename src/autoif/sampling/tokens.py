@@ -1,6 +1,6 @@
-"""Tokens that a model has no weights for, refused before they crash it."""
+"""Tokens that a model has no weights for, refused before they crash it, and special tokens that a text holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from autoif.errors import ModelError
@@ -21,3 +21,14 @@ def check_tokens(tokens: Sequence[int], tokenizer: Any, size: int | None, where:
         f"weights for {size} tokens: its tokenizer is of another model, or tokens were added without "
         "model.resize_token_embeddings(len(tokenizer))"
     )
+
+
+def count_with_special_tokens(conversations: Iterable[Iterable[Mapping[str, str]]], tokenizer: Any) -> int:
+    """Return in how many conversations a turn holds a special token as text: it ends the turn where it stands."""
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    beginnings = {token[:2] for token in special}  # of hundreds of tokens; few texts hold one
+
+    def holds_one(text: str) -> bool:
+        return any(begin in text for begin in beginnings) and any(token in text for token in special)
+
+    return sum(any(holds_one(turn["content"]) for turn in conversation) for conversation in conversations)

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
@@ -39,7 +39,7 @@ from autoif.errors import ConfigError, first_line
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
 from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, digest_file
-from autoif.sampling.tokens import check_tokens
+from autoif.sampling.tokens import check_tokens, count_with_special_tokens
 from autoif.training.thoughts import count_lost_thoughts
 
 Kind = Literal["sft", "dpo", "grpo"]
@@ -235,6 +235,8 @@ class Lengths:
     rejected_mean: float | None = None
     thoughts_lost: int | None = None
     """Rows whose answer has a thought that the chat template leaves out; None where there are none."""
+    special_tokens: int | None = None
+    """Rows whose texts hold special tokens of the model; None where there are none."""
 
     def record(self) -> dict[str, Any]:
         """Return what training.json holds: what is known of rows of this kind."""
@@ -251,6 +253,8 @@ class Lengths:
         if self.thoughts_lost:
             line += f"; of {self.thoughts_lost} the chat template leaves out the thought before the answer"
             line += ": it is not learnt"
+        if self.special_tokens:
+            line += f"; {self.special_tokens} hold special tokens of the model in their texts, which end turns there"
         if self.chosen_mean is not None:
             line += f"; chosen {self.chosen_mean:.1f} tokens on average, rejected {self.rejected_mean:.1f}"
         return line
@@ -299,7 +303,11 @@ def fit_rows(
     if not kept:
         raise ConfigError(_explain_nothing_left(max_length, dropped, identical))
     lost = count_lost_thoughts(kept, tokenizer, template_kwargs)
-    found = Lengths(len(kept), truncated, dropped, longest, thoughts_lost=lost or None)
+    texts = (chain.from_iterable(row[name] for name in ("prompt", *_ANSWERS) if name in row) for row in kept)
+    found = Lengths(
+        len(kept), truncated, dropped, longest, thoughts_lost=lost or None,
+        special_tokens=count_with_special_tokens(texts, tokenizer) or None,
+    )  # fmt: skip
     if "chosen" not in kept[0]:
         return kept, found
     chosen, rejected = (round(fmean(answers[name]), 1) for name in ("chosen", "rejected"))
