@@ -16,7 +16,7 @@ from autoif.evaluation.benchmark import evaluate, take_recorded
 from autoif.evaluation.comparison import compare
 from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark
 from autoif.evaluation.ifeval_ifbench.data import Questions
-from autoif.evaluation.tables import render
+from autoif.report.tables import render
 from ifeval import read_nine
 from recordings import find_recordings
 

@@ -7,10 +7,10 @@ import pytest
 
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.comparison import Compared, compare
-from autoif.evaluation.plots import plot_comparison
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.results import read_prompt_results, read_scores, write_results
-from autoif.evaluation.tables import render
+from autoif.figures.plots import plot_comparison
+from autoif.report.tables import render
 from support.pass_rate_data import SETTINGS, half, measure, measure_texts, reward_row, right, write_prompts, wrong
 from support.training_data import write_rows
 

@@ -7,10 +7,10 @@ import pytest
 
 from autoif.errors import ConfigError, StoreError
 from autoif.evaluation.comparison import Compared, Comparison, compare, read_model
-from autoif.evaluation.plots import plot_comparison
 from autoif.evaluation.results import collect
 from autoif.evaluation.statistics import bootstrap_strata, estimate_strata_rate
-from autoif.evaluation.tables import render
+from autoif.figures.plots import plot_comparison
+from autoif.report.tables import render
 from support.evaluated_models import (
     GOOD,
     measure_followbench,

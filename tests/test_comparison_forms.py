@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from autoif.evaluation.comparison import compare
-from autoif.evaluation.tables import (
+from autoif.page.elements import render as render_elements
+from autoif.page.evaluations import build_comparison_page, show_tables
+from autoif.report.tables import (
     Cell,
     Heading,
     Mark,
@@ -21,8 +23,6 @@ from autoif.evaluation.tables import (
     render_latex,
     render_markdown,
 )
-from autoif.page.elements import render as render_elements
-from autoif.page.evaluations import build_comparison_page, show_tables
 from support.evaluated_models import GOOD, measure_followbench, measure_ifeval
 
 AWKWARD = r"a_b%c&d#e$f{g}h~i^j\k|l<m>n*o`p[q](r)--s"
@@ -210,7 +210,7 @@ def test_all_forms_show_a_real_comparison_with_the_same_cells(tmp_path):
 
 
 def test_figures_draw_a_name_that_looks_like_a_formula(tmp_path):
-    from autoif.evaluation.plots import plot_comparison
+    from autoif.figures.plots import plot_comparison
 
     for model in ("a$b$", "plain"):
         measure_ifeval(tmp_path / model, GOOD)

@@ -110,7 +110,7 @@ def test_what_cant_be_measured_ends_in_one_line(place, tmp_path):
 
 def test_without_the_extra_the_commands_say_what_to_install(place, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "autoif.evaluation.pass_rate", None)
-    monkeypatch.setitem(sys.modules, "autoif.evaluation.plots", None)
+    monkeypatch.setitem(sys.modules, "autoif.figures.plots", None)
     options = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out"]
     assert "pip install 'autoif[eval]'" in fails_here("eval", "pass-rate", "m", *options)
     assert "pip install 'autoif[eval]'" in fails_here("plot", place, "-o", tmp_path / "x.svg")

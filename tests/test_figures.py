@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
-from autoif.evaluation.figure_style import COLOURS, MARKERS, choose_look
-from autoif.evaluation.plots import plot_calibration, plot_comparison, plot_training
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
+from autoif.figures.plots import plot_calibration, plot_comparison, plot_training
+from autoif.figures.style import COLOURS, MARKERS, choose_look
 from support.training_data import write_rows
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"

@@ -147,7 +147,7 @@ READERS: dict[str, Reader] = {
 NOT_OF_MODELS = {
     "api.py": "paths of the user",
     "config.py": "names of variables",
-    "evaluation/tables.py": "names",
+    "report/tables.py": "names",
     "evaluation/contamination/constraint_trials.py": "an instruction and its functions, which were read before",
     "evaluation/followbench/data.py": "a character",
     "evaluation/followbench/recorded.py": "questions that the benchmark wrote",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.curves import read_metrics
-from autoif.evaluation.plots import plot_training
+from autoif.figures.curves import read_metrics
+from autoif.figures.plots import plot_training
 from autoif.training.card import write_record
 from support.training_data import write_rows
 

@@ -52,8 +52,9 @@ def needing_extra(extra: str, what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise ConfigError(
-            f"{what} needs the extra {extra}, of which {error.name} is missing: pip install 'autoif[{extra}]'"
+            f"{what} needs the extra {extra}, of which {package} is missing: pip install 'autoif[{extra}]'"
         ) from None
     except ImportError as error:  # it is there, and can't be loaded
         raise ConfigError(

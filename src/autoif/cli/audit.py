@@ -48,8 +48,8 @@ def audit(
 
     if plot:
         with needing_extra("eval", "autoif audit --plot"):
-            from autoif.evaluation.figure_style import check_kind
-            from autoif.evaluation.plots import plot_calibration
+            from autoif.figures.plots import plot_calibration
+            from autoif.figures.style import check_kind
         check_kind(plot)
         if not gold:
             raise ConfigError(_PLOTS_GOLD)

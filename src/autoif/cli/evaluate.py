@@ -1,7 +1,5 @@
 """`autoif eval`, `autoif compare` and `autoif plot`: how good a model is, how much better, and how it was trained."""
 
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +16,8 @@ from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
     from autoif.evaluation.comparison import Comparison
-    from autoif.evaluation.results import Counted, Scores
-    from autoif.evaluation.statistics import Interval
-    from autoif.evaluation.tables import Form
-
-_TOLD = {
-    "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
-    "unknown_ends", "unread",
-}  # fmt: skip
-"""What lines of their own tell of."""
-_NAMED, _NAMED_CHARS = 3, 60
-
+    from autoif.evaluation.results import Scores
+    from autoif.report.tables import Form
 
 _BENCHMARKS = {
     "fetch": Place("autoif.cli.benchmarks:fetch", "Fetch what the checkers of IFEval and IFBench need."),
@@ -99,12 +88,12 @@ def compare(folders: tuple[Path, ...], output: Path | None, form: "Form | None",
     """
     with needing_extra("eval", "autoif compare"):
         from autoif.evaluation.comparison import compare as compare_folders
-        from autoif.evaluation.tables import choose_form
+        from autoif.report.tables import choose_form
     form = choose_form(output, form)
     if plot:
         with needing_extra("eval", "autoif compare --plot"):
-            from autoif.evaluation.figure_style import check_kind
-            from autoif.evaluation.plots import plot_comparison
+            from autoif.figures.plots import plot_comparison
+            from autoif.figures.style import check_kind
         check_kind(plot)
     refuse_repeats(folders)
     compared = compare_folders(folders)
@@ -123,7 +112,7 @@ def _render(compared: "Comparison", form: "Form") -> str:
         from autoif.page.evaluations import build_comparison_page
 
         return build_comparison_page(compared)
-    from autoif.evaluation.tables import render
+    from autoif.report.tables import render
 
     return render(compared, form)
 
@@ -134,7 +123,7 @@ def _render(compared: "Comparison", form: "Form") -> str:
 def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
     """Draw the curves in the metrics.jsonl of trained FOLDERS: loss, DPO margin and accuracy, reward."""
     with needing_extra("eval", "autoif plot"):
-        from autoif.evaluation.plots import plot_training
+        from autoif.figures.plots import plot_training
     refuse_repeats(folders)
     drawn = plot_training(folders, output)
     click.echo(f"{', '.join(drawn)}: {output}")
@@ -142,52 +131,8 @@ def plot_curves(folders: tuple[Path, ...], output: Path) -> None:
 
 def report(scores: "Scores", folder: Path) -> None:
     """Print the scores of any benchmark, and what has to be known of them."""
-    from autoif.evaluation.responses import describe_thoughts
+    from autoif.report.scores import describe_scores
 
-    responses = scores.prompts * scores.responses_per_prompt
-    counts = {name: counted for name, counted in scores.counts.items() if counted.count}
-    cut = scores.counts["truncated"].count
-    untold = scores.counts["end_not_recorded"].count
-    told = "not recorded" if untold == responses else f"{cut:,}" + (f", and {untold:,} don't tell" if untold else "")
-    said = f": {scores.said[0]}" if scores.said else ""
-    lines = [*_list_scores(scores)]
-    lines.append(("responses", f"{scores.prompts:,} x {scores.responses_per_prompt}, cut: {told}"))
-    if scores.partial:
-        lines.append(("PARTIAL", "; ".join(scores.partial)))
-    kept = bool(scores.settings["keep_thinking"])
-    lines.append(("thoughts", describe_thoughts(scores.counts, responses, keep_thinking=kept)))
-    if "refused" in counts:
-        lines.append(("refused", f"{counts['refused'].count:,} by the server{said}"))
-    if "unknown_ends" in counts:
-        lines.append(("ends unknown", f"{counts['unknown_ends'].count:,}{said}"))
-    lines += [(name, _list_named(counted)) for name, counted in counts.items() if name not in _TOLD]
-    lines += [*scores.report, ("written", str(folder))]
-    for name, text in lines:
+    for name, text in describe_scores(scores, folder):
         shown = text if text.isprintable() else show_in_line(text)
-        click.echo(f"{name.replace('_', ' ') if name in counts else name:>18}  {shown}")
-
-
-def _list_scores(scores: "Scores") -> Iterator[tuple[str, str]]:
-    """Yield the scores: each with its interval, those of tables alone in a line by heading, then those of parts."""
-    from autoif.evaluation.statistics import describe
-
-    def show(found: "Interval | None", digits: int = 1) -> str:
-        return describe(found, digits=digits) if found else "-"
-
-    shown = [column for column in scores.columns if column.shown != "tables"]
-    for column in shown:
-        unit = "" if column.unit == "%" else f" {column.unit}"
-        yield column.name, f"{show(scores.scores[column.name])}{unit}"
-    for heading, some in groupby(
-        (each for each in scores.columns if each.shown == "tables"), lambda each: each.heading
-    ):
-        found = [scores.scores[column.name] for column in some]
-        yield f"… {heading}", "  ".join(f"{each.value:.1f}" if each else "-" for each in found)
-    if scores.parts_count_alike:
-        for part, them in scores.parts.items():
-            yield f"… {part}", ", ".join(f"{column.name} {show(them[column.name])}" for column in shown)
-
-
-def _list_named(counted: "Counted") -> str:
-    named = ", ".join(show_in_line(each)[:_NAMED_CHARS] for each in counted.named[:_NAMED])
-    return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"
+        click.echo(f"{name:>18}  {shown}")

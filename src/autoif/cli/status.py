@@ -1,12 +1,13 @@
 """`autoif status`: how a run stands, from any machine that sees its folder."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from autoif.report.status import print_status, read_status, read_status_at, to_plain
+from autoif.report.status import print_status, read_status, read_status_at
 from autoif.runs.remote import Remote, is_address
 
 
@@ -21,6 +22,6 @@ def status(run: str, as_json: bool) -> None:
     """
     found = read_status_at(Remote(run)) if is_address(run) else read_status(Path(run))
     if as_json:
-        click.echo(json.dumps(to_plain(found), indent=2))
+        click.echo(json.dumps(asdict(found), indent=2))
     else:
         print_status(found, Console())

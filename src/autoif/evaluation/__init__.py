@@ -4,9 +4,8 @@ benchmark.py        the one loop: who answers, what is asked, folder, counts, sc
 responses.py        answers after their thoughts, sampled or recorded elsewhere
 results.py          the one form of a result: scores.json and per_prompt.jsonl
 statistics.py       intervals of means, rates and paired differences
-comparison.py       several evaluated models on the same prompts; tables.py shows it, plots.py draws it
+comparison.py       several evaluated models on the same prompts
 changes.py          the same, instruction by instruction and answer by answer
-curves.py           what trainings logged; plots.py draws it, and figure_style.py says how figures look
 provenance.py       which model is measured, and whether the prompts were held out of its training
 judge.py            a judge model, asked once
 

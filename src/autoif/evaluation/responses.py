@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, JsonValue, model_validator
 
-from autoif.evaluation.results import Counted
 from autoif.models.reasoning import split_reasoning
 from autoif.models.recorded import find_choices
 from autoif.models.requests import Completion
@@ -68,19 +67,6 @@ class SubjectResponse:
             "unknown_ends": self.ends_unknown,
         }
         return {name for name, is_true in found.items() if is_true} | ({self.lack} if self.lack else set())
-
-
-def describe_thoughts(counts: Mapping[str, Counted], responses: int, *, keep_thinking: bool) -> str:
-    """Return in a line how many responses had a thought, and what became of it."""
-    had = counts["with_reasoning"].count
-    if not had:
-        return f"none in {responses:,} responses"
-    line = f"{had:,} of {responses:,} responses had one"
-    if keep_thinking:
-        return f"{line}, and are judged with it"
-    alone, unfinished = counts["only_reasoning"].count, counts["unfinished_reasoning"].count
-    wrong = f"; {alone:,} were only a thought, {unfinished:,} never ended it: wrong" if alone + unfinished else ""
-    return f"{line}, and are judged without it{wrong}"
 
 
 def read_sample(sample: Sample, *, keep_thinking: bool = False) -> SubjectResponse:

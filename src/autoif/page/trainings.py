@@ -6,9 +6,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from autoif.errors import StoreError
-from autoif.evaluation.curves import Curve, CurvePanel, Training, arrange_curves, read_trainings
-from autoif.evaluation.figure_style import render_figure
-from autoif.evaluation.plots import draw_training
+from autoif.figures.curves import Curve, CurvePanel, Training, arrange_curves, read_trainings
+from autoif.figures.plots import draw_training
+from autoif.figures.style import render_figure
 from autoif.page.build import PageSection
 from autoif.page.elements import NOTHING, make_facts, make_figure, make_lines, make_notes
 from autoif.training.card import RECORD, TextMarking, list_facts, list_rounds, read_record

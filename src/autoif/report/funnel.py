@@ -18,7 +18,7 @@ from autoif.datasets.reviewing import STAGE
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import show_beginning
 from autoif.records import Reason
-from autoif.report.terminal import make_table
+from autoif.report.terminal import list_counts, make_table
 from autoif.runs.contents import read_records, read_reviewed
 from autoif.runs.counts import count_stage
 from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
@@ -148,12 +148,8 @@ def render_funnel_html(rows: Iterable[FunnelRow]) -> str:
 
 def describe_formats(formats: Formats) -> str:
     """Return one line about what parsing took: "48 answers, 47 read (5 repaired: …), 1 lost to format (…)"."""
-
-    def listed(counter: Counter[str]) -> str:
-        return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counter.most_common())
-
-    repaired = f" (repairs: {listed(formats.repairs)})" if formats.repairs else ""
-    lost = f", {formats.losses.total()} lost to format: {listed(formats.losses)}" if formats.losses else ""
+    repaired = f" (repairs: {list_counts(formats.repairs)})" if formats.repairs else ""
+    lost = f", {formats.losses.total()} lost to format: {list_counts(formats.losses)}" if formats.losses else ""
     return f"answers with functions: {formats.answers}, read {formats.read}{repaired}{lost}"
 
 

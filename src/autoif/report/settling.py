@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoif.records import Draft, RepairOutcome, Ruling
-from autoif.report.terminal import print_line
+from autoif.report.terminal import list_counts, print_line
 from autoif.runs.contents import read_records
 from autoif.runs.store import VERIFICATION
 from autoif.vocabulary import fold
@@ -69,14 +69,14 @@ def describe_settling(found: Settling) -> str:
         lost = found.outcomes.total() - found.outcomes[RepairOutcome.REPAIRED]
         unrepaired = Counter({name: count for name, count in found.outcomes.items() if name != RepairOutcome.REPAIRED})
         parts.append(
-            f"functions put back {found.faults.total()} ({_list(found.faults)}), "
+            f"functions put back {found.faults.total()} ({list_counts(found.faults)}), "
             f"repaired {found.outcomes[RepairOutcome.REPAIRED]}"
-            + (f", not {lost} ({_list(unrepaired)})" if lost else "")
+            + (f", not {lost} ({list_counts(unrepaired)})" if lost else "")
         )
     if found.reviewed:
         parts.append(f"cases asked about again {found.reviewed}")
     if found.judged:
-        parts.append(f"texts judged {found.judged.total()} ({_list(found.judged)})")
+        parts.append(f"texts judged {found.judged.total()} ({list_counts(found.judged)})")
     return "; ".join(parts)
 
 
@@ -108,7 +108,3 @@ def print_settling(draft: Draft | None, console: Console) -> None:
 
 def _say(value: str) -> str:
     return value.replace("_", " ")
-
-
-def _list(counter: Counter[str]) -> str:
-    return ", ".join(f"{_say(name)} {count}" for name, count in counter.most_common())

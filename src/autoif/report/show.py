@@ -103,7 +103,9 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
             console.print(_describe_votes(draft, record, chosen_by), highlight=False)
         if record.contrast:
             console.print(_describe_contrast(record.contrast))
-        _print_back_translations(record, console)
+        console.print("\nback-translations")
+        for back in record.back_translations:
+            console.print(f"  {back.label} {back.score:.2f}  {escape(back.text)}")
         samples = read_samples(run, record.instruction.id)
         console.print(f"\n{len(samples)} samples kept")
         print_samples(samples, console)
@@ -187,12 +189,6 @@ def _print_matrix(matrix: Matrix, kept: set[str], console: Console) -> None:
         console.print(fold(function.source), markup=False, highlight=False)
         if matrix.details and matrix.details[number]:
             console.print(f"  {matrix.details[number]}", style="yellow", markup=False)
-
-
-def _print_back_translations(verified: VerifiedInstruction, console: Console) -> None:
-    console.print("\nback-translations")
-    for back in verified.back_translations:
-        console.print(f"  {back.label} {back.score:.2f}  {escape(back.text)}")
 
 
 def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | None = None) -> list[Response]:

@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -183,8 +183,3 @@ def _list_lines(status: RunStatus) -> list[str]:
     if status.error and status.state != "complete":
         lines.append(f"stopped  {show_in_line(status.error)}")
     return lines
-
-
-def to_plain(status: RunStatus) -> dict[str, Any]:
-    """Return it as JSON holds it."""
-    return asdict(status)

@@ -1,6 +1,6 @@
 """Figures: curves of trainings, from their metrics.jsonl; scores of a comparison with their intervals; calibration.
 
-What they look like is in figure_style.py.
+What they look like is in style.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from autoif.errors import ConfigError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
-from autoif.evaluation.curves import CurvePanel, arrange_curves, read_trainings
-from autoif.evaluation.figure_style import (
+from autoif.figures.curves import CurvePanel, arrange_curves, read_trainings
+from autoif.figures.style import (
     INK,
     MARKERS,
     SeriesLook,
@@ -122,9 +122,9 @@ def draw_comparison(comparison: Comparison) -> Figure:
     figure.suptitle(f"Scores{f' and their differences to {first}' if several else ''}, with 95 % intervals")
     lines = figure.subplots(len(shown), 1 + several, sharey="row", squeeze=False, height_ratios=heights)
     for line, (benchmark, index) in zip(lines, shown, strict=True):
-        _draw_scores(line[0], benchmark, index, looks)
+        _draw_values(line[0], benchmark, index, looks, differences=False)
         if several:
-            _draw_differences(line[1], benchmark, index, looks)
+            _draw_values(line[1], benchmark, index, looks, differences=True)
             line[1].set_title(f"Difference to {first}")
     if comparison.differences:
         figure.legend(handles=_explain_marks(), loc="outside lower center", ncols=2)
@@ -152,34 +152,27 @@ def _draw_curves(axes: Axes, panel: CurvePanel) -> None:
     axes.legend()
 
 
-def _draw_scores(panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, SeriesLook]) -> None:
-    """Draw a score of every model, the first above."""
+def _draw_values(
+    panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, SeriesLook], *, differences: bool
+) -> None:
+    """Draw a score of every model, the first above; or in the panel beside what differs from the first model's."""
     column = benchmark.columns[index]
     title = f"{column.heading} {column.label}"
     for place, (model, scores) in enumerate(benchmark.models.items()):
-        if interval := scores[index].interval:
-            _name_parts(draw_interval(panel, interval, place, looks[model]), f"{title} {show_in_line(model)}")
-            write_value(panel, f"{interval.value:.{column.digits}f}", interval.value, place)
+        if found := scores[index].difference if differences else scores[index].interval:
+            filled = not differences or not found.includes_zero
+            name = f"{'difference ' if differences else ''}{title} {show_in_line(model)}"
+            drawn = draw_interval(panel, found, place, looks[model], filled=filled)
+            for part, said in zip(drawn, (name, f"{name} interval"), strict=False):
+                part.set_gid(said)
+            write_value(panel, f"{found.value:{'+' if differences else ''}.{column.digits}f}", found.value, place)
+    if differences:
+        panel.set_xlabel(name_difference(column))
+        panel.axvline(0, color=INK, linewidth=0.9)
+        return
     panel.set_yticks(range(len(benchmark.models)), [show_name(model) for model in benchmark.models])
     panel.set_ylim(len(benchmark.models) - 0.4, -0.7)
     panel.set(title=title, xlabel=name_axis(column), ylabel="model")
-
-
-def _draw_differences(panel: Axes, benchmark: ComparedBenchmark, index: int, looks: Mapping[str, SeriesLook]) -> None:
-    """Draw what differs from the first model, in its lines of the panel beside."""
-    column = benchmark.columns[index]
-    for place, (model, scores) in enumerate(benchmark.models.items()):
-        if difference := scores[index].difference:
-            drawn = draw_interval(panel, difference, place, looks[model], filled=not difference.includes_zero)
-            _name_parts(drawn, f"difference {column.heading} {column.label} {show_in_line(model)}")
-            write_value(panel, f"{difference.value:+.{column.digits}f}", difference.value, place)
-    panel.set_xlabel(name_difference(column))
-    panel.axvline(0, color=INK, linewidth=0.9)
-
-
-def _name_parts(drawn: Sequence[Line2D], name: str) -> None:
-    for part, said in zip(drawn, (name, f"{name} interval"), strict=False):
-        part.set_gid(said)
 
 
 def _explain_marks() -> list[Line2D]:

@@ -127,10 +127,6 @@ def arrange_curves(trainings: Sequence[Training]) -> list[CurvePanel]:
         for training in trainings:
             title = _LOSSES.get(training.kind or "", metric.title) if metric.name == "loss" else metric.title
             for key in (metric.name, f"eval_{metric.name}"):
-                if points := _find_points(training.rows, key):
+                if points := tuple((row["step"], row[key]) for row in training.rows if row.get(key) is not None):
                     panels.setdefault(title, (metric, []))[1].append(Curve(training, key, points))
     return [CurvePanel(title, metric, tuple(curves)) for title, (metric, curves) in panels.items()]
-
-
-def _find_points(rows: Sequence[Row], key: str) -> tuple[tuple[float, float], ...]:
-    return tuple((row["step"], row[key]) for row in rows if row.get(key) is not None)

@@ -20,7 +20,7 @@ from autoif.errors import ConfigError
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
 from autoif.reading.text_lines import show_in_line
-from autoif.runs.store import storage_errors
+from autoif.runs.store import new_file
 
 COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")
 """Blue, orange, black, teal, purple; neighbours differ most, since few models are compared more often than many."""
@@ -82,15 +82,9 @@ def save_figure(draw: Callable[[], Figure], output: Path) -> None:
     Raises:
         StoreError: it can't be written.
     """
-    kind = output.suffix.lower()
-    temporary = output.with_name(f".{output.name}.tmp{kind}")
-    with storage_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(render_figure(draw, kind))
-            temporary.replace(output)
-        finally:
-            temporary.unlink(missing_ok=True)
+    content = render_figure(draw, output.suffix.lower())
+    with new_file(output) as file:
+        file.add(content)
 
 
 def render_figure(draw: Callable[[], Figure], kind: str = ".svg") -> bytes:

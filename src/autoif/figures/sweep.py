@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autoif.evaluation.figure_style import FAINT, choose_look, save_figure, write_value
+from autoif.figures.style import FAINT, choose_look, save_figure, write_value
 from autoif.sweep.points import Sweep, SweepPoint
 
 _LINES = ("-", "--", "-.", ":")

@@ -117,18 +117,15 @@ def _tabulate_details(comparison: Comparison, benchmark: ComparedBenchmark) -> T
         for index, column in enumerate(benchmark.columns)
         for model, compared in benchmark.models.items()
     ]
+    related = f" and differences to {_clean(comparison.models[0])}" if len(comparison.models) > 1 else ""
     return Table(
-        caption=f"{benchmark.title}: scores{_relate(comparison)}, with 95 % intervals",
+        caption=f"{benchmark.title}: scores{related}, with 95 % intervals",
         headings=(),
         columns=columns,
         rows=tuple(rows),
         heads=2,
         texts=(0, 1, 4),
     )
-
-
-def _relate(comparison: Comparison) -> str:
-    return f" and differences to {_clean(comparison.models[0])}" if len(comparison.models) > 1 else ""
 
 
 def _detail(compared: Compared) -> Sequence[Cell]:
@@ -173,13 +170,12 @@ def render_markdown(report: Report) -> str:
 
 def _render_table_md(table: Table) -> str:
     rules = ["---" if index in table.texts else "--:" for index in range(len(table.columns))]
-    rows = ([_render_cell_md(cell) for cell in row] for row in table.rows)
+    rows = (
+        [escape_markdown(cell.text) + (f" {cell.mark.value}" if cell.mark else "") for cell in row]
+        for row in table.rows
+    )
     lines = write_table([escape_markdown(name) for name in table.names], rows, rules)
     return "\n".join([f"**{escape_markdown(table.caption)}**", "", *lines, ""])
-
-
-def _render_cell_md(cell: Cell) -> str:
-    return escape_markdown(cell.text) + (f" {cell.mark.value}" if cell.mark else "")
 
 
 _TEX_ESCAPES = {

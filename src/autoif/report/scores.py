@@ -1,0 +1,79 @@
+"""The scores of any benchmark, in lines for a terminal."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from autoif.evaluation.results import Counted, Scores
+from autoif.evaluation.statistics import Interval, describe
+from autoif.reading.text_lines import show_in_line
+
+_TOLD = {
+    "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
+    "unknown_ends", "unread",
+}  # fmt: skip
+"""What lines of their own tell of."""
+_NAMED, _NAMED_CHARS = 3, 60
+
+
+def describe_scores(scores: Scores, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of each line: the scores, what they are of, what has to be known, where the files are."""
+    responses = scores.prompts * scores.responses_per_prompt
+    counts = {name: counted for name, counted in scores.counts.items() if counted.count}
+    cut = scores.counts["truncated"].count
+    untold = scores.counts["end_not_recorded"].count
+    told = "not recorded" if untold == responses else f"{cut:,}" + (f", and {untold:,} don't tell" if untold else "")
+    said = f": {scores.said[0]}" if scores.said else ""
+    yield from _list_scores(scores)
+    yield "responses", f"{scores.prompts:,} x {scores.responses_per_prompt}, cut: {told}"
+    if scores.partial:
+        yield "PARTIAL", "; ".join(scores.partial)
+    kept = bool(scores.settings["keep_thinking"])
+    yield "thoughts", _describe_thoughts(scores.counts, responses, keep_thinking=kept)
+    if "refused" in counts:
+        yield "refused", f"{counts['refused'].count:,} by the server{said}"
+    if "unknown_ends" in counts:
+        yield "ends unknown", f"{counts['unknown_ends'].count:,}{said}"
+    for name, counted in counts.items():
+        if name not in _TOLD:
+            yield name.replace("_", " "), _list_named(counted)
+    yield from scores.report
+    yield "written", str(folder)
+
+
+def _describe_thoughts(counts: Mapping[str, Counted], responses: int, *, keep_thinking: bool) -> str:
+    """Return in a line how many responses had a thought, and what became of it."""
+    had = counts["with_reasoning"].count
+    if not had:
+        return f"none in {responses:,} responses"
+    line = f"{had:,} of {responses:,} responses had one"
+    if keep_thinking:
+        return f"{line}, and are judged with it"
+    alone, unfinished = counts["only_reasoning"].count, counts["unfinished_reasoning"].count
+    wrong = f"; {alone:,} were only a thought, {unfinished:,} never ended it: wrong" if alone + unfinished else ""
+    return f"{line}, and are judged without it{wrong}"
+
+
+def _list_scores(scores: Scores) -> Iterator[tuple[str, str]]:
+    """Yield the scores: each with its interval, those of tables alone in a line by heading, then those of parts."""
+
+    def show(found: Interval | None, digits: int = 1) -> str:
+        return describe(found, digits=digits) if found else "-"
+
+    shown = [column for column in scores.columns if column.shown != "tables"]
+    for column in shown:
+        unit = "" if column.unit == "%" else f" {column.unit}"
+        yield column.name, f"{show(scores.scores[column.name])}{unit}"
+    for heading, some in groupby(
+        (each for each in scores.columns if each.shown == "tables"), lambda each: each.heading
+    ):
+        found = [scores.scores[column.name] for column in some]
+        yield f"… {heading}", "  ".join(f"{each.value:.1f}" if each else "-" for each in found)
+    if scores.parts_count_alike:
+        for part, them in scores.parts.items():
+            yield f"… {part}", ", ".join(f"{column.name} {show(them[column.name])}" for column in shown)
+
+
+def _list_named(counted: Counted) -> str:
+    named = ", ".join(show_in_line(each)[:_NAMED_CHARS] for each in counted.named[:_NAMED])
+    return f"{counted.count:,}: {named}{', …' if len(counted.named) > _NAMED else ''}"
