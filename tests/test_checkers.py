@@ -199,7 +199,7 @@ def read_start(pid):
 def test_a_checker_process_that_somebody_ends_is_said_to_be_ended(checker_process):
     given = checker_process("ifeval")
     given.judge("Write.", [("punctuation:no_comma", {})], "tea")
-    newest = max(find_processes("fork_server"), key=read_start)  # neither the server nor the keeper
+    newest = max(find_processes("import serve"), key=read_start)  # neither the server nor the keeper
     os.kill(newest, signal.SIGKILL)
     with pytest.raises(ConfigError, match="was ended from outside"):
         given.judge("Write.", [("punctuation:no_comma", {})], "tea")

@@ -19,11 +19,11 @@ from autoif.datasets.exports.hub import render_card as render_data_card
 from autoif.datasets.rows import RowSets
 from autoif.errors import AutoIFError, ConfigError, StoreError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
-from autoif.evaluation.plots import plot_training
-from autoif.evaluation.tables import tabulate
+from autoif.figures.plots import plot_training
 from autoif.markdown import escape_markdown, show_code
 from autoif.models.recording import import_recording
 from autoif.report.progress import Progress
+from autoif.report.tables import tabulate
 from autoif.runs.orchestration import name_keys
 from autoif.runs.store import FORMAT
 from autoif.training.card import render_card as render_training_card
@@ -42,7 +42,8 @@ OTHER_PARSERS = {
     "models/embedded.py": "what a process of ours says",
     "models/llama_process.py": "what a process of ours says",
     "datasets/exports/verifiers.py": "the file beside the module that it was written with",
-    "evaluation/general/benchmark.py": "log-likelihoods that the sampler wrote",
+    "evaluation/contamination/constraint_trials.py": "ours",
+    "evaluation/general/definitions.py": "log-likelihoods that the sampler wrote",
     "evaluation/general/answering.py": "turns that were written a moment before",
     "evaluation/followbench/rules.py": "targets of the data, tried when it is read",
     "evaluation/followbench/judging.py": "bounded in length",

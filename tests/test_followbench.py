@@ -242,10 +242,10 @@ def test_data_of_something_else_is_refused_with_the_reason(tmp_path):
     with pytest.raises(ConfigError, match="level 5, has no instruction"):
         read_items(tmp_path)
     file.write_text('[{"key": 1000, "prompt": "Write."}]', encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"is no FollowBench file \(0\.example_id: Field required\)"):
+    with pytest.raises(ConfigError, match=r"is no FollowBench file \(element 1: example_id: Field required\)"):
         read_items(tmp_path)
     file.write_text("[", encoding="utf-8")
-    with pytest.raises(ConfigError, match="broken JSON, line 1"):
+    with pytest.raises(ConfigError, match="line 1: broken JSON"):
         read_items(tmp_path)
     file.write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="not UTF-8"):

@@ -49,10 +49,10 @@ def read(task: str, path: Path | None = None) -> GeneralQuestions:
     return read_questions(task, path or DATA / task, load_definitions(task, chat=False))
 
 
-def run(sandbox: Sandbox, completion: str) -> tuple[bool, str]:
+def run(sandbox: Sandbox, completion: str) -> str:
     question = GeneralQuestion("add", "", ADD.model_dump())
-    [judged] = run_programs([(question, join_completion(question, completion, chat=False))], sandbox)
-    return judged.passed, judged.detail
+    [reason] = run_programs([(question, join_completion(question, completion, chat=False))], sandbox)
+    return reason
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -98,15 +98,15 @@ def test_the_very_same_question_asked_twice_has_two_ids(tmp_path):
 def test_every_canonical_solution_of_humaneval_passes_and_none_without_its_body(programs):
     questions = read("humaneval").rows
     whole = [(row, join_completion(row, str(row.row["canonical_solution"]), chat=False)) for row in questions]
-    assert [row.row["task_id"] for (row, _), judged in zip(whole, run_programs(whole, programs), strict=True)
-            if not judged.passed] == []  # fmt: skip
+    reasons = run_programs(whole, programs)
+    assert [row.row["task_id"] for (row, _), reason in zip(whole, reasons, strict=True) if reason] == []
     empty = run_programs([(row, join_completion(row, "    return None\n", chat=False)) for row in questions], programs)
-    assert not any(judged.passed for judged in empty)
+    assert all(empty)
     talk = "Here it is:\n```python\n{}{}```\nIt adds."
     chats = [
         (row, read_program(row, talk.format(row.row["prompt"], row.row["canonical_solution"]))) for row in questions
     ]
-    assert all(judged.passed for judged in run_programs(chats, programs))
+    assert not any(run_programs(chats, programs))
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,8 @@ def test_every_canonical_solution_of_humaneval_passes_and_none_without_its_body(
     ],
 )
 def test_what_does_not_return_from_all_tests_does_not_pass(programs, completion, detail):
-    assert run(programs, "    return a + b\n") == (True, "")
-    passed, said = run(programs, completion)
-    assert not passed
-    assert said.startswith(detail)
+    assert run(programs, "    return a + b\n") == ""
+    assert run(programs, completion).startswith(detail)
 
 
 def test_one_program_leaves_nothing_behind_for_the_next(programs):
@@ -140,7 +138,7 @@ def test_one_program_leaves_nothing_behind_for_the_next(programs):
     vandal = "    return a + b\nimport builtins\nbuiltins.marked = 1\n"
     witness = "    import builtins\n    return 0 if hasattr(builtins, 'marked') else a + b\n"
     both = [(question, join_completion(question, text, chat=False)) for text in (vandal, witness)]
-    assert [judged.passed for judged in run_programs(both, programs)] == [True, True]
+    assert run_programs(both, programs) == ["", ""]
 
 
 def test_an_answer_may_be_a_code_block_the_whole_function_or_its_body(programs):
@@ -149,8 +147,8 @@ def test_an_answer_may_be_a_code_block_the_whole_function_or_its_body(programs):
         "```python\ndef add(a, b):\n    return a + b\n```\nDone.", "```\ndef add(a, b):\n    return a + b",
         "    return a + b", "def add(a, b): return a + b", "I can't.",
     )  # fmt: skip
-    judged = run_programs([(question, read_program(question, answer)) for answer in answers], programs)
-    assert [each.passed for each in judged] == [True, True, True, True, False]
+    reasons = run_programs([(question, read_program(question, answer)) for answer in answers], programs)
+    assert [not each for each in reasons] == [True, True, True, True, False]
     assert join_completion(question, "    return 1\n```\ntalk", chat=True).endswith("return 1\n")
 
 

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from autoif.cli.sampling_options import SampledModel, policy_options
+from autoif.cli.sampling_options import SampledModel, policy_options, take_subject
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import SamplingSettings
@@ -60,7 +60,7 @@ def test_a_model_at_an_endpoint_is_named_there_and_no_folder():
     policy, _ = parse("m", "--base-url", "http://127.0.0.1:1/v1", "--api-key-env", "KEY")
     assert policy.backend == Endpoint(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="KEY")
     assert (policy.local_name, parse("m")[0].local_name) == ("", "m")
-    assert policy.identity == "m, endpoint"
+    assert take_subject(policy, print).identity == "m, endpoint"
     with pytest.raises(ConfigError, match=r"--base-url: .* is no http\(s\) address"):
         parse("m", "--base-url", "file:///x")
 

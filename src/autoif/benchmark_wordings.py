@@ -24,8 +24,8 @@ from pydantic import JsonValue
 
 from autoif.reading.lines import clean_line
 
-Benchmark = Literal["ifeval", "ifbench"]
-TITLES: dict[Benchmark, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
+Suite = Literal["ifeval", "ifbench"]
+TITLES: dict[Suite, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
 MAX_CHARS = 1_000
 """A longer text is none of them, and the patterns would take their time."""
 _RELATION = r"at least|less than"
@@ -46,7 +46,7 @@ _SLOT = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 class Wording:
     """One instruction of a benchmark."""
 
-    benchmark: Benchmark
+    benchmark: Suite
     type: str
     """As in "keywords:existence"."""
     arguments: Mapping[str, JsonValue]
@@ -96,15 +96,15 @@ def _load_digests() -> frozenset[str]:
 
 
 @cache
-def load_wordings() -> dict[Benchmark, dict[str, str]]:
+def load_wordings() -> dict[Suite, dict[str, str]]:
     """Return the words of each type, with a {slot} for each argument."""
     text = (resources.files("autoif") / "benchmark_wordings.json").read_text(encoding="utf-8")
-    found: dict[Benchmark, dict[str, str]] = json.loads(text)
+    found: dict[Suite, dict[str, str]] = json.loads(text)
     return found
 
 
 @cache
-def _load_patterns() -> tuple[tuple[Benchmark, str, re.Pattern[str]], ...]:
+def _load_patterns() -> tuple[tuple[Suite, str, re.Pattern[str]], ...]:
     return tuple(
         (benchmark, name, _compile(words))
         for benchmark, of_type in load_wordings().items()

@@ -4,7 +4,8 @@ import json
 from functools import cache
 from pathlib import Path
 
-from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite
+from autoif.benchmark_wordings import Suite
+from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision
 from autoif.evaluation.ifeval_ifbench.data import Question
 from support.packed_data import DATA, unpack
 from support.training_data import write_rows

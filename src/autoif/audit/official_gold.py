@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from autoif.audit.gold import RESPONSES, Gold, GoldRow
 from autoif.audit.material import Material, WrittenInstruction
-from autoif.benchmark_wordings import TITLES, Benchmark, Wording, find_wording
+from autoif.benchmark_wordings import TITLES, Suite, Wording, find_wording
 from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.checkers import Verdicts
 from autoif.evaluation.ifeval_ifbench.data import Question, Questions
@@ -73,7 +73,7 @@ class _Question:
     row: Question
 
 
-def make_official_gold(benchmark: Benchmark, folder: Path, material: Material) -> Gold:
+def make_official_gold(benchmark: Suite, folder: Path, material: Material) -> Gold:
     """Return what the official checkers say, for those instructions of a run that are in official words.
 
     Args:
@@ -110,7 +110,7 @@ def make_official_gold(benchmark: Benchmark, folder: Path, material: Material) -
     return gold
 
 
-def _list_questions(benchmark: Benchmark, material: Material) -> Iterator[_Question]:
+def _list_questions(benchmark: Suite, material: Material) -> Iterator[_Question]:
     for written in material.instructions:
         wording = find_wording(written.instruction.text)
         if wording and wording.benchmark == benchmark:

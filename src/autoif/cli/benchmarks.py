@@ -11,7 +11,8 @@ from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_
 from autoif.errors import needing_extra
 
 if TYPE_CHECKING:
-    from autoif.evaluation.ifeval_ifbench.checkers import Revision, Suite
+    from autoif.benchmark_wordings import Suite
+    from autoif.evaluation.ifeval_ifbench.checkers import Revision
 
 _OPTIONS = (
     click.option(

@@ -5,7 +5,6 @@ The commands differ in their defaults alone; each gets one `policy`, a model tha
 
 import functools
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +15,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from autoif.cli.options import Command, LocalPath, add_options
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
-from autoif.sampling import Backend, Sampler, SamplingSettings, open_sampler
+from autoif.sampling import Backend, SamplingSettings, open_sampler
 
 if TYPE_CHECKING:
     from autoif.evaluation.benchmark import Subject
@@ -56,17 +55,6 @@ class SampledModel:
         """The folder or the name on the hub; "" at an endpoint, whose names tell nothing of the training."""
         return "" if isinstance(self.backend, Endpoint) else self.name
 
-    @property
-    def identity(self) -> str:
-        """The model by content, with what samples from it."""
-        from autoif.evaluation.provenance import identify_policy  # of the extra `eval`
-
-        return identify_policy(self.name, self.backend)
-
-    def open(self, say: Callable[[str], None]) -> AbstractContextManager[Sampler]:
-        """Load it, or connect to it. Raises as `open_sampler`."""
-        return open_sampler(self.name, self.settings, self.backend, say)
-
 
 SampledOrRecorded = SampledModel | Path
 """What a command gets as its `policy`: a model, or the path of recorded responses."""
@@ -77,10 +65,12 @@ def take_subject(
 ) -> "Subject":
     """Return who answers, for the loop of evaluation; `find_files` names the files of a folder of responses."""
     from autoif.evaluation.benchmark import Subject, take_recorded
+    from autoif.evaluation.provenance import identify_policy
 
     if isinstance(policy, Path):
         return take_recorded(policy, find_files(policy, "responses") if find_files and policy.is_dir() else ())
-    return Subject(policy.name, policy.identity, policy.settings, lambda: policy.open(say))
+    name, settings, backend = policy.name, policy.settings, policy.backend
+    return Subject(name, identify_policy(name, backend), settings, lambda: open_sampler(name, settings, backend, say))
 
 
 def model_options(

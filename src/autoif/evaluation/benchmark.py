@@ -274,9 +274,10 @@ def _sum_up(
 ) -> tuple[Scores, list[PromptResult]]:
     """Return the scores, and the results with what is to be said of their responses."""
     responses = {prompt.id: some for prompt, some in given}
-    texts = {prompt.id: _cut_prompt(prompt.text) for prompt, _ in given}
+    texts = {prompt.id: prompt.text for prompt, _ in given}
+    cut = {key: text if len(text) <= _PROMPT_CHARS else f"…{text[-_PROMPT_CHARS:]}" for key, text in texts.items()}
     results = [
-        each.model_copy(update={"flags": _find_flags(responses[each.id]), "prompt": texts[each.id]})
+        each.model_copy(update={"flags": _find_flags(responses[each.id]), "prompt": cut[each.id]})
         for each in judged.results
     ]
     counts = {name: count(named) for name, named in noted.items()}
@@ -313,10 +314,6 @@ def _sum_up(
         versions={**versions(), **benchmark.versions},
     )
     return scores, results
-
-
-def _cut_prompt(text: str) -> str:
-    return text if len(text) <= _PROMPT_CHARS else f"…{text[-_PROMPT_CHARS:]}"
 
 
 def _find_flags(responses: Sequence[SubjectResponse]) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,8 @@
-"""The official data sets of benchmarks, fetched with `datasets` where no file is named."""
+"""Prompts of benchmarks: the official data sets, fetched with `datasets` where no file is named; none counts twice."""
 
 import importlib.util
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -33,3 +34,10 @@ def fetch_rows(
         return list(map(read, rows))
     except ValidationError as error:
         raise ConfigError(f"{name} has another form than it had ({name_problem(error)})") from None
+
+
+def refuse_twins(source: object, what: str, values: Iterable[str]) -> None:
+    """Raise ConfigError if two rows of a source have the same prompt, or another value that tells them apart."""
+    [(twice, count)] = Counter(values).most_common(1)
+    if count > 1:
+        raise ConfigError(f"{source} has the {what} {twice[:80]!r} {count} times: each would count {count} times")

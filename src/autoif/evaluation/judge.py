@@ -67,6 +67,13 @@ def consult(
         return asyncio.run(open_and_ask(endpoint))
 
 
+def explain_unread(answer: Completion, problem: str | None) -> str | None:
+    """Return why an answer can't be read: what the server said of it, else the reader's `problem`; None if it can."""
+    if answer.finish_reason == "refused":
+        return f"the judge's server refused: {answer.fault_detail}"
+    return answer.fault_detail if problem and answer.fault else problem
+
+
 async def _ask_all(chat: Chat, requests: Sequence[Request], say: Callable[[str], None], what: str) -> list[Completion]:
     done, total = 0, len(requests)
 

@@ -13,6 +13,7 @@ from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_in
 from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say
+from autoif.evaluation.hub import refuse_twins
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Column, PromptResult
@@ -42,10 +43,6 @@ class MeasuredPrompts:
     sha256: str
 
     @property
-    def texts(self) -> list[str]:
-        return [row.prompt[0].content for row in self.rows]
-
-    @property
     def sources(self) -> list[Source]:
         """Where they come from, to compare with what was trained on."""
         return [source_of(row) for row in self.rows]
@@ -62,11 +59,8 @@ def read_prompts(source: Path) -> MeasuredPrompts:
     rows = read_jsonl(path, RewardRow, check=_check_row)
     if not rows:
         raise ConfigError(f"{path} has no prompts: there is nothing to measure on")
-    prompts = MeasuredPrompts(tuple(rows), digest_file(path))
-    [(twice, count)] = Counter(prompts.texts).most_common(1)
-    if count > 1:
-        raise ConfigError(f"{path} has the prompt {twice[:80]!r} {count} times: each would count {count} times")
-    return prompts
+    refuse_twins(path, "prompt", (row.prompt[0].content for row in rows))
+    return MeasuredPrompts(tuple(rows), digest_file(path))
 
 
 def _check_row(row: RewardRow) -> None:

@@ -173,19 +173,14 @@ def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -
         folder.mkdir(parents=True, exist_ok=True)
         others = {each.name for each in folder.iterdir()} - {CLAIM}
         if path.exists() and others:
-            refuse_other(folder, _read_claim(path), now)
+            there = _read_claim(path)
+            if differing := [key for key in {**there, **now} if there.get(key) != now.get(key)]:
+                said = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in differing)
+                raise StoreError(f"{folder} holds another evaluation: {said}; choose another --output")
             return
     if others & {SCORES, PER_PROMPT, SAMPLES}:
         raise StoreError(f"{folder} holds another evaluation, or one of another version: choose another --output")
     write_json(path, dict(now))
-
-
-def refuse_other(folder: Path, there: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> None:
-    """Raise StoreError if what a folder holds is not what is to be in it; what differs is named."""
-    keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
-    if keys:
-        differing = ", ".join(f"{key} ({there.get(key)} there, {now.get(key)} now)" for key in keys)
-        raise StoreError(f"{folder} holds another evaluation: {differing}; choose another --output")
 
 
 def _read_claim(path: Path) -> dict[str, JsonValue]:

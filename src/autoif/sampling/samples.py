@@ -64,7 +64,8 @@ def sample_all(
     rows = [Draw(prompt, index) for prompt in prompts for index in range(settings.responses)]
     if len({prompt.id for prompt in prompts}) < len(prompts):
         raise ConfigError("two prompts have the same id: their samples could not be told apart")
-    _check_plan(file, Plan(settings=settings, prompts=_identify(prompts), policy=policy))
+    identity = content_id([prompt.model_dump(mode="json") for prompt in prompts])
+    _check_plan(file, Plan(settings=settings, prompts=identity, policy=policy))
     samples, ends = _read_samples(file, rows)
     if len(samples) == len(rows):
         return samples
@@ -77,16 +78,13 @@ def sample_all(
         with storage_errors(file), file.open("ab") as out:
             out.truncate(ends[whole])
         for start in range(whole, len(rows), size):
-            batch = _draw(sampler, rows[start : start + size])
+            drawn = rows[start : start + size]
+            batch = [_keep(row, answer) for row, answer in zip(drawn, sampler.sample(drawn), strict=True)]
             _append(file, batch)
             samples += batch
             if _is_told(len(samples), len(rows), size):
                 say(f"{len(samples):,} of {len(rows):,} responses sampled")
     return samples
-
-
-def _draw(sampler: Sampler, rows: Sequence[Draw]) -> list[Sample]:
-    return [_keep(row, answer) for row, answer in zip(rows, sampler.sample(rows), strict=True)]
 
 
 def _keep(row: Draw, answer: Completion) -> Sample:
@@ -112,10 +110,6 @@ def _append(file: Path, batch: Sequence[Sample]) -> None:
 def _is_told(done: int, total: int, size: int) -> bool:
     """Tell whether a tenth of the whole was passed with the last batch."""
     return done == total or done * _LINES // total > max(0, done - size) * _LINES // total
-
-
-def _identify(prompts: Sequence[SamplingPrompt]) -> str:
-    return content_id([prompt.model_dump(mode="json") for prompt in prompts])
 
 
 def _check_plan(file: Path, plan: Plan) -> None:
@@ -149,10 +143,8 @@ def _read_samples(file: Path, rows: Sequence[Draw]) -> tuple[list[Sample], list[
             sample = Sample.model_validate_json(line)
         except ValidationError:
             raise StoreError(f"{file}, line {number}: no sample; delete the file to sample anew") from None
-        if number > len(rows) or (sample.prompt_id, sample.index) != (
-            rows[number - 1].prompt.id,
-            rows[number - 1].index,
-        ):
+        wanted = rows[number - 1] if number <= len(rows) else None
+        if wanted is None or (sample.prompt_id, sample.index) != (wanted.prompt.id, wanted.index):
             raise StoreError(f"{file}, line {number}: a sample of another prompt; delete the file to sample anew")
         samples.append(sample)
         ends.append(ends[-1] + len(line) + 1)

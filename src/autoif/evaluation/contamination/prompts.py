@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
+from autoif.benchmark_wordings import Suite
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import fetch_items, read_items
-from autoif.evaluation.ifeval_ifbench.checkers import Suite
 from autoif.evaluation.ifeval_ifbench.data import read_questions
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record

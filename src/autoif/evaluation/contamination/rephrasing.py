@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoif.evaluation.contamination.results import NearestResult, Neighbour, Rephrasing
-from autoif.evaluation.judge import Judge, consult
+from autoif.evaluation.judge import Judge, consult, explain_unread
 from autoif.models.requests import Completion
 
 STAGE = "contamination"
@@ -38,12 +38,9 @@ def judge_rephrasing(
 
 
 def _read(answer: Completion, neighbours: Sequence[Neighbour]) -> Rephrasing:
-    if answer.finish_reason == "refused":
-        return Rephrasing(same=None, problem=f"the judge's server refused: {answer.fault_detail}", text=answer.text)
     found = read_answer(answer.text, neighbours)
-    if found.problem and answer.fault:
-        return Rephrasing(same=None, problem=answer.fault_detail, text=answer.text)
-    return found
+    problem = explain_unread(answer, found.problem)
+    return Rephrasing(same=None if problem else found.same, problem=problem, text=answer.text)
 
 
 def write_question(prompt: str, neighbours: Sequence[Neighbour]) -> str:

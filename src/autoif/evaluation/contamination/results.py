@@ -19,7 +19,7 @@ from autoif.evaluation.contamination.measure import ContaminationComparison, Kin
 from autoif.evaluation.contamination.nearest import Nearest
 from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
-from autoif.runs.store import digest_file, storage_errors, write_json, write_jsonl
+from autoif.runs.store import digest_file, new_file, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
 
@@ -277,13 +277,11 @@ def write_clean(comparison: ContaminationComparison, folder: Path) -> None:
     for row in comparison.data.shared:
         file, number = comparison.data.places[row]
         numbers[file].add(number)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, lines in zip(comparison.data.files, numbers, strict=True):
-            temporary = folder / f".{path.name}.tmp"
-            with temporary.open("wb") as written:
-                written.writelines(_keep(path, lines))
-            temporary.replace(folder / path.name)
+    for path, without in zip(comparison.data.files, numbers, strict=True):
+        with new_file(folder / path.name) as clean, path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if number not in without:
+                    clean.add(line)
 
 
 def check_clean(files: Sequence[Path], folder: Path) -> None:
@@ -306,13 +304,6 @@ def _is_lines(path: Path) -> bool:
     except UnicodeDecodeError:
         return False
     return find_form(text, path.suffix) is FileForm.JSON_LINES
-
-
-def _keep(path: Path, without: set[int]) -> Iterator[bytes]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if number not in without:
-                yield line
 
 
 def _round(value: float | np.floating) -> float:

@@ -18,6 +18,7 @@ from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, S
 from autoif.evaluation.followbench.data import LEVELS, SIZES, Item, Items
 from autoif.evaluation.followbench.judging import (
     STAGE,
+    Judgements,
     ResponseJudgement,
     find_files,
     read_answer,
@@ -44,6 +45,7 @@ _COLUMNS = [
     ),
     Column(name="csl", heading=_TITLE, label="CSL", unit="levels", digits=2, most=len(LEVELS)),
 ]  # fmt: skip
+_AskedItems = Sequence[tuple[Item, Sequence[SubjectResponse]]]
 _JudgedItems = Sequence[tuple[Item, Sequence[ResponseJudgement]]]
 
 
@@ -63,10 +65,9 @@ def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: 
     def run(given: Given) -> Judged:
         asked = [(by_id[prompt.id], some) for prompt, some in given]
         if isinstance(judge, Path):
-            found, unknown, duplicates = _read_recorded(judge, items, asked)
-        else:
-            found, unknown, duplicates = _ask(judge, asked, folder, say), [], []
-        return _sum_up(asked, found, judged_by, {"unknown_judgements": unknown, "duplicate_judgements": duplicates})
+            texts = {item.id: [each.text for each in some] for item, some in asked}
+            return _sum_up(asked, read_judgements(judge, items.items, texts), judged_by)
+        return _sum_up(asked, _ask(judge, asked, folder, say), judged_by)
 
     return Benchmark(
         name=f"followbench {items.language}",
@@ -90,69 +91,58 @@ def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: 
     )
 
 
-def _read_recorded(
-    folder: Path, items: Items, asked: Sequence[tuple[Item, Sequence[SubjectResponse]]]
-) -> tuple[dict[str, list[ResponseJudgement]], list[str], list[str]]:
-    """Return the recorded judgements by prompt, and unknown and duplicate ones."""
-    recorded = read_judgements(folder, items.items, {item.id: [each.text for each in some] for item, some in asked})
-    return {key: [judgement] for key, judgement in recorded.found.items()}, recorded.unknown, recorded.duplicates
-
-
-def _ask(
-    judge: Judge | None, asked: Sequence[tuple[Item, Sequence[SubjectResponse]]], folder: Path, say: Say
-) -> dict[str, list[ResponseJudgement]]:
-    """Return a judge model's word on each response that no rule decides and that has an answer, by prompt."""
+def _ask(judge: Judge | None, asked: _AskedItems, folder: Path, say: Say) -> Judgements:
+    """Return a judge model's word on each response that no rule decides and that has an answer."""
     questions = [(item, each.text) for item, some in asked if not item.rule for each in some if not each.is_unanswered]
-    if not judge or not questions:
-        return {}
-    requests = [judge.put(write_question(item, text), STAGE, item.id) for item, text in questions]
-    judgements: dict[str, list[ResponseJudgement]] = {}
-    for (item, _), answer in zip(questions, consult(judge, folder, requests, say, "responses"), strict=True):
-        judgements.setdefault(item.id, []).append(read_answer(answer, item.level))
+    judgements = Judgements()
+    if judge and questions:
+        requests = [judge.put(write_question(item, text), STAGE, item.id) for item, text in questions]
+        for (item, _), answer in zip(questions, consult(judge, folder, requests, say, "responses"), strict=True):
+            judgements.found.setdefault(item.id, []).append(read_answer(answer, item.level))
     return judgements
 
 
-def _sum_up(
-    asked: Sequence[tuple[Item, Sequence[SubjectResponse]]],
-    judgements: Mapping[str, Sequence[ResponseJudgement]],
-    judged_by: str | None,
-    left: Mapping[str, Sequence[str]],
-) -> Judged:
+def _sum_up(asked: _AskedItems, judgements: Judgements, judged_by: str | None) -> Judged:
     judged, unjudged = [], []
     for item, responses in asked:
-        if item.rule or item.id in judgements or all(each.is_unanswered for each in responses):
-            judged.append((item, _decide(item, responses, judgements.get(item.id, ()))))
+        if item.rule or item.id in judgements.found or all(each.is_unanswered for each in responses):
+            judged.append((item, _decide(item, responses, judgements.found.get(item.id, ()))))
         else:
             unjudged.append(item.id)
     unread = [f"{item.id}: {each.problem}" for item, some in judged for each in some if each.problem]
-    report = [("judge", judged_by or "none: rules decide")]
+    remarks, report = [], [("judge", judged_by or "none: rules decide")]
     details: dict[str, JsonValue] = {"judged_by": judged_by}
+    if judged_by and judged_by.startswith("recorded, SHA-256 "):
+        remarks.append("the judgements are recorded, and who judged isn't: make sure that it was the same judge")
     if unread:
-        read = describe_items(judged, with_unread=False)
-        tables = score_items(read)
+        tables = score_items(describe_items(judged, with_unread=False))
         details["scores_of_read"] = {
             name: {key: each.model_dump(mode="json") if each else None for key, each in table.items()}
             for name, table in tables.items()
         }
-        listed = f"{len(unread):,}: {', '.join(unread[:_NAMED])}{', …' if len(unread) > _NAMED else ''}"
-        alone = ", ".join(
-            f"{name.upper()} {describe(found) if (found := tables['overall'][f'{name}_average']) else '-'}"
-            for name in ("hsr", "ssr")
-        )
-        report.append(("unreadable", f"{listed}. They count -1, as officially; without them {alone}"))
-    remarks = []
-    if judged_by and judged_by.startswith("recorded, SHA-256 "):
-        remarks.append("the judgements are recorded, and who judged isn't: make sure that it was the same judge")
-    if unread:
         remarks.append(f"{len(unread)} judgements can't be read and count -1, as officially")
+        report.append(("unreadable", _describe_unread(unread, tables["overall"])))
     return Judged(
         describe_items(judged),
         unscored={"unjudged": unjudged},
-        noted={"unread": unread, **left},
+        noted={
+            "unread": unread,
+            "unknown_judgements": judgements.unknown,
+            "duplicate_judgements": judgements.duplicates,
+        },
         remarks=remarks,
         report=report,
         details=details,
     )
+
+
+def _describe_unread(unread: Sequence[str], of_read: Mapping[str, Interval | None]) -> str:
+    """Return how many judgements can't be read, the first ones, and the scores without them."""
+    listed = f"{len(unread):,}: {', '.join(unread[:_NAMED])}{', …' if len(unread) > _NAMED else ''}"
+    alone = ", ".join(
+        f"{name.upper()} {describe(found) if (found := of_read[f'{name}_average']) else '-'}" for name in ("hsr", "ssr")
+    )
+    return f"{listed}. They count -1, as officially; without them {alone}"
 
 
 def _decide(
@@ -185,12 +175,20 @@ def describe_items(judged: _JudgedItems, *, with_unread: bool = True) -> list[Pr
         }  # fmt: skip
         if item.level == LEVELS[0]:
             scores["csl"] = _count_levels(levels[item.group], with_unread)
+        samples: list[JsonValue] = [
+            {
+                "satisfied": None if each.satisfied is None else [*each.satisfied],
+                "problem": each.problem,
+                "judgement": each.text,
+            }
+            for each in some
+        ]
         results.append(
             PromptResult(
                 id=item.id, key=item.id, cluster=item.group, part=item.type, scores=scores,
                 details={
                     "level": item.level, "source": item.source, "by": "rule" if item.rule else "judge",
-                    "samples": [_dump_judgement(each) for each in some],
+                    "samples": samples,
                 },
             )
         )  # fmt: skip
@@ -220,8 +218,3 @@ def _count_levels(levels: Mapping[int, Sequence[ResponseJudgement]], with_unread
         for chain in chains
         if with_unread or all(each.satisfied is not None for each in chain)
     )
-
-
-def _dump_judgement(judgement: ResponseJudgement) -> JsonValue:
-    satisfied: JsonValue = None if judgement.satisfied is None else [*judgement.satisfied]
-    return {"satisfied": satisfied, "problem": judgement.problem, "judgement": judgement.text}

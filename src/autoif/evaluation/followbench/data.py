@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
 from autoif.evaluation.hub import fetch_rows
 from autoif.reading.jsonl import name_problem
-from autoif.reading.text_lines import naming, parse_json
+from autoif.reading.row_files import SourceRow, read_rows
 from autoif.records import Record
 
 HUB = "YuxinJiang/FollowBench"
@@ -82,9 +82,6 @@ class _HubRow(FollowBenchRow):
     """Its type, at the first level of a group; of a mixed one the types of its constraints at the others."""
 
 
-_ROWS = TypeAdapter(list[FollowBenchRow])
-
-
 def read_items(folder: Path) -> Items:
     """Return the prompts of the TYPE_constraints.json in a folder; which types are missing is told, and no error.
 
@@ -95,7 +92,7 @@ def read_items(folder: Path) -> Items:
     found = {kind: file for kind, file in files.items() if file.exists()}
     if not found:
         raise ConfigError(f"{folder} is no FollowBench data: it has no {files['content'].name} or other type")
-    rows = {kind: _parse(file, _read(file)) for kind, file in found.items()}
+    rows = {kind: [_parse(file, row) for row in read_rows(file, "FollowBench")] for kind, file in found.items()}
     chinese = is_chinese([row.instruction for some in rows.values() for row in some])
     return build_items(rows, "zh" if chinese else "en", folder)
 
@@ -138,19 +135,11 @@ def is_chinese(texts: Sequence[str]) -> bool:
     return sum(re.search(r"[\u4e00-\u9fff]", text) is not None for text in texts) > len(texts) / 2
 
 
-def _read(file: Path) -> str:
-    with naming(file, "FollowBench"):
-        return file.read_text(encoding="utf-8-sig")
-
-
-def _parse(file: Path, text: str) -> list[FollowBenchRow]:
+def _parse(file: Path, row: SourceRow) -> FollowBenchRow:
     try:
-        return _ROWS.validate_python(parse_json(text))
+        return FollowBenchRow.model_validate(row.value)
     except ValidationError as error:
-        raise ConfigError(f"{file} is no FollowBench file ({name_problem(error)})") from None
-    except ValueError as error:
-        place, why = (f", line {error.lineno}", error.msg) if isinstance(error, json.JSONDecodeError) else ("", error)
-        raise ConfigError(f"{file}: broken JSON{place} ({why})") from None
+        raise ConfigError(f"{file} is no FollowBench file ({row.place}: {name_problem(error)})") from None
 
 
 def _grow(place: str, kind: str, rows: Sequence[FollowBenchRow], language: Language) -> list[Item]:

@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import TYPES, Item
+from autoif.evaluation.judge import explain_unread
 from autoif.evaluation.responses import RecordedRow
 from autoif.models.reasoning import split_reasoning
 from autoif.models.requests import Completion
@@ -43,14 +43,6 @@ _ASKED = (
     (r"#初始指令 \+ (\d)个约束#\n", r"\n\n#初始指令 \+ {}个约束的答案#\n", "\n\n#系统#\n"),
 )
 """What stands before the prompt, before the response and after it, in the benchmark's questions to a judge."""
-
-
-class _Question(NamedTuple):
-    """What a judge was asked about."""
-
-    prompt: str
-    level: int
-    response: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +103,16 @@ def write_question(item: Item, response: str) -> str:
 
 def read_answer(answer: Completion, level: int) -> ResponseJudgement:
     """Read what a judge said of a response; what it thought before is no judgement, and a refusal says its reason."""
-    if answer.finish_reason == "refused":
-        return ResponseJudgement(answer.text, None, f"the judge's server refused: {answer.fault_detail}")
-    judgement = read_judgement(answer.text, level)
-    if judgement.problem and answer.fault:
-        return ResponseJudgement(answer.text, None, answer.fault_detail)
-    return judgement
+    found = read_judgement(answer.text, level)
+    problem = explain_unread(answer, found.problem)
+    return ResponseJudgement(answer.text, None if problem else found.satisfied, problem)
 
 
 @dataclass(slots=True)
 class Judgements:
-    """Recorded judgements by the id of their prompt, and what of the files was left aside, each in a line."""
+    """Judgements of responses, by the id of their prompt, and what of recorded ones was left aside, each in a line."""
 
-    found: dict[str, ResponseJudgement] = field(default_factory=dict)
+    found: dict[str, list[ResponseJudgement]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     """Of no prompt, or of another response."""
     duplicates: list[str] = field(default_factory=list)
@@ -145,16 +134,16 @@ def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str,
     for file in files:
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
-            asked = _read_question(row.asked)
-            item = known.get((asked.prompt, asked.level)) if asked else None
-            if not asked or not item:
+            prompt, level, response = _read_question(row.asked) or ("", 0, "")
+            item = known.get((prompt, level))
+            if not item:
                 recorded.unknown.append(f"{place}: a question about no prompt that a judge decides")
-            elif not {asked.response, split_reasoning(asked.response).answer} & set(responses.get(item.id, ())):
+            elif not {response, split_reasoning(response).answer} & set(responses.get(item.id, ())):
                 recorded.unknown.append(f"{place}: judges another response to {item.id}")
             elif item.id in recorded.found:
                 recorded.duplicates.append(f"{place}: {item.id}")
             else:
-                recorded.found[item.id] = read_judgement(row.read()[0].text, item.level)
+                recorded.found[item.id] = [read_judgement(row.read()[0].text, item.level)]
     if not recorded.found and known:
         raise ConfigError(f"{folder} has no judgement of any of these responses")
     return recorded
@@ -173,8 +162,8 @@ def find_files(folder: Path, what: str) -> list[Path]:
     return files
 
 
-def _read_question(text: str) -> _Question | None:
-    """Return whose response a question to a judge is about; None of another form.
+def _read_question(text: str) -> tuple[str, int, str] | None:
+    """Return the prompt, level and response that a question to a judge is about; None of another form.
 
     One search for each level, as a single pattern takes cubic time on texts made for it.
     """
@@ -186,5 +175,5 @@ def _read_question(text: str) -> _Question | None:
                 tried.add(found[1])
                 answer = re.compile(between.format(found[1])).search(text, found.end())
                 if answer and answer.end() <= end:
-                    return _Question(text[found.end() : answer.start()], int(found[1]), text[answer.end() : end])
+                    return text[found.end() : answer.start()], int(found[1]), text[answer.end() : end]
     return None

@@ -34,7 +34,8 @@ def find_rule(kind: str, source: str, example_id: int, language: Language) -> Ru
         return _TARGETS[source]
     if source == "gsm_8k":
         return _last(tongue.price)
-    return _cumulative(tongue.constraints[source]) if source in tongue.constraints else None
+    constraints = _CONSTRAINTS[language]
+    return _cumulative(constraints[source]) if source in constraints else None
 
 
 def _cumulative(constraints: tuple[Constraint, ...]) -> Rule:
@@ -79,10 +80,17 @@ class _Tongue:
     """What the rules of one language count and look for."""
 
     sentence_ends: str
+    punctuation: str
+    count_words: Callable[[str], int]
+    """Of a text; a character is a word in Chinese."""
     count_sentence_words: Callable[[str], int]
+    is_plain: Constraint
+    """Whether all letters are small; in Chinese, whether there is no number."""
     price: str
+    opening: str
     suggestions: str
-    constraints: Mapping[str, tuple[Constraint, ...]]
+    words: Mapping[str, str]
+    """The patterns of words, by the English ones."""
 
     def check_paragraphs(self, text: str, target: str, level: int) -> bool:
         """Check the prompt that asks for numbered paragraphs: three, and a fourth at the last level."""
@@ -96,6 +104,57 @@ class _Tongue:
         )
         return all(constraints[:level])
 
+    def list_constraints(self) -> dict[str, tuple[Constraint, ...]]:
+        """Return the constraints of each source, that of the first level first."""
+        ends, words, count = self.sentence_ends, self.words, self.count_words
+
+        def has(word: str) -> Constraint:
+            return lambda text: re.search(words[word], text) is not None
+
+        def lacks(word: str) -> Constraint:
+            return lambda text: re.search(words[word], text) is None
+
+        def count_marks(text: str) -> int:
+            return sum(character in self.punctuation for character in text)
+
+        return {
+            "cnn_dailymail": (
+                _has_sentences(3, ends),
+                lambda text: all(self.count_sentence_words(sentence) < 15 for sentence in _split(text, ends)),
+                _in_sentences(ends, words["Potter"], words["actor"], words["films"]),
+                lambda text: not _in_sentences(ends, "", words["lavish"])(text),
+                _in_sentences(ends, "", "", words["have"]),
+            ),
+            "xsum": (
+                _has_sentences(1, ends),
+                lambda text: count(text) < 20,
+                lacks("Newton Stewart"),
+                has("doing"),
+                has("operation"),
+            ),
+            "samsum": (
+                _has_sentences(1, ends),
+                lambda text: count(text) < 15,
+                has("stuff"),
+                lacks("procrastinate"),
+                lambda text: count_marks(text) == 1,
+            ),
+            "gigaword": (
+                lambda text: count(text) == 8,
+                lambda text: count_marks(text) == 0,
+                self.is_plain,
+                lacks("bus"),
+                has("in"),
+            ),
+            "arxiv": (
+                _has_sentences(1, ends),
+                lambda text: count(text) <= 20,
+                lambda text: text.startswith(self.opening),
+                has("activations"),
+                lacks("transformer"),
+            ),
+        }
+
 
 def _split(text: str, ends: str) -> list[str]:
     return [sentence for sentence in re.split(ends, text) if sentence]
@@ -103,10 +162,6 @@ def _split(text: str, ends: str) -> list[str]:
 
 def _has_sentences(count: int, ends: str) -> Constraint:
     return lambda text: len(_split(text, ends)) == count
-
-
-def _sentences_under(words: int, ends: str, count: Callable[[str], int]) -> Constraint:
-    return lambda text: all(count(sentence) < words for sentence in _split(text, ends))
 
 
 def _in_sentences(ends: str, *patterns: str) -> Constraint:
@@ -119,108 +174,38 @@ def _in_sentences(ends: str, *patterns: str) -> Constraint:
     return satisfies
 
 
-def _has(pattern: str, flags: int = 0) -> Constraint:
-    return lambda text: re.search(pattern, text, flags) is not None
-
-
-def _lacks(pattern: str, flags: int = 0) -> Constraint:
-    return lambda text: re.search(pattern, text, flags) is None
-
-
-def _count_of(characters: str, text: str) -> int:
-    return sum(character in characters for character in text)
-
-
-_EN_ENDS = r"[.!?]"
 _ENGLISH = _Tongue(
-    sentence_ends=_EN_ENDS,
+    sentence_ends=r"[.!?]",
+    punctuation=string.punctuation,
+    count_words=lambda text: len(text.split(" ")),
     count_sentence_words=lambda sentence: len(sentence.split()),
+    is_plain=str.islower,
     price=r"\$\d+",
+    opening="We",
     suggestions="Those are suggestions",
-    constraints={
-        "cnn_dailymail": (
-            _has_sentences(3, _EN_ENDS),
-            _sentences_under(15, _EN_ENDS, lambda sentence: len(sentence.split())),
-            _in_sentences(_EN_ENDS, r"\bPotter\b", r"\bactor\b", r"\bfilms\b"),
-            lambda text: not _in_sentences(_EN_ENDS, "", r"\blavish\b")(text),
-            _in_sentences(_EN_ENDS, "", "", r"\b(has|have)\s+\w+"),
-        ),
-        "xsum": (
-            _has_sentences(1, _EN_ENDS),
-            lambda text: len(text.split(" ")) < 20,
-            _lacks(r"\bNewton Stewart\b"),
-            _has(r"\b(am|is|are)\s+\w+ing\b"),
-            _has(r"\boperation\b"),
-        ),
-        "samsum": (
-            _has_sentences(1, _EN_ENDS),
-            lambda text: len(text.split(" ")) < 15,
-            _has(r"\bstuff\b"),
-            _lacks("procrast", re.IGNORECASE),
-            lambda text: _count_of(string.punctuation, text) == 1,
-        ),
-        "gigaword": (
-            lambda text: len(text.split(" ")) == 8,
-            lambda text: _count_of(string.punctuation, text) == 0,
-            str.islower,
-            _lacks(r"\bbus\b"),
-            _has(r"\bin\b"),
-        ),
-        "arxiv": (
-            _has_sentences(1, _EN_ENDS),
-            lambda text: len(text.split(" ")) <= 20,
-            lambda text: text.startswith("We"),
-            _has(r"\bactivations\b"),
-            _lacks(r"\btransformer\b"),
-        ),
+    words={
+        "Potter": r"\bPotter\b", "actor": r"\bactor\b", "films": r"\bfilms\b", "lavish": r"\blavish\b",
+        "have": r"\b(has|have)\s+\w+", "Newton Stewart": r"\bNewton Stewart\b", "doing": r"\b(am|is|are)\s+\w+ing\b",
+        "operation": r"\boperation\b", "stuff": r"\bstuff\b", "procrastinate": r"(?i)procrast", "bus": r"\bbus\b",
+        "in": r"\bin\b", "activations": r"\bactivations\b", "transformer": r"\btransformer\b",
     },
-)
-
-_ZH_ENDS = "[。！？]"
-_ZH_PUNCTUATION = string.punctuation + "，。：’“”"
+)  # fmt: skip
 _CHINESE = _Tongue(
-    sentence_ends=_ZH_ENDS,
+    sentence_ends="[。！？]",
+    punctuation=string.punctuation + "，。：’“”",
+    count_words=len,
     count_sentence_words=len,
+    is_plain=lambda text: not any(map(str.isnumeric, text)),
     price=r"(?<!\d)\d+美元",
+    opening="我们",
     suggestions="这些是建议",
-    constraints={
-        "cnn_dailymail": (
-            _has_sentences(3, _ZH_ENDS),
-            _sentences_under(15, _ZH_ENDS, len),
-            _in_sentences(_ZH_ENDS, "波特", "演员", "电影"),
-            lambda text: not _in_sentences(_ZH_ENDS, "", "奢侈")(text),
-            _in_sentences(_ZH_ENDS, "", "", "了"),
-        ),
-        "xsum": (
-            _has_sentences(1, _ZH_ENDS),
-            lambda text: len(text) < 20,
-            _lacks("牛顿斯图尔特"),
-            _has("在"),
-            _has("操作"),
-        ),
-        "samsum": (
-            _has_sentences(1, _ZH_ENDS),
-            lambda text: len(text) < 15,
-            _has("琐碎的"),
-            _lacks("拖沓的"),
-            lambda text: _count_of(_ZH_PUNCTUATION, text) == 1,
-        ),
-        "gigaword": (
-            lambda text: len(text) == 8,
-            lambda text: _count_of(_ZH_PUNCTUATION, text) == 0,
-            lambda text: not any(map(str.isnumeric, text)),
-            _lacks("公交车"),
-            _has("在"),
-        ),
-        "arxiv": (
-            _has_sentences(1, _ZH_ENDS),
-            lambda text: len(text) <= 20,
-            lambda text: text.startswith("我们"),
-            _has("激活"),
-            _lacks("transformer"),
-        ),
+    words={
+        "Potter": "波特", "actor": "演员", "films": "电影", "lavish": "奢侈", "have": "了",
+        "Newton Stewart": "牛顿斯图尔特", "doing": "在", "operation": "操作", "stuff": "琐碎的",
+        "procrastinate": "拖沓的", "bus": "公交车", "in": "在", "activations": "激活", "transformer": "transformer",
     },
-)
+)  # fmt: skip
+_CONSTRAINTS = {"en": _ENGLISH.list_constraints(), "zh": _CHINESE.list_constraints()}
 
 
 def _count_numbered(line: str) -> int:

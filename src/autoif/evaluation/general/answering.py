@@ -5,15 +5,15 @@ What a model says to choices is the log-likelihood of each, stored as JSON: [[-1
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from autoif.errors import ConfigError, ModelError, first_line
 from autoif.evaluation.general.data import GeneralSettings
-from autoif.evaluation.general.definitions import keep_quiet
+from autoif.evaluation.general.definitions import Requests, keep_quiet
 from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
 from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, open_sampler
@@ -22,28 +22,12 @@ from autoif.sampling.settings import seed_rows
 _CHOICES_AT_ONCE = 8
 """Batches of choices between two entries in the file of answers: lm-eval puts those of like length together. What is
 written takes long, and is stored batch by batch."""
-Requests = Mapping[str, Sequence[Any]]
-"""lm-eval's requests of each question, by its id."""
-
-
-class Answerer(Protocol):
-    """A model that questions can be put to."""
-
-    def read_template(self) -> Callable[..., str] | None:
-        """Return what makes a text of a conversation; None where there is no chat template."""
-        ...
-
-    def phrase(self, instances: Sequence[Any]) -> tuple[dict[str, str], ...]:
-        """Return the turns that a question's requests begin with."""
-        ...
-
-    def open(self, requests: Requests, settings: SamplingSettings) -> AbstractContextManager[Sampler]:
-        """Return what answers these questions."""
-        ...
 
 
 class FolderModel:
-    """A model folder or a name on the hub, loaded when it is first asked."""
+    """A model folder or a name on the hub, loaded when it is first asked; it goes on from plain texts, or answers in
+    chats.
+    """
 
     def __init__(self, name: str, settings: GeneralSettings) -> None:
         self.name = name
@@ -66,7 +50,7 @@ class FolderModel:
             raise ModelError(f"the model {self.name} can't be loaded: {first_line(error)}") from None
 
     def read_template(self) -> Callable[..., str] | None:
-        """Raises ConfigError for a model without one."""
+        """Return what makes a text of a conversation; None for plain texts. Raises ConfigError: the model has none."""
         if not self._settings.chat_template:
             return None
         if not self.lm.tokenizer.chat_template:
@@ -75,11 +59,12 @@ class FolderModel:
         return template
 
     def phrase(self, instances: Sequence[Any]) -> tuple[dict[str, str], ...]:
+        """Return the turns that a question's requests begin with."""
         return ({"role": "user", "content": instances[0].args[0]},)
 
     @contextmanager
     def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
-        """Raises ConfigError where the context has no room for an answer."""
+        """Return what answers these questions. Raises ConfigError: the context has no room for an answer."""
         if any(map(_generates, requests.values())) and self.lm.max_length <= settings.max_tokens:
             raise ConfigError(
                 f"the context of {self.name}, {self.lm.max_length} tokens, leaves no room for answers of "
@@ -90,7 +75,9 @@ class FolderModel:
 
 @dataclass(frozen=True, slots=True)
 class ChatModel:
-    """A model at an OpenAI-compatible endpoint or under llama.cpp; the chat template is the server's."""
+    """A model at an OpenAI-compatible endpoint or under llama.cpp, asked as a `FolderModel` is; the chat template is
+    the server's.
+    """
 
     name: str
     backend: Backend
@@ -106,6 +93,10 @@ class ChatModel:
     def open(self, requests: Requests, settings: SamplingSettings) -> Iterator[Sampler]:
         with open_sampler(self.name, settings, self.backend, self.say) as sampler:
             yield sampler
+
+
+Answerer = FolderModel | ChatModel
+"""A model that questions can be put to."""
 
 
 class _LocalSampler:

@@ -3,7 +3,6 @@
 What a model folder says to choices is the log-likelihood of each, as JSON; everything else is answered by a text.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pydantic import JsonValue
 
 from autoif.errors import ConfigError
 from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say, Subject, evaluate, take_recorded
-from autoif.evaluation.general.answering import Answerer, ChatModel, FolderModel, Requests
+from autoif.evaluation.general.answering import Answerer, ChatModel, FolderModel
 from autoif.evaluation.general.data import (
     SIZES,
     GeneralQuestion,
@@ -28,9 +27,10 @@ from autoif.evaluation.general.data import (
 )
 from autoif.evaluation.general.definitions import (
     Definition,
+    LmTask,
+    Requests,
     build_requests,
     build_task,
-    judge_requests,
     load_definitions,
 )
 from autoif.evaluation.general.files import TITLES, TaskName
@@ -177,12 +177,9 @@ def prepare(
         if task.name == "humaneval":
             assert sandbox, "HumanEval is measured in a sandbox"
             return Judged(_judge_programs(task, rows, answers, sandbox, is_local=isinstance(answerer, FolderModel)))
-        verdicts = {key: found for each in asked for key, found in each.judge(answers).items()}
-        results = []
-        for row in rows:
-            scores: dict[str, tuple[float, ...]] = {name: (100.0 * it,) for name, it in verdicts[row.id].items()}
-            results.append(_make_result(row, scores, {}))
-        return Judged(results)
+        first = {key: some[0].text for key, some in answers.items()}
+        verdicts = {key: found for each in asked for key, found in each.judge(first).items()}
+        return Judged([_make_result(row, {name: (it,) for name, it in verdicts[row.id].items()}, {}) for row in rows])
 
     benchmark = _build(task, judge, answerer, requests, elsewhere)
     if isinstance(who, Path):
@@ -191,23 +188,7 @@ def prepare(
     return benchmark, Subject(name, identity, task.sampling, lambda: answerer.open(requests, task.sampling))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """lm-eval's task of one subject, and its requests by the id of their question."""
-
-    definition: Definition
-    lm_task: Any
-    requests: Requests
-
-    def judge(self, answers: Mapping[str, Sequence[SubjectResponse]]) -> dict[str, dict[str, bool]]:
-        """Return lm-eval's verdicts on the first answer to each question that has one, by metric."""
-        for key, instances in self.requests.items():  # lm-eval wants one for each; of the others nothing is read
-            _hand_back(instances, answers[key][0].text if key in answers else "", self.definition)
-        verdicts = judge_requests(self.lm_task, list(self.requests.values()))
-        return {key: found for key, found in zip(self.requests, verdicts, strict=True) if key in answers}
-
-
-def _ask_lm_eval(task: Task, answerer: Answerer | None) -> list[_Asked]:
+def _ask_lm_eval(task: Task, answerer: Answerer | None) -> list[LmTask]:
     asked = []
     for definition in task.definitions:
         rows = [each for each in task.questions.rows if each.subject == definition.subject]
@@ -216,7 +197,7 @@ def _ask_lm_eval(task: Task, answerer: Answerer | None) -> list[_Asked]:
             examples = task.questions.examples[definition.subject]
             lm_task = build_task(definition, [each.row for each in rows], examples, changes)
             requests = build_requests(lm_task, answerer.read_template() if answerer else None)
-            asked.append(_Asked(definition, lm_task, {row.id: some for row, some in zip(rows, requests, strict=True)}))
+            asked.append(LmTask(definition, lm_task, dict(zip((row.id for row in rows), requests, strict=True))))
     return asked
 
 
@@ -244,7 +225,7 @@ def _build(
 ) -> Benchmark:
     questions, first, title = task.questions, task.definitions[0], TITLES[task.name]
     name = first.name if len(task.definitions) == 1 else task.name
-    definition = f"{name}, version {first.version}"
+    definition = f"{name}, version {first.config['metadata']['version']}"
     shots = f"{task.shots} examples before each" if task.shots else "no examples before them"
     return Benchmark(
         name=task.name,
@@ -290,17 +271,6 @@ def _list_passes(name: TaskName, samples: int) -> list[int]:
     return sorted({*(k for k in _PASSES if k < samples), samples} - {1}) if name == "humaneval" else []
 
 
-def _hand_back(instances: Sequence[Any], answer: str, definition: Definition) -> None:
-    """Give lm-eval's requests their answers: a text up to its stop, or the log-likelihood of each choice."""
-    if definition.compares_choices:
-        for instance, said in zip(instances, json.loads(answer), strict=True):
-            instance.resps.append(tuple(said))
-        return
-    for stop in definition.config["generation_kwargs"]["until"]:
-        answer = answer.split(stop, maxsplit=1)[0]  # an endpoint was not told where to stop
-    instances[0].resps.append(answer)
-
-
 def _judge_programs(
     task: Task,
     rows: Sequence[GeneralQuestion],
@@ -315,20 +285,21 @@ def _judge_programs(
         for row in rows
         for each in answers[row.id]
     ]
-    judged = iter(run_programs(programs, sandbox))
+    reasons = iter(run_programs(programs, sandbox))
     results = []
     for row in rows:
-        found = [next(judged) for _ in answers[row.id]]
-        wrong, each = sum(not one.passed for one in found), len(found)
-        scores = {_MAIN["humaneval"]: tuple(100.0 * one.passed for one in found)}
-        # The chance in percent that one of k programs passes, without bias from more than k of them.
+        found = [next(reasons) for _ in answers[row.id]]
+        wrong, each = sum(map(bool, found)), len(found)
+        rates: dict[str, tuple[float, ...]] = {_MAIN["humaneval"]: tuple(not why for why in found)}
+        # The chance that one of k programs passes, without bias from more than k of them.
         for k in _list_passes("humaneval", each):
-            scores[f"pass@{k}"] = (100 * (1 - comb(wrong, k) / comb(each, k)),)
-        results.append(_make_result(row, scores, {"programs": [one.detail for one in found]}))
+            rates[f"pass@{k}"] = (1 - comb(wrong, k) / comb(each, k),)
+        results.append(_make_result(row, rates, {"programs": [*found]}))
     return results
 
 
 def _make_result(
-    row: GeneralQuestion, scores: dict[str, tuple[float, ...]], details: dict[str, JsonValue]
+    row: GeneralQuestion, rates: Mapping[str, tuple[float, ...]], details: dict[str, JsonValue]
 ) -> PromptResult:
+    scores = {name: tuple(100.0 * each for each in some) for name, some in rates.items()}
     return PromptResult(id=row.id, key=row.id, cluster=row.id, part=row.subject, scores=scores, details=details)

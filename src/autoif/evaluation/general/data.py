@@ -85,7 +85,9 @@ def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Defi
             times[key] = times.get(key, 0) + 1
             questions.append(GeneralQuestion(key if times[key] == 1 else content_id(key, times[key]), subject, row))
     examples = {subject: found[subject][1] for subject in subjects}
-    return GeneralQuestions(task, tuple(questions), examples, str(path) if path else definitions[0].hub)
+    return GeneralQuestions(
+        task, tuple(questions), examples, str(path) if path else str(definitions[0].config["dataset_path"])
+    )
 
 
 def choose_questions(questions: GeneralQuestions, limit: int | None, seed: int) -> GeneralQuestions:
@@ -105,13 +107,13 @@ def choose_questions(questions: GeneralQuestions, limit: int | None, seed: int) 
 
 
 def _fetch(task: TaskName, definition: Definition) -> tuple[Rows, Rows]:
-    name, instead = definition.hub, f"files by --data {task}=PATH"
+    name, part = definition.config["dataset_path"], definition.config.get("dataset_name")
 
     def read(row: object) -> dict[str, JsonValue]:
         return check_row(task, row, f"{name}, {definition.name}")
 
     rows, examples = (
-        fetch_rows(name, instead, read, part=definition.hub_part, split=split) if split else []
+        fetch_rows(name, f"files by --data {task}=PATH", read, part=part, split=split) if split else []
         for split in (definition.split, definition.example_split)
     )
     return rows, examples

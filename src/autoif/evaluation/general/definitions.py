@@ -4,8 +4,9 @@ Prompts, examples, stops, filters and metrics are lm-eval's. Two things are not:
 file and no network is touched; and HumanEval's metric, which would fetch a program and run code outside of a sandbox.
 """
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,8 +18,10 @@ from autoif.evaluation.general.files import Rows, TaskName
 _PLACES: dict[TaskName, str] = {"gsm8k": "gsm8k", "mmlu": "mmlu/default", "humaneval": "humaneval", "ceval": "ceval"}
 _EXAMPLES_SEED = 1234
 """That of lm-eval's own command: it decides which examples stand before a question of GSM8K."""
-DEFAULT_ANSWER_TOKENS = 256
+_ANSWER_TOKENS = 256
 """lm-eval's, where a task doesn't say."""
+Requests = Mapping[str, Sequence[Any]]
+"""lm-eval's requests of each question, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,6 @@ class Definition:
         return str(self.config.get("dataset_name")) if self.compares_choices else ""
 
     @property
-    def hub(self) -> str:
-        return str(self.config["dataset_path"])
-
-    @property
-    def hub_part(self) -> str | None:
-        return self.config.get("dataset_name")
-
-    @property
     def split(self) -> str:
         return str(self.config.get("test_split") or self.config["validation_split"])
 
@@ -58,13 +53,9 @@ class Definition:
         return int(self.config.get("num_fewshot") or 0)
 
     @property
-    def version(self) -> str:
-        return str(self.config["metadata"]["version"])
-
-    @property
     def answer_tokens(self) -> int:
         """Tokens of an answer at most; of no meaning where choices are compared."""
-        return int(self.config.get("generation_kwargs", {}).get("max_gen_toks", DEFAULT_ANSWER_TOKENS))
+        return int(self.config.get("generation_kwargs", {}).get("max_gen_toks", _ANSWER_TOKENS))
 
 
 def load_definitions(task: TaskName, *, chat: bool) -> tuple[Definition, ...]:
@@ -113,19 +104,39 @@ def build_requests(task: Any, chat_template: Any) -> list[list[Any]]:
     return [sorted(some, key=lambda each: each.idx) for some in requests.values()]
 
 
-def judge_requests(task: Any, requests: Sequence[Sequence[Any]]) -> list[dict[str, bool]]:
-    """Return lm-eval's verdict on each question, by metric and, where there are several, filter of the answer."""
-    task.apply_filters()
-    verdicts = []
-    for instances in requests:
+@dataclass(frozen=True, slots=True)
+class LmTask:
+    """lm-eval's task of one subject, and its requests by the id of their question."""
+
+    definition: Definition
+    task: Any
+    requests: Requests
+
+    def judge(self, answers: Mapping[str, str]) -> dict[str, dict[str, bool]]:
+        """Return lm-eval's verdict on each answer, by metric and, where there are several, filter of the answer."""
+        for key, instances in self.requests.items():
+            self._hand_back(instances, answers.get(key, ""))  # it wants an answer to each question
+        self.task.apply_filters()
+        return {key: self._judge_one(some) for key, some in self.requests.items() if key in answers}
+
+    def _hand_back(self, instances: Sequence[Any], answer: str) -> None:
+        """Give requests their answers: a text up to its stop, or the log-likelihood of each choice, as JSON."""
+        if self.definition.compares_choices:
+            for instance, said in zip(instances, json.loads(answer), strict=True):
+                instance.resps.append(tuple(said))
+            return
+        for stop in self.definition.config["generation_kwargs"]["until"]:
+            answer = answer.split(stop, maxsplit=1)[0]  # an endpoint was not told where to stop
+        instances[0].resps.append(answer)
+
+    def _judge_one(self, instances: Sequence[Any]) -> dict[str, bool]:
         found: dict[str, bool] = {}
         for name in instances[0].filtered_resps:
-            results = task.process_results(instances[0].doc, [each.filtered_resps[name] for each in instances])
+            results = self.task.process_results(instances[0].doc, [each.filtered_resps[name] for each in instances])
             found |= {
                 metric if name == "none" else f"{metric}, {name}": bool(value == 1) for metric, value in results.items()
             }
-        verdicts.append(found)
-    return verdicts
+        return found
 
 
 @contextmanager

@@ -8,7 +8,6 @@ kept from it: tests are compiled and builtins kept before it runs, and each comp
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from autoif.evaluation.general.data import GeneralQuestion
 from autoif.records import Verdict
@@ -35,15 +34,6 @@ def evaluate(response, run=exec, compile=compile, keep=dict, kept=builtins.__dic
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramOutcome:
-    """What became of a program."""
-
-    passed: bool
-    detail: str
-    """Why it did not pass; "" if it did."""
-
-
 def join_completion(question: GeneralQuestion, completion: str, *, chat: bool) -> str:
     """Return the program that a completion makes of its question. In a chat it was begun inside a code block, so that
     what follows the end of the block is talk.
@@ -60,14 +50,17 @@ def read_program(question: GeneralQuestion, answer: str) -> str:
     return f"{question.row['prompt']}\n{found.group(1) if found else answer}"
 
 
-def run_programs(programs: Sequence[tuple[GeneralQuestion, str]], sandbox: Sandbox) -> list[ProgramOutcome]:
-    """Run each program with the tests of its question, in order. Raises SandboxError, never for what a program does."""
+def run_programs(programs: Sequence[tuple[GeneralQuestion, str]], sandbox: Sandbox) -> list[str]:
+    """Run each program with the tests of its question; return in order why it did not pass, "" if it did.
+
+    Raises:
+        SandboxError: the sandbox can't be used; never for what a program does.
+    """
     jobs = [
         (_SOURCE.format(tests=each.row["test"], entry_point=each.row["entry_point"]), [program])
         for each, program in programs
     ]
-    judged = []
-    for [outcome] in sandbox.run_many_sync(jobs):
-        passed = outcome.verdict == Verdict.PASS
-        judged.append(ProgramOutcome(passed, "" if passed else f"{outcome.verdict}: {outcome.detail}".rstrip(": ")))
-    return judged
+    return [
+        "" if outcome.verdict == Verdict.PASS else f"{outcome.verdict}: {outcome.detail}".rstrip(": ")
+        for [outcome] in sandbox.run_many_sync(jobs)
+    ]

