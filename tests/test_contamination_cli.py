@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from autoif.errors import SandboxError
 from support.command import autoif_here, fails_here
-from support.ifeval_data import TOKENIZERS, read_rows, write_questions
+from support.ifeval_data import read_rows, write_questions
 from support.training_data import write_rows
 
 REFUSALS = {
@@ -88,8 +89,7 @@ def test_a_folder_without_data_sets_and_a_file_of_another_kind_are_refused(tmp_p
     assert "give .jsonl or .json" in fails_here("contamination", other)
 
 
-def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("NLTK_DATA", str(TOKENIZERS))
+def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, capsys):
     row = {
         "prompt": [{"role": "user", "content": "Say hello. Let no comma slip in."}],
         "constraints": [
@@ -114,15 +114,16 @@ def test_functions_tell_which_types_of_constraints_are_trained(tmp_path, monkeyp
     assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["constraint_types"] is None
 
 
-def test_without_tokenizer_data_the_rest_is_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("NLTK_DATA", "")
-    monkeypatch.setattr("autoif.evaluation.ifeval_ifbench.tokenizer_data.data_folder", lambda: tmp_path / "nothing")
-    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+def test_where_no_function_can_be_run_the_rest_is_told(tmp_path, monkeypatch, capsys):
+    def refuse(*given: object) -> None:
+        raise SandboxError("no sandbox here")
+
+    monkeypatch.setattr("autoif.evaluation.contamination.constraint_types.find_types", refuse)
     row = {"prompt": "Let no comma slip in.", "functions": ["def evaluate(response):\n    return True"]}
     train = write_rows(tmp_path / "rewards.jsonl", row)
     autoif_here("contamination", train, "--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}")
     said = capsys.readouterr()
-    assert "constraint types are not looked for: the checkers need tokenizers/punkt_tab" in said.err
+    assert "constraint types are not looked for: no sandbox here" in said.err
     assert "0.0 % of 3 prompts overlap" in said.out
 
 

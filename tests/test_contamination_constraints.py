@@ -4,6 +4,7 @@ import pytest
 
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
+    VERDICTS,
     list_pool,
     load_examples,
     make_pool_trials,
@@ -11,7 +12,8 @@ from autoif.evaluation.contamination.constraint_trials import (
     read_parameters,
 )
 from autoif.evaluation.contamination.constraint_types import TrainedInstruction, correlate, find_types
-from support.ifeval_data import TOKENIZERS, load_checkers
+from support.ifeval_data import load_checkers
+from write_constraint_verdicts import make_verdicts
 
 NUMBER, WORD = 6, "tea"
 ARGUMENTS = {
@@ -56,10 +58,14 @@ def test_the_texts_made_for_a_number_or_a_word_are_judged_so_by_the_official_che
     assert tried | OTHERWISE == PARAMETERISED
 
 
+def test_the_verdicts_on_the_pool_that_come_with_the_package_are_those_of_the_checkers():
+    assert VERDICTS.read_text(encoding="ascii") == make_verdicts()
+
+
 @pytest.mark.parametrize("benchmark", ["ifeval", "ifbench"])
 def test_the_pool_has_texts_that_follow_and_texts_that_break_what_is_tried(benchmark):
     examples = load_examples().of(benchmark)
-    trials = make_pool_trials(benchmark, set(examples), [str(TOKENIZERS)])
+    trials = make_pool_trials(benchmark, examples)
     assert len(trials) >= {"ifeval": 11, "ifbench": 30}[benchmark]
     for trial in trials:
         assert examples[trial.type].follows in trial.follows
@@ -72,9 +78,8 @@ ALL = frozenset(load_examples().ifeval.keys() - SLOW)
 SOME = ("punctuation:no_comma", "change_case:english_lowercase", "keywords:existence")
 
 
-def find(monkeypatch, sandbox, types=ALL, **functions: str | tuple[str, ...]) -> dict[str, list[str]]:
+def find(sandbox, types=ALL, **functions: str | tuple[str, ...]) -> dict[str, list[str]]:
     """Return the types that instructions train, by the instruction's name; a function is written as an expression."""
-    monkeypatch.setenv("NLTK_DATA", str(TOKENIZERS))
     given = [
         TrainedInstruction(f"train.jsonl:{number}", text.replace("_", " "), _define(expressions))
         for number, (text, expressions) in enumerate(functions.items(), 1)
@@ -94,9 +99,8 @@ def _define(expressions: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"import re, json\ndef evaluate(response):\n    return {expression}" for expression in several)
 
 
-def test_a_paraphrased_constraint_is_found_by_what_its_functions_accept(monkeypatch, sandbox):
+def test_a_paraphrased_constraint_is_found_by_what_its_functions_accept(sandbox):
     found = find(
-        monkeypatch,
         sandbox,
         Let_no_comma_slip_in="response.count(',') == 0",
         All_letters_small="response == response.lower() and response.islower()",
@@ -121,9 +125,8 @@ def test_a_paraphrased_constraint_is_found_by_what_its_functions_accept(monkeypa
     }
 
 
-def test_what_accepts_anything_or_nothing_or_checks_something_else_is_no_match(monkeypatch, sandbox):
+def test_what_accepts_anything_or_nothing_or_checks_something_else_is_no_match(sandbox):
     found = find(
-        monkeypatch,
         sandbox,
         Anything="True",
         Nothing="False",
@@ -136,17 +139,15 @@ def test_what_accepts_anything_or_nothing_or_checks_something_else_is_no_match(m
     assert set(map(tuple, found.values())) == {()}
 
 
-def test_the_functions_of_an_instruction_judge_together(monkeypatch, sandbox):
+def test_the_functions_of_an_instruction_judge_together(sandbox):
     comma, anything = "',' not in response", "True"
-    found = find(
-        monkeypatch, sandbox, SOME, most=(comma, f"not ({comma}) or {comma}", comma), few=(comma, anything, anything)
-    )
+    found = find(sandbox, SOME, most=(comma, f"not ({comma}) or {comma}", comma), few=(comma, anything, anything))
     assert found == {"most": ["punctuation:no_comma"], "few": []}
 
 
-def test_a_function_that_hangs_costs_one_time_out_and_matches_nothing(monkeypatch, sandbox):
+def test_a_function_that_hangs_costs_one_time_out_and_matches_nothing(sandbox):
     hangs = "[None for _ in iter(int, 1)] == []"
-    assert find(monkeypatch, sandbox, SOME, hangs=hangs) == {"hangs": []}
+    assert find(sandbox, SOME, hangs=hangs) == {"hangs": []}
 
 
 def test_numbers_and_words_come_from_the_instruction_and_else_from_the_functions():

@@ -1,27 +1,26 @@
 """Texts by which a training function is recognised as a checker's: those that follow a constraint, those that break it.
 
-Constraints without arguments are tried on one pool of texts, which the official checkers judge. Those with a number or
-a word are tried with the numbers and words of the training instruction, on texts that are made for them: far from the
-limit, as what is asked is whether both check the same kind of thing, not whether both mean "more" or "at least".
+Constraints without arguments are tried on one pool of texts. What the official checkers say of these is kept in
+constraint_verdicts.json, which `tests/write_constraint_verdicts.py` writes. Constraints with a number or a word are
+tried with those of the training instruction, on texts that are made for them: far from the limit, as what is asked is
+whether both check the same kind of thing, not whether both mean "more" or "at least".
 """
 
-import logging
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle, islice
+from itertools import compress, cycle, islice
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from autoif.evaluation.ifeval_ifbench.checkers import Checkers, Suite, Unjudgeable
-from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.benchmark_wordings import Suite
 from autoif.records import Record
 
 _EXAMPLES = Path(__file__).with_name("constraint_examples.json")
-_ENOUGH = 3
-"""Texts of each side, fewer of which would tell nothing."""
+VERDICTS = Path(__file__).with_name("constraint_verdicts.json")
 _MOST_NUMBERS, _MOST_WORDS = 3, 4
 _HIGHEST = 1_000
 _NAMES = dict(zip(
@@ -40,6 +39,23 @@ class Example(Record):
     """Further texts for the pool."""
 
 
+class PartPatterns(Record):
+    """How texts of many parts of one kind are made: of a pattern with a word and a number in it for each variant."""
+
+    joined_by: str
+    patterns: tuple[str, ...]
+
+
+class CountedConstraint(Record):
+    """A constraint on how many parts of a kind a text has."""
+
+    parts: str
+    others: tuple[str, ...]
+    """Kinds that a text may have as many of, and not of this: a function that counts those checks another thing."""
+    bounded_above: bool = False
+    """Whether no more may be asked for, too."""
+
+
 class Examples(Record):
     """constraint_examples.json: texts of our own for each constraint of IFEval and IFBench, by its type."""
 
@@ -47,6 +63,8 @@ class Examples(Record):
     ifbench: dict[str, Example]
     plain: tuple[str, ...]
     """Texts that were written for none."""
+    parts: dict[str, PartPatterns]
+    counted: dict[str, CountedConstraint]
 
     def of(self, benchmark: Suite) -> dict[str, Example]:
         return self.ifeval if benchmark == "ifeval" else self.ifbench
@@ -82,39 +100,24 @@ def list_pool() -> list[str]:
     return list(dict.fromkeys([*pairs, *(text for each in every for text in each.more), *examples.plain]))
 
 
-def make_pool_trials(benchmark: Suite, types: set[str], data_folders: Sequence[str]) -> list[ConstraintTrial]:
+def make_pool_trials(benchmark: Suite, types: Collection[str]) -> list[ConstraintTrial]:
     """Return the trials of constraints without arguments; none of those that the pool has too few texts for."""
-    checkers, examples = Checkers(benchmark, data_folders), load_examples().of(benchmark)
-    found = []
-    for name in sorted(types & examples.keys() - PARAMETERISED):
-        judged = {text: _check(checkers, name, examples[name].arguments, text) for text in list_pool()}
-        verdicts = {text: verdict for text, verdict in judged.items() if verdict is not None}
-        follows = tuple(text for text, verdict in verdicts.items() if verdict)
-        breaks = tuple(text for text, verdict in verdicts.items() if not verdict)
-        if min(len(follows), len(breaks)) >= _ENOUGH:
+    pool, examples, found = list_pool(), load_examples().of(benchmark), []
+    for name, marks in _load_verdicts()[benchmark].items():
+        if name in types:
+            follows, breaks = (tuple(compress(pool, (mark == side for mark in marks))) for side in "+-")
             own = (examples[name].follows, examples[name].breaks, *examples[name].more)
             found.append(ConstraintTrial(benchmark, name, follows, breaks, own))
     return found
 
 
-def _check(checkers: Checkers, name: str, arguments: Mapping[str, JsonValue], text: str) -> bool | None:
-    """Return the verdict without the checkers' known faults; None where there is none."""
-    logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
-    try:
-        verdict = bool(checkers.build(name, arguments, "")[0].check_following(text))
-    except Unjudgeable:
-        return None
-    except Exception:  # noqa: BLE001  # of the package's code
-        return None
-    finally:
-        logging.disable(logging.NOTSET)
-    if not verdict and name in _CASES and _CASES[name](text):
-        return None  # in another language, as far as so short a text tells: no function looks at that
-    correction = CORRECTIONS.get(name)
-    return correction.check(arguments, text, verdict) if correction else verdict
-
-
-_CASES = {"change_case:english_capital": str.isupper, "change_case:english_lowercase": str.islower}
+@cache
+def _load_verdicts() -> dict[Suite, dict[str, str]]:
+    """Return by type what the checkers say of each text of the pool: "+" for one that follows, "-" for one that breaks
+    the constraint.
+    """
+    found: dict[Suite, dict[str, str]] = json.loads(VERDICTS.read_text(encoding="ascii"))
+    return found
 
 
 def read_parameters(instruction: str, sources: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -146,15 +149,15 @@ def _trials_of_number(number: int) -> Iterator[ConstraintTrial]:
     few, many = max(1, number // 2), number * 2 + 1
     if few == number:
         return
-    for name, make in _COUNTED.items():
+    for name, counted in load_examples().counted.items():
         benchmark: Suite = "ifbench" if name.startswith("count:") else "ifeval"
-        enough, too_few = _write_each(make, number), _write_each(make, few)
-        others = tuple(text for other in _OTHERS[name] for text in _write_each(_KINDS[other], number))
+        enough, too_few = _write_each(counted.parts, number), _write_each(counted.parts, few)
+        others = tuple(text for other in counted.others for text in _write_each(other, number))
         yield ConstraintTrial(benchmark, name, enough, (*too_few, *_PLAIN, *others))
-        if name in _BOUNDED_ABOVE:
+        if counted.bounded_above:
             # Many words in short sentences are many all the same, whatever a function says of each sentence.
-            divided = _write_each(_KINDS["sentences"], many) if name.endswith("words") else ()
-            yield ConstraintTrial(benchmark, name, too_few, (*_write_each(make, many), *divided))
+            divided = _write_each("sentences", many) if counted.parts == "words" else ()
+            yield ConstraintTrial(benchmark, name, too_few, (*_write_each(counted.parts, many), *divided))
 
 
 def _trials_of_word(word: str) -> Iterator[ConstraintTrial]:
@@ -180,77 +183,29 @@ def _frequency(word: str, number: int) -> ConstraintTrial:
     return ConstraintTrial("ifeval", name, write(number), (*write(number // 2), *write(0)))
 
 
-_Make = Callable[[int, int], str]
-"""Makes a text of so many parts, in one of three variants."""
 _FILLER = (
     "garden river window bridge morning winter market harbour lantern paper silver village forest summer kitchen "
     "mountain ticket captain blanket station evening orchard pencil meadow"
 ).split()
 _STARTS = (0, 7, 13)
-"""Where the words of each variant begin."""
-
-
-def _write_each(make: _Make, count: int) -> tuple[str, ...]:
-    """Return a text of `count` parts in each of its variants."""
-    return tuple(make(count, variant) for variant in range(len(_STARTS)))
-
-
-def _words(count: int, variant: int) -> list[str]:
-    return list(islice(cycle(_FILLER), _STARTS[variant], _STARTS[variant] + count))
-
-
-def _line_up(separator: str, *patterns: str) -> _Make:
-    """Return what makes a text of `count` parts of a pattern with a word and a number in it."""
-
-    def make(count: int, variant: int) -> str:
-        pattern = patterns[variant % len(patterns)]
-        words = enumerate(_words(count, variant), 1)
-        return separator.join(pattern.format(word=word, number=number) for number, word in words)
-
-    return make
-
-
-def _write_words(count: int, variant: int) -> str:
-    return (" ".join(_words(count, variant)) + ("", ".", "!")[variant]).capitalize()
-
-
-_KINDS: dict[str, _Make] = {
-    "words": _write_words,
-    "sentences": _line_up(" ", "The {word} is here.", "We saw the {word} today.", "Look at the {word}!"),
-    "paragraphs": _line_up("\n\n", "The {word} is here.", "We saw the {word} today.", "The {word} was open"),
-    "lines": _line_up("\n", "the {word} is here", "we saw the {word}", "{word}"),
-    "bullets": _line_up("\n", "* the {word}", "- the {word}", "* {word} and more"),
-    "placeholders": _line_up(" and ", "[{word}]"),
-    "highlights": _line_up(" and ", "*{word}*"),
-    "sections": _line_up("\n", "Section {number}\nThe {word} is here."),
-    "numbers": _line_up(" ", "{number} of the"),
-}
-
+"""Where the words of each variant of a text begin."""
 _PLAIN = ("Garden.", "river window bridge")
-_COUNTED = {
-    "length_constraints:number_words": _KINDS["words"],
-    "length_constraints:number_sentences": _KINDS["sentences"],
-    "length_constraints:number_paragraphs": _KINDS["paragraphs"],
-    "detectable_format:number_bullet_lists": _KINDS["bullets"],
-    "detectable_content:number_placeholders": _KINDS["placeholders"],
-    "detectable_format:number_highlighted_sections": _KINDS["highlights"],
-    "detectable_format:multiple_sections": _KINDS["sections"],
-    "count:numbers": _KINDS["numbers"],
-}
-_OTHERS = {
-    "length_constraints:number_words": (),
-    "length_constraints:number_sentences": ("lines", "bullets", "placeholders", "highlights", "numbers"),
-    "length_constraints:number_paragraphs": ("sentences", "lines", "bullets", "placeholders", "numbers"),
-    "detectable_format:number_bullet_lists": ("sentences", "paragraphs", "lines", "sections", "numbers"),
-    "detectable_content:number_placeholders": ("sentences", "lines", "bullets", "highlights", "numbers"),
-    "detectable_format:number_highlighted_sections": ("sentences", "lines", "bullets", "placeholders", "numbers"),
-    "detectable_format:multiple_sections": ("sentences", "paragraphs", "lines", "bullets", "numbers"),
-    "count:numbers": ("sentences", "lines", "bullets", "placeholders", "highlights"),
-}
-"""What has as many of something else, and not of this: a function that counts that checks another constraint."""
-_BOUNDED_ABOVE = ("length_constraints:number_words", "length_constraints:number_sentences")
 PARAMETERISED = frozenset({
-    *_COUNTED, "keywords:existence", "keywords:forbidden_words", "keywords:frequency", "keywords:letter_frequency",
-    "startend:end_checker",
+    *load_examples().counted, "keywords:existence", "keywords:forbidden_words", "keywords:frequency",
+    "keywords:letter_frequency", "startend:end_checker",
 })  # fmt: skip
 """Types that are tried with the numbers and words of the training instruction."""
+
+
+def _write_each(parts: str, count: int) -> tuple[str, ...]:
+    """Return a text of `count` parts of a kind in each of its variants."""
+    return tuple(_write(parts, count, variant) for variant in range(len(_STARTS)))
+
+
+def _write(parts: str, count: int, variant: int) -> str:
+    words = list(islice(cycle(_FILLER), _STARTS[variant], _STARTS[variant] + count))
+    if parts == "words":
+        return (" ".join(words) + ("", ".", "!")[variant]).capitalize()
+    form = load_examples().parts[parts]
+    pattern = form.patterns[variant % len(form.patterns)]
+    return form.joined_by.join(pattern.format(word=word, number=number) for number, word in enumerate(words, 1))

@@ -9,9 +9,10 @@ constraints of a benchmark are to a model.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from autoif.benchmark_wordings import Suite
 from autoif.errors import ConfigError, SandboxError
 from autoif.evaluation.contamination.constraint_trials import (
     PARAMETERISED,
@@ -22,10 +23,7 @@ from autoif.evaluation.contamination.constraint_trials import (
     read_parameters,
 )
 from autoif.evaluation.contamination.measure import ContaminationComparison
-from autoif.evaluation.contamination.prompts import BenchmarkPrompt
 from autoif.evaluation.contamination.results import TypeCoverage, TypeInstruction
-from autoif.evaluation.ifeval_ifbench.checkers import Suite
-from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
 from autoif.judging import Row, judge
 from autoif.records import Verdict
 from autoif.sandbox import Sandbox, SandboxSettings
@@ -33,8 +31,6 @@ from autoif.sandbox import Sandbox, SandboxSettings
 ALIKE = 0.9
 """Least correlation (Matthews) of verdicts. With three texts that follow, a single other verdict is less."""
 _INSTRUCTIONS_AT_ONCE = 64
-_PROBE = ("Tea is hot.", "tea, milk\n\nand water", "", "1 2 3")
-"""Functions that hang or raise on each of these are not tried on more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +52,9 @@ def find_types(
     """Return which types of each benchmark the training data checks, and by which instructions.
 
     Raises:
-        ConfigError: the checkers or their tokenizer data are not there.
         SandboxError: functions can't be run.
     """
-    folders = find_data([PUNKT, STOPWORDS])
-    pool = [trial for name, types in asked.items() for trial in make_pool_trials(name, set(types), folders)]
+    pool = [trial for name, types in asked.items() for trial in make_pool_trials(name, types)]
     tried = {(trial.benchmark, trial.type) for trial in pool}
     found: dict[tuple[str, str], list[TypeInstruction]] = {}
     for start in range(0, len(instructions), _INSTRUCTIONS_AT_ONCE):
@@ -91,9 +85,17 @@ def find_trained_types(
 ) -> dict[str, dict[str, TypeCoverage]] | None:
     """Return what `find_types` finds in compared training data; None where there are no types or no functions.
 
-    Where functions or checkers can't be run here it is None as well, and `warn` gets the reason.
+    Where functions can't be run here it is None as well, and `warn` gets the reason.
     """
-    asked, instructions = count_types(comparison.prompts), list_instructions(comparison)
+    asked: dict[Suite, dict[str, int]] = {}
+    for prompt in comparison.prompts:
+        for kind in set(prompt.instructions):  # of those benchmarks that name types
+            found = asked.setdefault("ifeval" if prompt.benchmark == "ifeval" else "ifbench", {})
+            found[kind] = found.get(kind, 0) + 1
+    instructions = [
+        TrainedInstruction(comparison.data.name_row(row), text, functions)
+        for functions, (row, text) in comparison.data.functions.items()
+    ]
     if not asked or not instructions:
         return None
     try:
@@ -104,24 +106,6 @@ def find_trained_types(
         return None
 
 
-def list_instructions(comparison: ContaminationComparison) -> list[TrainedInstruction]:
-    """Return the instructions of training data whose rows have functions."""
-    return [
-        TrainedInstruction(comparison.data.name_row(row), text, functions)
-        for functions, (row, text) in comparison.data.functions.items()
-    ]
-
-
-def count_types(prompts: Iterable[BenchmarkPrompt]) -> dict[Suite, dict[str, int]]:
-    """Return how many prompts of each benchmark have each type of constraint; of those benchmarks that name types."""
-    counts: dict[Suite, dict[str, int]] = {}
-    for prompt in prompts:
-        for kind in set(prompt.instructions):
-            found = counts.setdefault("ifeval" if prompt.benchmark == "ifeval" else "ifbench", {})
-            found[kind] = found.get(kind, 0) + 1
-    return counts
-
-
 def _judge(
     instructions: Sequence[TrainedInstruction],
     pool: Sequence[ConstraintTrial],
@@ -129,31 +113,17 @@ def _judge(
     sandbox: Sandbox,
 ) -> Iterator[tuple[TrainedInstruction, list[ConstraintTrial], set[str]]]:
     """Yield each instruction with the trials for it, and the texts that more than half of its functions accept."""
-    working = _drop_broken(instructions, sandbox)
     tried, rows = list[list[ConstraintTrial]](), list[list[Row]]()
     for instruction in instructions:
         made = make_trials(*read_parameters(instruction.text, instruction.functions))
         trials = [*pool, *(trial for trial in made if trial.type in asked.get(trial.benchmark, ()))]
         texts = dict.fromkeys([*list_pool(), *(text for trial in trials for text in trial.texts)])
-        sources = [source for source in instruction.functions if source in working]
         tried.append(trials)
-        rows.append([(sources, text) for text in texts])
-    verdicts = iter(judge([row for some in rows for row in some], sandbox))
+        rows.append([(instruction.functions, text) for text in texts])
+    verdicts = iter(judge([row for some in rows for row in some], sandbox, until_timeout=True))
     for instruction, trials, some in zip(instructions, tried, rows, strict=True):
         passed = {text: next(verdicts).count(Verdict.PASS) for _, text in some}
         yield instruction, trials, {text for text, count in passed.items() if 2 * count > len(instruction.functions)}
-
-
-def _drop_broken(instructions: Sequence[TrainedInstruction], sandbox: Sandbox) -> set[str]:
-    """Return the functions that come to a verdict on some text."""
-    sources = list(dict.fromkeys(source for each in instructions for source in each.functions))
-    outcomes = sandbox.run_many_sync([(source, _PROBE) for source in sources])
-    return {
-        source
-        for source, some in zip(sources, outcomes, strict=True)
-        if any(each.verdict in {Verdict.PASS, Verdict.FAIL} for each in some)
-        and not any(each.verdict is Verdict.TIMEOUT for each in some)
-    }
 
 
 def _correlate_trial(trial: ConstraintTrial, accepted: set[str]) -> float:
