@@ -62,7 +62,7 @@ def audit_one(sandbox: Sandbox, *args, **more) -> FunctionAudit:
         (WORDS_40, "return len(response.split()) >= 40", set()),
         (WORDS_40, "return len(response) >= 40", {R.THRESHOLD}),
         (WORDS_40, "return len(response.split()) > 40", {R.THRESHOLD}),
-        (WORDS_40, "return sum(w.islower() for w in response.split()) >= 40", {R.THRESHOLD}),
+        (WORDS_40, "return sum(w.islower() for w in response.split()) >= 40", {R.THRESHOLD, R.LETTER_CASE}),
         (NO_THE, r"return not re.search(r'\bthe\b', response.lower())", set()),
         (NO_THE, "return 'the' not in response.lower().split()", {R.WORD_PUNCTUATION}),
         (NO_THE, r"return not re.search(r'\bthe\b', response)", {R.LETTER_CASE}),

@@ -1,13 +1,17 @@
 """What the words of an instruction allow to conclude, and that nothing is concluded where they say more."""
 
+import re
+
 import pytest
 
+from autoif.faults.counts import UNITS, Count, read_count
 from autoif.faults.edges import make_edges, make_text
 from autoif.faults.metamorphic import make_twins
+from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
-from autoif.faults.wording import UNITS, Bound, Count, Term, TermRole, read_count, read_term
+from autoif.faults.wording import Term, TermRole, read_terms
+from autoif.vocabulary import count_word, get_sentences, has_word, is_json
 
-LEAST, MOST, EXACTLY = Bound.AT_LEAST, Bound.AT_MOST, Bound.EXACTLY
 SPACE, NEWLINE, QUOTES = FindingReason.TRAILING_SPACE, FindingReason.FINAL_NEWLINE, FindingReason.CURLY_QUOTES
 COMMA, CASE = FindingReason.WORD_PUNCTUATION, FindingReason.LETTER_CASE
 ENDS = {SPACE, NEWLINE}
@@ -16,26 +20,51 @@ ENDS = {SPACE, NEWLINE}
 @pytest.mark.parametrize(
     ("instruction", "count"),
     [
-        ("Write at least 40 words.", Count(LEAST, 40, "words")),
-        ("Your response should contain at least three hundred words", None),
-        ("Answer in no more than ten words.", Count(MOST, 10, "words")),
-        ("Answer in fewer than five words.", Count(MOST, 4, "words")),
-        ("Use more than two exclamation marks.", Count(LEAST, 3, "exclamation marks")),
-        ("Do not use more than 3 commas.", Count(MOST, 3, "commas")),
-        ("Do not use any commas in your response.", Count(MOST, 0, "commas")),
-        ("Your answer must be 5 sentences or less in total.", Count(MOST, 5, "sentences")),
-        ("Write exactly two paragraphs, with a blank line between them.", Count(EXACTLY, 2, "paragraphs")),
-        ("Keep your response under 60 characters.", Count(MOST, 59, "characters")),
-        ("There should be exactly 4 bullet points.", Count(EXACTLY, 4, "bullet points")),
-        ('Answer with a numbered list of exactly five items, from "1." to "5.".', Count(EXACTLY, 5, "numbered items")),
-        ("Give a numbered list of at least 3 points.", Count(LEAST, 3, "numbered items")),
+        ("Write at least 40 words.", Count(40, None, "words")),
+        ("Your response should contain at least three hundred words", Count(300, None, "words")),
+        ("Use no more than twenty-five words.", Count(None, 25, "words")),
+        ("Write under a hundred and ten words.", Count(None, 109, "words")),
+        ("Write a text of at least 1,000 characters.", Count(1000, None, "characters")),
+        ("Your text must not be longer than 60 words.", Count(None, 60, "words")),
+        ("Limit your response to 2 paragraphs.", Count(None, 2, "paragraphs")),
+        ("Keep your answer between 25 and 35 words long.", Count(25, 35, "words")),
+        ("Your answer should be 3 to 5 sentences long.", Count(3, 5, "sentences")),
+        ("Use 3-4 bullet points.", Count(3, 4, "bullet points")),
+        ("Write at least 40 words, but no more than 80 words.", Count(40, 80, "words")),
+        ("Write over 10 but under 20 lines.", Count(11, 19, "lines")),
+        ("Answer in a single sentence.", Count(1, 1, "sentences")),
+        ("Answer with one word.", Count(1, 1, "words")),
+        ("Do not ask any questions.", Count(None, 0, "questions")),
+        ("In your response, refrain from the use of any commas.", Count(None, 0, "commas")),
+        ("Your response must not contain parentheses.", Count(None, 0, "parentheses")),
+        ("Use at least two parentheses.", None),
+        ('Mention the word "garden" at least twice.', Count(2, None, "word", "garden")),
+        ("Use the letter z between 2 and 4 times.", Count(2, 4, "letter", "z")),
+        ('Do not use the word "the" more than twice.', Count(None, 2, "word", "the")),
+        ("In your response, the word singles should appear at least 3 times.", Count(3, None, "word", "singles")),
+        ('Use the word "tea" at least twice in each line.', None),
+        ('Use the word "tea" at least twice and the word "milk" once.', None),
+        ('Do not use the word "tea" exactly twice.', None),
+        ("Write at least 40 words in one paragraph.", None),
+        ("Use at least 3 or 4 commas.", None),
+        ("Write one sentence of exactly 12 words.", None),
+        ("Answer in no more than ten words.", Count(None, 10, "words")),
+        ("Answer in fewer than five words.", Count(None, 4, "words")),
+        ("Use more than two exclamation marks.", Count(3, None, "exclamation marks")),
+        ("Do not use more than 3 commas.", Count(None, 3, "commas")),
+        ("Do not use any commas in your response.", Count(None, 0, "commas")),
+        ("Your answer must be 5 sentences or less in total.", Count(None, 5, "sentences")),
+        ("Write exactly two paragraphs, with a blank line between them.", Count(2, 2, "paragraphs")),
+        ("Keep your response under 60 characters.", Count(None, 59, "characters")),
+        ("There should be exactly 4 bullet points.", Count(4, 4, "bullet points")),
+        ('Answer with a numbered list of exactly five items, from "1." to "5.".', Count(5, 5, "numbered items")),
+        ("Give a numbered list of at least 3 points.", Count(3, None, "numbered items")),
         ("Give a numbered list of at least 3 points in two sentences each.", None),
         ("Each paragraph must have exactly 2 sentences.", None),
         ("Write in sentences with exactly 10 words.", None),
         ("Write a poem of at least 5 lines.", None),
         ("Use at least 3 lines and 5 words.", None),
         ("Answer in 3 sentences.", None),
-        ("Write at least 40 words, but no more than 80 words.", None),
         ("The response can include more than one question mark.", None),
         ("Start with a title of at most 5 words.", None),
         ("Write at least 40 words that begin with the letter s.", None),
@@ -47,32 +76,69 @@ def test_a_number_is_read_only_if_it_is_all_that_is_asked(instruction: str, coun
 
 
 @pytest.mark.parametrize(
-    ("instruction", "term"),
+    ("instruction", "terms"),
     [
-        ('Use the word "perhaps" in your response.', Term("perhaps", TermRole.USE, "word")),
-        ("Include the phrase 'for example' in your answer.", Term("for example", TermRole.USE, "phrase")),
-        ('Do not use the word "the".', Term("the", TermRole.AVOID, "word")),
-        ("Avoid using the letter “k” in your response.", Term("k", TermRole.AVOID, "letter")),
-        ('Start your answer with the label "Reply:".', Term("Reply:", TermRole.START, "label")),
-        ('Begin with the phrase "In short,".', Term("In short,", TermRole.START, "phrase")),
-        ("End with three dots.", Term("...", TermRole.END, "mark")),
-        ('The first word of your response must be "First".', Term("First", TermRole.START, "word")),
-        ('Finish your answer with the word "Done."', Term("Done.", TermRole.END, "word")),
-        ("Your response must end with a question mark.", Term("?", TermRole.END, "mark")),
-        ('Include a line that starts with "Tip:".', Term("Tip:", TermRole.ANY_LINE, "")),
-        ('The first line of your response must start with "Topic:".', Term("Topic:", TermRole.FIRST_LINE, "")),
-        ('Put a last line at the end that starts with "P.S.".', Term("P.S.", TermRole.LAST_LINE, "")),
-        ('The last line of your response must be "Over and out".', Term("Over and out", TermRole.WHOLE_LAST_LINE, "")),
-        ('Use the word "cat" exactly twice.', None),
-        ('Use the word "cat" in every sentence.', None),
-        ('Use the words "cat" and "dog".', None),
-        ('Do not use the word "the" more than twice.', None),
-        ('Start each line with "Tip:".', None),
-        ('Explain what the word "love" means.', None),
+        ('Use the word "perhaps" in your response.', (Term("perhaps", TermRole.USE, "word"),)),
+        ("Include the phrase 'for example' in your answer.", (Term("for example", TermRole.USE, "phrase"),)),
+        ('Do not use the word "the".', (Term("the", TermRole.AVOID, "word"),)),
+        ("Avoid using the letter “k” in your response.", (Term("k", TermRole.AVOID, "letter"),)),
+        ('Start your answer with the label "Reply:".', (Term("Reply:", TermRole.START, "label"),)),
+        ('Begin with the phrase "In short,".', (Term("In short,", TermRole.START, "phrase"),)),
+        ("End with three dots.", (Term("...", TermRole.END, "mark"),)),
+        ('The first word of your response must be "First".', (Term("First", TermRole.START, "word"),)),
+        ('Finish your answer with the word "Done."', (Term("Done.", TermRole.END, "word"),)),
+        ("Your response must end with a question mark.", (Term("?", TermRole.END, "mark"),)),
+        ('Include a line that starts with "Tip:".', (Term("Tip:", TermRole.ANY_LINE, ""),)),
+        ('The first line of your response must start with "Topic:".', (Term("Topic:", TermRole.FIRST_LINE, ""),)),
+        ('Put a last line at the end that starts with "P.S.".', (Term("P.S.", TermRole.LAST_LINE, ""),)),
+        (
+            'The last line of your response must be "Over and out".',
+            (Term("Over and out", TermRole.WHOLE_LAST_LINE, ""),),
+        ),
+        ('Use the word "cat" exactly twice.', ()),
+        ('Use the word "cat" in every sentence.', ()),
+        ('Do not use the word "the" more than twice.', ()),
+        ("Don't use the word 'can't'.", (Term("can't", TermRole.AVOID, "word"),)),
+        ("Do not use the letter e.", (Term("e", TermRole.AVOID, "letter"),)),
+        ('The word "tea" must not appear.', (Term("tea", TermRole.AVOID, "word"),)),
+        ('Include all of the following words: "a", "b", and "c".', tuple(Term(x, TermRole.USE, "word") for x in "abc")),
+        ('Never mention "Rome" or "Paris".', tuple(Term(x, TermRole.AVOID, "") for x in ("Rome", "Paris"))),
+        ('Begin with "Yes" or "No".', tuple(Term(x, TermRole.START, "") for x in ("Yes", "No"))),
+        ('Use the word "cat" or "dog".', ()),
+        ('Do not use both "cat" and "dog".', ()),
+        ('Start with "cat" and "dog".', ()),
+        ('Start each line with "Tip:".', ()),
+        ('Explain what the word "love" means.', ()),
     ],
 )
-def test_a_named_text_is_read_only_if_it_is_all_that_is_asked(instruction: str, term: Term | None) -> None:
-    assert read_term(instruction) == term
+def test_a_named_text_is_read_only_if_it_is_all_that_is_asked(instruction: str, terms: tuple[Term, ...]) -> None:
+    assert read_terms(instruction) == terms
+
+
+@pytest.mark.parametrize(
+    ("instruction", "part"),
+    [
+        ('Each line must start with the symbol ">".', Marked(">", Place.START, "line")),
+        ('Begin each paragraph with the word "Once".', Marked("Once", Place.START, "paragraph")),
+        ("Every sentence must end with an exclamation mark.", Marked("!", Place.END, "sentence")),
+        ('Use the word "ocean" in every sentence.', Marked("ocean", Place.INSIDE, "sentence")),
+        ('The second paragraph must start with "But".', Marked("But", Place.START, "paragraph", 2)),
+        ('Do not start any sentence with "I".', Marked("I", Place.START, "sentence", never=True)),
+        ("Each sentence must have fewer than six words.", Sized("sentence", Count(None, 5, "words"))),
+        ("Write no sentence longer than ten words.", Sized("sentence", Count(None, 10, "words"))),
+        ("Every paragraph must contain exactly two sentences.", Sized("paragraph", Count(2, 2, "sentences"))),
+        ('Every sentence must end with the word "so".', None),
+        ("Every sentence must contain an exclamation mark.", None),
+        ("Every sentence must contain exactly two paragraphs.", None),
+        ('Each line must start with ">" or "-".', None),
+        ('Each line must start with ">", the last with "-".', None),
+        ("Each line must rhyme with the next.", None),
+    ],
+)
+def test_what_each_part_must_be_is_read_only_if_it_is_all_that_is_asked(
+    instruction: str, part: Marked | Sized | None
+) -> None:
+    assert read_part(instruction) == part
 
 
 @pytest.mark.parametrize(
@@ -134,6 +200,12 @@ def test_a_made_text_has_exactly_so_many(unit: str, count: int) -> None:
         "semicolons": text.count(";"),
         "hyphens": text.count("-"),
         "numbered items": sum(line.split(".")[0].isdigit() for line in text.split("\n")),
+        "list items": sum(line.startswith("- ") for line in text.split("\n")),
+        "questions": text.count("?"),
+        "emojis": text.count("\U0001f642"),
+        "digits": sum(map(str.isdigit, text)),
+        "parentheses": text.count("("),
+        "quotation marks": text.count('"') // 2,
     }
     assert found[unit] == count
 
@@ -156,6 +228,21 @@ def test_a_made_text_has_exactly_so_many(unit: str, count: int) -> None:
         ("Put your whole response in round brackets.", lambda text: (text[0], text[-1]) == ("(", ")")),
         ("Write your whole response in lower case.", str.islower),
         ("Answer in all caps.", str.isupper),
+        ("Do not use any capital letters.", str.islower),
+        ("Answer with a JSON object.", is_json),
+        ("Write two or three sentences.", lambda text: 2 <= len(re.split(r"[.!?]+", text)) - 1 <= 3),
+        ('Use the word "tea" exactly twice.', lambda text: count_word(text, "tea") == 2),
+        ("Use the letter o at most twice.", lambda text: text.count("o") <= 2),
+        ('Do not use the words "is" and "are".', lambda text: not has_word(text, "is") and not has_word(text, "are")),
+        ('Use the letters "q" and "z".', lambda text: "q" in text and "z" in text),
+        ('Start with "Well" or "So".', lambda text: text.startswith(("Well", "So"))),
+        ("End with a period.", lambda text: text.endswith(".")),
+        ('Start each line with ">".', lambda text: all(line.startswith(">") for line in text.splitlines())),
+        ("Every line must end with a comma.", lambda text: all(line.endswith(",") for line in text.splitlines())),
+        ("Every sentence must contain a comma.", lambda text: all("," in each for each in get_sentences(text))),
+        ('No sentence may start with "we".', lambda text: "We" not in text),
+        ('The last paragraph must start with "So".', lambda text: text.split("\n\n")[-1].startswith("So")),
+        ("No line may have more than 4 words.", lambda text: all(len(x.split()) <= 4 for x in text.splitlines())),
     ],
 )
 def test_one_side_of_an_edge_obeys_and_the_other_breaks(instruction: str, obeys) -> None:

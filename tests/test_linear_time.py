@@ -22,7 +22,8 @@ from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from autoif.faults.edges import make_edges
 from autoif.faults.metamorphic import make_twins
-from autoif.faults.wording import is_english, read_count, read_term
+from autoif.faults.parts import read_part
+from autoif.faults.wording import is_english, read_terms
 from autoif.gate import find_fault
 from autoif.instructions import self_instruct
 from autoif.instructions.answers import read_function_answer
@@ -89,7 +90,7 @@ READERS: dict[str, Reader] = {
         are_alike(Function.of(text), Function.of(f"#{text}")),
     ),
     "near misses": make_near_misses,
-    "audited instructions": lambda text: (is_english(text), read_count(text), read_term(text), make_edges(text)),
+    "audited instructions": lambda text: (is_english(text), read_terms(text), read_part(text), make_edges(text)),
     "twins": lambda text: make_twins("Use the word 'tea'.", [text]),
     "mutants": lambda text: make_mutants(f"def evaluate(response):\n    return {text}"),
     "benchmark wordings": lambda text: (find_wording(text), is_prompt(text)),

@@ -3,19 +3,21 @@
     make_edges("Write at least 40 words.")    40 words obey, 39 don't
     make_edges('Do not use the word "the".')  a text without it obeys, one with it doesn't; nor is "unthely" that word
 
-Made only where the instruction can be read (wording.py) and both sides are beyond dispute: plain words between spaces,
-sentences that end with a full stop, blank lines between paragraphs.
+Made only where the instruction can be read (wording.py, counts.py, parts.py) and both sides are beyond dispute: plain
+words between spaces, sentences that end with a full stop, blank lines between paragraphs.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from typing import Final
 
+from autoif.faults.counts import SIGNS, Count, read_count
+from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
-from autoif.faults.wording import Count, Term, TermRole, is_english, read_count, read_term
+from autoif.faults.wording import ANSWER, LEAD, NOT, Term, TermRole, is_english, read_terms
 
 _WORDS: Final = (
     "warm rain fell on small farms while old dogs slept and cows stood by an open gate then wind took dry hay up high "
@@ -29,24 +31,28 @@ _SENTENCES: Final = (
     "Nobody came with bread or milk.",
     "Young men cut wood for winter.",
 )
-_MARKS: Final = {
-    "question marks": "?",
-    "exclamation marks": "!",
-    "commas": ",",
-    "colons": ":",
-    "semicolons": ";",
-    "hyphens": "-",
-}
+_QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
+_SEPARATORS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _LETTER_CASE: Final = re.compile(
     r"^(?:please )?(?:write|use|put|give|answer|respond|reply|make)?(?: in)?(?: your| the)?(?: entire| whole| full)?"
     r"(?: (?:answer|response|reply|text))?(?: (?:must|should) be)?(?: written)?(?: entirely)?(?: in)?(?: all)?"
     r" (?:(?P<lower>lower[- ]?case)|(?P<upper>upper[- ]?case|capital|caps))(?: letters)?[.!]?$",
     re.IGNORECASE,
 )
-_LETTER: Final = frozenset({"letter", "letters", "character"})
+_NO_CASE: Final = re.compile(
+    rf"^{LEAD}(?:{NOT} (?:use|include|contain|have)|avoid(?: using)?|(?:use|include) no)(?: any)?"
+    r" (?:(?P<lower>capital|upper[- ]?case)|(?P<upper>small|lower[- ]?case)) letters(?: anywhere)?[.!]?$",
+    re.IGNORECASE,
+)
+_JSON: Final = re.compile(
+    rf"^{LEAD}(?:write|answer|respond|reply|give|format|output)(?: {ANSWER})?(?: only)?(?: with| in| as)?(?: an?)?"
+    r"(?: valid)? json(?: object| (?P<array>array|list))?(?: format)?[.!]?$",
+    re.IGNORECASE,
+)
+_LETTER: Final = frozenset({"letter", "character"})
 _BRACKETS: Final = {"round": "()", "square": "[]", "curly": "{}"}
 _WRAPPED: Final = re.compile(
-    r"(?:wrap|put|enclose|place) your (?:entire|whole) (?:answer|response|reply) (?:in|with|inside|within)"
+    rf"(?:wrap|put|enclose|place) {ANSWER} (?:in|with|inside|within)"
     r" (?:(?P<bracket>round|square|curly) brackets|(?P<quotes>double quot\w+(?: marks?)?))[.!]?$",
     re.IGNORECASE,
 )
@@ -72,30 +78,78 @@ def make_edges(instruction: str) -> list[Edge]:
     edges: list[Edge] = []
     if count := read_count(instruction):
         edges += _step_over(count)
-    elif term := read_term(instruction):
-        edges += [*_name_letter(term)] if term.noun in _LETTER else [*_name_text(term), *_name_line(term)]
+    elif terms := read_terms(instruction):
+        is_letter = terms[0].noun in _LETTER
+        edges += [*_name_letters(terms)] if is_letter else [*_name_texts(terms), *_name_line(terms[0])]
+    elif part := read_part(instruction):
+        edges += _size_parts(part) if isinstance(part, Sized) else _mark_parts(part)
     edges += _frame(instruction)
     return [edge for edge in edges if edge.obeys != edge.breaks]
 
 
 def _step_over(count: Count) -> Iterator[Edge]:
-    """Yield the last number that obeys beside the first that doesn't, below and above."""
-    least = 0 if count.unit in _MARKS else 1
-    for wrong, right in ((count.number - 1, count.number), (count.number + 1, count.number)):
-        if wrong >= least and not count.allows(wrong):
-            texts = make_text(count.unit, right), make_text(count.unit, wrong)
-            yield Edge(FindingReason.THRESHOLD, *texts, _say(right, count.unit), _say(wrong, count.unit))
+    """Yield the last numbers that obey beside the first that doesn't, below and above."""
+    lowest = 0 if count.text or count.unit in SIGNS or count.unit == "questions" else 1
+    for wrong, right in _find_steps(count):
+        if wrong < lowest:
+            continue
+        for number in (right, 2 * right - wrong):
+            if number >= lowest and count.allows(number):
+                texts = _make(count, number), _make(count, wrong)
+                yield Edge(FindingReason.THRESHOLD, *texts, _say(number, count), _say(wrong, count))
+        for texts in _vary(count, right, wrong):
+            yield Edge(FindingReason.THRESHOLD, *texts, _say(right, count), _say(wrong, count))
 
 
-def _say(number: int, unit: str) -> str:
-    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
+def _find_steps(count: Count) -> Iterator[tuple[int, int]]:
+    """Yield the first number beyond each limit, and the last within it."""
+    if count.least is not None:
+        yield count.least - 1, count.least
+    if count.most is not None:
+        yield count.most + 1, count.most
+
+
+def _vary(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
+    """Yield texts of both numbers that are less plain: other ends of sentences, a longer word where one is too many."""
+    if count.unit == "sentences":
+        yield _end_otherwise(_make(count, right)), _end_otherwise(_make(count, wrong))
+    elif count.unit == "word" and count.text.isalpha() and right < wrong:
+        yield f"{_make(count, right)[:-1]} un{count.text.lower()}ly.", _make(count, wrong)
+
+
+def _end_otherwise(sentences: str) -> str:
+    """Return plain sentences that end with an exclamation mark or a question mark, by turns."""
+    ends = cycle("!?")
+    return re.sub(r"\.", lambda _: next(ends), sentences)
+
+
+def _make(count: Count, number: int) -> str:
+    return _repeat(count, number) if count.text else make_text(count.unit, number)
+
+
+def _say(number: int, count: Count) -> str:
+    if count.text:
+        return f'"{count.text}" {number} {"time" if number == 1 else "times"}'
+    return f"{number} {count.unit.removesuffix('s') if number == 1 else count.unit}"
+
+
+def _repeat(count: Count, number: int) -> str:
+    """Return a plain text that has the word, or letter, of a count so often."""
+    words = [word for word in _WORDS if count.text.casefold() not in word and word not in count.text.casefold()]
+    around = "u" if count.text.casefold() == "o" else "o"
+    named = f"{around}{count.text}{around}" if count.unit == "letter" else count.text
+    between = cycle(words)
+    parts = [next(between), *(each for _ in range(number) for each in (next(between), named)), *islice(between, 4)]
+    text = " ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def make_text(unit: str, count: int) -> str:
     """Return a plain text with exactly so many of a unit of `UNITS`. Raises ValueError: it is none of these."""
     sentences = islice(cycle(_SENTENCES), count)
-    if unit in _MARKS:
-        return f"Rain fell{_MARKS[unit]} " * count + "Old dogs slept by an open gate"
+    if unit in SIGNS:
+        last = "Old dogs slept by a café" if unit == "emojis" else "Old dogs slept by an open gate"
+        return f"Rain fell{SIGNS[unit]} " * count + last
     match unit:
         case "words":
             return f"{' '.join(islice(cycle(_WORDS), count)).capitalize()}."
@@ -110,35 +164,44 @@ def make_text(unit: str, count: int) -> str:
             return "\n".join(sentences)
         case "numbered items":
             return "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
-        case "bullet points":
+        case "bullet points" | "list items":
             return "\n".join(f"- {sentence}" for sentence in sentences)
+        case "questions":
+            return " ".join([*islice(cycle(_QUESTIONS), count), _SENTENCES[0]])
     raise ValueError(f"{unit!r} can't be counted")
 
 
-def _name_text(term: Term) -> Iterator[Edge]:
+def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
     """Yield a text with what is asked for, or forbidden, beside one without it or with it in another place."""
-    words = [word for word in _WORDS if word not in term.text.casefold()]
+    words = [word for word in _WORDS if not any(word in term.text.casefold() for term in terms)]
     before, after = " ".join(words[:6]).capitalize(), " ".join(words[6:12])
-    without, inside = f"{before} {after}.", f"{before} {term.text.strip()} {after}."
-    asked, quoted = term.text.strip(), f'"{term.text}"'
+    without = f"{before} {after}."
+    all_of_them = " ".join(term.text.strip() for term in terms)
     edge = partial(Edge, FindingReason.ASKED_TEXT)
-    match term.role:
-        case TermRole.USE:
-            yield edge(inside, without, f"a text with {quoted}", "one without it")
-        case TermRole.AVOID:
-            yield edge(without, inside, f"a text without {quoted}", "one with it")
-            if term.text.isalpha() and term.noun in {"word", "term"}:
-                longer = f"un{term.text.lower()}ly"
-                yield edge(
-                    f"{before} {longer} {after}.", inside, f'a text with the word "{longer}"', f"one with {quoted}"
-                )
-        case TermRole.START:
-            text = f"{asked} {before.lower()} {after}."
-            yield edge(text, inside, f"a text that starts with {quoted}", "one that has it in the middle")
-        case TermRole.END:
-            text = f"{before}{asked}" if term.noun == "mark" else f"{without} {asked}"
-            for more in (f"{text} {before}.", f"{text}\n{before}."):
-                yield edge(text, more, f"a text that ends with {quoted}", "one that goes on after it")
+    for term in terms:
+        asked, quoted = term.text.strip(), f'"{term.text}"'
+        inside = f"{before} {asked} {after}."
+        match term.role:
+            case TermRole.USE:
+                others = " ".join(other.text.strip() for other in terms if other != term)
+                lacking = f"{before} {others} {after}." if others else without
+                yield edge(f"{before} {all_of_them} {after}.", lacking, f"a text with {quoted}", "one without it")
+            case TermRole.AVOID:
+                yield edge(without, inside, f"a text without {quoted}", "one with it")
+                if term.text.isalpha() and term.noun in {"word", "term"}:
+                    longer = f"un{term.text.lower()}ly"
+                    said = f'a text with the word "{longer}"', f"one with {quoted}"
+                    yield edge(f"{before} {longer} {after}.", inside, *said)
+            case TermRole.START:
+                text = f"{asked} {before.lower()} {after}."
+                yield edge(text, inside, f"a text that starts with {quoted}", "one that has it in the middle")
+            case TermRole.END:
+                text = f"{before}{asked}" if term.noun == "mark" else f"{without} {asked}"
+                for more in (f"{text} {before}", f"{text}\n{before}"):
+                    yield edge(text, more, f"a text that ends with {quoted}", "one that goes on after it")
+                if term.noun == "mark":
+                    another = f"{before}{'.' if asked in '!?' else '!'}"
+                    yield edge(text, another, f"a text that ends with {quoted}", "one that ends with another mark")
 
 
 def _name_line(term: Term) -> Iterator[Edge]:
@@ -161,25 +224,95 @@ def _name_line(term: Term) -> Iterator[Edge]:
             yield edge(*texts, f"a text whose last line is {quoted}", "one that goes on after it")
 
 
-def _name_letter(term: Term) -> Iterator[Edge]:
+def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
     """Yield a text with a letter beside one without it."""
-    if len(term.text) != 1 or not term.text.isalpha() or term.role not in {TermRole.USE, TermRole.AVOID}:
+    letters = [term.text.casefold() for term in terms]
+    if not all(len(each) == 1 and each.isalpha() for each in letters):
         return
-    words = [word for word in _WORDS if term.text.casefold() not in word]
-    without = f"{' '.join(words[:10])}."
-    with_it = f"{' '.join(words[:5])} b{term.text}b {' '.join(words[5:10])}."
-    said = f'a text with the letter "{term.text}"', f'one without the letter "{term.text}"'
-    if term.role is TermRole.USE:
-        yield Edge(FindingReason.ASKED_TEXT, with_it, without, *said)
-    else:
-        yield Edge(FindingReason.ASKED_TEXT, without, with_it, *reversed(said))
+    words = [word for word in _WORDS if not any(each in word for each in letters)]
+    before, after = " ".join(words[:5]), " ".join(words[5:10])
+    for term in terms:
+        asked = [f"b{each.text}b" for each in terms]
+        said = f'a text with the letter "{term.text}"', f'one without the letter "{term.text}"'
+        edge = partial(Edge, FindingReason.ASKED_TEXT)
+        match term.role:
+            case TermRole.USE:
+                lacking = [each for each in asked if term.text not in each]
+                texts = f"{' '.join([before, *asked, after])}.", f"{' '.join([before, *lacking, after])}."
+                yield edge(*texts, *said)
+            case TermRole.AVOID:
+                yield edge(f"{before} {after}.", f"{before} b{term.text}b {after}.", *reversed(said))
+
+
+def _mark_parts(part: Marked) -> Iterator[Edge]:
+    """Yield a text in which each part, or the right one, has what it is to have, beside one where another part has."""
+    size = 2 if part.number < 2 else part.number + 1
+    plain = list(islice(cycle(_SENTENCES), size))
+    marked = [_mark(sentence, part) for sentence in plain]
+    other = [_misplace(sentence, part) for sentence in plain]
+    named = f'"{part.text}"'
+    edge = partial(Edge, FindingReason.ASKED_TEXT)
+    if part.number:
+        place = part.number - 1 if part.number > 0 else size - 1
+        right, wrong = (
+            _join(part.unit, [marked[at] if at == chosen else other[at] for at in range(size)])
+            for chosen in (place, (place + 1) % size)
+        )
+        yield edge(right, wrong, f"a text with {named} at the right {part.unit}", "one with it at another")
+        return
+    good, bad = (other, marked) if part.never else (marked, other)
+    for texts in ([good[0], bad[1]], [bad[0], good[1]]):
+        said = f"two {part.unit}s that are as they must be", f"two of which one is not, for {named}"
+        yield edge(_join(part.unit, good), _join(part.unit, texts), *said)
+
+
+def _join(unit: str, parts: Sequence[str]) -> str:
+    return ("- " if unit == "bullet point" else "") + _SEPARATORS[unit].join(parts)
+
+
+def _mark(sentence: str, part: Marked) -> str:
+    """Return a sentence that has the text of a part in its place; in the middle of it, twice."""
+    bare, text = sentence[:-1], part.text.strip()
+    match part.place:
+        case Place.START:
+            start = f"{text[0].upper()}{text[1:]}" if part.unit == "sentence" else text
+            return f"{start} {bare.lower()}."
+        case Place.END:
+            return f"{bare} {text}" if text[0].isalnum() else f"{bare}{text}"
+        case Place.INSIDE:
+            return _put_inside(_put_inside(sentence, text), text)
+
+
+def _misplace(sentence: str, part: Marked) -> str:
+    """Return a sentence that has the text of a part where it doesn't belong, or hasn't it at all."""
+    text = part.text.strip()
+    if part.place is Place.INSIDE or text[-1] in ".!?":
+        return f"{sentence[:-1]}{'!' if text.endswith('.') else '.'}"
+    return _put_inside(sentence, text)
+
+
+def _put_inside(sentence: str, text: str) -> str:
+    first, rest = sentence.split(" ", 1)
+    return f"{first}{' ' if text[0].isalnum() else ''}{text} {rest}"
+
+
+def _size_parts(part: Sized) -> Iterator[Edge]:
+    """Yield two parts of a size that is allowed, beside two of which one is larger or smaller by one."""
+    for wrong, right in _find_steps(part.count):
+        if wrong > 0:
+            good, bad = make_text(part.count.unit, right), make_text(part.count.unit, wrong)
+            texts = _join(part.unit, [good, good]), _join(part.unit, [good, bad])
+            of_right, of_wrong = _say(right, part.count), _say(wrong, part.count)
+            yield Edge(
+                FindingReason.THRESHOLD, *texts, f"two {part.unit}s of {of_right}", f"two of which one has {of_wrong}"
+            )
 
 
 def _frame(instruction: str) -> Iterator[Edge]:
     """Yield texts in small or capital letters alone, and texts in brackets, for the instructions that ask for these."""
     plain = " ".join(_SENTENCES[:2])
     edge = partial(Edge, FindingReason.ASKED_TEXT)
-    if match := _LETTER_CASE.match(instruction):
+    if match := _LETTER_CASE.match(instruction) or _NO_CASE.match(instruction):
         text = f"{plain} 3 cows stood by."
         if match["lower"]:
             yield edge(text.lower(), f"{text.lower()} Then rain.", "a text in lower case", "one with a capital letter")
@@ -187,6 +320,10 @@ def _frame(instruction: str) -> Iterator[Edge]:
             yield edge(
                 text.upper(), f"{text.upper()} then rain.", "a text in capital letters", "one with small letters"
             )
+    elif match := _JSON.match(instruction):
+        text = '["rain", "hills"]' if match["array"] else '{"rain": "hills"}'
+        for broken in (text.replace('"', ""), f"Here it is: {text}"):
+            yield edge(text, broken, "JSON", "what is none")
     elif match := _WRAPPED.match(instruction):
         opening, closing = tuple(_BRACKETS[match["bracket"].lower()] if match["bracket"] else '""')
         inner = f"Rain fell {opening}on farms{closing} and hills."

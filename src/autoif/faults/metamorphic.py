@@ -24,8 +24,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from autoif.faults.counts import read_count
 from autoif.faults.reasons import FindingReason
-from autoif.faults.wording import TermRole, Topic, find_quoted, is_english, read_count, read_term, speaks_of
+from autoif.faults.wording import TermRole, Topic, find_quoted, is_english, read_terms, speaks_of
 
 _MENTIONS: Final = re.compile(
     r"\b(?:words?|phrases?|keywords?|terms?|use|include|including|mention|contain|contains|avoid|appear)\b",
@@ -92,8 +93,7 @@ def _change_words(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
     named = [word for word in find_quoted(instruction) if _WORD.fullmatch(word)]
     if not named or not _MENTIONS.search(instruction) or _CODE.search(instruction):
         return
-    term = read_term(instruction)
-    starts = term is not None and term.role is TermRole.START
+    starts = any(term.role is TermRole.START for term in read_terms(instruction))
     for word in named:
         capital = word[0].upper() + word[1:]
         frame = next(form for form in (_FIRST if starts else _INSIDE) if word.casefold() not in form.casefold())

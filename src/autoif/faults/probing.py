@@ -3,8 +3,8 @@
     | reason                | a function that                                                                       |
     |-----------------------|---------------------------------------------------------------------------------------|
     | does_not_load         | gives no `evaluate` to call                                                           |
-    | vacuous               | accepts >= 95 % of the probes and of other answers, and all texts that should break it: |
-    |                       | cases, the wrong sides of edges, near misses, the instruction itself                  |
+    | vacuous               | accepts >= 95 % of the probes and of other answers, and all texts that were made for  |
+    |                       | its instruction: cases, wrong sides of edges, near misses, the instruction itself     |
     | dead                  | refuses >= 95 % of the probes, all its own answers, all cases that should obey, and   |
     |                       | all near misses of cases                                                              |
     | raises                | raises on a text that isn't blank                                                     |
@@ -13,9 +13,10 @@
     | threshold, asked_text | gives both sides of an edge (edges.py) the same verdict, or each the wrong one        |
 
 Why not by probes alone: "don't use the word education" rightly accepts nearly everything, "exactly 7 words" rightly
-refuses it. So a function is vacuous only if it refuses nothing that was made to break it; where those are fewer than
-`FEW` texts, only if it accepts all there are. It is dead only if it accepts nothing that was made to obey it, and only
-if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers. Cases are often wrong:
+refuses it. So a function is vacuous only if it refuses nothing that was made to break it, nor any case that should
+follow, as cases are often wrong; where those that break it are fewer than `FEW` texts, only if it accepts all there
+are. It is dead only if it accepts nothing that was made to obey it, and only
+if there is enough of that: `MANY` answers, or `SOME` cases where there are no answers. Near misses of cases help:
 where none begins each word with a capital letter, one in title case does.
 """
 
@@ -76,8 +77,8 @@ class ProbingTexts:
 
     @cached_property
     def breaking(self) -> tuple[str, ...]:
-        """Those of which some, most likely, break the instruction, without scraps."""
-        cases = [case.input for case in self.cases if not case.expected]
+        """Those of which some, most likely, break the instruction, without scraps; what cases expect is often wrong."""
+        cases = [case.input for case in self.cases]
         return _leave_out_scraps([*cases, *(edge.breaks for edge in self.edges), *self.near])
 
     @cached_property

@@ -1,51 +1,17 @@
-"""What the words of an instruction plainly say: a number to keep to, a text to use or to avoid, what they speak of.
+"""What the words of an instruction plainly say: texts to use or to avoid, and what they speak of.
 
-    read_count('Write at least 40 words.')              Count(AT_LEAST, 40, "words")
-    read_term('Do not use the word "the".')             Term("the", AVOID, "word")
-    speaks_of("End with a comma.", Topic.PUNCTUATION)   True
+    read_terms('Do not use the words "a" and "the".')     (Term("a", AVOID, "word"), Term("the", AVOID, "word"))
+    speaks_of("End with a comma.", Topic.PUNCTUATION)     True
 
 Only instructions that say one thing in plain English are read: every word around the number or the quoted text must be
-one that changes nothing ("your", "response", "please"). What is not understood is None, and nothing is concluded.
+one that changes nothing ("your", "response", "please"). What is not understood is nothing, and nothing is concluded.
+Numbers are read by counts.py, and what each line or sentence must be by parts.py.
 """
 
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
-
-_NUMBERS: Final = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "eighty": 80, "hundred": 100, "single": 1}  # fmt: skip
-LARGEST: Final = 500
-"""Texts with more words, lines or sentences than that are not made."""
-
-
-class Bound(Enum):
-    """How a number is to be kept to."""
-
-    AT_LEAST = auto()
-    AT_MOST = auto()
-    EXACTLY = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """As in "at least 40 words"."""
-
-    bound: Bound
-    number: int
-    unit: str
-    """In the plural, as in `UNITS`."""
-
-    def allows(self, number: int) -> bool:
-        """Tell whether so many obey."""
-        if self.bound is Bound.EXACTLY:
-            return number == self.number
-        return number >= self.number if self.bound is Bound.AT_LEAST else number <= self.number
 
 
 class TermRole(Enum):
@@ -69,7 +35,7 @@ class Term:
     text: str
     role: TermRole
     noun: str
-    """What the instruction calls it: "word", "phrase", "letter", …; "" if it says nothing."""
+    """What the instruction calls it, of one: "word", "phrase", "letter", …; "" if it says nothing."""
 
 
 class Topic(Enum):
@@ -89,104 +55,85 @@ class Topic(Enum):
 
 
 _TOPICS: Final = {topic: re.compile(topic.value, re.IGNORECASE) for topic in Topic}
-_QUOTED: Final = re.compile(r'"([^"\n]+)"|“([^“”\n]+)”|(?<!\w)[\'‘]([^\'‘’\n]+)[\'’](?!\w)|`([^`\n]+)`')
+_QUOTED: Final = re.compile(
+    r'"([^"\n]+)"|“([^“”\n]+)”|(?<!\w)[\'‘]((?:[^\'‘’\n]|(?<=\w)[\'’](?=\w))+)[\'’](?!\w)|`([^`\n]+)`'
+)
+_BARE: Final = re.compile(
+    r"(?<=\bletter )([^\W\d_])(?![\w'’])"
+    r"|(?<=\bthe word )([^\W\d_]{2,40})(?= (?:must|should) (?:not )?(?:appear|occur)\b)",
+    re.IGNORECASE,
+)
+"""A letter or a word that is named without quotation marks."""
 _ENGLISH: Final = re.compile(
-    r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words)\b",
+    r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words"
+    r"|give|ask|exactly|than)\b",
     re.IGNORECASE,
 )
 _PLAIN: Final = frozenset(
-    "a all altogether an and answer answers any anywhere are as at be by completely compose composed comprise consist "
-    "consists contain containing contains craft deliver do does else ensure entire for form full generate give go has "
-    "have how in include included includes including into is it its keep least length limit limited long make makes "
-    "making message mention must need needs of output overall please produce provide put reply respond response "
-    "restrict result shall should so somewhere sure text that the there this to total up use used uses using whole "
-    "will with within write written you your once times".split()
-)
-_BOUNDS: Final = (
-    (r"no (?:fewer|less) than|not (?:fewer|less) than|at least|(?:a )?minimum of|at minimum", Bound.AT_LEAST, 0),
-    (r"no more than|not more than|at most|(?:a )?maximum of|up to|at maximum", Bound.AT_MOST, 0),
-    (r"not (?:(?:use|include|write|contain) more than|exceed)", Bound.AT_MOST, 0),
-    (r"more than|over", Bound.AT_LEAST, 1),
-    (r"fewer than|less than|under|below", Bound.AT_MOST, -1),
-    (r"exactly|precisely", Bound.EXACTLY, 0),
-)
-UNITS: Final = {
-    "words": r"words?",
-    "sentences": r"sentences?",
-    "paragraphs": r"paragraphs?",
-    "lines": r"lines?",
-    "characters": r"characters?",
-    "bullet points": r"bullet(?:ed)? (?:points?|items?)|bullets?",
-    "question marks": r"question marks?",
-    "exclamation marks": r"exclamation (?:marks?|points?)",
-    "commas": r"commas?",
-    "colons": r"colons?",
-    "semicolons": r"semicolons?",
-    "hyphens": r"hyphens?|dash(?:es)?",
-    "numbered items": r"numbered (?:items?|points?)",
-}
-"""What can be counted, and how instructions write it."""
-_NUMBER: Final = rf"(?P<number>\d{{1,3}}|{'|'.join(_NUMBERS)})"
-_UNIT: Final = "|".join(f"(?:{pattern})" for pattern in UNITS.values())
-_COUNTS: Final = [
-    (re.compile(rf"\b(?:{words})\s+(?:a )?{_NUMBER}\s+(?P<unit>{_UNIT})\b", re.IGNORECASE), bound, step)
-    for words, bound, step in _BOUNDS
-]
-_COUNTS_BEHIND: Final = (
-    (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or more\b", re.IGNORECASE), Bound.AT_LEAST, 0),
-    (re.compile(rf"\b{_NUMBER}\s+(?P<unit>{_UNIT})\s+or (?:fewer|less)\b", re.IGNORECASE), Bound.AT_MOST, 0),
-)  # fmt: skip
-_NONE_OF: Final = re.compile(
-    rf"^(?:please )?(?:(?:do not|don't|never) (?:use|include)|avoid(?: using)?)(?: any)? (?P<unit>{_UNIT})\b",
-    re.IGNORECASE,
-)
-_BLANK_LINES: Final = re.compile(
-    r"(?<=paragraphs),? (?:with a blank line between (?:them|paragraphs)"
-    r"|(?:separated|divided) by (?:a blank line|blank lines|two (?:newlines|new lines|line breaks)))",
-    re.IGNORECASE,
-)
-"""Says nothing new of paragraphs."""
-_NUMBERED_LIST: Final = re.compile(
-    r"\ba numbered list (?:of|with) (?P<many>(?:\w+ ){1,4}?)(?:items?|points?)\b"
-    r"(?:,? (?:numbered )?from [\"']?1[.)]?[\"']? to [\"']?\d+[.)]?[\"']?)?",
-    re.IGNORECASE,
+    "a all altogether an and answer answers any anywhere are as ask at be by completely compose composed comprise "
+    "consist consists contain containing contains craft deliver do does else ensure entire for form full generate "
+    "give go has have how in include included includes including into is it its keep least length limit limited long "
+    "make makes making message mention must need needs of output overall please produce provide put reply respond "
+    "response restrict result shall should so somewhere sure text that the there this to total up use used uses using "
+    "whole will with within write written you your once times".split()
 )
 _NEGATION: Final = re.compile(r"\b(?:not|never|no|without|n't|avoid|refrain|omit|exclude)\b|n't\b", re.IGNORECASE)
-_ANSWER: Final = r"(?:your|the) (?:(?:entire|whole) )?(?:response|answer|reply)"
-_OF_ANSWER: Final = rf"(?: (?:of|in) {_ANSWER})?"
-_MUST: Final = "(?:must|should)"
-_NAMED: Final = r"(?: the| a)?(?: (?P<noun>\w+))? \0"
+ANSWER: Final = r"(?:your|the) (?:(?:entire|whole) )?(?:response|answer|reply|text)"
+NOT: Final = rf"(?:do not|don't|never|(?:(?:you|{ANSWER}) )?(?:must|should|may|can) not|(?:you )?(?:cannot|can't))"
+LEAD: Final = (
+    rf"(?:please )?(?:in {ANSWER},? )?"
+    r"(?:(?:make sure|be sure|remember)(?: to| that)?(?: you)? |ensure(?: that)?(?: you)? |you (?:must|should) )?"
+)
+"""How an instruction may begin before it says anything."""
+_OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
+MUST: Final = "(?:must|should)"
+NAMED: Final = (
+    r"(?: (?:any|either|both|all) of)?(?: (?:the|a|these|any|both|either))?(?: following| exact)?"
+    r"(?: (?P<noun>\w+))?:?(?: either)? \0"
+)
 """What an instruction calls the text that it names, and where that stands."""
-_BEGINS: Final = rf"(?:start|begin)s? with{_NAMED}"
+_BEGINS: Final = rf"(?:start|begin)s? with{NAMED}"
 
 
 def _find_at(verbs: str, place: str) -> str:
     """Return the pattern of what an answer starts, or ends, with."""
     return (
-        rf"(?:(?:{verbs})(?: {_ANSWER})? with|{_ANSWER} {_MUST} (?:{verbs}) with"
-        rf"|the {place} (?P<place>word) (?:of|in) {_ANSWER} {_MUST} be){_NAMED}"
+        rf"(?:(?:{verbs})(?: {ANSWER})? with|{ANSWER} {MUST} (?:{verbs}) with"
+        rf"|the {place} (?P<place>word) (?:of|in) {ANSWER} {MUST} be){NAMED}"
     )
 
 
-_FORMS: Final = {
-    TermRole.AVOID: r"(?:(?:do not|don't|never) (?:use|include|mention|write)|avoid(?: using)?)"
-    rf"{_NAMED}(?P<tail>[\w ]*)",
-    TermRole.USE: rf"(?:use|include|mention){_NAMED}(?P<tail>[\w ]*)",
-    TermRole.START: _find_at("start|begin", "first"),
-    TermRole.END: _find_at("end|finish|conclude", "last"),
-    TermRole.ANY_LINE: rf"(?:include|add|write|use) a line that {_BEGINS}",
-    TermRole.FIRST_LINE: rf"(?:give {_ANSWER} a title: its|the|your) first line{_OF_ANSWER} {_MUST} {_BEGINS}",
-    TermRole.LAST_LINE: rf"(?:(?:the|your) last line{_OF_ANSWER} {_MUST}"
-    rf"|(?:put|add) a last line(?: at the end)? that) {_BEGINS}",
-    TermRole.WHOLE_LAST_LINE: rf"(?:the|your) last line{_OF_ANSWER} {_MUST} be{_NAMED}",
+_FORMS: Final = (
+    (TermRole.AVOID, rf"{NOT} (?:use|include|mention|write|contain|say){NAMED}(?P<tail>[\w ]*)"),
+    (TermRole.AVOID, rf"(?:avoid|refrain from)(?: using| mentioning| saying)?{NAMED}(?P<tail>[\w ]*)"),
+    (TermRole.AVOID, rf"the (?P<noun>\w+) \0 {MUST} (?:not|never) (?:appear|occur|be used)(?P<tail>[\w ]*)"),
+    (TermRole.USE, rf"(?:{ANSWER} {MUST} )?(?:use|include|mention|contain|incorporate){NAMED}(?P<tail>[\w ]*)"),
+    (TermRole.USE, rf"the (?P<noun>\w+) \0 {MUST} (?:appear|occur|be used)(?P<tail>[\w ]*)"),
+    (TermRole.START, _find_at("start|begin", "first")),
+    (TermRole.END, _find_at("end|finish|conclude", "last")),
+    (TermRole.ANY_LINE, rf"(?:include|add|write|use) a line that {_BEGINS}"),
+    (TermRole.FIRST_LINE, rf"(?:give {ANSWER} a title: its|the|your) first line{_OF_ANSWER} {MUST} {_BEGINS}"),
+    (
+        TermRole.LAST_LINE,
+        rf"(?:(?:the|your) last line{_OF_ANSWER} {MUST}|(?:put|add) a last line(?: at the end)? that) {_BEGINS}",
+    ),
+    (TermRole.WHOLE_LAST_LINE, rf"(?:the|your) last line{_OF_ANSWER} {MUST} be{NAMED}"),
+)
+_TERM_FORMS: Final = [(role, re.compile(rf"^{LEAD}{form}[.!]?$", re.IGNORECASE)) for role, form in _FORMS]
+_LIST: Final = re.compile(r"\0(?:(?:, ?(?:and |or |nor )?| and | or | nor )\0)+")
+_UNLIKE: Final = {
+    TermRole.USE: re.compile(r" or \0|\b(?:either|any)\b", re.IGNORECASE),
+    TermRole.AVOID: re.compile(r"\b(?:both|all)\b", re.IGNORECASE),
+    TermRole.START: re.compile(r"(?: and|,) \0", re.IGNORECASE),
 }
-_TERM_FORMS: Final = {role: re.compile(rf"^(?:please )?{form}[.!]?$", re.IGNORECASE) for role, form in _FORMS.items()}
-_MARKS: Final = {
-    "a question mark": "?", "an exclamation mark": "!", "an exclamation point": "!",
-    "a period": ".", "a full stop": ".", "three dots": "...", "a colon": ":",
+"""What says that not each of several texts is to be used, or avoided, by itself, or that none is start enough."""
+_PLURALS: Final = frozenset({"words", "phrases", "terms", "keywords", "letters", "names", "expressions"})
+MARKS: Final = {
+    "a question mark": "?", "an exclamation mark": "!", "an exclamation point": "!", "a period": ".",
+    "a full stop": ".", "three dots": "...", "a colon": ":", "a comma": ",", "a semicolon": ";", "a hyphen": "-",
 }  # fmt: skip
 _LAST_MARK: Final = re.compile(
-    rf"(?:please )?(?:(?:end|finish)(?: {_ANSWER})?|{_ANSWER} {_MUST} end) with (?P<mark>{'|'.join(_MARKS)})[.!]?$",
+    rf"(?:please )?(?:(?:end|finish)(?: {ANSWER})?|{ANSWER} {MUST} end) with (?P<mark>{'|'.join(MARKS)})[.!]?$",
     re.IGNORECASE,
 )
 
@@ -206,47 +153,34 @@ def find_quoted(instruction: str) -> list[str]:
     return [next(filter(None, match.groups())) for match in _QUOTED.finditer(instruction)]
 
 
-def read_count(instruction: str) -> Count | None:
-    """Return the one number that an instruction asks to keep to; None unless that is plainly all that it says."""
-    instruction = _NUMBERED_LIST.sub(r"\g<many>numbered items", _BLANK_LINES.sub("", instruction))
-    if match := _NONE_OF.match(instruction):
-        plain = _is_plain(instruction[match.end() :])
-        return Count(Bound.AT_MOST, 0, _name_unit(match["unit"])) if plain else None
-    for pattern, bound, step in (*_COUNTS_BEHIND, *_COUNTS):
-        match = pattern.search(instruction)
-        if match is None:
-            continue
-        rest = f"{instruction[: match.start()]} {instruction[match.end() :]}"
-        number = int(match["number"]) if match["number"].isdigit() else _NUMBERS[match["number"].lower()]
-        unit = _name_unit(match["unit"])
-        number += step
-        if not _is_plain(rest) or not 0 < number <= (LARGEST if unit != "characters" else 10 * LARGEST):
-            return None
-        return Count(bound, number, unit)
-    return None
-
-
-def read_term(instruction: str) -> Term | None:
-    """Return the one text that an instruction names to use, avoid, start or end with; None if it says more."""
+def read_terms(instruction: str) -> tuple[Term, ...]:
+    """Return the texts that an instruction names to use, avoid, start or end with; none if it says more."""
     if match := _LAST_MARK.match(instruction.strip()):
-        return Term(_MARKS[match["mark"].lower()], TermRole.END, "mark")
-    quoted = list(_QUOTED.finditer(instruction))
-    if len(quoted) != 1:
-        return None
-    text = next(filter(None, quoted[0].groups()))
-    frame = f"{instruction[: quoted[0].start()]}\0{instruction[quoted[0].end() :]}".strip()
-    for role, form in _TERM_FORMS.items():
+        return (Term(MARKS[match["mark"].lower()], TermRole.END, "mark"),)
+    frame, texts = cut_quoted(instruction)
+    role, noun = read_role(_LIST.sub("\0", frame))
+    if role is None or (len(texts) > 1 and (role not in _UNLIKE or _UNLIKE[role].search(frame))):
+        return ()
+    return tuple(Term(text, role, noun) for text in texts)
+
+
+def cut_quoted(instruction: str) -> tuple[str, list[str]]:
+    """Return an instruction with a NUL for each text that it names, and these texts."""
+    instruction = _BARE.sub(lambda match: f'"{match[0]}"', instruction)
+    return _QUOTED.sub("\0", instruction).strip(), find_quoted(instruction)
+
+
+def read_role(frame: str) -> tuple[TermRole | None, str]:
+    """Return what is to be done with what a frame names, and what it calls it; None unless that is all it says."""
+    for role, form in _TERM_FORMS:
         said = match.groupdict("") if (match := form.match(frame)) else {}
-        if match and _is_plain(said.get("tail", "")):
-            return Term(text, role, (said["noun"] or said.get("place", "")).lower())
-    return None
+        if match and is_plain(said.get("tail", "")):
+            noun = (said["noun"] or said.get("place", "")).lower()
+            return role, noun.removesuffix("s") if noun in _PLURALS else noun
+    return None, ""
 
 
-def _name_unit(words: str) -> str:
-    return next(name for name, form in UNITS.items() if re.fullmatch(form, words, re.IGNORECASE))
-
-
-def _is_plain(words: str) -> bool:
+def is_plain(words: str) -> bool:
     """Tell whether words add nothing to what an instruction asks."""
     if _NEGATION.search(words):
         return False

@@ -1,0 +1,220 @@
+"""The numbers that an instruction plainly asks to keep to (as wording.py, whose rules hold here, too).
+
+read_count('Write at least 40 words.')               Count(40, None, "words")
+read_count("Write two or three sentences.")          Count(2, 3, "sentences")
+read_count("Do not use any commas.")                 Count(None, 0, "commas")
+read_count('Use the word "tea" exactly twice.')      Count(2, 2, "word", "tea")
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from autoif.faults.wording import ANSWER, LEAD, NOT, TermRole, cut_quoted, is_plain, read_role
+
+LARGEST: Final = 500
+"""Texts with more words, lines or sentences than that are not made."""
+_MOST_TIMES: Final = 40
+"""Nor with a named text more often."""
+
+_SMALL: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_VALUES: Final = {word: value for value, word in enumerate(_SMALL)} | {
+    word: 10 * value for value, word in enumerate(_TENS, 2)
+}
+_ONES: Final = "|".join(_SMALL[1:10])
+_BELOW_100: Final = rf"(?:{'|'.join(_TENS)})(?:[- ](?:{_ONES}))?|{'|'.join(reversed(_SMALL))}"
+_IN_WORDS: Final = re.compile(
+    rf"\b(?:(?:(?P<hundreds>{_ONES}|a) )?(?P<hundred>hundred)(?:(?: and)? (?P<more>{_BELOW_100}))?"
+    rf"|(?P<below>{_BELOW_100})|(?P<single>single)|(?P<times>once|twice))\b",
+    re.IGNORECASE,
+)
+
+UNITS: Final = {
+    "words": r"words?",
+    "sentences": r"sentences?",
+    "paragraphs": r"paragraphs?",
+    "lines": r"lines?",
+    "characters": r"characters?",
+    "bullet points": r"bullet(?:ed)? (?:points?|items?)|bullets?",
+    "numbered items": r"numbered (?:items?|points?)",
+    "list items": r"list items?",
+    "questions": r"questions?",
+    "question marks": r"question marks?",
+    "exclamation marks": r"exclamation (?:marks?|points?)",
+    "commas": r"commas?",
+    "colons": r"colons?",
+    "semicolons": r"semicolons?",
+    "hyphens": r"hyphens?|dash(?:es)?",
+    "emojis": r"emojis?",
+    "digits": r"digits?",
+    "parentheses": r"parenthes[ie]s|round brackets",
+    "quotation marks": r"(?:double )?quot(?:ation|e) marks?",
+}
+"""What can be counted, and how instructions write it."""
+SIGNS: Final = {
+    "question marks": "?",
+    "exclamation marks": "!",
+    "commas": ",",
+    "colons": ":",
+    "semicolons": ";",
+    "hyphens": "-",
+    "emojis": " \U0001f642",
+    "digits": " B7",
+    "parentheses": " (again)",
+    "quotation marks": ' "again"',
+}
+"""What stands after a word in a text that has one of them."""
+_IN_PAIRS: Final = frozenset({"parentheses", "quotation marks"})
+"""Counted one by one or in pairs, so that no number but 0 is plain."""
+
+_HOLD: Final = "(?:use|include|write|contain|have|be|ask)"
+_BOUNDS: Final = (
+    (rf"no (?:fewer|less) than|not (?:{_HOLD} )?(?:fewer|less|shorter) than|at least|(?:a )?minimum(?: of)?", 1, 0),
+    (r"at minimum|or more", 1, 0),
+    (
+        rf"no (?:more|longer) than|not (?:{_HOLD} )?(?:more|longer) than|not exceed|at most|(?:a )?maximum(?: of)?",
+        -1,
+        0,
+    ),
+    (rf"up to|at maximum|within|(?:limit|restrict)(?:ed)?(?: {ANSWER})? to|or (?:fewer|less)", -1, 0),
+    (r"(?:more|longer) than|over", 1, 1),
+    (r"(?:fewer|less|shorter) than|under|below", -1, -1),
+    (r"exactly|precisely", 0, 0),
+)
+"""In words; whether the number is the least (1), the most (-1) or both; what is to be added to it."""
+_NUMBER: Final = r"\d{1,3}(?:,\d{3}|\d)?"
+_UNIT: Final = "|".join(f"(?:{form})" for name, form in UNITS.items() if name not in _IN_PAIRS) + "|times?"
+_BOUND: Final = "|".join(words for words, _, _ in _BOUNDS)
+_LIMITS: Final = [
+    re.compile(form, re.IGNORECASE)
+    for form in (
+        rf"\b(?P<one>{_BOUND}) (?P<first>{_NUMBER})(?: (?P<again>{_UNIT}))?,? (?:but|and)"
+        rf" (?P<two>{_BOUND}) (?P<second>{_NUMBER})(?: (?P<unit>{_UNIT}))?\b",
+        rf"\bbetween (?P<low>{_NUMBER})(?: (?P<again>{_UNIT}))? (?:and|to) (?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
+        rf"\b(?P<one>{_BOUND}) (?:a )?(?P<first>{_NUMBER}) (?P<unit>{_UNIT})\b",
+        rf"\b(?P<first>{_NUMBER}) (?P<unit>{_UNIT}),? (?P<one>or (?:more|fewer|less)|at (?:least|most)|maximum)\b",
+        rf"\b(?P<first>{_NUMBER}) (?P<one>or (?:more|fewer|less)) (?P<unit>{_UNIT})\b",
+        r"\b(?:in|with|write|give|as)(?: only| just)?(?: a)? (?P<first>1) (?P<unit>word|sentence|paragraph|line)\b",
+        rf"\b(?:from )?(?P<low>{_NUMBER})(?: to | or | ?[-–] ?)(?P<high>{_NUMBER}) (?P<unit>{_UNIT})\b",
+    )
+]
+_NONE_OF: Final = re.compile(
+    rf"^{LEAD}(?:{NOT} {_HOLD}|(?:avoid|refrain from)(?: using| asking| the use of)?|(?:use|include|write|ask) no"
+    rf"|(?:write|answer|respond|reply) (?:without|with no)(?: using)?)(?: any| the| an?)?"
+    rf" (?P<unit>{'|'.join(f'(?:{UNITS[name]})' for name in ('questions', *SIGNS))})\b",
+    re.IGNORECASE,
+)
+_BLANK_LINES: Final = re.compile(
+    r"(?<=paragraphs),? (?:with a blank line between (?:them|paragraphs)"
+    r"|(?:separated|divided) by (?:a blank line|blank lines|two (?:newlines|new lines|line breaks)))",
+    re.IGNORECASE,
+)
+"""Says nothing new of paragraphs."""
+_NUMBERED_LIST: Final = re.compile(
+    r"\ba numbered list (?:of|with) (?P<many>(?:\w+ ){1,4}?)(?:items?|points?)\b"
+    r"(?:,? (?:numbered )?from [\"']?1[.)]?[\"']? to [\"']?\d+[.)]?[\"']?)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """As in "at least 40 words", or "at least 3 times" of a text that is named."""
+
+    least: int | None
+    most: int | None
+    unit: str
+    """In the plural, as in `UNITS`; "word" or "letter" of a text that is named."""
+    text: str = ""
+    """What is to occur so often."""
+
+    def allows(self, number: int) -> bool:
+        """Tell whether so many obey."""
+        return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
+
+
+def read_count(instruction: str) -> Count | None:
+    """Return what one number, or two, an instruction asks to keep to; None unless that is plainly all that it says."""
+    instruction = _NUMBERED_LIST.sub(r"\g<many>numbered items", _BLANK_LINES.sub("", instruction))
+    if match := _NONE_OF.match(instruction):
+        return Count(None, 0, _name_unit(match["unit"])) if is_plain(instruction[match.end() :]) else None
+    frame, texts = cut_quoted(instruction)
+    found = _find_limits(_put_digits(frame))
+    if found is None:
+        return None
+    count, rest = found
+    if count.unit == "times":
+        return _name_text(count, rest, texts)
+    largest = LARGEST if count.unit != "characters" else 10 * LARGEST
+    return count if not texts and is_plain(rest) and 0 < max(count.least or 0, count.most or 0) <= largest else None
+
+
+def _put_digits(words: str) -> str:
+    """Return words with digits for numbers: "twenty-five" is 25, "a hundred and ten" 110, "twice" 2 times."""
+
+    def spell(match: re.Match[str]) -> str:
+        if match["times"]:
+            return "1 times" if match["times"].lower() == "once" else "2 times"
+        hundreds = _VALUES.get((match["hundreds"] or "").lower(), 1) if match["hundred"] else 0
+        words = (match["more"] or match["below"] or "").lower()
+        return (
+            "1" if match["single"] else str(100 * hundreds + sum(_VALUES[each] for each in re.findall(r"\w+", words)))
+        )
+
+    return _IN_WORDS.sub(spell, words)
+
+
+def _find_limits(words: str) -> tuple[Count, str] | None:
+    """Return the number, or two, that words ask to keep to, and the words around; None if there is none."""
+    for form in _LIMITS:
+        if match := form.search(words):
+            said = {name: text for name, text in match.groupdict().items() if text}
+            units = {_name_unit(said[name]) for name in ("unit", "again") if name in said}
+            rest = f"{words[: match.start()]} {words[match.end() :]}"
+            bounds = [_read_bound(said.get("one", "exactly"), said["first"])] if "first" in said else []
+            bounds += [_read_bound(said["two"], said["second"])] if "two" in said else []
+            least = [low for low, _ in bounds if low is not None] or [
+                _read_number(said[name]) for name in said if name == "low"
+            ]
+            most = [high for _, high in bounds if high is not None] or [
+                _read_number(said[name]) for name in said if name == "high"
+            ]
+            again = re.search(rf"\b(?:{_BOUND})\b", rest)
+            if len(units) != 1 or len(least) > 1 or len(most) > 1 or again or (least and most and least > most):
+                return None
+            return Count(next(iter(least), None), next(iter(most), None), units.pop()), rest
+    return None
+
+
+def _read_bound(words: str, number: str) -> tuple[int | None, int | None]:
+    """Return the least and the most that a bound with its number allows."""
+    side, step = next((side, step) for form, side, step in _BOUNDS if re.fullmatch(form, words, re.IGNORECASE))
+    value = _read_number(number) + step
+    return value if side >= 0 else None, value if side <= 0 else None
+
+
+def _read_number(digits: str) -> int:
+    return int(digits.replace(",", ""))
+
+
+def _name_text(count: Count, frame: str, texts: list[str]) -> Count | None:
+    """Return the count of the text that an instruction names; None unless it says no more than that."""
+    role, noun = read_role(re.sub(r" (?=[.!]?$)", "", " ".join(frame.split())))
+    if len(texts) != 1 or not re.fullmatch(r"[^\W_](?:[\w' -]*[^\W_])?", texts[0]):
+        return None
+    unit = "letter" if len(texts[0]) == 1 and noun in {"letter", "character"} else "word"
+    least, most = count.least, count.most
+    if role is TermRole.AVOID:
+        least, most = None, least - 1 if least and most is None else None
+    elif role is not TermRole.USE:
+        return None
+    named = Count(least, most, unit, texts[0])
+    return named if (least or most is not None) and max(least or 0, most or 0) <= _MOST_TIMES else None
+
+
+def _name_unit(words: str) -> str:
+    return next((name for name, form in UNITS.items() if re.fullmatch(form, words, re.IGNORECASE)), "times")

@@ -1,0 +1,123 @@
+"""What an instruction plainly asks of each line, sentence or paragraph, or of one of them (as wording.py).
+
+read_part('Start each line with ">".')                        Marked(">", START, "line")
+read_part('The second paragraph must start with "But".')      Marked("But", START, "paragraph", 2)
+read_part("Each sentence must have at most ten words.")       Sized("sentence", Count(None, 10, "words"))
+"""
+
+import re
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Final
+
+from autoif.faults.counts import Count, read_count
+from autoif.faults.wording import ANSWER, LEAD, MARKS, MUST, NAMED, NOT, cut_quoted
+
+LONGEST: Final = 100
+"""Sentences with more words, and paragraphs with more sentences, are not made."""
+_UNIT: Final = r"(?P<unit>line|sentence|paragraph|bullet point)"
+_OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
+_EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) {_UNIT}s?{_OF_ANSWER}"
+_NTH: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1, "final": -1}
+_ONE: Final = rf"(?:the|your) (?P<nth>{'|'.join(_NTH)}) {_UNIT}{_OF_ANSWER}"
+_STARTS: Final = "(?P<verb>start|begin|end|finish)"
+_MARKED: Final = [
+    re.compile(rf"^{LEAD}{form}[.!]?$", re.IGNORECASE)
+    for form in (
+        rf"{_EACH} (?:{MUST} )?{_STARTS}s? with{NAMED}",
+        rf"{_STARTS} {_EACH} with{NAMED}",
+        rf"{_EACH} {MUST} (?P<inside>contain|include|have){NAMED}",
+        rf"(?P<inside>use|include|put){NAMED} in {_EACH}",
+        rf"{_ONE} (?:{MUST} )?(?P<verb>start|begin)s? with{NAMED}",
+        rf"(?P<verb>start|begin) {_ONE} with{NAMED}",
+        rf"(?P<never>{NOT}) {_STARTS} (?:an?|any|each|every) {_UNIT}{_OF_ANSWER} with{NAMED}",
+        rf"(?P<never>no) {_UNIT}{_OF_ANSWER} (?:must|should|may|can) {_STARTS} with{NAMED}",
+    )
+]
+_SIZED: Final = re.compile(
+    rf"^{LEAD}{_EACH} (?:{MUST} )?(?:have|has|contain|contains|consist of|be|use)? ?(?P<size>.*)$", re.IGNORECASE
+)
+_NO_LARGER: Final = re.compile(
+    rf"^{LEAD}(?:(?:write )?no {_UNIT}|{NOT} write(?: any| a)? (?P<other>line|sentence|paragraph)s?)"
+    rf"(?: (?:must|should|may|can))?(?: be| have| contain| with| that is| that are)?"
+    r" (?P<size>(?:longer|more|shorter|fewer|less) than .*)$",
+    re.IGNORECASE,
+)
+_SIZES: Final = {"words": {"line", "sentence", "paragraph", "bullet point"}, "sentences": {"paragraph"}}
+_MARK: Final = re.compile(rf"\b(?:{'|'.join(MARKS)})\b", re.IGNORECASE)
+_ENDS: Final = frozenset(".!?")
+"""Of sentences."""
+_JOINTS: Final = frozenset(",;:")
+"""What may stand within a sentence."""
+
+
+class Place(Enum):
+    """Where in a part a text is to stand."""
+
+    START = auto()
+    END = auto()
+    INSIDE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A text that each part, or one of them, is to start with, to end with or to have in it."""
+
+    text: str
+    place: Place
+    unit: str
+    """line, sentence, paragraph or bullet point."""
+    number: int = 0
+    """Of the one part that is meant, from 1; -1 is the last, 0 each of them."""
+    never: bool = False
+    """Whether no part may have it there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """How many words, or sentences, each part is to have."""
+
+    unit: str
+    count: Count
+
+
+def read_part(instruction: str) -> Marked | Sized | None:
+    """Return what an instruction asks of each part of a text, or of one; None unless that is plainly all it says."""
+    frame, texts = cut_quoted(instruction)
+    if not texts and (mark := _MARK.search(frame)):
+        texts = [MARKS[mark[0].lower()]]
+        frame = _MARK.sub("\0", frame)
+    if len(texts) == 1:
+        return next((part for form in _MARKED if (part := _read_marked(form.match(frame), texts[0]))), None)
+    return _read_sized(instruction) if not texts else None
+
+
+def _read_marked(match: re.Match[str] | None, text: str) -> Marked | None:
+    if match is None or not text.strip():
+        return None
+    said = match.groupdict("")
+    unit = said["unit"].lower()
+    place = Place.INSIDE
+    if verb := said.get("verb", "").lower():
+        place = Place.START if verb in {"start", "begin"} else Place.END
+    if place is Place.END and unit == "sentence" and text[-1] not in _ENDS:
+        return None
+    if place is Place.INSIDE and not text[-1].isalnum() and text not in _JOINTS:
+        return None
+    return Marked(text, place, unit, _NTH.get(said.get("nth", "").lower(), 0), bool(said.get("never")))
+
+
+def _read_sized(instruction: str) -> Sized | None:
+    if match := _NO_LARGER.match(instruction):
+        count = read_count(f"Write {match['size']}")
+        if count:
+            least, most = (None, count.least - 1) if count.least else (count.most + 1 if count.most else None, None)
+            count = replace(count, least=least, most=most)
+        unit = match["unit"] or match["other"]
+    elif match := _SIZED.match(instruction):
+        count, unit = read_count(f"Write {match['size']}"), match["unit"]
+    else:
+        return None
+    if count is None or count.text or unit.lower() not in _SIZES.get(count.unit, ()):
+        return None
+    return Sized(unit.lower(), count) if 0 < max(count.least or 0, count.most or 0) <= LONGEST else None
