@@ -11,10 +11,11 @@
 """
 
 import ast
-import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from autoif.reading.text_lines import parse_json
 
 USER_ROLES = ("user", "human", "prompter", "usr")
 _OTHER_ROLES = ("assistant", "gpt", "chatgpt", "bot", "bard", "model", "system", "tool", "function", "ai")
@@ -107,8 +108,8 @@ def parse_turns(text: str) -> list[object] | None:
     if not start.startswith("[{") or not any(f"{mark}{name}{mark}" in start[:500] for mark in "'\"" for name in _NAMES):
         return None
     try:
-        value = json.loads(start)
-    except (ValueError, RecursionError):
+        value = parse_json(start)
+    except ValueError:
         value = _parse_python(start)
     return value if isinstance(value, list) else []
 
