@@ -91,6 +91,8 @@ TABLE: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (("New\u00a0York and new york", "New York"), 2),
         (("C++ and C# and C", "C"), 3),
         (("wor\u200bd", "word"), 1),
+        (("I can't, can I? Can’t you?", "can"), 1),
+        (("3.5, 1,3, 13 and 3.", "3"), 1),
     ],
     "has_word": [
         (("The,", "the"), True), (("the,", "The", True), False), (("other", "the"), False), (("", ""), False),
@@ -208,6 +210,7 @@ TABLE: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
     "get_headings": [
         (("# Tea #\n#tag\n####### no\n  ## Über C#\ntext # no",), ["Tea", "Über C#"]), (("```\n# no\n```",), []),
         (("```markdown\n# Yes\n```",), ["Yes"]),
+        (("# C#\n# F# ##",), ["C#", "F#"]),
     ],
     "get_bold": [
         (("**Tea** is *hot* and ***both*** and ** no ** and **a *b* c**",), ["Tea", "both", "a *b* c"]),

@@ -152,7 +152,7 @@ def get_list_items(text: str) -> list[str]:
 def get_headings(text: str) -> list[str]:
     """Markdown headings: get_headings("# Tea\\nHot.\\n## Milk") == ["Tea", "Milk"]."""
     found = _items(text, _HEADING)
-    return [each.rstrip("# ") if each.rstrip("#").endswith(" ") else each for each in found]
+    return [each.rstrip("#").rstrip() if each.rstrip("#").endswith(" ") else each for each in found]
 
 
 def get_bold(text: str) -> list[str]:

@@ -119,7 +119,9 @@ def count_word(text: str, word: str, match_case: bool = False) -> int:
         return 0
     letter = _letter(text)
     before = f"(?<!{letter})" if re.match(letter, word) else ""
-    after = f"(?!{letter})" if re.match(letter, word[-1]) else ""
+    after = f"(?!{letter}|'t(?!{letter}))" if re.match(letter, word[-1]) else ""
+    if word.isdecimal():
+        before, after = f"(?<!\\d[.,:]){before}", f"{after}(?![.,:]\\d)"
     return len(re.findall(before + re.escape(word) + after, text))
 
 
