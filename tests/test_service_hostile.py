@@ -1,6 +1,7 @@
 """`autoif serve` among clients that say nothing, say too much or do not listen: it stays up, small and quick."""
 
 import asyncio
+import gzip
 import json
 import logging
 import os
@@ -11,7 +12,8 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -212,12 +214,15 @@ async def test_a_head_that_drips_in_ends_as_well(tmp_path):
             assert time.monotonic() - began < 5
 
 
-async def test_a_head_without_end_is_hung_up_on(tmp_path):
+@pytest.mark.parametrize("before", [b"", b"\r\n\r\n"], ids=["at once", "after empty lines"])
+async def test_a_head_without_end_is_hung_up_on(before, tmp_path):
     async with serving(tmp_path) as server:
         with _connect(server) as endless:
             with suppress(ConnectionError):
+                endless.sendall(before + b"GET / HTTP/1.1\r\n")
                 for number in range(60):
-                    endless.sendall(f"X-{number}: {'x' * 4000}\r\n".encode() if number else b"GET / HTTP/1.1\r\n")
+                    endless.sendall(f"X-{number}: {'x' * 4000}\r\n".encode())
+                endless.sendall(b"Host: 127.0.0.1\r\n\r\n")
             assert await asyncio.to_thread(_read_all, endless) == b""
 
 
@@ -327,6 +332,59 @@ async def _wait_for(server: Serving, status: int) -> Answer:
             if (answer := await server.verify([TRUE], ["a"])).status == status:
                 return answer
             await asyncio.sleep(0.05)
+
+
+def _hang() -> bytes:
+    body = json.dumps({"functions": [HANG], "responses": ["a"] * 20}).encode()
+    return _head(len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [_hang() * 40, _head(3 << 20) + b"[" * (3 << 20), b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 1000],
+    ids=["many requests", "a large body", "many small ones"],
+)
+async def test_a_client_that_sends_ahead_and_leaves_keeps_no_worker(ahead, tmp_path):
+    async with serving(tmp_path, "--timeout", 10) as server:
+        with _connect(server) as hasty, suppress(ConnectionError):
+            await asyncio.to_thread(hasty.sendall, _hang() + ahead)
+            await server.wait_for_metric("autoif_requests_in_flight", 0)
+        began = time.monotonic()
+        assert (await server.verify([TRUE], ["a"])).words == [["pass"]]
+        assert time.monotonic() - began < 5
+
+
+async def test_a_client_that_is_still_sending_reads_why_it_is_refused(tmp_path):
+    async with serving(tmp_path) as server:
+        parts = urlsplit(server.url)
+
+        def post(size: int, kind: str) -> int:
+            with closing(HTTPConnection(str(parts.hostname), parts.port, timeout=20)) as client:
+                client.request("POST", "/v1/verify", bytes(size), {"Content-Type": kind})
+                return client.getresponse().status
+
+        for size, kind, status in ((10 << 20, "text/plain", 415), (20 << 20, "application/json", 413)):
+            assert await asyncio.to_thread(post, size, kind) == status
+
+
+@pytest.mark.parametrize("before", ["", "Content-Encoding: identity\r\n"], ids=["packed", "packed and said not to be"])
+async def test_a_packed_body_is_refused_and_not_unpacked(before, tmp_path):
+    bomb = gzip.compress(bytes(200 << 20), 1)
+    head = _head(len(bomb)).replace(b"\r\n\r\n", f"\r\n{before}Content-Encoding: gzip\r\n\r\n".encode())
+    async with serving(tmp_path) as server:
+        await asyncio.to_thread(_ask_health, server)
+        used_s = _used_s(server)
+        with _connect(server) as packed:
+            packed.sendall(head + bomb)
+            assert (await asyncio.to_thread(packed.recv, 1000)).startswith(b"HTTP/1.1 415")
+            await asyncio.to_thread(_ask_health, server)
+        assert _used_s(server) - used_s < 0.2
+
+
+def _used_s(server: Serving) -> float:
+    """Return the processor time that the server has used."""
+    used = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
 
 
 async def test_a_client_that_is_served_is_not_hung_up_on_for_the_many_that_say_nothing(tmp_path):

@@ -23,6 +23,7 @@ from autoif.service.callers import (
     show_json,
     too_large,
     translate,
+    wait_for_next,
 )
 from autoif.service.document import OPEN_ROUTES, PAGE_HEADERS, make_document, render_page
 from autoif.service.reader import Reader
@@ -146,6 +147,7 @@ class Service:
                 raise Refusal("slow_body", f"nothing of the body arrived for {patience_s:g} s") from None
         finally:
             place.stop_receiving = None
+        connection_of(request).require_attention()
         if place.gave_way:
             raise Refusal("slow_body", "the body came slowly, and its room was needed: send less at once")
         return bytes(body)
@@ -186,7 +188,7 @@ class Service:
             status = response.status
             return response
         finally:
-            connection.wait_for_head(KEEP_ALIVE_S)
+            wait_for_next(connection, request, KEEP_ALIVE_S)
             self.metrics.count_request(route, status, monotonic() - began)
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 
 from aiohttp import web
@@ -20,7 +21,8 @@ def refuse_foreign_name(request: web.Request) -> None:
 def require_json(request: web.Request) -> None:
     """Raise Refusal if the body is not announced as JSON, or as larger than it may be."""
     # Not only for order's sake: a web page can't send this type to another origin without asking first.
-    if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+    packed = {*request.headers.getall("Content-Encoding", ())} - {"identity"}
+    if request.content_type != "application/json" or packed:
         raise Refusal("not_json", "send the body as application/json, not compressed")
     if (request.content_length or 0) > request.client_max_size:
         raise too_large(request.client_max_size)
@@ -33,6 +35,12 @@ def connection_of(request: web.Request) -> Connection:
     connection = request.transport.get_protocol()
     assert isinstance(connection, Connection), "the server listens by `server.listening`"
     return connection
+
+
+def wait_for_next(connection: Connection, request: web.Request, seconds: float) -> None:
+    """Wait for the next request, and before it for what is left of a refused body, which is no head."""
+    connection.wait(seconds)
+    request.content.on_eof(partial(connection.wait_for_head, seconds))
 
 
 @contextmanager

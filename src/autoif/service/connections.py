@@ -78,6 +78,11 @@ class Connection(asyncio.Protocol):
         self._head.clear()
         self._connections.note_step(self, waiting=False)
 
+    def require_attention(self) -> None:
+        """Hang up if it is no longer read, as the client sends too much ahead: nobody would notice that it leaves."""
+        if self._transport is not None and not self._transport.is_reading():
+            self.hang_up()
+
     def hang_up(self) -> None:
         """End the connection, and drop what was not sent."""
         self._connections.remove(self)
@@ -105,11 +110,13 @@ class Connection(asyncio.Protocol):
             self._inner = self._make()
             self._inner.connection_made(self._transport)
         self._inner.data_received(data)
+        if not self._waits:
+            self.require_attention()
 
     def _is_endless(self, data: bytes) -> bool:
         """Whether a head has become too long. The parser limits each header by itself, and so a megabyte of them."""
         seen = len(self._head)
-        self._head += data
+        self._head += data if seen else data.lstrip(b"\r\n")  # empty lines before a head are none of it
         self._head_is_due = self._head.find(_END_OF_HEAD, max(0, seen - len(_END_OF_HEAD))) < 0
         if not self._head_is_due:
             self._head.clear()

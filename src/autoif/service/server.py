@@ -77,6 +77,7 @@ async def listening(service: Listener, settings: ServiceSettings) -> AsyncIterat
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         lingering_time=_LINGER_S,
+        auto_decompress=False,  # packed bodies are refused, and unpacking what is left of one would take seconds
         shutdown_timeout=_CLOSE_S,
     )
     await runner.setup()

@@ -45,6 +45,7 @@ from autoif.service.callers import (
     require_json,
     show_json,
     too_large,
+    wait_for_next,
 )
 from autoif.service.schemas import Refusal
 from autoif.service.server import catch_stops, listening
@@ -267,7 +268,7 @@ class Viewer:
                     await response.write_eof()
             return response
         finally:
-            connection.wait_for_head(KEEP_ALIVE_S)
+            wait_for_next(connection, request, KEEP_ALIVE_S)
 
     async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
