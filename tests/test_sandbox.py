@@ -180,6 +180,13 @@ def evaluate(response):
     assert verdicts(await sandbox.run(source, inputs)) == wanted
 
 
+async def test_a_text_that_needs_too_much_memory_takes_no_time_from_the_next(sandbox: Sandbox) -> None:
+    source = "import time\ndef evaluate(response):\n    time.sleep(0.4)\n    raise MemoryError"
+    outcomes = await sandbox.run(source, ["x"] * 4)
+    assert verdicts(outcomes) == [MEMORY] * 4
+    assert all(0.4 <= outcome.seconds < 1 for outcome in outcomes)
+
+
 async def test_many_inputs_keep_their_order(sandbox: Sandbox) -> None:
     outcomes = await sandbox.run("def evaluate(response): return int(response) % 3 == 0", [str(n) for n in range(3000)])
     assert verdicts(outcomes) == [PASS if n % 3 == 0 else FAIL for n in range(3000)]

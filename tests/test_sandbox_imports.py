@@ -52,10 +52,23 @@ async def test_the_standard_library_finds_what_it_needs(expression: str, sandbox
 
 @pytest.mark.parametrize(
     "act",
-    ["open('/etc/passwd')", "os.listdir('/')", "open('/tmp/new', 'w')", "os.fork()", "ctypes.CDLL('libnone.so').x"],
+    [
+        "open('/etc/passwd')",
+        "os.listdir('/')",
+        "open('/tmp/new', 'w')",
+        "os.fork()",
+        "ctypes.CDLL('libnone.so').x",
+        "threading.Thread(target=print).start()",
+        "signal.setitimer(signal.ITIMER_REAL, 1)",
+        "socket.gethostbyname('localhost')",
+        "tempfile.TemporaryFile()",
+        "urllib.request.urlopen('http://127.0.0.1:9')",
+        "urllib.request.urlopen('http://example.org')",
+    ],
 )
 async def test_what_the_sandbox_refuses_is_said_to_be_its_doing(act: str, sandbox: Sandbox) -> None:
-    (outcome,) = await sandbox.run(f"import ctypes, os\ndef evaluate(response): return {act}", ["x"])
+    modules = "ctypes, os, signal, socket, tempfile, threading, urllib.request"
+    (outcome,) = await sandbox.run(f"import {modules}\ndef evaluate(response): return {act}", ["x"])
     assert outcome.verdict is ERROR
     assert outcome.detail.startswith("the sandbox forbids this: ") == ("libnone" not in act), outcome
 

@@ -167,6 +167,43 @@ OBJECTS = (
         judge="type(value) == bool",
     ),
     Attack(
+        "has_a_type_that_can_not_be_compared",
+        """
+        class M(type):
+            def __eq__(self, other): 1 / 0
+            __hash__ = type.__hash__
+        class Evil(metaclass=M): pass
+        return Evil()
+        """,
+        outside=(1,),
+        judge="type(value) == bool",
+    ),
+    Attack(
+        "exits_when_its_type_is_compared",
+        """
+        class M(type):
+            def __eq__(self, other): os._exit(0)
+            __hash__ = type.__hash__
+        class Evil(metaclass=M): pass
+        return Evil()
+        """,
+        outside=(0,),
+        judge="type(value) == bool",
+    ),
+    Attack(
+        "exits_when_its_type_is_named",
+        """
+        class Name(str):
+            def __format__(self, form): os._exit(0)
+            def __eq__(self, other): os._exit(0)
+            __hash__ = str.__hash__
+            encode = __format__
+        return type(Name("bool"), (), {})()
+        """,
+        outside=(0,),
+        judge="type(value).__name__ == 'bool'",
+    ),
+    Attack(
         "hides_its_type",
         "class M(type):\n    def __getattribute__(self, name): 1 / 0\nclass Evil(metaclass=M): pass\nreturn Evil()",
         outside=(1,),
@@ -235,8 +272,45 @@ EXCEPTIONS = (
     Attack(
         "raises_another_when_shown",
         "class Evil(Exception):\n    def __str__(self): raise SystemExit(0)\nraise Evil",
-        (CRASH, ERROR),
-        (1, 0),
+        outside=(1, 0),
+    ),
+    Attack(
+        "interrupts_when_shown",
+        "class Evil(Exception):\n    def __str__(self): raise KeyboardInterrupt\nraise Evil",
+        outside=(1,),
+    ),
+    Attack(
+        "is_no_exception_by_its_order",
+        """
+        class M(type):
+            def mro(self): return [self, object]
+        class Evil(Exception, metaclass=M): pass
+        raise Evil
+        """,
+        outside=(1,),
+    ),
+    Attack(
+        "is_no_exception_while_loading",
+        whole="""
+        class M(type):
+            def mro(self): return [self, object]
+        class Evil(Exception, metaclass=M): pass
+        raise Evil
+        """,
+        outside=(1,),
+    ),
+    Attack(
+        "is_named_by_an_evil_text",
+        """
+        class Name(str):
+            def __format__(self, form): os._exit(0)
+            def __hash__(self): os._exit(0)
+            encode = __format__
+        Evil = type("x", (Exception,), {})
+        Evil.__name__ = Name("x")
+        raise Evil
+        """,
+        outside=(1,),
     ),
     Attack("is_no_exception_of_python", "class Evil(BaseException): pass\nraise Evil", outside=(1,)),
     Attack("is_named_by_a_surrogate", "raise type('\\udcff', (Exception,), {})('\\ud800')", outside=(1,)),

@@ -67,6 +67,23 @@ CALLS: Final = {
     "try_a_lock_of_another_process": (202, 98, f"{NOWHERE}, 0x88, 0, 0"),
     "merge_its_memory_with_that_of_others": (28, 233, "0, 0, 12"),
     "move_pages_that_others_use_to_the_disk": (28, 233, "0, 0, 21"),
+    "wait_for_many_locks": (449, 449, "0, 0, 0, 0, 0"),
+    "hide_memory": (447, 447, "0xff"),
+    "advise_another_process": (440, 440, "-1, 0, 0, 4, 0"),
+    "open_a_file_by_the_newer_call": (437, 437, f"-100, {NOWHERE}, {NOWHERE}, 0"),
+    "ask_what_is_in_memory": (27, 232, f"0, 1, {NOWHERE}"),
+    "ask_what_of_a_file_is_in_memory": (451, 451, "-1, 0, 0, 0"),
+    "ask_about_the_machine": (99, 179, f"{NOWHERE}"),
+    "write_out_a_file_system": (306, 267, "-1"),
+    "read_only_what_is_in_memory": (327, 286, "-1, 0, 0, 0, 0, 8"),
+    "have_a_file_read_ahead": (187, 213, "-1, 0, 0"),
+    "make_a_timer_that_is_a_file": (283, 85, "99, 0"),
+    "receive_signals_by_a_file": (289, 74, "-1, 0, 0, 0"),
+    "enter_a_request_ring": (426, 426, "-1, 0, 0, 0, 0, 0"),
+    "change_a_request_ring": (427, 427, "-1, 0, 0, 0"),
+    "enter_a_folder_by_a_descriptor": (81, 50, "-1"),
+    "wait_for_a_child": (61, 260, "-1, 0, 1, 0"),
+    "list_the_mounts": (458, 458, f"{NOWHERE}, 0, 0, 0"),
     "put_a_mark_on_a_file": (188, 5, f"{NOWHERE}, {NOWHERE}, 0, 0, 0"),
 }
 
@@ -96,9 +113,12 @@ PRIVILEGED_CALLS: Final = {
 }
 
 OFTEN_LEFT_OUT: Final = frozenset(
-    {"load_another_kernel", "load_a_kernel_module", "unload_a_kernel_module", "use_the_machine_s_ports"}
-)
-"""Kernels for virtual machines are often built without: then they answer ENOSYS outside as well."""
+    {
+        "load_another_kernel", "load_a_kernel_module", "unload_a_kernel_module", "use_the_machine_s_ports",
+        "hide_memory", "ask_what_of_a_file_is_in_memory", "list_the_mounts",
+    }
+)  # fmt: skip
+"""Older kernels, and many for virtual machines, are without: then they answer ENOSYS outside as well."""
 
 _CAPABILITIES: Final = sum(1 << number for number in (2, 16, 18, 20, 21, 22, 25, 34))
 """What the privileged calls ask for, from CAP_DAC_READ_SEARCH to CAP_SYSLOG."""

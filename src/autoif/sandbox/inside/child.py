@@ -17,19 +17,26 @@ from .wire import Texts
 
 MODULE: Final = "function"
 _CODE_FAILED: Final = 70
-_PLAIN: Final = (int, float, complex, str, bytes, type(None))
+_PLAIN: Final = frozenset(map(id, (int, float, complex, str, bytes, type(None))))
+"""By identity: a type that is compared may run code of its own."""
 _SHOWN_CHARACTERS: Final = 60
 
 _exit = os._exit
 _clock = time.monotonic
-_type, _str, _repr, _callable = type, str, repr, callable
-_BaseException, _Exception, _ModuleNotFoundError, _MemoryError, _RecursionError, _PermissionError, _ImportError = (
-    BaseException, Exception, ModuleNotFoundError, MemoryError, RecursionError, PermissionError, ImportError,
-)  # fmt: skip
-_REFUSALS: Final = ("[Errno 1]", "[Errno 13")
-"""How the messages of EPERM and EACCES begin."""
+_type, _str, _repr, _callable, _id, _raised = type, str, repr, callable, id, sys.exception
+_ModuleNotFoundError, _MemoryError, _RecursionError = ModuleNotFoundError, MemoryError, RecursionError
+_REFUSALS: Final = {
+    "PermissionError": ("[Errno 1]", "[Errno 13"),
+    "itimer_error": ("[Errno 1]",),
+    "gaierror": ("[Errno -",),
+    "URLError": ("<urlopen error [Errno 1]", "<urlopen error [Errno -"),
+    "RuntimeError": ("can't start new thread",),
+    "FileNotFoundError": ("[Errno 2] No usable temporary directory",),
+}
+"""By exception, how the messages of what the kernel refused begin, as the standard library passes it on."""
 _NO_LIBRARY: Final = "cannot open shared object file"
 """An extension module needs a library of the system, and only the standard library's own files can be read."""
+_BEGINNING: Final = slice(0, 4096)
 _name_of = type.__dict__["__name__"].__get__
 _module_of = type.__dict__["__module__"].__get__
 
@@ -77,8 +84,8 @@ def _load_or_explain(job: Job, first: int, results: ResultBuffer) -> Callable[[s
         verdict, detail = buffer.ERROR, str(error).encode()
     except _ModuleNotFoundError as error:
         verdict, detail = buffer.ERROR, _describe(error)
-    except _BaseException as error:
-        verdict, detail = buffer.ERROR, b"does not load: " + _describe(error)
+    except:  # noqa: E722 - a class of exceptions can leave BaseException out of its bases
+        verdict, detail = buffer.ERROR, b"does not load: " + _describe(_raised())
     results.seconds[first] = _clock() - results.started[0]
     for index in range(first, job.size):
         results.write(index, verdict, detail)
@@ -113,12 +120,13 @@ def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, resul
             value = evaluate(text)
         except _MemoryError:
             results.write(index, buffer.MEMORY, b"")
-            seconds[index] = clock() - begun
+            started[0] = clock()
+            seconds[index] = started[0] - begun
             header[0] = index + 1
             header[2] = buffer.CHILD_LEAVES
             return
-        except _BaseException as error:
-            results.write(index, buffer.ERROR, _describe(error))
+        except:  # noqa: E722 - see above
+            results.write(index, buffer.ERROR, _describe(_raised()))
         else:
             if value is True:
                 verdicts[index] = passed
@@ -132,22 +140,21 @@ def _evaluate_all(evaluate: Callable[[str], object], job: Job, first: int, resul
         header[0] = index + 1
 
 
-def _describe(error: BaseException) -> bytes:
+def _describe(error: BaseException | None) -> bytes:
     """Return "Name: message", whatever the exception's own methods do."""
     if _type(error) is _ModuleNotFoundError:
         missing = getattr(error, "name", None)
         if _type(missing) is _str:
             return _encode(f"missing module: {missing}")
     kind = _type(error)
-    name = _name_of(kind)
+    name = _plain(_name_of(kind))
     if kind is _RecursionError:
         return b"RecursionError: recursion too deep"
     try:
-        # str() may give an instance of a subclass, with methods of its own; slicing gives a plain string.
-        message = _str.__getitem__(_str(error), slice(0, 4096))
-    except _Exception:
+        message = _plain(_str(error))
+    except:  # noqa: E722 - see above
         message = "(its message can't be shown)"
-    if (kind is _PermissionError and message[:9] in _REFUSALS) or (kind is _ImportError and _NO_LIBRARY in message):
+    if message.startswith(_REFUSALS.get(name, ())) or (name == "ImportError" and _NO_LIBRARY in message):
         name = f"the sandbox forbids this: {name}"
     return _encode(f"{name}: {message}" if message else name)
 
@@ -155,8 +162,8 @@ def _describe(error: BaseException) -> bytes:
 def _describe_value(value: object) -> bytes:
     """Return what was returned instead of a bool, without calling methods of an unknown type."""
     kind = _type(value)
-    name = _name_of(kind)
-    if kind in _PLAIN:
+    name = _plain(_name_of(kind))
+    if _id(kind) in _PLAIN:
         try:
             shown = _repr(value)
         except ValueError:
@@ -167,6 +174,11 @@ def _describe_value(value: object) -> bytes:
     module = _module_of(kind)
     plain = _type(module) is not _str or module == "builtins"
     return _encode(f"returned {name}" if plain else f"returned {module}.{name}")
+
+
+def _plain(text: str) -> str:
+    """Return the beginning of a text, which may be of a subclass with methods of its own, as a plain string."""
+    return _str.__getitem__(text, _BEGINNING)
 
 
 def _encode(text: str) -> bytes:
