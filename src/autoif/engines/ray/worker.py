@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import autoif
 from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
+from autoif.engines.local import collecting_seldom
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
 from autoif.models.cache import Usage
 from autoif.models.client import ChatClient
@@ -83,6 +84,7 @@ class ShardWorker:
         try:
             check_addresses(settings, here, driver)
             self._answers = SharedAnswers(exchange)
+            await self._stack.enter_async_context(collecting_seldom())
             self._tools = await self._stack.enter_async_context(settings.open(self._answers))
         except AutoIFError as error:
             return _name_node(error, here)
