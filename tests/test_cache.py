@@ -166,6 +166,27 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
         CompletionCache(path)
 
 
+def test_a_file_that_another_process_lengthens_as_it_is_opened_is_not_taken_for_a_cut_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CompletionCache(path).close()
+    exists, writers = Path.exists, list[CompletionCache]()
+
+    def lengthen(self: Path) -> bool:
+        found = exists(self)
+        if self.name.endswith("-wal") and not found:  # by its log, of which nothing has been seen then
+            monkeypatch.undo()
+            writers.append(CompletionCache(path))
+            long = {sample: answer(random.randbytes(2_000).hex()) for sample in range(99)}
+            writers[0].put(key_of("k"), long, request=REQUEST, usd=0.0)
+        return found
+
+    monkeypatch.setattr(Path, "exists", lengthen)
+    with CompletionCache(path) as cache:
+        assert cache.total().completions == 99
+    writers[0].close()
+
+
 @pytest.mark.parametrize("kept", [0.9, 0.5, 0.1])
 def test_a_truncated_file_is_refused(path: Path, kept: float) -> None:
     with CompletionCache(path) as cache:

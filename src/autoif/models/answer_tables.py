@@ -143,12 +143,18 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _check_length(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that was cut; one with a log beside it may still lack what is in there."""
+    """Refuse a file that was cut; one with a log beside it may still lack what is in there.
+
+    Other processes may write meanwhile: what is counted is in the log before it is in the file, and there before it
+    leaves the log. So they are looked at in this order.
+    """
     log = path.with_name(f"{path.name}-wal")
     if not path.stat().st_size or (log.exists() and log.stat().st_size):
         return
     [(pages,)] = db.execute("PRAGMA page_count").fetchall()
     [(size,)] = db.execute("PRAGMA page_size").fetchall()
+    if log.exists() and log.stat().st_size:
+        return
     if path.stat().st_size < pages * size:
         raise sqlite3.DatabaseError("its end is missing")
 
