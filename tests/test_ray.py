@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.util import get_node_ip_address
 
@@ -23,13 +24,13 @@ from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray import engine
 from autoif.engines.ray.crew import Crew
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
-from autoif.engines.ray.link import Connect
+from autoif.engines.ray.link import Connect, Done
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, check_addresses, read_fault, share_settings
 from autoif.errors import ConfigError, StoreError
 from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR, Completion, Request
-from autoif.pipeline import Shard
+from autoif.pipeline import Shard, ShardResult
 from autoif.tools import ToolSettings
 from support.command import run_here
 from support.processes import (
@@ -321,6 +322,34 @@ async def test_each_worker_gets_a_shard_before_any_gets_a_second_and_none_a_thir
     crew._deal()
     assert sorted((len(hand.shards) for hand in hands), reverse=True) == dealt
     assert len(crew._waiting) == shards - sum(dealt)
+
+
+async def test_a_shard_that_kills_its_workers_is_named_and_the_one_beside_it_is_done():
+    said, hired = [], []
+
+    def hire() -> None:
+        hired.append(Hand())
+        crew._ready[hired[-1]] = 0
+
+    cluster = SimpleNamespace(exceptions=ray.exceptions, kill=lambda actor: None)
+    crew = Crew(cluster, SimpleNamespace(send=said.append))
+    crew._hire = hire
+    hire()
+    crew._waiting.extend(Shard("queries", index, ()) for index in range(4))
+    failure = None
+    while not failure:
+        crew._deal()
+        assert crew._running, "nothing goes on"
+        dying = {hand for hand, shard in crew._running.values() if shard.index == 1}
+        for future, (hand, shard) in crew._running.items():
+            if hand in dying:
+                future.set_exception(ActorDiedError())
+            else:
+                future.set_result((ShardResult("queries", shard.index, ()), 0))
+        failure = crew._note_workers()
+    assert "5 workers of the cluster died at queries-0001, the last with" in str(failure)
+    assert [each.result.index for each in said if isinstance(each, Done)] == [0]
+    assert len(hired) == 6  # the first died at two shards, and neither is blamed for that
 
 
 def test_a_shard_that_is_done_forgets_its_answers_and_not_those_of_the_shard_beside_it(tmp_path):

@@ -24,7 +24,7 @@ from autoif.tools import ToolSettings
 AT_ONCE = 2
 """Shards of a worker: while it waits for the last answers of one, it asks for those of the next."""
 LIVES = 5
-"""Workers that a shard, or one start after another, may lose before the run gives up."""
+"""Workers that a shard that is alone on each, or one start after another, may lose before the run gives up."""
 _START = "its start"
 _STORES = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")
 """How variables begin by which packages of object stores take addresses and credentials."""
@@ -47,11 +47,13 @@ class Crew:
         self._link = link
         self._starting: dict[asyncio.Future[Any], Any] = {}
         self._ready: dict[Any, int] = {}
-        """Workers that have started, with the number of shards that each is at."""
+        """Workers that have started, with how many of `AT_ONCE` shards each is at."""
         self._running: dict[asyncio.Future[Any], tuple[Any, Shard]] = {}
         self._waiting = deque[Shard]()
+        self._suspects = set[str]()
+        """Shards that were together on a worker when it died: each is at one by itself from then on."""
         self._lost: Counter[str] = Counter()
-        """Workers that died, by what they were at."""
+        """Workers that died, by what they were at and nothing beside it."""
         self._opening: tuple[Any, ...] = ()
         """What a worker's `open` is given."""
         self._bound = ""
@@ -79,7 +81,7 @@ class Crew:
                 self._obey(message)
                 told = asyncio.create_task(self._link.receive())
             if failure:
-                if self._lost and (why := await self._find_head()):  # that is what cost the workers
+                if (self._lost or self._suspects) and (why := await self._find_head()):  # that is what cost the workers
                     return Lost(why)
                 break
         with suppress(TimeoutError):
@@ -111,10 +113,12 @@ class Crew:
         """Hand the next shards to the workers that have the fewest."""
         while self._ready and self._waiting:
             actor = min(self._ready, key=lambda each: self._ready[each])
-            if self._ready[actor] == AT_ONCE or (self._ready[actor] and len(self._waiting) <= len(self._starting)):
+            shard = self._waiting[0]
+            taken = self._ready[actor] + self._weigh(shard)
+            if taken > AT_ONCE or (self._ready[actor] and len(self._waiting) <= len(self._starting)):
                 break  # what waits is for those that are about to be ready
-            self._ready[actor] += 1
-            shard = self._waiting.popleft()
+            self._ready[actor] = taken
+            self._waiting.popleft()
             self._running[asyncio.ensure_future(actor.run.remote(shard))] = actor, shard
         late = len(self._starting)
         said = f"bound by the cluster: {late:,} workers wait for a core" if late else ""
@@ -122,13 +126,19 @@ class Crew:
             self._bound = said
             self._link.send(Bound(said))
 
+    def _weigh(self, shard: Shard) -> int:
+        """Return for how many shards of a worker one counts."""
+        return AT_ONCE if shard.name in self._suspects else 1
+
     def _note_workers(self) -> Exception | None:
         """Note what workers have brought about; return what ends the run, if anything."""
         failure: Exception | None = None
         for future in [each for each in self._starting if each.done()]:
             failure = self._welcome(future) or failure
-        for future in [each for each in self._running if each.done()]:
-            failure = self._take(future) or failure
+        done = [each for each in self._running if each.done()]
+        for future in sorted(done, key=_has_failed):  # results first, as all that a lost worker is at is dealt again
+            if future in self._running:
+                failure = self._take(future) or failure
         return failure
 
     def _welcome(self, future: "asyncio.Future[Any]") -> Exception | None:
@@ -151,21 +161,30 @@ class Crew:
         return None
 
     def _take(self, future: "asyncio.Future[Any]") -> Exception | None:
-        """Hand a shard's result on, or deal the shard again; return what ends the run, if anything."""
+        """Hand a shard's result on, or deal it and those beside it again; return what ends the run, if anything."""
         actor, shard = self._running.pop(future)
         try:
             result, verdicts = future.result()
         except self._ray.exceptions.RayTaskError as error:
             return read_fault(error)
         except self._ray.exceptions.RayError as error:  # the worker is gone, or its node with the result
-            self._waiting.appendleft(shard)
-            return self._replace(actor, f"{shard.step} {shard.index}", error)
-        if actor in self._ready:  # it may have died since
-            self._ready[actor] -= 1
+            return self._deal_again(actor, shard, error)
+        self._ready[actor] -= self._weigh(shard)
         if isinstance(result, AutoIFError):
             return result
         self._link.send(Done(result, verdicts))
         return None
+
+    def _deal_again(self, actor: Any, shard: Shard, error: Exception) -> Exception | None:
+        """Let all shards of a worker that is gone wait again; one that was not alone is not to blame yet."""
+        beside = {future: each for future, (at, each) in self._running.items() if at is actor}
+        for future in beside:
+            del self._running[future]
+            future.add_done_callback(_ignore)
+        self._waiting.extendleft([*beside.values(), shard])
+        if beside:
+            self._suspects |= {each.name for each in (shard, *beside.values())}
+        return self._replace(actor, "" if beside else shard.name, error)
 
     def _hire(self) -> None:
         """Ask the cluster for a worker."""
@@ -174,14 +193,14 @@ class Crew:
         self._starting[asyncio.ensure_future(actor.open.remote(*self._opening))] = actor
 
     def _replace(self, actor: Any, what: str, error: Exception) -> AutoIFError | None:
-        """Start a worker for one that died, once; return an error if what it was at has cost too many."""
-        self._lost[what] += 1
+        """Start a worker for one that died; return an error if what is to blame for it has cost too many."""
+        self._lost.update([what] if what else [])
         if self._lost[what] >= LIVES:
             said = " ".join(str(error).split())[:300]
             return ConfigError(f"{LIVES} workers of the cluster died at {what}, the last with: {said}")
-        if what == _START or self._ready.pop(actor, None) is not None:
-            self._ray.kill(actor)  # it may be cut off, and not dead
-            self._hire()
+        self._ready.pop(actor, None)
+        self._ray.kill(actor)  # it may be cut off, and not dead
+        self._hire()
         return None
 
     def _pack(self, settings: ToolSettings, workers: int) -> tuple[Any, ...]:
@@ -224,6 +243,16 @@ class Crew:
             return "the head doesn't answer"
         here = self._ray.get_runtime_context().get_node_id()
         return "" if any(node["NodeID"] == here and node["Alive"] for node in nodes) else _UNKNOWN
+
+
+def _has_failed(future: "asyncio.Future[Any]") -> bool:
+    return future.exception() is not None
+
+
+def _ignore(future: "asyncio.Future[Any]") -> None:
+    """Look at how a future ended, as nobody else does: what it was for is done elsewhere."""
+    if not future.cancelled():
+        future.exception()
 
 
 def connect(ray: Any, wanted: Connect) -> str:
