@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -265,6 +267,60 @@ def test_the_answers_of_a_whole_run_are_in_its_file_at_the_end_and_in_a_journal_
         with CompletionCache(folder.completions) as cache:
             assert list(cache.rows()) == rows
         assert not list((tmp_path / "slices").iterdir())
+
+
+class Stopped(BaseException):
+    """A kill, as far as a process can do it to itself."""
+
+
+def write_and_die(path, rows):
+    """Write a database whose last row is in the log alone, as a kill leaves it."""
+    with CompletionCache(path) as cache:
+        cache.insert(rows[:-1])
+        cache.empty_log()
+        cache.insert(rows[-1:])
+        left = {name: path.with_name(name).read_bytes() for name in (path.name, f"{path.name}-wal")}
+    for name, content in left.items():
+        path.with_name(name).write_bytes(content)
+
+
+def test_wherever_a_merge_is_stopped_as_it_writes_the_answers_all_are_there(tmp_path, monkeypatch):
+    def pass_on(whole, left):
+        def call(*given, **options):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Stopped
+            return whole(*given, **options)
+
+        return call
+
+    drawn = random.Random(0)
+    rows = [
+        CompletionRow(f"{drawn.getrandbits(128):032x}", 0, str(drawn.random()), "stop", 1, 2, "", "scoring", 1, 0)
+        for _ in range(900)
+    ]
+    count, came = 0, True
+    while came:
+        count, left = count + 1, [count + 1]
+        run = tmp_path / f"{count}"
+        (run / "slices").mkdir(parents=True)
+        write_and_die(run / "completions.sqlite", rows[:300])
+        with closing(Journal(run / "slices" / "whole-0001.jsonl")) as journal:
+            journal.append(rows[300:])
+        with RunFolder(run) as folder, monkeypatch.context() as patch, suppress(Stopped):
+            for name in ("replace", "unlink"):
+                patch.setattr(Path, name, pass_on(getattr(Path, name), left))
+            with open_answers(folder, 2, run):
+                pass
+        came = left[0] <= 0
+        with (
+            RunFolder(run) as folder,
+            open_answers(folder, 3, run) as (database, _),
+            CompletionCache(database) as cache,
+        ):
+            assert [*cache.rows()] == sorted(rows), count
+        shutil.rmtree(run)
+    assert count > 5
 
 
 def test_an_answer_to_what_was_refused_before_is_found_after_a_kill_and_both_count_as_spent(tmp_path):

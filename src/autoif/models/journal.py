@@ -22,6 +22,8 @@ from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_error
 
 MERGED, MERGING = "merged.json", "merging.json"
 """What of the slices' answers is in the run's file, and what will be when that is in its place."""
+_SEALED = ".completions.sealed"
+"""The run's file when it is whole, and on its way to its place."""
 _SYNC_S = 5.0
 _TAIL_BYTES = 1 << 16
 
@@ -184,6 +186,7 @@ def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path
         return
     whole = folder.path == run
     journals = run / SLICES if whole else folder.path
+    _put_sealed(folder.completions)
     kind = "whole" if whole else "answers"
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         path = Path(scratch) / COMPLETIONS
@@ -215,6 +218,15 @@ def _seal(database: Path, place: Path) -> None:
         shutil.copyfile(database, temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(place)
-        for suffix in ("-wal", "-shm"):
-            place.with_name(place.name + suffix).unlink(missing_ok=True)
+        temporary.replace(place.with_name(_SEALED))
+    _put_sealed(place)
+
+
+def _put_sealed(place: Path) -> None:
+    """Put a database that is on its way in its place. The log of the one before goes first: SQLite would read it into
+    this one."""
+    if (sealed := place.with_name(_SEALED)).exists():
+        with storage_errors(place):
+            for suffix in ("-wal", "-shm"):
+                place.with_name(place.name + suffix).unlink(missing_ok=True)
+            sealed.replace(place)
