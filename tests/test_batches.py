@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from autoif.errors import ModelError
-from autoif.models import batches
+from autoif.errors import ModelError, StoreError
+from autoif.models import batch_provider, batches
+from autoif.models.answer_rows import CompletionRow
 from autoif.models.bodies import MAX_BODY_BYTES
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
 from autoif.models.stored_answers import StoredAnswers
+from autoif.runs.manifest import mark_batches
 from support.stub_server import answer
 
 Judge = Callable[[dict[str, Any], int], dict[str, Any] | None]
@@ -37,6 +39,8 @@ class Provider:
         self.batches: dict[str, dict[str, Any]] = {}
         self.url = ""
         self.made = asyncio.Event()
+        self.fetched: list[str] = []
+        """Files that somebody has read."""
 
     async def upload(self, request: web.Request) -> web.Response:
         form = await request.post()
@@ -83,6 +87,7 @@ class Provider:
 
     async def read(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
+        self.fetched.append(name)
         if name not in self.files:
             return web.json_response({"error": {"message": f"No such File object: {name}"}}, status=404)
         return web.Response(body=self.files[name])
@@ -126,10 +131,12 @@ def check(answers: list[list[Completion]]) -> None:
     assert [each[0].text for each in answers] == [f"q{number} s{number} c0" for number in range(len(answers))]
 
 
-async def run(provider: Provider, path: Path, count: int = 8, **fields: Any) -> list[list[Completion]]:
+async def run(
+    provider: Provider, path: Path, count: int = 8, marks: Sequence[str] = (), **fields: Any
+) -> list[list[Completion]]:
     async with (
         StoredAnswers(path / "completions.sqlite") as answers,
-        ChatClient({"writer": at(provider, **fields)}, answers) as client,
+        ChatClient({"writer": at(provider, **fields)}, answers, marks=marks) as client,
     ):
         return await asyncio.wait_for(asyncio.gather(*ask(client, count)), 30)
 
@@ -167,6 +174,91 @@ async def test_a_run_that_was_killed_finds_its_batch_and_uploads_nothing_again(t
         provider.held = False
         check(await run(provider, tmp_path, count=10))
     assert provider.sent() == [8, 2]
+
+
+async def test_a_start_reads_the_requests_of_its_own_runs_batches_and_no_others(tmp_path: Path) -> None:
+    provider = Provider()
+    async with serving(provider):
+        check(await run(provider, tmp_path / "other", marks=["other"]))
+        check(await run(provider, tmp_path / "mine", marks=["mine"]))
+        provider.fetched.clear()
+        check(await run(provider, tmp_path / "lost", marks=["mine"]))
+        check(await run(provider, tmp_path / "changed", marks=["mine", "changed"]))
+        assert provider.sent() == [8, 8]
+        assert provider.batches["batch-0"]["input_file_id"] not in provider.fetched
+        check(await run(provider, tmp_path / "changed", count=9, marks=["mine", "changed"]))
+        check(await run(provider, tmp_path / "anybody's", count=9))
+        assert provider.sent() == [8, 8, 1]
+        assert [each["metadata"]["autoif_run"] for each in provider.batches.values()] == ["other", "mine", "changed"]
+
+
+async def test_a_batch_of_which_all_answers_are_stored_is_not_read_again(tmp_path: Path) -> None:
+    provider = Provider()
+    async with serving(provider):
+        check(await run(provider, tmp_path, marks=["mine"]))
+        provider.fetched.clear()
+        check(await run(provider, tmp_path, count=9, marks=["mine"]))
+        assert provider.batches["batch-0"]["input_file_id"] not in provider.fetched
+    assert provider.sent() == [8, 1]
+
+
+async def test_a_batch_of_which_an_answer_could_not_be_stored_is_read_again(tmp_path: Path) -> None:
+    def lose(rows: list[CompletionRow]) -> None:
+        if any(row.text.startswith("q7") for row in rows):
+            raise StoreError("no space left")
+
+    provider = Provider()
+    async with serving(provider):
+        with pytest.raises(StoreError, match="no space left"):
+            async with (
+                StoredAnswers(tmp_path / "completions.sqlite", lose) as answers,
+                ChatClient({"writer": at(provider)}, answers) as client,
+            ):
+                await asyncio.wait_for(asyncio.gather(*ask(client, 8)), 30)
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8]
+
+
+async def test_a_batch_of_no_run_may_hold_requests_of_each(tmp_path: Path) -> None:
+    provider = Provider()
+    async with serving(provider):
+        check(await run(provider, tmp_path / "before"))  # as earlier versions made them
+        check(await run(provider, tmp_path / "mine", marks=["mine"]))
+    assert provider.sent() == [8]
+
+
+async def test_what_was_answered_of_a_batch_that_was_cancelled_is_not_asked_again(tmp_path: Path) -> None:
+    def half(line: dict[str, Any], number: int) -> dict[str, Any] | None:
+        return None if number == 0 and line["body"]["seed"] % 2 else fine(line, number)
+
+    provider = Provider(half, ends="cancelled")
+    async with serving(provider):
+        check(await run(provider, tmp_path / "first"))
+        assert provider.sent() == [8, 4]
+        del provider.batches["batch-1"]
+        check(await run(provider, tmp_path / "second"))
+    assert provider.sent() == [8, 4]
+
+
+async def test_a_model_whose_name_is_longer_than_metadata_may_be_has_batches_that_are_found_again(
+    tmp_path: Path,
+) -> None:
+    provider = Provider()
+    async with serving(provider):
+        for name in ("first", "second"):
+            check(await run(provider, tmp_path / name, extra_body={"guided_choice": "x" * 600}))
+    assert provider.sent() == [8]
+    assert len(provider.batches["batch-0"]["metadata"]["autoif"]) <= 512
+
+
+def test_a_run_knows_its_batches_by_what_it_is_and_was_made_with() -> None:
+    made, changed = {"seeds": 1, "sandbox.backend": "cpython"}, {"seeds": 2, "sandbox.backend": "cpython"}
+    [first] = mark_batches({}, made, lost=False)
+    assert mark_batches({}, {**made, "sandbox.backend": "monty"}, lost=False) == [first]  # what machines decide
+    assert mark_batches({"batches": [first]}, made, lost=False) == [first]
+    [_, second] = both = mark_batches({"batches": [first]}, changed, lost=False)
+    assert mark_batches({"batches": both}, made, lost=False) == [second, first]
+    assert mark_batches({}, made, lost=True) == mark_batches({"batches": []}, made, lost=False) == []
 
 
 async def test_what_a_batch_leaves_unanswered_is_asked_again(tmp_path: Path) -> None:
@@ -310,7 +402,7 @@ async def test_what_is_asked_later_is_found_in_batches_of_an_earlier_start_on_wh
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "_MOST_REQUESTS", 2)
-    monkeypatch.setattr(batches, "_LISTED", 1)
+    monkeypatch.setattr(batch_provider, "_LISTED", 1)
     provider = Provider()
     async with serving(provider):
         check(await run(provider, tmp_path / "first"))

@@ -71,6 +71,8 @@ class ToolSettings:
     """The address at which finished shards of the run keep their answers, if it is copied to one."""
     traceparent: str = ""
     """The span of the run, as OpenTelemetry writes it."""
+    marks: tuple[str, ...] = ()
+    """Of the run's batches at a provider (autoif.models.batches)."""
 
     @asynccontextmanager
     async def open(self, answers: Answers | None = None) -> AsyncIterator[Tools]:
@@ -90,7 +92,12 @@ class ToolSettings:
             collector = config.execution.otlp_endpoint
             telemetry = stack.enter_context(open_telemetry(collector, traceparent=self.traceparent))
             client = ChatClient(
-                endpoints, answers, budget=config.budget, replay_only=self.replay_only, telemetry=telemetry
+                endpoints,
+                answers,
+                budget=config.budget,
+                replay_only=self.replay_only,
+                telemetry=telemetry,
+                marks=self.marks,
             )
             chat = await stack.enter_async_context(client)
             sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())

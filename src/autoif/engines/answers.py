@@ -113,6 +113,13 @@ class SharedAnswers:
         self._notes.append(sentence)
         self._send_soon()
 
+    def collected(self) -> set[str]:
+        """Return no batch: what others have collected is not known here."""
+        return set()
+
+    def note_collected(self, batch: str) -> None:
+        """Keep to oneself what nobody else would look for."""
+
     def total(self) -> Usage:
         """Return what all workers have spent, as far as the writer told, and what it was not told yet."""
         rows = [row for _, row in self._rows]

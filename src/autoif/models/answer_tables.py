@@ -57,6 +57,9 @@ Those to one request may be in several: a shard that wants more samples than ano
 INSERT_ELSEWHERE = "INSERT OR IGNORE INTO elsewhere VALUES (?, ?)"
 FIND_ELSEWHERE = "SELECT segment FROM elsewhere WHERE key = ?"
 HAS_ELSEWHERE = "SELECT 1 FROM sqlite_master WHERE name = 'elsewhere'"
+MAKE_COLLECTED = "CREATE TABLE IF NOT EXISTS collected (batch TEXT PRIMARY KEY) WITHOUT ROWID"
+"""Batches of a provider that a run that asks in batches need not read again."""
+HAS_COLLECTED = "SELECT 1 FROM sqlite_master WHERE name = 'collected'"
 
 _SPENT = ("requests", "completions", "prompt_tokens", "completion_tokens", "nano_usd", "reasoning_tokens", "estimated")
 _NEW = """

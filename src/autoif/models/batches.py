@@ -1,48 +1,63 @@
 """A provider's batch interface: many requests in one file, answered within a day, for less money.
 
 Requests are gathered until none has come for `batch_wait_s`, or a file is full; then the file is uploaded, a batch made
-of it, and asked now and then how it stands (`/files`, `/batches`, as OpenAI describes them). Its answers are read as
-any others. What failed on the way, or was not answered in time, is asked again in the next batch.
+of it, and asked now and then how it stands (`batch_provider`). Its answers are read as any others. What failed on the
+way, or was not answered in time, is asked again in the next batch.
 
 A request is named by a hash of all it says, and of its seed, sent or not. So a process that begins anew finds its
-requests in the batches that are at the provider already, and uploads none of them twice; nothing about them is stored
-here.
+requests in the batches that are at the provider already, and uploads none of them twice. Which of these to read is
+told by their metadata, which name their run, and by the run's completions, which name the batches of which all answers
+are stored. Neither has to be there: what is not known to be another run's, or stored, is read.
 """
 
 import asyncio
 import hashlib
-import io
 import json
-import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from autoif.errors import ModelError
+from autoif.models.batch_provider import BatchProvider
 from autoif.models.complaints import ComplaintKind
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import Complaint, read_complaint, says_error
-from autoif.models.transport import NotThere, Passing, Rejected, Transport, Unanswered
-from autoif.reading.text_lines import parse_json
+from autoif.models.transport import Passing, Rejected, Transport, Unanswered
 
 Result = TypeVar("Result")
 
 _MOST_REQUESTS = 50_000
 _MOST_BYTES = 200_000_000
-_MOST_READ_BYTES = 2_000_000_000
-"""Of a file that is read: answers are longer than what they are to."""
 _ENDED = {"completed", "expired", "cancelled", "failed"}
-_MARK = "autoif"
+_MARK, _RUN = "autoif", "autoif_run"
+"""What the metadata of a batch have: the identity of its model, and the mark of its run."""
+_LONGEST_VALUE = 512
+"""Characters that a provider takes there."""
 _REFUSALS = {400, 413, 422}
 _FINAL = {401, 402, 403, 404, 405}
 """Whoever is asked again answers the same, until somebody changes a setting or pays."""
-_LONGEST_WAIT_S = 60.0
-_LISTED = 100
-_KEPT_S = 30 * 86_400
-"""For which providers keep the files of a batch."""
-_HANDED_AT_ONCE = 50
+
+
+class Ledger(Protocol):
+    """Where it is noted which batches need not be read again."""
+
+    def collected(self) -> set[str]:
+        """Return the batches of which all answers are stored, as far as that is noted."""
+        ...
+
+    def note_collected(self, batch: str) -> None:
+        """Note that all answers of a batch are stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunBatches:
+    """What is known of the batches of a run."""
+
+    marks: tuple[str, ...] = ()
+    """Under which they were made, today's last; with none they may be anybody's."""
+    ledger: Ledger | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +70,8 @@ class _Wanted:
     failures: int = 0
     said: str = ""
     """What the provider last said of why."""
+    batch: str = ""
+    """In which it was answered, or refused."""
 
     def line(self, name: str) -> bytes:
         url = f"/v1{self.path}"
@@ -74,19 +91,25 @@ class _File:
 class Batches:
     """Answers requests through the batches of one address, in one event loop."""
 
-    def __init__(self, endpoint: Endpoint, transport: Transport) -> None:
+    def __init__(self, endpoint: Endpoint, transport: Transport, run: RunBatches) -> None:
         self._endpoint = endpoint
         self._transport = transport
+        self._provider = BatchProvider(endpoint, transport)
+        self._run = run
+        said = endpoint.identity
+        model = said if len(said) <= _LONGEST_VALUE else hashlib.sha256(said.encode()).hexdigest()
+        self._metadata = {_MARK: model, **({_RUN: run.marks[-1]} if run.marks else {})}
         self._wanted: dict[str, _Wanted] = {}
         """By name: all that have no answer yet."""
         self._new: list[str] = []
         """Those that are in no batch yet."""
         self._earlier: dict[str, str] = {}
         """The batches of earlier starts, by the names of requests that are in them."""
+        self._unstored = Counter[str]()
+        """Answers in batches of this start that are not stored yet, and one more for a batch that isn't read yet."""
         self._came = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed: ModelError | None = None
-        self._has_answered = False
         self.under_way = 0
         """Batches that are at the provider."""
 
@@ -95,12 +118,21 @@ class Batches:
         """Requests without an answer."""
         return len(self._wanted)
 
-    async def post(self, path: str, body: dict[str, Any], before: Callable[[], None], seed: int = 0) -> dict[str, Any]:
-        """Return the server's object for a request; one of the same body and another seed has an answer of its own.
+    async def post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        before: Callable[[], None],
+        use: Callable[[dict[str, Any]], Awaitable[Result]],
+        seed: int = 0,
+    ) -> Result:
+        """Return what `use` makes, and stores, of the server's object for a request; one of the same body and another
+        seed has an answer of its own.
 
         Raises:
             Rejected: the server refuses this request.
             Unanswered: it failed as often as may be tried.
+            Passing: `use` says that the answer is none.
             ModelError: its batch failed.
         """
         before()
@@ -114,7 +146,27 @@ class Batches:
             self._came.set()
             if not self._tasks:
                 self._start(self._gather())
-        return await asyncio.shield(self._wanted[name].answer)
+        wanted = self._wanted[name]
+        try:
+            found = await use(await asyncio.shield(wanted.answer))
+        except (Rejected, Passing):  # there is nothing to be stored
+            self._count_stored(wanted)
+            raise
+        self._count_stored(wanted)
+        return found
+
+    def _count_stored(self, wanted: _Wanted) -> None:
+        batch, wanted.batch = wanted.batch, ""
+        self._count_down(batch)
+
+    def _count_down(self, batch: str) -> None:
+        """Note a batch as collected when nothing of it is left to be read or stored."""
+        if batch in self._unstored:
+            self._unstored[batch] -= 1
+            if not self._unstored[batch]:
+                del self._unstored[batch]
+                if self._run.ledger:
+                    self._run.ledger.note_collected(batch)
 
     def close(self, error: ModelError) -> None:
         """End all waiting; the batches stay at the provider, and are found again by the next start."""
@@ -178,19 +230,18 @@ class Batches:
 
     async def _find_earlier(self) -> None:
         """Note which requests are in batches of earlier starts; of several that have one the newest counts."""
-        page = ""
-        while True:
-            listing = await self._ask("GET", f"/batches?limit={_LISTED}{page}")
-            listed = [*filter(_may_have_files, listing.get("data", []))]
-            for batch in listed:
-                mine = (batch.get("metadata") or {}).get(_MARK) == self._endpoint.identity
-                if mine and batch.get("status") not in {"failed", "cancelled", "cancelling"}:
-                    async for line in self._read_lines(batch.get("input_file_id"), may_be_gone=True):
-                        self._earlier.setdefault(line["custom_id"], batch["id"])
-            after = f"&after={listed[-1]['id']}" if listed and listing.get("has_more") else page
-            if after == page:  # that was the last, or the provider knows no pages
-                return
-            page = after
+        collected = self._run.ledger.collected() if self._run.ledger else set[str]()
+        async for batch in self._provider.find():
+            if self._may_be_mine(batch) and batch["id"] not in collected:
+                async for line in self._provider.read_lines(batch.get("input_file_id"), may_be_gone=True):
+                    self._earlier.setdefault(line["custom_id"], batch["id"])
+
+    def _may_be_mine(self, batch: dict[str, Any]) -> bool:
+        """Tell whether a batch may hold requests of this run; one that was cancelled has answers, too, and they were
+        paid for."""
+        noted = batch.get("metadata") or {}
+        of_run = not self._run.marks or noted.get(_RUN) in {None, *self._run.marks}
+        return noted.get(_MARK) == self._metadata[_MARK] and of_run and batch.get("status") != "failed"
 
     def _adopt(self) -> None:
         """Wait for batches of earlier starts that hold new requests, instead of sending these again."""
@@ -203,40 +254,17 @@ class Batches:
             self._start(self._follow(batch, names, adopted=True))
 
     async def _send(self, file: _File) -> None:
-        boundary = f"{_MARK}-{hashlib.sha256(b''.join(file.lines)).hexdigest()[:32]}"
-        part = f'--{boundary}\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
-        data = b"".join(
-            [
-                (part % ("purpose", "")).encode() + b"batch\r\n",
-                (part % ("file", '; filename="requests.jsonl"\r\nContent-Type: application/jsonl')).encode(),
-                *file.lines,
-                f"\r\n--{boundary}--\r\n".encode(),
-            ]
-        )
-        uploaded = await self._ask("POST", "/files", data, f"multipart/form-data; boundary={boundary}")
         order = {
-            "input_file_id": uploaded["id"],
+            "input_file_id": await self._provider.upload(file.lines),
             "endpoint": f"/v1{file.path}",
             "completion_window": "24h",
-            "metadata": {_MARK: self._endpoint.identity},
+            "metadata": self._metadata,
         }
         file.lines.clear()  # the batch may take a day
-        del data
-        batch = await self._make_batch(order)
-        await self._follow(batch["id"], file.names)
-
-    async def _make_batch(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have a batch made, and paid for, once: where an answer to that got lost, it may be there."""
-
-        async def make(failures: int) -> dict[str, Any]:
-            if failures:
-                listing = self._read(await self._transport.call("GET", f"/batches?limit={_LISTED}"))
-                for each in listing.get("data", []):
-                    if each.get("input_file_id") == order["input_file_id"]:
-                        return dict(each)
-            return self._read(await self._transport.call("POST", "/batches", json.dumps(order).encode()))
-
-        return await self._retry(make)
+        batch_id = await self._provider.make(order)
+        self._unstored[batch_id] += 1
+        await self._follow(batch_id, file.names)
+        self._count_down(batch_id)
 
     async def _follow(self, batch_id: str, names: list[str], *, adopted: bool = False) -> None:
         """Ask how a batch stands until it has ended; hand out its answers, and gather anew what has none.
@@ -246,10 +274,10 @@ class Batches:
         """
         self.under_way += 1
         try:
-            batch = await self._ask("GET", f"/batches/{batch_id}")
+            batch = await self._provider.look(batch_id)
             while batch.get("status") not in _ENDED:
                 await asyncio.sleep(self._endpoint.batch_poll_s)
-                batch = await self._ask("GET", f"/batches/{batch_id}")
+                batch = await self._provider.look(batch_id)
         finally:
             self.under_way -= 1
         if batch["status"] == "failed":
@@ -257,12 +285,15 @@ class Batches:
             raise ModelError(f"{self._transport.url} refuses a batch: {said.sentence}: mend it, then run again")
         answered = 0
         for kind in ("output_file_id", "error_file_id"):
-            async for line in self._read_lines(batch.get(kind), may_be_gone=adopted):
-                answered += self._hand_out(line, refusals=not adopted)
+            async for line in self._provider.read_lines(batch.get(kind), may_be_gone=adopted):
+                answered += self._hand_out(line, batch_id, refusals=not adopted)
         for name in [name for name in names if name in self._wanted]:
-            self._again(name, batch["status"], others_answered=answered > 0)
+            if adopted:  # which is no try of this start
+                self._gather_again(name)
+            else:
+                self._try_again(name, batch["status"], others_answered=answered > 0)
 
-    def _hand_out(self, line: dict[str, Any], *, refusals: bool) -> bool:
+    def _hand_out(self, line: dict[str, Any], batch_id: str, *, refusals: bool) -> bool:
         """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch.
 
         Return whether it was an answer.
@@ -274,8 +305,7 @@ class Batches:
         if wanted is None or wanted.answer.done():
             return False
         if status == 200 and isinstance(body, dict) and "choices" in body and not says_error(body):
-            wanted.answer.set_result(body)
-            del self._wanted[name]
+            self._end(name, batch_id).set_result(body)
             return True
         if not refusals:
             return False
@@ -284,8 +314,7 @@ class Batches:
         kind, shown = complaint.kind(status), self._transport.shown(complaint.sentence)
         refused = status in _REFUSALS and kind not in {ComplaintKind.BUSY, ComplaintKind.KEY}
         if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
-            wanted.answer.set_exception(Rejected(Complaint(shown, complaint.words), kind))
-            del self._wanted[name]
+            self._end(name, batch_id).set_exception(Rejected(Complaint(shown, complaint.words), kind))
         elif (status in _FINAL and kind != ComplaintKind.BUSY) or kind in {ComplaintKind.MONEY, ComplaintKind.KEY}:
             url = self._transport.url
             raise ModelError(f"{url} can't answer a batch (HTTP {status}): {shown}: mend it, then run again")
@@ -293,7 +322,15 @@ class Batches:
             wanted.said = f"HTTP {status}: {shown}" if status else shown
         return False
 
-    def _again(self, name: str, status: str, *, others_answered: bool) -> None:
+    def _end(self, name: str, batch_id: str) -> "asyncio.Future[dict[str, Any]]":
+        """Let a request wait no more; return the future that those who wait for it look at."""
+        wanted = self._wanted.pop(name)
+        if batch_id in self._unstored:
+            wanted.batch = batch_id
+            self._unstored[batch_id] += 1
+        return wanted.answer
+
+    def _try_again(self, name: str, status: str, *, others_answered: bool) -> None:
         """Gather a request anew that its batch, which ended with that status, has not answered; or give it up."""
         wanted = self._wanted[name]
         wanted.failures += 1
@@ -307,73 +344,8 @@ class Batches:
                 return
             url = self._transport.url
             raise ModelError(f"{url} failed {wanted.failures} times in a row, last with: {said}; run it again later")
+        self._gather_again(name)
+
+    def _gather_again(self, name: str) -> None:
         self._new.append(name)
         self._came.set()
-
-    async def _read_lines(self, file_id: str | None, *, may_be_gone: bool = False) -> AsyncIterator[dict[str, Any]]:
-        """Yield the objects in a file, some at a time: meanwhile those go on who have waited for the ones before."""
-        if not file_id:
-            return
-        try:
-            content = await self._fetch("GET", f"/files/{file_id}/content")
-        except NotThere:
-            if may_be_gone:
-                return
-            raise
-        file = io.BytesIO(content)
-        while lines := [*islice(file, _HANDED_AT_ONCE)]:
-            for row in await asyncio.to_thread(_parse_lines, lines):
-                yield row
-
-    async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> dict[str, Any]:
-        return self._read(await self._fetch(method, path, data, kind))
-
-    def _read(self, content: bytes) -> dict[str, Any]:
-        answer = _parse(content)
-        if not isinstance(answer, dict):
-            raise ModelError(f"{self._transport.url} has no batches: set models.ROLE.batch=false")
-        return answer
-
-    async def _fetch(self, method: str, path: str, data: bytes | None = None, kind: str = "") -> bytes:
-        call = self._transport.call
-        return await self._retry(lambda failures: call(method, path, data, kind, most_bytes=_MOST_READ_BYTES))
-
-    async def _retry(self, call: Callable[[int], Awaitable[Result]]) -> Result:
-        """Make a call, again where it failed for a passing reason; it is told how often it has.
-
-        A provider that has answered before is waited for as any other server is.
-        """
-        endpoint, began, failures = self._endpoint, time.monotonic(), 0
-        while True:
-            try:
-                answer = await call(failures)
-            except Passing as failure:
-                failures += 1
-                patience_s = failure.patience * endpoint.retry_wait_s if self._has_answered and endpoint.retries else 0
-                if failures > endpoint.retries and time.monotonic() - began >= patience_s:
-                    raise ModelError(f"{self._transport.url}: {failure}; run the same command again later") from failure
-                wait_s = max(failure.wait_s, min(_LONGEST_WAIT_S, endpoint.retry_wait_s * 2 ** (failures - 1)))
-            except Rejected as refusal:
-                raise ModelError(f"{self._transport.url} takes no batch: {refusal}") from refusal
-            else:
-                self._has_answered = True
-                return answer
-            await asyncio.sleep(wait_s)
-
-
-def _may_have_files(batch: dict[str, Any]) -> bool:
-    made = batch.get("created_at")
-    return not isinstance(made, int | float) or made > time.time() - _KEPT_S
-
-
-def _parse_lines(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Return the objects in lines of a file; what is cut was not answered, and is asked again."""
-    return [row for row in map(_parse, lines) if isinstance(row, dict)]
-
-
-def _parse(content: bytes) -> object:
-    """Return the JSON value that a server sent; None for what is no JSON."""
-    try:
-        return parse_json(content.decode("utf-8", "replace"))
-    except ValueError:
-        return None

@@ -35,8 +35,10 @@ from autoif.models.answer_tables import (
     COUNT,
     COUNTED,
     FIND_ELSEWHERE,
+    HAS_COLLECTED,
     HAS_ELSEWHERE,
     INSERT_ELSEWHERE,
+    MAKE_COLLECTED,
     MAKE_ELSEWHERE,
     USAGE,
     open_tables,
@@ -273,6 +275,24 @@ class CompletionCache:
         """Return the sentences, in the order in which they came."""
         with self._errors_named():
             return [sentence for (sentence,) in self._db.execute("SELECT sentence FROM notes ORDER BY number")]
+
+    def note_collected(self, batch: str) -> None:
+        """Note that all answers of a provider's batch are stored."""
+        with self._errors_named():
+            self._db.execute(MAKE_COLLECTED)
+            self._db.execute("INSERT OR IGNORE INTO collected VALUES (?)", (batch,))
+
+    def collected(self) -> set[str]:
+        """Return the batches of which that is noted."""
+        with self._errors_named():
+            has_any = self._db.execute(HAS_COLLECTED).fetchone()
+            return {batch for (batch,) in self._db.execute("SELECT batch FROM collected")} if has_any else set()
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether servers refused any completion that is stored."""
+        with self._errors_named():
+            return self._db.execute(f"SELECT 1 {_REFUSALS} LIMIT 1").fetchone() is not None
 
     def forget_refused(self) -> int:
         """Delete the completions that servers refused, so that they are asked for again; return how many."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from autoif.errors import BudgetExhausted, ModelError, StoreError
+from autoif.models.batches import RunBatches
 from autoif.models.cache import Usage, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role, Samples
@@ -45,6 +46,14 @@ class Answers(Protocol):
         """Return what the whole run has spent."""
         ...
 
+    def collected(self) -> set[str]:
+        """Return the batches of a provider of which all answers are known to be stored."""
+        ...
+
+    def note_collected(self, batch: str) -> None:
+        """Note that all answers of a batch are stored."""
+        ...
+
 
 class ChatClient:
     """Answers requests to the models of all roles. Implements `requests.Chat`; use it inside `async with`.
@@ -62,11 +71,16 @@ class ChatClient:
         budget: Budget | None = None,
         replay_only: bool = False,
         telemetry: Telemetry | None = None,
+        marks: Sequence[str] = (),
     ) -> None:
-        """With `replay_only`, answers come from the cache alone, and a request that it lacks is a `ModelError`."""
+        """With `replay_only`, answers come from the cache alone, and a request that it lacks is a `ModelError`.
+
+        `marks` are those of the run's batches (autoif.models.batches).
+        """
         self._telemetry = telemetry or Telemetry()
         self._telemetry.count_retries(lambda: self.retries)
-        servers = {each.model_dump_json(): Server(each, cache.note) for each in endpoints.values()}
+        run = RunBatches(tuple(marks), cache)
+        servers = {each.model_dump_json(): Server(each, cache.note, run) for each in endpoints.values()}
         self._servers: dict[Role, Server] = {role: servers[each.model_dump_json()] for role, each in endpoints.items()}
         self._identities: dict[Role, str] = {role: endpoint.identity for role, endpoint in endpoints.items()}
         self._fleets = [server.fleet for server in servers.values()]

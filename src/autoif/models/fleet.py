@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from pydantic_core import to_json
 
 from autoif.errors import ModelError
-from autoif.models.batches import Batches
+from autoif.models.batches import Batches, RunBatches
 from autoif.models.dealing import Dealer
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Place
@@ -32,6 +32,7 @@ from autoif.models.transport import NoConnection, Passing, Rejected, Transport, 
 Read = TypeVar("Read")
 
 _LONGEST_WAIT_S = 60.0
+_UNKNOWN = RunBatches()
 _ROUND = 3
 """The most failures of a request before it waits, however many addresses there are."""
 _NAMED = 3
@@ -80,8 +81,10 @@ def _write(body: dict[str, Any]) -> bytes:
 class Fleet:
     """Sends JSON to the addresses of an endpoint, between `open` and `close`, in one event loop."""
 
-    def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
-        """`note` gets what the user should know of the addresses."""
+    def __init__(
+        self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None, run: RunBatches = _UNKNOWN
+    ) -> None:
+        """`note` gets what the user should know of the addresses; `run` tells of the run's batches."""
         self.transports = [Transport(each, note) for each in endpoint.spread()]
         self.retries = 0
         """Attempts that failed and were made again."""
@@ -91,7 +94,7 @@ class Fleet:
         self._note = note
         self._paces = [each.pace for each in self.transports]
         self._dealer = Dealer(self._paces)
-        self._batches = Batches(endpoint, self.transports[0]) if endpoint.batch else None
+        self._batches = Batches(endpoint, self.transports[0], run) if endpoint.batch else None
 
     @property
     def in_flight(self) -> int:
@@ -173,9 +176,16 @@ class Fleet:
 
     async def _post_in_batches(self, batches: Batches, call: Call[Read], after: Unanswered | None) -> Read:
         """Return what a call makes of an answer from a batch; ask again for one that it finds unfinished."""
+
+        async def use(answer: dict[str, Any]) -> Read:
+            found = call.read(answer)
+            self._paces[0].speed_up()
+            await call.keep(found)
+            return found
+
         for attempt in range(self._endpoint.retries + 1):
             try:
-                answer = call.read(await batches.post(call.path, call.body, call.before, call.seed))
+                return await batches.post(call.path, call.body, call.before, use, call.seed)
             except Passing as failure:
                 if attempt == self._endpoint.retries:
                     raise Unanswered(failure, alone=True) from failure
@@ -188,9 +198,6 @@ class Fleet:
                     f"{self._name_all()} failed {failure.failures} times in a row, last with: {failure}; "
                     "run the same command again when it works"
                 ) from failure
-            self._paces[0].speed_up()
-            await call.keep(answer)
-            return answer
         raise AssertionError("the last attempt raises")
 
     async def _try(self, place: Place, call: Call[Read], data: bytes) -> Read:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from autoif.errors import ModelError
+from autoif.models.batches import RunBatches
 from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
@@ -31,10 +32,10 @@ _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), ma
 class Server:
     """An endpoint's addresses and the dialect that has been learned from their answers."""
 
-    def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
-        """`note` gets a sentence for each thing that the server doesn't take."""
+    def __init__(self, endpoint: Endpoint, note: Callable[[str], None], run: RunBatches) -> None:
+        """`note` gets a sentence for each thing that the server doesn't take; `run` tells of the run's batches."""
         self.endpoint = endpoint
-        self.fleet = Fleet(endpoint, note)
+        self.fleet = Fleet(endpoint, note, run)
         self.dialect = Dialect()
         self._taken: set[str] = set()
         """Which of the neutral values of sampling it has answered to."""

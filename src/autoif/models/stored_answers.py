@@ -58,6 +58,14 @@ class StoredAnswers:
         """Store what should be said at the end of the run."""
         self._thread.submit(self._written.note, sentence)
 
+    def collected(self) -> set[str]:
+        """Return the batches of a provider of which all answers are stored."""
+        return self._cache.collected()
+
+    def note_collected(self, batch: str) -> None:
+        """Note that all answers of a batch are stored; so they are, as the thread does one thing after the other."""
+        self._thread.submit(self._written.note_collected, batch)
+
     def total(self) -> Usage:
         """Return what the whole run has spent."""
         return self._cache.total()

@@ -14,6 +14,8 @@ from autoif.errors import StoreError
 from autoif.models.nli import choose_nli
 from autoif.runs.store import FORMAT
 
+_OF_MACHINES = {"sandbox.backend", "back_translation.nli"}
+"""Settings that the machine decides where they are left to it."""
 _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
 
 
@@ -67,6 +69,25 @@ def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValu
         )
 
 
+def mark_batches(earlier: Mapping[str, JsonValue], run: Mapping[str, JsonValue], *, lost: bool) -> list[JsonValue]:
+    """Return the marks under which batches of a run may be at a provider, today's last; none where nobody knows, as
+    what was noted is `lost`.
+
+    A mark follows from what a run is made with: the same command in another folder has it, too.
+    """
+    noted = earlier.get("batches")
+    if lost or noted == []:
+        return []
+    mark = digest(json.dumps({key: run[key] for key in sorted(run) if key not in _OF_MACHINES}))
+    return [*(each for each in read_marks(earlier) if each != mark), mark]
+
+
+def read_marks(found: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """Return the marks that a manifest names."""
+    noted = found.get("batches")
+    return tuple(map(str, noted)) if isinstance(noted, list) else ()
+
+
 def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the first run.json of a folder."""
     return {
@@ -81,6 +102,7 @@ def new_manifest(config: Config, run: Mapping[str, JsonValue]) -> dict[str, Json
         "seconds": 0.0,
         "times": {},
         "usage": {},
+        "batches": [],
         "notes": [],
     }
 

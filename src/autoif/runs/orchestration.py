@@ -114,7 +114,8 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
-        record = _claim(folder, earlier, config, options, inputs.digest())
+        lost = not earlier and cache.total().completions > 0
+        record = _claim(folder, earlier, config, options, inputs.digest(), lost=lost)
         if inputs.pool.reasons:
             cache.note(f"queries: {inputs.pool.describe()}")
         if not options.replay:
@@ -134,7 +135,10 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
             served = await stack.enter_async_context(engine.serving(served))
         queries, span = tuple(inputs.pool.kept), telemetry.traceparent()
         elsewhere = options.remote.address if options.remote else ""
-        tools = ToolSettings(served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span)
+        marks = manifest.read_marks(record)
+        tools = ToolSettings(
+            served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span, marks
+        )
         if not options.replay:
             name_keys(config, progress)
         job = OpenRun(folder, tools, engine, progress, options.slice, events, times, telemetry)
@@ -313,8 +317,10 @@ def _claim(
     config: Config,
     options: RunOptions,
     inputs: Mapping[str, str],
+    *,
+    lost: bool,
 ) -> dict[str, JsonValue]:
-    """Make the folder this run's, or refuse it as it is; return its manifest.
+    """Make the folder this run's, or refuse it as it is; return its manifest. `lost` tells that its run.json is lost.
 
     What another version wrote is discarded: it is made again from the stored answers.
     """
@@ -326,6 +332,7 @@ def _claim(
         folder.discard_results()
     record: dict[str, JsonValue] = {**manifest.new_manifest(config, wanted), "seconds": earlier.get("seconds", 0.0)}
     record["times"] = earlier.get("times", {})
+    record["batches"] = manifest.mark_batches({**folder.read_manifest(), **earlier}, wanted, lost=lost)
     if options.slice and options.slice.number:
         record["slice"] = {"number": options.slice.number, "total": options.slice.total, "until": options.until}
     folder.write_manifest(record)
