@@ -23,7 +23,7 @@ from autoif.runs.claims import RemotePlace
 from autoif.runs.mirror import Mirror
 from autoif.runs.remote import Remote
 from autoif.runs.resuming import prepare
-from autoif.runs.segments import Segments, open_segments, pack, sum_up, unpack
+from autoif.runs.segments import Segments, open_segments, pack, sum_up, sum_up_retried, unpack
 from support.claims import held
 from support.command import fails_here, run_here
 from support.processes import data_of, make_plain_run, model_server, quickstart, stages_of, start_autoif
@@ -460,16 +460,16 @@ def test_what_servers_refused_is_forgotten_but_stays_spent_when_it_is_asked_agai
     remote.put("segments/queries-0000.zst", pack({"queries-0000": b"".join(lines)}))
     remote.put("segments/queries-0000.json", sum_up(b"".join(lines)).model_dump_json().encode())
     start = prepare(remote, work, 2, anew=True, refused=False)
-    assert (
-        "segments/queries-0000.zst" in start.old and not start.sealed and not Segments(remote).notes - {"retried-0002"}
-    )
+    assert "segments/queries-0000.zst" in start.old and not start.sealed and not Segments(remote).notes
     assert (work / "segments" / "earlier-0002.jsonl").read_bytes() == lines[0]
+    assert (work / "segments" / f"{start.retried}.jsonl").read_bytes() == lines[1]
     with CompletionCache(work / "completions.sqlite") as cache:
         assert cache.forget_refused() == 1
         assert cache.total().requests == 2
     for name in start.old:
         remote.delete(name)
-    remote.put("segments/open-0002-000000.zst", pack({"earlier-0002": lines[0]}))
+    remote.put("segments/open-0002-000000.zst", pack({"earlier-0002": lines[0], "retried-0002": lines[1]}))
+    remote.put("segments/retried-0002.json", sum_up_retried(lines[1]).model_dump_json().encode())
     prepare(remote, tmp_path / "other", 3, anew=False, refused=True)
     with CompletionCache(tmp_path / "other" / "completions.sqlite") as cache:
         assert list(cache.rows()) == [good]

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache, CompletionRow
@@ -106,11 +108,11 @@ def test_a_driver_that_is_overtaken_in_the_middle_of_a_copy_writes_nothing_more(
     start, work, claim = driver
     put, written = Remote.put, []
 
-    def put_slowly(self: Remote, name: str, content: bytes) -> None:
+    def put_slowly(self: Remote, name: str, *given: object) -> None:
         if not name.startswith("claims/"):
             written.append(name)
             claim._confirmed -= claims.STALE_S  # as if it had been frozen here
-        put(self, name, content)
+        put(self, name, *given)
 
     mirror = start()
     (work / "segments" / "queries-0000.jsonl").write_bytes(to_lines(ROWS))
@@ -120,12 +122,32 @@ def test_a_driver_that_is_overtaken_in_the_middle_of_a_copy_writes_nothing_more(
     assert written == ["segments/open-0001-000000.zst"]
 
 
+def test_a_copy_that_failed_is_not_made_again_by_a_driver_that_may_have_been_overtaken(driver, monkeypatch):
+    start, work, claim = driver
+    tried, write = [], LocalFileSystem.pipe_file
+
+    def fail(self: LocalFileSystem, path: str, *given: object, **options: object) -> None:
+        if "/segments/" not in path:
+            write(self, path, *given, **options)
+            return
+        tried.append(path)
+        claim._confirmed -= claims.STALE_S
+        raise OSError("the network is down")
+
+    mirror = start()
+    (work / "segments" / "queries-0000.jsonl").write_bytes(to_lines(ROWS))
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", fail)
+    with pytest.raises(StoreError, match="may be in use by another process by now"):
+        mirror.close(None)
+    assert len(tried) == 1
+
+
 def stop_at(monkeypatch, count: int) -> Callable[[], bool]:
     """Stop what calls the store or notes the state of a folder at so many calls; return what tells whether it came."""
     left, attempt, write_state = [count], Remote._try, resuming._write_state
 
     def pass_on(whole):
-        def call(*given):
+        def call(*given: object):
             left[0] -= 1
             if left[0] == 0:
                 raise Stopped
@@ -173,6 +195,100 @@ def test_wherever_a_folder_is_stopped_as_it_is_made_ready_no_answer_is_lost_and_
         assert not (work / ".segments").exists()
         shutil.rmtree(tmp_path / f"{count}")
     assert count > 3
+
+
+REFUSED = [
+    CompletionRow(f"{number:032x}", 0, "", "refused", 1, 0, "", "scoring", 1, 5, detail="no") for number in (8, 9)
+]
+
+
+def retry(remote: Remote, work: Path, turn: int) -> None:
+    """Begin as `--retry-refused` does, up to the first request."""
+    start = prepare(remote, work, turn, anew=True, refused=False)
+    mirror = Mirror(remote, work, SimpleNamespace(number=turn, is_sure=True), start, lambda line: None)
+    mirror._copy(last=False)
+    asyncio.run(mirror.replace())
+    with CompletionCache(work / "completions.sqlite") as cache:
+        cache.forget_refused()
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_wherever_a_retry_of_refusals_is_stopped_and_begun_again_they_are_paid_once(tmp_path, monkeypatch, elsewhere):
+    monkeypatch.setattr(Mirror, "_follow", lambda self: None)
+    count, came = 0, True
+    while came:
+        count += 1
+        remote, work = Remote(f"file://{tmp_path}/{count}/store"), tmp_path / f"{count}" / "work"
+        prepare(remote, work, 1, anew=False, refused=True)
+        write_manifest(work / "run.json", "complete")
+        remote.put_file("run.json", work / "run.json")
+        finished, others = [ROWS[0], REFUSED[0]], [*ROWS[1:], REFUSED[1]]
+        seal(remote, "queries-0000", finished)
+        remote.put("segments/open-0001-000000.zst", pack({"queries-0001": to_lines(others)}))
+        (work / "segments" / "queries-0001.jsonl").write_bytes(to_lines(others))
+        with CompletionCache(work / "completions.sqlite") as cache:
+            cache.insert([*finished, *others])
+        with monkeypatch.context() as patch:
+            came_at = stop_at(patch, count)
+            with suppress(Stopped):
+                retry(remote, work, 2)
+            came = came_at()
+        retry(remote, second := tmp_path / f"{count}" / "other" if elsewhere else work, 3)
+        third = tmp_path / f"{count}" / "third"
+        prepare(remote, third, 4, anew=False, refused=True)
+        for folder in (second, third):
+            with CompletionCache(folder / "completions.sqlite") as cache:
+                assert sorted(cache.rows()) == sorted(ROWS), count
+                assert cache.total().requests == len(ROWS) + len(REFUSED), (count, folder)
+        shutil.rmtree(tmp_path / f"{count}")
+    assert count > 8
+
+
+def test_what_is_refused_again_counts_beside_the_refusal_before(tmp_path, remote, monkeypatch):
+    monkeypatch.setattr(Mirror, "_follow", lambda self: None)
+    work = tmp_path / "work"
+    remote.put("segments/open-0001-000000.zst", pack({"queries-0000": to_lines(REFUSED[:1])}))
+    retry(remote, work, 2)
+    remote.put("segments/open-0002-000009.zst", pack({"queries-0000": to_lines(REFUSED[:1])}))
+    prepare(remote, other := tmp_path / "other", 3, anew=False, refused=True)
+    with CompletionCache(other / "completions.sqlite") as cache:
+        assert (cache.total().requests, [*cache.rows()]) == (2, REFUSED[:1])
+
+
+def test_refusals_of_a_folder_left_behind_do_not_come_back_when_they_were_asked_again_elsewhere(
+    tmp_path, remote, monkeypatch
+):
+    monkeypatch.setattr(Mirror, "_follow", lambda self: None)
+    work, kept = tmp_path / "work", [ROWS[0], REFUSED[0]]
+    prepare(remote, work, 1, anew=False, refused=True)
+    remote.put("segments/open-0001-000000.zst", pack({"queries-0000": to_lines(kept)}))
+    (work / "segments" / "queries-0000.jsonl").write_bytes(to_lines([*kept, ROWS[1]]))
+    retry(remote, tmp_path / "other", 2)
+    prepare(remote, work, 3, anew=False, refused=True)
+    with CompletionCache(work / "completions.sqlite") as cache:
+        assert ([*cache.rows()], cache.total().requests) == (ROWS[:2], 3)
+
+
+def test_nothing_is_asked_again_while_the_store_has_refusals_as_answers(tmp_path, remote, monkeypatch):
+    remote.put("segments/open-0001-000000.zst", pack({"queries-0000": to_lines(REFUSED)}))
+    put = Remote.put
+
+    def be_away(self: Remote, name: str, *given: object) -> None:
+        if "retried-" in name:
+            raise StoreError("the store is away")
+        put(self, name, *given)
+
+    async def begin() -> None:
+        async with mirroring(remote, tmp_path / "work", lambda line: None, anew=True, refused=False):
+            assert [*Segments(remote).notes] == ["retried-0001"]
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="the store is away"):
+        patch.setattr(Remote, "put", be_away)
+        asyncio.run(begin())
+    shutil.rmtree(tmp_path / "work")
+    remote = Remote(f"file://{tmp_path}/store/other")
+    remote.put("segments/open-0001-000000.zst", pack({"queries-0000": to_lines(REFUSED)}))
+    asyncio.run(begin())
 
 
 def test_a_folder_in_which_a_kill_has_left_a_part_of_the_first_file_is_a_new_one(tmp_path, remote):

@@ -13,9 +13,12 @@ import pytest
 
 from autoif.api import Rows, load_run
 from autoif.errors import StoreError
+from autoif.models.answer_rows import CompletionRow
+from autoif.models.cache import CompletionCache
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Dropped, Instruction, Query, Reason
 from autoif.report.funnel import read_funnel
+from autoif.runs.orchestration import RunOptions, _gather_answers
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import DIGESTS, FORMAT, read_manifest, read_run, read_stage, storage_errors, write_jsonl
 
@@ -110,6 +113,26 @@ def test_a_file_that_may_not_be_read_is_named(folder, monkeypatch, read):
 def test_a_missing_file_says_how_to_make_it_anew(folder):
     with pytest.raises(StoreError, match=r"kept-0000\.jsonl is missing: .*--resume-with-changes"):
         folder.read_kept(STAGE, 0, Instruction)
+
+
+def test_refusals_are_forgotten_after_the_results_that_were_made_of_them(folder, monkeypatch):
+    class Stopped(BaseException):
+        """A kill, as far as a process can do it to itself."""
+
+    def stop(self: RunFolder) -> None:
+        raise Stopped
+
+    refused = CompletionRow("0" * 32, 0, "", "refused", 1, 0, "", "scoring", 1, 0, detail="no")
+    options = RunOptions(folder.path, retry_refused=True)
+    folder.write_shard(STAGE, 0, ROWS, DROPPED)
+    with CompletionCache(folder.completions) as cache:
+        cache.insert([refused])
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            patch.setattr(RunFolder, "discard_results", stop)
+            _gather_answers(folder, cache, folder.completions, options, {})
+        assert [*cache.rows()] == [refused]  # else nobody would ask again, and the results would stay
+        _gather_answers(folder, cache, folder.completions, options, {})
+        assert not folder.has_shard(STAGE, 0) and not [*cache.rows()]
 
 
 def test_rows_of_another_version_are_refused(folder):

@@ -150,6 +150,14 @@ def read_journal(path: Path) -> Iterator[CompletionRow]:
                     ) from None
 
 
+def is_refusal(line: bytes) -> bool:
+    """Tell whether a line is of an answer that a server refused; a damaged one is not."""
+    try:
+        return read_row(line).finish_reason == "refused"
+    except ValueError:
+        return False
+
+
 def import_journals(paths: Iterable[Path], cache: CompletionCache) -> None:
     """Put all answers of these files into a cache, beside those that are there.
 

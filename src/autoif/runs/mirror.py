@@ -29,7 +29,7 @@ from autoif.runs.counts import FileCount
 from autoif.runs.events import read_recent
 from autoif.runs.remote import AT_ONCE, Remote
 from autoif.runs.resuming import Start, prepare, refuse_copy, refuse_folder
-from autoif.runs.segments import DATA, NOW, SMALL, Note, fetch_files, pack, sum_up
+from autoif.runs.segments import DATA, NOW, SMALL, Note, fetch_files, pack, sum_up, sum_up_retried
 from autoif.runs.store import (
     BACK_TRANSLATION,
     COMPLETIONS,
@@ -47,6 +47,7 @@ SYNC_S = 2.0
 """Between looks at what is new: what the death of a machine may cost, beside what was in flight."""
 _HURRY_S = 5.0
 """For a last look when the user wants out."""
+_LOOK_S = 0.05
 _PIECE_BYTES = 32_000_000
 _LONGEST_LINE = 1_000_000
 _GROWTH = {EVENTS: 1.25}
@@ -70,6 +71,7 @@ class Mirror:
         self._sealed = set(start.sealed)
         """What is noted at the address."""
         self._old = [*start.old]
+        self._retried = start.retried
         self._noted: dict[str, dict[str, FileCount]] = {}
         """Files of shards that are not finished, by shard."""
         self._finished: dict[str, dict[str, FileCount]] = {}
@@ -93,12 +95,19 @@ class Mirror:
         self._thread = threading.Thread(target=self._follow, name="autoif-mirror", daemon=True)
         self._thread.start()
 
-    @property
-    def _held(self) -> Remote:
-        """The store, to write there. Raises StoreError: another process may write there by now."""
+    def _check(self) -> None:
+        """Raise StoreError if the store is not to be written to: another process may write there by now."""
         if not self._claim.is_sure:
             raise StoreError(f"{self._remote} does not answer, and may be in use by another process by now")
-        return self._remote
+
+    def _put(self, name: str, content: bytes) -> None:
+        self._remote.put(name, content, self._check)
+
+    def _put_file(self, name: str) -> None:
+        self._remote.put_file(name, self._folder / name, self._check)
+
+    def _delete(self, name: str) -> None:
+        self._remote.delete(name, self._check)
 
     def note(self, count: FileCount) -> None:
         """Hear that a file is in its place in the folder."""
@@ -115,6 +124,15 @@ class Mirror:
                 files = self._noted.pop(shard)
                 if shard not in self._sealed:
                     self._finished[shard] = files
+
+    async def replace(self) -> None:
+        """Wait until refusals that are asked again are no answers any more. Raises StoreError: the store is away."""
+        while True:
+            if not self._retried:
+                return
+            if self._trouble:
+                raise StoreError(self._trouble)
+            await asyncio.sleep(_LOOK_S)
 
     def bring(self, digests: Mapping[str, str]) -> None:
         """Put files that another machine has made into the folder."""
@@ -134,7 +152,7 @@ class Mirror:
             raise StoreError(f"{self._trouble}: all is in {self._folder}, run the same command there again to copy it")
 
     def _follow(self) -> None:
-        while not self._stop.wait(0 if self._finished and not self._trouble else SYNC_S):
+        while not self._stop.wait(0 if (self._finished or self._retried) and not self._trouble else SYNC_S):
             before = self._trouble
             self._try_to_copy(last=False)
             if self._trouble not in {"", before}:
@@ -154,8 +172,9 @@ class Mirror:
     def _copy(self, *, last: bool) -> None:
         """Copy what is new: answers first, what tells that something is finished after it."""
         self._put_answers()
-        self._held.for_each(self._delete, self._old)
+        self._remote.for_each(self._delete, self._old)
         self._old.clear()
+        self._put_retried()
         ready = self._has_put_identity()
         self._put_small(last=last)
         while ready and not self._abandoned.is_set():
@@ -175,7 +194,7 @@ class Mirror:
         """Put what the run is made with, which must be there before anything that it has made; tell if it is there."""
         manifest = read_manifest(self._folder)
         if manifest and manifest["identity"] != self._identity:
-            self._held.put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
+            self._put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
             self._identity = manifest["identity"]
             self._copied.pop(MANIFEST, None)
         return self._identity is not None
@@ -198,11 +217,25 @@ class Mirror:
 
     def _put_piece(self, parts: Mapping[str, bytes]) -> None:
         name = f"{SEGMENTS}/open-{self._claim.number:04d}-{self._number:06d}.zst"
-        self._held.put(name, pack(parts))
+        self._put(name, pack(parts))
         self._number += 1
         self._pieces[name] = set(parts)
         for shard, lines in parts.items():
             self._offsets[shard] = self._offsets.get(shard, 0) + len(lines)
+
+    def _put_retried(self) -> None:
+        """Note what refusals have cost that are to be asked again: they are in no other segment any more, and a later
+        refusal of the same request in none yet, so that each counts once."""
+        journal = self.journals / f"{self._retried}.jsonl"
+        if self._retried and journal.stat().st_size:
+            note = sum_up_retried(journal.read_bytes())
+            self._put(f"{SEGMENTS}/{self._retried}.json", note.model_dump_json().encode())
+            with self._lock:
+                self._sealed.add(self._retried)
+        if self._retried:
+            journal.unlink()
+            self._offsets.pop(self._retried, None)
+            self._retried = ""
 
     def _seal_all(self, finished: Mapping[str, Mapping[str, FileCount]]) -> None:
         """Copy finished shards, and delete what their segments replace."""
@@ -213,21 +246,18 @@ class Mirror:
             self._delete(name)
             del self._pieces[name]
 
-    def _delete(self, name: str) -> None:
-        self._held.delete(name)
-
     def _seal(self, shard: str, files: Mapping[str, FileCount], said: tuple[str, ...]) -> None:
         """Copy the files of a finished shard, its answers, and then its note."""
         for name in files:
-            self._held.put_file(name, self._folder / name)
+            self._put_file(name)
         journal = self.journals / f"{shard}.jsonl"
         content = journal.read_bytes() if journal.exists() else b""
         lines = content[: content.rfind(b"\n") + 1]  # of a late answer a part may be there
         if lines:
-            self._held.put(f"{SEGMENTS}/{shard}.zst", pack({shard: lines}))
+            self._put(f"{SEGMENTS}/{shard}.zst", pack({shard: lines}))
         counts = tuple(each.to_line() for each in files.values())
         note = self._sum_up(journal, lines).model_copy(update={"files": counts, "said": said})
-        self._held.put(f"{SEGMENTS}/{shard}.json", note.model_dump_json().encode())
+        self._put(f"{SEGMENTS}/{shard}.json", note.model_dump_json().encode())
         with self._lock:
             del self._finished[shard]
             self._sealed.add(shard)
@@ -243,10 +273,10 @@ class Mirror:
 
     def _put_data(self, data: Mapping[str, FileCount]) -> None:
         there = [name for name in data if (self._folder / name).exists()]
-        self._remote.for_each(lambda name: self._held.put_file(name, self._folder / name), there)
+        self._remote.for_each(self._put_file, there)
         self._data |= {name: data[name] for name in there}
         note = Note(files=tuple(each.to_line() for each in self._data.values()))
-        self._held.put(f"{SEGMENTS}/{DATA}.json", note.model_dump_json().encode())
+        self._put(f"{SEGMENTS}/{DATA}.json", note.model_dump_json().encode())
         with self._lock:
             self._new_data = {name: each for name, each in self._new_data.items() if data.get(name) != each}
 
@@ -268,7 +298,7 @@ class Mirror:
         state = path.stat()
         seen, size = self._copied.get(name, (0, 0))
         if (state.st_mtime_ns, state.st_size) != (seen, size) and state.st_size >= growth * size:
-            self._held.put(name, read(path))
+            self._put(name, read(path))
             self._copied[name] = state.st_mtime_ns, state.st_size
 
 
@@ -300,6 +330,7 @@ async def mirroring(
         say(f"{remote}: {start.said}")
         mirror = Mirror(remote, folder, claim, start, say)
         try:
+            await mirror.replace()
             yield mirror
             await asyncio.to_thread(mirror.close, None)
         except BaseException as error:

@@ -180,8 +180,9 @@ def _gather_answers(
         import_recording(recording, completions)
     if options.slice is None:
         adopt_slices(folder, cache, record)
-    if options.retry_refused and cache.forget_refused():
-        folder.discard_results()
+    if options.retry_refused and cache.has_refused:
+        folder.discard_results()  # first: a kill in between may leave refusals that count, but none that nobody asks
+        cache.forget_refused()
     if options.recordings:
         record["replayed"] = True  # so that its time says nothing of a model's
 

@@ -37,6 +37,13 @@ AT_ONCE = 16
 """Calls of a store that are made at the same time."""
 
 
+Check = Callable[[], None]
+
+
+def allow() -> None:
+    """Let a call be made."""
+
+
 def is_address(place: object) -> bool:
     """Tell whether this names a place elsewhere, and no file or folder of this machine."""
     return isinstance(place, str) and _ADDRESS.match(place) is not None
@@ -95,13 +102,13 @@ class Remote:
             raise ConfigError(f"{self} names no folder: as in s3://BUCKET/runs/NAME")
         return fs, root
 
-    def put(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
-        self._place(name, lambda path: self._fs.pipe_file(path, content))
+    def put(self, name: str, content: bytes, check: Check = allow) -> None:
+        """Write a file, whole or not at all; `check` is called before each attempt, and may raise to prevent it."""
+        self._place(name, lambda path: self._fs.pipe_file(path, content), check)
 
-    def put_file(self, name: str, source: Path) -> None:
-        """Copy a file of this machine to the store, whole or not at all."""
-        self._place(name, lambda path: self._fs.put_file(str(source), path))
+    def put_file(self, name: str, source: Path, check: Check = allow) -> None:
+        """Copy a file of this machine to the store, whole or not at all; `check` is as `put` takes it."""
+        self._place(name, lambda path: self._fs.put_file(str(source), path), check)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file if there is none of this name; tell whether it was this call that wrote it.
@@ -160,10 +167,10 @@ class Remote:
         names = (path.rstrip("/").rpartition("/")[2] for path in found)
         return sorted(name for name in names if name and not name.startswith("."))
 
-    def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
+    def delete(self, name: str, check: Check = allow) -> None:
+        """Delete a file, if it is there; `check` is as `put` takes it."""
         try:
-            self._try(lambda: self._fs.rm_file(self._path(name)))
+            self._try(lambda: self._fs.rm_file(self._path(name)), check)
         except FileNotFoundError:
             return
 
@@ -182,7 +189,7 @@ class Remote:
         self._left = True
         self._hurried.set()
 
-    def _place(self, name: str, write: Callable[[str], object]) -> None:
+    def _place(self, name: str, write: Callable[[str], object], check: Check) -> None:
         """Have a file written in its place: by way of another name where it might be seen half written."""
         path = self._path(name)
         folder, _, last = path.rpartition("/")
@@ -199,10 +206,10 @@ class Remote:
 
         try:
             if self._protocol in _FLAT:
-                self._try(lambda: write(path))
+                self._try(lambda: write(path), check)
             else:
                 self._make_folder(folder)
-                self._try(write_aside)
+                self._try(write_aside, check)
         except FileNotFoundError as error:
             raise StoreError(f"{self} can't be written: {self._explain(error)}") from None
 
@@ -218,12 +225,13 @@ class Remote:
         with self._counting:
             self.fetched_bytes += size
 
-    def _try(self, call: Callable[[], Result]) -> Result:
-        """Make a call until it succeeds. Raises StoreError: it did not for so long, or never will."""
+    def _try(self, call: Callable[[], Result], check: Check = allow) -> Result:
+        """Make a call until it succeeds. Raises StoreError: it did not for so long, or never will, or is checked."""
         began, wait, tries = time.monotonic(), _FIRST_WAIT_S, 0
         while True:
             if self._left:
                 raise StoreError(f"{self} was left, as the command was stopped")
+            check()
             try:
                 return call()
             except (FileNotFoundError, FileExistsError):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache
-from autoif.models.journal import cut_torn_line, import_journals
+from autoif.models.journal import cut_torn_line, import_journals, is_refusal
 from autoif.reading.text_lines import parse_json
 from autoif.runs.counts import FileCount, parse_count
 from autoif.runs.remote import Remote
@@ -57,6 +57,8 @@ class Start:
     """What can be deleted there once the folder's answers are copied."""
     data: Mapping[str, FileCount] = field(default_factory=dict)
     """What is noted of files of no shard."""
+    retried: str = ""
+    """What is to be noted after that, before anything is asked: refusals that are asked again."""
     said: str = ""
     """In words."""
 
@@ -102,10 +104,12 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
                 _write_state(remote, folder, 0)
                 found.read_notes()
             found.restore_answers(folder, whole=anew)
-            _add_answers(folder, [each / SEGMENTS for each in aside], but=set() if anew else found.notes)
+            retry = max((int(name.removeprefix(RETRIED)) for name in found.retried), default=0)
+            places = [(each / SEGMENTS, (_read_state(remote, each) or 0) >= retry) for each in aside]
+            _add_answers(folder, places, but=found.retried if anew else found.notes)
         for path in journals.glob("*.jsonl"):
             cut_torn_line(path)
-        old = _gather_all(remote, found, folder, turn, refused=refused) if anew else found.open
+        retried = _gather_all(remote, found, folder, turn, refused=refused) if anew else ""
         _write_state(remote, folder, turn)
         shutil.rmtree(folder / _BEFORE, ignore_errors=True)
         for each in aside:
@@ -117,8 +121,8 @@ def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: boo
         said += f"; what was there is kept as {', '.join(map(str, aside))}, as another machine has gone on since"
     data = found.read_note(DATA)
     counts = {count.file: count for line in data.files if (count := parse_count(line))}
-    old_names = tuple(f"{SEGMENTS}/{name}" for name in old)
-    return Start(frozenset() if anew else frozenset(found.notes), old_names, {} if anew else counts, said)
+    old = tuple(f"{SEGMENTS}/{name}" for name in (*found.open, *(found.sealed if anew else ())))
+    return Start(found.retried if anew else frozenset(found.notes), old, {} if anew else counts, retried, said)
 
 
 def is_work_folder(folder: Path) -> str:
@@ -220,36 +224,38 @@ def _name_aside(folder: Path, number: int) -> Path:
     return folder.with_name(f"{folder.name}.left{number}")
 
 
-def _add_answers(folder: Path, places: Iterable[Path], *, but: Container[str]) -> None:
+def _add_answers(folder: Path, places: Iterable[tuple[Path, bool]], *, but: Container[str]) -> None:
     """Add the journals of other folders, but of these shards, to a folder's own, and their answers to its completions.
 
-    What a finished shard spent is in its note already.
+    What a finished shard spent is in its note already. So are the refusals of a place that says that they don't count:
+    they were asked again elsewhere since.
     """
-    found = [path for place in (*places, folder / _BEFORE) for path in sorted(place.glob("*.jsonl"))]
-    journals = [path for path in found if path.stem not in but]
-    for path in journals:
-        cut_torn_line(path)
+    grown = set[Path]()
+    for place, refused in (*places, (folder / _BEFORE, True)):
+        for path in sorted(place.glob("*.jsonl")):
+            if path.stem not in but:
+                cut_torn_line(path)
+                grown.add(journal := folder / SEGMENTS / path.name)
+                with path.open("rb") as lines, journal.open("ab") as file:
+                    file.writelines(line for line in lines if refused or not is_refusal(line))
     with CompletionCache(folder / COMPLETIONS) as cache:
-        import_journals(journals, cache)
-    for path in journals:
-        with (folder / SEGMENTS / path.name).open("ab") as file:
-            file.write(path.read_bytes())
+        import_journals(sorted(grown), cache)
 
 
-def _gather_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> list[str]:
-    """Make all answers those of what isn't finished, and discard what was made of them; return what they replace.
+def _gather_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> str:
+    """Make all answers those of what isn't finished, and discard what was made of them; return the name of those that
+    are to be asked again, if any.
 
     Of the address first, so that nothing that was made before counts there, whenever this is stopped.
     """
-    left_out = gather_journals(folder / SEGMENTS, f"earlier-{turn:04d}", refused=refused)
-    if left_out.spent:
-        remote.put(f"{SEGMENTS}/{RETRIED}{turn:04d}.json", left_out.model_dump_json().encode())
+    retried = "" if refused else f"{RETRIED}{turn:04d}"
+    gather_journals(folder / SEGMENTS, f"earlier-{turn:04d}", retried)
     with RunFolder(folder) as run:
         if manifest := run.read_manifest():
             manifest["status"] = "interrupted"
             remote.put(MANIFEST, json.dumps(manifest, indent=2).encode())
             run.write_manifest(manifest)
-        notes = (f"{SEGMENTS}/{name}.json" for name in found.notes if not name.startswith(RETRIED))
+        notes = (f"{SEGMENTS}/{name}.json" for name in found.notes - found.retried)
         remote.for_each(remote.delete, notes)
         run.discard_results()
-    return [*found.open, *found.sealed]
+    return retried

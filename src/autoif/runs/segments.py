@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from autoif.errors import StoreError
 from autoif.models.answer_rows import ENDINGS, CompletionRow, read_row, shorten_key
 from autoif.models.cache import CompletionCache, Usage
-from autoif.models.journal import import_journals
+from autoif.models.journal import import_journals, is_refusal
 from autoif.records import Record
 from autoif.runs.counts import parse_count
 from autoif.runs.remote import Remote
@@ -45,7 +45,10 @@ NOW = f"{SEGMENTS}/now.jsonl"
 SMALL = (MANIFEST, EVENTS, DECISIONS, AUDIT)
 """Files of a run that have no note."""
 RETRIED = "retried-"
-"""How the name of a note begins that tells what was spent on answers that servers refused, and that are forgotten."""
+"""How the name begins of what has answers that servers refused, and that are to be asked again.
+
+As a part of a segment they are answers; once there is a note of that name they are what it says was spent, and no more.
+"""
 _KEY_BYTES = 6
 _NEW_COMPLETIONS = ".completions.tmp"
 _USUAL = ENDINGS[:2]
@@ -88,12 +91,22 @@ def unpack(remote: Remote, name: str) -> Iterator[tuple[str, bytes]]:
 
 def sum_up(lines: bytes) -> Note:
     """Return what is to be noted of the answers of a shard."""
-    found = [read_row(line) for line in lines.splitlines()]
-    rows = {row[:2]: row for row in reversed(found)}  # of two for one place the first counts
-    odd = tuple(row for row in rows.values() if row.finish_reason not in _USUAL)
-    keys = b"".join(shorten_key(key).to_bytes(_KEY_BYTES) for key in sorted({row.key for row in found}))
-    spent = _add_up(row for row in rows.values() if row.finish_reason in _USUAL)
+    rows = _read_places(lines)
+    odd = tuple(row for row in rows if row.finish_reason not in _USUAL)
+    keys = b"".join(shorten_key(key).to_bytes(_KEY_BYTES) for key in sorted({row.key for row in rows}))
+    spent = _add_up(row for row in rows if row.finish_reason in _USUAL)
     return Note(spent=spent, odd=odd, keys=b64encode(keys).decode())
+
+
+def sum_up_retried(lines: bytes) -> Note:
+    """Return what is to be noted of answers that are to be asked again."""
+    return Note(spent=_add_up(_read_places(lines)))
+
+
+def _read_places(lines: bytes) -> list[CompletionRow]:
+    """Return the rows of a journal; of two for one place the first counts."""
+    found = [read_row(line) for line in lines.splitlines()]
+    return [*{row[:2]: row for row in reversed(found)}.values()]
 
 
 def open_segments(address: str) -> Callable[[str], list[CompletionRow]]:
@@ -138,6 +151,7 @@ class Segments:
         self.open = [name for name in names if name.startswith("open-")]
         """Answers of shards that weren't finished when they came."""
         self.sealed = list_sealed(names)
+        self.retried = frozenset(name for name in self.notes if name.startswith(RETRIED))
         self._notes = dict[str, Note]()
 
     def read_note(self, name: str) -> Note:
@@ -173,7 +187,7 @@ class Segments:
         journals.mkdir(parents=True, exist_ok=True)
         for path in (*journals.glob("*.jsonl"), *journals.glob(f"{_NEW_COMPLETIONS}*")):
             path.unlink()
-        finished = frozenset[str]() if whole else self.notes
+        finished = self.retried if whole else self.notes
         self._write_answers(self.open, journals, but=finished)
         if whole:  # a run that goes on may have made one of an open segment that is gone by now
             self.sealed = list_sealed(self._remote.list_names(SEGMENTS))
@@ -254,25 +268,14 @@ def fetch_files(remote: Remote, folder: Path, digests: Mapping[str, str]) -> Non
     remote.for_each(fetch, digests)
 
 
-def gather_journals(folder: Path, into: str, *, refused: bool) -> Note:
-    """Join all journals of a folder into one; return what was spent on the answers that are left out.
-
-    Args:
-        folder: of the journals.
-        into: the name of the one that stays.
-        refused: keep the answers that servers refused.
-    """
-    place, left_out = folder / f"{into}.jsonl", dict[tuple[str, int], CompletionRow]()
-    journals = sorted(path for path in folder.glob("*.jsonl") if path != place)
-    with place.open("ab") as joined:
+def gather_journals(folder: Path, into: str, retried: str = "") -> None:
+    """Join all journals of a folder into one; but those that servers refused into `retried`, if that is given."""
+    place, aside = (folder / f"{name}.jsonl" for name in (into, retried or into))
+    journals = sorted(path for path in folder.glob("*.jsonl") if path not in {place, aside})
+    with place.open("ab") as joined, aside.open("ab") as refused:
         for path in journals:
             with path.open("rb") as lines:
                 for line in lines:
-                    row = read_row(line)
-                    if refused or row.finish_reason != "refused":
-                        joined.write(line)
-                    else:
-                        left_out.setdefault(row[:2], row)
+                    (refused if retried and is_refusal(line) else joined).write(line)
     for path in journals:
         path.unlink()
-    return Note(spent=_add_up(left_out.values()))
