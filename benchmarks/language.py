@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from autoif.queries.language import is_written_in
+from autoif.queries.pool import is_written_in
 from recordings import find_recordings
 
 HERE = Path(__file__).parent

@@ -27,7 +27,7 @@ from autoif.config import Config, load_config
 from autoif.instructions.cross_validation import choose_by_cases
 from autoif.instructions.discrimination import choose_texts
 from autoif.instructions.observation import Behaviour, Observer
-from autoif.instructions.recorded import Generations, NoModel
+from autoif.instructions.recorded import Generations
 from autoif.instructions.repair import find_contested, find_faults
 from autoif.instructions.settling import amend_draft, assemble_draft
 from autoif.instructions.verification import make_request
@@ -36,7 +36,7 @@ from autoif.models.wire import read_text
 from autoif.records import Draft, FunctionFault, Instruction, Ruling, Verdict, VerifiedInstruction
 from autoif.runs.store import COMPLETIONS, SELF_INSTRUCT, read_run, read_stage
 from autoif.settings import Verification
-from autoif.tools import Tools, ToolSettings
+from autoif.tools import NoModel, Tools, ToolSettings
 from recorded_generations import read_flywheel, read_llama, read_qwen
 
 Checker = Callable[[str], Callable[[str], bool]]

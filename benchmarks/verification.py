@@ -28,13 +28,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from autoif.config import load_config
-from autoif.models.nli import NliJudgement
-from autoif.models.scripted import ScriptedChat
 from autoif.queries.rejection_sampling import verify_responses
 from autoif.records import (
     Function,
@@ -48,7 +46,7 @@ from autoif.records import (
     content_id,
 )  # fmt: skip
 from autoif.sandbox import Limits, Outcome, Sandbox
-from autoif.tools import Tools
+from autoif.tools import NoModel, Tools
 from recordings import find_recordings
 
 ROUNDS: Final = 3
@@ -315,7 +313,7 @@ async def verify_all(
 ) -> tuple[float, list[tuple[Verdict, ...]]]:
     """Return the seconds that the stage takes for all, `together` prompts at a time, and the verdicts."""
     async with Sandbox(backend="cpython") as sandbox:
-        tools = Tools(config=load_config("paper"), chat=ScriptedChat(), nli=NoNli(), sandbox=sandbox)
+        tools = Tools(config=load_config("paper"), chat=NoModel(), nli=NoModel(), sandbox=sandbox)
         started = time.perf_counter()
         verified = await asyncio.gather(
             *(
@@ -325,13 +323,6 @@ async def verify_all(
             )
         )
         return time.perf_counter() - started, [each.verdicts for part in verified for each in part]
-
-
-class NoNli:
-    """The stage asks nobody."""
-
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
-        raise NotImplementedError
 
 
 def median_ratio(theirs: list[float], ours: list[float]) -> float:

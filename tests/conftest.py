@@ -15,7 +15,7 @@ from hypothesis import settings
 from autoif.config import load_config
 from autoif.models.nli import Label, NliJudgement
 from autoif.models.requests import Chat
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools

@@ -5,7 +5,7 @@ import pytest
 from autoif.instructions.back_translation import back_translate
 from autoif.models.nli import Label
 from autoif.models.requests import Completion
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Dropped, Reason, VerifiedInstruction
 from autoif.vocabulary import carry
 from conftest import MakeTools, ScriptedNli

@@ -8,7 +8,7 @@ from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.cache import request_key
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.probes import load_probes
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses

@@ -12,7 +12,7 @@ from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.given_answers import GivenAnswer, GivenAnswers, read_given_answers
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Dropped, VerifiedInstruction
 from conftest import MakeTools
 from support.habit_runs import Runner

@@ -17,7 +17,7 @@ import autoif
 from autoif.cli.main import cli
 from autoif.datasets.exports import EXPORTERS
 from autoif.datasets.reviewed_rows import RowReview, read_row_review, read_rows, review_row
-from autoif.datasets.reviewing import STAGE, name_pair, read_instructions
+from autoif.datasets.reviewing import STAGE, iterate_instructions, name_pair
 from autoif.datasets.rows import PreferenceRow, SftRow
 from autoif.decisions import (
     Decision,
@@ -280,7 +280,7 @@ def test_an_instruction_of_which_all_functions_are_rejected_goes_with_them(run: 
         reject(run, "function", verified["matrix"]["functions"][place]["id"])
     remake(run)
     assert "all its functions are rejected" in {each.detail for each in reviewed(run)}
-    assert verified["instruction"]["id"] not in {each.instruction.id for each in read_instructions(run)}
+    assert verified["instruction"]["id"] not in {each.instruction.id for each in iterate_instructions(run)}
 
 
 def test_a_rejected_response_is_no_row_and_neither_side_of_a_pair(run: Path) -> None:
@@ -376,7 +376,7 @@ def test_another_run_begins_with_what_reviewers_left(run: Path, tmp_path: Path) 
     reject(run, "instruction", first["instruction"]["id"])
     gone = second["matrix"]["functions"][second["kept_functions"][0]]["id"]
     reject(run, "function", gone)
-    found = {each.instruction.id: each for each in read_instructions(run)}
+    found = {each.instruction.id: each for each in iterate_instructions(run)}
     assert first["instruction"]["id"] not in found
     left = found[second["instruction"]["id"]]
     assert gone not in {function.id for function in left.functions}

@@ -13,7 +13,7 @@ from autoif.instructions.discrimination import choose_texts, quote, read_ruling,
 from autoif.instructions.observation import Behaviour, ObservedText
 from autoif.instructions.settling import amend_draft, write_settled_functions
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Case, Draft, Matrix, Ruling, Verdict, VerifiedInstruction
 from autoif.sandbox.outcomes import Outcome
 from conftest import MakeTools

@@ -282,7 +282,7 @@ def test_a_file_put_there_by_hand_is_hashed_once(folder: Path, monkeypatch: pyte
     folder.mkdir(parents=True)
     (folder / "tiny.gguf").write_bytes(CONTENT)
     fetch(tiny())
-    monkeypatch.setattr(download, "_sha256", lambda path: pytest.fail("hashed again"))
+    monkeypatch.setattr(download, "digest_file", lambda path: pytest.fail("hashed again"))
     assert fetch(tiny())[1] == ""
 
 

@@ -15,7 +15,7 @@ from autoif.errors import BudgetExhausted, ConfigError, ModelError
 from autoif.models import nli
 from autoif.models.nli import LABELS, ChatNli, NliJudgement, TransformersNli, open_nli
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.prompts import load_packaged
 
 PAIR = ("Use no commas.", "The text must be free of commas.")

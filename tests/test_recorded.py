@@ -13,9 +13,10 @@ import pytest
 from autoif.cli.main import main
 from autoif.config import load_config
 from autoif.errors import ConfigError
-from autoif.instructions.recorded import Generations, NoModel, filter_generations, read_generations
+from autoif.instructions.recorded import Generations, filter_generations, read_generations
 from autoif.models.requests import Request
 from autoif.records import Dropped, Instruction, Reason, VerifiedInstruction
+from autoif.tools import NoModel
 from conftest import MakeTools
 from support.packed_data import DATA
 from support.records import ACCEPT, BROKEN, REFUSE, accepts, answer
@@ -164,9 +165,9 @@ async def test_what_agrees_is_kept_and_the_rest_is_dropped_with_its_reason() -> 
     assert result.describe() == [
         "rows: 4, of 4 instructions",
         "instructions: 1 of 4 kept, with 2 functions and 4 cases",
-        "dropped: no_case_agreed 1, no_readable_answer 1, no_function_loads 1",
-        "answers: 8, 5 of them read, 1 only after a repair (surrounding_text 1)",
-        "lost to format: 3 answers (no_json 2, empty 1)",
+        "dropped: no case agreed 1, no readable answer 1, no function loads 1",
+        "answers: 8, 5 of them read, 1 only after a repair (surrounding text 1)",
+        "lost to format: 3 answers (no json 2, empty 1)",
         "functions: 5 read, 0 of them the same as another, 2 kept, 3 not",
         "cases: 7 different ones read, 4 kept, 3 not; 0 could not be read",
     ]
@@ -202,7 +203,7 @@ def test_the_command_writes_what_it_keeps_and_what_it_drops(
     assert dropped.reason is Reason.NO_CASE_AGREED
     printed = capsys.readouterr().out
     assert "instructions: 1 of 2 kept, with 2 functions and 4 cases" in printed
-    assert "1 only after a repair (surrounding_text 1)" in printed
+    assert "1 only after a repair (surrounding text 1)" in printed
 
 
 @pytest.mark.parametrize(("preset", "kept", "functions"), [("paper", 5, 38), ("released", 4, 19)])

@@ -8,7 +8,7 @@ import pytest
 from autoif.config import presets
 from autoif.errors import ModelError
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.pipeline import Shard, run_shard
 from autoif.queries.rejection_sampling import sample_responses, verify_responses
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict

@@ -11,7 +11,7 @@ import pytest
 from autoif.instructions.feedback import are_alike
 from autoif.instructions.settling import write_settled_functions
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Draft, Function, FunctionFault, RepairOutcome
 from autoif.sandbox import Limits, Sandbox
 from autoif.vocabulary import carry, fold

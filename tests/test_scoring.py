@@ -6,7 +6,7 @@ import pytest
 
 from autoif.config import presets
 from autoif.models.requests import Completion
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.queries.scoring import answer_schema, read_yes_or_no, score
 from autoif.records import Dropped, Reason, Response
 from conftest import MakeTools

@@ -3,7 +3,7 @@
 import pytest
 
 from autoif.models.requests import Completion, Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 
 
 def ask(text: str, **fields: object) -> Request:

@@ -9,7 +9,7 @@ import pytest
 from autoif.instructions import self_instruct as module
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.requests import Completion
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Dropped, Instruction, Reason
 from conftest import MakeTools
 

@@ -11,7 +11,7 @@ from autoif.instructions.settling import assemble_draft, write_settled_functions
 from autoif.instructions.verification import read_function_answers, write_functions
 from autoif.models.cache import request_key
 from autoif.models.requests import Completion
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.records import Draft, Dropped, Reason
 from conftest import MakeTools
 from support.records import ACCEPT, BROKEN, RAISE, REFUSE, accepts, answer, instruction

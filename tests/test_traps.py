@@ -25,7 +25,7 @@ from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.nli import TransformersNli
 from autoif.models.requests import Request
-from autoif.models.scripted import ScriptedChat
+from support.scripted import ScriptedChat
 from autoif.pipeline import Shard, run_shard
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import sample_responses

@@ -62,6 +62,11 @@ def needing_extra(extra: str, what: str) -> Iterator[None]:
         ) from None
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return all that an error of a library says, in one line of bounded length."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def first_line(error: BaseException) -> str:
-    """Return what an error of a library says, in one line: some have a page of advice."""
+    """Return the first line of what an error of a library says: some go on with a page of advice."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

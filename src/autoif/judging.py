@@ -27,7 +27,17 @@ T = TypeVar("T")
 class Runner(Protocol):
     """What runs functions on an event loop: a sandbox, as the stages see it."""
 
-    async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]: ...
+    @property
+    def verdicts(self) -> int:
+        """Outcomes given so far."""
+        ...
+
+    async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
+        """Run several functions, each on its inputs; return the outcomes of each.
+
+        With `until_timeout` a function gets no input after one that takes too long; the others count as timeouts.
+        """
+        ...
 
 
 def judge(rows: Sequence[Row], sandbox: Sandbox, *, until_timeout: bool = False) -> list[Verdicts]:

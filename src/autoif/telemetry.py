@@ -138,6 +138,7 @@ class _Collected(Telemetry):
 
     def __init__(self, endpoint: str, signals: Sequence[str], traceparent: str, stack: ExitStack) -> None:
         from opentelemetry import trace
+        from opentelemetry.metrics import NoOpMeter
         from opentelemetry.propagate import extract
 
         self._api: Any = trace
@@ -145,7 +146,7 @@ class _Collected(Telemetry):
         self._remote = extract({"traceparent": traceparent}) if traceparent else None
         resource = _name_process()
         self._tracer = _open_tracer(endpoint, resource, stack) if "traces" in signals else trace.NoOpTracer()
-        meter = _open_meter(endpoint, resource, stack) if "metrics" in signals else _no_meter()
+        meter = _open_meter(endpoint, resource, stack) if "metrics" in signals else NoOpMeter("autoif")
         self._tokens = meter.create_histogram(
             "gen_ai.client.token.usage", "{token}", explicit_bucket_boundaries_advisory=_TOKEN_BOUNDS
         )
@@ -293,8 +294,3 @@ def _open_meter(endpoint: str, resource: Any, stack: ExitStack) -> Any:
     stack.callback(provider.shutdown)
     return provider.get_meter("autoif")
 
-
-def _no_meter() -> Any:
-    from opentelemetry.metrics import NoOpMeter
-
-    return NoOpMeter("autoif")

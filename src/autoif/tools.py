@@ -4,41 +4,29 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from autoif.config import Config
 from autoif.instructions.given_answers import GivenAnswers
-from autoif.judging import Job
+from autoif.judging import Runner
 from autoif.models.client import Answers, ChatClient
 from autoif.models.journal import open_journal
-from autoif.models.nli import Nli, open_nli
-from autoif.models.requests import Chat
+from autoif.models.nli import Nli, NliJudgement, open_nli
+from autoif.models.requests import Chat, Completion, Request
 from autoif.models.stored_answers import StoredAnswers
 from autoif.records import Query
 from autoif.runs.segments import open_segments
-from autoif.sandbox.outcomes import Outcome
 from autoif.settings import ROLES
 from autoif.telemetry import Telemetry, open_telemetry
 
 
-class Executor(Protocol):
-    """Runs model-written functions: the sandbox, as the stages see it."""
+class NoModel:
+    """Stands for the models where none may be asked."""
 
-    @property
-    def verdicts(self) -> int:
-        """Outcomes given so far."""
-        ...
+    async def sample(self, request: Request) -> list[Completion]:
+        raise LookupError(f"stage {request.stage} asked a model")
 
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Run one function on inputs; return one outcome each, in order."""
-        ...
-
-    async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
-        """Run several functions, each on its inputs; return the outcomes of each.
-
-        With `until_timeout` a function gets no input after one that takes too long; the others count as timeouts.
-        """
-        ...
+    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
+        raise LookupError(f"{len(pairs)} pairs were to be judged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +36,7 @@ class Tools:
     config: Config
     chat: Chat
     nli: Nli
-    sandbox: Executor
+    sandbox: Runner
     queries: tuple[Query, ...] = ()
     answers: GivenAnswers = field(default_factory=GivenAnswers)
     telemetry: Telemetry = field(default_factory=Telemetry)

@@ -8,33 +8,20 @@ What reviewers rejected (`autoif.decisions`) counts as dropped.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from autoif.datasets.reviewing import read_acceptance, review_answers, review_verified
-from autoif.datasets.writing import Sampled
+from autoif.datasets.writing import SampledShard
 from autoif.decisions import Review, read_review
 from autoif.errors import StoreError
-from autoif.records import (
-    Draft,
-    Dropped,
-    Function,
-    Instruction,
-    Matrix,
-    Prompt,
-    Reason,
-    Response,
-    VerifiedInstruction,
-)
-from autoif.runs.contents import naming_damage, read_verified, refuse_gaps
+from autoif.records import Draft, Function, Instruction, Matrix, Prompt, Reason, Response, VerifiedInstruction
+from autoif.runs.contents import naming_damage, read_dropped, read_kept, read_prompts, read_verified, refuse_gaps
 from autoif.runs.store import (
-    AUGMENTATION,
     BACK_TRANSLATION,
     CROSS_VALIDATION,
     REJECTION_SAMPLING,
     SCORING,
     VERIFICATION,
     read_run,
-    read_stage,
 )
 from autoif.settings import Preferences
 from autoif.thresholds import Threshold
@@ -101,15 +88,13 @@ def read_material(run: Path) -> Material:
     with naming_damage(run):
         written = {each.instruction.id: each for each in _read_written(run)}
         verified = {each.id: each for each in read_verified(run)}
-        prompts: dict[str, Any] = {}
-        for row in read_stage(run, AUGMENTATION, "kept"):
-            prompts[row["id"]] = Prompt.model_validate(row, context=verified)
-        scored = [Response.model_validate(row, context=prompts) for row in read_stage(run, SCORING, "kept")]
+        prompts = read_prompts(run, verified)
+        scored = [*read_kept(run, SCORING, Response, known=prompts)]
         for response in _read_responses(run, prompts):
             for constraint in response.prompt.constraints:
                 written[constraint.instruction.id].responses.append(response)
     if review := read_review(run):
-        left = Sampled(list(prompts.values()), [], scored).reviewed(review, accepted)
+        left = SampledShard(list(prompts.values()), [], scored).reviewed(review, accepted)
         scored, prompts = list(left.scored), {each.id: each for each in left.prompts}
         verified = {name: kept for name, each in verified.items() if (kept := review_verified(each, review))}
         for each in written.values():
@@ -146,18 +131,17 @@ def _leave_out_rejected(written: WrittenInstruction, prompts: Mapping[str, Promp
 def _read_written(run: Path) -> Iterator[WrittenInstruction]:
     """Yield the instructions that functions were written for, in the order of the run."""
     found = {}
-    for row in read_stage(run, VERIFICATION, "kept"):
-        draft = Draft.model_validate(row)
+    for draft in read_kept(run, VERIFICATION, Draft):
         found[draft.instruction.id] = WrittenInstruction(draft.instruction, draft.matrix)
-    for dropped in map(Dropped.model_validate, read_stage(run, CROSS_VALIDATION, "dropped")):
+    for dropped in read_dropped(run, CROSS_VALIDATION):
         if isinstance(dropped.record, Draft | VerifiedInstruction):
             instruction = dropped.record.instruction
             found[instruction.id] = WrittenInstruction(instruction, dropped.record.matrix, dropped=dropped.reason.value)
-    for verified in map(VerifiedInstruction.model_validate, read_stage(run, CROSS_VALIDATION, "kept")):
+    for verified in read_kept(run, CROSS_VALIDATION, VerifiedInstruction):
         found[verified.instruction.id] = WrittenInstruction(
             verified.instruction, verified.matrix, verified.kept_functions
         )
-    for dropped in map(Dropped.model_validate, read_stage(run, BACK_TRANSLATION, "dropped")):
+    for dropped in read_dropped(run, BACK_TRANSLATION):
         if isinstance(dropped.record, VerifiedInstruction):
             found[dropped.record.instruction.id].dropped = dropped.reason.value
     for verified in read_verified(run):
@@ -168,8 +152,7 @@ def _read_written(run: Path) -> Iterator[WrittenInstruction]:
 
 
 def _read_responses(run: Path, prompts: Mapping[str, Prompt]) -> Iterator[Response]:
-    for row in read_stage(run, REJECTION_SAMPLING, "kept"):
-        yield Response.model_validate(row, context=prompts)
-    for row in read_stage(run, REJECTION_SAMPLING, "dropped"):
-        if row["reason"] == Reason.FAILED_FUNCTIONS:
-            yield Response.model_validate(row["record"], context=prompts)
+    yield from read_kept(run, REJECTION_SAMPLING, Response, known=prompts)
+    for dropped in read_dropped(run, REJECTION_SAMPLING, known=prompts):
+        if dropped.reason is Reason.FAILED_FUNCTIONS and isinstance(dropped.record, Response):
+            yield dropped.record

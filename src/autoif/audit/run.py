@@ -104,7 +104,8 @@ def audit_run(
     material = read_material(run)
     if not os.access(run, os.W_OK) or (run / AUDIT).is_dir():
         raise StoreError(f"{run / AUDIT} can't be written: make the folder writable, or audit a copy of it")
-    notes = [*_describe_status(material), *_describe_replaced(run, gold, second)]
+    unfinished = [] if material.status == "complete" else [f"the run is {material.status}: this is what it has so far"]
+    notes = [*unfinished, *_describe_replaced(run, gold, second)]
     known = None if gold is None else _find_gold(gold, data, material, watch)
     if known:
         notes += [*known.notes, *describe_missing(known, [each.instruction.text for each in material.instructions])]
@@ -183,12 +184,6 @@ def describe_slow(rates: Sequence[InstructionRates]) -> list[str]:
         f"of gold {sum(each.out_of_time for each in slow):,} verdicts count as refused as {len(slow):,} "
         f"functions met the limit of time, {LONGEST_CALL_S:.0f} s for one function on all of gold: is it too long?"
     ]
-
-
-def _describe_status(material: Material) -> list[str]:
-    if material.status == "complete":
-        return []
-    return [f"the run is {material.status}: this is what it has so far"]
 
 
 def _describe_replaced(run: Path, gold: str | Path | None, second: Path | None) -> list[str]:

@@ -36,6 +36,13 @@ CHAT_TEMPLATE_KWARGS = click.option(
     "--chat-template-kwargs", default="{}", metavar="JSON", callback=_read_template_kwargs,
     help="Arguments for MODEL's chat template, such as '{\"enable_thinking\": false}'.",
 )  # fmt: skip
+BACKEND = click.option(
+    "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
+    help="Engine that samples from a folder or a name on the hub.",
+)  # fmt: skip
+API_KEY_ENV = click.option(
+    "--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with the endpoint's key."
+)
 KEEP_THINKING = click.option(
     "--keep-thinking", is_flag=True, help="Judge the thought before an answer (<think>…</think>) as well."
 )
@@ -121,7 +128,7 @@ def model_options(
             help="Precision of the weights; auto is that of the files.",
         ),
         click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
-        click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with its key."),
+        API_KEY_ENV,
         CHAT_TEMPLATE_KWARGS,
         KEEP_THINKING,
     ]  # fmt: skip
@@ -131,10 +138,7 @@ def policy_options(*, samples: int, temperature: float, max_tokens: int, recorde
     """Give a command the options of who answers, which it gets as one `policy`; the parameters are `model_options`'."""
     options = model_options(recorded=recorded, samples=samples, temperature=temperature, max_tokens=max_tokens)
     options += [
-        click.option(
-            "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
-            help="Engine that samples from a folder or a name on the hub.",
-        ),
+        BACKEND,
         click.option("--tensor-parallel-size", type=click.IntRange(min=1), help="GPUs that vLLM divides MODEL over."),
         click.option(
             "--gpu-memory-utilization", type=click.FloatRange(0, 1, min_open=True),

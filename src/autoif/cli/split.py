@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from autoif.cli.options import OUTPUT, LocalPath, OutputPath
-from autoif.datasets.reviewing import read_instructions
+from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.split import find_overlap, read_sources, source_of, write_split
 from autoif.errors import ConfigError
@@ -65,7 +65,7 @@ def prompts(
 
     Use them to measure (`autoif eval pass-rate`) or to train online.
     """
-    verified = read_instructions(instructions)
+    verified = list(iterate_instructions(instructions))
     if not verified:
         raise ConfigError(f"{instructions} has no instructions: there is nothing to ask")
     found = load_queries(queries, min_chars=min_chars, max_chars=max_chars, language=language)

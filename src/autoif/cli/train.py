@@ -9,7 +9,7 @@ import click
 
 from autoif.cli.interruption import interruptible
 from autoif.cli.options import QUIET, SETTINGS, LocalPath, OutputPath, add_options, choose_say
-from autoif.cli.sampling_options import read_backend
+from autoif.cli.sampling_options import API_KEY_ENV, BACKEND, read_backend
 from autoif.errors import needing_extra
 from autoif.sampling.settings import Say
 from autoif.training.data import Kind
@@ -72,12 +72,9 @@ _add_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from 
 
 @train.command("online-dpo")
 @_training_command
-@click.option(
-    "--backend", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True,
-    help="Engine that samples from the policy.",
-)  # fmt: skip
+@BACKEND
 @click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves the policy; ends in /v1.")
-@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with the endpoint's key.")
+@API_KEY_ENV
 @click.option(
     "--serve", default="", metavar="COMMAND",
     help="Serve {model} at --base-url in each round, as 'vllm serve {model} --generation-config vllm'.",

@@ -61,11 +61,6 @@ def review_verified(verified: VerifiedInstruction, review: Review) -> VerifiedIn
     return verified.model_copy(update={"kept_functions": kept}) if kept else None
 
 
-def read_instructions(path: Path) -> list[VerifiedInstruction]:
-    """Return what `iterate_instructions` yields."""
-    return [*iterate_instructions(path)]
-
-
 def iterate_instructions(path: Path) -> Iterator[VerifiedInstruction]:
     """Yield what is left of the verified instructions of a run, or of a file of them, for another run to begin with.
 

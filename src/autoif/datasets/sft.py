@@ -41,14 +41,14 @@ def sft_rows(
 
 def _take_best(responses: Sequence[Response], most: int) -> list[Response]:
     """Return at most so many responses of each prompt: the best by quality, then by pass rate, then by order."""
+
+    def rank(response: Response) -> tuple[float, float]:
+        return (response.quality.mean if response.quality else -1.0, response.pass_rate)
+
     of_prompt: dict[str, list[Response]] = defaultdict(list)
     for response in responses:
         of_prompt[response.prompt.id].append(response)
     best = {
-        response.id for several in of_prompt.values() for response in sorted(several, key=_rank, reverse=True)[:most]
+        response.id for several in of_prompt.values() for response in sorted(several, key=rank, reverse=True)[:most]
     }
     return [response for response in responses if response.id in best]
-
-
-def _rank(response: Response) -> tuple[float, float]:
-    return (response.quality.mean if response.quality else -1.0, response.pass_rate)

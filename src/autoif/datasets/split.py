@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoif.datasets.reviewing import read_instructions
+from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import VerifiedInstruction
-from autoif.runs.store import DATA_SETS, digest_file, storage_errors, write_jsonl
+from autoif.runs.store import DATA_SETS, digest_file, replace_file, write_jsonl
 
 TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 _SEEDS = 1 << 31
@@ -57,7 +57,7 @@ def write_split(source: Path, share: float, seed: int, folder: Path) -> dict[Pat
         ConfigError: as there, or the folder holds another split.
         StoreError: the file can't be read, or the folder can't be written.
     """
-    sides = split_instructions(read_instructions(source), share, seed)
+    sides = split_instructions([*iterate_instructions(source)], share, seed)
     counts = {"train": len(sides[0]), "held_out": len(sides[1])}
     record = {"sha256": digest_file(source), "share": share, "seed": seed, **counts}
     _claim(folder / RECORD, record)
@@ -75,9 +75,7 @@ def _claim(path: Path, record: dict[str, Any]) -> None:
             f"{path.parent} holds a split of other instructions, share or seed; what was trained on it is known by it: "
             "choose another --output"
         )
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    replace_file(path, [text])
 
 
 def _groups(instructions: Sequence[VerifiedInstruction]) -> list[str]:

@@ -36,7 +36,7 @@ from autoif.runs.store import digest_file
 from autoif.thresholds import Threshold, meets
 from autoif.tools import ToolSettings
 
-NOBODY = Review()
+NO_DECISIONS = Review()
 """There are no decisions."""
 NamedRow = tuple[str, SftRow | PreferenceRow | RewardRow]
 """A row with the name of its data set."""
@@ -45,7 +45,7 @@ Open = Callable[[], AbstractAsyncContextManager[Runner]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class SampledShard:
     """What the second step left of a shard."""
 
     prompts: list[Prompt]
@@ -56,7 +56,7 @@ class Sampled:
     @classmethod
     def of(
         cls, prompts: list[Prompt], kept: Sequence[Response], dropped: Iterable[Dropped], scored: list[Response]
-    ) -> "Sampled":
+    ) -> "SampledShard":
         """Return it from the prompts, what rejection sampling kept and dropped, and what scoring kept."""
         refused = [
             each.record
@@ -70,21 +70,21 @@ class Sampled:
         """Those of its prompts, each once."""
         return list({each.id: each for prompt in self.prompts for each in prompt.constraints}.values())
 
-    def reviewed(self, review: Review, pass_rate: Threshold) -> "Sampled":
+    def reviewed(self, review: Review, pass_rate: Threshold) -> "SampledShard":
         """Return what reviewers left: of scored responses those that pass the functions that are left."""
         if not review:
             return self
         prompts = {each.id: each for each in review_prompts(self.prompts, review)}
         scored = review_answers(self.scored, prompts, review)
         passing = [each for each in scored if meets(compute_pass_rate(each.verdicts), pass_rate)]
-        return Sampled(list(prompts.values()), review_answers(self.sampled, prompts, review), passing)
+        return SampledShard(list(prompts.values()), review_answers(self.sampled, prompts, review), passing)
 
-    def without(self, instructions: AbstractSet[str]) -> "Sampled":
+    def without(self, instructions: AbstractSet[str]) -> "SampledShard":
         """Return the same without prompts that have one of these instructions, by the ids of the verified ones."""
         kept = [each for each in self.prompts if all(one.id not in instructions for one in each.constraints)]
         names = {prompt.id for prompt in kept}
         responses = ([each for each in some if each.prompt.id in names] for some in (self.sampled, self.scored))
-        return Sampled(kept, *responses)
+        return SampledShard(kept, *responses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = Fal
     if not anew and all(folder.is_made_of(name, source) for name in names):
         return []
 
-    def read_shards() -> Iterator[Sampled]:
+    def read_shards() -> Iterator[SampledShard]:
         sampled = {*folder.shards(store.AUGMENTATION)}
         for index, some in _read_verified(folder, config):
             if index in sampled:
@@ -167,10 +167,10 @@ def _read_verified(folder: RunFolder, config: Config) -> Iterator[tuple[int, lis
 
 async def make_data_sets(
     verified: Callable[[], Iterator[VerifiedInstruction]],
-    shards: Callable[[], Iterator[Sampled]],
+    shards: Callable[[], Iterator[SampledShard]],
     config: Config,
     open_: Open,
-    review: Review = NOBODY,
+    review: Review = NO_DECISIONS,
 ) -> DataSets:
     """Return the data sets of a run; their rows are made as they are read.
 
@@ -190,7 +190,7 @@ async def make_data_sets(
         left_out |= {each.id} if is_benchmark_text(each.instruction.text) else set()
     notes = _describe_untrained(len(left_out), number)
 
-    def trained() -> Iterator[Sampled]:
+    def trained() -> Iterator[SampledShard]:
         return (each.reviewed(review, pass_rate).without(left_out) for each in shards())
 
     folded = await _fold(trained, config, open_) if config.deduplication.behaviour else None
@@ -241,7 +241,7 @@ def _leave_out_rejected(
 
 def _list_reviewed(
     verified: Iterable[VerifiedInstruction],
-    shards: Callable[[], Iterator[Sampled]],
+    shards: Callable[[], Iterator[SampledShard]],
     review: Review,
     pass_rate: Threshold,
 ) -> Iterator[Dropped]:
@@ -266,7 +266,7 @@ def add_accepted(
     return sorted([*scored, *accepted], key=lambda response: place[response.id])
 
 
-async def _fold(shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open) -> list[Dropped]:
+async def _fold(shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open) -> list[Dropped]:
     """Return the instructions that behave as better ones do."""
     instructions = {each.id: each for shard in shards() for each in shard.instructions}
     responses = (each for shard in shards() for each in shard.sampled if len(each.prompt.constraints) == 1)
@@ -283,7 +283,7 @@ def _describe_untrained(count: int, instructions: int) -> list[str]:
     ]
 
 
-def _describe_left_out(shards: Iterator[Sampled], strictness: Strictness | None, most: int) -> list[str]:
+def _describe_left_out(shards: Iterator[SampledShard], strictness: Strictness | None, most: int) -> list[str]:
     """Say how many responses that passed made no row, because of `sft.strict` and `sft.rows_per_prompt`."""
     scored, taken = 0, Counter[str]()
     for response in (response for shard in shards for response in shard.scored):
@@ -300,7 +300,7 @@ def _describe_left_out(shards: Iterator[Sampled], strictness: Strictness | None,
     ]
 
 
-async def _find_strictness(shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open) -> Strictness | None:
+async def _find_strictness(shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open) -> Strictness | None:
     """Return what `sft.strict` and `preferences.strict` ask of rows, None where neither is on."""
     if not (config.sft.strict or config.preferences.strict):
         return None
@@ -314,7 +314,7 @@ async def _find_strictness(shards: Callable[[], Iterator[Sampled]], config: Conf
 
 
 async def _find_balance(
-    shards: Callable[[], Iterator[Sampled]], config: Config, open_: Open
+    shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open
 ) -> Callable[[VerifiedInstruction], Constraint]:
     """Return what gives the constraints of reward rows as `rewards.balanced` and `rewards.reliability` ask for them."""
     settings = config.rewards
@@ -332,7 +332,7 @@ async def _find_balance(
 
 def _read_sampled(
     folder: RunFolder, index: int, verified: Mapping[str, VerifiedInstruction], review: Review
-) -> Sampled:
+) -> SampledShard:
     """Return a shard; what a reviewer accepts counts as scored, however low."""
     prompts = folder.read_kept(store.AUGMENTATION, index, Prompt, verified)
     known = {prompt.id: prompt for prompt in prompts}
@@ -340,4 +340,4 @@ def _read_sampled(
     scored = folder.read_kept(store.SCORING, index, Response, known)
     if review.has_accepted("response"):
         scored = add_accepted(passed, scored, folder.read_dropped(store.SCORING, index, known), review)
-    return Sampled.of(prompts, passed, folder.read_dropped(store.REJECTION_SAMPLING, index, known), scored)
+    return SampledShard.of(prompts, passed, folder.read_dropped(store.REJECTION_SAMPLING, index, known), scored)

@@ -31,7 +31,7 @@ from fractions import Fraction
 from typing import Literal
 
 from autoif.behaviour import cluster_functions
-from autoif.instructions.contrast_answers import Answers, gather_answers
+from autoif.instructions.contrast_answers import ContrastAnswers, gather_answers
 from autoif.judging import compute_pass_rate
 from autoif.probes import load_probes
 from autoif.records import Answered, Contrast, Draft, Dropped, Matrix, Reason, Verdict, VerifiedInstruction, content_id
@@ -127,7 +127,7 @@ def _is_two_sided(verdicts: Collection[Verdict]) -> bool:
     return Verdict.PASS in verdicts and Verdict.FAIL in verdicts
 
 
-async def _contrast(matrix: Matrix, loading: Sequence[int], answers: Answers, tools: Tools) -> Contrast:
+async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAnswers, tools: Tools) -> Contrast:
     """Run all functions on all answers, and let those speak that the settings say."""
     texts = [each.text for each in (*answers.asked, *answers.plain)]
     rows = await run_patiently([function.source for function in matrix.functions], texts, tools.sandbox)

@@ -45,7 +45,7 @@ _MOST_GIVEN = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ContrastAnswers:
     """What functions are contrasted on, with texts."""
 
     asked: tuple[Answered, ...]
@@ -54,7 +54,7 @@ class Answers:
     """Answers of the kind that has none, why they are none."""
 
 
-async def gather_answers(instruction: Instruction, tools: Tools) -> Answers:
+async def gather_answers(instruction: Instruction, tools: Tools) -> ContrastAnswers:
     """Return the answers of both kinds; those that were asked for before cost nothing."""
     settings, seed = tools.config.contrast, tools.config.seed
     given = tools.answers.of(instruction.text)[:_MOST_GIVEN]
@@ -67,7 +67,7 @@ async def gather_answers(instruction: Instruction, tools: Tools) -> Answers:
     )
     revised = await asyncio.gather(*(_revise(response, instruction, tools) for response in asked))
     answers = (*_name_given(given), *revised)
-    return Answers(
+    return ContrastAnswers(
         asked=answers,
         plain=(*_name_given(others), *(_note(response) for response in plain)),
         faulty=tuple(plain_faulty if answers else faulty),

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoif.instructions.observation import Behaviour
+from autoif.judging import Runner
 from autoif.records import Function, FunctionFault, Verdict
 from autoif.sandbox.outcomes import Outcome
-from autoif.tools import Executor
 from autoif.vocabulary import fold
 
 _SHOWN_CHARACTERS = 300
@@ -51,7 +51,7 @@ class Faulty:
     """Places of texts."""
 
 
-async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviour, sandbox: Executor) -> str:
+async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviour, sandbox: Runner) -> str:
     """Return what the writer is told of a fault: without a path of this machine, and of limited length."""
     row = behaviour.outcomes[faulty.place]
     if faulty.fault is FunctionFault.DOES_NOT_LOAD:
@@ -68,11 +68,11 @@ async def describe_fault(faulty: Faulty, function: Function, behaviour: Behaviou
     return "\n".join(["The function fails on these texts, where it should return True or False:", *said])
 
 
-async def _trace(function: Function, texts: Sequence[str], outcomes: Sequence[Outcome], sandbox: Executor) -> list[str]:
+async def _trace(function: Function, texts: Sequence[str], outcomes: Sequence[Outcome], sandbox: Runner) -> list[str]:
     """Return in words what a function did on texts, an error with its line where that can be found out."""
     lines = function.source.count("\n") + 1
     raising = [text for text, outcome in zip(texts, outcomes, strict=True) if outcome.verdict is Verdict.ERROR]
-    traced = await sandbox.run(f"{function.source}\n{_TRACER.format(lines=lines)}", raising)
+    [traced] = await sandbox.run_many([(f"{function.source}\n{_TRACER.format(lines=lines)}", raising)])
     found = {text: _TRACED.fullmatch(outcome.detail) for text, outcome in zip(raising, traced, strict=True)}
     described = []
     for text, outcome in zip(texts, outcomes, strict=True):

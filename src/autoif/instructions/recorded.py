@@ -11,14 +11,12 @@ from autoif.config import Config
 from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import STAGE, cross_validate
 from autoif.instructions.verification import read_function_answers
-from autoif.models.nli import NliJudgement
 from autoif.models.recorded import find_choices
-from autoif.models.requests import Completion, Request
 from autoif.models.wire import read_choice, read_text
 from autoif.reading.row_files import SourceRow, read_rows
-from autoif.reading.text_lines import load_json
+from autoif.reading.text_lines import list_counts, load_json
 from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
-from autoif.tools import Tools
+from autoif.tools import NoModel, Tools
 
 _KEYS = ("generations", "gpt-answer")
 _MAX_LINE_BYTES = 64_000_000
@@ -62,24 +60,14 @@ class Filtered:
             f"rows: {self.rows}, of {len(self.drafts)} instructions",
             f"instructions: {len(self.kept)} of {len(self.drafts)} kept, "
             f"with {functions_kept} functions and {cases_kept} cases",
-            f"dropped: {_listed(reasons)}",
-            f"answers: {len(answers)}, {read} of them read, {repaired} only after a repair ({_listed(repairs)})",
-            f"lost to format: {losses.total()} answers ({_listed(losses)})",
+            f"dropped: {list_counts(reasons)}",
+            f"answers: {len(answers)}, {read} of them read, {repaired} only after a repair ({list_counts(repairs)})",
+            f"lost to format: {losses.total()} answers ({list_counts(losses)})",
             f"functions: {read} read, {read - functions} of them the same as another, {functions_kept} kept, "
             f"{functions - functions_kept} not",
             f"cases: {cases} different ones read, {cases_kept} kept, {cases - cases_kept} not; "
             f"{cases_lost} could not be read",
         ]
-
-
-class NoModel:
-    """Stands where a model could be asked: cross-validation asks none."""
-
-    async def sample(self, request: Request) -> list[Completion]:
-        raise LookupError(f"stage {request.stage} asked a model")
-
-    async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
-        raise LookupError(f"{len(pairs)} pairs were to be judged")
 
 
 def read_generations(path: Path) -> list[Generations]:
@@ -176,6 +164,3 @@ def _read_list(text: str) -> list[str]:
         return []
     return listed if isinstance(listed, list) and all(isinstance(each, str) for each in listed) else []
 
-
-def _listed(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counter.most_common()) or "none"

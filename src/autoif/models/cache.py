@@ -12,7 +12,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -76,6 +76,11 @@ class Usage(Record):
     @property
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    @classmethod
+    def sum(cls, several: Collection["Usage"]) -> "Usage":
+        """Return what several have spent together."""
+        return cls(**{name: sum(getattr(each, name) for each in several) for name in cls.model_fields})
 
 
 def request_key(request: Request, model_identity: str) -> str:
@@ -331,16 +336,7 @@ class CompletionCache:
 
     def total(self) -> Usage:
         """Return what all stages together have spent."""
-        stages = list(self.usage().values())
-        return Usage(
-            requests=sum(each.requests for each in stages),
-            completions=sum(each.completions for each in stages),
-            prompt_tokens=sum(each.prompt_tokens for each in stages),
-            completion_tokens=sum(each.completion_tokens for each in stages),
-            reasoning_tokens=sum(each.reasoning_tokens for each in stages),
-            estimated=sum(each.estimated for each in stages),
-            usd=sum(each.usd for each in stages),
-        )
+        return Usage.sum(self.usage().values())
 
     def close(self) -> None:
         self._db.close()

@@ -181,7 +181,7 @@ def find_room(complaint: str, max_tokens: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Narrowed:
     """What to try after a refusal."""
 
     dialect: Dialect
@@ -189,7 +189,7 @@ class Step:
     """False if it is for this one request, and teaches nothing about others."""
 
 
-def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: bool = True) -> Step | None:
+def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: bool = True) -> Narrowed | None:
     """Return the dialect without the first thing in `body` that the server's complaint names; None if it names none.
 
     A complaint about the length of the prompt is about this one request, whatever else it mentions. With `guess`, one
@@ -199,34 +199,34 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
     limit = asked if isinstance(asked, int) else 0
     if is_too_long(complaint):
         room = find_room(complaint, limit)
-        return Step(replace(dialect, most_tokens=room), lasting=False) if room else None
+        return Narrowed(replace(dialect, most_tokens=room), lasting=False) if room else None
     words = _ALLOWED.sub(_drop_list, _QUOTED.sub(" ", complaint))
     sent = [name for name, value in NEUTRAL.items() if body.get(name) == value and dialect.neutral != "none"]
     if any(_names(name.replace("_", "[ _-]?"), words) for name in sent):
-        return Step(_less_neutral(dialect))
+        return Narrowed(_less_neutral(dialect))
     if "response_format" in body and dialect.json_mode != "none" and _JSON.search(words):
         weaker = replace(dialect, json_mode=_JSON_MODES[_JSON_MODES.index(dialect.json_mode) + 1])
-        return Step(weaker, lasting=not _ONE_ANSWER.search(words))
+        return Narrowed(weaker, lasting=not _ONE_ANSWER.search(words))
     if "n" in body and _CHOICES.search(words):
-        return Step(fewer_samples(dialect, body))
+        return Narrowed(fewer_samples(dialect, body))
     if "max_tokens" in body and "max_completion_tokens" in words and "max_tokens" in words:
-        return Step(replace(dialect, token_limit="max_completion_tokens"))
+        return Narrowed(replace(dialect, token_limit="max_completion_tokens"))
     if _names("max[ _]?(?:completion|output|new)?[ _]?tokens|completion tokens|maxOutputTokens", words):
         smaller = [int(number) for number in re.findall(r"\d{1,9}", words.replace(",", ""))]
         smaller = [number for number in smaller if _LEAST_ROOM <= number < limit]
         if smaller:
-            return Step(replace(dialect, most_tokens=max(smaller)))
+            return Narrowed(replace(dialect, most_tokens=max(smaller)))
     for name in _BY_VALUE:
         if isinstance(body.get(name), int | float) and _names(name.replace("_", "[ _-]?"), words):
             value = float(body[name])
             refused = {(name, value), (name, 0.0)} if value == SMALLEST_TEMPERATURE else {(name, value)}
-            return Step(replace(dialect, refused=dialect.refused | refused))
+            return Narrowed(replace(dialect, refused=dialect.refused | refused))
     for name in _WHOLE:
         if name in body and _names(name.replace("_", "[ _-]?"), words):
-            return Step(replace(dialect, refused=dialect.refused | {(name, None)}))
+            return Narrowed(replace(dialect, refused=dialect.refused | {(name, None)}))
     if changed := _change_form(dialect, body, words):
-        return Step(changed)
-    return Step(_less_neutral(dialect)) if sent and guess else None
+        return Narrowed(changed)
+    return Narrowed(_less_neutral(dialect)) if sent and guess else None
 
 
 def _change_form(dialect: Dialect, body: Mapping[str, Any], words: str) -> Dialect | None:

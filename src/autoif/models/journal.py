@@ -18,7 +18,7 @@ from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR
 from autoif.runs.claims import is_overtaken
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, storage_errors
+from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, replacing, storage_errors
 
 MERGED, MERGING = "merged.json", "merging.json"
 """What of the slices' answers is in the run's file, and what will be when that is in its place."""
@@ -221,12 +221,8 @@ def _seal(database: Path, place: Path) -> None:
     """Put a database where it belongs, whole or not at all; a writer that is about to end may still have it open."""
     with CompletionCache(database) as cache:
         cache.empty_log()
-    with storage_errors(place):
-        temporary = place.with_name(f".{place.name}.tmp")
+    with storage_errors(place), replacing(place.with_name(_SEALED)) as temporary:
         shutil.copyfile(database, temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(place.with_name(_SEALED))
     _put_sealed(place)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol, get_args
 
-from autoif.errors import BudgetExhausted, ConfigError, ModelError
+from autoif.errors import BudgetExhausted, ConfigError, ModelError, in_one_line
 from autoif.models.requests import Chat, Completion, Request
 from autoif.prompts import Prompts
 
@@ -203,7 +203,7 @@ class TransformersNli:
             tokenizer = AutoTokenizer.from_pretrained(self._model, trust_remote_code=False)
             model = AutoModelForSequenceClassification.from_pretrained(self._model, trust_remote_code=False).eval()
         except Exception as error:  # the hub's, safetensors', the tokenizer's and the system's own
-            why = " ".join(str(error).split())[:200]
+            why = in_one_line(error)
             raise ModelError(
                 f"the NLI model {self._model} can't be loaded ({why}): set nli_model to a local folder, or nli to chat"
             ) from error

@@ -8,7 +8,6 @@ by the hash of all that shapes them (`request_key`).
 import heapq
 import json
 import lzma
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from autoif.models.answer_rows import CompletionRow, read_logprobs, read_row, wr
 from autoif.models.cache import CompletionCache
 from autoif.models.salvage import is_database, salvage_rows
 from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
-from autoif.runs.store import COMPLETIONS, storage_errors
+from autoif.runs.store import COMPLETIONS, replacing, storage_errors
 
 _HEADER = {"format": "autoif-recording", "version": 2}
 _MAX_LINE_BYTES = 16_000_000
@@ -49,17 +48,10 @@ def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool 
             raise StoreError(f"{path} is not there: name a run folder that has a {COMPLETIONS}")
     if out.exists() and not overwrite:
         raise StoreError(f"{out} is there already: choose another --output, or use --overwrite")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    with ExitStack() as caches, storage_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            rows = [caches.enter_context(CompletionCache(path)).rows() for path in cache_paths]
-            with lzma.open(temporary, "wt", encoding="ascii", newline="\n", preset=9) as file:
-                recorded = _write(heapq.merge(*rows, key=_place), file)
-            temporary.replace(out)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return recorded
+    with ExitStack() as caches, storage_errors(out), replacing(out) as temporary:
+        rows = [caches.enter_context(CompletionCache(path)).rows() for path in cache_paths]
+        with lzma.open(temporary, "wt", encoding="ascii", newline="\n", preset=9) as file:
+            return _write(heapq.merge(*rows, key=_place), file)
 
 
 def _write(rows: Iterable[CompletionRow], file: IO[str]) -> Recorded:
@@ -69,7 +61,7 @@ def _write(rows: Iterable[CompletionRow], file: IO[str]) -> Recorded:
     last: CompletionRow | None = None
     for row in rows:
         if last is not None and _place(last) == _place(row):
-            conflicts += _text(last) != _text(row)
+            conflicts += last.text != row.text
             continue
         last = row
         file.write(write_row(row))
@@ -78,11 +70,7 @@ def _write(rows: Iterable[CompletionRow], file: IO[str]) -> Recorded:
 
 
 def _place(row: CompletionRow) -> tuple[str, int]:
-    return row[:2]
-
-
-def _text(row: CompletionRow) -> str:
-    return row[2]
+    return row.key, row.sample
 
 
 def import_recording(recording: Path, cache_path: Path) -> int:

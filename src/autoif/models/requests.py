@@ -116,7 +116,7 @@ Samples = dict[int, Completion]
 
 
 class Chat(Protocol):
-    """Anything that answers requests: the client, the cache before it, the scripted model."""
+    """Anything that answers requests."""
 
     async def sample(self, request: Request) -> list[Completion]:
         """Return `request.samples` completions, in order of their sample index."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoif.errors import ModelError
 from autoif.models.batches import RunBatches
-from autoif.models.dialect import Dialect, Step, fewer_samples, is_too_long, narrow, narrowest, request_body
+from autoif.models.dialect import Dialect, Narrowed, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
 from autoif.models.requests import Completion, Request
@@ -166,11 +166,11 @@ async def _keep_refusal(detail: str, samples: int, keep: Keep) -> list[Completio
     return refused
 
 
-def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Step | None:
+def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Narrowed | None:
     """Return what to try after a refusal: without what it names, else with fewer choices; None if that is all."""
     step = narrow(dialect, body, words, guess=guess)
     if step is None and body.get("n", 1) > 1 and not is_too_long(words):
-        return Step(fewer_samples(dialect, body))
+        return Narrowed(fewer_samples(dialect, body))
     return step
 
 

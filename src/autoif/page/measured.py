@@ -9,7 +9,7 @@ from autoif.page.evaluations import describe_evaluations
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.trainings import describe_trainings
 from autoif.reading.text_lines import name_folders, show_in_line
-from autoif.runs.store import storage_errors
+from autoif.runs.store import replace_file
 
 
 def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
@@ -18,10 +18,7 @@ def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
     Raises:
         ConfigError, StoreError: as `build_measured_page` says, or the file can't be written.
     """
-    page = build_measured_page(folders)
-    with storage_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(page, encoding="utf-8")
+    replace_file(output, [build_measured_page(folders)])
     return [output]
 
 

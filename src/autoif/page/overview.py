@@ -11,11 +11,11 @@ from autoif.models.cache import Usage
 from autoif.page.charts import draw_bar
 from autoif.page.data import RunData
 from autoif.page.elements import NOTHING, Child, make, make_table, show_text
-from autoif.reading.jsonl import read_json_lines
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import Funnel, describe_formats, read_formats
 from autoif.report.settling import describe_settling, read_settling
 from autoif.runs.contents import StageRow, read_reviewed
+from autoif.runs.counts import count_rows
 from autoif.runs.manifest import read_times
 from autoif.runs.store import COMPLETIONS, DATA_SETS, FOLDERS
 
@@ -46,9 +46,7 @@ def make_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
         ending = describe_ending(run)
         lines = [*ending.lines, *([ending.fault] if ending.fault else [])]
     said = [describe_formats(read_formats(run)), describe_settling(read_settling(run))]
-    counts = [
-        f"{name}: {sum(1 for _ in read_json_lines(run / name)):,} rows" for name in DATA_SETS if (run / name).exists()
-    ]
+    counts = [f"{name}: {rows:,} rows" for name, rows in count_rows(run, DATA_SETS).items()]
     facts = [make("p", line) for line in (", ".join(counts), *said) if line]
     return [*facts, *(make("p", f"Note: {line}", class_="warning") for line in lines)]
 
@@ -59,10 +57,8 @@ def make_funnel(funnel: Funnel) -> Element:
     rows: list[Sequence[Child]] = []
     for row in funnel:
         reasons = make("span")
-        for reason, count in row.reasons.most_common():
-            said = row.refusals.most_common(1) if row.refusals and reason == "refused_by_model" else []
-            text = f"{reason.replace('_', ' ')} {count:,}" + (f" ({said[0][0]!r})" if said else "")
-            reasons.append(make("a", text, class_="reason", href=_link(row.folder, "dropped", reason)))
+        for reason, said in row.list_reasons():
+            reasons.append(make("a", said, class_="reason", href=_link(row.folder, "dropped", reason)))
         whole = f"{row.kept:,} kept, {row.dropped:,} dropped"
         bar = make(
             "a",
@@ -129,7 +125,7 @@ def make_usage(manifest: Mapping[str, Any], data: RunData) -> list[Element]:
         [stage.replace("_", " "), *_list_usage(usage.get(stage, Usage())), show_seconds(times.get(stage))]
         for stage in stages
     ]
-    total = Usage(**{name: sum(getattr(each, name) for each in usage.values()) for name in Usage.model_fields})
+    total = Usage.sum(usage.values())
     whole = float(manifest.get("seconds", 0))
     if times and whole > sum(times.values()):
         rows.append(["start and data sets", *[NOTHING] * 5, show_seconds(whole - sum(times.values()))])

@@ -26,7 +26,7 @@ from autoif.page.overview import (
 )
 from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
-from autoif.runs.store import FOLDERS, read_run, storage_errors
+from autoif.runs.store import FOLDERS, read_run, replace_file, storage_errors
 
 LIMIT = 50_000
 """Rows that one file holds."""
@@ -42,16 +42,15 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
     """
     beside = f"{output.stem}-data"
     page, pieces = make_run_page(run, limit, beside)
-    with storage_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
+    made = [output]
+    if pieces:
         folder = output.with_name(beside)
-        made = [output]
-        if pieces:
-            folder.mkdir(exist_ok=True)
-            made.append(folder)
+        made.append(folder)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             for name, packed in pieces:
                 (folder / f"{name}.js").write_text(f'autoif.give("{name}","{packed}")\n', encoding="ascii")
-        output.write_text(build_page(page), encoding="utf-8")
+    replace_file(output, [build_page(page)])
     return made
 
 

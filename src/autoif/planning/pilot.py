@@ -22,16 +22,16 @@ from autoif.planning.yields import (
     read_published,
 )
 from autoif.reading.text_lines import list_some
-from autoif.records import Dropped, Reason, Response, VerifiedInstruction
+from autoif.records import Instruction, Reason, Response, VerifiedInstruction
+from autoif.runs.contents import read_dropped, read_kept
 from autoif.runs.store import (
     BACK_TRANSLATION,
     CROSS_VALIDATION,
     MANIFEST,
     REJECTION_SAMPLING,
     SELF_INSTRUCT,
-    read_stage,
 )
-from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
+from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
 from autoif.sweep.settings import SWEEPABLE, Point, apply_point
 from autoif.sweep.stored import StoredRun, StoredShard, name_stored, read_stored
 from autoif.thresholds import share
@@ -62,7 +62,7 @@ async def read_pilot(path: Path, config: Config, *, until: str, done: bool = Fal
         )
     point = _find_changes(run, config)
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
-        judged = await Again(run, verdicts).judge(apply_point(run.config, point))
+        judged = await Replay(run, verdicts).judge(apply_point(run.config, point))
     each = _gather(run, judged, config, until)
     usage: dict[str, dict[str, Any]] = run.manifest.get("usage", {})
     replayed = bool(run.manifest.get("replayed"))
@@ -206,14 +206,14 @@ def _count_rewrites(run: StoredRun) -> float | None:
     settings = run.config.self_instruct
     if not settings.rewrites_per_seed or not (run.path / SELF_INSTRUCT).is_dir():
         return None
-    kept = [row for row in read_stage(run.path, SELF_INSTRUCT, "kept") if row["origin"] == "self_instruct"]
-    dropped = [Dropped.model_validate(row) for row in read_stage(run.path, SELF_INSTRUCT, "dropped")]
+    kept = sum(each.origin == "self_instruct" for each in read_kept(run.path, SELF_INSTRUCT, Instruction))
     over = sum(
-        each.reason is Reason.OVER_LIMIT and getattr(each.record, "origin", "") == "self_instruct" for each in dropped
+        each.reason is Reason.OVER_LIMIT and getattr(each.record, "origin", "") == "self_instruct"
+        for each in read_dropped(run.path, SELF_INSTRUCT)
     )
     usage = run.manifest.get("usage", {}).get("self_instruct", {})
     asked = usage.get("completions", 0) * min(settings.rewrites_per_call, settings.rewrites_per_seed)
-    return float(share(len(kept) + over, asked)) if asked else None
+    return float(share(kept + over, asked)) if asked else None
 
 
 def _list_cautions(run: StoredRun, judged: JudgedRun, config: Config, replayed: bool) -> Iterable[str]:

@@ -30,6 +30,7 @@ from autoif.gate import find_fault
 from autoif.judging import compute_pass_rate, judge_async
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
 from autoif.models.requests import Completion, Request, Role, sampling_seed
+from autoif.reading.text_lines import list_counts
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
 from autoif.settings import RejectionSampling
 from autoif.thresholds import meets
@@ -93,8 +94,7 @@ def _is_beyond_it(tried: Sequence[Response | Dropped]) -> bool:
 
 def _stop(prompts: Sequence[Prompt], tried: Sequence[Response | Dropped], count: int) -> list[Response | Dropped]:
     """Return what was tried and, as dropped, what is not asked for; in the order of prompts and samples."""
-    reasons = Counter(result.reason.value.replace("_", " ") for result in tried if isinstance(result, Dropped))
-    why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    why = list_counts(Counter(result.reason.value for result in tried if isinstance(result, Dropped)))
     detail = f"not asked for: none of the first {len(tried)} responses to the instruction passes ({why})"
     results: list[Response | Dropped] = []
     for prompt in prompts:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, in_one_line
 from autoif.reading.lines import clean_line
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
@@ -123,7 +123,7 @@ def _read_dataset(name: str) -> Iterator[RowText]:
         saved = any((Path(repository) / each).exists() for each in ("dataset_dict.json", "state.json"))
         loaded = datasets.load_from_disk(repository) if saved else datasets.load_dataset(repository)
     except Exception as error:  # its own, the hub's, pyarrow's and the network's errors
-        why = " ".join(str(error).split())[:300]
+        why = in_one_line(error)
         raise ConfigError(f"queries {name}: neither a file nor a data set that can be loaded ({why})") from error
     splits = loaded if isinstance(loaded, dict) else {split or "train": loaded}
     wanted = split or ("train" if "train" in splits else next(iter(splits)))

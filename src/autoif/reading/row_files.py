@@ -23,7 +23,7 @@ from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, in_one_line
 from autoif.reading.json_lists import broken, cut_elements, unfold_rows
 from autoif.reading.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, load_json, naming, open_text
 
@@ -297,8 +297,9 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
                     number += 1
                     yield SourceRow(f"row {number}", row)
     except (ArrowException, OSError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{what} file {path}: a Parquet file that can't be read ({why})") from None
+        raise ConfigError(
+            f"{what} file {path}: a Parquet file that can't be read ({in_one_line(error)})"
+        ) from None
 
 
 def split_column(source: str) -> tuple[Path, str | None]:

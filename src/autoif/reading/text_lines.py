@@ -16,6 +16,7 @@ import lzma
 import re
 import tomllib
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,11 @@ def list_some(items: Sequence[object], most: int) -> str:
     """Return the first items with commas between, and how many more there are."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more
+
+
+def list_counts(counts: Counter[Any]) -> str:
+    """Return what there is how often, the most first, as in "too long 12, empty 3"; "none" for nothing."""
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.most_common()) or "none"
 
 
 def show_beginning(text: str, most: int = 200) -> str:

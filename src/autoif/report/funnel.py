@@ -15,12 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from autoif.datasets.reviewing import STAGE
-from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import show_beginning
+from autoif.reading.text_lines import list_counts, show_beginning
 from autoif.records import Reason
-from autoif.report.terminal import list_counts, make_table
+from autoif.report.terminal import make_table
 from autoif.runs.contents import read_records, read_reviewed
-from autoif.runs.counts import count_stage
+from autoif.runs.counts import count_rows, count_stage
 from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
 
 REPORT = "report.html"
@@ -48,13 +47,13 @@ class FunnelRow:
     @property
     def why(self) -> str:
         """The reasons by number; a refusal with the server's most frequent sentence."""
-        if self.off:
-            return "off"
-        listed = []
+        return "off" if self.off else ", ".join(said for _, said in self.list_reasons())
+
+    def list_reasons(self) -> Iterator[tuple[str, str]]:
+        """Yield each reason, and with its number what is to be said of it, the most frequent first."""
         for reason, count in self.reasons.most_common():
-            said = self.refusals.most_common(1) if reason == Reason.REFUSED_BY_MODEL else []
-            listed.append(f"{reason.replace('_', ' ')} {count}" + (f" ({said[0][0]!r})" if said else ""))
-        return ", ".join(listed)
+            refusal = self.refusals.most_common(1) if reason == Reason.REFUSED_BY_MODEL else []
+            yield reason, f"{reason.replace('_', ' ')} {count:,}" + (f" ({refusal[0][0]!r})" if refusal else "")
 
 
 class Funnel(tuple[FunnelRow, ...]):
@@ -104,7 +103,7 @@ def read_funnel(run: Path) -> Funnel:
 def _read_reviewed(run: Path) -> Iterator[FunnelRow]:
     """Yield the row of what reviewers decided, where they did: kept are the SFT rows that are left."""
     if (run / REVIEWED).exists() and (run / SFT).exists():
-        reviewed = FunnelRow(STAGE, kept=sum(1 for _ in read_json_lines(run / SFT)))
+        reviewed = FunnelRow(STAGE, kept=count_rows(run, [SFT])[SFT])
         reviewed.reasons.update(each.reason for each in read_reviewed(run))
         if reviewed.dropped:
             yield reviewed

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from autoif.reading.text_lines import list_counts
 from autoif.records import Draft, RepairOutcome, Ruling
-from autoif.report.terminal import list_counts, print_line
+from autoif.report.terminal import print_line
 from autoif.runs.contents import read_records
 from autoif.runs.store import VERIFICATION
 from autoif.vocabulary import fold
@@ -108,3 +109,4 @@ def print_settling(draft: Draft | None, console: Console) -> None:
 
 def _say(value: str) -> str:
     return value.replace("_", " ")
+

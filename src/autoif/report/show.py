@@ -12,14 +12,13 @@ from rich.markup import escape
 from autoif.config import load_config
 from autoif.errors import StoreError
 from autoif.prompts import Prompts
-from autoif.reading.jsonl import read_json_lines
-from autoif.records import Contrast, Draft, Dropped, Matrix, Prompt, Response, VerifiedInstruction
+from autoif.records import Contrast, Draft, Matrix, Prompt, Response, VerifiedInstruction
 from autoif.report.ending import describe_ending
 from autoif.report.funnel import describe_formats, funnel_table, read_formats, read_funnel
 from autoif.report.settling import describe_settling, print_settling, read_settling
 from autoif.report.terminal import make_table, print_line, print_notes
-from autoif.runs.contents import read_verified
-from autoif.runs.counts import count_stage
+from autoif.runs.contents import read_dropped, read_verified
+from autoif.runs.counts import count_rows, count_stage
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -64,10 +63,8 @@ def show_made(run: Path, console: Console) -> None:
     total = count_stage(run, SCORING, "kept").rows
     print_samples(read_samples(run, places=range(0, total, max(1, total // 3))[:3]), console)
     console.print()
-    for path in (run / INSTRUCTIONS, *(run / name for name in DATA_SETS)):
-        if path.exists():
-            rows = sum(1 for _ in read_json_lines(path))
-            print_line(f"{rows:>7,} rows  {os.path.relpath(path)}", console)
+    for name, rows in count_rows(run, (INSTRUCTIONS, *DATA_SETS)).items():
+        print_line(f"{rows:>7,} rows  {os.path.relpath(run / name)}", console)
     print_notes(describe_ending(run).lines, console)
 
 
@@ -215,8 +212,7 @@ def read_samples(run: Path, instruction_id: str = "", places: Sequence[int] | No
 def _all(run: Path) -> Iterator[tuple[Draft | VerifiedInstruction, str]]:
     """Yield every instruction that got as far as verification, with the reason if it was dropped."""
     for folder in (VERIFICATION, CROSS_VALIDATION, BACK_TRANSLATION):
-        for row in read_stage(run, folder, "dropped"):
-            dropped = Dropped.model_validate(row)
+        for dropped in read_dropped(run, folder):
             if isinstance(dropped.record, Draft | VerifiedInstruction):
                 yield dropped.record, f"{dropped.stage}: {dropped.reason} ({dropped.detail})"
     for verified in read_verified(run):

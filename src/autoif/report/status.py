@@ -15,6 +15,7 @@ from autoif.errors import StoreError
 from autoif.reading.text_lines import show_in_line
 from autoif.report.progress import describe_duration
 from autoif.report.terminal import make_table, print_line
+from autoif.runs.counts import count_rows
 from autoif.runs.events import BEAT_S, LastSeen, read_last
 from autoif.runs.remote import Remote
 from autoif.runs.segments import fetch_state
@@ -65,7 +66,7 @@ def read_status(run: Path) -> RunStatus:
     manifest = read_run(run)
     status = _read_part(run, manifest)
     slices = [_read_part(each.folder(run), read_manifest(each.folder(run))) for each in find_slices(run)]
-    status.rows = {name: _count_lines(run / name) for name in (INSTRUCTIONS, *DATA_SETS) if (run / name).exists()}
+    status.rows = count_rows(run, (INSTRUCTIONS, *DATA_SETS))
     if not slices or status.state == "complete":
         return status
     status.slices = dict(Counter(each.state for each in slices))
@@ -139,11 +140,6 @@ def _find_state(manifest: Mapping[str, Any], last: LastSeen) -> State:
     if noted == "in slices" and last.ended == "complete":
         return "in slices"
     return "failed" if last.ended == "failed" else "interrupted"
-
-
-def _count_lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
 def print_status(status: RunStatus, console: Console) -> None:

@@ -1,6 +1,5 @@
-"""What every report does at a terminal: lines that are shown as they are, counts, and plain tables."""
+"""What every report does at a terminal: lines that are shown as they are, and plain tables."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 
 from rich.console import Console
@@ -18,11 +17,6 @@ def print_notes(notes: Iterable[str], console: Console) -> None:
     """Print what has to be known, a line each."""
     for note in notes:
         print_line(f"note: {show_in_line(note)}", console)
-
-
-def list_counts(counter: Counter[str]) -> str:
-    """Return counts in a line, the largest first, as in "too long 3, empty 1"."""
-    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counter.most_common())
 
 
 def make_table(*columns: str, numbers: Collection[str] = ()) -> Table:

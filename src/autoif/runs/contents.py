@@ -1,20 +1,23 @@
 """What became of the records of a run, read from its files by those who only look at it; runs that go on are read, too.
 
-`read_records` has the rows of a stage as JSON: the page and the comparison of runs look at some hundred thousand. What
-is in them is for `autoif.records` to say; within `naming_damage`, whatever is otherwise becomes one line for the user.
+    read_kept, read_dropped    the records of a stage, typed
+    read_records               its rows as JSON: the page and the comparison of runs look at some hundred thousand
+
+Within `naming_damage`, whatever is not as `autoif.records` has it becomes one line for the user.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from autoif.errors import StoreError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
-from autoif.records import VerifiedInstruction
+from autoif.records import Dropped, Prompt, Record, VerifiedInstruction
 from autoif.runs.store import (
     AUDIT,
+    AUGMENTATION,
     BACK_TRANSLATION,
     FOLDERS,
     INSTRUCTIONS,
@@ -24,6 +27,8 @@ from autoif.runs.store import (
     read_stage,
     reading_errors,
 )
+
+R = TypeVar("R", bound=Record)
 
 
 class StageRow(NamedTuple):
@@ -35,6 +40,32 @@ class StageRow(NamedTuple):
     reason: str = ""
     """Why it was dropped; "" if it was kept."""
     detail: str = ""
+
+
+def read_kept(
+    run: Path, stage: str, row: type[R], index: int | None = None, known: Mapping[str, Record] | None = None
+) -> Iterator[R]:
+    """Yield what a stage kept, of all shards or of one; `known` are the records that these may name, by id.
+
+    Raises:
+        StoreError: a file can't be read, or was changed after it was written.
+        ValueError: a record is of another form.
+    """
+    return (row.model_validate(each, context=known) for each in read_stage(run, stage, "kept", index))
+
+
+def read_dropped(
+    run: Path, stage: str, index: int | None = None, known: Mapping[str, Record] | None = None
+) -> Iterator[Dropped]:
+    """Yield what a stage dropped, as `read_kept` does what it kept."""
+    return (Dropped.model_validate(each, context=known) for each in read_stage(run, stage, "dropped", index))
+
+
+def read_prompts(
+    run: Path, verified: Mapping[str, VerifiedInstruction], index: int | None = None
+) -> dict[str, Prompt]:
+    """Return the prompts of a run, or of a shard, by id. Raises as `read_kept`."""
+    return {each.id: each for each in read_kept(run, AUGMENTATION, Prompt, index, verified)}
 
 
 def read_records(run: Path, stage: str) -> Iterator[StageRow]:

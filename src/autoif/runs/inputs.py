@@ -65,7 +65,9 @@ def read_inputs(config: Config, instructions: Path | None, until: Step) -> RunIn
     given = _read_given(instructions) if instructions else GivenInstructions(Path())
     seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)
     pool = _load_pool(config) if until == "queries" or config.contrast.enabled else Pool()
-    return RunInputs(given, seeds, pool, GivenAnswers() if given.count else _load_answers(config))
+    named = None if given.count else config.contrast.answers
+    answers = read_given_answers(Path(named), config.rejection_sampling.max_chars) if named else GivenAnswers()
+    return RunInputs(given, seeds, pool, answers)
 
 
 def _read_given(path: Path) -> GivenInstructions:
@@ -84,8 +86,3 @@ def _load_pool(config: Config) -> Pool:
         language=settings.language,
     )
 
-
-def _load_answers(config: Config) -> GivenAnswers:
-    """Return the answers of better models that functions are chosen by, if a file of them is named."""
-    named = config.contrast.answers
-    return read_given_answers(Path(named), config.rejection_sampling.max_chars) if named else GivenAnswers()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from autoif.errors import AutoIFError, StoreError
+from autoif.errors import AutoIFError, StoreError, in_one_line
 from autoif.models.cache import CompletionCache
 from autoif.pipeline import STAGES
 from autoif.runs.claims import Claim, RemotePlace, holding
@@ -166,7 +166,7 @@ class Mirror:
         except AutoIFError as error:
             self._trouble = str(error)
         except Exception as error:  # noqa: BLE001 - a thread that ended in silence would look like one that is done
-            said = " ".join(str(error).split())[:300]
+            said = in_one_line(error)
             self._trouble = f"{self._folder} can't be copied to {self._remote} ({type(error).__name__}: {said})"
 
     def _copy(self, *, last: bool) -> None:

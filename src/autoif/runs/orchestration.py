@@ -39,6 +39,7 @@ from autoif.report.ending import describe_unknown
 from autoif.report.progress import Progress
 from autoif.runs import manifest, store
 from autoif.runs.claims import is_overtaken
+from autoif.runs.contents import read_kept
 from autoif.runs.events import Events, recording_events
 from autoif.runs.inputs import GivenInstructions, read_inputs
 from autoif.runs.mirror import Mirror
@@ -247,7 +248,7 @@ async def _warn_of_budget(config: Config, options: RunOptions, planned: PlannedI
 async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) -> list[Instruction]:
     """§3.2: self-instruct all seeds, in one go, as de-duplication needs all of them."""
     if options.run != job.folder.path:
-        return await asyncio.to_thread(_read_instructions, options.run)
+        return await asyncio.to_thread(lambda: [*read_kept(options.run, store.SELF_INSTRUCT, Instruction, 0)])
     if not job.folder.has_shard(store.SELF_INSTRUCT, 0):
         job.progress.begin((store.SELF_INSTRUCT,), total=1)
         with timing(job) as spent:
@@ -258,10 +259,6 @@ async def _make_instructions(seeds: Seeds, job: OpenRun, options: RunOptions) ->
         job.telemetry.count_records(store.SELF_INSTRUCT, len(kept), [*seeds.dropped, *dropped])
     job.progress.count(store.SELF_INSTRUCT, *job.folder.count_shard(store.SELF_INSTRUCT, 0))
     return await asyncio.to_thread(job.folder.read_kept, store.SELF_INSTRUCT, 0, Instruction)
-
-
-def _read_instructions(run: Path) -> list[Instruction]:
-    return [Instruction.model_validate(row) for row in store.read_stage(run, store.SELF_INSTRUCT, "kept", 0)]
 
 
 def _refuse_replayed(folder: RunFolder) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from autoif.errors import ConfigError, StoreError
+from autoif.errors import ConfigError, StoreError, in_one_line
+from autoif.runs.store import replacing
 
 Result = TypeVar("Result")
 
@@ -141,16 +142,12 @@ class Remote:
 
     def get_file(self, name: str, place: Path) -> bool:
         """Copy a file from the store, whole or not at all; tell whether there is one."""
-        temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._try(lambda: self._fs.get_file(self._path(name), str(temporary)))
-            self._count(temporary.stat().st_size)
-            temporary.replace(place)
+            with replacing(place) as temporary:
+                self._try(lambda: self._fs.get_file(self._path(name), str(temporary)))
+                self._count(temporary.stat().st_size)
         except FileNotFoundError:
             return False
-        finally:
-            temporary.unlink(missing_ok=True)
         return True
 
     def list_names(self, folder: str) -> list[str]:
@@ -247,7 +244,7 @@ class Remote:
 
     def _explain(self, error: Exception) -> str:
         """Return one line of what a store's package said, without any key."""
-        said = " ".join(str(error).split())[:300] or type(error).__name__
+        said = in_one_line(error)
         for secret in (*self._secrets, *_list_secrets(os.environ)):
             said = said.replace(secret, "***")
         said = _PASSWORD.sub(r"\1:***@", said)

@@ -296,6 +296,24 @@ def to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
     return json.dumps(content) + "\n"
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a name beside a file to write to: what is there takes the file's place, synced, when the block ends well.
+
+    For what a library writes, or what is copied; `new_file` is for lines. Raises OSError.
+    """
+    temporary = _name_temporary(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -309,7 +327,7 @@ class NewFile:
 
     def __init__(self, path: Path, *, pack: bool = False) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._temporary = _name_temporary(path)
         self._file = self._temporary.open("wb")
         self._digest = hashlib.sha256()
         self._held: bytearray | None = bytearray() if pack else None
@@ -366,18 +384,22 @@ def new_file(
     path: Path, *, pack: bool = False, before: Callable[[Path, str], None] = lambda path, digest: None
 ) -> Iterator[NewFile]:
     """Yield a file to write to, which takes its place when the block ends well."""
-    with storage_errors(path.parent):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(NewFile(path, pack=pack)) as file:
             yield file
             file.finish(before)
 
 
-def replace_file(path: Path, lines: Iterable[str]) -> None:
+def replace_file(path: Path, lines: Iterable[str | bytes]) -> None:
     """Write a file of lines, whole or not at all."""
     with new_file(path) as file:
         for line in lines:
             file.add(line)
+
+
+def _name_temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _sync_folder(path: Path) -> None:

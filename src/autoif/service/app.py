@@ -20,7 +20,7 @@ from autoif.service.callers import (
     connection_of,
     refuse_foreign_name,
     require_json,
-    show_json,
+    show_refusal,
     too_large,
     translate,
     wait_for_next,
@@ -163,7 +163,8 @@ class Service:
 
     async def _health(self, request: web.Request) -> web.Response:
         status = "draining" if self.draining else "ready"
-        return show_json({"status": status, "sandbox": self._sandbox.describe()}, 503 if self.draining else 200)
+        said = {"status": status, "sandbox": self._sandbox.describe()}
+        return web.json_response(said, status=503 if self.draining else 200)
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
@@ -217,7 +218,7 @@ class Service:
             _logger.exception("a request failed")
             found = Refusal("internal", "this request failed in the server; its log says why")
         self.metrics.count_refusal(found.code)
-        return show_json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
+        return show_refusal(found)
 
     def _check_caller(self, request: web.Request, route: str) -> None:
         token = self._settings.token

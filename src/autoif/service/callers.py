@@ -1,6 +1,6 @@
 """What every server here asks of its callers: a name of this machine, a body that is JSON, steps in time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -76,6 +76,7 @@ def too_large(most_bytes: int) -> Refusal:
     return Refusal("body_too_large", f"the body may have {most_bytes:,} bytes: send less at once")
 
 
-def show_json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an answer as JSON."""
-    return web.json_response(body, status=status, headers=headers)
+def show_refusal(refusal: Refusal) -> web.Response:
+    """Return the answer to a request that is refused."""
+    said = {"error": {"code": refusal.code, "message": refusal.message}}
+    return web.json_response(said, status=refusal.status, headers=refusal.headers)

@@ -14,7 +14,8 @@ from autoif.datasets.writing import write_data_sets
 from autoif.decisions import merge_decisions
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import read_jsonl
-from autoif.records import Draft, Dropped, Instruction, Query
+from autoif.records import Draft, Instruction, Query
+from autoif.runs.contents import read_dropped, read_kept
 from autoif.runs.manifest import new_manifest, run_identity
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import (
@@ -25,11 +26,10 @@ from autoif.runs.store import (
     REVIEWED,
     SELF_INSTRUCT,
     VERIFICATION,
-    read_stage,
     storage_errors,
 )
-from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
 from autoif.sweep.points import check_points
+from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point
 from autoif.sweep.stored import StoredRun, read_stored
 
@@ -55,7 +55,7 @@ def apply_sweep(run: Path, sweeps: Sequence[str], output: Path) -> list[str]:
 async def _apply(run: StoredRun, point: Point, output: Path) -> list[str]:
     config = apply_point(run.config, point)
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
-        judged = await Again(run, verdicts).judge(config)
+        judged = await Replay(run, verdicts).judge(config)
         with RunFolder(output) as folder:
             values = ", ".join(f"{key} = {value}" for key, value in point.items())
             notes = [f"replayed from {run.path.resolve().name} with {values}", *judged.data.notes]
@@ -91,9 +91,7 @@ def _write_stages(run: StoredRun, judged: JudgedRun, folder: RunFolder) -> None:
 
 def _copy(run: Path, stage: str, index: int, kind: type[Instruction] | type[Draft], folder: RunFolder) -> None:
     """Write what a stage of a run kept and dropped of a shard once more."""
-    kept = [kind.model_validate(row) for row in read_stage(run, stage, "kept", index)]
-    dropped = [Dropped.model_validate(row) for row in read_stage(run, stage, "dropped", index)]
-    folder.write_shard(stage, index, kept, dropped)
+    folder.write_shard(stage, index, read_kept(run, stage, kind, index), read_dropped(run, stage, index))
 
 
 def _make_manifest(run: StoredRun, judged: JudgedRun, notes: list[str]) -> dict[str, JsonValue]:

@@ -3,7 +3,7 @@
     sweep = sweep_run(Path("runs/first"), ["cross_validation.function_agreement=0.5:1.0:0.1"])
     sweep.points[0].sft
 
-Everything is judged by the stages' own rules (`again.py`), so the figures are those of a run with these settings over
+Everything is judged by the stages' own rules (`replay.py`), so the figures are those of a run with these settings over
 the same answers. Where the run never asked for what a point needs, that is counted and left out.
 """
 
@@ -18,11 +18,11 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.reading.jsonl import read_json_lines
 from autoif.records import Reason, Record, VerifiedInstruction
 from autoif.runs.contents import list_scores, naming_damaged_audit, read_audit
+from autoif.runs.counts import count_rows
 from autoif.runs.store import DATA_SETS, PREFERENCES, REJECTION_SAMPLING, REWARDS, SFT
-from autoif.sweep.again import Again, JudgedRun, StoredVerdicts
+from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point, find_idle, make_points
 from autoif.sweep.stored import StoredRun, read_stored
 
@@ -166,12 +166,12 @@ def check_points(run: StoredRun, sweeps: Sequence[str]) -> list[Point]:
 async def _sweep(run: StoredRun, points: Sequence[Point]) -> Sweep:
     audited, notes = _read_audit(run.path)
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
-        again = Again(run, verdicts)
-        judged = await again.judge(run.config)
+        replay = Replay(run, verdicts)
+        judged = await replay.judge(run.config)
         first = {each.instruction.id: each.id for each in judged.verified}
         own = _describe_point({}, judged, first, audited)
         found = [
-            _describe_point(point, await again.judge(apply_point(run.config, point)), first, audited)
+            _describe_point(point, await replay.judge(apply_point(run.config, point)), first, audited)
             for point in points
         ]
     return Sweep(
@@ -218,8 +218,8 @@ def _describe_run(run: StoredRun, own: SweepPoint) -> list[str]:
     return [
         f"{name} has {rows:,} rows, and the run's own settings give {counted[name]:,} of the stored verdicts: it was "
         "made by another version, changed, or reviewed since"
-        for name in DATA_SETS
-        if (run.path / name).is_file() and (rows := sum(1 for _ in read_json_lines(run.path / name))) != counted[name]
+        for name, rows in count_rows(run.path, DATA_SETS).items()
+        if rows != counted[name]
     ]
 
 

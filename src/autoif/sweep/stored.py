@@ -24,7 +24,6 @@ from autoif.records import (
     Draft,
     Dropped,
     Function,
-    Prompt,
     Quality,
     Query,
     Reason,
@@ -32,7 +31,7 @@ from autoif.records import (
     Verdict,
     VerifiedInstruction,
 )
-from autoif.runs.contents import naming_damage, refuse_gaps
+from autoif.runs.contents import naming_damage, read_dropped, read_kept, read_prompts, refuse_gaps
 from autoif.runs.store import (
     AUGMENTATION,
     BACK_TRANSLATION,
@@ -44,7 +43,6 @@ from autoif.runs.store import (
     VERIFICATION,
     list_shards,
     read_run,
-    read_stage,
     shard_number,
 )
 from autoif.sandbox.outcomes import Outcome
@@ -154,12 +152,12 @@ def read_stored(path: Path) -> StoredRun:
 
 def _read_shards(path: Path, begun_verified: bool, known: dict[str, dict[str, Outcome]]) -> Iterator[StoredShard]:
     first = AUGMENTATION if begun_verified else BACK_TRANSLATION
-    given = iter(read_jsonl(path / INSTRUCTIONS, VerifiedInstruction, exact=True)) if begun_verified else iter(())
-    by_id = {each.id: each for each in given}
+    given = read_jsonl(path / INSTRUCTIONS, VerifiedInstruction, exact=True) if begun_verified else []
+    verified, lost, refused = {each.id: each for each in given}, list[Dropped](), list[Dropped]()
     for index in _list_numbers(path, first):
         found: dict[str, StoredInstruction] = {}
-        lost, refused = list[Dropped](), list[Dropped]()
-        verified = by_id if begun_verified else _read_instructions(path, index, found, (lost, refused), known)
+        if not begun_verified:
+            verified, lost, refused = _read_instructions(path, index, found, known)
         sampled = all(index in _list_numbers(path, stage) for stage in _QUERY_STEP)
         if sampled:
             _read_samples(path, index, verified, found, known)
@@ -177,20 +175,15 @@ def _read_instructions(
     path: Path,
     index: int,
     found: dict[str, StoredInstruction],
-    losses: tuple[list[Dropped], list[Dropped]],
     known: dict[str, dict[str, Outcome]],
-) -> dict[str, VerifiedInstruction]:
-    """Read what the first step left of a shard; return its verified instructions by id.
-
-    `losses` take what verification dropped, and what cross-validation did.
+) -> tuple[dict[str, VerifiedInstruction], list[Dropped], list[Dropped]]:
+    """Read what the first step left of a shard; return its verified instructions by id, what verification dropped, and
+    what cross-validation did.
     """
-    lost, dropped = losses
-    for row in read_stage(path, VERIFICATION, "kept", index):
-        draft = Draft.model_validate(row)
-        found[draft.instruction.id] = StoredInstruction(draft)
-    lost += map(Dropped.model_validate, read_stage(path, VERIFICATION, "dropped", index))
-    kept = [VerifiedInstruction.model_validate(row) for row in read_stage(path, CROSS_VALIDATION, "kept", index)]
-    dropped += map(Dropped.model_validate, read_stage(path, CROSS_VALIDATION, "dropped", index))
+    found |= {each.instruction.id: StoredInstruction(each) for each in read_kept(path, VERIFICATION, Draft, index)}
+    lost = [*read_dropped(path, VERIFICATION, index)]
+    kept = [*read_kept(path, CROSS_VALIDATION, VerifiedInstruction, index)]
+    dropped = [*read_dropped(path, CROSS_VALIDATION, index)]
     for verified in kept:
         found[verified.instruction.id].verified = verified
     for each in dropped:
@@ -200,15 +193,15 @@ def _read_instructions(
     for record in (*kept, *(each.record for each in dropped)):
         if isinstance(record, Draft | VerifiedInstruction):
             _add_matrix(found[record.instruction.id], record, known)
-    last = [VerifiedInstruction.model_validate(row) for row in read_stage(path, BACK_TRANSLATION, "kept", index)]
-    contradicted = [Dropped.model_validate(row) for row in read_stage(path, BACK_TRANSLATION, "dropped", index)]
+    last = [*read_kept(path, BACK_TRANSLATION, VerifiedInstruction, index)]
+    contradicted = [*read_dropped(path, BACK_TRANSLATION, index)]
     for each in contradicted:
         if isinstance(each.record, VerifiedInstruction) and not each.record.back_translations:
             found[each.record.instruction.id].undescribed = each
     for record in (*last, *(each.record for each in contradicted)):
         if isinstance(record, VerifiedInstruction):
             found[record.instruction.id].labels = {each.function_id: each for each in record.back_translations}
-    return {each.id: each for each in last}
+    return {each.id: each for each in last}, lost, dropped
 
 
 _ANSWERLESS: Final = {
@@ -253,27 +246,22 @@ def _read_samples(
     known: dict[str, dict[str, Outcome]],
 ) -> None:
     """Read what the second step left of a shard."""
-    prompts: dict[str, Prompt] = {}
-    for row in read_stage(path, AUGMENTATION, "kept", index):
-        prompt = Prompt.model_validate(row, context=verified)
+    prompts = read_prompts(path, verified, index)
+    for prompt in prompts.values():
         [one] = prompt.constraints
         stored = found.setdefault(one.instruction.id, StoredInstruction(verified=one))
         stored.queries.append(prompt.query)
         if not stored.draft:
             stored.labels = {each.function_id: each for each in one.back_translations}
-        prompts[prompt.id] = prompt
-    for row in read_stage(path, REJECTION_SAMPLING, "kept", index):
-        _add_answer(found, Response.model_validate(row, context=prompts), None, known)
-    for row in read_stage(path, REJECTION_SAMPLING, "dropped", index):
-        dropped = Dropped.model_validate(row, context=prompts)
+    for response in read_kept(path, REJECTION_SAMPLING, Response, index, prompts):
+        _add_answer(found, response, None, known)
+    for dropped in read_dropped(path, REJECTION_SAMPLING, index, prompts):
         if isinstance(dropped.record, Response):
             _add_answer(found, dropped.record, dropped, known)
-    for row in read_stage(path, SCORING, "kept", index):
-        response = Response.model_validate(row, context=prompts)
+    for response in read_kept(path, SCORING, Response, index, prompts):
         if response.quality:
             find_stored(found, response).qualities[place_of(response)] = response.quality
-    for row in read_stage(path, SCORING, "dropped", index):
-        dropped = Dropped.model_validate(row, context=prompts)
+    for dropped in read_dropped(path, SCORING, index, prompts):
         if isinstance(dropped.record, Response):
             stored = find_stored(found, dropped.record)
             if dropped.record.quality:

@@ -1,17 +1,17 @@
 """What a trained folder says of itself: training.json for programs, README.md (the card) for people and hubs."""
 
 import json
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from autoif.errors import StoreError
 from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
 from autoif.reading.text_lines import parse_json
+from autoif.runs.manifest import find_version
+from autoif.runs.store import replacing
 
 RECORD = "training.json"
 CARD = "README.md"
@@ -113,13 +113,8 @@ def list_facts(record: Mapping[str, Any], marking: TextMarking) -> dict[str, str
 
 def versions() -> dict[str, str]:
     """Return the versions of what shapes a training, of those packages that are installed."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: version for package in _PACKAGES if (version := find_version(package))}
+    return {"python": platform.python_version(), **found}
 
 
 def describe_ancestry(model: str) -> dict[str, Any] | None:
@@ -169,9 +164,5 @@ def _describe_run(run: Mapping[str, Any] | None, marking: TextMarking) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    replacement = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        replacement.write_text(text, encoding="utf-8")
-        replacement.replace(path)
-    finally:
-        replacement.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from autoif.errors import ModelError
+from autoif.runs.store import digest_file
 from autoif.sampling.policy import find_folder
 
 _SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".py", ".pt"}
@@ -96,6 +97,4 @@ def _read_file(path: Path, known: Mapping[str, Any] | None) -> ModelFile:
     status = path.stat()
     if known and (known["size_bytes"], known["mtime_ns"]) == (status.st_size, status.st_mtime_ns):
         return ModelFile(**known)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ModelFile(digest, status.st_size, status.st_mtime_ns)
+    return ModelFile(digest_file(path), status.st_size, status.st_mtime_ns)

@@ -22,6 +22,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from autoif.reading.text_lines import parse_json
+from autoif.runs.store import replacing
 from autoif.training.data import Kind
 
 Row = dict[str, Any]
@@ -67,9 +68,8 @@ def read_metrics(path: Path) -> list[Row]:
 def cut_metrics(path: Path, step: int) -> None:
     """Keep the rows up to a step: those after it will be written again."""
     kept = [row for row in read_metrics(path) if row["step"] <= step]
-    replacement = path.with_suffix(".tmp")
-    replacement.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    replacement.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
 
 def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:

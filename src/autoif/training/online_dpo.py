@@ -23,7 +23,7 @@ from typing import Any
 from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
 from autoif.reading.jsonl import read_jsonl
-from autoif.runs.store import PREFERENCES, storage_errors, write_jsonl
+from autoif.runs.store import PREFERENCES, replacing, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
@@ -249,9 +249,8 @@ def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str
     with storage_errors(folder):
         for path in sorted(model.iterdir()):
             if path.is_file() and path.name not in {RECORD, CARD, METRICS}:
-                replacement = folder / f".{path.name}.copy"
-                shutil.copyfile(path, replacement)
-                replacement.replace(folder / path.name)
+                with replacing(folder / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
     trained = [row["round"] for row in rounds if row["trained"]]
     metrics = [
         {"round": number, **row}

@@ -28,12 +28,13 @@ from autoif.errors import ConfigError
 from autoif.gate import Fault, find_fault, find_unanswered
 from autoif.judging import judge
 from autoif.models.requests import sampling_seed
+from autoif.reading.text_lines import read_toml
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
 from autoif.thresholds import ShareThreshold, Threshold, meets
-from autoif.training.settings import TrainingSettings, read_settings_file, resolve_settings
+from autoif.training.settings import TrainingSettings, resolve_settings
 
 
 class OnlineSettings(SandboxSettings):
@@ -102,7 +103,7 @@ def resolve_online(
     Raises:
         ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
-    table = read_settings_file(file) if file else {}
+    table = read_toml(file) if file else {}
     online: dict[str, Any] = {}
     rest = []
     for layer in (table, *map(parse_setting, settings)):

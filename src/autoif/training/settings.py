@@ -178,7 +178,7 @@ def resolve_settings(
         ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
     merged: dict[str, Any] = {}
-    for layer in (read_settings_file(file) if file else {}, *map(parse_setting, settings)):
+    for layer in (read_toml(file) if file else {}, *map(parse_setting, settings)):
         merge_layer(merged, layer)
     given_lora = _take_table(merged, "lora", "of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
     if given_lora and not lora:
@@ -357,6 +357,3 @@ def _check_installed(values: Mapping[str, Any]) -> None:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"report_to={name}, but it is not installed: pip install {name}, or leave it out")
 
-
-def read_settings_file(path: Path) -> dict[str, Any]:
-    return read_toml(path)

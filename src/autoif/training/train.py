@@ -20,7 +20,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset, load_from_disk
 from transformers import PrinterCallback
 
-from autoif.errors import ConfigError, ModelError
+from autoif.errors import ConfigError, ModelError, in_one_line
 from autoif.sampling.policy import (
     TurnEnd,
     adopt_turn_end,
@@ -230,7 +230,7 @@ def _make_trainer(kind: Kind, parts: Parts, reward: Any, *, filters: bool) -> An
     try:
         trainer = make_trainer(kind, parts, reward, filter_zero_std=filters)
     except (ValueError, NotImplementedError, ImportError) as error:  # settings that contradict each other
-        raise ConfigError(f"TRL refuses the settings: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"TRL refuses the settings: {in_one_line(error)}") from None
     trainer.remove_callback(PrinterCallback)  # metrics.jsonl has it
     return trainer
 

@@ -24,7 +24,8 @@ from autoif.errors import ConfigError
 from autoif.models.requests import Completion
 from autoif.reward import VerificationReward
 from autoif.reward_parts import Part, RewardParts
-from autoif.sampling.policy import TurnEnd, load_weights, read_tokens
+from autoif.sampling.policy import TurnEnd, encode_prompt, load_weights, read_tokens
+from autoif.sampling.settings import SamplingPrompt
 from autoif.training.data import Kind
 from autoif.training.settings import RewardSettings
 
@@ -143,7 +144,10 @@ def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, f
 
     from autoif.training.trl_private import FilteringTrainer, OrderOfEpoch
 
-    asked, ends = _render_prompt(parts), set[int]()
+    first = SamplingPrompt(id="of the first row", messages=tuple(parts.rows[0]["prompt"]))
+    # The end of a prompt, where the model begins, is the same for all.
+    asked = encode_prompt(parts.tokenizer, first, parts.arguments.chat_template_kwargs or {})
+    ends = set[int]()
 
     def read_all(columns: Mapping[str, Any]) -> list[Completion]:
         # From the tokens: in TRL's texts the special tokens are lost that mark the thoughts of some families.
@@ -170,16 +174,6 @@ def _make_grpo_trainer(parts: Parts, reward: VerificationReward | RewardParts, f
     trainer = trainer_class(model=parts.load(), reward_funcs=functions, **options)
     ends.update(trainer.eos_token_ids)
     return trainer
-
-
-def _render_prompt(parts: Parts) -> list[int]:
-    """Return the tokens of a prompt, whose end, where the model begins, all have in common."""
-    kwargs = parts.arguments.chat_template_kwargs or {}
-    return list(
-        parts.tokenizer.apply_chat_template(
-            parts.rows[0]["prompt"], tokenize=True, return_dict=False, add_generation_prompt=True, **kwargs
-        )
-    )
 
 
 def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int], ends: Set[int]) -> Completion:

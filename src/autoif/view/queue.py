@@ -28,6 +28,7 @@ from autoif.runs.contents import (
     naming_damage,
     naming_damaged_audit,
     read_audit,
+    read_kept,
     read_records,
     read_verified,
 )
@@ -37,7 +38,6 @@ from autoif.runs.store import (
     REJECTION_SAMPLING,
     VERIFICATION,
     read_manifest,
-    read_stage,
 )
 from autoif.view.precision import HALF_WIDTH, Band, ReviewedPrecision, estimate_precision
 
@@ -203,12 +203,11 @@ def _count_votes(run: Path) -> Shares:
     if config["cross_validation"].get("choose_by", "cases") == "cases":
         return {}
     votes: dict[str, dict[str, int]] = {}
-    for row in read_stage(run, VERIFICATION, "kept"):
-        draft = Draft.model_validate(row)
+    for draft in read_kept(run, VERIFICATION, Draft):
         names = [each.id for each in draft.matrix.functions]
         votes[draft.instruction.id] = dict(zip(names, count_votes(draft), strict=True))
     found: dict[tuple[str, str], float] = {}
-    for each in map(VerifiedInstruction.model_validate, read_stage(run, CROSS_VALIDATION, "kept")):
+    for each in read_kept(run, CROSS_VALIDATION, VerifiedInstruction):
         given = votes[each.instruction.id]
         share = sum(given[function.id] for function in each.functions) / sum(given.values())
         found |= {(each.instruction.id, function.id): share for function in each.functions}

@@ -43,7 +43,7 @@ from autoif.service.callers import (
     connection_of,
     refuse_foreign_name,
     require_json,
-    show_json,
+    show_refusal,
     too_large,
     wait_for_next,
 )
@@ -202,7 +202,7 @@ class Viewer:
             {"target": target, "id": item, **_show_standing(standing)}
             for (target, item), standing in settle_decisions(found.decisions).standings.items()
         ]
-        return show_json({"author": self._name(request), "damage": found.describe_damage(), "items": items})
+        return web.json_response({"author": self._name(request), "damage": found.describe_damage(), "items": items})
 
     async def _decide(self, request: web.Request) -> web.Response:
         run, asked = self._find(request), await self._receive(request)
@@ -215,7 +215,8 @@ class Viewer:
         [written] = await asyncio.to_thread(add_decisions, run, [decision])
         review = settle_decisions((await asyncio.to_thread(read_decisions, run)).decisions)
         standing = review.standings.get(written.key, Standing())
-        return show_json({"target": written.target, "id": written.id, **_show_standing(standing)}, 201)
+        said = {"target": written.target, "id": written.id, **_show_standing(standing)}
+        return web.json_response(said, status=201)
 
     async def _receive(self, request: web.Request) -> DecisionRequest:
         require_json(request)
@@ -241,7 +242,7 @@ class Viewer:
             raise Refusal("invalid", "within: half the width of the interval, from 0.001 to 0.5")
         functions, found = await self._make(run, read_functions), await asyncio.to_thread(read_decisions, run)
         queue = make_queue(functions, settle_decisions(found.decisions), half_width=half_width)
-        return show_json(queue.model_dump(mode="json"))
+        return web.json_response(queue.model_dump(mode="json"))
 
     def _find(self, request: web.Request) -> Path:
         number = int(request.match_info["run"])
@@ -289,7 +290,7 @@ class Viewer:
             found = Refusal("internal", "this request failed in the server; its log says why")
         if _is_visit(request):  # somebody reads it
             return web.Response(text=f"{found.message}\n", status=found.status, headers=found.headers)
-        return show_json({"error": {"code": found.code, "message": found.message}}, found.status, found.headers)
+        return show_refusal(found)
 
     def _check_caller(self, request: web.Request) -> None:
         token = self._settings.token

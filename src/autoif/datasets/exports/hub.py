@@ -14,7 +14,7 @@ from autoif.datasets.exports.files import RowTable, TextFile, write_files
 from autoif.datasets.exports.parquet import export as export_tables
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import RowSets
-from autoif.errors import ConfigError
+from autoif.errors import ConfigError, in_one_line
 from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
 from autoif.report.funnel import read_funnel
 from autoif.runs.run_folder import RunFolder
@@ -85,8 +85,9 @@ def upload(run: Path, repository: str, *, private: bool) -> str:
                 repo_id=repository, repo_type="dataset", folder_path=folder, commit_message="Data and card by autoif"
             )
         except Exception as error:  # its own, its HTTP client's and the network's errors
-            why = " ".join(str(error).split())[:300]
-            raise ConfigError(f"{repository} can't be pushed: {why}; `hf auth login` gives access") from error
+            raise ConfigError(
+                f"{repository} can't be pushed: {in_one_line(error)}; `hf auth login` gives access"
+            ) from error
     return str(address)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hire, Joined, Link, Lost, Serve, Served
 from autoif.engines.ray.servers import Group, Servers, group_roles
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, read_fault, share_settings
-from autoif.errors import AutoIFError, ConfigError
+from autoif.errors import AutoIFError, ConfigError, in_one_line
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.pipeline import Shard
@@ -196,8 +196,7 @@ class Crew:
         """Start a worker for one that died; return an error if what is to blame for it has cost too many."""
         self._lost.update([what] if what else [])
         if self._lost[what] >= LIVES:
-            said = " ".join(str(error).split())[:300]
-            return ConfigError(f"{LIVES} workers of the cluster died at {what}, the last with: {said}")
+            return ConfigError(f"{LIVES} workers of the cluster died at {what}, the last with: {in_one_line(error)}")
         self._ready.pop(actor, None)
         self._ray.kill(actor)  # it may be cut off, and not dead
         self._hire()
@@ -270,7 +269,7 @@ def connect(ray: Any, wanted: Connect) -> str:
             logging_level="ERROR",
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:300]
+        said = in_one_line(error)
         raise ConfigError(f"Ray can't be reached or started ({said}): check execution.ray_address") from None
     return str(ray.get_runtime_context().gcs_address)
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 import aiohttp
 
 from autoif.engines.ray.worker import read_fault
-from autoif.errors import ModelError
+from autoif.errors import ModelError, in_one_line
 from autoif.models.endpoint import Endpoint, check_command
 from autoif.models.requests import Role
 
@@ -140,7 +140,7 @@ class Servers:
             except self._ray.exceptions.RayTaskError as error:
                 return read_fault(error)
             except self._ray.exceptions.RayError as error:  # the actor is gone, or its node
-                said = " ".join(str(error).split())[:300]
+                said = in_one_line(error)
             self._ray.kill(actor)
             brief = 0 if time.monotonic() - began > _STEADY_S else brief + 1
             if brief >= _LIVES:

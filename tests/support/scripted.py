@@ -1,4 +1,4 @@
-"""A model for tests that says what its script says: same request, same answers, whatever the order of requests."""
+"""A model that says what its script says: same request, same answers, whatever the order of requests."""
 
 from collections.abc import Callable, Sequence
 

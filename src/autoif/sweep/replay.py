@@ -1,7 +1,7 @@
 """A run's stored records, judged again by the stages' own rules with other thresholds; no model is asked.
 
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
-        judged = await Again(run, verdicts).judge(config)
+        judged = await Replay(run, verdicts).judge(config)
 
 What reviewers decided of the run is honoured in the rows. Functions aren't run again where their verdicts are stored.
 What the thresholds let through and the run never asked a model about is dropped as `never_asked`, and counted.
@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from autoif.config import Config
-from autoif.datasets.writing import DataSets, Sampled, add_accepted, make_data_sets
+from autoif.datasets.writing import DataSets, SampledShard, add_accepted, make_data_sets
 from autoif.instructions import back_translation, cross_validation
 from autoif.instructions.back_translation import judge_labels
 from autoif.instructions.contrast import choose_by_evidence
 from autoif.instructions.cross_validation import choose_unasked, find_candidates
-from autoif.instructions.recorded import NoModel
 from autoif.judging import Job, Runner
 from autoif.pipeline import StageResult
 from autoif.queries import augmentation, rejection_sampling, scoring
@@ -34,7 +33,7 @@ from autoif.runs.store import AUGMENTATION, BACK_TRANSLATION, CROSS_VALIDATION, 
 from autoif.sandbox import SandboxSettings
 from autoif.sandbox.outcomes import Outcome
 from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, name_stored, place_of
-from autoif.tools import Tools
+from autoif.tools import NoModel, Tools
 
 _NEVER = "the run never asked for it"
 _SECTIONS = {
@@ -51,7 +50,7 @@ Results = tuple[StageResult, ...]
 
 
 class StoredVerdicts:
-    """Gives the verdicts that a run has stored, and runs functions only on what it has none of; an `Executor`.
+    """Gives the verdicts that a run has stored, and runs functions only on what it has none of; a `Runner`.
 
     The sandbox starts when it is needed.
     """
@@ -68,11 +67,6 @@ class StoredVerdicts:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-
-    async def run(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        """Return one function's outcomes on inputs, in order."""
-        [outcomes] = await self.run_many([(source, inputs)])
-        return outcomes
 
     async def run_many(self, jobs: Sequence[Job], *, until_timeout: bool = False) -> list[list[Outcome]]:
         """Return the outcomes of several functions, each on its inputs; `until_timeout` as the sandbox has it."""
@@ -131,7 +125,7 @@ def _verified(result: StageResult) -> list[VerifiedInstruction]:
     return [each for each in result.kept if isinstance(each, VerifiedInstruction)]
 
 
-class Again:
+class Replay:
     """Judges a run by one configuration after the other; stages that a change doesn't reach aren't done again."""
 
     def __init__(self, run: StoredRun, verdicts: StoredVerdicts) -> None:
@@ -166,12 +160,12 @@ class Again:
         data = await make_data_sets(verified, lambda: self._sample(stages), config, open_, self._run.review)
         return JudgedRun(config, self._run.shards, stages, unasked, data)
 
-    def _sample(self, stages: Mapping[str, Results]) -> Iterator[Sampled]:
+    def _sample(self, stages: Mapping[str, Results]) -> Iterator[SampledShard]:
         for at, shard in enumerate(self._run.shards):
             if shard.sampled:
                 prompts, sampled, scored = (stages[name][at] for name in (AUGMENTATION, REJECTION_SAMPLING, SCORING))
                 passed = _responses(sampled)
-                yield Sampled.of(
+                yield SampledShard.of(
                     [each for each in prompts.kept if isinstance(each, Prompt)],
                     passed,
                     sampled.dropped,
