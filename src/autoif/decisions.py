@@ -118,7 +118,6 @@ class Review:
         return standing.verdict if standing else None
 
     def rejects(self, target: Target, item: str) -> bool:
-        """Tell whether an item is rejected."""
         return self.find(target, item) == "reject"
 
     def accepts(self, target: Target, item: str) -> bool:
@@ -131,11 +130,9 @@ class Review:
         return Review({key: each for key, each in self.standings.items() if key[1] in known[key[0]]}), strangers
 
     def list_rejected(self, target: Target) -> list[str]:
-        """Return the ids of all rejected items of a kind."""
         return [item for (kind, item), each in self.standings.items() if kind == target and each.verdict == "reject"]
 
     def has_accepted(self, target: Target) -> bool:
-        """Tell whether any item of a kind is accepted."""
         return any(kind == target and each.verdict == "accept" for (kind, _), each in self.standings.items())
 
 

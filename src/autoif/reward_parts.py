@@ -80,7 +80,6 @@ class RewardParts:
             return self._last[1]
 
     def close(self) -> None:
-        """End this process's sandbox."""
         self._reward.close()
 
     def __enter__(self) -> Self:

@@ -39,7 +39,6 @@ class Telemetry:
     """Tells nobody anything: what most runs have."""
 
     def run(self, preset: str) -> AbstractContextManager[None]:
-        """Return a span of a run."""
         return nullcontext()
 
     def shard(self, step: str, index: int) -> AbstractContextManager[Callable[[str], AbstractContextManager[None]]]:

@@ -27,7 +27,6 @@ class FunctionAudit(Record):
 
     @property
     def reasons(self) -> frozenset[FindingReason]:
-        """Of its findings."""
         return frozenset(finding.reason for finding in self.findings)
 
     @property

@@ -50,7 +50,6 @@ class WrittenInstruction:
 
     @property
     def sources(self) -> list[str]:
-        """Those of all functions."""
         return [function.source for function in self.matrix.functions]
 
 

@@ -224,7 +224,6 @@ def count_verdicts(followed: Sequence[bool], accepted: Sequence[bool]) -> Verdic
 
 
 def add_up(counts: Iterable[VerdictCounts]) -> VerdictCounts:
-    """Return the sums."""
     listed = list(counts)
     return VerdictCounts(**{name: sum(getattr(each, name) for each in listed) for name in VerdictCounts.model_fields})
 

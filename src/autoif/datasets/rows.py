@@ -219,7 +219,6 @@ class RowSets:
 
     @property
     def forms(self) -> set[Form]:
-        """The forms that have rows."""
         return {row.form for rows in (self.sft, self.preferences, self.rewards) for row in rows[:1]}
 
 

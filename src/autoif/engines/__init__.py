@@ -56,7 +56,6 @@ class Waiting:
         self._first: deque[Shard] = deque()
 
     def put_first(self, shards: Sequence[Shard]) -> None:
-        """Put shards before all others."""
         self._first.extendleft(reversed(shards))
 
     def follow(self, result: ShardResult) -> None:

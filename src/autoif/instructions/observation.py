@@ -55,7 +55,6 @@ class Behaviour:
         return [[outcome.verdict for outcome in row] for row in self.outcomes]
 
     def loads(self, place: int) -> bool:
-        """Tell whether a function loads."""
         return any(outcome.loaded for outcome in self.outcomes[place])
 
     def count_votes(self, cluster: Cluster) -> int:

@@ -79,7 +79,6 @@ class Usage(Record):
 
     @classmethod
     def sum(cls, several: Collection["Usage"]) -> "Usage":
-        """Return what several have spent together."""
         return cls(**{name: sum(getattr(each, name) for each in several) for name in cls.model_fields})
 
 
@@ -277,7 +276,6 @@ class CompletionCache:
             self._db.execute("INSERT OR IGNORE INTO notes (sentence) VALUES (?)", (sentence,))
 
     def notes(self) -> list[str]:
-        """Return the sentences, in the order in which they came."""
         with self._errors_named():
             return [sentence for (sentence,) in self._db.execute("SELECT sentence FROM notes ORDER BY number")]
 

@@ -67,7 +67,6 @@ class Dealer:
         return Place(address, self._paces[address].start())
 
     def leave(self, place: Place) -> None:
-        """Give the place back."""
         self._paces[place.address].leave(place.start)
         self.admit()
 

@@ -98,7 +98,6 @@ class EmbeddedServer:
         )
 
     def _start(self, settings: dict[str, str | int], log: IO[bytes]) -> str:
-        """Start the process and return the server's address."""
         self._process = process = subprocess.Popen(
             [sys.executable, "-m", "autoif.models.llama_process"],
             stdin=subprocess.PIPE,

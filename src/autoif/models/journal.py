@@ -45,7 +45,6 @@ class Journal:
         self._syncing.start()
 
     def append(self, rows: Sequence[CompletionRow]) -> None:
-        """Add rows at the end."""
         with storage_errors(self._path):
             _append(self._file, rows)
 

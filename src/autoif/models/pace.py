@@ -58,7 +58,6 @@ class Pace:
 
     @property
     def window(self) -> int:
-        """The present width."""
         return int(self._window)
 
     @property
@@ -96,7 +95,6 @@ class Pace:
         return self._started
 
     def leave(self, start: int) -> None:
-        """Give the place back."""
         self.in_flight -= 1
         if start == self._probe:
             self._probe = 0

@@ -55,7 +55,6 @@ class StoredAnswers:
         return completions if all_new else self._cache.pick(key, completions)
 
     def note(self, sentence: str) -> None:
-        """Store what should be said at the end of the run."""
         self._thread.submit(self._written.note, sentence)
 
     def collected(self) -> set[str]:
@@ -67,7 +66,6 @@ class StoredAnswers:
         self._thread.submit(self._written.note_collected, batch)
 
     def total(self) -> Usage:
-        """Return what the whole run has spent."""
         return self._cache.total()
 
     async def __aenter__(self) -> Self:

@@ -72,7 +72,6 @@ def pack_bytes(content: bytes) -> str:
 
 
 def build_page(page: Page) -> str:
-    """Return a page as HTML."""
     scripts = [read_asset(name) for name in page.scripts]
     styles = [read_asset(name) for name in STYLES]
     links = [make("li", make("a", section.title, href=f"#{section.name}")) for section in page.sections]

@@ -208,7 +208,6 @@ def _make_line(record: dict[str, Any], stage: int, reason: str, detail: str) -> 
 
 
 def find_kind_of_constraint(text: str) -> str:
-    """Return the kind of an instruction."""
     return next((name for name, pattern in _PATTERNS if pattern.search(text, 0, _READ_CHARACTERS)), "other")
 
 

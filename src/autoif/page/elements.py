@@ -52,7 +52,6 @@ def make_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Chi
 
 
 def render(elements: Iterable[Element]) -> str:
-    """Return elements as HTML."""
     return "\n".join(tostring(element, encoding="unicode", method="html") for element in elements)
 
 

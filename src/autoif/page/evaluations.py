@@ -50,7 +50,6 @@ def describe_evaluations(folders: Sequence[Path]) -> list[PageSection]:
 
 
 def build_comparison_page(comparison: Comparison) -> str:
-    """Return the tables of a comparison as a page."""
     section = PageSection("scores", "Scores", show_tables(tabulate(comparison)))
     return build_page(Page("Comparison of models", [section], scripts=()))
 

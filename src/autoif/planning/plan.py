@@ -44,7 +44,6 @@ class Amount(Record):
     high: float | None = None
 
     def times(self, factor: float) -> "Amount":
-        """Return so many times as much."""
         ends = [None if end is None else end * factor for end in (self.low, self.high)]
         return Amount(expected=self.expected * factor, low=ends[0], high=ends[1])
 

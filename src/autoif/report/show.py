@@ -161,7 +161,6 @@ def _read_prompts(run: Path) -> Prompts:
 
 
 def print_samples(responses: list[Response], console: Console) -> None:
-    """Print prompts with their responses, verdicts and quality."""
     for response in responses:
         quality = f", quality {response.quality.mean:g}" if response.quality else ""
         passed = sum(verdict == "pass" for verdict in response.verdicts)

@@ -143,7 +143,6 @@ def _find_state(manifest: Mapping[str, Any], last: LastSeen) -> State:
 
 
 def print_status(status: RunStatus, console: Console) -> None:
-    """Print it for reading."""
     for line in _list_lines(status):
         print_line(line, console)
     if status.stages:

@@ -47,7 +47,6 @@ class Holder:
 
     @classmethod
     def here(cls) -> "Holder":
-        """Return this process."""
         return cls(socket.gethostname(), os.getpid(), _kernel(), _started(os.getpid()))
 
     @property
@@ -214,7 +213,6 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Let the next one have it."""
         if not self._held:
             return
         self._stop.set()
@@ -267,7 +265,6 @@ async def holding(claim: Claim) -> AsyncIterator[Claim]:
 
 
 def _look(place: ClaimPlace) -> Seen:
-    """Return the state of a claim."""
     number = place.find_last()
     content = place.read(number) if number else None
     if content is None:

@@ -36,11 +36,9 @@ class FileCount:
 
     @property
     def reasons(self) -> Counter[str]:
-        """How many were dropped, by reason."""
         return Counter({name: count for name, count in self.counted.items() if name})
 
     def add(self, row: object) -> None:
-        """Count a row."""
         self.counted[""] += 1
         if isinstance(row, Dropped):
             row = {"reason": row.reason.value, "detail": row.detail}
@@ -54,7 +52,6 @@ class FileCount:
         return replace(self, file=file, sha256=sha256)
 
     def to_line(self) -> str:
-        """Return the line of counts.jsonl."""
         line: dict[str, Any] = {"file": self.file, "sha256": self.sha256, "rows": self.rows}
         more: dict[str, Any] = {"reasons": dict(self.reasons), "refusals": dict(self.refusals), "made_of": self.made_of}
         return to_line({**line, **{name: value for name, value in more.items() if value}})

@@ -42,7 +42,6 @@ class Events:
         self._lock = threading.Lock()
 
     def add(self, event: str, **more: JsonValue) -> None:
-        """Add an event that happens now."""
         if self._is_overtaken():
             return
         line = json.dumps({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **more})

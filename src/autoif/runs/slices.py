@@ -51,16 +51,13 @@ class Slice:
         return cls(number, total)
 
     def has(self, shard: int) -> bool:
-        """Tell whether a shard is in the slice."""
         return self.number > 0 and shard % self.total == self.number - 1
 
     def folder(self, run: Path) -> Path:
-        """Return the folder of the slice in a run's."""
         return run / SLICES / f"{self.number:03d}-of-{self.total:03d}"
 
     @property
     def whole(self) -> list["Slice"]:
-        """All slices that there are."""
         return [replace(self, number=number) for number in range(1, self.total + 1)]
 
     def __str__(self) -> str:

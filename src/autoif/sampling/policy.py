@@ -297,7 +297,6 @@ def _read_config(model: str, revision: str | None) -> Any:
 
 
 def _list_tensors(folder: Path) -> dict[str, Path]:
-    """Return the file of each tensor of a folder."""
     found = {}
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "pt") as file:

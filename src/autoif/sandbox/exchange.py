@@ -24,7 +24,6 @@ class Channel(asyncio.Protocol):
         return await self._awaited
 
     async def wait_closed(self) -> None:
-        """Wait until the socket is closed."""
         await self._closed.wait()
 
     def data_received(self, data: bytes) -> None:

@@ -35,5 +35,4 @@ class SandboxSettings(Record):
         return Limits(self.timeout_s, self.memory_mb, total_s=total_s, packages=self.packages)
 
     def count_workers(self) -> int:
-        """Return how many processes these settings give."""
         return self.workers or count_processors()

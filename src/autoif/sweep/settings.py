@@ -214,5 +214,4 @@ def _read_number(text: str) -> Decimal:
 
 
 def _strip_zeros(number: Decimal) -> Decimal:
-    """Return a number without zeros at its end."""
     return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()

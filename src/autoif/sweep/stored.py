@@ -295,7 +295,6 @@ def place_of(response: Response) -> tuple[str, int]:
 
 
 def name_stored(stored: StoredInstruction) -> str:
-    """Return the id of a stored instruction."""
     record = stored.draft or stored.verified
     assert record
     return record.instruction.id

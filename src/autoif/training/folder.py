@@ -81,7 +81,6 @@ def remove_broken(folder: Path) -> list[str]:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the optimiser step of a checkpoint."""
     return int(checkpoint.name.rpartition("-")[2])
 
 

@@ -82,7 +82,6 @@ class OnlineSettings(SandboxSettings):
         return SamplingSettings(**{**own, **drawn})
 
     def pairing(self) -> Preferences:
-        """Return the rules of pairing."""
         return Preferences(**self.model_dump(include=set(Preferences.model_fields)))
 
     def identity(self) -> dict[str, Any]:
@@ -149,7 +148,6 @@ class OnlinePrompt:
         return _functions(self.row)
 
     def to_sample(self) -> SamplingPrompt:
-        """Return what the policy is asked."""
         return SamplingPrompt(id=self.id, messages=tuple(self.row["prompt"]))
 
 

@@ -90,7 +90,6 @@ class RunDifference:
 
 
 def compare_runs(first: RunSide, second: RunSide) -> RunDifference:
-    """Return what differs between two runs."""
     instructions = [each for each in _pair_up(first.instructions, second.instructions) if each.first != each.second]
     return RunDifference(
         first=first.name,

@@ -187,7 +187,6 @@ class Crew:
         return self._replace(actor, "" if beside else shard.name, error)
 
     def _hire(self) -> None:
-        """Ask the cluster for a worker."""
         options = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(**options)(ShardWorker).remote()
         self._starting[asyncio.ensure_future(actor.open.remote(*self._opening))] = actor

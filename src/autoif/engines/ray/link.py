@@ -89,7 +89,6 @@ class Link:
 
     @classmethod
     async def over(cls, end: socket.socket) -> Self:
-        """Return the link over one of a pair of sockets."""
         return cls(*await asyncio.open_unix_connection(sock=end))
 
     def send(self, message: object) -> None:

@@ -104,7 +104,6 @@ class ShardWorker:
         return result, verdicts
 
     async def add_address(self, role: Role, url: str) -> None:
-        """Ask one more server of a role's model."""
         if self._tools and isinstance(self._tools.chat, ChatClient):
             await self._tools.chat.add_address(role, url)
 

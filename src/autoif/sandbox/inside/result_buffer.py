@@ -61,7 +61,6 @@ class ResultBuffer:
         self._written = (b"", 0, 0)
 
     def close(self) -> None:
-        """Let go of the memory."""
         for view in (self.header, self.started, self.seconds, self.spans, self.verdicts, self.heap):
             view.release()
 

@@ -152,6 +152,5 @@ class Texts:
         self.places = self.memory[: len(self.memory) // 8 * 8].cast("Q")
 
     def close(self) -> None:
-        """Let go of the memory."""
         self.places.release()
         self.memory.release()

@@ -72,7 +72,6 @@ class Memory:
         self.results = ResultBuffer(self.written, detail_bytes)
 
     def close(self) -> None:
-        """Let go of it."""
         self.texts.close()
         self.source.release()
         self.results.close()
