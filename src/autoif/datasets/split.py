@@ -18,6 +18,7 @@ from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kin
 from autoif.errors import ConfigError
 from autoif.models.requests import sampling_seed
 from autoif.reading.jsonl import read_jsonl
+from autoif.reading.text_lines import list_some
 from autoif.records import VerifiedInstruction
 from autoif.runs.store import DATA_SETS, digest_file, replace_file, write_jsonl
 
@@ -170,4 +171,4 @@ def read_sources(path: Path) -> list[Source]:
 
 
 def _first(ids: Sequence[str]) -> str:
-    return f" ({', '.join(ids[:3])}{', …' if len(ids) > 3 else ''})" if ids else ""
+    return f" ({list_some(ids, 3)})" if ids else ""

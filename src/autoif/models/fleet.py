@@ -28,6 +28,7 @@ from autoif.models.dealing import Dealer
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Place
 from autoif.models.transport import NoConnection, Passing, Rejected, Transport, Unanswered, Unfinished
+from autoif.reading.text_lines import list_some
 
 Read = TypeVar("Read")
 
@@ -326,8 +327,7 @@ class Fleet:
     def _name_all(self) -> str:
         """Return the addresses that are not left out, in words."""
         urls = [each.url for each in self.transports if not each.pace.left_out]
-        more = f" and {len(urls) - _NAMED} more" if len(urls) > _NAMED else ""
-        return f"{', '.join(urls[:_NAMED])}{more}"
+        return list_some(urls, _NAMED)
 
     def _cut(self, failure: Passing) -> str:
         return self.transports[0].shown(str(failure))

@@ -20,7 +20,7 @@ from autoif.models.bodies import read_body, read_content
 from autoif.models.complaints import ComplaintKind, find_kind
 from autoif.models.endpoint import Endpoint
 from autoif.models.text import clean_text
-from autoif.reading.text_lines import parse_json
+from autoif.reading.text_lines import list_some, parse_json
 
 _LISTED_MODELS = 10
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})
@@ -311,8 +311,7 @@ async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, st
         meant = f", as in {url}/v1" if "/v" not in urlsplit(url).path else ""
         return f"{url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"
     if endpoint.model not in names:
-        listed = ", ".join(names[:_LISTED_MODELS]) + (", …" if len(names) > _LISTED_MODELS else "")
-        return f"{url} has no model {endpoint.model!r}; it offers: {listed or 'none'}"
+        return f"{url} has no model {endpoint.model!r}; it offers: {list_some(names, _LISTED_MODELS) or 'none'}"
     return f"{url} can't do this with the model {endpoint.model!r}: {complaint}"
 
 

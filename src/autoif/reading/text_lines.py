@@ -17,7 +17,7 @@ import re
 import tomllib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -37,6 +37,8 @@ MAX_RATIO = 200
 _SMALL_BYTES = 20_000_000
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _CHUNK_BYTES = 1 << 16
+_DIFFERENCES = 6
+"""The most that an error names."""
 
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -76,6 +78,12 @@ def list_some(items: Sequence[object], most: int) -> str:
     """Return the first items with commas between, and how many more there are."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more
+
+
+def list_differences(there: Mapping[str, object], now: Mapping[str, object]) -> str:
+    """Return the first members that two have differently, with both values; "" where they are equal."""
+    keys = [key for key in sorted({*there, *now}) if there.get(key) != now.get(key)]
+    return list_some([f"{key} ({there.get(key)!r} there, {now.get(key)!r} now)" for key in keys], _DIFFERENCES)
 
 
 def list_counts(counts: Counter[Any]) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, JsonValue
 from autoif.config import Config, identity, value_left_out
 from autoif.errors import StoreError
 from autoif.models.nli import choose_nli
+from autoif.reading.text_lines import list_differences
 from autoif.runs.store import FORMAT
 
 _OF_MACHINES = {"sandbox.backend", "back_translation.nli"}
@@ -57,14 +58,10 @@ def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValu
     Raises:
         StoreError: names what differs, with both values.
     """
-    differing = [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
-    if differing:
-        left_out = {key: value_left_out(key) for key in differing}
-        there, now = {**left_out, **found}, {**left_out, **wanted}
-        listed = ", ".join(f"{key} ({there[key]!r} there, {now[key]!r} now)" for key in differing[:6])
-        more = f" and {len(differing) - 6} more" if len(differing) > 6 else ""
+    left_out = {key: value_left_out(key) for key in {*found, *wanted}}
+    if differing := list_differences({**left_out, **found}, {**left_out, **wanted}):
         raise StoreError(
-            f"{folder} was made with other settings: {listed}{more}; choose another --output, or use "
+            f"{folder} was made with other settings: {differing}; choose another --output, or use "
             "--resume-with-changes to make the results anew from the stored answers"
         )
 

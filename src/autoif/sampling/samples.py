@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from autoif.errors import ConfigError, StoreError
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
+from autoif.reading.text_lines import list_differences
 from autoif.records import Record, content_id
 from autoif.runs.store import storage_errors, write_jsonl
 from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
@@ -121,13 +122,9 @@ def _check_plan(file: Path, plan: Plan) -> None:
         write_jsonl(place, [plan])
         return
     found = read_jsonl(place, Plan)
-    there, now = (found[0].model_dump() if found else {}), plan.model_dump()
-    if there == now:  # what is not written, as vLLM's share of the memory, may change
-        return
-    differing = ", ".join(
-        f"{key} ({there.get(key)!r} there, {now[key]!r} now)" for key in now if there.get(key) != now[key]
-    )
-    raise StoreError(f"{file} was sampled otherwise: {differing}; choose another output")
+    # What is not written, as vLLM's share of the memory, may change.
+    if differing := list_differences(found[0].model_dump() if found else {}, plan.model_dump()):
+        raise StoreError(f"{file} was sampled otherwise: {differing}; choose another output")
 
 
 def _read_samples(file: Path, rows: Sequence[Draw]) -> tuple[list[Sample], list[int]]:

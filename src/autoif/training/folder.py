@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ModelError, StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.text_lines import list_differences, list_some, parse_json
 from autoif.sampling.policy import is_out_of_memory
 from autoif.training.card import read_record
 from autoif.training.identity import ModelIdentity, differing_files
@@ -22,6 +22,7 @@ from autoif.training.settings import TrainingSettings
 
 _STATE = "trainer_state.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
+_NAMED = 6
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = (
     *(f"os error {number}" for number in _FULL),
@@ -56,15 +57,13 @@ def check_same(folder: Path, before: Mapping[str, Any], identity: Mapping[str, A
     there = before["identity"]
     if there["model"] != model.content:
         files = differing_files(before["model"], model)
-        what = f"{', '.join(files[:6])} differ{'s' * (len(files) == 1)}" if files else f"{there['model']} there"
+        what = f"{list_some(files, _NAMED)} differ{'s' * (len(files) == 1)}" if files else f"{there['model']} there"
         raise StoreError(
             f"{folder} began with another model than {model.name} now is ({what}): bring that one back, or choose "
             "another --output"
         )
-    differing = [key for key in sorted({*there, *identity}) if there.get(key) != identity.get(key)]
-    if differing:
-        listed = ", ".join(f"{key} ({there.get(key)!r} there, {identity.get(key)!r} now)" for key in differing[:6])
-        raise StoreError(f"{folder} was trained with other settings: {listed}; choose another --output")
+    if differing := list_differences(there, identity):
+        raise StoreError(f"{folder} was trained with other settings: {differing}; choose another --output")
 
 
 def whole_checkpoints(folder: Path) -> list[Path]:
