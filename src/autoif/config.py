@@ -94,7 +94,7 @@ class Config(Record):
     @model_validator(mode="after")
     def _check_servers(self) -> "Config":
         """Only Ray starts servers."""
-        served = [role for role in ROLES if getattr(self.models, role).serve]
+        served = [role for role, endpoint in self.models.by_role().items() if endpoint.serve]
         if served and self.execution.engine != "ray":
             raise ValueError(
                 f"models.{served[0]}.serve has Ray start servers: set execution.engine=ray, or --engine ray"
@@ -104,7 +104,7 @@ class Config(Record):
     @model_validator(mode="after")
     def _check_prices(self) -> "Config":
         """Without prices a budget in money would never stop the run."""
-        lacking = [role for role in ROLES if not getattr(self.models, role).has_prices]
+        lacking = [role for role, endpoint in self.models.by_role().items() if not endpoint.has_prices]
         if self.budget.usd is not None and lacking:
             missing = " and ".join(
                 f"models.{lacking[0]}.usd_per_million_{kind}_tokens" for kind in ("prompt", "completion")

@@ -28,6 +28,9 @@ class Models(Record):
     slots: int = Field(default=8, ge=1, le=64)
     """Answers that the embedded model writes at the same time."""
 
+    def by_role(self) -> dict[Role, Endpoint]:
+        return {"writer": self.writer, "responder": self.responder, "judge": self.judge}
+
 
 class SelfInstruct(Record):
     """§3.2, seeds and rewrites."""

@@ -15,7 +15,6 @@ from autoif.models.requests import Chat, Completion, Request
 from autoif.models.stored_answers import StoredAnswers
 from autoif.records import Query
 from autoif.runs.segments import open_segments
-from autoif.settings import ROLES
 from autoif.telemetry import Telemetry, open_telemetry
 
 
@@ -76,11 +75,10 @@ class ToolSettings:
             if answers is None:
                 fetch = open_segments(self.elsewhere) if self.elsewhere else None
                 answers = await stack.enter_async_context(StoredAnswers(self.completions, keep, fetch))
-            endpoints = {role: getattr(config.models, role) for role in ROLES}
             collector = config.execution.otlp_endpoint
             telemetry = stack.enter_context(open_telemetry(collector, traceparent=self.traceparent))
             client = ChatClient(
-                endpoints,
+                config.models.by_role(),
                 answers,
                 budget=config.budget,
                 replay_only=self.replay_only,

@@ -229,17 +229,12 @@ def _list_cautions(run: StoredRun, judged: JudgedRun, config: Config, replayed: 
     ]
     if differing:
         yield f"the pilot differs in {list_some(differing, _SHOWN)}: its yields may not be the plan's"
-    models = [role for role in ("writer", "responder", "judge") if _model(run.config, role) != _model(config, role)]
-    if models:
-        named = f"{', '.join(models)} ({_model(run.config, models[0])})"
+    asked, wanted = run.config.models.by_role(), config.models.by_role()
+    if others := [role for role in asked if asked[role].model != wanted[role].model]:
+        named = f"{', '.join(others)} ({asked[others[0]].model})"
         yield f"the pilot had another model as {named}: yields are that one's"
     if judged.unasked:
         lacking = judged.unasked.total()
         yield f"the planned thresholds need {lacking:,} answers that the pilot never asked for: yields are too low"
     if replayed:
         yield "the pilot was replayed from a recording, so that it says nothing of time"
-
-
-def _model(config: Config, role: str) -> str:
-    name: str = getattr(config.models, role).model
-    return name

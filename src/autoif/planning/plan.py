@@ -13,15 +13,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
-from typing import Literal
 
 from autoif.config import Config
-from autoif.models.endpoint import Endpoint
+from autoif.models.requests import Role
 from autoif.planning.yields import OneYield, TokensEach, Yields, load_published
 from autoif.records import Record
 from autoif.student import find_student
 
-_ROLES: dict[str, Literal["writer", "responder", "judge"]] = {
+_ROLES: dict[str, Role] = {
     "self_instruct": "writer",
     "verification": "writer",
     "repair": "writer",
@@ -218,7 +217,7 @@ def _count_contrast(config: Config, given: PlannedInput, entering: int) -> Amoun
 
 def _plan_stage(stage: str, answers: Amount, config: Config, tokens: TokensEach, speed: float | None) -> PlannedStage:
     role = config.contrast.role if stage == "contrast" else _ROLES[stage]
-    endpoint: Endpoint = getattr(config.models, role)
+    endpoint = config.models.by_role()[role]
     prompt, completion = answers.times(tokens.prompt), answers.times(tokens.completion)
     return PlannedStage(
         stage=stage,
@@ -274,10 +273,11 @@ def _list_cautions(config: Config, sources: Sequence[Yields], speed: float | Non
         notes.append(f"the pilot has {len(first.each)} instructions: below {_FEW} the range is rough")
     if not speed:
         notes.append("hours need a speed: a pilot that asked its model has one, or --tokens-per-second")
-    priceless = [role for role in ("writer", "responder", "judge") if not getattr(config.models, role).has_prices]
+    models = config.models.by_role()
+    priceless = [role for role, endpoint in models.items() if not endpoint.has_prices]
     if priceless:
         notes.append(f"dollars need models.{priceless[0]}.usd_per_million_prompt_tokens and …_completion_tokens")
-    if all(getattr(config.models, role).is_embedded for role in ("writer", "responder", "judge")):
+    if all(endpoint.is_embedded for endpoint in models.values()):
         notes.append("the embedded model costs nothing")
     return notes
 

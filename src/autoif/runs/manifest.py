@@ -22,11 +22,9 @@ _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torc
 
 def run_identity(config: Config, inputs: Mapping[str, str]) -> dict[str, JsonValue]:
     """Return all that shapes a run's results, flat: settings, models, prompts and the content of its input files."""
-    models = config.models
-    roles = {"writer": models.writer, "responder": models.responder, "judge": models.judge}
     return {
         **identity(config),
-        **{f"models.{role}": endpoint.identity for role, endpoint in roles.items()},
+        **{f"models.{role}": endpoint.identity for role, endpoint in config.models.by_role().items()},
         **{f"inputs.{name}": value for name, value in inputs.items()},
     }
 

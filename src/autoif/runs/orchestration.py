@@ -28,7 +28,7 @@ from autoif.instructions.seeds import Seeds
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.cache import CompletionCache
 from autoif.models.embedded import EmbeddedServer
-from autoif.models.endpoint import EMBEDDED, Endpoint
+from autoif.models.endpoint import EMBEDDED
 from autoif.models.journal import export_answers, open_answers
 from autoif.models.recording import import_recording
 from autoif.pipeline import Step
@@ -48,7 +48,6 @@ from autoif.runs.resuming import is_work_folder
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.shards import OpenRun, run_steps, timing
 from autoif.runs.slices import Slice, adopt_slices, have_same_settings
-from autoif.settings import ROLES
 from autoif.telemetry import open_telemetry
 from autoif.tools import ToolSettings
 
@@ -370,8 +369,7 @@ def _accounting(
 
 def name_keys(config: Config, progress: Progress) -> None:
     """Say which variable's key goes to which host: a file of settings may come from others."""
-    endpoints: list[Endpoint] = [getattr(config.models, role) for role in ROLES]
-    keys = ((each.api_key_env, address) for each in endpoints for address in each.addresses)
+    keys = ((each.api_key_env, address) for each in config.models.by_role().values() for address in each.addresses)
     for variable, address in dict.fromkeys(keys):
         if address != EMBEDDED and os.environ.get(variable):
             progress.say(f"the key in ${variable} goes to {urlsplit(address).netloc}")
@@ -380,14 +378,13 @@ def name_keys(config: Config, progress: Progress) -> None:
 @contextmanager
 def _serve(config: Config, replay: bool) -> Iterator[Config]:
     """Start the embedded model if a role is left to it; yield the config with its address filled in."""
-    roles: dict[str, Endpoint] = {role: getattr(config.models, role) for role in ROLES}
-    embedded = [role for role, endpoint in roles.items() if endpoint.is_embedded]
+    embedded = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
     if replay or not embedded:
         yield config
         return
-    names = {roles[role].model for role in embedded}
+    names = {endpoint.model for endpoint in embedded.values()}
     if len(names) > 1:
         raise ConfigError(f"one embedded model at a time: models.*.model names {', '.join(sorted(names))}")
     with EmbeddedServer(names.pop(), slots=config.models.slots) as server:
-        served = {role: server.endpoint(roles[role]) for role in embedded}
+        served = {role: server.endpoint(endpoint) for role, endpoint in embedded.items()}
         yield config.model_copy(update={"models": config.models.model_copy(update=served)})

@@ -41,6 +41,7 @@ from autoif.reading.text_lines import load_json, parse_json
 from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, digest_file
 from autoif.sampling.tokens import check_tokens, count_with_special_tokens
 from autoif.training.thoughts import count_lost_thoughts
+from autoif.settings import ROLES
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
@@ -52,7 +53,6 @@ _ROW_TYPES: dict[Kind, type[SftRow] | type[PreferenceRow] | type[RewardRow]] = {
 }  # fmt: skip
 _ANSWERS = ("completion", "chosen", "rejected")
 _ROLES = ("system", "user", "assistant")
-_RUN_ROLES = ("writer", "responder", "judge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ def _read_run(path: Path) -> dict[str, JsonValue] | None:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
         return None
     identity = manifest["identity"]
-    models = {key: value for key, value in identity.items() if key in {f"models.{role}" for role in _RUN_ROLES}}
+    models = {key: value for key, value in identity.items() if key in {f"models.{role}" for role in ROLES}}
     return {"folder": path.parent.name, "autoif": manifest.get("autoif"), "status": manifest.get("status"), **models}
 
 

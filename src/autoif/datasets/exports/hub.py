@@ -19,6 +19,7 @@ from autoif.markdown import escape_markdown, show_code, write_front_matter, writ
 from autoif.report.funnel import read_funnel
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import MANIFEST
+from autoif.settings import ROLES
 from autoif.sweep.settings import list_idle
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -137,7 +138,7 @@ def _front_matter(name: str, counts: Mapping[str, int]) -> list[str]:
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     config, usage = manifest.get("config", {}), manifest.get("usage", {}).values()
     facts = {"preset": show_code(str(config.get("preset")))}
-    for role in ("writer", "responder", "judge"):
+    for role in ROLES:
         model = config.get("models", {}).get(role, {}).get("model", "")
         facts[role] = show_code(PurePath(model).name if _is_file(model) else model)
     chooser = "contrast" if _find_setting(config, "contrast.enabled") else _find_setting(config, _CHOICE) or "cases"

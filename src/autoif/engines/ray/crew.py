@@ -15,10 +15,8 @@ from autoif.engines.ray.link import Bound, Connect, Connected, Done, Failed, Hir
 from autoif.engines.ray.servers import Group, Servers, group_roles
 from autoif.engines.ray.worker import Node, ShardWorker, WriterActor, read_fault, share_settings
 from autoif.errors import AutoIFError, ConfigError, in_one_line
-from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.pipeline import Shard
-from autoif.settings import ROLES
 from autoif.tools import ToolSettings
 
 AT_ONCE = 2
@@ -203,8 +201,7 @@ class Crew:
 
     def _pack(self, settings: ToolSettings, workers: int) -> tuple[Any, ...]:
         """Start the writer; return what a worker's `open` is given, its settings only once in the cluster's memory."""
-        endpoints: list[Endpoint] = [getattr(settings.config.models, role) for role in ROLES]
-        names = {endpoint.api_key_env for endpoint in endpoints}
+        names = {endpoint.api_key_env for endpoint in settings.config.models.by_role().values()}
         keys = {name: os.environ[name] for name in names if os.environ.get(name)}
         keys |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         shared = self._ray.put(self._ray.cloudpickle.dumps(share_settings(settings, workers)))

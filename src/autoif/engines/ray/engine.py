@@ -24,7 +24,6 @@ from autoif.models.cache import CompletionCache
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.pipeline import Shard, ShardResult, Watch
-from autoif.settings import ROLES
 from autoif.tools import ToolSettings
 
 _HEAD_S = 10.0
@@ -144,7 +143,7 @@ class RayEngine:
     @asynccontextmanager
     async def serving(self, config: Config) -> AsyncIterator[Config]:
         """Start the servers that the config wants; yield it with their addresses."""
-        self._served = {role: endpoint for role in ROLES if (endpoint := _endpoint(config, role)).serve}
+        self._served = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.serve}
         try:
             while self._served and not await self._connect():
                 pass
@@ -316,17 +315,10 @@ def _ask_head(address: str) -> str:
     return ""
 
 
-def _endpoint(config: Config, role: Role) -> Endpoint:
-    endpoint: Endpoint = getattr(config.models, role)
-    return endpoint
-
-
 def _fill_in(config: Config, urls: Mapping[Role, tuple[str, ...]]) -> Config:
     """Return the config with the addresses of servers that Ray has started; they get no key."""
-    served: dict[str, Endpoint] = {
-        role: _endpoint(config, role).model_copy(update={"base_url": each, "api_key_env": ""})
-        for role, each in urls.items()
-    }
+    models = config.models.by_role()
+    served = {role: models[role].model_copy(update={"base_url": url, "api_key_env": ""}) for role, url in urls.items()}
     return config.model_copy(update={"models": config.models.model_copy(update=served)})
 
 

@@ -22,7 +22,6 @@ from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role, Samples
 from autoif.pipeline import Shard, ShardResult, run_shard
 from autoif.sandbox import Sandbox
-from autoif.settings import ROLES
 from autoif.tools import Tools, ToolSettings
 
 _NOWHERE = Path("/nonexistent/completions.sqlite")
@@ -155,9 +154,8 @@ def share_settings(settings: ToolSettings, workers: int) -> ToolSettings:
     """Return the settings of one worker of so many: a core, its share of the requests in flight, and no file."""
     config = settings.config
     sandbox = config.sandbox.model_copy(update={"workers": config.sandbox.workers or 1})
-    shared = dict[str, Endpoint]()
-    for role in ROLES:
-        endpoint: Endpoint = getattr(config.models, role)
+    shared = dict[Role, Endpoint]()
+    for role, endpoint in config.models.by_role().items():
         limits = endpoint.concurrency if isinstance(endpoint.concurrency, tuple) else (endpoint.concurrency,)
         divided = tuple(-(-limit // workers) for limit in limits)
         shared[role] = endpoint.model_copy(update={"concurrency": divided if len(divided) > 1 else divided[0]})
@@ -168,8 +166,7 @@ def share_settings(settings: ToolSettings, workers: int) -> ToolSettings:
 
 def check_addresses(settings: ToolSettings, here: Node, driver: Node) -> None:
     """Raise ConfigError if a worker's model is on another machine by an address that means its own."""
-    for role in ROLES:
-        endpoint: Endpoint = getattr(settings.config.models, role)
+    for role, endpoint in settings.config.models.by_role().items():
         for url in endpoint.addresses:
             host = urlsplit(url).hostname or ""
             if here.address != driver.address and (host in {"localhost", "::1"} or host.startswith("127.")):
