@@ -10,14 +10,14 @@ one user turn. The system turn, if any, comes first, user and assistant (example
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from autoif.records import Record
 
@@ -245,12 +245,8 @@ def _braced(names: Iterable[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)
 
 
-def _reads(name: Name) -> BeforeValidator:
-    return BeforeValidator(partial(read_prompt, name))
-
-
-def _packaged(name: Name) -> Callable[[], PromptFile]:
-    return partial(load_packaged, name)
+def _packaged(name: Name) -> Any:
+    return Field(default_factory=partial(load_packaged, name))
 
 
 class Prompts(Record):
@@ -259,28 +255,31 @@ class Prompts(Record):
     `autoif show --prompts` prints them.
     """
 
-    self_instruct: Annotated[PromptFile, _reads("self_instruct")] = Field(default_factory=_packaged("self_instruct"))
+    self_instruct: PromptFile = _packaged("self_instruct")
     """§3.2: the writer invents instructions."""
-    verification: Annotated[PromptFile, _reads("verification")] = Field(default_factory=_packaged("verification"))
+    verification: PromptFile = _packaged("verification")
     """§3.2: the writer writes a function and cases."""
-    repair: Annotated[PromptFile, _reads("repair")] = Field(default_factory=_packaged("repair"))
+    repair: PromptFile = _packaged("repair")
     """§3.2, `verification.repairs`: the writer repairs a function."""
-    discrimination: Annotated[PromptFile, _reads("discrimination")] = Field(default_factory=_packaged("discrimination"))
+    discrimination: PromptFile = _packaged("discrimination")
     """§3.2, `verification.judge_samples` and `case_repairs`: does a text follow the instruction?"""
-    back_translation: Annotated[PromptFile, _reads("back_translation")] = Field(
-        default_factory=_packaged("back_translation")
-    )
+    back_translation: PromptFile = _packaged("back_translation")
     """§3.2: the writer describes a function."""
-    responder: Annotated[PromptFile, _reads("responder")] = Field(default_factory=_packaged("responder"))
+    responder: PromptFile = _packaged("responder")
     """§3.3: the responder answers."""
-    revision: Annotated[PromptFile, _reads("revision")] = Field(default_factory=_packaged("revision"))
+    revision: PromptFile = _packaged("revision")
     """§3.2, `contrast.revisions`: a model corrects its answer."""
-    scoring: Annotated[PromptFile, _reads("scoring")] = Field(default_factory=_packaged("scoring"))
+    scoring: PromptFile = _packaged("scoring")
     """§3.3: the judge scores a response."""
-    nli: Annotated[PromptFile, _reads("nli")] = Field(default_factory=_packaged("nli"))
+    nli: PromptFile = _packaged("nli")
     """§3.2, without an NLI model: the judge labels a pair in chat."""
-    nli_completion: Annotated[PromptFile, _reads("nli_completion")] = Field(default_factory=_packaged("nli_completion"))
+    nli_completion: PromptFile = _packaged("nli_completion")
     """The same for a server with plain completions: a text to continue."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read(cls, given: object, info: ValidationInfo) -> object:
+        return read_prompt(cast(Name, info.field_name), given)
 
     def files(self) -> dict[Name, PromptFile]:
         """Return the prompts by name, in the order of the stages."""
