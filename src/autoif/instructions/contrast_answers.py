@@ -60,10 +60,9 @@ async def gather_answers(instruction: Instruction, tools: Tools) -> ContrastAnsw
     given = tools.answers.of(instruction.text)[:_MOST_GIVEN]
     others = tools.answers.of_others(instruction.text, max(len(given), settings.queries), seed) if given else ()
     prompts = join_queries(_leave_unverified(instruction), tools.queries, settings.queries, seed)
-    nobody: tuple[list[Response], list[Dropped]] = [], []
     (asked, faulty), (plain, plain_faulty) = await asyncio.gather(
-        _ask(prompts, tools) if len(given) < _ENOUGH else _return(nobody),
-        _return(nobody) if others else _ask([_leave_alone(prompt.query) for prompt in prompts], tools),
+        _ask(prompts if len(given) < _ENOUGH else [], tools),
+        _ask([] if others else [_leave_alone(prompt.query) for prompt in prompts], tools),
     )
     revised = await asyncio.gather(*(_revise(response, instruction, tools) for response in asked))
     answers = (*_name_given(given), *revised)
@@ -78,12 +77,6 @@ async def ask_for_answers(instruction: Instruction, tools: Tools) -> list[str]:
     """Return the texts of all answers by which functions will be chosen: what is asked here costs nothing there."""
     answers = await gather_answers(instruction, tools)
     return [each.text for each in (*answers.asked, *answers.plain)]
-
-
-async def _return(
-    nobody: tuple[list[Response], list[Dropped]],
-) -> tuple[list[Response], list[Dropped]]:
-    return nobody
 
 
 async def _ask(prompts: Sequence[Prompt], tools: Tools) -> tuple[list[Response], list[Dropped]]:

@@ -118,7 +118,7 @@ async def _sample(prompts: Sequence[Prompt], count: int, tools: Tools, ask: Answ
     return [
         result
         for prompt, (_, dropped) in zip(prompts, read, strict=True)
-        for result in sorted([*judged[prompt.id], *dropped], key=_index)
+        for result in sorted([*judged[prompt.id], *dropped], key=lambda result: _response_of(result).index)
     ]
 
 
@@ -257,10 +257,6 @@ def _pass_gate(response: Response, settings: RejectionSampling) -> Response | Dr
     parts = (*(each.instruction.text for each in prompt.constraints), prompt.query.text)
     fault = find_fault(response.text, prompt.text, *parts) if settings.gate else None
     return Dropped.of(STAGE, Reason(fault.value), response, "functions accept what is no answer") if fault else response
-
-
-def _index(result: Response | Dropped) -> int:
-    return _response_of(result).index
 
 
 def _response_of(result: Response | Dropped) -> Response:

@@ -247,7 +247,7 @@ def load_json(text: str) -> Any:
     Raises:
         ValueError: as `parse_json` does.
     """
-    value = parse_json(text, _no_number)
+    value = parse_json(text, lambda _: None)
     return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
 
 
@@ -261,10 +261,6 @@ def replace_surrogates(value: Any) -> Any:
         case dict():
             return {replace_surrogates(key): replace_surrogates(each) for key, each in value.items()}
     return value
-
-
-def _no_number(_: str) -> None:
-    return None
 
 
 def _check_depth(value: Any) -> None:

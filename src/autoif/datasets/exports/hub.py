@@ -115,7 +115,7 @@ def render_card(run: Path, manifest: Mapping[str, Any], rows: RowSets) -> str:
         "",
         *write_table(
             ["stage", "kept", "dropped"],
-            ([row.folder, row.kept, "off" if row.off else _reasons(row.reasons)] for row in read_funnel(run)),
+            ([row.folder, row.kept, escape_markdown(row.why) or "0"] for row in read_funnel(run)),
         ),
         "",
     ]
@@ -167,7 +167,3 @@ def _find_setting(config: Mapping[str, Any], key: str) -> Any:
 def _is_file(model: str) -> bool:
     """Tell a path, which says nothing elsewhere, from a name such as `owner/model`."""
     return model.startswith(("/", ".", "~")) or model.endswith(".gguf")
-
-
-def _reasons(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {escape_markdown(reason)}" for reason, count in sorted(reasons.items())) or "0"
