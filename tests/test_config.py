@@ -97,22 +97,16 @@ def test_what_shapes_the_results_is_part_of_a_runs_identity(setting):
     assert identity(load_config("paper", [setting])) != identity(load_config("paper"))
 
 
-@pytest.mark.parametrize("key", ["scoring.enabled", "back_translation.enabled"])
-def test_a_switch_that_came_later_leaves_older_folders_their_identity(key):
-    assert key not in identity(load_config("paper", [f"{key}=true"]))
-    assert identity(load_config("paper", [f"{key}=false"])) == {**identity(load_config("paper")), key: False}
-
-
-def test_a_difference_to_an_older_folder_shows_the_value_that_it_had():
-    older, newer = (identity(load_config("paper", [f"sft.rows_per_prompt={count}"])) for count in (0, 2))
+def test_a_setting_that_a_folder_is_older_than_has_its_default_there():
+    older = identity(load_config("paper"))
+    for key in ("sft.rows_per_prompt", "scoring.enabled", "sandbox.packages", "contrast.answers"):
+        del older[key]
+    check_identity(older, identity(load_config("paper")), "run")
+    newer = identity(load_config("paper", ["sft.rows_per_prompt=2"]))
     with pytest.raises(StoreError, match=r"sft\.rows_per_prompt \(0 there, 2 now\)"):
         check_identity(older, newer, "run")
     with pytest.raises(StoreError, match=r"sft\.rows_per_prompt \(2 there, 0 now\)"):
         check_identity(newer, older, "run")
-
-
-def test_packages_that_are_not_allowed_leave_older_folders_their_identity():
-    assert "sandbox.packages" not in identity(load_config("paper"))
 
 
 def test_the_presets_are_those_of_the_documentation():

@@ -113,52 +113,6 @@ class Config(Record):
         return self
 
 
-_LATER: dict[str, JsonValue] = {
-    "back_translation.enabled": True,
-    "scoring.enabled": True,
-    "sandbox.packages": [],
-    "cross_validation.min_score": 0.0,
-    "cross_validation.choose_by": "cases",
-    "cross_validation.majority": ">= 0.6",
-    "cross_validation.sure_score": ">= 0.8",
-    "cross_validation.findings": [],
-    "deduplication.behaviour": False,
-    "deduplication.alike": ">= 1",
-    "sft.strict": False,
-    "preferences.strict": False,
-    "rewards.balanced": False,
-    "rewards.reliability": False,
-    "sft.rows_per_prompt": 0,
-    "back_translation.dropped_by_chat": None,
-    "rejection_sampling.gate": False,
-    "cross_validation.two_sided": False,
-    "contrast.enabled": False,
-    "contrast.queries": 8,
-    "contrast.responses_per_query": 1,
-    "contrast.role": "responder",
-    "contrast.answers": None,
-    "contrast.revisions": 0,
-    "contrast.agreed": False,
-    "contrast.lift": ">= 0.1",
-    "contrast.within": 0.15,
-    "contrast.one_behaviour": True,
-    "contrast.obeyed": ">= 0.5",
-    "contrast.cases": ">= 0.8",
-    "rejection_sampling.stop_after_prompts": 0,
-    "rejection_sampling.stop_after_responses": 1,
-    "verification.vocabulary": False,
-    "verification.analysis": "none",
-    "verification.max_analysis_chars": 0,
-    "verification.repairs": 0,
-    "verification.case_repairs": 0,
-    "verification.max_functions": 0,
-    "verification.functions_step": 2,
-    "verification.settled": ">= 0.75",
-    "verification.settled_functions": 2,
-    "verification.judge_samples": 0,
-    "verification.judged_texts": 3,
-}
-"""Settings that came after run folders were made, with the value that those folders have without naming it."""
 _LAYOUT = {"execution", "budget", "models.slots", "sandbox.workers"}
 _TRANSPORT = {
     "base_url", "api_key_env", "concurrency", "slow_s", "ask_elsewhere_after_s", "timeout_s", "connect_timeout_s",
@@ -226,18 +180,13 @@ def identity(config: Config) -> dict[str, JsonValue]:
     Of a prompt the digest of its text counts, not the name of its file.
     """
     flat = dict(flatten(config.model_dump(mode="json", exclude={"prompts"})))
-    shaping = {key: value for key, value in flat.items() if not _is_layout(key) and (key, value) not in _LATER.items()}
+    shaping = {key: value for key, value in flat.items() if not _is_layout(key)}
     asked = {name: prompt for name, prompt in config.prompts.files().items() if _is_asked(name, config)}
     return {**shaping, **{f"prompts.{name}": prompt.digest for name, prompt in asked.items()}}
 
 
-def value_left_out(key: str) -> JsonValue:
-    """Return the value of a setting that `identity` leaves out, as folders that are older than the setting lack it."""
-    return _LATER.get(key)
-
-
 def _is_asked(name: str, config: Config) -> bool:
-    """Tell whether a prompt shapes the results: one that came later does only where its means is switched on."""
+    """Tell whether a prompt shapes the results: some do only while what asks by them is switched on."""
     settings = config.verification
     match name:
         case "revision":

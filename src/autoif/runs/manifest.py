@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
-from autoif.config import Config, identity, value_left_out
+from autoif.config import Config, identity
 from autoif.errors import StoreError
 from autoif.models.nli import choose_nli
 from autoif.reading.text_lines import list_differences
@@ -51,13 +51,13 @@ def settle_backend(config: Config, backend: str) -> Config:
 
 
 def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], folder: str) -> None:
-    """Refuse a folder that was made with something else.
+    """Refuse a folder that was made with something else; in one that is older than a setting, this has its default.
 
     Raises:
         StoreError: names what differs, with both values.
     """
-    left_out = {key: value_left_out(key) for key in {*found, *wanted}}
-    if differing := list_differences({**left_out, **found}, {**left_out, **wanted}):
+    defaults = identity(Config())
+    if differing := list_differences({**defaults, **found}, {**defaults, **wanted}):
         raise StoreError(
             f"{folder} was made with other settings: {differing}; choose another --output, or use "
             "--resume-with-changes to make the results anew from the stored answers"
