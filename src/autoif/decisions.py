@@ -16,7 +16,6 @@ What is rejected is honoured where data is made and read (`autoif.datasets.revie
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.text_lines import list_some, parse_json
 from autoif.records import Record, content_id
-from autoif.runs.store import DECISIONS, reading_errors, storage_errors
+from autoif.runs.store import DECISIONS, reading_errors, storage_errors, to_line
 
 Target = Literal["instruction", "function", "response", "pair"]
 Key = tuple[Target, str]
@@ -263,7 +262,7 @@ def _stand(by_author: Iterable[list[Decision]]) -> Standing:
 
 def _order(decision: Decision) -> tuple[datetime, str]:
     """Return what sorts decisions by time; those of one instant alike everywhere."""
-    return decision.time, _to_line(decision)
+    return decision.time, to_line(decision)
 
 
 def _find_latest(decisions: Iterable[Decision]) -> dict[tuple[Key, str], datetime]:
@@ -293,13 +292,8 @@ def _append(descriptor: int, decisions: Sequence[Decision]) -> None:
         return
     size = os.fstat(descriptor).st_size
     cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-    lines = ("\n" if cut else "") + "".join(_to_line(each) for each in decisions)
+    lines = ("\n" if cut else "") + "".join(to_line(each) for each in decisions)
     content = memoryview(lines.encode("ascii"))
     while content:
         content = content[os.write(descriptor, content) :]
     os.fsync(descriptor)
-
-
-def _to_line(decision: Decision) -> str:
-    """Return a decision in ASCII: a comment may have a lone half of a letter, which has no UTF-8."""
-    return json.dumps(decision.model_dump(mode="json")) + "\n"
