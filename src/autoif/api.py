@@ -10,9 +10,10 @@ import json
 import re
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from pydantic import JsonValue
 from rich.console import Console
@@ -35,6 +36,9 @@ from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:
     from autoif.audit.run import Audit
+
+
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -231,15 +235,9 @@ def plan(
         SandboxError: functions of a pilot can't be contained on this machine.
     """
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
-    found: list[RunPlan] = []
-
-    async def work() -> None:
-        source = options.get("yields")
-        speed = options.get("tokens_per_second")
-        found.append(await plan_data(resolved, arranged, None if source is None else str(source), speed))
-
-    _run_to_end(work())
-    return found[0]
+    source = options.get("yields")
+    named = None if source is None else str(source)
+    return _run_to_end(plan_data(resolved, arranged, named, options.get("tokens_per_second")))
 
 
 def _arrange(
@@ -351,25 +349,20 @@ def _packaged_recording(config: str) -> Path:
     return Path(str(path))
 
 
-def _run_to_end(work: Coroutine[Any, Any, None]) -> None:
+def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Run on an event loop: this thread's own, or, where one is running already, that of another thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(work)
-        return
-    failure: list[BaseException] = []
+        return asyncio.run(work)
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
 
     def run_loop() -> None:
-        try:
+        with suppress(BaseException):  # `result` raises it, in the caller's thread
             loop.run_until_complete(task)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
-            failure.append(error)
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
     thread = threading.Thread(target=run_loop, name="autoif-run")
     thread.start()
@@ -379,5 +372,4 @@ def _run_to_end(work: Coroutine[Any, Any, None]) -> None:
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
         raise
-    if failure:
-        raise failure[0]
+    return task.result()
