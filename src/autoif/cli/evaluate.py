@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif.cli.lazy_group import Entry, LazyGroup
+from autoif.cli.lazy_group import LazyGroup, Place
 from autoif.cli.options import OUTPUT, QUIET, LocalPath, OutputPath, choose_say
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from autoif.report.tables import Form
 
 _BENCHMARKS = {
-    "fetch": Entry("autoif.cli.benchmarks:fetch", "Fetch what the checkers of IFEval and IFBench need."),
-    "followbench": Entry("autoif.cli.evaluate_followbench:followbench", "Measure a model on FollowBench."),
-    "general": Entry("autoif.cli.evaluate_general:general", "Measure a model on GSM8K, MMLU, HumanEval and C-Eval."),
-    "ifbench": Entry("autoif.cli.benchmarks:ifbench", "Score a model on IFBench."),
-    "ifeval": Entry("autoif.cli.benchmarks:ifeval", "Score a model on IFEval."),
+    "fetch": Place("autoif.cli.benchmarks:fetch", "Fetch what the checkers of IFEval and IFBench need."),
+    "followbench": Place("autoif.cli.evaluate_followbench:followbench", "Measure a model on FollowBench."),
+    "general": Place("autoif.cli.evaluate_general:general", "Measure a model on GSM8K, MMLU, HumanEval and C-Eval."),
+    "ifbench": Place("autoif.cli.benchmarks:ifbench", "Score a model on IFBench."),
+    "ifeval": Place("autoif.cli.benchmarks:ifeval", "Score a model on IFEval."),
 }
 
 

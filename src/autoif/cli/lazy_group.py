@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 
 
-class Entry(NamedTuple):
+class Place(NamedTuple):
     """Where a command is, as "module:variable", and what it does, for the list of commands."""
 
     where: str
@@ -17,7 +17,7 @@ class Entry(NamedTuple):
 class LazyGroup(click.Group):
     """Beside commands that are added to it, one for each name of `places`."""
 
-    def __init__(self, *arguments: Any, places: Mapping[str, Entry], **options: Any) -> None:
+    def __init__(self, *arguments: Any, places: Mapping[str, Place], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._places = places
 
