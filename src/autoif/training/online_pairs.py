@@ -19,22 +19,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from autoif.config import merge_layer, parse_setting
 from autoif.datasets.preferences import Candidate, make_pair, pair_candidates
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
-from autoif.errors import ConfigError
 from autoif.gate import Fault, find_fault, find_unanswered
 from autoif.judging import judge
 from autoif.models.requests import sampling_seed
-from autoif.reading.text_lines import read_toml
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
 from autoif.thresholds import ShareThreshold, Threshold, meets
-from autoif.training.settings import TrainingSettings, resolve_settings
+from autoif.training.settings import TrainingSettings, merge_settings, read_settings, resolve_settings, take_table
 
 
 class OnlineSettings(SandboxSettings):
@@ -102,32 +99,13 @@ def resolve_online(
     Raises:
         ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
-    table = read_toml(file) if file else {}
-    online: dict[str, Any] = {}
-    rest = []
-    for layer in (table, *map(parse_setting, settings)):
-        if "online" in layer:
-            merge_layer(online, {"online": layer["online"]})
-        rest += [f"{key}={json.dumps(value, default=str)}" for key, value in layer.items() if key != "online"]
-    found = online.get("online", {})
-    if not isinstance(found, dict):
-        raise ConfigError("online is a table of settings, as in --set online.rounds=2")
-    rounds, dpo = _read_online(found), resolve_settings("dpo", None, rest, lora=lora)
+    merged = merge_settings(file, settings)
+    found = take_table(merged, "online", "of settings, as in --set online.rounds=2")
+    rest = [f"{key}={json.dumps(value, default=str)}" for key, value in merged.items()]
+    rounds, dpo = read_settings(OnlineSettings, found, "online."), resolve_settings("dpo", None, rest, lora=lora)
     if rounds.chat_template_kwargs and not dpo.template_kwargs:
         dpo = replace(dpo, template_kwargs=rounds.chat_template_kwargs)
     return rounds, dpo
-
-
-def _read_online(given: dict[str, Any]) -> OnlineSettings:
-    try:
-        return OnlineSettings.model_validate(given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = f"online.{problem['loc'][0]}" if problem["loc"] else "online"
-        if problem["type"] == "extra_forbidden":
-            names = [*OnlineSettings.__annotations__, *SandboxSettings.model_fields]
-            raise ConfigError(f'unknown setting "{name}"; there are {", ".join(names)}') from None
-        raise ConfigError(f'setting "{name}": {problem["msg"].removeprefix("Value error, ")}') from None
 
 
 @dataclass(frozen=True, slots=True)

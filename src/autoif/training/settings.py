@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -106,6 +106,7 @@ RESERVED = {
     "hub_token": "a secret has no place in a card: log in to the hub beforehand",
 }
 
+S = TypeVar("S", bound=SandboxSettings)
 _TRACKERS = {"tensorboard", "wandb"}
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 TEMPLATE = "chat_template_kwargs"
@@ -177,16 +178,14 @@ def resolve_settings(
     Raises:
         ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
-    merged: dict[str, Any] = {}
-    for layer in (read_toml(file) if file else {}, *map(parse_setting, settings)):
-        merge_layer(merged, layer)
-    given_lora = _take_table(merged, "lora", "of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
+    merged = merge_settings(file, settings)
+    given_lora = take_table(merged, "lora", "of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
     if given_lora and not lora:
         raise ConfigError("lora.* is set and LoRA is off: add --lora")
-    given_reward = _take_table(merged, "reward", "of settings, as in --set reward.mode=fraction")
+    given_reward = take_table(merged, "reward", "of settings, as in --set reward.mode=fraction")
     if given_reward and kind != "grpo":
         raise ConfigError(f"reward.* is set, but {kind} has no reward: it is of grpo")
-    template = _take_table(
+    template = take_table(
         merged, TEMPLATE, "of what the chat template is given, as in chat_template_kwargs.think=false"
     )
     for name in merged.keys() & RESERVED.keys():
@@ -214,21 +213,36 @@ def resolve_settings(
     )
 
 
-def _take_table(merged: dict[str, Any], name: str, what: str) -> Mapping[str, Any]:
+def merge_settings(file: Path | None, settings: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of a TOML file with `key=value` settings laid over them."""
+    merged: dict[str, Any] = {}
+    for layer in (read_toml(file) if file else {}, *map(parse_setting, settings)):
+        merge_layer(merged, layer)
+    return merged
+
+
+def take_table(merged: dict[str, Any], name: str, what: str) -> Mapping[str, Any]:
+    """Take a table out of the settings. Raises ConfigError: it is none, but what is to be there."""
     table = merged.pop(name, {})
     if not isinstance(table, Mapping):
         raise ConfigError(f"{name} is a table {what}")
     return table
 
 
-def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
-    for name in given.keys() - RewardSettings.model_fields.keys():
-        raise _unknown_setting(name, RewardSettings.model_fields, "reward.")
+def read_settings(kind: type[S], given: Mapping[str, Any], prefix: str) -> S:
+    """Return the settings of a table. Raises ConfigError: one is unknown, or its value is wrong."""
+    for name in given.keys() - kind.model_fields.keys():
+        raise _unknown_setting(name, kind.model_fields, prefix)
     try:
-        found = RewardSettings.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f'setting "reward.{first["loc"][0]}": {first["msg"]}, not {first["input"]!r}') from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f'setting "{prefix}{first["loc"][0]}": {message}, not {first["input"]!r}') from None
+
+
+def _read_reward(given: Mapping[str, Any]) -> RewardSettings:
+    found = read_settings(RewardSettings, given, "reward.")
     if "weights" in given:
         check_weights(found.weights)
         if "mode" in given or not found.gate:
