@@ -1,6 +1,8 @@
 """Settings: layers, names, kinds, and what of them a run folder must have in common with a run."""
 
 import pytest
+from pathlib import Path
+
 
 from autoif.config import Config, flatten, identity, load_config, presets
 from autoif.errors import ConfigError, StoreError
@@ -101,12 +103,12 @@ def test_a_setting_that_a_folder_is_older_than_has_its_default_there():
     older = identity(load_config("paper"))
     for key in ("sft.rows_per_prompt", "scoring.enabled", "sandbox.packages", "contrast.answers"):
         del older[key]
-    check_identity(older, identity(load_config("paper")), "run")
+    check_identity(older, identity(load_config("paper")), Path("run"))
     newer = identity(load_config("paper", ["sft.rows_per_prompt=2"]))
     with pytest.raises(StoreError, match=r"sft\.rows_per_prompt \(0 there, 2 now\)"):
-        check_identity(older, newer, "run")
+        check_identity(older, newer, Path("run"))
     with pytest.raises(StoreError, match=r"sft\.rows_per_prompt \(2 there, 0 now\)"):
-        check_identity(newer, older, "run")
+        check_identity(newer, older, Path("run"))
 
 
 def test_the_presets_are_those_of_the_documentation():

@@ -16,6 +16,7 @@ from autoif.probes import load_probes
 from autoif.reading.lines import make_key
 from autoif.records import Record
 from autoif.reliability import DECIMALS
+from autoif.runs.manifest import read_identity
 from autoif.runs.store import read_manifest
 from autoif.sandbox import Sandbox
 
@@ -78,7 +79,7 @@ def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> Second
             "models.writer, and with self_instruct.rewrites_per_seed=0 or the same rewrites"
         )
     found = [_compare_instruction(first, again, sandbox) for first, again in pairs]
-    writers = [_name_writer(run) for run in (material.run, other)]
+    writers = [str(read_identity(read_manifest(run)).get("models.writer", "")) for run in (material.run, other)]
     return SecondAuthor(
         run=str(other),
         writer=writers[0],
@@ -119,8 +120,3 @@ def _gather_texts(first: WrittenInstruction, second: WrittenInstruction) -> list
         *(case.input for each in (first, second) for case in each.matrix.cases),
     ]
     return list(dict.fromkeys([*own, *load_probes()]))
-
-
-def _name_writer(run: Path) -> str:
-    identity = read_manifest(run).get("identity")
-    return str(identity.get("models.writer", "")) if isinstance(identity, dict) else ""

@@ -4,7 +4,9 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
@@ -17,6 +19,7 @@ from autoif.runs.store import FORMAT
 
 _OF_MACHINES = {"sandbox.backend", "back_translation.nli"}
 """Settings that the machine decides where they are left to it."""
+_QUERIES = "inputs.queries"
 _PACKAGES = ("autoif", "aiohttp", "pydantic", "xllamacpp", "transformers", "torch", "ray", "datasets")
 
 
@@ -34,8 +37,7 @@ def settle(config: Config, earlier: Mapping[str, JsonValue]) -> Config:
 
     A run keeps what it started with, on whatever machine it goes on.
     """
-    found = earlier.get("identity")
-    recorded = found if isinstance(found, dict) else {}
+    recorded = read_identity(earlier)
     sandbox, translation = config.sandbox, config.back_translation
     if sandbox.backend == "auto" and recorded:
         sandbox = sandbox.model_copy(update={"backend": recorded.get("sandbox.backend", "auto")})
@@ -50,14 +52,31 @@ def settle_backend(config: Config, backend: str) -> Config:
     return config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": backend})})
 
 
-def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], folder: str) -> None:
-    """Refuse a folder that was made with something else; in one that is older than a setting, this has its default.
+def read_identity(manifest: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    found = manifest.get("identity")
+    return found if isinstance(found, dict) else {}
 
-    Raises:
-        StoreError: names what differs, with both values.
+
+def list_changes(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue]) -> str:
+    """Return what two runs are made with differently, with both values; "" for nothing.
+
+    One that is older than a setting has its default. That a run has no queries yet, as it stopped after the first step,
+    is no difference.
     """
-    defaults = identity(Config())
-    if differing := list_differences({**defaults, **found}, {**defaults, **wanted}):
+    there, now = {**_find_defaults(), **found}, {**_find_defaults(), **wanted}
+    if there.get(_QUERIES) is None or now.get(_QUERIES) is None:
+        there[_QUERIES] = now[_QUERIES] = None
+    return list_differences(there, now)
+
+
+@cache
+def _find_defaults() -> dict[str, JsonValue]:
+    return identity(Config())
+
+
+def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], folder: Path) -> None:
+    """Refuse a folder that was made with something else. Raises StoreError: names what differs, with both values."""
+    if differing := list_changes(found, wanted):
         raise StoreError(
             f"{folder} was made with other settings: {differing}; choose another --output, or use "
             "--resume-with-changes to make the results anew from the stored answers"

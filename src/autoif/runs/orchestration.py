@@ -289,23 +289,8 @@ def check_settings(config: Config, options: RunOptions) -> None:
     earlier = store.read_manifest(options.output)
     config = manifest.settle(config, earlier)
     inputs = read_inputs(config, options.instructions, options.until)
-    _check_identity(earlier, manifest.run_identity(config, inputs.digest()), options.output)
-
-
-def _check_identity(
-    earlier: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue], output: Path
-) -> dict[str, JsonValue]:
-    """Return what a folder's run and the one that is wanted are made with. Raises StoreError: they differ."""
-    found = earlier["identity"]
-    assert isinstance(found, dict)
-    # A run that stopped after the first step has no queries yet; that is no difference.
-    keys = {key for key in ("inputs.queries",) if key not in found or key not in wanted}
-    manifest.check_identity(
-        {key: value for key, value in found.items() if key not in keys},
-        {key: value for key, value in wanted.items() if key not in keys},
-        str(output),
-    )
-    return {**found, **wanted}
+    wanted = manifest.run_identity(config, inputs.digest())
+    manifest.check_identity(manifest.read_identity(earlier), wanted, options.output)
 
 
 def _claim(
@@ -323,7 +308,9 @@ def _claim(
     """
     wanted = manifest.run_identity(config, inputs)
     if earlier and not options.resume_with_changes:
-        wanted = _check_identity(earlier, wanted, options.output)
+        found = manifest.read_identity(earlier)
+        manifest.check_identity(found, wanted, options.output)
+        wanted = {**found, **wanted}
     of_others = options.run != folder.path and not have_same_settings(folder.read_manifest(), {"identity": wanted})
     if options.resume_with_changes or of_others or earlier.get("format") != store.FORMAT:
         folder.discard_results()

@@ -28,6 +28,7 @@ from autoif.runs.store import (
     PACKED,
     check_digest,
     digest_file,
+    digest_line,
     new_file,
     read_digests,
     read_manifest,
@@ -235,7 +236,7 @@ class RunFolder:
         name = count.file
         with storage_errors(self.path):
             with (self.path / DIGESTS).open("a", encoding="utf-8") as sums:
-                sums.write(_sum_line((name, count.sha256)))
+                sums.write(digest_line(name, count.sha256))
             with (self.path / COUNTS).open("a", encoding="utf-8") as counts:
                 counts.write(count.to_line())
             self._digests[name], self._counts[name] = count.sha256, count
@@ -339,15 +340,9 @@ class RunFolder:
     def _rewrite_notes(self) -> None:
         """Leave each file's digest and counts once, and no line that a kill has cut."""
         if self._digests:
-            replace_file(self.path / DIGESTS, map(_sum_line, self._digests.items()))
+            replace_file(self.path / DIGESTS, (digest_line(name, digest) for name, digest in self._digests.items()))
             replace_file(self.path / COUNTS, (each.to_line() for each in self._counts.values()))
 
 
 def _shard_name(stage: str, kind: str, index: int) -> str:
     return f"{stage}/{kind}-{index:04d}.jsonl"
-
-
-def _sum_line(noted: tuple[str, str]) -> str:
-    """Return a line as `sha256sum` writes it."""
-    name, digest = noted
-    return f"{digest}  {name}\n"

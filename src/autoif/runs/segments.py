@@ -35,6 +35,7 @@ from autoif.runs.store import (
     SEGMENTS,
     check_digest,
     digest_file,
+    digest_line,
     replace_file,
 )
 
@@ -174,7 +175,7 @@ class Segments:
         self.read_notes()
         lines = [f"{line.rstrip()}\n" for note in self._notes.values() for line in note.files]
         digests = {count.file: count.sha256 for line in lines if (count := parse_count(line))}
-        replace_file(folder / DIGESTS, (f"{digest}  {name}\n" for name, digest in digests.items()))
+        replace_file(folder / DIGESTS, (digest_line(name, digest) for name, digest in digests.items()))
         replace_file(folder / COUNTS, lines)
         return digests
 

@@ -23,6 +23,7 @@ from autoif.models.journal import MERGED, MERGING, import_journals, list_journal
 from autoif.pipeline import Step
 from autoif.reading.text_lines import parse_json
 from autoif.runs.counts import FileCount, read_counts
+from autoif.runs.manifest import list_changes, read_identity
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import SLICES, read_digests, read_manifest, reading_errors, write_json
 
@@ -78,7 +79,7 @@ def read_total(run: Path) -> int | None:
 
 def write_plan(run: Path, total: int, leave_out: Collection[str]) -> None:
     """Note for good in how many slices a run is, and what it spent before; slices don't get the answers `leave_out`."""
-    stages = cast("dict[str, dict[str, JsonValue]]", read_manifest(run).get("usage", {}))
+    stages = cast("dict[str, dict[str, int]]", read_manifest(run).get("usage", {}))
     inherited = _add_up(spent for name, spent in stages.items() if name not in leave_out)
     write_json(run / SLICES / _PLAN, {"slices": total, "spent": _add_up(stages.values()), "inherited": inherited})
 
@@ -92,13 +93,12 @@ def read_spent(run: Path) -> tuple[Counter[str], Counter[str]]:
         return Counter(), Counter()
 
 
-def _add_up(stages: Iterable[Mapping[str, JsonValue]]) -> dict[str, JsonValue]:
+def _add_up(stages: Iterable[Mapping[str, int]]) -> dict[str, JsonValue]:
     """Return what stages have spent together."""
-    total = dict[str, JsonValue]()
+    total = Counter[str]()
     for spent in stages:
-        for name, count in spent.items():
-            total[name] = float(str(total.get(name, 0))) + float(str(count))
-    return total
+        total.update(spent)
+    return {**total}
 
 
 def find_slices(run: Path) -> list[Slice]:
@@ -116,10 +116,7 @@ def is_complete(run: Path, part: Slice, until: Step) -> bool:
 
 
 def have_same_settings(one: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> bool:
-    """Compare two manifests; that one has no queries yet is no difference."""
-    found, wanted = ({**found} if isinstance(found := each.get("identity"), dict) else {} for each in (one, other))
-    queries = {each["inputs.queries"] for each in (found, wanted) if each.get("inputs.queries") is not None}
-    return len(queries) < 2 and found | {"inputs.queries": None} == wanted | {"inputs.queries": None}
+    return not list_changes(read_identity(one), read_identity(other))
 
 
 def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str, JsonValue]) -> None:

@@ -92,6 +92,11 @@ def read_digests(run: Path) -> dict[str, str]:
     return {found[2]: found[1] for line in lines if (found := _SUM_LINE.fullmatch(line))}
 
 
+def digest_line(name: str, digest: str) -> str:
+    """Return what is noted of a file, as `sha256sum` writes it."""
+    return f"{digest}  {name}\n"
+
+
 def read_run(run: Path) -> dict[str, JsonValue]:
     """Return the manifest of a run folder that is there and of this version.
 
