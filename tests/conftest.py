@@ -15,12 +15,12 @@ from hypothesis import settings
 from autoif.config import load_config
 from autoif.models.nli import Label, NliJudgement
 from autoif.models.requests import Chat
-from support.scripted import ScriptedChat
 from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
 from support.answers import ReadAnswers
 from support.command import autoif
+from support.scripted import ScriptedChat
 from support.small_world import make_small_world
 
 if TYPE_CHECKING:

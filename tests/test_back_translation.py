@@ -5,11 +5,11 @@ import pytest
 from autoif.instructions.back_translation import back_translate
 from autoif.models.nli import Label
 from autoif.models.requests import Completion
-from support.scripted import ScriptedChat
 from autoif.records import Dropped, Reason, VerifiedInstruction
 from autoif.vocabulary import carry
 from conftest import MakeTools, ScriptedNli
 from support.records import ACCEPT, accepts, verified
+from support.scripted import ScriptedChat
 
 LABELS: dict[str, Label] = {"same": "entailment", "other": "neutral", "against": "contradiction"}
 

@@ -10,10 +10,10 @@ from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.settling import write_settled_functions
 from autoif.instructions.verification import read_function_answers
 from autoif.models.requests import Completion
-from support.scripted import ScriptedChat
 from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
 from conftest import MakeTools
 from support.records import ACCEPT, BROKEN, accepts, answer
+from support.scripted import ScriptedChat
 
 WORDS = "def evaluate(response):\n    return len(response.split()) >= 40"
 ALSO_WORDS = "def evaluate(response):\n    return not len(response.split()) < 40"

@@ -1,8 +1,8 @@
 """Settings: layers, names, kinds, and what of them a run folder must have in common with a run."""
 
-import pytest
 from pathlib import Path
 
+import pytest
 
 from autoif.config import Config, flatten, identity, load_config, presets
 from autoif.errors import ConfigError, StoreError

@@ -8,7 +8,6 @@ from autoif.instructions.contrast import choose_functions
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.cache import request_key
 from autoif.models.requests import Completion, Request
-from support.scripted import ScriptedChat
 from autoif.probes import load_probes
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses
@@ -17,6 +16,7 @@ from autoif.settings import ContrastSettings
 from conftest import MakeTools
 from support.parts import collect
 from support.records import ACCEPT, BROKEN, REFUSE, accepts, draft
+from support.scripted import ScriptedChat
 
 QUERIES = ("How do I rest?", "What is rice?", "Who grows salt?", "Why is milk white?", "Where do cats sleep?")
 TEA = accepts("tea")

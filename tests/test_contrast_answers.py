@@ -12,12 +12,12 @@ from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.given_answers import GivenAnswer, GivenAnswers, read_given_answers
 from autoif.models.requests import Completion, Request
-from support.scripted import ScriptedChat
 from autoif.records import Dropped, VerifiedInstruction
 from conftest import MakeTools
 from support.habit_runs import Runner
 from support.habit_server import HabitServer, honest
 from support.records import accepts, draft
+from support.scripted import ScriptedChat
 
 QUERIES = ("How do I rest?", "What is rice?", "Who grows salt?", "Why is milk white?")
 RULE = "Use the word 'tea'."

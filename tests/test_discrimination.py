@@ -13,11 +13,11 @@ from autoif.instructions.discrimination import choose_texts, quote, read_ruling,
 from autoif.instructions.observation import Behaviour, ObservedText
 from autoif.instructions.settling import amend_draft, write_settled_functions
 from autoif.models.requests import Completion, Request
-from support.scripted import ScriptedChat
 from autoif.records import Case, Draft, Matrix, Ruling, Verdict, VerifiedInstruction
 from autoif.sandbox.outcomes import Outcome
 from conftest import MakeTools
 from support.records import accepts, answer, draft, instruction
+from support.scripted import ScriptedChat
 
 P, F, E = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
 WORD, PART = "def evaluate(response):\n    return 'tea' in response.split()", accepts("tea")

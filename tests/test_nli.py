@@ -15,8 +15,8 @@ from autoif.errors import BudgetExhausted, ConfigError, ModelError
 from autoif.models import nli
 from autoif.models.nli import LABELS, ChatNli, NliJudgement, TransformersNli, open_nli
 from autoif.models.requests import Completion, Request
-from support.scripted import ScriptedChat
 from autoif.prompts import load_packaged
+from support.scripted import ScriptedChat
 
 PAIR = ("Use no commas.", "The text must be free of commas.")
 EXAMPLES = re.findall(

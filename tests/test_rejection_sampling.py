@@ -8,13 +8,13 @@ import pytest
 from autoif.config import presets
 from autoif.errors import ModelError
 from autoif.models.requests import Completion, Request
-from support.scripted import ScriptedChat
 from autoif.pipeline import Shard, run_shard
 from autoif.queries.rejection_sampling import sample_responses, verify_responses
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict
 from conftest import MakeTools
 from support.parts import collect
 from support.records import ACCEPT, RAISE, REFUSE, accepts, prompt, verified
+from support.scripted import ScriptedChat
 
 
 async def sample(

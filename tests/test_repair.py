@@ -11,12 +11,12 @@ import pytest
 from autoif.instructions.feedback import are_alike
 from autoif.instructions.settling import write_settled_functions
 from autoif.models.requests import Completion, Request
-from support.scripted import ScriptedChat
 from autoif.records import Draft, Function, FunctionFault, RepairOutcome
 from autoif.sandbox import Limits, Sandbox
 from autoif.vocabulary import carry, fold
 from conftest import MakeTools
 from support.records import BROKEN, accepts, answer, instruction
+from support.scripted import ScriptedChat
 
 CASES = (("tea please", True), ("wine", False))
 TEA = accepts("tea")

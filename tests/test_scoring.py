@@ -6,11 +6,11 @@ import pytest
 
 from autoif.config import presets
 from autoif.models.requests import Completion
-from support.scripted import ScriptedChat
 from autoif.queries.scoring import answer_schema, read_yes_or_no, score
 from autoif.records import Dropped, Reason, Response
 from conftest import MakeTools
 from support.records import response
+from support.scripted import ScriptedChat
 
 
 async def judge(make_tools: MakeTools, *answers: str | Completion, preset: str = "paper") -> Response | Dropped:

@@ -9,9 +9,9 @@ import pytest
 from autoif.instructions import self_instruct as module
 from autoif.instructions.self_instruct import self_instruct
 from autoif.models.requests import Completion
-from support.scripted import ScriptedChat
 from autoif.records import Dropped, Instruction, Reason
 from conftest import MakeTools
+from support.scripted import ScriptedChat
 
 SEEDS = [
     Instruction.of(text, "seed") for text in ("Use the word 'tea'.", "Write in lowercase.", "End with a question.")

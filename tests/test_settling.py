@@ -11,10 +11,10 @@ from autoif.instructions.settling import assemble_draft, write_settled_functions
 from autoif.instructions.verification import read_function_answers, write_functions
 from autoif.models.cache import request_key
 from autoif.models.requests import Completion
-from support.scripted import ScriptedChat
 from autoif.records import Draft, Dropped, Reason
 from conftest import MakeTools
 from support.records import ACCEPT, BROKEN, RAISE, REFUSE, accepts, answer, instruction
+from support.scripted import ScriptedChat
 
 CASES = (("tea please", True), ("wine", False))
 

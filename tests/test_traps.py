@@ -25,7 +25,6 @@ from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.models.nli import TransformersNli
 from autoif.models.requests import Request
-from support.scripted import ScriptedChat
 from autoif.pipeline import Shard, run_shard
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import sample_responses
@@ -35,6 +34,7 @@ from autoif.tools import Tools
 from conftest import MakeTools, ScriptedNli
 from support.parts import collect
 from support.records import accepts, answer, draft, prompt
+from support.scripted import ScriptedChat
 from test_nli import classifier  # noqa: F401 - a fixture
 
 PASS, FAIL, ERROR, TIMEOUT, MEMORY, CRASH = Verdict

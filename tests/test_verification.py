@@ -8,11 +8,11 @@ from autoif.config import load_config
 from autoif.errors import ConfigError
 from autoif.instructions.verification import answer_schema, read_function_answers, write_functions
 from autoif.models.requests import Completion
-from support.scripted import ScriptedChat
 from autoif.records import Case, Draft, Dropped, Reason
 from autoif.vocabulary import carry, describe_vocabulary, fold
 from conftest import MakeTools
 from support.records import ACCEPT, REFUSE, accepts, answer, instruction
+from support.scripted import ScriptedChat
 
 
 def completions(*texts: str, finish_reason: str = "stop") -> list[Completion]:

@@ -3,6 +3,7 @@
 Each default is the paper's number and names its section. `presets/*.toml` hold what differs from it.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -30,6 +31,9 @@ class Models(Record):
 
     def by_role(self) -> dict[Role, Endpoint]:
         return {"writer": self.writer, "responder": self.responder, "judge": self.judge}
+
+    def with_endpoints(self, endpoints: Mapping[Role, Endpoint]) -> "Models":
+        return self.model_copy(update={str(role): endpoint for role, endpoint in endpoints.items()})
 
 
 class SelfInstruct(Record):

@@ -292,4 +292,3 @@ def _open_meter(endpoint: str, resource: Any, stack: ExitStack) -> Any:
     provider = MeterProvider([PeriodicExportingMetricReader(exporter)], resource=resource, shutdown_on_exit=False)
     stack.callback(provider.shutdown)
     return provider.get_meter("autoif")
-

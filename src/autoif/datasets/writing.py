@@ -300,7 +300,9 @@ def _describe_left_out(shards: Iterator[SampledShard], strictness: Strictness | 
     ]
 
 
-async def _find_strictness(shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open) -> Strictness | None:
+async def _find_strictness(
+    shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open
+) -> Strictness | None:
     """Return what `sft.strict` and `preferences.strict` ask of rows, None where neither is on."""
     if not (config.sft.strict or config.preferences.strict):
         return None

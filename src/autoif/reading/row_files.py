@@ -297,9 +297,7 @@ def _read_parquet(path: Path, what: str) -> Iterator[SourceRow]:
                     number += 1
                     yield SourceRow(f"row {number}", row)
     except (ArrowException, OSError) as error:
-        raise ConfigError(
-            f"{what} file {path}: a Parquet file that can't be read ({in_one_line(error)})"
-        ) from None
+        raise ConfigError(f"{what} file {path}: a Parquet file that can't be read ({in_one_line(error)})") from None
 
 
 def split_column(source: str) -> tuple[Path, str | None]:

@@ -109,4 +109,3 @@ def print_settling(draft: Draft | None, console: Console) -> None:
 
 def _say(value: str) -> str:
     return value.replace("_", " ")
-

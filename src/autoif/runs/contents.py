@@ -61,9 +61,7 @@ def read_dropped(
     return (Dropped.model_validate(each, context=known) for each in read_stage(run, stage, "dropped", index))
 
 
-def read_prompts(
-    run: Path, verified: Mapping[str, VerifiedInstruction], index: int | None = None
-) -> dict[str, Prompt]:
+def read_prompts(run: Path, verified: Mapping[str, VerifiedInstruction], index: int | None = None) -> dict[str, Prompt]:
     """Return the prompts of a run, or of a shard, by id. Raises as `read_kept`."""
     return {each.id: each for each in read_kept(run, AUGMENTATION, Prompt, index, verified)}
 

@@ -85,4 +85,3 @@ def _load_pool(config: Config) -> Pool:
         max_chars=settings.max_chars,
         language=settings.language,
     )
-

@@ -374,4 +374,4 @@ def _serve(config: Config, replay: bool) -> Iterator[Config]:
         raise ConfigError(f"one embedded model at a time: models.*.model names {', '.join(sorted(names))}")
     with EmbeddedServer(names.pop(), slots=config.models.slots) as server:
         served = {role: server.endpoint(endpoint) for role, endpoint in embedded.items()}
-        yield config.model_copy(update={"models": config.models.model_copy(update=served)})
+        yield config.model_copy(update={"models": config.models.with_endpoints(served)})

@@ -370,4 +370,3 @@ def _check_installed(values: Mapping[str, Any]) -> None:
     for name in _TRACKERS & {each for each in asked if isinstance(each, str)}:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"report_to={name}, but it is not installed: pip install {name}, or leave it out")
-

@@ -319,7 +319,7 @@ def _fill_in(config: Config, urls: Mapping[Role, tuple[str, ...]]) -> Config:
     """Return the config with the addresses of servers that Ray has started; they get no key."""
     models = config.models.by_role()
     served = {role: models[role].model_copy(update={"base_url": url, "api_key_env": ""}) for role, url in urls.items()}
-    return config.model_copy(update={"models": config.models.model_copy(update=served)})
+    return config.model_copy(update={"models": config.models.with_endpoints(served)})
 
 
 def _count_layers(node: Node) -> int:

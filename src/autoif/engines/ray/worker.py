@@ -159,7 +159,7 @@ def share_settings(settings: ToolSettings, workers: int) -> ToolSettings:
         limits = endpoint.concurrency if isinstance(endpoint.concurrency, tuple) else (endpoint.concurrency,)
         divided = tuple(-(-limit // workers) for limit in limits)
         shared[role] = endpoint.model_copy(update={"concurrency": divided if len(divided) > 1 else divided[0]})
-    models = config.models.model_copy(update=shared)
+    models = config.models.with_endpoints(shared)
     config = config.model_copy(update={"sandbox": sandbox, "models": models})
     return replace(settings, config=config, completions=_NOWHERE, journal=None, elsewhere="")
 
