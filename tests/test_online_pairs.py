@@ -150,7 +150,7 @@ def test_settings_of_the_rounds_come_from_the_table_online_and_all_others_go_to_
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("online.round=2", 'unknown setting "online.round"; there are rounds,'),
+        ("online.round=2", 'unknown setting "online.round"; did you mean "online.rounds"?'),
         ("online.rounds=0", 'setting "online.rounds": Input should be greater than or equal to 1'),
         ("online.positive=0.5", 'setting "online.positive": Input should be a valid string'),
         ("online=3", "online is a table of settings"),
