@@ -163,4 +163,3 @@ def _read_list(text: str) -> list[str]:
     except ValueError:
         return []
     return listed if isinstance(listed, list) and all(isinstance(each, str) for each in listed) else []
-

@@ -40,8 +40,8 @@ from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
 from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, digest_file
 from autoif.sampling.tokens import check_tokens, count_with_special_tokens
-from autoif.training.thoughts import count_lost_thoughts
 from autoif.settings import ROLES
+from autoif.training.thoughts import count_lost_thoughts
 
 Kind = Literal["sft", "dpo", "grpo"]
 Row = dict[str, Any]
