@@ -20,8 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoif.evaluation.contamination.overlap import split_words
-from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
+from autoif.contamination.overlap import split_words
+from autoif.contamination.prompts import BenchmarkPrompt, read_prompts
 from recordings import find_recordings
 
 ROWS = 100_000

@@ -7,7 +7,7 @@ import pytest
 
 import autoif
 from autoif.benchmark_wordings import find_wording, is_benchmark_text, load_wordings
-from autoif.evaluation.contamination.constraint_trials import load_examples
+from autoif.contamination.constraint_trials import load_examples
 from autoif.evaluation.ifeval_ifbench.data import read_questions
 from autoif.instructions.seeds import load_seeds
 from autoif.queries.pool import load_queries

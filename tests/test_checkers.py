@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from autoif.contamination.constraint_trials import load_examples
 from autoif.errors import ConfigError
-from autoif.evaluation.contamination.constraint_trials import load_examples
 from autoif.evaluation.followbench.data import read_items
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, REVISIONS, Unjudgeable

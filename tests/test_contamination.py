@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autoif.contamination import nearest
+from autoif.contamination.measure import ContaminationComparison, compare
+from autoif.contamination.nearest import find_nearest
+from autoif.contamination.overlap import split_words
+from autoif.contamination.prompts import BenchmarkPrompt, read_prompts
+from autoif.contamination.results import list_contaminated, list_nearest, report, write_clean
+from autoif.contamination.training_rows import list_files, read_rows
 from autoif.errors import ConfigError
-from autoif.evaluation.contamination import nearest
-from autoif.evaluation.contamination.measure import ContaminationComparison, compare
-from autoif.evaluation.contamination.nearest import find_nearest
-from autoif.evaluation.contamination.overlap import split_words
-from autoif.evaluation.contamination.prompts import BenchmarkPrompt, read_prompts
-from autoif.evaluation.contamination.results import list_contaminated, list_nearest, report, write_clean
-from autoif.evaluation.contamination.training_rows import list_files, read_rows
 from support.followbench_data import write_data
 from support.ifeval_data import write_questions
 from support.training_data import preference_rows, reward_rows, sft_rows, turn, write_rows

@@ -118,7 +118,7 @@ def test_where_no_function_can_be_run_the_rest_is_told(tmp_path, monkeypatch, ca
     def refuse(*given: object) -> None:
         raise SandboxError("no sandbox here")
 
-    monkeypatch.setattr("autoif.evaluation.contamination.constraint_types.find_types", refuse)
+    monkeypatch.setattr("autoif.contamination.constraint_types.find_types", refuse)
     row = {"prompt": "Let no comma slip in.", "functions": ["def evaluate(response):\n    return True"]}
     train = write_rows(tmp_path / "rewards.jsonl", row)
     autoif_here("contamination", train, "--against", "ifeval", "--data", f"ifeval={write_questions(tmp_path)}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoif.evaluation.contamination.constraint_trials import (
+from autoif.contamination.constraint_trials import (
     PARAMETERISED,
     VERDICTS,
     list_pool,
@@ -11,7 +11,7 @@ from autoif.evaluation.contamination.constraint_trials import (
     make_trials,
     read_parameters,
 )
-from autoif.evaluation.contamination.constraint_types import TrainedInstruction, correlate, find_types
+from autoif.contamination.constraint_types import TrainedInstruction, correlate, find_types
 from support.ifeval_data import load_checkers
 from write_constraint_verdicts import make_verdicts
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from autoif.evaluation.contamination.embedding import VECTORS, find_nearest_by_embedding
-from autoif.evaluation.contamination.rephrasing import read_answer, write_question
-from autoif.evaluation.contamination.results import Neighbour
+from autoif.contamination.embedding import VECTORS, find_nearest_by_embedding
+from autoif.contamination.rephrasing import read_answer, write_question
+from autoif.contamination.results import Neighbour
 from support.command import autoif_here
 from support.ifeval_data import read_rows, write_questions
 from support.stub_server import Body, Reply, StubServer, answer

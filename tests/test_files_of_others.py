@@ -43,7 +43,7 @@ OTHER_PARSERS = {
     "models/embedded.py": "what a process of ours says",
     "models/llama_process.py": "what a process of ours says",
     "datasets/exports/verifiers.py": "the file beside the module that it was written with",
-    "evaluation/contamination/constraint_trials.py": "ours",
+    "contamination/constraint_trials.py": "ours",
     "evaluation/general/definitions.py": "log-likelihoods that the sampler wrote",
     "evaluation/general/answering.py": "turns that were written a moment before",
     "evaluation/followbench/rules.py": "targets of the data, tried when it is read",

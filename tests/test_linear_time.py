@@ -15,11 +15,12 @@ import pytest
 import autoif
 from autoif.audit.mutation import make_mutants
 from autoif.benchmark_wordings import find_wording, is_prompt
-from autoif.evaluation.contamination import overlap, rephrasing
+from autoif.contamination import overlap, rephrasing
 from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.faults.counts import read_count
 from autoif.faults.edges import make_edges
 from autoif.faults.metamorphic import make_twins
 from autoif.faults.parts import read_part
@@ -90,7 +91,13 @@ READERS: dict[str, Reader] = {
         are_alike(Function.of(text), Function.of(f"#{text}")),
     ),
     "near misses": make_near_misses,
-    "audited instructions": lambda text: (is_english(text), read_terms(text), read_part(text), make_edges(text)),
+    "audited instructions": lambda text: (
+        is_english(text),
+        read_count(text),
+        read_terms(text),
+        read_part(text),
+        make_edges(text),
+    ),
     "twins": lambda text: make_twins("Use the word 'tea'.", [text]),
     "mutants": lambda text: make_mutants(f"def evaluate(response):\n    return {text}"),
     "benchmark wordings": lambda text: (find_wording(text), is_prompt(text)),
@@ -149,7 +156,7 @@ NOT_OF_MODELS = {
     "api.py": "paths of the user",
     "config.py": "names of variables",
     "report/tables.py": "names",
-    "evaluation/contamination/constraint_trials.py": "an instruction and its functions, which were read before",
+    "contamination/constraint_trials.py": "an instruction and its functions, which were read before",
     "evaluation/followbench/data.py": "a character",
     "evaluation/followbench/recorded.py": "questions that the benchmark wrote",
     "models/endpoint.py": "addresses and names of variables",

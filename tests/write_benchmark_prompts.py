@@ -5,7 +5,7 @@ from typing import Final
 
 import autoif
 from autoif.benchmark_wordings import digest_prompt
-from autoif.evaluation.contamination.prompts import read_prompts
+from autoif.contamination.prompts import read_prompts
 from support.packed_data import unpack
 
 DIGESTS: Final = Path(autoif.__file__).parent / "benchmark_prompts.txt"

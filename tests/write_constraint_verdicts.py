@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from autoif.benchmark_wordings import TITLES, Suite
-from autoif.evaluation.contamination.constraint_trials import PARAMETERISED, VERDICTS, list_pool, load_examples
+from autoif.contamination.constraint_trials import PARAMETERISED, VERDICTS, list_pool, load_examples
 from autoif.evaluation.ifeval_ifbench.checkers import Checkers, Unjudgeable
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
 from support.ifeval_data import load_checkers

@@ -13,8 +13,8 @@ from autoif.cli.options import QUIET, LocalPath, OutputPath, choose_say
 from autoif.errors import ConfigError, needing_extra
 
 if TYPE_CHECKING:
-    from autoif.evaluation.contamination.measure import ContaminationComparison
-    from autoif.evaluation.contamination.nearest import Nearest
+    from autoif.contamination.measure import ContaminationComparison
+    from autoif.contamination.nearest import Nearest
     from autoif.evaluation.judge import Judge
 
 
@@ -75,11 +75,11 @@ def contamination(
     if (embeddings or judge) and not output:
         raise click.UsageError("--embeddings and --judge-model need an --output, where their work is kept")
     with needing_extra("eval", "autoif contamination"):
-        from autoif.evaluation.contamination.constraint_types import find_trained_types
-        from autoif.evaluation.contamination.measure import compare
-        from autoif.evaluation.contamination.prompts import BENCHMARKS, read_prompts
-        from autoif.evaluation.contamination.rephrasing import judge_rephrasing
-        from autoif.evaluation.contamination.results import (
+        from autoif.contamination.constraint_types import find_trained_types
+        from autoif.contamination.measure import compare
+        from autoif.contamination.prompts import BENCHMARKS, read_prompts
+        from autoif.contamination.rephrasing import judge_rephrasing
+        from autoif.contamination.results import (
             check_clean,
             list_contaminated,
             list_nearest,
@@ -87,7 +87,7 @@ def contamination(
             write_clean,
             write_results,
         )  # fmt: skip
-        from autoif.evaluation.contamination.training_rows import list_files
+        from autoif.contamination.training_rows import list_files
         from autoif.report.contamination import describe_contamination
 
     paths = _read_paths(data)
@@ -133,7 +133,7 @@ def _embed(
     if not (model and folder):
         return None
     with needing_extra("train", "--embeddings"):
-        from autoif.evaluation.contamination.embedding import find_nearest_by_embedding
+        from autoif.contamination.embedding import find_nearest_by_embedding
     prompts = [prompt.text for prompt in comparison.prompts]
     return find_nearest_by_embedding(
         prompts, list(comparison.data.asked), comparison.nearest.texts.shape[1], model, folder, say

@@ -13,5 +13,4 @@ pass_rate.py        your own prompts, judged by their verification functions in 
 ifeval_ifbench/     IFEval and IFBench, by the official checkers, which lie in official/
 followbench/        FollowBench: rules, a judge, HSR, SSR and CSL
 general/            GSM8K, MMLU, HumanEval and C-Eval, by lm-evaluation-harness
-contamination/      what of a benchmark is in training data
 """

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoif.evaluation.contamination.results import BenchmarkOverlap, ContaminationReport, TypeCoverage
+from autoif.contamination.results import BenchmarkOverlap, ContaminationReport, TypeCoverage
 
 
 def describe_contamination(

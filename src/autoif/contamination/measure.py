@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from autoif.contamination.nearest import Nearest, find_nearest
+from autoif.contamination.overlap import PromptWords, split_words
+from autoif.contamination.prompts import BenchmarkPrompt
+from autoif.contamination.training_rows import TrainingRow, read_rows
 from autoif.errors import ConfigError
-from autoif.evaluation.contamination.nearest import Nearest, find_nearest
-from autoif.evaluation.contamination.overlap import PromptWords, split_words
-from autoif.evaluation.contamination.prompts import BenchmarkPrompt
-from autoif.evaluation.contamination.training_rows import TrainingRow, read_rows
 
 Kind = Literal["run", "prompt"]
 """What a row and a prompt share: n words that follow one another, or all of a prompt that is shorter than that."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoif.evaluation.contamination.results import NearestResult, Neighbour, Rephrasing
+from autoif.contamination.results import NearestResult, Neighbour, Rephrasing
 from autoif.evaluation.judge import Judge, consult, explain_unread
 from autoif.models.requests import Completion
 

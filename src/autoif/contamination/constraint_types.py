@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoif.benchmark_wordings import Suite
-from autoif.errors import ConfigError, SandboxError
-from autoif.evaluation.contamination.constraint_trials import (
+from autoif.contamination.constraint_trials import (
     PARAMETERISED,
     ConstraintTrial,
     list_pool,
@@ -22,8 +21,9 @@ from autoif.evaluation.contamination.constraint_trials import (
     make_trials,
     read_parameters,
 )
-from autoif.evaluation.contamination.measure import ContaminationComparison
-from autoif.evaluation.contamination.results import TypeCoverage, TypeInstruction
+from autoif.contamination.measure import ContaminationComparison
+from autoif.contamination.results import TypeCoverage, TypeInstruction
+from autoif.errors import ConfigError, SandboxError
 from autoif.judging import Row, judge
 from autoif.records import Verdict
 from autoif.sandbox import Sandbox, SandboxSettings

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from autoif.evaluation.contamination.overlap import split_words
+from autoif.contamination.overlap import split_words
 
 Vectors = NDArray[np.float32]
 _BLOCK = 8_192

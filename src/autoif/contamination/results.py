@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from autoif.contamination.measure import ContaminationComparison, Kind
+from autoif.contamination.nearest import Nearest
 from autoif.errors import ConfigError
-from autoif.evaluation.contamination.measure import ContaminationComparison, Kind
-from autoif.evaluation.contamination.nearest import Nearest
 from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
 from autoif.runs.store import digest_file, new_file, write_json, write_jsonl

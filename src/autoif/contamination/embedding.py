@@ -16,8 +16,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as notes
 
+from autoif.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.errors import ModelError, first_line
-from autoif.evaluation.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.runs.store import storage_errors
 from autoif.sampling.policy import check_model
 from autoif.training.identity import identify_model
