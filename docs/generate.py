@@ -155,18 +155,18 @@ carry("def evaluate(response):\\n    return len(get_words(response)) > 9")  # th
 Letter case counts only with `match_case`. Curly quotes are read as straight ones, every kind of blank as a space, every
 line break as a newline. Zero-width characters and soft hyphens are ignored.
 
-Where careful people may differ, and what is not known:
+Where careful people differ, this is what the helpers do:
 
-* "snake_case", "and/or", "1/2", "AT&T" and an e-mail address are two words or more, so is a web address; "3-4"
-  and "end.Start" are one. For `has_word`, the hyphen of "well-known" and the apostrophe of "cat's" end a word:
-  it finds "well" and "cat" there, but no "can" in "can't" and no 3 in 3.5.
-* A capital letter with a full stop is an initial: "plan B. Then" ends no sentence. Nor do "Elm St. She", "It is
-  so.[1] And" and "it fell. eBay grew". These do: "Well... I", "on Jan. 5", "z. B.", a quoted "Hello. How"
-  within a sentence, and "am 3. Mai" in German. A sentence needs a space after it where words have spaces; the
-  question mark of Greek isn't known. Greetings, signatures, a table and what stands over ===== are sentences.
+* "snake_case", "and/or" and "1/2" are two words, "3-4" and "end.Start" one. For `has_word`, the hyphen of
+  "well-known" and the apostrophe of "cat's" end a word: it finds "well" and "cat" there, but no "can" in
+  "can't".
+* A capital letter with a full stop is an initial: "plan B. Then" ends no sentence. Nor does "Elm St. She".
+  These do: "Well... I", a quoted "Hello. How" within a sentence, and "am 3. Mai" in German. A sentence needs a
+  space after it where words have spaces. Greetings, signatures, a table and what stands over ===== are
+  sentences.
 * A blank line within a code block ends a paragraph; a heading, a list and a table are paragraphs.
-* Items of nested lists count like all others. "-tea", "1.tea", "1.1. tea", "a.", "IV.", "①", "►" and "> - tea"
-  begin none; an em dash begins speech.
+* Items of nested lists count like all others. "-tea", "1.tea", "a.", "IV." and "①" begin none; an em dash
+  begins speech.
 * Headings have #, bold has \\*\\*, not \\_\\_. Inches are quotation marks. ☀, ♥ and ★ are no emojis without the
   variant for emojis.
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from autoif import Sandbox
-from autoif.records import Verdict
+from autoif.records import Function, Verdict
 from autoif.vocabulary import carry, describe_vocabulary, fold, uncarry
 
 SHORT = "def evaluate(response):\n    return len(get_words(response)) == 2\n"
@@ -178,3 +178,8 @@ async def test_a_helper_that_is_imported_by_another_name_goes_by_that(imported: 
 )
 def test_an_import_of_what_may_be_something_else_stays(source: str) -> None:
     assert source.splitlines()[0] in carry(source).splitlines()
+
+
+def test_a_functions_id_says_nothing_of_the_helpers_code() -> None:
+    bare = "def evaluate(response):\n    return len(get_words(response)) > 9\n"
+    assert Function.of(carry(bare)).id == Function.of(bare).id

@@ -57,6 +57,10 @@ TABLE: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (("我喜欢猫，a lot。",), ["我", "喜", "欢", "猫", "a", "lot"]),
         (("ラーメン3杯",), ["ラ", "ー", "メ", "ン", "3", "杯"]),
         (("ที่นี่ดี",), ["ที่", "นี่", "ดี"]),
+        (("Ask AT&T at ann.ray@example.com.",), ["Ask", "AT&T", "at", "ann.ray@example.com"]),
+        (("See [it](https://a.com/b?c=d#e), 看https://b.org。",),
+         ["See", "it", "https://a.com/b?c=d#e", "看", "https://b.org"]),
+        (("don´t",), ["don't"]),
     ],
     "get_first_word": [
         (("",), ""), (("…",), ""), (('"To answer, yes."',), "to"), (("**Élan** vital",), "élan"), (("你好",), "你"),
@@ -198,13 +202,20 @@ TABLE: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (("¿Qué tal? ¡Bien!",), ["¿Qué tal?", "¡Bien!"]),
         (("**Bold one.** Two.",), ["**Bold one.**", "Two."]),
         (("Visit example.com. It's 3.14.",), ["Visit example.com.", "It's 3.14."]),
+        (("On Jan. 5 we left. See eq. 4 and fig. 3. It was Dec. We came back.",),
+         ["On Jan. 5 we left.", "See eq. 4 and fig. 3.", "It was Dec.", "We came back."]),
+        (("It fell. eBay grew. He is Ann Jr. She isn't.",), ["It fell.", "eBay grew.", "He is Ann Jr.", "She isn't."]),
+        (("It is so.[1] It was.[2][3] And more.² End.",), ["It is so.[1]", "It was.[2][3]", "And more.²", "End."]),
+        (("Das ist z. B. gut. Oder?",), ["Das ist z. B. gut.", "Oder?"]),
+        (("Τι κάνεις; Καλά· εσύ;",), ["Τι κάνεις;", "Καλά· εσύ;"]),
     ],
     "get_bullets": [
         ((LIST,), ["tea", "hot **milk**", "jam", "面包"]), (("",), []), (("```\n- no\n```\n- yes",), ["yes"]),
+        (("> - a\n> - b\n► c\n✔️ d\n> e",), ["a", "b", "c", "d"]),
     ],
     "get_numbered": [
         ((LIST,), ["wash", "dry", "fold", "iron"]), (("1、苹果\n２．梨",), ["苹果", "梨"]),
-        (("3.5 apples\n2024. gada\n1.",), []),
+        (("3.5 apples\n2024. gada\n1.\n1.2 no",), []), (("1. a\n  1.1. b\n> 2. c",), ["a", "b", "c"]),
     ],
     "get_list_items": [((LIST,), ["tea", "hot **milk**", "jam", "面包", "wash", "dry", "fold", "iron"])],
     "get_headings": [

@@ -4,7 +4,8 @@
     paragraph   lines in a row; a blank line or a divider (---, ***) ends it
     sentence    ends with . ! ? … or their like in other scripts, or with its paragraph or list item; an abbreviation
                 (Dr., e.g.) or an initial (J. Smith) ends none; a heading is none
-    list item   a line that begins with a bullet (-, *, +, •) or a number (1., 2), (3)); a divider is none
+    list item   a line that begins with a bullet (-, *, +, •) or a number (1., 2), (3), 1.1.), also in a quotation (>);
+                a divider is none
 
 Headings, list items and emphasis are those of Markdown, outside code blocks.
 """
@@ -15,16 +16,22 @@ import re
 from autoif.vocabulary.words import _plain
 
 _DIVIDER = "[-*_=~# ]*"
-_BULLET = "\\s*(?:[-*+\u2013]\\s+|[\u2022\u2023\u25e6\u25aa\u25ab\u25cf\u25cb\u25a0\u25a1\u00b7]\\s*)(\\S.*)"
-_NUMBER = "\\s*\\*{0,2}\\(?\\d{1,3}(?:[.)]{1,2}\\*{0,2}\\s+|[\u3001\uff0e\uff09]\\s*)(\\S.*)"
+_BULLET = (
+    "[\\s>]*(?:[-*+\u2013]\\s+|[\u2022\u2023\u25e6\u25aa\u25ab\u25cf\u25cb\u25a0\u25a1\u00b7\u2043\u25b6\u25b8\u25ba\u25c6\u25c7\u27a2\u27a4"
+    "\u2713\u2714]\ufe0f?\\s*)(\\S.*)"
+)
+_NUMBER = "[\\s>]*\\*{0,2}\\(?(?:\\d{1,3}\\.){0,3}\\d{1,3}(?:[.)]{1,2}\\*{0,2}\\s+|[\u3001\uff0e\uff09]\\s*)(\\S.*)"
 _HEADING = "\\s{0,3}#{1,6}\\s+(\\S.*)"
 _STOPS = ".!?\u2026\u061f\u06d4\u0589\u1362"
 _WIDE_STOPS = "\u3002\uff01\uff1f\uff61\u0964\u0965\u104b\u17d4"
 _BOLD = "\\*\\*(?=\\S)((?:[^*\\n]|\\*(?!\\*))+?)(?<=\\S)\\*\\*"
 _CLOSERS = "\"'\u201d\u2019\u00bb\u300d\u300f\uff09)\\]*_"
 _ABBREVIATIONS = (
-    "mr mrs ms dr prof st sr jr vs mt lt col gen capt sgt rev hon e.g i.e cf approx dept est fig vol "
-    "mme mlle sra dra z.b d.h u.a bzw hr nr ca"
+    "mr mrs ms dr prof st sr vs mt lt col gen capt sgt rev hon e.g i.e cf approx dept "
+    "mme mlle sra dra z.b d.h u.a bzw hr"
+).split()
+_BEFORE_NUMBERS = (
+    "no p pp nr ca fig figs eq vol ch sec est art jan feb mar apr jun jul aug sep sept oct nov dec"
 ).split()
 _PAIRS = {"[": "]", "(": ")", "{": "}", "<": ">", "\uff08": "\uff09", "\u3010": "\u3011", "\u300a": "\u300b"}
 
@@ -94,9 +101,11 @@ def _units(text: str) -> list[str]:
 
 def _is_end(word: str, following: str, cased: bool) -> bool:
     """Tell whether a sentence ends with a word, punctuation included, before the following one."""
-    said = word.rstrip(_CLOSERS)
+    said = re.sub("(?:\\[\\d{1,3}\\]|[\u00b9\u00b2\u00b3\u2070-\u2079])+\\Z", "", word).rstrip(_CLOSERS)
     if said[-1:] in _WIDE_STOPS:
         return bool(said)
+    if re.search("[\u0370-\u03ff\u1f00-\u1fff];\\Z", said):  # the question mark of Greek
+        return True
     if said[-1:] not in _STOPS or not said:
         return False
     stem = said.rstrip(_STOPS).lstrip("\"'([{*_\u201c\u2018\u00ab")
@@ -104,10 +113,12 @@ def _is_end(word: str, following: str, cased: bool) -> bool:
         initial = stem.split(".")[-1]
         if stem.lower() in _ABBREVIATIONS or (len(initial) == 1 and initial.isupper() and stem != "I"):
             return False
+        if len(stem) == 1 and re.match("[^\\W\\d_]\\.", following):
+            return False
     first = re.search("[^\\W_]", following)
-    if stem.lower() in ("no", "p", "pp") and said.endswith(".") and first and first[0].isdecimal():
+    if stem.lower() in _BEFORE_NUMBERS and said.endswith(".") and first and first[0].isdecimal():
         return False
-    return not (cased and first and first[0].islower())
+    return not (cased and first and first[0].islower() and following == following.lower())
 
 
 def _cut_sentences(unit: str) -> list[str]:

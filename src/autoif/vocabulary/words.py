@@ -1,8 +1,9 @@
 """Words, letters and numbers of a text, for functions to ask for.
 
     word     letters and digits in a row. An apostrophe, a hyphen or a full stop between two of them belongs to it
-             ("don't", "well-known", "e.g"), and so does a comma or colon between digits ("1,000"). In scripts without
-             spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each character is a word.
+             ("don't", "well-known", "e.g"), and so do @ and & ("AT&T"), and a comma or colon between digits ("1,000").
+             A web address is one word. In scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each
+             character is a word.
     letter   a character of an alphabet with its accents: "é" is one, and is not "e"
 
 Letter case doesn't count unless `match_case` says so; a curly quote is a straight one, every kind of blank is a space,
@@ -23,7 +24,7 @@ _ALONE = (
     "\uf900\ufaff", "\uff66\uff9f", "\U00020000\U0003ffff",
 )  # fmt: skip
 _SAME = {
-    "'": "\u2018\u2019\u201a\u201b\u02bc\u2032\uff07",
+    "'": "\u00b4\u2018\u2019\u201a\u201b\u02bc\u2032\uff07",
     '"': "\u201c\u201d\u201e\u201f\u2033\uff02",
     "-": "\u2010\u2011",
     "\n": "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029",
@@ -89,8 +90,8 @@ def get_words(text: str) -> list[str]:
     """Words without punctuation: get_words("Don't stop, 3 well-known cats!")[:2] == ["Don't", "stop"]."""
     text = _plain(text)
     marks, alone, letter = _marks(text), _alone(text), _letter(text)
-    joint = "(?:['.\u00b7\u05f3\u05f4-]|(?<=\\d)[,:](?=\\d))"
-    pattern = f"{letter}+(?:{joint}{letter}+)*"
+    joint = "(?:['.@&\u00b7\u05f3\u05f4-]|(?<=\\d)[,:](?=\\d))"
+    pattern = f"https?://[A-Za-z0-9_/.?=&%+~:#@-]*[A-Za-z0-9_/]|{letter}+(?:{joint}{letter}+)*"
     if alone:
         pattern = f"[{alone}][{marks}]*|{pattern}" if marks else f"[{alone}]|{pattern}"
     found = re.findall(pattern, text)
