@@ -24,6 +24,11 @@ _RECORDS = {FOLDERS[4]: "prompts", FOLDERS[5]: "responses", FOLDERS[6]: "respons
 _SHOWN_INSTRUCTIONS = _SHOWN_REVIEWED = 200
 """In the tables that need no script."""
 _SHOWN_CHARS = 300
+_ELSEWHERE = {
+    "config", "identity", "versions", "python", "system", "sandbox", "status", "seconds", "times", "usage", "notes",
+    "endings",
+}  # fmt: skip
+"""What of run.json has a place of its own in the page."""
 
 
 def describe_run(manifest: Mapping[str, Any]) -> str:
@@ -214,11 +219,13 @@ def make_settings(manifest: Mapping[str, Any]) -> list[Element]:
     ]
     machine = {"python": manifest.get("python"), "system": manifest.get("system"), "sandbox": manifest.get("sandbox")}
     versions = [[name, _show_any(value)] for name, value in {**dict(manifest.get("versions", {})), **machine}.items()]
+    others = {name: value for name, value in manifest.items() if name not in _ELSEWHERE}
     parts = [
         make_table("Models", ["role", "model", "revision", "server"], model_rows),
         make_table("All settings", ["setting", "value"], _flatten({**config, "models": models})),
         make_table("Versions", ["of", "version"], versions),
         make_table("What its results depend on", ["what", "value"], _flatten(manifest.get("identity", {}))),
+        make_table("Other notes", ["what", "value"], _flatten(others)),
         make("h3", "Prompts"),
     ]
     for name, prompt in prompts.items():
