@@ -165,11 +165,11 @@ def test_a_model_file_with_a_wrong_hash_is_never_loaded(tmp_path):
 def test_a_folder_of_another_config_is_refused_and_the_difference_named(copied, server):
     run = (*INSTRUCTIONS, "--base-url", server.url)
     before = digest(copied / "run" / "instructions.jsonl")
-    line = fails_here(*run, "--set", "cross_validation.min_functions=2", cwd=copied)
-    assert "cross_validation.min_functions (1 there, 2 now)" in line
+    line = fails_here(*run, "--set", "self_instruct.max_instructions=4", cwd=copied)
+    assert "self_instruct.max_instructions (8 there, 4 now)" in line
     assert digest(copied / "run" / "instructions.jsonl") == before
     asked = len(server.events())
-    changed = run_here(*run, "--set", "cross_validation.min_functions=2", "--resume-with-changes", cwd=copied)
+    changed = run_here(*run, "--set", "self_instruct.max_instructions=4", "--resume-with-changes", cwd=copied)
     assert changed.returncode == 0, changed.stderr
     assert len(server.events()) == asked  # no answer was asked for twice
     assert digest(copied / "run" / "instructions.jsonl") != before
@@ -186,10 +186,11 @@ def test_another_seeds_file_is_a_difference_too(tmp_path, server):
 
 def test_a_file_edited_in_a_finished_run_is_noticed(copied, server):
     run = (*INSTRUCTIONS, "--base-url", server.url)
-    path = copied / "run" / "03_cross_validation" / "kept-0000.jsonl"
+    kept = (copied / "run" / "03_cross_validation").glob("kept-*.jsonl")
+    path = next(each for each in sorted(kept) if each.stat().st_size)
     path.write_bytes(path.read_bytes()[:-30])
     line = fails_here(*run, cwd=copied)
-    assert "kept-0000.jsonl was changed after it was written: delete it" in line
+    assert f"{path.name} was changed after it was written: delete it" in line
     path.unlink()
     assert run_here(*run, cwd=copied).returncode == 0
 

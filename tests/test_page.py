@@ -267,7 +267,9 @@ def test_pairs_have_the_ids_that_decisions_name_them_by(replayed: Path) -> None:
 
 
 def test_the_demo_ends_with_the_path_of_the_recorded_run_s_report() -> None:
-    printed = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert printed.splitlines()[-1] == ".venv/bin/autoif report runs/quickstart-recorded"
 
 

@@ -55,7 +55,7 @@ def test_show_says_how_many_answers_voted_for_the_functions_of_an_instruction(re
     run, _, _ = replay
     verified = json.loads((run / "instructions.jsonl").read_text().splitlines()[0])
     done = run_here("show", "run", verified["instruction"]["id"], cwd=run.parent)
-    assert "chosen by score, 0.68: 3 of 3 answers gave the kept functions" in done.stdout
+    assert "chosen by score, 0.85: 3 of 3 answers gave the kept functions" in done.stdout
 
 
 def test_a_replay_killed_at_random_points_ends_with_the_same_bytes(replay, tmp_path):
