@@ -38,7 +38,7 @@ from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, find_data
 from autoif.instructions.seeds import MAX_CHARS
 from autoif.reading.jsonl import read_json_lines
 from autoif.records import Instruction, Matrix, content_id
-from autoif.runs.store import write_jsonl
+from autoif.runs.whole_files import write_jsonl
 from autoif.sandbox import SandboxSettings
 from recordings import find_recordings
 

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import load_seeds
@@ -162,7 +164,6 @@ def test_what_only_has_the_name_of_data_is_refused_in_one_line(
 
 
 def test_a_table_of_parquet_may_nest(tmp_path: Path) -> None:
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     columns = {"id": ["a", "b"], "messages": [TURNS, [{"role": "user", "content": WHERE}]]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "q.parquet")
     assert queries(tmp_path / "q.parquet") == [ASK, WHERE]

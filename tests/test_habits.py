@@ -167,7 +167,8 @@ def test_what_no_file_should_hold_is_taken_out(run: Runner, dirt: str) -> None:
 
 
 def test_every_file_loads_with_datasets(run: Runner, tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets  # here, as it takes seconds
+
     ended = run(edited(say(f"ANSWER {''.join(DIRT.values())}")))
     for path in [ended.folder / name for name in DATA] + sorted(ended.folder.glob("0*/kept-*.jsonl")):
         loaded = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))

@@ -29,7 +29,7 @@ from autoif.models.fleet import Call, Fleet
 from autoif.models.requests import Completion, Request
 from autoif.models.stored_answers import StoredAnswers
 from autoif.models.transport import Transport
-from autoif.runs import store
+from autoif.runs import whole_files
 from support.habit_runs import Runner
 from support.habit_server import Asked, HabitServer, honest
 from support.stub_server import StubServer, says
@@ -102,7 +102,7 @@ def long_answers(asked: Asked) -> Any:
 def test_the_loop_of_a_run_with_many_long_answers_never_works_on_one_thing_for_20_ms_nor_waits_for_the_disk(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(store, "PACKED_FROM", 100_000)
+    monkeypatch.setattr(whole_files, "PACKED_FROM", 100_000)
     longest = []
     with HabitServer() as server:
         for number in range(4):

@@ -9,13 +9,15 @@ import lzma
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from autoif.errors import ConfigError
 from autoif.instructions.seeds import load_seeds
 from autoif.queries.pool import load_queries
 from autoif.records import Instruction, Query, Reason
-from autoif.runs.store import write_jsonl
+from autoif.runs.whole_files import write_jsonl
 
 RULES = ["Use fewer than fifty words.", "Do not use the letter z, please.", 'Say "yes" twice.']
 ASK = "Why does the moon look larger near the horizon?"
@@ -73,7 +75,6 @@ def test_a_file_in_another_unicode_form_is_read_by_its_mark(tmp_path: Path, enco
 
 
 def pack_zstd(content: bytes) -> bytes:
-    pyarrow = pytest.importorskip("pyarrow")
     return bytes(pyarrow.compress(content, codec="zstd", asbytes=True))
 
 
@@ -108,7 +109,6 @@ def test_a_packed_file_that_is_cut_off_is_refused_by_name(tmp_path: Path, suffix
 
 
 def test_parquet_is_read(tmp_path: Path) -> None:
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"n": [1, 2, 3], "instruction": RULES}), tmp_path / "rules.parquet")
     assert seeds(tmp_path / "rules.parquet") == RULES
     parquet.write_table(pyarrow.table({"question": [ASK]}), tmp_path / "asked.parquet")

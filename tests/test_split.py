@@ -8,7 +8,7 @@ from autoif.datasets.split import Overlap, Source, find_overlap, read_sources, s
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Instruction, VerifiedInstruction
-from autoif.runs.store import write_jsonl
+from autoif.runs.whole_files import write_jsonl
 from support.command import autoif_here, fails_here
 from support.records import accepts, verified
 

@@ -20,7 +20,8 @@ from autoif.records import Dropped, Instruction, Query, Reason
 from autoif.report.funnel import read_funnel
 from autoif.runs.orchestration import RunOptions, _gather_answers
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.store import DIGESTS, FORMAT, read_manifest, read_run, read_stage, storage_errors, write_jsonl
+from autoif.runs.store import DIGESTS, FORMAT, read_manifest, read_run, read_stage
+from autoif.runs.whole_files import storage_errors, write_jsonl
 
 STAGE = "01_self_instruct"
 SHARD = (f"{STAGE}/kept-0000.jsonl", f"{STAGE}/dropped-0000.jsonl")

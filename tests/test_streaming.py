@@ -17,10 +17,11 @@ from autoif.engines.local import LocalEngine
 from autoif.errors import StoreError
 from autoif.pipeline import Shard, ShardResult, Stage
 from autoif.records import Dropped, Instruction, Reason
-from autoif.runs import run_folder, store
+from autoif.runs import run_folder, store, whole_files
 from autoif.runs.counts import count_stage, read_counts
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.store import COUNTS, DIGESTS, NewFile, list_shards, read_stage
+from autoif.runs.store import COUNTS, DIGESTS, list_shards, read_stage
+from autoif.runs.whole_files import NewFile
 from support.command import fails_here, run_here
 from support.processes import data_of, model_server, stages_of
 
@@ -32,7 +33,7 @@ DROPPED = [Dropped(stage="x", reason=Reason.REFUSED_BY_MODEL, record_id=str(plac
 @pytest.fixture
 def packed(tmp_path, monkeypatch):
     """A run folder with a shard large enough to be packed."""
-    monkeypatch.setattr(store, "PACKED_FROM", 4_000)
+    monkeypatch.setattr(whole_files, "PACKED_FROM", 4_000)
     with RunFolder(tmp_path / "run") as folder:
         folder.write_shard(STAGE, 0, ROWS, DROPPED)
         folder.write_manifest({"identity": {}, "status": "complete", "format": store.FORMAT})
@@ -231,11 +232,11 @@ def test_one_instruction_more_with_one_query_is_one_call_more(made, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from autoif.runs import run_folder, store
+from autoif.runs import run_folder, whole_files
 from autoif.records import Instruction
 from autoif.runs.run_folder import RunFolder
 
-store.PACKED_FROM = 4_000
+whole_files.PACKED_FROM = 4_000
 step, steps = int(sys.argv[2]), 0
 
 

@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from autoif.audit.material import read_material
 from autoif.errors import AutoIFError
 from autoif.records import content_id
-from autoif.runs.store import write_jsonl
+from autoif.runs.whole_files import write_jsonl
 
 Check = Callable[[str], bool]
 CASES, OTHERS = "cases", "answers to others"

@@ -29,7 +29,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.text_lines import list_some, parse_json
 from autoif.records import Record, content_id
-from autoif.runs.store import DECISIONS, reading_errors, storage_errors, to_line
+from autoif.runs.store import DECISIONS, reading_errors
+from autoif.runs.whole_files import storage_errors, to_line
 
 Target = Literal["instruction", "function", "response", "pair"]
 Key = tuple[Target, str]

@@ -11,8 +11,9 @@ records that may be named, by id, as pydantic's context.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from enum import StrEnum
+from operator import not_
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -42,11 +43,6 @@ def _find_named(given: Any, info: ValidationInfo) -> Any:
     if given not in known:
         raise ValueError(f"there is no record {given}")
     return known[given]
-
-
-def _is_empty(value: Sized) -> bool:
-    """Tell whether a later field holds nothing: it is left out then, so that files without it stay as they are."""
-    return not value
 
 
 R = TypeVar("R", bound=Record)
@@ -168,7 +164,7 @@ class Answer(Record):
     """Why nothing could be read from it, as a `FormatLoss` value; None if it was read."""
     cases_lost: int = 0
     """Cases in a readable answer that could not be read."""
-    function: str = Field(default="", exclude_if=_is_empty)
+    function: str = Field(default="", exclude_if=not_)
     """Id of the function that it gave; noted only where it counts how many gave it: unless cases choose alone."""
 
 
@@ -251,9 +247,9 @@ class Draft(Record):
     instruction: Instruction
     matrix: Matrix
     answers: tuple[Answer, ...]
-    repairs: tuple[Repair, ...] = Field(default=(), exclude_if=_is_empty)
+    repairs: tuple[Repair, ...] = Field(default=(), exclude_if=not_)
     """Functions that were put back to the writer, in the order in which they were."""
-    rulings: tuple[Ruling, ...] = Field(default=(), exclude_if=_is_empty)
+    rulings: tuple[Ruling, ...] = Field(default=(), exclude_if=not_)
     """What writer and judge said of texts."""
     settled: bool | None = Field(default=None, exclude_if=lambda settled: settled is None)
     """Whether most answers gave functions that behave alike; None where that was not asked."""

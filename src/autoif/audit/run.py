@@ -26,7 +26,8 @@ from autoif.errors import ConfigError, StoreError
 from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.runs.contents import read_audit
-from autoif.runs.store import AUDIT, storage_errors, write_json
+from autoif.runs.store import AUDIT
+from autoif.runs.whole_files import storage_errors, write_json
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.view.precision import ReviewedPrecision
 from autoif.view.queue import read_reviewed_precision

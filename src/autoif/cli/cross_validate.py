@@ -8,7 +8,7 @@ import click
 from autoif.cli.options import SETTINGS, LocalPath, OutputPath
 from autoif.config import load_config
 from autoif.instructions.recorded import filter_generations, read_generations
-from autoif.runs.store import write_jsonl
+from autoif.runs.whole_files import write_jsonl
 
 
 @click.command("cross-validate")

@@ -11,7 +11,7 @@ from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import needing_extra
 from autoif.reading.text_lines import refuse_repeats, show_in_line
-from autoif.runs.store import storage_errors
+from autoif.runs.whole_files import storage_errors
 from autoif.sandbox import SandboxSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from rich.console import Console
 from autoif.cli.options import LocalPath, OutputPath
 from autoif.errors import needing_extra
 from autoif.report.sweep import print_sweep
-from autoif.runs.store import write_json
+from autoif.runs.whole_files import write_json
 from autoif.sweep.applying import apply_sweep
 from autoif.sweep.points import sweep_run
 

@@ -11,7 +11,8 @@ from autoif.datasets.split import find_overlap, read_sources, source_of, write_s
 from autoif.errors import ConfigError
 from autoif.queries.augmentation import join_queries
 from autoif.queries.pool import load_queries
-from autoif.runs.store import INSTRUCTIONS, find_rows, write_jsonl
+from autoif.runs.store import INSTRUCTIONS, find_rows
+from autoif.runs.whole_files import write_jsonl
 
 
 @click.command()

@@ -19,7 +19,8 @@ from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
-from autoif.runs.store import SFT, find_rows, storage_errors
+from autoif.runs.store import SFT, find_rows
+from autoif.runs.whole_files import storage_errors
 from autoif.sandbox import Outcome, Sandbox, SandboxSettings
 
 _FUNCTIONS_AT_ONCE = 64

@@ -19,7 +19,7 @@ from autoif.contamination.nearest import Nearest
 from autoif.errors import ConfigError
 from autoif.reading.row_files import FileForm, find_form
 from autoif.records import Record, content_id
-from autoif.runs.store import digest_file, new_file, write_json, write_jsonl
+from autoif.runs.whole_files import digest_file, new_file, write_json, write_jsonl
 
 REPORT, NEAREST, CONTAMINATED = "report.json", "nearest.jsonl", "contaminated.jsonl"
 

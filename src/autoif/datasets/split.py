@@ -20,7 +20,8 @@ from autoif.models.requests import sampling_seed
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.text_lines import list_some
 from autoif.records import VerifiedInstruction
-from autoif.runs.store import DATA_SETS, digest_file, replace_file, write_jsonl
+from autoif.runs.store import DATA_SETS
+from autoif.runs.whole_files import digest_file, replace_file, write_jsonl
 
 TRAIN, HELD_OUT, RECORD = "train.jsonl", "held_out.jsonl", "split.json"
 _SEEDS = 1 << 31

@@ -32,7 +32,7 @@ from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstructio
 from autoif.runs import store
 from autoif.runs.manifest import find_version
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.store import digest_file
+from autoif.runs.whole_files import digest_file
 from autoif.thresholds import Threshold, meets
 from autoif.tools import ToolSettings
 

@@ -11,7 +11,8 @@ from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Chat, Completion, Request, sampling_seed
 from autoif.models.stored_answers import StoredAnswers
-from autoif.runs.store import COMPLETIONS, storage_errors
+from autoif.runs.store import COMPLETIONS
+from autoif.runs.whole_files import storage_errors
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""

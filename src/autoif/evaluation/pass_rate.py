@@ -22,7 +22,8 @@ from autoif.judging import judge as run_functions
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
-from autoif.runs.store import REWARDS, digest_file
+from autoif.runs.store import REWARDS
+from autoif.runs.whole_files import digest_file
 from autoif.sandbox import Sandbox
 
 _TITLE = "Pass rate"

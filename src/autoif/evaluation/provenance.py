@@ -12,7 +12,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
 from autoif.models.gguf import find_weights
 from autoif.records import Record
-from autoif.runs.store import digest_file
+from autoif.runs.whole_files import digest_file
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.training.card import RECORD, read_record
 

@@ -17,7 +17,7 @@ from autoif.evaluation.statistics import Interval, Stratum, bootstrap_strata, es
 from autoif.reading.jsonl import name_problem, read_jsonl
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record
-from autoif.runs.store import storage_errors, write_json, write_jsonl
+from autoif.runs.whole_files import storage_errors, write_json, write_jsonl
 
 CLAIM, SAMPLES, PER_PROMPT, SCORES = "evaluation.json", "samples.jsonl", "per_prompt.jsonl", "scores.json"
 _NAMED = 20

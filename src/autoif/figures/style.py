@@ -20,7 +20,7 @@ from autoif.errors import ConfigError
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
 from autoif.reading.text_lines import show_in_line
-from autoif.runs.store import new_file
+from autoif.runs.whole_files import new_file
 
 COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")
 """Blue, orange, black, teal, purple; neighbours differ most, since few models are compared more often than many."""

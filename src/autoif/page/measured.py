@@ -9,7 +9,7 @@ from autoif.page.evaluations import describe_evaluations
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.trainings import describe_trainings
 from autoif.reading.text_lines import name_folders, show_in_line
-from autoif.runs.store import replace_file
+from autoif.runs.whole_files import replace_file
 
 
 def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:

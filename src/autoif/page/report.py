@@ -26,7 +26,8 @@ from autoif.page.overview import (
 )
 from autoif.page.sweeps import show_sweeps
 from autoif.report.funnel import read_funnel
-from autoif.runs.store import FOLDERS, read_run, replace_file, storage_errors
+from autoif.runs.store import FOLDERS, read_run
+from autoif.runs.whole_files import replace_file, storage_errors
 
 LIMIT = 50_000
 """Rows that one file holds."""

@@ -22,7 +22,7 @@ from typing import Protocol
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.runs.remote import Remote
-from autoif.runs.store import storage_errors
+from autoif.runs.whole_files import storage_errors
 
 BEAT_S = 5.0
 STALE_S = 60.0

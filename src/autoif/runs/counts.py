@@ -14,7 +14,8 @@ from typing import Any, Literal
 from autoif.errors import StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Reason
-from autoif.runs.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines, to_line
+from autoif.runs.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines
+from autoif.runs.whole_files import to_line
 
 
 @dataclass(frozen=True, slots=True)

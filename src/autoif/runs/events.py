@@ -22,7 +22,8 @@ from pydantic import JsonValue
 from autoif.errors import AutoIFError, StoreError
 from autoif.reading.text_lines import parse_json
 from autoif.runs.claims import Holder
-from autoif.runs.store import EVENTS, is_usage, reading_errors, storage_errors
+from autoif.runs.store import EVENTS, is_usage, reading_errors
+from autoif.runs.whole_files import storage_errors
 
 BEAT_S = 10.0
 _TAIL_BYTES = 1 << 20

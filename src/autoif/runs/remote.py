@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from autoif.errors import ConfigError, StoreError, in_one_line
-from autoif.runs.store import replacing
+from autoif.runs.whole_files import replacing
 
 Result = TypeVar("Result")
 

@@ -26,17 +26,8 @@ from autoif.runs.counts import FileCount, parse_count
 from autoif.runs.remote import Remote
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.segments import DATA, RETRIED, SMALL, Segments, fetch_files, gather_journals, restore_small
-from autoif.runs.store import (
-    COMPLETIONS,
-    COUNTS,
-    EVENTS,
-    FORMAT,
-    MANIFEST,
-    SEGMENTS,
-    read_manifest,
-    storage_errors,
-    write_json,
-)
+from autoif.runs.store import COMPLETIONS, COUNTS, EVENTS, FORMAT, MANIFEST, SEGMENTS, read_manifest
+from autoif.runs.whole_files import storage_errors, write_json
 
 _STATE = f"{SEGMENTS}/remote.json"
 """To which address a folder is copied, and the number of the claim under which it last was.

@@ -25,20 +25,15 @@ from autoif.runs.store import (
     DIGESTS,
     INSTRUCTIONS,
     MANIFEST,
-    PACKED,
     check_digest,
-    digest_file,
     digest_line,
-    new_file,
     read_digests,
     read_manifest,
     read_own_lines,
     reading_errors,
-    replace_file,
     shard_number,
-    storage_errors,
-    to_line,
 )
+from autoif.runs.whole_files import PACKED, digest_file, new_file, replace_file, storage_errors, to_line
 
 Row = TypeVar("Row", bound=BaseModel)
 Rows = Iterable[BaseModel | Mapping[str, JsonValue]]

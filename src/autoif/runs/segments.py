@@ -34,10 +34,9 @@ from autoif.runs.store import (
     MANIFEST,
     SEGMENTS,
     check_digest,
-    digest_file,
     digest_line,
-    replace_file,
 )
+from autoif.runs.whole_files import digest_file, replace_file
 
 DATA = "data"
 """The name of the note of what is of no shard."""

@@ -25,7 +25,8 @@ from autoif.reading.text_lines import parse_json
 from autoif.runs.counts import FileCount, read_counts
 from autoif.runs.manifest import list_changes, read_identity
 from autoif.runs.run_folder import RunFolder
-from autoif.runs.store import SLICES, read_digests, read_manifest, reading_errors, write_json
+from autoif.runs.store import SLICES, read_digests, read_manifest, reading_errors
+from autoif.runs.whole_files import write_json
 
 _PLAN = "plan.json"
 _MOST = 9_999

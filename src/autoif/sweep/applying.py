@@ -26,8 +26,8 @@ from autoif.runs.store import (
     REVIEWED,
     SELF_INSTRUCT,
     VERIFICATION,
-    storage_errors,
 )
+from autoif.runs.whole_files import storage_errors
 from autoif.sweep.points import check_points
 from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
 from autoif.sweep.settings import Point, apply_point

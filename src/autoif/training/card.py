@@ -11,7 +11,7 @@ from autoif.errors import StoreError
 from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
 from autoif.reading.text_lines import parse_json
 from autoif.runs.manifest import find_version
-from autoif.runs.store import replacing
+from autoif.runs.whole_files import replacing
 
 RECORD = "training.json"
 CARD = "README.md"

@@ -38,7 +38,8 @@ from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError, first_line
 from autoif.reading.jsonl import name_problem, read_json_lines
 from autoif.reading.text_lines import load_json, parse_json
-from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, digest_file
+from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT
+from autoif.runs.whole_files import digest_file
 from autoif.sampling.tokens import check_tokens, count_with_special_tokens
 from autoif.settings import ROLES
 from autoif.training.thoughts import count_lost_thoughts

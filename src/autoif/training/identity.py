@@ -16,7 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from autoif.errors import ModelError
-from autoif.runs.store import digest_file
+from autoif.runs.whole_files import digest_file
 from autoif.sampling.policy import find_folder
 
 _SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".py", ".pt"}

@@ -22,7 +22,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from autoif.reading.text_lines import parse_json
-from autoif.runs.store import replacing
+from autoif.runs.whole_files import replacing
 from autoif.training.data import Kind
 
 Row = dict[str, Any]

@@ -23,7 +23,8 @@ from typing import Any
 from autoif.errors import ConfigError, StoreError
 from autoif.models.endpoint import Endpoint
 from autoif.reading.jsonl import read_jsonl
-from autoif.runs.store import PREFERENCES, replacing, storage_errors, write_jsonl
+from autoif.runs.store import PREFERENCES
+from autoif.runs.whole_files import replacing, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer

@@ -22,7 +22,7 @@ from typing import Any
 from autoif.errors import ConfigError, ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.transport import Transport
-from autoif.runs.store import storage_errors
+from autoif.runs.whole_files import storage_errors
 from autoif.sampling.settings import Say
 from autoif.training.card import RECORD, read_record
 from autoif.training.settings import TrainingSettings

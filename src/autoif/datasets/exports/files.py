@@ -15,7 +15,7 @@ from typing import TypeVar
 from autoif.datasets.rows import Columns, DataRow, Form
 from autoif.errors import ConfigError
 from autoif.reading.text_lines import parse_json
-from autoif.runs.store import storage_errors
+from autoif.runs.whole_files import storage_errors
 
 
 @dataclass(frozen=True, slots=True)

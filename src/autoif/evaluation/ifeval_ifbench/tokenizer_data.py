@@ -17,7 +17,7 @@ from pathlib import Path
 from autoif.errors import ConfigError
 from autoif.models.download import models_folder
 from autoif.models.sources import Unavailable, open_wheel
-from autoif.runs.store import storage_errors
+from autoif.runs.whole_files import storage_errors
 
 PUNKT, STOPWORDS = "tokenizers/punkt_tab", "corpora/stopwords"
 TAGGER = "taggers/averaged_perceptron_tagger_eng"

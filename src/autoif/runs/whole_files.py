@@ -1,0 +1,174 @@
+"""Files that are there whole or not at all: written beside their place and synced, they then take their name.
+
+A kill at any point leaves the file that was there before, or the new one.
+
+    write_jsonl(path, rows)            rows as JSON lines
+    with new_file(path) as file: …     lines, one after another; packed on demand
+    with replacing(path) as name: …    what a library writes, or what is copied
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, JsonValue
+
+from autoif.errors import StoreError
+from autoif.models.disks import explain_full_disk
+
+PACKED = ".zst"
+"""The ending of a stage's file that is packed."""
+PACKED_FROM = 4_000_000
+"""Bytes from which it is."""
+
+
+def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, JsonValue]]) -> None:
+    """Write a JSONL file that a user names, whole or not at all."""
+    replace_file(path, (to_line(row) for row in rows))
+
+
+def write_json(path: Path, content: BaseModel | JsonValue) -> None:
+    """Write a JSON file that people read too, whole or not at all."""
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    replace_file(path, [json.dumps(plain, indent=2) + "\n"])
+
+
+def to_line(row: BaseModel | Mapping[str, JsonValue]) -> str:
+    """Return one JSON line. ASCII only, so that lone surrogates in model output survive."""
+    content = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+    return json.dumps(content) + "\n"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a name beside a file to write to: what is there takes the file's place, synced, when the block ends well.
+
+    For what a library writes, or what is copied; `new_file` is for lines. Raises OSError.
+    """
+    temporary = _name_temporary(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class NewFile:
+    """A file that is there whole or not at all: written beside its place and synced, it then takes its name.
+
+    With `pack` it is packed, and its name says so, from `PACKED_FROM` bytes on.
+    """
+
+    def __init__(self, path: Path, *, pack: bool = False) -> None:
+        self.path = path
+        self._temporary = _name_temporary(path)
+        self._file = self._temporary.open("wb")
+        self._digest = hashlib.sha256()
+        self._held: bytearray | None = bytearray() if pack else None
+        """What may still become a plain file."""
+        self._packer: Any = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what has been written."""
+        return self._digest.hexdigest()
+
+    def add(self, line: str | bytes) -> None:
+        """Write a line, or what is packed already."""
+        content = line.encode("utf-8") if isinstance(line, str) else line
+        if self._held is None:
+            self._write(content)
+            return
+        self._held += content
+        if len(self._held) >= PACKED_FROM:
+            import zstandard  # here, as small runs need none
+
+            self.path = self.path.with_name(self.path.name + PACKED)
+            self._packer = zstandard.ZstdCompressor().compressobj()
+            held, self._held = self._held, None
+            self._write(bytes(held))
+
+    def finish(self, before: Callable[[Path, str], None]) -> None:
+        """Put the file in its place; just before, call `before` with the place and the digest."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._write(bytes(held))
+        if self._packer:
+            rest, self._packer = self._packer.flush(), None
+            self._write(rest)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        before(self.path, self.digest)
+        self._temporary.replace(self.path)
+        _sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """Leave nothing but a finished file."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _write(self, content: bytes) -> None:
+        content = self._packer.compress(content) if self._packer else content
+        self._digest.update(content)
+        self._file.write(content)
+
+
+@contextmanager
+def new_file(
+    path: Path, *, pack: bool = False, before: Callable[[Path, str], None] = lambda path, digest: None
+) -> Iterator[NewFile]:
+    """Yield a file to write to, which takes its place when the block ends well."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(NewFile(path, pack=pack)) as file:
+            yield file
+            file.finish(before)
+
+
+def replace_file(path: Path, lines: Iterable[str | bytes]) -> None:
+    """Write a file of lines, whole or not at all."""
+    with new_file(path) as file:
+        for line in lines:
+            file.add(line)
+
+
+def _name_temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk says into what the user can do."""
+    try:
+        yield
+    except OSError as error:
+        if full := explain_full_disk(error, path):
+            raise StoreError(full) from None
+        named = error.filename if path.is_dir() and error.filename else path
+        raise StoreError(f"{named} can't be written or read: {error.strerror or error}") from None
+    except sqlite3.Error as error:
+        if full := explain_full_disk(error, path):
+            raise StoreError(full) from None
+        raise StoreError(f"{path} holds a damaged database ({error}): restore it, or choose another --output") from None
