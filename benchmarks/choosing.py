@@ -2,10 +2,10 @@
 
 Replays the recorded small world, in two minutes on two cores, and asks no model. The run's own stage chooses among the
 functions that were written for 129 instructions, three answers each. Truth are the checkers written by hand
-(examples/small_world/gold.py), on every text there is (responses, edited answers, probes, cases), and on the responses
-to the 60 instructions that have some. The score was fitted on two thirds of the instructions, so the third that was
-kept aside is what counts for it. Contrast has stand-ins for answers without an instruction, as in contrast.py, and
-means over ten draws of them.
+(examples/small_world/checkers.py), on every text there is (responses, edited answers, probes, cases), and on the
+responses to the 60 instructions that have some. The score was fitted on two thirds of the instructions, so the third
+that was kept aside is what counts for it. Contrast has stand-ins for answers without an instruction, as in contrast.py,
+and means over ten draws of them.
 
     python benchmarks/choosing.py          # the tables of docs/method.md
     python benchmarks/choosing.py RUN …    # what other runs over these instructions kept, by the same texts

@@ -30,7 +30,7 @@ from typing import Any
 
 from autoif.models.cache import CompletionCache, CompletionRow
 
-RECORDING = Path(__file__).parents[1] / "examples" / "small_world" / "answers.jsonl.xz"
+RECORDING = Path(__file__).parent / "data" / "small_world_by_cases" / "answers.jsonl.xz"
 WANTED_US = 100.0
 WANTED_SHARE = 0.4
 _PROBES = 20_000

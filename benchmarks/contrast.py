@@ -1,7 +1,7 @@
 """Who chooses functions best, on the small world: `python benchmarks/contrast.py` prints tables of docs/method.md.
 
 Replays the recorded small world, in a minute on two cores, and asks no model. Truth are the checkers written by hand
-(examples/small_world/gold.py).
+(examples/small_world/checkers.py).
 
 * Contrast: 60 instructions have recorded responses. The first whole responses to the first eight prompts choose; the
   others measure. Answers without an instruction were not recorded. In their place stands, for each of the eight
@@ -46,7 +46,7 @@ from small_world import WORLD, make_data
 from small_world_texts import make_texts
 
 sys.path.insert(0, str(WORLD))
-from gold import make_check
+from checkers import make_check
 
 QUERIES = 8
 DRAWS = 10

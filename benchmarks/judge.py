@@ -28,7 +28,7 @@ from autoif.tools import ToolSettings
 
 _JSON = (
     "scoring.answer=json",
-    f"prompts.scoring={Path(__file__).parent.parent / 'examples' / 'small_world' / 'judge.txt'}",
+    f"prompts.scoring={Path(__file__).parent / 'data' / 'small_world_by_cases' / 'judge.txt'}",
     "scoring.max_tokens=400",
     "scoring.mean=>=8",
 )

@@ -3,11 +3,11 @@
     python benchmarks/reliability.py              # a table, with the weights that come with the package
     python benchmarks/reliability.py --fit        # fits them anew and writes src/autoif/reliability.json
 
-Functions: all that the recorded run over 129 instructions wrote. Truth: the checkers of examples/small_world/gold.py,
-on answers that were edited to obey, on the same answers as they were, and on the recorded ones where there are some. A
-function is right if it accepts at least 0.9 of the texts that follow and refuses at least 0.9 of the others. Weights
-are fitted on two thirds of the instructions; the tables are of the third that is kept aside, and of 90 functions that
-were written by hand for 30 instructions of other kinds (data/other_kinds.jsonl). It takes a minute, and asks no model.
+Functions: all that the recorded run over 129 instructions wrote. Truth: examples/small_world/checkers.py, on answers
+that were edited to obey, on the same answers as they were, and on the recorded ones where there are some. A function is
+right if it accepts at least 0.9 of the texts that follow and refuses at least 0.9 of the others. Weights are fitted on
+two thirds of the instructions; the tables are of the third that is kept aside, and of 90 functions that were written by
+hand for 30 instructions of other kinds (data/other_kinds.jsonl). It takes a minute, and asks no model.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from small_world_texts import make_texts
 
 sys.path.insert(0, str(WORLD))
 
-from gold import make_check
+from checkers import make_check
 
 OTHER_KINDS = Path(__file__).parent / "data" / "other_kinds.jsonl"
 WEIGHTS = ROOT / "src" / "autoif" / "reliability.json"

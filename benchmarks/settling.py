@@ -2,9 +2,9 @@
 functions is settled: on answers that were recorded, with no model (docs/method.md#settling).
 
     autoif run quickstart --recorded -o runs/quickstart
-    autoif run examples/small_world/data.toml --until instructions -o runs/small_world \\
-        --recording examples/small_world/answers.jsonl.xz
-    python benchmarks/settling.py runs/quickstart runs/small_world --checkers examples/small_world/gold.py
+    autoif run benchmarks/data/small_world_by_cases/data.toml --until instructions -o runs/small_world \\
+        --recording benchmarks/data/small_world_by_cases/answers.jsonl.xz
+    python benchmarks/settling.py runs/quickstart runs/small_world --checkers examples/small_world/checkers.py
     python benchmarks/settling.py --others      # answers of other models, where `recordings.py` finds them
 
 Each run folder is read, its answers are run in the sandbox, and nothing in it is changed. With checkers, a third table

@@ -1,4 +1,4 @@
-"""Makes the recorded small world again, from the answers beside examples/small_world.sh; benchmarks begin with it."""
+"""Makes the small world again that was recorded first, with functions chosen by cases; benchmarks begin with it."""
 
 import os
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from autoif.runs.store import INSTRUCTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 WORLD = ROOT / "examples" / "small_world"
+"""The example, with its seeds and checkers."""
+BY_CASES = ROOT / "benchmarks" / "data" / "small_world_by_cases"
 HELD_OUT = 0.25
 """The share of the instructions that has no recorded responses, as in examples/small_world.sh."""
 
@@ -20,12 +22,12 @@ def make_data(folder: Path, settings: Mapping[str, object] | None = None) -> aut
     FOLDER/instructions is the run over all 129 instructions that comes before, made without them.
     """
     os.chdir(ROOT)  # data.toml names its files from there
-    answers = [WORLD / "answers.jsonl.xz"]
+    answers = [BY_CASES / "answers.jsonl.xz"]
     made = folder / "instructions"
-    autoif.run(WORLD / "data.toml", output=made, until="instructions", recordings=answers, progress=False)
+    autoif.run(BY_CASES / "data.toml", output=made, until="instructions", recordings=answers, progress=False)
     write_split(made / INSTRUCTIONS, HELD_OUT, 0, folder / "split")
     return autoif.run(
-        WORLD / "data.toml",
+        BY_CASES / "data.toml",
         output=folder / "data",
         instructions=folder / "split" / "train.jsonl",
         recordings=answers,

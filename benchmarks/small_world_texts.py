@@ -3,7 +3,7 @@
     for text in make_texts('Begin your response with the word "Indeed".'): ...
 
 So a function's rate of true positives can be measured where no answer of a model obeys. What obeys is said by the
-checkers of examples/small_world/gold.py, not here; tests/test_reliability.py holds the edits against them.
+checkers of examples/small_world/checkers.py, not here; tests/test_reliability.py holds the edits against them.
 """
 
 import json

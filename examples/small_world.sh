@@ -21,7 +21,8 @@ autoif run $world/data.toml --until instructions -o "$out/instructions" --record
 autoif split "$out/instructions" --held-out 0.25 -o "$out/split"
 autoif run $world/data.toml --instructions "$out/split/train.jsonl" -o "$out/data" --recording $world/answers.jsonl.xz
 autoif prompts --instructions "$out/split/held_out.jsonl" --queries $world/held_out_queries.txt --min-chars 10 \
-    --unseen-by "$out/data" -o "$out/held_out.jsonl"
+    --per-instruction 5 --unseen-by "$out/data" -o "$out/held_out.jsonl"
+python $world/gold.py prompts "$out/held_out.jsonl" -o "$out/held_out_by_gold.jsonl"
 
 train() { # METHOD MODEL: trains OUT/METHOD from OUT/MODEL
     say "train $1"
@@ -39,11 +40,15 @@ for model in base sft dpo online-dpo grpo; do
     say "measure $model"
     autoif eval pass-rate "$out/$model" --data "$out/held_out.jsonl" --unseen-by "$out/data" \
         --samples 4 --max-tokens 160 --batch-size 64 -o "$out/scores/$model"
+    autoif eval pass-rate --data "$out/held_out_by_gold.jsonl" --responses "$out/scores/$model/samples.jsonl" \
+        --unseen-by "$out/data" -o "$out/scores_by_gold/$model"
 done
 
-say "held-out pass rates"
+say "held-out pass rates, by functions and by checkers written by hand"
 cd "$out/scores"
 autoif compare base sft dpo online-dpo grpo -o ../scores.md --plot ../scores.svg
 autoif compare sft dpo online-dpo grpo -o ../scores_from_sft.md
+cd ../scores_by_gold
+autoif compare base sft dpo online-dpo grpo -o ../scores_by_gold.md
 cd ..
 autoif plot sft dpo online-dpo grpo -o curves.svg

@@ -90,7 +90,7 @@ def test_other_prompts_or_the_same_with_other_functions_are_refused(data, tmp_pa
         compare([tmp_path / "one", tmp_path / "few"])
     easier = [reward_row(word, query, ["def evaluate(response): return True"]) for word in WORDS for query in range(3)]
     measure(write_rows(tmp_path / "easier.jsonl", *easier), tmp_path / "easier", sandbox, half)
-    with pytest.raises(ConfigError, match="other prompts: 0 in common"):
+    with pytest.raises(ConfigError, match=r"other settings: functions \(\w+ and \w+\)"):
         compare([tmp_path / "one", tmp_path / "easier"])
 
 

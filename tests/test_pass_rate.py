@@ -6,7 +6,8 @@ import pytest
 
 from autoif.cli.evaluate import report
 from autoif.errors import ConfigError, StoreError
-from autoif.evaluation.pass_rate import judge_answers, read_prompts
+from autoif.evaluation.benchmark import evaluate, take_recorded
+from autoif.evaluation.pass_rate import judge_answers, load_benchmark, read_prompts
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Scores, claim_folder, read_prompt_results, read_scores
@@ -240,6 +241,24 @@ def test_recorded_responses_to_unknown_prompts_or_of_unequal_number_are_refused(
     with pytest.raises(StoreError, match="line 1: no RecordedRow row"):
         measure_texts(data, tmp_path / "out", sandbox, {"prompt": "Who?"})
     assert not (tmp_path / "out").exists()
+
+
+def test_samples_are_judged_again_by_other_functions_without_the_model(data, tmp_path, sandbox):
+    measure(data, tmp_path / "sampled", sandbox, half)
+    rows = [
+        reward_row(word, query, [accepts("nothing"), RAISE, accepts("There")])
+        for word in INSTRUCTIONS
+        for query in range(2)
+    ]
+    others = write_rows(tmp_path / "others.jsonl", *rows[::-1])
+    samples = take_recorded(tmp_path / "sampled" / "samples.jsonl")
+    again = evaluate(load_benchmark(read_prompts(others), Seen(), sandbox, print), samples, tmp_path / "again", print)
+    assert (rate(again), again.responses_per_prompt, again.partial) == (50, 4, ())
+    assert again.counts["end_not_recorded"].count == 0
+    first, second = (read_prompt_results(tmp_path / name)[0] for name in ("sampled", "again"))
+    assert (first.scores["pass_rate"], second.scores["pass_rate"]) == ((0, 100, 0, 100), (100, 0, 100, 0))
+    named = {each.id for each in read_prompt_results(tmp_path / "sampled")}
+    assert {each.id for each in read_prompt_results(tmp_path / "again")} == named, "so they compare prompt by prompt"
 
 
 def test_recorded_responses_do_not_go_into_a_folder_of_samples(data, tmp_path, sandbox):

@@ -18,7 +18,7 @@ from support.records import ACCEPT, RAISE, REFUSE, accepts
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "examples" / "small_world"))
 
-from gold import make_check  # noqa: E402
+from checkers import make_check  # noqa: E402
 
 SEEDS = [
     line

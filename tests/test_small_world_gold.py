@@ -1,4 +1,4 @@
-"""The hand-written checkers of the small world (examples/small_world/gold.py), on texts at their edges."""
+"""The hand-written checkers of the small world, on texts at their edges, and the gold that is made of them."""
 
 import re
 import sys
@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from autoif.datasets.rows import Constraint, RewardRow, Turn, list_functions
+from autoif.judging import judge
+from autoif.records import Verdict
 from support.audited_run import WORD, write_run
 
 WORLD = Path(__file__).parent.parent / "examples" / "small_world"
 sys.path.insert(0, str(WORLD))
 
-from gold import CASES, KINDS, OTHERS, count_sentences, label, make_check  # noqa: E402
+from checkers import KINDS, count_sentences, make_check  # noqa: E402
+from gold import CASES, OTHERS, judge_by_gold, label  # noqa: E402
 
 SEEDS = [line for line in (WORLD / "seeds.txt").read_text(encoding="utf-8").splitlines() if line and line[:2] != "# "]
 
@@ -251,3 +255,27 @@ def test_gold_of_runs_has_each_text_once_in_its_group(tmp_path):
     assert of_word == {OTHERS: True}
     assert {row["group"] for row in rows if row["instruction"] == asked} == {"responses", CASES}
     assert not any(row["followed"] for row in rows if row["instruction"] == asked)
+
+
+def test_a_prompt_is_judged_by_the_checkers_of_its_instructions_in_the_sandbox(sandbox):
+    instructions = ["Use at least one colon in your response.", "Answer in no more than 10 words."]
+    row = RewardRow(
+        prompt=(Turn(role="user", content="Why is tea hot?"),),
+        constraints=tuple(Constraint(instruction=each, functions=("evaluate = None",)) for each in instructions),
+    )
+    sources = list_functions(judge_by_gold(row))
+    texts = ["Tea: hot", "Tea is hot", "Tea: " + "hot " * 10]
+    assert [list(each) for each in judge([(sources, text) for text in texts], sandbox)] == [
+        [Verdict.PASS, Verdict.PASS],
+        [Verdict.FAIL, Verdict.PASS],
+        [Verdict.PASS, Verdict.FAIL],
+    ]
+
+
+def test_a_prompt_of_another_world_gets_no_checker():
+    row = RewardRow(
+        prompt=(Turn(role="user", content="Why?"),),
+        constraints=(Constraint(instruction="Sing.", functions=("evaluate = None",)),),
+    )
+    with pytest.raises(LookupError, match=r"no checker for 'Sing\.'"):
+        judge_by_gold(row)

@@ -1,4 +1,4 @@
-"""The recorded small world as runs: functions of one instruction differ there, so some responses pass most of them."""
+"""The small world that was recorded first, as runs: functions of an instruction differ, and responses pass some."""
 
 from collections.abc import Mapping
 from contextlib import chdir
@@ -10,7 +10,7 @@ from autoif.datasets.split import write_split
 from autoif.runs.store import INSTRUCTIONS
 
 ROOT = Path(__file__).parents[2]
-WORLD = ROOT / "examples" / "small_world"
+WORLD = ROOT / "benchmarks" / "data" / "small_world_by_cases"
 HELD_OUT = 0.25
 """As in examples/small_world.sh: these have no recorded responses."""
 RECORDED: dict[str, Any] = {"recordings": [WORLD / "answers.jsonl.xz"], "progress": False}

@@ -221,7 +221,8 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
         for number, row in enumerate(read_jsonl(file, RecordedRow), 1):
             place = f"{file.name}, row {number}"
             text = _find_text(row.asked, texts) if benchmark.found_within else row.asked
-            if text is not None and (id := ids.get(text) or near.get(_squeeze(text))):
+            id = row.sample.prompt_id if row.sample else ids.get(text or "") or near.get(_squeeze(text or ""))
+            if id in found:
                 found[id] += [(place, each) for each in row.read(keep_thinking=keep_thinking)]
             elif text not in elsewhere:
                 unknown.append(f"{place}: {row.asked[:_SHOWN_CHARS]!r}")

@@ -86,7 +86,7 @@ def load_benchmark(prompts: MeasuredPrompts, seen: Seen, sandbox: Sandbox, say: 
         data_id=prompts.sha256,
         columns=_COLUMNS,
         judge=judge,
-        settings={"sandbox": sandbox.describe().partition(":")[0]},
+        settings={"sandbox": sandbox.describe().partition(":")[0], "functions": _digest_functions(prompts)},
         clusters="instructions",
         refuses_others=True,
     )
@@ -150,4 +150,10 @@ def _find_fault(answer: SubjectResponse, row: RewardRow) -> Fault | None:
 
 
 def _identify(row: RewardRow) -> str:
-    return content_id("measured prompt", row.prompt[0].content, list(list_functions(row)))
+    """By its words alone, so that other functions can judge the same answers."""
+    return content_id("measured prompt", row.prompt[0].content)
+
+
+def _digest_functions(prompts: MeasuredPrompts) -> str:
+    """Name the judge: scores by other functions are compared with none of these."""
+    return content_id("judges", sorted([_identify(row), *list_functions(row)] for row in prompts.rows))

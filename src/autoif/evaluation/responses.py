@@ -6,7 +6,8 @@ refused.
 
 Recorded rows are {"prompt": text, "response": text}, a line each, or {"prompt", "choices"} as a server answers; with
 `finish_reason` and a thought in a field of its own where there are any. Their answers are judged letter by letter: no
-chat token or control character is taken out, so that verdicts are those of the official programs.
+chat token or control character is taken out, so that verdicts are those of the official programs. The samples.jsonl of
+another evaluation of the same prompts is a file of recorded responses, too.
 """
 
 import hashlib
@@ -95,6 +96,14 @@ class RecordedRow(Record):
     thinking: JsonValue = None
     reasoning_details: JsonValue = None
     thinking_blocks: JsonValue = None
+    sample: Sample | None = None
+    """The row, if it is one of an evaluation's own samples; its prompt is found by its id."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_sample(cls, given: Any) -> Any:
+        is_sample = isinstance(given, Mapping) and {"prompt_id", "index", "text"} <= given.keys()
+        return {"prompt": given["prompt_id"], "response": given["text"], "sample": given} if is_sample else given
 
     @model_validator(mode="after")
     def _check_whole(self) -> "RecordedRow":
@@ -112,6 +121,8 @@ class RecordedRow(Record):
 
     def read(self, *, keep_thinking: bool = False) -> list[SubjectResponse]:
         """Return its responses: one, or as many as it has choices."""
+        if self.sample:
+            return [read_sample(self.sample, keep_thinking=keep_thinking)]
         return [_read_choice(each, keep_thinking) for each in self._list_choices()]
 
     @property
