@@ -21,7 +21,7 @@ autoif run $world/data.toml --until instructions -o "$out/instructions" --record
 autoif split "$out/instructions" --held-out 0.25 -o "$out/split"
 autoif run $world/data.toml --instructions "$out/split/train.jsonl" -o "$out/data" --recording $world/answers.jsonl.xz
 autoif prompts --instructions "$out/split/held_out.jsonl" --queries $world/held_out_queries.txt --min-chars 10 \
-    --per-instruction 5 --unseen-by "$out/data" -o "$out/held_out.jsonl"
+    --per-instruction 4 --unseen-by "$out/data" -o "$out/held_out.jsonl"
 python $world/gold.py prompts "$out/held_out.jsonl" -o "$out/held_out_by_gold.jsonl"
 
 train() { # METHOD MODEL: trains OUT/METHOD from OUT/MODEL
@@ -39,7 +39,7 @@ train grpo sft
 for model in base sft dpo online-dpo grpo; do
     say "measure $model"
     autoif eval pass-rate "$out/$model" --data "$out/held_out.jsonl" --unseen-by "$out/data" \
-        --samples 4 --max-tokens 160 --batch-size 64 -o "$out/scores/$model"
+        --samples 4 --max-tokens 160 --batch-size 64 --dtype float32 -o "$out/scores/$model"
     autoif eval pass-rate --data "$out/held_out_by_gold.jsonl" --responses "$out/scores/$model/samples.jsonl" \
         --unseen-by "$out/data" -o "$out/scores_by_gold/$model"
 done
