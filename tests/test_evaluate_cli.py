@@ -31,6 +31,14 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(("is_fast", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_a_model_is_sampled_in_the_precision_that_is_fast_here(is_fast, dtype, place, tmp_path, monkeypatch):
+    monkeypatch.setattr("autoif.sampling.precision.computes_in_bf16", lambda: is_fast)
+    eval_ = [*EVAL[: EVAL.index("--dtype")], "--quiet"]
+    autoif_here("eval", "pass-rate", place / "base", "--data", place / "rewards.jsonl", *eval_, "-o", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["settings"]["dtype"] == dtype
+
+
 def test_a_model_is_trained_and_measured_and_compared_with_the_one_it_began_with(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(place)  # what a trained folder names is found from where it was trained
     trained = tmp_path / "trained"

@@ -28,7 +28,6 @@ def place(tmp_path_factory) -> Path:
 def test_sft_and_then_dpo_from_a_run_folder(place, tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
     sft, dpo = tmp_path / "sft", tmp_path / "dpo"
-    # In the paper's bf16, which runs on a processor as well.
     settings = ["--set", "global_batch_size=3", "--set", "max_steps=2", "--quiet"]
     autoif_here("train", "sft", "--data", place, "--model", place / "model", "-o", sft, *settings)
     assert "loss" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from autoif.training.settings import DEFAULTS, RewardSettings, make_arguments, r
 
 
 def test_the_defaults_are_the_papers(tmp_path):
-    sft = resolve_settings("sft", None, [], lora=False)
+    sft = resolve_settings("sft", None, ["bf16=true"], lora=False)  # where a processor has it: tests/test_precision.py
     arguments = make_arguments("sft", sft, tmp_path)
     assert (arguments.learning_rate, arguments.lr_scheduler_type, arguments.warmup_steps) == (7e-6, "linear", 20)
     assert (arguments.num_train_epochs, arguments.weight_decay, arguments.max_length) == (3, 0.1, 8192)
@@ -174,7 +174,7 @@ def test_a_value_that_only_trl_can_judge_is_refused_in_one_line(tmp_path):
     with pytest.raises(ConfigError, match="TRL refuses the settings: sometimes is not a valid") as error:
         make_arguments("sft", resolved, tmp_path)
     assert "\n" not in str(error.value)
-    both = resolve_settings("sft", None, ["fp16=true"], lora=False)
+    both = resolve_settings("sft", None, ["fp16=true", "bf16=true"], lora=False)
     with pytest.raises(ConfigError, match=r"TRL refuses the settings: .*; set bf16=false on this device"):
         make_arguments("sft", both, tmp_path)
 

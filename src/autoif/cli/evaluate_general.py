@@ -11,6 +11,7 @@ from autoif.cli.options import OUTPUT, QUIET, add_options, choose_say
 from autoif.cli.sampling_options import model_options, read_endpoint
 from autoif.errors import ConfigError, needing_extra
 from autoif.models.gguf import runs_in_llama_cpp
+from autoif.sampling.precision import choose_precision
 
 if TYPE_CHECKING:
     from autoif.evaluation.general.files import TaskName
@@ -81,6 +82,8 @@ def general(
         from autoif.evaluation.general.benchmark import evaluate_all
         from autoif.evaluation.general.data import GeneralSettings
 
+    if sampling["dtype"] is None:
+        sampling["dtype"] = choose_precision("auto") if model and not in_chats else "auto"
     names = _read_tasks(tasks or (_TASKS_OF_TEXT if responses else _TASKS))
     files = _read_data(data, names)
     settings = GeneralSettings(

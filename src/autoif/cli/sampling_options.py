@@ -15,7 +15,9 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from autoif.cli.options import Command, LocalPath, add_options
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
+from autoif.models.gguf import runs_in_llama_cpp
 from autoif.sampling import Backend, SamplingSettings, open_sampler
+from autoif.sampling.precision import choose_precision
 
 if TYPE_CHECKING:
     from autoif.evaluation.benchmark import Subject
@@ -124,7 +126,7 @@ def model_options(
         ),
         click.option(
             "--dtype", type=click.Choice(["auto", "bfloat16", "float16", "float32"]),
-            default="bfloat16" if plain else "auto", show_default=True,
+            show_default=f"{'bfloat16' if plain else 'auto'}, and float32 on a processor without bfloat16",
             help="Precision of the weights; auto is that of the files.",
         ),
         click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
@@ -162,6 +164,10 @@ def policy_options(*, samples: int, temperature: float, max_tokens: int, recorde
             **options: Any,
         ) -> None:
             sampled = {name: options.pop(name) for name in SamplingSettings.model_fields if name in options}
+            if sampled["dtype"] is None:
+                del sampled["dtype"]
+                if model and not base_url and not runs_in_llama_cpp(model):
+                    sampled["dtype"] = choose_precision()
             settings = SamplingSettings(responses=samples, **sampled)
             if (model is None) == (responses is None):
                 raise click.UsageError(f"name a MODEL, or recorded --responses {recorded.partition(':')[0]}")

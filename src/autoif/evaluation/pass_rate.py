@@ -156,4 +156,4 @@ def _identify(row: RewardRow) -> str:
 
 def _digest_functions(prompts: MeasuredPrompts) -> str:
     """Name the judge: scores by other functions are compared with none of these."""
-    return content_id("judges", sorted([_identify(row), *list_functions(row)] for row in prompts.rows))
+    return content_id("judges", *sorted(content_id(_identify(row), *list_functions(row)) for row in prompts.rows))

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pydantic import Field, JsonValue
 
 from autoif.models.requests import Completion, FinishReason, sampling_seed
 from autoif.records import Record
+from autoif.sampling.precision import Precision
 
 Say = Callable[[str], None]
 """Takes a line for a person."""
@@ -26,7 +27,7 @@ class SamplingSettings(Record):
     seed: int = 0
     batch_size: int = Field(default=32, ge=1)
     """Responses generated together by transformers. It shapes the draws; other backends ignore it."""
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "bfloat16"
+    dtype: Precision = "bfloat16"
     """Of the weights while they generate, under transformers and vLLM; auto is that of the files."""
     chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
     """What the chat template is given beside the messages, as {"enable_thinking": false}; a server gets it, too."""

@@ -23,6 +23,7 @@ from autoif.sampling.policy import (
     read_ends,
     read_tokens,
 )
+from autoif.sampling.precision import describe_slow
 from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
 from autoif.sampling.tokens import check_tokens
 
@@ -134,6 +135,8 @@ def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Itera
         if not is_out_of_memory(error):
             raise
         raise ModelError(f"out of memory: {model} doesn't fit on {device}; use vLLM or an endpoint") from None
+    if slow := describe_slow(weights.dtype, "choose float32 (--dtype, or online.dtype)"):
+        say(slow)
     sampler = TransformersSampler(weights, tokenizer, context, settings, say)
     del weights
     try:

@@ -17,7 +17,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, JsonValue
 
@@ -28,6 +28,7 @@ from autoif.judging import judge
 from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
+from autoif.sampling.precision import Precision, choose_precision
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
 from autoif.thresholds import ShareThreshold, Threshold, meets
@@ -59,8 +60,8 @@ class OnlineSettings(SandboxSettings):
     """Whether what passes functions vacuously, as an empty or copied text does, is never chosen."""
     batch_size: int = Field(default=32, ge=1)
     """Responses generated together by transformers."""
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "bfloat16"
-    """Of the policy's weights while it is sampled."""
+    dtype: Precision = Field(default_factory=choose_precision)
+    """Of the policy's weights while it is sampled; bfloat16 where the machine computes in it."""
     tensor_parallel_size: int | None = Field(default=None, ge=1)
     """Of vLLM, as the next two: GPUs that it divides the policy over."""
     gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)

@@ -30,11 +30,12 @@ from autoif.errors import ConfigError, first_line
 from autoif.reading.text_lines import read_toml
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
+from autoif.sampling.precision import computes_in_bf16
 from autoif.sandbox import SandboxSettings
 from autoif.training.data import Kind
 
 _ALL: dict[str, Any] = {
-    "bf16": True,  # App. B
+    "bf16": True,  # App. B; False on a processor without instructions for it
     "per_device_train_batch_size": 1,
     "seed": 0,
     "logging_steps": 1,
@@ -192,7 +193,7 @@ def resolve_settings(
         raise ConfigError(f'setting "{name}" can\'t be set: {RESERVED[name]}')
     if "gradient_accumulation_steps" in merged:
         raise ConfigError('set "global_batch_size" in place of gradient_accumulation_steps, which follows from it')
-    values = {**DEFAULTS[kind], **merged}
+    values = {**DEFAULTS[kind], **({} if computes_in_bf16() else {"bf16": False}), **merged}
     if template and kind == "grpo":  # of SFT and DPO TRL takes it from the rows
         values[TEMPLATE] = dict(template)
     batch = values.pop("global_batch_size")

@@ -35,6 +35,7 @@ from autoif.sampling.policy import (
     read_dtype,
     read_vocabulary,
 )
+from autoif.sampling.precision import describe_slow
 from autoif.sampling.settings import Say
 from autoif.training.card import METRICS, describe_ancestry, versions, write_card, write_record
 from autoif.training.data import Kind, Lengths, Row, TrainingData, fit_prompts, fit_rows, read_data
@@ -192,6 +193,8 @@ def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say
     if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
     _say_schedule(request, len(rows), arguments, say)
+    if slow := describe_slow("bfloat16" if arguments.bf16 else "", "stop here, and set bf16=false"):
+        say(slow)
     eval_rows = None
     if request.eval_data:
         eval_rows, eval_lengths = fitted[1]

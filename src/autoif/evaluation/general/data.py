@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, JsonValue
 
@@ -12,6 +11,7 @@ from autoif.evaluation.general.definitions import Definition
 from autoif.evaluation.general.files import Rows, TaskName, check_row, read_files
 from autoif.evaluation.hub import fetch_rows
 from autoif.records import Record, content_id
+from autoif.sampling.precision import Precision
 
 SIZES: dict[TaskName, int] = {"gsm8k": 1319, "mmlu": 14042, "humaneval": 164, "ceval": 1346}
 """Questions of the whole benchmark: of C-Eval its validation set, as the answers of the test set are not public."""
@@ -35,7 +35,7 @@ class GeneralSettings(Record):
     max_tokens: int | None = None
     """Of an answer; None for lm-eval's own number."""
     batch_size: int = 8
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    dtype: Precision = "auto"
 
 
 @dataclass(frozen=True, slots=True)
