@@ -100,10 +100,12 @@ async def test_a_pair_is_kept_whose_sides_are_steady_and_an_error_refuses_nothin
     assert len(list(instruction_pairs([instruction], SETTINGS, strictness))) == 1
 
 
-def test_variants_change_white_space_at_the_end_and_quotes_alone() -> None:
-    assert make_variants('Say "tea".') == ('Say "tea". ', 'Say "tea".\n', "Say ”tea”.")
-    assert make_variants("tea\n") == ("tea\n ", "tea\n\n", "tea")
-    assert make_variants("“It’s”") == ("“It’s” ", "“It’s”\n", '"It\'s"')
+def test_variants_change_what_no_rule_is_about() -> None:
+    assert make_variants('Say "tea".', []) == ('Say "tea". ', 'Say "tea".\n', "Say ”tea”.")
+    assert make_variants("tea\n", []) == ("tea\n ", "tea\n\n", "tea")
+    assert make_variants("We end. Bye.", ['Say "END".', "Be kind."])[2:] == ("We end. Bye", "We END. Bye.")
+    assert make_variants("We end.", ['Say "END" in capitals, and use no full stop.']) == ("We end. ", "We end.\n")
+    assert make_variants("“It’s”", []) == ("“It’s” ", "“It’s”\n", '"It\'s"')
 
 
 def test_a_run_with_both_settings_makes_fewer_rows_and_says_how_many_it_left_out(

@@ -4,7 +4,7 @@
     |--------------------------|------------------------------|--------------------------------------------|
     | SFT; chosen in a pair    | a pass rate                  | every behaviour cluster accepts            |
     | rejected in a pair       | a pass rate                  | every behaviour cluster refuses the text   |
-    |                          |                              | and its variants, on which no rule depends |
+    |                          |                              | and its variants, which say the same       |
 
 Clusters are those of an instruction's kept functions over its cases and all responses to it: no model is asked. A
 cluster with one verdict for all of these texts tells nothing and has no say; an instruction with no other cluster gives
@@ -14,18 +14,21 @@ Strictness takes rows away and adds none. Fine-tuning loses more by a wrong row 
 teaches the opposite.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from autoif.behaviour import cluster_functions
+from autoif.faults.wording import Topic, find_quoted, speaks_of
 from autoif.judging import Runner, judge_async
 from autoif.records import Response, Verdict, VerifiedInstruction, content_id
 
 Clusters = Sequence[tuple[int, ...]]
 """The places of functions that behave alike, among an instruction's kept ones."""
 _CURLED = str.maketrans({'"': "”", "'": "’"})
+_MARKS = re.compile(r"\b(?:stops?|dots?|periods?|points?|colons?|questions?|exclamations?|sentences?)\b", re.I)
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 
 
@@ -109,16 +112,25 @@ async def _find_unsteady(
             for cluster in clusters[verified.id]
             for place in cluster
         ]
-        for variant in make_variants(text):
+        for variant in make_variants(text, [verified.instruction.text for verified in constraints]):
             rows.append((sources, variant))
             keys.append(text_key(constraints, text))
     judged = await judge_async(rows, sandbox)
     return {key for key, verdicts in zip(keys, judged, strict=True) if set(verdicts) - {Verdict.FAIL}}
 
 
-def make_variants(text: str) -> tuple[str, ...]:
-    """Return the text with what no rule is about changed: white space at its end, the form of its quotes."""
-    variants = (f"{text} ", f"{text}\n", text.rstrip(), text.translate(_CURLED), text.translate(_STRAIGHT))
+def make_variants(text: str, instructions: Sequence[str]) -> tuple[str, ...]:
+    """Return the text with what no rule is about changed: white space at its end, the form of its quotes.
+
+    Where the instructions speak of neither, also the punctuation at its end and the letter case of what they quote:
+    "We END." and "We end" are not surely wrong for `Finish with the word "END"`.
+    """
+    variants = [f"{text} ", f"{text}\n", text.rstrip(), text.translate(_CURLED), text.translate(_STRAIGHT)]
+    if instructions and not any(speaks_of(each, Topic.PUNCTUATION) or _MARKS.search(each) for each in instructions):
+        variants.append(text.rstrip().rstrip(".!?…。！？"))
+    if not any(speaks_of(each, Topic.CASE) for each in instructions):
+        quoted = [phrase for each in instructions for phrase in find_quoted(each)]
+        variants += [re.sub(re.escape(phrase), lambda _, it=phrase: it, text, flags=re.I) for phrase in quoted]
     return tuple(variant for variant in dict.fromkeys(variants) if variant != text)
 
 
