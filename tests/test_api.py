@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import autoif
+from autoif.api import PlanOptions
 from autoif.models.cache import CompletionCache
 from autoif.report.ending import describe_ending
 from support.processes import model_server
@@ -43,6 +44,16 @@ def test_a_run_gives_its_rows_lazily_and_as_data_sets(recorded):
         recorded.sft[len(rows)]
 
 
+def test_rows_follow_their_file_while_a_run_makes_it_or_another_in_its_place(tmp_path):
+    rows = autoif.Rows(tmp_path / "sft.jsonl")
+    assert len(rows) == 0
+    rows.path.write_text('{"a": 1}\n')
+    assert (len(rows), rows[0]) == (1, {"a": 1})
+    (tmp_path / "new").write_text('{"longer": 1}\n{"a": 2}\n')
+    (tmp_path / "new").replace(rows.path)
+    assert rows[:] == [{"longer": 1}, {"a": 2}]
+
+
 def test_a_run_says_what_it_is(recorded):
     assert f"{len(recorded.sft)} SFT rows" in repr(recorded)
     assert "06_rejection_sampling" in repr(recorded.funnel)
@@ -58,11 +69,13 @@ def test_the_readme_shows_the_funnel_and_a_row_of_the_recording(recorded):
     assert len(readme.splitlines()) <= 110
 
 
-def test_the_python_of_the_readme_and_of_the_python_page_runs(tmp_path):
-    pages = [(ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/python.md")]
-    readme, page = (re.findall(r"```python\n(.*?)```", text, re.DOTALL) for text in pages)
-    assert len(readme) == 1
-    source = readme[0] + page[0]  # the page's first block names the README's folder, and finds the run complete
+def test_all_python_of_the_documentation_runs_each_block_by_itself(recorded, tmp_path):
+    """A block marked `python` is whole; one marked `py` is part of a program."""
+    shutil.copytree(recorded.path, tmp_path / "runs" / "quickstart")
+    pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))  # the README makes the folder that others name
+    blocks = [each for page in pages for each in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
+    assert len(blocks) > 6
+    source = f"for block in {blocks!r}: exec(block, {{'__name__': '__main__'}})"
     done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "06_rejection_sampling" in done.stdout
@@ -98,6 +111,29 @@ def test_settings_are_python_values_or_lines(server, tmp_path):
         autoif.run(set={"seed": object()})
     with pytest.raises(autoif.ConfigError, match=r'unknown setting "scoring\.sample"'):
         autoif.run(set=["scoring.sample=2"])
+
+
+def test_an_option_that_there_is_not_is_refused_and_the_nearest_named(tmp_path):
+    with pytest.raises(TypeError, match="no option is called 'outptu': is it 'output'"):
+        autoif.run(recorded=True, outptu=tmp_path / "run")
+    with pytest.raises(TypeError, match="no option is called 'yields'"):
+        autoif.run(recorded=True, output=tmp_path / "run", yields="paper")
+    with pytest.raises(TypeError, match="no option is called 'retry'"):
+        autoif.plan(retry=True)
+    with pytest.raises(autoif.ConfigError, match="until is 'instruction': give one of 'instructions', 'queries'"):
+        autoif.run(recorded=True, output=tmp_path / "run", until="instruction")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", sorted(PlanOptions.__optional_keys__))
+def test_an_option_that_is_none_has_its_default(option):
+    assert autoif.plan(**{option: None}) == autoif.plan()
+
+
+@pytest.mark.parametrize("option", ["recordings", "answers"])
+def test_one_recording_needs_no_list(option, tmp_path):
+    with pytest.raises(autoif.AutoIFError, match=r"answers\.xz"):
+        autoif.run(output=tmp_path / "run", progress=False, set="execution.workers=1", **{option: "answers.xz"})
 
 
 def test_a_first_try_at_a_server_that_is_down_binds_the_folder_to_nothing(server, tmp_path):
@@ -156,8 +192,9 @@ def test_importing_autoif_runs_nothing_and_loads_no_extra():
 
 def test_every_name_of_the_package_is_there_when_it_is_asked_for():
     assert autoif.__all__ == sorted(autoif._PLACES)
-    assert {*autoif.__all__, "__version__"} <= set(dir(autoif))
     assert all(getattr(autoif, name).__name__ == name for name in autoif.__all__)
+    assert {*autoif.__all__, "__version__"} <= set(dir(autoif))
+    assert len(dir(autoif)) == len(set(dir(autoif)))
     with pytest.raises(AttributeError, match="'autoif' has no attribute 'Sandbocks'"):
         autoif.Sandbocks  # noqa: B018
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import autoif
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
@@ -46,6 +48,12 @@ def test_every_setting_and_command_that_the_prose_names_exists(path):
         assert f"`{shown}`" in settings, key
     for command in re.findall(rf"autoif ((?:{'|'.join(COMMANDS)})(?: fetch)?)\b", text):
         assert f"## autoif {command}\n" in commands, command
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_call_that_the_prose_gives_needs_only_import_autoif(path):
+    called = re.findall(r"\bautoif\.([\w.]+)\(", path.read_text(encoding="utf-8"))
+    assert [name for name in called if name.partition(".")[0] not in autoif.__all__] == []
 
 
 def test_every_place_that_the_map_of_the_code_names_is_there_and_every_folder_is_in_it():

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autoif.api import Run, fetch_run, load_run, run
+    from autoif.api import Run, fetch_run, load_run, plan, run
     from autoif.config import Config, load_config
     from autoif.errors import AutoIFError, BudgetExhausted, ConfigError, ModelError, NoData, SandboxError, StoreError
     from autoif.gate import Fault, find_fault
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _NAMES = {
-    "autoif.api": ("Run", "fetch_run", "load_run", "run"),
+    "autoif.api": ("Run", "fetch_run", "load_run", "plan", "run"),
     "autoif.config": ("Config", "load_config"),
     "autoif.errors": (
         "AutoIFError", "BudgetExhausted", "ConfigError", "ModelError", "NoData", "SandboxError", "StoreError",
@@ -53,6 +53,7 @@ __all__ = [
     "find_fault",
     "load_config",
     "load_run",
+    "plan",
     "run",
 ]
 
@@ -69,4 +70,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__, "__version__"]
+    return sorted({*globals(), *__all__, "__version__"})

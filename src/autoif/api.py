@@ -9,11 +9,12 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, get_args
 
 from pydantic import JsonValue
 from rich.console import Console
@@ -60,9 +61,9 @@ class Options(TypedDict, total=False):
     """Shards in flight at once."""
     recorded: bool
     """Replay the packaged recording of quickstart; no model is asked."""
-    recordings: Sequence[str | Path]
-    """Replay recordings of your own; no model is asked."""
-    answers: Sequence[str | Path]
+    recordings: str | Path | Sequence[str | Path]
+    """Replay a recording of your own, or several; no model is asked."""
+    answers: str | Path | Sequence[str | Path]
     """Take answers from these recordings where they have them; ask the model for the rest."""
     resume_with_changes: bool
     """Go on in a folder that was made with other settings."""
@@ -179,7 +180,7 @@ def run(
     output: str | Path | None = None,
     base_url: str | None = None,
     model: str | None = None,
-    set: Mapping[str, object] | Sequence[str] = (),
+    set: str | Mapping[str, object] | Sequence[str] = (),
     **options: Unpack[Options],
 ) -> Run:
     """Make data, or go on where an interrupted run in the same folder stopped; return the run.
@@ -198,7 +199,9 @@ def run(
         ConfigError: a setting or an input file is wrong.
         ModelError, SandboxError, StoreError: what can't be used; nothing is lost, run it again when it can.
         NoData: the run is complete, and has made nothing.
+        TypeError: no option has this name.
     """
+    options = cast(Options, _take_options(options, Options.__optional_keys__))
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
     console, shown = Console(stderr=True), options.get("progress", True)
     _run_to_end(make_run(resolved, arranged, Progress(console, quiet=not shown)))
@@ -217,7 +220,7 @@ def plan(
     output: str | Path | None = None,
     base_url: str | None = None,
     model: str | None = None,
-    set: Mapping[str, object] | Sequence[str] = (),
+    set: str | Mapping[str, object] | Sequence[str] = (),
     **options: Unpack[PlanOptions],
 ) -> RunPlan:
     """Return what `run` with the same arguments would ask of models and make; no model is asked, nothing is written.
@@ -233,18 +236,36 @@ def plan(
     Raises:
         ConfigError, StoreError: a setting, an input file or the source of the yields can't be used.
         SandboxError: functions of a pilot can't be contained on this machine.
+        TypeError: no option has this name.
     """
+    options = cast(PlanOptions, _take_options(options, PlanOptions.__optional_keys__))
     resolved, arranged = _arrange(config, output, {"base_url": base_url, "model": model}, set, options)
     source = options.get("yields")
     named = None if source is None else str(source)
     return _run_to_end(plan_data(resolved, arranged, named, options.get("tokens_per_second")))
 
 
+def _take_options(options: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return the options that are given: None stands for the default. Python itself checks no names of a TypedDict."""
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, ["output", "base_url", "model", "set", *known], 1)
+            raise TypeError(f"no option is called {name!r}" + (f": is it {near[0]!r}?" if near else ""))
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.get("until", "queries") not in get_args(Step):
+        raise ConfigError(f"until is {given['until']!r}: give one of {', '.join(map(repr, get_args(Step)))}")
+    return given
+
+
+def _list_files(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
+
+
 def _arrange(
     config: str | Path | Config,
     output: str | Path | None,
     endpoint: Mapping[str, str | None],
-    set: Mapping[str, object] | Sequence[str],
+    set: str | Mapping[str, object] | Sequence[str],
     options: Options,
 ) -> tuple[Config, RunOptions]:
     """Return the resolved settings and the options of a run."""
@@ -253,7 +274,7 @@ def _arrange(
     }
     resolved = _resolve(config, [*_write_settings(short), *_write_settings(set)])
     name = Path(config).stem if isinstance(config, str | Path) else config.preset
-    replayed = [Path(each) for each in options.get("recordings", ())]
+    replayed = _list_files(options.get("recordings", ()))
     if options.get("recorded"):
         replayed.insert(0, _packaged_recording(name))
     folder, remote = place_run(output, options.get("work"), f"{name}{'-recorded' if replayed else ''}")
@@ -262,7 +283,7 @@ def _arrange(
         output=folder,
         until=options.get("until", "queries"),
         instructions=Path(instructions) if instructions is not None else None,
-        recordings=(*replayed, *map(Path, options.get("answers", ()))),
+        recordings=(*replayed, *_list_files(options.get("answers", ()))),
         replay=bool(replayed),
         resume_with_changes=options.get("resume_with_changes", False),
         retry_refused=options.get("retry_refused", False),
@@ -320,10 +341,10 @@ def _show_in_notebook(made: Run) -> None:
     display(made)
 
 
-def _write_settings(settings: Mapping[str, object] | Sequence[str]) -> list[str]:
+def _write_settings(settings: str | Mapping[str, object] | Sequence[str]) -> list[str]:
     """Return settings as `key=value`, leaving out those that are None."""
     if not isinstance(settings, Mapping):
-        return list(settings)
+        return [settings] if isinstance(settings, str) else list(settings)
     return [f"{key}={_to_json(key, value)}" for key, value in settings.items() if value is not None]
 
 

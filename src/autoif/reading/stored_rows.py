@@ -3,7 +3,7 @@
     rows = Rows(Path("runs/first/sft.jsonl"))
     len(rows), rows[0]["messages"], rows[-3:]
 
-Where each row begins is found once, at the first use; rows are never all in memory.
+Where each row begins is found at the first use, and anew when the file is another; rows are never all in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,9 @@ class Rows(Sequence[Row]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._starts: list[int] | None = None
+        self._starts: list[int] = []
+        self._version: tuple[int, ...] | None = None
+        """Of the file whose rows begin there: a run that goes on makes it, or another in its place."""
 
     def __iter__(self) -> Iterator[Row]:
         if self.path.exists():
@@ -78,14 +80,18 @@ class Rows(Sequence[Row]):
         return row
 
     def _index(self) -> list[int]:
-        """Return where each row begins; found once, at the first use."""
-        if self._starts is None:
-            starts, place = [], 0
-            if self.path.exists():
-                with reading_errors(self.path), self.path.open("rb") as lines:
+        """Return where each row begins."""
+        if not self.path.exists():
+            return []
+        with reading_errors(self.path):
+            found = self.path.stat()
+            version = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if version != self._version:
+                starts, place = [], 0
+                with self.path.open("rb") as lines:
                     for line in lines:
                         if line.strip():
                             starts.append(place)
                         place += len(line)
-            self._starts = starts
+                self._starts, self._version = starts, version
         return self._starts
