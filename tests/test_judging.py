@@ -110,7 +110,8 @@ def test_verify_allows_the_packages_that_are_named(
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--timeout", "nan"), ("--timeout", "0"), ("--memory-mb", "8"), ("--workers", "0")]
+    ("option", "value"),
+    [("--timeout", "nan"), ("--timeout", "0"), ("--memory-mb", "8"), ("--workers", "0"), ("--workers", "100000")],
 )
 @pytest.mark.parametrize("command", [["verify"], ["serve"], ["eval", "pass-rate"]], ids=" ".join)
 def test_a_setting_that_no_sandbox_can_have_is_refused_in_one_line(
@@ -120,6 +121,13 @@ def test_a_setting_that_no_sandbox_can_have_is_refused_in_one_line(
     done = CliRunner().invoke(cli, [*command, *needed, option, value])
     assert done.exit_code == 2
     assert option in done.output.splitlines()[-1]
+
+
+def test_an_output_beside_a_data_set_is_refused_as_nothing_would_be_written(tmp_path: Path) -> None:
+    arguments = ["verify", "--dataset", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "verdicts.jsonl")]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert "--output goes with FUNCTIONS.jsonl and RESPONSES.jsonl" in done.output.splitlines()[-1]
 
 
 def test_trainings_without_packages_go_on_where_they_were_begun_before_there_were_any() -> None:

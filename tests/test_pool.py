@@ -309,6 +309,11 @@ def test_a_name_that_cannot_be_loaded_is_refused_in_one_line(hub: Path) -> None:
     assert "neither a file nor a data set that can be loaded" in refusal(f"{hub.name}-that-nobody-has")
 
 
+@pytest.mark.parametrize("source", ["hf:", "hf::train"])
+def test_a_data_set_without_a_name_is_refused_before_anything_is_asked(source: str) -> None:
+    assert refusal(source).endswith("name the data set, as in hf:OWNER/NAME")
+
+
 def test_without_the_datasets_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install 'autoif[datasets]'" in refusal("hf:some/questions")

@@ -62,7 +62,7 @@ def test_instructions_with_a_function_in_common_stay_together_even_through_a_thi
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, 25])
 def test_a_share_beyond_0_and_1_is_refused(share):
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="more than 0 and less than 1"):
         split_instructions(MANY, share, 0)
 
 

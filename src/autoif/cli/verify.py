@@ -58,7 +58,7 @@ class Check(NamedTuple):
 @click.command()
 @click.argument("functions", type=LocalPath(), required=False)
 @click.argument("responses", type=LocalPath(), required=False)
-@click.option("-o", "--output", type=OutputPath(), help="File to write. [default: standard output]")
+@click.option("-o", "--output", type=OutputPath(), help="File to write, without --dataset. [default: standard output]")
 @click.option(
     "--dataset",
     type=LocalPath(),
@@ -80,6 +80,8 @@ def verify(
     With --dataset, prints the rows that their functions no longer accept as recorded; then the exit code is 1.
     """
     if dataset and not functions:
+        if output:
+            raise click.UsageError("--output goes with FUNCTIONS.jsonl and RESPONSES.jsonl: --dataset only prints")
         sys.exit(_verify_dataset(dataset, sandbox.make_sandbox()))
     if dataset or not (functions and responses):
         raise click.UsageError("name FUNCTIONS.jsonl and RESPONSES.jsonl, or --dataset FILE")

@@ -36,7 +36,7 @@ def split_instructions(
         ConfigError: the share is not between 0 and 1, an instruction is there twice, or one side would be empty.
     """
     if not 0 < share < 1:
-        raise ConfigError(f"the share to hold out is between 0 and 1, not {share:g}")
+        raise ConfigError(f"the share to hold out is more than 0 and less than 1, not {share:g}")
     ids = [verified.instruction.id for verified in instructions]
     if len(set(ids)) < len(ids):
         twice = next(each.instruction for each in instructions if ids.count(each.instruction.id) > 1)

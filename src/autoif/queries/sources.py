@@ -115,6 +115,8 @@ def _may_be_a_name(source: str) -> bool:
 def _read_dataset(name: str) -> Iterator[RowText]:
     """Yield the queries of a data set: of its `train` split, or of its first one, unless a split is named."""
     repository, split, column = (*name.split(":", 2), "", "")[:3]
+    if not repository:
+        raise ConfigError(f"queries {HUB_PREFIX}{name}: name the data set, as in {HUB_PREFIX}OWNER/NAME")
     try:
         import datasets
     except ImportError as error:

@@ -14,6 +14,8 @@ from autoif.sandbox.outcomes import Outcome
 
 _STARTS = 3
 """Of a worker, in the place of one that died."""
+MAX_WORKERS: Final = 1_000
+"""All are started at once: a slip of the keyboard must not take the machine."""
 CLOSED: Final = "the sandbox was closed while functions were still to run"
 
 

@@ -21,6 +21,7 @@ from autoif.sandbox.cpython import open_cpython
 from autoif.sandbox.monty import open_monty
 from autoif.sandbox.outcomes import Limits, Outcome
 from autoif.sandbox.owner_loop import LoopThread, OwnerLoop
+from autoif.sandbox.pool import MAX_WORKERS
 
 
 class Backend(Protocol):
@@ -89,8 +90,8 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None, *, backend: str = AUTO, workers: int | None = None) -> None:
         if backend != AUTO and backend not in BACKENDS:
             raise SandboxError(f"no sandbox is called {backend!r}: choose {', '.join((AUTO, *BACKENDS))}")
-        if workers is not None and workers < 1:
-            raise SandboxError(f"a sandbox needs at least one worker, not {workers}")
+        if workers is not None and not 1 <= workers <= MAX_WORKERS:
+            raise SandboxError(f"a sandbox has at least one worker and at most {MAX_WORKERS:,}, not {workers:,}")
         limits = limits or Limits()
         if not 0 < limits.timeout_s < inf or limits.memory_mb <= 0 or limits.output_bytes <= 0:
             raise SandboxError("the sandbox's limits on time, memory and output must be above zero, and finite")

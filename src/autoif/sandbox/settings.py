@@ -4,7 +4,7 @@ from pydantic import Field
 
 from autoif.records import Record
 from autoif.sandbox.outcomes import Limits
-from autoif.sandbox.pool import count_processors
+from autoif.sandbox.pool import MAX_WORKERS, count_processors
 from autoif.sandbox.sandbox import AUTO, Sandbox
 
 
@@ -17,7 +17,7 @@ class SandboxSettings(Record):
     """Time of a function for one text."""
     memory_mb: int = Field(default=256, ge=16)
     """Memory of a function, in MiB, beyond what the interpreter has."""
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=MAX_WORKERS)
     """Sandbox processes; 0 is one a core."""
     packages: tuple[str, ...] = ()
     """Installed packages that functions may import, as ["nltk", "regex"]; also name the packages that these import."""
