@@ -277,12 +277,12 @@ def test_models_lists_what_can_be_fetched_and_where_it_is(tmp_path):
     (folder := tmp_path / "models").mkdir()
     with (folder / "SmolLM2-135M-Instruct.Q4_1.gguf").open("wb") as file:
         file.truncate(98_362_432)
-    done = CliRunner().invoke(cli, ["models"], env={"AUTOIF_CACHE": str(tmp_path), "COLUMNS": "200"})
+    done = CliRunner().invoke(cli, ["models"], env={"AUTOIF_CACHE": str(tmp_path), "COLUMNS": "40"})
     assert done.exit_code == 0
     _, large, small = done.output.splitlines()
     assert large.split()[-2:] == ["Apache-2.0", "no"]
     assert "smollm2-135m" in small
-    assert small.endswith(".gguf")
+    assert small.endswith(str(folder / "SmolLM2-135M-Instruct.Q4_1.gguf"))  # in one piece, to be copied
 
 
 def test_a_command_that_does_not_exist_ends_with_exit_code_2(tmp_path):
@@ -295,10 +295,10 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("words", [[], ["eval"]])
+@pytest.mark.parametrize("words", [[], ["eval"], ["train"], ["models"]])
 def test_help_says_of_every_command_in_a_whole_sentence_what_it_does(words):
     listed = CliRunner().invoke(cli, [*words, "--help"]).stdout.split("Commands:\n")[1].splitlines()
-    assert len(listed) >= 6
+    assert listed
     assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
 
 

@@ -18,7 +18,7 @@ from autoif.runs.whole_files import write_jsonl
 @click.command()
 @click.argument("instructions", type=LocalPath())
 @click.option("--held-out", type=float, default=0.25, show_default=True, help="Share of the instructions to hold out.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the division.")
 @OUTPUT
 def split(instructions: Path, held_out: float, seed: int, output: Path) -> None:
     """Divide verified INSTRUCTIONS into those to train on and those to measure on.

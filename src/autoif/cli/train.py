@@ -41,7 +41,7 @@ def _training_command(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def train() -> None:
-    """Train a model on the data of a run, with the paper's settings (extra `train`)."""
+    """Train a model on the data of a run, with the paper's settings (§3.4; extra `train`)."""
 
 
 def _add_command(kind: Kind, text: str) -> None:
@@ -65,9 +65,9 @@ def _add_command(kind: Kind, text: str) -> None:
         click.echo(f"{record['steps']:>30,}  steps in {record['seconds']:,} s: {request.output}")
 
 
-_add_command("sft", "Supervised fine-tuning on sft.jsonl (paper §3.4).")
-_add_command("dpo", "Offline DPO on preferences.jsonl, from the SFT model (paper §3.4).")
-_add_command("grpo", "GRPO on rewards.jsonl, with its functions as reward, from the SFT model.")
+_add_command("sft", "Supervised fine-tuning on sft.jsonl.")
+_add_command("dpo", "Offline DPO on preferences.jsonl, from the SFT model.")
+_add_command("grpo", "GRPO from the SFT model, with the functions of rewards.jsonl.")
 
 
 @train.command("online-dpo")
@@ -96,7 +96,7 @@ def online_dpo(
     serve: str,
     **asked: Any,
 ) -> None:
-    """Iterative online DPO on rewards.jsonl, from the SFT model (paper §3.4).
+    """Iterative online DPO on rewards.jsonl, from the SFT model.
 
     Each round samples responses from the current policy, verifies them in the sandbox, pairs them, and trains on the
     pairs. The rounds' settings are online.KEY, all others those of `autoif train dpo`.
