@@ -125,7 +125,7 @@ def test_an_option_that_there_is_not_is_refused_and_the_nearest_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("option", sorted(PlanOptions.__optional_keys__))
+@pytest.mark.parametrize("option", ["base_url", "model", "output", "set", *sorted(PlanOptions.__optional_keys__)])
 def test_an_option_that_is_none_has_its_default(option):
     assert autoif.plan(**{option: None}) == autoif.plan()
 

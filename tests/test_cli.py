@@ -146,6 +146,12 @@ def test_a_server_that_answers_wrongly_is_named(tmp_path, status, kind, body, me
     assert (tmp_path / "runs" / "quickstart" / "run.json").exists()  # and the same command goes on
 
 
+def test_what_is_to_be_fetched_has_an_address(tmp_path):
+    assert fails_here("fetch", "runs/first", cwd=tmp_path).endswith(
+        "is no address: write it like s3://BUCKET/runs/NAME"
+    )
+
+
 def test_an_unknown_embedded_model_is_refused_with_the_ones_there_are(tmp_path):
     assert "qwen2.5-coder-1.5b" in fails_here("run", "quickstart", "--model", "gpt-9", cwd=tmp_path)
 

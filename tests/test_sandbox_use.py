@@ -128,6 +128,13 @@ def test_many_functions_run_at_once_and_come_back_in_order(sandbox):
         sandbox.run_many_sync([(LENGTH, ["a"]), (LENGTH, "long")])
 
 
+@pytest.mark.parametrize(("source", "inputs"), [(LENGTH.encode(), ["a"]), (LENGTH, ["a", None]), (LENGTH, [b"a"])])
+@pytest.mark.parametrize("until_timeout", [False, True])
+def test_what_is_no_text_is_refused_before_a_worker_has_it(sandbox, source, inputs, until_timeout):
+    with pytest.raises(TypeError, match="a source and its inputs are texts"):
+        sandbox.run_many_sync([(source, inputs)], until_timeout=until_timeout)
+
+
 def test_leaving_ends_every_process_and_the_thread_whatever_happened_inside():
     others, threads = descendants_of(os.getpid()), threading.active_count()
     with pytest.raises(ZeroDivisionError), Sandbox(workers=2) as sandbox:

@@ -180,7 +180,7 @@ def run(
     output: str | Path | None = None,
     base_url: str | None = None,
     model: str | None = None,
-    set: str | Mapping[str, object] | Sequence[str] = (),
+    set: str | Mapping[str, object] | Sequence[str] | None = None,
     **options: Unpack[Options],
 ) -> Run:
     """Make data, or go on where an interrupted run in the same folder stopped; return the run.
@@ -220,7 +220,7 @@ def plan(
     output: str | Path | None = None,
     base_url: str | None = None,
     model: str | None = None,
-    set: str | Mapping[str, object] | Sequence[str] = (),
+    set: str | Mapping[str, object] | Sequence[str] | None = None,
     **options: Unpack[PlanOptions],
 ) -> RunPlan:
     """Return what `run` with the same arguments would ask of models and make; no model is asked, nothing is written.
@@ -265,7 +265,7 @@ def _arrange(
     config: str | Path | Config,
     output: str | Path | None,
     endpoint: Mapping[str, str | None],
-    set: str | Mapping[str, object] | Sequence[str],
+    set: str | Mapping[str, object] | Sequence[str] | None,
     options: Options,
 ) -> tuple[Config, RunOptions]:
     """Return the resolved settings and the options of a run."""
@@ -341,10 +341,10 @@ def _show_in_notebook(made: Run) -> None:
     display(made)
 
 
-def _write_settings(settings: str | Mapping[str, object] | Sequence[str]) -> list[str]:
+def _write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
     """Return settings as `key=value`, leaving out those that are None."""
     if not isinstance(settings, Mapping):
-        return [settings] if isinstance(settings, str) else list(settings)
+        return [settings] if isinstance(settings, str) else list(settings or ())
     return [f"{key}={_to_json(key, value)}" for key, value in settings.items() if value is not None]
 
 

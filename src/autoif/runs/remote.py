@@ -61,7 +61,9 @@ class Remote:
     """A folder of files elsewhere. May be used from any thread."""
 
     def __init__(self, address: str) -> None:
-        """Raises ConfigError: no package knows the address; nobody is asked yet."""
+        """Raises ConfigError: it is no address, or no package knows it; nobody is asked yet."""
+        if not is_address(address):
+            raise ConfigError(f"{address} is no address: write it like s3://BUCKET/runs/NAME")
         self.address = address
         self._protocol = address.partition("://")[0]
         self._shown = _PASSWORD.sub(r"\1:***@", re.sub(r"(?<=[^/:])/+$", "", address))

@@ -203,8 +203,7 @@ class Sandbox:
         return owner
 
     async def _judge(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
-        if isinstance(inputs, str):
-            raise TypeError("inputs is a list of texts, not one text")
+        _require_texts(source, inputs)
         if not inputs:
             return []
         if len(inputs) > TEXTS_AT_ONCE:
@@ -215,14 +214,13 @@ class Sandbox:
         return outcomes
 
     async def _judge_until_timeout(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
+        _require_texts(source, inputs)
         outcomes = await self._backend.run(source, inputs, until_timeout=True)
         self.verdicts += len(outcomes)
         return outcomes
 
     async def _judge_what_does_not_hang(self, source: str, inputs: Sequence[str]) -> list[Outcome]:
         """Judge inputs up to the first that takes too long; the others have its outcome, and took no time."""
-        if isinstance(inputs, str):
-            raise TypeError("inputs is a list of texts, not one text")
         outcomes: list[Outcome] = []
         for at in range(0, len(inputs), TEXTS_AT_ONCE):
             outcomes += await self._judge_until_timeout(source, inputs[at : at + TEXTS_AT_ONCE])
@@ -255,3 +253,12 @@ class Sandbox:
     def describe(self) -> str:
         """Return the backend and the layers that hold, as run.json records them."""
         return self._backend.describe()
+
+
+def _require_texts(source: str, inputs: Sequence[str]) -> None:
+    """Raise TypeError for what a caller took for a text, before a worker has any of it."""
+    if isinstance(inputs, str):
+        raise TypeError("inputs is a list of texts, not one text")
+    for kind in {type(source), *map(type, inputs)}:
+        if not issubclass(kind, str):
+            raise TypeError(f"a source and its inputs are texts (str), not {kind.__name__}")
