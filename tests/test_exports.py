@@ -342,7 +342,7 @@ def test_a_line_separator_in_a_text_splits_no_row(tmp_path):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     assert "it is no run folder" in refused(tmp_path, "--to", "trl", "-o", tmp_path / "out")
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
-    assert "its run has made no data set yet" in refused(tmp_path, "--to", "trl", "-o", tmp_path / "out")
+    assert "its run has made none yet: finish it" in refused(tmp_path, "--to", "trl", "-o", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoif.cli.main import cli
+from autoif.datasets.rows import SftRow
+from autoif.reading.jsonl import read_jsonl
 from support.command import run_here
 from support.source_strategies import texts
 
@@ -248,3 +251,38 @@ def test_pairs_and_run_folders_are_verified_too(tmp_path: Path) -> None:
     (tmp_path / "sft.jsonl").write_text(json.dumps(make_row("tea", 1.0)) + "\n")
     done = run_here("verify", "--dataset", ".", cwd=tmp_path)
     assert "1 of 1 rows hold" in done.stdout
+
+
+GOOD = {
+    "messages": [{"role": "user", "content": "Say tea."}, {"role": "assistant", "content": "tea"}],
+    "constraints": [{"functions": [FUNCTIONS["length"]]}],
+    "pass_rate": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pass_rate": 100}, "pass_rate: Input should be less than or equal to 1"),
+        ({"pass_rate": float("nan")}, "pass_rate: Input should be"),
+        ({"messages": [*GOOD["messages"], {"role": "user", "content": "tea"}]}, "its last turn is not the assistant's"),
+        ({"query_id": 7.5}, "query_id: Input should be a valid string"),
+    ],
+)
+def test_a_row_that_cannot_be_verified_is_refused_with_its_line(tmp_path, change, message):
+    dataset = tmp_path / "sft.jsonl"
+    dataset.write_text(f"{json.dumps(GOOD)}\n{json.dumps(GOOD | change)}\n")
+    done = CliRunner().invoke(cli, ["verify", "--dataset", str(dataset)])
+    assert f"line 2: {'' if 'last turn' in message else 'no SftRow row ('}{message}" in str(done.exception)
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_rows_are_verified_in_every_common_form_whatever_numbers_their_ids_are(tmp_path, form):
+    rows = [GOOD | {"query_id": 7.0}, GOOD | {"query_id": None}]
+    dataset = tmp_path / f"rows.{form}"
+    if form == "parquet":
+        datasets.Dataset.from_list(rows).to_parquet(dataset)
+    else:
+        dataset.write_text(json.dumps(rows, indent=1))
+    assert [row.query_id for row in read_jsonl(dataset, SftRow)] == ["7", ""]
+    assert "2 of 2 rows hold" in CliRunner().invoke(cli, ["verify", "--dataset", str(dataset)]).output

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 
 from autoif.cli.options import LocalPath, OutputPath
 from autoif.cli.sandbox_options import sandbox_options
-from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, find_kind, list_functions
+from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, Turn, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
 from autoif.reading.jsonl import read_jsonl
@@ -180,8 +180,15 @@ def _read_dataset(path: Path) -> Iterator[Check]:
 
 
 def _check_row(row: AnyRow) -> None:
-    rates = {SftRow: ("pass_rate",), PreferenceRow: ("chosen_pass_rate", "rejected_pass_rate")}.get(type(row), ())
-    if not row.constraints or not rates or None in {getattr(row, name) for name in rates}:
+    answers: tuple[Turn, ...] = ()
+    match row:
+        case SftRow(pass_rate=float()):
+            answers = row.messages[-1:]
+        case PreferenceRow(chosen_pass_rate=float(), rejected_pass_rate=float()):
+            answers = row.chosen[-1], row.rejected[-1]
+    if not row.constraints or not answers:
         raise ValueError(
             "no row of an sft.jsonl or a preferences.jsonl (it needs answers, constraints and the recorded pass rate)"
         )
+    if any(turn.role != "assistant" for turn in answers):
+        raise ValueError("its last turn is not the assistant's: there is no answer to verify")

@@ -15,13 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
 from autoif.records import OLDER, Verdict, VerifiedInstruction
-from autoif.runs.store import DATA_SETS, MANIFEST
+from autoif.runs.store import DATA_SETS, explain_folder
 
 Columns = dict[str, JsonValue]
 """What a line of a file holds, by column."""
@@ -32,6 +32,18 @@ def _check_source(source: str) -> str:
     if not source.strip():
         raise ValueError("a blank text is no function")
     return source
+
+
+def _write_id(given: Any) -> Any:
+    """Write a number as people mean it: pandas makes floats of whole numbers where one is missing."""
+    if isinstance(given, float) and given.is_integer():
+        return str(int(given))
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+Id = Annotated[str, BeforeValidator(_write_id)]
+"""An id of our own or of others."""
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Form(StrEnum):
@@ -67,7 +79,7 @@ class Turn(Part):
 class Constraint(Part):
     """What a response has to obey, and the functions that say whether it does."""
 
-    instruction_id: str = ""
+    instruction_id: Id = ""
     instruction: str = ""
     functions: Annotated[tuple[Annotated[str, AfterValidator(_check_source)], ...], Field(min_length=1)]
     reliability: float | None = Field(default=None, ge=0, le=1, exclude_if=lambda found: found is None)
@@ -118,13 +130,13 @@ class SftRow(DataRow):
 
     messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
     constraints: tuple[JudgedConstraint, ...] = ()
-    pass_rate: float | None = None
+    pass_rate: Share | None = None
     """The share of all functions that pass, 0 to 1."""
     quality: float | None = None
     """The judge's mean score, 0 to 10; None where nobody scored."""
     query: str = ""
-    query_id: str = ""
-    response_id: str = ""
+    query_id: Id = ""
+    response_id: Id = ""
 
     @property
     def prompt(self) -> str:
@@ -147,9 +159,9 @@ class PreferenceRow(DataRow):
     level: Literal["instruction", "query"] | None = None
     """What was asked: the instruction alone, or a query with it."""
     constraints: tuple[ComparedConstraint, ...] = ()
-    chosen_pass_rate: float | None = None
-    rejected_pass_rate: float | None = None
-    query_id: str = ""
+    chosen_pass_rate: Share | None = None
+    rejected_pass_rate: Share | None = None
+    query_id: Id = ""
 
 
 class RewardRow(DataRow):
@@ -161,7 +173,7 @@ class RewardRow(DataRow):
     prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
     constraints: Annotated[tuple[Constraint, ...], Field(min_length=1)]
     query: str = ""
-    query_id: str = ""
+    query_id: Id = ""
 
 
 AnyRow = SftRow | PreferenceRow | RewardRow
@@ -232,12 +244,7 @@ def find_data_sets(path: Path) -> list[Path]:
         return [path]
     found = [path / name for name in DATA_SETS if (path / name).is_file()]
     if not found:
-        cause = (
-            "its run has made no data set yet"
-            if (path / MANIFEST).exists()
-            else "it is no run folder: name one, or files of rows"
-        )
-        raise ConfigError(f"{path} has none of {', '.join(DATA_SETS)}: {cause}")
+        raise ConfigError(f"{path} has none of {', '.join(DATA_SETS)}: {explain_folder(path)}")
     return found
 
 

@@ -22,7 +22,7 @@ from autoif.judging import judge as run_functions
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
-from autoif.runs.store import REWARDS
+from autoif.runs.store import REWARDS, find_rows
 from autoif.runs.whole_files import digest_file
 from autoif.sandbox import Sandbox
 
@@ -56,7 +56,7 @@ def read_prompts(source: Path) -> MeasuredPrompts:
         ConfigError: there are none, or two of the same text.
         StoreError: the file can't be read, or a row doesn't fit; the line is named.
     """
-    path = source / REWARDS if source.is_dir() else source
+    path = find_rows(source, REWARDS)
     rows = read_jsonl(path, RewardRow, check=_check_row)
     if not rows:
         raise ConfigError(f"{path} has no prompts: there is nothing to measure on")

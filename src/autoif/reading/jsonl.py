@@ -8,6 +8,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from autoif.errors import StoreError
+from autoif.reading.json_lists import cut_elements
+from autoif.reading.row_files import is_parquet, read_rows
 from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, load_json, open_text, parse_json
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -52,13 +54,23 @@ def iterate_jsonl(
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of a JSONL file that a user names; blank lines are left out.
+    """Yield (number, row) of a file of rows that a user names: the lines of JSON lines, blank ones left out, and as
+    such lines the elements of a JSON list and the rows of a Parquet file.
 
     Raises:
         StoreError: it can't be read, or is no text.
+        ConfigError: a list or a Parquet file is broken.
     """
+    if is_parquet(path):
+        for row in read_rows(path, "data"):
+            yield row.number, json.dumps(row.value, default=str)
+        return
     try:
         with open_text(path) as file:
+            if file.peek().lstrip().startswith(b"["):
+                for number, value in enumerate(cut_elements(file, path, "data"), 1):
+                    yield number, json.dumps(value)
+                return
             for number, line in cut_lines(file, MAX_ROW_BYTES):
                 if line.strip():
                     yield number, line

@@ -80,7 +80,7 @@ def read_rows(path: Path, what: str, *, max_line_bytes: int = MAX_JSON_LINE_BYTE
     Raises:
         ConfigError: the file is missing, unreadable, broken, or of no form that is read; names the line.
     """
-    if _is_parquet(path):
+    if is_parquet(path):
         yield from _read_parquet(path, what)
         return
     with naming(path, what), open_text(path) as file:
@@ -269,10 +269,13 @@ def _find_delimiter(header: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Tell by its first bytes; what can't be read is none."""
     try:
+        if not path.is_file():  # a pipe can be read only once
+            return False
         with path.open("rb") as file:
-            return path.is_file() and file.read(len(_PARQUET)) == _PARQUET
+            return file.read(len(_PARQUET)) == _PARQUET
     except OSError:
         return False  # said by who reads it as text
 

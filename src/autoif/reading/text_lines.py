@@ -49,6 +49,8 @@ _MARKS: Final = {
 }
 _NO_TEXT: Final = {
     b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file: write its rows as Parquet or JSON lines",
+    b"\xff\xff\xff\xff": "an Arrow file: write its rows as Parquet or JSON lines",
     b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
     b"\xd0\xcf\x11\xe0": "a document of an office program: save it as text or CSV",
     b"%PDF": "a PDF: save it as text",

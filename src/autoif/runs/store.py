@@ -54,6 +54,8 @@ SEGMENTS = "segments"
 DIGESTS = "SHA256SUMS"
 COUNTS = "counts.jsonl"
 DATA_SETS = (SFT, PREFERENCES, REWARDS)
+_SAVED_DATA = ("dataset_info.json", "dataset_dict.json")
+"""What is in a folder that `datasets` saved."""
 SELF_INSTRUCT = "01_self_instruct"
 VERIFICATION = "02_verification"
 CROSS_VALIDATION = "03_cross_validation"
@@ -244,10 +246,17 @@ def find_rows(path: Path, name: str) -> Path:
     if not path.is_dir():
         return path
     if not (path / name).is_file():
-        made = f"its run has made none yet: finish it, or name another {name}"
-        cause = made if (path / MANIFEST).exists() else "it is no run folder"
-        raise StoreError(f"{path} has no {name}: {cause}")
+        raise StoreError(f"{path} has no {name}: {explain_folder(path)}")
     return path / name
+
+
+def explain_folder(path: Path) -> str:
+    """Return why a folder has no data set of a run, and what to do."""
+    if (path / MANIFEST).exists():
+        return "its run has made none yet: finish it"
+    if any((path / name).is_file() for name in _SAVED_DATA):
+        return "it is a data set that `datasets` saved: write its rows by to_parquet, and name that file"
+    return "it is no run folder: name one, or a file of rows"
 
 
 def is_of_run(path: Path) -> bool:
