@@ -1,8 +1,10 @@
 """Rows to train on: what is read, and what is refused with its line."""
 
+import gzip
 import hashlib
 import json
 
+import datasets
 import pytest
 
 from autoif.errors import AutoIFError, ConfigError
@@ -70,6 +72,44 @@ def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
     assert read_data(tmp_path, "sft").run is None
 
 
+def test_a_thought_in_a_field_of_its_own_stays_with_the_answer(tmp_path):
+    thinks = {**TEA, "reasoning_content": "hm", "thinking": "hm"}
+    earlier = {**MILK, "reasoning_content": "hm", "weight": 0}
+    path = write(tmp_path / "sft.jsonl", {"messages": [USER, earlier, USER, thinks]})
+    [row] = read_data(path, "sft").rows
+    assert row == {"prompt": [USER, MILK, USER], "completion": [{**TEA, "reasoning_content": "hm"}]}
+    [row] = read_data(write(tmp_path / "pairs.jsonl", {**PAIR, "rejected": [{**MILK, "reasoning": "no"}]}), "dpo").rows
+    assert (row["chosen"], row["rejected"]) == ([TEA], [{**MILK, "reasoning": "no"}])
+
+
+@pytest.mark.parametrize("form", ["list.json", "rows.jsonl", "rows.parquet", "rows.json.gz"])
+def test_rows_are_read_in_every_common_form(tmp_path, form):
+    rows = [SFT, {**SFT, "messages": [USER, MILK]}]
+    path = tmp_path / form
+    if form == "rows.parquet":
+        datasets.Dataset.from_list(rows).to_parquet(path)
+    elif form == "rows.jsonl":
+        write(path, *rows)
+    else:
+        text = json.dumps(rows, indent=1).encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    assert [row["completion"] for row in read_data(path, "sft").rows] == [[TEA], [MILK]]
+
+
+def test_a_folder_that_datasets_saved_is_an_error_that_says_what_to_do(tmp_path):
+    rows = datasets.Dataset.from_list([SFT])
+    rows.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict(train=rows).save_to_disk(tmp_path / "several")
+    for name in ("one", "several"):
+        with pytest.raises(
+            AutoIFError, match=r"has no sft.jsonl: it is a data set that `datasets` saved: .* to_parquet"
+        ):
+            read_data(tmp_path / name, "sft")
+    [file] = (tmp_path / "one").glob("*.arrow")
+    with pytest.raises(AutoIFError, match="an Arrow file: write its rows as Parquet or JSON lines"):
+        read_data(file, "sft")
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -85,6 +125,10 @@ def test_a_run_folder_stands_for_its_file_and_says_which_run_it_is(tmp_path):
         (PAIR, "these are preference pairs: use `autoif train dpo`"),
         (PROMPT, "use `autoif train online-dpo` or `autoif train grpo`, or the run's sft.jsonl"),
         ([SFT], "line 2: a row is an object, not list"),
+        ({**SFT, "tools": [{"type": "function"}]}, 'it has "tools"'),
+        ({"messages": [USER, {**TEA, "tool_calls": [{"id": "1"}]}, USER, TEA]}, 'has "tool_calls"'),
+        ({"messages": [USER, {**TEA, "weight": 0}]}, "marked as not to be learnt"),
+        ({"messages": [USER, {**TEA, "train": False}]}, "marked as not to be learnt"),
     ],
 )
 def test_a_row_that_sft_cannot_learn_from_is_an_error_with_its_line(tmp_path, row, message):
@@ -142,8 +186,8 @@ def test_a_prompt_that_nothing_can_judge_is_an_error_with_its_line(tmp_path, row
         (b"", "has no rows"),
         (b"\n \n", "has no rows"),
         (b"messages,tea\n", "line 1: not JSON"),
-        (b"[" * 100_000, "line 1: not JSON"),
-        (b"PAR1\xff\xfe", "a Parquet file"),
+        (b"[" * 100_000, "line 1: broken JSON"),
+        (b"PAR1\xff\xfe", "a Parquet file that can't be read"),
         (b"\xff{}", "line 1: not UTF-8"),
     ],
 )
@@ -165,5 +209,5 @@ def test_half_a_character_is_trained_on_as_what_stands_for_one_and_a_byte_order_
 def test_a_file_or_a_run_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(AutoIFError, match=r"none.jsonl can't be read: No such file"):
         read_data(tmp_path / "none.jsonl", "sft")
-    with pytest.raises(ConfigError, match=r"the run folder .* has no preferences.jsonl"):
+    with pytest.raises(AutoIFError, match=r"has no preferences\.jsonl: it is no run folder"):
         read_data(tmp_path, "dpo")

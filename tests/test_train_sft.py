@@ -173,8 +173,10 @@ def test_lora_trains_an_adapter_and_leaves_a_whole_model(place, tmp_path):
     assert changed
     assert all("proj" in name for name in changed)
     assert "LoRA, merged" in (out / "README.md").read_text("utf-8")
-    with pytest.raises(ModelError, match="holds an adapter and no model"):
-        train(make_request("sft", place, out / "adapter", tmp_path / "other"))
+    for _ in range(2):
+        with pytest.raises(ModelError, match="holds an adapter and no model"):
+            train(make_request("sft", place, out / "adapter", tmp_path / "other"))
+        shutil.copy(out / "config.json", out / "adapter")  # as other programs leave it there
 
 
 def test_it_is_evaluated_before_the_training_and_after_each_epoch(place, trained, tmp_path):

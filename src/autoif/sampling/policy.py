@@ -48,10 +48,10 @@ def check_model(model: str) -> None:
     if path.is_file():
         raise ModelError(f"{model} is a file: --model takes a folder with config.json and weights, or a hub name")
     if path.is_dir():
+        if (path / "adapter_config.json").is_file():  # beside a config.json transformers would load its base model
+            raise ModelError(f"{model} holds an adapter and no model: give the folder that it was merged into")
         if (path / "config.json").is_file():
             return
-        if (path / "adapter_config.json").is_file():
-            raise ModelError(f"{model} holds an adapter and no model: give the folder that it was merged into")
         raise ModelError(f"{model} is not a model folder: it has no config.json; give one that transformers can load")
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1 or model.endswith("/"):
         raise ModelError(f"there is no model folder {model}: --model takes a folder, or a hub name such as OWNER/NAME")
@@ -228,17 +228,8 @@ def find_turn_end(
 
     A template that refuses a conversation without a system turn is given one.
     """
-    answer = {"role": "assistant", "content": _ANSWER}
-    for turns in ([*prompt, answer], [{"role": "system", "content": "Be helpful."}, *prompt, answer]):
-        try:
-            text = tokenizer.apply_chat_template(turns, tokenize=False, **kwargs)
-            break
-        except _TEMPLATE_ERRORS:
-            continue
-    else:
-        return None
-    _, answered, rest = text.rpartition(_ANSWER)
-    if not answered:
+    rest = _write_after_answer(tokenizer, prompt, kwargs)
+    if rest is None:
         return None
     ids = tokenizer(rest, add_special_tokens=False)["input_ids"]
     added = tokenizer.added_tokens_decoder
@@ -248,6 +239,19 @@ def find_turn_end(
         for token in ids:
             if token in known:
                 return int(token)
+    return None
+
+
+def _write_after_answer(tokenizer: Any, prompt: Sequence[Mapping[str, str]], kwargs: Mapping[str, Any]) -> str | None:
+    """Return what the chat template writes after an answer; None where it refuses the prompt or shows no answer."""
+    answer = {"role": "assistant", "content": _ANSWER}
+    for turns in ([*prompt, answer], [{"role": "system", "content": "Be helpful."}, *prompt, answer]):
+        try:
+            text = tokenizer.apply_chat_template(turns, tokenize=False, **kwargs)
+        except _TEMPLATE_ERRORS:
+            continue
+        _, answered, rest = text.rpartition(_ANSWER)
+        return rest if answered else None
     return None
 
 
@@ -266,6 +270,11 @@ def adopt_turn_end(
         ModelError: the template ends a turn with no token of its own, so the model could learn no end.
     """
     found = find_turn_end(tokenizer, prompt, kwargs or {})
+    if found is None and _write_after_answer(tokenizer, prompt, kwargs or {}) is None:
+        raise ModelError(
+            f"the chat template of {model} leaves out what the assistant says, as those of some models that see images "
+            "do where it is a text: put one that takes texts into its chat_template.jinja"
+        )
     if found is None:
         raise ModelError(
             f"the chat template of {model} ends an assistant's turn with no token of its own, so a model trained with "

@@ -23,6 +23,14 @@ _METHODS = {
     "online-dpo": "iterative online DPO",
     "grpo": "group relative policy optimisation (GRPO), verification functions as reward",
 }
+_LOSSES = {
+    "thoughts_lost": "of {} the chat template leaves out the thought before the answer: it is not learnt",
+    "turns_changed": "of {} the chat template leaves out a turn, or changes its text",
+    "prompts_learnt": "of {} a part of the prompt is learnt with the answer, as the chat template writes it otherwise "
+    "once it is answered",
+    "special_tokens": "{} hold special tokens of the model in their texts, which end turns there",
+}
+"""What a chat template makes of rows, by the counts of `rendering.Lengths`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +149,16 @@ def _ancestry(training: Mapping[str, Any] | None, marking: TextMarking) -> str:
     return f" (itself {kind} on {data}, SHA-256 {digest})"
 
 
+def describe_losses(lengths: Mapping[str, Any]) -> str:
+    """Return what the chat template makes of rows, each behind a semicolon; "" if nothing is lost."""
+    return "".join(f"; {said.format(lengths[name])}" for name, said in _LOSSES.items() if lengths.get(name))
+
+
 def _describe_lengths(lengths: Mapping[str, Any]) -> str:
     line = f"{lengths['truncated']} rows truncated, {lengths['dropped']} dropped as too long"
     if lengths.get("identical"):
         line += f", {lengths['identical']} as identical in chosen and rejected"
+    line += describe_losses(lengths)
     if "chosen_mean" in lengths:
         line += f"; tokens on average: chosen {lengths['chosen_mean']}, rejected {lengths['rejected_mean']}"
     return line

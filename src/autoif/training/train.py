@@ -38,7 +38,7 @@ from autoif.sampling.policy import (
 from autoif.sampling.precision import describe_slow
 from autoif.sampling.settings import Say
 from autoif.training.card import METRICS, describe_ancestry, versions, write_card, write_record
-from autoif.training.data import Kind, Lengths, Row, TrainingData, fit_prompts, fit_rows, read_data
+from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.folder import check_same, open_output, plain_errors, remove_broken, step_of, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
 from autoif.training.metrics import (
@@ -53,8 +53,8 @@ from autoif.training.metrics import (
     read_metrics,
     summarise,
 )
+from autoif.training.rendering import Lengths, Template, describe_date, describe_marks, fit_prompts, fit_rows
 from autoif.training.settings import TEMPLATE, TrainingSettings, make_arguments, renamed_settings
-from autoif.training.thoughts import describe_opened_thought
 from autoif.training.trainers import Parts, check_prompts, load_model, make_lora_config, make_reward, make_trainer
 
 _WAIT_S = 1800
@@ -172,23 +172,27 @@ def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say
     """Return what the trainer is built from, and the lengths of the rows to train on."""
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = load_tokenizer(request.model, request.revision)
-    context, known = read_context(request.model, request.revision), read_vocabulary(request.model, request.revision)
-    kwargs = request.settings.template_kwargs
+    context, kwargs = read_context(request.model, request.revision), request.settings.template_kwargs
+    template = Template(tokenizer, kwargs, read_vocabulary(request.model, request.revision))
 
     def fit(data: TrainingData) -> tuple[Dataset, Lengths]:
         if request.kind == "grpo":
             room = arguments.max_completion_length
-            kept, lengths = fit_prompts(data.rows, tokenizer, room, context, kwargs, known)
+            kept, lengths = fit_prompts(data.rows, template, room, context)
         else:
-            kept, lengths = fit_rows(data.rows, tokenizer, arguments.max_length, context, kwargs, known)
+            kept, lengths = fit_rows(data.rows, template, arguments.max_length, context)
             kept = [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept
         return _make_dataset(kept, stack), lengths
 
     fitted = _share(read and [fit(data) for data in (read.data, read.eval_data) if data])
     rows, lengths = fitted[0]
     say(lengths.describe())
-    if request.kind != "grpo" and (line := describe_opened_thought(rows[0], tokenizer, kwargs)):
-        say(line)
+    for line in (
+        describe_marks(rows[0], template) if request.kind != "grpo" else None,
+        describe_date(rows[0], template),
+    ):
+        if line:
+            say(line)
     end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
     if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
