@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from autoif import ConfigError, Fault, Limits, RewardMode, Sandbox, SandboxError, VerificationReward, compute_reward
@@ -23,6 +24,7 @@ HAS_A = "def evaluate(response):\n    return 'a' in response"
 LONG = "def evaluate(response):\n    return len(response) > 3"
 RAISES = "def evaluate(response):\n    raise ValueError"
 HANGS = "def evaluate(response):\n    while response == 'hang': pass\n    return True"
+COPIED = "Name a small animal that lives in a tree."
 COUNTS = "count = 0\ndef evaluate(response):\n    global count\n    count += 1\n    return str(count) == response"
 
 
@@ -395,3 +397,37 @@ def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_pa
 def test_the_example_trains_a_model_on_a_rewards_file(model, rewards_file, tmp_path):
     _run(ROOT / "examples/grpo.py", model, rewards_file, tmp_path / "trained", home=tmp_path)
     assert (tmp_path / "trained" / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("outer", [True, False])
+def test_columns_may_be_arrays_as_tables_that_pandas_read_have_them(reward, outer):
+    def as_array(*values):
+        found = numpy.empty(len(values), dtype=object)
+        found[:] = values
+        return found
+
+    constraints = [as_array({"functions": as_array(HAS_A, LONG), "instruction": COPIED})] * 2
+    columns = {
+        "constraints": as_array(*constraints) if outer else constraints,
+        "prompts": as_array("Please do.", "Please do."),
+    }
+    assert reward(as_array("tall", COPIED), **columns) == [1, 0], "and what copies the instruction earns nothing"
+
+
+def test_a_constraint_alone_has_an_instruction_that_an_answer_may_copy(reward):
+    assert reward(["tall", COPIED], constraints=[{"functions": [HAS_A], "instruction": COPIED}] * 2) == [1, 0]
+
+
+def test_prompts_of_another_number_are_an_error(reward):
+    with pytest.raises(ConfigError, match="2 completions came with 1 rows of 'prompts'"):
+        reward(["a", "a"], functions=[[HAS_A]] * 2, prompts=["a"])
+
+
+def test_prompts_that_are_tokens_and_a_message_alone_are_read(reward):
+    assert reward(["a", *answer("tall")], functions=[[HAS_A]] * 2, prompts=[[1, 2], [1, 2]]) == [1, 1]
+
+
+@pytest.mark.parametrize("completion", [None, 3, ["a"], [["a"]], [None]])
+def test_what_is_no_completion_is_an_error(reward, completion):
+    with pytest.raises(ConfigError, match="a completion is a text or a list of messages, not"):
+        reward(["a", completion], functions=[[HAS_A]] * 2)

@@ -58,7 +58,13 @@ def test_a_batch_is_judged_once_however_many_parts_there_are(parts, monkeypatch)
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [({"verify": 1.0}, "no part of a reward is called 'verify': choose of verification"), ({}, "of no part")],
+    [
+        ({"verify": 1.0}, "no part of a reward is called 'verify': choose of verification"),
+        ({}, "of no part"),
+        ({"gate": float("nan")}, "the weight of gate is no number: nan"),
+        ({"gate": float("inf")}, "the weight of gate is no number: inf"),
+        ({"gate": "1"}, "the weight of gate is no number"),
+    ],
 )
 def test_what_is_no_part_is_an_error(weights, message):
     with pytest.raises(ConfigError, match=message):
@@ -71,3 +77,13 @@ def test_what_is_no_part_is_an_error(weights, message):
 def test_constraints_of_another_form_are_an_error(parts, constraints):
     with pytest.raises(ConfigError, match="'constraints' must hold a list of"):
         parts(["tall"], functions=[[HAS_A]], constraints=[constraints])
+
+
+def test_a_batch_of_the_same_texts_with_another_query_is_judged_anew(parts):
+    text = "name a small animal that lives in a tall tree"
+    assert values(parts, [text], functions=[[HAS_A]], query=["what?"])["gate"] == [1]
+    assert values(parts, [text], functions=[[HAS_A]], query=[text])["gate"] == [0]
+    functions = [[HAS_A]]
+    assert values(parts, ["tall"], functions=functions)["fraction"] == [1]
+    functions[0][0] = NEVER
+    assert values(parts, ["tall"], functions=functions)["fraction"] == [0], "a list that was changed in place"

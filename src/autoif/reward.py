@@ -66,6 +66,8 @@ already."""
 
 PARTS: Final = ("instruction", "query")
 """Columns of what the prompt is made of, which an answer may copy too; so may it the instruction of a constraint."""
+PROMPTS: Final = "prompts"
+"""Column of what was asked, as trainers hand it over."""
 CONSTRAINTS: Final = "constraints"
 FUNCTIONS: Final = "functions"
 """Column: a list of sources for each row, the short form of one constraint."""
@@ -172,7 +174,8 @@ class VerificationReward:
         batch = self._arrange(completions, columns)
         return _judgements(batch, judge(batch.rows, self._sandbox.enter()))
 
-    def _arrange(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> _Batch:
+    def _arrange(self, completions: Sequence[Completion], given: Mapping[str, Any]) -> _Batch:
+        columns = {**given, **take_columns(given, self.column)}
         constraints = self._read_constraints(columns, len(completions))
         read = [read_completion(completion) for completion in completions]
         texts = [each.text for each in read]
@@ -276,29 +279,52 @@ def read_completion(completion: Completion) -> requests.Completion:
         return completion
     if isinstance(completion, str):
         return read_text(completion, clean=False)
-    said = [message for message in completion if message.get("role") == "assistant"]
+    messages = [completion] if isinstance(completion, Mapping) else completion
+    if not isinstance(messages, Sequence) or not all(isinstance(message, Mapping) for message in messages):
+        raise ConfigError(f"a completion is a text or a list of messages, not {completion!r:.80}")
+    said = [message for message in messages if message.get("role") == "assistant"]
     return read_choice({"message": said[-1] if said else {}, "finish_reason": "stop"}, clean=False)
 
 
 def _find_faults(texts: Sequence[str], columns: Mapping[str, Any], constraints: str) -> list[Fault | None]:
     asked: list[list[str]] = [[] for _ in texts]
-    for name in ("prompts", *PARTS):
+    for name in (PROMPTS, *PARTS):
         column = columns.get(name)
-        if isinstance(column, list | tuple) and len(column) == len(texts):
+        if isinstance(column, list) and len(column) == len(texts):
             for row, value in zip(asked, column, strict=True):
                 row.extend(_read_prompt(value))
+        elif isinstance(column, list) and name == PROMPTS:
+            raise ConfigError(f"{len(texts)} completions came with {len(column)} rows of {name!r}")
     for row, given in zip(asked, columns.get(constraints) or (), strict=False):
-        row.extend(each["instruction"] for each in given or () if isinstance(each, Mapping) and each.get("instruction"))
+        for each in given if isinstance(given, list) else [given]:
+            instruction = each.get("instruction") if isinstance(each, Mapping) else None
+            row.extend([instruction] if isinstance(instruction, str) else [])
     return [find_fault(text, *row) for text, row in zip(texts, asked, strict=True)]
+
+
+def take_columns(columns: Mapping[str, Any], constraints: str) -> dict[str, Any]:
+    """Return the columns that a reward reads, in lists: tables that pandas read have arrays, nested ones too."""
+    names = (constraints, FUNCTIONS, PROMPTS, *PARTS)
+    return {name: _list_out(columns[name]) for name in names if columns.get(name) is not None}
+
+
+def _list_out(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _list_out(each) for key, each in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_list_out(each) for each in value]
+    return value
 
 
 def _read_prompt(prompt: Any) -> list[str]:
     """Return what was said to the model: a text, or of a conversation each message that is not its own."""
     if isinstance(prompt, str):
         return [prompt]
-    if not isinstance(prompt, list | tuple):  # a column of the same name that holds something else
+    if not isinstance(prompt, list):  # a column of the same name that holds something else
         return []
-    said = [message.get("content") for message in prompt if message.get("role") != "assistant"]
+    said = [each.get("content") for each in prompt if isinstance(each, Mapping) and each.get("role") != "assistant"]
     return [text for content in said if (text := _read_content(content))]
 
 
@@ -314,7 +340,7 @@ def _check_constraints(row: Any, column: str) -> list[list[str]]:
     given = row or []
     if _are_sources(given):
         given = [{"functions": given}]
-    each_one = given if isinstance(given, list | tuple) else [given]
+    each_one = given if isinstance(given, list) else [given]
     constraints = [_list_sources(one) for one in each_one]
     if not all(map(_are_sources, constraints)):
         raise ConfigError(
@@ -332,4 +358,4 @@ def _list_sources(constraint: Any) -> Any:
 
 
 def _are_sources(given: Any) -> bool:
-    return isinstance(given, list | tuple) and all(isinstance(each, str) for each in given)
+    return isinstance(given, list) and all(isinstance(each, str) for each in given)

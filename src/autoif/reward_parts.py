@@ -13,12 +13,21 @@ The first three are multiplied by the gate: an answer with a fault earns 0 in ea
 judging of it, however many there are.
 """
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from autoif.errors import ConfigError
-from autoif.reward import CONSTRAINTS, FUNCTIONS, Completion, Judgement, RewardMode, VerificationReward, compute_reward
+from autoif.reward import (
+    CONSTRAINTS,
+    Completion,
+    Judgement,
+    RewardMode,
+    VerificationReward,
+    compute_reward,
+    take_columns,
+)
 from autoif.sandbox import Limits
 from autoif.sandbox.sandbox import AUTO
 
@@ -73,7 +82,7 @@ class RewardParts:
 
     def _judge(self, completions: Sequence[Completion], columns: Mapping[str, Any]) -> list[Judgement | None]:
         """Judge a batch once: the parts are asked for it one after the other, with the same lists or copies of them."""
-        key = (list(completions), *(columns.get(name) for name in (self._column, FUNCTIONS, "prompts")))
+        key = (list(completions), take_columns(columns, self._column))
         with self._lock:
             if self._last is None or self._last[0] != key:
                 self._last = (key, self._reward.judge(completions, **columns))
@@ -95,6 +104,9 @@ def check_weights(weights: Mapping[str, float]) -> None:
         raise ConfigError(f"no part of a reward is called {name!r}: choose of {', '.join(_PARTS)}")
     if not weights:
         raise ConfigError(f"a reward of no part: give at least one of {', '.join(_PARTS)} a weight")
+    for name, weight in weights.items():
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise ConfigError(f"the weight of {name} is no number: {weight!r}")
 
 
 def _constraints(judged: Judgement) -> float:
