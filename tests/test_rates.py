@@ -110,3 +110,8 @@ def test_a_mean_within_bounds_has_no_interval_beyond_them():
 @pytest.mark.parametrize(("freedom", "t"), [(1, 12.706), (2, 4.303), (3, 3.182), (7, 2.365), (30, 2.042)])
 def test_students_t_is_that_of_the_tables(freedom, t):
     assert find_student(freedom) == pytest.approx(t, rel=0.01)
+
+
+def test_a_rate_in_the_middle_is_rough_for_its_clusters_and_not_for_being_near_0_or_100():
+    assert estimate_rate(*make(4, 4)).caution == "8 clusters"
+    assert estimate_rate(*make(5, 4)).caution == "9 clusters"

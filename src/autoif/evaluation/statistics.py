@@ -27,6 +27,8 @@ FEW = 8
 _DRAWS_AT_ONCE = 2_000_000
 _RARE = 5
 """Clusters' worth of what happens less often, right or wrong: below it a bootstrap holds the truth too seldom."""
+_NEAR = 0.25
+"""What a rate is at most away from 0 or 1 to be called near; else its clusters are too few for a bootstrap."""
 Stratum = tuple[Sequence[float], Sequence[str]]
 """Values that count together, and the cluster of each."""
 Summed = tuple[np.ndarray, np.ndarray]
@@ -182,7 +184,7 @@ def estimate_strata_rate(strata: Sequence[Stratum]) -> Interval:
     if lone or not (few or rare):
         return found
     low, high = _find_wilson(rate, _count_independent(rate, strata), find_student(freedom))
-    caution = f"{found.clusters} clusters" if few else "near 0 or 100"
+    caution = "near 0 or 100" if not few and min(rate, 1 - rate) < _NEAR else f"{found.clusters} clusters"
     return Interval(value=found.value, low=100 * low, high=100 * high, clusters=found.clusters, caution=caution)
 
 
