@@ -349,7 +349,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     ("content", "said"),
     [
         ("", "nothing to export: no rows in"),
-        ("[]\n", "is no data set of a run"),
+        ("[]\n", "nothing to export: no rows in"),
+        ('["hello"]\n', "is no data set of a run"),
         ('{"text": "hello"}\n', "is no data set of a run"),
         ("hello\n", "line 1: no JSON row"),
         ('{"messages": []}\n', "line 1: no SftRow row"),
