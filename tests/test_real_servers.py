@@ -52,7 +52,7 @@ def transformers(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [Path(sys.executable).with_name("transformers"), "serve", smollm2]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
     empty = tmp_path_factory.mktemp("hub")
     log = empty / "log"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(empty), "OMP_NUM_THREADS": "1"}
