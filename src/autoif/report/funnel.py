@@ -19,7 +19,7 @@ from autoif.reading.text_lines import list_counts, show_beginning
 from autoif.records import Reason
 from autoif.report.terminal import make_table
 from autoif.runs.contents import read_records, read_reviewed
-from autoif.runs.counts import count_rows, count_stage
+from autoif.runs.counts import count_rows, count_stage, read_notes
 from autoif.runs.store import FOLDERS, REVIEWED, SFT, VERIFICATION, read_run
 
 REPORT = "report.html"
@@ -91,12 +91,12 @@ def read_funnel(run: Path) -> Funnel:
         StoreError: this is no run folder, or one of another version.
     """
     config: Any = read_run(run).get("config", {})
-    rows = []
+    notes, rows = read_notes(run), []
     for name in FOLDERS:
         if (run / name).is_dir():
             off = config.get(name.partition("_")[2], {}).get("enabled") is False
-            dropped = count_stage(run, name, "dropped")
-            rows.append(FunnelRow(name, count_stage(run, name, "kept").rows, dropped.reasons, dropped.refusals, off))
+            kept, dropped = count_stage(run, name, "kept", notes), count_stage(run, name, "dropped", notes)
+            rows.append(FunnelRow(name, kept.rows, dropped.reasons, dropped.refusals, off))
     return Funnel([*rows, *_read_reviewed(run)])
 
 

@@ -58,6 +58,19 @@ class FileCount:
         return to_line({**line, **{name: value for name, value in more.items() if value}})
 
 
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a run notes of its files, by their names."""
+
+    digests: Mapping[str, str]
+    counts: Mapping[str, FileCount]
+
+
+def read_notes(run: Path) -> Notes:
+    """Return what a run notes of its files. Who counts several stages reads it once: it has a line for each file."""
+    return Notes(read_digests(run), read_counts(run))
+
+
 def read_counts(run: Path) -> dict[str, FileCount]:
     """Return what is noted of the files of a run; a line that a kill has cut is none."""
     path = run / COUNTS
@@ -86,17 +99,17 @@ def _count_lines(path: Path) -> int:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
-def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"]) -> FileCount:
+def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"], notes: Notes | None = None) -> FileCount:
     """Return what all shards of a stage kept or dropped.
 
     Raises:
         StoreError: a file can't be read, or was changed after it was written.
     """
-    digests, noted = read_digests(run), read_counts(run)
+    noted = notes or read_notes(run)
     total = FileCount(stage)
     for path in list_shards(run, stage, kind):
         name = f"{stage}/{path.name}"
-        digest, count = check_digest(path, digests.get(name)), noted.get(name)
+        digest, count = check_digest(path, noted.digests.get(name)), noted.counts.get(name)
         if count is None or count.sha256 != digest:
             count = FileCount(name)
             for number, line in read_own_lines(path):
