@@ -322,10 +322,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def rewards_file(tmp_path: Path) -> Path:
+def write_rewards(path: Path) -> Path:
     """Write prompts with functions, as rewards.jsonl has them, that about half of the model's texts pass."""
-    path = tmp_path / "rewards.jsonl"
     rows = [
         {"prompt": [{"role": "user", "content": "Use an a, please."}], "functions": [HAS_A, LONG, RAISES]},
         {"prompt": [{"role": "user", "content": "No a, please."}], "functions": [HAS_A.replace("in", "not in")]},
@@ -335,12 +333,12 @@ def rewards_file(tmp_path: Path) -> Path:
 
 
 TRAINED = """
-import json, sys
+import json, runpy, sys
 from datasets import load_dataset
 from trl import GRPOConfig, GRPOTrainer
 from autoif import Limits, VerificationReward
 
-model, rewards, output = sys.argv[1:]
+model, rewards, output, example = sys.argv[1:]
 calls = []
 
 class Watched(VerificationReward):
@@ -354,28 +352,32 @@ trainer = GRPOTrainer(
     model,
     reward_funcs=[reward, reward.verify],
     train_dataset=load_dataset("json", data_files=rewards, split="train"),
-    args=GRPOConfig(output, num_generations=4, per_device_train_batch_size=4, max_completion_length=12, max_steps=2,
-                    logging_steps=1, save_strategy="no", use_cpu=True),
+    args=GRPOConfig(f"{output}/watched", num_generations=4, per_device_train_batch_size=4, max_steps=2,
+                    max_completion_length=12, logging_steps=1, save_strategy="no", use_cpu=True),
 )
 trainer.train()
 reward.close()
 logged = [entry for entry in trainer.state.log_history if "reward" in entry]
 print("RESULT", json.dumps([calls, logged]))
+sys.argv[1:] = model, rewards, f"{output}/example"
+runpy.run_path(example, run_name="__main__")
 """
 
 
-def _run(*command: object, home: Path) -> str:
-    environment = {**os.environ, **OFFLINE, "HF_HOME": str(home)}
+@pytest.fixture(scope="module")
+def trained(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Train with a watched reward and by the example, in one process that loads the trainer once."""
+    home = tmp_path_factory.mktemp("home")
     done = subprocess.run(
-        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, timeout=240, cwd=home
-    )
+        [sys.executable, "-c", TRAINED, model, write_rewards(home / "rewards.jsonl"), home, ROOT / "examples/grpo.py"],
+        env={**os.environ, **OFFLINE, "HF_HOME": str(home)}, capture_output=True, text=True, timeout=240, cwd=home,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return home, done.stdout
 
 
-def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_path):
-    said = _run("-c", TRAINED, model, rewards_file, tmp_path / "trained", home=tmp_path)
-    calls, logged = json.loads(said.rpartition("RESULT ")[2])
+def test_the_real_trainer_trains_on_it_in_both_forms(trained):
+    calls, logged = json.loads(trained[1].rpartition("RESULT ")[2].splitlines()[0])
     assert len(calls) == len(logged) == 2
     with Sandbox(Limits(timeout_s=20), workers=1) as sandbox:
         for (completions, functions, found), entry in zip(calls, logged, strict=True):
@@ -394,9 +396,8 @@ def test_the_real_trainer_trains_on_it_in_both_forms(model, rewards_file, tmp_pa
             assert {entry[f"gate/{fault}"] for fault in Fault} == {0}
 
 
-def test_the_example_trains_a_model_on_a_rewards_file(model, rewards_file, tmp_path):
-    _run(ROOT / "examples/grpo.py", model, rewards_file, tmp_path / "trained", home=tmp_path)
-    assert (tmp_path / "trained" / "model.safetensors").stat().st_size
+def test_the_example_trains_a_model_on_a_rewards_file(trained):
+    assert (trained[0] / "example" / "model.safetensors").stat().st_size
 
 
 @pytest.mark.parametrize("outer", [True, False])

@@ -1,6 +1,5 @@
 """`autoif train` as it is typed."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import autoif_here
+from support.command import autoif_here, stopped_here
 from support.tiny_model import write_tiny_model
 from support.training_data import QUICK, judged_by, preference_rows, reward_rows, sft_rows, write_rows
 
@@ -67,19 +66,17 @@ def test_a_training_that_is_stopped_while_functions_run_ends_at_once(place, tmp_
     )  # fmt: skip
     options = ["train", "grpo", "--data", data, "--model", place / "model", "-o", tmp_path / "out", "--quiet"]
     options += [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "autoif", *map(str, options)]
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 150
-        while not (tmp_path / "out" / "training.json").exists():
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
+    stopped = list[float]()
+
+    def is_judging() -> bool:
+        if not (tmp_path / "out" / "training.json").exists():
+            return False
         time.sleep(1)
-        process.terminate()
-        began = time.monotonic()
-        process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert time.monotonic() - began < 45
+        stopped.append(time.monotonic())
+        return True
+
+    stopped_here(*options, when=is_judging)
+    assert time.monotonic() - stopped[0] < 45
     assert '"status": "interrupted"' in (tmp_path / "out" / "training.json").read_text("utf-8")
 
 
@@ -106,17 +103,7 @@ def test_a_training_that_a_scheduler_stops_goes_on_with_resume(place, tmp_path):
         "train", "sft", "--data", place, "--model", place / "model", "-o", out, *SET, "--set", "save_steps=1",
         "--set", "max_steps=2000", "--quiet",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "autoif", *map(str, options)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 150
-        while not list(out.glob("checkpoint-*/trainer_state.json")):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.terminate()
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 143
+    said = stopped_here(*options, when=lambda: any(out.glob("checkpoint-*/trainer_state.json")))
     assert f"the same command with --resume goes on from the last whole checkpoint of {out}" in said
     assert '"status": "interrupted"' in (out / "training.json").read_text("utf-8")
 

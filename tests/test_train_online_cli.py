@@ -1,15 +1,11 @@
 """`autoif train online-dpo` as it is typed."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from support.command import autoif_here
+from support.command import autoif_here, stopped_here
 from support.online_dpo import ONLINE, write_place
 from support.training_data import QUICK
 
@@ -66,20 +62,10 @@ def test_what_cannot_be_is_said_in_one_line(place, tmp_path, capsys, options, sa
 
 def test_rounds_that_a_scheduler_stops_go_on_with_resume(place, tmp_path):
     out = tmp_path / "out"
-    command = [
-        sys.executable, "-m", "autoif", "train", "online-dpo", "--data", str(place), "--model", str(place / "model"),
+    options = [
+        "train", "online-dpo", "--data", str(place), "--model", str(place / "model"),
         "-o", str(out), *SET, "--set", "online.batch_size=1", "--set", "online.responses_per_prompt=500",
     ]  # fmt: skip
-    with subprocess.Popen(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
-    ) as process:
-        deadline = time.monotonic() + 150
-        while not (out / "round-1/samples.jsonl").exists():
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.terminate()
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 143
+    said = stopped_here(*options, when=(out / "round-1/samples.jsonl").exists)
     assert f"the same command with --resume goes on from what is whole in {out}" in said
     assert json.loads((out / "training.json").read_text("utf-8"))["status"] == "interrupted"

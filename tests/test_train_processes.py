@@ -25,15 +25,7 @@ def test_two_processes_learn_what_one_does_and_one_of_them_renders_for_both(tmp_
     settings = (*SETTINGS, *STEPS)
     options = ["--data", data, "--model", model, "-o", tmp_path / "two", "--quiet"]
     options += [part for setting in settings for part in ("--set", setting)]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [
-        sys.executable,
-        *launcher,
-        str(Path(__file__).parent / "support/two_processes.py"),
-        "train",
-        "dpo",
-        *options,
-    ]
+    command = [sys.executable, Path(__file__).parent / "support/two_processes.py", "train", "dpo", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COUNTS": str(tmp_path / "counts")}
     done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -3,8 +3,12 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +68,33 @@ def fails_here(*arguments: object, cwd: Path | None = None) -> str:
     with place, contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stop:
         autoif_here(*arguments)
     return _read_failure(stop.value.code, said.getvalue())
+
+
+def stopped_here(*arguments: object, when: Callable[[], bool]) -> str:
+    """Run the command line in this process until SIGTERM comes to it, when this is so; return what it said on stderr.
+
+    For what takes ten seconds to load, and is loaded here: else a process of its own is stopped (`processes`).
+    """
+    said, over = io.StringIO(), threading.Event()
+
+    def stop() -> None:
+        deadline = time.monotonic() + 150
+        while not when() and time.monotonic() < deadline:
+            if over.wait(0.05):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping, before = threading.Thread(target=stop), signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stopping.start()
+    try:
+        with contextlib.redirect_stderr(said), pytest.raises(SystemExit) as end:
+            autoif_here(*arguments)
+    finally:
+        over.set()
+        stopping.join()
+        signal.signal(signal.SIGTERM, before)
+    assert end.value.code == 128 + signal.SIGTERM, said.getvalue()
+    return said.getvalue()
 
 
 def _read_failure(code: object, said: str) -> str:

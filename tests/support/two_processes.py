@@ -1,10 +1,17 @@
-"""Runs `autoif` in one of several processes, and writes into COUNTS.RANK how often the chat template was rendered."""
+"""Runs `autoif` in two processes of one training; COUNTS.RANK is how often each has rendered the chat template.
+
+They are what torch's launcher starts, but forked of one process, which has loaded what trains.
+"""
 
 import os
+import socket
+import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+import autoif.training.train  # noqa: F401 - loaded once
 from autoif.cli.main import main
 
 render, rendered = PreTrainedTokenizerBase.apply_chat_template, [0]
@@ -15,8 +22,21 @@ def count(self, *args, **kwargs):
     return render(self, *args, **kwargs)
 
 
-PreTrainedTokenizerBase.apply_chat_template = count
-try:
-    main()
-finally:
-    Path(os.environ["COUNTS"] + "." + os.environ["RANK"]).write_text(str(rendered[0]))
+def be(rank: str) -> None:
+    os.environ |= {"RANK": rank, "LOCAL_RANK": rank}
+    PreTrainedTokenizerBase.apply_chat_template = count
+    try:
+        main()
+    finally:
+        Path(f"{os.environ['COUNTS']}.{rank}").write_text(str(rendered[0]))
+
+
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+processes = [get_context("fork").Process(target=be, args=(rank,)) for rank in ("0", "1")]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+sys.exit(any(process.exitcode for process in processes))
