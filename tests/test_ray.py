@@ -271,7 +271,24 @@ def test_workers_share_answers_through_the_writer_and_are_told_what_all_have_spe
     assert len(batches) == 3
     assert [(row.sample, row.requests) for _, row in batches[1].rows] == [(0, 1), (1, 0)]
     assert batches[2].keys == ((A, 2), (B, 2))
-    assert writer.exchange(batches[1])[1].completions == 2  # a batch that comes again is stored once
+    assert writer.exchange(batches[1]).total.completions == 2  # a batch that comes again is stored once
+
+
+def test_workers_share_the_note_of_batches_whose_answers_are_stored(tmp_path):
+    writer = AnswerWriter(tmp_path / "completions.sqlite")
+
+    async def exchange(batch: Batch):
+        return writer.exchange(batch)
+
+    async def work():
+        one, other = SharedAnswers(exchange), SharedAnswers(exchange)
+        one.note_collected("batch_1")
+        await one.flush()
+        await other.recall(A, 1)
+        assert one.collected() == other.collected() == {"batch_1"}
+
+    asyncio.run(work())
+    assert writer._cache.collected() == {"batch_1"}
 
 
 def test_of_two_workers_that_asked_the_same_both_go_on_with_the_answer_that_was_stored_first(tmp_path):

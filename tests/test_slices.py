@@ -337,6 +337,41 @@ def test_an_answer_to_what_was_refused_before_is_found_after_a_kill_and_both_cou
             assert (cache.total().requests, cache.total().completion_tokens) == (3, 2)
 
 
+def test_a_refusal_that_is_asked_again_stays_forgotten_after_a_kill_at_any_point_of_the_merge(tmp_path, monkeypatch):
+    refused = CompletionRow("1" * 32, 0, "", "refused", 1, 0, "", "scoring", 1, 0)
+
+    def stop(path, **options):
+        raise Stopped
+
+    for number, name in enumerate(("unlink", "replace")):
+        run = tmp_path / str(number)
+        with RunFolder(run) as folder:
+            with closing(Journal(run / "slices" / "whole-0001.jsonl")) as journal:
+                journal.append([refused])
+            with suppress(Stopped), monkeypatch.context() as patch, open_answers(folder, 2, run) as (database, _):
+                with CompletionCache(database) as cache:
+                    assert cache.forget_refused() == 1
+                whole = getattr(Path, name)
+                patch.setattr(
+                    Path,
+                    name,
+                    lambda path, *given, whole=whole, **options: (
+                        stop(path) if path.name == "whole-0001.jsonl" else whole(path, *given, **options)
+                    ),
+                )
+            with open_answers(folder, 3, run) as (database, _), CompletionCache(database) as cache:
+                assert not [*cache.rows()]
+                assert cache.total().requests == 1
+
+
+def test_a_slice_keeps_the_note_of_batches_whose_answers_are_stored(tmp_path):
+    with RunFolder(tmp_path / "slices" / "001-of-002") as folder:
+        with open_answers(folder, 1, tmp_path) as (database, _), CompletionCache(database) as cache:
+            cache.note_collected("batch_1")
+        with open_answers(folder, 2, tmp_path) as (database, _), CompletionCache(database) as cache:
+            assert cache.collected() == {"batch_1"}
+
+
 def test_answers_that_a_writer_still_has_open_are_in_the_file_of_the_run(tmp_path):
     row = CompletionRow("1" * 32, 0, "so", "stop", 1, 2, "", "scoring", 1, 0)
     with RunFolder(tmp_path) as folder:

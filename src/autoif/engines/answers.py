@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from autoif.models.answer_rows import CompletionRow, list_rows
 from autoif.models.cache import CompletionCache, Usage
@@ -30,6 +31,19 @@ class Batch:
     """Of answers to be stored, each with the shard that it was asked for."""
     notes: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
+    collected: tuple[str, ...] = ()
+    """Batches of a provider of which all answers are stored."""
+
+
+class Told(NamedTuple):
+    """What the writer answers."""
+
+    lacked: dict[str, Samples]
+    """What the worker wants to know, and what was there already of what it gave, which stays as it is."""
+    total: Usage
+    """What the whole run has spent."""
+    collected: set[str]
+    """The batches of which all workers have stored all answers."""
 
 
 class AnswerWriter:
@@ -39,12 +53,8 @@ class AnswerWriter:
         keep = open_journal(journal).append if journal else lambda rows: None
         self._cache = CompletionCache(completions, keep, open_segments(elsewhere) if elsewhere else None)
 
-    def exchange(self, batch: Batch) -> tuple[dict[str, Samples], Usage]:
-        """Store what is given; return what the worker lacks, by key, and what the whole run has spent.
-
-        That is what it wants to know, and what was there already of what it gave, which stays as it is. So it may be
-        called again with the same batch.
-        """
+    def exchange(self, batch: Batch) -> Told:
+        """Store what is given, and look up what the worker lacks. May be called again with the same batch."""
         by_shard = defaultdict[str, list[CompletionRow]](list)
         for shard, row in batch.rows:
             by_shard[shard].append(row)
@@ -53,17 +63,19 @@ class AnswerWriter:
             keys += [(row.key, row.sample + 1) for _, row in batch.rows]
         for sentence in batch.notes:
             self._cache.note(sentence)
+        for name in batch.collected:
+            self._cache.note_collected(name)
         lacked: dict[str, Samples] = {}
         for key, samples in keys:
             lacked.setdefault(key, {}).update(self._look_up(key, samples))
-        return lacked, self._cache.total()
+        return Told(lacked, self._cache.total(), self._cache.collected())
 
     def _look_up(self, key: str, samples: int) -> Samples:
         found = self._cache.get(key, samples)
         return self._cache.get(key, samples) if len(found) < samples and self._cache.recall(key) else found
 
 
-Exchange = Callable[[Batch], Awaitable[tuple[dict[str, Samples], Usage]]]
+Exchange = Callable[[Batch], Awaitable[Told]]
 """Calls the writer's `exchange`, wherever it is."""
 
 
@@ -77,6 +89,9 @@ class SharedAnswers:
         """What each shard that is at work needs of that."""
         self._rows: list[tuple[str, CompletionRow]] = []
         self._notes: list[str] = []
+        self._collected: list[str] = []
+        """Batches that the writer is to be told of."""
+        self._known_batches = set[str]()
         self._wanted: dict[Key, asyncio.Future[None]] = {}
         self._told: asyncio.Future[None] | None = None
         """For those whose answers wait to be handed over."""
@@ -84,11 +99,9 @@ class SharedAnswers:
         self._sending: asyncio.Task[None] | None = None
 
     def get(self, key: str, samples: int) -> Samples:
-        """Return what this worker knows of a request; `recall` asks the writer for more."""
         return {index: each for index, each in self._held.get(key, {}).items() if index < samples}
 
     async def recall(self, key: str, samples: int) -> bool:
-        """Learn what the writer has of a request."""
         self._keys[ASKED_FOR.get()].add(key)
         wanted = self._wanted.setdefault((key, samples), asyncio.get_running_loop().create_future())
         self._send_soon()
@@ -109,16 +122,15 @@ class SharedAnswers:
         return {index: held[index] for index in completions}
 
     def note(self, sentence: str) -> None:
-        """Hand over what should be said at the end of the run."""
         self._notes.append(sentence)
         self._send_soon()
 
     def collected(self) -> set[str]:
-        """Return no batch: what others have collected is not known here."""
-        return set()
+        return self._known_batches
 
     def note_collected(self, batch: str) -> None:
-        """Keep to oneself what nobody else would look for."""
+        self._collected.append(batch)
+        self._send_soon()
 
     def total(self) -> Usage:
         """Return what all workers have spent, as far as the writer told, and what it was not told yet."""
@@ -134,7 +146,7 @@ class SharedAnswers:
     async def flush(self) -> None:
         """Wait until the writer has acknowledged all that was handed over; forget what only this shard needed, as it is
         done."""
-        if self._sending or self._rows or self._notes:
+        if self._sending or self._rows or self._notes or self._collected:
             told = self._told = self._told or asyncio.get_running_loop().create_future()
             self._send_soon()
             await asyncio.shield(told)
@@ -150,13 +162,14 @@ class SharedAnswers:
         await asyncio.sleep(0)  # for what comes in the same turn of the event loop
         waiting = list[asyncio.Future[None]]()
         try:
-            while self._rows or self._notes or self._wanted or self._told:
+            while self._rows or self._notes or self._collected or self._wanted or self._told:
                 wanted, self._wanted = self._wanted, {}
                 waiting = [*wanted.values(), *([self._told] if self._told else [])]
                 self._told = None
-                batch = Batch(tuple(self._rows), tuple(self._notes), tuple(wanted))
-                lacked, self._total = await self._exchange(batch)
+                batch = Batch(tuple(self._rows), tuple(self._notes), tuple(wanted), tuple(self._collected))
+                lacked, self._total, self._known_batches = await self._exchange(batch)
                 del self._rows[: len(batch.rows)], self._notes[: len(batch.notes)]
+                del self._collected[: len(batch.collected)]
                 for key, samples in lacked.items():
                     self._held.setdefault(key, {}).update(samples)
                 for future in waiting:

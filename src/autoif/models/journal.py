@@ -12,19 +12,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from autoif.errors import StoreError
 from autoif.models.answer_rows import CompletionRow, read_row, write_row
 from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR
+from autoif.reading.text_lines import parse_json
 from autoif.runs.claims import is_overtaken
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import COMPLETIONS, SLICES, reading_errors
-from autoif.runs.whole_files import replacing, storage_errors
+from autoif.runs.whole_files import replacing, storage_errors, write_json
 
 MERGED, MERGING = "merged.json", "merging.json"
 """What of the slices' answers is in the run's file, and what will be when that is in its place."""
-_SEALED = ".completions.sealed"
-"""The run's file when it is whole, and on its way to its place."""
+_SEALED = ".completions.sealed-"
+"""How the name of the run's file begins when it is whole, and on its way to its place; its end is the turn."""
+_BATCHES = "batches.json"
+"""The batches of a provider of which a slice has stored all answers."""
 _SYNC_S = 5.0
 _TAIL_BYTES = 1 << 16
 
@@ -194,7 +199,8 @@ def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path
         return
     whole = folder.path == run
     journals = run / SLICES if whole else folder.path
-    _put_sealed(folder.completions)
+    if whole:
+        _put_sealed(folder.completions, journals)
     kind = "whole" if whole else "answers"
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         path = Path(scratch) / COMPLETIONS
@@ -206,31 +212,52 @@ def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path
         (merging := journals / MERGING).unlink(missing_ok=True)
         with CompletionCache(path) as cache:
             import_journals(written if whole else [*list_journals(run / SLICES), *written], cache)
+            for batch in () if whole else _read_batches(journals / _BATCHES):
+                cache.note_collected(batch)
         try:
             yield path, journal
         finally:
-            if whole and not is_overtaken(journals, turn):  # else another process has the journal
-                _seal(path, folder.completions)
-                for each in [*written, journal]:
-                    each.unlink(missing_ok=True)
+            if not whole:
+                _write_batches(path, journals / _BATCHES)
+            elif not is_overtaken(journals, turn):  # else another process has the journal
+                _seal(path, folder.completions, turn)
+                _put_sealed(folder.completions, journals)
                 if merging.exists():
                     merging.replace(journals / MERGED)
 
 
-def _seal(database: Path, place: Path) -> None:
-    """Put a database where it belongs, whole or not at all; a writer that is about to end may still have it open."""
+def _read_batches(path: Path) -> list[str]:
+    try:
+        return [str(each) for each in parse_json(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):  # without it batches are read again
+        return []
+
+
+def _write_batches(database: Path, place: Path) -> None:
+    with CompletionCache(database) as cache:
+        if batches := sorted(cache.collected()):
+            write_json(place, list[JsonValue](batches))
+
+
+def _seal(database: Path, place: Path, turn: int) -> None:
+    """Copy a database beside its place, whole or not at all; a writer that is about to end may still have it open."""
     with CompletionCache(database) as cache:
         cache.empty_log()
-    with storage_errors(place), replacing(place.with_name(_SEALED)) as temporary:
+    with storage_errors(place), replacing(place.with_name(f"{_SEALED}{turn:04d}")) as temporary:
         shutil.copyfile(database, temporary)
-    _put_sealed(place)
 
 
-def _put_sealed(place: Path) -> None:
-    """Put a database that is on its way in its place. The log of the one before goes first: SQLite would read it into
-    this one."""
-    if (sealed := place.with_name(_SEALED)).exists():
-        with storage_errors(place):
+def _put_sealed(place: Path, journals: Path) -> None:
+    """Put a sealed database in its place.
+
+    Before it go the journals that are in it, from which refusals that it has forgotten would come back; and the log of
+    the one before, which SQLite would read into this one.
+    """
+    with storage_errors(place):
+        for sealed in sorted(place.parent.glob(f"{_SEALED}*")):
+            for each in list_journals(journals, "whole"):
+                if each.stem[-4:] <= sealed.name[-4:]:
+                    each.unlink()
             for suffix in ("-wal", "-shm"):
                 place.with_name(place.name + suffix).unlink(missing_ok=True)
             sealed.replace(place)

@@ -13,13 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import autoif
-from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers
+from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers, Told
 from autoif.engines.local import collecting_seldom
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
-from autoif.models.cache import Usage
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint
-from autoif.models.requests import Role, Samples
+from autoif.models.requests import Role
 from autoif.pipeline import Shard, ShardResult, run_shard
 from autoif.sandbox import Sandbox
 from autoif.tools import Tools, ToolSettings
@@ -74,7 +73,7 @@ class ShardWorker:
         settings: ToolSettings = ray.cloudpickle.loads(packed)
         os.environ.update(keys)
 
-        async def exchange(batch: Batch) -> tuple[dict[str, Samples], Usage]:
+        async def exchange(batch: Batch) -> Told:
             found = pickle.loads(await writer.exchange.remote(pickle.dumps(batch)))  # in half of Ray's time for it
             if isinstance(found, AutoIFError):
                 raise found
