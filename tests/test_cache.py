@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import StoreError
-from autoif.models import packing
+from autoif.models import answer_rows
 from autoif.models.cache import CompletionCache, CompletionRow, Usage, request_key
 from autoif.models.disks import find_network_disk
 from autoif.models.requests import Completion, Request
@@ -227,36 +227,9 @@ def test_opening_reads_a_few_pages_of_a_large_file(path: Path) -> None:
     assert read() - before < 200_000
 
 
-def test_a_file_of_the_format_before_is_brought_over(path: Path) -> None:
-    rows = [
-        CompletionRow(key_of("a"), 0, "one\n", "stop", 3, 4, "", "scoring", 1, 5, "thought", 2, 0, ""),
-        CompletionRow(key_of("a"), 1, "", "refused", 0, 0, "", "scoring", 0, 0, detail="no"),
-        CompletionRow(key_of("b"), 0, "A", "length", 1, 1, '[["A", -0.5]]', "nli", 1, 0, estimated=1),
-    ]
-    path.parent.mkdir()
-    db = sqlite3.connect(path)
-    db.executescript((DATA / "completions_2.sql").read_text())
-    db.executemany(
-        "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*row[:10], row.reasoning, row.reasoning_tokens, row.estimated, row.detail) for row in rows],
-    )
-    db.execute("DELETE FROM completions WHERE finish_reason = 'refused'")
-    db.execute("INSERT INTO notes (sentence) VALUES ('seed is left out')")
-    db.commit()
-    db.close()
-    with CompletionCache(path) as cache:
-        assert list(cache.rows()) == [rows[0], rows[2]]
-        assert cache.usage()["scoring"] == Usage(
-            requests=1, completions=2, prompt_tokens=3, completion_tokens=4, reasoning_tokens=2, usd=5e-9
-        )
-        assert cache.notes() == ["seed is left out"]
-    with CompletionCache(path) as cache:
-        assert len(list(cache.rows())) == 2
-
-
 def test_texts_of_a_stage_are_packed_with_what_they_have_in_common(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "_SAMPLE_BYTES", 100_000)
-    monkeypatch.setattr(packing, "_DICTIONARY_BYTES", 10_000)
+    monkeypatch.setattr(answer_rows, "_SAMPLE_BYTES", 100_000)
+    monkeypatch.setattr(answer_rows, "_DICTIONARY_BYTES", 10_000)
     words = [f"{number:b}".replace("1", "lorem ").replace("0", "ipsum, ") for number in range(300)]
 
     def text(number: int) -> str:

@@ -6,8 +6,8 @@ import pytest
 
 from autoif.errors import ModelError
 from autoif.evaluation.provenance import identify_policy
+from autoif.models.catalog import find_weights, runs_in_llama_cpp
 from autoif.models.download import ensure_model
-from autoif.models.gguf import find_weights, runs_in_llama_cpp
 from autoif.models.llama_process import make_params
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings, endpoint, open_sampler, sample_all
 

@@ -10,7 +10,7 @@ from autoif.cli.evaluate import report
 from autoif.cli.options import OUTPUT, QUIET, add_options, choose_say
 from autoif.cli.sampling_options import model_options, read_endpoint
 from autoif.errors import ConfigError, needing_extra
-from autoif.models.gguf import runs_in_llama_cpp
+from autoif.models.catalog import runs_in_llama_cpp
 from autoif.sampling.precision import choose_precision
 
 if TYPE_CHECKING:

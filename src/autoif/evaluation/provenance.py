@@ -9,8 +9,8 @@ from pathlib import Path
 
 from autoif.datasets.split import Source, find_overlap, read_sources
 from autoif.errors import ConfigError, StoreError
+from autoif.models.catalog import find_weights
 from autoif.models.endpoint import Endpoint
-from autoif.models.gguf import find_weights
 from autoif.records import Record
 from autoif.runs.whole_files import digest_file
 from autoif.sampling.backends import Backend, choose_backend

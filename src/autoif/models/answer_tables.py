@@ -1,11 +1,10 @@
-"""The tables of the completions file: made, checked without reading them, brought over from format 2."""
+"""The tables of the completions file: made, and checked without reading them."""
 
 import sqlite3
 from pathlib import Path
 
 from autoif.errors import StoreError
-from autoif.models.answer_rows import INSERT, CompletionRow, RowPacker
-from autoif.models.packing import TABLE
+from autoif.models.answer_rows import DICTIONARIES
 
 FORMAT = 3
 """Raised when the tables change their meaning."""
@@ -42,7 +41,7 @@ CREATE TABLE IF NOT EXISTS completions (
 );
 CREATE INDEX IF NOT EXISTS by_key ON completions (high, sample);
 CREATE INDEX IF NOT EXISTS by_ending ON completions (ending) WHERE ending > 1;
-{TABLE};
+{DICTIONARIES};
 CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY, sentence TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS counted (number INTEGER NOT NULL);
 INSERT INTO counted VALUES (0);
@@ -79,14 +78,8 @@ FROM ({_NEW}) AS new WHERE new.stage = stages.id
 """Adds what is new to what was spent; `COUNTED` then says so, in the same transaction."""
 COUNTED = "UPDATE counted SET number = (SELECT ifnull(max(number), 0) FROM completions)"
 
-_ROWS_2 = """
-SELECT key, sample, text, finish_reason, prompt_tokens, completion_tokens, logprobs, stage, requests, nano_usd,
-    reasoning, reasoning_tokens, estimated, detail
-FROM completions_2
-"""
 
-
-def open_tables(db: sqlite3.Connection, path: Path, packer: RowPacker) -> None:
+def open_tables(db: sqlite3.Connection, path: Path) -> None:
     """Make a connection ready to use, and the tables where there are none.
 
     Raises:
@@ -103,14 +96,14 @@ def open_tables(db: sqlite3.Connection, path: Path, packer: RowPacker) -> None:
     # Each checkpoint waits for the disk, and so does the event loop.
     db.execute("PRAGMA wal_autocheckpoint = 8192")
     version = _version(db)
-    if version not in {0, 2, FORMAT}:
+    if version not in {0, FORMAT}:
         raise StoreError(
             f"{path} is of format {version}, this version of autoif writes {FORMAT}: use another run folder"
         )
     if version != FORMAT:
         db.execute("BEGIN IMMEDIATE")
         try:
-            _make_tables(db, packer)
+            _make_tables(db)
             db.execute("COMMIT")
         finally:
             if db.in_transaction:
@@ -118,25 +111,11 @@ def open_tables(db: sqlite3.Connection, path: Path, packer: RowPacker) -> None:
     db.execute("SELECT max(number) FROM completions").fetchall()  # a cut file lacks its last pages
 
 
-def _make_tables(db: sqlite3.Connection, packer: RowPacker) -> None:
-    """Make the tables, and bring over what a file of format 2 holds."""
-    version = _version(db)
-    if version == FORMAT:  # another process was quicker
+def _make_tables(db: sqlite3.Connection) -> None:
+    if _version(db) == FORMAT:  # another process was quicker
         return
-    if version == 2:
-        db.execute("DROP TRIGGER spend")
-        db.execute("ALTER TABLE completions RENAME TO completions_2")
     for statement in _split_statements(_TABLES):
         db.execute(statement)
-    if version == 2:
-        columns = ", ".join(_SPENT)
-        db.execute(f"INSERT INTO stages (name, {columns}) SELECT stage, {columns} FROM spent")
-        rows = db.execute(_ROWS_2)
-        while batch := rows.fetchmany(1000):
-            db.executemany(INSERT, [packer.pack(CompletionRow._make(row)) for row in batch])
-        db.execute(COUNTED)
-        db.execute("DROP TABLE completions_2")
-        db.execute("DROP TABLE spent")
     db.execute(f"PRAGMA user_version = {FORMAT}")
 
 

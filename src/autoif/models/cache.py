@@ -4,8 +4,8 @@ An answer is stored under the hash of its request and its sample index, and is i
 `put` returns, so killing the process loses nothing that was paid for. Several processes of one machine may use the
 file at once; where two of them asked the same thing, the first answer stays. Prompts and keys are not stored.
 
-Made for ten million answers: texts are packed (`packing`), answers lie in the order in which they came, the index holds
-half of each hash, and opening reads a few pages. Damage is found when the page that has it is read.
+Made for ten million answers: texts are packed (`answer_rows`), answers lie in the order in which they came, the index
+holds half of each hash, and opening reads a few pages. Damage is found when the page that has it is read.
 """
 
 import hashlib
@@ -131,7 +131,7 @@ class CompletionCache:
             self._rows = RowPacker(self._db)
         try:
             with self._errors_named():
-                open_tables(self._db, path, self._rows)
+                open_tables(self._db, path)
                 self._fetch = fetch if fetch and self._db.execute(HAS_ELSEWHERE).fetchone() else None
         except StoreError:
             self._db.close()

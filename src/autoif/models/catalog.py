@@ -1,14 +1,20 @@
-"""The embedded models there are: what each is, how its file is recognised, and where it comes from
-(`catalog.toml`)."""
+"""The models that llama.cpp can run here: those of `catalog.toml`, fetched by name, and any GGUF file, by its path."""
 
+import hashlib
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from autoif.errors import ModelError
 from autoif.records import Record
+
+_SUFFIX = ".gguf"
+_MAGIC = b"GGUF"
+_FIRST_PART = re.compile(r"(.*)-00001-of-(\d{5})\.gguf")
 
 
 class HubFile(Record):
@@ -63,3 +69,51 @@ def find_model(name: str) -> Model:
     if name not in catalog:
         raise ModelError(f"no embedded model is called {name!r}; there are {', '.join(catalog)}; or set base_url")
     return catalog[name]
+
+
+class GgufFile(Record):
+    """A model file that is there."""
+
+    name: str
+    path: Path
+    """The first, where the model is divided into several; llama.cpp finds the others beside it."""
+    revision: str
+    """The beginning of the SHA-256 of its content: as a part of the identity of its answers."""
+
+
+def runs_in_llama_cpp(model: str) -> bool:
+    """Tell whether a model is a GGUF file, or a name of the catalog and no folder here."""
+    return model.endswith(_SUFFIX) or (model in load_catalog() and not Path(model).exists())
+
+
+def find_weights(model: str) -> GgufFile | Model:
+    """Return the GGUF file at a path that ends in .gguf, or the model of the catalog that has this name.
+
+    Raises:
+        ModelError: there is none; or the file can't be read, is of another form, or is a part of several that aren't
+            all there.
+    """
+    return _read_file(Path(model)) if model.endswith(_SUFFIX) else find_model(model)
+
+
+@cache
+def _read_file(path: Path) -> GgufFile:
+    digest = hashlib.sha256()
+    for part in _find_parts(path):
+        try:
+            with part.open("rb") as file:
+                if file.read(len(_MAGIC)) != _MAGIC:
+                    raise ModelError(f"{part} is no GGUF file: give one that llama.cpp can load")
+                digest.update(_MAGIC)
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise ModelError(f"{part} can't be read: {error.strerror}") from None
+    return GgufFile(name=path.stem, path=path, revision=digest.hexdigest()[:12])
+
+
+def _find_parts(path: Path) -> list[Path]:
+    if not (first := _FIRST_PART.fullmatch(path.name)):
+        return [path]
+    stem, count = first.groups()
+    return [path.with_name(f"{stem}-{part:05}-of-{count}.gguf") for part in range(1, int(count) + 1)]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from autoif.errors import BudgetExhausted, ModelError, StoreError
-from autoif.models.batches import RunBatches
+from autoif.models.batches import Ledger, RunBatches
 from autoif.models.cache import Usage, request_key
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
 from autoif.models.requests import Completion, Request, Role, Samples
@@ -22,10 +22,10 @@ _FEWEST_ASKED = 8
 """Requests of a stage after which nearly all being refused ends the run."""
 
 
-class Answers(Protocol):
+class Answers(Ledger, Protocol):
     """Where answers are kept: the completions file, or a worker's end of it (autoif.engines.answers)."""
 
-    def get(self, key: str, samples: int) -> dict[int, Completion]:
+    def get(self, key: str, samples: int) -> Samples:
         """Return the completions that are known here, with an index below `samples`."""
         ...
 
@@ -34,8 +34,7 @@ class Answers(Protocol):
         ...
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Store the completions of one answer, such that a kill takes none; return what is stored now: the first of
-        each."""
+        """Store the completions of one answer, safe from a kill; return what is stored: the first of each."""
         ...
 
     def note(self, sentence: str) -> None:
@@ -44,14 +43,6 @@ class Answers(Protocol):
 
     def total(self) -> Usage:
         """Return what the whole run has spent."""
-        ...
-
-    def collected(self) -> set[str]:
-        """Return the batches of a provider of which all answers are known to be stored."""
-        ...
-
-    def note_collected(self, batch: str) -> None:
-        """Note that all answers of a batch are stored."""
         ...
 
 

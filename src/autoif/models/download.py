@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from autoif.errors import ModelError
 from autoif.models.catalog import Model, find_model, load_catalog
-from autoif.models.download_progress import ShowBytes, show_progress
-from autoif.models.sources import Unavailable, fetch_from_hub, fetch_from_index
+from autoif.models.sources import ShowBytes, Unavailable, fetch_from_hub, fetch_from_index
 from autoif.reading.text_lines import parse_json
 from autoif.records import Record
 from autoif.runs.whole_files import digest_file
@@ -103,7 +103,7 @@ def _fetch(model: Model, path: Path, console: Console) -> None:
         if shutil.disk_usage(path.parent).free < model.bytes - have + _SPARE_BYTES:
             raise _no_space(model, path.parent)
         try:
-            with show_progress(console, f"{model.name} from {title}", model.bytes) as show:
+            with _showing(console, f"{model.name} from {title}", model.bytes) as show:
                 fetch(part, show)
         except Unavailable as error:
             failures.append(f"{title}: {error}")
@@ -173,3 +173,24 @@ def _no_space(model: Model, folder: Path) -> ModelError:
         f"no space for {model.name} ({model.bytes / 1e9:.1f} GB) in {folder}: "
         "free some, or set AUTOIF_CACHE to a folder on a larger disk"
     )
+
+
+@contextmanager
+def _showing(console: Console, title: str, total_bytes: int) -> Iterator[ShowBytes]:
+    """Yield what shows progress: a bar on a terminal, a plain line for every tenth elsewhere."""
+    if console.is_terminal:
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(TextColumn("{task.description}"), *columns, console=console) as bar:
+            task = bar.add_task(title, total=total_bytes)
+            yield lambda done_bytes: bar.update(task, completed=done_bytes)
+        return
+    shown = -1
+
+    def show(done_bytes: int) -> None:
+        nonlocal shown
+        tenths = done_bytes * 10 // total_bytes
+        if tenths > shown:
+            console.print(f"{title}: {tenths * 10} % of {total_bytes / 1e6:,.0f} MB", soft_wrap=True, highlight=False)
+        shown = tenths
+
+    yield show

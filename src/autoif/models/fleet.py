@@ -89,8 +89,6 @@ class Fleet:
         self.transports = [Transport(each, note) for each in endpoint.spread()]
         self.retries = 0
         """Attempts that failed and were made again."""
-        self.asked_elsewhere = 0
-        """Requests that took long and were made at a second address, too."""
         self._endpoint = endpoint
         self._note = note
         self._paces = [each.pace for each in self.transports]
@@ -242,7 +240,6 @@ class Fleet:
                 if ended or not racing:
                     return (ended or done.pop()).result()
                 if not done and (other := self._dealer.find({place.address}, strictly=True)):
-                    self.asked_elsewhere += 1
                     racing.add(asyncio.create_task(self._try(other, call, data)))
         finally:
             for each in racing:

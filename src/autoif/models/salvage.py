@@ -49,8 +49,8 @@ def salvage_rows(path: Path) -> Iterator[CompletionRow]:
         with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is in the log beside the file comes into it
         with closing(sqlite3.connect(new, isolation_level=None)) as db:
+            open_tables(db, new)
             packer = RowPacker(db)
-            open_tables(db, new, packer)
             db.execute("BEGIN")
             for number, values in _read_records(copy):
                 table = _TABLES.get(len(values))

@@ -14,7 +14,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -24,8 +24,9 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from autoif.models.catalog import HubFile, IndexWheels
-from autoif.models.download_progress import ShowBytes
 
+ShowBytes = Callable[[int], None]
+"""Called with how many bytes are there."""
 _HUB = "https://huggingface.co"
 _TIMEOUT_S = 5.0
 """For connecting and for each read. Short, as a read that took too long is taken up again where it stopped."""

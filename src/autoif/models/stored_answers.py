@@ -17,7 +17,7 @@ from autoif.models.requests import ASKED_FOR, Request, Samples
 
 
 class StoredAnswers:
-    """What `ChatClient` takes for the completions, in one event loop. Use it in an `async with` statement."""
+    """`Answers` of one event loop, by `async with`; raises StoreError where the file can't be written."""
 
     def __init__(
         self,
@@ -37,15 +37,12 @@ class StoredAnswers:
         self._writing: asyncio.Task[None] | None = None
 
     def get(self, key: str, samples: int) -> Samples:
-        """Return the stored completions with an index below `samples`, by index."""
         return self._cache.get(key, samples)
 
     async def recall(self, key: str, samples: int) -> bool:
-        """Fetch the answers to a request if they are kept elsewhere; tell whether they may be here now."""
         return self._cache.is_elsewhere(key) and await asyncio.to_thread(self._cache.recall, key)
 
     async def store(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Store the completions of one answer of the server; return what is stored when it is. Raises StoreError."""
         loop = asyncio.get_running_loop()
         self._waiting[ASKED_FOR.get()] += list_rows(key, completions, stage=request.stage, usd=usd)
         stored = self._stored = self._stored or loop.create_future()
@@ -58,12 +55,12 @@ class StoredAnswers:
         self._thread.submit(self._written.note, sentence)
 
     def collected(self) -> set[str]:
-        """Return the batches of a provider of which all answers are stored."""
         return self._cache.collected()
 
     def note_collected(self, batch: str) -> None:
-        """Note that all answers of a batch are stored; so they are, as the thread does one thing after the other."""
-        self._thread.submit(self._written.note_collected, batch)
+        self._thread.submit(
+            self._written.note_collected, batch
+        )  # after its answers: the thread does one thing at a time
 
     def total(self) -> Usage:
         return self._cache.total()

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 from autoif.errors import ConfigError
+from autoif.models.catalog import runs_in_llama_cpp
 from autoif.models.endpoint import Endpoint
-from autoif.models.gguf import runs_in_llama_cpp
 from autoif.sampling.settings import Sampler, SamplingSettings, Say
 
 Chosen = Literal["llama", "transformers", "vllm"] | Endpoint
