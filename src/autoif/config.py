@@ -140,10 +140,7 @@ def presets() -> list[str]:
 
 def load_config(preset_or_file: str, settings: Sequence[str] = ()) -> Config:
     """Resolve a preset name or a TOML file (which may name its own `preset`) and `key=value` settings.
-
-    Raises:
-        ConfigError: unknown preset, unreadable file, unknown key, or a value of the wrong kind; each is named.
-    """
+    Raises ConfigError: unknown preset, unreadable file, unknown key, or a value of the wrong kind; each is named."""
     if preset_or_file in presets():
         layers = [_read_preset(preset_or_file)]
     else:
@@ -231,10 +228,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def parse_setting(setting: str) -> dict[str, Any]:
     """Return `a.b=value` as the nested table that a TOML file would give.
-
-    Raises:
-        ConfigError: there is no "=" or no key.
-    """
+    Raises ConfigError: there is no "=" or no key."""
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f'"{setting}" is no setting: write key=value, as in --set scoring.samples=2')

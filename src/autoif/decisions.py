@@ -160,10 +160,7 @@ def find_pair_id(prompt: str, chosen: str, rejected: str) -> str:
 
 def read_decisions(path: Path) -> DecisionFile:
     """Return what a decisions.jsonl holds, or that of a run folder; nothing where there is no such file.
-
-    Raises:
-        StoreError: it can't be read.
-    """
+    Raises StoreError: it can't be read."""
     file = path / DECISIONS if path.is_dir() else path
     try:
         with reading_errors(file):
@@ -183,10 +180,7 @@ def read_decisions(path: Path) -> DecisionFile:
 
 def read_review(run: Path) -> Review:
     """Return what counts of the decisions beside a run.
-
-    Raises:
-        StoreError: a line is damaged: it may be a rejection, and no data is made without it; or it can't be read.
-    """
+    Raises StoreError: a line is damaged: it may be a rejection, and no data is made without it; or it can't be read."""
     file = read_decisions(run)
     if said := file.describe_damage():
         raise StoreError(said)

@@ -82,10 +82,7 @@ class RowReview:
 
 def read_row_review(file: Path) -> RowReview | None:
     """Return what counts for a data set of a run, by the decisions beside it; None if there are none.
-
-    Raises:
-        StoreError: a decision, run.json or a stage's file is damaged.
-    """
+    Raises StoreError: a decision, run.json or a stage's file is damaged."""
     run = file.parent
     if not (run / DECISIONS).exists():
         return None

@@ -163,10 +163,7 @@ def name_pair(row: PreferenceRow) -> str:
 
 def list_items(run: Path) -> dict[Target, set[str]]:
     """Return the ids of all in a run so far that can be decided on, whether a stage dropped it or not.
-
-    Raises:
-        StoreError: a file of the run is damaged.
-    """
+    Raises StoreError: a file of the run is damaged."""
     found: dict[Target, set[str]] = {"instruction": set(), "function": set(), "response": set(), "pair": set()}
     with naming_damage(run):
         for stage, record in _read_records(run):
@@ -195,10 +192,7 @@ def _read_if_there(path: Path) -> Iterator[Any]:
 
 def read_acceptance(manifest: Mapping[str, Any], run: Path) -> tuple[Threshold, Preferences]:
     """Return from which share a run accepts, and its settings of pairs; today's where an older run.json lacks them.
-
-    Raises:
-        StoreError: run.json has no such settings.
-    """
+    Raises StoreError: run.json has no such settings."""
     try:
         sections = dict(manifest.get("config", {}))
         share = dict(sections.get("rejection_sampling", {})).get("pass_rate", RejectionSampling().pass_rate)

@@ -235,11 +235,7 @@ class RowSets:
 
 
 def find_data_sets(path: Path) -> list[Path]:
-    """Return a file as it is, of a run folder its data sets.
-
-    Raises:
-        ConfigError: the folder has none.
-    """
+    """Return a file as it is, of a run folder its data sets. Raises ConfigError: the folder has none."""
     if not path.is_dir():
         return [path]
     found = [path / name for name in DATA_SETS if (path / name).is_file()]

@@ -31,10 +31,7 @@ def split_instructions(
     instructions: Sequence[VerifiedInstruction], share: float, seed: int
 ) -> tuple[list[VerifiedInstruction], list[VerifiedInstruction]]:
     """Return (train, held out), each in the given order; about `share` of the instructions are held out.
-
-    Raises:
-        ConfigError: the share is not between 0 and 1, an instruction is there twice, or one side would be empty.
-    """
+    Raises ConfigError: the share is not between 0 and 1, an instruction is there twice, or one side would be empty."""
     if not 0 < share < 1:
         raise ConfigError(f"the share to hold out is more than 0 and less than 1, not {share:g}")
     ids = [verified.instruction.id for verified in instructions]
@@ -109,11 +106,7 @@ class Source:
 
 
 def source_of(row: AnyRow) -> Source:
-    """Return where a row comes from.
-
-    Raises:
-        ValueError: it doesn't tell.
-    """
+    """Return where a row comes from. Raises ValueError: it doesn't tell."""
     instructions = tuple(each.instruction_id for each in row.constraints)
     alone = isinstance(row, PreferenceRow) and row.level == "instruction"
     if not instructions or not all(instructions) or not (row.query_id or alone):

@@ -74,11 +74,7 @@ class Waiting:
 
 
 def open_engine(execution: Execution) -> Engine:
-    """Return the engine that the settings name.
-
-    Raises:
-        ConfigError: the engine's package is not installed.
-    """
+    """Return the engine that the settings name. Raises ConfigError: the engine's package is not installed."""
     if execution.engine == "ray":
         from autoif.engines.ray.engine import RayEngine
 

@@ -71,11 +71,8 @@ class GivenAnswers:
 
 
 def read_given_answers(path: Path, max_chars: int) -> GivenAnswers:
-    """Read a file of answers; those of more than `max_chars` characters are left out.
-
-    Raises:
-        ConfigError: the file can't be read, a row has another form (its line is named), or no row holds an answer.
-    """
+    """Read a file of answers; those of more than `max_chars` characters are left out. Raises ConfigError: the file
+    can't be read, a row has another form (its line is named), or no row holds an answer."""
     rows: dict[GivenAnswer, None] = {}
     left_out = 0
     for row in read_rows(path, "answers"):

@@ -94,10 +94,7 @@ def read_generations(path: Path) -> list[Generations]:
 
 async def filter_generations(rows: Sequence[Generations], config: Config) -> Filtered:
     """Read the answers and cross-validate them by the config's thresholds, in input order.
-
-    Raises:
-        ConfigError: functions are to be chosen by contrast, which needs answers that no recording here has.
-    """
+    Raises ConfigError: functions are to be chosen by contrast, which needs answers that no recording here has."""
     if config.contrast.enabled:
         raise ConfigError(
             "contrast chooses functions by a model's answers, and none is asked here: --set contrast.enabled=false"

@@ -35,10 +35,7 @@ class UnreadableBody(ValueError):
 
 async def read_content(response: aiohttp.ClientResponse, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the body, unpacked here and not by the session: its `auto_decompress` has no bound.
-
-    Raises:
-        UnreadableBody: it is larger than `most_bytes`, before or after unpacking, or can't be unpacked.
-    """
+    Raises UnreadableBody: it is larger than `most_bytes`, before or after unpacking, or can't be unpacked."""
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     content = bytearray()
     async for chunk in response.content.iter_any():
@@ -54,10 +51,7 @@ async def read_content(response: aiohttp.ClientResponse, most_bytes: int = MAX_B
 
 def unpack(content: bytes, encoding: str, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return what was packed as gzip or deflate, with or without the wrapper that deflate should have.
-
-    Raises:
-        UnreadableBody: it is packed otherwise, damaged, or larger than `most_bytes`.
-    """
+    Raises UnreadableBody: it is packed otherwise, damaged, or larger than `most_bytes`."""
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise UnreadableBody(_PACKED.format(f"{encoding[:40]!r}, and {ENCODINGS} was asked for"))
     bare = encoding == "deflate" and content[:1] and content[0] & 0x0F != zlib.DEFLATED

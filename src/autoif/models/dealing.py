@@ -32,10 +32,7 @@ class Dealer:
 
     async def enter(self, rank: int = 0, avoid: Collection[int] = ()) -> Place:
         """Wait for a place, elsewhere than at the addresses `avoid` if another one has room; give it back by `leave`.
-
-        Raises:
-            Exception: what `close` was called with.
-        """
+        Raises Exception: what `close` was called with."""
         if self._closed is not None:
             raise self._closed
         if not self._waiting and (place := self.find(avoid)):

@@ -138,11 +138,7 @@ def list_journals(folder: Path, kind: str = "answers") -> list[Path]:
 
 
 def read_journal(path: Path) -> Iterator[CompletionRow]:
-    """Yield the rows of a file; a last line that a kill has cut is none.
-
-    Raises:
-        StoreError: another line is damaged.
-    """
+    """Yield the rows of a file; a last line that a kill has cut is none. Raises StoreError: another line is damaged."""
     with reading_errors(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:

@@ -61,10 +61,7 @@ def open_nli(
     kind: Literal["auto", "transformers", "chat"], model: str, chat: Chat, prompts: Prompts | None = None
 ) -> Nli:
     """Return the judge that the config asks for; `prompts` are for the language model.
-
-    Raises:
-        ConfigError: the classifier is asked for without the `nli` extra.
-    """
+    Raises ConfigError: the classifier is asked for without the `nli` extra."""
     if kind == "auto":
         kind = choose_nli()
     return ChatNli(chat, prompts) if kind == "chat" else TransformersNli(model)
@@ -80,10 +77,7 @@ class ChatNli:
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order.
-
-        Raises:
-            ModelError: the judge's endpoint can't be used in either way.
-        """
+        Raises ModelError: the judge's endpoint can't be used in either way."""
         return list(await asyncio.gather(*(self._judge(premise, hypothesis, seed) for premise, hypothesis in pairs)))
 
     async def _judge(self, premise: str, hypothesis: str, seed: int) -> NliJudgement:
@@ -161,10 +155,7 @@ class TransformersNli:
 
     def __init__(self, model: str = DEFAULT_MODEL, batch_size: int = 32) -> None:
         """`model` is a name on the Hugging Face hub or a local folder.
-
-        Raises:
-            ConfigError: the `nli` extra is not installed.
-        """
+        Raises ConfigError: the `nli` extra is not installed."""
         if not _has_transformers():
             raise ConfigError("an NLI model needs torch and transformers: pip install 'autoif[nli]', or set nli = chat")
         self._model = model
@@ -174,10 +165,7 @@ class TransformersNli:
 
     async def judge(self, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> list[NliJudgement]:
         """Return a judgement for each (premise, hypothesis), in order; `seed` is of no use to a classifier.
-
-        Raises:
-            ModelError: the model can't be loaded, or is no three-way NLI model.
-        """
+        Raises ModelError: the model can't be loaded, or is no three-way NLI model."""
         async with self._lock:
             return await asyncio.to_thread(self._judge, pairs)
 

@@ -40,10 +40,7 @@ class Recorded:
 
 def export_recording(cache_paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Recorded:
     """Write all completions of these runs' caches to one file, whole or not at all.
-
-    Raises:
-        StoreError: there is no such cache, `out` is there already, or it can't be written.
-    """
+    Raises StoreError: there is no such cache, `out` is there already, or it can't be written."""
     for path in cache_paths:
         if not path.is_file():
             raise StoreError(f"{path} is not there: name a run folder that has a {COMPLETIONS}")

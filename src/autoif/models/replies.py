@@ -330,10 +330,7 @@ async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> lis
 
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment sets for this address, if any; none for this machine itself.
-
-    Raises:
-        ModelError: it is a SOCKS proxy, or no address at all.
-    """
+    Raises ModelError: it is a SOCKS proxy, or no address at all."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(parts.netloc):

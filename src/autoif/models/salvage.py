@@ -34,10 +34,7 @@ def is_database(path: Path) -> bool:
 
 def salvage_rows(path: Path) -> Iterator[CompletionRow]:
     """Yield the completions of a file that can be read, in the order in which they were stored.
-
-    Raises:
-        StoreError: the file can't be copied.
-    """
+    Raises StoreError: the file can't be copied."""
     with tempfile.TemporaryDirectory(prefix="autoif-", ignore_cleanup_errors=True) as scratch:
         copy, new = Path(scratch) / "cut.sqlite", Path(scratch) / "new.sqlite"
         try:

@@ -139,11 +139,7 @@ class PromptFile:
 
 @cache
 def load_packaged(name: Name, chosen: str = DEFAULT) -> PromptFile:
-    """Return a prompt of the package.
-
-    Raises:
-        ValueError: the set has no such prompt.
-    """
+    """Return a prompt of the package. Raises ValueError: the set has no such prompt."""
     file = resources.files(__name__) / chosen / f"{name}.txt"
     if not file.is_file():
         raise ValueError(f'the prompts "{chosen}" have no {name}: name a file, or "{DEFAULT}"')
@@ -152,10 +148,7 @@ def load_packaged(name: Name, chosen: str = DEFAULT) -> PromptFile:
 
 def read_prompt(name: Name, given: object) -> object:
     """Return the prompt that a setting names, a set of the package or a file, or that a run.json holds.
-
-    Raises:
-        ValueError: no such file, or its turns or placeholders are wrong; each is named.
-    """
+    Raises ValueError: no such file, or its turns or placeholders are wrong; each is named."""
     if isinstance(given, dict) and isinstance(given.get("text"), str):
         return _check(name, PromptFile(str(given.get("source", "")), _tidy(given["text"])))
     if not isinstance(given, str):

@@ -119,11 +119,7 @@ def _fault(text: str, chars: tuple[int, int], language: str, kept: dict[str, Que
 
 
 def check_language(language: str) -> None:
-    """Refuse a language code that the identifier doesn't know.
-
-    Raises:
-        ConfigError: names the code.
-    """
+    """Refuse a language code that the identifier doesn't know. Raises ConfigError: names the code."""
     if language not in _identifier().labels:
         raise ConfigError(f'unknown language {language!r}: use an ISO 639 code such as "en", or "" for all languages')
 

@@ -17,10 +17,7 @@ _SPACE = " \t\r\n"
 
 def cut_elements(file: io.BufferedReader, path: Path, what: str) -> Iterator[object]:
     """Yield the elements of the list in an open text, or all values of a text that has one after another.
-
-    Raises:
-        ConfigError: it holds no list, or is broken; `path`, `what` and the line are named.
-    """
+    Raises ConfigError: it holds no list, or is broken; `path`, `what` and the line are named."""
     with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         yield from _elements(_Reader(text, path, what))
 

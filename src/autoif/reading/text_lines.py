@@ -219,11 +219,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def refuse_repeats(paths: Sequence[Path]) -> None:
-    """Refuse inputs of which one is named twice, whatever the ways to it.
-
-    Raises:
-        StoreError: names it.
-    """
+    """Refuse inputs of which one is named twice, whatever the ways to it. Raises StoreError: names it."""
     seen = set[Path]()
     for path in paths:
         if path.resolve() in seen:

@@ -68,11 +68,7 @@ def read_prompts(run: Path, verified: Mapping[str, VerifiedInstruction], index: 
 
 def read_records(run: Path, stage: str) -> Iterator[StageRow]:
     """Yield what a stage kept, then what it dropped. Of a run that began with verified instructions these count as kept
-    by the back-translation.
-
-    Raises:
-        StoreError: a file can't be read, or was changed after it was written.
-    """
+    by the back-translation. Raises StoreError: a file can't be read, or was changed after it was written."""
     if stage == BACK_TRANSLATION and not (run / stage).is_dir() and (run / INSTRUCTIONS).exists():
         kept: Iterator[Any] = (parse_json(line) for _, line in read_json_lines(run / INSTRUCTIONS))
     else:

@@ -101,10 +101,7 @@ def _count_lines(path: Path) -> int:
 
 def count_stage(run: Path, stage: str, kind: Literal["kept", "dropped"], notes: Notes | None = None) -> FileCount:
     """Return what all shards of a stage kept or dropped.
-
-    Raises:
-        StoreError: a file can't be read, or was changed after it was written.
-    """
+    Raises StoreError: a file can't be read, or was changed after it was written."""
     noted = notes or read_notes(run)
     total = FileCount(stage)
     for path in list_shards(run, stage, kind):

@@ -94,10 +94,7 @@ class LastSeen:
 
 def read_last(folder: Path) -> LastSeen:
     """Return what the events of a run say of its last process; nothing of one that has none.
-
-    Raises:
-        StoreError: they can't be read.
-    """
+    Raises StoreError: they can't be read."""
     found = LastSeen()
     for line in _read_tail(folder / EVENTS):
         try:

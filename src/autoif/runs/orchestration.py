@@ -93,10 +93,7 @@ class RunOptions:
 
 async def make_data(config: Config, options: RunOptions, progress: Progress) -> None:
     """Run or resume the pipeline.
-
-    Raises:
-        AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed.
-    """
+    Raises AutoIFError: bad input, a model, sandbox or disk that fails, or a spent budget; the folder can be resumed."""
     progress.restart()
     inputs = await asyncio.to_thread(read_inputs, config, options.instructions, options.until)
     if options.mirror is None and (address := is_work_folder(options.output)):

@@ -144,10 +144,7 @@ def refuse_copy(remote: Remote) -> None:
 
 def fetch_run(remote: Remote, folder: Path) -> None:
     """Copy a run from an address into a new folder, in which every command can use it.
-
-    Raises:
-        StoreError: there is none, the folder is there already, or a file is missing or damaged.
-    """
+    Raises StoreError: there is none, the folder is there already, or a file is missing or damaged."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already: name another folder")
     partial = folder.with_name(f"{folder.name}.partial")  # an interrupted copy goes on

@@ -258,10 +258,7 @@ class RunFolder:
 
     def iterate_rows(self, name: str, row: type[Row], known: Mapping[str, BaseModel] | None = None) -> Iterator[Row]:
         """Yield the rows of a file of the run; `known` are the records that they may name, by id.
-
-        Raises:
-            StoreError: the file is missing, or is not what this program wrote.
-        """
+        Raises StoreError: the file is missing, or is not what this program wrote."""
         path = self._check(name)
         try:
             for _, line in read_own_lines(path):
@@ -306,10 +303,7 @@ class RunFolder:
 
     def count_shard(self, stage: str, index: int) -> tuple[int, int]:
         """Return how many records a stage kept and dropped of a shard; its files are not read, but compared.
-
-        Raises:
-            StoreError: a file is missing, or is not what this program wrote.
-        """
+        Raises StoreError: a file is missing, or is not what this program wrote."""
         kept, dropped = (self._count(_shard_name(stage, kind, index)) for kind in ("kept", "dropped"))
         return kept, dropped
 

@@ -25,11 +25,8 @@ _LOOKS = 3
 
 
 async def make_run(config: Config, options: RunOptions, progress: Progress) -> None:
-    """Run or resume a run: all of it, or the slice that the options name.
-
-    Raises:
-        AutoIFError: as of `make_data`; the folder is in other slices; or a process works on what is to be done here.
-    """
+    """Run or resume a run: all of it, or the slice that the options name. Raises AutoIFError: as of `make_data`; the
+    folder is in other slices; or a process works on what is to be done here."""
     if options.remote:
         await _make_mirrored(config, options, options.remote, progress)
     elif options.slice:

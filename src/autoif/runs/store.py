@@ -92,11 +92,7 @@ def digest_line(name: str, digest: str) -> str:
 
 
 def read_run(run: Path) -> dict[str, JsonValue]:
-    """Return the manifest of a run folder that is there and of this version.
-
-    Raises:
-        StoreError: it is neither.
-    """
+    """Return the manifest of a run folder that is there and of this version. Raises StoreError: it is neither."""
     manifest = read_manifest(run)
     if not manifest:
         raise StoreError(f"{run} is no run folder (it has no {MANIFEST}): name one that `autoif run` made")
@@ -164,10 +160,7 @@ def check_digest(path: Path, noted: str | None) -> str:
 
 def read_own_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (number, line) of a file that this program wrote, packed or not; blank lines are left out.
-
-    Raises:
-        StoreError: it can't be read.
-    """
+    Raises StoreError: it can't be read."""
     try:
         with reading_errors(path), path.open("rb") as file, _unpack(path, file) as lines:
             yield from (each for each in cut_lines(lines, MAX_ROW_BYTES) if each[1].strip())
@@ -195,11 +188,7 @@ _SHAPES: Mapping[str, type] = MappingProxyType({"identity": dict, "config": dict
 
 
 def read_manifest(run: Path) -> dict[str, JsonValue]:
-    """Return a folder's run.json; {} where there is none.
-
-    Raises:
-        StoreError: it is damaged, or can't be read.
-    """
+    """Return a folder's run.json; {} where there is none. Raises StoreError: it is damaged, or can't be read."""
     path = run / MANIFEST
     try:
         with reading_errors(path):
@@ -239,10 +228,7 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 def find_rows(path: Path, name: str) -> Path:
     """Return the file of rows that a user means: a file as it is, of a run folder the one of this name.
-
-    Raises:
-        StoreError: the folder has no such file.
-    """
+    Raises StoreError: the folder has no such file."""
     if not path.is_dir():
         return path
     if not (path / name).is_file():

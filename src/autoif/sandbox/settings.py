@@ -24,10 +24,7 @@ class SandboxSettings(Record):
 
     def make_sandbox(self, *, total_s: float | None = None) -> Sandbox:
         """Return the sandbox, not yet entered. `total_s` limits the seconds of a whole call.
-
-        Raises:
-            SandboxError: no such backend, or one that is not installed or can't do what is set.
-        """
+        Raises SandboxError: no such backend, or one that is not installed or can't do what is set."""
         return Sandbox(self.make_limits(total_s=total_s), backend=self.backend, workers=self.workers or None)
 
     def make_limits(self, *, total_s: float | None = None) -> Limits:

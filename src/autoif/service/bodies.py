@@ -54,11 +54,7 @@ def read_ask(body: bytes, model: type[AnyRequest]) -> Ask[AnyRequest]:
 
 
 def read_request(body: bytes, model: type[AnyRequest]) -> AnyRequest:
-    """Return the request in a body.
-
-    Raises:
-        Refusal: `bad_json` or `invalid`.
-    """
+    """Return the request in a body. Raises Refusal: `bad_json` or `invalid`."""
     try:
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_read_object, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:

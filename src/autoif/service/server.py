@@ -107,11 +107,8 @@ async def _listen(connections: Connections, settings: ServiceSettings) -> asynci
 
 
 def count_connections(settings: ServiceSettings) -> int:
-    """Return how many connections may be open at once. Raises the limit of descriptors for it, if it may.
-
-    Raises:
-        ConfigError: these are fewer than the queue holds.
-    """
+    """Return how many connections may be open at once; lift the limit of descriptors for it, if that is allowed.
+    Raises ConfigError: these are fewer than the queue holds."""
     ours = _OWN_DESCRIPTORS + _DESCRIPTORS_OF_A_WORKER * settings.sandbox.count_workers()
     wanted = ours + max(_MOST_CONNECTIONS, 2 * settings.queue)
     most = raise_descriptors(wanted) - ours

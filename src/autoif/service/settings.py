@@ -77,10 +77,7 @@ def require_token_beyond_loopback(settings: ServiceSettings) -> None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether every address that this name or number stands for stays within the machine.
-
-    Raises:
-        ConfigError: it stands for none.
-    """
+    Raises ConfigError: it stands for none."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -18,11 +18,7 @@ def write_functions(functions: Sequence[str]) -> str:
 
 
 def read_functions(ground_truth: str) -> list[str]:
-    """Return the functions again.
-
-    Raises:
-        ConfigError: it isn't what `write_functions` wrote.
-    """
+    """Return the functions again. Raises ConfigError: it isn't what `write_functions` wrote."""
     try:
         functions = parse_json(ground_truth)
     except (ValueError, TypeError):

@@ -68,10 +68,7 @@ def export_run(run: Path) -> list[RowTable | TextFile]:
 
 def upload(run: Path, repository: str, *, private: bool) -> str:
     """Make a data set of the hub of a run, or a new commit of one that is there, and return its address.
-
-    Raises:
-        ConfigError: huggingface_hub isn't installed, or the hub refuses.
-    """
+    Raises ConfigError: huggingface_hub isn't installed, or the hub refuses."""
     try:
         from huggingface_hub import HfApi
     except ImportError:

@@ -251,11 +251,7 @@ def _ignore(future: "asyncio.Future[Any]") -> None:
 
 
 def connect(ray: Any, wanted: Connect) -> str:
-    """Connect to Ray or start it; return its address.
-
-    Raises:
-        ConfigError: it can't be done.
-    """
+    """Connect to Ray or start it; return its address. Raises ConfigError: it can't be done."""
     try:
         ray.init(
             address=wanted.address or "local",
