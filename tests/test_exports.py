@@ -366,7 +366,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         ),
         (
             '{"prompt": [{"role": "user", "content": "a"}], "functions": ["f"]}\n',
-            "an earlier version of autoif made",
+            "an export for a trainer, where the run's own file is wanted",
         ),
     ],
 )

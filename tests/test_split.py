@@ -96,7 +96,7 @@ def test_rows_that_do_not_tell_where_they_are_from_are_refused(tmp_path):
     path = tmp_path / "sft.jsonl"
     turns = [{"role": "user", "content": "a"}]
     judged = {"instruction_id": "i", "functions": ["f"]}
-    older = {"messages": turns, "functions": ["f"], "instruction_id": "i", "query_id": "q"}
+    exported = {"messages": turns, "functions": ["f"], "instruction_id": "i", "query_id": "q"}
     for row, said in [
         ({"messages": []}, "no SftRow row"),
         ({"messages": turns, "query_id": "q"}, "it doesn't tell where it comes from"),
@@ -106,7 +106,7 @@ def test_rows_that_do_not_tell_where_they_are_from_are_refused(tmp_path):
             {"prompt": turns, "chosen": turns, "rejected": turns, "level": "query", "constraints": [judged]},
             "tell where",
         ),
-        (older, "an earlier version of autoif made it: make it again with the same command"),
+        (exported, "an export for a trainer, where the run's own file is wanted"),
     ]:
         path.write_text(json.dumps(row) + "\n", encoding="utf-8")
         with pytest.raises(StoreError, match=f"line 1: .*{said}"):

@@ -167,7 +167,6 @@ def test_a_pair_that_dpo_cannot_learn_from_is_an_error_with_its_line(tmp_path, r
         ({**PROMPT, "constraints": [{"functions": [SOURCE, " "]}]}, "functions.1: a blank text is no function"),
         ({**PROMPT, "constraints": [{"functions": [3]}]}, "functions.0: Input should be a valid string"),
         ({"prompt": [USER], "functions": [SOURCE]}, "an export for a trainer, where the run's own file is wanted"),
-        ({"prompt": [USER], "functions": [SOURCE]}, "an earlier version of autoif made it: make it again"),
         ({**PROMPT, "prompt": "Say tea."}, 'the row has no "prompt"'),
         ({**PROMPT, "prompt": [USER, TEA]}, 'the last of "prompt" is not a user turn'),
         (PAIR, "these are preference pairs: use `autoif train dpo`, or the run's rewards.jsonl"),

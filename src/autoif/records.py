@@ -11,21 +11,11 @@ records that may be named, by id, as pydantic's context.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from enum import StrEnum
 from operator import not_
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, ValidationInfo
 
 from autoif.vocabulary import uncarry
 
@@ -294,9 +284,6 @@ class Contrast(Record):
     """What speaks for the functions that were kept."""
 
 
-OLDER = "an earlier version of autoif made it: make it again with the same command (model answers are kept)"
-
-
 class VerifiedInstruction(Record):
     """An instruction whose functions and cases agree with each other: what a response may have to obey."""
 
@@ -312,13 +299,6 @@ class VerifiedInstruction(Record):
     """How functions were chosen by answers; None where answers weren't looked at."""
     score: float | None = Field(default=None, exclude_if=lambda score: score is None)
     """How likely the functions are right, 0 to 1, where that chose them (`cross_validation.choose_by = "score"`)."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_older(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and "functions" in given:
-            raise ValueError(OLDER)
-        return given
 
     @property
     def functions(self) -> tuple[Function, ...]:

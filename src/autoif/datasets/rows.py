@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from autoif.errors import ConfigError
 from autoif.reading.jsonl import read_json_lines
 from autoif.reading.text_lines import parse_json
-from autoif.records import OLDER, Verdict, VerifiedInstruction
+from autoif.records import Verdict, VerifiedInstruction
 from autoif.runs.store import DATA_SETS, explain_folder
 
 Columns = dict[str, JsonValue]
@@ -108,12 +108,12 @@ class DataRow(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_older(cls, given: Any) -> Any:
+    def _refuse_export(cls, given: Any) -> Any:
         functions = given.get("functions") if isinstance(given, Mapping) and not given.get("constraints") else None
         if functions and isinstance(functions, list) and all(isinstance(each, str) for each in functions):
             raise ValueError(
                 'its "functions" are not in "constraints": it is an export for a trainer, where the run\'s own file is '
-                f"wanted; or {OLDER}"
+                "wanted"
             )
         return given
 
@@ -185,7 +185,9 @@ def constraint_of(verified: VerifiedInstruction) -> Constraint:
     return Constraint(instruction_id=instruction.id, instruction=instruction.text, functions=sources)
 
 
-def split_verdicts(verdicts: Sequence[Verdict], constraints: Iterable[Constraint]) -> list[tuple[Verdict, ...]]:
+def split_verdicts(
+    verdicts: Sequence[Verdict], constraints: Iterable[Constraint | VerifiedInstruction]
+) -> list[tuple[Verdict, ...]]:
     """Return the verdicts of all functions as those of each constraint."""
     left = iter(verdicts)
     return [tuple(islice(left, len(each.functions))) for each in constraints]

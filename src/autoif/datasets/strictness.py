@@ -16,11 +16,12 @@ teaches the opposite.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from autoif.behaviour import cluster_functions
+from autoif.datasets.rows import split_verdicts
 from autoif.faults.wording import Topic, find_quoted, speaks_of
 from autoif.judging import Runner, judge_async
 from autoif.records import Response, Verdict, VerifiedInstruction, content_id
@@ -59,7 +60,7 @@ class Strictness:
         return bool(verdicts) and all(
             (clusters := self.clusters.get(verified.id, ()))
             and all(of_functions[place] is wanted for cluster in clusters for place in cluster)
-            for verified, of_functions in deal_verdicts(constraints, verdicts)
+            for verified, of_functions in zip(constraints, split_verdicts(verdicts, constraints), strict=True)
         )
 
 
@@ -67,7 +68,8 @@ def find_clusters(instructions: Iterable[VerifiedInstruction], responses: Iterab
     """Return the clusters with a say of each instruction."""
     columns: dict[str, list[tuple[Verdict, ...]]] = defaultdict(list)
     for response in responses:
-        for verified, verdicts in deal_verdicts(response.prompt.constraints, response.verdicts):
+        constraints = response.prompt.constraints if response.verdicts else ()
+        for verified, verdicts in zip(constraints, split_verdicts(response.verdicts, constraints), strict=True):
             columns[verified.id].append(verdicts)
     found: dict[str, Clusters] = {}
     for verified in instructions:
@@ -137,16 +139,3 @@ def make_variants(text: str, instructions: Sequence[str]) -> tuple[str, ...]:
 def text_key(constraints: Sequence[VerifiedInstruction], text: str) -> str:
     """Return what identifies a text under these constraints."""
     return content_id("text", *(verified.id for verified in constraints), text)
-
-
-def deal_verdicts(
-    constraints: Iterable[VerifiedInstruction], verdicts: Sequence[Verdict]
-) -> Iterator[tuple[VerifiedInstruction, tuple[Verdict, ...]]]:
-    """Yield each constraint with the verdicts of its functions; nothing for a text that was not judged."""
-    if not verdicts:
-        return
-    at = 0
-    for verified in constraints:
-        until = at + len(verified.kept_functions)
-        yield verified, tuple(verdicts[at:until])
-        at = until

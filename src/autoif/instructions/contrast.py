@@ -196,15 +196,17 @@ def _is_vouched_for(matrix: Matrix, place: int, threshold: Threshold) -> bool:
     return len(kinds) == 2 and meets(_agreed(matrix, place), threshold)
 
 
-def verify_chosen(draft: Draft, kept: tuple[int, ...]) -> VerifiedInstruction:
-    """Return the instruction with the chosen functions, and the cases that more than half of them agree with."""
+def verify_chosen(draft: Draft, kept: Sequence[int], cases: Sequence[int] | None = None) -> VerifiedInstruction:
+    """Return the instruction with the chosen functions and cases; by default those that most of the functions agree
+    with."""
     matrix = draft.matrix
-    agreed = [matrix.agreement[place] for place in kept]
-    cases = [case for case in range(len(matrix.cases)) if 2 * sum(row[case] for row in agreed) > len(agreed) > 0]
+    if cases is None:
+        agreed = [matrix.agreement[place] for place in kept]
+        cases = [case for case in range(len(matrix.cases)) if 2 * sum(row[case] for row in agreed) > len(agreed) > 0]
     return VerifiedInstruction(
         id=content_id("verified", draft.instruction.id, [matrix.functions[place].id for place in kept]),
         instruction=draft.instruction,
         matrix=matrix,
-        kept_functions=kept,
+        kept_functions=tuple(kept),
         kept_cases=tuple(cases),
     )

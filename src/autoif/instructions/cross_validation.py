@@ -32,11 +32,11 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoif.instructions.contrast import choose_by_contrast, keep_two_sided
+from autoif.instructions.contrast import choose_by_contrast, keep_two_sided, verify_chosen
 from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.instructions.majority import choose_by_majority
 from autoif.instructions.soundness import Soundness, choose_by_score, describe_findings, look_at
-from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction, content_id
+from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction
 from autoif.settings import CrossValidation
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
@@ -134,13 +134,7 @@ def choose_by_cases(draft: Draft, functions: Sequence[int], rules: CrossValidati
     ]
     if not kept:
         return _drop(draft, Reason.NO_FUNCTION_AGREED, f"{len(functions)} functions, {len(cases)} cases")
-    return VerifiedInstruction(
-        id=content_id("verified", draft.instruction.id, [matrix.functions[f].id for f in kept]),
-        instruction=draft.instruction,
-        matrix=matrix,
-        kept_functions=tuple(kept),
-        kept_cases=tuple(cases),
-    )
+    return verify_chosen(draft, kept, cases)
 
 
 async def _fill_matrix(matrix: Matrix, tools: Tools) -> tuple[Matrix, list[bool]]:

@@ -23,13 +23,11 @@ Dropped: `one_sided_functions` (2), `no_majority` (3).
 
 from collections.abc import Sequence
 
-from autoif.instructions.contrast import verify_chosen
+from autoif.instructions.contrast import STAGE, verify_chosen
 from autoif.instructions.observation import DECIDED, Observer
 from autoif.records import Draft, Dropped, Reason, VerifiedInstruction
 from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
-
-STAGE = "cross_validation"
 
 
 async def choose_by_majority(

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from autoif.behaviour import cluster_functions
 from autoif.faults.probing import find_faults, gather_texts
 from autoif.faults.reasons import FindingReason
-from autoif.instructions.contrast import verify_chosen
+from autoif.instructions.contrast import STAGE, verify_chosen
 from autoif.instructions.observation import count_votes
 from autoif.records import Draft, Dropped, Reason, VerifiedInstruction
 from autoif.reliability import DECIMALS, run_patiently, score_functions
@@ -38,7 +38,6 @@ from autoif.settings import CrossValidation, Verification
 from autoif.thresholds import Threshold, meets, share
 from autoif.tools import Tools
 
-STAGE = "cross_validation"
 _LEAST_VOTES = 2
 """The only function that is left has all votes, which says nothing."""
 
