@@ -3,11 +3,8 @@
     clusters = cluster_functions(verdicts)     # shape (functions, texts); the largest cluster first
     splits = find_splits(clusters)             # texts that tell the clusters apart
 
-Two functions are alike if they give the same verdict on every text. An error or a time-out is behaviour, too: it equals
-only another of its kind.
-
-Functions that one model wrote for one instruction share its misreadings. The size of a cluster says what the model
-means most often, not what is right.
+Two functions are alike if they give the same verdict, be it an error or a time-out, on every text. The size of a
+cluster says what the model means most often, not what is right.
 """
 
 from collections.abc import Sequence
@@ -39,15 +36,10 @@ class Cluster:
 
 
 def cluster_functions(verdicts: Sequence[Sequence[Verdict]]) -> list[Cluster]:
-    """Return the clusters, the largest first; of two equally large ones, that of the earlier function.
+    """Return the clusters of functions by their verdicts, shape (functions, texts).
 
-    Without a text all functions are alike.
-
-    Args:
-        verdicts: shape (functions, texts).
-
-    Raises:
-        ValueError: the functions were not run on the same number of texts.
+    The largest first; of two equally large ones that of the earlier function. Raises ValueError: rows of several
+    lengths.
     """
     if len({len(row) for row in verdicts}) > 1:
         raise ValueError("functions are compared on the same texts: each needs a verdict on all of them")

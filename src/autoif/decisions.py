@@ -2,17 +2,15 @@
 
     {"target": "function", "id": "ce36da4f20fa2e29", "decision": "reject", "author": "ada", "time": …, "comment": …}
 
-A line is never changed or deleted; what counts follows from all lines, in the order of their times:
+Lines are only added; what counts follows from all of them, in the order of their times:
 
-    accept, reject     the latest one of an author on an item is what this author says of it
-    comment            is added to what its author says, and decides nothing
-    revoke             takes back all that its author said of the item before
-    several authors    one who rejects outweighs any who accept: who saw a fault saw more than who saw none
+    accept, reject     an author's latest counts
+    comment            decides nothing
+    revoke             takes back all that its author said of the item
+    several authors    one who rejects outweighs any who accept
 
-So files of several people can be joined in any order (`merge_decisions`), and come to the same. An item is named by its
-content id, which is the same in every run: `Instruction.id`, `Function.id`, `Response.id`; a pair's is `find_pair_id`.
-
-What is rejected is honoured where data is made and read (`autoif.datasets.reviewing`).
+So files of several people can be joined in any order (`merge_decisions`). Items are named by their content ids, a pair
+by `find_pair_id`. `autoif.datasets.reviewing` honours what is decided.
 """
 
 import fcntl

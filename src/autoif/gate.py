@@ -1,12 +1,11 @@
 """What a training reward must not pay for: answers that pass verification functions without answering anything.
 
-A function judges form (§3.2), so "don't use the letter e" accepts an empty text, "use an exclamation mark" accepts
-"!!!", "at least 40 words" accepts one word forty times, and "mention the word X" accepts the instruction itself. Data
-made by §3.3 is safe from these, as a model scores each answer's quality; a reward of functions alone (§3.4's online
-training) is not, and a policy finds such answers. `find_fault` names them, and where it names one, no reward is earned.
+"Don't use the letter e" accepts an empty text, "use an exclamation mark" accepts "!!!", "at least 40 words" one word
+forty times, and "mention the word X" the instruction itself. §3.3 scores quality besides; a reward of functions alone
+(§3.4's online training) doesn't, and a policy finds such answers. `find_fault` names them.
 
-It is written to stay silent: a right answer that earns nothing teaches worse than a bad one that slips through, which
-only the functions' own verdict rewards. benchmarks/gate.py measures both on answers of people and models.
+In doubt it stays silent: a right answer without a reward teaches worse than a bad one that slips through.
+benchmarks/gate.py measures both on answers of people and models.
 """
 
 import re
@@ -36,13 +35,12 @@ class Fault(StrEnum):
 
 
 COPY_WORDS: Final = 6
-"""A stretch that an answer shares with the prompt counts as copied from this many words on: a required phrase that the
-answer quotes is shorter, or is a small share of it."""
+"""The shortest stretch that counts as copied from the prompt: phrases that an answer has to quote are shorter."""
 COPY_SHARE: Final = 0.8
-"""An answer with such a share of its words in such stretches is a copy if it holds the beginning of the prompt or of a
-part. One that holds other pieces picked them out, as answers on a text do."""
+"""An answer with this share of its words in such stretches is a copy, if one is the beginning of the prompt or of a
+part."""
 COPY_EQUAL_WORDS: Final = 3
-"""An answer or source of fewer than `COPY_WORDS` words, and of at least so many, is a copy if both are the same."""
+"""Where answer or source is shorter than `COPY_WORDS`, an answer of so many words is a copy if both are the same."""
 
 LOOP_WORDS: Final = 24
 """Shorter texts may repeat: "no, no, no" and a word written ten times on request."""
@@ -95,10 +93,9 @@ def find_unanswered(completion: Completion) -> Fault | None:
 def find_fault(text: str, prompt: str = "", *parts: str) -> Fault | None:
     """Return what makes an answer worthless in training, or None.
 
-    `prompt` is what was asked, and `parts` what it is made of, where that is known: the instruction and the query.
-    Without them no answer counts as a copy. An answer may quote the prompt, restate the question before it answers, and
-    repeat itself as poems, tables and code do. If the prompt asks to repeat something, only an answer that adds nothing
-    is a copy.
+    `parts` are what the prompt is made of: the instruction and the query. An answer may quote the prompt, restate the
+    question, and repeat itself as poems, tables and code do. If the prompt asks to repeat something, only an answer
+    that adds nothing is a copy.
     """
     folded = text.casefold()
     words = _split(folded)

@@ -4,13 +4,9 @@
     verdicts = await run_patiently(sources, texts.all, sandbox)     # all functions of the instruction
     scores = score_functions(texts, verdicts)                       # one for each
 
-The score is a logistic function of a few signs, one of which is whether the function shows a fault (`autoif.faults`).
-Its weights lie in reliability.json; benchmarks/reliability.py fitted them on gold, and says how well they hold on
-instructions that were kept aside. A function counted as right if it accepted at least 0.9 of the texts that follow
-and refused at least 0.9 of the others. With answers to the instruction and to others there is one sign more, and
-weights of their own.
-
-No sign is proof: functions of one model that share a misreading pass each other's cases and agree.
+The score is a logistic function of a few signs. benchmarks/reliability.py fitted its weights (reliability.json) on
+gold, where a right function accepts at least 0.9 of the texts that follow and refuses at least 0.9 of the others. With
+answers there is one sign more, and weights of their own. No sign is proof: functions that share a misreading agree.
 """
 
 import json

@@ -1,14 +1,11 @@
 """Which functions reward, and how reliable they are: the balanced operating point of RL, and an estimate for each row.
 
-A reward errs in two ways, and training meets both: what is wrongly refused is unlearnt, what is wrongly accepted is
-learnt. So with `rewards.balanced` a row has the functions of the one behaviour whose J = TPR + TNR - 1 is likely the
-highest, in place of all that were kept. For functions of one instruction the lift (accepted answers to the instruction
-less accepted answers to others) is J times one factor: how many more of the former follow. Of few answers lift is
-noisy, so they are ranked by the whole score (`autoif.reliability`), of which lift is a part.
+With `rewards.balanced` a row has only the functions of the one behaviour whose J = TPR + TNR - 1 is likely the highest:
+in training, wrong refusals and wrong acceptances both cost. Within an instruction J is proportional to the lift
+(accepted answers to the instruction less accepted answers to others). Of few answers lift is noisy, so the whole score
+ranks them (`autoif.reliability`). With `rewards.reliability` a constraint has the mean score of its functions.
 
-With `rewards.reliability` a constraint says how likely its functions are right: their mean score.
-
-Functions run again, on probes and answers, in the sandbox; no model is asked.
+Functions run again in the sandbox, on probes and answers; no model is asked.
 """
 
 from collections import defaultdict
@@ -53,12 +50,7 @@ async def balance_functions(
 ) -> dict[str, Balance]:
     """Return what the reward rows of each instruction have, by the id of the verified instruction.
 
-    Args:
-        instructions: each once.
-        responses: all that there are to prompts with these instructions.
-        others: a sample of all the run's responses, as `draw_responses` draws it.
-        sandbox: runs the functions.
-        balanced: choose the functions of the best behaviour; else all that were kept are taken.
+    `responses` are all to prompts with these instructions, `others` a sample of all the run's, by `draw_responses`.
     """
     answers: dict[str, list[Response]] = defaultdict(list)
     for response in responses:

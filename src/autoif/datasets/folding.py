@@ -1,12 +1,12 @@
 """Instructions that are one constraint in other words: their functions behave alike, whatever the wording.
 
     candidates   instructions whose functions, by majority, say much the same of the probes
-    alike        these run on each other's texts, too: answers and cases that either accepts, and some that it refuses.
-                 Of all texts that either accepts, both accept the share `deduplication.alike`; likewise of the refused
+    alike        on these and each other's answers and cases, both accept the share `deduplication.alike` of the texts
+                 that either accepts, and refuse that share of those that either refuses
     kept         of instructions that are alike, the one with the best score (`autoif.reliability`)
 
-Two rules that hardly any text obeys, such as two hashtags, say the same of all probes; only texts that obey one of them
-tell them apart. Where an instruction accepts everything, or nothing, there is nothing to compare, and it is not folded.
+Rules that hardly any text obeys say the same of all probes; only texts that obey one of them tell them apart. An
+instruction that accepts everything, or nothing, is not folded.
 
 In:      verified instructions, with their responses.
 Dropped: an instruction that is alike a better one (`duplicate_behaviour`, with what it was folded into).
@@ -50,14 +50,7 @@ class _Read:
 async def fold_alike(
     instructions: Sequence[VerifiedInstruction], responses: Iterable[Response], sandbox: Runner, alike: Threshold
 ) -> list[Dropped]:
-    """Return the instructions that are alike a better one, in the given order.
-
-    Args:
-        instructions: each once.
-        responses: all with verdicts that there are to prompts with one of them alone.
-        sandbox: runs the functions.
-        alike: the share of the texts that either accepts, and of those that either refuses, on which two must agree.
-    """
+    """Return the instructions that are alike a better one; `responses` have verdicts and one constraint each."""
     texts = _gather_texts(instructions, responses)
     read = [await _read(verified, texts[verified.id], sandbox) for verified in instructions]
     folded: dict[str, VerifiedInstruction] = {}
@@ -120,10 +113,7 @@ def _count(first: int, second: int) -> Counter[tuple[bool, bool]]:
 def _is_alike(counts: Counter[tuple[bool, bool]], alike: Threshold, *, one_sided: bool = False) -> bool:
     """Tell whether two agree on what either accepts, and on what either refuses.
 
-    Args:
-        counts: how often they say what.
-        alike: the share on which they must agree.
-        one_sided: take it for agreement if neither accepts any text, or refuses any.
+    `one_sided` takes it for agreement if neither accepts any text, or refuses any.
     """
     differ = counts[True, False] + counts[False, True]
     return all(

@@ -4,9 +4,8 @@
                         one that none of them accepts
     query level         prompt: query + instruction; chosen: a response with pass rate > 0.5; rejected: one with 0
 
-A blank text is no answer, even where a function accepts it: it is neither chosen nor rejected. Of several candidates
-the best is chosen: by pass rate, then by quality, then by order. `preferences.strict` asks more of both sides
-(`strictness.py`).
+A blank text is neither chosen nor rejected. Of several candidates the best is chosen: by pass rate, quality, order.
+`preferences.strict` asks more of both sides (`strictness.py`).
 
 # Deviation: the paper says nothing of blank texts and of quality here; the released code draws its pairs at random
 # (docs/method.md#preferences).
@@ -73,12 +72,7 @@ def query_pairs(
 ) -> Iterator[PreferenceRow]:
     """Yield the pairs that the responses of each prompt give, in the order of the prompts.
 
-    Args:
-        prompts: the prompts that were sampled.
-        verified: all responses with verdicts, whatever became of them later.
-        scored: those that also passed quality verification, or all that passed where there is none.
-        settings: thresholds and numbers of pairs.
-        strictness: what is asked of both sides besides; nothing by default.
+    `verified` are all responses with verdicts, `scored` those that passed quality verification, if there is one.
     """
     quality = {response.id: response.quality.mean if response.quality else -1.0 for response in scored}
     candidates: dict[str, list[Candidate]] = defaultdict(list)

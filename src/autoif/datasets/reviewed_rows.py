@@ -1,9 +1,6 @@
 """The rows of a run's data sets as trainers get them: without what reviewers rejected since the run wrote them.
 
-What is taken out follows `autoif.datasets.reviewing`. It is never more than the run itself would leave out when it
-makes its data sets anew; that also puts in what comes in the place of it, such as the next best pair of a prompt.
-
-Files that lie beside no decisions.jsonl are read as they are.
+The rules are those of `autoif.datasets.reviewing`, except that nothing takes the place of what is left out.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,19 +1,17 @@
 """What reviewers decided (`autoif.decisions`), honoured where data is made and where its rows are read.
 
     a rejected instruction    no row, pair or prompt has it
-    a rejected function       judges nothing: its verdicts are taken out, and what then no longer passes is left out. An
-                              instruction of which no function is left goes as a rejected one does
+    a rejected function       judges nothing: what no longer passes without it is left out, and an instruction without a
+                              function goes as a rejected one does
     a rejected response       is no row, and neither side of a pair
     a rejected pair           is no pair; its answers may be in others
     an accepted response      is a row however low its quality was scored; that its functions accept it stays required
     an accepted instruction   stays where `deduplication.behaviour` would fold it into a better one
     an accepted function or pair changes no data: it says what reviewers found right
 
-An acceptance overrules what a model thought and what was estimated, never what running code said: every row that is
-trained on has passed its functions. What fewer functions would now let pass was never scored, and is left out.
-
-A run makes its data sets anew from stored verdicts each time, without a model, and so honours what was decided since.
-Who reads the data sets of a run that has not done so yet has `autoif.datasets.reviewed_rows`.
+An acceptance overrules a model's opinion, never running code: every row has passed its functions. A run makes its data
+sets anew from stored verdicts and so honours what was decided since; `autoif.datasets.reviewed_rows` does so for
+readers of one that hasn't yet.
 
 Dropped: what was rejected (`rejected_by_reviewer`), and a response that its other functions refuse
 (`failed_functions`), in `reviewed.jsonl`.
@@ -130,13 +128,9 @@ def list_rejected(verified: Iterable[VerifiedInstruction], review: Review) -> It
 def list_refused(
     before: Iterable[Response], after: Iterable[Response], prompts: Mapping[str, Prompt], review: Review
 ) -> Iterator[Dropped]:
-    """Yield the responses that are rejected, and those that the functions that are left refuse.
+    """Yield the responses of a shard that are rejected, and those that the functions that are left refuse.
 
-    Args:
-        before: of one shard, in their order.
-        after: those of them that are left.
-        prompts: those that are left, by id: an answer to another one goes with its instruction.
-        review: what counts.
+    `after` are those that are left of `before`, `prompts` those that are left: answers to others go with these.
     """
     left = {each.id for each in after}
     for each in before:

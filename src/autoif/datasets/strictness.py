@@ -6,12 +6,8 @@
     | rejected in a pair       | a pass rate                  | every behaviour cluster refuses the text   |
     |                          |                              | and its variants, which say the same       |
 
-Clusters are those of an instruction's kept functions over its cases and all responses to it: no model is asked. A
-cluster with one verdict for all of these texts tells nothing and has no say; an instruction with no other cluster gives
-no row. An error is neither yes nor no.
-
-Strictness takes rows away and adds none. Fine-tuning loses more by a wrong row than by a missing one, and a wrong pair
-teaches the opposite.
+Clusters are those of an instruction's kept functions over its cases and all responses to it. One with the same verdict
+for all of these has no say; an instruction with no other gives no row. An error is neither yes nor no.
 """
 
 import re

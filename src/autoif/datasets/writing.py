@@ -37,7 +37,6 @@ from autoif.thresholds import Threshold, meets
 from autoif.tools import ToolSettings
 
 NO_DECISIONS = Review()
-"""There are no decisions."""
 NamedRow = tuple[str, SftRow | PreferenceRow | RewardRow]
 """A row with the name of its data set."""
 Open = Callable[[], AbstractAsyncContextManager[Runner]]
@@ -174,14 +173,8 @@ async def make_data_sets(
 ) -> DataSets:
     """Return the data sets of a run; their rows are made as they are read.
 
-    Instructions in the words of a benchmark are left out: who trains on them can no longer be measured by it.
-
-    Args:
-        verified: gives the instructions, each once, as often as it is called.
-        shards: gives what was sampled, as often as it is called.
-        config: of the run.
-        open_: opens the sandbox.
-        review: what reviewers decided.
+    Instructions in the words of a benchmark are left out: a model trained on them can't be measured by it. `verified`
+    gives each instruction once and `shards` what was sampled, as often as they are called.
     """
     settings, pass_rate, rejected = config.preferences, config.rejection_sampling.pass_rate, list[Dropped]()
     number, left_out = 0, set[str]()

@@ -3,9 +3,7 @@
     lift = share of answers to query + instruction that it accepts - share of answers to the query alone
 
 A right function has lift wherever asking has an effect; one that says the same of everything has none. Both kinds of
-answers have the same queries, so that the lift is the effect of asking. Cases are the writer's, and err with it: here
-they advise. Where answers come from, `contrast_answers.py` says; with `agreed` the one of several answers to a query
-speaks that most behaviours accept.
+answers have the same queries (`contrast_answers.py`). The writer's cases only advise.
 
     | a function is kept if                                                                | setting            |
     |--------------------------------------------------------------------------------------|--------------------|
@@ -17,10 +15,8 @@ speaks that most behaviours accept.
     |     for it                                                                           |                    |
 
 In:      a Draft whose matrix is filled, and the places of the functions that load.
-Out:     a VerifiedInstruction with the functions that are kept, the cases that most of them agree with, and all
-         verdicts on answers.
-Dropped: `one_sided_functions` (1), `no_lift` (2, 3); where no answer of a kind is whole, the first one's fault. The
-         record holds all verdicts, so that thresholds can be swept later.
+Out:     a VerifiedInstruction with the kept functions, the cases that most of them agree with, and all verdicts.
+Dropped: `one_sided_functions` (1), `no_lift` (2, 3); without a whole answer of a kind, the first one's fault.
 
 # Deviation: the paper's functions are chosen by cases alone, and so they are in its preset (docs/method.md#contrast).
 """

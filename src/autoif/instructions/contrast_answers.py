@@ -7,12 +7,10 @@
     | without it (`plain`)              | answers to other instructions of that file; else the same model's answers  |
     |                                   | to the same queries alone                                                  |
 
-A weak responder obeys less than half of what it is asked, and the better the answers, the better the choice. An
-instruction that has fewer than four answers in the file gets the model's as well.
+The better the answers, the better the choice. With fewer than four answers in the file, the model is asked as well.
 
-A revision shows the model the instruction and its answer, and asks it to list what is asked, to check the answer, and
-to write it again. No function has a say in it, so a function gains nothing from it that isn't right. What can't be
-read, or is no whole answer, leaves the answer as it was.
+A revision shows the model the instruction and its answer, to list what is asked, check and rewrite. No function has a
+say in it. What can't be read, or is no whole answer, leaves the answer as it was.
 """
 
 import asyncio

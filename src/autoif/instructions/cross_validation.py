@@ -7,18 +7,15 @@
     | (3) a function is kept if it agrees with this share of cases | > 0.5 | >= 0.8                    |
     | (4) at least one function and one case remain                |       |                           |
 
-Functions that always return False agree with each other, and no response will ever pass them. Against these, with
-`both_outcomes` the kept cases must also hold one that obeys the instruction and one that doesn't;
-with `two_sided`, and where the score chooses, functions count only if they accept some case or probe and refuse
-another, whatever the cases.
-With `min_score` they count only if they have that score, told from what all functions of the draft do on cases and
-probes (`autoif.reliability`).
-With `findings` they count only if they show none of these faults (`soundness.py`).
-With `contrast.enabled` conditions (2) to (4) give way to `contrast.py`; with `choose_by = "majority"` to `majority.py`,
-with "score" to `soundness.py`.
+Functions that reject everything agree with each other. Against these:
 
-Each function has one vote in (2). Where the judge was asked about texts on which functions split, its answers are
-cases, a function has up to one vote more, and (3) holds of the judge's cases by themselves, too (`discrimination.py`).
+    both_outcomes   the kept cases include one that obeys the instruction and one that doesn't
+    two_sided       a function counts only if it accepts some case or probe and refuses another
+    min_score       a function counts only with that score (`autoif.reliability`)
+    findings        a function counts only without these faults (`soundness.py`)
+
+`contrast.enabled` replaces (2) to (4) by `contrast.py`, `choose_by` by `majority.py` or `soundness.py`. Each function
+has one vote in (2), and up to two where the judge was asked (`discrimination.py`).
 
 In:      a Draft.
 Out:     a VerifiedInstruction with the functions and cases that survive, and the whole matrix.

@@ -4,11 +4,10 @@
     normalised   the same but for case, punctuation at the ends, white space, typographic quotes and a polite opening
     near         the same but for small words and for which part comes first, and at least `similarity` alike
 
-"Use exactly three bullets" and "Use exactly four bullets" differ in one word and mean different things. So do "Mention
-an ocean" and "Mention a pizza", the past tense and the present, "A before B" and "B before A". So two instructions are
-near only if what is left without articles and other small words is the same sequence of words, or the same after a part
-has moved from one end to the other: "In the reply, use tea" is "Use tea in the reply". Which words are small is known
-of English alone, so instructions in another script are folded by the first two forms only.
+"Use exactly three bullets" and "Use exactly four bullets" differ in one word and mean different things. So two
+instructions are near only if, without articles and other small words, they are the same sequence of words, or the same
+after a part has moved from one end to the other: "In the reply, use tea" is "Use tea in the reply". Small words are
+known of English alone: instructions in another script are folded by the first two forms only.
 
 # Deviation: the paper names no measure, the released code none but equality (docs/method.md#self-instruct).
 """

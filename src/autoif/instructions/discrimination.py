@@ -1,7 +1,7 @@
 """§3.2, the judge on the texts on which functions split.
 
-Where the functions for an instruction behave in several ways, few texts tell these apart. They are put to the judge:
-does this text follow the instruction? What it says is one more witness and not the decision:
+The texts that tell the functions for an instruction apart are put to the judge: does this text follow it? Its word is
+one more witness and not the decision:
 
     | what the judge says of a text | what comes of it                                                              |
     |-------------------------------|-------------------------------------------------------------------------------|
@@ -12,8 +12,7 @@ does this text follow the instruction? What it says is one more witness and not 
     |                               | judged texts on which it agrees with the judge; and it must agree with enough |
     |                               | of the kept cases that the judge decided, not only of all                     |
 
-So the judge decides between two ways that equally many functions go, and never outvotes twice as many: a case that they
-vote down is none.
+So the judge decides a tie, and never outvotes twice as many functions.
 
 # Deviation: neither the paper nor the released code asks a judge about functions (docs/method.md#verification).
 """

@@ -2,17 +2,14 @@
 
     share = answers whose functions behave as this one does / answers that gave a function
 
-A writer that samples one behaviour again and again means it; its wrong functions are wrong in many ways. It errs more
-often in cases, as it has to count in them: of a small model's cases two in five are wrong. So what cases expect is not
-asked; their texts are among those that functions are compared on. No further model call is made.
+A writer that repeats one behaviour means it; wrong functions are wrong in many ways. Two in five of a small model's
+cases are wrong, so what they expect isn't asked: only their texts are used. No model is asked.
 
     | functions are kept if                                                | setting       |
     |----------------------------------------------------------------------|---------------|
     | (1) they say the same of all cases, near misses of these, and probes | `choose_by`   |
     | (2) this accepts some of the texts and refuses others                |               |
     | (3) this share of the answers gave one of them                       | `majority`    |
-
-Identical functions count once for each answer that gave them, unlike in the paper's cross-validation.
 
 In:      a Draft whose matrix is filled and whose answers name their functions, and the places of those that load.
 Out:     a VerifiedInstruction with the functions of that behaviour, and the cases that they agree with.

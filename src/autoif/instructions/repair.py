@@ -7,11 +7,9 @@
     | one that behaves as no other does, where several others behave alike  | three texts on which it differs        |
     | a case that most functions contradict                                 | the question of `discrimination.py`    |
 
-The writer explains and writes the function again. The new one takes the place of the old if its fault is gone or is a
-lesser one, further up in the table being worse; otherwise the old one stays. A case is turned if the writer contradicts
-it each time; it isn't told what it had expected, so that it doesn't just say so again.
-
-What the writer is told of a fault: `feedback.py`.
+The writer explains and writes the function again (`feedback.py` has what it is told). The new one replaces the old if
+its fault is gone or lesser: the table begins with the worst. A case is turned if the writer, who isn't told what it had
+expected, contradicts it each time.
 
 # Deviation: neither the paper nor the released code repairs (docs/method.md#verification).
 """

@@ -9,10 +9,8 @@
     | ask on   | `max_functions`             | `functions_step` more answers to the same request; then repair again |
     | judge    | `judge_samples`             | the judge on the texts that still split them (`discrimination.py`)   |
 
-Functions run on cases, near misses, probes and, with `contrast`, on the answers that it asks for anyway.
-
-More answers to the same request are those that asking for all at once would have given. So K adapts, and nothing
-depends on the order in which instructions are worked on.
+Functions run on cases, near misses, probes and, with `contrast`, on its answers. More answers to the same request are
+those that asking for all at once would have given, so nothing depends on order.
 
 In:      an Instruction.
 Out:     a Draft, with its repairs and rulings, and whether its behaviour is settled.

@@ -1,16 +1,10 @@
 """§3.2 and beyond: functions are judged by what they do, where the paper asks the writer's cases.
 
-What an audit finds (`cross_validation.findings`) and how likely a function is right (`cross_validation.min_score`) is
-told here from the instruction's words, the cases and the probes alone: no answer is there yet.
+    seen = await look_at(draft, tools)      # of each function its faults, its score, and the functions like it
 
-    seen = await look_at(draft, tools)      # of each function the reasons of its findings, its score, and its like
-
-A number or a text that the instruction names makes both sides of an edge, of which a function must accept the one and
-refuse the other; white space, quotes, punctuation and letter case of which it doesn't speak must change no verdict.
-
-With `cross_validation.choose_by = "score"` functions are chosen by both, how many of the writer's answers mean them and
-how likely they are right. Votes alone lose the right function where most answers share a mistake; the score alone says
-little of rules that it can't read.
+Both are told from the instruction's words, the cases and the probes: there is no answer yet. With `choose_by = "score"`
+votes of the writer's answers and scores choose together. Votes alone lose the right function where most answers share a
+mistake; the score alone says little of rules that it can't read.
 
     | functions are kept if                                                                          | setting      |
     |------------------------------------------------------------------------------------------------|--------------|

@@ -7,9 +7,8 @@ Dropped: not longer than `min_chars` or not shorter than `max_chars`, not in the
          joined with its query, as in Alpaca's prompts.
          The paper takes first user turns of ShareGPT, in English, with 20 < length < 300.
 
-The paper names no tool that tells languages: py3langid's probabilities are used and not its first guess, as
-short English questions about foreign names are often guessed to be Latin, Italian or Nigerian Pidgin
-(docs/queries.md).
+Languages are told by py3langid's probabilities, not by its first guess: that errs on short questions about foreign
+names (docs/queries.md).
 """
 
 from collections import Counter
@@ -34,10 +33,8 @@ _DETAIL_CHARS = 120
 _PACKAGED_LANGUAGE = "en"
 """What all queries of the package are written in: they need no identifier, which takes a second to load."""
 MIN_RATIO = 0.2
-"""A text counts as written in a language that is at least so probable as the most probable one, times this.
-
-A ratio and not a probability: for code and formulas no language is probable, and they are not to be lost.
-"""
+"""A text counts as written in a language if that is at least this fraction as probable as the most probable one. A
+ratio, as for code and formulas no language is probable."""
 
 
 @dataclass(frozen=True, slots=True)

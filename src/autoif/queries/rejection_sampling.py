@@ -10,11 +10,8 @@ Dropped: a response that the functions refuse (`failed_functions`, with its verd
          neither kept nor, as it passed, a negative of the pairs.
          With early stop also each response that was not asked for (`no_response_passes`), without a record.
 
-A query none of whose responses remains leaves the data with them: no prompt without a response goes on.
-
-Early stop (`stop_after_prompts`): the first prompts of an instruction get their first responses before all others are
-asked. Where functions refuse all of these, they are wrong or the rule is beyond the responder, and the rest would be
-thrown away. Responses, verdicts and order are else those without early stop.
+Early stop (`stop_after_prompts`): the first prompts of an instruction get their first responses before all others. If
+functions refuse all of these, they are wrong or the rule is beyond the responder, and no more is asked.
 
 # Deviation: what is no whole answer is dropped before any function sees it (docs/method.md#rejection-sampling).
 """

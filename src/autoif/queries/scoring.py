@@ -1,10 +1,8 @@
 """§3.3, quality verification: does the response really answer its query?
 
-Instruction and query can contradict each other, and NLI can't see that; so the judge scores each response 0 to 10, with
-an analysis first and the score last.
-
-A small judge writes an analysis that says little. `answer = "yes_no"` asks only whether the response answers the query,
-and ten times the probability of "yes" is the score.
+Instruction and query can contradict each other, which NLI can't see; so the judge writes an analysis and a score of 0
+to 10. With `answer = "yes_no"`, for small judges, it is asked whether the response answers the query, and the score is
+ten times the probability of "yes".
 
 In:      a Response that passed its functions.
 Out:     the same with its Quality, if the mean of its scores is at least 8 (released code: above 8). With

@@ -64,12 +64,7 @@ def make_files(
 
 
 def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False) -> list[WrittenFile]:
-    """Write files into a folder, which is made if it isn't there.
-
-    Args:
-        folder: where to.
-        files: names are relative to the folder, and may have folders in them.
-        overwrite: replace files and entries that are there. Others stay as they are.
+    """Write files into a folder, which is made if it isn't there. Without `overwrite` nothing is replaced.
 
     Raises:
         ConfigError: a file, or another entry of a name, is there already, or entries can't be added to what is there,

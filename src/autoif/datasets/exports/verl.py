@@ -71,14 +71,7 @@ def compute_score(
     mode: str = RewardMode.BINARY,
     **_: object,
 ) -> float:
-    """Return the reward, 0 to 1, of one response. May be called from many threads at once.
-
-    Args:
-        data_source: of the row; rows of other sources belong to other functions.
-        solution_str: the response.
-        ground_truth: of the row: its functions.
-        extra_info: not needed.
-        mode: `binary` or `fraction`: see `RewardMode`.
+    """Return the reward, 0 to 1, of a response to a row of this export. May be called from many threads at once.
 
     Raises:
         ConfigError: the row isn't one of this export.
