@@ -1,10 +1,9 @@
 """Who works on what, in a place that several machines see: locks that hold wherever a name can be created once.
 
-A claim is a folder's file `claim-0001`, `claim-0002`, …: creating the next number takes the claim, and a file system,
-or an object store with conditional writes, creates a name once. Nothing is renamed or deleted, so no two processes can
-both win. The holder lengthens its file every few seconds; whoever waits takes the claim over when it has seen no growth
-for a minute, by its own clock, or at once if the holder ran on this machine and is dead. A holder that was only held up
-finds the next number there, and stops.
+A claim is a folder's file `claim-0001`, `claim-0002`, …: whoever creates the next number holds it, and a file system,
+or an object store with conditional writes, creates a name once. The holder lengthens its file every few seconds. The
+claim may be taken over after a minute without growth, by the clock of whoever waits, or at once if the holder ran on
+this machine and is dead. A holder that was only held up finds the next number there, and stops.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """counts.jsonl: how many rows each file of a run has, and why they were dropped, noted when the file is written.
 
-So the funnel of a run, and starting a finished one again, take no longer the more there is in its files: they are
-compared by their digests, and not parsed. A note counts for the very file that it was made of; without one, as in a
-folder of an earlier version, the file is read.
+So the funnel, and starting a finished run again, take no longer the more rows there are: files are compared by their
+digests, and not parsed. A file without a note that fits is read.
 """
 
 from collections import Counter

@@ -114,12 +114,7 @@ def read_last(folder: Path) -> LastSeen:
                     found = LastSeen(found.holder, found.began, at, found.counts)
                 case "ended":
                     found = LastSeen(found.holder, found.began, at, row, row["status"], row["error"])
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-        ):  # damaged, cut by a kill, or half a line where the tail begins
+        except (ValueError, TypeError, KeyError, AttributeError):  # damaged, cut by a kill, or the tail's first half line
             continue
     return found
 

@@ -52,15 +52,9 @@ class RunInputs:
 
 
 def read_inputs(config: Config, instructions: Path | None, until: Step) -> RunInputs:
-    """Read what a run needs of its inputs.
+    """Read what a run needs of its inputs; it may begin with verified `instructions` of an earlier one.
 
-    Args:
-        config: of the run.
-        instructions: verified ones of an earlier run, that it begins with.
-        until: its last step.
-
-    Raises:
-        ConfigError, StoreError: an input can't be read, or has nothing to begin with.
+    Raises ConfigError or StoreError: an input can't be read, or has nothing to begin with.
     """
     given = _read_given(instructions) if instructions else GivenInstructions(Path())
     seeds = Seeds() if given.count else load_seeds(Path(config.seeds) if config.seeds else None)

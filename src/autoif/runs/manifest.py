@@ -60,8 +60,7 @@ def read_identity(manifest: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 def list_changes(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValue]) -> str:
     """Return what two runs are made with differently, with both values; "" for nothing.
 
-    One that is older than a setting has its default. That a run has no queries yet, as it stopped after the first step,
-    is no difference.
+    A setting that a run doesn't have is its default. A run without queries as yet differs in none.
     """
     there, now = {**_find_defaults(), **found}, {**_find_defaults(), **wanted}
     if there.get(_QUERIES) is None or now.get(_QUERIES) is None:
@@ -84,8 +83,7 @@ def check_identity(found: Mapping[str, JsonValue], wanted: Mapping[str, JsonValu
 
 
 def mark_batches(earlier: Mapping[str, JsonValue], run: Mapping[str, JsonValue], *, lost: bool) -> list[JsonValue]:
-    """Return the marks under which batches of a run may be at a provider, today's last; none where nobody knows, as
-    what was noted is `lost`.
+    """Return the marks under which batches of a run may be at a provider, today's last; none if the notes are `lost`.
 
     A mark follows from what a run is made with: the same command in another folder has it, too.
     """

@@ -6,9 +6,9 @@
     files of a finished shard ──►      the same files, then segments/SHARD.zst, then segments/SHARD.json
     data sets, run.json  ────────►     the same files, run.json last
 
-The folder is the truth as long as its driver works; a thread copies, so that no request waits for the store, and goes
-on trying while the store is away. What is noted at the address is finished for every machine: another one that gives
-the same command begins with the notes, the answers of what is not finished, and fetches files when they are needed.
+While its driver works, the folder is the truth. A thread copies, so that no request waits for the store, and goes on
+trying while that is away. A machine that takes over begins with the notes at the address and the answers of what isn't
+finished, and fetches files when they are needed.
 """
 
 import asyncio
@@ -224,8 +224,7 @@ class Mirror:
             self._offsets[shard] = self._offsets.get(shard, 0) + len(lines)
 
     def _put_retried(self) -> None:
-        """Note what refusals have cost that are to be asked again: they are in no other segment any more, and a later
-        refusal of the same request in none yet, so that each counts once."""
+        """Note what refusals have cost that are to be asked again, before a later refusal of the same request counts."""
         journal = self.journals / f"{self._retried}.jsonl"
         if self._retried and journal.stat().st_size:
             note = sum_up_retried(journal.read_bytes())
@@ -308,15 +307,8 @@ async def mirroring(
 ) -> AsyncIterator[Mirror]:
     """Hold a run at an address, get what this machine lacks of it, and mirror the folder while the block runs.
 
-    Args:
-        remote: the address.
-        folder: of this machine, to work in.
-        say: tells the user a line.
-        anew: make all results anew from the answers.
-        refused: keep the answers that servers refused.
-
-    Raises:
-        StoreError: another process works on the run, the folder is of another, or the store can't be used.
+    `anew` makes all results anew from the answers; without `refused`, those that servers refused are asked again.
+    Raises StoreError: another process works on the run, the folder is of another, or the store can't be used.
     """
     refuse_folder(remote, folder)  # before there is a claim: that would count as a driver
     await asyncio.to_thread(refuse_copy, remote)

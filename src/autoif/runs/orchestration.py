@@ -185,9 +185,7 @@ def _gather_answers(
 
 
 async def remake_data(path: Path) -> list[str]:
-    """Make the data sets of a complete run anew from what its stages stored, and so honour decisions; ask no model.
-
-    Returns what is to be said of rows that were left out.
+    """Make a complete run's data sets anew, and so honour decisions; return what is to be said of rows left out.
 
     Raises:
         StoreError: the folder is in use, its run is not complete, or it is damaged.
@@ -214,14 +212,10 @@ async def remake_data(path: Path) -> list[str]:
 async def plan_data(
     config: Config, options: RunOptions, source: str | None = None, tokens_per_second: float | None = None
 ) -> RunPlan:
-    """Return what a run will ask and make, by the yields of a source; no model is asked and nothing is written.
+    """Return what a run will ask and make; no model is asked and nothing is written.
 
-    Args:
-        config: of the run.
-        options: of the run.
-        source: a run folder, or the name of a published source; None takes what is done of the run, else all that is
-            published.
-        tokens_per_second: completion tokens, over all in flight; by default as fast as the source.
+    `source` gives the yields: a run folder, or a published source by name; by default what is done of the run, else all
+    that is published. `tokens_per_second` is as of that source by default.
 
     Raises:
         ConfigError, StoreError: an input, or the source, can't be used.
@@ -278,11 +272,7 @@ def _read_earlier(folder: RunFolder, cache: CompletionCache, options: RunOptions
 
 
 def check_settings(config: Config, options: RunOptions) -> None:
-    """Refuse a run folder that was made with other settings or inputs, and change nothing there.
-
-    Raises:
-        StoreError, ConfigError: names what differs, or the input that can't be read.
-    """
+    """Raise StoreError if a run folder was made with other settings or inputs; name what differs."""
     earlier = store.read_manifest(options.output)
     config = manifest.settle(config, earlier)
     inputs = read_inputs(config, options.instructions, options.until)
@@ -299,10 +289,7 @@ def _claim(
     *,
     lost: bool,
 ) -> dict[str, JsonValue]:
-    """Make the folder this run's, or refuse it as it is; return its manifest. `lost` tells that its run.json is lost.
-
-    What another version wrote is discarded: it is made again from the stored answers.
-    """
+    """Make the folder this run's, or refuse it; return its manifest. `lost` tells that its run.json is lost."""
     wanted = manifest.run_identity(config, inputs)
     if earlier and not options.resume_with_changes:
         found = manifest.read_identity(earlier)

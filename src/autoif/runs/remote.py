@@ -1,7 +1,6 @@
 """A run folder at an address (s3://bucket/runs/first, gs://…, any that fsspec knows): files that are put and got whole.
 
-A call that fails is made again, longer and longer after the first time, as stores refuse now and then what they take a
-moment later. What can't be mended by trying again ends in one line, with no key in it.
+A call that fails is made again, after longer and longer waits. What that can't mend ends in one line without a key.
 """
 
 import os
@@ -116,8 +115,8 @@ class Remote:
     def create(self, name: str, content: bytes) -> bool:
         """Write a file if there is none of this name; tell whether it was this call that wrote it.
 
-        One of several that try at the same time succeeds where the store has conditional writes (S3, Google, Azure, a
-        disk). Elsewhere the content is read back, so that of two that overlapped the earlier one mostly notices.
+        One of several calls succeeds where the store has conditional writes (S3, Google, Azure, a disk). Elsewhere the
+        content is read back, so that the earlier of two mostly notices.
         """
         path = self._path(name)
         try:

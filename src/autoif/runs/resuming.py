@@ -8,7 +8,7 @@
 | was being made ready when that was stopped  | is made ready from the beginning                                      |
 | holds something else                        | is refused                                                            |
 
-Results that are to be made anew need all answers: all are fetched, and are then the answers of what isn't finished.
+To make results anew, all answers are fetched.
 """
 
 import itertools
@@ -30,12 +30,10 @@ from autoif.runs.store import COMPLETIONS, COUNTS, EVENTS, FORMAT, MANIFEST, SEG
 from autoif.runs.whole_files import storage_errors, write_json
 
 _STATE = f"{SEGMENTS}/remote.json"
-"""To which address a folder is copied, and the number of the claim under which it last was.
-
-The number is 0 while the folder is made ready, and -1 of one that was put aside when another one has its answers.
-"""
+"""To which address a folder is copied, and under which number of the claim: 0 while it is made ready, -1 if it was put
+aside and another one has its answers."""
 _BEFORE = ".segments"
-"""What `segments` was before the answers of a folder are fetched again; says the same while that is not there."""
+"""The folder's `segments` from before its answers were fetched again; until then it has the state file, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +53,8 @@ class Start:
 
 
 def prepare(remote: Remote, folder: Path, turn: int, *, anew: bool, refused: bool) -> Start:
-    """Make a folder ready to work in.
-
-    Args:
-        remote: where the run is.
-        folder: of this machine.
-        turn: the number of the claim that this process holds.
-        anew: all results are to be made anew from the answers.
-        refused: keep the answers that servers refused.
-
-    Raises:
-        StoreError: the folder holds something else, or what is at the address can't be read.
-    """
+    """Make a folder ready to work in under a claim's number; `anew` and `refused` are as `mirroring` takes them.
+    Raises StoreError: the folder holds something else, or what is at the address can't be read."""
     before = remote.fetched_bytes
     with storage_errors(folder):
         last = _read_state(remote, folder)
@@ -213,10 +201,9 @@ def _name_aside(folder: Path, number: int) -> Path:
 
 
 def _add_answers(folder: Path, places: Iterable[tuple[Path, bool]], *, but: Container[str]) -> None:
-    """Add the journals of other folders, but of these shards, to a folder's own, and their answers to its completions.
+    """Add the journals of other folders, except `but` these shards', to a folder's own and to its completions.
 
-    What a finished shard spent is in its note already. So are the refusals of a place that says that they don't count:
-    they were asked again elsewhere since.
+    Each place says whether its refusals count, or were asked again elsewhere since and are in a note.
     """
     grown = set[Path]()
     for place, refused in (*places, (folder / _BEFORE, True)):
@@ -231,11 +218,8 @@ def _add_answers(folder: Path, places: Iterable[tuple[Path, bool]], *, but: Cont
 
 
 def _gather_all(remote: Remote, found: Segments, folder: Path, turn: int, *, refused: bool) -> str:
-    """Make all answers those of what isn't finished, and discard what was made of them; return the name of those that
-    are to be asked again, if any.
-
-    Of the address first, so that nothing that was made before counts there, whenever this is stopped.
-    """
+    """Make all answers those of what isn't finished, and discard what was made of them, at the address first; return
+    the name of those that are to be asked again, if any."""
     retried = "" if refused else f"{RETRIED}{turn:04d}"
     gather_journals(folder / SEGMENTS, f"earlier-{turn:04d}", retried)
     with RunFolder(folder) as run:

@@ -56,13 +56,8 @@ class RunFolder:
     """One run on disk, held by one process at a time."""
 
     def __init__(self, path: Path, *, claimed: bool = False, elsewhere: Elsewhere | None = None) -> None:
-        """Open nothing yet.
-
-        Args:
-            path: of the folder.
-            claimed: the process holds a claim of the folder (autoif.runs.claims), so its disk may lack locks.
-            elsewhere: has the files that are noted and not in the folder.
-        """
+        """A process that has `claimed` the folder (autoif.runs.claims) needs no locks of its disk; `elsewhere` has the
+        files that are noted and not in the folder."""
         self.path = path
         self._claimed = claimed
         self._elsewhere = elsewhere
@@ -196,11 +191,7 @@ class RunFolder:
     def write_rows(self, name: str, rows: Rows, *, made_of: str = "", pack: bool = False) -> None:
         """Write a JSONL file, whole or not at all, and note its digest; a version changed by hand is kept aside.
 
-        Args:
-            name: of the file, in the folder.
-            rows: what it holds.
-            made_of: what `is_made_of` is to know it by.
-            pack: pack it where it is large.
+        `is_made_of` knows it by `made_of`; `pack` packs it where it is large.
         """
         with self._open_new(name, made_of, pack=pack) as add:
             for row in rows:

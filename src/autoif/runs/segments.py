@@ -45,10 +45,7 @@ NOW = f"{SEGMENTS}/now.jsonl"
 SMALL = (MANIFEST, EVENTS, DECISIONS, AUDIT)
 """Files of a run that have no note."""
 RETRIED = "retried-"
-"""How the name begins of what has answers that servers refused, and that are to be asked again.
-
-As a part of a segment they are answers; once there is a note of that name they are what it says was spent, and no more.
-"""
+"""How the names of refusals that are asked again begin. Once there is a note of that name, only what they cost counts."""
 _KEY_BYTES = 6
 _NEW_COMPLETIONS = ".completions.tmp"
 _USUAL = ENDINGS[:2]
@@ -179,10 +176,8 @@ class Segments:
         return digests
 
     def restore_answers(self, folder: Path, *, whole: bool) -> None:
-        """Make the completions file of a folder, and a journal for each shard whose answers are in it.
-
-        These are the answers of shards that aren't finished; of the others what they spent. Or, if `whole`, all.
-        """
+        """Make a folder's completions file of the answers of unfinished shards, or if `whole` of all, and a journal for
+        each of these shards; of the others what they spent."""
         journals = folder / SEGMENTS
         journals.mkdir(parents=True, exist_ok=True)
         for path in (*journals.glob("*.jsonl"), *journals.glob(f"{_NEW_COMPLETIONS}*")):

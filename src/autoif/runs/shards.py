@@ -1,9 +1,8 @@
 """The shards of a run: which its folder has, which are still to be run, and what becomes of them.
 
 A shard is some of a step's records, cut in their order by `execution.shard_size`. It is finished when the files of all
-its stages are in the run folder; then it is counted by what is noted of these, and compared by their digests, but not
-read. Others are read when an engine has room for them and let go when their files are written: what is in memory
-doesn't depend on how many there are. Files are written in a thread, so that requests go on meanwhile.
+its stages are in the run folder; these are compared by their digests and not read. Other shards are read when an engine
+has room and let go when their files are written, so memory doesn't depend on their number.
 """
 
 import asyncio
@@ -59,8 +58,7 @@ def timing(job: OpenRun) -> Iterator[dict[str, float]]:
 async def run_steps(first: Step, records: Callable[[], Iterable[Input]], total: int, job: OpenRun, until: Step) -> None:
     """Run all shards that the folder lacks; `records` reads the `total` ones that enter.
 
-    A shard's second step begins when its first is done, before the first step of the shards that wait: the first rows
-    are there long before the last instruction is written.
+    A shard's second step comes before the first step of the shards that wait, so that rows come early.
     """
 
     def follow(result: ShardResult) -> list[Shard]:
@@ -106,10 +104,7 @@ def _follow(step: Step, index: int, kept: Sequence[Record]) -> list[Shard]:
 async def _find_missing(
     first: Step, records: Callable[[], Iterable[Input]], sizes: Mapping[int, int], job: OpenRun, until: Step
 ) -> AsyncIterator[Shard]:
-    """Yield the shards that are still to be run, as they are asked for: what follows from finished ones comes first.
-
-    What is there is counted by what is noted of it and compared by its digest, and not read.
-    """
+    """Yield the shards that are still to be run, as they are asked for: what follows from finished ones comes first."""
     finished = {index for index in sizes if _is_finished(first, index, job.folder)}
     for index in sorted(finished):
         left = await asyncio.to_thread(_count_finished, first, index, sizes[index], job)

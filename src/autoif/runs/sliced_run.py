@@ -111,8 +111,7 @@ async def _begin(config: Config, options: RunOptions, mine: Slice, progress: Pro
 async def _refuse_beside_whole(run: Path, mine: Slice) -> None:
     """Raise StoreError if `autoif run` without `--shards` is at work: it does what this slice would.
 
-    That one claims the run first and then looks for slices that are claimed, and a slice does it the other way round:
-    of two that begin at the same time at least one sees the other.
+    That claims the run and then looks for slices, a slice claims itself and then looks for the run: one sees the other.
     """
     for _ in range(_LOOKS):
         holder = await find_living_holder(FolderPlace(run / SLICES))
@@ -130,10 +129,8 @@ def _is_whole(run: Path, until: Step) -> bool:
 
 
 def share_budget(config: Config, run: Path, mine: Slice) -> Config:
-    """Return the config with a slice's share of the budget that was left before the slices.
-
-    The answers that every slice begins with are counted in it, and so they are added.
-    """
+    """Return the config with a slice's share of the budget that was left before the slices, and what each counts as its
+    own of the answers that it begins with."""
     budget, (spent, inherited) = config.budget, read_spent(run)
 
     def share(whole: float, *names: str) -> float:

@@ -121,10 +121,7 @@ def have_same_settings(one: Mapping[str, JsonValue], other: Mapping[str, JsonVal
 
 
 def adopt_slices(folder: RunFolder, cache: CompletionCache, record: Mapping[str, JsonValue]) -> None:
-    """Copy what the slices of a run have finished into its folder, and all their answers into its completions.
-
-    A shard made with other settings, or damaged, is left where it is: it is made again, from the answers.
-    """
+    """Copy what the slices of a run have finished, with its settings, and all their answers into its folder."""
     slices = [each.folder(folder.path) for each in find_slices(folder.path)]
     journals = {str(path.relative_to(folder.path)): path for each in slices for path in list_journals(each)}
     sizes: dict[str, JsonValue] = {name: path.stat().st_size for name, path in journals.items()}

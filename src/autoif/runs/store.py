@@ -122,18 +122,8 @@ def read_stage(
     *,
     places: Container[int] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows that a stage kept or dropped as they are in the files of a run.
-
-    Args:
-        run: the folder.
-        stage: its folder there.
-        kind: which of its files.
-        index: of one shard; by default of all.
-        places: only the rows at these places, from 0; others are not parsed.
-
-    Raises:
-        StoreError: a file can't be read, or was changed after it was written.
-    """
+    """Yield the rows that a stage kept or dropped, of one shard or all; only those at `places`, from 0, if given.
+    Raises StoreError: a file can't be read, or was changed after it was written."""
     noted, place = read_digests(run), itertools.count()
     for path in list_shards(run, stage, kind, index):
         check_digest(path, noted.get(f"{stage}/{path.name}"))
