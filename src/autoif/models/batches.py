@@ -5,9 +5,8 @@ of it, and asked now and then how it stands (`batch_provider`). Its answers are 
 way, or was not answered in time, is asked again in the next batch.
 
 A request is named by a hash of all it says, and of its seed, sent or not. So a process that begins anew finds its
-requests in the batches that are at the provider already, and uploads none of them twice. Which of these to read is
-told by their metadata, which name their run, and by the run's completions, which name the batches of which all answers
-are stored. Neither has to be there: what is not known to be another run's, or stored, is read.
+requests in the batches at the provider, and uploads none twice. It reads all but those that are another run's by their
+metadata, and those of which the run's completions say that all answers are stored.
 """
 
 import asyncio
@@ -126,8 +125,7 @@ class Batches:
         use: Callable[[dict[str, Any]], Awaitable[Result]],
         seed: int = 0,
     ) -> Result:
-        """Return what `use` makes, and stores, of the server's object for a request; one of the same body and another
-        seed has an answer of its own.
+        """Return what `use` makes, and stores, of the server's object for a request of this body and seed.
 
         Raises:
             Rejected: the server refuses this request.
@@ -269,8 +267,7 @@ class Batches:
     async def _follow(self, batch_id: str, names: list[str], *, adopted: bool = False) -> None:
         """Ask how a batch stands until it has ended; hand out its answers, and gather anew what has none.
 
-        What an adopted one refused may have been asked again because of that (`--retry-refused`), so it is; and its
-        answers may be gone, as providers delete files after some weeks.
+        What an adopted one refused is asked again (perhaps by `--retry-refused`), and its files may be deleted by now.
         """
         self.under_way += 1
         try:

@@ -116,8 +116,7 @@ class CompletionCache:
     ) -> None:
         """Open or create the file; raise `StoreError` if it is damaged, of another format, or can't be written.
 
-        `keep` is called with rows before they are stored, to put them somewhere else, too. `fetch` returns the answers
-        of a segment that is kept elsewhere, as `note_elsewhere` named it.
+        `keep` gets rows before they are stored; `fetch` returns the answers of a segment that `note_elsewhere` named.
         """
         self._path = path
         self._keep = keep

@@ -1,7 +1,7 @@
 """The client of every OpenAI-compatible endpoint: what was answered once is never asked again.
 
-A request is looked up in the cache; only the samples that it lacks are asked for, and stored as soon as they are
-there. Equal requests made at the same time are sent once. What a server lacks is found out once (`server`, `wire`).
+Only the samples that the cache lacks are asked for, and stored as soon as they are there. Equal requests made at the
+same time are sent once.
 """
 
 import asyncio
@@ -49,9 +49,8 @@ class Answers(Ledger, Protocol):
 class ChatClient:
     """Answers requests to the models of all roles. Implements `requests.Chat`; use it inside `async with`.
 
-    Sampling: a server that honours `n` is asked for all missing samples at once, with the request's seed plus the
-    first missing index; another one is asked for each sample by itself, with the request's seed plus the sample's
-    index.
+    A server that honours `n` is asked for all missing samples at once, another one for each by itself, with the
+    request's seed plus the (first) sample's index.
     """
 
     def __init__(

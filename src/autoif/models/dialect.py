@@ -1,8 +1,8 @@
 """What is sent to a server, and what it turned out not to take.
 
-A `Dialect` is what one endpoint has been found to understand. It is narrowed when the server says no (`narrow`), by the
-field that the complaint names, in whatever language: for the refused value alone where a field has few values
-(temperature 0, top_p 1), so that what one request taught changes no other request that the server would have taken.
+A `Dialect` is what one endpoint has been found to understand. `narrow` narrows it by the field that a complaint names,
+in whatever language: where a field has few values (temperature 0, top_p 1) for the refused one alone, so that no
+request changes that the server would have taken.
 
     | refused                           | the request goes out                                             |
     |-----------------------------------|------------------------------------------------------------------|
@@ -161,11 +161,8 @@ _NAMES_SUM = re.compile(r"\brequested\b|token limit", re.IGNORECASE)
 
 
 def find_room(complaint: str, max_tokens: int) -> int | None:
-    """Return the tokens that an answer may have, where a complaint about the context counted `max_tokens` in.
-
-    It then names the context beside the prompt or the sum of both. Other numbers, as of a code or a model's name, fit
-    neither. None if it is the prompt that is too long, or leaves no room.
-    """
+    """Return the tokens that an answer may have, where a complaint about the context counted `max_tokens` in: it names
+    the context beside the prompt or the sum. None if the prompt is too long, or leaves no room."""
     told = {int(number) for number in re.findall(r"\d{1,9}", complaint[:4000].replace(",", ""))}
     found = [(total - max_tokens, total) for total in told if total - max_tokens in told]
     if not found and max_tokens in told:
@@ -192,8 +189,7 @@ class Narrowed:
 def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: bool = True) -> Narrowed | None:
     """Return the dialect without the first thing in `body` that the server's complaint names; None if it names none.
 
-    A complaint about the length of the prompt is about this one request, whatever else it mentions. With `guess`, one
-    that names nothing is taken to be about the neutral values of sampling, which few servers know.
+    With `guess`, one that names nothing is taken to be about the neutral values of sampling, which few servers know.
     """
     asked = body.get(dialect.token_limit)
     limit = asked if isinstance(asked, int) else 0

@@ -1,12 +1,8 @@
 """The embedded model: llama.cpp on this machine, behind the same HTTP interface as every other model.
 
-It is one of the catalog, or any GGUF file.
-
-Defaults by measurement on two cores (Qwen2.5-Coder-1.5B, Q4_K_M): about 75 prompt tokens or 32 completion tokens a
-second, whatever the number of slots from 4 to 24, so slots cost only memory (2.3 GB in all with 8 of 2,048 tokens, 2.8
-GB with 16). Flash attention, which llama.cpp turns on by itself, saves a tenth; one cache for all slots costs a fifth
-when their prompts differ. What counts is to process few prompt tokens: llama.cpp does it once for the `n` samples of a
-request, and not at all for a beginning that a slot has seen.
+It is one of the catalog, or any GGUF file. On two cores Qwen2.5-Coder-1.5B (Q4_K_M) reads 75 or writes 32 tokens a
+second, with 4 to 24 slots alike, which cost memory (2.3 GB with 8, 2.8 GB with 16). A cache that all slots share would
+cost a fifth of the speed. Prompts are read once for all samples of a request, their known beginnings not at all.
 """
 
 import importlib.util
@@ -43,10 +39,9 @@ class EmbeddedServer:
     ) -> None:
         """`model` is a name of the catalog, or the path of a file that ends in .gguf.
 
-        `slots` answers are generated at a time, each with prompt and answer within `context_tokens`, or within the
-        model's own context where that is shorter. `threads` is by default the number of cores that this process may
-        use. `truncate_sampling` keeps llama.cpp's top-k and min-p, by which a small model errs less; without, answers
-        are drawn from the model's whole distribution.
+        `slots` answers are generated at a time, each with prompt and answer within `context_tokens`. `threads` is by
+        default the number of cores. `truncate_sampling` keeps llama.cpp's top-k and min-p, by which a small model errs
+        less; without, answers are drawn from the model's whole distribution.
         """
         self._model = find_weights(model)
         self._slots = slots

@@ -151,8 +151,8 @@ class Fleet:
     async def post(self, call: Call[Read], rank: int = 0, *, after: Unanswered | None = None) -> Read:
         """Return what a server answers to a call; of those that wait, the lowest rank goes first.
 
-        With `after` it is a probe, which goes on where that request was given up, and finds out whether anything is
-        answered: its failures are never its own.
+        With `after`, a request that was given up, it is a probe whether anything is answered: its failures aren't its
+        own.
 
         Raises:
             Rejected: the server refuses this request.

@@ -186,9 +186,8 @@ def export_answers(cache: CompletionCache, out: Path, *, but: str) -> None:
 def open_answers(folder: RunFolder, turn: int, run: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the database of a run folder's answers, and the journal to which new ones are to be appended, if any.
 
-    With a `turn` the folder may be on a disk of a network, or a slice's in the folder of the whole `run`: the database
-    is then on this machine, made of the folder's file and journals. A slice leaves its journals; a whole run gets them
-    in its file.
+    With a `turn` the folder may be on a network's disk, or a slice of `run`: the database is then on this machine, made
+    of the folder's file and journals. A whole run gets these in its file at the end; a slice leaves them.
     """
     if not turn:
         yield folder.completions, None

@@ -1,8 +1,7 @@
 """§3.2, natural language inference: does a back-translation contradict the instruction?
 
-The paper's judge is a sequence classifier (`TransformersNli`, extra `nli`). Where its weights can't be had, the
-language model is asked (`ChatNli`): shown labelled pairs as a plain text, it completes the next label, and the
-probabilities of the three labels are compared. How well it does, and how its prompt was chosen: docs/nli.md.
+The paper's judge is a sequence classifier (`TransformersNli`, extra `nli`). Without its weights the language model
+completes a text of labelled pairs (`ChatNli`), and the probabilities of the labels are compared (docs/nli.md).
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """How many requests to keep in flight at one address, and whether any: additive increase, multiplicative decrease.
 
-As in TCP: every answer widens the window a little; being told to slow down halves it, once for all the requests that
-were under way at that moment. A server that says how long to wait is left alone until then. One that fails again and
-again is gone: it gets a single request now and then, until it answers one.
+As in TCP: every answer widens the window a little; being told to slow down halves it, once for all requests under way.
+A server that says how long to wait is left alone until then. One that fails again and again is gone: it gets a single
+request now and then, until it answers one.
 """
 
 import time

@@ -1,8 +1,7 @@
 """A run's model answers as one small file that can be kept in version control and replayed without a model.
 
-`.jsonl.xz`: a line with the format, then one line per completion, ordered by key and sample index: the same
-completions make the same bytes, in whatever order they were given. Prompts are not in it: a request finds its answers
-by the hash of all that shapes them (`request_key`).
+`.jsonl.xz`: a line with the format, then one per completion, ordered by key and sample index, so that the same
+completions make the same bytes. Prompts are not in it: a request finds its answers by its hash (`request_key`).
 """
 
 import heapq

@@ -16,10 +16,9 @@ ASKED_FOR: ContextVar[str] = ContextVar("asked_for", default="self_instruct-0000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt, sampled `samples` times.
+    """One prompt, sampled `samples` times: `messages` (chat), or else `prompt` (plain completion).
 
-    `stage` only accounts for usage: it is no part of the request's identity. `seed` comes from the record's id, never
-    from time or order. Exactly one of `messages` (chat) and `prompt` (plain completion) is given.
+    `stage` only accounts for usage; `seed` comes from the record's id, never from time or order.
     """
 
     role: Role

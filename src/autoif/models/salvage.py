@@ -1,9 +1,8 @@
 """What can be read of a completions file that was cut or damaged, so that only the rest has to be paid for again.
 
-`autoif run --answers FILE` takes such a file. SQLite finds a row by the pages above it, and where one of these is
-missing none of what is below. So the rows are taken from the pages that hold them, wherever these are, as the
-description of SQLite's file format has it ("B-tree Pages", "Record Format"), and put into a new file of the same
-tables. The damaged one stays as it is.
+`autoif run --answers FILE` takes such a file. SQLite finds rows by the pages above them. Here they are read from the
+pages that hold them, as SQLite's file format has it ("B-tree Pages", "Record Format"), into a new file of the same
+tables.
 """
 
 import shutil

@@ -48,8 +48,8 @@ class Server:
     ) -> list[Completion]:
         """Return one to `samples` completions from one answer of the server, after `keep` has stored them.
 
-        A request that the server refuses, although it takes others, yields refused completions with its sentence.
-        What a refusal taught is kept only if the request then went through: otherwise it was not the cause.
+        A request that alone is refused yields refused completions with the server's sentence. What a refusal taught is
+        kept if the request then went through: otherwise it was not the cause.
         """
         path = "/chat/completions" if request.messages else "/completions"
         tried_anew = False
@@ -125,11 +125,8 @@ class Server:
     async def _try_another(self, failure: Unanswered, dialect: Dialect, before: Callable[[], None]) -> int:
         """Return when a server answers the plainest request, and how many attempts that took; all who wait share it.
 
-        A request that failed before that is tried anew. If it fails again, and the plainest is answered at once, it is
-        this request that servers fail at; else they were perhaps away meanwhile.
-
-        Raises:
-            ModelError: none has answered for as long as a run waits for servers that are gone.
+        If that is answered at once and a request fails again, it is this request that servers fail at; else they were
+        perhaps away. Raises ModelError: none has answered for as long as a run waits for servers that are gone.
         """
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe(failure, dialect, before))

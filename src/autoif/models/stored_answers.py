@@ -1,7 +1,7 @@
 """The completions file as an event loop uses it: a thread writes, so that no request waits for the disk.
 
-Answers that come while the thread writes are stored together, in one transaction. Whoever hands one over waits until it
-is stored, so what is acknowledged survives a kill; what a kill takes was in flight.
+Answers that come while it writes are stored in one transaction. Whoever hands one over waits until it is stored, so
+what is acknowledged survives a kill.
 """
 
 import asyncio

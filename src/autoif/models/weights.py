@@ -1,7 +1,6 @@
 """Weights to train on, from the file that llama.cpp runs: GGUF, dequantised into a folder that transformers loads.
 
-What the quantisation lost stays lost; the weights are stored in bf16. For small models of the catalog, to be trained
-where no hub can be reached.
+The weights are stored in bf16. For small models of the catalog, to be trained where no hub can be reached.
 """
 
 import os
@@ -15,9 +14,7 @@ from autoif.errors import ModelError, StoreError
 def write_weights(gguf: Path, folder: Path) -> None:
     """Write the model and the tokenizer of a GGUF file as a folder, whole or not at all.
 
-    Raises:
-        ModelError: transformers or gguf is missing, or they can't read the file.
-        StoreError: the folder is there already, or can't be written.
+    Raises ModelError: transformers can't read it, or is missing; StoreError: the folder can't be written, or is there.
     """
     if folder.exists():
         raise StoreError(f"{folder} is there already: remove it, or choose another folder")

@@ -28,9 +28,8 @@ class ServerAnswer(NamedTuple):
 def read_server_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> ServerAnswer:
     """Return the completions in a server's answer; none if it has no choices.
 
-    What the server counted for the whole answer is shared out: the prompt to the first completion, the completion
-    tokens by length of text, so that sums over completions are what the server counted. A server that counts nothing
-    is estimated, the prompt from `prompt_bytes`, the length of what was asked in UTF-8.
+    The first has the prompt's tokens, and the others are shared out by length of text, so that sums are what the server
+    counted. What it doesn't count is estimated, the prompt from its length in UTF-8.
     """
     choices = answer.get("choices")
     listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []

@@ -114,7 +114,7 @@ def read_last(folder: Path) -> LastSeen:
                     found = LastSeen(found.holder, found.began, at, found.counts)
                 case "ended":
                     found = LastSeen(found.holder, found.began, at, row, row["status"], row["error"])
-        except (ValueError, TypeError, KeyError, AttributeError):  # damaged, cut by a kill, or the tail's first half line
+        except (ValueError, TypeError, KeyError, AttributeError):  # damaged, or cut: by a kill, or by the tail
             continue
     return found
 

@@ -224,7 +224,7 @@ class Mirror:
             self._offsets[shard] = self._offsets.get(shard, 0) + len(lines)
 
     def _put_retried(self) -> None:
-        """Note what refusals have cost that are to be asked again, before a later refusal of the same request counts."""
+        """Note what refusals that are asked again have cost, before a later refusal of the same request counts."""
         journal = self.journals / f"{self._retried}.jsonl"
         if self._retried and journal.stat().st_size:
             note = sum_up_retried(journal.read_bytes())
