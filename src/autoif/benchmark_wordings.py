@@ -4,9 +4,8 @@
     # Wording("ifeval", "length_constraints:number_words", {"relation": "at least", "num_words": 40})
     is_prompt("Write a 300+ word summary of …")
 
-A prompt of a benchmark is no query of a run (`queries/pool.py`); only digests of them come with the package.
-Such an instruction may be verified, sampled and audited, but it is not trained: no row of a run's data sets has one, as
-a model that was trained on it could no longer be measured (`runs/orchestration.py` leaves them out).
+A benchmark's prompt is no query of a run (`queries/pool.py`); the package has only digests of them. Its instructions
+may be verified, sampled and audited, but no row trains them (`datasets/writing.py`): the model couldn't be measured.
 """
 
 import ast

@@ -3,8 +3,7 @@
     verdicts = judge(rows, sandbox)                         # rows: (functions, text)
     rates = [compute_pass_rate(each) for each in verdicts]  # fractions
 
-A function runs once over the texts of all rows that name it, in the order of the rows: that is quicker by far than a
-call for each text. What it keeps from one text to the next ends there, and nothing else depends on the grouping.
+A function runs once over the texts of all rows that name it, in their order, which is far quicker than a call for each.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -3,10 +3,9 @@
     probes = load_probes()               # about 500 texts, always the same
     near = make_near_misses(text)        # the same text with one thing changed
 
-Hand-written texts (probes.toml) in many languages, scripts and layouts, and texts put together from its sentences with
-an exact number of words, sentences, lines, paragraphs, items or characters. Nothing is drawn at random. They answer no
-query, and were made before any function was measured with them. The texts that say most about one instruction are
-its own: answers to it, its cases, the instruction itself, and near misses of these.
+Hand-written texts (probes.toml) in many languages, scripts and layouts, and texts put together from their sentences
+with an exact number of words, sentences, lines, paragraphs, items or characters. They answer no query, and were made
+before any function was measured with them.
 """
 
 import re

@@ -1,10 +1,8 @@
 """What the verdicts on one completion are worth in training: the reward of §3.4's online data, for library and service.
 
-A completion's functions are judges of one and the same instruction, so a share of them decides, as it does in rejection
-sampling (§3.3: a response is kept if more than half of the functions return True). Only `pass` counts for it: a
-function that raises, hangs or crashes has not accepted anything. In training, where a policy looks for whatever passes,
-an answer that passes vacuously (`gate.py`) earns nothing. A thought before the answer is not judged, and what is only a
-thought, or a thought that never ends, earns nothing.
+A share of a completion's functions decides, as in rejection sampling (§3.3); one that raises, hangs or crashes has not
+accepted it. An answer that passes vacuously (`gate.py`) earns nothing, nor does a thought without an answer. A thought
+before the answer is not judged.
 
     trainer = GRPOTrainer(model, reward_funcs=VerificationReward(), train_dataset=load_dataset("json", …rewards.jsonl))
 """

@@ -66,15 +66,9 @@ _OPEN: ContextVar[Telemetry | None] = ContextVar("telemetry", default=None)
 
 @contextmanager
 def open_telemetry(endpoint: str, say: Say = lambda line: None, traceparent: str = "") -> Iterator[Telemetry]:
-    """Yield what a process tells a collector; within a run, what the run does.
+    """Yield what a process tells a collector at `endpoint`, or where the standard variables say; within a run, its own.
 
-    Args:
-        endpoint: the collector's base address; "" leaves it to the standard variables.
-        say: gets the reason why nothing is sent, if there is one.
-        traceparent: the span of which those of this process are parts.
-
-    Raises:
-        ConfigError: a collector is set, and the package isn't installed.
+    `say` gets the reason why nothing is sent. Raises ConfigError: a collector is set, and the package isn't installed.
     """
     if found := _OPEN.get():
         yield found

@@ -1,8 +1,8 @@
 """The completions of a run on a cluster without a shared disk: one writer beside the driver, and workers' ends of it.
 
-A worker keeps the answers of its shards in memory. What it lacks it looks up at the writer, and what models answer it
-hands over, each many at a time. What the writer has acknowledged is stored once, whoever dies; a worker that dies loses
-what was in flight. A shard's result leaves the worker after its answers, so nothing that is done has to be asked again.
+A worker keeps the answers of its shards in memory, looks up at the writer what it lacks, and hands over what models
+answer. What the writer has acknowledged is stored once, whoever dies. A shard's result leaves the worker after its
+answers, so nothing that is done has to be asked again.
 """
 
 import asyncio

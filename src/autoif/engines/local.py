@@ -76,11 +76,8 @@ class LocalEngine:
 
 @asynccontextmanager
 async def collecting_seldom() -> AsyncIterator[None]:
-    """Let Python look for garbage when there are far more objects than before, which a run's own work never comes to.
-
-    What a run lets go of is freed at once: in a whole one there are some hundred objects that have to be found, however
-    many prompts it has. Each look stops the event loop for as long as it takes, 60 ms for 50,000 objects.
-    """
+    """Let Python look for garbage only after a million new objects: each look stops the event loop (60 ms for 50,000
+    objects), and a run leaves some hundred cycles, however many prompts it has."""
     before = gc.get_threshold()
     gc.set_threshold(before[0] and max(before[0], _NEW_OBJECTS), *before[1:])  # 0 is never
     try:

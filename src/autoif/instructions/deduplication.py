@@ -47,9 +47,7 @@ _LETTER = re.compile(r"(?<=letter )a\b|\ba(?= (?:and|or|to) )|\ba$")
 def fold_duplicates(instructions: Sequence[Instruction], similarity: float) -> tuple[list[Instruction], list[Dropped]]:
     """Keep the first of those that say the same; tell of each other one what it was folded into.
 
-    Args:
-        instructions: in order of precedence (seeds first).
-        similarity: 0 to 100, from which wordings are alike (a ratio of edits, insensitive to the order of words).
+    Wordings are alike from a `similarity` of 0 to 100 on: a ratio of edits, insensitive to the order of words.
     """
     exact: dict[str, Instruction] = {}
     normalised: dict[str, Instruction] = {}

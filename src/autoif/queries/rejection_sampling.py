@@ -53,12 +53,7 @@ async def sample_responses(
 ) -> AsyncGenerator[list[Response | Dropped]]:
     """Sample K responses to each prompt of an instruction and keep those that the instruction's functions accept.
 
-    They come in parts, in the order of the prompts, each as soon as it and those before it are judged.
-
-    Args:
-        prompts: all of one instruction.
-        tools: of the worker.
-        ask: where responses come from; by default the responder.
+    They come in parts, in the order of the prompts, as they are judged; from the responder, unless `ask` gives others.
     """
     ask = ask or ask_responder
     settings = tools.config.rejection_sampling

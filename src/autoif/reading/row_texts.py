@@ -35,13 +35,7 @@ class RowText:
 
 
 def pick_text(row: Mapping[str, object], tiers: Sequence[Sequence[str]], column: str | None, where: str) -> RowText:
-    """Return the text of a row with its context.
-
-    Args:
-        row: by column.
-        tiers: names of columns in small letters, the surest first.
-        column: the one to take, if the user named one.
-        where: file and place, for errors.
+    """Return the text of a row with its context; `tiers` name columns, the surest first, unless the user names one.
 
     Raises:
         ConfigError: several columns of a tier hold different texts, or the named column isn't there.

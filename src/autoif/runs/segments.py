@@ -45,7 +45,7 @@ NOW = f"{SEGMENTS}/now.jsonl"
 SMALL = (MANIFEST, EVENTS, DECISIONS, AUDIT)
 """Files of a run that have no note."""
 RETRIED = "retried-"
-"""How the names of refusals that are asked again begin. Once there is a note of the name, only what they cost counts."""
+"""How the names of refusals that are asked again begin. Once there is a note of the name, only their cost counts."""
 _KEY_BYTES = 6
 _NEW_COMPLETIONS = ".completions.tmp"
 _USUAL = ENDINGS[:2]

@@ -58,11 +58,7 @@ class Place:
 
 
 class Admission:
-    """Counts what is under way.
-
-    A client that sends nothing holds nothing: bytes count when they have come, and a request when its body has. It
-    holds both until its answer has been taken.
-    """
+    """Counts what is under way: bytes when they have come, a request when its body has, until its answer is taken."""
 
     def __init__(self, requests: int, most_bytes: int) -> None:
         self.requests = 0

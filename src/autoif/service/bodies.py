@@ -1,7 +1,6 @@
 """From the bytes of a body to what is asked, and from verdicts to the bytes of an answer.
 
-Reading is stricter than `json.loads`: UTF-8 only, no NaN, no key twice; and bounded before pydantic sees it, so that a
-body made of a million wrong keys costs no more than a right one of the same size. Answers are made piece by piece: the
+Reading is stricter than `json.loads`: UTF-8 only, no NaN, no key twice, few keys. Answers are made piece by piece: the
 largest have 25 MB, and others are served meanwhile.
 """
 

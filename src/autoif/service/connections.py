@@ -1,8 +1,7 @@
 """Whom the server waits for, and how long.
 
-At any time the server either works for a connection or waits for its client: for the head of a request, for more of a
-body, or until an answer is taken. A client that keeps it waiting too long is hung up on. There may be so many
-connections; one more, and the one that has kept the server waiting longest makes room.
+The server either works for a connection or waits for its client: for a head, for more of a body, or until an answer is
+taken. A client that keeps it waiting too long is hung up on, and so is the slowest where there are too many.
 """
 
 import asyncio

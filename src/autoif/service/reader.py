@@ -1,7 +1,6 @@
 """Reads large bodies in a process of its own: `json` can't be interrupted, and a body of 16 MB can keep it for seconds.
 
-Small ones are read on the spot. The other side of the pipe is this module as a program; both sides are ours, so pickles
-go back.
+Small ones are read on the spot. The other side of the pipe is this module as a program.
 """
 
 import asyncio

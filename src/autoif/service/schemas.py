@@ -1,22 +1,7 @@
 """What goes in, what comes out, and why a request is refused: closed and bounded.
 
-Unknown keys are refused, and so is too much of anything. Texts are Python strings as `json` reads them, lone surrogates
-and NUL included; that is why their length is checked by hand and not by pydantic, whose constrained strings must be
-UTF-8. A refused request gets no verdicts:
-
-400 bad_json            the body is no JSON text, or has a key twice
-401 no_token            the token is missing or wrong
-403 wrong_origin        a page of another origin asks (only of `autoif view`)
-409 run_unreadable      a run folder can't be read or written now (only of `autoif view`)
-408 slow_body           the body did not arrive before the deadline
-413 body_too_large      the body is longer than the server takes
-415 not_json            the body is not announced as application/json, or is compressed
-421 wrong_host          a server without a token was called by a name that is not this machine's own
-422 invalid             the body is JSON, but not what this route takes
-429 queue_full          the server has taken on as much as it may
-503 draining            the server is stopping
-503 sandbox             functions can't be run in isolation now
-504 deadline            the verdicts were not all there in time
+Texts are Python strings as `json` reads them, lone surrogates and NUL included; so their length is checked by hand and
+not by pydantic, whose constrained strings must be UTF-8.
 """
 
 from collections.abc import Mapping
@@ -168,22 +153,22 @@ def _check_verdicts(count: int) -> None:
 
 
 STATUS: Final = {
-    "bad_json": 400,
-    "no_token": 401,
-    "wrong_origin": 403,
+    "bad_json": 400,  # the body is no JSON text, or has a key twice
+    "no_token": 401,  # the token is missing or wrong
+    "wrong_origin": 403,  # a page of another origin asks (only of `autoif view`)
     "not_found": 404,
     "method_not_allowed": 405,
-    "slow_body": 408,
-    "run_unreadable": 409,
+    "slow_body": 408,  # the body did not arrive before the deadline
+    "run_unreadable": 409,  # a run folder can't be read or written now (only of `autoif view`)
     "body_too_large": 413,
-    "not_json": 415,
-    "wrong_host": 421,
-    "invalid": 422,
-    "queue_full": 429,
+    "not_json": 415,  # the body is not announced as application/json, or is compressed
+    "wrong_host": 421,  # a server without a token was called by a name that is not this machine's own
+    "invalid": 422,  # the body is JSON, but not what this route takes
+    "queue_full": 429,  # the server has taken on as much as it may
     "internal": 500,
-    "draining": 503,
-    "sandbox": 503,
-    "deadline": 504,
+    "draining": 503,  # the server is stopping
+    "sandbox": 503,  # functions can't be run in isolation now
+    "deadline": 504,  # the verdicts were not all there in time
 }
 """Code → HTTP status."""
 

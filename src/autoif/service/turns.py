@@ -1,18 +1,13 @@
 """Who gets the next free worker: the first come among the requests that have used the workers least.
 
 A worker that has begun can't be interrupted without losing it, so what is handed out is a *turn*: one function on all
-its texts, or up to the first that takes too long. Between turns the choice is made anew. Two rules keep a request whose
-functions hang from delaying the others:
+its texts, or up to the first that takes too long. Between turns the choice is made anew:
 
-* requests are on levels by the worker time that they have used, the turns that they are having included: below 0.1 s,
-  below 0.2 s, below 0.4 s, and so on. The lowest level goes first, and within a level who came first, so that small
-  requests are finished one after the other and not all at the end;
-* requests in which a text has timed out, or with a function that timed out in another one, never hold all workers at
-  the same time (unless there is but one).
+* requests are on levels by the worker time that they have used: below 0.1 s, below 0.2 s, below 0.4 s, and so on. The
+  lowest level goes first, and within a level who came first;
+* requests with a function that has timed out never hold all workers at the same time (unless there is but one).
 
-So a request of quick functions waits for a turn to end, and not for a request to end, however many hostile ones wait.
-
-`Verifier` runs each source once per request over all its texts, in such turns.
+So a request of quick functions waits for a turn to end, however many hostile requests wait.
 """
 
 import asyncio
@@ -161,8 +156,8 @@ class Verifier:
     async def _run(self, source: str, texts: Sequence[str], share: Share, longest_detail: int) -> FunctionAnswer:
         """Return the verdicts that `Sandbox.run` gives.
 
-        What a function keeps from one text to the next ends where it ends there: after so many texts, and after a text
-        that took too long. A turn ends in these places only; one that is broken off elsewhere begins again.
+        What a function keeps from text to text ends where it ends there, and so do turns; one that is broken off
+        elsewhere begins again.
         """
         row = FunctionAnswer()
         patience_s = self._longest_turn_s

@@ -2,9 +2,8 @@
 
     python -m autoif.engines.ray.server_process COMMAND …
 
-Ray kills the children of an actor, but not their children, which would keep the GPUs' memory. So this process leaves
-the actor's family, and watches its standard input, which the actor holds open for as long as it lives. Standard output
-ends when the server has.
+Ray kills the children of an actor, but not theirs, which would keep the GPUs' memory. So this process leaves the
+actor's family, and watches its standard input, which the actor holds open. Standard output ends when the server has.
 """
 
 import os
