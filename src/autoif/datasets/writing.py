@@ -190,14 +190,11 @@ async def make_data_sets(
     if folded:
         folded = [each for each in folded if not review.accepts("instruction", each.record_id)]
         left_out |= {each.record.id for each in folded if each.record}
-        notes.append(
-            f"{len(folded):,} of {number:,} instructions behave as better ones do, and no row is made of "
-            f"them: {store.FOLDED}"
-        )
+        said = f"{len(folded):,} of {number:,} instructions behave as better ones do, and no row is made of them"
+        notes.append(f"{said}: {store.FOLDED}")
     strictness = await _find_strictness(trained, config, open_)
     of_sft, of_pairs = (strictness if strict else None for strict in (config.sft.strict, settings.strict))
-    most = config.sft.rows_per_prompt
-    gate = config.rejection_sampling.gate
+    most, gate = config.sft.rows_per_prompt, config.rejection_sampling.gate
     describe = await _find_balance(trained, config, open_)
 
     def rows() -> Iterator[NamedRow]:

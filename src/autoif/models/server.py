@@ -52,8 +52,7 @@ class Server:
         kept if the request then went through: otherwise it was not the cause.
         """
         path = "/chat/completions" if request.messages else "/completions"
-        tried_anew = False
-        dialect = learned = self.dialect
+        tried_anew, dialect, learned = False, self.dialect, self.dialect
         while True:
             guess = dialect.neutral not in self._taken
             asked = min(samples, dialect.samples_per_request)

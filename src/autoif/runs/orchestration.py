@@ -130,14 +130,13 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
         if not options.replay:
             served = await stack.enter_async_context(engine.serving(served))
+            name_keys(config, progress)
         queries, span = tuple(inputs.pool.kept), telemetry.traceparent()
         elsewhere = options.remote.address if options.remote else ""
         marks = manifest.read_marks(record)
         tools = ToolSettings(
             served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span, marks
         )
-        if not options.replay:
-            name_keys(config, progress)
         job = OpenRun(folder, tools, engine, progress, options.slice, events, times, telemetry)
         for note in await _run_job(inputs.given, inputs.seeds, job, options):
             cache.note(note)
