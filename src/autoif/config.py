@@ -93,7 +93,6 @@ class Config(Record):
 
     @model_validator(mode="after")
     def _check_servers(self) -> "Config":
-        """Only Ray starts servers."""
         served = [role for role, endpoint in self.models.by_role().items() if endpoint.serve]
         if served and self.execution.engine != "ray":
             raise ValueError(

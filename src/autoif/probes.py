@@ -111,7 +111,6 @@ def _compose(sentences: Sequence[str]) -> Iterator[str]:
 
 
 def _change_case(sentences: Sequence[str]) -> Iterator[str]:
-    """Yield sentences, pairs of them, and each in other letter cases and with another ending."""
     for first, second in zip(sentences[::8], sentences[4::8], strict=True):
         text = f"{first} {second}"
         stem = first.rstrip(".!?")

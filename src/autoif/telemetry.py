@@ -91,7 +91,6 @@ def open_telemetry(endpoint: str, say: Say = lambda line: None, traceparent: str
 
 
 def _find_signals(endpoint: str) -> tuple[str, ...]:
-    """Return which of traces and metrics are wanted."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ()
     exporters = {each: os.environ.get(f"OTEL_{each.upper()}_EXPORTER", "").strip().lower() for each in _SIGNALS}

@@ -104,7 +104,6 @@ async def _fold_group(group: Sequence[_Read], sandbox: Runner, alike: Threshold)
 
 
 def _count(first: int, second: int) -> Counter[tuple[bool, bool]]:
-    """Return how often two say what of the probes."""
     whole = len(load_probes())
     both, either = (first & second).bit_count(), (first | second).bit_count()
     return Counter({(True, True): both, (True, False): either - both, (False, False): whole - either})
@@ -163,7 +162,6 @@ async def _read(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: 
 
 
 async def _vote(verified: VerifiedInstruction, texts: Sequence[str], sandbox: Runner) -> list[bool]:
-    """Return for each text whether most of the kept functions accept it."""
     verdicts = await run_patiently([function.source for function in verified.functions], texts, sandbox)
     return [_is_majority(column) for column in zip(*verdicts, strict=True)]
 

@@ -151,7 +151,6 @@ def drop_item(key: Key, review: Review) -> Dropped:
 
 
 def name_pair(row: PreferenceRow) -> str:
-    """Return the id that a decision names a pair by."""
     return find_pair_id(row.prompt[-1].content, row.chosen[-1].content, row.rejected[-1].content)
 
 

@@ -221,7 +221,6 @@ async def make_data_sets(
 def _leave_out_rejected(
     pairs: Iterable[PreferenceRow], review: Review, rejected: list[Dropped]
 ) -> Iterator[PreferenceRow]:
-    """Yield the pairs that are not rejected; note the others in `rejected`."""
     for pair in pairs:
         if review and review.rejects("pair", name_pair(pair)):
             rejected.append(drop_item(("pair", name_pair(pair)), review))
@@ -257,7 +256,6 @@ def add_accepted(
 
 
 async def _fold(shards: Callable[[], Iterator[SampledShard]], config: Config, open_: Open) -> list[Dropped]:
-    """Return the instructions that behave as better ones do."""
     instructions = {each.id: each for shard in shards() for each in shard.instructions}
     responses = (each for shard in shards() for each in shard.sampled if len(each.prompt.constraints) == 1)
     async with open_() as sandbox:

@@ -158,7 +158,6 @@ class SharedAnswers:
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
     async def _send(self) -> None:
-        """Exchange batches with the writer until nothing is left to be told or asked."""
         await asyncio.sleep(0)  # for what comes in the same turn of the event loop
         waiting = list[asyncio.Future[None]]()
         try:

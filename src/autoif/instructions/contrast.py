@@ -124,7 +124,6 @@ def _is_two_sided(verdicts: Collection[Verdict]) -> bool:
 
 
 async def _contrast(matrix: Matrix, loading: Sequence[int], answers: ContrastAnswers, tools: Tools) -> Contrast:
-    """Run all functions on all answers, and let those speak that the settings say."""
     texts = [each.text for each in (*answers.asked, *answers.plain)]
     rows = await run_patiently([function.source for function in matrix.functions], texts, tools.sandbox)
     count = len(answers.asked)
@@ -182,7 +181,6 @@ def _is_obeyed(evidence: Contrast, place: int, threshold: Threshold) -> bool:
 
 
 def _agreed(matrix: Matrix, place: int) -> Fraction:
-    """Return the share of the cases that a function agrees with."""
     return share(sum(matrix.agreement[place]), len(matrix.cases))
 
 

@@ -154,5 +154,4 @@ def find_judged(matrix: Matrix, rulings: Sequence[Ruling]) -> set[int]:
 
 
 def _read_judge(rulings: Sequence[Ruling]) -> dict[str, bool]:
-    """Return what the judge says of each text of which it says something."""
     return {each.text: each.follows for each in rulings if each.by == "judge" and each.follows is not None}

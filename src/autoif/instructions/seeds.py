@@ -78,7 +78,6 @@ def load_seeds(path: Path | None) -> Seeds:
 
 
 def _open(source: Path) -> Iterable[tuple[Path, SourceRow, str | None]]:
-    """Yield (file, row, column) of all rows of a source."""
     path, column = split_column(str(source))
     files = [path]
     if path.is_dir():
@@ -107,7 +106,6 @@ def _read_seed(row: object, column: str | None, where: str) -> RowText:
 
 
 def _find_id(row: object) -> str:
-    """Return the id of an instruction of a run; "" of any other row."""
     found = row.get("instruction", row) if isinstance(row, Mapping) else row
     return str(found.get("id", "")) if isinstance(found, Mapping) else ""
 

@@ -140,7 +140,6 @@ def _shape(text: str) -> str:
 
 
 def _fault(line: str, told: str, max_chars: int, scripts: frozenset[str]) -> Reason | None:
-    """Tell why a line is no instruction, if it isn't."""
     if len(line) > max_chars:
         return Reason.TOO_LONG
     if count_non_text(line):

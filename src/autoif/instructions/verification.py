@@ -106,7 +106,6 @@ def read_function_answers(
 
 
 def _read(completion: Completion, vocabulary: bool) -> ReadAnswer:
-    """Read one answer, or name the loss of one that isn't there."""
     match completion.fault:
         case Reason.REFUSED_BY_MODEL:
             return ReadAnswer(None, loss=FormatLoss.REFUSED)

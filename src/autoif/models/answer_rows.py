@@ -169,7 +169,6 @@ class TextPacker:
         return dictionary
 
     def _find_dictionary(self, stage: int) -> int:
-        """Return the dictionary that a stage has in the file; 0 if it has none."""
         row = self._db.execute("SELECT min(id) FROM dictionaries WHERE stage = ?", (stage,)).fetchone()
         if row[0] is not None and row[0] not in self._packers:
             self._load(row[0])

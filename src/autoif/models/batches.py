@@ -158,7 +158,6 @@ class Batches:
         self._count_down(batch)
 
     def _count_down(self, batch: str) -> None:
-        """Note a batch as collected when nothing of it is left to be read or stored."""
         if batch in self._unstored:
             self._unstored[batch] -= 1
             if not self._unstored[batch]:
@@ -192,7 +191,6 @@ class Batches:
             self.close(ModelError(f"{url} answers otherwise than batches do ({error!r}): set models.ROLE.batch=false"))
 
     async def _gather(self) -> None:
-        """Send what has been gathered, whenever no more comes."""
         looked = False
         while True:
             await self._came.wait()

@@ -162,7 +162,6 @@ class _Choice:
 
 
 def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """Return the answer that a stream's pieces make."""
     joined: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
     for event in events:

@@ -97,7 +97,6 @@ class Dealer:
             heapq.heappop(self._waiting)
 
     def _wake_later(self) -> None:
-        """Come back when time alone may have made room."""
         now = time.monotonic()
         moments = [each.opens_at for each in self._paces if not each.left_out and each.opens_at > now]
         if not moments or (now < self._wakes_at <= min(moments)):

@@ -247,7 +247,6 @@ class Fleet:
             await asyncio.gather(*racing, return_exceptions=True)
 
     def _note_failure(self, place: Place, failure: Passing) -> None:
-        """Tell the address's pace what a failure says of it."""
         pace, alone = self._paces[place.address], len(self._paces) == 1
         if failure.busy:
             rests = failure.wait_s or (0.0 if alone or failure.gone else self._wait_s(max(1, pace.busy)))
@@ -322,7 +321,6 @@ class Fleet:
         return min(wait_s, _LONGEST_WAIT_S) * random.uniform(0.5, 1.5)
 
     def _name_all(self) -> str:
-        """Return the addresses that are not left out, in words."""
         urls = [each.url for each in self.transports if not each.pace.left_out]
         return list_some(urls, _NAMED)
 

@@ -198,7 +198,6 @@ class TransformersNli:
 
 
 def _read_labels(names: Iterable[str], model: str) -> tuple[Label, ...]:
-    """Return the labels in the order of the model's outputs, by their names."""
     names = tuple(names)
     found = tuple(label for name in names for label in LABELS if name.lower().startswith(label[:6]))
     if len(names) != len(LABELS) or set(found) != set(LABELS):

@@ -139,7 +139,6 @@ def _split_harmony(text: str) -> Thought | None:
 
 
 def _split_opened(text: str) -> Thought | None:
-    """Split a thought whose beginning is marked."""
     start = text.lstrip()
     if tag := _OPEN_TAG.match(start):
         opening, ending = tag[0], f"</{tag[1]}>"

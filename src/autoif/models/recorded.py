@@ -75,7 +75,6 @@ def _take(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_output(answer: Mapping[str, Any], output: list[Any]) -> Choice:
-    """Return the choice that the items of OpenAI's Responses make."""
     parts: list[Any] = []
     for item in output:
         inner = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None

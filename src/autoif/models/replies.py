@@ -206,7 +206,6 @@ _STATUS = re.compile(r"[45][0-9][0-9]")
 
 
 def _code(body: Any) -> int:
-    """Return the HTTP status that a complaint names itself; 0 if none."""
     match body:
         case [first, *_]:
             return _code(first)

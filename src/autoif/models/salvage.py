@@ -118,7 +118,6 @@ def _read_columns(payload: memoryview) -> list[Value]:
 
 
 def _read_number(data: memoryview, place: int) -> tuple[int, int]:
-    """Return a number of variable length, and the place behind it."""
     value = 0
     for count in range(8):
         value = value << 7 | data[place + count] & 0x7F

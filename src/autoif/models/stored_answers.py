@@ -69,7 +69,6 @@ class StoredAnswers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Store what waits, whatever has happened."""
         try:
             if self._writing:
                 await self._writing

@@ -209,7 +209,6 @@ class Transport:
         return content
 
     def _explain_connection(self, error: Exception) -> str:
-        """Return why there is no connection, and what to do."""
         url, said = self.url, self.shown(str(error))
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             return (

@@ -175,7 +175,6 @@ def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
 
 
 def _read_part(part: Mapping[str, Any], depth: int) -> tuple[str, str]:
-    """Return (text, thought) of a part of a message's content."""
     kind = str(part.get("type", "")).lower()
     if any(word in kind for word in ("think", "thought", "reason")) or part.get("thought") is True:
         return "", _read_reasoning(part)

@@ -201,7 +201,6 @@ def _read_responses(
 
 
 def _fault(completion: Completion, text: str, prompt: Prompt, max_chars: int) -> Reason | None:
-    """Tell why a response needs no verification, if it doesn't."""
     if completion.fault:
         return completion.fault
     if len(text) > max_chars:

@@ -312,7 +312,6 @@ def _kernel() -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when a process began; "" if there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -144,7 +144,6 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
 
 
 async def _run_job(given: GivenInstructions, seeds: Seeds, job: OpenRun, options: RunOptions) -> list[str]:
-    """Run what the folder lacks; return what is to be said of it."""
     folder, part, notes = job.folder, options.slice, list[str]()
     made = [] if given.count else await _make_instructions(seeds, job, options)
     if made and job.tools.answers.rows:
@@ -227,7 +226,6 @@ async def plan_data(
 
 
 async def _warn_of_budget(config: Config, options: RunOptions, planned: PlannedInput) -> tuple[str, ...]:
-    """Return what of the budget the run will exceed by what is known so far."""
     if config.budget.tokens is None and config.budget.usd is None:
         return ()
     yields = await find_yields(None, options.output, config, queries=planned.queries, until=options.until)

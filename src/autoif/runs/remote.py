@@ -255,7 +255,6 @@ class Remote:
 
 
 def _stays(error: Exception) -> bool:
-    """Tell whether an error is of the kind that does not go away."""
     name = type(error).__name__
     return isinstance(error, PermissionError | ValueError | TypeError | NotImplementedError) or (
         "Credential" in name or "Validation" in name or "DefaultCredentials" in name

@@ -184,7 +184,6 @@ def _write_state(remote: Remote, folder: Path, turn: int) -> None:
 
 
 def _put_aside(folder: Path) -> None:
-    """Give a folder another name."""
     numbers = itertools.count(1)
     folder.rename(next(each for number in numbers if not (each := _name_aside(folder, number)).exists()))
 

@@ -273,7 +273,6 @@ class RunFolder:
         return self.path / found
 
     def _find(self, name: str) -> str:
-        """Return the name of a file as it is there, packed or not."""
         return name + PACKED if name + PACKED in self._digests else name
 
     def write_shard(self, stage: str, index: int, kept: Iterable[BaseModel], dropped: Iterable[Dropped]) -> None:

@@ -121,7 +121,6 @@ def open_segments(address: str) -> Callable[[str], list[CompletionRow]]:
 
 
 def _add_up(rows: Iterable[CompletionRow]) -> dict[str, Usage]:
-    """Return what stages have spent on answers."""
     spent: defaultdict[str, Counter[str]] = defaultdict(Counter)
     nano_usd = Counter[str]()
     for row in rows:
@@ -206,7 +205,6 @@ class Segments:
         (journals / _NEW_COMPLETIONS).replace(folder / COMPLETIONS)
 
     def _write_answers(self, names: Iterable[str], journals: Path, *, but: Container[str]) -> None:
-        """Add what segments have of shards to their journals."""
         for name in names:
             for shard, lines in unpack(self._remote, name):
                 if shard not in but:

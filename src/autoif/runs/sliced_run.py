@@ -44,7 +44,6 @@ async def make_run(config: Config, options: RunOptions, progress: Progress) -> N
 
 
 async def _make_mirrored(config: Config, options: RunOptions, remote: Remote, progress: Progress) -> None:
-    """Run in a folder of this machine, and copy it to an address."""
     if options.slice:
         raise ConfigError(
             "--shards needs a folder that all tasks see: name one as --output, or let one command make the run at "
@@ -122,7 +121,6 @@ async def _refuse_beside_whole(run: Path, mine: Slice) -> None:
 
 
 def _is_whole(run: Path, until: Step) -> bool:
-    """Tell whether nothing is left of a run."""
     found = read_manifest(run)
     ended = found.get("status") == "complete" and found.get("format") == FORMAT
     return ended and (until == "instructions" or (run / SFT).exists())

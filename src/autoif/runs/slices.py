@@ -95,7 +95,6 @@ def read_spent(run: Path) -> tuple[Counter[str], Counter[str]]:
 
 
 def _add_up(stages: Iterable[Mapping[str, int]]) -> dict[str, JsonValue]:
-    """Return what stages have spent together."""
     total = Counter[str]()
     for spent in stages:
         total.update(spent)
@@ -144,7 +143,6 @@ def _list_shards(slice_: Path) -> Iterator[FileCount]:
 
 
 def _read_merged(run: Path) -> JsonValue:
-    """Return the sizes of the files of answers when they were last merged."""
     try:
         sizes: JsonValue = parse_json((run / SLICES / MERGED).read_text(encoding="utf-8"))
     except (OSError, ValueError):

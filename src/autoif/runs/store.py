@@ -160,7 +160,6 @@ def read_own_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def _unpack(path: Path, file: io.BufferedReader) -> Iterator[io.BufferedReader]:
-    """Yield the reader of an open file's text, whether it is packed or not."""
     if path.suffix != PACKED:
         yield file
         return

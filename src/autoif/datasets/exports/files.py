@@ -92,7 +92,6 @@ def write_files(folder: Path, files: Sequence[File], *, overwrite: bool = False)
 
 
 def _merge(file: Entries, path: Path, overwrite: bool) -> TextFile:
-    """Return the object with these entries, after those that it has."""
     try:
         there = parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -108,7 +107,6 @@ def _merge(file: Entries, path: Path, overwrite: bool) -> TextFile:
 
 
 def _write(file: RowTable | TextFile, path: Path) -> int:
-    """Write one file and return how many rows it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(file, TextFile):
         path.write_text(file.content, encoding="utf-8")

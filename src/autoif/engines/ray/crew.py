@@ -100,7 +100,6 @@ class Crew:
                     self._hire()
 
     def _announce(self, group: Group, url: str) -> None:
-        """Let the command and the workers know of a server."""
         self._link.send(Served(group.roles, url))
         for role in group.roles:
             self._urls[role] = (*self._urls.get(role, ()), url)
@@ -125,11 +124,9 @@ class Crew:
             self._link.send(Bound(said))
 
     def _weigh(self, shard: Shard) -> int:
-        """Return for how many shards of a worker one counts."""
         return AT_ONCE if shard.name in self._suspects else 1
 
     def _note_workers(self) -> Exception | None:
-        """Note what workers have brought about; return what ends the run, if anything."""
         failure: Exception | None = None
         for future in [each for each in self._starting if each.done()]:
             failure = self._welcome(future) or failure
