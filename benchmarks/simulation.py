@@ -27,7 +27,7 @@ from typing import Any
 import simpy
 
 import autoif
-from autoif.engines.answers import AnswerWriter, Batch
+from autoif.engines.ray.answers import AnswerWriter, Batch
 from autoif.models.answer_rows import list_rows
 from autoif.models.requests import Completion
 from autoif.pipeline import STAGES

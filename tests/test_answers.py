@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoif.instructions.answers import MAX_ANSWER_CHARS, FormatLoss, FormatRepair, read_function_answer
+from autoif.instructions.answers import MAX_ANSWER_CHARS, FormatLoss, read_function_answer
+from autoif.instructions.json_reading import FormatRepair
 from autoif.records import Case
 from support.records import answer
 

@@ -44,8 +44,7 @@ from autoif.page.data import find_kind_of_constraint
 from autoif.probes import make_near_misses
 from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
-from autoif.queries.score_reading import read_score
-from autoif.queries.scoring import read_yes_or_no
+from autoif.queries.scoring import read_score, read_yes_or_no
 from autoif.reading import turns
 from autoif.reading.lines import clean_line
 from autoif.reading.python_tokens import cut_tokens

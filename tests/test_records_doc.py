@@ -11,9 +11,10 @@ from autoif.config import load_config
 from autoif.datasets.preferences import instruction_pairs, query_pairs
 from autoif.datasets.rewards import reward_rows
 from autoif.datasets.sft import sft_rows
-from autoif.instructions.answers import FormatLoss, FormatRepair
+from autoif.instructions.answers import FormatLoss
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.deduplication import fold_duplicates
+from autoif.instructions.json_reading import FormatRepair
 from autoif.instructions.verification import read_function_answers
 from autoif.models.requests import Completion
 from autoif.pipeline import STAGES

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif.queries.score_reading import read_score
+from autoif.queries.scoring import read_score
 from support.proportion import assert_proportional
 
 

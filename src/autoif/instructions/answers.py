@@ -20,8 +20,6 @@ from autoif.language import count_non_text
 from autoif.records import Case, Function
 from autoif.vocabulary import carry
 
-__all__ = ["MAX_ANSWER_CHARS", "FormatLoss", "FormatRepair", "ReadAnswer", "read_function_answer"]
-
 MAX_ANSWER_CHARS = 50_000
 """A function and three cases take about 1,000; longer answers are repetition."""
 
@@ -189,8 +187,8 @@ def _function(source: str, repairs: list[FormatRepair]) -> Function:
     if special:
         source = source[: special.start()]
         repairs.append(FormatRepair.SPECIAL_TOKENS)
-    mended, kinds = mend_source(source)
-    repairs += [FormatRepair(kind) for kind in kinds]
+    mended, mends = mend_source(source)
+    repairs += mends
     return Function.of(mended)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from autoif.instructions.json_reading import FormatRepair
 from autoif.reading.python_tokens import TokenKind, cut_tokens
 
 _LONE_ESCAPE = re.compile(r"(?<!\\)\\(?:r\\n|n|t)")
@@ -19,23 +20,23 @@ _MAX_CHARS = 20_000
 _ONE_LEVEL = {"\\n": "\n", "\\r\\n": "\n", "\\t": "\t"}
 
 
-def mend_source(source: str) -> tuple[str, list[str]]:
-    """Return the source with its newlines in place, and the names of the repairs that this took."""
-    repairs: list[str] = []
+def mend_source(source: str) -> tuple[str, list[FormatRepair]]:
+    """Return the source with its newlines in place, and the repairs that this took."""
+    repairs: list[FormatRepair] = []
     if len(source) > _MAX_CHARS:
         return source, repairs
     if "\n" not in source.strip() and _LONE_ESCAPE.search(_outside_strings(source)):
         source = _unescape(source)
-        repairs.append("escaped_newlines")
+        repairs.append(FormatRepair.ESCAPED_NEWLINES)
     if _has_stray_backslash(source):
         source = source.replace("\\'", "'").replace('\\"', '"')
-        repairs.append("escaped_quotes")
+        repairs.append(FormatRepair.ESCAPED_QUOTES)
     if any(char in source for char in _CONTROLS):
         source = "".join(_CONTROLS.get(char, char) for char in source)
-        repairs.append("lost_escape")
+        repairs.append(FormatRepair.LOST_ESCAPE)
     mended = "".join(_rejoin_literals(source))
     if mended != source:
-        repairs.append("broken_literal")
+        repairs.append(FormatRepair.BROKEN_LITERAL)
     return mended, repairs
 
 

@@ -23,7 +23,7 @@ _FEWEST_ASKED = 8
 
 
 class Answers(Ledger, Protocol):
-    """Where answers are kept: the completions file, or a worker's end of it (autoif.engines.answers)."""
+    """Where answers are kept: the completions file, or a worker's end of it (autoif.engines.ray.answers)."""
 
     def get(self, key: str, samples: int) -> Samples:
         """Return the completions that are known here, with an index below `samples`."""

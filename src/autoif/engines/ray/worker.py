@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import autoif
-from autoif.engines.answers import AnswerWriter, Batch, SharedAnswers, Told
+from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers, Told
 from autoif.engines.local import collecting_seldom
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
 from autoif.models.client import ChatClient
