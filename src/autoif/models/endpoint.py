@@ -222,6 +222,11 @@ def check_url(url: str) -> str:
     return parts._replace(path=path, fragment="").geturl()
 
 
+def is_own_host(host: str) -> bool:
+    """Tell whether a name or number means the machine that asks, whichever that is."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def check_command(command: str) -> list[str]:
     """Return the words of a command that starts a server; raise `ValueError` for one that can't."""
     try:

@@ -18,7 +18,7 @@ import aiohttp
 from autoif.errors import ModelError
 from autoif.models.bodies import read_body, read_content
 from autoif.models.complaints import ComplaintKind, find_kind
-from autoif.models.endpoint import Endpoint
+from autoif.models.endpoint import Endpoint, is_own_host
 from autoif.models.text import clean_text
 from autoif.reading.text_lines import list_some, parse_json
 
@@ -332,7 +332,7 @@ def proxy_for(url: str) -> str | None:
     Raises ModelError: it is a SOCKS proxy, or no address at all."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(parts.netloc):
+    if is_own_host(host) or proxy_bypass(parts.netloc):
         return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")

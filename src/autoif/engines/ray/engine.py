@@ -21,7 +21,7 @@ from autoif.engines.ray.servers import read_last_line
 from autoif.engines.ray.worker import Node
 from autoif.errors import ConfigError, ModelError
 from autoif.models.cache import CompletionCache
-from autoif.models.endpoint import Endpoint
+from autoif.models.endpoint import Endpoint, is_own_host
 from autoif.models.requests import Role
 from autoif.pipeline import Shard, ShardResult, Watch
 from autoif.tools import ToolSettings
@@ -303,7 +303,7 @@ def _ask_head(address: str) -> str:
     if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         return ""  # "auto", or what Ray refuses at once
     host, said = host.strip("[]"), ""
-    if host in {"localhost", "127.0.0.1", "::1"}:
+    if is_own_host(host):
         import ray  # which takes its second here alone
 
         if (found := ray.util.get_node_ip_address()) != host:

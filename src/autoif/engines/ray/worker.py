@@ -17,7 +17,7 @@ from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers, Told
 from autoif.engines.local import collecting_seldom
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
 from autoif.models.client import ChatClient
-from autoif.models.endpoint import Endpoint
+from autoif.models.endpoint import Endpoint, is_own_host
 from autoif.models.requests import Role
 from autoif.pipeline import Shard, ShardResult, run_shard
 from autoif.sandbox import Sandbox
@@ -167,8 +167,7 @@ def check_addresses(settings: ToolSettings, here: Node, driver: Node) -> None:
     """Raise ConfigError if a worker's model is on another machine by an address that means its own."""
     for role, endpoint in settings.config.models.by_role().items():
         for url in endpoint.addresses:
-            host = urlsplit(url).hostname or ""
-            if here.address != driver.address and (host in {"localhost", "::1"} or host.startswith("127.")):
+            if here.address != driver.address and is_own_host(urlsplit(url).hostname or ""):
                 raise ConfigError(f"models.{role}.base_url is {url}, which means each node itself: name a machine")
 
 
