@@ -70,12 +70,7 @@ def group_by_function(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def deal_out(functions: Iterable[Sequence[str]], found: Mapping[str, Sequence[T]]) -> Iterator[tuple[T, ...]]:
-    """Give back to each row what was found of its text: the reverse of `group_by_function`.
-
-    Args:
-        functions: those of each row that was grouped, in order.
-        found: of each function, one for each of its texts.
-    """
+    """Give back to each row's functions what was `found` of its text: the reverse of `group_by_function`."""
     next_of = {source: iter(each) for source, each in found.items()}
     for sources in functions:
         yield tuple(next(next_of[source]) for source in sources)

@@ -35,12 +35,7 @@ Part = Callable[..., list[float | None]]
 
 
 class RewardParts:
-    """Reward functions that judge a batch together; see the module.
-
-    Args:
-        weights: of each part by name; a part without a weight is not computed.
-        column, limits, backend, workers: as of `VerificationReward`.
-    """
+    """Reward functions that judge a batch together, with the weight of each; the rest is as of `VerificationReward`."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """§3.2, reading what the model wrote for one verification prompt: a function and its cases.
 
-Much of what other implementations lose is form, not logic (METHOD §6, §7.5): an answer without its fence, a newline
-escaped twice, "True" for true. `read_function_answer` mends what can be mended and names each repair; what it can't
-read is a format loss, counted apart from functions that are wrong.
+Much of what other implementations lose is form, not logic: a missing fence, a newline escaped twice, "True" for true.
+`read_function_answer` mends what can be mended and names each repair; what it can't read is a format loss, counted
+apart from functions that are wrong.
 
 # Deviation: the released code reads strict JSON in a ```json fence or nothing, and no cases of an answer whose function
 # doesn't load (docs/method.md#verification).
@@ -60,13 +60,9 @@ _MORE_CODE = re.compile(r"\s|\Z|[#@)\]}]|(?:import|from|def|class|if|for|try|exc
 
 
 def read_function_answer(text: str, *, complete: bool = True, vocabulary: bool = False) -> ReadAnswer:
-    """Read one answer.
+    """Read one answer, without its thought; it is not `complete` if the server cut it off.
 
-    Args:
-        text: what the model wrote after its thought: the JSON object that was asked for, or something like it; an
-            analysis may stand before it or in it.
-        complete: False if the server cut the answer off at its token limit.
-        vocabulary: the function may call helpers: its source comes with those that it calls.
+    With `vocabulary` the function's source comes with the helpers that it calls.
     """
     answer = _read_answer(text, complete)
     if answer.function is None or not vocabulary:

@@ -1,4 +1,4 @@
-"""Finding the JSON object in what a model wrote around it and into it (METHOD §7.5): the strictest reading first.
+"""Finding the JSON object in what a model wrote around it and into it: the strictest reading first.
 
     | reading                | what is put up with                                                        |
     |------------------------|----------------------------------------------------------------------------|

@@ -1,5 +1,4 @@
-"""Mending Python source that lost its escapes on the way through JSON (METHOD §7.5). Text in, text out: nothing is
-compiled or run here, for model-written code doesn't even meet the compiler in this process.
+"""Mending Python source that lost its escapes on the way through JSON. Text in, text out: nothing is compiled here.
 
     escaped_newlines   the whole source on one line, its newlines escaped once too often: `def f():\\n    return 1`
     escaped_quotes     quotes that were escaped where nothing asked for it: `return \\'a\\' in response`

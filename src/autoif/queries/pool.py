@@ -54,14 +54,8 @@ class Pool:
 
 
 def load_queries(source: str | None, *, min_chars: int = 20, max_chars: int = 300, language: str = "en") -> Pool:
-    """Return the queries of a source with `min_chars` < length < `max_chars` in a language ("" for any).
-
-    Args:
-        source: what `read_queries` takes, or None for the queries of this package.
-
-    Raises:
-        ConfigError: the source is missing, can't be read, or has no query that passes.
-    """
+    """Return the queries of a source (`read_queries`), or of this package, with `min_chars` < length < `max_chars` in a
+    language ("" for any). Raises ConfigError: the source can't be read, or has no query that passes."""
     if source is None and language == _PACKAGED_LANGUAGE:
         language = ""
     if language:

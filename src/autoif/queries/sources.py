@@ -32,14 +32,10 @@ _LIST_LINES = 1_000
 
 
 def read_queries(source: str) -> Iterator[RowText]:
-    """Yield the query of each row of a source.
+    """Yield the query of each row of a source: a file (FILE or FILE:COLUMN), a run folder, or a data set of the
+    `datasets` library: a folder, `hf:NAME[:split[:column]]`, or `NAME`.
 
-    Args:
-        source: a file (FILE or FILE:COLUMN), a run folder, or a data set of the `datasets` library: a folder,
-            `hf:NAME[:split[:column]]`, or `NAME`.
-
-    Raises:
-        ConfigError: the source is missing, can't be read, or has no column with queries.
+    Raises ConfigError: the source is missing, can't be read, or has no column with queries.
     """
     path, column = split_column(source)
     if not source.startswith(HUB_PREFIX) and path.is_dir() and (path / MANIFEST).exists():

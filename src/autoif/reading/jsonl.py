@@ -25,16 +25,11 @@ def read_jsonl(
 def iterate_jsonl(
     path: Path, row: type[Row], *, exact: bool = False, check: Callable[[Row], None] = lambda row: None
 ) -> Iterator[Row]:
-    """Yield the rows of a JSONL file that a user names; empty lines and byte order marks are nothing.
+    """Yield the rows of a JSONL file that a user names, also packed; blank lines are nothing.
 
-    Args:
-        path: the file, also packed (text_lines.py).
-        row: the type of its rows.
-        exact: leave half characters (lone surrogates) as they are, where a text is judged and not handed on.
-        check: raises ValueError for a row that can't be used.
-
-    Raises:
-        StoreError: it can't be read, or a line of it is no such row; the line is named.
+    `exact` leaves half characters (lone surrogates) as they are, where a text is judged and not handed on; `check`
+    raises ValueError for a row that can't be used. Raises StoreError: it can't be read, or a line, which is named, is
+    no such row.
     """
     load = parse_json if exact else load_json
     for number, line in read_json_lines(path):

@@ -134,11 +134,7 @@ def find_packages(names: Sequence[str]) -> dict[str, str]:
 
 
 def find_libraries(packages: Mapping[str, str]) -> list[str]:
-    """Return the folders of shared libraries that the wheels of packages brought along, as `numpy.libs`.
-
-    Args:
-        packages: as `find_packages` returns them.
-    """
+    """Return the folders of shared libraries that the wheels of packages brought along, as `numpy.libs`."""
     distributions = packages_distributions() if packages else {}
     found = []
     for name, place in packages.items():

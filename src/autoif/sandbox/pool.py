@@ -56,13 +56,7 @@ W = TypeVar("W", bound=Worker)
 
 
 class WorkerPool(Generic[W]):
-    """Runs functions in whichever worker is free; one that ends, for whatever reason, is replaced before its next use.
-
-    Args:
-        name: of the backend.
-        start: starts a worker; raises SandboxError where it can't.
-        width: how many workers.
-    """
+    """Runs functions in whichever of `width` workers is free; one that ends is replaced before its next use."""
 
     def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, W]], width: int) -> None:
         self._name = name
