@@ -1,4 +1,4 @@
-"""The records that flow through the pipeline, in the order in which they arise (METHOD: paper §3.2, §3.3).
+"""The records that flow through the pipeline, in the order in which they arise (§3.2, §3.3).
 
     Instruction ─► Draft ─► VerifiedInstruction ─► Prompt ─► Response ─► SFT and preference rows
 
