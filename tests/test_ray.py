@@ -20,8 +20,8 @@ from ray.util import get_node_ip_address
 
 import autoif
 from autoif.config import load_config
-from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray import engine
+from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers
 from autoif.engines.ray.crew import Crew
 from autoif.engines.ray.engine import RayEngine, _CrewProcess
 from autoif.engines.ray.link import Connect, Done

@@ -1,9 +1,9 @@
 """Mending Python source that lost its escapes on the way through JSON. Text in, text out: nothing is compiled here.
 
-    escaped_newlines   the whole source on one line, its newlines escaped once too often: `def f():\\n    return 1`
-    escaped_quotes     quotes that were escaped where nothing asked for it: `return \\'a\\' in response`
-    lost_escape        escaped once too little: JSON reads the `\\b` of a pattern as a backspace
-    broken_literal     escaped once too little: a newline inside a '...' or "..." literal, where Python allows none
+escaped_newlines   the whole source on one line, its newlines escaped once too often: `def f():\\n    return 1`
+escaped_quotes     quotes that were escaped where nothing asked for it: `return \\'a\\' in response`
+lost_escape        escaped once too little: JSON reads the `\\b` of a pattern as a backspace
+broken_literal     escaped once too little: a newline inside a '...' or "..." literal, where Python allows none
 """
 
 import re

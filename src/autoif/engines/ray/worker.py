@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import autoif
-from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers, Told
 from autoif.engines.local import collecting_seldom
+from autoif.engines.ray.answers import AnswerWriter, Batch, SharedAnswers, Told
 from autoif.errors import AutoIFError, ConfigError, SandboxError, StoreError
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Endpoint, is_own_host
