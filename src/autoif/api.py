@@ -121,10 +121,7 @@ class Run:
         return read_funnel(self.path)
 
     def audit(
-        self,
-        gold: str | Path | None = None,
-        data: str | Path | None = None,
-        second: str | Path | None = None,
+        self, gold: str | Path | None = None, data: str | Path | None = None, second: str | Path | None = None
     ) -> "Audit":
         """Measure how right the functions are, as `autoif audit` does (docs/audit.md); write audit.json, return it.
 

@@ -58,13 +58,7 @@ STAGES: dict[Step, tuple[Stage, ...]] = {
     ),
     "queries": (
         Stage(store.AUGMENTATION, augmentation.STAGE, augment, Prompt),
-        Stage(
-            store.REJECTION_SAMPLING,
-            rejection_sampling.STAGE,
-            sample_responses,
-            Response,
-            together=True,
-        ),
+        Stage(store.REJECTION_SAMPLING, rejection_sampling.STAGE, sample_responses, Response, together=True),
         Stage(store.SCORING, scoring.STAGE, score, Response),
     ),
 }

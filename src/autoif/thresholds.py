@@ -10,11 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 _FORM = re.compile(r"(>=|>|=)\s*(\d+(?:\.\d+)?)")
-_OPERATORS: dict[str, Callable[[Fraction, Fraction], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "=": operator.eq,
-}
+_OPERATORS: dict[str, Callable[[Fraction, Fraction], bool]] = {">": operator.gt, ">=": operator.ge, "=": operator.eq}
 
 
 def _validate(text: str) -> str:

@@ -58,12 +58,7 @@ def find_faults(draft: Draft, behaviour: Behaviour) -> list[Faulty]:
 
 
 def _find_fault(
-    place: int,
-    row: Sequence[Outcome],
-    others: Sequence[Sequence[Outcome]],
-    behaviour: Behaviour,
-    *,
-    alone: bool,
+    place: int, row: Sequence[Outcome], others: Sequence[Sequence[Outcome]], behaviour: Behaviour, *, alone: bool
 ) -> Faulty | None:
     if not any(outcome.loaded for outcome in row):
         return Faulty(place, FunctionFault.DOES_NOT_LOAD)

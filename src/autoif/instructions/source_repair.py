@@ -54,9 +54,7 @@ def _has_stray_backslash(source: str) -> bool:
 def _unescape(source: str) -> str:
     """Take one level of escapes off: a newline becomes one, and an escaped escape becomes an escape."""
     return re.sub(
-        r"\\\\|\\r\\n|\\[nt\"]",
-        lambda match: {"\\\\": "\\", '\\"': '"'}.get(match[0]) or _ONE_LEVEL[match[0]],
-        source,
+        r"\\\\|\\r\\n|\\[nt\"]", lambda match: {"\\\\": "\\", '\\"': '"'}.get(match[0]) or _ONE_LEVEL[match[0]], source
     )
 
 

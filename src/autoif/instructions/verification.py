@@ -82,11 +82,7 @@ def read_function_answers(
         function = answer.function.id if counted and answer.function else ""
         answers.append(
             Answer(
-                index=index,
-                repairs=answer.repairs,
-                loss=answer.loss,
-                cases_lost=answer.cases_lost,
-                function=function,
+                index=index, repairs=answer.repairs, loss=answer.loss, cases_lost=answer.cases_lost, function=function
             )
         )
     draft = Draft(
@@ -132,9 +128,7 @@ def answer_schema(cases: int, **before: JsonValue) -> dict[str, JsonValue]:
     """Return the JSON schema of one answer, `before` being the properties that it begins with."""
     case = write_schema(input={"type": "string"}, output={"type": "boolean"})
     return write_schema(
-        **before,
-        func={"type": "string"},
-        cases={"type": "array", "items": case, "minItems": cases, "maxItems": cases},
+        **before, func={"type": "string"}, cases={"type": "array", "items": case, "minItems": cases, "maxItems": cases}
     )
 
 

@@ -247,8 +247,7 @@ _DURATION = re.compile(
     r"(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
 )
 _ASKED = re.compile(
-    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\dhms. ]{0,20}(?:ms|[hms]\b|sec|min|hour))",
-    re.IGNORECASE,
+    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\dhms. ]{0,20}(?:ms|[hms]\b|sec|min|hour))", re.IGNORECASE
 )
 
 

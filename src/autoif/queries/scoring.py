@@ -43,10 +43,7 @@ async def score(response: Response, tools: Tools) -> list[Response | Dropped]:
             role="judge",
             stage=STAGE,
             messages=tools.config.prompts.scoring.fill(
-                query=prompt.query.text,
-                response=response.text,
-                instruction=prompt.instruction,
-                prompt=prompt.text,
+                query=prompt.query.text, response=response.text, instruction=prompt.instruction, prompt=prompt.text
             ),
             samples=settings.samples,
             temperature=settings.temperature,
@@ -78,10 +75,7 @@ def judge_quality(scored: Response, settings: Scoring) -> Response | Dropped:
 def answer_schema(max_analysis_chars: int) -> dict[str, JsonValue]:
     """Return the JSON schema of an answer; 0 leaves the analysis as long as it gets."""
     limit: dict[str, JsonValue] = {"maxLength": max_analysis_chars} if max_analysis_chars else {}
-    return write_schema(
-        analysis={"type": "string", **limit},
-        score={"type": "integer", "minimum": 0, "maximum": 10},
-    )
+    return write_schema(analysis={"type": "string", **limit}, score={"type": "integer", "minimum": 0, "maximum": 10})
 
 
 def read_yes_or_no(completion: Completion) -> float | None:

@@ -74,8 +74,5 @@ def _read_given(path: Path) -> GivenInstructions:
 def _load_pool(config: Config) -> Pool:
     settings = config.augmentation
     return load_queries(
-        config.queries or None,
-        min_chars=settings.min_chars,
-        max_chars=settings.max_chars,
-        language=settings.language,
+        config.queries or None, min_chars=settings.min_chars, max_chars=settings.max_chars, language=settings.language
     )

@@ -306,11 +306,7 @@ def _claim(
 
 @contextmanager
 def _accounting(
-    folder: RunFolder,
-    completions: Path,
-    record: dict[str, JsonValue],
-    times: Mapping[str, float],
-    options: RunOptions,
+    folder: RunFolder, completions: Path, record: dict[str, JsonValue], times: Mapping[str, float], options: RunOptions
 ) -> Iterator[None]:
     """Write what the run took into its manifest, however it ends; but not into that of a process that took it over."""
     started, part = time.monotonic(), options.slice

@@ -33,10 +33,7 @@ class Backend(Protocol):
     def describe(self) -> str: ...
 
 
-BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {
-    "cpython": open_cpython,
-    "monty": open_monty,
-}
+BACKENDS: Final[dict[str, Callable[[Limits, int | None], Backend]]] = {"cpython": open_cpython, "monty": open_monty}
 """The strongest first."""
 AUTO: Final = "auto"
 TEXTS_AT_ONCE: Final = 2048
@@ -231,9 +228,7 @@ class Sandbox:
         return outcomes
 
     async def _judge_many(
-        self,
-        jobs: Sequence[tuple[str, Sequence[str]]],
-        judge: Callable[[str, Sequence[str]], Awaitable[list[Outcome]]],
+        self, jobs: Sequence[tuple[str, Sequence[str]]], judge: Callable[[str, Sequence[str]], Awaitable[list[Outcome]]]
     ) -> list[list[Outcome]]:
         outcomes: dict[int, list[Outcome]] = {}
         rest = iter(enumerate(jobs))

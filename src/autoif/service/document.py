@@ -13,15 +13,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from autoif.records import Record
-from autoif.service.schemas import (
-    STATUS,
-    ErrorAnswer,
-    Health,
-    RewardAnswer,
-    RewardRequest,
-    VerifyAnswer,
-    VerifyRequest,
-)
+from autoif.service.schemas import STATUS, ErrorAnswer, Health, RewardAnswer, RewardRequest, VerifyAnswer, VerifyRequest
 
 Json = dict[str, Any]
 

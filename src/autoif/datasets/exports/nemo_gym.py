@@ -109,11 +109,7 @@ def rl_row(number: int, row: RewardRow) -> Columns:
     """Return a row with the keys of Gym's instruction-following rows, and the agent that it is for."""
     return {
         "id": number,
-        "responses_create_params": {
-            "input": [row.prompt[0].model_dump()],
-            "tools": [],
-            "parallel_tool_calls": False,
-        },
+        "responses_create_params": {"input": [row.prompt[0].model_dump()], "tools": [], "parallel_tool_calls": False},
         "verifier_metadata": {
             "instruction_id_list": [each.instruction_id for each in row.constraints],
             "prompt": row.prompt[0].content,

@@ -66,10 +66,7 @@ def export(rows: RowSets) -> list[RowTable | TextFile]:
 def preference_row(row: PreferenceRow) -> Columns:
     """Return both conversations whole: the prompt is what comes before the last message of `chosen`."""
     prompt = row.prompt[0].model_dump()
-    return {
-        "chosen": [prompt, row.chosen[0].model_dump()],
-        "rejected": [prompt, row.rejected[0].model_dump()],
-    }
+    return {"chosen": [prompt, row.chosen[0].model_dump()], "rejected": [prompt, row.rejected[0].model_dump()]}
 
 
 def rl_row(row: RewardRow) -> Columns:
