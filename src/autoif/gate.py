@@ -37,8 +37,7 @@ class Fault(StrEnum):
 COPY_WORDS: Final = 6
 """The shortest stretch that counts as copied from the prompt: phrases that an answer has to quote are shorter."""
 COPY_SHARE: Final = 0.8
-"""An answer with this share of its words in such stretches is a copy, if one is the beginning of the prompt or of a
-part."""
+"""An answer with this share of its words in such stretches is a copy, if one begins the prompt or a part."""
 COPY_EQUAL_WORDS: Final = 3
 """Where answer or source is shorter than `COPY_WORDS`, an answer of so many words is a copy if both are the same."""
 

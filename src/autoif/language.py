@@ -47,11 +47,8 @@ def main_scripts(texts: Iterable[str]) -> frozenset[str]:
 
 
 def has_foreign_script(text: str, known: frozenset[str] = LATIN) -> bool:
-    """Tell whether a text is written in a script other than the known ones.
-
-    Most of its letters are; but beside letters of a known script Latin ones are names and quoted words. Text without
-    letters (emoji, Morse) has no script.
-    """
+    """Tell whether most letters of a text are of a script other than the known ones; beside letters of a known script
+    Latin ones are names and quoted words."""
     if text.isascii() and "LATIN" in known:
         return False
     counts = count_scripts(text)

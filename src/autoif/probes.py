@@ -42,8 +42,7 @@ def load_probes() -> tuple[str, ...]:
 def make_near_misses(text: str) -> tuple[str, ...]:
     """Return versions of a text that differ from it in one thing, each once, without the text itself.
 
-    A word or a line more or less, another final punctuation, another case, other quotes, spaces or line breaks, the
-    text twice, in quotes. Some still obey what the text obeys; which do is for functions to tell.
+    Some still obey what the text obeys; which do is for functions to tell.
     """
     bare = text.rstrip()
     stem = bare.rstrip(_FINAL_PUNCTUATION)

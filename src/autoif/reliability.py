@@ -40,8 +40,8 @@ class Signs:
     cluster: float
     """Functions of its instruction that behave as it does, itself among them."""
     agreement: float
-    """Verdicts that it shares with another function of its instruction; 0.5 where there is no other. With one that
-    takes too long for a text it shares none: how far that one gets is the machine's doing."""
+    """Verdicts that it shares with another function of its instruction, none with one that takes too long for a text;
+    0.5 where there is no other."""
     is_narrow: float
     """1 if it accepts hardly any text at all, else 0."""
     errors: float
@@ -51,8 +51,7 @@ class Signs:
     passed: float
     """1 if it shows none though the instruction's words told what to try, so that both sides of it were; else 0."""
     lift: float | None = None
-    """Answers to its instruction that it accepts, less those to others; None where there are none. For a function that
-    is blind to what follows it is 0, whatever the responder did."""
+    """Answers to its instruction that it accepts, less those to others; None where there are none."""
 
 
 class Weights(Record):

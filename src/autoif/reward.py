@@ -59,8 +59,7 @@ def compute_reward(verdicts: Sequence[Verdict], mode: RewardMode) -> float:
 
 
 Completion = str | Sequence[Mapping[str, Any]] | requests.Completion
-"""As trainers have it: a text, or the messages of a conversation, of which the assistant's last one is judged; or read
-already."""
+"""As trainers have it: a text, or messages, of which the assistant's last one is judged; or read already."""
 
 PARTS: Final = ("instruction", "query")
 """Columns of what the prompt is made of, which an answer may copy too; so may it the instruction of a constraint."""

@@ -39,11 +39,8 @@ class Engine(Protocol):
     def run(
         self, shards: AsyncIterator[Shard], settings: ToolSettings, watch: Watch, follow: Follow
     ) -> AsyncGenerator[ShardResult]:
-        """Run the shards, and those that follow from a finished one before all that wait.
-
-        Shards are taken when there is room for them, and a result is let go when it is handed over: what is in memory
-        does not depend on their number.
-        """
+        """Run the shards, and those that follow from a finished one before all that wait; take them when there is room,
+        and keep no result."""
         ...
 
 

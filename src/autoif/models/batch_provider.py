@@ -110,10 +110,7 @@ class BatchProvider:
         return await self._retry(lambda failures: call(method, path, data, kind, most_bytes=_MOST_READ_BYTES))
 
     async def _retry(self, call: Callable[[int], Awaitable[Result]]) -> Result:
-        """Make a call, again where it failed for a passing reason; it is told how often it has.
-
-        A provider that has answered before is waited for as any other server is.
-        """
+        """Make a call, again where it failed for a passing reason; it is told how often it has."""
         endpoint, began, failures = self._endpoint, time.monotonic(), 0
         while True:
             try:

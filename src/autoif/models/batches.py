@@ -233,8 +233,7 @@ class Batches:
                     self._earlier.setdefault(line["custom_id"], batch["id"])
 
     def _may_be_mine(self, batch: dict[str, Any]) -> bool:
-        """Tell whether a batch may hold requests of this run; one that was cancelled has answers, too, and they were
-        paid for."""
+        """Tell whether a batch may hold requests of this run; one that was cancelled has answers, too."""
         noted = batch.get("metadata") or {}
         of_run = not self._run.marks or noted.get(_RUN) in {None, *self._run.marks}
         return noted.get(_MARK) == self._metadata[_MARK] and of_run and batch.get("status") != "failed"
@@ -289,10 +288,7 @@ class Batches:
                 self._try_again(name, batch["status"], others_answered=answered > 0)
 
     def _hand_out(self, line: dict[str, Any], batch_id: str, *, refusals: bool) -> bool:
-        """Give a request the answer in a line of a file, or its refusal; one that failed is left for another batch.
-
-        Return whether it was an answer.
-        """
+        """Give a request the answer in a line of a file, or its refusal; tell whether it was an answer."""
         name, given = str(line.get("custom_id")), line.get("response")
         response = given if isinstance(given, dict) else {}
         wanted = self._wanted.get(name)

@@ -85,8 +85,7 @@ class Usage(Record):
 def request_key(request: Request, model_identity: str) -> str:
     """Return the 32 hexadecimal digits under which the answers to this request are stored.
 
-    Everything that shapes an answer is part of it; role, stage and number of samples are not. The JSON schema counts
-    with the order of its keys, because servers write the properties of an answer in that order.
+    All that shapes an answer counts, the order of a JSON schema's keys, too; not role, stage and number of samples.
     """
     identity = (
         _KEY_FORMAT,

@@ -87,9 +87,8 @@ def runs_in_llama_cpp(model: str) -> bool:
 
 
 def find_weights(model: str) -> GgufFile | Model:
-    """Return the GGUF file at a path that ends in .gguf, or the model of the catalog that has this name. Raises
-    ModelError: there is none; or the file can't be read, is of another form, or is a part of several that aren't all
-    there."""
+    """Return the GGUF file at a path that ends in .gguf, or the model of the catalog that has this name.
+    Raises ModelError: there is none, or the file can't be read, has another form, or lacks one of its parts."""
     return _read_file(Path(model)) if model.endswith(_SUFFIX) else find_model(model)
 
 

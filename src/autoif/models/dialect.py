@@ -226,8 +226,7 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
 
 
 def _change_form(dialect: Dialect, body: Mapping[str, Any], words: str) -> Dialect | None:
-    """Return the dialect in which a conversation or its answer has the form that a complaint names; None if it names
-    none."""
+    """Return the dialect with the form of a conversation or answer that a complaint names; None if it names none."""
     if "stream" not in body and _STREAM.search(words):
         return replace(dialect, streams=True)
     if dialect.system_turns and _has_system_turn(body) and _SYSTEM.search(words):

@@ -63,11 +63,8 @@ def models_folder() -> Path:
 
 
 def ensure_model(name: str) -> Path:
-    """Return the verified file of this model, fetching it first if it isn't there.
-
-    Progress goes to standard error. Raise `ModelError` if the name is unknown, no source can deliver the file, the disk
-    is full, or the file that is there has another hash.
-    """
+    """Return the verified file of this model, fetching it first if it isn't there, with progress on standard error.
+    Raises ModelError: an unknown name, a full disk, a file with another hash, or no source can deliver it."""
     return ensure_file(find_model(name), console=Console(stderr=True))
 
 

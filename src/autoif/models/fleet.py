@@ -306,8 +306,7 @@ class Fleet:
         return max(failure.wait_s, self._wait_s(tries.rounds))
 
     def _is_hopeless(self, failure: Passing, tries: _Tries, standstill_s: float, *, probe: bool) -> bool:
-        """Tell whether another attempt is one too many: of servers that are busy or gone, only if none has answered
-        anybody for long."""
+        """Tell whether another attempt is too many; of busy or gone servers, only if none has answered for long."""
         if tries.rounds <= self._endpoint.retries and (self.answered or not probe):  # else all were made before it
             return False
         if self._endpoint.serve and not any(each.is_up for each in self._paces):  # others are being started

@@ -71,10 +71,7 @@ class Journal:
 
 
 class ShardJournals:
-    """A folder with a file for each shard, to which the answers that were asked for it are appended.
-
-    What `append` was given survives the death of the process.
-    """
+    """The same with a file for each shard, in a folder, to which the answers that were asked for it are appended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

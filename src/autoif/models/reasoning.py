@@ -191,8 +191,7 @@ def _split_lone_end(text: str) -> Thought | None:
 
 
 def _is_mentioned_before(text: str, opened: re.Match[str], end: re.Match[str]) -> bool:
-    """Tell whether a thought talks of a tag before its own end: that stands in a line of its own, and the tag doesn't
-    begin or end its line."""
+    """Tell whether a thought mentions a tag before its own end: that has its own line, the tag is within one."""
     alone = text[end.start() - 1 : end.start()] == "\n" and text[end.end() : end.end() + 1] in ("", "\n")
     around = text[max(0, opened.start() - 1) : opened.start()], text[opened.end() : opened.end() + 1]
     return alone and not {"", "\n"} & {*around}

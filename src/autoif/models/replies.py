@@ -99,9 +99,7 @@ def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> 
 
 
 def find_remedy(base_url: str, status: int, words: str) -> str:
-    """Return what to do about a refusal of whoever asks there, whatever the key, the model and the request; "" if it
-    is none.
-    """
+    """Return what to do about a refusal that is of whoever asks, whatever key, model and request; "" of others."""
     azure = ".azure.com" in base_url or "/deployments/" in base_url
     if status == 400 and _WANTS_TLS.search(words):
         return "write https:// in base_url"

@@ -37,8 +37,7 @@ class Request:
     top_logprobs: int = 0
     """How many alternatives of the first token to return with their log-probabilities."""
     plain: bool = False
-    """Whether the answer is of the model's plain distribution, whatever top-k, min-p or penalties the server defaults
-    to."""
+    """Whether the answer is of the model's plain distribution, whatever top-k, min-p or penalties are the default."""
 
     @property
     def text(self) -> str:

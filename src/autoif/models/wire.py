@@ -157,8 +157,7 @@ _MAX_DEPTH = 5
 
 
 def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
-    """Return (text, thought) of a message's content: a text, a list of parts, each of its own type, or JSON that a
-    gateway has parsed."""
+    """Return (text, thought) of a message's content: a text, a list of parts, or JSON that a gateway has parsed."""
     if isinstance(content, str):
         return content, ""
     texts, thoughts = [], []
@@ -208,8 +207,7 @@ _SPACE_MARK = re.compile("^[▁Ġ]")
 
 
 def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
-    """Read the first token's alternatives: in the form of the chat API and llama.cpp, or of the old completions
-    API."""
+    """Read the first token's alternatives in the form of the chat API, or of the old completions API."""
     if not isinstance(logprobs, dict):
         return ()
     pairs: list[tuple[object, object]] = []

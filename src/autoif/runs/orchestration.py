@@ -76,8 +76,7 @@ class RunOptions:
     mirror: Mirror | None = None
     """What copies it there (autoif.runs.sliced_run opens it)."""
     turn: int = 0
-    """The number of the claim of the folder that the process holds, if it does: nobody else writes there then, whatever
-    locks its disk has."""
+    """The number of the claim of the folder that the process holds, if it does: nobody else writes there then."""
 
     @property
     def run(self) -> Path:

@@ -144,8 +144,7 @@ class SharedAnswers:
         )
 
     async def flush(self) -> None:
-        """Wait until the writer has acknowledged all that was handed over; forget what only this shard needed, as it is
-        done."""
+        """Wait until the writer has acknowledged all that was handed over; forget what only this shard needed."""
         if self._sending or self._rows or self._notes or self._collected:
             told = self._told = self._told or asyncio.get_running_loop().create_future()
             self._send_soon()

@@ -216,11 +216,7 @@ class Crew:
         )
 
     async def _watch_head(self) -> str:
-        """Return when the head doesn't know this node any more.
-
-        One that doesn't answer may come back as it was: workers go on meanwhile, and Ray ends this process after a
-        minute.
-        """
+        """Return when the head doesn't know this node any more; for one that doesn't answer Ray waits a minute."""
         while True:
             await asyncio.sleep(_HEAD_S)
             if (why := await self._find_head()) == _UNKNOWN:

@@ -129,8 +129,7 @@ class WriterActor:
         self._crew = crew
 
     def exchange(self, packed: bytes) -> bytes:
-        """Store and look up for a batch. Workers that have outlived their crew learn it here, before they ask a model
-        for more: another crew has their shards."""
+        """Store and look up for a batch. Workers that have outlived their crew learn it here."""
         found: object
         try:
             found = self._writer.exchange(pickle.loads(packed))
