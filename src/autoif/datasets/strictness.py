@@ -128,7 +128,7 @@ def make_variants(text: str, instructions: Sequence[str]) -> tuple[str, ...]:
         variants.append(text.rstrip().rstrip(".!?…。！？"))
     if not any(speaks_of(each, Topic.CASE) for each in instructions):
         quoted = [phrase for each in instructions for phrase in find_quoted(each)]
-        variants += [re.sub(re.escape(phrase), lambda _, it=phrase: it, text, flags=re.I) for phrase in quoted]
+        variants += [re.sub(re.escape(phrase), phrase.replace("\\", r"\\"), text, flags=re.I) for phrase in quoted]
     return tuple(variant for variant in dict.fromkeys(variants) if variant != text)
 
 
