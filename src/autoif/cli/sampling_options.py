@@ -14,8 +14,8 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from autoif.cli.options import Command, LocalPath, add_options
 from autoif.errors import ConfigError
-from autoif.models.endpoint import Endpoint
 from autoif.models.catalog import runs_in_llama_cpp
+from autoif.models.endpoint import Endpoint
 from autoif.sampling import Backend, SamplingSettings, open_sampler
 from autoif.sampling.precision import choose_precision
 
