@@ -16,6 +16,7 @@ import autoif
 from autoif.audit.mutation import make_mutants
 from autoif.benchmark_wordings import find_wording, is_prompt
 from autoif.contamination import overlap, rephrasing
+from autoif.datasets.strictness import make_variants
 from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
@@ -97,6 +98,7 @@ READERS: dict[str, Reader] = {
         read_part(text),
         make_edges(text),
     ),
+    "variants": lambda text: (make_variants(text, ["Use the word 'tea'."]), make_variants("tea", [text])),
     "twins": lambda text: make_twins("Use the word 'tea'.", [text]),
     "mutants": lambda text: make_mutants(f"def evaluate(response):\n    return {text}"),
     "benchmark wordings": lambda text: (find_wording(text), is_prompt(text)),
