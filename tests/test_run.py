@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def test_ctrl_c_and_sigterm_stop_cleanly_and_say_how_to_resume(undisturbed, tmp_
         os.kill(process.pid, number)
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 128 + number
-        assert "run the same command to go on" in output
+        assert f"run the same command to go on:\n  {Path(sys.executable).name} -m autoif run " in output
         assert "Traceback" not in output
         manifest = json.loads((tmp_path / "run" / "run.json").read_text())
         assert manifest["status"] == "interrupted"

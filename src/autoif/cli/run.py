@@ -147,5 +147,7 @@ def run(
 
 
 def _resume_hint() -> str:
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    script = Path(sys.argv[0]).name
+    program = [Path(sys.executable).name, "-m", "autoif"] if script == "__main__.py" else [script]
+    command = shlex.join([*program, *sys.argv[1:]])
     return f"nothing is lost: run the same command to go on:\n  {command}"
