@@ -4,7 +4,8 @@ is said, and what they would crash at is refused."""
 import json
 
 import pytest
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForSequenceClassification
 
 from autoif.errors import ConfigError, ModelError
 from autoif.sampling import SamplingPrompt, SamplingSettings, open_sampler
@@ -184,3 +185,30 @@ def test_weights_that_are_no_numbers_are_not_saved_as_a_model(tmp_path, kind):
     ):
         train(make_request("sft", data, model, tmp_path / "out", *wild, lora=kind == "lora"), lambda _: None)
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_padding_token_that_was_added_without_weights_is_not_padded_with(tmp_path):
+    model = write_tiny_model(tmp_path / "model")
+    add_token(model, "[PAD]")
+    found = json.loads((model / "tokenizer_config.json").read_text("utf-8"))
+    (model / "tokenizer_config.json").write_text(json.dumps({**found, "pad_token": "[PAD]"}), encoding="utf-8")
+    rows = sft_rows()
+    rows[0]["messages"][0]["content"] = "Say tea, please."  # of another length than the others
+    data = write_rows(tmp_path / "rows.jsonl", *rows)
+    assert train(make_request("sft", data, model, tmp_path / "out"), lambda _: None)["status"] == "complete"
+
+
+def test_a_model_that_lacks_weights_is_refused_and_not_drawn_at_random(tmp_path):
+    model, data = write_tiny_model(tmp_path / "model"), write_rows(tmp_path / "rows.jsonl", *sft_rows())
+    config = AutoConfig.from_pretrained(model)
+    LlamaForSequenceClassification(config).save_pretrained(model)
+    with pytest.raises(ModelError, match=r"lack 1 tensors of a causal language model, as lm_head\.weight"):
+        train(make_request("sft", data, model, tmp_path / "out"), lambda _: None)
+
+
+def test_a_model_whose_files_are_in_8_bits_is_saved_in_16(tmp_path):
+    model, data = write_tiny_model(tmp_path / "model"), write_rows(tmp_path / "rows.jsonl", *sft_rows())
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    (model / "config.json").write_text(json.dumps({**config, "dtype": "float8_e4m3fn"}), encoding="utf-8")
+    train(make_request("sft", data, model, tmp_path / "out", "max_steps=1"), lambda _: None)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "out").dtype == torch.bfloat16

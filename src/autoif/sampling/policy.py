@@ -71,7 +71,8 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
             f"the tokenizer of {model} has no chat template: take an instruct model, or put a chat_template.jinja "
             "into the model's folder"
         )
-    if tokenizer.pad_token is None:
+    size = read_vocabulary(model, revision)
+    if tokenizer.pad_token is None or (size is not None and tokenizer.pad_token_id >= size):  # one that was added
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -90,8 +91,12 @@ def read_vocabulary(model: str, revision: str | None = None) -> int | None:
 
 
 def read_dtype(model: str, revision: str | None = None) -> Any:
-    """Return the precision of the model's files, a torch.dtype; None where its config doesn't say."""
-    return getattr(_read_config(model, revision).get_text_config(), "dtype", None)
+    """Return the precision of the model's files, a torch.dtype; None where its config doesn't say.
+
+    Of files in 8 bits or fewer, which need scales beside them, it is bfloat16.
+    """
+    found = getattr(_read_config(model, revision).get_text_config(), "dtype", None)
+    return torch.bfloat16 if isinstance(found, torch.dtype) and found.itemsize < 2 else found
 
 
 def find_folder(model: str, revision: str | None = None) -> Path:
@@ -109,14 +114,21 @@ def load_weights(model: str, **options: Any) -> Any:
     """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files.
 
     Raises:
-        ModelError: the weights are missing or damaged.
+        ModelError: the weights are missing or damaged, or some of them are: transformers would draw these at random.
     """
     own_code = options.pop("trust_remote_code", False)
-    weights = _load(
+    weights, found = _load(
         model,
         "model",
-        lambda: AutoModelForCausalLM.from_pretrained(model, trust_remote_code=own_code, **options),
+        lambda: AutoModelForCausalLM.from_pretrained(
+            model, trust_remote_code=own_code, output_loading_info=True, **options
+        ),
     )
+    if lacking := sorted(found["missing_keys"]):
+        raise ModelError(
+            f"the files of {model} lack {len(lacking)} tensors of a causal language model, as {lacking[0]}: it is a "
+            "model of another kind, or not whole"
+        )
     _mend_generation_config(weights)
     return weights
 
