@@ -9,7 +9,22 @@ from typing import Any
 import pytest
 
 from support.habit_runs import DATA, HALF, ROWS, Runner
-from support.habit_server import Edit, Habit, HabitServer, edited, honest, put, put_message, say, strings, with_fields
+from support.habit_server import (
+    QUERIES,
+    Answer,
+    Asked,
+    Edit,
+    Habit,
+    HabitServer,
+    edited,
+    honest,
+    in_stage,
+    put,
+    put_message,
+    say,
+    strings,
+    with_fields,
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +133,18 @@ def test_a_cut_answer_is_truncated_by_any_name(run: Runner, reason: str) -> None
     assert ended.dropped("rejection_sampling") == {"truncated": ROWS // 2}
 
 
+def test_an_answer_that_used_all_its_tokens_is_truncated_even_if_the_server_says_that_it_stopped(run: Runner) -> None:
+    def habit(asked: Asked) -> Answer:
+        answer = honest(asked)
+        if in_stage("responses", query=QUERIES[0])(asked):
+            answer["usage"]["completion_tokens"] = asked.body["max_tokens"] * asked.body["n"]
+        return answer
+
+    ended = run(habit)
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
+    assert ended.dropped("rejection_sampling") == {"truncated": ROWS // 2}
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "sensitive", "SAFETY", "refusal"])
 def test_a_filtered_answer_is_a_refusal_by_any_name(run: Runner, reason: str) -> None:
     ended = run(edited(put(finish_reason=reason), ["responses"], HALF))
@@ -139,6 +166,25 @@ def test_a_refusal_in_the_message_keeps_its_words(run: Runner) -> None:
     ended = run(edited(put_message(refusal=words, content=None), ["responses"], HALF))
     assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
     assert words in ended.output
+
+
+def test_json_that_a_gateway_left_in_the_call_of_a_tool_is_read(run: Runner) -> None:
+    call = {"type": "function", "function": {"name": "json_tool_call", "arguments": "ANSWER"}}
+    ended = run(edited(put_message(content=None, tool_calls=[call]), ["verification", "scoring"]))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+
+
+@pytest.mark.parametrize("call", ['<tool_call>\n{"name": "search"}\n</tool_call>', '[TOOL_CALLS] [{"name": "search"}]'])
+def test_the_call_of_a_tool_is_no_response(run: Runner, call: str) -> None:
+    ended = run(edited(say(call), ["responses"], HALF))
+    assert (ended.code, len(ended.rows())) == (0, ROWS // 2)
+    assert ended.dropped("rejection_sampling") == {"empty": ROWS // 2}
+
+
+def test_another_model_than_was_asked_is_named(run: Runner) -> None:
+    ended = run(with_fields(model="fallback-0.5b"))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+    assert ended.output.count("the model fallback-0.5b answered, and not m") == 1
 
 
 # Text

@@ -49,10 +49,28 @@ HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>
         "<|start_header_id|>assistant<|end_header_id|>\n\n<think>Hm.</think>Yes.",
         "<｜Assistant｜><think>Hm.</think>Yes.",
         "[/INST] [THINK]Hm.[/THINK]Yes.",
+        "<|think|>Hm.<|/think|>Yes.",
+        "<|begin_of_thinking|>Hm.<|end_of_thinking|>Yes.",
+        "<|thinking_start|>Hm.<|thinking_end|>Yes.",
+        "<｜begin▁of▁thinking｜>Hm.<｜end▁of▁thinking｜>Yes.",
+        "<|think|>Hm.<|end|><|begin|>assistant<|content|>Yes.",
+        "Hm.<|/think|>Yes.",
+        "<ctrl94>thought\nHm.<ctrl95>Yes.",
+        "[REASONING]Hm.[/REASONING]Yes.",
+        "<reasoning_steps>Hm.</reasoning_steps>Yes.",
+        "<internal_monologue>Hm.</internal_monologue>Yes.",
+        "*Thinking...*\n\n> Hm.\n\nYes.",
+        "<details>\n<summary>Thinking</summary>\n\nHm.\n\n</details>\n\nYes.",
+        "<details open><summary>Thought for 3 seconds</summary>Hm.</details>Yes.",
     ],
 )
 def test_a_thought_is_split_off_in_the_marks_of_every_family(text: str) -> None:
-    assert split_reasoning(text) == ("Yes.", "Hm.", True)
+    answer, reasoning, closed = split_reasoning(text)
+    assert (answer, reasoning.lstrip("> "), closed) == ("Yes.", "Hm.", True)
+
+
+def test_an_empty_tag_of_a_thought_is_none() -> None:
+    assert split_reasoning("<think/>\nYes.") == ("Yes.", "", True)
 
 
 def test_what_harmony_does_not_call_final_is_thought() -> None:
@@ -92,6 +110,10 @@ def test_a_thought_that_never_ends_leaves_no_answer(text: str) -> None:
         "Use this:\n```xml\n<a>\n</think>\n```\nThat is all.",
         'Begin with "</think>"\nand go on.',
         "analysis of the text: it is short.",
+        "<thinking_cap> is a tag of mine.",
+        "The token <|think|> begins it and <|/think|> ends it.",
+        "<details><summary>Opening hours</summary>Nine to five.</details> That is all.",
+        "> Thinking...\n\n> is hard.",
         "I think </b> is HTML.\n</p>\nYes.",
         "  An answer with spaces around.  ",
         "<thinking hard> That is a stage direction.",
@@ -132,6 +154,11 @@ def test_a_thought_may_quote_its_own_tag(text: str) -> None:
         " ",
         "analysis",
         "[THINK]",
+        "<|think|>",
+        "<|/think|>",
+        "<|begin_of_",
+        "<details><summary>",
+        "Thinking...\n\n>",
     ],
 )
 def test_no_text_of_100_kb_takes_long(unit: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif.models.text import clean_text
+from autoif.models.text import clean_text, drop_echo
 from support.proportion import assert_proportional
 
 
@@ -36,6 +36,9 @@ from support.proportion import assert_proportional
         ("<|im_start|>assistant\nFine.", "Fine."),
         ("<|start_header_id|>assistant<|end_header_id|>\n\nFine.", "Fine."),
         ("<start_of_turn>model\nFine.", "Fine."),
+        ("assistant\n\nFine.", "Fine."),
+        ("assistant Fine.", "assistant Fine."),
+        ("Fine \ue200cite\ue202turn0search0\ue202turn0search1\ue201", "Fine "),
         ("Write <|im_start|>user first.", "Write user first."),
         ("<s>old</s>", "<s>old</s>"),
         ("The token <|im_end|> ends a turn.", "The token  ends a turn."),
@@ -65,3 +68,28 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("unit", ["\x1b]", "\x1b[1", "<|", "<｜", "<", "<|im_end|> a", "<|im_end|>          ", "x</s>"])
 def test_no_text_of_100_kb_takes_long(unit: str) -> None:
     assert_proportional(lambda size: clean_text(unit * (size // len(unit))), 100_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\nFine.<|im_end|>",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWhy?<|eot_id|><|start_header_id|>assistant"
+        "<|end_header_id|>\n\nFine.<|eot_id|>",
+        "<bos><start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\nFine.",
+        "<s>[INST] Why? [/INST] Fine.</s>",
+        "<｜User｜>Why?<｜Assistant｜>Fine.",
+        "<|user|>\nWhy?<|assistant|>\nFine.",
+        "system\nBe brief.\nuser\nWhy?\nassistant\nFine.",
+    ],
+)
+def test_a_conversation_that_a_server_sends_back_is_no_part_of_the_answer(text: str) -> None:
+    assert clean_text(drop_echo(text)) == "Fine."
+
+
+@pytest.mark.parametrize(
+    "text", ["user\nnames are short.", "assistant\nFine.", "[INST] Fine. [/INST]", "Fine.", "<|user|> Why?"]
+)
+def test_what_is_no_conversation_is_no_echo(text: str) -> None:
+    assert drop_echo(text) == text

@@ -61,6 +61,7 @@ def test_a_vocabularys_mark_for_a_space_is_a_space(mark: str) -> None:
         {"content": [{"top_logprobs": ["x", {"token": 1, "logprob": -1}, {"token": "x"}]}]},
         {"top_logprobs": [None]},
         {"top_logprobs": [{"A": "x"}]},
+        {"top_logprobs": [{"A": float("-inf"), "B": float("nan")}]},
     ],
 )
 def test_logprobs_that_are_not_there_are_empty(logprobs: object) -> None:
@@ -101,6 +102,7 @@ def test_logprobs_that_are_not_there_are_empty(logprobs: object) -> None:
         ({"type": "length", "length": 128}, "length"),
         ({"type": "stop", "matched": 151645}, "stop"),
         (None, "unknown"),
+        ("null", "unknown"),
         ("tool_calls", "unknown"),
         ("something new", "unknown"),
         (["?"], "unknown"),
@@ -113,9 +115,35 @@ def test_finish_reasons_are_an_open_set(given_reason: object, reason: str) -> No
     assert (completion.detail == "") == (reason in {"stop", "length"})
 
 
-@pytest.mark.parametrize("name", ["finishReason", "stop_reason", "done_reason", "stop_type"])
-def test_an_end_is_found_by_the_names_that_other_apis_give_it(name: str) -> None:
-    assert read_one({"message": {"content": "x"}, "finish_reason": None, name: "max_tokens"}).finish_reason == "length"
+@pytest.mark.parametrize("name", ["finishReason", "stop_reason", "done_reason", "stop_type", "native_finish_reason"])
+@pytest.mark.parametrize("nothing", [None, "", "null"])
+def test_an_end_is_found_by_the_names_that_other_apis_give_it(name: str, nothing: object) -> None:
+    choice = {"message": {"content": "x"}, "finish_reason": nothing, name: "max_tokens"}
+    assert read_one(choice).finish_reason == "length"
+
+
+@pytest.mark.parametrize("said", ["stop", None])
+@pytest.mark.parametrize(
+    ("counted", "message", "ended"),
+    [
+        (40, {"content": "x"}, "length"),
+        (39, {"content": "x"}, None),
+        (40, {"content": "x", "reasoning_content": "hm"}, None),
+    ],
+)
+def test_answers_that_used_all_that_they_might_were_cut_whatever_the_server_says(
+    said: object, counted: int, message: dict[str, object], ended: object
+) -> None:
+    answer = {"choices": [{"message": message, "finish_reason": said}] * 2}
+    answer["usage"] = {"prompt_tokens": 9, "completion_tokens": counted}  # type: ignore[assignment]
+    found = read_server_answer(answer, most_tokens=20).completions
+    assert {each.finish_reason for each in found} == {ended or said or "unknown"}
+
+
+def test_a_label_may_be_as_long_as_it_might_be() -> None:
+    answer = {"choices": [{"text": "entailment", "finish_reason": "stop"}]}
+    usage = {"prompt_tokens": 9, "completion_tokens": 4}
+    assert read_server_answer({**answer, "usage": usage}, most_tokens=4).completions[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error", "cancelled"])
@@ -126,12 +154,94 @@ def test_a_choice_that_failed_on_the_way_is_no_completion(reason: str) -> None:
     assert answer.failures == (f"finish_reason {reason!r}",)
 
 
+@pytest.mark.parametrize("message", [None, {"role": "assistant", "content": ""}, {"content": None, "refusal": None}])
+def test_a_choice_that_says_nothing_and_not_how_it_ended_failed_on_the_way(message: object) -> None:
+    answer = read_server_answer({"choices": [{"message": message, "finish_reason": None}]})
+    assert answer[:2] == ([], ("nothing was written, and no end is told",))
+    assert read_one({"message": message, "finish_reason": "stop"}).fault == Reason.EMPTY
+
+
+CALLED = {"name": "json_tool_call", "arguments": '{"score": 9}'}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "tool_calls": [{"type": "function", "function": CALLED}]},
+        {"content": "", "function_call": {**CALLED, "name": "answer"}},
+        {"content": [{"type": "tool_use", "name": "structured_output", "input": {"score": 9}}]},
+    ],
+)
+def test_json_that_a_gateway_left_in_the_call_of_a_tool_is_the_answer(message: dict[str, object]) -> None:
+    found = read_one({"message": message, "finish_reason": "tool_calls"})
+    assert (found.text, found.finish_reason) == ('{"score": 9}', "stop")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "tool_calls": [{"function": {"name": "search", "arguments": "{}"}}]},
+        {"content": '<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>'},
+        {"content": '[TOOL_CALLS] [{"name": "search", "arguments": {}}]'},
+        {"content": '<|python_tag|>{"name": "search", "parameters": {}}'},
+        {"content": "<｜tool▁calls▁begin｜>search"},
+    ],
+)
+def test_the_call_of_a_tool_that_nobody_offered_is_no_answer(message: dict[str, object]) -> None:
+    found = read_one({"message": message, "finish_reason": "tool_calls"})
+    assert found.fault == Reason.EMPTY
+    assert "tool" in found.fault_detail
+
+
+def test_an_answer_about_the_call_of_a_tool_keeps_its_text() -> None:
+    text = "A model writes <tool_call>{}</tool_call> to call one."
+    assert read_one({"message": {"content": text}, "finish_reason": "stop"}).text == text
+
+
+def test_the_tags_of_an_answer_go_where_the_server_split_the_thought_off() -> None:
+    content = "<answer>\nYes.\n</answer>"
+    assert read_one({"message": {"content": content, "reasoning_content": "hm"}}).text == "Yes."
+    assert read_one({"message": {"content": content}}).text == content
+
+
+LINK = {"url": "https://a.example", "title": "a"}
+
+
+@pytest.mark.parametrize(
+    ("content", "annotations"),
+    [
+        ("Yes ([a](b)).", [{"type": "url_citation", "url_citation": {"start_index": 4, "end_index": 12, **LINK}}]),
+        (
+            "Yes【4:0†source】.",
+            [{"type": "file_citation", "text": "【4:0†source】", "start_index": 3, "end_index": 15}],
+        ),
+        ("Yes [1][2].", []),
+        ("Yes \ue200cite\ue202turn0search0\ue201.", None),
+    ],
+)
+def test_references_to_what_a_server_searched_are_taken_out(content: str, annotations: object) -> None:
+    choice = {"message": {"content": content, "annotations": annotations}, "finish_reason": "stop"}
+    answer = {"choices": [choice], "citations": ["https://a.example", "https://b.example"]}
+    assert read_server_answer(answer).completions[0].text.replace(" .", ".") == "Yes."
+
+
+def test_numbers_in_brackets_stay_where_no_sources_are_listed() -> None:
+    answer = {"choices": [{"message": {"content": "a[1] and [3]"}, "finish_reason": "stop"}]}
+    assert read_server_answer(answer).completions[0].text == "a[1] and [3]"
+    assert read_server_answer({**answer, "citations": ["x"]}).completions[0].text == "a and [3]"
+
+
+def test_the_model_that_answered_is_read() -> None:
+    assert read_server_answer({"model": "other\n1", "choices": []}).model == "other 1"
+    assert read_server_answer({"model": 7, "choices": []}).model == ""
+
+
 @pytest.mark.parametrize(
     "error", [{"code": 502, "message": "Upstream lost the connection"}, "Upstream lost the connection"]
 )
 def test_a_choice_that_carries_an_error_is_no_completion(error: object) -> None:
     answer = read_server_answer({"choices": [{"message": {"content": ""}, "finish_reason": "stop", "error": error}]})
-    assert answer == ([], ("Upstream lost the connection",))
+    assert answer[:2] == ([], ("Upstream lost the connection",))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +378,7 @@ def test_a_thought_that_only_the_total_counts_is_counted(total: object, completi
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=9), st.integers(1, 10_000), st.integers(1, 10_000))
 def test_shares_of_usage_add_up_to_what_the_server_counted(texts: list[str], prompt: int, completion: int) -> None:
-    choices = [{"text": text} for text in texts]
+    choices = [{"text": text, "finish_reason": "stop"} for text in texts]
     usage = {"prompt_tokens": prompt, "completion_tokens": completion}
     completions = read_server_answer({"choices": choices, "usage": usage}).completions
     assert sum(each.prompt_tokens for each in completions) == prompt
@@ -277,7 +387,7 @@ def test_shares_of_usage_add_up_to_what_the_server_counted(texts: list[str], pro
 
 
 def test_llama_cpp_counts_the_first_choice_only_so_the_others_are_estimated() -> None:
-    choices = [{"text": "x" * 40}, {"text": "x" * 80}, {"text": ""}]
+    choices = [{"text": text, "finish_reason": "stop"} for text in ("x" * 40, "x" * 80, "")]
     usage = {"prompt_tokens": 5, "completion_tokens": 10}
     completions = read_server_answer({"choices": choices, "usage": usage, "timings": {}}).completions
     assert [each.completion_tokens for each in completions] == [10, 20, 0]
@@ -295,7 +405,7 @@ def test_more_tokens_than_there_can_be_are_counted_in_numbers_that_can_be_stored
 
 @pytest.mark.parametrize("choices", [None, [], {}, "x", [None, 7]])
 def test_choices_that_are_not_there_are_none(choices: object) -> None:
-    assert read_server_answer({"choices": choices}) == ([], ())
+    assert read_server_answer({"choices": choices})[:2] == ([], ())
 
 
 json_values = st.recursive(

@@ -5,6 +5,7 @@ together again. What is no JSON is an error, for the caller to judge.
 """
 
 import asyncio
+import itertools
 import json
 import re
 import zlib
@@ -14,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import zstandard
 
+from autoif.models.wire import find_end
 from autoif.reading.text_lines import parse_json
 
 MAX_BODY_BYTES = 64_000_000
@@ -25,6 +28,10 @@ _LARGE_PACKED_BYTES = 1 << 14
 """From which it is unpacked in one: it may become a thousand times as much."""
 ENCODINGS = "gzip, deflate"
 """What `read_content` unpacks; for `Accept-Encoding`."""
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+"""How what they pack begins."""
+_MOST_WRAPPERS = 3
+_MOST_MEMBERS = 50
 _TOO_LARGE = "sends an answer of more than {:,} bytes: ask for fewer or shorter responses at once"
 _PACKED = "answers in a compression that can't be read ({}): switch it off at the server or gateway"
 
@@ -36,13 +43,14 @@ class UnreadableBody(ValueError):
 async def read_content(response: aiohttp.ClientResponse, most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the body, unpacked here and not by the session: its `auto_decompress` has no bound.
     Raises UnreadableBody: it is larger than `most_bytes`, before or after unpacking, or can't be unpacked."""
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    said = response.headers.get("Content-Encoding", "").strip().lower()
+    encoding = "" if said == "identity" else said
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > most_bytes:
             raise UnreadableBody(_TOO_LARGE.format(most_bytes))
-    if encoding in {"", "identity"}:
+    if not encoding and not content.startswith((_GZIP, _ZSTD)):
         return bytes(content)
     if len(content) < _LARGE_PACKED_BYTES:
         return unpack(bytes(content), encoding, most_bytes)
@@ -50,19 +58,61 @@ async def read_content(response: aiohttp.ClientResponse, most_bytes: int = MAX_B
 
 
 def unpack(content: bytes, encoding: str, most_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Return what was packed as gzip or deflate, with or without the wrapper that deflate should have.
+    """Return what was packed as gzip, Zstandard or deflate, with or without the wrapper that deflate should have.
+
+    What it is tells its beginning; gateways that unpack or pack anew often leave the header as it was.
     Raises UnreadableBody: it is packed otherwise, damaged, or larger than `most_bytes`."""
+    received = content
+    for _ in range(_MOST_WRAPPERS):
+        if content.startswith(_ZSTD):
+            content = _unpack_zstd(content, most_bytes)
+        elif content.startswith(_GZIP):
+            content = _inflate(content, zlib.MAX_WBITS | 16, encoding or "gzip", most_bytes)
+        else:
+            break
+    if content is not received or not encoding or _is_text(content):
+        return content
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise UnreadableBody(_PACKED.format(f"{encoding[:40]!r}, and {ENCODINGS} was asked for"))
-    bare = encoding == "deflate" and content[:1] and content[0] & 0x0F != zlib.DEFLATED
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+    bare = encoding == "deflate" and content[0] & 0x0F != zlib.DEFLATED
+    return _inflate(content, -zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32, encoding, most_bytes)
+
+
+def _is_text(content: bytes) -> bool:
+    """Tell a text from what is packed, which is hardly ever in UTF-8."""
     try:
-        unpacked = unpacker.decompress(content, most_bytes + 1)
-    except zlib.error as error:
-        raise UnreadableBody(_PACKED.format(f"{encoding}: {error}")) from None
+        return b"\0" not in content and content.decode("utf-8") is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _inflate(content: bytes, wbits: int, encoding: str, most_bytes: int) -> bytes:
+    """Unpack every member; of a body that was cut off what came: that it is no whole JSON is seen by who reads it."""
+    unpacked = b""
+    for _ in range(_MOST_MEMBERS):
+        unpacker = zlib.decompressobj(wbits)
+        try:
+            unpacked += unpacker.decompress(content, most_bytes + 1 - len(unpacked))
+        except zlib.error as error:
+            raise UnreadableBody(_PACKED.format(f"{encoding}: {error}")) from None
+        if len(unpacked) > most_bytes:
+            raise UnreadableBody(_TOO_LARGE.format(most_bytes))
+        content = unpacker.unused_data
+        if not content.startswith(_GZIP):
+            break
+    return unpacked
+
+
+def _unpack_zstd(content: bytes, most_bytes: int) -> bytes:
+    try:
+        unpacked = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True).read(most_bytes + 1)
+    except zstandard.ZstdError as error:
+        raise UnreadableBody(_PACKED.format(f"zstd: {error}")) from None
+    if not unpacked:
+        raise UnreadableBody(_PACKED.format("zstd: it ends at once"))
     if len(unpacked) > most_bytes:
         raise UnreadableBody(_TOO_LARGE.format(most_bytes))
-    return unpacked  # of a body that was cut off what came: that it is no whole JSON is seen by who reads it
+    return unpacked
 
 
 _COMMENTS = re.compile(r"(?:\s*+:[^\n]*+(?:\n|\Z))++\s*+")
@@ -101,17 +151,30 @@ def _decode(content: bytes, charset: str | None) -> str:
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a stream of server-sent events, up to [DONE], which is {"done": True}."""
+    for event in _list_events(text):
+        if event == ["[DONE]"]:
+            yield {"done": True}
+            return
+        try:
+            found = [parse_json(line) for line in event]
+        except ValueError:
+            found = [parse_json("\n".join(event))]  # one object in several lines
+        yield from (each for each in found if isinstance(each, dict))
+
+
+def _list_events(text: str) -> Iterator[list[str]]:
+    """Yield the lines of data of each event."""
+    data = list[str]()
     for line in _LINE_ENDS.split(text):  # no other line ends: JSON may hold U+2028 as it is
         name, _, value = line.partition(":")
         value = value.strip()
-        if name != "data" or not value:
-            continue
-        if value == "[DONE]":
-            yield {"done": True}
-            return
-        event = parse_json(value)
-        if isinstance(event, dict):
-            yield event
+        if data and (not line.strip() or value == "[DONE]"):
+            yield data
+            data = []
+        if name == "data" and value:
+            data.append(value)
+    if data:
+        yield data
 
 
 @dataclass(slots=True)
@@ -129,8 +192,8 @@ class _Choice:
     """Of the first token, which is all that is read of them."""
 
     def add(self, piece: dict[str, Any]) -> None:
-        if piece.get("finish_reason") is not None:
-            self.finish_reason = piece["finish_reason"]
+        if (end := find_end(piece)) is not None:
+            self.finish_reason = end
         self.logprobs = self.logprobs or piece.get("logprobs")
         if isinstance(piece.get("text"), str):
             self.texts.append(piece["text"])
@@ -153,12 +216,26 @@ class _Choice:
         if self.logprobs:
             joined["logprobs"] = self.logprobs
         if self.texts:
-            joined["text"] = "".join(self.texts)
+            joined["text"] = _join_pieces(self.texts)
         if self.message is not None:
-            said: dict[str, Any] = {name: "".join(pieces) for name, pieces in self.written.items()}
+            said: dict[str, Any] = {name: _join_pieces(pieces) for name, pieces in self.written.items()}
             parts = {name: [*some, *filter(None, [said.get(name)])] for name, some in self.listed.items()}
             joined["message"] = self.message | said | parts
         return joined
+
+
+_LONG_ENOUGH = 20
+"""Characters of which no two pieces of an honest stream are alike by chance."""
+
+
+def _join_pieces(pieces: list[str]) -> str:
+    """Return the text of a stream, of which some servers repeat with each piece, or at the end, what came before."""
+    if len(pieces) > 1 and len(pieces[-1]) >= _LONG_ENOUGH:
+        if all(later.startswith(earlier) for earlier, later in itertools.pairwise(pieces)):
+            return pieces[-1]
+        if pieces[-1] == "".join(pieces[:-1]):
+            return pieces[-1]
+    return "".join(pieces)
 
 
 def _join_events(events: Iterator[dict[str, Any]]) -> dict[str, Any]:

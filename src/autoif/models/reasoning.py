@@ -13,13 +13,15 @@ as its model family marks it:
     | <|START_THINKING|>…<|END_THINKING|>                          | Command A Reasoning                         |
     | <|begin_of_thought|>…<|end_of_thought|>                      | OpenThinker, Sky-T1                         |
     | <|inner_prefix|>…<|inner_suffix|>                            | Apertus                                     |
-    | <|channel>thought…<channel|>, <unused94>thought…<unused95>   | Gemma 4, MedGemma                           |
+    | <|channel>thought…<channel|>, <unused94>thought…<unused95>   | Gemma 4, MedGemma; <ctrl94>: Gemini         |
     | <|channel|>analysis<|message|>…<|channel|>final<|message|>…  | gpt-oss (harmony)                           |
     | analysis…assistantfinal…                                     | gpt-oss, its tokens lost in decoding        |
     | "Here is my thought process: … Here is my response: …"       | Granite 3.2                                 |
+    | <|think|>…<|/think|>, <|begin_of_thinking|>… and others      | tokens of other families                    |
     | ## Thinking … ## Final Response …                            | HuatuoGPT-o1                                |
     | Thinking... … ...done thinking.                              | Ollama's command line                       |
-    | <details type="reasoning" …>…</details>                      | Open WebUI                                  |
+    | <details type="reasoning" …>…</details>, or with a summary   | Open WebUI, other front ends                |
+    | *Thinking...*, and quoted lines                              | Poe                                         |
 
 A thought stands at the beginning. A tag that comes later, or in quotes or code, is what the answer is about, and stays.
 """
@@ -39,31 +41,48 @@ class Thought(NamedTuple):
     """False if the thought never ends, so that there is no answer."""
 
 
-_NAMES = r"(?:[\w.-]{1,20}[:_])?(?:think|thinking|thoughts?|reasoning|thought_process|thinking_process|scratchpad)"
+_WORDS = r"(?:think|thinking|thoughts?|reasoning)"
+_NAMES = (
+    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_(?:process|steps|trace|content))?|scratchpad|(?:inner|internal)_monologue)"
+)
 _OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
 _END_TAG = re.compile(rf"</({_NAMES})\s?>", re.IGNORECASE)
-_TOKENS = (
-    ("[THINK]", "[/THINK]"),
-    ("[THINKING]", "[/THINKING]"),
-    ("◁think▷", "◁/think▷"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<|inner_prefix|>", "<|inner_suffix|>"),
-    ("<|channel>", "<channel|>"),
-    ("<unused94>", "<unused95>"),
+_TOKENS = tuple(
+    (re.compile(opening), re.compile(ending))
+    for opening, ending in (
+        (r"\[(?:THINK|THINKING|REASONING|THOUGHTS?)\]", r"\[/(?:THINK|THINKING|REASONING|THOUGHTS?)\]"),
+        ("◁think▷", "◁/think▷"),
+        (
+            rf"(?i:<[|｜](?:(?:begin|start)[_▁](?:of[_▁])?)?{_WORDS}(?:[_▁](?:begin|start))?[|｜]>)",
+            rf"(?i:<[|｜](?:(?:/|end[_▁](?:of[_▁])?){_WORDS}|{_WORDS}[_▁]end)[|｜]>)"
+            r"|<\|end\|>\s{0,9}<\|begin\|>assistant<\|content\|>",
+        ),
+        (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+        (r"<\|channel>", r"<channel\|>"),
+        ("<(?:unused|ctrl)94>", "<(?:unused|ctrl)95>"),
+    )
 )
 _OPENED_AT_END = re.compile(
-    rf"(<{_NAMES}>|{'|'.join(re.escape(opening) for opening, _ in _TOKENS)}|<\|channel\|>analysis<\|message\|>)"
+    rf"(<{_NAMES}>|{'|'.join(opening.pattern for opening, _ in _TOKENS)}|<\|channel\|>analysis<\|message\|>)"
     r"(?:thought)?\s*\Z"
 )
-_LABELLED = ("<|channel>", "<unused94>")
+_LABELLED = ("<|channel>", "<unused94>", "<ctrl94>")
 """Their thoughts begin with the word "thought"."""
+_EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
 _PHRASES = (
     (re.compile(r"Here(?: is|'s) my thought process:"), re.compile(r"Here(?: is|'s) my response:")),
     (re.compile(r"Here are my reasoning steps:"), re.compile(r"\[BEGIN FINAL RESPONSE\]")),
     (re.compile(r"#{1,3} Thinking\s"), re.compile(r"#{1,3} Final Response\s")),
     (re.compile(r"Thinking\.\.\.\s"), re.compile(r"\.\.\.done thinking\.")),
-    (re.compile(r"<details type=\"reasoning\"[^<>]{0,200}>"), re.compile(r"</details>")),
+    (
+        re.compile(
+            r"<details type=\"reasoning\"[^<>]{0,200}>"
+            r"|<details[^<>]{0,80}>\s{0,9}<summary>[^<>]{0,80}(?:think|thought|reasoning)[^<>]{0,80}</summary>",
+            re.IGNORECASE,
+        ),
+        re.compile(r"</details>"),
+    ),
+    (re.compile(r"\*?Thinking\.\.\.\*?\s{1,9}(?=>)"), re.compile(r"\n{2}(?![\n>])")),
 )
 _ANSWER_TAGS = (
     ("<answer>", "</answer>"),
@@ -104,7 +123,7 @@ def split_reasoning(text: str) -> Thought:
             break
     if not thoughts:
         return Thought(text, "", closed=True)
-    return Thought(_unwrap(rest.strip()), "\n\n".join(filter(None, thoughts)), closed=True)
+    return Thought(unwrap_answer(rest.strip()), "\n\n".join(filter(None, thoughts)), closed=True)
 
 
 def find_opening(prompt: str) -> str:
@@ -115,6 +134,8 @@ def find_opening(prompt: str) -> str:
 
 def _split_first(text: str) -> Thought | None:
     """Split off the thought that a text begins with; None if it begins with none."""
+    if empty := _EMPTY_TAG.match(text):
+        return Thought(text[empty.end() :], "", closed=True)
     return _split_harmony(text) or _split_opened(text) or _split_phrases(text) or _split_lone_end(text)
 
 
@@ -140,18 +161,21 @@ def _split_harmony(text: str) -> Thought | None:
 
 def _split_opened(text: str) -> Thought | None:
     start = text.lstrip()
-    if tag := _OPEN_TAG.match(start):
-        opening, ending = tag[0], f"</{tag[1]}>"
+    opened, ending = _OPEN_TAG.match(start), _END_TAG
+    if opened:
+        ending = re.compile(re.escape(f"</{opened[1]}>"), re.IGNORECASE)
     else:
-        found = next((pair for pair in _TOKENS if start.startswith(pair[0])), None)
-        if found is None:
-            return None
-        opening, ending = found
-    inside = start[len(opening) :]
-    if opening in _LABELLED:
+        for opening, its_end in _TOKENS:
+            if opened := opening.match(start):
+                ending = its_end
+                break
+    if not opened:
+        return None
+    inside = start[opened.end() :]
+    if opened[0] in _LABELLED:
         inside = inside.removeprefix("thought")
     # Of tags, any that ends a thought where its own is missing: models mix up <think> and </thinking>.
-    end = _find_end(inside, re.compile(re.escape(ending), re.IGNORECASE)) or (tag and _find_end(inside, _END_TAG))
+    end = _find_end(inside, ending) or (opened.re is _OPEN_TAG and _find_end(inside, _END_TAG))
     if not end:
         return Thought("", inside.strip(), closed=False)
     return Thought(inside[end.end() :], inside[: end.start()].strip(), closed=True)
@@ -177,9 +201,9 @@ def _split_phrases(text: str) -> Thought | None:
 def _split_lone_end(text: str) -> Thought | None:
     """Split a thought that the prompt opened, so that only its end is in the text."""
     for opening, ending in _TOKENS:
-        place = text.find(ending)
-        if place >= 0 and opening not in text[:place] and not _is_quoted(text, place, place + len(ending)):
-            return Thought(text[place + len(ending) :], text[:place].strip(), closed=True)
+        end = ending.search(text)
+        if end and not opening.search(text, 0, end.start()) and not _is_quoted(text, end.start(), end.end()):
+            return Thought(text[end.end() :], text[: end.start()].strip(), closed=True)
     opened = next((tag for tag in islice(_OPEN_TAG.finditer(text), _MOST_TAGS)
                    if not _is_quoted(text, tag.start(), tag.end())), None)  # fmt: skip
     for tag in islice(_END_TAG.finditer(text), _MOST_TAGS):
@@ -210,7 +234,7 @@ def _is_quoted(text: str, start: int, end: int) -> bool:
     return text[start - 1 : start] in _QUOTES and text[end : end + 1] in _QUOTES if start else False
 
 
-def _unwrap(answer: str) -> str:
+def unwrap_answer(answer: str) -> str:
     """Take off the tags that some families put around the answer after a thought."""
     lowered = answer.lower() if answer.startswith("<") else ""
     for opening, ending in _ANSWER_TAGS:

@@ -95,7 +95,7 @@ class Completion:
             case Reason.ONLY_REASONING:
                 return f"a thought of {len(self.reasoning):,} characters, and no answer after it"
             case Reason.EMPTY:
-                return "an empty answer"
+                return f"an empty answer{f' ({self.detail})' if self.detail else ''}"
         return ""
 
 

@@ -26,6 +26,8 @@ Keep = Callable[[Sequence[Completion]], Awaitable[None]]
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
 """What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
 
+_MOST_MODELS = 20
+"""That are named: some servers make up a name for each answer."""
 _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), max_tokens=1)
 
 
@@ -42,6 +44,8 @@ class Server:
         self._probing: asyncio.Task[int] | None = None
         self._note = note
         self._name = " or ".join(endpoint.addresses)
+        self._models: set[str] = set()
+        """Those that have answered, by what the server says."""
 
     async def ask(
         self, request: Request, *, seed: int, samples: int, before: Callable[[], None], keep: Keep
@@ -58,7 +62,8 @@ class Server:
             asked = min(samples, dialect.samples_per_request)
             body = self._make_body(request, dialect, seed, samples)
             try:
-                read = partial(_read, request=request, samples=asked)
+                most_tokens = body.get(dialect.token_limit)
+                read = partial(_read, request=request, samples=asked, most_tokens=most_tokens)
                 call: Call[ServerAnswer] = Call(path, body, before, read, partial(_keep_all, keep), seed)
                 answer = await self.fleet.post(call, _RANKS[request.role])
             except Rejected as rejection:
@@ -85,6 +90,7 @@ class Server:
             if len(completions) < asked and not answer.failures:
                 learned = replace(learned, samples_per_request=len(completions))
             self._learn(learned)
+            self._note_model(answer.model)
             if "logprobs" in body and not any(each.logprobs or not each.text for each in completions):
                 self._note(
                     f"{self._name} tells no probabilities of tokens (logprobs): what they decide is read from the text "
@@ -106,6 +112,16 @@ class Server:
         for sentence in self.dialect.describe():
             if sentence not in known:
                 self._note(f"{self._name} {sentence}")
+
+    def _note_model(self, model: str) -> None:
+        """Say once that another model answers than the one that was asked: gateways fall back, and some servers answer
+        with whatever they have loaded."""
+        if not model or model in self._models or len(self._models) == _MOST_MODELS:
+            return
+        self._models.add(model)
+        asked, said = (_shorten(each) for each in (self.endpoint.model, model))
+        if asked not in said and said not in asked:
+            self._note(f"{self._name} says that the model {model} answered, and not {self.endpoint.model}")
 
     async def _check_that_it_takes_others(self, dialect: Dialect, complaint: str, before: Callable[[], None]) -> None:
         """Raise `ModelError` if the server has never answered and refuses the plainest request too."""
@@ -150,6 +166,11 @@ class Server:
         return Call("/chat/completions", body, before, lambda read: read, seed=seed)
 
 
+def _shorten(model: str) -> str:
+    """Return the name of a model without the folders or the maker before it, and the ending of its file."""
+    return model.lower().replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
+
+
 async def _keep_all(keep: Keep, answer: ServerAnswer) -> None:
     if answer.completions:
         await keep(answer.completions)
@@ -170,8 +191,9 @@ def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Na
     return step
 
 
-def _read(answer: dict[str, Any], request: Request, samples: int) -> ServerAnswer:
-    found = read_server_answer(answer, prompt_bytes=len(request.text.encode()))
+def _read(answer: dict[str, Any], request: Request, samples: int, most_tokens: object) -> ServerAnswer:
+    most = most_tokens if isinstance(most_tokens, int) else 0
+    found = read_server_answer(answer, prompt_bytes=len(request.text.encode()), most_tokens=most)
     if found.failures and not found.completions:
         raise Unfinished(found.failures[0])
     return found._replace(completions=found.completions[:samples])

@@ -7,6 +7,8 @@
     | terminal sequences (ESC [ … m)                | nothing                                                        |
     | a chat template's tokens (<|im_end|>)         | nothing; a turn that follows the end token goes with it        |
     | the head of its turn, another turn behind it  | nothing, with or without a token that ended the answer         |
+    | "assistant" alone in the first line           | nothing: the head of its turn, its tokens lost in decoding     |
+    | marks of citations in private characters      | nothing                                                        |
 
 Any other character, of any script, stays as it is. A template's token can't stay even where an answer talks about it:
 trainers read it as the end of the turn.
@@ -44,7 +46,30 @@ _OWN_TURN = re.compile(
     r"(?:\s*+<\|end_(?:header_id|of_role)\|>)?\s*+",
     re.IGNORECASE,
 )
+_FIRST_TURN = re.compile(
+    r"\s*+(?:(?:<s>|<bos>|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>)\s*+)?(?:((?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>"
+    r"|<start_of_turn>)\s*+(?:system|user)\b|<｜User｜>|<\|(?:user|system)\|>|\[INST\])|(?:system|user)\n)"
+)
+"""Of a conversation: the first is with tokens, the second is what is left without."""
+_OWN_HEAD = re.compile(
+    r"(?:<\|im_start\|>|<\|start_header_id\|>|<\|start_of_role\|>|<start_of_turn>)\s{0,9}(?:assistant|model)\b"
+    r"\s{0,9}(?:<\|end_(?:header_id|of_role)\|>)?\s{0,9}|<｜Assistant｜>|<\|assistant\|>\s{0,9}|\[/INST\]\s{0,9}"
+)
+_OWN_LINE = re.compile(r"(?<=\n)assistant[ \t]{0,9}\n{1,9}")
 _LAST_END = re.compile(r"</s>\s*\Z")
+_BARE_HEAD = re.compile(r"\s*+assistant[ \t]*+\n\s*+")
+_CITED = re.compile("\ue200[^\ue200\ue201\n]{0,300}\ue201")
+"""OpenAI's, as its models write them: "cite", its separator and where the search found it."""
+
+
+def drop_echo(text: str) -> str:
+    """Return the text without the conversation before it, which some servers send back; the text itself, if it is none.
+
+    It begins with the head of another's turn, and the answer with the first head of the model's own.
+    """
+    begins = _FIRST_TURN.match(text)
+    own = (_OWN_HEAD if begins[1] else _OWN_LINE).search(text, begins.end()) if begins else None
+    return text[own.end() :] if own and text[own.end() :].strip() else text
 
 
 def clean_text(text: str) -> str:
@@ -52,9 +77,11 @@ def clean_text(text: str) -> str:
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text.isprintable():
-        text = _CONTROLS.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", text)))
+        text = _CITED.sub("", _CONTROLS.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", text))))
     if "<" in text or "[" in text:
         text = _strip_tokens(text)
+    if head := _BARE_HEAD.match(text):
+        text = text[head.end() :]
     return text.removeprefix("\ufeff")
 
 

@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any, NamedTuple
 
-from autoif.models.reasoning import split_reasoning
+from autoif.models.citations import drop_annotated, drop_numbered
+from autoif.models.reasoning import split_reasoning, unwrap_answer
 from autoif.models.requests import Completion, FinishReason
-from autoif.models.text import clean_text
+from autoif.models.text import clean_text, drop_echo
 
 
 class ServerAnswer(NamedTuple):
@@ -23,19 +25,45 @@ class ServerAnswer(NamedTuple):
     """In the order of its choices."""
     failures: tuple[str, ...] = ()
     """What it says of choices that failed on the way and should be asked for again."""
+    model: str = ""
+    """The model that it says has answered; "" if it doesn't."""
 
 
-def read_server_answer(answer: Mapping[str, Any], prompt_bytes: int = 0) -> ServerAnswer:
+def read_server_answer(answer: Mapping[str, Any], prompt_bytes: int = 0, most_tokens: int = 0) -> ServerAnswer:
     """Return the completions in a server's answer; none if it has no choices.
 
     The first has the prompt's tokens, and the others are shared out by length of text, so that sums are what the server
-    counted. What it doesn't count is estimated, the prompt from its length in UTF-8.
+    counted. What it doesn't count is estimated, the prompt from its length in UTF-8. Answers that used all of the
+    `most_tokens` that each might have were cut there, even if the server says that they stopped, as some always do.
     """
     choices = answer.get("choices")
     listed = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
     failed = [_find_failure(each) for each in listed]
     found = [read_choice(each) for each, failure in zip(listed, failed, strict=True) if not failure]
-    return ServerAnswer(_count_tokens(found, answer, prompt_bytes), tuple(filter(None, failed)))
+    found = [replace(each, text=drop_numbered(each.text, answer)) for each in found]
+    counted = _count_tokens(found, answer, prompt_bytes)
+    if _used_all(counted, most_tokens):
+        counted = [replace(each, finish_reason="length", detail="") for each in counted]
+    model = answer.get("model")
+    named = " ".join(clean_text(model).split())[:200] if isinstance(model, str) else ""
+    return ServerAnswer(counted, tuple(filter(None, failed)), named)
+
+
+_SHORT_TOKENS = 16
+"""Of an answer that may well be as long as it might be, as a label."""
+
+
+def _used_all(completions: list[Completion], most_tokens: int) -> bool:
+    """Tell whether a server counted exactly as many tokens as answers might have, which it says are whole.
+
+    Of thoughts some servers count all and limit none.
+    """
+    return (
+        most_tokens > _SHORT_TOKENS
+        and sum(each.completion_tokens for each in completions) == most_tokens * len(completions) > 0
+        and all(each.finish_reason in {"stop", "unknown"} for each in completions)
+        and not any(each.reasoning or each.estimated for each in completions)
+    )
 
 
 def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "", clean: bool = True) -> Completion:
@@ -44,20 +72,36 @@ def read_text(text: str, finish_reason: object = "stop", *, reasoning: str = "",
     `finish_reason` is as the server writes it; `reasoning` is what it gave apart from the text. Without `clean` the
     answer keeps every character, for others' answers that are only judged.
     """
-    thought = split_reasoning(text)
+    thought = split_reasoning(drop_echo(text) if clean else text)
     ended = _read_finish_reason(finish_reason)
     if not thought.closed and ended != "refused":
         ended = "length"
+    told = f"finish_reason {json.dumps(finish_reason)[:100]}" if ended in {"unknown", "refused"} else ""
+    answer = thought.answer
+    if reasoning and not thought.reasoning:  # the server split the thought off, and left the tags of the answer
+        answer = unwrap_answer(answer.strip())
+    if clean and _TOOL_CALL.fullmatch(answer):
+        answer, told = "", "the call of a tool, which nobody offered"
     return Completion(
-        text=clean_text(thought.answer) if clean else thought.answer,
+        text=clean_text(answer) if clean else answer,
         finish_reason=ended,
         reasoning=clean_text("\n\n".join(filter(None, (reasoning.strip(), thought.reasoning)))),
-        detail=f"finish_reason {json.dumps(finish_reason)[:100]}" if ended in {"unknown", "refused"} else "",
+        detail=told,
     )
 
 
-ENDS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type")
+_TOOL_CALL = re.compile(
+    r"\s*+(?:<tool_call>.*</tool_call>\s*+|<tool_call>(?!.*</tool_call>).*|\[TOOL_CALLS\].*"
+    r"|<\|(?:python_tag|tool_calls?)\|>.*"
+    r"|<(?:\||｜)tool[_▁]calls?[_▁](?:section[_▁])?begin(?:\||｜)>.*)",
+    re.DOTALL,
+)
+"""An answer that is nothing else, as models write it and servers leave it in the text."""
+ENDS = (
+    "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"
+)  # fmt: skip
 """Where an answer says how it ended: the first that holds something counts."""
+_NOTHING = (None, "", "null", "none", "None")
 _LONGEST_REASON = 100
 _LABEL = re.compile(r"(?:finish_?reason|stop_?reason|alternative_status)[_.:]")
 _STOPPED = frozenset(
@@ -78,9 +122,9 @@ _FAILED = re.compile(
 )
 
 
-def _find_end(choice: Mapping[str, Any]) -> object:
+def find_end(choice: Mapping[str, Any]) -> object:
     """Return what a choice says of its end, None if nothing; the word itself where it stands within an object."""
-    said = next((choice[name] for name in ENDS if choice.get(name) not in (None, "")), None)
+    said = next((choice[name] for name in ENDS if choice.get(name) not in _NOTHING), None)
     if isinstance(said, dict):
         return next((said[name] for name in ("type", "reason", "name") if isinstance(said.get(name), str)), said)
     return said
@@ -110,9 +154,17 @@ def _find_failure(choice: Mapping[str, Any]) -> str:
     if error:
         said = error.get("message") if isinstance(error, dict) else error
         return clean_text(str(said or "error"))[:300]
-    reason = _find_end(choice)
+    reason = find_end(choice)
+    if reason is None and not _says_anything(choice):
+        return "nothing was written, and no end is told"
     failed = _read_finish_reason(reason) == "unknown" and _FAILED.search(_name_end(reason))
     return f"finish_reason {reason!r}" if failed else ""
+
+
+def _says_anything(choice: Mapping[str, Any]) -> bool:
+    """Tell whether there is anything in a choice, were it a thought or a refusal."""
+    message = _find_message(choice)
+    return bool(choice.get("text")) or any(value for name, value in message.items() if name != "role")
 
 
 def read_choice(choice: Mapping[str, Any], *, clean: bool = True) -> Completion:
@@ -120,14 +172,17 @@ def read_choice(choice: Mapping[str, Any], *, clean: bool = True) -> Completion:
     message = _find_message(choice)
     given = (message.get("content"), message.get("text"), message.get("parts"), choice.get("text"))
     text, reasoning = _read_content(next((each for each in given if each not in (None, "", [])), None))
+    end = find_end(choice)
+    if called := "" if text.strip() else _read_tool_call(message):
+        text, end = called, "stop" if _name_end(end) in _CALLS else end
+    if clean:
+        text = drop_annotated(text, message.get("annotations"))
     told = [_read_reasoning(message.get(name)) for name in REASONING_FIELDS]
     if refusal := _find_refusal(message):
         found = Completion(text="", finish_reason="refused", detail=clean_text(refusal).strip()[:400])
     else:
         thought = next(filter(None, told), "")
-        found = read_text(
-            text, _find_end(choice), reasoning="\n\n".join(filter(None, (thought, reasoning))), clean=clean
-        )
+        found = read_text(text, end, reasoning="\n\n".join(filter(None, (thought, reasoning))), clean=clean)
     logprobs = _read_logprobs(choice.get("logprobs"))
     return replace(found, logprobs=logprobs) if logprobs else found
 
@@ -154,6 +209,22 @@ def _find_refusal(message: Mapping[str, Any]) -> str:
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
 """Where servers put the thought: the first that holds one is read, as some fill two with the same."""
 _MAX_DEPTH = 5
+_CALLS = frozenset({"tool_calls", "tool_use", "function_call"})
+_ANSWER_TOOL = re.compile(
+    r"answer|json\w{0,20}|structured\w{0,20}|respond|\w{0,20}(?:response|output)\w{0,20}", re.IGNORECASE
+)
+"""The tool by whose call gateways ask for JSON, where they don't turn the call into content."""
+
+
+def _read_tool_call(message: Mapping[str, Any]) -> str:
+    """Return the answer in JSON that a gateway left in the call of a tool; "" if there is none."""
+    for listed in (message.get("tool_calls"), [message.get("function_call")], message.get("content")):
+        for call in listed if isinstance(listed, list) else ():
+            called = call.get("function", call) if isinstance(call, dict) else None
+            if isinstance(called, dict) and _ANSWER_TOOL.fullmatch(str(called.get("name"))):
+                given = called.get("arguments", called.get("input"))
+                return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False) if given else ""
+    return ""
 
 
 def _read_content(content: object, depth: int = 0) -> tuple[str, str]:
@@ -220,7 +291,7 @@ def _read_logprobs(logprobs: object) -> tuple[tuple[str, float], ...]:
         (clean_text(_SPACE_MARK.sub(" ", token)), float(value))
         for token, value in pairs
         if isinstance(token, str)
-        and (isinstance(value, float) or (isinstance(value, int) and abs(value) < _NO_LOGPROB))
+        and ((isinstance(value, float) and isfinite(value)) or (isinstance(value, int) and abs(value) < _NO_LOGPROB))
     ]
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 

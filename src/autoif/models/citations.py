@@ -1,0 +1,44 @@
+"""References that a searching model's server puts into its text, which lead nowhere outside that answer, taken out.
+
+| in the text                                | told by                                                          |
+|--------------------------------------------|------------------------------------------------------------------|
+| ([title](address)), any other range        | `annotations` of the message: `url_citation` with its two ends   |
+| 【4:0†source】                              | `annotations` with that very text                                |
+| [1][2]                                     | `citations` or `search_results` beside the choices               |
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_MOST_CITED = 200
+_NUMBERED = re.compile(r" ?\[(\d{1,2})\]")
+
+
+def drop_annotated(text: str, annotations: object) -> str:
+    """Return the text without what its annotations say is a citation."""
+    cited = (
+        [each for each in annotations[:_MOST_CITED] if isinstance(each, dict)] if isinstance(annotations, list) else []
+    )
+    for start, end in sorted(filter(None, map(_find_range, cited)), reverse=True):
+        if 0 <= start < end <= len(text):
+            text = f"{text[:start].rstrip(' ')}{text[end:]}"
+    for each in cited:
+        if isinstance(marked := each.get("text"), str) and "citation" in str(each.get("type")):
+            text = text.replace(marked, "")
+    return text
+
+
+def _find_range(annotation: Mapping[str, Any]) -> tuple[int, int] | None:
+    place = annotation.get("url_citation", annotation)
+    match place:
+        case {"start_index": int(start), "end_index": int(end)} if "text" not in annotation:
+            return start, end
+    return None
+
+
+def drop_numbered(text: str, answer: Mapping[str, Any]) -> str:
+    """Return the text without the numbers of the sources that a server lists beside it."""
+    lists = (answer.get(name) for name in ("citations", "search_results"))
+    count = max((len(each) for each in lists if isinstance(each, list)), default=0)
+    return _NUMBERED.sub(lambda found: "" if 0 < int(found[1]) <= count else found[0], text) if count else text
