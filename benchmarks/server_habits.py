@@ -5,7 +5,7 @@
 CASES_FOLDER holds a `world.py` that defines QUIRKS (habit: a function of request and body), STATE, and the handlers
 `serve` and `models`; its functions may come from other files beside it. Each run is a process of its own against its
 own server on the loopback interface, two at a time. Exits with 1 if a run ends in a traceback, is not over in time, or
-ends with exit code 0 and no row.
+ends with exit code 0 and no row. With HABITs, `--write` renews their rows of the page alone.
 """
 
 import argparse
@@ -132,7 +132,7 @@ async def main(arguments: argparse.Namespace) -> int:
     table = write_table(outcomes)
     print(table)
     if arguments.write:
-        replace_table(arguments.write, table)
+        replace_table(arguments.write, table, whole=not arguments.habits)
     faults = [f"{each.habit}: {each.fault}" for each in outcomes if each.fault]
     print(f"\n{len(outcomes)} habits in {time.monotonic() - began:.0f} s, {len(faults)} faults", *faults, sep="\n")
     return 1 if faults else 0
@@ -237,12 +237,15 @@ def escape_cell(text: str) -> str:
     return re.sub(r"([|<*])", r"\\\1", text) if not text.startswith("`") else text
 
 
-def replace_table(page: Path, table: str) -> None:
-    """Put the table between the markers of a page."""
+def replace_table(page: Path, table: str, *, whole: bool) -> None:
+    """Put the table between the markers of a page; if it isn't the whole one, its rows in the place of those there."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    there, end, after = rest.partition(END)
     if not (begin and end):
         sys.exit(f"{page} lacks the markers {BEGIN} and {END}")
+    if not whole:
+        rows = {row.split(" | ")[0]: row for part in (there, table) for row in part.strip().splitlines()}
+        table = "\n".join(rows.values())
     page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 

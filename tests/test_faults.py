@@ -319,7 +319,7 @@ def test_a_second_driver_of_a_folder_is_refused_and_the_first_goes_on(plain, tmp
 WALL_CLOCK = {"time": {"time", "time_ns", "localtime", "gmtime", "ctime"}, "datetime": {"now", "utcnow", "today"}}
 MAY_READ_IT = {
     "models/batch_provider.py": "of batches so old that their files are deleted none is asked for",
-    "models/replies.py": "a server names a moment; its own clock is taken where it tells it",
+    "models/waits.py": "a server names a moment; its own clock is taken where it tells it",
     "report/status.py": "says how long ago something was",
     "runs/events.py": "notes when something was",
     "telemetry.py": "notes when something began and ended",

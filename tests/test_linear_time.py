@@ -37,9 +37,11 @@ from autoif.instructions.seeds import _read_seed
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text, has_foreign_script
 from autoif.models import bodies, complaints, dialect, nli, replies
+from autoif.models.citations import drop_annotated, drop_numbered
 from autoif.models.reasoning import find_opening, split_reasoning
 from autoif.models.requests import Completion
 from autoif.models.text import clean_text
+from autoif.models.waits import find_wait_s
 from autoif.models.wire import read_text
 from autoif.page.data import find_kind_of_constraint
 from autoif.probes import make_near_misses
@@ -121,6 +123,13 @@ READERS: dict[str, Reader] = {
         replies.read_complaint(text.encode("utf-8", "replace")).kind(status) for status in (400, 429, 500)
     ],
     "complaints, request": complaints.is_about_request,
+    "citations": lambda text: (
+        drop_annotated(text, [{"type": "citation", "text": text[:9]}]),
+        drop_numbered(text, {"citations": [1]}),
+    ),
+    "waits": lambda text: find_wait_s(
+        {"Retry-After": text, "RateLimit": text, "RateLimit-Reset": text}, text, {text: text}
+    ),
     "turns": lambda text: (turns.parse_turns(f"[{{'role': {text}"), turns.read_transcript(text)),
     "json, rewrites": self_instruct._cut_lines,
     "dialect": lambda text: dialect.narrow(dialect.Dialect(), {"n": 8, "seed": 1, "max_tokens": 99}, text),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from aiohttp import web
 
 from support.habit_runs import ROWS, Runner
@@ -24,6 +25,7 @@ from support.habit_server import (
     has,
     honest,
     in_stage,
+    once,
     put,
     refusing,
     sends,
@@ -65,6 +67,22 @@ PASSING = {
 @pytest.mark.parametrize("habit", PASSING.values(), ids=PASSING)
 def test_an_error_within_an_answer_is_asked_again(run: Runner, habit: Habit) -> None:
     ended = run(lambda asked: habit(asked) if asked.times == 0 and asked.stage != "nli" else honest(asked))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+
+
+PAGE = "<html><title>Just a moment...</title></html>"
+MAINTENANCE = {
+    "a web page": lambda asked: web.Response(text=PAGE, content_type="text/html"),
+    "a firewall": lambda asked: web.Response(status=403, text=PAGE, content_type="text/html"),
+    "an ingress without a server": lambda asked: web.Response(status=404, text="default backend - 404"),
+    "no choices": lambda asked: {"id": "x"},
+    "nothing written, no end": edited(put(finish_reason=None, message={"content": ""}), ["responses"]),
+}
+
+
+@pytest.mark.parametrize("habit", MAINTENANCE.values(), ids=MAINTENANCE)
+def test_what_comes_between_answers_is_outlasted(run: Runner, habit: Habit) -> None:
+    ended = run(lambda asked: habit(asked) if once("responses")(asked) else honest(asked))
     assert (ended.code, len(ended.rows())) == (0, ROWS)
 
 
@@ -313,11 +331,12 @@ READ = {
     "byte order mark": sends(lambda content: b"\xef\xbb\xbf" + content),
     "empty lines first": sends(lambda content: b"\n" * 50 + content),
     "gzip": sends(gzip.compress, Content_Encoding="gzip"),
+    "gzip that is none": sends(bytes, Content_Encoding="gzip"),
+    "zstd": sends(zstandard.compress, Content_Encoding="zstd"),
     "latin-1": sends(lambda content: content.decode().encode("latin-1"), "application/json; charset=iso-8859-1"),
     "text/plain": sends(bytes, "text/plain"),
 }
 UNREADABLE = {
-    "gzip that is none": sends(bytes, Content_Encoding="gzip"),
     "zstd that is none": sends(lambda content: b"\x28\xb5\x2f\xfd\x00\x00", Content_Encoding="zstd"),
     "a web page": sends(lambda content: b"<html>Sign in</html>", "text/html"),
     "nothing": sends(lambda content: b""),

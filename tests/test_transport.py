@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from aiohttp import web
 
 from autoif.errors import ModelError
 from autoif.models import bodies
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
-from autoif.models.replies import find_remedy, proxy_for, read_complaint, retry_after_s
+from autoif.models.replies import find_remedy, proxy_for, read_complaint, read_model_names
 from autoif.models.transport import Rejected, Transport, Unanswered
 from support.stub_server import Reply, StubServer, broken_off, ok, raw, reset, says, status
 
@@ -361,6 +362,63 @@ async def test_something_that_is_no_model_server_is_recognised(reply: Reply, sai
     assert len(server.bodies) == 1
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        raw(b"<html>Just a moment", content_type="text/html"),
+        raw(b"<html>Just a moment", code=403, content_type="text/html"),
+        raw(b"default backend - 404", code=404),
+        raw(b"Not Acceptable!", code=406),
+        status(421, "Misdirected request"),
+        status(423, "Locked"),
+        says([]),
+        says({"id": "x"}),
+        says({"code": 50500, "message": "", "data": None}),
+        raw(b"", code=302, Location="/maintenance"),
+    ],
+)
+async def test_what_stands_before_a_server_that_has_answered_may_pass(between: Reply) -> None:
+    async with StubServer(ok(), between, default=ok()) as server:
+        endpoint = Endpoint(base_url=server.url, model="m", api_key_env="", retry_wait_s=0.01)
+        fleet = Fleet(endpoint)
+        await fleet.open()
+        assert [(await fleet.post(CALL))["choices"][0]["finish_reason"] for _ in range(2)] == ["stop"] * 2
+        assert fleet.retries == 1
+        await fleet.close()
+
+
+@pytest.mark.parametrize("code", [403, 404, 410])
+async def test_what_a_server_that_has_answered_says_in_its_own_form_stands(code: int) -> None:
+    async with StubServer(ok(), default=status(code, "The model m is gone")) as server:
+        fleet = Fleet(Endpoint(base_url=server.url, model="m", api_key_env="", retry_wait_s=0.01))
+        await fleet.open()
+        await fleet.post(CALL)
+        with pytest.raises(ModelError, match="The model m is gone"):
+            await fleet.post(CALL)
+        await fleet.close()
+
+
+async def test_a_redirect_to_the_same_page_says_where_to_ask() -> None:
+    moved = raw(b"", code=301, Location="https://elsewhere.example/v1/chat/completions")
+    assert (await error_of(StubServer(default=moved))).endswith(
+        "write https://elsewhere.example/v1 as base_url, if it is yours"
+    )
+
+
+@pytest.mark.parametrize(
+    ("listing", "names"),
+    [
+        ({"data": [{"id": "a"}, {"id": [1]}, "b"]}, ["a", "b"]),
+        ([{"id": "a"}], ["a"]),
+        ({"models": [{"name": "models/a"}]}, ["a"]),
+        ({"data": None}, None),
+        ("a", None),
+    ],
+)
+def test_the_list_of_models_is_read_in_every_form(listing: object, names: list[str] | None) -> None:
+    assert read_model_names(listing) == names
+
+
 @pytest.mark.parametrize("code", [400, 413, 422])
 async def test_a_request_that_is_refused_by_itself_is_no_error_yet(code: int) -> None:
     async with StubServer(default=status(code, "too long")) as server:
@@ -400,10 +458,11 @@ MINIMAX = {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "statu
         ({"error_code": 17, "error_msg": "Open api daily request limit reached"}, "Open api daily request limit"),
         ({"code": "InvalidApiKey", "message": "Invalid API-key provided."}, "no key (HTTP 401) (Invalid API-key"),
         ({"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]}, "Authentication error"),
-        ({"error": "Unexpected endpoint or method. (POST /completions)"}, "Unexpected endpoint or method"),
+        ({"error": "Unexpected endpoint or method. (POST /completions)"}, "no such page (HTTP 404)"),
+        ({"detail": "Not Found"}, "no such page (HTTP 404)"),
         ({**ANSWER, "error": {"message": "User not found.", "code": 401}}, "User not found."),
     ],
-    ids=["MiniMax", "Baidu", "DashScope", "Cloudflare", "LM Studio", "beside choices"],
+    ids=["MiniMax", "Baidu", "DashScope", "Cloudflare", "LM Studio", "FastAPI", "beside choices"],
 )
 async def test_an_error_that_comes_as_an_answer_is_told_in_the_servers_words(body: object, said: str) -> None:
     assert said in await error_of(StubServer(default=says(body)), retries=0)
@@ -415,6 +474,8 @@ async def test_an_error_that_comes_as_an_answer_is_told_in_the_servers_words(bod
         "This model's maximum context length is 9 tokens",
         {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}, "choices": None},
         {"error": {"message": "Invalid parameter: seed"}},
+        {"promptFeedback": {"blockReason": "OTHER"}},
+        {"choices": [], "prompt_feedback": {"block_reason": "PROHIBITED_CONTENT"}},
     ],
 )
 async def test_an_error_about_one_request_that_comes_as_an_answer_is_its_refusal(words: Any) -> None:
@@ -449,6 +510,12 @@ async def test_an_answer_that_says_there_was_no_error_is_one(more: dict[str, Any
         (499, "client closed request"),
         (400, "The model has crashed without additional information. (Exit code: 6)"),
         (400, "Model unloaded."),
+        (400, "请求过于频繁，请稍后再试"),
+        (403, "您当前使用该API的并发数过高，请降低并发"),
+        (400, "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"),
+        (400, "litellm.APIConnectionError: Connection error."),
+        (400, "CUDA out of memory"),
+        (422, "The request was aborted"),
     ],
 )
 async def test_a_passing_failure_is_one_whatever_status_a_gateway_gives_it(code: int, message: str) -> None:
@@ -464,6 +531,18 @@ async def test_a_passing_failure_is_one_whatever_status_a_gateway_gives_it(code:
         (400, "Incorrect API key provided", "the key in $MY_KEY is refused (HTTP 400)"),
         (400, "Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "add credit"),
         (403, "Sorry, your account balance is insufficient", "add credit"),
+        (429, "You exceeded your token quota, please check your account balance", "add credit"),
+        (403, "用户额度不足, 剩余额度: 0.00", "add credit"),
+        (401, "该令牌额度已用尽", "add credit"),
+        (403, "The free tier of the model has been exhausted", "add credit"),
+        (403, "Your team doesn't have any credits or licenses yet", "add credit"),
+        (403, "Your subscription has expired", "add credit"),
+        (403, "Your API key has been blocked due to suspicious activity", "forbids this (HTTP 403): Your API key"),
+        (429, "You have reached your monthly usage limit", "run the same command again after that"),
+        (429, "Tokens per hour limit exceeded", "run the same command again after that"),
+        (429, "该API已达今日调用次数限额", "run the same command again after that"),
+        (400, "User location is not supported for the API use.", "ask from where it is supported"),
+        (407, "Proxy Authentication Required", "write the proxy's user and password"),
     ],
 )
 async def test_what_no_prompt_is_to_blame_for_ends_the_run_at_once(
@@ -482,6 +561,10 @@ async def test_what_no_prompt_is_to_blame_for_ends_the_run_at_once(
               "your message size. Upgrade today at https://console.groq.com/settings/billing"),
         (403, "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"),
         (400, "litellm.ContentPolicyViolationError: refused"),
+        (400, "Content Exists Risk"),
+        (451, "Unavailable for legal reasons"),
+        (413, "Request body too large for gpt-4o model. Max size: 8000 tokens."),
+        (429, "Request too large for m on tokens per min (TPM): Limit 30000, Requested 35000."),
         (500, "Error rendering prompt with jinja template: Conversation roles must alternate"),
     ],
 )  # fmt: skip
@@ -532,6 +615,7 @@ AZURE = "https://mine.openai.azure.com/openai/deployments/gpt"
         (f"{AZURE}?api-version=2024-10-21", 404, "Resource not found", False),
         (AZURE, 400, "max_tokens is too large", False),
         ("https://models.example/v1", 404, "Resource not found", False),
+        ("https://mine.openai.azure.com/openai/v1", 404, "Resource not found", False),
     ],
 )
 def test_an_address_of_azure_without_a_version_says_how_to_write_it(
@@ -640,6 +724,35 @@ async def test_a_header_may_be_long() -> None:
         assert (await post(server))[0] == [ANSWER]
 
 
+@pytest.mark.parametrize("pieces", [["The keeper", "The keeper trims", "The keeper trims the lamp."],
+                                    ["The keeper ", "trims the lamp.", "The keeper trims the lamp."]])  # fmt: skip
+async def test_a_stream_that_repeats_what_came_before_is_read_once(pieces: list[str]) -> None:
+    ends = [*[""] * (len(pieces) - 1), "stop"]
+    events = [
+        {"choices": [{"delta": {"content": piece}, "finish_reason": end}]}
+        for piece, end in zip(pieces, ends, strict=True)
+    ]
+    content = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
+    async with StubServer(raw(content, content_type="text/event-stream")) as server:
+        [answer], fleet = await post(server)
+    assert (answer["choices"][0]["message"]["content"], fleet.retries) == ("The keeper trims the lamp.", 0)
+
+
+async def test_an_event_may_be_in_several_lines() -> None:
+    content = "".join(f"data: {line}\n" for line in json.dumps(ANSWER, indent=1).split("\n")) + "\ndata: [DONE]\n\n"
+    async with StubServer(raw(content.encode(), content_type="text/event-stream")) as server:
+        [answer], _ = await post(server)
+    assert answer["choices"][0]["message"]["content"] == "hello"
+
+
+@pytest.mark.parametrize("end", ["", "null"])
+async def test_a_stream_that_breaks_off_after_ends_that_say_nothing_is_half_an_answer(end: str) -> None:
+    half = {"choices": [{"delta": {"content": "hel"}, "finish_reason": end}]}
+    async with StubServer(raw(b"data: " + json.dumps(half).encode() + b"\n\n")) as server:
+        [answer], fleet = await post(server)
+    assert (answer["choices"][0]["message"]["content"], fleet.retries) == ("hello s- c0", 1)
+
+
 async def test_a_stream_that_breaks_off_is_half_an_answer() -> None:
     half = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in EVENTS[:2])
     async with StubServer(raw(half, content_type="text/event-stream")) as server:
@@ -647,18 +760,38 @@ async def test_a_stream_that_breaks_off_is_half_an_answer() -> None:
     assert (answer["choices"][0]["message"]["content"], fleet.retries) == ("hello s- c0", 1)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_an_answer_is_unpacked(encoding: str) -> None:
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding]
-    reply = raw(pack(json.dumps(ANSWER).encode()), **{"Content-Encoding": encoding})
-    async with StubServer(default=reply) as server:
+PACKED = json.dumps(ANSWER).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (gzip.compress(PACKED), "gzip"),
+        (zlib.compress(PACKED), "deflate"),
+        (zlib.compress(PACKED)[2:-4], "deflate"),
+        (gzip.compress(PACKED[:9]) + gzip.compress(PACKED[9:]), "gzip"),
+        (gzip.compress(gzip.compress(PACKED)), "gzip, gzip"),
+        (zstandard.compress(PACKED), "zstd"),
+        (gzip.compress(PACKED), ""),
+        (zstandard.compress(PACKED), ""),
+        (gzip.compress(PACKED), "br"),
+        (PACKED, "gzip"),
+        (PACKED, "br"),
+        (PACKED, "utf-8"),
+    ],
+    ids=["gzip", "deflate", "bare deflate", "members", "twice", "zstd", "gzip unsaid", "zstd unsaid", "gzip said br",
+         "not gzip", "not br", "no encoding"],
+)  # fmt: skip
+async def test_an_answer_is_unpacked_whatever_its_header_says(content: bytes, encoding: str) -> None:
+    async with StubServer(default=raw(content, **({"Content-Encoding": encoding} if encoding else {}))) as server:
         assert (await post(server))[0] == [ANSWER]
 
 
 async def test_an_answer_that_unpacks_without_end_is_refused_before_it_fills_the_memory() -> None:
-    bomb = gzip.compress(b" " * (bodies.MAX_BODY_BYTES + 1), 1)
-    said = await error_of(StubServer(default=raw(bomb, **{"Content-Encoding": "gzip"})))
-    assert "sends an answer of more than 64,000,000 bytes: ask for fewer" in said
+    bomb = b" " * (bodies.MAX_BODY_BYTES + 1)
+    for packed, encoding in ((gzip.compress(bomb, 1), "gzip"), (zstandard.compress(bomb), "zstd")):
+        said = await error_of(StubServer(default=raw(packed, **{"Content-Encoding": encoding})))
+        assert "sends an answer of more than 64,000,000 bytes: ask for fewer" in said
 
 
 @pytest.mark.parametrize("body", [b"[" * 900 + b"]" * 900, b"[" * 100_000, b'{"choices": [%s]}' % (b"9" * 5_000)])
@@ -677,7 +810,7 @@ async def test_a_status_of_5000_digits_and_a_deep_name_of_a_model_are_no_traceba
 
 
 async def test_a_compression_that_cannot_be_read_is_named() -> None:
-    reply = raw(json.dumps(ANSWER).encode(), **{"Content-Encoding": "gzip"})
+    reply = raw(b"\x0b\x02\x80{}\x03", **{"Content-Encoding": "br"})
     assert "answers in a compression that can't be read" in await error_of(StubServer(default=reply))
 
 
@@ -733,46 +866,6 @@ async def test_what_is_wrong_with_a_connection_is_named_with_the_remedy(url: str
 )
 def test_the_servers_own_words_are_found(body: object, sentence: str) -> None:
     assert read_complaint(json.dumps(body).encode()).sentence == sentence
-
-
-@pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("-3", 0), ("nan", 0), ("inf", 0), ("soon", 0), ("", 0)])
-def test_retry_after_is_read_as_seconds(value: str, seconds: float) -> None:
-    assert retry_after_s({"Retry-After": value}) == seconds
-
-
-@pytest.mark.parametrize(
-    ("body", "seconds"),
-    [
-        ([{"error": {"message": "quota", "details": [{"@type": "RetryInfo", "retryDelay": "34.5s"}]}}], 34.5),
-        ({"error": {"message": "Please retry in 12.3s."}}, 12.3),
-        ({"error": {"message": "Rate limit reached. Please try again in 6m0s."}}, 360),
-        ({"error": {"message": "Please try again in 250ms."}}, 0.25),
-        ({"error": {"message": "Please retry after 20 seconds."}}, 20),
-        ({"error": {"message": "Try again later, 3 of 5 are done."}}, 0),
-    ],
-)
-def test_how_long_to_wait_is_read_from_the_body(body: object, seconds: float) -> None:
-    assert read_complaint(json.dumps(body).encode(), {}).wait_s == seconds
-
-
-@pytest.mark.parametrize(
-    "value", ["", "soon", "-5", "1e999", "nan", "Wed, 21 Oct 99999 07:28:00 GMT", "Mon, 32 Foo 2026 99:99:99 GMT",
-              "0x10", "٣", "Wed, 21 Oct 2015 07:28:00 +9999999", "²"]
-)  # fmt: skip
-def test_a_retry_after_that_means_nothing_asks_for_nothing(value: str) -> None:
-    assert retry_after_s({"Retry-After": value}) == 0
-
-
-def test_retry_after_is_read_as_a_date() -> None:
-    date = datetime.now(UTC) + timedelta(seconds=100)
-    assert 90 < retry_after_s({"Retry-After": format_datetime(date, usegmt=True)}) < 101
-    assert 90 < retry_after_s({"Retry-After": date.strftime("%a, %d %b %Y %H:%M:%S")}) < 101
-
-
-def test_a_moment_that_a_server_names_is_read_by_its_own_clock() -> None:
-    headers = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    assert retry_after_s({**headers, "Retry-After": "Wed, 21 Oct 2015 07:28:20 GMT"}) == 20
-    assert read_complaint(b"{}", {**headers, "X-RateLimit-Reset": "1445412510"}).wait_s == 30
 
 
 def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,8 +143,9 @@ def _has_system_turn(body: Mapping[str, Any]) -> bool:
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|size|window|limit)|maximum context|too long|exceed_context|prompt is too|"
-    r"input length|max_model_len|上下文长度|超出.{0,6}长度|reduce the length|reduce your message|"
-    r"request (?:entity )?too large|model token limit|must have less than \d{1,9} tokens|input token count",
+    r"input length|max_model_len|上下文长度|超出.{0,6}长度|超长|reduce the length|reduce your message|"
+    r"(?:request|body|payload) (?:body |entity |is )?too large|model token limit|must have less than \d{1,9} tokens|"
+    r"input token count|exceeds? (?:the )?max(?:imum)? (?:prompt |input )?length",
     re.IGNORECASE,
 )
 
@@ -207,7 +208,9 @@ def narrow(dialect: Dialect, body: Mapping[str, Any], complaint: str, *, guess: 
         return Narrowed(fewer_samples(dialect, body))
     if "max_tokens" in body and "max_completion_tokens" in words and "max_tokens" in words:
         return Narrowed(replace(dialect, token_limit="max_completion_tokens"))
-    if _names("max[ _]?(?:completion|output|new)?[ _]?tokens|completion tokens|maxOutputTokens", words):
+    if _names(
+        "max(?:imum)?[ _]?(?:completion|output|new)?[ _]?tokens|(?:completion|output|new) tokens|maxOutputTokens", words
+    ):
         smaller = [int(number) for number in re.findall(r"\d{1,9}", words.replace(",", ""))]
         smaller = [number for number in smaller if _LEAST_ROOM <= number < limit]
         if smaller:

@@ -1,16 +1,12 @@
 """What servers say when they don't answer: what is wrong, how long to wait, which models there are instead."""
 
 import asyncio
-import math
 import re
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -18,8 +14,9 @@ import aiohttp
 from autoif.errors import ModelError
 from autoif.models.bodies import read_body, read_content
 from autoif.models.complaints import ComplaintKind, find_kind
-from autoif.models.endpoint import Endpoint, is_own_host
+from autoif.models.endpoint import Endpoint, check_url, is_own_host
 from autoif.models.text import clean_text
+from autoif.models.waits import find_wait_s
 from autoif.reading.text_lines import list_some, parse_json
 
 _LISTED_MODELS = 10
@@ -51,6 +48,8 @@ class Complaint:
     """An HTTP status that it names itself, 0 if none."""
     wait_s: float = 0.0
     """How long it asks to wait."""
+    is_json: bool = True
+    """Whether it is of the API; a page in HTML or a bare text is of what stands before it."""
 
     def kind(self, status: int) -> ComplaintKind:
         """Return what an answer with this status complains about."""
@@ -61,11 +60,13 @@ _ERRORS = ("error", "errors", "error_msg", "error_code", "errorMessage")
 _WORDS = ("message", "detail", "msg")
 _NO_ERROR: tuple[object, ...] = (None, "", 0, "0", [])
 _FINE = (0, "0", 200, "200")
+_BLOCKS = ("promptFeedback", "prompt_feedback")
 
 
 def says_error(answer: Mapping[str, Any]) -> bool:
     """Tell whether an answer with status 200 is an error: OpenRouter's and LM Studio's `error`, MiniMax's `base_resp`,
-    Baidu's `error_code`, Cloudflare's `errors`; or words in place of choices, as of DashScope.
+    Baidu's `error_code`, Cloudflare's `errors`; or words in place of choices, as of DashScope, or
+    Gemini's word on a prompt that it blocks.
 
     What came of choices by then is half an answer.
     """
@@ -74,7 +75,9 @@ def says_error(answer: Mapping[str, Any]) -> bool:
         return True
     if any(_is_error(answer.get(name)) for name in _ERRORS):
         return True
-    return not answer.get("choices") and any(isinstance(answer.get(name), str) and answer[name] for name in _WORDS)
+    if answer.get("choices"):
+        return False
+    return any(isinstance(answer.get(name), str) and answer[name] for name in _WORDS) or any(map(answer.get, _BLOCKS))
 
 
 def _is_error(value: object) -> bool:
@@ -83,31 +86,51 @@ def _is_error(value: object) -> bool:
     return value not in _NO_ERROR
 
 
-def read_complaint(content: bytes, headers: Mapping[str, str] | None = None) -> Complaint:
-    """Read the body of an error: OpenAI's form, FastAPI's, Google's list, JSON inside a string, or any other."""
+def read_complaint(content: bytes, headers: Mapping[str, str] | None = None, *, is_busy: bool = True) -> Complaint:
+    """Read the body of an error: OpenAI's form, FastAPI's, Google's list, JSON inside a string, or any other.
+
+    Limits that are reset some time are a reason to wait for a server that `is_busy` only: many tell of them always.
+    """
     text = content.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     body = _parse(text)
     text = text[:_MOST_CHARS]
     if body is None:
         sentence = "a web page" if text.startswith("<") else clean_text(text) or "no explanation"
         return Complaint(
-            _one_line(sentence), _one_line(clean_text(text))[:4000], wait_s=_wait_s(headers or {}, text, None)
+            _one_line(sentence),
+            _one_line(clean_text(text))[:4000],
+            wait_s=find_wait_s(headers or {}, text, None, resets=is_busy),
+            is_json=False,
         )
     words = _one_line(clean_text(" · ".join(_strings(body))))[:4000]
     sentence = _one_line(clean_text(_sentence(body) or words or text))
-    return Complaint(sentence, f"{sentence} · {words}", _code(body), _wait_s(headers or {}, words, body))
+    return Complaint(
+        sentence, f"{sentence} · {words}", _code(body), find_wait_s(headers or {}, words, body, resets=is_busy)
+    )
 
 
 def find_remedy(base_url: str, status: int, words: str) -> str:
     """Return what to do about a refusal that is of whoever asks, whatever key, model and request; "" of others."""
-    azure = ".azure.com" in base_url or "/deployments/" in base_url
+    azure = (".azure.com" in base_url and "/openai/v1" not in base_url) or "/deployments/" in base_url
     if status == 400 and _WANTS_TLS.search(words):
         return "write https:// in base_url"
     if azure and "api-version=" not in base_url and (status == 404 or (status == 400 and _API_VERSION.search(words))):
         return "write base_url as Azure shows it, with ?api-version=… at its end"
-    if status in {403, 451} and _PLACE.search(words):
+    if status in {400, 403, 451} and _PLACE.search(words):
         return "ask from where it is supported, or take another endpoint"
+    if status == 407:
+        return "write the proxy's user and password into the variable that names it, as http://user:password@proxy:3128"
     return ""
+
+
+def find_new_address(asked: str, location: str) -> str:
+    """Return the base URL to which a redirect of a page of the API leads; "" if it leads elsewhere."""
+    moved = urljoin(asked, location)
+    page = urlsplit(asked).path.rpartition("/v1")[2]
+    try:
+        return check_url(moved) if page and urlsplit(moved).path.endswith(page) else ""
+    except ValueError:
+        return ""
 
 
 async def speaks_tls(url: str, timeout_s: float) -> bool:
@@ -154,6 +177,8 @@ def _sentence(body: Any, depth: int = 0) -> str:
             return _sentence(error, depth + 1)
         case {"base_resp": {"status_msg": str(message)}} if message:
             return message
+        case {"promptFeedback": dict(feedback)} | {"prompt_feedback": dict(feedback)}:
+            return f"the prompt is blocked: {', '.join(_strings(feedback, depth + 1)) or 'no reason told'}"
         case {"errors": [*_] as errors} if errors:
             return _sentence(errors, depth + 1)
         case {"message": message, **rest} if message:
@@ -220,83 +245,6 @@ def is_html(response: aiohttp.ClientResponse, content: bytes) -> bool:
     return response.content_type == "text/html" or content.lstrip()[:1] == b"<"
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Return the seconds that `Retry-After` asks for, as a number or as an HTTP date; 0 if it asks for none."""
-    value = headers.get("Retry-After", "").strip()
-    seconds = _number(value)
-    if not value or math.isfinite(seconds):
-        return max(0.0, seconds) if value else 0.0
-    try:
-        date = parsedate_to_datetime(value)
-        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - _clock_s(headers))
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return _duration_s(value)
-
-
-def _clock_s(headers: Mapping[str, str]) -> float:
-    """Return what the clock says from which a server counts: its own, if it tells, as this machine's may be another."""
-    try:
-        return parsedate_to_datetime(headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return time.time()
-
-
-_DURATION = re.compile(
-    r"(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
-)
-_ASKED = re.compile(
-    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\dhms. ]{0,20}(?:ms|[hms]\b|sec|min|hour))", re.IGNORECASE
-)
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value) if value.isascii() else math.nan
-    except ValueError:
-        return math.nan
-
-
-def _duration_s(text: str) -> float:
-    """Return the seconds in "34.07s", "6m0s", "1h2m", "250ms"; 0 if it is none of them."""
-    text = text.strip().lower()
-    if text.endswith("ms"):
-        milliseconds = _number(text.removesuffix("ms").strip())
-        return milliseconds / 1000 if math.isfinite(milliseconds) else 0.0
-    match = _DURATION.match(text)
-    hours, minutes, seconds = match.groups() if match else ("", "", "")
-    return int(hours or 0) * 3600.0 + int(minutes or 0) * 60.0 + float(seconds or 0)
-
-
-def _wait_s(headers: Mapping[str, str], words: str, body: Any) -> float:
-    """Return how long a busy server asks to wait, wherever it says so; 0 if it doesn't."""
-    milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds > 0 and math.isfinite(milliseconds):
-        return milliseconds / 1000
-    if asked := retry_after_s(headers):
-        return asked
-    named = dict(_members(body))
-    if isinstance(delay := named.get("retrydelay"), str):
-        return _duration_s(delay)
-    reset = named.get("x-ratelimit-reset") or headers.get("X-RateLimit-Reset", "")
-    if (moment := _number(str(reset))) > 1e9 and math.isfinite(moment):
-        seconds = moment / 1000 if moment > 1e11 else moment
-        return max(0.0, seconds - _clock_s(headers))
-    asked_in_words = _ASKED.search(words)
-    return _duration_s(asked_in_words[1]) if asked_in_words else 0.0
-
-
-def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    if depth == _DEEPEST:
-        return
-    if isinstance(body, dict):
-        for name, value in body.items():
-            yield name.lower(), value
-            yield from _members(value, depth + 1)
-    elif isinstance(body, list):
-        for item in body[:20]:
-            yield from _members(item, depth + 1)
-
-
 async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, status: int, complaint: str) -> str:
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
     url = endpoint.addresses[0]
@@ -306,7 +254,7 @@ async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, st
     if names is None:
         meant = f", as in {url}/v1" if "/v" not in urlsplit(url).path else ""
         return f"{url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"
-    if endpoint.model not in names:
+    if endpoint.model.removeprefix("models/") not in names:
         return f"{url} has no model {endpoint.model!r}; it offers: {list_some(names, _LISTED_MODELS) or 'none'}"
     return f"{url} can't do this with the model {endpoint.model!r}: {complaint}"
 
@@ -318,9 +266,15 @@ async def list_models(session: aiohttp.ClientSession, endpoint: Endpoint) -> lis
             listing = read_body(await read_content(response), response.charset)
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return None
+    return read_model_names(listing)
+
+
+def read_model_names(listing: Any) -> list[str] | None:
+    """Return the names in a list of models: OpenAI's, Together's, Ollama's and Gemini's; None if it is none."""
     match listing:
-        case {"data": [*models]}:
-            return sorted(each["id"] for each in models if isinstance(each, dict) and isinstance(each.get("id"), str))
+        case {"data": [*models]} | {"models": [*models]} | [*models]:
+            named = (each.get("id", each.get("name")) if isinstance(each, dict) else each for each in models)
+            return sorted(each.removeprefix("models/") for each in named if isinstance(each, str))
     return None
 
 

@@ -22,6 +22,7 @@ from autoif.models.pace import Pace
 from autoif.models.replies import (
     Complaint,
     explain_missing,
+    find_new_address,
     find_remedy,
     is_html,
     list_models,
@@ -37,6 +38,9 @@ Read = TypeVar("Read")
 _BUSY = {429, 498, 503, 529}
 """498 is Groq's, for want of capacity."""
 _PASSING = {408, 409, 424, 425, 499}
+_FINAL = {403, 404, 405, 410}
+"""Of a server that has answered these stand if they are in its own form; in any other they are of what is before it: a
+firewall that dislikes a prompt, a proxy whose server is just being started."""
 _SHOWN_BYTES = 200
 _MOST_HEADER_BYTES = 1 << 16
 """Of one line of a header, where aiohttp takes 8,190: policies and cookies of gateways are longer."""
@@ -122,6 +126,8 @@ class Transport:
         self._endpoint = endpoint
         self._note = note
         self._session: aiohttp.ClientSession | None = None
+        self._answered: set[str] = set()
+        """Paths of the API that have given an answer."""
         self._key = os.environ.get(endpoint.api_key_env, "").strip()
         if not (self._key.isascii() and self._key.replace(" ", "").isprintable()):
             raise ModelError(f"the key in ${endpoint.api_key_env} holds characters that no key has: set it again")
@@ -185,6 +191,7 @@ class Transport:
         if response.status // 100 != 2:
             await self._raise_for(response, response.status, content)
         answer = await self._parse(response, content)
+        self._answered.add(response.url.path)
         return read(answer) if len(content) < LARGE_BYTES else await asyncio.to_thread(read, answer)
 
     async def call(
@@ -229,10 +236,10 @@ class Transport:
                 answer = await asyncio.to_thread(read_body, content, response.charset, patient=True)
         except ValueError as error:
             if is_html(response, content):
-                raise self._wrong_server("answers with a web page") from error
+                raise self._wrong_server(response, "answers with a web page") from error
             raise Passing(self._describe_half(content), gone=True) from error
         if not isinstance(answer, dict):
-            raise self._wrong_server("answers with JSON that is no object")
+            raise self._wrong_server(response, "answers with JSON that is no object")
         if says_error(answer):
             complaint = read_complaint(content, response.headers)
             status = complaint.code or guess_status(complaint.words)
@@ -240,7 +247,7 @@ class Transport:
                 await self._raise_for(response, status, content)
             raise Passing(self.shown(complaint.sentence))
         if "choices" not in answer:
-            raise self._wrong_server("answers with JSON that has no choices")
+            raise self._wrong_server(response, "answers with JSON that has no choices")
         return answer
 
     def _describe_half(self, content: bytes) -> str:
@@ -253,7 +260,7 @@ class Transport:
 
     async def _raise_for(self, response: aiohttp.ClientResponse, status: int, content: bytes) -> None:
         endpoint, url = self._endpoint, self.url
-        complaint = read_complaint(content, response.headers)
+        complaint = read_complaint(content, response.headers, is_busy=status in _BUSY)
         kind = complaint.kind(status)
         said = self.shown(complaint.sentence)
         if kind == ComplaintKind.MONEY:
@@ -266,13 +273,17 @@ class Transport:
             )
         if remedy := find_remedy(url, status, complaint.words):
             raise ModelError(f"{url} forbids this (HTTP {status}): {said}: {remedy}")
-        if kind == ComplaintKind.BUSY:
-            raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s)
+        if kind in {ComplaintKind.BUSY, ComplaintKind.BROKEN}:
+            raise Passing(f"HTTP {status}: {said}", busy=kind == ComplaintKind.BUSY, wait_s=complaint.wait_s)
         if status == 401 or (kind == ComplaintKind.KEY and status != 403):
             raise self._explain_key(status, said)
         refused = status in {400, 413, 422} or (status == 500 and is_about_request(complaint.words))
         if refused or kind in {ComplaintKind.LENGTH, ComplaintKind.CONTENT}:
             raise Rejected(Complaint(said, complaint.words), kind)
+        passing = _BUSY | _PASSING
+        other = status // 100 == 4 and status not in passing and not (complaint.is_json and status in _FINAL)
+        if other and response.url.path in self._answered:
+            raise Passing(f"HTTP {status}: {said}", wait_s=complaint.wait_s)
         if status == 403:
             raise ModelError(f"{url} forbids this (HTTP 403): {said}") if self._key else self._explain_key(403, said)
         if status in {404, 405, 410} and self._session is not None:
@@ -280,13 +291,12 @@ class Transport:
         if kind == ComplaintKind.LOADING:
             self._note(f"{url} is loading its model: waiting for it")
             raise Passing(f"HTTP {status}: {said}", busy=True, wait_s=complaint.wait_s, patience=_LOADING_PATIENCE)
-        if status in _BUSY | _PASSING or status >= 500:
+        if status in passing or status >= 500:
             busy = status in _BUSY
             gone = status >= 500 and not busy
             raise Passing(f"HTTP {status}: {said}", busy=busy, gone=gone, wait_s=complaint.wait_s)
         if status // 100 == 3:
-            target = self.shown(response.headers.get("Location", "another address"))
-            raise self._wrong_server(f"redirects to {target}")
+            raise self._explain_redirect(response)
         raise ModelError(f"{url} answers HTTP {status}: {said}")
 
     def _explain_key(self, status: int, said: str) -> ModelError:
@@ -295,7 +305,21 @@ class Transport:
         words = f" ({said})" if said != "no explanation" else ""
         return ModelError(f"{self.url}: {held} (HTTP {status}){words}: set ${name} to a valid one")
 
-    def _wrong_server(self, what: str) -> ModelError:
+    def _explain_redirect(self, response: aiohttp.ClientResponse) -> Exception:
+        location = response.headers.get("Location", "")
+        target = self.shown(location or "another address")
+        moved = find_new_address(str(response.url), location)
+        if moved not in {"", self.url} and response.url.path not in self._answered:
+            return ModelError(
+                f"{self.url} redirects to {target}: write {self.shown(moved)} as base_url, if it is yours"
+            )
+        return self._wrong_server(response, f"redirects to {target}")
+
+    def _wrong_server(self, response: aiohttp.ClientResponse, what: str) -> Exception:
+        """Return what to raise for what no such API says: of one that has answered it may pass, as a page of
+        maintenance does."""
+        if response.url.path in self._answered:
+            return Passing(what, gone=True)
         return ModelError(f"{self.url} {what}: this is not an OpenAI-compatible endpoint, base_url should end in /v1")
 
     def shown(self, text: str) -> str:

@@ -1,0 +1,141 @@
+"""How long a busy server asks to wait, wherever it says so and however it writes it.
+
+| where                                                           | whose                                      |
+|-----------------------------------------------------------------|--------------------------------------------|
+| `Retry-After`, `retry-after-ms`, `x-ms-retry-after-ms`          | the standard; OpenAI, Azure                |
+| `retryDelay`, `retry_after`, `estimated_time` within the body   | Google, gateways; Hugging Face             |
+| "try again in 6m0s"                                             | Groq, OpenAI and most others               |
+| `x-ratelimit-reset-requests`, `anthropic-ratelimit-…-reset` …   | of several limits those that are used up   |
+| `RateLimit: "default";r=0;t=30`                                 | the standard to come                       |
+
+Each is written as seconds, milliseconds, a duration, a date of either standard, or a moment in seconds or milliseconds
+since 1970.
+"""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_DEEPEST = 9
+_RETRY = re.compile(
+    r"(?:[\w-]{0,40}[-_])?retry[-_]?(?:after|delay|in)(?:[-_](ms|milliseconds|s|seconds))?|estimated_time"
+)
+_RESET = re.compile(r"[\w-]{0,40}rate[-_]?limit[\w-]{0,40}?(?:reset|timeremaining)[\w-]{0,40}")
+_POLICY = re.compile(r"(?:remaining=|;\s?r=)0\b[^,]{0,40}?(?:,\s?reset=|;\s?t=)(\d{1,9})")
+_LONGEST_RESET_S = 300.0
+"""Of a limit that isn't said to be used up, in a bare number, which may be milliseconds."""
+_DURATION = re.compile(
+    r"(?:(\d{1,6})\s?h(?:ours?)?)?\s?(?:(\d{1,6})\s?m(?:in(?:utes?)?)?(?!s))?\s?(?:(\d{1,9}(?:\.\d{1,6})?)\s?s(?:ec(?:onds?)?)?)?"
+)
+_ASKED = re.compile(
+    r"(?:again|retry|wait|back off|reset)[^.\d]{0,40}(\d[\dhms. ]{0,20}(?:ms|[hms]\b|sec|min|hour))",
+    re.IGNORECASE,
+)
+_ASKED_IN_CHINESE = re.compile(r"(?:等待|[请於于在])\s?(\d{1,6})\s?(秒|分)")
+
+
+def find_wait_s(headers: Mapping[str, str], words: str, body: Any, *, resets: bool = True) -> float:
+    """Return how long a server asks to wait, in its headers, in its complaint as JSON or as words; 0 if it doesn't.
+
+    With `resets` also until when a limit is used up.
+    """
+    now = _read_clock(headers)
+    told, listed = [(name.lower(), value) for name, value in headers.items()], list(_members(body))
+    asked = _find_retry(told, now) or _find_retry(listed, now) or _find_in_words(words)
+    return asked or (resets and (_find_reset(listed, now) or _find_reset(told, now))) or 0.0
+
+
+def _find_retry(members: list[tuple[str, Any]], now: float) -> float:
+    named = [(match, value) for name, value in members if (match := _RETRY.fullmatch(name))]
+    named.sort(key=lambda each: not (each[0][1] or "").startswith("m"))  # milliseconds tell more than seconds
+    waits = (_read_wait(value, now, in_ms=(match[1] or "").startswith("m")) for match, value in named)
+    return next(filter(None, waits), 0.0)
+
+
+def _find_reset(members: list[tuple[str, Any]], now: float) -> float:
+    """Return when the limits that are used up come back, or the first of those of which nothing is said."""
+    named = dict(members)
+    if policy := _POLICY.search(str(named.get("ratelimit", ""))):
+        return float(policy[1])
+    spent, unknown = [], []
+    for name, value in members:
+        if not _RESET.fullmatch(name):
+            continue
+        wait_s, left = _read_wait(value, now), named.get(name.replace("reset", "remaining"))
+        if left is not None and _number(str(left)) <= 0:
+            spent.append(wait_s)
+        elif (left is None or left == value) and (wait_s < _LONGEST_RESET_S or _number(str(value)) != wait_s):
+            unknown.append(wait_s)
+    return max(spent) if spent else min(filter(None, unknown), default=0.0)
+
+
+def _find_in_words(words: str) -> float:
+    if asked := _ASKED.search(words):
+        return _read_duration(asked[1])
+    asked = _ASKED_IN_CHINESE.search(words)
+    return int(asked[1]) * (60.0 if asked[2] == "分" else 1.0) if asked else 0.0
+
+
+def _members(body: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    if depth == _DEEPEST:
+        return
+    if isinstance(body, dict):
+        for name, value in body.items():
+            yield name.lower(), value
+            yield from _members(value, depth + 1)
+    elif isinstance(body, list):
+        for item in body[:20]:
+            yield from _members(item, depth + 1)
+
+
+def _read_clock(headers: Mapping[str, str]) -> float:
+    """Return what the clock says from which a server counts: its own, if it tells, as this machine's may be another."""
+    try:
+        return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return time.time()
+
+
+def _read_wait(value: object, now: float, *, in_ms: bool = False) -> float:
+    """Return the seconds from now on that a value stands for; 0 if it stands for none, or is past."""
+    if isinstance(value, dict):
+        value = value.get("seconds")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return 0.0
+    text = str(value)[:100].strip()
+    number = _number(text)
+    if math.isfinite(number):
+        if number > 1e9:
+            number = (number / 1000 if number > 1e11 else number) - now
+        elif in_ms:
+            number /= 1000
+        return max(0.0, number)
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            date = parse(text)
+            return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
+        except (ValueError, OverflowError, IndexError, TypeError):
+            continue
+    return _read_duration(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text) if text.isascii() else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _read_duration(text: str) -> float:
+    """Return the seconds in "34.07s", "6m0s", "1h2m", "250ms"; 0 if it is none of them."""
+    text = text.strip().lower()
+    if text.endswith("ms"):
+        milliseconds = _number(text.removesuffix("ms").strip())
+        return milliseconds / 1000 if math.isfinite(milliseconds) else 0.0
+    match = _DURATION.match(text)
+    hours, minutes, seconds = match.groups() if match else ("", "", "")
+    return int(hours or 0) * 3600.0 + int(minutes or 0) * 60.0 + float(seconds or 0)
