@@ -82,6 +82,8 @@ DOES = {
 """What habits do whose functions don't say it in a comment."""
 UNCLEAN = re.compile(r"</?think>|<\|[a-z_]+\|>|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """Thoughts, tokens of chat templates, control characters and halves of characters."""
+OF_ALL = "tells no probabilities of tokens"
+"""What the run says of every server of the cases, whatever its habit."""
 REPORT = re.compile(r" *[\d,]+ rows  |sandbox: |answers with functions: |stage +kept|\d\d_[a-z_]+ +[\d,]+")
 
 
@@ -218,7 +220,8 @@ def last_message(output: str) -> str:
     """Return the last paragraph that is no part of the report: the error, or what the run has to say at its end."""
     lines = [line for line in output.splitlines() if line.strip()]
     report = max((number for number, line in enumerate(lines) if REPORT.match(line)), default=-1)
-    message = "; ".join(" ".join(line.removeprefix("note: ").split()) for line in lines[report + 1 :])
+    said = [line for line in lines[report + 1 :] if OF_ALL not in line]
+    message = "; ".join(" ".join(line.removeprefix("note: ").split()) for line in said)
     return message if len(message) <= LONGEST_MESSAGE else f"… {message[-LONGEST_MESSAGE:]}"
 
 
