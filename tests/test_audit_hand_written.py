@@ -1,24 +1,30 @@
 """Functions that were written by hand (benchmarks/faults.py): none that is right gets a fault, many wrong ones do."""
 
-import json
-
 import pytest
 
 from autoif.sandbox import Sandbox
-from faults import SET, try_instruction
+from faults import read_set, try_instruction
 
-ROWS = [json.loads(line) for line in SET.read_text(encoding="utf-8").splitlines()]
+HAND_WRITTEN, NATURAL = read_set("hand_written"), read_set("natural_wordings")
 
 
-@pytest.mark.parametrize("cases", ["right", "turned round"])
-def test_no_right_function_gets_a_fault_whatever_cases_say_and_many_wrong_ones_do(cases: str) -> None:
+@pytest.mark.parametrize(
+    ("rows", "cases", "caught"),
+    [
+        pytest.param(HAND_WRITTEN, "right", 0.8, id="right cases"),
+        pytest.param(HAND_WRITTEN, "turned round", 0.8, id="cases turned round"),
+        pytest.param(NATURAL, "none", 0.9, id="natural wordings, no cases"),
+    ],
+)
+def test_no_right_function_gets_a_fault_whatever_cases_say_and_many_wrong_ones_do(rows, cases, caught) -> None:
     with Sandbox() as sandbox:
-        tried = [each for row in ROWS for each in try_instruction(row, cases, sandbox)]
+        tried = [each for row in rows for each in try_instruction(row, cases, sandbox)]
     assert [each for each in tried if each.right and each.faults] == []
     read = [each for each in tried if not each.right and each.readable]
-    assert sum(bool(each.faults) for each in read) > 0.8 * len(read) > 80
+    assert sum(bool(each.faults) for each in read) > caught * len(read) > 80
 
 
-def test_the_set_has_no_instruction_twice_and_a_third_aside() -> None:
-    assert len({row["instruction"] for row in ROWS}) == len(ROWS)
-    assert 3 * sum(row["part"] == "aside" for row in ROWS) in range(len(ROWS) - 2, len(ROWS) + 1)
+def test_the_sets_have_no_instruction_twice_and_a_part_aside() -> None:
+    assert len({row["instruction"] for row in (*HAND_WRITTEN, *NATURAL)}) == len(HAND_WRITTEN) + len(NATURAL)
+    for rows, part in ((HAND_WRITTEN, 3), (NATURAL, 4)):
+        assert abs(sum(row["part"] == "aside" for row in rows) - len(rows) / part) < 4

@@ -5,10 +5,12 @@ import re
 import pytest
 
 from autoif.faults.counts import UNITS, Count, read_count
-from autoif.faults.edges import make_edges, make_text
+from autoif.faults.edges import make_edges
 from autoif.faults.metamorphic import make_twins
 from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
+from autoif.faults.texts import make_text
+from autoif.faults.things import THINGS
 from autoif.faults.wording import Term, TermRole, read_terms
 from autoif.vocabulary import count_word, get_sentences, has_word, is_json
 
@@ -261,3 +263,90 @@ def test_what_is_forbidden_is_no_part_of_a_longer_word() -> None:
 def test_any_instruction_is_read_in_linear_time(instruction: str) -> None:
     assert make_edges(instruction) == []
     make_twins(instruction, ["text"])
+
+
+@pytest.mark.parametrize(
+    ("instruction", "obeys"),
+    [
+        ("I'd like this kept short: no more than 60 words, please.", lambda text: len(text.split()) <= 60),
+        ("Stay somewhere between 3 and 5 words.", lambda text: 3 <= len(text.split()) <= 5),
+        ("Don't go past four sentences.", lambda text: len(get_sentences(text)) <= 4),
+        ('The terms "cheap" and "costly" are off limits.', lambda text: not re.search("cheap|costly", text)),
+        ("Include keywords ['tea', 'milk'] in the response.", lambda text: "tea" in text and "milk" in text),
+        ('The word "river" should come up exactly twice.', lambda text: count_word(text, "river") == 2),
+        ('Leave the word "very" out of it.', lambda text: not has_word(text, "very")),
+        ("No exclamation marks anywhere.", lambda text: "!" not in text),
+        ("The final line must read 'The End'.", lambda text: text.endswith("\nThe End")),
+        ("Start every line with a dash and a space.", lambda text: all(x.startswith("- ") for x in text.split("\n"))),
+        ("Your entire response should be in English, and in all capital letters.", str.isupper),
+        (
+            "Give exactly 2 bullet points in markdown format, such as: * This is one.",
+            lambda text: text.count("* ") == 2,
+        ),
+        ("Include at least three hashtags.", lambda text: len(re.findall(r"#\w", text)) >= 3),
+        ("Include an email address.", lambda text: "@example" in text or "@mail" in text),
+        (
+            "The response must contain at least 3 placeholders represented by square brackets, such as [address].",
+            lambda text: text.count("[") >= 3,
+        ),
+        ("Your answer must contain a title, wrapped in double angular brackets, such as <<joy>>.", lambda t: "<<" in t),
+        ("Mention a date in the format YYYY-MM-DD.", lambda text: bool(re.search(r"\d{4}-\d\d-\d\d", text))),
+        ("Put your answer inside <a> and </a> tags.", lambda text: text.startswith("<a>") and text.endswith("</a>")),
+        ("Give two responses, separated by ******.", lambda text: len(text.split("******")) == 2),
+        (
+            'Write a JSON object with the keys "a" and "b".',
+            lambda text: is_json(text) and '"a"' in text and '"b"' in text,
+        ),
+        ("No word should be longer than seven letters.", lambda text: max(map(len, re.findall(r"\w+", text))) <= 7),
+        ("Respond entirely in Russian.", lambda text: not re.search("[a-z]", text)),
+        (
+            "Use at least 20 words and end with a question mark.",
+            lambda text: len(text.split()) >= 20 and text.endswith("?"),
+        ),
+        (
+            "Include the word 'coffee' but never the word 'tea'.",
+            lambda t: has_word(t, "coffee") and not has_word(t, "tea"),
+        ),
+        ("Write in lowercase and use no more than 30 words.", lambda t: t == t.lower() and len(t.split()) <= 30),
+        (
+            "Use exactly 4 bullet points; each must end with a period.",
+            lambda text: text.count("- ") == 4 and all(line.endswith(".") for line in text.split("\n")),
+        ),
+        ("Write in the first person, and use at least 3 commas.", lambda text: text.count(",") >= 3),
+    ],
+)
+def test_other_wordings_forms_and_several_things_have_both_sides(instruction: str, obeys) -> None:
+    edges = make_edges(instruction)
+    assert edges
+    assert all(not obeys(edge.breaks) for edge in edges)
+    assert all(obeys(edge.obeys) for edge in edges if edge.obeys is not None)
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "Don't start with 'A' and end with 'B'.",
+        "Use the word 'cat' or 'dog', and end with 'B'.",
+        "In the first paragraph, use exactly two sentences and end with 'B'.",
+        "Start each line with '>' and end with '!'.",
+        "If it rains, use at least 20 words and end with 'B'.",
+        "Do not use both the word 'cat' and the word 'dog'.",
+        "Write no more than 20 words, unless you must.",
+        "Write a poem about a title in double angular brackets.",
+        "Write about JSON objects with the keys 'a' and 'b' in Python.",
+    ],
+)
+def test_nothing_is_concluded_where_what_belongs_together_is_unsure(instruction: str) -> None:
+    assert make_edges(instruction) == []
+
+
+@pytest.mark.parametrize("name", list(THINGS))
+@pytest.mark.parametrize("number", [0, 1, 2, 7])
+def test_a_made_text_has_exactly_so_many_of_a_form_and_its_decoy_none(name: str, number: int) -> None:
+    assert THINGS[name].count(THINGS[name].make(number)) == number
+    assert THINGS[name].count(THINGS[name].make_decoy()) == 0
+
+
+def test_an_example_of_a_form_may_be_another_one() -> None:
+    twins = make_twins("Use some placeholders, such as [address].", [])
+    assert any("[address]" in twin.one and "[hay]" in twin.other for twin in twins)

@@ -21,10 +21,15 @@ from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.faults.checks import check_terms
+from autoif.faults.combining import find_broken
 from autoif.faults.counts import read_count
 from autoif.faults.edges import make_edges
+from autoif.faults.forms import read_form
 from autoif.faults.metamorphic import make_twins
+from autoif.faults.paraphrase import put_plainly
 from autoif.faults.parts import read_part
+from autoif.faults.things import THINGS
 from autoif.faults.wording import is_english, read_terms
 from autoif.gate import find_fault
 from autoif.instructions import self_instruct
@@ -99,6 +104,11 @@ READERS: dict[str, Reader] = {
         read_terms(text),
         read_part(text),
         make_edges(text),
+        read_form(text),
+        put_plainly(text),
+        find_broken(text, lambda words: None),
+        [thing.count(text) for thing in THINGS.values()],
+        check_terms(read_terms("Use the word 'tea'."))(text),
     ),
     "variants": lambda text: (make_variants(text, ["Use the word 'tea'."]), make_variants("tea", [text])),
     "twins": lambda text: make_twins("Use the word 'tea'.", [text]),

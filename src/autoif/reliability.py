@@ -109,7 +109,7 @@ def _read_signs(texts: ProbingTexts, row: Sequence[Verdict], cluster: float, agr
         is_narrow=float(measure_accepted(texts.all, verdicts) <= _NARROW),
         errors=undecided / len(row),
         has_fault=float(has_fault),
-        passed=float(bool(texts.edges) and not has_fault),
+        passed=float(texts.is_tried and not has_fault),
         lift=own - others if texts.own and texts.others else None,
     )
 

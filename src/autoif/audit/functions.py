@@ -99,7 +99,7 @@ def _list_sources(mutants: Sequence[Sequence[Mutant]]) -> tuple[str, ...]:
 
 def _choose_telling(texts: ProbingTexts) -> list[str]:
     """Return the texts that mutants run on: the cases first, then short ones that are likely to tell them apart."""
-    edges = [text for edge in texts.edges for text in (edge.obeys, edge.breaks)]
+    edges = [text for edge in texts.edges for text in edge.sides]
     short = [text for text in [*texts.near, *texts.own[:_BASES]] if len(text) <= _SHORT_CHARS]
     probes = [text for text in texts.probes if len(text) <= _SHORT_CHARS]
     step = max(1, len(probes) // _MUTANT_PROBES)

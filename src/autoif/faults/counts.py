@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from autoif.faults.things import THINGS
 from autoif.faults.wording import ANSWER, LEAD, NOT, TermRole, cut_quoted, is_plain, read_role
 
 LARGEST: Final = 500
@@ -87,7 +88,9 @@ _BOUNDS: Final = (
 )
 """In words; whether the number is the least (1), the most (-1) or both; what is to be added to it."""
 _NUMBER: Final = r"\d{1,3}(?:,\d{3}|\d)?"
-_UNIT: Final = "|".join(f"(?:{form})" for name, form in UNITS.items() if name not in _IN_PAIRS) + "|times?"
+_NAMES: Final = {name: thing.wording for name, thing in THINGS.items()} | UNITS
+"""Those of a form first: "words in bold" are no words."""
+_UNIT: Final = "|".join(f"(?:{form})" for name, form in _NAMES.items() if name not in _IN_PAIRS) + "|times?"
 _BOUND: Final = "|".join(words for words, _, _ in _BOUNDS)
 _LIMITS: Final = [
     re.compile(form, re.IGNORECASE)
@@ -105,7 +108,7 @@ _LIMITS: Final = [
 _NONE_OF: Final = re.compile(
     rf"^{LEAD}(?:{NOT} {_HOLD}|(?:avoid|refrain from)(?: using| asking| the use of)?|(?:use|include|write|ask) no"
     rf"|(?:write|answer|respond|reply) (?:without|with no)(?: using)?)(?: any| the| an?)?"
-    rf" (?P<unit>{'|'.join(f'(?:{UNITS[name]})' for name in ('questions', *SIGNS))})\b",
+    rf" (?P<unit>{'|'.join(f'(?:{_NAMES[name]})' for name in ('questions', *SIGNS, *THINGS))})\b",
     re.IGNORECASE,
 )
 _BLANK_LINES: Final = re.compile(
@@ -143,7 +146,7 @@ def read_count(instruction: str) -> Count | None:
     if match := _NONE_OF.match(instruction):
         return Count(None, 0, _name_unit(match["unit"])) if is_plain(instruction[match.end() :]) else None
     frame, texts = cut_quoted(instruction)
-    found = _find_limits(_put_digits(frame))
+    found = _find_limits(put_digits(frame))
     if found is None:
         return None
     count, rest = found
@@ -153,7 +156,7 @@ def read_count(instruction: str) -> Count | None:
     return count if not texts and is_plain(rest) and 0 < max(count.least or 0, count.most or 0) <= largest else None
 
 
-def _put_digits(words: str) -> str:
+def put_digits(words: str) -> str:
     """Return words with digits for numbers: "twenty-five" is 25, "a hundred and ten" 110, "twice" 2 times."""
 
     def spell(match: re.Match[str]) -> str:
@@ -217,4 +220,4 @@ def _name_text(count: Count, frame: str, texts: list[str]) -> Count | None:
 
 
 def _name_unit(words: str) -> str:
-    return next((name for name, form in UNITS.items() if re.fullmatch(form, words, re.IGNORECASE)), "times")
+    return next((name for name, form in _NAMES.items() if re.fullmatch(form, words, re.IGNORECASE)), "times")

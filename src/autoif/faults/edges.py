@@ -9,29 +9,33 @@ words between spaces, sentences that end with a full stop, blank lines between p
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from typing import Final
 
+from autoif.faults.checks import (
+    Check,
+    Edit,
+    check_case,
+    check_count,
+    check_part,
+    check_terms,
+    edit_case,
+    edit_nothing,
+    edit_part,
+    edit_terms,
+)
+from autoif.faults.combining import Clause, find_broken
 from autoif.faults.counts import SIGNS, Count, read_count
+from autoif.faults.forms import read_form
+from autoif.faults.paraphrase import put_plainly
 from autoif.faults.parts import Marked, Place, Sized, read_part
 from autoif.faults.reasons import FindingReason
+from autoif.faults.texts import SENTENCES, WORDS, make_text, repeat_text
+from autoif.faults.things import THINGS
 from autoif.faults.wording import ANSWER, LEAD, NOT, Term, TermRole, is_english, read_terms
 
-_WORDS: Final = (
-    "warm rain fell on small farms while old dogs slept and cows stood by an open gate then wind took dry hay up high "
-    "to long hills where young men cut wood for winter but nobody came with bread or milk that night"
-).split()
-"""Plain words for texts that ask for nothing else; each letter is missing in some of them."""
-_SENTENCES: Final = (
-    "Rain fell on small farms.",
-    "Old dogs slept by an open gate.",
-    "Wind took dry hay up to high hills.",
-    "Nobody came with bread or milk.",
-    "Young men cut wood for winter.",
-)
-_QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
 _SEPARATORS: Final = {"sentence": " ", "line": "\n", "paragraph": "\n\n", "bullet point": "\n- "}
 _LETTER_CASE: Final = re.compile(
     r"^(?:please )?(?:write|use|put|give|answer|respond|reply|make)?(?: in)?(?: your| the)?(?: entire| whole| full)?"
@@ -50,6 +54,9 @@ _JSON: Final = re.compile(
     re.IGNORECASE,
 )
 _LETTER: Final = frozenset({"letter", "character"})
+_BULLETS: Final = re.compile(r"\bbullet[^*•+\n]{0,60}([*•+])(?=[ \"'`]|$)")
+_LONGEST: Final = 1000
+"""Characters: longer instructions say more than one can read here."""
 _BRACKETS: Final = {"round": "()", "square": "[]", "curly": "{}"}
 _WRAPPED: Final = re.compile(
     rf"(?:wrap|put|enclose|place) {ANSWER} (?:in|with|inside|within)"
@@ -63,33 +70,103 @@ class Edge:
     """Two texts that differ in little, of which an instruction allows one."""
 
     reason: FindingReason
-    obeys: str
+    obeys: str | None
+    """None where only what breaks is known."""
     breaks: str
     right: str
     """What obeys, in words, as in "40 words"."""
     wrong: str
     """What breaks, as in "39 words"."""
 
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The texts."""
+        return (self.breaks,) if self.obeys is None else (self.obeys, self.breaks)
+
 
 def make_edges(instruction: str) -> list[Edge]:
     """Return the pairs for an instruction; none if it can't be read."""
     if not is_english(instruction):
         return []
-    edges: list[Edge] = []
-    if count := read_count(instruction):
-        edges += _step_over(count)
-    elif terms := read_terms(instruction):
-        is_letter = terms[0].noun in _LETTER
-        edges += [*_name_letters(terms)] if is_letter else [*_name_texts(terms), *_name_line(terms[0])]
-    elif part := read_part(instruction):
-        edges += _size_parts(part) if isinstance(part, Sized) else _mark_parts(part)
-    edges += _frame(instruction)
-    return [edge for edge in edges if edge.obeys != edge.breaks]
+    if edges := list(_read(instruction).edges):
+        return edges
+    return list(_read_otherwise(instruction)) if len(instruction) <= _LONGEST else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of an instruction that asks for one thing."""
+
+    edges: tuple[Edge, ...] = ()
+    check: Check | None = None
+    edit: Edit = edit_nothing
+    unit: str = ""
+    is_of_parts: bool = False
+
+
+def _read(words: str) -> _Read:
+    """Read words that say one thing plainly."""
+    read = _Read()
+    if count := read_count(words):
+        unit = "" if count.text else count.unit.removesuffix("s")
+        read = _Read(tuple(_step_over(count)), check_count(count), unit=unit)
+    elif terms := read_terms(words):
+        edges = _name_letters(terms) if terms[0].noun in _LETTER else [*_name_texts(terms), *_name_line(terms[0])]
+        read = _Read(tuple(edges), check_terms(terms), edit_terms(terms))
+    elif part := read_part(words):
+        edges = _size_parts(part) if isinstance(part, Sized) else _mark_parts(part)
+        read = _Read(tuple(edges), check_part(part), edit_part(part), is_of_parts=True)
+    framed = tuple(_frame(words))
+    if framed and not read.edges and (match := _LETTER_CASE.match(words) or _NO_CASE.match(words)):
+        read = _Read(check=check_case(bool(match["lower"])), edit=edit_case(bool(match["lower"])))
+    edges = (edge for edge in (*read.edges, *framed) if edge.obeys != edge.breaks)
+    return replace(read, edges=tuple(edges))
+
+
+def _read_otherwise(instruction: str) -> Iterator[Edge]:
+    """Yield the pairs for an instruction in other words, for a form, or for several things."""
+    plain = put_plainly(instruction)
+    read = _read(plain)
+    if read.edges:
+        sign = _BULLETS.search(instruction) if read.unit == "bullet point" else None
+        for edge in read.edges:
+            yield (
+                edge
+                if sign is None
+                else replace(edge, obeys=_put_sign(edge.obeys or "", sign[1]), breaks=_put_sign(edge.breaks, sign[1]))
+            )
+        return
+    edge_of = partial(Edge, FindingReason.ASKED_TEXT)
+    if form := next(filter(None, map(read_form, (plain, instruction))), None):
+        for pair in form.pairs:
+            yield edge_of(pair.obeys, pair.breaks, pair.right, pair.wrong)
+        return
+    for text in find_broken(instruction, _read_clause):
+        yield edge_of(text.obeys, text.breaks, "a text that does all", "one that leaves out a part of it")
+
+
+def _put_sign(text: str, sign: str) -> str:
+    return re.sub(r"(?m)^- ", f"{sign} ", text)
+
+
+def _read_clause(words: str) -> Clause | None:
+    """Read a part of an instruction, in its own words or in plainer ones."""
+    for each in dict.fromkeys((words, put_plainly(words))):
+        if edges := (read := _read(each)).edges:
+            obeys = tuple(dict.fromkeys(edge.obeys for edge in edges if edge.obeys))
+            breaks = tuple(dict.fromkeys(edge.breaks for edge in edges))
+            return Clause(obeys, breaks, read.check, read.edit, read.unit, read.is_of_parts)
+        if form := read_form(each):
+            obeys, breaks = (
+                tuple(dict.fromkeys(side)) for side in zip(*((p.obeys, p.breaks) for p in form.pairs), strict=True)
+            )
+            return Clause(obeys, breaks, form.check, edit_nothing)
+    return None
 
 
 def _step_over(count: Count) -> Iterator[Edge]:
     """Yield the last numbers that obey beside the first that doesn't, below and above."""
-    lowest = 0 if count.text or count.unit in SIGNS or count.unit == "questions" else 1
+    lowest = 0 if count.text or count.unit in SIGNS or count.unit in {"questions", *THINGS} else 1
     for wrong, right in _find_steps(count):
         if wrong < lowest:
             continue
@@ -111,10 +188,14 @@ def _find_steps(count: Count) -> Iterator[tuple[int, int]]:
 
 def _vary(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
     """Yield texts of both numbers that are less plain: other ends of sentences, a longer word where one is too many."""
-    if count.unit == "sentences":
+    if wrong == 0 and (thing := THINGS.get(count.unit)) and (decoy := thing.make_decoy()):
+        yield _make(count, right), decoy
+    elif count.unit == "sentences":
         yield _end_otherwise(_make(count, right)), _end_otherwise(_make(count, wrong))
     elif count.unit == "word" and count.text.isalpha() and right < wrong:
         yield f"{_make(count, right)[:-1]} un{count.text.lower()}ly.", _make(count, wrong)
+        if count.text.islower():
+            yield _make(count, right), f"{_make(replace(count, text=count.text.capitalize()), wrong)[:-1]}, all day."
 
 
 def _end_otherwise(sentences: str) -> str:
@@ -124,7 +205,7 @@ def _end_otherwise(sentences: str) -> str:
 
 
 def _make(count: Count, number: int) -> str:
-    return _repeat(count, number) if count.text else make_text(count.unit, number)
+    return repeat_text(count, number) if count.text else make_text(count.unit, number)
 
 
 def _say(number: int, count: Count) -> str:
@@ -133,47 +214,9 @@ def _say(number: int, count: Count) -> str:
     return f"{number} {count.unit.removesuffix('s') if number == 1 else count.unit}"
 
 
-def _repeat(count: Count, number: int) -> str:
-    """Return a plain text that has the word, or letter, of a count so often."""
-    words = [word for word in _WORDS if count.text.casefold() not in word and word not in count.text.casefold()]
-    around = "u" if count.text.casefold() == "o" else "o"
-    named = f"{around}{count.text}{around}" if count.unit == "letter" else count.text
-    between = cycle(words)
-    parts = [next(between), *(each for _ in range(number) for each in (next(between), named)), *islice(between, 4)]
-    text = " ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def make_text(unit: str, count: int) -> str:
-    """Return a plain text with exactly so many of a unit of `UNITS`. Raises ValueError: it is none of these."""
-    sentences = islice(cycle(_SENTENCES), count)
-    if unit in SIGNS:
-        last = "Old dogs slept by a café" if unit == "emojis" else "Old dogs slept by an open gate"
-        return f"Rain fell{SIGNS[unit]} " * count + last
-    match unit:
-        case "words":
-            return f"{' '.join(islice(cycle(_WORDS), count)).capitalize()}."
-        case "characters":
-            words = "".join(islice(cycle(" ".join(_WORDS) + " "), count)).capitalize()
-            return words[:-1] + "s" if words.endswith(" ") else words
-        case "sentences":
-            return " ".join(sentences)
-        case "paragraphs":
-            return "\n\n".join(sentences)
-        case "lines":
-            return "\n".join(sentences)
-        case "numbered items":
-            return "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
-        case "bullet points" | "list items":
-            return "\n".join(f"- {sentence}" for sentence in sentences)
-        case "questions":
-            return " ".join([*islice(cycle(_QUESTIONS), count), _SENTENCES[0]])
-    raise ValueError(f"{unit!r} can't be counted")
-
-
 def _name_texts(terms: Sequence[Term]) -> Iterator[Edge]:
     """Yield a text with what is asked for, or forbidden, beside one without it or with it in another place."""
-    words = [word for word in _WORDS if not any(word in term.text.casefold() for term in terms)]
+    words = [word for word in WORDS if not any(word in term.text.casefold() for term in terms)]
     before, after = " ".join(words[:6]).capitalize(), " ".join(words[6:12])
     without = f"{before} {after}."
     all_of_them = " ".join(term.text.strip() for term in terms)
@@ -229,7 +272,7 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
     letters = [term.text.casefold() for term in terms]
     if not all(len(each) == 1 and each.isalpha() for each in letters):
         return
-    words = [word for word in _WORDS if not any(each in word for each in letters)]
+    words = [word for word in WORDS if not any(each in word for each in letters)]
     before, after = " ".join(words[:5]), " ".join(words[5:10])
     for term in terms:
         asked = [f"b{each.text}b" for each in terms]
@@ -247,7 +290,7 @@ def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:
 def _mark_parts(part: Marked) -> Iterator[Edge]:
     """Yield a text in which each part, or the right one, has what it is to have, beside one where another part has."""
     size = 2 if part.number < 2 else part.number + 1
-    plain = list(islice(cycle(_SENTENCES), size))
+    plain = list(islice(cycle(SENTENCES), size))
     marked = [_mark(sentence, part) for sentence in plain]
     other = [_misplace(sentence, part) for sentence in plain]
     named = f'"{part.text}"'
@@ -310,7 +353,7 @@ def _size_parts(part: Sized) -> Iterator[Edge]:
 
 def _frame(instruction: str) -> Iterator[Edge]:
     """Yield texts in small or capital letters alone, and texts in brackets, for the instructions that ask for these."""
-    plain = " ".join(_SENTENCES[:2])
+    plain = " ".join(SENTENCES[:2])
     edge = partial(Edge, FindingReason.ASKED_TEXT)
     if match := _LETTER_CASE.match(instruction) or _NO_CASE.match(instruction):
         text = f"{plain} 3 cows stood by."

@@ -17,6 +17,7 @@ instruction that isn't in English only the white space at the end is changed.
     | word punctuation | punctuation, commas, marks, characters, lists; only for words that are named    |
     | letter case      | case, capitals, letters, titles, names, code; words that are named in small     |
     |                  | letters, and whole texts where words, lines, paragraphs or list items are counted |
+    | another example  | applied to examples of a form, as in "such as [address]"                        |
 """
 
 import re
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoif.faults.counts import read_count
+from autoif.faults.paraphrase import cut_example
 from autoif.faults.reasons import FindingReason
 from autoif.faults.wording import TermRole, Topic, find_quoted, is_english, read_terms, speaks_of
 
@@ -42,6 +44,9 @@ _CASELESS_UNITS: Final = frozenset({"words", "lines", "paragraphs", "bullet poin
 _FIRST: Final = ("\0 old men sat by it all day. ", "\0 she went up high hills. ", "\0 ")
 _INSIDE: Final = ("All day they wrote \0 in big letters. ", "We saw \0 up on our hill. ", "\0 ")
 """Frames for a named word; one that doesn't have it already is taken."""
+_EXAMPLE: Final = re.compile(r"(?P<open><<|\[|\{|\*{1,2}|`)(?P<words>\w+(?: \w+){0,3})(?P<close>>>|\]|\}|\*{1,2}|`)")
+"""An example of a form, such as [address]."""
+_TIMES: Final = (1, 2, 3, 5)
 _PLAIN: Final = "Rain fell on small farms, and old dogs slept."
 
 
@@ -69,6 +74,7 @@ def make_twins(instruction: str, texts: Sequence[str]) -> list[Twin]:
         twins += _change_quotes(instruction, bases)
         twins += _change_words(instruction, [_PLAIN, *bases[:2]])
         twins += _change_case(instruction, bases)
+        twins += _change_example(instruction)
     return [twin for twin in dict.fromkeys(twins) if twin.one != twin.other]
 
 
@@ -113,3 +119,13 @@ def _change_case(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
     if count and count.unit in _CASELESS_UNITS and not speaks_of(instruction, Topic.CASE):
         for text in texts:
             yield Twin(FindingReason.LETTER_CASE, text, text.upper(), "in capital letters")
+
+
+def _change_example(instruction: str) -> Iterator[Twin]:
+    """Yield texts with the example of a form, beside texts with another of this form."""
+    if match := _EXAMPLE.fullmatch(cut_example(instruction)[1]):
+        other = " ".join("hay" if word != "hay" else "rain" for word in match["words"].split())
+        another = f"{match['open']}{other}{match['close']}"
+        for times in _TIMES:
+            pair = ("\n".join([_PLAIN, *[each] * times]) for each in (match[0], another))
+            yield Twin(FindingReason.ASKED_TEXT, *pair, f"with {another} for {match[0]}")

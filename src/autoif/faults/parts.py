@@ -18,7 +18,7 @@ LONGEST: Final = 100
 _UNIT: Final = r"(?P<unit>line|sentence|paragraph|bullet point)"
 _OF_ANSWER: Final = rf"(?: (?:of|in) {ANSWER})?"
 _EACH: Final = rf"(?:each|every|all(?: of)?(?: the)?) {_UNIT}s?{_OF_ANSWER}"
-_NTH: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1, "final": -1}
+_NTH: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1, "final": -1}
 _ONE: Final = rf"(?:the|your) (?P<nth>{'|'.join(_NTH)}) {_UNIT}{_OF_ANSWER}"
 _STARTS: Final = "(?P<verb>start|begin|end|finish)"
 _MARKED: Final = [
@@ -27,7 +27,9 @@ _MARKED: Final = [
         rf"{_EACH} (?:{MUST} )?{_STARTS}s? with{NAMED}",
         rf"{_STARTS} {_EACH} with{NAMED}",
         rf"{_EACH} {MUST} (?P<inside>contain|include|have){NAMED}",
-        rf"(?P<inside>use|include|put){NAMED} in {_EACH}",
+        rf"(?P<inside>use|include|put|mention){NAMED} in {_EACH}",
+        rf"(?P<inside>use|include|put|mention){NAMED} in {_ONE}",
+        rf"{_ONE} {MUST} (?P<inside>contain|include|have|mention){NAMED}",
         rf"{_ONE} (?:{MUST} )?(?P<verb>start|begin)s? with{NAMED}",
         rf"(?P<verb>start|begin) {_ONE} with{NAMED}",
         rf"(?P<never>{NOT}) {_STARTS} (?:an?|any|each|every) {_UNIT}{_OF_ANSWER} with{NAMED}",

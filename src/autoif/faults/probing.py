@@ -70,7 +70,7 @@ class ProbingTexts:
     def tailored(self) -> tuple[str, ...]:
         """Those that were made or written for this instruction, each once."""
         texts = [*(case.input for case in self.cases), *self.own, *self.near]
-        texts += [text for edge in self.edges for text in (edge.obeys, edge.breaks)]
+        texts += [text for edge in self.edges for text in edge.sides]
         texts += [text for twin in self.twins for text in (twin.one, twin.other)]
         texts += self.versions
         return tuple(dict.fromkeys(texts))
@@ -81,11 +81,16 @@ class ProbingTexts:
         cases = [case.input for case in self.cases]
         return _leave_out_scraps([*cases, *(edge.breaks for edge in self.edges), *self.near])
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether both sides of an edge are tried."""
+        return any(edge.obeys is not None for edge in self.edges)
+
     @cached_property
     def obeying(self) -> tuple[str, ...]:
         """Those that should obey it: cases and edges."""
         cases = [case.input for case in self.cases if case.expected]
-        return tuple(dict.fromkeys([*cases, *(edge.obeys for edge in self.edges)]))
+        return tuple(dict.fromkeys([*cases, *(edge.obeys for edge in self.edges if edge.obeys is not None)]))
 
     @cached_property
     def reached(self) -> tuple[str, ...]:
@@ -111,7 +116,7 @@ def gather_texts(
     """
     edges = make_edges(instruction)
     bases = [case.input for case in cases if case.expected][:_BASES]
-    bases += [*own[:_BASES], *own[-1:], *(edge.obeys for edge in edges)]
+    bases += [*own[:_BASES], *own[-1:], *(edge.obeys for edge in edges if edge.obeys is not None)]
     return ProbingTexts(
         probes=load_probes(),
         others=others,
@@ -204,16 +209,18 @@ def _compare_edges(edges: Iterable[Edge], verdicts: Mapping[str, Verdict]) -> It
     """Yield the first edge of each reason of which it doesn't accept the one side and refuse the other."""
     seen: set[FindingReason] = set()
     for edge in edges:
-        obeys, breaks = _accepts(edge.obeys, verdicts), _accepts(edge.breaks, verdicts)
+        obeys, breaks = edge.obeys is None or _accepts(edge.obeys, verdicts), _accepts(edge.breaks, verdicts)
         if (obeys and not breaks) or edge.reason in seen:
             continue
         seen.add(edge.reason)
-        if obeys:
+        if edge.obeys is None:
+            detail = f"accepts {edge.wrong}"
+        elif obeys:
             detail = f"accepts {edge.right}, and {edge.wrong} as well"
         else:
             verb = "accepts" if breaks else "refuses"
             detail = f"refuses {edge.right}, and {verb} {edge.wrong}"
-        yield Finding(reason=edge.reason, detail=detail, texts=(edge.obeys, edge.breaks))
+        yield Finding(reason=edge.reason, detail=detail, texts=edge.sides)
 
 
 def _accepts(text: str, verdicts: Mapping[str, Verdict]) -> bool:

@@ -1,0 +1,194 @@
+"""Whether a text obeys what was read of an instruction, and edits that make it obey; for texts that are made here.
+
+A check says None where two ways to count differ: only what is beyond dispute is put to a function.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from autoif.faults.counts import SIGNS, Count
+from autoif.faults.parts import Marked, Place, Sized
+from autoif.faults.things import THINGS
+from autoif.faults.wording import Term, TermRole
+from autoif.vocabulary import (
+    count_letter,
+    count_word,
+    get_bullets,
+    get_emojis,
+    get_lines,
+    get_numbered,
+    get_paragraphs,
+    get_sentences,
+    get_words,
+)
+
+Check = Callable[[str], bool | None]
+Edit = Callable[[str], Iterator[str]]
+
+_WAYS: Final[dict[str, tuple[Callable[[str], int], Callable[[str], int]]]] = {
+    "words": (lambda text: len(get_words(text)), lambda text: len(text.split())),
+    "sentences": (lambda text: len(get_sentences(text)), lambda text: len(re.findall(r"[.!?]+", text))),
+    "paragraphs": (lambda text: len(get_paragraphs(text)), lambda text: len(text.split("\n\n"))),
+    "lines": (lambda text: len(get_lines(text)), lambda text: len(text.split("\n"))),
+    "characters": (len, lambda text: len(text.strip())),
+    "bullet points": (lambda text: len(get_bullets(text)), lambda text: len(text.split("\n"))),
+    "numbered items": (lambda text: len(get_numbered(text)), lambda text: len(text.split("\n"))),
+    "list items": (lambda text: len(get_bullets(text)), lambda text: len(text.split("\n"))),
+    "questions": (
+        lambda text: sum(each.endswith("?") for each in get_sentences(text)),
+        lambda text: text.count("?"),
+    ),
+    "emojis": (lambda text: len(get_emojis(text)), lambda text: len(get_emojis(text))),
+}
+_CUTS: Final[dict[str, Callable[[str], list[str]]]] = {
+    "line": get_lines,
+    "sentence": get_sentences,
+    "paragraph": get_paragraphs,
+    "bullet point": get_bullets,
+}
+
+
+def check_count(count: Count) -> Check:
+    """Return what tells whether a text keeps to a number."""
+
+    def check(text: str) -> bool | None:
+        if count.text:
+            return count.allows((count_letter if count.unit == "letter" else count_word)(text, count.text))
+        if thing := THINGS.get(count.unit):
+            return count.allows(thing.count(text))
+        if ways := _WAYS.get(count.unit):
+            one, other = (count.allows(way(text)) for way in ways)
+            return one if one == other else None
+        return count.allows(text.count(SIGNS[count.unit].strip())) if len(SIGNS[count.unit]) == 1 else None
+
+    return check
+
+
+def check_terms(terms: Sequence[Term]) -> Check:
+    """Return what tells whether a text has, or hasn't, what is named where it belongs."""
+
+    def check(text: str) -> bool | None:
+        found = [_find(term, text) for term in terms]
+        if None in found:
+            return None
+        return any(found) if terms[0].role is TermRole.START else all(found)
+
+    return check
+
+
+def _find(term: Term, text: str) -> bool | None:
+    """Tell whether a text has a named text where it belongs; None if it is like it."""
+    asked, lower = term.text.strip(), text.casefold()
+    match term.role:
+        case TermRole.USE | TermRole.AVOID:
+            if asked.casefold() not in lower:
+                return term.role is TermRole.AVOID
+            whole = re.search(rf"(?<!\S){re.escape(asked)}(?![\w-])", text)
+            return (term.role is TermRole.USE) if whole or len(asked) == 1 else None
+        case TermRole.START:
+            if not lower.strip().startswith(asked.casefold()):
+                return False
+            return True if text.startswith(asked) and not text[len(asked) :][:1].isalnum() else None
+        case TermRole.END:
+            bare = text.strip()
+            if not bare.casefold().rstrip(".!?").endswith(asked.casefold().rstrip(".!?")) and asked[-1].isalnum():
+                return False
+            return bare.endswith(asked) if bare.endswith(asked) or not asked[-1].isalnum() else None
+    return None
+
+
+def check_part(part: Marked | Sized) -> Check:
+    """Return what tells whether each part of a text, or one of them, is as it must be."""
+
+    def check(text: str) -> bool | None:
+        parts = _CUTS[part.unit](text)
+        if not parts:
+            return None
+        if isinstance(part, Sized):
+            found = [check_count(part.count)(each) for each in parts]
+            return None if None in found else all(found)
+        had = [_has(part, each) for each in parts]
+        if part.number:
+            place = part.number - 1 if part.number > 0 else len(parts) - 1
+            return had[place] if place < len(parts) else None
+        return not any(had) if part.never else all(had)
+
+    return check
+
+
+def _has(part: Marked, piece: str) -> bool:
+    text, piece = part.text.strip().casefold(), piece.strip().casefold()
+    match part.place:
+        case Place.START:
+            return piece.startswith(text)
+        case Place.END:
+            return piece.endswith(text)
+        case Place.INSIDE:
+            return count_word(piece, text) > 0 if text[0].isalnum() else text in piece
+
+
+def check_case(lower: bool) -> Check:
+    """Return what tells whether a text has no capital letters, or no small ones."""
+    return lambda text: text == (text.lower() if lower else text.upper()) if any(map(str.isalpha, text)) else None
+
+
+def edit_terms(terms: Sequence[Term]) -> Edit:
+    """Return what puts what is named into a text, beside what is there or in place of as many words."""
+
+    def edit(text: str) -> Iterator[str]:
+        asked = " ".join(term.text.strip() for term in terms)
+        if terms[0].role is TermRole.START:
+            asked = terms[0].text.strip()
+        words, size = text.split(" "), len(asked.split())
+        match terms[0].role:
+            case TermRole.START:
+                yield f"{asked} {text}"
+                yield " ".join([asked, *words[size:]])
+            case TermRole.END if not asked[-1].isalnum() and size == 1:
+                yield f"{text.rstrip('.!?')}{asked}"
+            case TermRole.END:
+                yield f"{text} {asked}"
+                yield " ".join([*words[:-size], asked])
+            case TermRole.USE:
+                yield " ".join([*words[:1], asked, *words[1:]])
+                yield " ".join([*words[:1], asked, *words[1 + size :]])
+
+    return edit
+
+
+def edit_case(lower: bool) -> Edit:
+    """Return what puts a text in small letters, or in capitals."""
+
+    def edit(text: str) -> Iterator[str]:
+        yield text.lower() if lower else text.upper()
+
+    return edit
+
+
+def edit_part(part: Marked | Sized) -> Edit:
+    """Return what gives each paragraph or line of a text what it is to have, or the one that is meant."""
+
+    def edit(text: str) -> Iterator[str]:
+        if isinstance(part, Sized) or part.never or part.number:
+            return
+        joint = {"paragraph": "\n\n", "line": "\n", "bullet point": "\n"}.get(part.unit)
+        if joint is None:
+            return
+        pieces = text.split(joint)
+        match part.place:
+            case Place.END:
+                yield joint.join(f"{piece.rstrip('.!?')}{part.text}" for piece in pieces)
+            case Place.START:
+                yield joint.join(f"{part.text} {piece}" for piece in pieces)
+            case Place.INSIDE:
+                yield joint.join(
+                    " ".join([*piece.split(" ")[:2], part.text, *piece.split(" ")[2:]]) for piece in pieces
+                )
+
+    return edit
+
+
+def edit_nothing(text: str) -> Iterator[str]:
+    """Yield nothing: texts can't be made to obey."""
+    yield from ()

@@ -1,0 +1,129 @@
+"""Forms that an instruction asks a text to have, each with texts that have it and texts that don't.
+
+A form is read if its phrase is found and the words around it add nothing (wording.py). What is written here is a table:
+a phrase, and what makes the texts.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from autoif.faults import form_texts
+from autoif.faults.counts import put_digits
+from autoif.faults.form_texts import LANGUAGES, Maker, Pair
+from autoif.faults.wording import ANSWER, LEAD, MUST, NOT, cut_quoted, is_plain
+from autoif.vocabulary import get_sentences
+
+_LONGEST_INSTRUCTION: Final = 1000
+"""In characters."""
+_AROUND: Final = re.compile(
+    r"\b(?:entirely|completely|wrap(?:ped)?|enclosed?|surround|inside|between|separate|list|mark|show|mention"
+    r"|present|format)\b",
+    re.IGNORECASE,
+)
+"""Words around a phrase that add nothing to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was read of an instruction."""
+
+    pairs: tuple[Pair, ...]
+    check: Callable[[str], bool | None] | None = None
+
+
+def read_form(instruction: str) -> Form | None:
+    """Return the form that an instruction plainly asks for; None if it asks for none, or for more."""
+    if len(instruction) > _LONGEST_INSTRUCTION:
+        return None
+    frame, texts = cut_quoted(instruction)
+    words = put_digits(frame)
+    for phrase, make in _FORMS:
+        match = phrase.search(words)
+        if match and is_plain(_AROUND.sub(" ", f"{words[: match.start()]} {words[match.end() :]}")):
+            pairs = tuple(make(match, texts))
+            return Form(pairs, _CHECKS.get(make)) if pairs else None
+    return None
+
+
+def _starts_with_question(text: str) -> bool | None:
+    first = next(iter(get_sentences(text)), "")
+    return first.endswith("?") if first else None
+
+
+_CHECKS: Final[dict[Maker, Callable[[str], bool | None]]] = {form_texts.make_question: _starts_with_question}
+# TODO(small world): read keys without "exactly", and "separate the two parts", when its answers are recorded again.
+_THE_KEYS: Final = (
+    r"(?: (?:that has|that contains|with|having|containing))?(?: exactly| only)(?: the)?"
+    r"(?: following)?(?: two| three| 2| 3)? keys?:? \0(?:(?:,? and|,) \0)*"
+)
+_FORMS: Final[list[tuple[re.Pattern[str], Maker]]] = [
+    (re.compile(phrase, re.IGNORECASE), make)
+    for phrase, make in (
+        (r"\btitle,? (?:that is |which is )?(?:wrapped |enclosed |surrounded )?(?:in|by|with|inside|within)"
+         r" double ang(?:ular|le) brackets", form_texts.make_title),
+        (r"(?:at the end(?: of your response)?,? )?(?:please )?(?:add|include|write|put|append) a (?:postscript|p\.s\.)"
+         r"(?: (?:starting|beginning|that starts|that begins) with (?P<mark>P\.S\.|P\.P\.S\.?)?)?(?: at the end)?",
+         form_texts.make_postscript),
+        (r"\b(?P<n>\d+) sections?[.,;] (?:please )?(?:mark|begin|start|label) (?:the beginning of )?each(?:"
+         r" section)? with"
+         r" (?P<name>\w+) x\b", form_texts.make_sections),
+        (r"(?<!separate the )\b(?P<n>\d+) (?:different )?(?:parts|sections|paragraphs|responses|answers|stanzas"
+         r"|versions)\b"
+         r"(?P<between>[^*#=~\0-]{0,160})(?:\(?(?P<mark>\*{3,}|-{3,}|#{3,}|={3,}|~{3,})\)?|\0)",
+         form_texts.make_divided),
+        (r"^there (?:should|must) be (?P<n>\d+) paragraphs\. paragraphs and only paragraphs are separated [^.]{0,120}\."
+         r" paragraph (?P<place>\d+) must start with (?:the )?(?:word )?(?P<word>\w+)\.?$", form_texts.make_first_word),
+        (r"^(?:answer|respond|reply)(?: only)? with (?:exactly |only )?(?:one|1) of (?:the following|these)"
+         r"(?: (?:options|phrases|answers|sentences))?:? ?\(?\0(?:,? (?:or |and )?\0)+\)?", form_texts.make_options),
+        (rf"\bjson object{_THE_KEYS}", form_texts.make_object),
+        (r"\bjson (?:array|list)(?: of| with| holding| containing| that holds)(?: (?P<bound>at least|exactly))?"
+         r"(?: (?P<n>\d+))? strings?\b", form_texts.make_array),
+        (rf"\b(?:in|using) (?:the )?(?P<language>{'|'.join(LANGUAGES)})(?: language)?(?: only)?(?: characters)?(?:"
+         rf" only)?"
+         r"(?:, without any latin letters)?", form_texts.make_language),
+        (r"\b(?:an? )?(?:markdown )?table (?:with|of|that has) (?:exactly )?(?P<n>\d+) columns?",
+         form_texts.make_table),
+        (r"\bdate (?:written )?(?:in|of|with|using) the (?:format|form)"
+         r" (?P<form>[YMD]{2,4}[-/.][YMD]{2,4}[-/.][YMD]{2,4})\b",
+         form_texts.make_date),
+        (r"(?:items |lines |entries )?in alphabetical order,? (?:with )?(?:1|one|each)(?: item| entry)? (?:per|on"
+         r" its own|on a separate|to a) line",
+         form_texts.make_sorted_lines),
+        (r"\bwords (?:of your response )?(?:must be |appear )?in alphabetical order", form_texts.make_sorted_words),
+        (rf"^{LEAD}(?:{NOT} (?:repeat|reuse) (?:any|a) words?|no word (?:may|must|can) (?:appear|be used|occur|be"
+         rf" repeated)"
+         r"(?: 2 times| more than 1 times| again)?|never use the same word(?: 2 times| again)|(?:each|every) word"
+          r" must be different)",
+         form_texts.make_unlike_words),
+        (r"(?:\bno word (?:in your response )?(?:may|must|can) (?:be longer than|have more than|exceed)"
+         r"|\b(?:every|each) word must (?:have|be) (?:at most|no more than)) (?P<n>\d+)"
+         r" (?:letters|characters)(?: long)?", form_texts.make_short_words),
+        (r"\bat least 1 word (?:with|of|that has|having|that is) (?:at least |(?P<more>more than ))?(?P<n>\d+)"
+         r"(?: or more)? (?:letters|characters)", form_texts.make_long_word),
+        (r"\b(?:every|each|all) words? must (?:start|begin) with (?:the same letter|(?:the )?(?:letter )?\0)",
+         form_texts.make_alliteration),
+        (r"\ba palindrome (?:of|with|that has) (?:at least )?(?P<n>\d+)(?: or more)? letters",
+         form_texts.make_palindrome),
+        (r"\bcapitali[sz]e (?:the first letter of )?(?:every|each) word|\b(?:every|each) word must (?:start|begin)"
+         r" with a capital"
+         r"(?: letter)?|\b(?:(?:every|each) word )?in title case", form_texts.make_title_case),
+        (r"\b(?:total )?(?:number of words|word count)(?: of your response)? must be (?:a )?(?P<kind>multiple of"
+         r"|divisible by|even|odd)"
+         r"(?: (?P<n>\d+))?", form_texts.make_multiple),
+        (r"\ban (?P<kind>even|odd) number of words",
+         form_texts.make_multiple),
+        (r"\b(?:(?P<n>\d+) )?lines (?:with|of|that have) (?P<a>\d+), (?P<b>\d+),? and (?P<c>\d+) words(?:,?"
+         r" respectively)?",
+         form_texts.make_line_lengths),
+        (rf"^{LEAD}(?:{NOT} use|avoid(?: using)?|use no)(?: any)? contractions(?:,? (?:such as|like"
+         rf"|e\.g\.)[^.]{{0,60}})?", form_texts.make_contractions),
+        (r"(?:tags )?(?P<open><\w{1,20}>) and (?P<close></\w{1,20}>)(?: tags)?", form_texts.make_tagged),
+        (rf"(?:steps?|parts?|sections?|points?)(?: of your response)? {MUST} be (?:labell?ed|called|marked"
+         rf"|titled)(?: as)? \0(?:(?:,? and|,) \0)+",
+         form_texts.make_labels),
+        (rf"^{LEAD}(?:start|begin)(?: {ANSWER})? with a question", form_texts.make_question),
+        (rf"(?:start|begin) and end (?:{ANSWER} )?with the same word", form_texts.make_same_ends),
+    )
+]  # fmt: skip

@@ -1,0 +1,61 @@
+"""Plain texts with exactly so many of something, beyond dispute: plain words, full stops, blank lines."""
+
+from itertools import cycle, islice
+from typing import Final
+
+from autoif.faults.counts import SIGNS, Count
+from autoif.faults.things import THINGS
+
+WORDS: Final = (
+    "warm rain fell on small farms while old dogs slept and cows stood by an open gate then wind took dry hay up high "
+    "to long hills where young men cut wood for winter but nobody came with bread or milk that night"
+).split()
+"""Plain words for texts that ask for nothing else; each letter is missing in some of them."""
+SENTENCES: Final = (
+    "Rain fell on small farms.",
+    "Old dogs slept by an open gate.",
+    "Wind took dry hay up to high hills.",
+    "Nobody came with bread or milk.",
+    "Young men cut wood for winter.",
+)
+_QUESTIONS: Final = ("Did dogs sleep?", "Is it cold?", "Who came?")
+
+
+def make_text(unit: str, count: int) -> str:
+    """Return a plain text with exactly so many of a unit of `UNITS`. Raises ValueError: it is none of these."""
+    if thing := THINGS.get(unit):
+        return thing.make(count)
+    sentences = islice(cycle(SENTENCES), count)
+    if unit in SIGNS:
+        last = "Old dogs slept by a café" if unit == "emojis" else "Old dogs slept by an open gate"
+        return f"Rain fell{SIGNS[unit]} " * count + last
+    match unit:
+        case "words":
+            return f"{' '.join(islice(cycle(WORDS), count)).capitalize()}."
+        case "characters":
+            words = "".join(islice(cycle(" ".join(WORDS) + " "), count)).capitalize()
+            return words[:-1] + "s" if words.endswith(" ") else words
+        case "sentences":
+            return " ".join(sentences)
+        case "paragraphs":
+            return "\n\n".join(sentences)
+        case "lines":
+            return "\n".join(sentences)
+        case "numbered items":
+            return "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
+        case "bullet points" | "list items":
+            return "\n".join(f"- {sentence}" for sentence in sentences)
+        case "questions":
+            return " ".join([*islice(cycle(_QUESTIONS), count), SENTENCES[0]])
+    raise ValueError(f"{unit!r} can't be counted")
+
+
+def repeat_text(count: Count, number: int) -> str:
+    """Return a plain text that has the word, or letter, of a count so often."""
+    words = [word for word in WORDS if count.text.casefold() not in word and word not in count.text.casefold()]
+    around = "u" if count.text.casefold() == "o" else "o"
+    named = f"{around}{count.text}{around}" if count.unit == "letter" else count.text
+    between = cycle(words)
+    parts = [next(between), *(each for _ in range(number) for each in (next(between), named)), *islice(between, 4)]
+    text = " ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,109 @@
+"""What can be counted by its form: links, hashtags, placeholders, phrases in bold.
+
+    Thing("hashtags", …).make(2)     a plain text with exactly two hashtags
+    Thing("hashtags", …).count(text)
+
+A text of none of them may have a decoy, which is like the thing and is none: "# 5" is no hashtag.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Final
+
+_MOST: Final = 40
+_LINE: Final = "Rain fell on small farms."
+_LAST: Final = "Old dogs slept by an open gate."
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One kind of them."""
+
+    name: str
+    """In the plural."""
+    wording: str
+    """How instructions write it, as a pattern."""
+    examples: tuple[str, ...]
+    pattern: str
+    """Finds it in texts that are made here."""
+    decoy: str = ""
+    is_block: bool = False
+    """Whether it stands on lines of its own."""
+
+    def make(self, number: int) -> str:
+        """Return a plain text with so many."""
+        examples = islice(cycle(self.examples), min(number, _MOST))
+        if self.is_block:
+            return "\n\n".join([_LINE, *(f"{each}\n\n{_LINE}" for each in examples)])
+        return " ".join([*(f"Rain fell {each} on small farms." for each in examples), _LAST])
+
+    def make_decoy(self) -> str:
+        """Return a text with none of them that has something like it; "" if there is nothing like it."""
+        between = "\n\n" if self.is_block else " "
+        return between.join([_LINE.removesuffix("."), self.decoy, _LAST]) if self.decoy else ""
+
+    def count(self, text: str) -> int:
+        """Return how many there are."""
+        return len(re.findall(self.pattern, text, re.MULTILINE))
+
+
+_BRACKETS: Final = (
+    r"(?:,? (?:that are |which are )?(?:represented|marked|written|enclosed|shown|set))? (?:by|in|with|inside)"
+)
+_MARKDOWN: Final = r"(?: (?:with|in|using) (?:the )?markdown(?: syntax| format(?:ting)?)?)?"
+_ALL: Final = (
+    Thing("hashtags", r"hash ?tags?", ("#rain", "#farm", "#dogs"), r"#\w", "# 5"),
+    Thing(
+        "e-mail addresses", r"e-?mail address(?:es)?", ("ann@example.com", "bob.hill@mail.example.org"), r"\w@\w", "@ 5"
+    ),
+    Thing(
+        "https links",
+        r"(?:links?|urls?|web(?:site)? address(?:es)?)(?: that)? (?:starting|beginning|starts?|begins?) with"
+         r" \0?https(?:://)?",
+        ("https://example.com/rain", "https://farm.example.org"),
+        r"https://",
+        "http://example.com",
+    ),
+    Thing("links", r"links?|urls?|hyperlinks?", ("https://example.com/rain", "https://www.example.org"), r"https://"),
+    Thing(
+        "prices in dollars",
+        r"(?:prices?|amounts?(?: of money)?|sums?) in (?:us )?dollars|dollar (?:prices?|amounts?)",
+        ("$12.50", "$3.75"),
+        r"\$\d",
+        "12 euros",
+    ),
+    Thing("placeholders in square brackets", rf"placeholders?{_BRACKETS} square brackets", ("[name]", "[date]",
+        "[town]"),
+          r"\[\w+\]", "(name)"),
+    Thing("placeholders in curly brackets", rf"placeholders?{_BRACKETS} curly (?:brackets|braces)", ("{name}",
+        "{date}", "{town}"),
+          r"\{\w+\}", "(name)"),
+    Thing("highlighted sections", rf"highlighted (?:sections?|words?|phrases?|parts?)(?: in your response)?{_MARKDOWN}",
+          ("*young men*", "*warm hay*", "*old cows*"), r"\*\w[\w ]*\*", "* again"),
+    Thing("phrases in bold", rf"(?:bold(?:ed)? (?:words?|phrases?|sections?|parts?)|(?:words?|phrases?) in"
+     rf" bold){_MARKDOWN}",
+          ("**young men**", "**warm hay**", "**old cows**"), r"\*\*\w[\w ]*\*\*", "** again"),
+    Thing("words in capital letters",
+          r"all-capitals? words?|words? (?:that (?:is|are) )?(?:written )?(?:entirely )?in (?:all[- ])?(?:capital"
+           r" letters|caps|capitals|upper[- ]?case)",
+          ("HAY", "MILK", "BREAD"), r"\b[A-Z]{2,}\b", "Hay"),
+    Thing("numbers in digits", r"(?:numbers?|numerals?) (?:that (?:is|are) )?(?:written )?(?:in|with|as)"
+     r" (?:digits?|figures|numerals)",
+          ("25", "7", "312"), r"\d+", "seven"),
+    Thing("times of day", r"times?(?: of day)? in (?:the )?(?:24[- ]hours?|military) (?:format|form|notation|clock)",
+          ("14:05", "09:45"), r"\d:\d", "at half past two"),
+    Thing("quotations", r"(?:quotes?|quotations?|phrases?)(?: that (?:is|are))?(?: enclosed| put| set)? in"
+     r" (?:straight )?double quot(?:es|ation marks)",
+          ('"they came home"', '"no rain yet"'), r'"[^"\n]+"', "'they came home'"),
+    Thing("remarks in brackets", r"(?:pairs? of (?:parenthes[ie]s|round brackets)|(?:remarks?|phrases?) in"
+     r" (?:parenthes[ie]s|round brackets)|parenthetical (?:remarks?|phrases?))",
+          ("(young men)", "(warm hay)", "(old cows)"), r"\([\w ]+\)", "[young men]"),
+    Thing("headings of level two", r"(?:level[- ](?:two|2)|second[- ]level|h2)(?: markdown)? head(?:ing|er)s?",
+          ("## Old farms", "## Warm hay"), r"^## ", "# Old farms ## 2", is_block=True),
+    Thing("Markdown headings", r"markdown head(?:ing|er)s?", ("# Old farms", "## Warm hay"), r"^#+ ", "Old farms",
+        is_block=True),
+    Thing("code blocks", r"(?:fenced )?code blocks?", ("```\nx = 1\n```", "```\ny = 2\n```"), r"^```\n\w", "`x = 1`",
+        is_block=True),
+)  # fmt: skip
+THINGS: Final = {thing.name: thing for thing in _ALL}
