@@ -12,7 +12,7 @@ from autoif.faults.reasons import FindingReason
 from autoif.faults.texts import make_text
 from autoif.faults.things import THINGS
 from autoif.faults.wording import Term, TermRole, read_terms
-from autoif.vocabulary import count_word, get_sentences, has_word, is_json
+from autoif.vocabulary import count_word, get_sentences, has_word, is_json, read_json
 
 SPACE, NEWLINE, QUOTES = FindingReason.TRAILING_SPACE, FindingReason.FINAL_NEWLINE, FindingReason.CURLY_QUOTES
 COMMA, CASE = FindingReason.WORD_PUNCTUATION, FindingReason.LETTER_CASE
@@ -271,7 +271,7 @@ def test_any_instruction_is_read_in_linear_time(instruction: str) -> None:
         ("I'd like this kept short: no more than 60 words, please.", lambda text: len(text.split()) <= 60),
         ("Stay somewhere between 3 and 5 words.", lambda text: 3 <= len(text.split()) <= 5),
         ("Don't go past four sentences.", lambda text: len(get_sentences(text)) <= 4),
-        ('The terms "cheap" and "costly" are off limits.', lambda text: not re.search("cheap|costly", text)),
+        ('The terms "cheap" and "costly" are off limits.', lambda text: not re.search(r"\b(cheap|costly)\b", text)),
         ("Include keywords ['tea', 'milk'] in the response.", lambda text: "tea" in text and "milk" in text),
         ('The word "river" should come up exactly twice.', lambda text: count_word(text, "river") == 2),
         ('Leave the word "very" out of it.', lambda text: not has_word(text, "very")),
@@ -294,8 +294,8 @@ def test_any_instruction_is_read_in_linear_time(instruction: str) -> None:
         ("Put your answer inside <a> and </a> tags.", lambda text: text.startswith("<a>") and text.endswith("</a>")),
         ("Give two responses, separated by ******.", lambda text: len(text.split("******")) == 2),
         (
-            'Write a JSON object with the keys "a" and "b".',
-            lambda text: is_json(text) and '"a"' in text and '"b"' in text,
+            'Write a JSON object with exactly the keys "a" and "b".',
+            lambda text: set(read_json(text) or ()) == {"a", "b"},
         ),
         ("No word should be longer than seven letters.", lambda text: max(map(len, re.findall(r"\w+", text))) <= 7),
         ("Respond entirely in Russian.", lambda text: not re.search("[a-z]", text)),

@@ -21,6 +21,7 @@ from autoif.evaluation.followbench import judging
 from autoif.evaluation.followbench.rules import find_rule
 from autoif.evaluation.general import programs
 from autoif.evaluation.ifeval_ifbench.corrections import CORRECTIONS
+from autoif.faults import form_texts
 from autoif.faults.checks import check_terms
 from autoif.faults.combining import find_broken
 from autoif.faults.counts import read_count
@@ -105,6 +106,7 @@ READERS: dict[str, Reader] = {
         read_part(text),
         make_edges(text),
         read_form(text),
+        list(form_texts.make_alliteration(None, [text])),
         put_plainly(text),
         find_broken(text, lambda words: None),
         [thing.count(text) for thing in THINGS.values()],

@@ -157,8 +157,9 @@ def _write(clauses: Sequence[Clause]) -> Iterator[str]:
                 yield from edit(changed)
     if len(sides) == 2:
         for one, other in product(*sides):
-            stem = one.rstrip(_MARKS)
-            yield from (f"{stem}. {other}", f"{one} {other}", f"{other} {one}", f"{one}\n\n{other}", f"{one}\n{other}")
+            yield from (f"{one}\n\n{other}", f"{one}\n{other}")
+            if "\n" not in one + other:
+                yield from (f"{one.rstrip(_MARKS)}. {other}", f"{one} {other}", f"{other} {one}")
 
 
 def _change(text: str) -> Iterator[str]:

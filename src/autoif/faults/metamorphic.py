@@ -124,8 +124,8 @@ def _change_case(instruction: str, texts: Sequence[str]) -> Iterator[Twin]:
 def _change_example(instruction: str) -> Iterator[Twin]:
     """Yield texts with the example of a form, beside texts with another of this form."""
     if match := _EXAMPLE.fullmatch(cut_example(instruction)[1]):
-        other = " ".join("hay" if word != "hay" else "rain" for word in match["words"].split())
-        another = f"{match['open']}{other}{match['close']}"
+        words = " ".join("hay" if word != "hay" else "rain" for word in match["words"].split())
+        another = f"{match['open']}{words}{match['close']}"
         for times in _TIMES:
-            pair = ("\n".join([_PLAIN, *[each] * times]) for each in (match[0], another))
-            yield Twin(FindingReason.ASKED_TEXT, *pair, f"with {another} for {match[0]}")
+            one, other = ("\n".join([_PLAIN, *[each] * times]) for each in (match[0], another))
+            yield Twin(FindingReason.ASKED_TEXT, one, other, f"with {another} for {match[0]}")

@@ -46,6 +46,7 @@ _FRAME: Final = (
     # what says nothing
     (r"^i(?:'d| would)? (?:like|want|prefer|need)\b[^:\0]{0,60}: ?", "write "),
     (r"(?:^please,? |,? please(?=[.!]?$))", ""),
+    (r" (?:entirely|completely)(?=[.!]?$)", ""),
     (r"\b(?:explicitly|kindly|simply|strictly|absolutely) ", ""),
     (r" (?:altogether|at all|whatsoever|overall|in total|all told)(?=[,.;!]|$)", ""),
     (r"^(?:make sure|ensure|be sure|see to it|remember)(?: that| to)? (?=(?:the|your|each|every|no|there)\b)", ""),
@@ -90,6 +91,10 @@ _FRAME: Final = (
     (r"^(?:add|insert|incorporate|feature|weave in|work in|throw in|put in|supply)\b", "include"),
     (r" (?:in|using) (?:the )?markdown (?:format|syntax)(?=[,.;]|$)", ""),
     (r"[.;,]? ?use the markdown bullet points(?=[.]?$)", ""),
+    (r"^(write|answer|respond) (?:with )?(?:your |the |some )?"
+     r"(?:suggestions|ideas|tips|points|reasons|steps|options|items)"
+     r" (?:as|in) (?=a (?:numbered|bullet))", r"\1 "),
+    (r"\ba (numbered|bulleted) list (?:with|of) (.{1,30}?) (?:entries|steps|elements)\b", r"a \1 list of \2 items"),
     # words that are named
     (r"\[(\0(?:, ?\0)*)\]", r"\1"),
     (r"\b(must|should) (?:show|come|turn|pop|crop) up\b"

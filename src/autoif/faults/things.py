@@ -85,8 +85,7 @@ _ALL: Final = (
      rf" bold){_MARKDOWN}",
           ("**young men**", "**warm hay**", "**old cows**"), r"\*\*\w[\w ]*\*\*", "** again"),
     Thing("words in capital letters",
-          r"all-capitals? words?|words? (?:that (?:is|are) )?(?:written )?(?:entirely )?in (?:all[- ])?(?:capital"
-           r" letters|caps|capitals|upper[- ]?case)",
+          r"all-capitals? words?",
           ("HAY", "MILK", "BREAD"), r"\b[A-Z]{2,}\b", "Hay"),
     Thing("numbers in digits", r"(?:numbers?|numerals?) (?:that (?:is|are) )?(?:written )?(?:in|with|as)"
      r" (?:digits?|figures|numerals)",
@@ -96,8 +95,7 @@ _ALL: Final = (
     Thing("quotations", r"(?:quotes?|quotations?|phrases?)(?: that (?:is|are))?(?: enclosed| put| set)? in"
      r" (?:straight )?double quot(?:es|ation marks)",
           ('"they came home"', '"no rain yet"'), r'"[^"\n]+"', "'they came home'"),
-    Thing("remarks in brackets", r"(?:pairs? of (?:parenthes[ie]s|round brackets)|(?:remarks?|phrases?) in"
-     r" (?:parenthes[ie]s|round brackets)|parenthetical (?:remarks?|phrases?))",
+    Thing("remarks in brackets", r"pairs? of (?:parenthes[ie]s|round brackets)|parenthetical (?:remarks?|phrases?)",
           ("(young men)", "(warm hay)", "(old cows)"), r"\([\w ]+\)", "[young men]"),
     Thing("headings of level two", r"(?:level[- ](?:two|2)|second[- ]level|h2)(?: markdown)? head(?:ing|er)s?",
           ("## Old farms", "## Warm hay"), r"^## ", "# Old farms ## 2", is_block=True),

@@ -66,7 +66,7 @@ _BARE: Final = re.compile(
 """A letter or a word that is named without quotation marks."""
 _ENGLISH: Final = re.compile(
     r"\b(the|your|of|with|and|not|at|use|write|include|answer|respond|response|reply|must|should|each|every|no|words"
-    r"|give|ask|exactly|than|avoid|include|don't|keep|stay|entirely)\b",
+    r"|give|ask|exactly|than|avoid|include|don't|keep|stay|entirely|mention|such as|limit|list|leave)\b",
     re.IGNORECASE,
 )
 _PLAIN: Final = frozenset(
