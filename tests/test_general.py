@@ -16,7 +16,6 @@ from autoif.evaluation.benchmark import evaluate
 from autoif.evaluation.general.answering import FolderModel
 from autoif.evaluation.general.benchmark import prepare, read_task
 from autoif.evaluation.general.data import (
-    SIZES,
     GeneralQuestion,
     GeneralQuestions,
     GeneralSettings,
@@ -24,15 +23,15 @@ from autoif.evaluation.general.data import (
     read_questions,
 )
 from autoif.evaluation.general.definitions import build_requests, build_task, load_definitions
-from autoif.evaluation.general.files import TASKS, HumanEval
+from autoif.evaluation.general.files import PUBLISHED, TASKS, HumanEval
 from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
 from autoif.evaluation.results import read_scores
 from autoif.sandbox import Sandbox
 from support.tiny_model import write_tiny_model
 
 DATA = Path(__file__).parent / "data/general"
-PART = {"gsm8k": 100, "mmlu": 2 * 57 + 9, "humaneval": SIZES["humaneval"], "ceval": 2 * 52 + 9}
-"""Questions of the files in tests/data; its cut.py makes sure that the whole ones have as many as `SIZES` says."""
+PART = {"gsm8k": 100, "mmlu": 2 * 57 + 9, "humaneval": PUBLISHED["humaneval"].size, "ceval": 2 * 52 + 9}
+"""Questions of the files in tests/data; its cut.py makes sure that the whole ones have as many as `PUBLISHED` says."""
 ADD = HumanEval(
     task_id="x/0", prompt="def add(a, b):\n", entry_point="add", canonical_solution="    return a + b\n",
     test="def check(candidate):\n    assert all(candidate(n, 2) == n + 2 for n in (1, 2))\n",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import ConfigError, StoreError
-from autoif.figures.curves import read_metrics
+from autoif.figures.curves import read_steps
 from autoif.figures.plots import plot_training
 from autoif.training.card import write_record
 from support.training_data import write_rows
@@ -77,7 +77,7 @@ def test_the_steps_of_rounds_are_counted_on(tmp_path):
     folder = trained(tmp_path / "online")
     rounds = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]
     write_rows(folder / "metrics.jsonl", *({"round": number, "step": step, "loss": 1.0} for number, step in rounds))
-    assert [row["step"] for row in read_metrics(folder)] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in read_steps(folder)] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])

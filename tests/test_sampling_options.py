@@ -10,6 +10,7 @@ from autoif.cli.sampling_options import SampledModel, policy_options, take_subje
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Endpoint
 from autoif.sampling import SamplingSettings
+from autoif.sampling.precision import choose_precision
 
 LOCAL = ["--batch-size", "4", "--dtype", "float32", "--backend", "vllm"]
 ENGINE = ["--tensor-parallel-size", "8", "--gpu-memory-utilization", "0.5", "--max-model-len", "4096"]
@@ -32,7 +33,7 @@ def parse(*arguments: str) -> tuple[object, bool]:
 
 
 def test_a_model_comes_with_the_defaults_of_the_command():
-    settings = SamplingSettings(responses=3, temperature=0.5, max_tokens=7)
+    settings = SamplingSettings(responses=3, temperature=0.5, max_tokens=7, dtype=choose_precision())
     assert parse("models/sft", "--quiet") == (SampledModel("models/sft", "auto", settings), True)
 
 

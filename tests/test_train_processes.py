@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from autoif.sampling.policy import convert_weights
-from autoif.training.metrics import read_metrics
+from autoif.training.card import read_metrics
 from autoif.training.train import train
 from support.tiny_model import write_tiny_model
 from support.training_data import QUICK, make_request, preference_rows, write_rows
@@ -33,7 +33,7 @@ def test_two_processes_learn_what_one_does_and_one_of_them_renders_for_both(tmp_
     assert first > 72, "three texts of each of twelve rows are measured, and made tokens by TRL"
     assert second < 12
     train(make_request("dpo", data, model, tmp_path / "one", *settings), lambda _: None)
-    one, two = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    one, two = (read_metrics(tmp_path / name) for name in ("one", "two"))
     assert len(one) == len(two)
     assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], rel=1e-3)
 

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from autoif.evaluation.general.data import SIZES, read_questions
+from autoif.evaluation.general.data import read_questions
 from autoif.evaluation.general.definitions import load_definitions
+from autoif.evaluation.general.files import PUBLISHED
 from support.packed_data import pack_folder, pack_zip
 
 HERE: Final = Path(__file__).parent
@@ -85,9 +86,9 @@ def cut_followbench(whole: Path) -> None:
 
 
 def cut_general(whole: Path) -> None:
-    for task, size in SIZES.items():
+    for task, fixed in PUBLISHED.items():
         found = read_questions(task, whole / task, load_definitions(task, chat=False)).rows
-        assert len(found) == len({row.id for row in found}) == size, f"{task} is not whole"
+        assert len(found) == len({row.id for row in found}) == fixed.size, f"{task} is not whole"
     for name, count in (("test", 100), ("train", 30)):
         lines = (whole / f"gsm8k/{name}.jsonl").read_bytes().splitlines(keepends=True)
         write(HERE / f"general/gsm8k/{name}.jsonl", b"".join(lines[:count]))

@@ -9,7 +9,7 @@ import pytest
 from autoif.evaluation.benchmark import evaluate, take_recorded
 from autoif.evaluation.followbench.benchmark import load_benchmark as load_followbench
 from autoif.evaluation.followbench.data import read_items
-from autoif.evaluation.general.files import TITLES, TaskName
+from autoif.evaluation.general.files import PUBLISHED, TaskName
 from autoif.evaluation.ifeval_ifbench.benchmark import load_benchmark
 from autoif.evaluation.ifeval_ifbench.data import Questions, read_questions
 from autoif.evaluation.results import Column, PromptResult, Scores, score, write_results
@@ -58,11 +58,11 @@ def write_general(folder: Path, right: Mapping[TaskName, Sequence[bool]], **sett
             PromptResult(id=f"{name} {n}", key=f"{name} {n}", cluster=f"{name} {n}", scores={"acc": (100.0 * verdict,)})
             for n, verdict in enumerate(verdicts)
         ]
-        columns = (Column(name="acc", heading="General abilities", label=TITLES[name], paired=True),)
+        columns = (Column(name="acc", heading="General abilities", label=PUBLISHED[name].title, paired=True),)
         partial = f"{len(rows)} of 1,000 prompts are scored"
         scores = Scores(
             benchmark=name, place=["ceval", "mmlu", "gsm8k", "humaneval"].index(name) + 4,
-            title=TITLES[name],
+            title=PUBLISHED[name].title,
             about="", model="m", policy="m, transformers",
             settings={"answers": "sampled", "chat_template": False, **settings}, data="there",
             data_id="d", prompts=len(rows), prompts_of_benchmark=1000, partial=(partial,), responses_per_prompt=1,

@@ -4,10 +4,9 @@
     with majority   the share of texts on which a function says what most say
     Dawid-Skene     TPR and TNR of each function, and what follows, estimated together from who accepts what
 
-Agreement is no proof. The functions of an instruction are repeats of one model: they err together, and an estimate that
-takes them for independent witnesses (Dawid and Skene, 1979) is too high by what they share. With gold that is measured:
-how often all are wrong together, and how often they would be if each erred by itself. A second author shares less
-(`second_author.py`).
+Agreement is no proof. One model wrote all functions of an instruction, so they err together, and an estimate that takes
+them for independent witnesses (Dawid and Skene, 1979) is too high. Gold shows by how much: how often all are wrong
+together, and how often they would be if each erred by itself. A second author (`second_author.py`) shares less.
 """
 
 from collections.abc import Iterable, Sequence
@@ -112,11 +111,7 @@ def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
 
 
 def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> SharedErrors | None:
-    """Return how often functions err together on gold's responses; None where gold says nothing of two functions.
-
-    Raises:
-        SandboxError: functions can't be contained on this machine.
-    """
+    """Return how often functions err together on gold's responses; None where gold says nothing of two functions."""
     texts = wrong = verdicts = 0
     all_wrong, expected = 0, 0.0
     for written in material.instructions:
@@ -144,14 +139,11 @@ def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> S
 
 
 def estimate_rates(accepted: Sequence[Sequence[bool]]) -> list[Rates] | None:
-    """Estimate the rates of voters from their votes, by expectation and maximisation from the majority on; None for
-    fewer than three functions, or without a text.
+    """Estimate the rates of functions from what they accept, shape (functions, texts), by expectation maximisation from
+    the majority on; None for fewer than three functions, or without a text.
 
-    What follows is as unknown as who is right: each round tells one from the other, until both stay. Votes are taken to
-    be independent given what follows. One text of each kind is added to what each voter has judged.
-
-    Args:
-        accepted: whether each function accepts each text, shape (functions, texts).
+    Each round estimates which texts follow from the rates, and the rates from that. Votes count as independent given
+    what follows. One text of each kind is added to what each function has judged.
     """
     if len(accepted) < _FEWEST_VOTERS or not accepted[0]:
         return None

@@ -1,11 +1,10 @@
-"""Scores of all functions and instructions without gold, and with gold how well these scores hold.
+"""Scores of functions and instructions without gold, and how well they hold against gold.
 
     score of a function        `autoif.reliability`: how likely it is right, from what it does
-    score of an instruction    the mean of its functions that judge responses, or of all where none was kept
+    score of an instruction    the mean of its kept functions, or of all where none was kept
 
-Calibrated means: of the functions with scores around 0.8, about 80 % are right. A function is right if its TPR and TNR
-against gold are both 90 % or more. The Brier score is the mean squared distance from score to truth; that of the base
-rate, the same number for all, is what scores have to beat.
+Scores hold if about 80 % of the functions with scores around 0.8 are right, that is, have TPR and TNR of 90 % or more
+against gold. The Brier score is the mean squared distance from score to truth; it has to beat that of the base rate.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

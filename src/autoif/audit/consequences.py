@@ -1,13 +1,13 @@
-"""What right and wrong functions come to in the data: the shares of a run's rows that are right, against gold.
+"""How much of a run's data is right, against gold.
 
     cases    the verdict that the writer gave a case's text is gold's
     sft      the answer follows
     pairs    the chosen answer follows, and the rejected one doesn't
     rewards  a sampled response is accepted if it follows, and refused if it doesn't
 
-Only rows count of which gold knows these very texts, for all that they have to obey. Shares are percentages over rows;
-their intervals draw instructions again. Of instructions in the words of a benchmark a run writes no rows: counted are
-those that it would have made of them, by the plain rules (without `strict` and `rows_per_prompt`).
+Only rows whose texts and instructions are all in gold count. Shares are percentages of rows; the bootstrap draws
+instructions. A run writes no rows of a benchmark's instructions, so the rows that it would have made of them are added
+(without `strict` and `rows_per_prompt`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,17 +54,13 @@ class Consequences(Record):
     """Of the pairs, those whose rejected answer doesn't follow."""
     rewards: RightShare
     responses: VerdictCounts
-    """Of the sampled responses that gold knows: whether they follow, and whether the run accepted them."""
+    """Of the sampled responses that gold knows: which follow, and which the run accepted."""
     unwritten: int = 0
-    """Of the SFT rows and pairs, those of instructions in the words of a benchmark, which are in no file."""
+    """SFT rows and pairs that are in no file, as their instructions are a benchmark's."""
 
 
 def measure_consequences(material: Material, gold: Gold) -> Consequences:
-    """Return what of a run's data is right.
-
-    Raises:
-        StoreError: a data set of the run can't be read.
-    """
+    """Return what of a run's data is right."""
     unwritten_sft, unwritten_pairs = _make_unwritten(material)
     sft = [*_read(material, SFT, SftRow), *unwritten_sft]
     pairs = [*_read(material, PREFERENCES, PreferenceRow), *unwritten_pairs]
@@ -95,7 +91,7 @@ def measure_consequences(material: Material, gold: Gold) -> Consequences:
 
 
 def _make_unwritten(material: Material) -> tuple[list[SftRow], list[PreferenceRow]]:
-    """Return the rows and pairs of instructions that are not trained, which the run's files don't have."""
+    """Return the rows and pairs that the run would have made of a benchmark's instructions."""
     untrained = {each.id: each for each in material.verified if is_benchmark_text(each.instruction.text)}
     sampled = [
         response
@@ -142,7 +138,7 @@ def _check_cases(gold: Gold, written: WrittenInstruction) -> Iterator[Known]:
 
 
 def _judge_pairs(sides: Iterable[tuple[str, bool | None, bool | None]]) -> Iterator[Known]:
-    """Yield the pairs of which gold says enough: one wrong side is."""
+    """Yield the pairs that gold can judge; one wrong side is enough."""
     for name, chosen, rejected in sides:
         if chosen is False or rejected is True:
             yield name, False

@@ -20,9 +20,9 @@ class FunctionAudit(Record):
     accepted_own: float | None
     """Share of the answers to its own instruction; None if there are none."""
     mutants: int
-    """Changed versions of it that behave otherwise on some text; none are made of one that isn't kept, or is dead."""
+    """Changed versions of it that behave otherwise on some text; only of kept functions that run."""
     killed: int
-    """Those of them that a case of its instruction notices."""
+    """Those that a case of its instruction notices."""
     findings: tuple[Finding, ...] = ()
 
     @property

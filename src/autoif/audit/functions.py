@@ -3,8 +3,8 @@
 In:  instructions with what all their functions say of probes, answers, edges and twins (`observed.py`).
 Out: an InstructionAudit each, in order: findings of its functions and of itself.
 
-No model is asked. Two calls of the sandbox for some instructions at a time: what raised runs once more, for what it
-says, and the mutants of functions that were kept and do run, on cases and on texts that tell them apart.
+No model is asked. For some instructions at a time the sandbox is called twice: functions that raised run again for the
+message, and mutants of kept functions run on cases and on texts that tell them apart.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,11 +44,7 @@ class _Kills:
 
 
 def audit_functions(observed: Sequence[Observed], sandbox: Sandbox) -> list[InstructionAudit]:
-    """Return what is to be said of the functions, in the order of the instructions.
-
-    Raises:
-        SandboxError: functions can't be contained on this machine.
-    """
+    """Return the findings of the functions, in the order of the instructions."""
     audits: list[InstructionAudit] = []
     for start in range(0, len(observed), _AT_ONCE):
         part = observed[start : start + _AT_ONCE]
@@ -88,7 +84,7 @@ def _run_mutants(
 
 
 def _is_hopeless(found: Sequence[Finding]) -> bool:
-    """Tell whether a function refuses all or can't be run, so that its mutants say nothing of its cases."""
+    """Tell whether a function refuses everything or can't run: its mutants say nothing about its cases."""
     return any(each.reason in _HOPELESS for each in found)
 
 
@@ -179,7 +175,7 @@ def _conclude_function(observed: Observed, place: int, faults: Sequence[Finding]
 
 
 def _judge_instruction(kept: Sequence[FunctionAudit]) -> Iterator[Finding]:
-    """Yield what is to be said of an instruction by its functions that were kept."""
+    """Yield the findings of an instruction, from its kept functions."""
     if not kept:
         return
     others = [each.accepted_others for each in kept if each.accepted_others is not None]

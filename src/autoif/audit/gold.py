@@ -1,9 +1,9 @@
-"""Gold: responses of which it is known whether they follow an instruction.
+"""Gold: responses that are known to follow an instruction or not.
 
     {"instruction": "Use at most 20 words.", "response": "Tea is hot.", "followed": true}
 
-A row may name a `group`, such as "near-misses": each group is measured by itself. An instruction of gold is that of a
-run if the words are the same; spaces, numbering and marks around the whole don't count.
+A row may name a `group`, such as "near-misses"; each group is measured by itself. Gold is matched to the run's
+instructions by their words; spaces, numbering and marks around the whole don't count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ class Gold:
     texts: dict[str, str] = field(default_factory=dict)
     """The first wording of each key."""
     notes: list[str] = field(default_factory=list)
-    """What is to be said of it, a line each."""
+    """What to know of it, a line each."""
 
     @property
     def rows(self) -> int:
@@ -85,9 +85,8 @@ class Gold:
 def read_gold(path: Path) -> Gold:
     """Read a file of gold.
 
-    Raises:
-        StoreError: it can't be read, or a line is no such row or contradicts an earlier one; the line is named.
-        ConfigError: it has no rows.
+    Raises StoreError: it can't be read, or a line is no such row or contradicts an earlier one; the line is named.
+    ConfigError: it has no rows.
     """
     gold = Gold(path.name)
     if not read_jsonl(path, GoldRow, exact=True, check=gold.add):
@@ -96,11 +95,7 @@ def read_gold(path: Path) -> Gold:
 
 
 def describe_missing(gold: Gold, instructions: Iterable[str]) -> list[str]:
-    """Return what gold and run don't share, a line each.
-
-    Raises:
-        ConfigError: they share no instruction.
-    """
+    """Return what gold and run don't share, a line each. Raises ConfigError: they share no instruction."""
     keys = {make_key(text) for text in instructions}
     unknown = [text for key, text in gold.texts.items() if key not in keys]
     without = len(keys - gold.labels.keys())

@@ -76,11 +76,7 @@ class Material:
 
 
 def read_material(run: Path) -> Material:
-    """Return what a run has so far.
-
-    Raises:
-        StoreError: it is no run folder, is of another version, damaged or lacks files, or has no functions yet.
-    """
+    """Return what a run has so far."""
     manifest = read_run(run)
     accepted, pairs = read_acceptance(manifest, run)
     refuse_gaps(run)

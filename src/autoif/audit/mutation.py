@@ -1,4 +1,4 @@
-"""Mutants of a function: what its cases notice if one thing in it is changed, as programmers test their tests.
+"""Mutation testing of a function's cases: do they notice it if one thing in the function is changed?
 
     mutants = make_mutants("def evaluate(response):\\n    return len(response.split()) >= 40")
     mutants[0].change, mutants[0].source      # ">= → >", the source with that
@@ -10,10 +10,9 @@
     | boolean    | and and or, all and any; not left out                                           |
     | return     | `not` before it, True instead, False instead                                     |
 
-The source is changed as text and never meets the compiler here (SECURITY.md): libraries for mutation parse it in their
-own process, or import it. What doesn't load any more in the sandbox is no mutant. One that gives the verdicts of the
-function on every text tried is taken for equivalent. A mutant is killed by a case with which the function agrees and it
-does not.
+The source is changed as text and never compiled here (SECURITY.md); libraries for mutation testing parse or import it.
+A mutant that doesn't load, or gives the function's verdicts on every text, doesn't count. A case kills a mutant if the
+function agrees with it and the mutant doesn't.
 """
 
 import re
@@ -30,7 +29,7 @@ MOST: Final = 8
 _MAX_CHARS: Final = 20_000
 """Of a source; a longer one has no mutants."""
 _TEXT, _COMMENT = "\ufffd", "\ufffc"
-"""Stand for each character of a text and of a comment, so that what looks like code in them isn't changed."""
+"""Cover the characters of strings and comments, so that code in them isn't changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ _NOT: Final = re.compile(r"\bnot\s+(?!in\b)")
 _WHOLE_NUMBER: Final = re.compile(r"(?<![\w.])\d{1,6}(?![\w.])")
 _EQUAL_TO_NUMBER: Final = re.compile(r"==(?=\s*\d)|(?<=\d)\s*==")
 _WHILE: Final = re.compile(r"\bwhile\b")
-"""A changed loop may never end, so that of a function with one only what it returns is changed."""
+"""A changed loop may never end, so in a function with one only the returned values are changed."""
 _RETURN: Final = re.compile(r"\breturn[ \t]+(?=\S)([^\n;]*)")
 _OPENING_QUOTE: Final = re.compile(r"\'\'\'|\"\"\"|['\"]")
 

@@ -1,8 +1,7 @@
-"""What the functions of a run do: each runs once on all texts that an audit tries it on.
+"""What the functions of a run do: each runs once on all texts of the audit.
 
-Texts are the cases of its instruction, answers to it and to others, the probes, and what is made of these and of the
-instruction's words (`autoif.faults`). Findings, agreement and scores all come from
-the same verdicts.
+Texts are the cases of its instruction, answers to it and to others, probes, and variants of these and of the
+instruction's words (`autoif.faults`). Findings, agreement and scores come from the same verdicts.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,11 +37,7 @@ class Observed:
 def observe(
     instructions: Sequence[WrittenInstruction], sandbox: Sandbox, watch: Callable[[int], None] = lambda done: None
 ) -> list[Observed]:
-    """Run all functions of each instruction; one that takes too long for a text gets no more of them.
-
-    Raises:
-        SandboxError: functions can't be contained on this machine.
-    """
+    """Run all functions of each instruction; one that takes too long for a text gets no further ones."""
     answers = {each.instruction.id: each.responses[:MOST_ANSWERS] for each in instructions}
     texts = {name: list(dict.fromkeys(each.text for each in found)) for name, found in answers.items()}
     found: list[Observed] = []

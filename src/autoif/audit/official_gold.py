@@ -1,11 +1,11 @@
-"""Gold of IFEval and IFBench: their official checkers over recorded responses, for instructions in official words.
+"""Gold of IFEval and IFBench: the official checkers judge recorded responses for instructions in official words.
 
-The words of an instruction tell its checker and arguments (`benchmark_wordings.py`). It is tried on recorded responses
-to prompts that ask the very same, to prompts that ask the same kind, and to any others; on near misses of responses
-that follow, which are a group of their own; and on the run's own responses and cases.
+The words of an instruction tell its checker and arguments (`benchmark_wordings.py`). The checker judges recorded
+responses to prompts that ask the same, the same kind, and something else; near misses of those that follow, as a group
+of their own; and the run's own responses and cases.
 
-A verdict that a known fault of a checker decides (`corrections.py`), that is drawn at random, or that a checker gave up
-is no gold: it is left out, and counted.
+Verdicts that a known fault of a checker decides (`corrections.py`), that are drawn at random, or that a checker gave up
+are left out and counted.
 """
 
 import json
@@ -23,7 +23,7 @@ from autoif.audit.material import Material, WrittenInstruction
 from autoif.benchmark_wordings import TITLES, Suite, Wording, find_wording
 from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.checkers import Verdicts
-from autoif.evaluation.ifeval_ifbench.data import Question, Questions
+from autoif.evaluation.ifeval_ifbench.data import Question, Questions, plain_arguments
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.responses import RecordedRow
 from autoif.probes import make_near_misses
@@ -34,7 +34,7 @@ from autoif.records import content_id
 NEAR_MISSES = "near-misses"
 OWN_RESPONSES, OWN_CASES = "the run's responses", "the run's cases"
 MOST_OF_SAME, MOST_OF_KIND, MOST = 120, 210, 300
-"""Recorded responses for an instruction: to prompts that ask the very same; with those of its kind; with all others."""
+"""Most recorded responses to the same instruction; with those to its kind; with all others."""
 _EDITED = 12
 """Responses that near misses are made of."""
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.bz2")
@@ -50,14 +50,6 @@ class RecordedResponses:
     """By the prompt's text, and by its key."""
     responses: dict[str, set[str]] = field(default_factory=dict)
     """By their text: the prompts, by text or key, that they answer."""
-
-    def list_in_order(self) -> list[tuple[str, str]]:
-        """Return the id and text of each response."""
-        if not self._ordered:
-            self._ordered = sorted((content_id("gold", text), text) for text in self.responses)
-        return self._ordered
-
-    _ordered: list[tuple[str, str]] = field(default_factory=list)
 
     def find_asked(self, response: str) -> set[Asked]:
         """Return what the prompts that a response answers ask for."""
@@ -81,9 +73,7 @@ def make_official_gold(benchmark: Suite, folder: Path, material: Material) -> Go
         folder: of recorded responses and the prompts that they answer, or one that holds it under the benchmark's name.
         material: the run.
 
-    Raises:
-        ConfigError: no instruction is in official words, or the folder or the checkers lack what is needed.
-        StoreError: a file of the folder can't be read.
+    Raises ConfigError: no instruction is in official words, or the folder or the checkers lack what is needed.
     """
     asked = list(_list_questions(benchmark, material))
     if not asked:
@@ -92,11 +82,12 @@ def make_official_gold(benchmark: Suite, folder: Path, material: Material) -> Go
             f"{TITLES[benchmark]}, as its checkers describe them"
         )
     recorded = read_recorded(folder / benchmark if (folder / benchmark).is_dir() else folder)
+    named = [(content_id("gold", text), text) for text in recorded.responses]
     gold, lost = Gold(TITLES[benchmark]), Counter[str]()
     questions = Questions(benchmark, tuple(each.row for each in asked))
     with open_checkers(questions, len(asked) * (MOST + 200)) as run:
         for each in asked:
-            texts = _choose(each, recorded)
+            texts = _choose(each, recorded, named)
             follows = _judge(run, each, texts, lost)
             _add(gold, each, follows, RESPONSES)
             chosen = islice((text for text, followed in follows.items() if followed), _EDITED)
@@ -126,9 +117,7 @@ def read_recorded(folder: Path) -> RecordedResponses:
     A prompt has `prompt`, `instruction_id_list` and `kwargs`; a response has `response`, and its `prompt` or the
     `key` of that.
 
-    Raises:
-        ConfigError: there are none.
-        StoreError: a file can't be read.
+    Raises ConfigError: there are none.
     """
     found = RecordedResponses()
     for path in sorted(path for path in folder.rglob("*") if path.name.endswith(_SUFFIXES)):
@@ -169,22 +158,18 @@ def _read_row(row: Mapping[str, Any], found: RecordedResponses) -> None:
 def make_asked(name: str, arguments: Mapping[str, Any]) -> Asked:
     """Return a type and its arguments in one form: releases differ in 5 and 5.0, and checkers sort keywords."""
     plain = {
-        key: sorted(map(str, value)) if isinstance(value, list) else int(value) if _is_whole(value) else value
-        for key, value in arguments.items()
+        key: sorted(map(str, value)) if isinstance(value, list) else value
+        for key, value in plain_arguments(arguments).items()
         if value is not None
     }
     return name, json.dumps(plain, sort_keys=True)
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, float) and value.is_integer()
-
-
-def _choose(asked: _Question, recorded: RecordedResponses) -> list[str]:
-    """Return recorded responses to try a checker on, those to the same instruction first, always the same ones."""
+def _choose(asked: _Question, recorded: RecordedResponses, named: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the recorded responses for a checker, those to the same instruction first; `named` are all with ids."""
     wanted = make_asked(asked.wording.type, asked.wording.arguments)
     same, kind, others = list[str](), list[str](), list[str]()
-    for _, text in sorted(recorded.list_in_order(), key=lambda each: content_id(*wanted, each[0])):
+    for _, text in sorted(named, key=lambda each: content_id(*wanted, each[0])):
         found = recorded.find_asked(text)
         (same if wanted in found else kind if wanted[0] in {name for name, _ in found} else others).append(text)
     chosen = same[:MOST_OF_SAME]
@@ -193,7 +178,7 @@ def _choose(asked: _Question, recorded: RecordedResponses) -> list[str]:
 
 
 def _judge(run: Any, asked: _Question, texts: Iterable[str], lost: Counter[str]) -> dict[str, bool]:
-    """Return whether each text follows; count those of which the checker says nothing that can be relied on."""
+    """Return whether each text follows; count those on which the checker can't be relied on."""
     listed = list(dict.fromkeys(texts))
     found = {}
     verdicts: Sequence[Verdicts | str] = run([(asked.row, text) for text in listed])

@@ -4,13 +4,12 @@
     TNR = responses that don't follow and are refused / that don't       FPR = 1 - TNR
     precision = responses that follow and are accepted / accepted        J = TPR + TNR - 1
 
-A verdict other than `pass` refuses. Four times over: the functions as written, those that cross-validation kept, those
-that back-translation left (each function by itself; an instruction has the mean of its functions), and these together,
-by the share of them from which the run accepts a response.
+A verdict other than `pass` refuses. Rates are measured at four levels: of the functions as written, of those that
+cross-validation kept, of those that back-translation left (an instruction has the mean of its functions), and of the
+last together, by the share from which the run accepts a response.
 
-Means are over instructions, each counting alike (macro); an instruction without a response that follows has no TPR and
-is left out of that mean, and so on. Their intervals draw instructions again. `pooled` counts all responses together.
-Rates are percentages.
+Means are over instructions, each counting alike; one without responses that follow is left out of the mean TPR, and so
+on. The bootstrap draws instructions. `pooled` counts all responses together. Rates are percentages.
 """
 
 from collections import Counter
@@ -69,7 +68,7 @@ class VerdictCounts(Record):
 
     @property
     def j(self) -> float | None:
-        """Youden's J: 100 is always right, 0 is as good as saying the same of everything."""
+        """Youden's J: 100 is always right, 0 no better than one verdict for everything."""
         return None if self.tpr is None or self.tnr is None else self.tpr + self.tnr - 100
 
     @property
@@ -93,7 +92,7 @@ class FunctionRates(Record):
     """Whether it judges the run's responses."""
     counts: VerdictCounts
     out_of_time: int = 0
-    """Responses for which the limit of time left it none: they count as refused."""
+    """Responses for which no time was left: they count as refused."""
 
 
 class InstructionRates(Record):
@@ -152,11 +151,7 @@ class LevelRates(Record):
 
 
 def measure(material: Material, gold: Gold, sandbox: Sandbox) -> list[InstructionRates]:
-    """Run every function of every instruction that has gold on the responses of gold; return what that came to.
-
-    Raises:
-        SandboxError: functions can't be contained on this machine.
-    """
+    """Run the functions of every instruction with gold on gold's responses; return their rates."""
     asked = [
         (written, group, labels)
         for written in material.instructions
@@ -256,16 +251,12 @@ def _sum_up_level(found: Sequence[InstructionRates], level: Level, group: str) -
         tnr=mean(lambda each: each.tnr, estimate_rate),
         fnr=mean(lambda each: each.fnr, estimate_rate),
         precision=mean(lambda each: each.precision, estimate_rate),
-        j=mean(lambda each: each.j, _estimate_j),
+        j=mean(lambda each: each.j, lambda values, names: bootstrap_strata([(values, names)], bounds=(-100, 100))),
         right=sum(each.is_right for each in counted.values()),
         right_functions=sum(each.is_right for each in chosen),
         refuse_all=sum(each.refuses_all for each in counted.values()),
         pooled=add_up(counted.values()),
     )
-
-
-def _estimate_j(values: Sequence[float], clusters: Sequence[str]) -> Interval:
-    return bootstrap_strata([(values, clusters)], bounds=(-100, 100))
 
 
 def _percent(part: int, whole: int) -> float | None:

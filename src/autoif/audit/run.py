@@ -2,8 +2,8 @@
 
     audit = audit_run(Path("runs/first"), SandboxSettings(), gold="gold.jsonl")
 
-To add a part: a function that takes the material and the sandbox and returns a record; a field of `Audit` for it, None
-where it wasn't measured; a call in `_measure`; and its lines in report/audit.py.
+To add a part: a function that makes a record of the material, a field of `Audit`, a call in `_measure`, and lines in
+report/audit.py.
 """
 
 import os
@@ -33,7 +33,7 @@ from autoif.view.precision import ReviewedPrecision
 from autoif.view.queue import read_reviewed_precision
 
 LONGEST_CALL_S = 20.0
-"""For one function on all its texts: one that hangs on each of them must not take an hour; the rest are timeouts."""
+"""For one function on all its texts, so that one that hangs on each doesn't take an hour; the rest are timeouts."""
 DATA_VARIABLE = "AUTOIF_DATA"
 """Names the folder of recorded responses."""
 Watch = Callable[[str], None]
@@ -95,10 +95,7 @@ def audit_run(
         data: the folder of recorded responses for ifeval and ifbench; by default what `AUTOIF_DATA` names.
         watch: is told in words what is being done.
 
-    Raises:
-        StoreError: it is no run folder, is of another version or damaged, has no functions yet, or can't be written to.
-        ConfigError: gold can't be had, or it or the second run is of other instructions.
-        SandboxError: functions can't be contained on this machine.
+    Raises ConfigError: gold can't be had, or it or the second run is of other instructions.
     """
     if data and str(gold).lower() not in TITLES:
         raise ConfigError(f"{data} is for gold of {' or '.join(TITLES)} alone: name one of these, or leave --data out")

@@ -1,9 +1,8 @@
-"""A second author: what functions of another model, written for the same instructions, say otherwise.
+"""A second author: where functions of another model, written for the same instructions, disagree.
 
-Repeats of one model err together; a model of another family shares fewer misreadings. Two runs are compared, each by
-the majority of its functions for an instruction: those that it kept, or all that it wrote where it kept none. Texts are
-the cases of both, the probes, and the responses of both. Where the two differ, one has misread: a person, or a judge,
-has to say which. Where they agree, that is worth more than agreement within one run.
+Functions of one model err together; another model shares fewer misreadings. Two runs are compared by the majority of
+their functions for each instruction: the kept ones, or all where none was kept. Texts are the cases and responses of
+both, and the probes. Where the two disagree, one has misread, and a person has to say which.
 """
 
 from pathlib import Path
@@ -24,7 +23,7 @@ _SHOWN_TEXTS = 5
 
 
 class Dispute(Record):
-    """A text of which the two say different things."""
+    """A text on which the two disagree."""
 
     text: str
     accepted: float
@@ -47,25 +46,22 @@ class AuthorComparison(Record):
 
 
 class SecondAuthor(Record):
-    """What the two authors of a run and of another one differ on."""
+    """Where the functions of two runs disagree."""
 
     run: str
     """The other run's folder."""
     writer: str
     second_writer: str
     same_writer: bool
-    """Then it is no second author: repeats of one model share their errors."""
+    """Then there is no second author."""
     instructions: tuple[AuthorComparison, ...]
     """Those of both runs, the most disputed first."""
 
 
 def compare_authors(material: Material, other: Path, sandbox: Sandbox) -> SecondAuthor:
-    """Return what the functions of two runs say otherwise of the same texts.
+    """Return where the functions of two runs disagree on the same texts.
 
-    Raises:
-        ConfigError: the runs share no instruction.
-        StoreError: the other folder is no run, or has no functions.
-        SandboxError: functions can't be contained on this machine.
+    Raises ConfigError: the runs share no instruction.
     """
     second = {make_key(each.instruction.text): each for each in read_material(other).instructions}
     pairs = [

@@ -8,7 +8,7 @@ import click
 
 from autoif.cli.evaluate import report
 from autoif.cli.options import OUTPUT, QUIET, add_options, choose_say
-from autoif.cli.sampling_options import model_options, read_endpoint
+from autoif.cli.sampling_options import KEEP_THINKING, model_options, read_endpoint
 from autoif.errors import ConfigError, needing_extra
 from autoif.models.catalog import runs_in_llama_cpp
 from autoif.sampling.precision import choose_precision
@@ -31,6 +31,7 @@ _TASKS_OF_TEXT = "gsm8k,humaneval"
         plain=False,
     )
 )
+@KEEP_THINKING
 @OUTPUT
 @click.option("--tasks", help=f"Benchmarks, separated by commas. [default: {_TASKS}]")
 @click.option(

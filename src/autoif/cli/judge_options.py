@@ -1,12 +1,10 @@
 """Which model judges: the same options wherever one does."""
 
-import functools
 from collections.abc import Callable
-from typing import Any
 
 import click
 
-from autoif.cli.options import Command, add_options
+from autoif.cli.options import Command, gather_options
 from autoif.cli.sampling_options import read_endpoint
 from autoif.evaluation.judge import Judge
 from autoif.models.endpoint import EMBEDDED, Budget
@@ -34,28 +32,21 @@ def judge_options(*, judges: str, max_tokens: int) -> Callable[[Command], Comman
             "--budget-tokens", type=click.IntRange(min=0), metavar="N", help="Most tokens to spend on the judge."
         ),
     )  # fmt: skip
+    return gather_options(options, "judge", _make_judge)
 
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(
-            *,
-            judge_model: str | None,
-            judge_base_url: str | None,
-            judge_api_key_env: str,
-            judge_max_tokens: int,
-            judge_concurrency: int,
-            budget_tokens: int | None,
-            **others: Any,
-        ) -> None:
-            if judge_base_url and not judge_model:
-                raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
-            judge = None
-            if judge_model:
-                endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
-                endpoint = endpoint.model_copy(update={"concurrency": judge_concurrency})
-                judge = Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))
-            command(judge=judge, **others)
 
-        return add_options(options)(run)
-
-    return decorate
+def _make_judge(
+    judge_model: str | None,
+    judge_base_url: str | None,
+    judge_api_key_env: str,
+    judge_max_tokens: int,
+    judge_concurrency: int,
+    budget_tokens: int | None,
+) -> Judge | None:
+    if not judge_model:
+        if judge_base_url:
+            raise click.UsageError("--judge-base-url needs --judge-model, the name of the model there")
+        return None
+    endpoint = read_endpoint(judge_base_url or EMBEDDED, judge_model, judge_api_key_env)
+    endpoint = endpoint.model_copy(update={"concurrency": judge_concurrency})
+    return Judge(endpoint, judge_max_tokens, Budget(tokens=budget_tokens))

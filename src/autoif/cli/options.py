@@ -18,6 +18,28 @@ def add_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Co
     return lambda command: functools.reduce(lambda given, option: option(given), reversed(options), command)
 
 
+def gather_options(
+    options: Sequence[Callable[[Command], Command]], name: str, make: Callable[..., Any]
+) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command several options, which it gets as one argument: what `make` makes of
+    their values.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            own = {each: given.pop(each) for each in names}
+            command(**{name: make(**own)}, **given)
+
+        @add_options(options)
+        def alone() -> None: ...
+
+        names = [each.name for each in getattr(alone, "__click_params__")]  # noqa: B009  # click's own list
+        return add_options(options)(run)
+
+    return decorate
+
+
 def choose_say(quiet: bool) -> Callable[[str], None]:
     """Return what shows lines of progress, or swallows them."""
     return (lambda line: None) if quiet else functools.partial(click.echo, err=True)

@@ -108,15 +108,9 @@ def run(
     replayed = recorded or options["recordings"]
     folder, _ = api.place_run(output, work, f"{Path(config).stem}{'-recorded' if replayed else ''}")
     given = {name: value for name, value in options.items() if value is not None}
+    given |= {"output": output or folder, "work": work, "set": [*changed, *settings], "recorded": recorded}
     if plan:
-        arguments = {
-            "output": output or folder,
-            "work": work,
-            "set": [*changed, *settings],
-            "recorded": recorded,
-            **given,
-        }
-        planned = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **arguments)
+        planned = api.plan(config, yields=yields, tokens_per_second=tokens_per_second, **given)
         if as_json:
             click.echo(planned.model_dump_json(indent=2))
         else:
@@ -126,15 +120,7 @@ def run(
         raise click.UsageError("--json, --yields and --tokens-per-second go with --plan")
     try:
         with interruptible(_resume_hint(), RUN_GRACE_S):
-            made = api.run(
-                config,
-                output=output or folder,
-                work=work,
-                set=[*changed, *settings],
-                recorded=recorded,
-                progress=not quiet,
-                **given,
-            )
+            made = api.run(config, progress=not quiet, **given)
     except BudgetExhausted:
         Console(stderr=True).print("the budget is spent; what is there so far:", highlight=False)
         show_made(folder, Console())

@@ -3,7 +3,6 @@
 The commands differ in their defaults alone; each gets one `policy`, a model that is ready to be sampled or a file.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from autoif.cli.options import Command, LocalPath, add_options
+from autoif.cli.options import Command, LocalPath, gather_options
 from autoif.errors import ConfigError
 from autoif.models.catalog import runs_in_llama_cpp
 from autoif.models.endpoint import Endpoint
-from autoif.sampling import Backend, SamplingSettings, open_sampler
+from autoif.sampling import Backend, SamplingSettings, Say, open_sampler
 from autoif.sampling.precision import choose_precision
 
 if TYPE_CHECKING:
@@ -69,9 +68,7 @@ SampledOrRecorded = SampledModel | Path
 """What a command gets as its `policy`: a model, or the path of recorded responses."""
 
 
-def take_subject(
-    policy: SampledOrRecorded, say: Callable[[str], None], find_files: FindFiles | None = None
-) -> "Subject":
+def take_subject(policy: SampledOrRecorded, say: Say, find_files: FindFiles | None = None) -> "Subject":
     """Return who answers, for the loop of evaluation; `find_files` names the files of a folder of responses."""
     from autoif.evaluation.benchmark import Subject, take_recorded
     from autoif.evaluation.provenance import identify_policy
@@ -132,12 +129,13 @@ def model_options(
         click.option("--base-url", metavar="URL", help="OpenAI-compatible endpoint that serves MODEL; ends in /v1."),
         API_KEY_ENV,
         CHAT_TEMPLATE_KWARGS,
-        KEEP_THINKING,
     ]  # fmt: skip
 
 
 def policy_options(*, samples: int, temperature: float, max_tokens: int, recorded: str) -> Callable[[Command], Command]:
-    """Give a command the options of who answers, which it gets as one `policy`; the parameters are `model_options`'."""
+    """Give a command the options of who answers, which it gets as one `policy`, and --keep-thinking; the parameters are
+    those of `model_options`.
+    """
     options = model_options(recorded=recorded, samples=samples, temperature=temperature, max_tokens=max_tokens)
     options += [
         BACKEND,
@@ -151,39 +149,30 @@ def policy_options(*, samples: int, temperature: float, max_tokens: int, recorde
         ),
     ]  # fmt: skip
 
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(
-            *,
-            model: str | None,
-            responses: Path | None,
-            backend: Literal["auto", "transformers", "vllm"],
-            base_url: str | None,
-            api_key_env: str,
-            samples: int,
-            **options: Any,
-        ) -> None:
-            sampled = {name: options.pop(name) for name in SamplingSettings.model_fields if name in options}
-            if sampled["dtype"] is None:
-                del sampled["dtype"]
-                if model and not base_url and not runs_in_llama_cpp(model):
-                    sampled["dtype"] = choose_precision()
-            settings = SamplingSettings(responses=samples, **sampled)
-            if (model is None) == (responses is None):
-                raise click.UsageError(f"name a MODEL, or recorded --responses {recorded.partition(':')[0]}")
-            if model is None:
-                command(policy=responses, **options)
-                return
-            if samples > 1 and settings.temperature == 0:
-                raise ConfigError(
-                    "--temperature 0 gives the same response each time: set it above 0 for several --samples"
-                )
-            chosen = read_backend(model, backend, base_url, api_key_env)
-            command(policy=SampledModel(model, chosen, settings), **options)
+    def make_policy(
+        model: str | None,
+        responses: Path | None,
+        backend: Literal["auto", "transformers", "vllm"],
+        base_url: str | None,
+        api_key_env: str,
+        samples: int,
+        **sampled: Any,
+    ) -> SampledOrRecorded:
+        if sampled["dtype"] is None:
+            del sampled["dtype"]
+            if model and not base_url and not runs_in_llama_cpp(model):
+                sampled["dtype"] = choose_precision()
+        settings = SamplingSettings(responses=samples, **sampled)
+        if (model is None) == (responses is None):
+            raise click.UsageError(f"name a MODEL, or recorded --responses {recorded.partition(':')[0]}")
+        if responses:
+            return responses
+        assert model
+        if samples > 1 and settings.temperature == 0:
+            raise ConfigError("--temperature 0 gives the same response each time: set it above 0 for several --samples")
+        return SampledModel(model, read_backend(model, backend, base_url, api_key_env), settings)
 
-        return add_options(options)(run)
-
-    return decorate
+    return lambda command: gather_options(options, "policy", make_policy)(KEEP_THINKING(command))
 
 
 def read_backend(

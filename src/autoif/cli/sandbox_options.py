@@ -1,13 +1,11 @@
 """How functions are run: the same options wherever a command runs them."""
 
-import functools
 from collections.abc import Callable
-from typing import Any
 
 import click
 from pydantic import ValidationError
 
-from autoif.cli.options import Command, add_options
+from autoif.cli.options import Command, gather_options
 from autoif.sandbox import SandboxSettings
 
 _DEFAULTS = SandboxSettings()
@@ -36,36 +34,17 @@ def sandbox_options(*, backend: str = "--backend") -> Callable[[Command], Comman
             help="Installed package that functions may import; may be repeated. Also name what it imports.",
         ),
     )  # fmt: skip
-
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(
-            *,
-            timeout: float,
-            memory_mb: int,
-            sandbox_backend: str,
-            workers: int | None,
-            packages: tuple[str, ...],
-            **others: Any,
-        ) -> None:
-            try:
-                sandbox = SandboxSettings(
-                    backend=sandbox_backend,
-                    timeout_s=timeout,
-                    memory_mb=memory_mb,
-                    workers=workers or 0,
-                    packages=packages,
-                )
-            except ValidationError as error:
-                raise click.UsageError(_name_option(error)) from None
-            command(sandbox=sandbox, **others)
-
-        return add_options(options)(run)
-
-    return decorate
+    return gather_options(options, "sandbox", _make_settings)
 
 
-def _name_option(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    name = str(problem["loc"][0]).removesuffix("_s").replace("_", "-")
-    return f"--{name}: {problem['msg']}, not {problem['input']!r}"
+def _make_settings(
+    timeout: float, memory_mb: int, sandbox_backend: str, workers: int | None, packages: tuple[str, ...]
+) -> SandboxSettings:
+    try:
+        return SandboxSettings(
+            backend=sandbox_backend, timeout_s=timeout, memory_mb=memory_mb, workers=workers or 0, packages=packages
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0]).removesuffix("_s").replace("_", "-")
+        raise click.UsageError(f"--{name}: {problem['msg']}, not {problem['input']!r}") from None

@@ -1,12 +1,12 @@
-"""Contamination (§4): what of a benchmark is in training data, word for word or in other words.
+"""Contamination (§4): which prompts of benchmarks are in training data, word for word or rephrased.
 
 training_rows.py   training data in any common format, read for what it asks and what it says
 prompts.py         the prompts of benchmarks
 overlap.py         runs of 13 words that a prompt and a training row have in common
-nearest.py         the training prompts that are most like each prompt of a benchmark, by their words
+nearest.py         the nearest training prompts of each prompt of a benchmark, by words
 embedding.py       the same by a model's vectors
-measure.py         training data read once and compared
-rephrasing.py      a judge model on whether a neighbour asks for the same
-constraint_*.py    constraints that training functions check as a benchmark's checkers do
+measure.py         training data is read once and compared
+rephrasing.py      a judge model says whether a neighbour asks for the same
+constraint_*.py    training functions that check the same constraint as a benchmark's checker
 results.py         the report, and training files without the rows that overlap
 """

@@ -1,9 +1,9 @@
-"""Texts by which a training function is recognised as a checker's: those that follow a constraint, those that break it.
+"""Texts that follow or break a constraint, by which a training function is recognised as checking the same.
 
-Constraints without arguments are tried on one pool of texts. What the official checkers say of these is kept in
-constraint_verdicts.json, which `tests/write_constraint_verdicts.py` writes. Constraints with a number or a word are
-tried with those of the training instruction, on texts that are made for them: far from the limit, as what is asked is
-whether both check the same kind of thing, not whether both mean "more" or "at least".
+Constraints without arguments are tried on one pool of texts, with the official checkers' verdicts from
+constraint_verdicts.json (`tests/write_constraint_verdicts.py` writes it). Constraints with a number or a word are tried
+with those of the training instruction, on texts made for them. These are far from the limit: the question is whether
+both check the same kind of thing, not whether both mean "more" or "at least".
 """
 
 import json
@@ -30,7 +30,7 @@ _NAMES = dict(zip(
 
 
 class Example(Record):
-    """Texts written for one constraint; that the checkers judge them so is held by tests/test_checkers.py."""
+    """Texts written for one constraint; tests/test_checkers.py checks them against the checkers."""
 
     arguments: Mapping[str, JsonValue]
     follows: str
@@ -40,7 +40,7 @@ class Example(Record):
 
 
 class PartPatterns(Record):
-    """How texts of many parts of one kind are made: of a pattern with a word and a number in it for each variant."""
+    """How texts of many parts of one kind are made: patterns with places for a word and a number."""
 
     joined_by: str
     patterns: tuple[str, ...]
@@ -51,9 +51,9 @@ class CountedConstraint(Record):
 
     parts: str
     others: tuple[str, ...]
-    """Kinds that a text may have as many of, and not of this: a function that counts those checks another thing."""
+    """Other kinds of parts: a function that counts those checks something else."""
     bounded_above: bool = False
-    """Whether no more may be asked for, too."""
+    """Whether "at most" may be asked, too."""
 
 
 class Examples(Record):
@@ -72,7 +72,7 @@ class Examples(Record):
 
 @dataclass(frozen=True, slots=True)
 class ConstraintTrial:
-    """A constraint, and texts that tell a function that checks it from others."""
+    """A constraint, and texts that tell functions that check it from others."""
 
     benchmark: Suite
     type: str
@@ -113,9 +113,7 @@ def make_pool_trials(benchmark: Suite, types: Collection[str]) -> list[Constrain
 
 @cache
 def _load_verdicts() -> dict[Suite, dict[str, str]]:
-    """Return by type what the checkers say of each text of the pool: "+" for one that follows, "-" for one that breaks
-    the constraint.
-    """
+    """Return by type the checkers' verdicts on the texts of the pool: "+" follows, "-" breaks the constraint."""
     found: dict[Suite, dict[str, str]] = json.loads(VERDICTS.read_text(encoding="ascii"))
     return found
 

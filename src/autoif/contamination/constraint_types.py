@@ -1,15 +1,14 @@
-"""Constraints that training functions check as a benchmark's checkers do, whatever words ask for them.
+"""Which types of a benchmark's constraints training functions check, in whatever words they are asked for.
 
-In:      the training rows' instructions with their functions; the types of constraints that benchmarks' prompts have.
-Out:     for each type the instructions whose functions give the checker's verdicts on texts that follow and break it.
+In:      instructions of training rows with their functions; the types of constraints of benchmarks.
+Out:     for each type the instructions whose functions agree with its checker on texts that follow and break it.
 
-An instruction's functions judge together, as in training: a text is accepted if more than half return True (§3.3).
-Training on a kind of constraint is what instruction following is about, and no fault. It tells how new the
-constraints of a benchmark are to a model.
+A text is accepted if more than half of an instruction's functions return True (§3.3). Training on a type of constraint
+is no fault; it tells how new a benchmark's constraints are to a model.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoif.benchmark_wordings import Suite
@@ -26,6 +25,7 @@ from autoif.contamination.results import TypeCoverage, TypeInstruction
 from autoif.errors import ConfigError, SandboxError
 from autoif.judging import Row, judge
 from autoif.records import Verdict
+from autoif.sampling.settings import Say
 from autoif.sandbox import Sandbox, SandboxSettings
 
 ALIKE = 0.9
@@ -47,13 +47,9 @@ def find_types(
     instructions: Sequence[TrainedInstruction],
     asked: Mapping[Suite, Mapping[str, int]],
     sandbox: Sandbox,
-    say: Callable[[str], None],
+    say: Say,
 ) -> dict[str, dict[str, TypeCoverage]]:
-    """Return which types of each benchmark the training data checks, and by which instructions.
-
-    Raises:
-        SandboxError: functions can't be run.
-    """
+    """Return which types of each benchmark the training data checks, and by which instructions."""
     pool = [trial for name, types in asked.items() for trial in make_pool_trials(name, types)]
     tried = {(trial.benchmark, trial.type) for trial in pool}
     found: dict[tuple[str, str], list[TypeInstruction]] = {}
@@ -81,7 +77,7 @@ def find_types(
 
 
 def find_trained_types(
-    comparison: ContaminationComparison, say: Callable[[str], None], warn: Callable[[str], None]
+    comparison: ContaminationComparison, say: Say, warn: Say
 ) -> dict[str, dict[str, TypeCoverage]] | None:
     """Return what `find_types` finds in compared training data; None where there are no types or no functions.
 

@@ -1,13 +1,13 @@
-"""Neighbours by a model's vectors (sentence-transformers), so that other words for the same are near as well.
+"""Neighbours by a model's vectors (sentence-transformers), which finds rephrased prompts too.
 
-Any model folder or name that it loads; where a folder doesn't say how a text's vector is made, it is the mean over its
-tokens of the last hidden states. Vectors are kept, by the model's content and the text: work that was stopped goes on.
+Where a model's folder doesn't say how a text becomes a vector, it is the mean of the last hidden states. Vectors are
+stored by model and text, so that stopped work resumes.
 """
 
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from autoif.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.errors import ModelError, first_line
 from autoif.runs.whole_files import storage_errors
 from autoif.sampling.policy import check_model
+from autoif.sampling.settings import Say
 from autoif.training.identity import identify_model
 
 VECTORS = "embeddings.sqlite"
@@ -28,21 +29,17 @@ _MOST_TOKENS = 512
 
 
 def find_nearest_by_embedding(
-    prompts: Sequence[str], texts: Sequence[str], k: int, model: str, folder: Path, say: Callable[[str], None]
+    prompts: Sequence[str], texts: Sequence[str], k: int, model: str, folder: Path, say: Say
 ) -> Nearest:
     """Return the k texts whose vectors have the highest cosine with each prompt's; none of 0 or less. Vectors are kept
     in the folder.
-
-    Raises:
-        ModelError: the model can't be used.
-        StoreError: vectors can't be stored.
     """
     check_model(model)
     vectors = _embed([*prompts, *texts], model, folder, say)
     return find_closest(vectors[: len(prompts)], vectors[len(prompts) :], k)
 
 
-def _embed(texts: Sequence[str], model: str, folder: Path, say: Callable[[str], None]) -> Vectors:
+def _embed(texts: Sequence[str], model: str, folder: Path, say: Say) -> Vectors:
     """Return the vectors of texts, of length 1, shape (texts, dimensions)."""
     identity = f"sentence-transformers {identify_model(model, None, None).content}"
     keys = [hashlib.sha256(f"{identity}\0{text}".encode(errors="surrogatepass")).digest() for text in texts]

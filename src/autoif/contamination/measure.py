@@ -4,7 +4,7 @@ In:   files of training data, prompts.
 Out:  which rows and prompts have words in common, and the nearest training prompts of each prompt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from autoif.contamination.overlap import PromptWords, split_words
 from autoif.contamination.prompts import BenchmarkPrompt
 from autoif.contamination.training_rows import TrainingRow, read_rows
 from autoif.errors import ConfigError
+from autoif.sampling.settings import Say
 
 Kind = Literal["run", "prompt"]
 """What a row and a prompt share: n words that follow one another, or all of a prompt that is shorter than that."""
@@ -78,12 +79,11 @@ class ContaminationComparison:
 
 
 def compare(
-    files: Sequence[Path], prompts: Sequence[BenchmarkPrompt], ngram: int, neighbours: int, say: Callable[[str], None]
+    files: Sequence[Path], prompts: Sequence[BenchmarkPrompt], ngram: int, neighbours: int, say: Say
 ) -> ContaminationComparison:
     """Compare training data with prompts: by runs of `ngram` words, and by each prompt's nearest neighbours.
 
-    Raises:
-        ConfigError: training data can't be read, has another form, or nothing is asked in it.
+    Raises ConfigError: training data can't be read, has another form, or nothing is asked in it.
     """
     texts = [prompt.text for prompt in prompts]
     words, data = PromptWords(texts, ngram), TrainingTexts(tuple(files))

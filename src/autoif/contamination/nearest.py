@@ -1,8 +1,7 @@
-"""The training prompts that are most like each prompt of a benchmark, by their words or by a model's vectors.
+"""The nearest training prompts of each prompt of a benchmark, by cosine of their words or of a model's vectors.
 
-By words it is the cosine of vectors of length 1, in which a word counts (1 + ln of its occurrences in the text) times
-(1 + ln of (1 + texts) / (1 + texts with it)), over all training prompts and prompts of benchmarks. The search is exact:
-every pair is compared.
+A word weighs (1 + ln of its occurrences in the text) times (1 + ln of (1 + texts) / (1 + texts with it)), over all
+training and benchmark prompts. The search is exact: every pair is compared.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
-"""Overlap word for word: runs of n words (13, as in the paper) that a prompt and a training text have in common.
+"""Overlap word for word: runs of n words (13, as in the paper) that a prompt and a training text share.
 
-A word is a run of letters, digits and underscores, in lower case; each Chinese or Japanese character is a word, as
-these scripts have no spaces. A prompt of fewer than n words has no run. It overlaps where a user turn of the training
-data is the same prompt, word for word.
+A word is a run of letters, digits and underscores, in lower case; each Chinese or Japanese character is a word. A
+prompt of fewer than n words overlaps where a user turn of the training data is the same, word for word.
 """
 
 import re

@@ -45,9 +45,7 @@ def read_prompts(names: Sequence[str], data: Mapping[str, Path]) -> list[Benchma
         data: their files; FollowBench's is a folder, that of an unknown name holds rows {"prompt"}. What isn't here
             is fetched.
 
-    Raises:
-        ConfigError: an unknown benchmark without a file, or data of something else, or that can't be fetched.
-        StoreError: a file can't be read, or a row doesn't fit.
+    Raises ConfigError: an unknown benchmark without a file, or data of something else, or that can't be fetched.
     """
     if stray := [name for name in data if name not in names]:
         raise ConfigError(f"--data names {stray[0]}, which --against leaves out: add it there, or leave it out here")

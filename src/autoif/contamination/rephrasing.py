@@ -5,26 +5,20 @@ counted and kept as it is. Answers are stored, so a comparison that was stopped 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoif.contamination.results import NearestResult, Neighbour, Rephrasing
 from autoif.evaluation.judge import Judge, consult, explain_unread
 from autoif.models.requests import Completion
+from autoif.sampling.settings import Say
 
 STAGE = "contamination"
 _ANSWER = re.compile(r"none|(?:same:?\s*)?\d{1,9}(?:(?:\s*,\s*|\s+and\s+|\s+)\d{1,9})*", re.IGNORECASE)
 
 
-def judge_rephrasing(
-    results: Sequence[NearestResult], judge: Judge, folder: Path, say: Callable[[str], None]
-) -> list[NearestResult]:
-    """Return the prompts with what a judge says of their neighbours; one without neighbours is not asked about.
-
-    Raises:
-        ModelError: the judge can't be used, or its budget is spent.
-        StoreError: its answers can't be stored in the folder.
-    """
+def judge_rephrasing(results: Sequence[NearestResult], judge: Judge, folder: Path, say: Say) -> list[NearestResult]:
+    """Return the prompts with what a judge says of their neighbours; one without neighbours is not asked about."""
     requests = [
         judge.put(write_question(result.prompt, result.compared), STAGE, result.benchmark, result.id)
         for result in results

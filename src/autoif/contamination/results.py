@@ -1,10 +1,10 @@
-"""What a comparison with benchmarks tells, and leaves in its folder.
+"""The results of a comparison with benchmarks, and the files of its folder.
 
-nearest.jsonl        a row a prompt: the training prompts that are most like it, and what a judge said of them
-contaminated.jsonl   a row a training row that has something in common with a prompt: which, and what
+nearest.jsonl        a row a prompt: its nearest training prompts, and what a judge said of them
+contaminated.jsonl   a row a training row that overlaps with prompts: which, and in what
 report.json          the numbers
 
-`write_clean` writes the training files without the rows that overlap; what stays is byte for byte as it was.
+`write_clean` writes the training files without the rows that overlap; the others stay byte for byte.
 """
 
 from codecs import getincrementaldecoder
@@ -268,9 +268,7 @@ def write_results(
 def write_clean(comparison: ContaminationComparison, folder: Path) -> None:
     """Write each training file under its name, without the lines that overlap.
 
-    Raises:
-        ConfigError: a file is a JSON list, two have the same name, or would be written over itself.
-        StoreError: the folder can't be written.
+    Raises ConfigError: a file is a JSON list, two have the same name, or would be written over itself.
     """
     check_clean(comparison.data.files, folder)
     numbers = [set[int]() for _ in comparison.data.files]

@@ -1,4 +1,4 @@
-"""Training data in any common format, read for what it asks and what it says.
+"""Reads training data in any common format: what users ask in it, and all other text.
 
     conversations   {"messages" | "conversations": [turns]}                        SFT rows of a run, ShareGPT
     prompts         {"prompt": text or turns, "completion" | "chosen" …: …}        preference and reward rows, TRL
@@ -45,9 +45,8 @@ class TrainingRow:
 def list_files(sources: Sequence[Path]) -> list[Path]:
     """Return the files of training data: those named, and of a folder the data sets of a run.
 
-    Raises:
-        ConfigError: a folder has no data set, a file is missing, or is none that can be read.
-        StoreError: a file is named twice.
+    Raises ConfigError: a folder has no data set, a file is missing, or is none that can be read. StoreError: a file is
+    named twice.
     """
     files = [file for source in sources for file in find_data_sets(source)]
     for file in files:
@@ -60,8 +59,7 @@ def list_files(sources: Sequence[Path]) -> list[Path]:
 def read_rows(files: Sequence[Path]) -> Iterator[TrainingRow]:
     """Yield the rows of files.
 
-    Raises:
-        ConfigError: a file can't be read, a row has another form (its line is named), or there is no row at all.
+    Raises ConfigError: a file can't be read, a row has another form (its line is named), or there is no row at all.
     """
     empty = True
     for index, file in enumerate(files):

@@ -2,9 +2,9 @@
 
 Subject      who answers: a model that is sampled, or files of recorded responses
 Benchmark    what is asked, and what judges the answers
-evaluate     from both to scores.json; called again after an interruption it goes on
+evaluate     from both to scores.json; after an interruption it resumes
 
-What can't be scored as it is, missing, unknown, twice there, empty, cut or nothing but thought, is counted and named.
+Responses that are missing, unknown, duplicate, empty, cut or only a thought are counted and named.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,9 @@ from autoif.evaluation.results import (
     write_results,
 )
 from autoif.reading.jsonl import read_jsonl
-from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
+from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, Say, sample_all
 from autoif.training.card import versions
 
-Say = Callable[[str], None]
-"""Gets lines of progress."""
 _SAID = 5
 """How many of a server's different sentences are kept."""
 _SHOWN_CHARS = 60
@@ -57,7 +55,7 @@ class Subject:
 
 
 def take_recorded(path: Path, files: Sequence[Path] = ()) -> Subject:
-    """Return recorded responses as who answers: a file, or the files of a folder."""
+    """Return recorded responses as a subject: a file, or the files of a folder."""
     found = tuple(files or [path])
     return Subject(str(path), f"recorded, SHA-256 {digest_files(found)}", files=found)
 
@@ -67,78 +65,76 @@ class AskedPrompt:
     """What is asked."""
 
     id: str
-    """Of its content: the seeds of its samples come from it."""
+    """Of its content. The seeds of its samples come from it."""
     key: str
-    """What people call it."""
+    """Its name, for people."""
     text: str
-    """By which recorded responses find it."""
+    """Recorded responses are matched to prompts by it."""
     messages: tuple[dict[str, str], ...] = ()
-    """What a model is told; the text alone where there are none."""
+    """The conversation that a model gets; empty for the text alone."""
 
 
 Given = Sequence[tuple[AskedPrompt, Sequence[SubjectResponse]]]
-"""Prompts with their responses, as many to each."""
+"""Prompts with their responses, equally many each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What came of judging."""
+    """What a benchmark's judge found."""
 
     results: Sequence[PromptResult]
     unscored: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By the reason, prompts that can't be scored, each with what is to be said of it."""
+    """Prompts that can't be scored, by the reason, a line each."""
     noted: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What was scored and has to be known, named by its kind."""
+    """What readers should know of scored prompts, by kind, a line each."""
     remarks: Sequence[str] = ()
     report: Sequence[tuple[str, str]] = ()
     details: Mapping[str, JsonValue] = field(default_factory=dict)
+    """These three as `Scores` has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What is measured: its prompts, its judge, its scores."""
+    """What is measured: prompts, judge and scores. Fields without a word here are as in `Scores`."""
 
     name: str
     title: str
     about: str
-    """What the scores are, and what their intervals draw again."""
     prompts: Sequence[AskedPrompt]
     size: int
     """Prompts of the whole benchmark."""
     data: str
-    """Which prompts these are, for people."""
     data_id: str
     columns: Sequence[Column]
     judge: Callable[[Given], Judged]
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What shapes the scores beside the responses; only like is compared with like."""
+    """What shapes the scores beside the responses. Models are compared only where it is the same."""
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What else must be the same for an evaluation in this folder to resume."""
+    """What else must be the same for an interrupted evaluation to resume."""
     shared: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The same for the folder around, which has a folder for each of several benchmarks."""
+    """Likewise for the parent folder, where that holds several benchmarks."""
     place: int = 0
-    """Where its scores stand in a table of several benchmarks."""
     clusters: str = ""
-    """What groups prompts that vary together, in the plural, as in "instructions"; "" if prompts are independent."""
+    """What prompts that vary together share, in the plural, as in "instructions"; "" if all are independent."""
     parts_count_alike: bool = False
     responses: int | None = None
-    """Of a recorded file to each prompt; None for as many as every prompt has that has any."""
+    """Recorded responses to score of each prompt; None for as many as the prompt with the fewest has."""
     refuses_others: bool = False
-    """Whether recorded responses to other prompts, and more to one prompt than to another, are an error."""
+    """Whether recorded responses to unknown prompts, or to some prompts more than to others, are an error."""
     scores_refused: bool = True
-    """Whether a prompt that the server refused counts as wrong; otherwise it isn't scored."""
+    """Whether a prompt that the server refused counts as wrong; else it isn't scored."""
     found_within: bool = False
-    """Whether a recorded prompt may hold a prompt's text among other words."""
+    """Whether a recorded prompt may have other words around a prompt's text."""
     elsewhere: Sequence[str] = ()
-    """Texts of prompts that another benchmark asks, so that recorded responses to them are not unknown."""
+    """Prompts of other benchmarks in the same file: responses to them are not unknown."""
     lacks: Sequence[str] = ()
-    """What of the whole benchmark the data lacks, in words."""
+    """What the data lacks of the whole benchmark, in words."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Responses by the id of their prompt, as many to each that has any."""
+    """Responses by the id of their prompt: to each that has any, equally many."""
 
     found: Mapping[str, Sequence[SubjectResponse]]
     each: int
@@ -147,13 +143,10 @@ class _Answers:
 
 
 def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, keep_thinking: bool = False) -> Scores:
-    """Measure who answers on a benchmark, and write the results; an interrupted evaluation in the folder is gone on
-    with.
+    """Measure a subject on a benchmark and write the results; resume an interrupted evaluation in the folder.
 
-    Raises:
-        ConfigError: nothing can be scored, recorded responses don't fit, or something that is needed isn't installed.
-        ModelError, SandboxError: the model, a judge or the sandbox can't be used.
-        StoreError: the folder holds another evaluation or can't be written, or a file of responses can't be read.
+    Raises ConfigError: nothing can be scored, or recorded responses don't fit. StoreError: the folder holds another
+    evaluation.
     """
     recorded = None if subject.sampling else _read_recorded(benchmark, subject, say, keep_thinking)
     settings: dict[str, JsonValue] = {
@@ -191,7 +184,7 @@ def evaluate(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, *, 
 
 
 def _sample(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, keep_thinking: bool) -> _Answers:
-    """Return what a model answers; what the folder has of it is not asked for again."""
+    """Return a model's answers; those in the folder are not asked for again."""
     assert subject.sampling and subject.open
     asked = [
         SamplingPrompt(id=each.id, messages=each.messages or ({"role": "user", "content": each.text},))
@@ -205,11 +198,9 @@ def _sample(benchmark: Benchmark, subject: Subject, folder: Path, say: Say, keep
 
 
 def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinking: bool) -> _Answers:
-    """Return recorded responses, as many to each prompt; those beyond are duplicates.
+    """Return recorded responses, equally many to each prompt; the rest are duplicates.
 
-    Raises:
-        ConfigError: there is no response to any of the prompts, or the benchmark refuses what is there beside.
-        StoreError: a file can't be read, or a line is no such row.
+    Raises ConfigError: there is none to any of the prompts, or the benchmark refuses the rest.
     """
     ids = {each.text.strip() if benchmark.found_within else each.text: each.id for each in benchmark.prompts}
     near = {_squeeze(text): id for text, id in ids.items()}
@@ -253,12 +244,12 @@ def _read_recorded(benchmark: Benchmark, subject: Subject, say: Say, keep_thinki
 
 
 def _squeeze(text: str) -> str:
-    """Return the words of a prompt: programs that record answers trim prompts, and turn their line ends."""
+    """Return a prompt with single spaces: programs that record answers trim prompts and change line ends."""
     return " ".join(text.split())
 
 
 def _find_text(asked: str, texts: Sequence[str]) -> str | None:
-    """Return the one of the texts that a recorded prompt is, or holds alone."""
+    """Return which of the texts a recorded prompt is, or is the only one that it contains."""
     if asked.strip() in texts:
         return asked.strip()
     held = [text for text in texts if text in asked]
@@ -273,7 +264,7 @@ def _sum_up(
     judged: Judged,
     noted: Mapping[str, Sequence[str]],
 ) -> tuple[Scores, list[PromptResult]]:
-    """Return the scores, and the results with what is to be said of their responses."""
+    """Return the scores, and the results with the flags of their responses."""
     responses = {prompt.id: some for prompt, some in given}
     texts = {prompt.id: prompt.text for prompt, _ in given}
     cut = {key: text if len(text) <= _PROMPT_CHARS else f"…{text[-_PROMPT_CHARS:]}" for key, text in texts.items()}
@@ -318,15 +309,13 @@ def _sum_up(
 
 
 def _find_flags(responses: Sequence[SubjectResponse]) -> dict[str, tuple[int, ...]]:
-    """Return by its name what is true of some of the responses, with their indexes."""
-    flags = [response.flags for response in responses]
-    return {
-        name: found for name in FLAGS if (found := tuple(index for index, each in enumerate(flags) if name in each))
-    }
+    """Return the flags of responses, each with the indexes of those that have it."""
+    found = {name: tuple(index for index, each in enumerate(responses) if name in each.flags) for name in FLAGS}
+    return {name: indexes for name, indexes in found.items() if indexes}
 
 
 def _introduce(benchmark: Benchmark, results: Sequence[PromptResult], each: int) -> str:
-    """Return what the scores are of, in a sentence or two."""
+    """Return a sentence about what was scored."""
     of = f" of {len({result.cluster for result in results}):,} {benchmark.clusters}" if benchmark.clusters else ""
     given = f"{each} response{'' if each == 1 else 's'} to each"
     prompts = f"{len(results):,} prompt{'' if len(results) == 1 else 's'}{of}"
@@ -334,7 +323,7 @@ def _introduce(benchmark: Benchmark, results: Sequence[PromptResult], each: int)
 
 
 def _explain_partial(benchmark: Benchmark, scored: int, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return why this is no score of the whole benchmark; nothing if it is one."""
+    """Return why the score is not of the whole benchmark; nothing if it is."""
     lost = [*noted["missing"], *noted.get("unanswered", ()), *noted.get("unjudged", ())]
     if scored >= benchmark.size and not lost:
         return ()

@@ -1,9 +1,8 @@
-"""What changed between evaluations of the same prompts: instruction by instruction, and in single answers.
+"""What changed between evaluations of the same prompts: by instruction, and in single answers.
 
-by instruction    what is asked alike stands together: the prompts of one instruction of a pass rate, the verdicts of
-                  one type of IFEval and IFBench, the five prompts of one initial instruction of FollowBench, and
-                  each question of the rest by itself
-before and after  the prompts on which the first answers differ most, with what each model said
+by instruction    of a pass rate the prompts of one instruction, of IFEval and IFBench the verdicts of one type, of
+                  FollowBench the five prompts of one initial instruction, else each question
+before and after  the prompts whose first answers differ most, with what each model said
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +30,11 @@ class InstructionChange:
     values: tuple[float | None, ...]
     """Of each model, in the unit of the score; None where it has none."""
     differences: tuple[Interval | None, ...]
-    """To the first model, prompt by prompt; None for itself, and where one of them has no value."""
+    """To the first model, paired by prompt; None for the first model, and where either has no value."""
 
     @property
     def size(self) -> float:
-        """The mean difference to the first model: what the list is ordered by."""
+        """The mean difference to the first model, which orders the list."""
         return fmean([each.value for each in self.differences if each] or [0.0])
 
 
@@ -68,13 +67,13 @@ class _Group:
 
 
 def choose_column(models: Sequence[Evaluated]) -> Column:
-    """Return the score that changes are told of: that of single instructions, or else the benchmark's first."""
+    """Return the score whose changes are shown: that of single instructions, or else the first."""
     columns = models[0].columns
     return next((each for each in columns if each.name == _BY_TYPE), next(c for c in columns if c.shown == "figures"))
 
 
 def list_changes(models: Sequence[Evaluated], column: Column) -> list[InstructionChange]:
-    """Return each instruction's values and differences, what gained most first and what lost most last."""
+    """Return each instruction's values and differences: largest gain first, largest loss last."""
     groups: dict[str, _Group] = {}
     for place, model in enumerate(models):
         for row in model.rows.values():
@@ -86,11 +85,7 @@ def list_changes(models: Sequence[Evaluated], column: Column) -> list[Instructio
 
 
 def list_before_after(models: Mapping[str, Evaluated], column: Column, most: int) -> list[AnswersBeforeAfter]:
-    """Return up to `most` prompts with every model's first answer: those that changed most, gains and losses in turn.
-
-    Raises:
-        StoreError: a file of samples is damaged.
-    """
+    """Return up to `most` prompts with every model's first answer, the most changed: gains and losses in turn."""
     first, last = next(iter(models.values())), list(models.values())[-1]
     changes = {id: _compare_answers(row, last.rows[id], column) for id, row in first.rows.items()}
     ordered = sorted(changes, key=lambda id: (changes[id], id))

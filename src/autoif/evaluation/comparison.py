@@ -1,7 +1,7 @@
-"""Several evaluated models on the same prompts: their scores, and how they differ from the first, paired.
+"""Several evaluated models on the same prompts: their scores, and their differences to the first model, paired.
 
-Two intervals that overlap say little of the difference; the difference prompt by prompt is far surer than either score,
-as an easy prompt is easy for both. Nothing here knows which benchmarks there are.
+Overlapping intervals say little about a difference. The difference prompt by prompt is far surer than either score,
+since an easy prompt is easy for both. Nothing here knows which benchmarks there are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,11 +57,11 @@ class Compared:
     difference: Interval | None = None
     """None for the first model, and where it has no such score."""
     mcnemar: float | None = None
-    """p of the change in the first response to each prompt; None as above, and for scores of other things."""
+    """p of the change in the first responses; None as above, and where the test doesn't apply."""
 
     @property
     def verdict(self) -> str:
-        """Return what the interval of the difference says."""
+        """What the interval of the difference says."""
         if self.difference is None:
             return ""
         if self.difference.includes_zero:
@@ -85,7 +85,7 @@ class ComparedBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The models in the given order, the benchmarks in that of the table, and what has to be said of them."""
+    """The models as given, the benchmarks in the order of a table, and notes on them."""
 
     models: tuple[str, ...]
     benchmarks: tuple[ComparedBenchmark, ...]
@@ -99,13 +99,9 @@ class Comparison:
 
 
 def compare(folders: Sequence[Path], *, alone: bool = False) -> Comparison:
-    """Compare models with the first of them, on every benchmark that they were measured on; `alone` takes a single one,
-    too.
+    """Compare models with the first of them on every benchmark; `alone` allows a single model.
 
-    Raises:
-        ConfigError: fewer than two, or one twice; no benchmark in common; other prompts or settings: what differs is
-            named.
-        StoreError: a folder holds no evaluation.
+    Raises ConfigError: fewer than two, one twice, no benchmark in common, or other prompts or settings.
     """
     if len(folders) < 2 - alone or len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("name two or more different evaluated folders")
@@ -124,11 +120,7 @@ def compare(folders: Sequence[Path], *, alone: bool = False) -> Comparison:
 
 
 def read_models(folders: Sequence[Path]) -> list[dict[str, Evaluated]]:
-    """Return for each benchmark, in the order of a table, the models that were measured on it, by name and as given.
-
-    Raises:
-        ConfigError, StoreError: as `read_model` says.
-    """
+    """Return, for each benchmark in the order of a table, the models that were measured on it, by name."""
     measured: dict[str, dict[str, Evaluated]] = {}
     for name, folder in zip(name_folders(folders), folders, strict=True):
         for evaluated in read_model(folder):
@@ -139,9 +131,7 @@ def read_models(folders: Sequence[Path]) -> list[dict[str, Evaluated]]:
 def read_model(folder: Path) -> list[Evaluated]:
     """Return what was measured of a model: the folder's own evaluation, or those of the folders in it.
 
-    Raises:
-        ConfigError: one benchmark is there twice.
-        StoreError: there is none, or a damaged one.
+    Raises ConfigError: one benchmark is there twice.
     """
     places = [folder] if (folder / SCORES).exists() else _find_within(folder, SCORES)
     if not places:
@@ -206,7 +196,7 @@ def _compare_scores(first: Evaluated, second: Evaluated, column: Column) -> Comp
 
 
 def _check_alike(reference: Evaluated, other: Evaluated) -> None:
-    """Refuse what would compare more than the models."""
+    """Refuse models that were measured on other prompts or with other settings."""
     here, there = reference.rows.keys(), other.rows.keys()
     one, two = reference.scores, other.scores
     if here != there:
@@ -229,7 +219,7 @@ def _check_alike(reference: Evaluated, other: Evaluated) -> None:
 
 
 def _list_notes(names: Sequence[str], models: Mapping[str, Evaluated]) -> list[str]:
-    """Return what has to be said of a benchmark's scores; of several models what is true of them together."""
+    """Return the notes on a benchmark's scores; one that is true of several models once."""
     notes = []
     some = [each.scores for each in models.values()]
     title = some[0].title

@@ -19,8 +19,7 @@ def fetch_rows(
     """Return the rows of a data set's split, or of one of its parts, as `read` makes them of what is there; `instead`
     says what can be named in its place.
 
-    Raises:
-        ConfigError: `datasets` is not installed, or the data set can't be fetched, or has another form than it had.
+    Raises ConfigError: `datasets` is not installed, or the data set can't be fetched, or has another form than it had.
     """
     if importlib.util.find_spec("datasets") is None:
         raise ConfigError(f"{name} is fetched with `datasets`: pip install 'autoif[datasets]', or name {instead}")

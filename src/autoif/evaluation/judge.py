@@ -1,7 +1,7 @@
 """A judge model: where it is asked and what may be spent on it. Its answers are kept: none is asked for twice."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from autoif.models.requests import Chat, Completion, Request, sampling_seed
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
 from autoif.runs.whole_files import storage_errors
+from autoif.sampling.settings import Say
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""
@@ -44,15 +45,9 @@ class Judge:
         )
 
 
-def consult(
-    judge: Judge, folder: Path, requests: Sequence[Request], say: Callable[[str], None], what: str
-) -> list[Completion]:
+def consult(judge: Judge, folder: Path, requests: Sequence[Request], say: Say, what: str) -> list[Completion]:
     """Return the judge's answer to each request (role `judge`), in order; an embedded one runs meanwhile. Answers are
     kept in the folder; `what` is judged, in the plural.
-
-    Raises:
-        ModelError: the judge can't be used, or its budget is spent.
-        StoreError: its answers can't be stored in the folder.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +70,7 @@ def explain_unread(answer: Completion, problem: str | None) -> str | None:
     return answer.fault_detail if problem and answer.fault else problem
 
 
-async def _ask_all(chat: Chat, requests: Sequence[Request], say: Callable[[str], None], what: str) -> list[Completion]:
+async def _ask_all(chat: Chat, requests: Sequence[Request], say: Say, what: str) -> list[Completion]:
     done, total = 0, len(requests)
 
     async def ask(request: Request) -> Completion:

@@ -12,7 +12,7 @@ from pathlib import Path
 from autoif.datasets.rows import RewardRow, check_turns, list_functions, name_instructions
 from autoif.datasets.split import Source, source_of
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
 from autoif.evaluation.hub import refuse_twins
 from autoif.evaluation.provenance import Seen
 from autoif.evaluation.responses import SubjectResponse
@@ -24,6 +24,7 @@ from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
 from autoif.runs.store import REWARDS, find_rows
 from autoif.runs.whole_files import digest_file
+from autoif.sampling.settings import Say
 from autoif.sandbox import Sandbox
 
 _TITLE = "Pass rate"
@@ -52,9 +53,7 @@ class MeasuredPrompts:
 def read_prompts(source: Path) -> MeasuredPrompts:
     """Read prompts with functions: a file of rows, or the rewards.jsonl of a run folder.
 
-    Raises:
-        ConfigError: there are none, or two of the same text.
-        StoreError: the file can't be read, or a row doesn't fit; the line is named.
+    Raises ConfigError: there are none, or two of the same text.
     """
     path = find_rows(source, REWARDS)
     rows = read_jsonl(path, RewardRow, check=_check_row)

@@ -50,9 +50,7 @@ def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path
         asked: where the prompts come from.
         unseen_by: training data, files or run folders, which must share nothing with them.
 
-    Raises:
-        ConfigError: they do share something.
-        StoreError: what `unseen_by` names can't be read.
+    Raises ConfigError: they do share something.
     """
     for data in unseen_by:
         if overlap := find_overlap(read_sources(data), asked):
@@ -78,9 +76,7 @@ def check_held_out(model: str, asked: Sequence[Source], unseen_by: Sequence[Path
 def identify_policy(model: str, backend: Backend) -> str:
     """Return what answers: the model by content, or by its name at an endpoint, and the backend that samples.
 
-    Raises:
-        ConfigError: reading a model needs the extra `train`.
-        ModelError: there is no such model.
+    Raises ConfigError: reading a model needs the extra `train`.
     """
     chosen = choose_backend(backend, model)
     if isinstance(chosen, Endpoint):
@@ -111,8 +107,7 @@ def _trained_folders(folder: Path) -> Iterator[Path]:
 def _read_training_data(folder: Path) -> tuple[Path, list[Source]]:
     """Return the file that a model was trained on, and where its rows come from.
 
-    Raises:
-        StoreError, ConfigError: it isn't known, isn't there or was changed, or its rows don't tell.
+    Raises StoreError, ConfigError: it isn't known, isn't there or was changed, or its rows don't tell.
     """
     record = read_record(folder)
     try:

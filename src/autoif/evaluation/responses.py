@@ -1,13 +1,12 @@
-"""Responses to be judged: the answer after its thought, whether it was sampled or recorded elsewhere.
+"""Responses to be judged: the answer after its thought, sampled or recorded elsewhere.
 
-A thought is no part of an answer (`models/reasoning.py`), and is not judged. What is nothing but thought, or a thought
-that never ends, has no answer, and is wrong. Both are counted, as are responses with a thought and those that a server
-refused.
+A thought (`models/reasoning.py`) is no part of an answer and is not judged. A response that is only a thought, or a
+thought that never ends, has no answer and is wrong.
 
-Recorded rows are {"prompt": text, "response": text}, a line each, or {"prompt", "choices"} as a server answers; with
-`finish_reason` and a thought in a field of its own where there are any. Their answers are judged letter by letter: no
-chat token or control character is taken out, so that verdicts are those of the official programs. The samples.jsonl of
-another evaluation of the same prompts is a file of recorded responses, too.
+Recorded rows are {"prompt": text, "response": text}, or {"prompt", "choices"} as a server answers; with `finish_reason`
+and a thought in a field of its own where there are any. Chat tokens and control characters stay in their answers, so
+that verdicts are those of the official programs. The samples.jsonl of another evaluation of the same prompts is a file
+of recorded responses, too.
 """
 
 import hashlib
@@ -31,8 +30,7 @@ FLAGS = (
     "empty", "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",
     "unknown_ends",
 )  # fmt: skip
-"""What a response can be beside its text. A thought alone, one that never ends, and a refusal without text are wrong;
-the others are judged as they are."""
+"""What is told of a response beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,9 @@ class SubjectResponse:
     lack: Lack | None = None
     """Why there is no answer."""
     ends_unknown: bool = False
-    """The finish reason is none that is known."""
+    """Its finish reason is unknown."""
     said: str = ""
-    """What the server said of a refusal or of an unknown end."""
+    """The server's words on a refusal or an unknown end."""
 
     @property
     def is_unanswered(self) -> bool:
@@ -85,9 +83,9 @@ class RecordedRow(Record):
     prompt_new: str | None = None
     """As FollowBench's own files name it."""
     response: str | list[JsonValue] | dict[str, JsonValue] | None = None
-    """A text, a list of texts, a message, or an answer of any API (models/recorded.py); null is one without text."""
+    """A text, a list of texts, a message, or an answer of any API (models/recorded.py); null for an empty answer."""
     choices: JsonValue = None
-    """Of a server's answer; looked at where there is no response."""
+    """Of a server's answer; read where there is no response."""
     finish_reason: JsonValue = None
     stop_reason: JsonValue = None
     done_reason: JsonValue = None
@@ -139,7 +137,7 @@ class RecordedRow(Record):
 
 
 def digest_files(files: Sequence[Path]) -> str:
-    """Return the SHA-256 over the content of files. A missing one counts as empty: reading it raises."""
+    """Return the SHA-256 over the content of files; a missing one counts as empty, as reading it raises later."""
     whole = hashlib.sha256()
     for file in files:
         whole.update(file.read_bytes() if file.is_file() else b"")

@@ -1,9 +1,9 @@
 """What every evaluation leaves in its folder: one form, whatever was measured.
 
-evaluation.json     what the folder belongs to; another evaluation is refused before anything is asked
-samples.jsonl       what a model answered, from which an interrupted evaluation goes on
-per_prompt.jsonl    a row a prompt: its id, its cluster, its scores by name, what is to be said of its responses
-scores.json         the scores with their intervals, and all that they depend on; it is there only if the rest is
+evaluation.json     which evaluation the folder is for; another one is refused before anything is asked
+samples.jsonl       what a model answered; an interrupted evaluation resumes from it
+per_prompt.jsonl    a row a prompt: id, cluster, scores by name, flags of its responses
+scores.json         the scores with their intervals, and all that they depend on; written last
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ _NAMED = 20
 
 
 class Counted(Record):
-    """Something that a reader of the scores should know of, counted and named."""
+    """Something that readers of the scores should know, counted and named."""
 
     count: int
     named: tuple[str, ...] = ()
@@ -42,17 +42,17 @@ class Column(Record):
 
     name: str
     heading: str
-    """What it stands under in a table, together with its neighbours."""
+    """Above it in a table, shared with its neighbours."""
     label: str
     unit: str = "%"
     digits: int = 1
     most: float = 100
     averaged: bool = False
-    """Whether a prompt counts once, by the mean of its values; else each of its values counts."""
+    """Whether a prompt counts once, by the mean of its values; else every value counts."""
     by_prompt: bool = False
-    """Whether prompts are drawn again, in place of clusters."""
+    """Whether the bootstrap draws prompts instead of clusters."""
     paired: bool = False
-    """Whether a value is of one response to one prompt, 100 or less, so that McNemar's test has a meaning."""
+    """Whether a value is right or wrong for one response to one prompt, so that McNemar's test applies."""
     shown: Literal["figures", "tables", "nowhere"] = "figures"
     """Where comparisons show it; figures are shown in tables, too."""
 
@@ -61,19 +61,19 @@ class PromptResult(Record):
     """A prompt with its responses, as a row of per_prompt.jsonl."""
 
     id: str
-    """Of its content: the same id, the same question and the same judges."""
+    """Of its content: the same id means the same question and the same judging."""
     key: str
     """The benchmark's own name for it."""
     cluster: str
-    """What is drawn again as a whole, as prompts vary together that share it."""
+    """Prompts of one cluster vary together; the bootstrap draws whole clusters."""
     part: str = ""
-    """The type or subject that it belongs to."""
+    """Its type or subject."""
     prompt: str = ""
-    """What was asked, for people; of a long text its end."""
+    """What was asked, for people; the end of a long text."""
     scores: dict[str, tuple[float, ...]]
-    """By name, the value of each response, or several of each."""
+    """By name: a value, or several, of each response."""
     flags: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    """By name, the indexes of the responses that it is true of, such as `empty`, `truncated` or `refused`."""
+    """By name (`empty`, `truncated`, `refused`, …): the indexes of the responses that have it."""
     details: dict[str, JsonValue] = Field(default_factory=dict)
     """What only this benchmark knows."""
 
@@ -84,40 +84,40 @@ class Scores(Record):
     benchmark: str
     """Only evaluations with the same benchmark are compared."""
     place: int
-    """Where its scores stand in a table of several benchmarks."""
+    """Its order in a table of several benchmarks."""
     title: str
     about: str
-    """What the scores are, and what their intervals draw again."""
+    """What the scores mean, and what the bootstrap draws."""
     model: str
-    """As it was named."""
+    """As the user named it."""
     policy: str
-    """What answered: the model's content and the backend, or a recorded file's."""
+    """What answered: the model's content and the backend, or the content of a recorded file."""
     settings: dict[str, JsonValue]
-    """What must be the same for a difference to be of the models."""
+    """What must be the same in models that are compared."""
     data: str
     """Which prompts these are, for people."""
     data_id: str
     prompts: int
-    """That are scored."""
+    """Scored ones."""
     prompts_of_benchmark: int
     partial: tuple[str, ...]
-    """Why these are no scores of the whole benchmark; empty if they are."""
+    """Why the scores are not of the whole benchmark; empty if they are."""
     responses_per_prompt: int
     columns: tuple[Column, ...]
     scores: dict[str, Interval | None]
-    """By name of the column; None where there is nothing to score."""
+    """By column; None where there is nothing to score."""
     parts: dict[str, dict[str, Interval | None]]
-    """The same of each type or subject."""
+    """Likewise, by type or subject."""
     parts_count_alike: bool
-    """Whether a score over all is the mean of its parts'; else it is over all prompts."""
+    """Whether a score is the mean of its parts' scores; else it is over all prompts."""
     counts: dict[str, Counted]
-    """What isn't scored (`missing`, `unknown`, `duplicates`), and what is, as it is (`empty`, `truncated`)."""
+    """What isn't scored (`missing`, `unknown`, `duplicates`), and what is scored but noted (`empty`, `truncated`)."""
     said: tuple[str, ...] = ()
-    """What servers said of refusals and unknown ends, the first different sentences."""
+    """What servers said of refusals and unknown ends: the first different sentences."""
     remarks: tuple[str, ...]
-    """What has to be known of this model when it is compared."""
+    """What readers of a comparison should know of this model."""
     report: tuple[tuple[str, str], ...]
-    """Lines that the command prints, each with its name."""
+    """Further lines that the command prints: name and text."""
     details: dict[str, JsonValue]
     """What only this benchmark knows."""
     versions: dict[str, JsonValue]
@@ -140,7 +140,7 @@ def score(
 
 
 def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: bool) -> list[Stratum]:
-    """Return the values of a score with their clusters: of each part apart if parts count alike, else of all."""
+    """Return the values of a score with their clusters: part by part if parts count alike, else all together."""
     strata: dict[str, tuple[list[float], list[str]]] = {}
     for row in rows:
         values = row.scores.get(column.name, ())
@@ -154,17 +154,9 @@ def collect(rows: Sequence[PromptResult], column: Column, *, parts_count_alike: 
 
 
 def claim_folder(folder: Path, now: Mapping[str, JsonValue], *, sampled: bool) -> None:
-    """Make a folder, or refuse one that holds another evaluation, before anything is asked or replaced.
+    """Make a folder for this evaluation (`now`). A claim without any result is replaced.
 
-    A claim without any result is dropped.
-
-    Args:
-        folder: where the results are to go.
-        now: what they will belong to, by name.
-        sampled: a model is going to be sampled; False for recorded responses.
-
-    Raises:
-        StoreError: it holds something else, which is named, or can't be written.
+    Raises StoreError: it holds another evaluation, or samples where none are to be drawn (`sampled`).
     """
     if not sampled and (folder / SAMPLES).exists():
         raise StoreError(f"{folder} holds samples of a model: choose another --output")

@@ -1,15 +1,14 @@
-"""How sure a mean is: bootstrap intervals over clusters, of a score and of a difference on the same prompts.
+"""How sure a mean is: 95 % bootstrap intervals over clusters, of scores and of paired differences.
 
-Values that share an instruction share its functions and its difficulty, so they vary together. What is drawn again is
-therefore the cluster with all of its values: an interval over single values would be too narrow.
+Values of one instruction vary together, so the bootstrap draws whole clusters. An interval over single values would be
+too narrow.
 
-Percentile intervals of few clusters are too narrow as well (of 15: by about a tenth). Their percentiles are moved
-outwards as Student's t asks (Hesterberg, 2015, "expanded percentile"); with many clusters nothing changes.
-Of fewer than eight they stay too narrow: there stands Student's own interval, and it says that it is rough.
+many clusters      percentiles, moved outwards as Student's t asks (Hesterberg, 2015, "expanded percentile")
+fewer than eight   Student's own interval, with a caution
+rates near 0, 100  Wilson's interval over as many independent values as the clusters are worth, with Student's t: what
+                   was never seen can't be drawn
 
-Of a rate near 0 or 100 a bootstrap's interval is too narrow, too: what was never seen can't be drawn again. There, and
-of few clusters, stands Wilson's, over as many independent values as the clusters are worth, with Student's t.
-docs/evaluation.md shows how often these hold the truth, as benchmarks/interval_coverage.py counts it.
+docs/evaluation.md shows how often these hold the truth (benchmarks/interval_coverage.py).
 """
 
 import math
@@ -26,9 +25,9 @@ FEW = 8
 """Clusters below which no interval can be trusted."""
 _DRAWS_AT_ONCE = 2_000_000
 _RARE = 5
-"""Clusters' worth of what happens less often, right or wrong: below it a bootstrap holds the truth too seldom."""
+"""A bootstrap needs at least so many clusters' worth of right values, and of wrong ones."""
 _NEAR = 0.25
-"""What a rate is at most away from 0 or 1 to be called near; else its clusters are too few for a bootstrap."""
+"""How far from 0 or 1 a rate still counts as near."""
 Stratum = tuple[Sequence[float], Sequence[str]]
 """Values that count together, and the cluster of each."""
 Summed = tuple[np.ndarray, np.ndarray]
@@ -40,7 +39,7 @@ class Interval(Record):
 
     value: float
     low: float | None
-    """None where nothing is known of how others would do: there is one cluster, or few that changed all alike."""
+    """None where nothing is known: there is one cluster, or a few that are all alike."""
     high: float | None
     clusters: int
     caution: str | None = None
@@ -48,12 +47,12 @@ class Interval(Record):
 
     @property
     def includes_zero(self) -> bool:
-        """Tell whether a difference of nothing is within the interval; it is not excluded where there is none."""
+        """Whether 0 is within the interval; true where there is none."""
         return self.low is None or self.high is None or self.low <= 0 <= self.high
 
 
 def describe(interval: Interval, *, signed: bool = False, digits: int = 1) -> str:
-    """Return a value with its interval, as in "31.2 [24.0, 38.9]", and with what speaks against trusting it."""
+    """Return a value with its interval and its caution, as in "31.2 [24.0, 38.9]"."""
     form = f"{'+' if signed else ''}.{digits}f"
     if interval.low is None or interval.high is None:
         return f"{interval.value:{form}} [no interval: {interval.caution or 'one cluster'}]"
@@ -68,11 +67,10 @@ def bootstrap_strata(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean of the means of several sets of values with its 95 % interval.
+    """Return the mean of the means of several sets of values with its 95 % interval, cut at the bounds.
 
-    Every set counts alike, however large it is, and its clusters are drawn again within it. Nothing is told beyond the
-    bounds. Of fewer than `FEW` clusters nothing is drawn: the interval is Student's, with a caution. The same values in
-    any order give the same interval.
+    Every set counts alike, however large, and clusters are drawn within their set. Fewer than `FEW` clusters get
+    Student's interval. The order of the values doesn't matter.
     """
     summed = [sum_clusters(values, names) for values, names in strata]
     clusters = sum(len(sums) for sums, _ in summed)
@@ -88,16 +86,18 @@ def bootstrap_strata(
 
 
 def draw_ends(summed: Sequence[Summed], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Return both ends of the bootstrap's interval, shape (2,), of however few clusters; each set has two or more."""
+    """Return both ends of the bootstrap's interval, shape (2,); each set has two clusters or more."""
     draws = np.zeros(resamples)
     for number, (sums, counts) in enumerate(summed):
         draws += _resample(sums, counts, resamples, seed + number)
-    tail = _expanded_tail(sum(len(sums) - 1 for sums, _ in summed) + 1)
+    freedom = sum(len(sums) - 1 for sums, _ in summed)
+    # The share of resamples beyond each end: 0.025 for very many clusters, less for few.
+    tail = NormalDist().cdf(-find_student(freedom) * math.sqrt((freedom + 1) / freedom))
     return np.quantile(draws / len(summed), [tail, 1 - tail])
 
 
 def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds: tuple[float, float]) -> Interval:
-    """Return a mean's interval from how much the means of its few clusters vary."""
+    """Return Student's interval from how much the means of clusters vary."""
     variance, clusters = 0.0, sum(len(sums) for sums, _ in summed)
     for sums, counts in summed:
         variance += _find_variance(sums, counts)
@@ -109,16 +109,15 @@ def _find_students(summed: Sequence[Summed], value: float, freedom: int, bounds:
 
 
 def _find_variance(sums: np.ndarray, counts: np.ndarray) -> float:
-    """Return the variance of the mean of a set, by how its clusters vary."""
+    """Return the variance of the mean of a set, from its clusters."""
     rest = sums - counts * sums.sum() / counts.sum()
     return float((rest**2).sum()) / float(counts.sum()) ** 2 * len(sums) / (len(sums) - 1)
 
 
 def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *, seed: int = 0) -> Interval:
-    """Return the mean of second - first, paired: value by value on the same prompts, with its 95 % interval.
+    """Return the mean of second - first with its 95 % interval, paired value by value.
 
-    Both have the same sets, with the values of the same prompts in the same order; `bootstrap_strata` says how the sets
-    count.
+    Both have the same sets, with the values of the same prompts in the same order.
     """
     paired = [
         ([b - a for a, b in zip(ours, theirs, strict=True)], clusters)
@@ -128,10 +127,7 @@ def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *,
 
 
 def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Return McNemar's exact two-sided p: of so lopsided a change or more, if a change were as likely as its reverse.
-
-    It takes the pairs as independent of each other, which prompts of one instruction are not quite.
-    """
+    """Return McNemar's exact two-sided p. Pairs count as independent, which prompts of one instruction are not."""
     gained = sum(b and not a for a, b in zip(first, second, strict=True))
     lost = sum(a and not b for a, b in zip(first, second, strict=True))
     changed = gained + lost
@@ -161,11 +157,6 @@ def _resample(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -
     return np.concatenate(means)
 
 
-def _expanded_tail(clusters: int) -> float:
-    """Return the share of resamples beyond each end: 0.025 for very many clusters, less for few."""
-    return NormalDist().cdf(-find_student(clusters - 1) * math.sqrt(clusters / (clusters - 1)))
-
-
 def estimate_rate(values: Sequence[float], clusters: Sequence[str]) -> Interval:
     """Return the mean of percentages with its 95 % interval; `clusters` names the cluster of each value."""
     return estimate_strata_rate([(values, clusters)])
@@ -174,8 +165,7 @@ def estimate_rate(values: Sequence[float], clusters: Sequence[str]) -> Interval:
 def estimate_strata_rate(strata: Sequence[Stratum]) -> Interval:
     """Return the mean of the rates of several sets, each counting alike, with its 95 % interval, within 0 to 100.
 
-    A value below 0, as FollowBench's official program gives for a judgement that can't be read, takes its part from the
-    mean, but no rate goes below 0.
+    A single value may be below 0: FollowBench's official program counts -1 for a judgement that can't be read.
     """
     found = bootstrap_strata(strata, bounds=(0, 100))
     freedom, rate = found.clusters - len(strata), found.value / 100
@@ -189,10 +179,10 @@ def estimate_strata_rate(strata: Sequence[Stratum]) -> Interval:
 
 
 def _count_independent(rate: float, strata: Sequence[Stratum]) -> float:
-    """Return how many independent values would make the mean as sure as these are.
+    """Return how many independent values would make the mean as sure as these do.
 
-    How alike the values of a cluster are, 0 to 1, is the average of what was seen and of one half, which counts as much
-    as two clusters do: what a few clusters show, or a rate near 0, says little by itself.
+    How alike the values of a cluster are, 0 to 1, is averaged with one half, which weighs as much as two clusters:
+    few clusters, or a rate near 0, say little about it.
     """
     spread, apart, alike, clusters = 0.0, 0.0, 0.0, 0
     for values, names in strata:

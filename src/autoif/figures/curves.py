@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from autoif.errors import ConfigError, StoreError
-from autoif.reading.text_lines import name_folders, parse_json
-from autoif.training.card import METRICS, read_record
-
-Row = dict[str, Any]
+from autoif.errors import ConfigError
+from autoif.reading.text_lines import name_folders
+from autoif.training.card import METRICS, Row, read_metrics, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +75,27 @@ class CurvePanel:
 
 
 def read_trainings(folders: Sequence[Path]) -> list[Training]:
-    """Return what trained folders logged, in the given order.
-
-    Raises:
-        ConfigError: a folder has no metrics.
-        StoreError: a metrics.jsonl or training.json is damaged.
-    """
+    """Return what trained folders logged, in the given order. Raises ConfigError: a folder has no metrics."""
     return [
-        Training(name, (read_record(folder) or {}).get("kind"), read_metrics(folder), place)
+        Training(name, (read_record(folder) or {}).get("kind"), read_steps(folder), place)
         for place, (name, folder) in enumerate(zip(name_folders(folders), folders, strict=True))
     ]
 
 
-def read_metrics(folder: Path) -> list[Row]:
-    """Return the logged rows of a trained folder; a last line that was cut is left out.
+def read_steps(folder: Path) -> list[Row]:
+    """Return the logged rows of a trained folder; the steps of a training in rounds are counted on.
 
-    Where the training was one in rounds, their steps are counted on.
-
-    Raises:
-        ConfigError: it holds none.
-        StoreError: a line is damaged.
+    Raises ConfigError if it has none.
     """
-    path = folder / METRICS
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise ConfigError(f"{folder} has no {METRICS}: name a folder that `autoif train` made") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} can't be read: {error}") from None
+    if not (folder / METRICS).exists():
+        raise ConfigError(f"{folder} has no {METRICS}: name a folder that `autoif train` made")
     rows: list[Row] = []
     done = last = 0
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            row = parse_json(line)
-            last_round = rows[-1].get("round") if rows else row.get("round")
-            done += last if row.get("round") != last_round else 0
-            last = row["step"]
-            rows.append({**row, "step": done + last})
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise StoreError(f"{path}, line {number}: no row of metrics") from None
+    for row in read_metrics(folder):
+        if rows and row.get("round") != rows[-1].get("round"):
+            done += last
+        last = row["step"]
+        rows.append({**row, "step": done + last})
     return rows
 
 

@@ -42,9 +42,7 @@ _NAMED = 3
 def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
     """Draw the metrics of trained folders over their steps, a panel a metric; return the titles of the panels.
 
-    Raises:
-        ConfigError: a folder has no metrics, or the file is to be of an unknown kind.
-        StoreError: a metrics.jsonl is damaged, or the file can't be written.
+    Raises ConfigError: a folder has no metrics, or the file is to be of an unknown kind.
     """
     check_kind(output)
     trainings = read_trainings(folders)
@@ -58,9 +56,7 @@ def plot_training(folders: Sequence[Path], output: Path) -> list[str]:
 def plot_comparison(comparison: Comparison, output: Path) -> None:
     """Draw each model's main scores and their differences to the first model, with their intervals; a row a score.
 
-    Raises:
-        ConfigError: the file is to be of an unknown kind.
-        StoreError: it can't be written.
+    Raises ConfigError: the file is to be of an unknown kind.
     """
     check_kind(output)
     save_figure(lambda: draw_comparison(comparison), output)
@@ -70,9 +66,7 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, outpu
     """Draw a reliability diagram: what is right of what has a score, beside what would be if scores held. A bin is a
     mean score, the share that is right, and how many there are.
 
-    Raises:
-        ConfigError: the file is to be of an unknown kind.
-        StoreError: it can't be written.
+    Raises ConfigError: the file is to be of an unknown kind.
     """
     check_kind(output)
 

@@ -77,11 +77,7 @@ def check_kind(output: Path) -> None:
 
 
 def save_figure(draw: Callable[[], Figure], output: Path) -> None:
-    """Draw and write a figure, whole or not at all; its title becomes the file's, too.
-
-    Raises:
-        StoreError: it can't be written.
-    """
+    """Draw and write a figure, whole or not at all; its title becomes the file's, too."""
     content = render_figure(draw, output.suffix.lower())
     with new_file(output) as file:
         file.add(content)

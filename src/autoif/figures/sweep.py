@@ -17,9 +17,7 @@ _FEW = 12
 def plot_sweep(sweep: Sweep, output: Path) -> None:
     """Draw what is left at each point; of several settings the last is the axis, each combination of others a line.
 
-    Raises:
-        ConfigError: the file is to be of an unknown kind.
-        StoreError: it can't be written.
+    Raises ConfigError: the file is to be of an unknown kind.
     """
     titles = ["instructions", *(["SFT rows", "preference pairs"] if sweep.sampled else [])]
     if any(point.precision for point in sweep.points):

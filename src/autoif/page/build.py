@@ -3,13 +3,13 @@
     page = Page(title="quickstart", sections=[PageSection("funnel", "Funnel", [table])], data={"index": {...}})
     build_page(page)
 
-What is to be read without scripts is in the sections. Data for scripts is JSON, compressed, in script elements that a
-browser doesn't execute; `autoif.load("index")` in assets/data.js opens it. To add a script, put a file into assets/ and
-name it in `Page.scripts`: each is a plain script that adds to the object `autoif`.
+Sections can be read without scripts. Data for scripts is compressed JSON in script elements that a browser doesn't
+execute; `autoif.load("index")` in assets/data.js opens it. To add a script, put a file into assets/ and name it in
+`Page.scripts`: each adds to the object `autoif`.
 
-The content security policy names each script and style by its hash: text of a model runs nothing, even if it ever ended
-up as markup. Where data lies in files beside the page, our scripts may load these, as scripts ("strict-dynamic"), since
-a browser lets a page from the disk read no other file.
+The content security policy names each script and style by its hash, so text of a model can't run even as markup. Our
+scripts may load data in files beside the page as scripts ("strict-dynamic"): a browser lets a page from the disk read
+no other file.
 """
 
 import base64

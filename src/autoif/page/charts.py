@@ -1,8 +1,8 @@
 """Charts as SVG in the page: drawn when it is made, coloured by its style sheet, so that they are dark in the dark.
 
-No plotting library: a chart here is a row of bars, or some points on a line. matplotlib's SVG has its colours in style
-attributes, which the
-page's content security policy forbids, and `make demo` would have to install it. Each chart has its numbers as a table.
+No plotting library: a chart here is a row of bars, or some points on a line. matplotlib writes colours as style
+attributes, which the page's content security policy forbids, and `make demo` would have to install it. Each chart has
+its numbers as a table.
 """
 
 from collections import Counter
@@ -23,11 +23,8 @@ def draw_bar(kept: int, dropped: int, most: int) -> Element:
         "svg",
         make("rect", class_="kept", x="0", y="2", width=f"{kept * scale:.1f}", height="12"),
         make("rect", class_="dropped", x=f"{kept * scale:.1f}", y="2", width=f"{dropped * scale:.1f}", height="12"),
-        viewBox="0 0 200 16",
-        width="200",
-        height="16",
-        aria_hidden="true",
-    )
+        viewBox="0 0 200 16", width="200", height="16", aria_hidden="true",
+    )  # fmt: skip
 
 
 def draw_line(title: str, labels: Sequence[str], values: Sequence[float | None], own: float | None) -> Element:
@@ -77,11 +74,9 @@ def draw_counts(title: str, counted: Sequence[tuple[str, int]]) -> list[Element]
     svg = make(
         "svg",
         *_draw_bars(counted, most, left=max(48, 4 * longest)),
-        class_="chart",
-        viewBox=f"0 0 {_WIDTH} {_TOP + _FULL + 22 + 3.4 * longest:.0f}",
-        role="img",
+        class_="chart", viewBox=f"0 0 {_WIDTH} {_TOP + _FULL + 22 + 3.4 * longest:.0f}", role="img",
         aria_label=f"{title}: {', '.join(f'{label} {count:,}' for label, count in counted if count)}",
-    )
+    )  # fmt: skip
     table = make_table(title, ["of", "number"], [[label, f"{count:,}"] for label, count in counted], numbers=1)
     numbers = make("details", make("summary", "The same in numbers"), table)
     return [make("figure", make("figcaption", title), svg, numbers)]
@@ -98,20 +93,9 @@ def _draw_bars(counted: Sequence[tuple[str, int]], most: int, left: int) -> Iter
             "rect", class_="bar", x=f"{start + 1:.1f}", y=f"{foot - height:.1f}", width=f"{step - 2:.1f}",
             height=f"{height:.1f}",
         )  # fmt: skip
+        above, number = f"{foot - height - 3:.1f}", f"{count:,}" if count else ""
+        yield make("text", number, class_="value", x=middle, y=above, text_anchor="middle")
         yield make(
-            "text",
-            f"{count:,}" if count else "",
-            class_="value",
-            x=middle,
-            y=f"{foot - height - 3:.1f}",
-            text_anchor="middle",
-        )
-        yield make(
-            "text",
-            label,
-            class_="label",
-            x=middle,
-            y=str(foot + 12),
-            text_anchor="end",
+            "text", label, class_="label", x=middle, y=str(foot + 12), text_anchor="end",
             transform=f"rotate(-30 {middle} {foot + 12})",
-        )
+        )  # fmt: skip

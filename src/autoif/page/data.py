@@ -3,8 +3,8 @@
 In:   the files of a run, complete or not.
 Out:  `RunData`: lines for the tables, and the whole records as JSON texts, which the page opens one by one.
 
-A record is in several stages' files; the page has it as the last of them left it. Records stay JSON texts in memory, so
-that ten thousand instructions and two hundred thousand responses fit into half a gigabyte.
+A record is in several stages' files; the page shows it as the last one left it. Records stay JSON texts in memory: ten
+thousand instructions and two hundred thousand responses take half a gigabyte.
 """
 
 import json
@@ -51,9 +51,8 @@ _KINDS = (
     ("numbers", r"\b(number|digit|numeral)"),
 )  # fmt: skip
 _PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _KINDS)
+"""The kind of an instruction's constraint, by its English words; the first that fits. For sorting and counting only."""
 _READ_CHARACTERS = 2_000
-"""What kind of constraint an instruction is, told by its words: for sorting and counting, never for deciding. The first
-that fits counts; English words only."""
 
 
 @dataclass(slots=True)
@@ -136,11 +135,7 @@ class RunData:
 
 
 def read_data(run: Path) -> RunData:
-    """Return a run's instructions, prompts, responses and pairs.
-
-    Raises:
-        StoreError: a file is missing, damaged, changed, or of another version.
-    """
+    """Return a run's instructions, prompts, responses and pairs."""
     refuse_gaps(run)
     data = RunData()
     with naming_damage(run):

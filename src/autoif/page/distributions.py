@@ -1,8 +1,8 @@
-"""How a run's responses and instructions are spread: what is counted, and over which values.
+"""Histograms and counts of a run's responses and instructions.
 
-Similarity is the measure by which self-instruct calls two instructions near duplicates: edits between their words in
-order, 0 to 100. Learnability is how much of a prompt's sampled responses its functions accept: of what a model always
-or never gets right it learns little.
+Similarity is self-instruct's measure of near duplicates: edits between the words of two instructions, 0 to 100.
+Learnability is the share of a prompt's responses that pass: a model learns little from what it always or never gets
+right.
 """
 
 from collections import Counter

@@ -30,9 +30,7 @@ _MOST_PROMPTS = 12
 def describe_evaluations(folders: Sequence[Path]) -> list[PageSection]:
     """Return the sections of evaluated folders, compared with the first in the given order.
 
-    Raises:
-        ConfigError: they can't be compared; what differs is named.
-        StoreError: a file of a folder is damaged.
+    Raises ConfigError: they can't be compared; what differs is named.
     """
     comparison = compare(folders, alone=True)
     sections = [PageSection("scores", "Scores", _show_scores(comparison))]

@@ -21,11 +21,7 @@ class FolderKind(StrEnum):
 
 
 def find_kind(folder: Path) -> FolderKind:
-    """Return what a folder holds.
-
-    Raises:
-        StoreError: it is none of these, or an evaluation that isn't finished.
-    """
+    """Return what a folder holds. Raises StoreError: it is none of these, or an evaluation that isn't finished."""
     if not folder.is_dir():
         raise StoreError(f"{folder}: {'a file; name its folder' if folder.exists() else 'no such folder'}")
     if (folder / MANIFEST).exists():

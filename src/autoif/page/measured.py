@@ -13,11 +13,7 @@ from autoif.runs.whole_files import replace_file
 
 
 def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
-    """Write the page of trained and evaluated folders; return the file that was made.
-
-    Raises:
-        ConfigError, StoreError: as `build_measured_page` says, or the file can't be written.
-    """
+    """Write the page of trained and evaluated folders; return the file that was made."""
     replace_file(output, [build_measured_page(folders)])
     return [output]
 
@@ -25,9 +21,7 @@ def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
 def build_measured_page(folders: Sequence[Path]) -> str:
     """Return the page of trained and evaluated folders: trainings first, then evaluations.
 
-    Raises:
-        ConfigError: one of them is a run, or they can't be compared; what differs is named.
-        StoreError: a folder is none of these, or a file in it is damaged.
+    Raises ConfigError: one of them is a run, or they can't be compared; what differs is named.
     """
     kinds = {folder: find_kind(folder) for folder in folders}
     if run := next((folder for folder, kind in kinds.items() if kind == FolderKind.RUN), None):

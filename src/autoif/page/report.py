@@ -1,10 +1,10 @@
 """A run's page, from its folder to files: what `autoif report RUN` writes.
 
-Up to 50,000 rows one file holds everything. Beyond, instructions' records, responses and pairs lie in files of some
-thousand rows in a folder beside it, and the page says so.
+Up to 50,000 rows, one file holds everything. Beyond, instructions, responses and pairs lie in files of some thousand
+rows in a folder beside it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,7 @@ PAGES = {"instructions": 100, "responses": 2_000, "pairs": 500}
 
 
 def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
-    """Write the page of a run; return the files that were made: the page, then the folder beside it, if it needs one.
-
-    Raises:
-        StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
-    """
+    """Write the page of a run; return what was made: the page, and the folder beside it if it needs one."""
     beside = f"{output.stem}-data"
     page, pieces = make_run_page(run, limit, beside)
     made = [output]
@@ -56,12 +52,7 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
 
 
 def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page, Iterator[tuple[str, str]] | None]:
-    """Return the page of a run, and the packed data that lies in files beside it, or None: up to `limit` rows are in
-    the page. `beside` is the name of the folder of these files.
-
-    Raises:
-        StoreError: it is no run folder, one of another version, or damaged.
-    """
+    """Return the page of a run, and the packed data for files in the folder `beside`; None if the page holds it all."""
     manifest: Mapping[str, Any] = read_run(run)
     funnel = read_funnel(run)
     data = read_data(run)
@@ -83,12 +74,10 @@ def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page
         PageSection("thresholds", "Thresholds", show_sweeps(run, len(data.responses), str(manifest.get("status")))),
         PageSection("settings", "Settings", make_settings(manifest)),
     ]
-    packed = {"index": pack(index)}
-    if not split:
-        packed |= dict(_pack_pieces(data))
-    name = run.resolve().name
-    page = Page(f"{name} – autoif", sections, describe_run(manifest), packed, beside=split)
-    return page, _pack_pieces(data) if split else None
+    pieces = _pack_pieces(data)
+    packed = {"index": pack(index), **({} if split else dict(pieces))}
+    page = Page(f"{run.resolve().name} – autoif", sections, describe_run(manifest), packed, beside=split)
+    return page, pieces if split else None
 
 
 def make_index(data: RunData, manifest: Mapping[str, Any], beside: str) -> dict[str, JsonValue]:
@@ -102,11 +91,7 @@ def make_index(data: RunData, manifest: Mapping[str, Any], beside: str) -> dict[
         "stages": list(FOLDERS),
         "status": str(manifest.get("status", "")),
         "sizes": dict(PAGES),
-        "counts": {
-            "instructions": len(data.instructions),
-            "responses": len(data.responses),
-            "pairs": len(data.pairs),
-        },
+        "counts": {name: len(getattr(data, name)) for name in ("instructions", "responses", "pairs")},
         "instructions": [asdict(line) for line in data.instructions],
         "prompts": [asdict(line) for line in data.prompts],
         "reasons": list(reasons),
@@ -117,10 +102,6 @@ def make_index(data: RunData, manifest: Mapping[str, Any], beside: str) -> dict[
 
 def _pack_pieces(data: RunData) -> Iterator[tuple[str, str]]:
     for name, records in (("instructions", data.records), ("responses", data.responses), ("pairs", data.pairs)):
-        for number, part in enumerate(_cut(records, PAGES[name])):
+        for number in range(-(-len(records) // PAGES[name])):
+            part = records[number * PAGES[name] : (number + 1) * PAGES[name]]
             yield f"{name}-{number}", pack_bytes(b"[" + b",".join(part) + b"]")
-
-
-def _cut(records: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(records), size):
-        yield records[start : start + size]

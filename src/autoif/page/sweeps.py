@@ -1,7 +1,7 @@
 """What other thresholds would leave of a run: a table and small charts for each threshold that matters most.
 
-Everything is judged again from what is stored (`autoif.sweep`), and no model is asked. That needs all responses in
-memory, so of a large run the page says with which command to do it.
+Stored verdicts are judged again (`autoif.sweep`), and no model is asked. That needs all responses in memory; of a large
+run the page names the command that does it.
 """
 
 import shlex

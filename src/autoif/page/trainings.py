@@ -21,9 +21,7 @@ Records = Mapping[str, dict[str, Any]]
 def describe_trainings(folders: Sequence[Path]) -> list[PageSection]:
     """Return the sections of trained folders, compared in the given order.
 
-    Raises:
-        ConfigError: a folder has no metrics.
-        StoreError: a file of a folder is damaged.
+    Raises ConfigError: a folder has no metrics.
     """
     trainings = read_trainings(folders)
     records = {training.name: read_record(folder) or {} for training, folder in zip(trainings, folders, strict=True)}

@@ -1,7 +1,7 @@
-"""What a pilot shows: the yields of a run folder, instruction by instruction, in the numbers of the planned settings.
+"""The yields of a pilot, a run folder, by instruction and scaled to the planned settings.
 
-The pilot's stored verdicts are judged again by the planned thresholds (`autoif.sweep`); answers are scaled to the
-functions, queries and samples that are planned. Only shards that went through all stages count.
+The pilot's stored verdicts are judged again by the planned thresholds (`autoif.sweep`), and answers are scaled to the
+planned functions, queries and samples. Only shards that went through all stages count.
 """
 
 from collections import Counter
@@ -13,25 +13,12 @@ from typing import Any
 from autoif.config import Config, flatten, identity
 from autoif.datasets.rows import PreferenceRow
 from autoif.errors import ConfigError, StoreError
-from autoif.planning.yields import (
-    OneYield,
-    TokensEach,
-    Yields,
-    count_descriptions,
-    load_published,
-    read_published,
-)
+from autoif.planning.yields import OneYield, TokensEach, Yields, count_descriptions, load_published, read_published
 from autoif.reading.text_lines import list_some
 from autoif.records import Instruction, Reason, Response, VerifiedInstruction
 from autoif.runs.contents import read_dropped, read_kept
-from autoif.runs.store import (
-    BACK_TRANSLATION,
-    CROSS_VALIDATION,
-    MANIFEST,
-    REJECTION_SAMPLING,
-    SELF_INSTRUCT,
-)
-from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts
+from autoif.runs.store import BACK_TRANSLATION, CROSS_VALIDATION, MANIFEST, REJECTION_SAMPLING, SELF_INSTRUCT
+from autoif.sweep.replay import JudgedRun, Replay, StoredVerdicts, list_kept
 from autoif.sweep.settings import SWEEPABLE, Point, apply_point
 from autoif.sweep.stored import StoredRun, StoredShard, name_stored, read_stored
 from autoif.thresholds import share
@@ -49,10 +36,7 @@ _SHOWN = 4
 async def read_pilot(path: Path, config: Config, *, until: str, done: bool = False) -> Yields:
     """Return what a run folder says of a run with these settings; `done` if it is the planned run's own.
 
-    Raises:
-        StoreError: it is no run folder, is of another version or damaged, or nothing of it is done.
-        ConfigError: it has no responses, and responses are planned.
-        SandboxError: a function has to run again, and functions can't be contained on this machine.
+    Raises ConfigError: it has no responses, and responses are planned.
     """
     run = read_stored(path)
     if until == "queries" and not run.samples:
@@ -94,9 +78,7 @@ async def find_yields(source: str | None, output: Path, config: Config, *, queri
         queries: how many there are in the pool.
         until: the last step that is planned.
 
-    Raises:
-        ConfigError: there is no such source, or it says nothing of what is planned.
-        StoreError: a run folder can't be read.
+    Raises ConfigError: there is no such source, or it says nothing of what is planned.
     """
     published = load_published()[0]
     if source in published:
@@ -143,8 +125,10 @@ def _gather(run: StoredRun, judged: JudgedRun, config: Config, until: str) -> li
     for at, shard in enumerate(run.shards):
         if until == "queries" and not shard.sampled:
             continue
-        described = {each.instruction.id: each for each in _kept(judged, CROSS_VALIDATION, at)}
-        left = {each.instruction.id for each in _kept(judged, BACK_TRANSLATION, at)}
+        described, left = (
+            {each.instruction.id: each for each in list_kept(judged.stages[folder][at], VerifiedInstruction)}
+            for folder in (CROSS_VALIDATION, BACK_TRANSLATION)
+        )
         sampled, accepted = _count_responses(judged, at)
         for name, asked in _count_written(shard, run, config).items():
             functions = len(described[name].kept_functions) if name in described else 0
@@ -165,14 +149,10 @@ def _gather(run: StoredRun, judged: JudgedRun, config: Config, until: str) -> li
     return found
 
 
-def _kept(judged: JudgedRun, folder: str, at: int) -> Iterable[VerifiedInstruction]:
-    return (each for each in judged.stages[folder][at].kept if isinstance(each, VerifiedInstruction))
-
-
 def _count_responses(judged: JudgedRun, at: int) -> tuple[Counter[str], Counter[str]]:
     """Return how many responses were asked for and how many were accepted, by instruction."""
     result = judged.stages[REJECTION_SAMPLING][at]
-    accepted = [each for each in result.kept if isinstance(each, Response)]
+    accepted = list_kept(result, Response)
     refused = [
         each.record for each in result.dropped if each.reason not in _NOT_ASKED and isinstance(each.record, Response)
     ]

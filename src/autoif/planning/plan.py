@@ -3,10 +3,10 @@
     plan = make_plan(config, PlannedInput(seeds=36, queries=2000), [yields])
     plan.sft.expected, plan.sft.low, plan.sft.high
 
-The range of a pilot is Student's 95 % prediction interval for the sum over as many instructions as are planned, from
-how unlike the pilot's instructions are: mean ± t · s · sqrt(N + N²/n). It knows nothing of how far the plan's
-instructions, models or prompts are from the pilot's. Of several published sources the range is from the lowest to the
-highest, and the middle one is what is expected.
+The range of a pilot is Student's 95 % prediction interval for the sum over the planned instructions, from how much the
+pilot's instructions differ: mean ± t · s · sqrt(N + N²/n). It doesn't know how far the plan's instructions, models or
+prompts are from the pilot's. Of several published sources, the range is from the lowest to the highest, and the middle
+one is expected.
 """
 
 import math

@@ -1,9 +1,8 @@
-"""What is known of how much a run makes: of one instruction each, from a pilot, or as a mean that somebody published.
+"""How much a run makes of an instruction, from a pilot or as a published mean.
 
     Yields("runs/pilot", (OneYield(...), ...), tokens={"scoring": TokensEach(136, 46)}, tokens_per_second=210.0)
 
-All amounts of a `OneYield` are in the numbers of the plan: so many answers and rows as this instruction gives with the
-functions, queries and samples that the planned settings ask for.
+A `OneYield` has the answers and rows of an instruction with the functions, queries and samples of the planned settings.
 """
 
 import tomllib

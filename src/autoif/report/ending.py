@@ -1,4 +1,4 @@
-"""How a run ended: what should not pass without a word, and whether there is data at all.
+"""How a run ended: whether there is data at all, and what a user should know.
 
 | what                                                     | ends with                              |
 |----------------------------------------------------------|----------------------------------------|

@@ -85,11 +85,7 @@ class Formats:
 
 
 def read_funnel(run: Path) -> Funnel:
-    """Return the stages that have begun, in the paper's order.
-
-    Raises:
-        StoreError: this is no run folder, or one of another version.
-    """
+    """Return the stages that have begun, in the paper's order."""
     config: Any = read_run(run).get("config", {})
     notes, rows = read_notes(run), []
     for name in FOLDERS:

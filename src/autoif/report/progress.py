@@ -1,7 +1,6 @@
-"""The live view of a run: what each stage kept and dropped, what was made last, how fast, at what price, how long yet,
-how many rows and tokens it comes to, and what holds it back.
+"""The live view of a run: counts by stage, the newest sample, speed, cost, a forecast, and what holds it back.
 
-On a terminal and in a notebook a view that is redrawn; elsewhere plain lines now and then, none while nothing changes.
+Redrawn on a terminal and in a notebook; elsewhere plain lines now and then, and none while nothing changes.
 """
 
 import threading
@@ -102,7 +101,7 @@ class Progress:
         self._counts.clear()
 
     def begin(self, stages: tuple[str, ...], total: int) -> None:
-        """Say that work begins: the folders of the stages, and how many records enter the first."""
+        """Begin a step: the folders of its stages, and how many records enter the first."""
         self._stages, self._total = stages, total
         self._begun = time.monotonic()
 

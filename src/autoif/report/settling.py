@@ -1,7 +1,4 @@
-"""What became of functions before they were cross-validated: how many settled, what repair did, what was ruled.
-
-Read from the drafts of a run (docs/method.md, Settling); a run whose settings for it are off has nothing of it.
-"""
+"""What settling did to functions before cross-validation (docs/method.md, Settling), from the drafts of a run."""
 
 import json
 from collections import Counter

@@ -72,8 +72,7 @@ def show_instruction(run: Path, wanted: str, console: Console) -> None:
     """Print one instruction, kept or dropped, whose id begins so: what settling did, its functions x cases matrix, its
     back-translations and its samples.
 
-    Raises:
-        StoreError: no instruction of the run has this id, or several have.
+    Raises StoreError: no instruction of the run has this id, or several have.
     """
     read_funnel(run)
     found = {
@@ -141,11 +140,7 @@ def _describe_contrast(contrast: Contrast) -> str:
 
 
 def show_prompts(source: str, console: Console) -> None:
-    """Print the prompts of a run folder, a preset or a TOML file, each in the form of a prompt file.
-
-    Raises:
-        ConfigError, StoreError: the source can't be read, or is a run folder that holds no prompts.
-    """
+    """Print the prompts of a run folder, a preset or a TOML file, each in the form of a prompt file."""
     prompts = _read_prompts(Path(source)) if Path(source).is_dir() else load_config(source).prompts
     for name, prompt in prompts.files().items():
         console.print(f"[bold]# {name}[/]: {escape(prompt.source)}, {prompt.digest}")

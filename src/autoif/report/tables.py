@@ -1,7 +1,7 @@
-"""The tables of a comparison in Markdown and LaTeX (with booktabs). Their text is of strangers: it is escaped.
+"""The tables of a comparison in Markdown and LaTeX (with booktabs); all text is escaped.
 
-The first table is the paper's: a row a model, the benchmarks side by side. A table for each benchmark follows, with the
-interval of every score and every difference. `autoif.page.evaluations` shows the same tables in HTML.
+The first table is the paper's: a row a model, the benchmarks side by side. One for each benchmark follows, with the
+intervals of scores and differences. `autoif.page.evaluations` shows the same tables in HTML.
 """
 
 import re
@@ -162,10 +162,8 @@ def _clean(text: str) -> str:
 
 
 def render_markdown(report: Report) -> str:
-    """Return all tables with their notes."""
-    parts = [_render_table_md(table) for table in report.tables]
-    parts.append("".join(f"* {escape_markdown(note)}\n" for note in report.notes))
-    return "\n".join(parts)
+    notes = "".join(f"* {escape_markdown(note)}\n" for note in report.notes)
+    return "\n".join([*map(_render_table_md, report.tables), notes])
 
 
 def _render_table_md(table: Table) -> str:
@@ -194,7 +192,7 @@ _TEX_MARKS = {Mark.BETTER: r"$^{\uparrow}$", Mark.WORSE: r"$^{\downarrow}$"}
 
 
 def render_latex(report: Report) -> str:
-    """Return all tables, each a float over both columns of a page, and the notes as a list."""
+    """Return each table as a float over both columns of a page, and the notes as a list."""
     parts = [r"% Needs \usepackage{booktabs}.", *map(_render_table_tex, report.tables)]
     notes = "".join(f"  \\item {escape_latex(note)}\n" for note in report.notes)
     return "\n".join([*parts, f"\\begin{{itemize}}\n{notes}\\end{{itemize}}\n"])
@@ -255,8 +253,7 @@ Form = Literal["md", "tex", "html"]
 def choose_form(output: Path | None, said: Form | None = None) -> Form:
     """Return the form that a file is to have: as was said, or as its suffix says; Markdown where there is no file.
 
-    Raises:
-        ConfigError: the suffix says none, or that the file holds data, which tables must not replace.
+    Raises ConfigError: the suffix says none, or that the file holds data, which tables must not replace.
     """
     suffix = output.suffix.lower().removeprefix(".") if output else "md"
     forms: tuple[Form, ...] = get_args(Form)
@@ -270,5 +267,4 @@ def choose_form(output: Path | None, said: Form | None = None) -> Form:
 
 def render(comparison: Comparison, form: Literal["md", "tex"] = "md") -> str:
     """Return the tables of a comparison, with their notes and how to read them."""
-    report = tabulate(comparison)
-    return render_markdown(report) if form == "md" else render_latex(report)
+    return (render_markdown if form == "md" else render_latex)(tabulate(comparison))

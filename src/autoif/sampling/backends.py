@@ -27,9 +27,7 @@ def open_sampler(
         backend: see `choose_backend`.
         say: gets a line when a batch has to be divided.
 
-    Raises:
-        ConfigError: what the backend needs is not installed, or settings are vLLM's and another samples.
-        ModelError: the model can't be used.
+    Raises ConfigError: what the backend needs is not installed, or settings are vLLM's and another samples.
     """
     chosen = choose_backend(backend, model)
     if chosen != "vllm" and (options := settings.engine_options()):

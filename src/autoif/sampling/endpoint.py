@@ -1,8 +1,8 @@
 """Sampling through any OpenAI-compatible endpoint that serves the policy, and through llama.cpp, which is one here.
 
-Each response has a request and a seed of its own, so no draw depends on what else is asked. Whether a seed binds is
-the server's affair: vLLM and llama.cpp honour it, some vendors don't. Neutral values of top-k, min-p and penalties go
-with it, as a server may have others from the model's generation_config.json; one that refuses them says so once.
+Each response has a request and a seed of its own, so no draw depends on what else is asked. vLLM and llama.cpp honour
+the seed, some vendors don't. Neutral values of top-k, min-p and penalties are sent along, since a server may take
+others from the model's generation_config.json.
 """
 
 import asyncio
@@ -38,11 +38,7 @@ class EndpointSampler:
         self._settings = settings
 
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
-        """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said.
-
-        Raises:
-            ModelError: the endpoint can't be used.
-        """
+        """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said."""
         return self._runner.run(self._ask_all(rows))
 
     async def _ask_all(self, rows: Sequence[Draw]) -> list[Completion]:
@@ -74,7 +70,7 @@ class EndpointSampler:
 def open_endpoint(endpoint: Endpoint, settings: SamplingSettings, say: Say) -> Iterator[EndpointSampler]:
     """Connect to an endpoint.
 
-    The client's own store is thrown away at the end: the file of samples is the one that is gone on from.
+    The client's own store is temporary: sampling resumes from the file of samples.
     """
     if given := settings.chat_template_kwargs:
         body = {**endpoint.extra_body, "chat_template_kwargs": given}
@@ -97,9 +93,6 @@ def open_llama(model: str, settings: SamplingSettings, say: Say) -> Iterator[End
     """Start llama.cpp with a GGUF file or an embedded model by name, and end it afterwards.
 
     `batch_size` bounds how many answers it gives at once.
-
-    Raises:
-        ModelError: the model can't be loaded, or llama.cpp is not installed.
     """
     server = EmbeddedServer(
         model,

@@ -1,9 +1,8 @@
 """A policy's tokenizer, weights and context; the tokens of a prompt and of an answer; and what ends a turn.
 
-A base model's chat template often ends a turn with another token than its files name: Qwen2's ends it with <|im_end|>,
-and config, generation config and tokenizer of the base model say <|endoftext|>. A model that is trained so writes
-<|im_end|>, and whoever samples from it goes on until the limit. So the token is taken from the template, and named
-beside the old one in all three.
+A base model's chat template often ends a turn with another token than its files name: Qwen2's template writes
+<|im_end|>, its config, generation config and tokenizer say <|endoftext|>. A model trained so writes <|im_end|>, and
+sampling would go on until the limit. So the token is read from the template, and named beside the old one in all three.
 """
 
 import gc
@@ -41,8 +40,7 @@ _TAIL_TOKENS = 32
 def check_model(model: str) -> None:
     """Refuse what can't be a model, before a tokenizer or weights are asked for.
 
-    Raises:
-        ModelError: a file, a folder without a model, a folder with only an adapter, or a path that isn't there.
+    Raises ModelError: a file, a folder without a model, a folder with only an adapter, or a path that isn't there.
     """
     path = Path(model)
     if path.is_file():
@@ -60,8 +58,7 @@ def check_model(model: str) -> None:
 def load_tokenizer(model: str, revision: str | None = None) -> Any:
     """Return the tokenizer, with a padding token; `revision` is of a name on the hub.
 
-    Raises:
-        ModelError: none there, or one without a chat template.
+    Raises ModelError: none there, or one without a chat template.
     """
     tokenizer = _load(
         model, "tokenizer", lambda: AutoTokenizer.from_pretrained(model, trust_remote_code=False, **_at(revision))
@@ -100,22 +97,14 @@ def read_dtype(model: str, revision: str | None = None) -> Any:
 
 
 def find_folder(model: str, revision: str | None = None) -> Path:
-    """Return a model's folder, or that of the hub's cache, whose name is the commit, 40 hexadecimal digits.
-
-    Raises:
-        ModelError: there is no such name on the hub, or it can't be reached.
-    """
+    """Return a model's folder, or that of the hub's cache, whose name is the commit, 40 hexadecimal digits."""
     if Path(model).is_dir():
         return Path(model)
     return Path(_load(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))).parent
 
 
 def load_weights(model: str, **options: Any) -> Any:
-    """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files.
-
-    Raises:
-        ModelError: the weights are missing or damaged, or some of them are: transformers would draw these at random.
-    """
+    """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files."""
     own_code = options.pop("trust_remote_code", False)
     weights, found = _load(
         model,
@@ -134,8 +123,8 @@ def load_weights(model: str, **options: Any) -> Any:
 
 
 def _mend_generation_config(model: Any) -> None:
-    """Mend what a published model says of its sampling and transformers, once anything of it has changed, doesn't save:
-    most often a temperature beside greedy decoding. Whoever samples here sets its own."""
+    """Mend a generation config that transformers would refuse to save, such as a temperature beside greedy decoding.
+    Sampling here sets its own values."""
     config = getattr(model, "generation_config", None)
     if config is None or _can_be_saved(config):
         return
@@ -175,8 +164,7 @@ def measure_common(one: Path, other: Path) -> float:
 def encode_prompt(tokenizer: Any, prompt: SamplingPrompt, template_kwargs: Mapping[str, JsonValue]) -> list[int]:
     """Return the tokens of a prompt up to where the assistant begins; the chat template is given `template_kwargs`.
 
-    Raises:
-        ConfigError: the template refuses the conversation.
+    Raises ConfigError: the template refuses the conversation.
     """
     try:
         return list(
@@ -278,8 +266,7 @@ def adopt_turn_end(
         prompt: of a row, which the template takes.
         kwargs: what the template is given beside the messages.
 
-    Raises:
-        ModelError: the template ends a turn with no token of its own, so the model could learn no end.
+    Raises ModelError: the template ends a turn with no token of its own, so the model could learn no end.
     """
     found = find_turn_end(tokenizer, prompt, kwargs or {})
     if found is None and _write_after_answer(tokenizer, prompt, kwargs or {}) is None:

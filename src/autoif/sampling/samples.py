@@ -1,7 +1,7 @@
-"""The loop of sampling, and its file: appended batch by batch, gone on from after the last whole batch.
+"""The loop of sampling, and its file: it grows batch by batch, and resumes after the last whole batch.
 
 SAMPLES.jsonl    {"prompt_id": ..., "index": 0, "text": ..., "finish_reason": "stop"}, prompt after prompt; with
-                 "reasoning" where the model thought first, and "detail" where the server said something of its own
+                 "reasoning" where the model thought first, and "detail" where the server said something
 SAMPLES.json     what shapes them: settings, prompts, and who answered
 """
 
@@ -46,8 +46,8 @@ def sample_all(
 ) -> list[Sample]:
     """Return `settings.responses` samples of each prompt, in order, and keep them in a file.
 
-    Called again after an interruption it goes on, and the file ends with the bytes that it would have had without.
-    The sampler is not opened where nothing is missing.
+    Call it again after an interruption: the file ends with the same bytes as without one. The sampler is opened only if
+    something is missing.
 
     Args:
         prompts: with different ids.
@@ -55,12 +55,10 @@ def sample_all(
         open_sampler: as `lambda: backends.open_sampler(model, settings)`.
         file: SAMPLES.jsonl; a plan is written beside it.
         say: gets lines of progress.
-        policy: names the model (and the backend) that answers, so that samples of another one are not gone on with.
+        policy: names the model and the backend, so that samples of another one are refused.
 
-    Raises:
-        ConfigError: prompts that share an id.
-        StoreError: the file holds samples of other prompts, settings or models, or can't be written.
-        ModelError: the policy can't be used.
+    Raises ConfigError: prompts that share an id. StoreError: the file holds samples of other prompts, settings or
+    models, or can't be written.
     """
     rows = [Draw(prompt, index) for prompt in prompts for index in range(settings.responses)]
     if len({prompt.id for prompt in prompts}) < len(prompts):
@@ -83,8 +81,9 @@ def sample_all(
             batch = [_keep(row, answer) for row, answer in zip(drawn, sampler.sample(drawn), strict=True)]
             _append(file, batch)
             samples += batch
-            if _is_told(len(samples), len(rows), size):
-                say(f"{len(samples):,} of {len(rows):,} responses sampled")
+            done, total = len(samples), len(rows)
+            if done == total or done * _LINES // total > (done - len(batch)) * _LINES // total:
+                say(f"{done:,} of {total:,} responses sampled")
     return samples
 
 
@@ -106,11 +105,6 @@ def _append(file: Path, batch: Sequence[Sample]) -> None:
         out.write(lines.encode("ascii"))
         out.flush()
         os.fsync(out.fileno())
-
-
-def _is_told(done: int, total: int, size: int) -> bool:
-    """Tell whether a tenth of the whole was passed with the last batch."""
-    return done == total or done * _LINES // total > max(0, done - size) * _LINES // total
 
 
 def _check_plan(file: Path, plan: Plan) -> None:

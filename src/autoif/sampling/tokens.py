@@ -1,4 +1,4 @@
-"""Tokens that a model has no weights for, refused before they crash it, and special tokens that a text holds."""
+"""Refuses tokens that a model has no weights for, before they crash it, and counts special tokens in texts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,12 +7,11 @@ from autoif.errors import ModelError
 
 
 def check_tokens(tokens: Sequence[int], tokenizer: Any, size: int | None, where: str) -> None:
-    """Refuse a token beyond the model's vocabulary of that size; None as `size` where it isn't known.
+    """Refuse a token beyond the model's vocabulary; `size` None if unknown.
 
-    A tokenizer to which tokens were added, as those of a chat template, has more than a model that was not resized.
+    A tokenizer to which tokens were added has more than a model that wasn't resized.
 
-    Raises:
-        ModelError: names the token.
+    Raises ModelError: names the token.
     """
     if size is None or not tokens or (largest := max(tokens)) < size:
         return

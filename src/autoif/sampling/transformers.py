@@ -46,9 +46,8 @@ class TransformersSampler:
 
         Rows whose prompts leave less room than `max_tokens` are generated apart, so that none runs out of context.
 
-        Raises:
-            ConfigError: the chat template refuses a prompt.
-            ModelError: the memory doesn't do for one response, or the model has no weights for a token.
+        Raises ConfigError: the chat template refuses a prompt. ModelError: the memory doesn't do for one response, or
+        the model has no weights for a token.
         """
         encoded = [encode_prompt(self._tokenizer, row.prompt, self._settings.chat_template_kwargs) for row in rows]
         known = self._model.get_input_embeddings().num_embeddings
@@ -121,11 +120,7 @@ class TransformersSampler:
 
 @contextmanager
 def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Iterator[TransformersSampler]:
-    """Load a model folder, or a name on the hub, and free its memory at the end.
-
-    Raises:
-        ModelError: no model, no chat template, or too little memory for the weights.
-    """
+    """Load a model folder, or a name on the hub, and free its memory at the end."""
     check_model(model)
     tokenizer, context = load_tokenizer(model), read_context(model)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")

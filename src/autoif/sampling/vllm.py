@@ -33,8 +33,7 @@ class VllmSampler:
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
         """Return the answers; one whose prompt fills the context is empty and cut.
 
-        Raises:
-            ConfigError: the chat template refuses a prompt.
+        Raises ConfigError: the chat template refuses a prompt.
         """
         context = self._engine.llm_engine.model_config.max_model_len
         prompts, parameters, asked = [], [], []
@@ -72,11 +71,7 @@ class VllmSampler:
 
 @contextmanager
 def open_vllm(model: str, settings: SamplingSettings, say: Say) -> Iterator[VllmSampler]:
-    """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end.
-
-    Raises:
-        ModelError: no model or no chat template, or vLLM can't start on it.
-    """
+    """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end."""
     check_model(model)
     tokenizer = load_tokenizer(model)
     try:

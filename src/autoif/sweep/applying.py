@@ -1,7 +1,7 @@
 """The data set of one point of a sweep, in a run folder of its own that `show`, `audit`, `train` and `export` read.
 
-It holds the stages' files, judged again, and the data sets. It has the run's decisions, and honours them. It has no
-model answers: to ask for what was never asked, make a run with the settings. The folder must be new.
+It holds the stages' files, judged again, the data sets and the reviewers' decisions, but no model answers: to ask for
+what was never asked, make a run with these settings. The folder must be new.
 """
 
 import asyncio
@@ -37,10 +37,8 @@ from autoif.sweep.stored import StoredRun, read_stored
 def apply_sweep(run: Path, sweeps: Sequence[str], output: Path) -> list[str]:
     """Make the data set of the one point that these sweeps name; return what is to be said of it.
 
-    Raises:
-        ConfigError: they name several points, or a setting that can't be swept.
-        StoreError: the run can't be read, or the folder is there already.
-        SandboxError: a function has to run again, and functions can't be contained on this machine.
+    Raises ConfigError: they name several points, or a setting that can't be swept. StoreError: the run can't be read,
+    or the folder is there already.
     """
     stored = read_stored(run)
     points = check_points(stored, sweeps)

@@ -1,10 +1,10 @@
-"""What a run would be with other thresholds: instructions, rows and pairs at each point of a sweep, and how right.
+"""What a run would be with other thresholds: instructions, rows, pairs and precision at each point of a sweep.
 
     sweep = sweep_run(Path("runs/first"), ["cross_validation.function_agreement=0.5:1.0:0.1"])
     sweep.points[0].sft
 
-Everything is judged by the stages' own rules (`replay.py`), so the figures are those of a run with these settings over
-the same answers. Where the run never asked for what a point needs, that is counted and left out.
+The stages' own rules judge (`replay.py`), so the figures are those of a run with these settings over the same answers.
+Answers that a point needs and the run never asked for are counted and left out.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ FIRST_STEP = ("cross_validation", "contrast", "back_translation")
 
 
 class Precision(Record):
-    """How right the functions are that are left, against gold: responses that follow among those that they accept."""
+    """Of the responses of gold that the remaining functions accept: the share that follows."""
 
     value: float
     """Percent; the mean over instructions."""
@@ -61,13 +61,13 @@ class SweepPoint(Record):
     preferences: int
     rewards: int
     unasked: dict[str, int]
-    """Answers that the run never asked for and this point needs, by the stage that asks: at most so many."""
+    """Answers that this point needs and the run never asked for: at most so many, by stage."""
     unknown_instructions: int
-    """Instructions that may be left at this point, but for these answers."""
+    """Instructions that depend on such answers."""
     unknown_responses: int
     """Responses likewise."""
     changed: int
-    """Instructions with other functions than in the run: a run of its own draws other responses to them."""
+    """Instructions with other functions than in the run: a new run would draw other responses to them."""
     precision: Precision | None = None
     """None where there is no audit.json with gold."""
     score: float | None = None
@@ -96,10 +96,7 @@ def sweep_run(run: Path, sweeps: Sequence[str]) -> Sweep:
 
     Call it in a thread where an event loop is running.
 
-    Raises:
-        ConfigError: a setting can't be swept, or has no such value.
-        StoreError: it is no run folder, is of another version or damaged, or nothing of it is done.
-        SandboxError: a function has to run again, and functions can't be contained on this machine.
+    Raises ConfigError: a setting can't be swept, or has no such value.
     """
     stored = read_stored(run)
     return asyncio.run(_sweep(stored, check_points(stored, sweeps)))
@@ -287,11 +284,7 @@ class _Audited:
 
 
 def _read_audit(run: Path) -> tuple[_Audited, list[str]]:
-    """Return what audit.json says, and what to know of it.
-
-    Raises:
-        StoreError: it is damaged.
-    """
+    """Return what audit.json says, and what to know of it."""
     audit = read_audit(run)
     if audit is None:
         return _Audited(), [f"how right the functions are is not known: `autoif audit {run} --gold GOLD` measures it"]

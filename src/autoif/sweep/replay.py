@@ -3,18 +3,18 @@
     async with StoredVerdicts(run.known, run.config.sandbox) as verdicts:
         judged = await Replay(run, verdicts).judge(config)
 
-What reviewers decided of the run is honoured in the rows. Functions aren't run again where their verdicts are stored.
-What the thresholds let through and the run never asked a model about is dropped as `never_asked`, and counted.
+Reviewers' decisions count. Functions run only where no verdict is stored. What the thresholds let through and the run
+never asked a model about is dropped as `never_asked`, and counted.
 
-Where other functions of an instruction are kept than in the run, its responses are the run's all the same: they answer
-the same prompts. A run of its own would draw others, by other seeds.
+Where an instruction keeps other functions than in the run, the run's responses are used all the same. A new run would
+draw others, by other seeds.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from autoif.config import Config
 from autoif.datasets.writing import DataSets, SampledShard, add_accepted, make_data_sets
@@ -35,6 +35,7 @@ from autoif.sandbox.outcomes import Outcome
 from autoif.sweep.stored import StoredInstruction, StoredRun, StoredShard, name_stored, place_of
 from autoif.tools import NoModel, Tools
 
+R = TypeVar("R", VerifiedInstruction, Prompt, Response)
 _NEVER = "the run never asked for it"
 _SECTIONS = {
     CROSS_VALIDATION: ("cross_validation", "contrast"),
@@ -50,10 +51,7 @@ Results = tuple[StageResult, ...]
 
 
 class StoredVerdicts:
-    """Gives the verdicts that a run has stored, and runs functions only on what it has none of; a `Runner`.
-
-    The sandbox starts when it is needed.
-    """
+    """A `Runner` that gives stored verdicts, and runs functions only where there is none; the sandbox starts then."""
 
     def __init__(self, known: Mapping[str, Mapping[str, Outcome]], settings: SandboxSettings) -> None:
         self._known = {source: dict(outcomes) for source, outcomes in known.items()}
@@ -118,11 +116,12 @@ class JudgedRun:
     @property
     def verified(self) -> list[VerifiedInstruction]:
         """The instructions that are left, in the order of the run."""
-        return [each for result in self.stages[BACK_TRANSLATION] for each in _verified(result)]
+        return [each for result in self.stages[BACK_TRANSLATION] for each in list_kept(result, VerifiedInstruction)]
 
 
-def _verified(result: StageResult) -> list[VerifiedInstruction]:
-    return [each for each in result.kept if isinstance(each, VerifiedInstruction)]
+def list_kept(result: StageResult, kind: type[R]) -> list[R]:
+    """Return what a stage kept of a shard: records of this kind."""
+    return [each for each in result.kept if isinstance(each, kind)]
 
 
 class Replay:
@@ -152,7 +151,7 @@ class Replay:
             unasked += missing
 
         def verified() -> Iterator[VerifiedInstruction]:
-            return (each for result in stages[BACK_TRANSLATION] for each in _verified(result))
+            return (each for result in stages[BACK_TRANSLATION] for each in list_kept(result, VerifiedInstruction))
 
         def open_() -> AbstractAsyncContextManager[Runner]:
             return nullcontext(self._verdicts)
@@ -164,13 +163,9 @@ class Replay:
         for at, shard in enumerate(self._run.shards):
             if shard.sampled:
                 prompts, sampled, scored = (stages[name][at] for name in (AUGMENTATION, REJECTION_SAMPLING, SCORING))
-                passed = _responses(sampled)
-                yield SampledShard.of(
-                    [each for each in prompts.kept if isinstance(each, Prompt)],
-                    passed,
-                    sampled.dropped,
-                    add_accepted(passed, _responses(scored), scored.dropped, self._run.review),
-                )
+                passed = list_kept(sampled, Response)
+                accepted = add_accepted(passed, list_kept(scored, Response), scored.dropped, self._run.review)
+                yield SampledShard.of(list_kept(prompts, Prompt), passed, sampled.dropped, accepted)
 
     def _chooses_as_run(self, config: Config) -> bool:
         """Tell whether the run has chosen by these settings already: some ways run functions for a long time."""
@@ -328,7 +323,3 @@ _JUDGES: Mapping[str, Callable[[Entrant, Stored, Tools, Counter[str]], Awaitable
 
 def _count_responses(config: Config) -> int:
     return config.augmentation.queries_per_instruction * config.rejection_sampling.responses_per_prompt
-
-
-def _responses(result: StageResult) -> list[Response]:
-    return [each for each in result.kept if isinstance(each, Response)]

@@ -4,8 +4,8 @@
     scoring.mean=7,8,9                                     a list
     rejection_sampling.pass_rate=>0,>=0.8                  thresholds with their own signs
 
-Several sweeps make a grid. A number takes the sign that the run's threshold has; at the highest value that there is,
-1 of a share and 10 of a score, ">" is read as ">=", as nothing is above it.
+Several sweeps make a grid. A number takes the sign of the run's threshold. At the highest value (1 of a share, 10 of a
+score) ">" means ">=", since nothing is above.
 """
 
 import re
@@ -57,8 +57,8 @@ SWEEPABLE: Mapping[str, str] = MappingProxyType({
     "rewards.balanced": "verdicts, and probes that run in the sandbox",
     "rewards.reliability": "verdicts, and probes that run in the sandbox",
 })  # fmt: skip
-"""Each setting that only judges what a run has stored, and what it judges. All others shape what a model is asked, how
-a function runs or what is read, so that stored verdicts say nothing of them."""
+"""The settings that only judge what a run has stored, and what each judges. All others shape what a model is asked, how
+functions run or what is read."""
 
 _CHOOSERS: Mapping[str, Collection[str]] = MappingProxyType(
     {
@@ -97,8 +97,7 @@ def list_idle(chooser: str, keys: Iterable[str]) -> list[str]:
 def make_points(config: Config, sweeps: Sequence[str]) -> list[Point]:
     """Return the points of the grid that `KEY=VALUES` make, the last setting changing fastest.
 
-    Raises:
-        ConfigError: a setting that can't be swept, a value that it can't have, or too many points.
+    Raises ConfigError: a setting that can't be swept, a value that it can't have, or too many points.
     """
     values: dict[str, list[JsonValue]] = {}
     for sweep in sweeps:
@@ -189,8 +188,7 @@ def _write_threshold(sign: str, number: Decimal, key: str) -> str:
 def _read_range(key: str, text: str) -> list[Decimal] | None:
     """Return the numbers of "FIRST:LAST:STEP" or of one number; None for what is neither.
 
-    Raises:
-        ConfigError: a range that never ends, or with more than `MOST_POINTS` numbers.
+    Raises ConfigError: a range that never ends, or with more than `MOST_POINTS` numbers.
     """
     parts = [part.strip() for part in text.split(":")]
     if len(parts) == 1:

@@ -128,11 +128,7 @@ class StoredRun:
 
 
 def read_stored(path: Path) -> StoredRun:
-    """Read a run folder.
-
-    Raises:
-        StoreError: it is none, is of another version, damaged (its decisions, too) or lacks files, or nothing is done.
-    """
+    """Read a run folder."""
     manifest: dict[str, Any] = read_run(path)
     try:
         config = Config.model_validate(manifest.get("config"))

@@ -1,13 +1,14 @@
-"""Training (§3.4, App. B): thin files over TRL's trainers; what is here is the data, the settings and the records.
+"""Training (§3.4, App. B): a thin layer over TRL's trainers, with the data, the settings and the records.
 
-    data.py         rows of sft.jsonl, preferences.jsonl and rewards.jsonl, read strictly; what is too long of them
+    data.py         rows of sft.jsonl, preferences.jsonl and rewards.jsonl, read strictly
+    rendering.py    rows under the model's chat template: what is too long, lost or added
     settings.py     the paper's hyperparameters, and any setting of TRL
     trainers.py     the trainers of TRL, each built from the same parts; GRPO's reward
     trl_private.py  the little that reaches into TRL beyond its documentation
     identity.py     which model it is, by content
-    folder.py       may this training resume here, and what a full disk leaves
-    card.py         training.json and README.md
-    metrics.py      metrics.jsonl, and what a training was too short for
+    folder.py       whether a training may resume here, and what a full disk leaves
+    card.py         training.json and README.md; reads metrics.jsonl
+    metrics.py      writes metrics.jsonl, and says what wasn't learnt
     train.py        one training, from a request to a trained folder
     online_pairs.py one round of online data: its settings, verdicts and pairs
     online_dpo.py   the rounds of online DPO

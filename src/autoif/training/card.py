@@ -13,6 +13,7 @@ from autoif.reading.text_lines import parse_json
 from autoif.runs.manifest import find_version
 from autoif.runs.whole_files import replacing
 
+Row = dict[str, Any]
 RECORD = "training.json"
 CARD = "README.md"
 METRICS = "metrics.jsonl"
@@ -45,11 +46,7 @@ _MARKDOWN = TextMarking(escape_markdown, show_code)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the training.json of a folder, or None where there is none.
-
-    Raises:
-        StoreError: it is there and can't be read.
-    """
+    """Return the training.json of a folder, or None where there is none."""
     path = folder / RECORD
     try:
         found = parse_json(path.read_text(encoding="utf-8-sig"))
@@ -60,6 +57,28 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict) or "identity" not in found:
         raise StoreError(f"{path} is not of autoif: choose another --output")
     return found
+
+
+def read_metrics(folder: Path) -> list[Row]:
+    """Return the rows of a folder's metrics.jsonl; a last line that a kill or a full disk cut is left out.
+
+    Raises StoreError if it can't be read.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} can't be read: {error}") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = parse_json(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            raise StoreError(f"{path}, line {number}: no row of metrics")
+        rows.append(row)
+    return rows
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

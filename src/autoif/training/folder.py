@@ -1,8 +1,7 @@
-"""The folder of a training: may this training resume here, and what does an interrupted save leave?
+"""The folder of a training: whether it may resume here, and what an interrupted save leaves.
 
-Checkpoints are `checkpoint-STEP`. The trainer writes weights and optimiser first and `trainer_state.json` last, and
-removes an older checkpoint only after that: so one whose state can be read is whole, and there is one as soon as the
-first was written.
+The trainer writes a `checkpoint-STEP` with `trainer_state.json` last, and removes an older one only after that. So a
+checkpoint whose state can be read is whole, and there is always one once the first was written.
 """
 
 import errno
@@ -35,8 +34,7 @@ _FULL_TEXTS = (
 def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
     """Return the record of an earlier training in a folder; None where there is nothing yet.
 
-    Raises:
-        StoreError: it holds something else, or a training and `resume` is off.
+    Raises StoreError: it holds something else, or a training and `resume` is off.
     """
     before = read_record(folder) if folder.is_dir() else None
     if before is None:
@@ -51,8 +49,7 @@ def open_output(folder: Path, *, resume: bool) -> dict[str, Any] | None:
 def check_same(folder: Path, before: Mapping[str, Any], identity: Mapping[str, Any], model: ModelIdentity) -> None:
     """Refuse to go on with anything but the training that a folder holds.
 
-    Raises:
-        StoreError: another model, other data or other settings; names what differs.
+    Raises StoreError: another model, other data or other settings; names what differs.
     """
     there = before["identity"]
     if there["model"] != model.content:

@@ -1,9 +1,9 @@
-"""Which model a training begins with: by content, so that a folder that was replaced on the way is noticed.
+"""Which model a training begins with, by content, so that a replaced folder is noticed.
 
     a folder        SHA-256 over the SHA-256 of each file that shapes the model: config, weights, tokenizer, template
     a hub's name    the commit that the name stood for
 
-Gigabytes are read for it, so a file is read again only if its size or its time of change is another one.
+A file of gigabytes is read again only if its size or time of change differs.
 """
 
 import hashlib
@@ -59,9 +59,6 @@ def identify_model(model: str, revision: str | None, before: Mapping[str, Any] |
         model: a folder that `check_model` has passed, or a name on the hub.
         revision: of the hub's; None is its main one.
         before: what an earlier training.json holds of the model, to read no file twice.
-
-    Raises:
-        ModelError: a file of the folder can't be read, or the hub doesn't know the name.
     """
     found = _identify(model, revision, before) if PartialState().is_main_process else None
     identity: ModelIdentity = broadcast_object_list([found])[0]

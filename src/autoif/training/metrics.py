@@ -7,25 +7,25 @@
 
 Rows are there as soon as they are logged. A resumed training drops those after its checkpoint and writes them again.
 
-The settings of the paper are for hundreds of steps. Of a handful, its warm-up leaves a learning rate near 0 all along;
-and as the first step of a warm-up has the rate 0, a training of one step would have no other. So what a training is too
-short for, and what its rows show that it didn't learn, is said.
+The paper's settings are for hundreds of steps. In a training of a handful, its warm-up keeps the learning rate near 0;
+in one of a single step it is 0. So a training says what it is too short for, and what its rows show that it didn't
+learn.
 """
 
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from transformers import TrainerCallback
 
-from autoif.reading.text_lines import parse_json
 from autoif.runs.whole_files import replacing
+from autoif.training.card import METRICS, Row, read_metrics
 from autoif.training.data import Kind
 
-Row = dict[str, Any]
 _SUMMARISED = (
     "loss", "mean_token_accuracy", "rewards/margins", "rewards/accuracies", "reward", "frac_reward_zero_std", "kl",
     "completions/mean_length", "completions/clipped_ratio",
@@ -50,25 +50,10 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
             file.write(json.dumps(row) + "\n")
 
 
-def read_metrics(path: Path) -> list[Row]:
-    """Return the rows; a last line that a full disk or a kill cut is left out."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    rows = []
-    for line in lines:
-        try:
-            rows.append(parse_json(line))
-        except ValueError:
-            continue
-    return rows
-
-
-def cut_metrics(path: Path, step: int) -> None:
+def cut_metrics(folder: Path, step: int) -> None:
     """Keep the rows up to a step: those after it will be written again."""
-    kept = [row for row in read_metrics(path) if row["step"] <= step]
-    with replacing(path) as temporary:
+    kept = [row for row in read_metrics(folder) if row["step"] <= step]
+    with replacing(folder / METRICS) as temporary:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
 
@@ -76,8 +61,7 @@ def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:
     """Return the first and the last value of what a card shows."""
     found = {}
     for name in SUMMARISED:
-        values = [row[name] for row in rows if row.get(name) is not None]
-        if values:
+        if values := _list_values(rows, name):
             found[name] = {"first": values[0], "last": values[-1]}
     return found
 
@@ -97,87 +81,60 @@ def count_steps(kind: Kind, rows: int, arguments: Any) -> int | None:
     return math.ceil(max(1, epoch) * float(arguments.num_train_epochs))
 
 
-def fit_warmup(arguments: Any, steps: int) -> str | None:
-    """Shorten a warm-up that leaves no step with the full learning rate; return a line that says so, or None.
+def fit_schedule(arguments: Any, steps: int, global_batch_size: int) -> Iterator[str]:
+    """Shorten a warm-up that leaves no step with the full learning rate; yield what a training is too short for.
 
-    It is then a tenth of the steps, none of fewer than ten. `arguments` are changed.
+    The warm-up is then a tenth of the steps, none of fewer than ten. `arguments` are changed.
     """
-    warmup = arguments.get_warmup_steps(steps)
-    shorter = steps // 10
+    warmup, shorter = arguments.get_warmup_steps(steps), steps // 10
     is_ratio = 0 < arguments.warmup_steps < 1
-    if warmup < steps and not (is_ratio and steps < _FEW and warmup):
-        return None
-    if warmup <= shorter:
-        return None
-    arguments.warmup_steps = shorter
-    return (
-        f"the warm-up of {warmup} steps is too long for a training of {steps}, which would learn next to nothing: it "
-        f"is {shorter} steps now"
-    )
+    if warmup > shorter and (warmup >= steps or (is_ratio and steps < _FEW and warmup)):
+        arguments.warmup_steps = shorter
+        yield (
+            f"the warm-up of {warmup} steps is too long for a training of {steps}, which would learn next to nothing: "
+            f"it is {shorter} steps now"
+        )
+    if steps <= _FEW and arguments.max_steps <= 0:
+        yield (
+            f"{steps} optimiser step{'s' * (steps != 1)} in all, at learning_rate={arguments.learning_rate:g} (the "
+            f"paper's are for hundreds of steps): lower global_batch_size (now {global_batch_size}) or raise "
+            "learning_rate to learn more"
+        )
 
 
-def describe_few_steps(steps: int, arguments: Any, global_batch_size: int) -> str | None:
-    """Return a line where a training has a handful of steps, for which its learning rate may be too low; else None."""
-    if steps > _FEW or arguments.max_steps > 0:
-        return None
-    return (
-        f"{steps} optimiser step{'s' * (steps != 1)} in all, at learning_rate={arguments.learning_rate:g} (the paper's "
-        f"are for hundreds of steps): lower global_batch_size (now {global_batch_size}) or raise learning_rate to "
-        "learn more"
-    )
-
-
-def describe_nothing_learnt(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return a line where no step of a training can have changed the weights; else None.
-
-    `rows` are those of metrics.jsonl.
-    """
+def learnt_nothing(rows: Sequence[Row]) -> bool:
+    """Tell whether no step can have changed the weights. What is not logged, or not finite, may have."""
     stepped = [row for row in rows if "grad_norm" in row or "learning_rate" in row]
-    if not stepped or any(_moves(row) for row in stepped):
-        return None
-    return (
-        "no step changed the weights: the learning rate or the gradient was 0 in each; the rows hold nothing to learn, "
-        "or the settings leave nothing of it"
-    )
+    return bool(stepped) and all(0 in (row.get("grad_norm", 1.0), row.get("learning_rate", 1.0)) for row in stepped)
 
 
-def describe_equal_groups(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return a line where most groups of GRPO earned the same in all completions; else None.
+def describe_learning(rows: Sequence[Row], arguments: Any) -> Iterator[str]:
+    """Yield what the rows of metrics.jsonl show that a training didn't learn."""
+    if learnt_nothing(rows):
+        yield (
+            "no step changed the weights: the learning rate or the gradient was 0 in each; the rows hold nothing to "
+            "learn, or the settings leave nothing of it"
+        )
+    groups = [row for row in rows if row.get("frac_reward_zero_std") is not None]
+    if groups and (share := fmean(_list_values(groups, "frac_reward_zero_std"))) > 0.5:
+        reward = fmean(row.get("reward") or 0.0 for row in groups)
+        yield (
+            f"in {share:.0%} of the groups all completions earned the same, which teaches nothing: the prompts are "
+            f"{'too hard' if reward < 0.5 else 'too easy'} for this model (mean reward {reward:.2f}); take others, "
+            "raise num_generations, or set reward.mode=fraction"
+        )
+    cut = _list_values(rows, "completions/clipped_ratio")
+    if cut and (share := fmean(cut)) > 0.5 and arguments.mask_truncated_completions:
+        yield (
+            f"{share:.0%} of the completions were cut at max_completion_length={arguments.max_completion_length} and "
+            "not learnt from: raise it, or set mask_truncated_completions=false"
+        )
 
-    `rows` are those of metrics.jsonl.
-    """
-    found = [row for row in rows if row.get("frac_reward_zero_std") is not None]
-    share = sum(row["frac_reward_zero_std"] for row in found) / len(found) if found else 0.0
-    if share <= 0.5:
-        return None
-    reward = sum(row.get("reward") or 0.0 for row in found) / len(found)
-    why = "too hard" if reward < 0.5 else "too easy"
-    return (
-        f"in {share:.0%} of the groups all completions earned the same, which teaches nothing: the prompts are {why} "
-        f"for this model (mean reward {reward:.2f}); take others, raise num_generations, or set reward.mode=fraction"
-    )
 
-
-def describe_cut(rows: Sequence[Mapping[str, Any]], arguments: Any) -> str | None:
-    """Return a line for a person where most completions were cut, and so nothing was learnt from them; else None.
-
-    `rows` are those of metrics.jsonl.
-    """
-    shares = [row["completions/clipped_ratio"] for row in rows if "completions/clipped_ratio" in row]
-    share = sum(shares) / len(shares) if shares else 0.0
-    if share <= 0.5 or not arguments.mask_truncated_completions:
-        return None
-    return (
-        f"{share:.0%} of the completions were cut at max_completion_length={arguments.max_completion_length} and not "
-        "learnt from: raise it, or set mask_truncated_completions=false"
-    )
+def _list_values(rows: Sequence[Row], name: str) -> list[float]:
+    return [row[name] for row in rows if row.get(name) is not None]
 
 
 def _plain(value: Any) -> Any:
     """Return a value that JSON has: what is not finite becomes null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _moves(row: Mapping[str, Any]) -> bool:
-    """Tell whether a step may have changed the weights; what is not logged, or not finite, may have."""
-    return bool(row.get("grad_norm", 1.0) != 0 and row.get("learning_rate", 1.0) != 0)

@@ -8,7 +8,7 @@ OUTPUT/round-2/ …
 OUTPUT/                           the last round's model, whole, with a card and a record of all rounds
 
 A round's reference is its policy at the start. Each file is there only if it is whole (samples.jsonl grows by whole
-batches), so going on means to do the same again: what is there is read, and what is missing is made.
+batches). To resume, the same is done again: what is there is read, and what is missing is made.
 """
 
 import os
@@ -28,11 +28,11 @@ from autoif.runs.whole_files import replacing, storage_errors, write_jsonl
 from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
-from autoif.training.card import CARD, METRICS, RECORD, write_card, write_record
+from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record
 from autoif.training.data import TrainingData, read_data
 from autoif.training.folder import check_same, open_output, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
-from autoif.training.metrics import read_metrics, summarise
+from autoif.training.metrics import summarise
 from autoif.training.online_pairs import (
     JudgedSample,
     OnlinePrompt,
@@ -88,11 +88,8 @@ class _Round:
 def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
     """Train for all rounds, and return the record that training.json then holds.
 
-    Raises:
-        ConfigError: data or settings, or prompts that gave no pair in any round.
-        ModelError: the model, its backend or its endpoint can't be used.
-        SandboxError: model code can't be contained.
-        StoreError: the folder holds something else, or the disk is full; what is whole stays.
+    Raises ConfigError: data or settings, or prompts that gave no pair in any round. StoreError: the folder holds
+    something else, or the disk is full; what is whole stays.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
@@ -254,9 +251,7 @@ def _finish(folder: Path, model: Path, rounds: list[dict[str, Any]]) -> dict[str
                     shutil.copyfile(path, temporary)
     trained = [row["round"] for row in rounds if row["trained"]]
     metrics = [
-        {"round": number, **row}
-        for number in trained
-        for row in read_metrics(folder / f"round-{number}" / MODEL / METRICS)
+        {"round": number, **row} for number in trained for row in read_metrics(folder / f"round-{number}" / MODEL)
     ]
     write_jsonl(folder / METRICS, metrics)
     lengths = [row["lengths"] for row in rounds if row["trained"]]

@@ -3,11 +3,10 @@
 In:   prompts with their functions, and K samples of each from the current policy.
 Out:  pairs of the query level: chosen, a response with a pass rate > 0.5; rejected, one with 0.
 
-Pairs are of answers alone: a policy that thinks first is taught by what it said after its thought, as in a run's data.
-What was cut at the token limit, is only a thought or was refused by the server is no whole answer, and neither chosen
-nor rejected. What the gate names (empty, copied, degenerate) may pass a function vacuously, and is never chosen; it is
-rejected only where its functions refuse it.
-Prompts without a pair are counted by why they have none.
+Pairs are of answers without their thoughts, as in a run's data. A response that was cut, is only a thought or was
+refused by the server is neither chosen nor rejected. One that the gate names (empty, copied, degenerate) may pass a
+function vacuously: it is never chosen, and rejected only if its functions refuse it. Prompts without a pair are counted
+by the reason.
 
 The settings of the rounds come from the table `[online]` of the TOML file and from `--set online.KEY=VALUE`; each
 round's DPO has those of `autoif train dpo`.
@@ -97,8 +96,7 @@ def resolve_online(
 ) -> tuple[OnlineSettings, TrainingSettings]:
     """Return the settings of the rounds and those of each round's DPO.
 
-    Raises:
-        ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
+    Raises ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
     merged = merge_settings(file, settings)
     found = take_table(merged, "online", "of settings, as in --set online.rounds=2")
@@ -188,11 +186,7 @@ def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, numb
 
 
 def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[JudgedSample]:
-    """Return what is found of each sample; a function that several prompts share runs once for all of their texts.
-
-    Raises:
-        SandboxError: the sandbox can't be restored.
-    """
+    """Return what is found of each sample; a function that several prompts share runs once for all of their texts."""
     each = len(samples) // len(prompts)
     prompt_of = [prompt for prompt in prompts for _ in range(each)]
     rows = [

@@ -1,10 +1,10 @@
 """Programs that online DPO starts and ends: a server of each round's policy, and the launcher of its DPO.
 
-Each runs in a session of its own, so that Ctrl-C reaches it in one way only: through `running`, which ends it with all
-that it has started.
+Each runs in a session of its own, so that Ctrl-C reaches it only through `running`, which ends it with all that it
+started.
 
-Every round has another policy, and a server that still has the last one would give samples of it without a word. So the
-endpoint must list the policy's folder among its models (GET /models), as `vllm serve FOLDER` does, before it is asked.
+A server that still has the last round's policy would silently give samples of it. So the endpoint must list this
+round's folder among its models (GET /models), as `vllm serve FOLDER` does, before it is asked.
 """
 
 import asyncio
@@ -42,8 +42,7 @@ _TAIL_CHARS = 400
 def split_command(command: str, name: str) -> list[str]:
     """Return the words of a command line, as a shell would read them; no shell is involved.
 
-    Raises:
-        ConfigError: unbalanced quotes, or nothing in it; `name` is the option's.
+    Raises ConfigError: unbalanced quotes, or nothing in it; `name` is the option's.
     """
     try:
         words = shlex.split(command)
@@ -59,8 +58,7 @@ def running(command: Sequence[str], output: int, name: str) -> Iterator["subproc
     """Start a program whose output goes to a descriptor; it has ended when the block is left. `name` is the option that
     it comes from.
 
-    Raises:
-        ConfigError: there is no such program.
+    Raises ConfigError: there is no such program.
     """
     try:
         process = subprocess.Popen(
@@ -91,9 +89,7 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
 def launch_dpo(launcher: str, request: TrainingRequest, say: Say) -> dict[str, Any]:
     """Run `LAUNCHER -m autoif train dpo ... --resume`, and return the record that training.json then holds.
 
-    Raises:
-        ConfigError: the launcher can't be started.
-        ModelError: the training failed; it has said why.
+    Raises ConfigError: the launcher can't be started. ModelError: the training failed; it has said why.
     """
     command = [
         *split_command(launcher, "--launch"), "-m", "autoif", "train", request.kind, "--resume",
@@ -126,8 +122,7 @@ def _options(settings: TrainingSettings) -> list[str]:
 def find_policy(endpoint: Endpoint, policy: str) -> Iterator[Endpoint]:
     """Give the endpoint with the name that it has for the policy.
 
-    Raises:
-        ModelError: it doesn't answer, or serves something else; says what to serve.
+    Raises ModelError: it doesn't answer, or serves something else; says what to serve.
     """
     served = list_served(endpoint)
     name = match_policy(served or [], policy)
@@ -145,9 +140,8 @@ def serve_policy(command: str, endpoint: Endpoint, policy: str, log: Path, say: 
     """Start a server of the policy, wait until it lists it, and end it afterwards. {model} in the command stands for
     the policy; what the server says goes to the log.
 
-    Raises:
-        ConfigError: the command can't be started.
-        ModelError: it ended, or doesn't serve the policy in half an hour, or another server answers there already.
+    Raises ConfigError: the command can't be started. ModelError: it ended, or doesn't serve the policy in half an hour,
+    or another server answers there already.
     """
     if list_served(endpoint) is not None:
         raise ModelError(f"something serves at {endpoint.base_url} already: end it, or leave --serve out")

@@ -176,8 +176,7 @@ def resolve_settings(
 
     `evaluates` says that there is data to evaluate on.
 
-    Raises:
-        ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
+    Raises ConfigError: an unreadable file, an unknown setting or a value of the wrong kind; each is named.
     """
     merged = merge_settings(file, settings)
     given_lora = take_table(merged, "lora", "of LoraConfig's settings, as in --set lora.r=8; the switch is --lora")
@@ -267,8 +266,7 @@ def _check_no_evaluation(values: dict[str, Any]) -> dict[str, Any]:
 def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
     """Return TRL's SFTConfig, DPOConfig or GRPOConfig.
 
-    Raises:
-        ConfigError: TRL refuses a value, or the global batch can't be divided over the devices.
+    Raises ConfigError: TRL refuses a value, or the global batch can't be divided over the devices.
     """
     import torch
 
@@ -289,7 +287,8 @@ def make_arguments(kind: Kind, settings: TrainingSettings, output: Path) -> Any:
         with renamed_settings():
             return _arguments_class(kind)(**layout, **settings.arguments)
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
-        raise ConfigError(f"TRL refuses the settings: {first_line(error)}{_precision_hint(error)}") from None
+        hint = "; set bf16=false on this device" if "bf16" in str(error) else ""
+        raise ConfigError(f"TRL refuses the settings: {first_line(error)}{hint}") from None
 
 
 def _check_groups(settings: TrainingSettings) -> None:
@@ -310,10 +309,6 @@ def renamed_settings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
         yield
-
-
-def _precision_hint(error: Exception) -> str:
-    return "; set bf16=false on this device" if "bf16" in str(error) else ""
 
 
 def _arguments_class(kind: Kind) -> Any:

@@ -37,7 +37,7 @@ from autoif.sampling.policy import (
 )
 from autoif.sampling.precision import describe_slow
 from autoif.sampling.settings import Say
-from autoif.training.card import METRICS, describe_ancestry, versions, write_card, write_record
+from autoif.training.card import METRICS, describe_ancestry, read_metrics, versions, write_card, write_record
 from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.folder import check_same, open_output, plain_errors, remove_broken, step_of, whole_checkpoints
 from autoif.training.identity import ModelIdentity, identify_model
@@ -45,12 +45,9 @@ from autoif.training.metrics import (
     MetricsFile,
     count_steps,
     cut_metrics,
-    describe_cut,
-    describe_equal_groups,
-    describe_few_steps,
-    describe_nothing_learnt,
-    fit_warmup,
-    read_metrics,
+    describe_learning,
+    fit_schedule,
+    learnt_nothing,
     summarise,
 )
 from autoif.training.rendering import Lengths, Template, describe_date, describe_marks, fit_prompts, fit_rows
@@ -89,18 +86,18 @@ class TrainingRequest:
 def train(request: TrainingRequest, say: Say = print) -> dict[str, Any]:
     """Train, and return the record that training.json then holds.
 
-    Raises:
-        ConfigError: data or settings; see `data` and `settings`.
-        ModelError: the model or its tokenizer can't be used, or the device has too little memory.
-        SandboxError: GRPO, where model code can't be contained.
-        StoreError: the folder holds something else, or the disk is full; whole checkpoints stay.
+    Raises ConfigError: data or settings don't fit. StoreError: the folder holds something else, or the disk is full;
+    whole checkpoints stay.
     """
     check_model(request.model)
     if not _join_processes(request.settings).is_main_process:
-        say = _ignore
+        say = lambda line: None  # noqa: E731  # the first process says it
     before = open_output(request.output, resume=request.resume)
-    read = _Read.of(request) if PartialState().is_local_main_process else None
-    facts: dict[str, Any] = _share(read and read.describe())
+    read: list[TrainingData] | None = None
+    if PartialState().is_local_main_process:  # it reads and renders the rows for all that train on this machine
+        read = [read_data(source, request.kind) for source in (request.data, request.eval_data) if source]
+    records = _share(read and [data.record() for data in read])
+    facts: dict[str, Any] = dict(zip(("data", "eval_data"), [*records, None], strict=False))
     model = identify_model(request.model, request.revision, before and before["model"])
     identity = {
         "kind": request.kind, "model": model.content, "data": facts["data"]["sha256"],
@@ -138,38 +135,18 @@ def _join_processes(settings: TrainingSettings) -> PartialState:
     return PartialState(cpu=not torch.accelerator.is_available(), timeout=wait)
 
 
-def _ignore(line: str) -> None:
-    """Say nothing: the first process says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The rows, which the first process of each machine reads and renders for all that train there."""
-
-    data: TrainingData
-    eval_data: TrainingData | None
-
-    @classmethod
-    def of(cls, request: TrainingRequest) -> "_Read":
-        evaluated = read_data(request.eval_data, request.kind) if request.eval_data else None
-        return cls(read_data(request.data, request.kind), evaluated)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the record says of both."""
-        return {
-            "data": self.data.record(),
-            "eval_data": self.eval_data and self.eval_data.record(),
-        }
-
-
 def _share(found: Any) -> Any:
     """Return what the first process of this machine has found; the others give None."""
     state = PartialState()
     return gather_object([found])[state.process_index - state.local_process_index]
 
 
-def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say: Say) -> tuple[Parts, Lengths]:
-    """Return what the trainer is built from, and the lengths of the rows to train on."""
+def _prepare(
+    request: TrainingRequest, read: Sequence[TrainingData] | None, stack: ExitStack, say: Say
+) -> tuple[Parts, Lengths]:
+    """Return what the trainer is built from, and the lengths of the rows to train on; `read` is the data and what to
+    evaluate on, None in a process that another one reads for.
+    """
     arguments = make_arguments(request.kind, request.settings, request.output)
     tokenizer = load_tokenizer(request.model, request.revision)
     context, kwargs = read_context(request.model, request.revision), request.settings.template_kwargs
@@ -184,7 +161,7 @@ def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say
             kept = [{**row, TEMPLATE: kwargs} for row in kept] if kwargs else kept
         return _make_dataset(kept, stack), lengths
 
-    fitted = _share(read and [fit(data) for data in (read.data, read.eval_data) if data])
+    fitted = _share(read and [fit(data) for data in read])
     rows, lengths = fitted[0]
     say(lengths.describe())
     for line in (
@@ -196,7 +173,9 @@ def _prepare(request: TrainingRequest, read: _Read | None, stack: ExitStack, say
     end = adopt_turn_end(tokenizer, request.model, rows[0]["prompt"], kwargs)
     if request.kind == "grpo" and (left := check_prompts(len(rows), arguments)):
         say(f"{left} of the {len(rows)} prompts are left out of each epoch, others each time: they make no whole step")
-    _say_schedule(request, len(rows), arguments, say)
+    if (steps := count_steps(request.kind, len(rows), arguments)) is not None:
+        for line in fit_schedule(arguments, steps, request.settings.global_batch_size):
+            say(line)
     if slow := describe_slow("bfloat16" if arguments.bf16 else "", "stop here, and set bf16=false"):
         say(slow)
     eval_rows = None
@@ -218,19 +197,6 @@ def _make_dataset(rows: Sequence[Row], stack: ExitStack) -> Dataset:
     folder = stack.enter_context(TemporaryDirectory(prefix="autoif-rows-"))
     made.save_to_disk(folder)
     return load_from_disk(folder)
-
-
-def _say_schedule(request: TrainingRequest, rows: int, arguments: Any, say: Say) -> None:
-    """Say what a training is too short for, and shorten its warm-up."""
-    steps = count_steps(request.kind, rows, arguments)
-    if steps is None:
-        return
-    for line in (
-        fit_warmup(arguments, steps),
-        describe_few_steps(steps, arguments, request.settings.global_batch_size),
-    ):
-        if line:
-            say(line)
 
 
 def _make_trainer(kind: Kind, parts: Parts, reward: Any, *, filters: bool) -> Any:
@@ -258,7 +224,7 @@ def _run(
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, {**record, "status": "running", "seconds": spent})
-        cut_metrics(folder / METRICS, step_of(checkpoint) if checkpoint else 0)
+        cut_metrics(folder, step_of(checkpoint) if checkpoint else 0)
     PartialState().wait_for_everyone()
     trainer.args.eval_on_start &= checkpoint is None  # the metrics have it already
     if line := end.describe(trainer.accelerator.unwrap_model(trainer.model)):
@@ -279,18 +245,11 @@ def _run(
         "status": "complete",
         "steps": trainer.state.global_step,
         "seconds": round(spent + time.monotonic() - began, 1),
-        "metrics": summarise(read_metrics(folder / METRICS)),
+        "metrics": summarise(rows := read_metrics(folder)),
     }
-    rows = read_metrics(folder / METRICS)
-    nothing = describe_nothing_learnt(rows)
-    for line in (
-        nothing,
-        describe_equal_groups(rows),
-        describe_cut(rows, trainer.args) if request.kind == "grpo" else None,
-        _describe_lost(request) if first and not nothing else None,
-    ):
-        if line:
-            say(line)
+    lost = _describe_lost(request) if first and not learnt_nothing(rows) else None
+    for line in (*describe_learning(rows, trainer.args), *([lost] if lost else [])):
+        say(line)
     if first:
         write_card(folder, record)
         write_record(folder, record)

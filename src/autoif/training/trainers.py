@@ -1,15 +1,10 @@
 """§3.4, the trainers of TRL, each built from the same parts: SFT, offline DPO, and GRPO with its reward.
 
-SFT     On prompt and completion. In this form TRL masks the prompt, and with it the opening of the assistant's turn,
-        under any chat template. Its assistant-only loss would need a template with generation marks, which most
-        tokenizers lack. Of several assistant turns the last is learnt; those before it are context.
-DPO     On preference pairs; the reference is the SFT model that is trained on. Instruction level and query level are
-        one data set, shuffled by the trainer's seed.
-GRPO    With a run's verification functions as its reward. Of each prompt `num_generations` completions are sampled from
-        the policy and judged in the sandbox; what one earns beyond its group's mean is its advantage. A group whose
-        completions all earn the same teaches nothing (but to stay near the reference): `frac_reward_zero_std` of
-        metrics.jsonl is the share of such groups. The paper trains online by rounds of DPO; GRPO on the same prompts
-        and functions is not of it.
+SFT     On prompt and completion, in which TRL masks the prompt under any chat template. Its assistant-only loss would
+        need a template with generation marks, which most lack. The last assistant turn is learnt; others are context.
+DPO     On preference pairs; the reference is the SFT model. Instruction level and query level are shuffled together.
+GRPO    With a run's functions as reward; not in the paper, which trains online by rounds of DPO. A group whose
+        completions all earn the same teaches nothing: `frac_reward_zero_std` in metrics.jsonl is their share.
 """
 
 import os
@@ -93,9 +88,6 @@ def load_model(model: str, arguments: Any) -> Any:
     """Return the model to train: weights in 32 bits unless `model_init_kwargs.dtype` says otherwise.
 
     As in TRL, one process divides it over all GPUs that it has.
-
-    Raises:
-        ModelError: the weights are missing or damaged.
     """
     state = arguments.distributed_state
     whole = state.device.type in {"cpu", "mps"} or state.distributed_type in {"MULTI_GPU", "DEEPSPEED"}
@@ -104,11 +96,7 @@ def load_model(model: str, arguments: Any) -> Any:
 
 
 def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
-    """Return peft's LoraConfig, or None where all weights are trained.
-
-    Raises:
-        ConfigError: peft refuses a value.
-    """
+    """Return peft's LoraConfig, or None where all weights are trained. Raises ConfigError: peft refuses a value."""
     if settings is None:
         return None
     from peft import LoraConfig
@@ -120,11 +108,7 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
 
 
 def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
-    """Return the reward, with its sandbox started: a machine that can't contain code says so before a model is loaded.
-
-    Raises:
-        SandboxError: model code can't be contained on this machine.
-    """
+    """Return the reward with its sandbox started, so that a machine that can't contain code says so early."""
     shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     limits = settings.make_limits()
     workers = settings.workers or max(1, (os.cpu_count() or 1) // shared)
@@ -184,8 +168,7 @@ def _read(tokenizer: Any, tokens: Sequence[int], asked: Sequence[int], ends: Set
 def check_prompts(count: int, arguments: Any) -> int:
     """Return how many of the prompts each epoch leaves out, as TRL makes whole steps only.
 
-    Raises:
-        ConfigError: there are fewer prompts than one step takes.
+    Raises ConfigError: there are fewer prompts than one step takes.
     """
     step: int = arguments.generation_batch_size // arguments.num_generations
     if count < step:

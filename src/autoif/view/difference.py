@@ -119,11 +119,7 @@ def _find_changes(first: Mapping[K, RunItem], second: Mapping[K, RunItem]) -> Ch
 
 
 def read_side(run: Path) -> RunSide:
-    """Return a run as it is compared, complete or not.
-
-    Raises:
-        StoreError: it is no run folder, of another version, or damaged.
-    """
+    """Return a run as it is compared, complete or not."""
     manifest: Mapping[str, Any] = read_run(run)
     verdicts = dict[tuple[str, str], RunItem]()
     with naming_damage(run):

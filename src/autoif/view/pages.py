@@ -28,11 +28,7 @@ class ServedPage:
 
 
 def make_view_page(run: Path, runs: Sequence[Path]) -> ServedPage:
-    """Return the page of a run, one of those that are viewed.
-
-    Raises:
-        StoreError: it is no run folder, one of another version, or damaged.
-    """
+    """Return the page of a run, one of those that are viewed."""
     page, pieces = make_run_page(run, beside=BESIDE)
     first, *rest = page.sections
     review = PageSection("review", "Review", [*_link_runs(runs), make("div", id="review-queue")])
@@ -54,32 +50,20 @@ def make_difference_page(found: RunDifference) -> str:
     sections = [
         PageSection("settings", "Settings", [tabulate("Settings that differ", ["setting"], found.settings)]),
         PageSection("funnel", "Funnel", [tabulate("What each stage kept and dropped", ["stage"], found.stages)]),
-        PageSection(
-            "instructions",
-            "Instructions",
-            [
-                tabulate(f"Only in {found.first}", ["text"], found.only_first),
-                tabulate(f"Only in {found.second}", ["text"], found.only_second),
-                tabulate("In both, with another outcome", ["text"], found.outcomes),
-            ],
-        ),
-        PageSection(
-            "verdicts",
-            "Verdicts",
-            [
-                make("p", f"{verdicts.compared:,} verdicts of the same function on the same text."),
-                tabulate("Verdicts that differ", ["instruction", "function", "text"], verdicts.changed),
-            ],
-        ),
-        PageSection(
-            "responses",
-            "Responses",
-            [
-                make("p", f"{responses.compared:,} responses that both runs have."),
-                tabulate("Responses with another outcome", ["text"], responses.changed),
-            ],
-        ),
-    ]
+        PageSection("instructions", "Instructions", [
+            tabulate(f"Only in {found.first}", ["text"], found.only_first),
+            tabulate(f"Only in {found.second}", ["text"], found.only_second),
+            tabulate("In both, with another outcome", ["text"], found.outcomes),
+        ]),
+        PageSection("verdicts", "Verdicts", [
+            make("p", f"{verdicts.compared:,} verdicts of the same function on the same text."),
+            tabulate("Verdicts that differ", ["instruction", "function", "text"], verdicts.changed),
+        ]),
+        PageSection("responses", "Responses", [
+            make("p", f"{responses.compared:,} responses that both runs have."),
+            tabulate("Responses with another outcome", ["text"], responses.changed),
+        ]),
+    ]  # fmt: skip
     title = f"{found.first} and {found.second} – autoif"
     return build_page(Page(title, sections, "What differs between two runs.", {}, ()))
 

@@ -1,14 +1,14 @@
-"""How many of a run's kept functions are right, by the decisions of reviewers, and how many more decisions settle it.
+"""How many of a run's kept functions are right, by reviewers' decisions, and how many more decisions settle it.
 
-    a band         functions of which we are about as sure; those that came up in the queue are a random sample of it
-    a share        of right ones in a band: Wilson's interval with continuity correction, without replacement
-    the precision  the bands' shares by their sizes. The distances from share to limits add up as squares (Zou and
-                   Donner's MOVER), those of bands that nobody has looked into as they are: nothing is known there
-    picked         what somebody decided on outside the queue is known, but is a sample of nothing
+    a band         functions of similar score; those that the queue brought up are a random sample of it
+    a share        of right functions in a band: Wilson's interval with continuity correction, without replacement
+    the precision  the bands' shares by size. Distances from share to limits add up as squares (Zou and Donner's MOVER);
+                   those of bands without decisions add up as they are
+    picked         functions decided on outside the queue: they are known, but no sample
 
-In simulated reviews, of functions that are nearly all wrong to nearly all right, the interval holds the truth in 95 of
-100 on average; with two decisions a band, in 88 at worst (tests/test_view_precision.py). A normal approximation with a
-prior in each band does not: the priors' pulls add up, and where nearly all functions are right it misses most of them.
+In simulated reviews the interval holds the truth 95 times in 100 on average, and 88 at worst, with two decisions a band
+(tests/test_view_precision.py). A normal approximation with a prior in each band misses most of them where nearly all
+functions are right.
 """
 
 import math
@@ -84,8 +84,9 @@ class ReviewedPrecision(Record):
 def estimate_precision(
     bands: Sequence[Band], picked: tuple[int, int] = (0, 0), half_width: float = HALF_WIDTH
 ) -> ReviewedPrecision:
-    """Return the share of right functions, and how many decisions settle it: until the interval is at most twice
-    `half_width` wide. `picked` were accepted and rejected outside the queue, and are in no band.
+    """Return the share of right functions, and how many decisions narrow its interval to twice `half_width`.
+
+    `picked` are those accepted and rejected outside the queue, which are in no band.
     """
     value, low, high = _add_up(bands, picked)
     seen = round(sum(band.seen for band in bands))
@@ -104,7 +105,7 @@ def estimate_precision(
 def count_needed(bands: Sequence[Band], half_width: float, picked: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
     """Return how many further decisions of each band narrow the interval to this, if they go on as before.
 
-    Each goes to the band where it tells most: where the share times the size of the band is known worst.
+    Each goes to the band where it tells most.
     """
     more, after = [0] * len(bands), list(bands)
     while True:

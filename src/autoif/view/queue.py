@@ -1,4 +1,4 @@
-"""Which functions a reviewer should look at first: those that we are least sure of.
+"""Which functions a reviewer should look at first: the least sure ones.
 
     with an audit      the nearer its score is to 1/2
     without one        by what the run knows of the function, each a share, multiplied:
@@ -8,10 +8,9 @@
       cases              of its instruction's cases, those that it gets as expected
       unanimity          of the responses, those of which it says what most functions of its instruction say
 
-Functions are in three bands of the same size. Within a band they are ordered by a hash, so that what the queue brings
-is a random sample of the band. The precision is estimated from that sample (`autoif.view.precision`).
-
-The queue begins with as many of each band as the precision still needs, the least sure band first; then comes the rest.
+Functions are in three bands of the same size, each in the order of a hash, so that the queue brings a random sample of
+it, from which precision is estimated (`autoif.view.precision`). The queue begins with as many of each band as the
+precision still needs, the least sure band first.
 """
 
 from collections import Counter, defaultdict
@@ -126,9 +125,6 @@ def read_reviewed_precision(run: Path, scores: Mapping[tuple[str, str], float]) 
     """Return how many of a run's kept functions are right by its decisions; None where none is about them.
 
     `scores` are those of an audit, by instruction and function.
-
-    Raises:
-        StoreError: a file of the run is damaged.
     """
     functions = read_functions(run, scores)
     found = measure_precision(functions, read_review(run)) if functions else None
@@ -148,11 +144,7 @@ def _order(function: QueuedFunction) -> str:
 
 
 def read_functions(run: Path, scores: Mapping[tuple[str, str], float] | None = None) -> list[QueuedFunction]:
-    """Return the kept functions of a run, each once, in their bands; `scores` are by default those of audit.json.
-
-    Raises:
-        StoreError: a stage's file or audit.json is damaged.
-    """
+    """Return the kept functions of a run, each once, in their bands; `scores` are by default those of audit.json."""
     verified = list(read_verified(run))
     if scores is None:
         audit = read_audit(run)

@@ -8,9 +8,9 @@
     POST /N/decisions    a decision, as JSON
     GET  /compare        the first two runs side by side
 
-Nobody beyond this machine gets in without a token; a browser asks for it as a password, with the reviewer's name.
-Without one, only the names of this machine are answered to. What another origin sends is refused, and so is a body that
-isn't JSON: no page elsewhere can decide anything.
+Other machines need a token, which a browser asks for as a password with the reviewer's name. Without a token the server
+answers only to this machine's names. It refuses requests of other origins and bodies that aren't JSON, so no page
+elsewhere can decide anything.
 """
 
 import asyncio
@@ -339,11 +339,7 @@ def _show_standing(standing: Standing) -> dict[str, Any]:
 
 
 def read_state(run: Path) -> RunState:
-    """Return what tells whether the run's files have changed: their times and sizes.
-
-    Raises:
-        StoreError: run.json is damaged.
-    """
+    """Return what tells whether the run's files have changed: their times and sizes."""
     shown = (MANIFEST, *FOLDERS, SFT, PREFERENCES, REVIEWED, AUDIT)
     page, decisions = ("".join(_stamp(run / name) for name in names) for names in (shown, (DECISIONS,)))
     return RunState(str(read_manifest(run).get("status", "")), page, decisions)
@@ -362,8 +358,7 @@ async def view_until_stopped(
 ) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the URL once requests are taken.
 
-    Raises:
-        ConfigError: the address can't be listened on, or could be reached by others without a token.
+    Raises ConfigError: the address can't be listened on, or could be reached by others without a token.
     """
     require_token_beyond_loopback(settings)
     stops = catch_stops()

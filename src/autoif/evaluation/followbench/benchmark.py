@@ -1,11 +1,11 @@
-"""FollowBench's scores: HSR, SSR and CSL, by level, by type and over all, each type counting alike.
+"""FollowBench's scores: HSR, SSR and CSL, by level, by type and over all; each type counts alike.
 
-HSR   share of responses that satisfy all of their constraints, in percent
-SSR   share of constraints that are satisfied, averaged over responses, in percent; where a rule decides it is the HSR
-CSL   how many levels in a row are satisfied, from the first one on, of 0 to 5
+HSR   percentage of responses that satisfy all of their constraints
+SSR   percentage of constraints that are satisfied, averaged over responses; the HSR where a rule decides
+CSL   levels satisfied in a row from the first one on, 0 to 5
 
-The official program gives a judgement that it can't read the value -1, in HSR and in SSR, and says that it has to be
-mended by hand. These are the scores, though none goes below 0; beside them stand those over what can be read alone.
+A judgement that can't be read counts -1 in HSR and SSR, as in the official program, but no score goes below 0. The
+scores without such judgements are reported beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged
 from autoif.evaluation.followbench.data import LEVELS, SIZES, Item, Items
 from autoif.evaluation.followbench.judging import (
     STAGE,
@@ -29,6 +29,7 @@ from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.responses import SubjectResponse, digest_files
 from autoif.evaluation.results import Column, PromptResult, score
 from autoif.evaluation.statistics import Interval, describe
+from autoif.sampling.settings import Say
 
 _TITLE = "FollowBench"
 _UNREAD = -1
@@ -50,10 +51,9 @@ _JudgedItems = Sequence[tuple[Item, Sequence[ResponseJudgement]]]
 
 
 def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: Say) -> Benchmark:
-    """Return the benchmark, ready to judge. What no rule decides, a model or a folder of recorded judgements does.
+    """Return the benchmark. A model, or a folder of recorded judgements, decides what no rule does.
 
-    Raises:
-        ConfigError: a judge is needed and none is named, or the folder has no judgements.
+    Raises ConfigError: a judge is needed and none is named, or the folder has no judgements.
     """
     if judge is None and any(item.rule is None for item in items.items):
         raise ConfigError("what no rule decides needs a judge: name a --judge-model, or recorded --judgements")
@@ -92,7 +92,7 @@ def load_benchmark(items: Items, judge: Judge | Path | None, folder: Path, say: 
 
 
 def _ask(judge: Judge | None, asked: _AskedItems, folder: Path, say: Say) -> Judgements:
-    """Return a judge model's word on each response that no rule decides and that has an answer."""
+    """Return a judge model's judgements of the answers that no rule decides."""
     questions = [(item, each.text) for item, some in asked if not item.rule for each in some if not each.is_unanswered]
     judgements = Judgements()
     if judge and questions:

@@ -35,7 +35,7 @@ class Item:
 
     type: str
     group: str
-    """Of the initial instruction: its five prompts vary together."""
+    """Names the initial instruction, whose five prompts vary together."""
     level: int
     source: str
     instructions: tuple[str, ...]
@@ -83,10 +83,9 @@ class _HubRow(FollowBenchRow):
 
 
 def read_items(folder: Path) -> Items:
-    """Return the prompts of the TYPE_constraints.json in a folder; which types are missing is told, and no error.
+    """Return the prompts of the TYPE_constraints.json in a folder; some types may be missing.
 
-    Raises:
-        ConfigError: no such files, a file of something else, or levels that are missing or there twice.
+    Raises ConfigError: no such files, a file of something else, or levels that are missing or there twice.
     """
     files = {kind: folder / f"{kind}_constraints.json" for kind in TYPES}
     found = {kind: file for kind, file in files.items() if file.exists()}
@@ -100,8 +99,7 @@ def read_items(folder: Path) -> Items:
 def fetch_items(language: Language) -> Items:
     """Return the official prompts of one language.
 
-    Raises:
-        ConfigError: the data set can't be fetched, or has another form than it had.
+    Raises ConfigError: the data set can't be fetched, or has another form than it had.
     """
     groups = _split(fetch_rows(HUB, "a folder of prompts by --data", _HubRow.model_validate))
     found: dict[str, list[FollowBenchRow]] = {}
@@ -117,8 +115,7 @@ def fetch_items(language: Language) -> Items:
 def build_items(rows: Mapping[str, Sequence[FollowBenchRow]], language: Language, source: Path | str) -> Items:
     """Return the prompts of these rows, by type; `source` is where they come from, for errors.
 
-    Raises:
-        ConfigError: rows without text, with a target that can't be read, or levels that are missing or there twice.
+    Raises ConfigError: rows without text, with a target that can't be read, or levels that are missing or there twice.
     """
     items = [item for kind, some in rows.items() for item in _grow(f"{source}, {kind}", kind, some, language)]
     content = json.dumps([[item.id, item.source, item.instructions, item.target] for item in items])

@@ -1,10 +1,11 @@
-"""The judge of FollowBench: what it is asked constraint by constraint, and how its answer is read.
+"""The judge of FollowBench: what it is asked, and how its answer is read.
 
 The judge sees how the instruction grew, one constraint a level, and says of each constraint whether the response
-satisfies it. The question is worded anew; the way from instruction to instruction and the form of the answer are the
-benchmark's, so that its recorded judgements are read by the same reader. These are a folder of
-[MODEL_]TYPE_constraint.jsonl as the benchmark writes them, whose `prompt_new` is the question to the judge, with the
-response that was judged. What belongs to no response, or is there twice, is named and not taken.
+satisfies it. The words of the question are ours; its structure and the form of the answer are the benchmark's, so that
+one reader does for recorded judgements too.
+
+Recorded judgements are a folder of the benchmark's [MODEL_]TYPE_constraint.jsonl, whose `prompt_new` is the question to
+the judge with the response that was judged. Those of unknown responses, and duplicates, are counted and left out.
 """
 
 import ast
@@ -24,7 +25,7 @@ from autoif.reading.jsonl import read_jsonl
 STAGE = "followbench"
 _NOT_SATISFIED = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")
 _LONGEST_LIST_CHARS = 1_000
-"""A list of five words has under 100; how long Python's parser takes over more, nobody promises."""
+"""A list of five words has under 100 characters, and Python's parser may take long over more."""
 _KINDS = {
     "content": "a constraint on its content",
     "situation": "a constraint by the situation or background that it describes",
@@ -60,8 +61,8 @@ class ResponseJudgement:
 def read_judgement(text: str, level: int) -> ResponseJudgement:
     """Read the last line of an answer: a list of 'YES' and 'NO', one for each of `level` constraints.
 
-    As the official program reads it: with one constraint the word alone is enough, a closing code fence is passed
-    over, and what is neither YES nor NO but a known way to hedge counts as NO.
+    As in the official program a single word will do for one constraint, a closing code fence is skipped, and known
+    hedges count as NO.
     """
     line = text.strip("`").strip().split("\n")[-1]
     if level == 1:
@@ -102,7 +103,7 @@ def write_question(item: Item, response: str) -> str:
 
 
 def read_answer(answer: Completion, level: int) -> ResponseJudgement:
-    """Read what a judge said of a response; what it thought before is no judgement, and a refusal says its reason."""
+    """Read what a judge said of a response, without its thought; a refusal says its reason."""
     found = read_judgement(answer.text, level)
     problem = explain_unread(answer, found.problem)
     return ResponseJudgement(answer.text, None if problem else found.satisfied, problem)
@@ -110,7 +111,7 @@ def read_answer(answer: Completion, level: int) -> ResponseJudgement:
 
 @dataclass(slots=True)
 class Judgements:
-    """Judgements of responses, by the id of their prompt, and what of recorded ones was left aside, each in a line."""
+    """Judgements of responses by the id of their prompt, and the recorded ones that were left out, a line each."""
 
     found: dict[str, list[ResponseJudgement]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
@@ -120,13 +121,9 @@ class Judgements:
 
 
 def read_judgements(folder: Path, items: Sequence[Item], responses: Mapping[str, Sequence[str]]) -> Judgements:
-    """Return the judgement of each response that a judge decides; `responses` holds one to each prompt, by id.
+    """Return the recorded judgements of these responses, one to each prompt, by id; thoughts don't count.
 
-    One of a response with its thought is one of the response.
-
-    Raises:
-        ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
-        StoreError: a file can't be read, or a line is no such row.
+    Raises ConfigError: there are no such files, files of several models, or no judgement of any of the responses.
     """
     files = find_files(folder, "judgements")
     known = {(item.prompt, item.level): item for item in items if not item.rule}

@@ -1,7 +1,7 @@
-"""FollowBench's rules: the prompts whose answers are checked by code, each judged as the official program judges it.
+"""FollowBench's rules: code that checks the answers to some prompts, as the official program does.
 
-Of a source whose constraints grow level by level, level n asks for the first n of its constraints. The official rules
-are kept where they are odd, so that scores can be compared with published ones; docs/evaluation.md lists where.
+Where constraints grow level by level, level n asks for the first n of them. Oddities of the official rules are kept, so
+that scores can be compared with published ones (docs/evaluation.md lists them).
 """
 
 import ast

@@ -16,7 +16,7 @@ from autoif.evaluation.general.data import GeneralSettings
 from autoif.evaluation.general.definitions import Requests, keep_quiet
 from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
-from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, open_sampler
+from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, Say, open_sampler
 from autoif.sampling.settings import seed_rows
 
 _CHOICES_AT_ONCE = 8
@@ -81,7 +81,7 @@ class ChatModel:
 
     name: str
     backend: Backend
-    say: Callable[[str], None]
+    say: Say
 
     def read_template(self) -> Callable[..., str] | None:
         return lambda turns, **_: json.dumps(turns)

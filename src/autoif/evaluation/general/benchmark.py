@@ -15,10 +15,9 @@ from typing import Any
 from pydantic import JsonValue
 
 from autoif.errors import ConfigError
-from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Say, Subject, evaluate, take_recorded
+from autoif.evaluation.benchmark import AskedPrompt, Benchmark, Given, Judged, Subject, evaluate, take_recorded
 from autoif.evaluation.general.answering import Answerer, ChatModel, FolderModel
 from autoif.evaluation.general.data import (
-    SIZES,
     GeneralQuestion,
     GeneralQuestions,
     GeneralSettings,
@@ -33,29 +32,17 @@ from autoif.evaluation.general.definitions import (
     build_task,
     load_definitions,
 )
-from autoif.evaluation.general.files import TITLES, TaskName
+from autoif.evaluation.general.files import PUBLISHED, Published, TaskName
 from autoif.evaluation.general.programs import LIMITS, join_completion, read_program, run_programs
 from autoif.evaluation.provenance import identify_policy
 from autoif.evaluation.responses import RecordedRow, SubjectResponse
 from autoif.evaluation.results import Column, PromptResult, Scores
 from autoif.reading.jsonl import read_jsonl
-from autoif.sampling import Backend, SamplingSettings
+from autoif.sampling import Backend, SamplingSettings, Say
 from autoif.sandbox import Sandbox
 
-CHOICES: tuple[TaskName, ...] = ("mmlu", "ceval")
-"""Answered by the likeliest of four letters: a server of chat completions doesn't tell how likely each is."""
-_PLACES: tuple[TaskName, ...] = ("ceval", "mmlu", "gsm8k", "humaneval")
-"""As in the paper's table."""
-_MAIN: dict[TaskName, str] = {
-    "gsm8k": "exact_match, strict-match", "mmlu": "acc", "humaneval": "pass@1", "ceval": "acc",
-}  # fmt: skip
-"""The metric of lm-eval that a score is of."""
-_OTHERS: dict[TaskName, tuple[str, ...]] = {
-    "gsm8k": ("exact_match, flexible-extract",), "mmlu": (), "ceval": ("acc_norm",), "humaneval": (),
-}  # fmt: skip
-_TEXTS: dict[TaskName, str] = {"gsm8k": "question", "humaneval": "prompt"}
-"""The column that holds a question's text, by which a recorded answer finds it."""
 _PASSES = (10, 100)
+"""The k of pass@k, beside 1 and the number of programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +60,10 @@ class Task:
         return self.questions.task
 
     @property
+    def published(self) -> Published:
+        return PUBLISHED[self.name]
+
+    @property
     def sampling(self) -> SamplingSettings:
         """How answers are drawn: greedily, but for several programs to a question."""
         given = self.settings
@@ -84,18 +75,15 @@ class Task:
             "batch_size": given.batch_size, "dtype": given.dtype,
         })  # fmt: skip
 
-    @property
-    def texts(self) -> list[str]:
-        """What recorded answers find the questions by; of choices, which none is recorded to, nothing."""
-        return [str(each.row[_TEXTS[self.name]]) for each in self.questions.rows if self.name in _TEXTS]
+    def read_text(self, question: GeneralQuestion) -> str:
+        """Return the text by which a recorded answer finds a question; "" of choices, to which none is recorded."""
+        return str(question.row[self.published.text]) if self.published.text else ""
 
 
 def read_task(name: TaskName, path: Path | None, settings: GeneralSettings) -> Task:
     """Read a benchmark's files, or fetch it from the hub where no path is named, and choose its questions.
 
-    Raises:
-        ConfigError: a file, a subject or examples are missing, or the data set can't be fetched.
-        StoreError: a file can't be read, or has another form.
+    Raises ConfigError: a file, a subject or examples are missing, or the data set can't be fetched.
     """
     definitions = load_definitions(name, chat=settings.chat_template)
     questions = read_questions(name, path, definitions)
@@ -119,10 +107,6 @@ def evaluate_all(
 ) -> Iterator[tuple[Path, Scores]]:
     """Measure who answers on several benchmarks, one after the other; yield the folder and the scores of each. Without
     files a benchmark is fetched from the hub.
-
-    Raises:
-        ConfigError, ModelError, SandboxError, StoreError: as `evaluate`; data is missing or of another form, or only a
-            model folder can answer.
     """
     if isinstance(who, Path) or who[1] != "transformers":
         _refuse_choices([*tasks])
@@ -133,8 +117,14 @@ def evaluate_all(
         model = who if isinstance(who, Path) else _name_model(*who, settings, say)
         asked = {name: read_task(name, path, settings) for name, path in tasks.items()}
         for name, task in asked.items():
-            others = [text for other in asked.values() if other is not task for text in other.texts]
-            benchmark, subject = prepare(task, model, sandbox, others if isinstance(who, Path) else ())
+            others = [
+                text
+                for other in asked.values()
+                if other is not task and isinstance(who, Path)
+                for each in other.questions.rows
+                if (text := other.read_text(each))
+            ]
+            benchmark, subject = prepare(task, model, sandbox, others)
             tell = partial(_tell, say, name)
             yield folder / name, evaluate(benchmark, subject, folder / name, tell, keep_thinking=keep_thinking)
 
@@ -150,8 +140,8 @@ def _tell(say: Say, name: str, line: str) -> None:
 
 def _refuse_choices(names: Sequence[TaskName]) -> None:
     """Refuse benchmarks that only a model folder can answer. Raises ConfigError."""
-    if lost := [name for name in names if name in CHOICES]:
-        others = ",".join(name for name in names if name not in CHOICES) or "gsm8k,humaneval"
+    if lost := [name for name in names if not PUBLISHED[name].text]:
+        others = ",".join(name for name in names if name not in lost) or "gsm8k,humaneval"
         raise ConfigError(
             f"{' and '.join(lost)}: choices are compared by log-likelihood, which no text tells: name a "
             f"model folder, or --tasks {others}"
@@ -164,8 +154,7 @@ def prepare(
     """Return the benchmark, ready to judge, and who answers: a model by its name, its identity and what asks it, or a
     file of recorded answers, which may answer the questions `elsewhere` as well.
 
-    Raises:
-        ConfigError, ModelError: the model can't be used.
+    Raises ConfigError, ModelError: the model can't be used.
     """
     answerer = None if isinstance(who, Path) else who[2]
     asked = _ask_lm_eval(task, answerer)
@@ -223,26 +212,23 @@ def _build(
     requests: Requests,
     elsewhere: Sequence[str],
 ) -> Benchmark:
-    questions, first, title = task.questions, task.definitions[0], TITLES[task.name]
+    questions, first, fixed = task.questions, task.definitions[0], task.published
     name = first.name if len(task.definitions) == 1 else task.name
     definition = f"{name}, version {first.config['metadata']['version']}"
     shots = f"{task.shots} examples before each" if task.shots else "no examples before them"
     return Benchmark(
         name=task.name,
-        title=title,
-        place=4 + _PLACES.index(task.name),
-        about=f"{shots}; the percentage of right answers, as lm-eval's {_MAIN[task.name]} counts them. Intervals draw "
+        title=fixed.title,
+        place=fixed.place,
+        about=f"{shots}; the percentage of right answers, as lm-eval's {fixed.metric} counts them. Intervals draw "
         "questions again.",
         prompts=[
             AskedPrompt(
-                row.id,
-                row.id,
-                str(row.row[_TEXTS[task.name]]) if task.name in _TEXTS else "",
-                answerer.phrase(requests[row.id]) if answerer else (),
+                row.id, row.id, task.read_text(row), answerer.phrase(requests[row.id]) if answerer else ()
             )
             for row in questions.rows
         ],
-        size=SIZES[task.name],
+        size=fixed.size,
         data=questions.source,
         data_id=questions.id,
         columns=_list_columns(task),
@@ -261,9 +247,9 @@ def _build(
 
 
 def _list_columns(task: Task) -> list[Column]:
-    main, samples = _MAIN[task.name], task.sampling.responses
-    columns = [Column(name=main, heading="General abilities", label=TITLES[task.name], paired=True)]
-    others = [*_OTHERS[task.name], *(f"pass@{k}" for k in _list_passes(task.name, samples))]
+    fixed = task.published
+    columns = [Column(name=fixed.metric, heading="General abilities", label=fixed.title, paired=True)]
+    others = [*fixed.others, *(f"pass@{k}" for k in _list_passes(task.name, task.sampling.responses))]
     return columns + [Column(name=name, heading="", label=name, shown="nowhere") for name in others]
 
 
@@ -290,7 +276,7 @@ def _judge_programs(
     for row in rows:
         found = [next(reasons) for _ in answers[row.id]]
         wrong, each = sum(map(bool, found)), len(found)
-        rates: dict[str, tuple[float, ...]] = {_MAIN["humaneval"]: tuple(not why for why in found)}
+        rates: dict[str, tuple[float, ...]] = {task.published.metric: tuple(not why for why in found)}
         # The chance that one of k programs passes, without bias from more than k of them.
         for k in _list_passes("humaneval", each):
             rates[f"pass@{k}"] = (1 - comb(wrong, k) / comb(each, k),)

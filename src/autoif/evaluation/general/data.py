@@ -13,9 +13,6 @@ from autoif.evaluation.hub import fetch_rows
 from autoif.records import Record, content_id
 from autoif.sampling.precision import Precision
 
-SIZES: dict[TaskName, int] = {"gsm8k": 1319, "mmlu": 14042, "humaneval": 164, "ceval": 1346}
-"""Questions of the whole benchmark: of C-Eval its validation set, as the answers of the test set are not public."""
-
 
 class GeneralSettings(Record):
     """What shapes the answers."""
@@ -68,9 +65,7 @@ class GeneralQuestions:
 def read_questions(task: TaskName, path: Path | None, definitions: Sequence[Definition]) -> GeneralQuestions:
     """Read a benchmark's files, or fetch it from the hub where no path is named.
 
-    Raises:
-        ConfigError: a subject or a file is missing, or the data set can't be fetched.
-        StoreError: a file can't be read, or has another form.
+    Raises ConfigError: a subject or a file is missing, or the data set can't be fetched.
     """
     subjects = [definition.subject for definition in definitions]
     if path:

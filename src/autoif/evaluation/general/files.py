@@ -11,7 +11,8 @@ Anything else in these places is left alone; a file of another form is refused w
 import csv
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -23,7 +24,6 @@ from autoif.records import Record
 
 TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
-TITLES: dict[TaskName, str] = {"gsm8k": "GSM8K", "mmlu": "MMLU", "humaneval": "HumanEval", "ceval": "C-Eval"}
 _LETTERS = "ABCD"
 _COLUMNS = ("question", *_LETTERS, "answer")
 _CSV_FIELD_BYTES = 1 << 20
@@ -71,8 +71,33 @@ class CEval(_Row):
     answer: Literal["A", "B", "C", "D"]
 
 
-FORMS: dict[TaskName, type[_Row]] = {
-    "gsm8k": GSM8K, "mmlu": MMLU, "humaneval": HumanEval, "ceval": CEval,
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is fixed of a benchmark."""
+
+    title: str
+    row: type[_Row]
+    size: int
+    """Questions of the whole benchmark."""
+    place: int
+    """In the paper's table, after those of the other benchmarks."""
+    metric: str
+    """The one of lm-eval that its score is of."""
+    others: tuple[str, ...] = ()
+    """Further metrics, which comparisons don't show."""
+    text: str = ""
+    """The column by which a recorded answer finds its question; "" where choices are compared by likelihood, which no
+    recorded answer and no server of chat completions tells."""
+
+
+PUBLISHED: Mapping[TaskName, Published] = {
+    "gsm8k": Published(
+        "GSM8K", GSM8K, 1319, 6, "exact_match, strict-match", ("exact_match, flexible-extract",), "question"
+    ),
+    "mmlu": Published("MMLU", MMLU, 14042, 5, "acc"),
+    "humaneval": Published("HumanEval", HumanEval, 164, 7, "pass@1", text="prompt"),
+    # Its validation set: the answers of the test set are not public.
+    "ceval": Published("C-Eval", CEval, 1346, 4, "acc", ("acc_norm",)),
 }  # fmt: skip
 Rows = list[dict[str, JsonValue]]
 
@@ -80,9 +105,7 @@ Rows = list[dict[str, JsonValue]]
 def read_files(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
     """Return the questions of each subject, and the rows that examples are taken from; the subject "" where none are.
 
-    Raises:
-        ConfigError: a subject or a file is missing.
-        StoreError: a file can't be read, or has another form.
+    Raises ConfigError: a subject or a file is missing.
     """
     if not path.exists():
         raise ConfigError(f"--data {task}={path}: there is no such file or folder")
@@ -96,19 +119,15 @@ def read_files(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str,
 
 
 def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
-    """Return the columns of a row that its question needs.
-
-    Raises:
-        StoreError: they are not there, or hold something else.
-    """
+    """Return the columns of a row that its question needs."""
     try:
-        return FORMS[task].model_validate(row).model_dump()
+        return PUBLISHED[task].row.model_validate(row).model_dump()
     except ValidationError as error:
-        raise StoreError(f"{where}: no {FORMS[task].__name__} row ({name_problem(error)})") from None
+        raise StoreError(f"{where}: no {PUBLISHED[task].row.__name__} row ({name_problem(error)})") from None
 
 
 def _read_lines(task: TaskName, path: Path) -> Rows:
-    rows = [row.model_dump() for row in read_jsonl(path, FORMS[task])]
+    rows = [row.model_dump() for row in read_jsonl(path, PUBLISHED[task].row)]
     if not rows:
         raise ConfigError(f"{path} has no rows")
     return rows
@@ -132,7 +151,7 @@ def _read_subjects(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[
         for part in (asked, "dev"):
             name = f"{subject}_{part}.csv"
             if name not in tables:
-                raise ConfigError(f"{path} lacks the subject {subject} of {TITLES[task]}: there is no {name}")
+                raise ConfigError(f"{path} lacks the subject {subject} of {PUBLISHED[task].title}: there is no {name}")
             both.append(_read_table(task, tables[name], f"{path}, {name}"))
         found[subject] = (both[0], both[1])
     return found
@@ -147,7 +166,8 @@ def _read_tables(task: TaskName, path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(inside if path.is_dir() else path) as archive:
             return {name.rsplit("/", 1)[-1]: archive.read(name) for name in archive.namelist() if name.endswith(".csv")}
     except zipfile.BadZipFile:
-        raise StoreError(f"{path} is no zip file: name {task}.zip, or a folder of {TITLES[task]}'s tables") from None
+        title = PUBLISHED[task].title
+        raise StoreError(f"{path} is no zip file: name {task}.zip, or a folder of {title}'s tables") from None
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from None
 

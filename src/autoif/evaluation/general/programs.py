@@ -53,8 +53,7 @@ def read_program(question: GeneralQuestion, answer: str) -> str:
 def run_programs(programs: Sequence[tuple[GeneralQuestion, str]], sandbox: Sandbox) -> list[str]:
     """Run each program with the tests of its question; return in order why it did not pass, "" if it did.
 
-    Raises:
-        SandboxError: the sandbox can't be used; never for what a program does.
+    Raises SandboxError: the sandbox can't be used; never for what a program does.
     """
     jobs = [
         (_SOURCE.format(tests=each.row["test"], entry_point=each.row["entry_point"]), [program])

@@ -32,8 +32,7 @@ def load_benchmark(
     """Return the benchmark, ready to judge; `corrected` scores without the known faults of the checkers, and `revision`
     is that of IFBench's.
 
-    Raises:
-        ConfigError: the checkers or their data are not installed.
+    Raises ConfigError: the checkers or their data are not installed.
     """
     check_installed(questions)
     suite, title = questions.suite, TITLES[questions.suite]

@@ -1,13 +1,11 @@
-"""The official checkers of IFEval and IFBench, held to one verdict for one response.
+"""The official checkers of IFEval and IFBench (`official`), made to give one response always the same verdict.
 
-They lie in `official`, in two revisions for IFBench. Around them, here:
+* Language detection is seeded; the official program's verdicts change from run to run.
+* An argument of 0 stays 0, and none is dropped: a checker draws one that it lacks at random.
+* What a checker draws nevertheless comes from a fixed seed, and is reported.
+* A checker that raises is reported; its verdict is "not followed". Nothing is downloaded.
 
-* language detection is seeded, for the official program's answers change from run to run;
-* an argument of 0 is 0, and none is dropped: a checker that lacks one would draw it at random;
-* what a checker draws nevertheless comes from a fixed seed, and is told;
-* nothing is downloaded, and a checker that raises is told, with a verdict of not followed.
-
-`processes.py` ends one that takes too long.
+`processes.py` ends checkers that take too long.
 """
 
 import importlib
@@ -32,16 +30,16 @@ NEWEST: Revision = "2026"
 
 
 class Unjudgeable(Exception):
-    """The data lacks an argument, which the official program would draw at random or stop at; the text says which."""
+    """The data lacks an argument, which the official program would draw at random or fail on."""
 
 
 class Verdicts(NamedTuple):
-    """The verdicts on one response, an item an instruction of the prompt."""
+    """The verdicts on one response, one for each instruction of the prompt."""
 
     strict: tuple[bool, ...]
     loose: tuple[bool, ...]
     corrected_strict: tuple[bool, ...]
-    """As they would be without the faults of `corrections`."""
+    """Without the checkers' known faults (`corrections`)."""
     corrected_loose: tuple[bool, ...]
     drawn: tuple[bool, ...]
     """Whether the official program decides by something random."""
@@ -76,8 +74,7 @@ class Checkers:
     ) -> Verdicts:
         """Return the verdicts on a response to a prompt with these instructions and arguments.
 
-        Raises:
-            Unjudgeable: an instruction lacks an argument.
+        Raises Unjudgeable: an instruction lacks an argument.
         """
         variants = make_variants(response)
         judged = [self._judge_one(prompt, name, arguments, variants) for name, arguments in instructions]
@@ -129,7 +126,7 @@ class Checkers:
 
 
 def make_variants(response: str) -> list[str]:
-    """Return what the loose verdict is over: the response, without its first or last line or both, and without `*`."""
+    """Return what the loose verdict tries: the response, without its first or last line or both, and without `*`."""
     lines = response.split("\n")
     cut = ["\n".join(some).strip() for some in (lines[1:], lines[:-1], lines[1:-1])]
     whole = [response, *cut]

@@ -1,7 +1,7 @@
-"""Checkers of IFEval and IFBench that are provably wrong, and what they would say if they weren't.
+"""Checkers of IFEval and IFBench that are provably wrong, and the right verdicts.
 
-The default of every score is the official program with its faults. Behind --corrected these verdicts count instead;
-either way the scores say how many verdicts each fault decided.
+By default scores are the official program's, faults included; --corrected counts these verdicts instead. Either way the
+scores say how many verdicts each fault decided.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The prompts of IFEval and IFBench: of a file in the benchmarks' own form, or the official data set from the hub."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,15 +64,17 @@ class Question(Record):
 
     @property
     def id(self) -> str:
-        """The same id, the same question and the same checks."""
-        arguments: list[JsonValue] = [
-            {
-                key: int(value) if isinstance(value, float) and value.is_integer() else value
-                for key, value in each.items()
-            }
-            for each in self.kwargs  # some releases of the data have 5.0 where others have 5
-        ]
+        """The same id means the same question and the same checks."""
+        arguments: list[JsonValue] = [plain_arguments(each) for each in self.kwargs]
         return content_id("benchmark prompt", self.prompt, list(self.instruction_id_list), arguments)
+
+
+def plain_arguments(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return an instruction's arguments in one form: some releases of the data have 5.0 where others have 5."""
+    return {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in arguments.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,7 @@ class Questions:
 def read_questions(suite: Suite, file: Path | None) -> Questions:
     """Read a benchmark's file, or fetch the official data set where there is no file.
 
-    Raises:
-        ConfigError: it is the file of something else, holds a prompt twice, or the data set can't be fetched.
-        StoreError: the file can't be read, or a row doesn't fit; the line is named.
+    Raises ConfigError: it is the file of something else, holds a prompt twice, or the data set can't be fetched.
     """
     instead = "a file of prompts by --data"
     rows = read_jsonl(file, Question) if file else fetch_rows(_HUB[suite], instead, Question.model_validate)

@@ -1,18 +1,16 @@
-"""Responses through the checkers, each in a process of its own that is ended where a checker takes too long.
+"""Checkers in processes of their own, so that one that takes too long can be ended.
 
-The official checkers take seconds for 10 kB of a text made for it, and hours for 100. An exception thrown into this
-process to end one could leave any lock or cache half done. So the kernel ends a process that has had its time, and
-another takes its place. Results keep their order.
+Some official checkers take seconds for 10 kB of hostile text, and hours for 100 kB. An exception thrown into a checker
+could leave locks and caches half done, so the kernel ends its process, and another takes its place.
 
-Loading the checkers takes seconds, so a process that has loaded them once forks the others, in milliseconds. This one
-can't: it may hold threads of torch, which a fork copies in any state. multiprocessing has such a server, which runs the
-caller's script once more in every process.
+Loading the checkers takes seconds. So a server loads them once and forks the others in milliseconds. This process can't
+fork: it may hold threads of torch. multiprocessing's own server would run the caller's script again in every process.
 
     this process ── a socket: the pipe of each process wanted ──► the server
          ▲                                                           └─ fork ─► a keeper ── fork ─► what judges
          └───────────────────── the pipe: requests, answers, what ended it ──────────────┴───────────────┘
 
-A keeper forks another process when one was ended. All end when this process does.
+A keeper forks a new process when one was ended. All end with this process.
 """
 
 import atexit
@@ -44,7 +42,7 @@ from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, fi
 
 Job = tuple[Question, str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
-"""Returns verdicts in order; a text where the data lacks what they need."""
+"""Returns verdicts in order; a text instead says what the data lacks."""
 CHECKER_PACKAGES = ("emoji", "langdetect", "nltk", "syllapy")
 CHECK_S = 20.0
 """Seconds of CPU time that a checker has for a response and its seven variants; a long honest one takes a few."""
@@ -76,10 +74,9 @@ class _Ended:
 def open_checkers(
     questions: Questions, responses: int, workers: int | None = None, *, revision: Revision = NEWEST
 ) -> Iterator[Run]:
-    """Start what judges: so many processes, or as many as there are cores if there is enough for them to do.
+    """Start so many processes that judge; by default one a core, if there is enough to do.
 
-    Raises:
-        ConfigError: the checkers or their data are not installed.
+    Raises ConfigError: the checkers or their data are not installed.
     """
     folders = check_installed(questions)
     count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
@@ -115,7 +112,7 @@ def check_installed(questions: Questions) -> list[str]:
 
 
 class CheckerProcess:
-    """A process with the checkers of a benchmark; another takes its place when a response has cost it its life."""
+    """A process with the checkers of a benchmark; a new one takes its place when it was ended."""
 
     def __init__(self, suite: Suite, revision: Revision, data_folders: Sequence[str]) -> None:
         """Start it."""
@@ -183,7 +180,7 @@ def serve(descriptor: int) -> None:
 
 
 def _keep(pipe: Connection) -> None:
-    """Load the checkers and have a process judge, and another when it was ended, until one ends well."""
+    """Load the checkers and fork a process that judges, and a new one whenever it was ended, until one ends well."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     logging.disable(logging.ERROR)  # the checkers log each text whose language they can't tell
     suite, data_folders, revision, seconds = pipe.recv()
@@ -193,7 +190,7 @@ def _keep(pipe: Connection) -> None:
 
 
 def _judge_all(pipe: Connection, checkers: Checkers, seconds: float) -> None:
-    """Judge what comes, until the other end is closed; what takes too long ends the process."""
+    """Judge what comes until the other end is closed. A timer ends the process if a response takes too long."""
     while True:
         try:
             prompt, asked, response = pipe.recv()

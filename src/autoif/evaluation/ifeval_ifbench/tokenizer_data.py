@@ -11,13 +11,14 @@ keeps its data.
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from autoif.errors import ConfigError
 from autoif.models.download import models_folder
 from autoif.models.sources import Unavailable, open_wheel
 from autoif.runs.whole_files import storage_errors
+from autoif.sampling.settings import Say
 
 PUNKT, STOPWORDS = "tokenizers/punkt_tab", "corpora/stopwords"
 TAGGER = "taggers/averaged_perceptron_tagger_eng"
@@ -42,8 +43,7 @@ def data_folder() -> Path:
 def find_data(needed: Iterable[str]) -> list[str]:
     """Return the folders to look in, if they have all that is needed: $NLTK_DATA, then what was fetched, then NLTK's.
 
-    Raises:
-        ConfigError: something is in none of them.
+    Raises ConfigError: something is in none of them.
     """
     named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
     folders = [*named, data_folder(), Path.home() / "nltk_data", Path(sys.prefix) / "nltk_data"]
@@ -61,12 +61,10 @@ def has_data(folders: Iterable[str], name: str) -> bool:
     return any(_holds(Path(folder), name) for folder in folders)
 
 
-def fetch_data(say: Callable[[str], None]) -> bool:
+def fetch_data(say: Say) -> bool:
     """Fetch what is missing into `data_folder()`; tell whether all is there then.
 
-    Raises:
-        ConfigError: the wheel can't be had, or holds something else than it did.
-        StoreError: the folder can't be written.
+    Raises ConfigError: the wheel can't be had, or holds something else than it did.
     """
     folder = data_folder()
     with storage_errors(folder):
