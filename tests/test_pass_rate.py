@@ -197,7 +197,7 @@ def test_data_that_cant_be_measured_on_is_refused(rows, message, tmp_path):
 
 def test_a_run_folder_stands_for_its_rewards_and_one_without_is_refused(data, tmp_path):
     assert read_prompts(tmp_path) == read_prompts(data)
-    with pytest.raises(StoreError, match=r"nothing.rewards.jsonl can't be read"):
+    with pytest.raises(StoreError, match=r"nothing has no rewards.jsonl"):
         (tmp_path / "nothing").mkdir()
         read_prompts(tmp_path / "nothing")
 
