@@ -32,7 +32,8 @@ from support.processes import data_of, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
 FEW = (
-    *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=2"),
+    *("--set", "self_instruct.max_instructions=6", "--set", "augmentation.queries_per_instruction=6"),
+    *("--set", "execution.shard_size=2"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
 )
 TENTH = ("--set", "models.all.retry_wait_s=0.05")
@@ -168,7 +169,7 @@ def test_a_cut_shard_is_named_and_made_again_from_the_stored_answers(copied, pla
     assert_same(copied, plain)
 
 
-@pytest.mark.parametrize("left", [0.8, 0.9])
+@pytest.mark.parametrize("left", [0.85, 0.9])
 def test_of_a_cut_database_only_the_answers_that_were_cut_off_are_paid_for_again(copied, plain, left):
     database = copied / "completions.sqlite"
     os.truncate(database, int(database.stat().st_size * left))
@@ -207,9 +208,20 @@ def test_finished_shards_stay_when_the_answers_are_deleted(copied, plain):
 # Processes
 
 
-@pytest.mark.parametrize("engine", [(), ("--shards", "1/1"), ("--engine", "ray", "--workers", "2")])
+SLICE = ("--shards", "1/1")
+
+
+@pytest.mark.parametrize(
+    ("engine", "again"),
+    [
+        ((), ()),
+        (SLICE, SLICE),
+        (("--engine", "ray", "--workers", "2"), ()),
+    ],  # any engine goes on with any other's folder
+    ids=["local", "slice", "ray"],
+)
 def test_sigterm_ends_a_run_within_ten_seconds_with_requests_in_flight_and_its_exit_code_says_so(
-    plain, tmp_path, engine
+    plain, tmp_path, engine, again
 ):
     with model_server(tmp_path) as server, FaultyEndpoint(server.url) as endpoint:
         process = start_autoif(*arguments(endpoint.url, tmp_path / "run", *engine), cwd=tmp_path)
@@ -224,7 +236,7 @@ def test_sigterm_ends_a_run_within_ten_seconds_with_requests_in_flight_and_its_e
         assert "nothing is lost: run the same command to go on" in output
         assert "Traceback" not in output
         endpoint.fault = no_fault
-        done = run_here(*arguments(endpoint.url, tmp_path / "run", *engine), cwd=tmp_path)
+        done = run_here(*arguments(endpoint.url, tmp_path / "run", *again), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert len(endpoint.repeated) <= IN_FLIGHT
     assert_same(tmp_path / "run", plain)

@@ -33,7 +33,8 @@ IN_FLIGHT = 4
 LAST = 20
 """So many requests are not answered until a driver was killed, lest it ends before."""
 FEW = (
-    *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=1"),
+    *("--set", "self_instruct.max_instructions=6", "--set", "augmentation.queries_per_instruction=4"),
+    *("--set", "execution.shard_size=1", "--set", "sandbox.workers=1"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
 )
 

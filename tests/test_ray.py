@@ -234,7 +234,7 @@ def wait_for(reached, process):
     while not reached():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def completion(text="so", tokens=5):

@@ -28,7 +28,8 @@ from support.processes import data_of, make_plain_run, model_server, quickstart,
 
 IN_FLIGHT = 4
 FEW = (
-    *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=2"),
+    *("--set", "self_instruct.max_instructions=6", "--set", "augmentation.queries_per_instruction=4"),
+    *("--set", "execution.shard_size=2", "--set", "sandbox.workers=1"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
 )
 

@@ -1,4 +1,6 @@
-"""Starting `autoif` in a fork of a process that has imported it: a process like any other, a second of work sooner.
+"""Starting `autoif` and a model's server in forks of a process that has imported what they need.
+
+They are processes like any other, and there a second sooner.
 
 What is the same in every process, such as the hash seed, is that of the first: who tests it starts `autoif` as it is
 typed (`processes.start_autoif`).
@@ -10,9 +12,10 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +28,18 @@ _CONTEXT.set_forkserver_preload(
 def prepare() -> None:
     """Start the process of which others are forked, so that it isn't taken for one that a test has left."""
     forkserver.ensure_running()
+
+
+def start(act: Callable[..., None], *given: object, daemon: bool = False) -> BaseProcess:
+    """Do this in a process, which ends at the latest with this one if it is a daemon."""
+    process = _CONTEXT.Process(target=act, args=given, daemon=daemon)
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")  # pytest's, which each process would import else
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = main
+    return process
 
 
 class Forked:
@@ -44,15 +59,7 @@ class Forked:
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         given = {**os.environ, **environment}
         assert given.get("PYTHONHASHSEED") == os.environ.get("PYTHONHASHSEED")
-        self._process = _CONTEXT.Process(
-            target=_run, args=(theirs, errors, [str(each) for each in arguments], given, descriptors)
-        )
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")  # pytest's, which each process would import else
-        try:
-            self._process.start()
-        finally:
-            sys.modules["__main__"] = main
+        self._process = start(_run, theirs, errors, [str(each) for each in arguments], given, descriptors)
         theirs.close()
         self.stdout = os.fdopen(os.dup(ours.fileno()), encoding="utf-8")
         ours.close()

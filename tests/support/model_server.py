@@ -13,7 +13,9 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aiohttp import web
@@ -114,7 +116,11 @@ class ModelServer:
         return response
 
 
-async def serve(log: Path, port: str = "0", host: str = "127.0.0.1") -> None:
+def say(port: int) -> None:
+    print(port, flush=True)
+
+
+async def serve(log: Path, port: str = "0", host: str = "127.0.0.1", tell: Callable[[int], None] = say) -> None:
     server = ModelServer(log)
     app = web.Application(client_max_size=1 << 24)
     app.router.add_get("/v1/models", server.list_models)
@@ -124,8 +130,13 @@ async def serve(log: Path, port: str = "0", host: str = "127.0.0.1") -> None:
     await runner.setup()
     site = web.TCPSite(runner, host, int(port))
     await site.start()
-    print(runner.addresses[0][1], flush=True)
+    tell(runner.addresses[0][1])
     await asyncio.Event().wait()
+
+
+def be(log: Path, pipe: Connection) -> None:
+    """Be the server, and tell its port."""
+    asyncio.run(serve(log, tell=pipe.send))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 
+from support import forked
 from support.command import run_here
+from support.model_server import be
 
 SUPPORT = Path(__file__).parent
 DATA_FILES = ("instructions.jsonl", "queries.jsonl", "sft.jsonl", "preferences.jsonl", "rewards.jsonl")
@@ -59,13 +62,16 @@ class Served:
 def model_server(folder: Path) -> Iterator[Served]:
     """Run tests/support/model_server.py on a free port."""
     log = folder / "requests.log"
-    command = [sys.executable, str(SUPPORT / "model_server.py"), str(log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield Served(f"http://127.0.0.1:{int(process.stdout.readline())}/v1", log)
-        finally:
-            process.terminate()
+    ours, theirs = Pipe(duplex=False)
+    process = forked.start(be, log, theirs, daemon=True)
+    theirs.close()
+    try:
+        with ours:
+            port = ours.recv()
+        yield Served(f"http://127.0.0.1:{port}/v1", log)
+    finally:
+        process.terminate()
+        process.join()
 
 
 def quickstart(server: Served, output: str | Path, *more: str | Path) -> list[str]:
