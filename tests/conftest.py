@@ -1,9 +1,9 @@
 """What many tests share: the real sandbox, started once; scripted models at the two edges; tools around them."""
 
+import gc
 import os
-import subprocess
-import sys
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from autoif.records import Query
 from autoif.sandbox import Limits, Sandbox
 from autoif.tools import Tools
 from support.answers import ReadAnswers
-from support.command import autoif
+from support.command import autoif, run_here
 from support.scripted import ScriptedChat
 from support.small_world import make_small_world
 
@@ -53,6 +53,12 @@ _SLOW = {"smollm2", "one_core"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that load a real model, so that no process is left with them at the end."""
     items.sort(key=lambda item: not _SLOW.intersection(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now, in all of a million objects, out of each collection of garbage in each test."""
+    gc.collect()
+    gc.freeze()
 
 
 class ScriptedNli:
@@ -133,8 +139,9 @@ def smollm2(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """SmolLM2-135M as a folder that transformers loads."""
 
     def fetch(folder: Path) -> None:
-        command = [sys.executable, "-m", "autoif", "models", "fetch", "smollm2-135m", "--weights", str(folder)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        with warnings.catch_warnings(action="ignore"):
+            done = run_here("models", "fetch", "smollm2-135m", "--weights", folder, cwd=folder.parent)
+        assert done.returncode == 0, done.stderr
         assert done.stdout.split()[-1] == str(folder)
 
     return make_once("smollm2", fetch)

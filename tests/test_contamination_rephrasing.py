@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from autoif.contamination.embedding import VECTORS, find_nearest_by_embedding
 from autoif.contamination.rephrasing import read_answer, write_question
 from autoif.contamination.results import Neighbour
 from support.command import autoif_here
@@ -102,6 +101,13 @@ def model(tmp_path_factory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+def find_nearest_by_embedding(*given: object):
+    """Call it, and import only here what takes seconds and no other test needs."""
+    from autoif.contamination.embedding import find_nearest_by_embedding as find
+
+    return find(*given)
+
+
 def test_the_nearest_by_embedding_are_those_of_each_text_embedded_alone(model, tmp_path):
     texts = ["Boil water.", "Praise tea", "Praise tea and milk and water and all that is hot", "x"]
     found = find_nearest_by_embedding(["Praise tea", "Boil"], texts, 4, str(model), tmp_path / "all", print)
@@ -118,7 +124,7 @@ def test_vectors_are_kept_and_only_new_texts_are_embedded(model, tmp_path):
     first = find_nearest_by_embedding(["a"], ["b", "c"], 2, str(model), tmp_path, said.append)
     second = find_nearest_by_embedding(["a"], ["b", "c", "d"], 2, str(model), tmp_path, said.append)
     assert [line.partition(" texts")[0] for line in said if "have vectors" in line] == ["0 of 3", "3 of 4"]
-    with sqlite3.connect(tmp_path / VECTORS) as store:
+    with sqlite3.connect(tmp_path / "embeddings.sqlite") as store:
         assert store.execute("SELECT count(*) FROM vectors").fetchone() == (4,)
     store.close()
     assert first.scores[0, 0] <= second.scores[0, 0] + 1e-6

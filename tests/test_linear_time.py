@@ -132,7 +132,9 @@ READERS: dict[str, Reader] = {
     "bodies": try_(lambda text: bodies.read_body(text.encode()), ValueError),
     "bodies, stream": try_(lambda text: bodies.read_body(b"data: " + text.encode("utf-8", "replace")), ValueError),
     "complaints": lambda text: [
-        replies.read_complaint(text.encode("utf-8", "replace")).kind(status) for status in (400, 429, 500)
+        complaint.kind(status)
+        for complaint in [replies.read_complaint(text.encode("utf-8", "replace"))]
+        for status in (400, 429, 500)
     ],
     "complaints, request": complaints.is_about_request,
     "citations": lambda text: (
