@@ -111,7 +111,11 @@ def measure_agreement(observed: Iterable[Observed]) -> AgreementAudit:
 
 
 def measure_shared_errors(material: Material, gold: Gold, sandbox: Sandbox) -> SharedErrors | None:
-    """Return how often functions err together on gold's responses; None where gold says nothing of two functions."""
+    """Return how often functions err together on gold's responses; None where gold says nothing of two functions.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
     texts = wrong = verdicts = 0
     all_wrong, expected = 0, 0.0
     for written in material.instructions:

@@ -60,7 +60,11 @@ class Consequences(Record):
 
 
 def measure_consequences(material: Material, gold: Gold) -> Consequences:
-    """Return what of a run's data is right."""
+    """Return what of a run's data is right.
+
+    Raises:
+        StoreError: a data set of the run can't be read.
+    """
     unwritten_sft, unwritten_pairs = _make_unwritten(material)
     sft = [*_read(material, SFT, SftRow), *unwritten_sft]
     pairs = [*_read(material, PREFERENCES, PreferenceRow), *unwritten_pairs]

@@ -44,7 +44,11 @@ class _Kills:
 
 
 def audit_functions(observed: Sequence[Observed], sandbox: Sandbox) -> list[InstructionAudit]:
-    """Return the findings of the functions, in the order of the instructions."""
+    """Return the findings of the functions, in the order of the instructions.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
     audits: list[InstructionAudit] = []
     for start in range(0, len(observed), _AT_ONCE):
         part = observed[start : start + _AT_ONCE]

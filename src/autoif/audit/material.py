@@ -76,7 +76,11 @@ class Material:
 
 
 def read_material(run: Path) -> Material:
-    """Return what a run has so far."""
+    """Return what a run has so far.
+
+    Raises:
+        StoreError: it is no run folder, is of another version, damaged or lacks files, or has no functions yet.
+    """
     manifest = read_run(run)
     accepted, pairs = read_acceptance(manifest, run)
     refuse_gaps(run)

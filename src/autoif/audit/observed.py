@@ -37,7 +37,11 @@ class Observed:
 def observe(
     instructions: Sequence[WrittenInstruction], sandbox: Sandbox, watch: Callable[[int], None] = lambda done: None
 ) -> list[Observed]:
-    """Run all functions of each instruction; one that takes too long for a text gets no further ones."""
+    """Run all functions of each instruction; one that takes too long for a text gets no further ones.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
     answers = {each.instruction.id: each.responses[:MOST_ANSWERS] for each in instructions}
     texts = {name: list(dict.fromkeys(each.text for each in found)) for name, found in answers.items()}
     found: list[Observed] = []

@@ -151,7 +151,11 @@ class LevelRates(Record):
 
 
 def measure(material: Material, gold: Gold, sandbox: Sandbox) -> list[InstructionRates]:
-    """Run the functions of every instruction with gold on gold's responses; return their rates."""
+    """Run the functions of every instruction with gold on gold's responses; return their rates.
+
+    Raises:
+        SandboxError: functions can't be contained on this machine.
+    """
     asked = [
         (written, group, labels)
         for written in material.instructions

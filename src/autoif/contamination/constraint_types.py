@@ -49,7 +49,11 @@ def find_types(
     sandbox: Sandbox,
     say: Say,
 ) -> dict[str, dict[str, TypeCoverage]]:
-    """Return which types of each benchmark the training data checks, and by which instructions."""
+    """Return which types of each benchmark the training data checks, and by which instructions.
+
+    Raises:
+        SandboxError: functions can't be run.
+    """
     pool = [trial for name, types in asked.items() for trial in make_pool_trials(name, types)]
     tried = {(trial.benchmark, trial.type) for trial in pool}
     found: dict[tuple[str, str], list[TypeInstruction]] = {}

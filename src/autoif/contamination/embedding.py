@@ -33,6 +33,10 @@ def find_nearest_by_embedding(
 ) -> Nearest:
     """Return the k texts whose vectors have the highest cosine with each prompt's; none of 0 or less. Vectors are kept
     in the folder.
+
+    Raises:
+        ModelError: the model can't be used.
+        StoreError: vectors can't be stored.
     """
     check_model(model)
     vectors = _embed([*prompts, *texts], model, folder, say)

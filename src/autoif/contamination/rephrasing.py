@@ -18,7 +18,12 @@ _ANSWER = re.compile(r"none|(?:same:?\s*)?\d{1,9}(?:(?:\s*,\s*|\s+and\s+|\s+)\d{
 
 
 def judge_rephrasing(results: Sequence[NearestResult], judge: Judge, folder: Path, say: Say) -> list[NearestResult]:
-    """Return the prompts with what a judge says of their neighbours; one without neighbours is not asked about."""
+    """Return the prompts with what a judge says of their neighbours; one without neighbours is not asked about.
+
+    Raises:
+        ModelError: the judge can't be used, or its budget is spent.
+        StoreError: its answers can't be stored in the folder.
+    """
     requests = [
         judge.put(write_question(result.prompt, result.compared), STAGE, result.benchmark, result.id)
         for result in results

@@ -85,7 +85,11 @@ def list_changes(models: Sequence[Evaluated], column: Column) -> list[Instructio
 
 
 def list_before_after(models: Mapping[str, Evaluated], column: Column, most: int) -> list[AnswersBeforeAfter]:
-    """Return up to `most` prompts with every model's first answer, the most changed: gains and losses in turn."""
+    """Return up to `most` prompts with every model's first answer, the most changed: gains and losses in turn.
+
+    Raises:
+        StoreError: a file of samples is damaged.
+    """
     first, last = next(iter(models.values())), list(models.values())[-1]
     changes = {id: _compare_answers(row, last.rows[id], column) for id, row in first.rows.items()}
     ordered = sorted(changes, key=lambda id: (changes[id], id))

@@ -48,6 +48,10 @@ class Judge:
 def consult(judge: Judge, folder: Path, requests: Sequence[Request], say: Say, what: str) -> list[Completion]:
     """Return the judge's answer to each request (role `judge`), in order; an embedded one runs meanwhile. Answers are
     kept in the folder; `what` is judged, in the plural.
+
+    Raises:
+        ModelError: the judge can't be used, or its budget is spent.
+        StoreError: its answers can't be stored in the folder.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,11 @@ def check_kind(output: Path) -> None:
 
 
 def save_figure(draw: Callable[[], Figure], output: Path) -> None:
-    """Draw and write a figure, whole or not at all; its title becomes the file's, too."""
+    """Draw and write a figure, whole or not at all; its title becomes the file's, too.
+
+    Raises:
+        StoreError: it can't be written.
+    """
     content = render_figure(draw, output.suffix.lower())
     with new_file(output) as file:
         file.add(content)

@@ -135,7 +135,11 @@ class RunData:
 
 
 def read_data(run: Path) -> RunData:
-    """Return a run's instructions, prompts, responses and pairs."""
+    """Return a run's instructions, prompts, responses and pairs.
+
+    Raises:
+        StoreError: a file is missing, damaged, changed, or of another version.
+    """
     refuse_gaps(run)
     data = RunData()
     with naming_damage(run):

@@ -13,7 +13,11 @@ from autoif.runs.whole_files import replace_file
 
 
 def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
-    """Write the page of trained and evaluated folders; return the file that was made."""
+    """Write the page of trained and evaluated folders; return the file that was made.
+
+    Raises:
+        ConfigError, StoreError: as `build_measured_page` says, or the file can't be written.
+    """
     replace_file(output, [build_measured_page(folders)])
     return [output]
 

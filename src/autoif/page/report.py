@@ -36,7 +36,11 @@ PAGES = {"instructions": 100, "responses": 2_000, "pairs": 500}
 
 
 def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
-    """Write the page of a run; return what was made: the page, and the folder beside it if it needs one."""
+    """Write the page of a run; return what was made: the page, and the folder beside it if it needs one.
+
+    Raises:
+        StoreError: it is no run folder, one of another version, or damaged; or `output` can't be written.
+    """
     beside = f"{output.stem}-data"
     page, pieces = make_run_page(run, limit, beside)
     made = [output]
@@ -52,7 +56,11 @@ def write_report(run: Path, output: Path, limit: int = LIMIT) -> list[Path]:
 
 
 def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page, Iterator[tuple[str, str]] | None]:
-    """Return the page of a run, and the packed data for files in the folder `beside`; None if the page holds it all."""
+    """Return the page of a run, and the packed data for files in the folder `beside`; None if the page holds it all.
+
+    Raises:
+        StoreError: it is no run folder, one of another version, or damaged.
+    """
     manifest: Mapping[str, Any] = read_run(run)
     funnel = read_funnel(run)
     data = read_data(run)

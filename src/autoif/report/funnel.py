@@ -85,7 +85,11 @@ class Formats:
 
 
 def read_funnel(run: Path) -> Funnel:
-    """Return the stages that have begun, in the paper's order."""
+    """Return the stages that have begun, in the paper's order.
+
+    Raises:
+        StoreError: this is no run folder, or one of another version.
+    """
     config: Any = read_run(run).get("config", {})
     notes, rows = read_notes(run), []
     for name in FOLDERS:

@@ -140,7 +140,11 @@ def _describe_contrast(contrast: Contrast) -> str:
 
 
 def show_prompts(source: str, console: Console) -> None:
-    """Print the prompts of a run folder, a preset or a TOML file, each in the form of a prompt file."""
+    """Print the prompts of a run folder, a preset or a TOML file, each in the form of a prompt file.
+
+    Raises:
+        ConfigError, StoreError: the source can't be read, or is a run folder that holds no prompts.
+    """
     prompts = _read_prompts(Path(source)) if Path(source).is_dir() else load_config(source).prompts
     for name, prompt in prompts.files().items():
         console.print(f"[bold]# {name}[/]: {escape(prompt.source)}, {prompt.digest}")

@@ -58,7 +58,11 @@ class RunStatus:
 
 
 def read_status(run: Path) -> RunStatus:
-    """Return how a run stands, its slices included."""
+    """Return how a run stands, its slices included.
+
+    Raises:
+        StoreError: this is no run folder, or one of another version, or a file can't be read.
+    """
     manifest = read_run(run)
     status = _read_part(run, manifest)
     slices = [_read_part(each.folder(run), read_manifest(each.folder(run))) for each in find_slices(run)]
@@ -88,7 +92,11 @@ def read_status(run: Path) -> RunStatus:
 
 
 def read_status_at(remote: Remote) -> RunStatus:
-    """Return how a run stands whose output is at an address; little of it is fetched."""
+    """Return how a run stands whose output is at an address; little of it is fetched.
+
+    Raises:
+        StoreError: as `read_status`.
+    """
     with tempfile.TemporaryDirectory(prefix="autoif-") as scratch:
         rows = fetch_state(remote, Path(scratch))
         if not (Path(scratch) / MANIFEST).exists():

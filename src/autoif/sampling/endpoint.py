@@ -38,7 +38,11 @@ class EndpointSampler:
         self._settings = settings
 
     def sample(self, rows: Sequence[Draw]) -> list[Completion]:
-        """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said."""
+        """Return the answers; one that the server refuses (too long a prompt, say) is empty, with what it said.
+
+        Raises:
+            ModelError: the endpoint can't be used.
+        """
         return self._runner.run(self._ask_all(rows))
 
     async def _ask_all(self, rows: Sequence[Draw]) -> list[Completion]:
@@ -93,6 +97,9 @@ def open_llama(model: str, settings: SamplingSettings, say: Say) -> Iterator[End
     """Start llama.cpp with a GGUF file or an embedded model by name, and end it afterwards.
 
     `batch_size` bounds how many answers it gives at once.
+
+    Raises:
+        ModelError: the model can't be loaded, or llama.cpp is not installed.
     """
     server = EmbeddedServer(
         model,

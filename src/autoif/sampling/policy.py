@@ -97,14 +97,22 @@ def read_dtype(model: str, revision: str | None = None) -> Any:
 
 
 def find_folder(model: str, revision: str | None = None) -> Path:
-    """Return a model's folder, or that of the hub's cache, whose name is the commit, 40 hexadecimal digits."""
+    """Return a model's folder, or that of the hub's cache, whose name is the commit, 40 hexadecimal digits.
+
+    Raises:
+        ModelError: there is no such name on the hub, or it can't be reached.
+    """
     if Path(model).is_dir():
         return Path(model)
     return Path(_load(model, "config", lambda: cached_file(model, CONFIG_NAME, **_at(revision)))).parent
 
 
 def load_weights(model: str, **options: Any) -> Any:
-    """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files."""
+    """Return the model; `options` are those of `from_pretrained`, as `dtype`, of which "auto" is that of the files.
+
+    Raises:
+        ModelError: the weights are missing or damaged, or some of them are: transformers would draw these at random.
+    """
     own_code = options.pop("trust_remote_code", False)
     weights, found = _load(
         model,

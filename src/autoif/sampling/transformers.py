@@ -120,7 +120,11 @@ class TransformersSampler:
 
 @contextmanager
 def open_transformers(model: str, settings: SamplingSettings, say: Say) -> Iterator[TransformersSampler]:
-    """Load a model folder, or a name on the hub, and free its memory at the end."""
+    """Load a model folder, or a name on the hub, and free its memory at the end.
+
+    Raises:
+        ModelError: no model, no chat template, or too little memory for the weights.
+    """
     check_model(model)
     tokenizer, context = load_tokenizer(model), read_context(model)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")

@@ -71,7 +71,11 @@ class VllmSampler:
 
 @contextmanager
 def open_vllm(model: str, settings: SamplingSettings, say: Say) -> Iterator[VllmSampler]:
-    """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end."""
+    """Start vLLM on a model folder, or a name on the hub; it is ended, and its memory free, at the end.
+
+    Raises:
+        ModelError: no model or no chat template, or vLLM can't start on it.
+    """
     check_model(model)
     tokenizer = load_tokenizer(model)
     try:

@@ -128,7 +128,11 @@ class StoredRun:
 
 
 def read_stored(path: Path) -> StoredRun:
-    """Read a run folder."""
+    """Read a run folder.
+
+    Raises:
+        StoreError: it is none, is of another version, damaged (its decisions, too) or lacks files, or nothing is done.
+    """
     manifest: dict[str, Any] = read_run(path)
     try:
         config = Config.model_validate(manifest.get("config"))

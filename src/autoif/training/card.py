@@ -46,7 +46,11 @@ _MARKDOWN = TextMarking(escape_markdown, show_code)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the training.json of a folder, or None where there is none."""
+    """Return the training.json of a folder, or None where there is none.
+
+    Raises:
+        StoreError: it is there and can't be read.
+    """
     path = folder / RECORD
     try:
         found = parse_json(path.read_text(encoding="utf-8-sig"))

@@ -59,6 +59,9 @@ def identify_model(model: str, revision: str | None, before: Mapping[str, Any] |
         model: a folder that `check_model` has passed, or a name on the hub.
         revision: of the hub's; None is its main one.
         before: what an earlier training.json holds of the model, to read no file twice.
+
+    Raises:
+        ModelError: a file of the folder can't be read, or the hub doesn't know the name.
     """
     found = _identify(model, revision, before) if PartialState().is_main_process else None
     identity: ModelIdentity = broadcast_object_list([found])[0]

@@ -186,7 +186,11 @@ def draw_prompts(prompts: Sequence[OnlinePrompt], settings: OnlineSettings, numb
 
 
 def judge_samples(prompts: Sequence[OnlinePrompt], samples: Sequence[Sample], sandbox: Sandbox) -> list[JudgedSample]:
-    """Return what is found of each sample; a function that several prompts share runs once for all of their texts."""
+    """Return what is found of each sample; a function that several prompts share runs once for all of their texts.
+
+    Raises:
+        SandboxError: the sandbox can't be restored.
+    """
     each = len(samples) // len(prompts)
     prompt_of = [prompt for prompt in prompts for _ in range(each)]
     rows = [

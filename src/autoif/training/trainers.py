@@ -88,6 +88,9 @@ def load_model(model: str, arguments: Any) -> Any:
     """Return the model to train: weights in 32 bits unless `model_init_kwargs.dtype` says otherwise.
 
     As in TRL, one process divides it over all GPUs that it has.
+
+    Raises:
+        ModelError: the weights are missing or damaged.
     """
     state = arguments.distributed_state
     whole = state.device.type in {"cpu", "mps"} or state.distributed_type in {"MULTI_GPU", "DEEPSPEED"}
@@ -108,7 +111,11 @@ def make_lora_config(settings: Mapping[str, Any] | None) -> Any:
 
 
 def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
-    """Return the reward with its sandbox started, so that a machine that can't contain code says so early."""
+    """Return the reward with its sandbox started, so that a machine that can't contain code says so early.
+
+    Raises:
+        SandboxError: model code can't be contained on this machine.
+    """
     shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     limits = settings.make_limits()
     workers = settings.workers or max(1, (os.cpu_count() or 1) // shared)

@@ -119,7 +119,11 @@ def _find_changes(first: Mapping[K, RunItem], second: Mapping[K, RunItem]) -> Ch
 
 
 def read_side(run: Path) -> RunSide:
-    """Return a run as it is compared, complete or not."""
+    """Return a run as it is compared, complete or not.
+
+    Raises:
+        StoreError: it is no run folder, of another version, or damaged.
+    """
     manifest: Mapping[str, Any] = read_run(run)
     verdicts = dict[tuple[str, str], RunItem]()
     with naming_damage(run):

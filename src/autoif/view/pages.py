@@ -28,7 +28,11 @@ class ServedPage:
 
 
 def make_view_page(run: Path, runs: Sequence[Path]) -> ServedPage:
-    """Return the page of a run, one of those that are viewed."""
+    """Return the page of a run, one of those that are viewed.
+
+    Raises:
+        StoreError: it is no run folder, one of another version, or damaged.
+    """
     page, pieces = make_run_page(run, beside=BESIDE)
     first, *rest = page.sections
     review = PageSection("review", "Review", [*_link_runs(runs), make("div", id="review-queue")])

@@ -125,6 +125,9 @@ def read_reviewed_precision(run: Path, scores: Mapping[tuple[str, str], float]) 
     """Return how many of a run's kept functions are right by its decisions; None where none is about them.
 
     `scores` are those of an audit, by instruction and function.
+
+    Raises:
+        StoreError: a file of the run is damaged.
     """
     functions = read_functions(run, scores)
     found = measure_precision(functions, read_review(run)) if functions else None
@@ -144,7 +147,11 @@ def _order(function: QueuedFunction) -> str:
 
 
 def read_functions(run: Path, scores: Mapping[tuple[str, str], float] | None = None) -> list[QueuedFunction]:
-    """Return the kept functions of a run, each once, in their bands; `scores` are by default those of audit.json."""
+    """Return the kept functions of a run, each once, in their bands; `scores` are by default those of audit.json.
+
+    Raises:
+        StoreError: a stage's file or audit.json is damaged.
+    """
     verified = list(read_verified(run))
     if scores is None:
         audit = read_audit(run)

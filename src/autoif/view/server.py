@@ -339,7 +339,11 @@ def _show_standing(standing: Standing) -> dict[str, Any]:
 
 
 def read_state(run: Path) -> RunState:
-    """Return what tells whether the run's files have changed: their times and sizes."""
+    """Return what tells whether the run's files have changed: their times and sizes.
+
+    Raises:
+        StoreError: run.json is damaged.
+    """
     shown = (MANIFEST, *FOLDERS, SFT, PREFERENCES, REVIEWED, AUDIT)
     page, decisions = ("".join(_stamp(run / name) for name in names) for names in (shown, (DECISIONS,)))
     return RunState(str(read_manifest(run).get("status", "")), page, decisions)

@@ -107,6 +107,10 @@ def evaluate_all(
 ) -> Iterator[tuple[Path, Scores]]:
     """Measure who answers on several benchmarks, one after the other; yield the folder and the scores of each. Without
     files a benchmark is fetched from the hub.
+
+    Raises:
+        ConfigError, ModelError, SandboxError, StoreError: as `evaluate`; data is missing or of another form, or only a
+            model folder can answer.
     """
     if isinstance(who, Path) or who[1] != "transformers":
         _refuse_choices([*tasks])

@@ -119,7 +119,11 @@ def read_files(task: TaskName, path: Path, subjects: Sequence[str]) -> dict[str,
 
 
 def check_row(task: TaskName, row: object, where: str) -> dict[str, JsonValue]:
-    """Return the columns of a row that its question needs."""
+    """Return the columns of a row that its question needs.
+
+    Raises:
+        StoreError: they are not there, or hold something else.
+    """
     try:
         return PUBLISHED[task].row.model_validate(row).model_dump()
     except ValidationError as error:
