@@ -169,4 +169,4 @@ def test_the_page_on_training_names_every_setting_of_the_rounds_with_its_default
     for keys, values in re.findall(r"^\| (`online\.[^|]+) \| ([^|]+) \|", page, re.MULTILINE):
         names = re.findall(r"`online\.(\w+)`", keys)
         named.update(zip(names, re.findall(r"`([^`]*)`", values), strict=True))
-    assert named == {name: str(value) for name, value in OnlineSettings()}
+    assert named == {name: str(value) for name, value in OnlineSettings(dtype="bfloat16")}

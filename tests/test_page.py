@@ -248,7 +248,7 @@ def test_a_damaged_stage_file_is_named_in_one_line(tmp_path: Path, damage: str, 
     [
         (REVIEWED, '{"reason": "rejected_by_reviewer"}', "reviewed.jsonl holds a record of another form"),
         (PREFERENCES, "{}", "record of another form"),
-        (PREFERENCES, "[", "record of another form"),
+        (PREFERENCES, "[", "preferences.jsonl, line 2: broken JSON"),
         (MANIFEST, '{"format": 2, "identity": {}, "config": []}', "run.json is damaged"),
     ],
 )

@@ -100,9 +100,3 @@ def test_a_record_that_names_one_which_is_not_there_is_refused() -> None:
     assert row["prompt"] == response("a").prompt.id
     with pytest.raises(ValidationError, match=f"there is no record {row['prompt']}"):
         Response.model_validate(row)
-
-
-def test_instructions_of_an_earlier_version_are_refused_with_what_to_do() -> None:
-    older = {**verified(["x"]).model_dump(mode="json"), "functions": [{"id": "f", "source": "x"}], "cases": []}
-    with pytest.raises(ValidationError, match="make it again with the same command"):
-        VerifiedInstruction.model_validate(older)

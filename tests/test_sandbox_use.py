@@ -85,7 +85,7 @@ def test_the_examples_run_and_are_short(name, said):
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_the_python_page_shows_code_of_the_examples(example):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```py(?:thon)?\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
     text = example.read_text(encoding="utf-8")
     assert any(block in text for block in blocks)
 

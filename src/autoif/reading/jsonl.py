@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from autoif.errors import StoreError
+from autoif.errors import ConfigError, StoreError
 from autoif.reading.json_lists import cut_elements
 from autoif.reading.row_files import is_parquet, read_rows
 from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, load_json, open_text, parse_json
@@ -53,8 +53,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
     such lines the elements of a JSON list and the rows of a Parquet file.
 
     Raises:
-        StoreError: it can't be read, or is no text.
-        ConfigError: a list or a Parquet file is broken.
+        StoreError: it can't be read, is no text, or a list is broken.
+        ConfigError: a Parquet file is broken.
     """
     if is_parquet(path):
         for row in read_rows(path, "data"):
@@ -63,8 +63,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with open_text(path) as file:
             if file.peek().lstrip().startswith(b"["):
-                for number, value in enumerate(cut_elements(file, path, "data"), 1):
-                    yield number, json.dumps(value)
+                yield from _read_list(cut_elements(file, path, "data"))
                 return
             for number, line in cut_lines(file, MAX_ROW_BYTES):
                 if line.strip():
@@ -74,6 +73,14 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnreadableText as error:
         place = f", line {error.line}" if error.line else ""
         raise StoreError(f"{path}{place}: {error}") from None
+
+
+def _read_list(elements: Iterator[object]) -> Iterator[tuple[int, str]]:
+    try:
+        for number, value in enumerate(elements, 1):
+            yield number, json.dumps(value)
+    except ConfigError as error:
+        raise StoreError(str(error)) from None
 
 
 def name_problem(error: ValidationError) -> str:
