@@ -4,12 +4,12 @@
     python benchmarks/faults.py --list      # and each right function with a fault, each wrong one without
     python benchmarks/faults.py natural_wordings   # one set alone
 
-data/hand_written.jsonl has instructions of many kinds, and for each right functions in several styles and wrong ones
-as a small model writes them, with texts that follow and texts that don't. data/natural_wordings.jsonl has others, as
+data/hand_written.jsonl has instructions of many kinds, and for each right functions in several styles and wrong ones as
+a small model writes them, with texts that follow and texts that don't. data/natural_wordings.jsonl has others, as
 people would word them: indirect, negated, several in one. Who wrote it knew the rules that read instructions, and tried
-none of it on them before. The texts decide what is right: a function that errs on one of them is wrong, and the script stops where
-the file says otherwise. Part of the instructions, by the hash of their words, was kept aside while the reading of
-instructions was changed.
+none of it on them before. The texts decide what is right: a function that errs on one of them is wrong, and the script
+stops where the file says otherwise. Part of the instructions, by the hash of their words, was kept aside while the
+reading of instructions was changed.
 
 The cases are the first two texts of each side; none; or the same with their verdicts turned round, as a small model
 gets four of ten wrong. It takes two minutes, and asks no model.
