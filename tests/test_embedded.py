@@ -1,6 +1,5 @@
 """The embedded server: what it becomes to the client, what it leaves behind, and what it says when it can't start."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from autoif.errors import ModelError
-from autoif.models import cores, embedded
+from autoif.models import embedded
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 
@@ -105,57 +104,3 @@ def test_a_server_that_dies_on_the_way_is_named_with_its_last_words(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(ModelError, match=r"llama\.cpp can't load .* \(out of luck\)"), EmbeddedServer(MODEL):
         pass
-
-
-# cores
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine of four cores with two threads each, without limits."""
-    for cpu in range(8):
-        topology = tmp_path / "cpu" / f"cpu{cpu}" / "topology"
-        topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text(f"{cpu % 4},{cpu % 4 + 4}\n")
-    (tmp_path / "group").write_text("0::/one/two\n")
-    (tmp_path / "cgroup" / "one" / "two").mkdir(parents=True)
-    (tmp_path / "cgroup" / "cpu" / "job").mkdir(parents=True)
-    monkeypatch.setattr(cores, "_CPUS", tmp_path / "cpu")
-    monkeypatch.setattr(cores, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(cores, "_OWN_GROUPS", tmp_path / "group")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    return tmp_path
-
-
-def test_threads_of_one_core_count_once(machine: Path) -> None:
-    assert cores.count_cores() == 4
-
-
-def test_only_the_cores_of_the_affinity_count(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 4, 1})
-    assert cores.count_cores() == 2
-
-
-@pytest.mark.parametrize(("quota", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 4)])
-def test_the_quota_of_the_group_or_of_one_above_it_counts(machine: Path, quota: str, expected: int) -> None:
-    (machine / "cgroup" / "one" / "cpu.max").write_text(quota)
-    assert cores.count_cores() == expected
-
-
-@pytest.mark.parametrize(("quota", "expected"), [("300000", 3), ("-1", 4)])
-def test_the_quota_of_older_kernels_counts(machine: Path, quota: str, expected: int) -> None:
-    (machine / "group").write_text("4:memory:/job\n3:cpu,cpuacct:/job\n")
-    (machine / "cgroup" / "cpu" / "job" / "cpu.cfs_quota_us").write_text(quota)
-    (machine / "cgroup" / "cpu" / "job" / "cpu.cfs_period_us").write_text("100000")
-    assert cores.count_cores() == expected
-
-
-def test_a_kernel_that_says_nothing_is_taken_at_its_cpus(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "_CPUS", machine / "nothing")
-    monkeypatch.setattr(cores, "_OWN_GROUPS", machine / "nothing")
-    assert cores.count_cores() == 8
-
-
-def test_a_system_without_affinity_is_taken_at_its_cpus(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert cores.count_cores() == (os.cpu_count() or 1)

@@ -62,7 +62,7 @@ async def gather_answers(instruction: Instruction, tools: Tools) -> ContrastAnsw
         _ask(prompts if len(given) < _ENOUGH else [], tools),
         _ask([] if others else [_leave_alone(prompt.query) for prompt in prompts], tools),
     )
-    revised = await asyncio.gather(*(_revise(response, instruction, tools) for response in asked))
+    revised = await asyncio.gather(*(revise(response, instruction, tools) for response in asked))
     answers = (*_name_given(given), *revised)
     return ContrastAnswers(
         asked=answers,
@@ -111,7 +111,7 @@ def _note(response: Response, text: str = "", revised: int = 0) -> Answered:
     )
 
 
-async def _revise(response: Response, instruction: Instruction, tools: Tools) -> Answered:
+async def revise(response: Response, instruction: Instruction, tools: Tools) -> Answered:
     """Put an answer back to its model as often as the settings say; return the last whole one."""
     text, revised = response.text, 0
     for turn in range(1, tools.config.contrast.revisions + 1):

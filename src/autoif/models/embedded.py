@@ -15,9 +15,9 @@ from typing import IO, Self
 
 from autoif.errors import ModelError
 from autoif.models.catalog import GgufFile, find_weights
-from autoif.models.cores import count_cores
 from autoif.models.download import ensure_model
 from autoif.models.endpoint import Endpoint
+from autoif.processors import count_cores
 
 _PROMPT_CACHE_MB = 256
 """For the beginnings of prompts whose slot has gone to another prompt."""

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.markup import escape
 
-from autoif.models.cores import count_cores
+from autoif.processors import count_cores
 from autoif.report.terminal import make_table, print_line
 from autoif.sandbox import inspect_layers, inspect_monty
 from autoif.sandbox.cpython import find_missing

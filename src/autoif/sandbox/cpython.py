@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Final
 
 from autoif.errors import SandboxError
+from autoif.processors import count_processors
 from autoif.records import Verdict
 from autoif.sandbox.exchange import Channel, SharedMemory
 from autoif.sandbox.inside import result_buffer, wire
 from autoif.sandbox.inside.wire import pack_texts
 from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
-from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks, count_processors
+from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks
 
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from inside.start import main; del sys.path[0]; main()"

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoif.errors import SandboxError
+from autoif.processors import count_processors
 from autoif.records import Verdict
 from autoif.sandbox.cpython import Layer
 from autoif.sandbox.monty_inside.wire import LENGTH, Result, Settings, pack_message
 from autoif.sandbox.outcomes import DetailCleaner, Limits, Outcome
-from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks, count_processors
+from autoif.sandbox.pool import WorkerDied, WorkerPool, close_in_forks
 
 INSTALL: Final = "the monty sandbox is not installed: pip install 'autoif[monty]'"
 

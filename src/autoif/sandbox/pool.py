@@ -170,14 +170,6 @@ class WorkerPool(Generic[W]):
         return task
 
 
-def count_processors() -> int:
-    """Return how many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # no Linux
-        return os.cpu_count() or 1
-
-
 # A worker ends when nobody holds the other end of its pipe any more; a forked process would hold a copy.
 
 

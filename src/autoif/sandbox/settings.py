@@ -2,9 +2,10 @@
 
 from pydantic import Field
 
+from autoif.processors import count_processors
 from autoif.records import Record
 from autoif.sandbox.outcomes import Limits
-from autoif.sandbox.pool import MAX_WORKERS, count_processors
+from autoif.sandbox.pool import MAX_WORKERS
 from autoif.sandbox.sandbox import AUTO, Sandbox
 
 
@@ -18,7 +19,7 @@ class SandboxSettings(Record):
     memory_mb: int = Field(default=256, ge=16)
     """Memory of a function, in MiB, beyond what the interpreter has."""
     workers: int = Field(default=0, ge=0, le=MAX_WORKERS)
-    """Sandbox processes; 0 is one a core."""
+    """Sandbox processes; 0 is one for each processor that the process may use."""
     packages: tuple[str, ...] = ()
     """Installed packages that functions may import, as ["nltk", "regex"]; also name the packages that these import."""
 

@@ -17,6 +17,7 @@ from datasets import Dataset
 
 from autoif.errors import ConfigError
 from autoif.models.requests import Completion
+from autoif.processors import count_processors
 from autoif.reward import VerificationReward
 from autoif.reward_parts import Part, RewardParts
 from autoif.sampling.policy import TurnEnd, encode_prompt, load_weights, read_tokens
@@ -118,7 +119,7 @@ def make_reward(settings: RewardSettings) -> VerificationReward | RewardParts:
     """
     shared = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     limits = settings.make_limits()
-    workers = settings.workers or max(1, (os.cpu_count() or 1) // shared)
+    workers = settings.workers or max(1, count_processors() // shared)
     reward: VerificationReward | RewardParts
     if settings.weights:
         reward = RewardParts(settings.weights, limits=limits, backend=settings.backend, workers=workers)

@@ -39,6 +39,7 @@ from autoif.errors import ConfigError
 from autoif.evaluation.ifeval_ifbench.checkers import NEWEST, Checkers, Revision, Unjudgeable, Verdicts
 from autoif.evaluation.ifeval_ifbench.data import Question, Questions
 from autoif.evaluation.ifeval_ifbench.tokenizer_data import PUNKT, STOPWORDS, find_data
+from autoif.processors import count_processors
 
 Job = tuple[Question, str]
 Run = Callable[[Sequence[Job]], list[Verdicts | str]]
@@ -79,7 +80,7 @@ def open_checkers(
     Raises ConfigError: the checkers or their data are not installed.
     """
     folders = check_installed(questions)
-    count = workers or min(len(os.sched_getaffinity(0)), max(1, responses // _WORTH_A_PROCESS))
+    count = workers or min(count_processors(), max(1, responses // _WORTH_A_PROCESS))
     idle = SimpleQueue[CheckerProcess]()
 
     def judge_part(jobs: Sequence[Job]) -> list[Verdicts | str]:

@@ -1,6 +1,10 @@
-"""How many cores this process may compute on: what the kernel shows is often more than what it grants."""
+"""How many processors this process may use: what the kernel shows is often more than what it grants.
+
+A container of two processors on a machine of 64 shows all of them; a process for each would fill its memory.
+"""
 
 import os
+from collections.abc import Collection
 from math import ceil, inf
 from pathlib import Path
 
@@ -9,17 +13,28 @@ _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
 
+def count_processors() -> int:
+    """Return the processors within this process's affinity and its control group's quota; at least one."""
+    return _within_quota(len(_allowed()))
+
+
 def count_cores() -> int:
     """Return the physical cores within this process's affinity and its control group's quota; at least one.
 
     Threads of one core share its arithmetic, so a second one per core only gets in the way of matrix products.
     """
+    return _within_quota(len({_siblings(cpu) for cpu in _allowed()}))
+
+
+def _allowed() -> Collection[int]:
     try:
-        allowed = os.sched_getaffinity(0)
+        return os.sched_getaffinity(0)
     except AttributeError:  # no Linux
-        return os.cpu_count() or 1
-    cores = {_siblings(cpu) for cpu in allowed}
-    return max(1, ceil(min(len(cores), _quota())))
+        return range(os.cpu_count() or 1)
+
+
+def _within_quota(count: int) -> int:
+    return max(1, ceil(min(count, _quota())))
 
 
 def _siblings(cpu: int) -> str:
