@@ -225,7 +225,7 @@ def test_a_made_text_has_exactly_so_many(unit: str, count: int) -> None:
         ('Include a line that starts with "Tip:".', lambda text: "\nTip:" in text),
         ('The first line must start with "# ".', lambda text: text.startswith("# ")),
         ('Add a last line that starts with "P.S.".', lambda text: text.splitlines()[-1].startswith("P.S.")),
-        ('The last line must be "Over and out".', lambda text: text.endswith("\nOver and out")),
+        ('The last line must be "Over and out".', lambda text: text.splitlines()[-1] == "Over and out"),
         ("Your response must end with three dots.", lambda text: text.endswith("...")),
         ("Put your whole response in round brackets.", lambda text: (text[0], text[-1]) == ("(", ")")),
         ("Write your whole response in lower case.", str.islower),
@@ -290,6 +290,24 @@ def test_any_instruction_is_read_in_linear_time(instruction: str) -> None:
             lambda text: text.count("[") >= 3,
         ),
         ("Your answer must contain a title, wrapped in double angular brackets, such as <<joy>>.", lambda t: "<<" in t),
+        ("Put at least one remark in round brackets.", lambda text: bool(re.search(r"\(.+\)", text))),
+        ("Put at least one word in backticks.", lambda text: bool(re.search(r"`\w+`", text))),
+        (
+            "Highlight at least one word in italics, with * on both sides of it.",
+            lambda text: bool(re.search(r"(?<!\*)\*\w+\*(?!\*)", text)),
+        ),
+        (
+            "Include at least one word that is written entirely in capital letters.",
+            lambda text: bool(re.search(r"\b[A-Z]{2,}\b", text)),
+        ),
+        (
+            'Separate the two parts of your answer with a line that holds only "***".',
+            lambda text: text.splitlines().count("***") == 1,
+        ),
+        (
+            'Reply with a JSON object that has the keys "a" and "b".',
+            lambda text: set(read_json(text) or ()) >= {"a", "b"},
+        ),
         ("Mention a date in the format YYYY-MM-DD.", lambda text: bool(re.search(r"\d{4}-\d\d-\d\d", text))),
         ("Put your answer inside <a> and </a> tags.", lambda text: text.startswith("<a>") and text.endswith("</a>")),
         ("Give two responses, separated by ******.", lambda text: len(text.split("******")) == 2),
@@ -342,9 +360,34 @@ def test_nothing_is_concluded_where_what_belongs_together_is_unsure(instruction:
 
 @pytest.mark.parametrize("name", list(THINGS))
 @pytest.mark.parametrize("number", [0, 1, 2, 7])
-def test_a_made_text_has_exactly_so_many_of_a_form_and_its_decoy_none(name: str, number: int) -> None:
+def test_a_made_text_has_exactly_so_many_of_a_form_and_its_decoys_none(name: str, number: int) -> None:
     assert THINGS[name].count(THINGS[name].make(number)) == number
-    assert THINGS[name].count(THINGS[name].make_decoy()) == 0
+    assert not any(map(THINGS[name].count, THINGS[name].make_decoys()))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "naive"),
+    [
+        ("Put at least one word in backticks.", lambda text: "`" in text),
+        ("Highlight at least one word in italics, with * on both sides of it.", lambda text: "*" in text),
+        ("Put at least one remark in round brackets.", lambda text: "(" in text),
+        ("Use at least one bold phrase in markdown.", lambda text: "**" in text),
+        ("Include at least one phrase in double quotes.", lambda text: '"' in text),
+        ('The last line of your response must be "The end".', lambda text: text.endswith("The end")),
+    ],
+)
+def test_half_of_what_is_asked_is_told_from_the_whole(instruction: str, naive) -> None:
+    assert any(naive(edge.breaks) for edge in make_edges(instruction))
+
+
+def test_a_json_object_may_have_other_keys_unless_only_these_are_asked_for() -> None:
+    def breaking(instruction: str) -> set[str]:
+        return {edge.breaks for edge in make_edges(instruction)}
+
+    asked, alone = (
+        breaking(f'Reply with a JSON object that has {which} "a".') for which in ("the key", "only the key")
+    )
+    assert alone - asked == {'{"a": "rain", "b7": "hills"}'}
 
 
 def test_an_example_of_a_form_may_be_another_one() -> None:

@@ -188,8 +188,9 @@ def _find_steps(count: Count) -> Iterator[tuple[int, int]]:
 
 def _vary(count: Count, right: int, wrong: int) -> Iterator[tuple[str, str]]:
     """Yield texts of both numbers that are less plain: other ends of sentences, a longer word where one is too many."""
-    if wrong == 0 and (thing := THINGS.get(count.unit)) and (decoy := thing.make_decoy()):
-        yield _make(count, right), decoy
+    if wrong == 0 and (thing := THINGS.get(count.unit)):
+        for decoy in thing.make_decoys():
+            yield _make(count, right), decoy
     elif count.unit == "sentences":
         yield _end_otherwise(_make(count, right)), _end_otherwise(_make(count, wrong))
     elif count.unit == "word" and count.text.isalpha() and right < wrong:
@@ -263,8 +264,9 @@ def _name_line(term: Term) -> Iterator[Edge]:
             texts = f"{first}\n{asked} {second}", f"{asked} {second}\n{first}"
             yield edge(*texts, f"a text whose last line starts with {quoted}", "one whose first line does")
         case TermRole.WHOLE_LAST_LINE:
-            texts = f"{first}\n{asked}", f"{first}\n{asked} {second}"
-            yield edge(*texts, f"a text whose last line is {quoted}", "one that goes on after it")
+            obeys, said = f"{first}\n{asked}", f"a text whose last line is {quoted}"
+            yield edge(obeys, f"{first}\n{asked} {second}", said, "one that goes on after it")
+            yield edge(obeys, f"{first} {asked}", said, "one whose last line says more before it")
 
 
 def _name_letters(terms: Sequence[Term]) -> Iterator[Edge]:

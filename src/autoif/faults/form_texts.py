@@ -140,7 +140,8 @@ def make_object(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
         json.dumps({key: value for key, value in values.items() if key != left} or {"b7": "rain"}) for left in texts
     ]
     breaking.append(f"Rain fell on {' and '.join(map(json.dumps, texts))}.")
-    breaking.append(json.dumps({**values, "b7": "hills"}))
+    if match["alone"]:
+        breaking.append(json.dumps({**values, "b7": "hills"}))
     yield from _cross([whole], breaking, "a JSON object with these keys", "what is none")
 
 

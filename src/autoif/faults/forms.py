@@ -53,10 +53,8 @@ def _starts_with_question(text: str) -> bool | None:
 
 
 _CHECKS: Final[dict[Maker, Callable[[str], bool | None]]] = {form_texts.make_question: _starts_with_question}
-# Keys without "exactly", and "separate the two parts", are not read: the small world's recorded answers fit the choice
-# that is made without (docs/audit.md).
 _THE_KEYS: Final = (
-    r"(?: (?:that has|that contains|with|having|containing))?(?: exactly| only)(?: the)?"
+    r"(?: (?:that has|that contains|with|having|containing))?(?P<alone> exactly| only)?(?: the)?"
     r"(?: following)?(?: two| three| 2| 3)? keys?:? \0(?:(?:,? and|,) \0)*"
 )
 _FORMS: Final[list[tuple[re.Pattern[str], Maker]]] = [
@@ -70,7 +68,7 @@ _FORMS: Final[list[tuple[re.Pattern[str], Maker]]] = [
         (r"\b(?P<n>\d+) sections?[.,;] (?:please )?(?:mark|begin|start|label) (?:the beginning of )?each(?:"
          r" section)? with"
          r" (?P<name>\w+) x\b", form_texts.make_sections),
-        (r"(?<!separate the )\b(?P<n>\d+) (?:different )?(?:parts|sections|paragraphs|responses|answers|stanzas"
+        (r"\b(?P<n>\d+) (?:different )?(?:parts|sections|paragraphs|responses|answers|stanzas"
          r"|versions)\b"
          r"(?P<between>[^*#=~\0-]{0,160})(?:\(?(?P<mark>\*{3,}|-{3,}|#{3,}|={3,}|~{3,})\)?|\0)",
          form_texts.make_divided),

@@ -27,7 +27,7 @@ class Thing:
     examples: tuple[str, ...]
     pattern: str
     """Finds it in texts that are made here."""
-    decoy: str = ""
+    decoys: tuple[str, ...] = ()
     is_block: bool = False
     """Whether it stands on lines of its own."""
 
@@ -38,10 +38,10 @@ class Thing:
             return "\n\n".join([_LINE, *(f"{each}\n\n{_LINE}" for each in examples)])
         return " ".join([*(f"Rain fell {each} on small farms." for each in examples), _LAST])
 
-    def make_decoy(self) -> str:
-        """Return a text with none of them that has something like it; "" if there is nothing like it."""
+    def make_decoys(self) -> list[str]:
+        """Return texts with none of them that have something like it."""
         between = "\n\n" if self.is_block else " "
-        return between.join([_LINE.removesuffix("."), self.decoy, _LAST]) if self.decoy else ""
+        return [between.join([_LINE.removesuffix("."), decoy, _LAST]) for decoy in self.decoys]
 
     def count(self, text: str) -> int:
         """Return how many there are."""
@@ -51,11 +51,16 @@ class Thing:
 _BRACKETS: Final = (
     r"(?:,? (?:that are |which are )?(?:represented|marked|written|enclosed|shown|set))? (?:by|in|with|inside)"
 )
+_ITALICS: Final = r"(?: in italics)?,? with (?:an? )?(?:\*|asterisks?) on both sides(?: of (?:it|them|each))?"
 _MARKDOWN: Final = r"(?: (?:with|in|using) (?:the )?markdown(?: syntax| format(?:ting)?)?)?"
 _ALL: Final = (
-    Thing("hashtags", r"hash ?tags?", ("#rain", "#farm", "#dogs"), r"#\w", "# 5"),
+    Thing("hashtags", r"hash ?tags?", ("#rain", "#farm", "#dogs"), r"#\w", ("# 5",)),
     Thing(
-        "e-mail addresses", r"e-?mail address(?:es)?", ("ann@example.com", "bob.hill@mail.example.org"), r"\w@\w", "@ 5"
+        "e-mail addresses",
+        r"e-?mail address(?:es)?",
+        ("ann@example.com", "bob.hill@mail.example.org"),
+        r"\w@\w",
+        ("@ 5",),
     ),
     Thing(
         "https links",
@@ -63,7 +68,7 @@ _ALL: Final = (
          r" \0?https(?:://)?",
         ("https://example.com/rain", "https://farm.example.org"),
         r"https://",
-        "http://example.com",
+        ("http://example.com",),
     ),
     Thing("links", r"links?|urls?|hyperlinks?", ("https://example.com/rain", "https://www.example.org"), r"https://"),
     Thing(
@@ -71,37 +76,43 @@ _ALL: Final = (
         r"(?:prices?|amounts?(?: of money)?|sums?) in (?:us )?dollars|dollar (?:prices?|amounts?)",
         ("$12.50", "$3.75"),
         r"\$\d",
-        "12 euros",
+        ("12 euros",),
     ),
     Thing("placeholders in square brackets", rf"placeholders?{_BRACKETS} square brackets", ("[name]", "[date]",
         "[town]"),
-          r"\[\w+\]", "(name)"),
+          r"\[\w+\]", ("(name)", "[name", "name]")),
     Thing("placeholders in curly brackets", rf"placeholders?{_BRACKETS} curly (?:brackets|braces)", ("{name}",
         "{date}", "{town}"),
-          r"\{\w+\}", "(name)"),
+          r"\{\w+\}", ("(name)", "{name", "name}")),
+    Thing("words in italics", rf"(?:highlighted )?(?:words?|terms?){_ITALICS}",
+          ("*rain*", "*hay*", "*cows*"), r"\*\w+\*", ("* again", "*again", "again*")),
     Thing("highlighted sections", rf"highlighted (?:sections?|words?|phrases?|parts?)(?: in your response)?{_MARKDOWN}",
-          ("*young men*", "*warm hay*", "*old cows*"), r"\*\w[\w ]*\*", "* again"),
+          ("*young men*", "*warm hay*", "*old cows*"), r"\*\w[\w ]*\*", ("* again", "*again", "again*")),
     Thing("phrases in bold", rf"(?:bold(?:ed)? (?:words?|phrases?|sections?|parts?)|(?:words?|phrases?) in"
      rf" bold){_MARKDOWN}",
-          ("**young men**", "**warm hay**", "**old cows**"), r"\*\*\w[\w ]*\*\*", "** again"),
+          ("**young men**", "**warm hay**", "**old cows**"), r"\*\*\w[\w ]*\*\*", ("** again", "**again", "again**")),
+    Thing("words in backticks", r"(?:words?|phrases?|terms?)(?: of your response)? (?:in|between|inside) backticks",
+          ("`rain`", "`hay`", "`cows`"), r"`\w+`", ("` again", "`again", "'again'")),
     Thing("words in capital letters",
-          r"all-capitals? words?",
-          ("HAY", "MILK", "BREAD"), r"\b[A-Z]{2,}\b", "Hay"),
+          r"all-capitals? words?|words? (?:that (?:is|are) )?(?:written )?(?:entirely )?in (?:all )?"
+          r"(?:capital letters|capitals|upper[- ]?case(?: letters)?|caps)",
+          ("HAY", "MILK", "BREAD"), r"\b[A-Z]{2,}\b", ("Hay",)),
     Thing("numbers in digits", r"(?:numbers?|numerals?) (?:that (?:is|are) )?(?:written )?(?:in|with|as)"
      r" (?:digits?|figures|numerals)",
-          ("25", "7", "312"), r"\d+", "seven"),
+          ("25", "7", "312"), r"\d+", ("seven",)),
     Thing("times of day", r"times?(?: of day)? in (?:the )?(?:24[- ]hours?|military) (?:format|form|notation|clock)",
-          ("14:05", "09:45"), r"\d:\d", "at half past two"),
+          ("14:05", "09:45"), r"\d:\d", ("at half past two",)),
     Thing("quotations", r"(?:quotes?|quotations?|phrases?)(?: that (?:is|are))?(?: enclosed| put| set)? in"
      r" (?:straight )?double quot(?:es|ation marks)",
-          ('"they came home"', '"no rain yet"'), r'"[^"\n]+"', "'they came home'"),
-    Thing("remarks in brackets", r"pairs? of (?:parenthes[ie]s|round brackets)|parenthetical (?:remarks?|phrases?)",
-          ("(young men)", "(warm hay)", "(old cows)"), r"\([\w ]+\)", "[young men]"),
+          ('"they came home"', '"no rain yet"'), r'"[^"\n]+"', ("'they came home'", '"they came home')),
+    Thing("remarks in brackets", r"pairs? of (?:parenthes[ie]s|round brackets)|parenthetical (?:remarks?|phrases?)"
+          r"|(?:remarks?|phrases?|comments?) in (?:parenthes[ie]s|round brackets)",
+          ("(young men)", "(warm hay)", "(old cows)"), r"\([\w ]+\)", ("[young men]", "(young men", "young men)")),
     Thing("headings of level two", r"(?:level[- ](?:two|2)|second[- ]level|h2)(?: markdown)? head(?:ing|er)s?",
-          ("## Old farms", "## Warm hay"), r"^## ", "# Old farms ## 2", is_block=True),
-    Thing("Markdown headings", r"markdown head(?:ing|er)s?", ("# Old farms", "## Warm hay"), r"^#+ ", "Old farms",
+          ("## Old farms", "## Warm hay"), r"^## ", ("# Old farms ## 2",), is_block=True),
+    Thing("Markdown headings", r"markdown head(?:ing|er)s?", ("# Old farms", "## Warm hay"), r"^#+ ", ("Old farms",),
         is_block=True),
-    Thing("code blocks", r"(?:fenced )?code blocks?", ("```\nx = 1\n```", "```\ny = 2\n```"), r"^```\n\w", "`x = 1`",
+    Thing("code blocks", r"(?:fenced )?code blocks?", ("```\nx = 1\n```", "```\ny = 2\n```"), r"^```\n\w", ("`x = 1`",),
         is_block=True),
 )  # fmt: skip
 THINGS: Final = {thing.name: thing for thing in _ALL}
