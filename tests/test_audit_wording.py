@@ -372,7 +372,9 @@ def test_a_made_text_has_exactly_so_many_of_a_form_and_its_decoys_none(name: str
         ("Highlight at least one word in italics, with * on both sides of it.", lambda text: "*" in text),
         ("Put at least one remark in round brackets.", lambda text: "(" in text),
         ("Use at least one bold phrase in markdown.", lambda text: "**" in text),
+        ("Highlight at least one word in bold, with ** on both sides of it.", lambda text: "**" in text),
         ("Include at least one phrase in double quotes.", lambda text: '"' in text),
+        ("Put at least one word in double quotation marks.", lambda text: '"' in text),
         ('The last line of your response must be "The end".', lambda text: text.endswith("The end")),
     ],
 )

@@ -51,7 +51,7 @@ class Thing:
 _BRACKETS: Final = (
     r"(?:,? (?:that are |which are )?(?:represented|marked|written|enclosed|shown|set))? (?:by|in|with|inside)"
 )
-_ITALICS: Final = r"(?: in italics)?,? with (?:an? )?(?:\*|asterisks?) on both sides(?: of (?:it|them|each))?"
+_ON_BOTH_SIDES: Final = r",? with (?:{}) on both sides(?: of (?:it|them|each))?"
 _MARKDOWN: Final = r"(?: (?:with|in|using) (?:the )?markdown(?: syntax| format(?:ting)?)?)?"
 _ALL: Final = (
     Thing("hashtags", r"hash ?tags?", ("#rain", "#farm", "#dogs"), r"#\w", ("# 5",)),
@@ -84,8 +84,14 @@ _ALL: Final = (
     Thing("placeholders in curly brackets", rf"placeholders?{_BRACKETS} curly (?:brackets|braces)", ("{name}",
         "{date}", "{town}"),
           r"\{\w+\}", ("(name)", "{name", "name}")),
-    Thing("words in italics", rf"(?:highlighted )?(?:words?|terms?){_ITALICS}",
+    Thing("words in italics",
+          r"(?:highlighted )?(?:words?|terms?)(?: in italics)?" + _ON_BOTH_SIDES.format(r"\*|an asterisk"),
           ("*rain*", "*hay*", "*cows*"), r"\*\w+\*", ("* again", "*again", "again*")),
+    Thing("words in bold",
+          r"(?:highlighted )?(?:words?|terms?)(?: in bold)?" + _ON_BOTH_SIDES.format(r"\*\*|two asterisks"),
+          ("**rain**", "**hay**", "**cows**"), r"\*\*\w+\*\*", ("** again", "**again", "again**")),
+    Thing("words in quotation marks", r"words? in (?:straight )?double quot(?:es|ation marks)",
+          ('"rain"', '"hay"', '"cows"'), r'"\w+"', ("'again'", '"again', 'again"')),
     Thing("highlighted sections", rf"highlighted (?:sections?|words?|phrases?|parts?)(?: in your response)?{_MARKDOWN}",
           ("*young men*", "*warm hay*", "*old cows*"), r"\*\w[\w ]*\*", ("* again", "*again", "again*")),
     Thing("phrases in bold", rf"(?:bold(?:ed)? (?:words?|phrases?|sections?|parts?)|(?:words?|phrases?) in"
