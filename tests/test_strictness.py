@@ -105,6 +105,9 @@ def test_variants_change_what_no_rule_is_about() -> None:
     assert make_variants("tea\n", []) == ("tea\n ", "tea\n\n", "tea")
     assert make_variants("We end. Bye.", ['Say "END".', "Be kind."])[2:] == ("We end. Bye", "We END. Bye.")
     assert make_variants("We end.", ['Say "END" in capitals, and use no full stop.']) == ("We end. ", "We end.\n")
+    assert make_variants("I see you soon", ['End with "See you soon."'])[2:] == ("I See you soon.",)
+    assert make_variants("Enjoy? Bye", ['Use the word "Enjoy!"'])[2:] == ("Enjoy! Bye",)
+    assert make_variants("Enjoy", ['End with "Enjoy!", an exclamation mark behind it.']) == ("Enjoy ", "Enjoy\n")
     assert make_variants("“It’s”", []) == ("“It’s” ", "“It’s”\n", '"It\'s"')
 
 

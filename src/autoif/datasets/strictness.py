@@ -26,6 +26,7 @@ Clusters = Sequence[tuple[int, ...]]
 """The places of functions that behave alike, among an instruction's kept ones."""
 _CURLED = str.maketrans({'"': "”", "'": "’"})
 _MARKS = re.compile(r"\b(?:stops?|dots?|periods?|points?|colons?|questions?|exclamations?|sentences?)\b", re.I)
+_ENDS = ".!?…。！？"
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 
 
@@ -120,15 +121,19 @@ async def _find_unsteady(
 def make_variants(text: str, instructions: Sequence[str]) -> tuple[str, ...]:
     """Return the text with what no rule is about changed: white space at its end, the form of its quotes.
 
-    Where the instructions speak of neither, also the punctuation at its end and the letter case of what they quote:
-    "We END." and "We end" are not surely wrong for `Finish with the word "END"`.
+    Where the instructions speak of neither, also the punctuation at its end, and the letter case of what they quote and
+    the marks behind it: "We END.", "We end" and "we end" are not surely wrong for `Finish with the words "We END."`.
     """
     variants = [f"{text} ", f"{text}\n", text.rstrip(), text.translate(_CURLED), text.translate(_STRAIGHT)]
-    if instructions and not any(speaks_of(each, Topic.PUNCTUATION) or _MARKS.search(each) for each in instructions):
-        variants.append(text.rstrip().rstrip(".!?…。！？"))
+    free_end = not any(speaks_of(each, Topic.PUNCTUATION) or _MARKS.search(each) for each in instructions)
+    if instructions and free_end:
+        variants.append(text.rstrip().rstrip(_ENDS))
     if not any(speaks_of(each, Topic.CASE) for each in instructions):
         quoted = [phrase for each in instructions for phrase in find_quoted(each)]
-        variants += [re.sub(re.escape(phrase), phrase.replace("\\", r"\\"), text, flags=re.I) for phrase in quoted]
+        for phrase in quoted:
+            bare = phrase.rstrip(_ENDS) if free_end else ""
+            found = f"{re.escape(bare)}[{_ENDS}]*" if bare and bare != phrase else re.escape(phrase)
+            variants.append(re.sub(found, phrase.replace("\\", r"\\"), text, flags=re.IGNORECASE))
     return tuple(variant for variant in dict.fromkeys(variants) if variant != text)
 
 
