@@ -113,6 +113,24 @@ def test_settings_are_python_values_or_lines(server, tmp_path):
         autoif.run(set=["scoring.sample=2"])
 
 
+def test_a_setting_that_is_none_is_set_to_none():
+    with pytest.raises(autoif.ConfigError, match=r'setting "scoring\.samples"'):
+        autoif.plan(set={"scoring.samples": None})
+    share = autoif.api._resolve("recommended", autoif.api._write_settings({"back_translation.dropped_by_chat": None}))
+    assert share.back_translation.dropped_by_chat is None
+
+
+def test_contradictory_options_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(autoif.ConfigError, match="begins with --instructions uses no --seeds"):
+        autoif.run(recorded=True, instructions="runs/first", seeds="mine.txt")
+    with pytest.raises(autoif.ConfigError, match='output is ""'):
+        autoif.run(recorded=True, output="")
+    with pytest.raises(autoif.ConfigError, match="--shards '3'"):
+        autoif.run(recorded=True, shards=3)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_option_that_there_is_not_is_refused_and_the_nearest_named(tmp_path):
     with pytest.raises(TypeError, match="no option is called 'outptu': is it 'output'"):
         autoif.run(recorded=True, outptu=tmp_path / "run")

@@ -155,7 +155,7 @@ def test_gold_that_is_empty_missing_or_of_other_instructions_is_refused_in_a_lin
     (tmp_path / "empty.jsonl").write_text("\n")
     assert "has no rows: write" in fails_here("audit", run, "--gold", tmp_path / "empty.jsonl")
     assert "can't be read" in fails_here("audit", run, "--gold", tmp_path / "none.jsonl")
-    assert "can't be read: Is a directory" in fails_here("audit", run, "--gold", "")
+    assert "can't be read: Is a directory" in fails_here("audit", run, "--gold", tmp_path)
     other = write_rows(tmp_path / "other.jsonl", row("x", followed=True, instruction="Sing."))
     assert "none of its 1 is one of the run's 2, as 'Sing.'" in fails_here("audit", run, "--gold", other)
     assert not (run / AUDIT).exists()

@@ -48,7 +48,10 @@ def copied(finished, tmp_path) -> Path:
         ("scoring.sample=3", 'unknown setting "scoring.sample"'),
         ("nonsense=1", 'unknown setting "nonsense"'),
         ("scoring.samples=none", 'setting "scoring.samples": Input should be a valid integer'),
-        ("scoring.mean=8", 'setting "scoring.mean"'),
+        ("scoring.mean=8", 'setting "scoring.mean": "8" is no threshold: write ">"'),
+        ("scoring.meen=8", 'unknown setting "scoring.meen"; did you mean "scoring.mean"?'),
+        ("sandbox.packages=nltk", 'setting "sandbox.packages": Input should be a list, as in ["a", "b"]'),
+        ("scoring=9", 'setting "scoring": Input should be a table: name a setting in it'),
         ("scoring.mean=above 8", '"above 8" is no threshold'),
         ("scoring.samples", '"scoring.samples" is no setting: write key=value'),
         ("models.all=x", "models.all is a table"),
@@ -58,6 +61,40 @@ def copied(finished, tmp_path) -> Path:
 def test_a_wrong_setting_is_refused_by_name(tmp_path, setting, message):
     assert message in fails_here("run", "quickstart", "--set", setting, cwd=tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "after"),
+    [
+        ("run quickstart -o", "-o"),
+        ("run quickstart --seeds", "--seeds"),
+        ("run quickstart --recorded --base-url=", "--base-url"),
+        ("show", "show"),
+        ("eval pass-rate --data", "--data"),
+        ("train sft --data runs/a --model", "--model"),
+        ("prompts --queries", "--queries"),
+    ],
+)
+def test_a_variable_of_the_shell_that_is_not_set_is_no_value(tmp_path, arguments, after):
+    given = arguments.split() if arguments.endswith("=") else [*arguments.split(), ""]
+    assert f"what comes after {after} is empty: give a value" in fails_here(*given, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_none_on_the_command_line_is_no_value_and_a_language_may_be_empty(tmp_path):
+    plan = ["run", "recommended", "--plan", "--json"]
+    given = run_here(
+        *plan, "--set", "back_translation.dropped_by_chat=None", "--set", "budget.tokens=None", cwd=tmp_path
+    )
+    assert given.returncode == 0, given.stderr
+    assert run_here(*plan, "--set=augmentation.language=", cwd=tmp_path).returncode == 0
+    prompts = ["prompts", "--language", "", "--queries", "none.txt", "--instructions", "none", "-o", "prompts.jsonl"]
+    assert "is empty" not in fails_here(*prompts, cwd=tmp_path)
+
+
+def test_what_a_stage_dropped_is_asked_of_its_folder(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"kept": true}\n')
+    assert "--dropped goes with the folder of a stage" in fails_here("cat", "--dropped", "rows.jsonl", cwd=tmp_path)
 
 
 def test_an_unknown_preset_is_refused_with_the_ones_there_are(tmp_path):

@@ -152,7 +152,7 @@ def test_settings_of_the_rounds_come_from_the_table_online_and_all_others_go_to_
     [
         ("online.round=2", 'unknown setting "online.round"; did you mean "online.rounds"?'),
         ("online.rounds=0", 'setting "online.rounds": Input should be greater than or equal to 1'),
-        ("online.positive=0.5", 'setting "online.positive": Input should be a valid string'),
+        ("online.positive=0.5", 'setting "online.positive": "0.5" is no threshold'),
         ("online=3", "online is a table of settings"),
         ("betta=1", 'unknown setting "betta"; did you mean "beta"'),
     ],

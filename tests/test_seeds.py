@@ -33,6 +33,14 @@ def test_no_packaged_seed_is_a_sentence_of_the_released_seed_list() -> None:
         assert max(fuzz.ratio(seed.text.lower(), other.lower()) for other in released) < 75, seed.text
 
 
+def test_a_seed_that_says_what_one_before_it_says_is_counted(tmp_path: Path) -> None:
+    seeds = load_seeds(write(tmp_path, b"Use no commas.\n* Use no commas.\nUse no dots.\n"))
+    assert [seed.text for seed in seeds.kept] == ["Use no commas.", "Use no dots."]
+    assert [(each.reason, each.detail) for each in seeds.dropped] == [
+        ("duplicate_exact", "line 2: a seed before it says the same")
+    ]
+
+
 def test_comments_blank_lines_byte_order_marks_and_carriage_returns_are_no_seeds(tmp_path: Path) -> None:
     path = write(tmp_path, b"\xef\xbb\xbfUse no commas.\r\n\r\n# a comment\r\n  Write in French caf\xc3\xa9s.  \r\n")
     assert [seed.text for seed in load_seeds(path).kept] == ["Use no commas.", "Write in French cafés."]

@@ -1,6 +1,7 @@
 """What is held out: by instruction, reproducibly, and with proof."""
 
 import json
+import re
 
 import pytest
 
@@ -66,11 +67,32 @@ def test_a_share_beyond_0_and_1_is_refused(share):
         split_instructions(MANY, share, 0)
 
 
-def test_a_split_with_an_empty_side_and_an_instruction_given_twice_are_refused():
+def test_a_split_with_an_empty_side_is_refused():
     with pytest.raises(ConfigError, match="make more instructions"):
         split_instructions(MANY[:1], 0.5, 0)
-    with pytest.raises(ConfigError, match=r"'Use the word word0\.'\) is there twice"):
-        split_instructions([*MANY, MANY[0]], 0.5, 0)
+
+
+def test_an_instruction_that_joined_files_have_twice_doubles_no_data(tmp_path):
+    other = make("word0", accepts("otherwise"))  # of another run, with other functions
+    write_jsonl(tmp_path / "joined.jsonl", [*MANY[:3], other])
+    queries = tmp_path / "queries.txt"
+    queries.write_text("How does a lighthouse keeper spend the night?\n")
+    for command in (
+        ("split", tmp_path / "joined.jsonl", "-o", tmp_path / "split"),
+        (
+            "prompts",
+            "--instructions",
+            tmp_path / "joined.jsonl",
+            "--queries",
+            queries,
+            "-o",
+            tmp_path / "prompts.jsonl",
+        ),
+        ("run", "paper", "--plan", "--instructions", tmp_path / "joined.jsonl", "--queries", queries),
+    ):
+        said = fails_here(*command)
+        assert re.search(r"joined\.jsonl, line 4: instruction \w+ \('Use the word word0\.'\) is there twice", said)
+    assert {path.name for path in tmp_path.iterdir()} == {"joined.jsonl", "queries.txt"}
 
 
 def row(instruction: str, query: str, *functions: str) -> Source:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from autoif.config import load_config
 from autoif.errors import ConfigError
 from autoif.thresholds import meets, share
+from autoif.training.online_pairs import resolve_online
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,19 @@ def test_a_threshold_that_drops_everything_is_refused(setting: str) -> None:
         load_config("paper", [setting])
     load_config("paper", ["scoring.mean=>= 10", "rejection_sampling.pass_rate=>= 1"])
     load_config("paper", ["back_translation.dropped_contradictions=> 1"])  # drops nothing
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative"),
+    [("> 0.5", "> 0.5"), (">= 0", ">= 0"), ("= 0", "= 0"), ("= 0", "= 1"), (">= 0.5", "= 0.5"), ("= 1", "> 0.9")],
+)
+def test_no_text_may_be_rejected_that_passes_as_much_as_a_chosen_one(positive: str, negative: str) -> None:
+    sides = [f"positive={positive}", f"negative={negative}"]
+    with pytest.raises(ConfigError, match="could pass as many functions as a chosen one"):
+        load_config("paper", [f"preferences.{side}" for side in sides])
+    with pytest.raises(ConfigError, match=r"online\.negative.* could pass as many functions as a chosen one"):
+        resolve_online(None, [f"online.{side}" for side in sides], lora=False)
+    load_config("paper", ["preferences.negative== 0.5"])  # chosen is what is above it
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.integers(0, 20), st.sampled_from([5, 10, 20]))

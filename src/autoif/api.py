@@ -269,13 +269,16 @@ def _arrange(
     short = {f"models.all.{name}": value for name, value in endpoint.items()} | {
         key: options.get(name) for name, key in _SETTINGS.items()
     }
-    resolved = _resolve(config, [*_write_settings(short), *_write_settings(set)])
+    given = {key: value for key, value in short.items() if value is not None}
+    resolved = _resolve(config, [*_write_settings(given), *_write_settings(set)])
     name = Path(config).stem if isinstance(config, str | Path) else config.preset
     replayed = _list_files(options.get("recordings", ()))
     if options.get("recorded"):
         replayed.insert(0, _packaged_recording(name))
     folder, remote = place_run(output, options.get("work"), f"{name}{'-recorded' if replayed else ''}")
     instructions = options.get("instructions")
+    if instructions is not None and options.get("seeds"):
+        raise ConfigError("a run that begins with --instructions uses no --seeds: leave one of them out")
     arranged = RunOptions(
         output=folder,
         until=options.get("until", "queries"),
@@ -285,7 +288,7 @@ def _arrange(
         resume_with_changes=options.get("resume_with_changes", False),
         retry_refused=options.get("retry_refused", False),
         remote=remote,
-        slice=Slice.parse(options["shards"]) if "shards" in options else None,
+        slice=Slice.parse(str(options["shards"])) if "shards" in options else None,
     )
     return resolved, arranged
 
@@ -320,6 +323,8 @@ def fetch_run(address: str, output: str | Path | None = None) -> Run:
 
 def place_run(output: str | Path | None, work: str | Path | None, name: str) -> tuple[Path, Remote | None]:
     """Return the folder of a run on this machine and, if its output is at an address, that."""
+    if output == "":
+        raise ConfigError('output is "": name a folder ("." is the working directory), or leave it out')
     if isinstance(output, str) and is_address(output):
         remote = Remote(output)
         return Path(work) if work is not None else Path("runs") / remote.name, remote
@@ -339,10 +344,10 @@ def _show_in_notebook(made: Run) -> None:
 
 
 def _write_settings(settings: str | Mapping[str, object] | Sequence[str] | None) -> list[str]:
-    """Return settings as `key=value`, leaving out those that are None."""
+    """Return settings as `key=value`."""
     if not isinstance(settings, Mapping):
         return [settings] if isinstance(settings, str) else list(settings or ())
-    return [f"{key}={_to_json(key, value)}" for key, value in settings.items() if value is not None]
+    return [f"{key}={_to_json(key, value)}" for key, value in settings.items()]
 
 
 def _resolve(config: str | Path | Config, settings: Sequence[str]) -> Config:

@@ -5,6 +5,7 @@ run's identity. The settings themselves are in `settings.py`.
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -243,9 +244,9 @@ def parse_setting(setting: str) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
-    """Read a value as TOML or JSON would, else as bare text."""
+    """Read a value as TOML or JSON would, None as these pages write it, else as bare text."""
     try:
-        return parse_json(text)
+        return parse_json("null" if text == "None" else text)
     except ValueError:
         return text
 
@@ -271,15 +272,26 @@ def merge_layer(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
             target[key] = dict(value) if isinstance(value, Mapping) else value
 
 
+_WANTED = {
+    "tuple_type": 'Input should be a list, as in ["a", "b"]',
+    "dict_type": 'Input should be a table, as in {"a": 1}',
+    "model_type": "Input should be a table: name a setting in it, as in scoring.samples=2",
+}
+"""What pydantic says in words of Python, in those of a file of settings."""
+
+
 def list_problems(error: ValidationError) -> str:
     """Return what is wrong; what is wrong with all roles' models is said once, of `models.all`."""
     problems: dict[str, list[str]] = {}
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            problems[f'unknown setting "{key}" (docs/configuration.md lists all of them)'] = []
+            near = get_close_matches(key, [name for name, _ in flatten(Config().model_dump())], 1)
+            hint = f'; did you mean "{near[0]}"?' if near else " (docs/configuration.md lists all of them)"
+            problems[f'unknown setting "{key}"{hint}'] = []
         else:
-            problems.setdefault(item["msg"].removeprefix("Value error, "), []).append(key)
+            said = _WANTED.get(item["type"], item["msg"]).removeprefix("Value error, ")
+            problems.setdefault(said, []).append(key)
     named = {said: [key for key in keys if key] for said, keys in problems.items()}  # what is wrong with all has no key
     return "; ".join(f'setting "{_join_roles(keys)}": {said}' if keys else said for said, keys in named.items())
 

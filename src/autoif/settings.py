@@ -13,7 +13,7 @@ from autoif.faults.reasons import FOUND_BEFORE_ANSWERS, FindingReason
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Role
 from autoif.records import Record
-from autoif.thresholds import ScoreThreshold, ShareThreshold, Threshold
+from autoif.thresholds import RejectedThreshold, ScoreThreshold, ShareThreshold, Threshold
 
 ROLES: tuple[Role, ...] = ("writer", "responder", "judge")
 
@@ -293,7 +293,7 @@ class Preferences(Record):
 
     positive: ShareThreshold = "> 0.5"
     """§3.4: pass rate of a text that may be chosen."""
-    negative: Threshold = "= 0"
+    negative: RejectedThreshold = Field(default="= 0", validate_default=True)
     """§3.4: pass rate of a text that may be rejected."""
     instruction_level: bool = True
     """Make pairs of test cases, with the instruction alone as prompt."""

@@ -7,19 +7,19 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 _FORM = re.compile(r"(>=|>|=)\s*(\d+(?:\.\d+)?)")
 _OPERATORS: dict[str, Callable[[Fraction, Fraction], bool]] = {">": operator.gt, ">=": operator.ge, "=": operator.eq}
 
 
-def _validate(text: str) -> str:
-    if not _FORM.fullmatch(text.strip()):
-        raise ValueError(f'"{text}" is no threshold: write ">", ">=" or "=" and a number, as in "> 0.5"')
-    return text
+def _validate(given: object) -> object:
+    if not isinstance(given, str) or not _FORM.fullmatch(given.strip()):
+        raise ValueError(f'"{given}" is no threshold: write ">", ">=" or "=" and a number, as in "> 0.5"')
+    return given
 
 
-Threshold = Annotated[str, AfterValidator(_validate)]
+Threshold = Annotated[str, BeforeValidator(_validate)]
 """A comparison with a number, kept as text so that configs and `run.json` read like the paper."""
 
 
@@ -27,10 +27,8 @@ def _that_can_be_met(most: int, what: str) -> AfterValidator:
     """Return what refuses a threshold that drops everything."""
 
     def validate(text: str) -> str:
-        form = _FORM.fullmatch(text.strip())
-        assert form, text
-        bound = Fraction(form[2])
-        if bound > most or (bound == most and form[1] == ">"):
+        sign, bound = _split(text)
+        if bound > most or (bound == most and sign == ">"):
             raise ValueError(f'nothing can meet "{text}": {what} is at most {most}')
         return text
 
@@ -41,6 +39,24 @@ ShareThreshold = Annotated[Threshold, _that_can_be_met(1, "a share")]
 """What a share must meet to be kept."""
 ScoreThreshold = Annotated[Threshold, _that_can_be_met(10, "a score")]
 """What a judge's score must meet to be kept."""
+
+
+def _below_chosen(negative: str, info: ValidationInfo) -> str:
+    """Refuse what lets a text be rejected in favour of one that does no better."""
+    positive = info.data.get("positive")
+    if positive is not None:
+        (above, lowest), (sign, bound) = _split(positive), _split(negative)
+        highest = bound if sign == "=" else Fraction(1)
+        if highest > lowest or (highest == lowest and above != ">"):
+            raise ValueError(
+                f'a rejected text could pass as many functions as a chosen one, which has "{positive}": write "=" and '
+                f'a lower number, as in "= 0", not "{negative}"'
+            )
+    return negative
+
+
+RejectedThreshold = Annotated[Threshold, AfterValidator(_below_chosen)]
+"""What a pass rate must meet to be rejected, below all that meet the setting `positive` beside it."""
 
 
 @lru_cache(10_000)
@@ -57,6 +73,12 @@ def meets(value: Fraction | float, threshold: Threshold) -> bool:
 
 @lru_cache(10_000)
 def _read(threshold: Threshold) -> tuple[Callable[[Fraction, Fraction], bool], Fraction]:
+    sign, bound = _split(threshold)
+    return _OPERATORS[sign], bound
+
+
+def _split(threshold: Threshold) -> tuple[str, Fraction]:
+    """Return the sign and the number."""
     match = _FORM.fullmatch(threshold.strip())
     assert match, threshold  # validated when the config was read
-    return _OPERATORS[match[1]], Fraction(match[2])
+    return match[1], Fraction(match[2])

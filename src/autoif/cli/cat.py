@@ -35,6 +35,8 @@ def _list_files(path: Path, dropped: bool) -> Iterator[Path]:
     if not path.is_dir():
         if not path.exists():
             raise ConfigError(f"{path}: no such file")
+        if dropped:
+            raise ConfigError(f"{path} is a file, and --dropped goes with the folder of a stage")
         yield path
         return
     found = list_shards(path.parent, path.name, "dropped" if dropped else "kept")

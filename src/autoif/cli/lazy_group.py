@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import click
@@ -14,12 +15,24 @@ class Place(NamedTuple):
     summary: str
 
 
+_MAY_BE_EMPTY = "--language"
+"""Of an option whose empty value means something. Elsewhere it is a variable of the shell that isn't set, and would be
+read as the working directory, or as if the option were not there."""
+
+
 class LazyGroup(click.Group):
     """Beside commands that are added to it, one for each name of `places`."""
 
     def __init__(self, *arguments: Any, places: Mapping[str, Place], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._places = places
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for before, given in pairwise([self.name or "", *args]):
+            option = given[:-1] if given.startswith("--") and given.find("=") == len(given) - 1 else before
+            if (not given or option == given[:-1]) and option != _MAY_BE_EMPTY:
+                raise click.UsageError(f"what comes after {option} is empty: give a value, or leave it out", ctx)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._places])

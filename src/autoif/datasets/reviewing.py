@@ -65,11 +65,19 @@ def iterate_instructions(path: Path) -> Iterator[VerifiedInstruction]:
     One without some of its functions has another id: it is another content.
 
     Raises:
-        StoreError: there are none, or a row or a decision is damaged.
+        StoreError: there are none, a row or a decision is damaged, or an instruction is there twice (joined files).
     """
     file = find_rows(path, INSTRUCTIONS)
     review = read_review(file.parent)
-    for verified in iterate_jsonl(file, VerifiedInstruction):
+    seen = set[str]()
+
+    def refuse_again(verified: VerifiedInstruction) -> None:
+        found = verified.instruction
+        if found.id in seen:
+            raise ValueError(f"instruction {found.id} ({found.text[:60]!r}) is there twice: give each once")
+        seen.add(found.id)
+
+    for verified in iterate_jsonl(file, VerifiedInstruction, check=refuse_again):
         found = review_verified(verified, review)
         if found is not None and found is not verified:
             names: list[Any] = [function.id for function in found.functions]

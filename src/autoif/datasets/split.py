@@ -31,13 +31,9 @@ def split_instructions(
     instructions: Sequence[VerifiedInstruction], share: float, seed: int
 ) -> tuple[list[VerifiedInstruction], list[VerifiedInstruction]]:
     """Return (train, held out), each in the given order; about `share` of the instructions are held out.
-    Raises ConfigError: the share is not between 0 and 1, an instruction is there twice, or one side would be empty."""
+    Raises ConfigError: the share is not between 0 and 1, or one side would be empty."""
     if not 0 < share < 1:
         raise ConfigError(f"the share to hold out is more than 0 and less than 1, not {share:g}")
-    ids = [verified.instruction.id for verified in instructions]
-    if len(set(ids)) < len(ids):
-        twice = next(each.instruction for each in instructions if ids.count(each.instruction.id) > 1)
-        raise ConfigError(f"instruction {twice.id} ({twice.text[:60]!r}) is there twice: give each once")
     sides: tuple[list[VerifiedInstruction], list[VerifiedInstruction]] = ([], [])
     for verified, group in zip(instructions, _groups(instructions), strict=True):
         sides[sampling_seed(seed, "held out", group) < share * _SEEDS].append(verified)

@@ -3,7 +3,7 @@
 In:      a file of rows (row_files.py), or a run folder; the seeds of this package if there is none.
 Out:     the seeds in their order, each once; numbering, bullets and marks around the whole are taken off.
 Dropped: rows that ask about a text of their own (`needs_context`): a seed is a constraint that goes with any question;
-         instructions of a run that its reviewers rejected (`rejected_by_reviewer`).
+         instructions of a run that its reviewers rejected (`rejected_by_reviewer`); repeated ones (`duplicate_exact`).
 """
 
 import re
@@ -69,8 +69,12 @@ def load_seeds(path: Path | None) -> Seeds:
         elif review.rejects("instruction", name := _find_id(row.value)):
             why = review.standings["instruction", name].describe()
             dropped.append(Dropped.of(STAGE, Reason.REJECTED_BY_REVIEWER, seed, why))
+        elif seed.text in seeds:
+            dropped.append(
+                Dropped.of(STAGE, Reason.DUPLICATE_EXACT, seed, f"{row.place}: a seed before it says the same")
+            )
         else:
-            seeds.setdefault(seed.text, seed)
+            seeds[seed.text] = seed
     if not seeds:
         lost = f"{len(dropped)} rows ask about a text of their own, or reviewers rejected them"
         raise ConfigError(f"seeds file {path}: no instruction in it; {lost if dropped else 'write one a line'}")

@@ -67,9 +67,8 @@ def load_queries(source: str | None, *, min_chars: int = 20, max_chars: int = 30
     if not pool.kept:
         found = list_counts(pool.reasons) if pool.reasons else "it is empty"
         hint = '; augmentation.language = "" takes every language' if pool.reasons[Reason.WRONG_LANGUAGE] else ""
-        raise ConfigError(
-            f"queries {source}: none with {min_chars} < length < {max_chars} in {language!r}: {found}{hint}"
-        )
+        written = f" in {language!r}" if language else ""
+        raise ConfigError(f"queries {source}: none with {min_chars} < length < {max_chars}{written}: {found}{hint}")
     return pool
 
 

@@ -30,7 +30,7 @@ from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sampling.precision import Precision, choose_precision
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
-from autoif.thresholds import ShareThreshold, Threshold, meets
+from autoif.thresholds import RejectedThreshold, ShareThreshold, meets
 from autoif.training.settings import TrainingSettings, merge_settings, read_settings, resolve_settings, take_table
 
 
@@ -50,7 +50,7 @@ class OnlineSettings(SandboxSettings):
     """Drawn from the data anew in each round; 0 takes all."""
     positive: ShareThreshold = "> 0.5"
     """§3.4: the pass rate from which a response may be chosen."""
-    negative: Threshold = "= 0"
+    negative: RejectedThreshold = Field(default="= 0", validate_default=True)
     """§3.4: the pass rate at which a response may be rejected."""
     positives_per_prompt: int = Field(default=1, ge=1)
     negatives_per_prompt: int = Field(default=1, ge=1)
