@@ -31,6 +31,9 @@ MakeTools = Callable[..., Tools]
 # Two of them run at the same time, and threads of both that wait for each other by spinning take each other's time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A collection of garbage while tests are collected finds nothing in a million objects, a second of each process's time.
+gc.disable()
+
 # No test loses power: what the kernel has been told is there for every process, killed or not.
 os.fsync = lambda _: None
 
@@ -59,6 +62,7 @@ def pytest_collection_finish() -> None:
     """Keep what is loaded by now, in all of a million objects, out of each collection of garbage in each test."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class ScriptedNli:

@@ -134,7 +134,7 @@ READERS: dict[str, Reader] = {
     "complaints": lambda text: [
         complaint.kind(status)
         for complaint in [replies.read_complaint(text.encode("utf-8", "replace"))]
-        for status in (400, 429, 500)
+        for status in (400, 429, 503)
     ],
     "complaints, request": complaints.is_about_request,
     "citations": lambda text: (

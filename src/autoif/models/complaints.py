@@ -33,51 +33,31 @@ class ComplaintKind(StrEnum):
 
 _URL = re.compile(r"https?://\S+")
 """Where a complaint sends people, as to …/settings/billing, says nothing of what it is about."""
-_KINDS = (
-    (
-        ComplaintKind.MONEY,
-        re.compile(
-            r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of (?:credits?|funds|money)|billing"
-            r"|payment required|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)"
-            r"|recharge|top up|spending limit|used all available credits|account is in good standing"
-            r"|(?:balance|credits?|funds) (?:is|are|has been|have been) (?:insufficient|too low|exhausted|used up)"
-            r"|not[_ ]enough[_ ](?:balance|credits?|funds)|ha(?:ve|s) (?:no|any) (?:balance|credits?|funds)"
-            r"|no (?:balance|credits?|funds) (?:left|remain|available)|account balance|included credits"
-            r"|payment method|free (?:tier|trial|quota).{0,60}(?:exhaust|ended|expired|used up)"
-            r"|subscription (?:has |is )?(?:expired|ended|inactive)|ExceededBudget|budget (?:has been |is )?exceeded"
-            r"|exceeded (?:your|their|its|the) budget|余额|欠费|账户.{0,4}不足|额度.{0,6}(?:不足|用尽|耗尽|失败)",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        ComplaintKind.EXHAUSTED,
-        re.compile(
-            r"(?:per|this)[- _]?(?:day|week|month)\b|(?-i:Per(?:Day|Week|Month))|\b(?:daily|weekly|monthly)\b"
-            r"|每日|当日|今日|每月|本月",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        ComplaintKind.BUSY,
-        re.compile(
-            r"rate[ _-]?limit|too many requests|quota|RESOURCE_EXHAUSTED|try again|retry|频繁|限流", re.IGNORECASE
-        ),
-    ),
-    (
-        ComplaintKind.LOADING,
-        re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE),
-    ),
-    (
-        ComplaintKind.CONTENT,
-        re.compile(
-            r"content[_ ]?(?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
-            r"|safety_check|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)"
-            r"|usage (?:polic|guideline)"
-            r"|data_inspection|(?:input|output) (?:new_)?sensitive|inappropriate|prohibited|guardrail"
-            r"|content exists risk|high[- ]risk|legal reasons|不安全|敏感|违规",
-            re.IGNORECASE,
-        ),
-    ),
+_MONEY = re.compile(
+    r"insufficient[_ ](?:quota|balance|funds|credits?)|credit balance|out of (?:credits?|funds|money)|billing"
+    r"|payment required|(?:add|buy|purchase) (?:more )?credits? to (?:continue|access)|overdue|arrear(?:s|age)"
+    r"|recharge|top up|spending limit|used all available credits|account is in good standing"
+    r"|(?:balance|credits?|funds) (?:is|are|has been|have been) (?:insufficient|too low|exhausted|used up)"
+    r"|not[_ ]enough[_ ](?:balance|credits?|funds)|ha(?:ve|s) (?:no|any) (?:balance|credits?|funds)"
+    r"|no (?:balance|credits?|funds) (?:left|remain|available)|account balance|included credits"
+    r"|payment method|free (?:tier|trial|quota).{0,60}(?:exhaust|ended|expired|used up)"
+    r"|subscription (?:has |is )?(?:expired|ended|inactive)|ExceededBudget|budget (?:has been |is )?exceeded"
+    r"|exceeded (?:your|their|its|the) budget|余额|欠费|账户.{0,4}不足|额度.{0,6}(?:不足|用尽|耗尽|失败)",
+    re.IGNORECASE,
+)
+_EXHAUSTED = re.compile(
+    r"(?:per|this)[- _]?(?:day|week|month)\b|(?-i:Per(?:Day|Week|Month))|\b(?:daily|weekly|monthly)\b"
+    r"|每日|当日|今日|每月|本月",
+    re.IGNORECASE,
+)
+_LOADING = re.compile(r"\bloading\b|warming up|starting up|is not ready|currently loading|cold start", re.IGNORECASE)
+_CONTENT = re.compile(
+    r"content[_ ]?(?:filter|policy|management)|moderation|flagged|responsibleai|\bsafety\b|\bblocked\b"
+    r"|safety_check|violates? (?:our|the|its) |sensitive[_ ](?:content|information|words?)"
+    r"|usage (?:polic|guideline)"
+    r"|data_inspection|(?:input|output) (?:new_)?sensitive|inappropriate|prohibited|guardrail"
+    r"|content exists risk|high[- ]risk|legal reasons|不安全|敏感|违规",
+    re.IGNORECASE,
 )
 _HOURLY = re.compile(r"\b(?:per|this)[- _]?hour\b|\bhourly\b|每小时", re.IGNORECASE)
 _THROTTLED = re.compile(
@@ -122,22 +102,21 @@ def find_kind(words: str, status: int, *, says_when: bool = False) -> ComplaintK
     words = _URL.sub(" ", words)
     if is_too_long(words):
         return ComplaintKind.LENGTH
-    kinds = [kind for kind, pattern in _KINDS if pattern.search(words)]
     if status == 402:
         return ComplaintKind.MONEY
     if status == 429:
         # "You exceeded your current quota" is a minute's limit where it says when to come back.
-        money = ComplaintKind.MONEY in kinds and not says_when
-        hourly = not says_when and _HOURLY.search(words) is not None
-        exhausted = (ComplaintKind.EXHAUSTED in kinds or hourly) and "minute" not in words.lower()
-        return ComplaintKind.MONEY if money else ComplaintKind.EXHAUSTED if exhausted else ComplaintKind.BUSY
-    if ComplaintKind.MONEY in kinds and status < 500:
+        if not says_when and _MONEY.search(words):
+            return ComplaintKind.MONEY
+        exhausted = _EXHAUSTED.search(words) or (not says_when and _HOURLY.search(words))
+        return ComplaintKind.EXHAUSTED if exhausted and "minute" not in words.lower() else ComplaintKind.BUSY
+    if status < 500 and _MONEY.search(words):
         return ComplaintKind.MONEY
-    if status == 503 and ComplaintKind.LOADING in kinds:
+    if status == 503 and _LOADING.search(words):
         return ComplaintKind.LOADING
     if status < 500 and _KEY.search(words):
         return ComplaintKind.KEY
-    if ComplaintKind.CONTENT in kinds and status < 500:
+    if status < 500 and _CONTENT.search(words):
         return ComplaintKind.CONTENT
     if status != 401 and (_THROTTLED.search(words) or (status < 500 and _DOWN.search(words))):
         return ComplaintKind.BUSY
@@ -150,7 +129,7 @@ def guess_status(words: str) -> int:
     """Return the status that an error should have come with which came with 200; 0 where it says too little."""
     kind = find_kind(words, 400)
     if kind == ComplaintKind.OTHER:
-        if dict(_KINDS)[ComplaintKind.EXHAUSTED].search(words):
+        if _EXHAUSTED.search(words):
             return 429
         return 404 if _NO_SUCH_PAGE.search(words) else 400 if _OF_THE_REQUEST.search(words) else 0
     return _STATUSES.get(kind, 400)
