@@ -28,29 +28,27 @@ from autoif.runs import shards
 from autoif.runs.orchestration import RunOptions, make_data
 from support.command import fails_here, run_here
 from support.faulty_endpoint import FaultyEndpoint, busy, cut, no_fault, slow
-from support.processes import data_of, model_server, stages_of, start_autoif
+from support.processes import data_of, fork_autoif, make_plain_run, model_server, stages_of, start_autoif
 
 IN_FLIGHT = 4
-FEW = (
+MANY = (
     *("--set", "self_instruct.max_instructions=6", "--set", "execution.shard_size=2"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
 )
+"""Of whose answers some are left in a database that was cut."""
+FEW = (*MANY, "--set", "augmentation.queries_per_instruction=4")
 TENTH = ("--set", "models.all.retry_wait_s=0.05")
 """Waits of a tenth, so that a tenth of a minute is as a minute is by default."""
 
 
-def arguments(url, run, *more):
-    return ["run", "quickstart", "--base-url", url, "--model", "test", "-o", str(run), *FEW, *more]
+def arguments(url, run, *more, size=FEW):
+    return ["run", "quickstart", "--base-url", url, "--model", "test", "-o", str(run), *size, *more]
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """A run to which nothing happened."""
-    folder = tmp_path_factory.mktemp("plain")
-    with model_server(folder) as server:
-        done = run_here(*arguments(server.url, folder / "run"), cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "run"
+    return make_plain_run(tmp_path_factory.mktemp("plain"), *FEW)[0]
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ def test_a_run_outlasts_an_endpoint_that_fails_for_a_while_and_no_answer_is_paid
 ):
     with model_server(tmp_path) as server, FaultyEndpoint(server.url) as endpoint:
         more = () if fault else TENTH
-        process = start_autoif(*arguments(endpoint.url, tmp_path / "run", *more), cwd=tmp_path)
+        process = fork_autoif(*arguments(endpoint.url, tmp_path / "run", *more), cwd=tmp_path)
         wait_for(lambda: len(endpoint.delivered) > 30, process)
         if fault:
             endpoint.fault = fault
@@ -168,29 +166,36 @@ def test_a_cut_shard_is_named_and_made_again_from_the_stored_answers(copied, pla
     assert_same(copied, plain)
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A longer run to which nothing happened."""
+    return make_plain_run(tmp_path_factory.mktemp("long"), *MANY)[0]
+
+
 @pytest.mark.parametrize("left", [0.8, 0.9])
-def test_of_a_cut_database_only_the_answers_that_were_cut_off_are_paid_for_again(copied, plain, left):
+def test_of_a_cut_database_only_the_answers_that_were_cut_off_are_paid_for_again(long, tmp_path, left):
+    copied = Path(shutil.copytree(long, tmp_path / "run"))
     database = copied / "completions.sqlite"
     os.truncate(database, int(database.stat().st_size * left))
     for name in ("05_augmentation", "06_rejection_sampling", "07_scoring"):
         for path in copied.glob(f"{name}/*-0001.jsonl"):
             path.unlink()
-    with model_server(copied.parent) as server:
-        said = fails_here(*arguments(server.url, copied))
+    with model_server(tmp_path) as server:
+        said = fails_here(*arguments(server.url, copied, size=MANY))
         assert "completions.sqlite is damaged (" in said
         assert "move it elsewhere and name it in --answers" in said
-        cut_off = database.rename(copied.parent / "cut.sqlite")
-        done = run_here(*arguments(server.url, copied, "--answers", cut_off), cwd=copied.parent)
+        cut_off = database.rename(tmp_path / "cut.sqlite")
+        done = run_here(*arguments(server.url, copied, "--answers", cut_off, size=MANY), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         [note] = [each for each in json.loads((copied / "run.json").read_text())["notes"] if "were read from" in each]
         assert int(note.partition(" ")[0]) > 0
         asked = count_asked(server)
-        assert run_here(*arguments(server.url, copied), cwd=copied.parent).returncode == 0
+        assert run_here(*arguments(server.url, copied, size=MANY), cwd=tmp_path).returncode == 0
         assert (count_asked(server), asked_twice(server)) == (asked, 0)
-    assert_same(copied, plain)
-    with model_server(copied.parent) as server:
+    assert_same(copied, long)
+    with model_server(tmp_path) as server:
         shutil.rmtree(copied)
-        assert run_here(*arguments(server.url, copied, "--answers", cut_off), cwd=copied.parent).returncode == 0
+        assert run_here(*arguments(server.url, copied, "--answers", cut_off, size=MANY), cwd=tmp_path).returncode == 0
         whole = count_asked(server)
     assert asked < whole  # the shards that were whole were kept
 
@@ -275,7 +280,7 @@ def test_what_ends_after_sigterm_by_itself_is_not_ended_by_its_deadline():
 
 def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(plain, tmp_path):
     with model_server(tmp_path) as server:
-        process = start_autoif(*arguments(server.url, tmp_path / "run"), cwd=tmp_path)
+        process = fork_autoif(*arguments(server.url, tmp_path / "run"), cwd=tmp_path)
         for count in (10, 40, 70, 100):
             server.hold(count + 10)  # so that what ran is run again before the next kill: twice would be its own fault
             wait_for(lambda count=count: count_asked(server) >= count, process)
@@ -315,7 +320,7 @@ def is_at_rest(pid: int) -> bool:
 
 def test_a_second_driver_of_a_folder_is_refused_and_the_first_goes_on(plain, tmp_path):
     with model_server(tmp_path) as server:
-        process = start_autoif(*arguments(server.url, tmp_path / "run"), cwd=tmp_path)
+        process = fork_autoif(*arguments(server.url, tmp_path / "run"), cwd=tmp_path)
         wait_for(lambda: len(server.events()) > 10, process)
         said = fails_here(*arguments(server.url, tmp_path / "run"))
         assert f"is in use by another process (pid {process.pid})" in said

@@ -24,6 +24,7 @@ from autoif.runs.segments import Segments, pack, sum_up
 from autoif.runs.store import FORMAT
 from support.claims import held
 from support.command import fails_here, run_here
+from support.processes import SHORT_REPLAY
 
 ROWS = [CompletionRow(f"{number:032x}", 0, f"so {number}", "stop", 1, 2, "", "scoring", 1, 0) for number in range(6)]
 LAST = FileCount("07_scoring/kept-0000.jsonl", "0" * 64)
@@ -332,7 +333,7 @@ def test_who_wants_out_while_a_run_is_fetched_does_not_wait_until_all_is_there(t
 
 
 def test_a_run_that_was_copied_to_an_address_by_other_means_is_not_replaced(tmp_path):
-    run = ("run", "quickstart", "--recorded", "--quiet", "-o")
+    run = (*SHORT_REPLAY, "-o")
     assert run_here(*run, "run", cwd=tmp_path).returncode == 0
     shutil.copytree(tmp_path / "run", tmp_path / "store" / "one")
     before = (tmp_path / "store" / "one" / "run.json").read_bytes()
@@ -344,7 +345,7 @@ def test_a_run_that_was_copied_to_an_address_by_other_means_is_not_replaced(tmp_
 
 def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp_path):
     address = f"file://{tmp_path}/store/one"
-    run = ("run", "quickstart", "--recorded", "-o", address, "--work")
+    run = (*SHORT_REPLAY, "-o", address, "--work")
     assert run_here(*run, "right", cwd=tmp_path).returncode == 0
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong" / "mine.txt").write_text("mine")
@@ -357,7 +358,7 @@ def test_a_command_with_the_wrong_work_folder_is_no_driver_for_the_right_one(tmp
 
 def test_a_copy_that_was_interrupted_leaves_nothing_of_another_run_in_the_next_one(tmp_path):
     one, other = (f"file://{tmp_path}/store/{name}" for name in ("one", "other"))
-    run = ("run", "quickstart", "--recorded", "--quiet", "-o")
+    run = (*SHORT_REPLAY, "-o")
     assert run_here(*run, one, "--set", "execution.shard_size=1", "--work", "w1", cwd=tmp_path).returncode == 0
     assert run_here(*run, other, "--work", "w2", cwd=tmp_path).returncode == 0
     (tmp_path / "store" / "one" / "decisions.jsonl").write_text("")

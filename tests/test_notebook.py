@@ -81,7 +81,7 @@ def test_in_a_notebook_a_run_shows_itself_and_makes_its_page(recorded, tmp_path,
     monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    made = autoif.run("quickstart", output=tmp_path / "run", recorded=True)
+    made = autoif.run("quickstart", output=tmp_path / "run", recorded=True, set=["self_instruct.max_instructions=3"])
     assert shown[-1] is made
     assert Path(made.path / "report.html").exists()
     assert "Open its report" in made._repr_html_()

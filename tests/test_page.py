@@ -52,7 +52,7 @@ from autoif.sweep.stored import read_stored
 from autoif.view.pages import make_view_page
 from autoif.view.queue import make_queue, read_functions
 from page_run import MadeRun, make_run
-from support.processes import model_server, start_autoif
+from support.processes import fork_autoif, model_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -333,20 +333,21 @@ def test_nor_is_it_audited_or_swept(run: Path, tmp_path: Path, read: Callable[[P
 def test_a_run_that_goes_on_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
     with model_server(tmp_path) as served:
         wanted = ["run", "quickstart", "--base-url", served.url, "--model", "test", "-o", "run"]
-        with start_autoif(*wanted, "--set", "execution.shard_size=1", cwd=tmp_path) as going:
-            try:
-                while not list(tmp_path.glob("run/0[67]_*/kept-*.jsonl")):
-                    assert going.poll() is None
-                    time.sleep(0.05)
-                going.send_signal(signal.SIGSTOP)  # the page and what it is compared with are of one moment
-                [page] = write_report(tmp_path / "run", tmp_path / "report.html")
-                html = page.read_text(encoding="utf-8")
-                assert "not finished: this is what it has so far" in html
-                assert "shown when the run has ended" in html
-                for row in read_funnel(tmp_path / "run"):
-                    assert f"{row.folder}: {row.kept:,} kept, {row.dropped:,} dropped" in html
-            finally:
-                going.kill()
+        going = fork_autoif(*wanted, "--set", "execution.shard_size=1", cwd=tmp_path)
+        try:
+            while not list(tmp_path.glob("run/0[67]_*/kept-*.jsonl")):
+                assert going.poll() is None
+                time.sleep(0.05)
+            going.send_signal(signal.SIGSTOP)  # the page and what it is compared with are of one moment
+            [page] = write_report(tmp_path / "run", tmp_path / "report.html")
+            html = page.read_text(encoding="utf-8")
+            assert "not finished: this is what it has so far" in html
+            assert "shown when the run has ended" in html
+            for row in read_funnel(tmp_path / "run"):
+                assert f"{row.folder}: {row.kept:,} kept, {row.dropped:,} dropped" in html
+        finally:
+            going.kill()
+            going.communicate()
 
 
 def test_what_reviewers_left_out_stands_in_the_page_with_their_words(replayed: Path, tmp_path: Path) -> None:

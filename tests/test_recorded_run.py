@@ -70,7 +70,7 @@ def test_a_replay_killed_at_random_points_ends_with_the_same_bytes(replay, tmp_p
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert kills, "every replay was over before it could be killed"
-    done = autoif(*RUN, cwd=tmp_path)
+    done = run_here(*RUN, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert data_of(tmp_path / "run") == data_of(run)
     assert stages_of(tmp_path / "run") == stages_of(run)

@@ -140,7 +140,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes_and_repeats_no_an
             lives.append((began, time.time()))
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        done = autoif(*arguments, cwd=tmp_path)
+        done = run_here(*arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         for began, killed in lives:
             # An answer that has left the server may not have been read yet: with its request it is still in flight,
@@ -153,7 +153,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes_and_repeats_no_an
 def test_a_finished_run_asks_nothing_when_it_is_run_again(undisturbed, server):
     run, _ = undisturbed
     before = data_of(run), len(server.events())
-    done = autoif(*run_arguments(server, run), cwd=run)
+    done = run_here(*run_arguments(server, run), cwd=run)
     assert done.returncode == 0, done.stderr
     assert (data_of(run), len(server.events())) == before
 
@@ -173,7 +173,7 @@ def test_ctrl_c_and_sigterm_stop_cleanly_and_say_how_to_resume(undisturbed, tmp_
         assert "Traceback" not in output
         manifest = json.loads((tmp_path / "run" / "run.json").read_text())
         assert manifest["status"] == "interrupted"
-        assert autoif(*run_arguments(server, "run"), cwd=tmp_path).returncode == 0
+        assert run_here(*run_arguments(server, "run"), cwd=tmp_path).returncode == 0
     assert data_of(tmp_path / "run") == data_of(run)
 
 

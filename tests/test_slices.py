@@ -24,7 +24,7 @@ from autoif.runs.sliced_run import share_budget
 from autoif.runs.slices import Slice, is_complete, write_plan
 from support.claims import held
 from support.command import fails_here, run_here
-from support.processes import data_of, make_plain_run, model_server, quickstart, stages_of, start_autoif
+from support.processes import data_of, fork_autoif, make_plain_run, model_server, quickstart, stages_of
 
 IN_FLIGHT = 4
 FEW = (
@@ -55,7 +55,7 @@ def test_slices_at_the_same_time_of_which_one_is_killed_make_the_same_bytes_and_
     run = tmp_path / "run"
     with model_server(tmp_path) as server:
         began = time.time()
-        tasks = [start_autoif(*arguments(server, run, "--shards", f"{number}/3"), cwd=tmp_path) for number in (1, 2, 3)]
+        tasks = [fork_autoif(*arguments(server, run, "--shards", f"{number}/3"), cwd=tmp_path) for number in (1, 2, 3)]
         answers, deadline = run / "slices" / "002-of-003" / "answers-0001.jsonl", time.monotonic() + 120
         while not (answers.exists() and answers.read_bytes().count(b"\n") > 8):
             assert time.monotonic() < deadline and tasks[1].poll() is None
@@ -110,7 +110,7 @@ def test_a_slice_that_comes_late_is_refused_while_the_whole_run_is_at_work(plain
     with model_server(tmp_path) as server:
         assert run_here(*arguments(server, run, "--shards", "1/3"), cwd=tmp_path).returncode == 0
         asked = len(server.events())
-        whole = start_autoif(*arguments(server, run), cwd=tmp_path)
+        whole = fork_autoif(*arguments(server, run), cwd=tmp_path)
         deadline = time.monotonic() + 120
         while len(server.events()) < asked + 8:
             assert time.monotonic() < deadline and whole.poll() is None
@@ -397,7 +397,7 @@ def test_a_task_killed_while_it_writes_the_instructions_loses_no_answer(tmp_path
     with model_server(tmp_path) as server:
         server.hold(1)  # else it may be done before it is killed
         began = time.time()
-        task = start_autoif(*arguments(server, run, "--shards", "1/2"), cwd=tmp_path)
+        task = fork_autoif(*arguments(server, run, "--shards", "1/2"), cwd=tmp_path)
         answers, deadline = run / "slices" / "whole-0001.jsonl", time.monotonic() + 120
         while not (answers.exists() and answers.read_bytes().count(b"\n") > 0):
             assert time.monotonic() < deadline and task.poll() is None

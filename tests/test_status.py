@@ -15,7 +15,7 @@ from autoif.runs import events
 from autoif.runs.claims import Holder
 from autoif.runs.events import Events, read_last, recording_events
 from support.command import fails_here, run_here
-from support.processes import model_server, start_autoif
+from support.processes import fork_autoif, model_server
 
 
 def status_of(run):
@@ -28,8 +28,8 @@ def test_a_run_is_running_then_interrupted_by_a_kill_and_complete_when_it_was_st
     run = tmp_path / "run"
     with model_server(tmp_path) as server:
         command = ["run", "quickstart", "--base-url", server.url, "--model", "test", "-o", str(run), "--quiet"]
-        command += ["--set", "self_instruct.max_instructions=4"]
-        process = start_autoif(*command, cwd=tmp_path)
+        command += ["--set", "self_instruct.max_instructions=4", "--set", "augmentation.queries_per_instruction=4"]
+        process = fork_autoif(*command, cwd=tmp_path)
         deadline = time.monotonic() + 120
         while not list(run.glob("02_*/kept-*")):
             assert process.poll() is None and time.monotonic() < deadline

@@ -24,6 +24,7 @@ from autoif.runs.events import Events, recording_events
 from autoif.runs.orchestration import RunOptions, _accounting
 from autoif.runs.run_folder import RunFolder
 from support.command import run_here
+from support.processes import SHORT_REPLAY
 
 ROWS = [CompletionRow(f"{number:032x}", 0, "so", "stop", 1, 2, "", "scoring", 1, 0) for number in range(3)]
 
@@ -103,7 +104,7 @@ def test_the_last_slice_merges_where_whoever_began_to_merge_is_gone(tmp_path, mo
             write_claim(options.run / "slices", 2)
 
     monkeypatch.setattr(sliced_run, "make_data", make_and_meet_a_claim)
-    done = run_here("run", "quickstart", "--recorded", "-o", "run", "--shards", "1/1", cwd=tmp_path)
+    done = run_here(*SHORT_REPLAY, "-o", "run", "--shards", "1/1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "sft.jsonl").exists(), done.stderr
     assert (tmp_path / "run" / "slices" / "claim-0003").exists()

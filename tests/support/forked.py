@@ -12,7 +12,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -43,23 +43,31 @@ def start(act: Callable[..., None], *given: object, daemon: bool = False) -> Bas
 
 
 class Forked:
-    """A process that runs `autoif`; a part of what subprocess.Popen is."""
+    """A process that runs `autoif` in a session of its own; a part of what subprocess.Popen is."""
 
     def __init__(
-        self, arguments: tuple[object, ...], environment: Mapping[str, str], errors: Path, descriptors: int = 0
+        self,
+        arguments: Sequence[object],
+        environment: Mapping[str, str],
+        *,
+        cwd: Path | None = None,
+        errors: Path | None = None,
+        descriptors: int = 0,
     ) -> None:
         """Start it, with these variables beside ours.
 
         Args:
             arguments: of the command.
             environment: more of it, or other values.
-            errors: the file for what it says on stderr.
+            cwd: the folder to start it in, if it is another.
+            errors: the file for what it says on stderr, which else goes where stdout does.
             descriptors: how many it may have at most; 0 is as many as we.
         """
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         given = {**os.environ, **environment}
         assert given.get("PYTHONHASHSEED") == os.environ.get("PYTHONHASHSEED")
-        self._process = start(_run, theirs, errors, [str(each) for each in arguments], given, descriptors)
+        words = [str(each) for each in arguments]
+        self._process = start(_run, theirs, errors, words, given, str(cwd or Path.cwd()), descriptors)
         theirs.close()
         self.stdout = os.fdopen(os.dup(ours.fileno()), encoding="utf-8")
         ours.close()
@@ -75,6 +83,16 @@ class Forked:
             raise subprocess.TimeoutExpired("autoif", timeout or 0)
         return self._process.exitcode
 
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for the end, and return what it said, which must be less than a pipe holds."""
+        self.wait(timeout)
+        with self.stdout:
+            return self.stdout.read(), None
+
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
@@ -86,13 +104,25 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(output: Connection, errors: Path, arguments: list[str], environment: dict[str, str], descriptors: int) -> None:
+def _run(
+    output: Connection,
+    errors: Path | None,
+    arguments: list[str],
+    environment: dict[str, str],
+    cwd: str,
+    descriptors: int,
+) -> None:
     from autoif.cli.main import main
 
-    with errors.open("w") as log:
-        os.dup2(log.fileno(), 2)
+    os.setsid()
+    os.chdir(cwd)
     os.dup2(output.fileno(), 1)
     output.close()
+    if errors:
+        with errors.open("w") as log:
+            os.dup2(log.fileno(), 2)
+    else:
+        os.dup2(1, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8", buffering=1)
     os.environ.clear()
     os.environ.update(environment)

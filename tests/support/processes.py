@@ -15,6 +15,8 @@ from support.command import run_here
 from support.model_server import be
 
 SUPPORT = Path(__file__).parent
+SHORT_REPLAY = ("run", "quickstart", "--recorded", "--set", "self_instruct.max_instructions=3")
+"""The recorded run with few of its instructions: a third of the work, where a test is about what is around a run."""
 DATA_FILES = ("instructions.jsonl", "queries.jsonl", "sft.jsonl", "preferences.jsonl", "rewards.jsonl")
 
 
@@ -89,8 +91,16 @@ def make_plain_run(folder: Path, *options: str) -> tuple[Path, int]:
     return folder / "run", len(asked)
 
 
+def fork_autoif(*arguments: str | Path, cwd: Path) -> forked.Forked:
+    """Start the command line in a session of its own, to be killed; without what takes a process a second to import."""
+    return forked.Forked(arguments, {}, cwd=cwd)
+
+
 def start_autoif(*arguments: str | Path, cwd: Path, background: bool = False) -> "subprocess.Popen[str]":
-    """Start the command line in a session of its own, to be killed; as a script's job in the background on request."""
+    """Start the command line as it is typed, else like `fork_autoif`; as a script's job in the background on request.
+
+    For what says how it was typed, or has a hash seed of its own.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "autoif", *map(str, arguments)],
         cwd=cwd,

@@ -109,7 +109,7 @@ async def serving(
     """
     log = folder / "serve.log"
     arguments = ("serve", "--port", 0, "--workers", 1, *options)
-    process = Forked(arguments, environment, log, descriptors)
+    process = Forked(arguments, environment, errors=log, descriptors=descriptors)
     try:
         url = (await asyncio.to_thread(process.stdout.readline)).strip()
         assert url, log.read_text()
