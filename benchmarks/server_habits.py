@@ -3,9 +3,10 @@
     python benchmarks/server_habits.py CASES_FOLDER [HABIT…] [--limit 600] [--write docs/models.md]
 
 CASES_FOLDER holds a `world.py` that defines QUIRKS (habit: a function of request and body), STATE, and the handlers
-`serve` and `models`; its functions may come from other files beside it. Each run is a process of its own against its
-own server on the loopback interface, two at a time. Exits with 1 if a run ends in a traceback, is not over in time, or
-ends with exit code 0 and no row. With HABITs, `--write` renews their rows of the page alone.
+`serve` and `models`; its functions may come from other files beside it. The habits of `tests/support/habits.py` follow
+them. Each run is a process of its own against its own server on the loopback interface, two at a time. Exits with 1 if
+a run ends in a traceback, is not over in time, or ends with exit code 0 and no row. With HABITs, `--write` renews their
+rows of the page alone.
 """
 
 import argparse
@@ -24,6 +25,11 @@ from aiohttp import web
 
 from autoif.records import Reason
 from autoif.report.funnel import read_funnel
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from support.habit_server import QUERIES, HabitServer
+from support.habits import HABITS
 
 AT_ONCE = 2
 LONGEST_MESSAGE = 600
@@ -80,7 +86,7 @@ DOES = {
     "wordy_finish": 'every answer ends with "end_turn"',
 }
 """What habits do whose functions don't say it in a comment."""
-UNCLEAN = re.compile(r"</?think>|<\|[a-z_]+\|>|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+UNCLEAN = re.compile(r"</?think>|PONDER|PAGE|<\|[a-z_]+\|>|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """Thoughts, tokens of chat templates, control characters and halves of characters."""
 OF_ALL = "tells no probabilities of tokens"
 """What the run says of every server of the cases, whatever its habit."""
@@ -120,7 +126,7 @@ class Outcome:
 async def main(arguments: argparse.Namespace) -> int:
     """Run the habits, print the table as Markdown, and write it where it is wanted."""
     began = time.monotonic()
-    habits = arguments.habits or list(runpy.run_path(str(arguments.cases / "world.py"))["QUIRKS"])
+    habits = arguments.habits or [*runpy.run_path(str(arguments.cases / "world.py"))["QUIRKS"], *HABITS]
     said = dict(read_descriptions(arguments.cases))
     places = asyncio.Semaphore(AT_ONCE)
 
@@ -154,6 +160,13 @@ def read_descriptions(cases: Path) -> Iterator[tuple[str, str]]:
 
 async def run_habit(cases: Path, habit: str, does: str, limit_s: float) -> Outcome:
     """Serve a model with this habit, run quickstart against it, and read what came out."""
+    if habit in HABITS:
+        with HabitServer() as server, tempfile.TemporaryDirectory() as folder:
+            server.take_up(HABITS[habit].habit)
+            queries = Path(folder) / "queries.txt"
+            queries.write_text("\n".join(QUERIES))
+            url = server.url.removesuffix("/v1")
+            return await run_against(url, habit, HABITS[habit].does, ("--queries", str(queries)), limit_s)
     world = runpy.run_path(str(cases / "world.py"))
     world["STATE"].update(quirk=habit, t0=time.time(), n=0)
     app = web.Application(client_max_size=1 << 24)
@@ -164,23 +177,28 @@ async def run_habit(cases: Path, habit: str, does: str, limit_s: float) -> Outco
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            run, began = Path(folder) / "run", time.monotonic()
-            code, output = await call_autoif(run, f"{url}/v1", ASKED_WITH.get(habit, ()), limit_s)
-            shown = output.replace(url, "http://server").replace(str(run), "RUN")
-            return Outcome(
-                habit=habit,
-                does=does,
-                code=code,
-                rows=len(responses := read_responses(run / "sft.jsonl")),
-                dropped=describe_drops(run),
-                message=last_message(shown),
-                seconds=time.monotonic() - began,
-                traceback="Traceback (most recent call last)" in output,
-                unclean=next((repr(found[0]) for each in responses if (found := UNCLEAN.search(each))), ""),
-            )
+        return await run_against(url, habit, does, ASKED_WITH.get(habit, ()), limit_s)
     finally:
         await runner.cleanup()
+
+
+async def run_against(url: str, habit: str, does: str, more: Sequence[str], limit_s: float) -> Outcome:
+    """Run quickstart against a server with this habit, and read what came out."""
+    with tempfile.TemporaryDirectory() as folder:
+        run, began = Path(folder) / "run", time.monotonic()
+        code, output = await call_autoif(run, f"{url}/v1", more, limit_s)
+        shown = output.replace(url, "http://server").replace(str(run), "RUN")
+        return Outcome(
+            habit=habit,
+            does=does,
+            code=code,
+            rows=len(responses := read_responses(run / "sft.jsonl")),
+            dropped=describe_drops(run),
+            message=last_message(shown),
+            seconds=time.monotonic() - began,
+            traceback="Traceback (most recent call last)" in output,
+            unclean=next((repr(found[0]) for each in responses if (found := UNCLEAN.search(each))), ""),
+        )
 
 
 async def call_autoif(run: Path, url: str, more: Sequence[str], limit_s: float) -> tuple[int | None, str]:

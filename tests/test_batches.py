@@ -26,6 +26,14 @@ Judge = Callable[[dict[str, Any], int], dict[str, Any] | None]
 """What becomes of a request in batch number …: a line of a file; None: nothing."""
 
 
+def wrapped(line: dict[str, Any], number: int) -> dict[str, Any] | None:
+    """Answer with a body in a text, and a status that is one."""
+    return {
+        "custom_id": line["custom_id"],
+        "response": {"status_code": "200", "body": json.dumps(answer(line["body"]))},
+    }
+
+
 def fine(line: dict[str, Any], number: int) -> dict[str, Any] | None:
     return {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": answer(line["body"])}}
 
@@ -145,6 +153,13 @@ async def test_requests_go_out_in_one_batch_and_its_answers_are_kept(tmp_path: P
     provider = Provider()
     async with serving(provider):
         check(await run(provider, tmp_path))
+        check(await run(provider, tmp_path))
+    assert provider.sent() == [8]
+
+
+async def test_an_answer_in_a_text_with_a_status_in_words_is_one(tmp_path: Path) -> None:
+    provider = Provider(wrapped)
+    async with serving(provider):
         check(await run(provider, tmp_path))
     assert provider.sent() == [8]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from support.habit_runs import DATA, HALF, ROWS, Runner
 from support.habit_server import (
@@ -25,6 +26,7 @@ from support.habit_server import (
     strings,
     with_fields,
 )
+from support.habits import HABITS
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +221,57 @@ def test_every_file_loads_with_datasets(run: Runner, tmp_path: Path) -> None:
     for path in [ended.folder / name for name in DATA] + sorted(ended.folder.glob("0*/kept-*.jsonl")):
         loaded = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
         assert len(loaded) == len(ended.rows(path.relative_to(ended.folder)))
+
+
+# Habits that many answers show together, and those beside the text
+
+
+@pytest.mark.parametrize("name", ["echo_roles", "default_stop", "azure_annotated", "call_at_end", "answer_as_text"])
+def test_a_known_habit_leaves_no_trace_in_the_rows(run: Runner, name: str) -> None:
+    known = HABITS[name]
+    ended = run(known.habit)
+    if known.fault:
+        assert ended.code == 2
+        assert ended.dropped("rejection_sampling") == {known.fault: ROWS}
+    else:
+        assert (ended.code, len(ended.rows())) == (0, ROWS)
+        assert all(
+            re.fullmatch(r"The keeper trims the lamp \d+ times and writes it down\.", each) for each in ended.responses
+        )
+
+
+def test_a_cut_that_is_not_at_max_tokens_is_told_with_its_cause(run: Runner) -> None:
+    ended = run(HABITS["default_stop"].habit)
+    assert 'it stopped at "###", which nobody asked for' in ended.error
+
+
+def test_a_line_that_a_gateway_adds_is_told(run: Runner) -> None:
+    ended = run(edited(say("ANSWER\n\n*Made by a free gateway, 12 tokens.*"), ["responses"]))
+    assert ended.code == 0
+    assert "ends most of its answers with the line '*Made by a free gateway, 12 tokens.*'" in ended.output
+
+
+def test_functions_that_are_one_are_told(run: Runner) -> None:
+    one = json.dumps({"func": "def evaluate(response):\n    return len(response) > 4", "cases": [
+        {"input": "The lamp burns.", "output": True}, {"input": "a", "output": False}]})  # fmt: skip
+    several = ("--set", "self_instruct.max_instructions=4")
+    ended = run(edited(put(message={"content": one}), ["verification"]), *several)
+    assert "stage verification): it may be from a cache, or the server's own" in ended.output
+
+
+def test_answers_from_a_cache_and_warnings_are_told(run: Runner) -> None:
+    warned = with_fields(warnings=["seed is ignored"])
+    ended = run(lambda asked: web.json_response(warned(asked), headers={"cf-aig-cache-status": "HIT"}))
+    assert ended.code == 0
+    assert ended.output.count("gives answers from a cache (cf-aig-cache-status: HIT)") == 1
+    assert ended.output.count("says: seed is ignored") == 1
+
+
+def test_probabilities_that_are_no_logarithms_lower_no_score(run: Runner) -> None:
+    entries = [{"token": "Yes", "logprob": 0.97}, {"token": "No", "logprob": 0.03}]
+    edit = put(message={"content": "Yes"}, logprobs={"content": [{"token": "Yes", "top_logprobs": entries}]})
+    ended = run(edited(edit, ["scoring"]))
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
 
 
 # What is counted

@@ -43,12 +43,17 @@ from autoif.instructions.seeds import _read_seed
 from autoif.instructions.source_repair import mend_source
 from autoif.language import count_non_text, has_foreign_script
 from autoif.models import bodies, complaints, dialect, nli, replies
-from autoif.models.citations import drop_annotated, drop_numbered
-from autoif.models.reasoning import find_opening, split_reasoning
+from autoif.models.additions import drop_additions, drop_prompt, find_passed_on
+from autoif.models.citations import drop_annotated, drop_marks, drop_numbered
+from autoif.models.ends import find_cut
+from autoif.models.reasoning import find_opening, split_later, split_reasoning
+from autoif.models.repairs import repair_text
 from autoif.models.requests import Completion
+from autoif.models.server import _is_same_model
 from autoif.models.text import clean_text
+from autoif.models.tool_calls import is_call
 from autoif.models.waits import find_wait_s
-from autoif.models.wire import read_text
+from autoif.models.wire import Question, read_server_answer, read_text
 from autoif.page.data import find_kind_of_constraint
 from autoif.probes import make_near_misses
 from autoif.queries.augmentation import join_sentences
@@ -137,6 +142,15 @@ READERS: dict[str, Reader] = {
         for status in (400, 429, 503)
     ],
     "complaints, request": complaints.is_about_request,
+    "wire, asked": lambda text: (
+        read_server_answer({"choices": [{"message": {"content": text}, "stop_reason": text}]}, Question(("Why?",))),
+        read_server_answer({"choices": [{"finish_reason": text}], "warning": text}, Question((text[:500],))),
+    ),
+    "what is around an answer": lambda text: (
+        repair_text(text, ""), drop_additions(text, ""), drop_prompt(text, [text[:500]]), find_passed_on(text),
+        is_call(text, ""), split_later(text, "", is_sure=True), split_later(text, "", is_sure=False),
+        find_cut({"stop_reason": text}, {}, ()), _is_same_model(text, text[:9]), drop_marks(text),
+    ),
     "citations": lambda text: (
         drop_annotated(text, [{"type": "citation", "text": text[:9]}]),
         drop_numbered(text, {"citations": [1]}),
@@ -211,6 +225,9 @@ UNITS = (
     "\x1b[", "\x1b]", "\x9d", "\x9b1", "\x00", "\ud800", "\u200b", "\ufeff", "def evaluate(", "def evaluate (",
     "async def ", "async  ", "import ", "x =", "return ", "'\n return ", "is ", "has ", "is aing", "ing", "[YES, ",
     "['YES', ", "[-", "['", "a\u0301", "\u0301\u0300", "字", "。", "é", "“", "「", "data: ",
+    "Ã©", "Ġ", "▁", "<0x0A>", "&quot;", "&#39;a", ".\nuser\n", "\n\nHuman: ", ".assistant\n\n", "\n<think>\n</think>\n",
+    "<think></think>", "<tool_call>", "</tool_call>", "\n<details><summary>Reasoning</summary>", "</details>",
+    "[cite: 1]", "【1†",
     '{"choices":[{"delta":{"content":"a"}}]}\ndata: ', "\ndata:", "per day ", "try again in 1 ", "retry ", "<!",
     "a b ", "a  b", "same ", "none", "none ", "+", "=", "a\n\n", "a.b. ", "A.", "Aa. ", "?", "b ", "c",
     "#Initial Instruction + 1 constraint#\n\n#Answer of Initial Instruction + 1 constraint#\n",

@@ -335,6 +335,17 @@ READ = {
     "zstd": sends(zstandard.compress, Content_Encoding="zstd"),
     "latin-1": sends(lambda content: content.decode().encode("latin-1"), "application/json; charset=iso-8859-1"),
     "text/plain": sends(bytes, "text/plain"),
+    "two byte order marks": sends(lambda content: b"\xef\xbb\xbf" * 2 + content),
+    "a comment behind it": sends(lambda content: content + b"\n<!-- generated in 0.3 s -->"),
+    "a warning before it": sends(lambda content: b"\nWarning: undefined index\n" + content),
+    "JSON in JSON": lambda asked: web.json_response(json.dumps(honest(asked))),
+    "in a body of text": lambda asked: {"statusCode": 200, "body": json.dumps(honest(asked))},
+    "in data": lambda asked: {"code": 0, "msg": "ok", "data": honest(asked)},
+    "in a result": lambda asked: {"result": honest(asked), "success": True, "errors": []},
+    "no error": lambda asked: honest(asked) | {"error": "none", "error_msg": "success"},
+    "choices by number": lambda asked: (
+        honest(asked) | {"choices": {str(number): each for number, each in enumerate(honest(asked)["choices"])}}
+    ),
 }
 UNREADABLE = {
     "zstd that is none": sends(lambda content: b"\x28\xb5\x2f\xfd\x00\x00", Content_Encoding="zstd"),
@@ -357,6 +368,34 @@ def test_a_body_that_can_not_be_read_ends_the_run_in_a_line(run: Runner, habit: 
     ended = run(habit)
     assert ended.code == 2
     assert ended.rows() == []
+
+
+def test_an_error_in_a_stream_that_ends_well_is_asked_again(run: Runner) -> None:
+    piece = json.dumps({"choices": [{"index": 0, "delta": {"content": "The keep"}}]})
+    broken = f'data: {piece}\n\nevent: error\ndata: {{"message": "overloaded"}}\n\ndata: [DONE]\n\n'
+
+    def habit(asked: Asked) -> Answer:
+        return (
+            web.Response(text=broken, content_type="text/event-stream") if once("responses")(asked) else honest(asked)
+        )
+
+    ended = run(habit)
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
+    assert all(each.endswith("writes it down.") for each in ended.responses)
+
+
+def test_a_stream_of_lines_is_read(run: Runner) -> None:
+    def habit(asked: Asked) -> Answer:
+        lines = []
+        for choice in honest(asked)["choices"]:
+            said = choice.get("message", choice)
+            text = said.get("content", said.get("text"))
+            for delta, end in ((text, None), ("", "stop")):
+                lines.append(json.dumps({"choices": [choice | {"delta": {"content": delta}, "finish_reason": end}]}))
+        return web.Response(text="\n".join(lines), content_type="application/x-ndjson")
+
+    ended = run(habit)
+    assert (ended.code, len(ended.rows())) == (0, ROWS)
 
 
 def test_a_server_that_always_streams_is_read_or_named(run: Runner) -> None:

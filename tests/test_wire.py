@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif.models.requests import Completion
-from autoif.models.wire import read_server_answer
+from autoif.models.wire import Question, read_server_answer
 from autoif.records import Reason
 
 
@@ -136,14 +136,16 @@ def test_answers_that_used_all_that_they_might_were_cut_whatever_the_server_says
 ) -> None:
     answer = {"choices": [{"message": message, "finish_reason": said}] * 2}
     answer["usage"] = {"prompt_tokens": 9, "completion_tokens": counted}  # type: ignore[assignment]
-    found = read_server_answer(answer, most_tokens=20).completions
+    found = read_server_answer(answer, Question(most_tokens=20)).completions
     assert {each.finish_reason for each in found} == {ended or said or "unknown"}
 
 
 def test_a_label_may_be_as_long_as_it_might_be() -> None:
     answer = {"choices": [{"text": "entailment", "finish_reason": "stop"}]}
     usage = {"prompt_tokens": 9, "completion_tokens": 4}
-    assert read_server_answer({**answer, "usage": usage}, most_tokens=4).completions[0].finish_reason == "stop"
+    assert (
+        read_server_answer({**answer, "usage": usage}, Question(most_tokens=4)).completions[0].finish_reason == "stop"
+    )
 
 
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error", "cancelled"])
@@ -346,7 +348,7 @@ def test_a_text_of_100_kb_is_whole() -> None:
 @pytest.mark.parametrize("usage", [None, [], "x", {}, {"prompt_tokens": None, "completion_tokens": "?"}])
 def test_a_server_that_counts_nothing_is_estimated_and_the_estimate_says_so(usage: object) -> None:
     choices = [{"text": "x" * 40, "finish_reason": "stop"}, {"text": "y" * 80, "finish_reason": "stop"}]
-    first, second = read_server_answer({"choices": choices, "usage": usage}, prompt_bytes=400).completions
+    first, second = read_server_answer({"choices": choices, "usage": usage}, Question(("x" * 400,))).completions
     assert (first.prompt_tokens, first.completion_tokens, first.estimated) == (100, 10, True)
     assert (second.prompt_tokens, second.completion_tokens, second.estimated) == (0, 20, True)
 

@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, JsonValue, model_validator
 
+from autoif.models.ends import ENDS
 from autoif.models.reasoning import split_reasoning
 from autoif.models.recorded import find_choices
 from autoif.models.requests import Completion
-from autoif.models.wire import ENDS, REASONING_FIELDS, read_choice
+from autoif.models.wire import REASONING_FIELDS, read_choice
 from autoif.records import Record
 from autoif.sampling.settings import Sample
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from autoif.errors import ModelError
 from autoif.models.batch_provider import BatchProvider
+from autoif.models.bodies import unwrap
 from autoif.models.complaints import ComplaintKind
 from autoif.models.endpoint import Endpoint
 from autoif.models.replies import Complaint, read_complaint, says_error
@@ -292,7 +293,8 @@ class Batches:
         name, given = str(line.get("custom_id")), line.get("response")
         response = given if isinstance(given, dict) else {}
         wanted = self._wanted.get(name)
-        status, body = response.get("status_code"), response.get("body")
+        status, body = response.get("status_code"), unwrap(response.get("body"))
+        status = int(status) if isinstance(status, str) and status.isdecimal() else status
         if wanted is None or wanted.answer.done():
             return False
         if status == 200 and isinstance(body, dict) and "choices" in body and not says_error(body):

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import zstandard
 
-from autoif.models.wire import find_end
+from autoif.models.ends import find_end
 from autoif.reading.text_lines import parse_json
 
 MAX_BODY_BYTES = 64_000_000
@@ -128,12 +128,66 @@ def read_body(content: bytes, charset: str | None = None, *, patient: bool = Fal
     Raises:
         ValueError: it is none.
     """
-    text = _decode(content, charset).removeprefix("\ufeff").strip()
+    text = _decode(content, charset).strip("\ufeff \t\r\n")
     if comments := _COMMENTS.match(text):
         text = text[comments.end() :]
     if text.startswith(("data:", "event:", "id:", "retry:")):
         return _join_events(_read_events(text))
-    return parse_json(text, patient=patient, strict=False)
+    try:
+        found = parse_json(text, patient=patient, strict=False)
+    except ValueError:
+        found = _find_within(text)
+        if found is None:
+            raise
+    return unwrap(found)
+
+
+_WRAPPED_IN = ("body", "data", "result", "output", "response")
+_MOST_DEEP = 3
+
+
+def unwrap(answer: Any, depth: int = 0) -> Any:
+    """Return the object with choices that a gateway puts into another one, or into a text; else what there is."""
+    if depth == _MOST_DEEP:
+        return answer
+    if isinstance(answer, str) and answer.lstrip().startswith("{"):
+        try:
+            return unwrap(parse_json(answer, strict=False), depth + 1)
+        except ValueError:
+            return answer
+    if isinstance(answer, dict) and "choices" not in answer:
+        for name in _WRAPPED_IN:
+            inner = unwrap(answer.get(name), depth + 1)
+            if isinstance(inner, dict) and inner.get("choices"):
+                return {key: value for key, value in answer.items() if key != name} | inner
+    return answer
+
+
+def _find_within(text: str) -> Any:
+    """Return the object with choices that a text holds beside what a gateway prints there; a stream that is a line an
+    object put together. None if there is neither."""
+    at = 0 if text.startswith("{") else text.find("\n{") + 1
+    if not text.startswith("{", at):
+        return None
+    try:
+        found, rest = _parse_first(text[at:])
+        if not isinstance(found, dict) or "choices" not in found:
+            return None
+        if not rest.startswith("{"):
+            return found
+        return _join_events(parse_json(line) for line in text[at:].split("\n") if line.strip())
+    except (ValueError, AttributeError):
+        return None
+
+
+def _parse_first(text: str) -> tuple[Any, str]:
+    """Return the JSON value with which a text begins, and what is behind it."""
+    try:
+        return parse_json(text, strict=False), ""
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        return parse_json(text[: error.pos], strict=False), text[error.pos :].strip()
 
 
 def _decode(content: bytes, charset: str | None) -> str:
@@ -151,7 +205,7 @@ def _decode(content: bytes, charset: str | None) -> str:
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a stream of server-sent events, up to [DONE], which is {"done": True}."""
-    for event in _list_events(text):
+    for kind, event in _list_events(text):
         if event == ["[DONE]"]:
             yield {"done": True}
             return
@@ -159,22 +213,25 @@ def _read_events(text: str) -> Iterator[dict[str, Any]]:
             found = [parse_json(line) for line in event]
         except ValueError:
             found = [parse_json("\n".join(event))]  # one object in several lines
-        yield from (each for each in found if isinstance(each, dict))
+        told = [each for each in found if isinstance(each, dict)]
+        yield from ({"error": each} if kind == "error" and "error" not in each else each for each in told)
 
 
-def _list_events(text: str) -> Iterator[list[str]]:
-    """Yield the lines of data of each event."""
-    data = list[str]()
+def _list_events(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name, "" if it has none, and the lines of data of each event."""
+    kind, data = "", list[str]()
     for line in _LINE_ENDS.split(text):  # no other line ends: JSON may hold U+2028 as it is
         name, _, value = line.partition(":")
         value = value.strip()
         if data and (not line.strip() or value == "[DONE]"):
-            yield data
-            data = []
+            yield kind, data
+            kind, data = "", []
+        if name == "event":
+            kind = value
         if name == "data" and value:
             data.append(value)
     if data:
-        yield data
+        yield kind, data
 
 
 @dataclass(slots=True)

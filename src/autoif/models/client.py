@@ -141,6 +141,8 @@ class ChatClient:
                 )
             fetched = await asyncio.shield(self._flight(key, request, held))
             held |= {index: each for index, each in fetched.items() if index < request.samples}
+            if len(held) == request.samples:
+                self._servers[request.role].look_at_samples(key, request, [*held.values()])
         return [held[index] for index in range(request.samples)]
 
     def _flight(self, key: str, request: Request, held: Samples) -> asyncio.Task[Samples]:

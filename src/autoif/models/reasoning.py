@@ -21,9 +21,12 @@ as its model family marks it:
     | ## Thinking … ## Final Response …                            | HuatuoGPT-o1                                |
     | Thinking... … ...done thinking.                              | Ollama's command line                       |
     | <details type="reasoning" …>…</details>, or with a summary   | Open WebUI, other front ends                |
-    | *Thinking...*, and quoted lines                              | Poe                                         |
+    | *Thinking...* or 💭, and quoted lines                         | Poe, other front ends                       |
+    | ```thinking … ```, **Thinking:** … **Answer:** …             | front ends                                  |
+    | <analysis>…</analysis> before <answer>…</answer>             | models with a prompt of their server's      |
 
-A thought stands at the beginning. A tag that comes later, or in quotes or code, is what the answer is about, and stays.
+A thought stands at the beginning. A tag that comes later, or in quotes or code, is what the answer is about, and stays;
+but for another thought of a model that has shown one, and for a block of its own lines that no prompt asks for.
 """
 
 import re
@@ -43,7 +46,8 @@ class Thought(NamedTuple):
 
 _WORDS = r"(?:think|thinking|thoughts?|reasoning)"
 _NAMES = (
-    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_(?:process|steps|trace|content))?|scratchpad|(?:inner|internal)_monologue)"
+    rf"(?:[\w.-]{{1,20}}[:_])?(?:{_WORDS}(?:_(?:process|steps|trace|content))?|scratchpad|(?:inner|internal)_monologue|antThinking"
+    r"|chain_of_thought)"
 )
 _OPEN_TAG = re.compile(rf"<({_NAMES})(?:\s|\s[^<>=]{{0,40}}=[^<>]{{0,80}})?>", re.IGNORECASE)
 _END_TAG = re.compile(rf"</({_NAMES})\s?>", re.IGNORECASE)
@@ -83,6 +87,23 @@ _PHRASES = (
         re.compile(r"</details>"),
     ),
     (re.compile(r"\*?Thinking\.\.\.\*?\s{1,9}(?=>)"), re.compile(r"\n{2}(?![\n>])")),
+    (re.compile(r"> ?(?:[💭🤔🧠]|\*{1,2}(?:Thinking|Thought)\b)"), re.compile(r"\n{2}(?![\n>])")),
+    (re.compile(r"```(?:think|thinking|thoughts?|reasoning)[ \t]*\n"), re.compile(r"\n```[ \t]*(?:\n|\Z)")),
+    (
+        re.compile(r"\*\*(?:Thinking|Thought(?:s| process)):?\*\*:?\s", re.IGNORECASE),
+        re.compile(r"\n\s{0,9}\*\*(?:Final )?(?:Answer|Response):?\*\*:?[ \t]*", re.IGNORECASE),
+    ),
+    (
+        re.compile(r"<(?:analysis|reflection|planning|rationale)>", re.IGNORECASE),
+        re.compile(
+            r"</(?:analysis|reflection|planning|rationale)>\s{0,9}(?=<(?:answer|response|output|final_answer)>)",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        re.compile(r"(?=\*{0,2}(?:Thought|Reasoned) for \d)"),
+        re.compile(r"\A[^\n]{0,40}\b(?:seconds?|minutes?|s)\*{0,2}\n+"),
+    ),
 )
 _ANSWER_TAGS = (
     ("<answer>", "</answer>"),
@@ -124,6 +145,48 @@ def split_reasoning(text: str) -> Thought:
     if not thoughts:
         return Thought(text, "", closed=True)
     return Thought(unwrap_answer(rest.strip()), "\n\n".join(filter(None, thoughts)), closed=True)
+
+
+_LATER_OPEN = re.compile(rf"<({_WORDS})>", re.IGNORECASE)
+_LATER_DETAILS = re.compile(
+    r"\n<details(?: type=\"reasoning\"[^<>\n]{0,200}>|[^<>\n]{0,80}>\s{0,9}<summary>[^<>\n]{0,40}"
+    r"(?:think|thought|reasoning)[^<>\n]{0,40}</summary>)(?:(?!<details).)*</details>\s*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_MENTIONED = re.compile(rf"</?{_WORDS}>", re.IGNORECASE)
+_ASKED = re.compile(r"<|tags?\b|xml|think|thought|reason|details", re.IGNORECASE)
+
+
+def split_later(answer: str, prompt: str | None, *, is_sure: bool) -> tuple[str, str]:
+    """Return (answer, thoughts) of an answer in which a model thinks again, or for the first time.
+
+    `is_sure`: it has shown a thought before, so that it is no other's tag. Otherwise only a block of its own lines is a
+    thought, of an answer whose `prompt` mentions no such thing.
+    """
+    if prompt is None or "<" not in answer or (_MENTIONED if is_sure else _ASKED).search(prompt):
+        return answer, ""
+    thoughts: list[str] = []
+    if details := _LATER_DETAILS.search(answer):
+        thoughts.append(details[0])
+        answer = answer[: details.start()]
+    at = 0
+    for _ in range(_MOST_TAGS):
+        if not (opened := _LATER_OPEN.search(answer, at)):
+            break
+        start, at = opened.span()
+        ended = re.compile(re.escape(f"</{opened[1]}>"), re.IGNORECASE).search(answer, at)
+        end = ended.end() if ended else len(answer)
+        own_lines = answer[start - 1 : start] in ("", "\n") and answer[end : end + 1] in ("", "\n")
+        if not own_lines and not (is_sure and ended):
+            continue
+        if not (is_sure or ended) or _is_quoted(answer, start, at) or answer.count("```", 0, start) % 2:
+            continue
+        thoughts.append(answer[at : ended.start() if ended else end])
+        before, after = answer[:start], answer[end:]
+        if own_lines and before.strip():
+            before, after = f"{before.rstrip()}\n\n", after.lstrip("\n")
+        answer, at = before + after, len(before)
+    return answer.strip() if thoughts else answer, "\n\n".join(each.strip() for each in thoughts)
 
 
 def find_opening(prompt: str) -> str:

@@ -16,7 +16,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoif.models.wire import ENDS, REASONING_FIELDS
+from autoif.models.ends import ENDS
+from autoif.models.wire import REASONING_FIELDS
 
 Choice = dict[str, Any]
 

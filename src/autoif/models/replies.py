@@ -59,6 +59,7 @@ class Complaint:
 _ERRORS = ("error", "errors", "error_msg", "error_code", "errorMessage")
 _WORDS = ("message", "detail", "msg")
 _NO_ERROR: tuple[object, ...] = (None, "", 0, "0", [])
+_NO_ERROR_WORDS = frozenset({"none", "null", "ok", "success", "no error", "false", "no"})
 _FINE = (0, "0", 200, "200")
 _BLOCKS = ("promptFeedback", "prompt_feedback")
 
@@ -83,7 +84,7 @@ def says_error(answer: Mapping[str, Any]) -> bool:
 def _is_error(value: object) -> bool:
     if isinstance(value, dict):
         return value.get("code") not in _FINE and any(value.values())
-    return value not in _NO_ERROR
+    return value not in _NO_ERROR and not (isinstance(value, str) and value.strip().lower() in _NO_ERROR_WORDS)
 
 
 def read_complaint(content: bytes, headers: Mapping[str, str] | None = None, *, is_busy: bool = True) -> Complaint:

@@ -69,7 +69,8 @@ class Completion:
     estimated: bool = False
     """The server counted no tokens: the numbers are estimates by length of text."""
     detail: str = ""
-    """Of a refusal the server's own sentence; of an unknown finish reason what the server wrote."""
+    """Of a refusal the server's own sentence; of an unknown finish reason what the server wrote; of a cut why it was
+    made, if not at the request's `max_tokens`."""
 
     @property
     def fault(self) -> Reason | None:
@@ -89,7 +90,7 @@ class Completion:
             case Reason.REFUSED_BY_MODEL:
                 return self.detail or "refused without a reason"
             case Reason.TRUNCATED:
-                return "cut off at max_tokens" + (
+                return (f"cut off: {self.detail}" if self.detail else "cut off at max_tokens") + (
                     ", in its thought" if self.reasoning and not self.text.strip() else ""
                 )
             case Reason.ONLY_REASONING:

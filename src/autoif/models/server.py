@@ -5,6 +5,8 @@ What one of several servers doesn't take is sent to none of them, so that a requ
 
 import asyncio
 import random
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +19,9 @@ from autoif.models.dialect import Dialect, Narrowed, fewer_samples, is_too_long,
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
 from autoif.models.requests import Completion, Request
+from autoif.models.suspicions import Suspicions
 from autoif.models.transport import Rejected, Unanswered, Unfinished
-from autoif.models.wire import ServerAnswer, read_server_answer
+from autoif.models.wire import Question, ServerAnswer, read_server_answer
 
 Keep = Callable[[Sequence[Completion]], Awaitable[None]]
 """Stores completions."""
@@ -26,6 +29,7 @@ Keep = Callable[[Sequence[Completion]], Awaitable[None]]
 _RANKS = {"judge": 0, "responder": 1, "writer": 2}
 """What is nearest to a finished row goes first, so that rows come early and a stopped run has whole ones."""
 
+_MOST_WARNINGS = 3
 _MOST_MODELS = 20
 """That are named: some servers make up a name for each answer."""
 _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), max_tokens=1)
@@ -46,6 +50,9 @@ class Server:
         self._name = " or ".join(endpoint.addresses)
         self._models: set[str] = set()
         """Those that have answered, by what the server says."""
+        self._suspicions = Suspicions()
+        self._noted = Counter[str]()
+        """What was said of the server, by its kind."""
 
     async def ask(
         self, request: Request, *, seed: int, samples: int, before: Callable[[], None], keep: Keep
@@ -90,12 +97,7 @@ class Server:
             if len(completions) < asked and not answer.failures:
                 learned = replace(learned, samples_per_request=len(completions))
             self._learn(learned)
-            self._note_model(answer.model)
-            if "logprobs" in body and not any(each.logprobs or not each.text for each in completions):
-                self._note(
-                    f"{self._name} tells no probabilities of tokens (logprobs): what they decide is read from the text "
-                    f"instead, by all or nothing (stage {request.stage})"
-                )
+            self._look_at(answer, request, body)
             if request.plain:
                 self._taken.add(dialect.neutral)
             return completions
@@ -113,14 +115,38 @@ class Server:
             if sentence not in known:
                 self._note(f"{self._name} {sentence}")
 
+    def _look_at(self, answer: ServerAnswer, request: Request, body: dict[str, Any]) -> None:
+        """Say what an answer shows of the server."""
+        self._note_model(answer.model)
+        for warning in answer.warnings:
+            self._note_once("warning", f"says: {warning}")
+        most_tokens = _as_count(body.get(self.dialect.token_limit))
+        for told in self._suspicions.look_at_counts(request, answer.completions, most_tokens):
+            self._note_once(f"{request.stage} {told.split()[0]}", told)
+        if "logprobs" in body and not any(each.logprobs or not each.text for each in answer.completions):
+            self._note(
+                f"{self._name} tells no probabilities of tokens (logprobs): what they decide is read from the text "
+                f"instead, by all or nothing (stage {request.stage})"
+            )
+
+    def look_at_samples(self, key: str, request: Request, completions: Sequence[Completion]) -> None:
+        """Say what the samples of a prompt, which has this key, show of the server beside those of others."""
+        for told in self._suspicions.look_at_samples(key, request, completions):
+            self._note_once(f"{request.stage} {told.split()[0]}", told)
+
+    def _note_once(self, kind: str, told: str) -> None:
+        """Say something of a kind, of which a few sentences are enough."""
+        if self._noted[kind] < (_MOST_WARNINGS if kind == "warning" else 1):
+            self._noted[kind] += 1
+            self._note(f"{self._name} {told}")
+
     def _note_model(self, model: str) -> None:
         """Say once that another model answers than the one that was asked: gateways fall back, and some servers answer
         with whatever they have loaded."""
         if not model or model in self._models or len(self._models) == _MOST_MODELS:
             return
         self._models.add(model)
-        asked, said = (_shorten(each) for each in (self.endpoint.model, model))
-        if asked not in said and said not in asked:
+        if not _is_same_model(*(_shorten(each) for each in (self.endpoint.model, model))):
             self._note(f"{self._name} says that the model {model} answered, and not {self.endpoint.model}")
 
     async def _check_that_it_takes_others(self, dialect: Dialect, complaint: str, before: Callable[[], None]) -> None:
@@ -171,6 +197,22 @@ def _shorten(model: str) -> str:
     return model.lower().replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
 
 
+_OTHER_SIZE = re.compile(
+    r"(?:\A|[^a-z0-9])(?:mini|nano|micro|tiny|small|medium|large|lite|light|flash|fast|air|pro|plus|max|ultra|turbo|haiku|sonnet"
+    r"|opus|distill\w*|draft|base|\d{1,4}(?:\.\d)?[bm])(?![a-z])"
+)
+
+
+def _is_same_model(asked: str, said: str) -> bool:
+    """Tell whether two names can be of one model: a date, a version or a quantisation may be added, no other size."""
+    shorter, longer = sorted((asked, said), key=len)
+    at = longer.find(shorter)
+    if at < 0:
+        return False
+    before, after = longer[:at], longer[at + len(shorter) :]
+    return not after[:1].isalpha() and not _OTHER_SIZE.search(f"{before} {after}")
+
+
 async def _keep_all(keep: Keep, answer: ServerAnswer) -> None:
     if answer.completions:
         await keep(answer.completions)
@@ -191,9 +233,12 @@ def _step(dialect: Dialect, body: dict[str, Any], words: str, guess: bool) -> Na
     return step
 
 
+def _as_count(most_tokens: object) -> int:
+    return most_tokens if isinstance(most_tokens, int) else 0
+
+
 def _read(answer: dict[str, Any], request: Request, samples: int, most_tokens: object) -> ServerAnswer:
-    most = most_tokens if isinstance(most_tokens, int) else 0
-    found = read_server_answer(answer, prompt_bytes=len(request.text.encode()), most_tokens=most)
+    found = read_server_answer(answer, Question.of(request, _as_count(most_tokens)))
     if found.failures and not found.completions:
         raise Unfinished(found.failures[0])
     return found._replace(completions=found.completions[:samples])

@@ -4,6 +4,7 @@
     |-----------------------------------------------|----------------------------------------------------------------|
     | a lone surrogate (legal in JSON, in no file)  | U+FFFD; a pair in two pieces becomes its character             |
     | NUL, control characters, noncharacters        | nothing; vertical tab and form feed a newline                  |
+    | a byte order mark, invisible tags             | nothing; a space of no width within ASCII or at an end, too    |
     | terminal sequences (ESC [ … m)                | nothing                                                        |
     | a chat template's tokens (<|im_end|>)         | nothing; a turn that follows the end token goes with it        |
     | the head of its turn, another turn behind it  | nothing, with or without a token that ended the answer         |
@@ -23,9 +24,16 @@ _ESCAPES = re.compile(
     r"|\x1b[@-Z\\-_ -/]?"
 )
 _BREAKS = re.compile(r"[\x0b\x0c]")
+_INVISIBLE = re.compile(
+    r"\ufeff|(?<=[\x09-\x7e])[\u200b\u2060\u180e]+(?=[\x09-\x7e])|\A[\u200b\u2060]+|[\u200b\u2060]+\Z"
+    r"|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"
+)
+"""What marks texts as a machine's, or is left of a file; flags are written with tags, and Khmer with U+200B."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 _TOKEN = re.compile(
     r"<\|[A-Za-z0-9_:./-]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|\[/?INST\]|<</?SYS>>"
+    r"|<(?:EOS|BOS|PAD|UNK)_TOKEN>|<(?:unused|extra_id_|reserved_|SPECIAL_)\d{1,5}>|\[gMASK\](?:<sop>|sop)?"
+    r"|\[(?:UNUSED_TOKEN_|PAD|control_)\d{1,6}\]"
 )
 _END = re.compile(
     r"<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return|eot|endofturn|turn_end|end_of_turn_token|endofassistant"
@@ -56,7 +64,9 @@ _OWN_HEAD = re.compile(
     r"\s{0,9}(?:<\|end_(?:header_id|of_role)\|>)?\s{0,9}|<｜Assistant｜>|<\|assistant\|>\s{0,9}|\[/INST\]\s{0,9}"
 )
 _OWN_LINE = re.compile(r"(?<=\n)assistant[ \t]{0,9}\n{1,9}")
-_LAST_END = re.compile(r"</s>\s*\Z")
+_LAST_END = re.compile(r"(?:</s>| ?<sep>(?: ?human:[^\n]{0,2000})?|<\|(?:im_|eot|eom|end|start_)[a-z_]{0,14}\|?)\s*\Z")
+"""Reka's with what it goes on with, and a token that was cut."""
+_FIRST_BEGIN = re.compile(r"\s*+<s>[ \t]*(?!.*</s>)", re.DOTALL)
 _BARE_HEAD = re.compile(r"\s*+assistant[ \t]*+\n\s*+")
 _CITED = re.compile("\ue200[^\ue200\ue201\n]{0,300}\ue201")
 """OpenAI's, as its models write them: "cite", its separator and where the search found it."""
@@ -78,11 +88,12 @@ def clean_text(text: str) -> str:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text.isprintable():
         text = _CITED.sub("", _CONTROLS.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", text))))
+        text = _INVISIBLE.sub("", text)
     if "<" in text or "[" in text:
         text = _strip_tokens(text)
     if head := _BARE_HEAD.match(text):
         text = text[head.end() :]
-    return text.removeprefix("\ufeff")
+    return text
 
 
 def _strip_tokens(text: str) -> str:
@@ -95,6 +106,8 @@ def _strip_tokens(text: str) -> str:
     else:
         if "<s>" not in text:
             text = _LAST_END.sub("", text)
+        elif begin := _FIRST_BEGIN.match(text):
+            text = text[begin.end() :]
     other = _OTHERS_TURN.search(text)
     if other and (answer := text[: other.start()].rstrip()):
         text = answer

@@ -192,6 +192,7 @@ class Transport:
             await self._raise_for(response, response.status, content)
         answer = await self._parse(response, content)
         self._answered.add(response.url.path)
+        self._note_cache(response)
         return read(answer) if len(content) < LARGE_BYTES else await asyncio.to_thread(read, answer)
 
     async def call(
@@ -249,6 +250,14 @@ class Transport:
         if "choices" not in answer:
             raise self._wrong_server(response, "answers with JSON that has no choices")
         return answer
+
+    def _note_cache(self, response: aiohttp.ClientResponse) -> None:
+        """Say that answers are not new: what asks for several samples gets one of them several times."""
+        for name, value in response.headers.items():
+            if value[:3].upper() == "HIT" and "cache" in name.lower():
+                self._note(
+                    f"{self.url} gives answers from a cache ({self.shown(name)}: {value[:3]}): switch it off there"
+                )
 
     def _describe_half(self, content: bytes) -> str:
         """Say what came in place of JSON: its beginning, where it began as no JSON."""

@@ -157,7 +157,8 @@ def read_score(text: str, *, complete: bool = True) -> float | None:
     text = text.translate(_FULLWIDTH)
     if keys := list(_KEY.finditer(text)):
         number = _FOUND.match(text, keys[-1].end())
-        return _scale(number) if number and (complete or number.end() < len(text)) else None
+        whole = number and (number.end() < len(text) or (complete and number["value"] != "1"))  # else a 10 that was cut
+        return _scale(number) if number and whole else None
     lines = [" ".join(line.split()) for line in text.translate(_MARKUP).splitlines() if line.strip()]
     for read in (_read_given, _read_named, _read_note) if complete else (_read_given,):
         for line in reversed(lines if complete else lines[:-1]):

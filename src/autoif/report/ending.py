@@ -141,7 +141,9 @@ def _describe_loss(row: FunnelRow, run: Path, manifest: dict[str, Any]) -> str:
     told = advice.format(
         stage=stage, run=run, role=_ROLES.get(stage, "writer"), max_tokens=settings.get("max_tokens", "?")
     )
-    return f"{lost}: {told}"
+    noted = f"cuts answers of stage {stage}:" if reason == Reason.TRUNCATED else None
+    cut = next((note for note in map(str, manifest.get("notes", ())) if noted and noted in note), "")
+    return f"{lost}: {told}{f'; {cut}' if cut else ''}"
 
 
 def _describe_answers(run: Path, manifest: dict[str, Any]) -> Iterator[str]:

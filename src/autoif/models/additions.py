@@ -1,0 +1,157 @@
+"""What stands around an answer that is no part of it, though no token of a template marks it.
+
+| around the answer                                      | of                                         |
+|--------------------------------------------------------|--------------------------------------------|
+| the prompt before it, with or without "User:"          | servers that return the full text          |
+| "Assistant:", "### Response:" before it                | servers that write a conversation as text  |
+| another turn behind it: "user", "Human:", "### User:"  | the same, of a model that doesn't stop     |
+| "assistant" glued to a sentence, and another answer    | Llama 3 without its end token              |
+| the whole of it twice                                  | streams that end with what they have sent  |
+| a fence of "markdown", `{"response": "…"}`             | gateways that want one form of all answers |
+
+What a prompt asks for, by a word that it holds, stays.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from autoif.models.bodies import read_body
+from autoif.reading.text_lines import parse_json
+
+_LEAST_PROMPT = 40
+"""Characters of a prompt that no answer begins with by chance."""
+_REPEATS = re.compile(
+    r"\b(?:repeat|copy|copying|restate|echo|verbatim|word for word|quote|twice)|wiederhol|répét|repite|repetir|repita"
+    r"|ripet|повтор|重复|重複|复述|繰り返|반복",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"\s*+(?:\*\*|#{2,3} ?|\[)?(?:system|user|human|prompt|instruction|question|q)(?:\]|\*\*)?:(?:\*\*)?\s*+",
+    re.IGNORECASE,
+)
+_ANSWER_LABEL = re.compile(
+    r"\s*+(?:\*\*|#{2,3} ?|\[)?(?:assistant|ai assistant|gpt|bot|response|answer|a)(?:\]|\*\*)?:(?:\*\*)?\s*+",
+    re.IGNORECASE,
+)
+_OWN_LABEL = re.compile(r"\s*+(?:#{2,3} ?(?:response|assistant)\s?:|(?:ai )?assistant:)\s*+", re.IGNORECASE)
+_SPEAKERS = re.compile(r"^(?:\*\*)?(?:user|human|assistant|ai)(?:\*\*)?:", re.IGNORECASE | re.MULTILINE)
+_CONVERSATION = re.compile(
+    r"user and|human and|assistant|(?:user|human|ai|instruction|response):|dialog|conversation|interview|transcript"
+    r"|chat|script|###|对话|對話|会話|диалог|gespräch|diálogo",
+    re.IGNORECASE,
+)
+_NEXT_LABEL = re.compile(r"\n{2}(?:human|user): |\n#{2,3} ?(?:instruction|human|user) ?:[ \t]*(?:\n|\w)", re.IGNORECASE)
+_ANSWERED = re.compile(r"\n(?:#{2,3} ?)?(?:assistant|ai|response) ?:", re.IGNORECASE)
+"""A turn of the user's that is one is answered; else it may be a name in a form."""
+_NEXT_LINE = re.compile(r"(?<=[.!?…。！？\"”)*`])[ \t]*\n{1,3}(?:user|assistant)\n{1,3}(?=[^\n]{20})")
+_GLUED = re.compile(r"(?<=[.!?…\"”)*])assistant\n\n(?=\S)")
+_LEAST_DOUBLED = 40
+_FEW_LETTERS = 8
+"""A text of fewer is a pattern."""
+_FENCE = re.compile(r"\s*+```(?:markdown|md|text|txt|plaintext)[ \t]*\n(.*)\n```\s*", re.DOTALL | re.IGNORECASE)
+_FENCED = re.compile(r"markdown|fence|block|code|```|backtick", re.IGNORECASE)
+_WRAPPED = re.compile(r"json|dictionar|object|key|field|schema|format|brace|\{", re.IGNORECASE)
+_PAGE = re.compile(
+    r"\s*+<html>\s{0,9}<head><title>([45]\d\d [^<]{1,60})</title></head>\s{0,9}<body[^<>]{0,40}>\s{0,9}<center><h1>",
+    re.IGNORECASE,
+)
+"""Of nginx, which has no other."""
+_WRAPPERS = frozenset({"response", "answer", "content", "text", "output", "message", "reply", "result"})
+
+
+def drop_prompt(text: str, turns: Sequence[str], *, is_chat: bool = True) -> str:
+    """Return the text without the turns that it answers, where it begins with all or with the last of them.
+
+    A chat that asks to repeat something may have an answer that begins like it.
+    """
+    for several in (turns, turns[-1:]) if turns else ():
+        at = _skip(text, several)
+        if at and (rest := text[at:]).strip() and not (is_chat and _REPEATS.search(turns[-1])):
+            label = _ANSWER_LABEL.match(rest)
+            return rest[label.end() :] if label else rest
+    return text
+
+
+def _skip(text: str, turns: Sequence[str]) -> int:
+    """Return where the turns end with which a text begins; 0 if it doesn't."""
+    at = 0
+    for turn in turns:
+        said = turn.strip()
+        label = _LABEL.match(text, at)
+        starts = [label.end() if label else at, at + len(text[at:]) - len(text[at:].lstrip())]
+        start = next((each for each in starts if text.startswith(said, each)), None)
+        if start is None:
+            return 0
+        at = start + len(said)
+    return at if len(turns[-1].strip()) >= _LEAST_PROMPT else 0
+
+
+def drop_additions(text: str, prompt: str) -> str:
+    """Return the answer to a prompt without what nobody asked for around it. Linear in its length."""
+    alone = _drop_turns(text)
+    if alone is not text and not _CONVERSATION.search(prompt):
+        text = alone
+    half = len(text) // 2
+    glued = half >= _LEAST_DOUBLED and not (text[half - 1].isspace() or text[half].isspace())
+    doubled = glued and text[:half] == text[half:] and len({*text}) > _FEW_LETTERS
+    if doubled and not _REPEATS.search(prompt):
+        text = text[:half]
+    if (fenced := _FENCE.fullmatch(text)) and "\n```" not in fenced[1] and not _FENCED.search(prompt):
+        text = fenced[1]
+    if text.lstrip().startswith('{"') and (inner := _unwrap(text)) is not text and not _WRAPPED.search(prompt):
+        text = inner
+    return text
+
+
+def _drop_turns(text: str) -> str:
+    """Return the text itself where it is one turn."""
+    own = _OWN_LABEL.match(text)
+    rest = text[own.end() :] if own else text
+    if own and (_SPEAKERS.search(rest) is None or _NEXT_LABEL.search(rest)):
+        text = rest
+    for ending in (_GLUED, _NEXT_LINE, _NEXT_LABEL):
+        found = ending.search(text)
+        if not found or text.count("```", 0, found.start()) % 2 or _SPEAKERS.search(text[: found.start()]):
+            continue
+        if ending is _NEXT_LABEL and not _ANSWERED.search(text, found.end()):
+            continue
+        if answer := text[: found.start()].rstrip():
+            text = answer
+    return text
+
+
+def _unwrap(text: str) -> str:
+    """Return the one text in an object that a gateway put it in."""
+    try:
+        found: Any = parse_json(text)
+    except ValueError:
+        return text
+    if not isinstance(found, dict) or len(found) != 1:
+        return text
+    [(name, value)] = found.items()
+    return value if name in _WRAPPERS and isinstance(value, str) else text
+
+
+def find_passed_on(text: str) -> dict[str, Any] | None:
+    """Return the answer of another server that a gateway passes on as the text of its own: a chat's choices, or an
+    error. None for any other text."""
+    if page := _PAGE.match(text):
+        return {"error": {"message": page[1]}}
+    begun = text.lstrip()
+    if not begun.startswith(('{"', "{\n", "data: {")):
+        return None
+    try:
+        found = read_body(begun.encode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    match found:
+        case {"choices": [{"message": {"content": _}}, *_], **rest} if (
+            begun.startswith("data:") or {"id", "object", "usage", "model"} & rest.keys()
+        ):
+            return found
+        case {"error": {"message": str(_), **rest}, **others} if {"code", "type", "status"} & rest.keys():
+            return found if others.keys() <= {"request_id", "status", "success", "detail"} else None
+    return None

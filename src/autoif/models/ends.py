@@ -1,0 +1,149 @@
+"""How an answer ended, by everything in which servers say so: the set of their words is open.
+
+| said by                                                           | means                                         |
+|-------------------------------------------------------------------|-----------------------------------------------|
+| `finish_reason`, and the names that other APIs give it            | stop, length, refused, failed, unknown        |
+| `stop_reason`, `matched_stop`, `stopping_word` with a text        | cut there, if nobody asked to stop at it      |
+| `truncated`, `is_truncated`, `status: "incomplete"`               | cut                                           |
+| `content_filter_results`, `output_sensitive`, guardrails, ratings | refused, if one says that it struck           |
+| `error` in a choice; nothing written, and no end                  | failed: worth asking again                    |
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from autoif.models.requests import FinishReason
+from autoif.models.text import clean_text
+
+ENDS = (
+    "finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "stop_type", "native_finish_reason"
+)  # fmt: skip
+"""Where an answer says how it ended: the first that holds something counts."""
+CALLS = frozenset({"tool_calls", "tool_use", "function_call"})
+"""Ends with the call of a tool."""
+_NOTHING = (None, "", "null", "none", "None")
+_LONGEST_REASON = 100
+_LABEL = re.compile(r"(?:finish_?reason|stop_?reason|alternative_status)[_.:]")
+_STOPPED = frozenset(
+    """
+    stop stopped eos eos_token eos_found eot eot_id endoftext end_of_text end_of_turn end end_turn stop_sequence
+    stop_token stop_word stop_string stop_str complete completed finish finished final normal done success
+    """.split()
+)
+_CUT = re.compile(
+    r"length|max\w{0,20}tokens?|tokens?_limit|(?<!rate_)limit|context_window|max_context|truncat|incomplete|not_finished"
+    r"|unfinished|repetit|repeat|pause|partial|overflow|cut_?off|budget|too_long|size_exceeded"
+)
+_REFUSED = re.compile(
+    r"filter|refus|safety|sensitive|recitation|block|blacklist|denylist|prohibited|spii|moderat|guardrail|policy|toxic"
+    r"|model_armor|censor|violat"
+)
+_FAILED = re.compile(
+    r"error|abort|cancel|insufficient_system_resource|timeout|timed_out|overload|unavailable|interrupt|fail|exception"
+    r"|deadline|preempt|evict|shut_?down|disconnect|crash|kill|expired|out_of_memory|oom\b|unload|malformed"
+)
+_STOPPED_AT = ("stop_reason", "matched_stop", "stopping_word", "stop_sequence", "stop_string")
+_OWN_TOKEN = re.compile(r"\s*(?:[<\[(|◁｜]{1,2}.{0,40}[>\])|▷｜]{1,2}|\w{1,40})\s*", re.DOTALL)
+"""A template's own token, or the word of an API: no text at which an answer stops by a setting of the server."""
+_CUTS = ("truncated", "is_truncated", "isTruncated", "output_truncated", "incomplete")
+_FILTERS = re.compile(
+    r"content_filter_results?|(?:output|input)_sensitive|[\w-]{0,40}guardrail\w{0,20}|safety_?ratings|moderations?(?:_result)?"
+    r"|moderation_hit_type|filter_results?|is_safe|flagged",
+    re.IGNORECASE,
+)
+_STRUCK = frozenset({"filtered", "blocked", "flagged", "triggered"})
+_DEEPEST = 5
+
+
+def find_end(choice: Mapping[str, Any]) -> object:
+    """Return what a choice says of its end, None if nothing; the word itself where it stands within an object."""
+    said = next((choice[name] for name in ENDS if choice.get(name) not in _NOTHING), None)
+    if isinstance(said, dict):
+        return next((said[name] for name in ("type", "reason", "name") if isinstance(said.get(name), str)), said)
+    return said
+
+
+def name_end(reason: object) -> str:
+    """Return a finish reason in one spelling; "" for what is no word."""
+    if not isinstance(reason, str):
+        return ""
+    name = re.sub(r"[-\s]", "_", reason[:_LONGEST_REASON].strip().lower())
+    return _LABEL.sub("", name, count=1)
+
+
+def read_finish_reason(reason: object) -> FinishReason:
+    """Return what a finish reason means: servers have some forty, and each version adds some."""
+    name = name_end(reason)
+    if name in _STOPPED:
+        return "stop"
+    if _CUT.search(name):
+        return "length"
+    return "refused" if _REFUSED.search(name) else "unknown"
+
+
+def find_failure(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
+    """Return what a choice with this message says of its failure, if it should be asked for again; else ""."""
+    error = choice.get("error")
+    if error:
+        said = error.get("message") if isinstance(error, dict) else error
+        return clean_text(str(said or "error"))[:300]
+    reason = find_end(choice)
+    says_anything = bool(choice.get("text")) or any(value for name, value in message.items() if name != "role")
+    if not says_anything and (reason is None or name_end(reason) == "load"):
+        return "nothing was written, and no end is told"
+    failed = read_finish_reason(reason) == "unknown" and _FAILED.search(name_end(reason))
+    return f"finish_reason {reason!r}" if failed else ""
+
+
+def find_cut(choice: Mapping[str, Any], answer: Mapping[str, Any], stop: Collection[str]) -> str:
+    """Return by what a choice, or the answer that holds it, says that it was cut although it stopped; "" if it wasn't.
+
+    `stop` are the texts at which it was to stop.
+    """
+    for name in _STOPPED_AT:
+        text = choice.get(name)
+        if isinstance(text, str) and text not in stop and text not in _NOTHING and not _OWN_TOKEN.fullmatch(text):
+            return f"it stopped at {json.dumps(text[:40], ensure_ascii=False)}, which nobody asked for"
+    for place in (choice, answer):
+        if name := next((name for name in _CUTS if place.get(name) is True), ""):
+            return f"it says {name}"
+        if place.get("status") == "incomplete":
+            return "it says that they are incomplete"
+    return ""
+
+
+def find_filter(*places: Mapping[str, Any]) -> str:
+    """Return the name of a filter that struck, by what a choice, its message or the whole answer says; else ""."""
+    for place in places:
+        for name, value in place.items():
+            if not _FILTERS.fullmatch(name):
+                continue
+            if name == "moderation_hit_type":
+                struck = isinstance(value, str) and bool(value)
+            elif name == "is_safe":
+                struck = value is False
+            else:
+                struck = value is True or any(_list_strikes(value))
+            if struck:
+                return next(_list_strikes(value), "") or name
+    return ""
+
+
+def _list_strikes(value: object, name: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the names of what struck within the verdict of a filter."""
+    if depth == _DEEPEST:
+        return
+    if isinstance(value, dict):
+        if any(value.get(word) is True for word in _STRUCK):
+            yield name or next(
+                (value[each] for each in ("category", "type") if isinstance(value.get(each), str)), "filter"
+            )
+        for inner, each in value.items():
+            yield from _list_strikes(each, inner, depth + 1)
+    elif isinstance(value, list):
+        for each in value[:50]:
+            yield from _list_strikes(each, name, depth + 1)
+    elif isinstance(value, str) and value.upper() in {"INTERVENED", "GUARDRAIL_INTERVENED"}:
+        yield name or "guardrail"

@@ -1,0 +1,171 @@
+"""What servers do to an answer is undone, or told; what an answer says of itself stays.
+
+Each habit is one answer here, and whole runs in tests/test_habits.py and benchmarks/server_habits.py.
+"""
+
+import json
+
+import pytest
+
+from autoif.models.requests import Completion
+from autoif.models.wire import Question, read_server_answer
+from autoif.records import Reason
+from support.habit_server import Asked, honest
+from support.habits import HABITS, Known
+
+TURN = "Why is the lamp of a lighthouse so high above the sea? Use at least 4 letters in the answer."
+ASKED = Asked("responses", {"messages": [{"role": "user", "content": TURN}], "n": 2, "seed": 7}, 0, 0, 0.0)
+
+
+@pytest.mark.parametrize("known", HABITS.values(), ids=HABITS)
+def test_an_answer_is_what_the_model_said_or_says_why_it_is_none(known: Known) -> None:
+    said = known.habit(ASKED)
+    assert isinstance(said, dict)
+    answer = read_server_answer(said, Question((TURN,), most_tokens=120))
+    if known.fault is Reason.REFUSED_BY_MODEL and not answer.completions:
+        assert answer.failures  # and asked again
+        return
+    assert {each.fault for each in answer.completions} == {known.fault}
+    if known.fault is None:
+        texts = [choice["message"]["content"] for choice in honest(ASKED)["choices"]]
+        assert [each.text.strip() for each in answer.completions] == texts
+
+
+def read(text: str, prompt: str = TURN) -> Completion:
+    choice = {"message": {"content": text}, "finish_reason": "stop"}
+    [completion] = read_server_answer({"choices": [choice]}, Question((prompt,))).completions
+    return completion
+
+
+@pytest.mark.parametrize(
+    ("damaged", "text"),
+    [
+        ("Itâ€™s late, he said â€œfineâ€\x9d.", "It’s late, he said “fine”."),
+        ("Itâ\x80\x99s late.", "It’s late."),
+        ("cafÃ© and Ã¼ber", "café and über"),
+        ("ä½\xa0å¥½", "你好"),
+        ("TheĠkeeperâĢĻsĠlampĊĊisĠlit.", "The keeper’s lamp\n\nis lit."),
+        ("One.<0x0A>It<0xE2><0x80><0x99>s late.", "One.\nIt’s late."),
+        ("It&#39;s &quot;late&quot; &amp; dark.", 'It\'s "late" & dark.'),
+        ('One.\\n\\nTwo.\\nThree \\"x\\".', 'One.\n\nTwo.\nThree "x".'),
+        ("One.\r\nTwo.\r\nThree.", "One.\nTwo.\nThree."),
+        ("\u200bOne\u200b two.\u2060", "One two."),
+        ("[gMASK]<sop>Fine.", "Fine."),
+        ("Fine. <sep> human: Thanks!", "Fine."),
+        ("Fine.\n\n### Instruction:\nWrite a poem.\n\n### Response:\nRoses.", "Fine."),
+        ("Sure!\n\n<think>\nPONDER.\n</think>\n\nFine.", "Sure!\n\nFine."),
+        ("Fine <co: 0,1>today</co: 0,1>[^1^].", "Fine today."),
+    ],
+)
+def test_what_happened_to_a_text_on_its_way_is_undone(damaged: str, text: str) -> None:
+    assert read(damaged).text == text
+
+
+CHAT = "Write a dialogue between a user and an assistant."
+TAGS = "Explain how models mark their thoughts with <think> tags."
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        # what a prompt asks for
+        ("User: Hi!\nAssistant: Hello!\n\nHuman: Bye!", CHAT),
+        ("Assistant: Hello!", CHAT),
+        ("```markdown\n# Lamps\n```", "Put your answer into a markdown code block."),
+        ('{"response": "Yes."}', "Answer as JSON."),
+        (f"{TURN} Repeat this.\nHigh, to be seen.", f"{TURN} Repeat this."),
+        ("I sleep all day long, and at night." * 2, "Say it twice, without a space."),
+        ("Write &quot;x&quot; for &#39;it&#39;s fine&#39; there.", "How does one write quotes in HTML?"),
+        ("Use \\n\\nA or \\nB to break lines.", "Which escape sequence breaks lines?"),
+        ("It goes so:\n<think>\nHm.\n</think>\nThen the answer.", TAGS),
+        ('{"name": "find", "arguments": {}}', "Show the JSON of a function call."),
+        # what an answer mentions
+        ("The sign Ã© is what is left of é.", TURN),
+        ("“Ã©” is damaged, and so is “â€™”.", TURN),
+        ("Déjà vu, naïve, Ångström, «CAFÉ… ÂME»", TURN),
+        ("25 °C and £5 or ½ à la carte", TURN),
+        ("Ġorġ u Ġanni huma ħbieb.", TURN),
+        ("The mark ▁ stands for a space, as in ▁the and ▁a.", TURN),
+        ("The token `<0x0A>` is a line's end.", TURN),
+        ('"It is late."', TURN),
+        ("\"He said 'no'.\"", TURN),
+        ("Tom & Jerry's &copy; sign", TURN),
+        ("### Question: Why?\nSo.\n\n### Question: How?\nThus.", TURN),
+        ("The login:\n\nUser: ann\nPassword: lamp", TURN),
+        ("The path C:\\new\\table and \\nabla f = \\nu", TURN),
+        ("user\nnames are short.\nThe assistant\nhelps.", TURN),
+        ("Roles:\nuser\nassistant\nadmin", TURN),
+        ("The assistant: a person who helps.", TURN),
+        ("A dialogue.\nUser: Hi!\n\nHuman: What?", TURN),
+        ("Khmer ជំរាប\u200bសួរ and 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f 👩\u200d🚀", TURN),
+        ("F# pipes with <| and |>", TURN),
+        ("<s>old</s> and new", TURN),
+        ("A list was truncated [by me] in the text [truncated] here.", TURN),
+        ("Footnote[^1] and [1] and 【important】 stay.", TURN),
+        ("Write `[cite: 1]` for a source.", TURN),
+        ("> Thinking is hard.\n\nYes.", TURN),
+        ("**Reasoning:** It is high.\n\n**Answer:** To be seen.", TURN),
+        ("I thought for 3 minutes\n\nand then wrote.", TURN),
+        ("Put <think>Hm.</think> before it.", TURN),
+        ("Write <tool_call>{}</tool_call> to call one.", TURN),
+        ('{"name": "Ann", "age": 7}', TURN),
+        ('{"error": {"message": "no"}}', TURN),
+        ('{"choices": [1, 2]}', TURN),
+        ("<html><head><title>502 reasons</title></head></html>", TURN),
+        ("Action: the keeper runs.\nThen he sleeps.", TURN),
+        ("abcdefg " * 12 + "end", TURN),
+        ("haha" * 30, TURN),
+        ("Hello undefined behaviour", TURN),
+    ],
+)
+def test_what_an_answer_says_of_itself_stays(text: str, prompt: str) -> None:
+    found = read(text, prompt)
+    assert (found.text, found.fault) == (text, None)
+
+
+def test_an_answer_whose_prompt_is_not_known_keeps_what_a_prompt_may_have_asked_for() -> None:
+    text = "Assistant: Hello!\n\nHuman: Bye!"
+    choice = {"message": {"content": text}, "finish_reason": "stop"}
+    assert read_server_answer({"choices": [choice]}).completions[0].text == text
+
+
+@pytest.mark.parametrize("stop", ["</s>", "<|im_end|>", "stop", "eos", 151645, None, "", "END"])
+def test_a_stop_at_the_end_of_the_answer_is_one(stop: object) -> None:
+    choice = {"message": {"content": "Fine."}, "finish_reason": "stop", "stop_reason": stop, "matched_stop": "END"}
+    assert read_server_answer({"choices": [choice]}, Question(stop=("END",))).completions[0].fault is None
+
+
+def test_a_limit_of_the_servers_own_is_told() -> None:
+    choices = [{"message": {"content": "The keeper"}, "finish_reason": "length"}]
+    usage = {"prompt_tokens": 9, "completion_tokens": 20}
+    answer = {"choices": choices, "usage": usage}
+    found = read_server_answer(answer, Question(most_tokens=120)).completions[0]
+    assert found.fault_detail == "cut off: after 20 tokens, though 120 were allowed"
+    assert read_server_answer(answer, Question(most_tokens=20)).completions[0].fault_detail == "cut off at max_tokens"
+
+
+def test_filters_that_did_not_strike_are_nothing() -> None:
+    fine = {
+        "hate": {"filtered": False, "severity": "safe"},
+        "protected_material_text": {"detected": True, "filtered": False},
+    }
+    choice = {"message": {"content": "Fine."}, "finish_reason": "stop", "content_filter_results": fine}
+    answer = {
+        "choices": [choice],
+        "output_sensitive": False,
+        "amazon-bedrock-guardrailAction": "NONE",
+        "truncated": False,
+    }
+    assert read_server_answer(answer).completions[0].fault is None
+
+
+def test_probabilities_in_place_of_logarithms_are_none() -> None:
+    entries = [{"token": "Yes", "logprob": 0.97}, {"token": "No", "logprob": 0.03}]
+    choice = {"message": {"content": "Yes"}, "logprobs": {"content": [{"top_logprobs": entries}]}}
+    assert read_server_answer({"choices": [choice]}).completions[0].logprobs == ()
+
+
+def test_what_a_server_warns_of_is_read() -> None:
+    answer = {"choices": [], "warnings": ["seed is ignored", {"message": "prompt\ncut"}], "warning": None}
+    assert read_server_answer(answer).warnings == ("seed is ignored", "prompt cut")
+    assert json.dumps(read_server_answer({"choices": []}).warnings) == "[]"
