@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autoif.datasets.folding import fold_alike
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.records import Case, Function, Instruction, Matrix, VerifiedInstruction, content_id
 from autoif.sandbox import Limits, Sandbox
 from recordings import find_recordings

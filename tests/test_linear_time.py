@@ -60,9 +60,9 @@ from autoif.queries.augmentation import join_sentences
 from autoif.queries.rejection_sampling import _asks_for_script
 from autoif.queries.scoring import read_score, read_yes_or_no
 from autoif.reading import turns
+from autoif.reading.json_text import load_json
 from autoif.reading.lines import clean_line
 from autoif.reading.python_tokens import cut_tokens
-from autoif.reading.text_lines import load_json
 from autoif.records import Function
 from autoif.vocabulary.carrying import carry
 

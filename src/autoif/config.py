@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError, model_validator
 from autoif.errors import ConfigError
 from autoif.models.endpoint import Budget
 from autoif.prompts import Prompts
-from autoif.reading.text_lines import MAX_DEPTH, parse_json, read_toml
+from autoif.reading.json_text import MAX_DEPTH, parse_json, read_toml
 from autoif.records import Record
 from autoif.sandbox import SandboxSettings
 from autoif.settings import (

@@ -25,7 +25,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from autoif.errors import ConfigError, StoreError
-from autoif.reading.text_lines import list_some, parse_json
+from autoif.messages import list_some
+from autoif.reading.json_text import parse_json
 from autoif.records import Record, content_id
 from autoif.runs.store import DECISIONS, reading_errors
 from autoif.runs.whole_files import storage_errors, to_line

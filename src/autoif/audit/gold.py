@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ConfigDict, StrictBool, model_validator
 
 from autoif.errors import ConfigError
+from autoif.messages import cut_text
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.lines import make_key
-from autoif.reading.text_lines import cut_text
 from autoif.records import Record
 
 RESPONSES = "responses"

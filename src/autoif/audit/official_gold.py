@@ -27,8 +27,8 @@ from autoif.evaluation.ifeval_ifbench.data import Question, Questions, plain_arg
 from autoif.evaluation.ifeval_ifbench.processes import open_checkers
 from autoif.evaluation.responses import RecordedRow
 from autoif.probes import make_near_misses
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.records import content_id
 
 NEAR_MISSES = "near-misses"

@@ -8,8 +8,8 @@ import click
 
 from autoif.cli.options import LocalPath
 from autoif.errors import ConfigError
+from autoif.messages import show_in_line
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import show_in_line
 from autoif.runs.store import FOLDERS, list_shards, read_own_lines
 from autoif.runs.whole_files import PACKED
 

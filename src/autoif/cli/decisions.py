@@ -9,7 +9,7 @@ import click
 
 from autoif.cli.options import LocalPath
 from autoif.decisions import Key, Review, Standing, Target, merge_decisions, read_decisions, settle_decisions
-from autoif.reading.text_lines import list_some, show_in_line
+from autoif.messages import list_some, show_in_line
 from autoif.runs.store import read_run
 
 _SHOWN = 10

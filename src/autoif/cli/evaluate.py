@@ -10,7 +10,8 @@ from autoif.cli.options import OUTPUT, QUIET, LocalPath, OutputPath, choose_say
 from autoif.cli.sampling_options import SampledOrRecorded, policy_options, take_subject
 from autoif.cli.sandbox_options import sandbox_options
 from autoif.errors import needing_extra
-from autoif.reading.text_lines import refuse_repeats, show_in_line
+from autoif.messages import show_in_line
+from autoif.reading.text_lines import refuse_repeats
 from autoif.runs.whole_files import storage_errors
 from autoif.sandbox import SandboxSettings
 

@@ -11,7 +11,7 @@ from autoif.datasets.exports.files import RowTable, WrittenFile, write_files
 from autoif.datasets.reviewed_rows import read_rows
 from autoif.datasets.rows import Form
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import list_some
+from autoif.messages import list_some
 
 _SHOWN = 5
 

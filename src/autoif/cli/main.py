@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    from autoif.reading.text_lines import show_in_line  # here, as a command that succeeds needs none of what this loads
+    from autoif.messages import show_in_line  # here, as a command that succeeds needs none of what this loads
 
     click.echo(f"autoif: {show_in_line(message)}", err=True)
     sys.exit(2)

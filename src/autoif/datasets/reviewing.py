@@ -25,8 +25,8 @@ from autoif.datasets.rows import PreferenceRow
 from autoif.decisions import Key, Review, Target, find_pair_id, read_review
 from autoif.errors import StoreError
 from autoif.judging import compute_pass_rate
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import iterate_jsonl, read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Reason, Response, VerifiedInstruction, content_id
 from autoif.runs.contents import naming_damage, read_records, read_reviewed
 from autoif.runs.store import (

@@ -18,8 +18,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from autoif.errors import ConfigError
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.records import Verdict, VerifiedInstruction
 from autoif.runs.store import DATA_SETS, explain_folder
 

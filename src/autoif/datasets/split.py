@@ -16,9 +16,9 @@ from typing import Any
 from autoif.datasets.reviewing import iterate_instructions
 from autoif.datasets.rows import AnyRow, PreferenceRow, find_data_sets, find_kind, list_functions
 from autoif.errors import ConfigError
+from autoif.messages import list_some
 from autoif.models.requests import sampling_seed
 from autoif.reading.jsonl import read_jsonl
-from autoif.reading.text_lines import list_some
 from autoif.records import VerifiedInstruction
 from autoif.runs.store import DATA_SETS
 from autoif.runs.whole_files import digest_file, replace_file, write_jsonl

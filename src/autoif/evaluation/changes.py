@@ -12,8 +12,8 @@ from statistics import fmean
 from autoif.evaluation.comparison import Evaluated
 from autoif.evaluation.results import SAMPLES, Column, PromptResult
 from autoif.evaluation.statistics import Interval, bootstrap_difference
+from autoif.messages import cut_text
 from autoif.reading.jsonl import read_jsonl
-from autoif.reading.text_lines import cut_text
 from autoif.sampling import Sample
 
 _BY_TYPE = "instruction_strict"

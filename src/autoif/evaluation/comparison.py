@@ -21,7 +21,7 @@ from autoif.evaluation.results import (
     read_scores,
 )
 from autoif.evaluation.statistics import Interval, bootstrap_difference, compute_mcnemar
-from autoif.reading.text_lines import name_folders
+from autoif.messages import name_folders
 
 _OF_BACKEND = {"batch_size", "dtype"}
 """Settings that an endpoint does not have: they must agree only within one backend."""

@@ -14,8 +14,8 @@ from pydantic import Field, JsonValue, ValidationError
 
 from autoif.errors import StoreError
 from autoif.evaluation.statistics import Interval, Stratum, bootstrap_strata, estimate_strata_rate
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import name_problem, read_jsonl
-from autoif.reading.text_lines import parse_json
 from autoif.records import Record
 from autoif.runs.whole_files import storage_errors, write_json, write_jsonl
 

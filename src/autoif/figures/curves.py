@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import name_folders
+from autoif.messages import name_folders
 from autoif.training.card import METRICS, Row, read_metrics, read_record
 
 

@@ -29,7 +29,7 @@ from autoif.figures.style import (
     write_ends,
     write_value,
 )
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 
 _COLUMNS = 2
 _ROW_INCHES = 0.38

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from autoif.errors import ConfigError
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 from autoif.runs.whole_files import new_file
 
 COLOURS = ("#0c4287", "#d9780b", "#0a0a0a", "#0b6d67", "#3f0f57")

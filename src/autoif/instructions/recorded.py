@@ -11,10 +11,11 @@ from autoif.config import Config
 from autoif.errors import ConfigError
 from autoif.instructions.cross_validation import STAGE, cross_validate
 from autoif.instructions.verification import read_function_answers
+from autoif.messages import list_counts
 from autoif.models.recorded import find_choices
 from autoif.models.wire import read_choice, read_text
+from autoif.reading.json_text import load_json
 from autoif.reading.row_files import SourceRow, read_rows
-from autoif.reading.text_lines import list_counts, load_json
 from autoif.records import Draft, Dropped, Instruction, Reason, VerifiedInstruction
 from autoif.tools import NoModel, Tools
 

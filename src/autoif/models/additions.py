@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoif.models.bodies import read_body
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 _LEAST_PROMPT = 40
 """Characters of a prompt that no answer begins with by chance."""

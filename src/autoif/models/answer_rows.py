@@ -12,7 +12,7 @@ import zstandard
 from pydantic import TypeAdapter
 
 from autoif.models.requests import Completion, FinishReason
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 ENDINGS: tuple[FinishReason, ...] = ("stop", "length", "refused", "unknown")
 """Finish reasons, by the number that is stored."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from autoif.errors import ModelError
 from autoif.models.endpoint import Endpoint
 from autoif.models.transport import NotThere, Passing, Rejected, Transport
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 Result = TypeVar("Result")
 

@@ -18,7 +18,7 @@ import aiohttp
 import zstandard
 
 from autoif.models.ends import find_end
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 MAX_BODY_BYTES = 64_000_000
 """Of an answer, unpacked: a thousand long responses. More fills the memory."""

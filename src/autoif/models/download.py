@@ -20,7 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from autoif.errors import ModelError
 from autoif.models.catalog import Model, find_model, load_catalog
 from autoif.models.sources import ShowBytes, Unavailable, fetch_from_hub, fetch_from_index
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.records import Record
 from autoif.runs.whole_files import digest_file
 

@@ -23,12 +23,12 @@ from typing import Any, Generic, TypeVar
 from pydantic_core import to_json
 
 from autoif.errors import ModelError
+from autoif.messages import list_some
 from autoif.models.batches import Batches, RunBatches
 from autoif.models.dealing import Dealer
 from autoif.models.endpoint import Endpoint
 from autoif.models.pace import Place
 from autoif.models.transport import NoConnection, Passing, Rejected, Transport, Unanswered, Unfinished
-from autoif.reading.text_lines import list_some
 
 Read = TypeVar("Read")
 

@@ -18,7 +18,7 @@ from autoif.errors import StoreError
 from autoif.models.answer_rows import CompletionRow, read_row, write_row
 from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.claims import is_overtaken
 from autoif.runs.run_folder import RunFolder
 from autoif.runs.store import COMPLETIONS, SLICES, reading_errors

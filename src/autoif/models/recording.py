@@ -18,7 +18,8 @@ from autoif.errors import StoreError
 from autoif.models.answer_rows import CompletionRow, read_logprobs, read_row, write_row
 from autoif.models.cache import CompletionCache
 from autoif.models.salvage import is_database, salvage_rows
-from autoif.reading.text_lines import UnreadableText, cut_lines, load_json, open_text
+from autoif.reading.json_text import load_json
+from autoif.reading.text_lines import UnreadableText, cut_lines, open_text
 from autoif.runs.store import COMPLETIONS
 from autoif.runs.whole_files import replacing, storage_errors
 

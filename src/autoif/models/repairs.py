@@ -15,7 +15,7 @@ Each is told by forms that no honest text is written in from end to end: what me
 import html
 import re
 
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 _MARKED = "ĠĊĉ"
 _PIECES = 3

@@ -12,12 +12,13 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from autoif.errors import ModelError
+from autoif.messages import list_some
 from autoif.models.bodies import read_body, read_content
 from autoif.models.complaints import ComplaintKind, find_kind
 from autoif.models.endpoint import Endpoint, check_url, is_own_host
 from autoif.models.text import clean_text
 from autoif.models.waits import find_wait_s
-from autoif.reading.text_lines import list_some, parse_json
+from autoif.reading.json_text import parse_json
 
 _LISTED_MODELS = 10
 _ECHOES = frozenset({"input", "failed_generation", "prompt", "messages", "user_id", "request_id", "id"})

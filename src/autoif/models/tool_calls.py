@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 _XML_CALL = (
     r"<(?:tool_call|tool_use|toolcall|function_calls?|function=\w{1,60}|\w{1,10}[:_](?:tool_call|function_calls))>"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from autoif.decisions import find_pair_id
+from autoif.reading.json_text import load_json
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import load_json
 from autoif.runs.contents import naming_damage, naming_damaged_audit, read_audit, read_records, refuse_gaps
 from autoif.runs.store import (
     AUGMENTATION,

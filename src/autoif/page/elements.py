@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element, tostring
 
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 
 Child = Element | str
 NOTHING = "–"

@@ -17,9 +17,9 @@ from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import Interval, describe
 from autoif.figures.plots import draw_comparison
 from autoif.figures.style import name_axis, render_figure
+from autoif.messages import show_in_line
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import NOTHING, Child, make, make_facts, make_figure, make_lines, make_notes, show_text
-from autoif.reading.text_lines import show_in_line
 from autoif.report.tables import Cell, Mark, Report, Table, tabulate
 
 _MOST_CHANGES = 300

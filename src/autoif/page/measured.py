@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoif.errors import ConfigError
+from autoif.messages import name_folders, show_in_line
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.evaluations import describe_evaluations
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.trainings import describe_trainings
-from autoif.reading.text_lines import name_folders, show_in_line
 from autoif.runs.whole_files import replace_file
 
 

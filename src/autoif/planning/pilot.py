@@ -13,8 +13,8 @@ from typing import Any
 from autoif.config import Config, flatten, identity
 from autoif.datasets.rows import PreferenceRow
 from autoif.errors import ConfigError, StoreError
+from autoif.messages import list_some
 from autoif.planning.yields import OneYield, TokensEach, Yields, count_descriptions, load_published, read_published
-from autoif.reading.text_lines import list_some
 from autoif.records import Instruction, Reason, Response, VerifiedInstruction
 from autoif.runs.contents import read_dropped, read_kept
 from autoif.runs.store import BACK_TRANSLATION, CROSS_VALIDATION, MANIFEST, REJECTION_SAMPLING, SELF_INSTRUCT

@@ -21,10 +21,10 @@ from typing import Any
 from autoif.benchmark_wordings import is_prompt
 from autoif.errors import ConfigError
 from autoif.language import count_non_text
+from autoif.messages import list_counts
 from autoif.models.text import holds_token
 from autoif.queries.sources import read_queries
 from autoif.reading.row_texts import RowText
-from autoif.reading.text_lines import list_counts
 from autoif.records import Dropped, Query, Reason
 
 STAGE = "queries"

@@ -26,8 +26,8 @@ from autoif.config import Config
 from autoif.gate import find_fault
 from autoif.judging import compute_pass_rate, judge_async
 from autoif.language import LATIN, count_non_text, count_scripts, has_foreign_script
+from autoif.messages import list_counts
 from autoif.models.requests import Completion, Request, Role, sampling_seed
-from autoif.reading.text_lines import list_counts
 from autoif.records import Dropped, Prompt, Reason, Response, Verdict, content_id
 from autoif.settings import RejectionSampling
 from autoif.thresholds import meets

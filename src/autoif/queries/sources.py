@@ -10,10 +10,10 @@ from itertools import chain, islice
 from pathlib import Path
 
 from autoif.errors import ConfigError, in_one_line
+from autoif.reading.json_text import replace_surrogates
 from autoif.reading.lines import clean_line
 from autoif.reading.row_files import SourceRow, is_file_name, read_rows, split_column
 from autoif.reading.row_texts import HOW_TO_NAME, RowText, list_columns, pick_text
-from autoif.reading.text_lines import replace_surrogates
 from autoif.reading.turns import find_turns, first_turn, is_turn, is_user_turn, parse_turns, read_transcript, turn_text
 from autoif.runs.store import MANIFEST, QUERIES, find_rows
 

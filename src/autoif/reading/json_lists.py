@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import TOO_DEEP
+from autoif.reading.json_text import TOO_DEEP
 
 MAX_ELEMENT_CHARS = 64_000_000
 _CHUNK_CHARS = 1 << 20

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.json_lists import cut_elements
+from autoif.reading.json_text import load_json, parse_json
 from autoif.reading.row_files import is_parquet, read_rows
-from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, load_json, open_text, parse_json
+from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, open_text
 
 Row = TypeVar("Row", bound=BaseModel)
 

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from autoif.errors import ConfigError, in_one_line
 from autoif.reading.json_lists import broken, cut_elements, unfold_rows
-from autoif.reading.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, load_json, naming, open_text
+from autoif.reading.json_text import load_json
+from autoif.reading.text_lines import MAX_LINE_BYTES, MAX_UNPACKED_BYTES, cut_lines, naming, open_text
 
 MAX_JSON_LINE_BYTES = 16_000_000
 """A line may hold a whole conversation, of which only the first turn is read."""

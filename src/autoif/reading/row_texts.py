@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import replace_surrogates
+from autoif.reading.json_text import replace_surrogates
 
 CONTEXTS = ("input", "context", "passage", "document", "article", "paragraph")
 """Columns of what a text asks about, as Alpaca's `input` and Dolly's `context`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from autoif.errors import ConfigError, StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.store import reading_errors
 
 if TYPE_CHECKING:

@@ -10,14 +10,9 @@ import bz2
 import codecs
 import gzip
 import io
-import json
-import json.scanner
 import lzma
-import re
-import tomllib
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -28,17 +23,12 @@ MAX_LINE_BYTES = 1_000_000
 """A longer line of plain text is no query and no instruction, but a file of another kind."""
 MAX_ROW_BYTES = 256_000_000
 """A longer line of a JSONL file is refused before it fills the memory."""
-MAX_DEPTH = 100
-"""Of JSON: answers and rows nest some ten deep, and what goes much deeper stops whoever walks through it."""
 MAX_UNPACKED_BYTES = 1_000_000_000
 """Of a packed file."""
 MAX_RATIO = 200
 """A packed file of more than `_SMALL_BYTES` may unpack to so many times its size; rows of text take 3 to 50."""
 _SMALL_BYTES = 20_000_000
-TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _CHUNK_BYTES = 1 << 16
-_DIFFERENCES = 6
-"""The most that an error names."""
 
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -62,41 +52,6 @@ _NO_TEXT: Final = {
     b"<html": "a web page: download the file itself",
 }
 _LONGEST_MAGIC = 32
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def show_in_line(text: str) -> str:
-    """Return text of others in one line, without what would steer a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def cut_text(text: str, most: int) -> str:
-    """Return a text, or its beginning with a mark where there is more."""
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
-def list_some(items: Sequence[object], most: int) -> str:
-    """Return the first items with commas between, and how many more there are."""
-    more = f" and {len(items) - most:,} more" if len(items) > most else ""
-    return ", ".join(map(str, items[:most])) + more
-
-
-def list_differences(there: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """Return the first members that two have differently, with both values; "" where they are equal."""
-    keys = [key for key in sorted({*there, *now}) if there.get(key) != now.get(key)]
-    return list_some([f"{key} ({there.get(key)!r} there, {now.get(key)!r} now)" for key in keys], _DIFFERENCES)
-
-
-def list_counts(counts: Counter[Any]) -> str:
-    """Return what there is how often, the most first, as in "too long 12, empty 3"; "none" for nothing."""
-    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.most_common()) or "none"
-
-
-def show_beginning(text: str, most: int = 200) -> str:
-    """Return the beginning of a text of others in one line, for a list of many such."""
-    line = show_in_line(text[: 4 * most])
-    return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most]}…"
 
 
 class UnreadableText(Exception):
@@ -171,53 +126,6 @@ def cut_lines(file: io.BufferedReader, max_bytes: int) -> Iterator[tuple[int, st
             raise UnreadableText("not UTF-8; save the file as UTF-8", number) from None
 
 
-class _PatientDecoder(json.JSONDecoder):
-    """The decoder of the standard library that is written in Python: the one in C holds up all threads until it is
-    done."""
-
-    def __init__(self, **hooks: Any) -> None:
-        super().__init__(**hooks)
-        self.parse_string = json.decoder.py_scanstring  # type: ignore[attr-defined]  # as old as the module
-        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
-
-
-def parse_json(
-    text: str, parse_constant: Callable[[str], Any] | None = None, *, patient: bool = False, strict: bool = True
-) -> Any:
-    """Return the value of a JSON text from outside, such that nothing done with it later can go too deep.
-
-    With `patient` it takes some ten times as long, and other threads go on meanwhile. Without `strict` texts may hold
-    control characters as they are.
-
-    Raises:
-        ValueError: it is no JSON, nests more than `MAX_DEPTH` deep, or holds a number of thousands of digits.
-    """
-    try:
-        lenient: dict[str, Any] = {} if strict else {"strict": False}
-        value = json.loads(text, cls=_PatientDecoder if patient else None, parse_constant=parse_constant, **lenient)
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        raise ValueError("a number of thousands of digits") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
-    return value
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the table in a TOML file. Raises ConfigError."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        _check_depth(table)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} can't be read as TOML: {f'{error}'.partition(';')[0]}") from None
-    except RecursionError:
-        raise ConfigError(f"{path} can't be read as TOML: {TOO_DEEP}") from None
-    return table
-
-
 def refuse_repeats(paths: Sequence[Path]) -> None:
     """Refuse inputs of which one is named twice, whatever the ways to it. Raises StoreError: names it."""
     seen = set[Path]()
@@ -225,50 +133,6 @@ def refuse_repeats(paths: Sequence[Path]) -> None:
         if path.resolve() in seen:
             raise StoreError(f"{path} is there twice: name each input once")
         seen.add(path.resolve())
-
-
-def name_folders(folders: Sequence[Path]) -> list[str]:
-    """Return a name for each folder: as many of the last parts of its path as tell all of them apart."""
-    paths = [folder.resolve() for folder in folders]
-    for count in range(1, max(len(path.parts) for path in paths)):
-        names = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [str(path) for path in paths]
-
-
-def load_json(text: str) -> Any:
-    """Return the value of a JSON text. Half a character (a lone surrogate) becomes U+FFFD, and NaN null.
-
-    No tokenizer takes half a character, and no strict reader takes NaN, so neither may reach a file that is written.
-
-    Raises:
-        ValueError: as `parse_json` does.
-    """
-    value = parse_json(text, lambda _: None)
-    return replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
-
-
-def replace_surrogates(value: Any) -> Any:
-    """Return a JSON value with U+FFFD for each half of a character."""
-    match value:
-        case str():
-            return _SURROGATE.sub("\ufffd", value)
-        case list():
-            return [replace_surrogates(each) for each in value]
-        case dict():
-            return {replace_surrogates(key): replace_surrogates(each) for key, each in value.items()}
-    return value
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [inner for each in level if isinstance(each, dict | list)
-                 for inner in (each.values() if isinstance(each, dict) else each)]  # fmt: skip
-        if not level:
-            return
-    raise ValueError(TOO_DEEP)
 
 
 def _open_zstd(file: IO[bytes]) -> IO[bytes]:

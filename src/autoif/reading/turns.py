@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 
 USER_ROLES = ("user", "human", "prompter", "usr")
 _OTHER_ROLES = ("assistant", "gpt", "chatgpt", "bot", "bard", "model", "system", "tool", "function", "ai")

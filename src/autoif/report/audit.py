@@ -19,7 +19,7 @@ from autoif.audit.run import Audit, GoldAudit
 from autoif.audit.second_author import SecondAuthor
 from autoif.evaluation.statistics import Interval
 from autoif.faults.reasons import FindingReason
-from autoif.reading.text_lines import cut_text, show_beginning, show_in_line
+from autoif.messages import cut_text, show_beginning, show_in_line
 from autoif.report.terminal import make_table, print_line, print_notes
 from autoif.runs.store import AUDIT
 

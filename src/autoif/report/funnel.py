@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from autoif.datasets.reviewing import STAGE
-from autoif.reading.text_lines import list_counts, show_beginning
+from autoif.messages import list_counts, show_beginning
 from autoif.records import Reason
 from autoif.report.terminal import make_table
 from autoif.runs.contents import read_records, read_reviewed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autoif.evaluation.results import Counted, Scores
 from autoif.evaluation.statistics import Interval, describe
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 
 _TOLD = {
     "truncated", "end_not_recorded", "with_reasoning", "only_reasoning", "unfinished_reasoning", "refused",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoif.reading.text_lines import list_counts
+from autoif.messages import list_counts
 from autoif.records import Draft, RepairOutcome, Ruling
 from autoif.report.terminal import print_line
 from autoif.runs.contents import read_records

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from autoif.errors import StoreError
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 from autoif.report.progress import describe_duration
 from autoif.report.terminal import make_table, print_line
 from autoif.runs.counts import count_rows

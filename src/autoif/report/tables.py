@@ -17,7 +17,7 @@ from autoif.evaluation.comparison import Compared, ComparedBenchmark, Comparison
 from autoif.evaluation.results import Column
 from autoif.evaluation.statistics import describe
 from autoif.markdown import escape_markdown, write_table
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 
 NOTHING = "–"
 _DETAILS = ("score", "model", "value", "difference", "verdict", "McNemar p")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from rich.console import Console
 from rich.table import Table
 
-from autoif.reading.text_lines import show_in_line
+from autoif.messages import show_in_line
 
 
 def print_line(line: str, console: Console, style: str | None = None) -> None:

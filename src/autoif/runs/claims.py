@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from autoif.errors import StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.remote import Remote
 from autoif.runs.whole_files import storage_errors
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from autoif.errors import StoreError
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import read_json_lines
-from autoif.reading.text_lines import parse_json
 from autoif.records import Dropped, Prompt, Record, VerifiedInstruction
 from autoif.runs.store import (
     AUDIT,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoif.errors import StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.records import Dropped, Reason
 from autoif.runs.store import COUNTS, check_digest, list_shards, read_digests, read_own_lines
 from autoif.runs.whole_files import to_line

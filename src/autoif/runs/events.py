@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from autoif.errors import AutoIFError, StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.claims import Holder
 from autoif.runs.store import EVENTS, is_usage, reading_errors
 from autoif.runs.whole_files import storage_errors

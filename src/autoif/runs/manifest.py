@@ -13,8 +13,8 @@ from pydantic import BaseModel, JsonValue
 
 from autoif.config import Config, identity
 from autoif.errors import StoreError
+from autoif.messages import list_differences
 from autoif.models.nli import choose_nli
-from autoif.reading.text_lines import list_differences
 from autoif.runs.store import FORMAT
 
 _OF_MACHINES = {"sandbox.backend", "back_translation.nli"}

@@ -21,7 +21,7 @@ from pathlib import Path
 from autoif.errors import StoreError
 from autoif.models.cache import CompletionCache
 from autoif.models.journal import cut_torn_line, import_journals, is_refusal
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.counts import FileCount, parse_count
 from autoif.runs.remote import Remote
 from autoif.runs.run_folder import RunFolder

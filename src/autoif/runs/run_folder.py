@@ -16,7 +16,7 @@ from typing import IO, Protocol, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from autoif.errors import StoreError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.records import Dropped
 from autoif.runs.counts import FileCount, read_counts
 from autoif.runs.store import (

@@ -21,7 +21,7 @@ from autoif.errors import ConfigError, StoreError
 from autoif.models.cache import CompletionCache
 from autoif.models.journal import MERGED, MERGING, import_journals, list_journals
 from autoif.pipeline import Step
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.counts import FileCount, read_counts
 from autoif.runs.manifest import list_changes, read_identity
 from autoif.runs.run_folder import RunFolder

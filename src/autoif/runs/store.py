@@ -26,7 +26,8 @@ from typing import Any, Literal, cast
 from pydantic import JsonValue
 
 from autoif.errors import StoreError
-from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines, parse_json
+from autoif.reading.json_text import parse_json
+from autoif.reading.text_lines import MAX_ROW_BYTES, UnreadableText, cut_lines
 from autoif.runs.whole_files import PACKED, digest_file
 
 COMPLETIONS = "completions.sqlite"

@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autoif.errors import ConfigError, StoreError
+from autoif.messages import list_differences
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
-from autoif.reading.text_lines import list_differences
 from autoif.records import Record, content_id
 from autoif.runs.whole_files import storage_errors, write_jsonl
 from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say

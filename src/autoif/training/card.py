@@ -9,7 +9,7 @@ from typing import Any
 
 from autoif.errors import StoreError
 from autoif.markdown import escape_markdown, show_code, write_front_matter, write_table
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.manifest import find_version
 from autoif.runs.whole_files import replacing
 

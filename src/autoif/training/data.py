@@ -27,8 +27,8 @@ from autoif.datasets.reviewed_rows import read_row_review, review_columns
 from autoif.datasets.rows import Constraint, PreferenceRow, RewardRow, SftRow
 from autoif.errors import ConfigError
 from autoif.models.wire import REASONING_FIELDS
+from autoif.reading.json_text import load_json, parse_json
 from autoif.reading.jsonl import name_problem, read_json_lines
-from autoif.reading.text_lines import load_json, parse_json
 from autoif.runs.store import MANIFEST, PREFERENCES, REWARDS, SFT, find_rows
 from autoif.runs.whole_files import digest_file
 from autoif.settings import ROLES

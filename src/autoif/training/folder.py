@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ModelError, StoreError
-from autoif.reading.text_lines import list_differences, list_some, parse_json
+from autoif.messages import list_differences, list_some
+from autoif.reading.json_text import parse_json
 from autoif.sampling.policy import is_out_of_memory
 from autoif.training.card import read_record
 from autoif.training.identity import ModelIdentity, differing_files

@@ -27,7 +27,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from autoif.config import merge_layer, parse_setting
 from autoif.errors import ConfigError, first_line
-from autoif.reading.text_lines import read_toml
+from autoif.reading.json_text import read_toml
 from autoif.reward import RewardMode
 from autoif.reward_parts import check_weights
 from autoif.sampling.precision import computes_in_bf16

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from autoif.messages import cut_text, name_folders
 from autoif.page.build import Page, PageSection, build_page
 from autoif.page.elements import make, make_table
 from autoif.page.report import make_run_page
-from autoif.reading.text_lines import cut_text, name_folders
 from autoif.view.difference import Change, RunDifference
 
 SCRIPT = "review.js"

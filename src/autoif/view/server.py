@@ -33,8 +33,9 @@ from pydantic import Field, ValidationError
 from autoif.datasets.reviewing import list_items
 from autoif.decisions import Decision, Standing, Target, add_decisions, read_decisions, settle_decisions
 from autoif.errors import AutoIFError
+from autoif.messages import name_folders, show_in_line
+from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import name_problem
-from autoif.reading.text_lines import name_folders, parse_json, show_in_line
 from autoif.records import Record
 from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.service.app import KEEP_ALIVE_S

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from autoif.datasets.rows import Columns, DataRow, Form
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.runs.whole_files import storage_errors
 
 

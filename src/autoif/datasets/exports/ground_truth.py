@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from autoif.errors import ConfigError
-from autoif.reading.text_lines import parse_json
+from autoif.reading.json_text import parse_json
 from autoif.reward import RewardMode, VerificationReward
 
 
