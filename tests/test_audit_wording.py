@@ -376,6 +376,10 @@ def test_a_made_text_has_exactly_so_many_of_a_form_and_its_decoys_none(name: str
         ("Include at least one phrase in double quotes.", lambda text: '"' in text),
         ("Put at least one word in double quotation marks.", lambda text: '"' in text),
         ('The last line of your response must be "The end".', lambda text: text.endswith("The end")),
+        (
+            'Separate the two parts of your answer with a line that holds only "***".',
+            lambda text: len(text.split("***")) == 2,
+        ),
     ],
 )
 def test_half_of_what_is_asked_is_told_from_the_whole(instruction: str, naive) -> None:

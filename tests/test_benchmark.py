@@ -137,7 +137,7 @@ def test_what_is_only_a_thought_or_never_ends_it_is_wrong_counted_and_named(tmp_
         ({"response": {"role": "assistant", "content": [{"type": "text", "text": "Tea is hot."}]}}, 0, None),
         ({"response": "Tea is hot.<|im_end|>", "finish_reason": "stop"}, 0, 0),
         ({"response": None, "choices": [{"message": {"content": "<think>Hm,</think>Tea is hot."}}]}, 1, None),
-        ({"response": "Tea is hot.", "choices": ["A", "B"], "finish_reason": {"type": "paused"}}, 0, 0),
+        ({"response": "Tea is hot.", "choices": ["A", "B"], "finish_reason": {"type": "content"}}, 0, 0),
         ({"response": {"choices": "none", "content": "Tea is hot."}}, 0, None),
     ],
 )

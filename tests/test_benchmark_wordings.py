@@ -164,7 +164,7 @@ def run(folder, server, seeds, **options):
     }
     path = folder.with_suffix(".txt")
     path.write_text("\n".join(seeds), encoding="utf-8")
-    given = {"seeds": path, **options}
+    given = options if "instructions" in options else {"seeds": path, **options}
     return autoif.run(
         "quickstart", output=folder, base_url=server.url, model="test", set=settings, progress=False, **given
     )

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from autoif.errors import ConfigError, needing_extra
 from support.command import autoif_here, fails_here
 from support.pass_rate_data import reward_row, write_prompts
 from support.records import ACCEPT
-from support.stub_server import StubServer
+from support.stub_server import Body, StubServer, answer
 from support.tiny_model import write_tiny_model
 from support.training_data import sft_rows, write_rows
 
@@ -144,7 +145,11 @@ def test_an_answer_that_everything_accepts_is_scored_with_its_fault(tmp_path, ca
 
 
 async def test_a_model_behind_an_endpoint_is_measured_by_its_name(place, tmp_path, capsys):
-    async with StubServer() as server:  # says the prompt, the seed and the number of the choice
+    async def say_what_was_asked(request: web.Request, body: Body) -> web.StreamResponse:
+        asked = [{"content": f"I was asked: {body['messages'][-1]['content']}"}]
+        return web.json_response(answer({**body, "messages": asked}))
+
+    async with StubServer(default=say_what_was_asked) as server:
         options = ["--data", place / "rewards.jsonl", "-o", tmp_path / "out", "--base-url", server.url, "--quiet"]
         await asyncio.to_thread(autoif_here, "eval", "pass-rate", "policy", *options, "--samples", 2)
         asked = len(server.bodies)

@@ -278,9 +278,9 @@ def test_what_ends_after_sigterm_by_itself_is_not_ended_by_its_deadline():
     assert stop.value.code == 143
 
 
-def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(plain, tmp_path):
+def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(long, tmp_path):
     with model_server(tmp_path) as server:
-        process = fork_autoif(*arguments(server.url, tmp_path / "run"), cwd=tmp_path)
+        process = fork_autoif(*arguments(server.url, tmp_path / "run", size=MANY), cwd=tmp_path)
         for count in (10, 40, 70, 100):
             server.hold(count + 10)  # so that what ran is run again before the next kill: twice would be its own fault
             wait_for(lambda count=count: count_asked(server) >= count, process)
@@ -292,7 +292,7 @@ def test_sandbox_processes_that_are_killed_again_and_again_cost_a_run_nothing(pl
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
         assert asked_twice(server) == 0
-    assert_same(tmp_path / "run", plain)
+    assert_same(tmp_path / "run", long)
 
 
 def children_of(pid: int) -> list[int]:

@@ -32,7 +32,7 @@ from support.ifeval_data import write_questions
 SOURCES = Path(autoif.__file__).parent
 OTHER_PARSERS = {
     "reading/turns.py": "a conversation as Python writes it, of which only the turns' texts are taken",
-    "reading/text_lines.py": "the one that is bounded",
+    "reading/json_text.py": "the one that is bounded",
     "reading/json_lists.py": "a value at a time of a long list, with the line of what is wrong",
     "reading/row_files.py": "guesses a file's form, and takes nothing from it",
     "instructions/json_reading.py": "mends what a model wrote",

@@ -126,12 +126,12 @@ async def test_a_thought_is_kept_beside_the_answer_and_an_odd_finish_reason_as_i
     def say(text: str, reason: str) -> object:
         return says({"choices": [{"message": {"content": text}, "finish_reason": reason}]})
 
-    thought, odd = say("<think>Hm.</think>Tea.", "stop"), say("Milk.", "paused")
+    thought, odd = say("<think>Hm.</think>Tea.", "stop"), say("Milk.", "content")
     async with StubServer(thought, odd) as server:
         samples = await ask(server, tmp_path / "samples.jsonl", concurrency=1)
         again = await ask(server, tmp_path / "samples.jsonl")
     assert again == samples
-    assert {("Tea.", "Hm.", "stop", ""), ("Milk.", "", "unknown", 'finish_reason "paused"')} <= {
+    assert {("Tea.", "Hm.", "stop", ""), ("Milk.", "", "unknown", 'finish_reason "content"')} <= {
         (each.text, each.reasoning, each.finish_reason, each.detail) for each in samples
     }
 

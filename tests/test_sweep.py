@@ -314,10 +314,11 @@ def test_a_run_into_what_a_replay_made_is_refused_and_changes_nothing(made: Any,
     assert digest_folder(folder) == before
 
 
-def test_a_report_gets_a_sweep_of_each_usual_threshold_that_runs_no_function(
+def test_a_report_gets_a_sweep_of_each_usual_threshold_that_runs_no_function_on_other_texts(
     made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = [made(), made("cross_validation.choose_by=majority"), made(preset="recommended")]
+    loose = "preferences.strict=false"
+    runs = [made(loose), made("cross_validation.choose_by=majority", loose), made(loose, preset="recommended")]
     monkeypatch.setattr(SandboxSettings, "make_sandbox", None)
     plain, voted, contrasted = map(sweep_usual, runs)
     assert [sweep.keys[0] for sweep in plain.sweeps] == [AGREEMENT, "rejection_sampling.pass_rate", "scoring.mean"]

@@ -103,6 +103,8 @@ def make_divided(match: re.Match[str], texts: Sequence[str]) -> Iterator[Pair]:
     obeying = [write(number, f"\n{mark}\n"), write(number, f"\n\n{mark}\n\n")]
     breaking = [write(number - 1, f"\n{mark}\n"), write(number, "\n\n"), write(number + 1, f"\n\n{mark}\n\n")]
     breaking.append(write(3, f"\n{mark[: len(mark) // 2]}\n"))
+    if "line" in between:  # of its own
+        breaking.append(write(number, f" {mark} "))
     yield from _cross(obeying, breaking, f"{number} parts with {mark} between them", "another number")
 
 

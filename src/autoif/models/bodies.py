@@ -12,13 +12,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import zstandard
 
 from autoif.models.ends import find_end
 from autoif.reading.json_text import parse_json
+
+if TYPE_CHECKING:
+    import aiohttp  # heavy, and commands that ask no server read its answers, too
 
 MAX_BODY_BYTES = 64_000_000
 """Of an answer, unpacked: a thousand long responses. More fills the memory."""
@@ -40,7 +42,7 @@ class UnreadableBody(ValueError):
     """A body that is too large, or packed in a way that can't be read; says which, and what to do about it."""
 
 
-async def read_content(response: aiohttp.ClientResponse, most_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def read_content(response: "aiohttp.ClientResponse", most_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the body, unpacked here and not by the session: its `auto_decompress` has no bound.
     Raises UnreadableBody: it is larger than `most_bytes`, before or after unpacking, or can't be unpacked."""
     said = response.headers.get("Content-Encoding", "").strip().lower()

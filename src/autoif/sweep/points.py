@@ -121,7 +121,8 @@ class UsualSweeps:
 
 
 def sweep_usual(run: Path) -> UsualSweeps:
-    """Return what is left of a run with other thresholds, as far as stored verdicts say. Raises as `sweep_run` does."""
+    """Return what is left of a run with other thresholds, as far as stored verdicts say. Where pairs are strict,
+    functions run on the variants of rejected texts, which takes seconds. Raises as `sweep_run` does."""
     stored = read_stored(run)
     config = stored.config
     quick, slow = list[str](), list[str]()
@@ -133,13 +134,7 @@ def sweep_usual(run: Path) -> UsualSweeps:
     if stored.samples:
         quick.append("rejection_sampling.pass_rate=0.5:1:0.1")
         quick += ["scoring.mean=5:10:1"] if config.scoring.enabled else []
-    rows = (
-        config.deduplication.behaviour,
-        config.preferences.strict,
-        config.rewards.balanced,
-        config.rewards.reliability,
-    )
-    if any(rows):
+    if config.deduplication.behaviour or config.rewards.balanced or config.rewards.reliability:
         quick, slow = [], [*slow, *quick]
     sweeps = tuple(asyncio.run(_sweep(stored, check_points(stored, [each]))) for each in quick)
     return UsualSweeps(sweeps, tuple(slow))
