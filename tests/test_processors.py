@@ -1,6 +1,7 @@
 """How many processors and cores a process may use: its affinity and the quota of its control group decide."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,12 @@ def test_a_kernel_that_says_nothing_is_taken_at_its_cpus(machine: Path, monkeypa
 def test_a_system_without_affinity_is_taken_at_its_cpus(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")
     assert count_processors() == count_cores() == (os.cpu_count() or 1)
+
+
+def test_nothing_else_counts_the_processors_of_the_machine() -> None:
+    package = Path(processors.__file__).parent
+    counting = re.compile(r"\b(?:cpu_count|process_cpu_count|sched_getaffinity)\(")
+    asking = {
+        file.relative_to(package).as_posix() for file in package.rglob("*.py") if counting.search(file.read_text())
+    }
+    assert asking == {"processors.py"}

@@ -24,6 +24,8 @@ _FEW = 3
 _MANY = 20
 _LEAST_TEXT = 20
 """Characters that two answers don't have in common by chance."""
+_LEAST_TOKENS = 20
+"""Fewer may be all that an answer needs."""
 _SHOWN = 80
 
 
@@ -109,7 +111,7 @@ class Suspicions:
         stage.counts[used] += 1
         most, total = max(stage.counts), stage.counts.total()
         often = stage.counts[most] > _FEW and stage.counts[most] * 4 >= total
-        if often and most > _LEAST_TEXT and len(stage.counts) > _FEW:
+        if often and most > _LEAST_TOKENS and len(stage.counts) > _FEW:
             yield (
                 f"counts exactly {most:,} tokens for many answers of stage {request.stage} and more for none, though "
                 f"{most_tokens:,} were allowed: it may cut them there"
