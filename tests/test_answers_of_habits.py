@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from autoif.models.repairs import repair_text
 from autoif.models.requests import Completion
 from autoif.models.wire import Question, read_server_answer
 from autoif.records import Reason
@@ -169,3 +170,9 @@ def test_what_a_server_warns_of_is_read() -> None:
     answer = {"choices": [], "warnings": ["seed is ignored", {"message": "prompt\ncut"}], "warning": None}
     assert read_server_answer(answer).warnings == ("seed is ignored", "prompt cut")
     assert json.dumps(read_server_answer({"choices": []}).warnings) == "[]"
+
+
+def test_quotation_marks_that_were_asked_for_are_no_writing_of_a_gateway() -> None:
+    answer = '"\\"Online\\" trade grows.\\nSo does the rest."'
+    assert repair_text(answer, "Name a trend. Wrap your entire response with double quotation marks.") == answer
+    assert repair_text(answer, "Name a trend.") == '"Online" trade grows.\nSo does the rest.'

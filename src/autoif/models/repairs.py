@@ -28,6 +28,7 @@ _USUAL = re.compile(
 _ESCAPED_WORD = re.compile(r"\w&(?:#0?39|#x27|apos|rsquo);\w|&(?:quot|#34);[^&]{1,400}&(?:quot|#34);|\A\s*&lt;\w+&gt;")
 _RAW = re.compile(r"[<>\"]|&(?!#?\w{1,8};)")
 _MARKUP = re.compile(r"html|xml|markup|entit|escape|web ?page|code|snippet", re.IGNORECASE)
+_QUOTED = re.compile(r"quot|json|escape|\"", re.IGNORECASE)
 _NEWLINES = re.compile(r"\\n(?:\\n)?(?=[A-Z0-9*#\-•\"“])")
 _LITERAL = re.compile(r"\\n(?![a-z])|\\t(?![a-z])|\\(?=\")")
 _CODE = re.compile(r"\\n|new ?line|line break|escape|regex|regular expression|code|json|function|string", re.IGNORECASE)
@@ -43,9 +44,10 @@ def repair_text(text: str, prompt: str | None = None) -> str:
         text = _BYTES.sub(lambda found: bytes.fromhex(re.sub("<0x|>", "", found[0])).decode("utf-8", "replace"), text)
     if not text.isascii() and _MISREAD.search(text):
         text = _read_anew(text)
-    text = _read_json_text(text)
     if prompt is None:
-        return text
+        return _read_json_text(text)
+    if not _QUOTED.search(prompt):
+        text = _read_json_text(text)
     if "&" in text and _ESCAPED_WORD.search(text) and not _RAW.search(text) and not _MARKUP.search(prompt):
         text = html.unescape(text)
     if len(_NEWLINES.findall(text)) > 1 and not set("\n`{") & {*text} and not _CODE.search(prompt):
