@@ -41,10 +41,12 @@ _CONVERSATION = re.compile(
     r"|chat|script|###|对话|對話|会話|диалог|gespräch|diálogo",
     re.IGNORECASE,
 )
-_NEXT_LABEL = re.compile(r"\n{2}(?:human|user): |\n#{2,3} ?(?:instruction|human|user) ?:[ \t]*(?:\n|\w)", re.IGNORECASE)
+_NEXT_LABEL = re.compile(r"\n(?:\n(?:human|user): |#{2,3} ?(?:instruction|human|user) ?:[ \t]*(?:\n|\w))", re.IGNORECASE)
 _ANSWERED = re.compile(r"\n(?:#{2,3} ?)?(?:assistant|ai|response) ?:", re.IGNORECASE)
 """A turn of the user's that is one is answered; else it may be a name in a form."""
 _NEXT_LINE = re.compile(r"(?<=[.!?…。！？\"”)*`])[ \t]*\n{1,3}(?:user|assistant)\n{1,3}(?=[^\n]{20})")
+_BARE_HEADS = ("user\n", "assistant\n")
+"""What the next two hold: most texts have neither, and need not be searched for what stands before it."""
 _GLUED = re.compile(r"(?<=[.!?…\"”)*])assistant\n\n(?=\S)")
 _LEAST_DOUBLED = 40
 _FEW_LETTERS = 8
@@ -110,7 +112,8 @@ def _drop_turns(text: str) -> str:
     rest = text[own.end() :] if own else text
     if own and (_SPEAKERS.search(rest) is None or _NEXT_LABEL.search(rest)):
         text = rest
-    for ending in (_GLUED, _NEXT_LINE, _NEXT_LABEL):
+    bare = (_GLUED, _NEXT_LINE) if any(head in text for head in _BARE_HEADS) else ()
+    for ending in (*bare, _NEXT_LABEL):
         found = ending.search(text)
         if not found or text.count("```", 0, found.start()) % 2 or _SPEAKERS.search(text[: found.start()]):
             continue

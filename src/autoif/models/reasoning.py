@@ -70,6 +70,8 @@ _OPENED_AT_END = re.compile(
     rf"(<{_NAMES}>|{'|'.join(opening.pattern for opening, _ in _TOKENS)}|<\|channel\|>analysis<\|message\|>)"
     r"(?:thought)?\s*\Z"
 )
+_ENDS_BEGIN = ("<", "[/", "◁/")
+"""Each end begins with one of these: most texts hold none, and need not be searched for all."""
 _LABELLED = ("<|channel>", "<unused94>", "<ctrl94>")
 """Their thoughts begin with the word "thought"."""
 _EMPTY_TAG = re.compile(rf"\s*+<{_NAMES}\s?/>", re.IGNORECASE)
@@ -254,8 +256,7 @@ def _find_end(text: str, ending: re.Pattern[str]) -> re.Match[str] | None:
 def _split_phrases(text: str) -> Thought | None:
     start = text.lstrip()
     for opening, ending in _PHRASES:
-        begins, ends = opening.match(start), ending.search(start)
-        if begins and ends:
+        if (begins := opening.match(start)) and (ends := ending.search(start)):
             answer = start[ends.end() :].removesuffix("[END FINAL RESPONSE]")
             return Thought(answer, start[begins.end() : ends.start()].strip(), closed=True)
     return None
@@ -263,6 +264,8 @@ def _split_phrases(text: str) -> Thought | None:
 
 def _split_lone_end(text: str) -> Thought | None:
     """Split a thought that the prompt opened, so that only its end is in the text."""
+    if not any(begun in text for begun in _ENDS_BEGIN):
+        return None
     for opening, ending in _TOKENS:
         end = ending.search(text)
         if end and not opening.search(text, 0, end.start()) and not _is_quoted(text, end.start(), end.end()):

@@ -86,7 +86,7 @@ def clean_text(text: str) -> str:
     """Return the text without what no file, trainer or terminal should meet. Linear in its length."""
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if not text.isprintable():
+    if not text.replace("\n", "").isprintable():
         text = _CITED.sub("", _CONTROLS.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", text))))
         text = _INVISIBLE.sub("", text)
     if "<" in text or "[" in text:
