@@ -12,6 +12,7 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from autoif.models.requests import FinishReason
@@ -25,6 +26,8 @@ CALLS = frozenset({"tool_calls", "tool_use", "function_call"})
 """Ends with the call of a tool."""
 _NOTHING = (None, "", "null", "none", "None")
 _LONGEST_REASON = 100
+_MOST_WORDS = 256
+"""Words and names of fields that are remembered, as each answer of a server has the same few."""
 _LABEL = re.compile(r"(?:finish_?reason|stop_?reason|alternative_status)[_.:]")
 _STOPPED = frozenset(
     """
@@ -67,15 +70,21 @@ def find_end(choice: Mapping[str, Any]) -> object:
 
 def name_end(reason: object) -> str:
     """Return a finish reason in one spelling; "" for what is no word."""
-    if not isinstance(reason, str):
-        return ""
-    name = re.sub(r"[-\s]", "_", reason[:_LONGEST_REASON].strip().lower())
-    return _LABEL.sub("", name, count=1)
+    return _name(reason[:_LONGEST_REASON]) if isinstance(reason, str) else ""
+
+
+@lru_cache(_MOST_WORDS)
+def _name(reason: str) -> str:
+    return _LABEL.sub("", re.sub(r"[-\s]", "_", reason.strip().lower()), count=1)
 
 
 def read_finish_reason(reason: object) -> FinishReason:
     """Return what a finish reason means: servers have some forty, and each version adds some."""
-    name = name_end(reason)
+    return _read_name(name_end(reason))
+
+
+@lru_cache(_MOST_WORDS)
+def _read_name(name: str) -> FinishReason:
     if name in _STOPPED:
         return "stop"
     if _CUT.search(name):
@@ -118,7 +127,7 @@ def find_filter(*places: Mapping[str, Any]) -> str:
     """Return the name of a filter that struck, by what a choice, its message or the whole answer says; else ""."""
     for place in places:
         for name, value in place.items():
-            if not _FILTERS.fullmatch(name):
+            if not _is_filter(name):
                 continue
             if name == "moderation_hit_type":
                 struck = isinstance(value, str) and bool(value)
@@ -129,6 +138,11 @@ def find_filter(*places: Mapping[str, Any]) -> str:
             if struck:
                 return next(_list_strikes(value), "") or name
     return ""
+
+
+@lru_cache(_MOST_WORDS)
+def _is_filter(name: str) -> bool:
+    return _FILTERS.fullmatch(name) is not None
 
 
 def _list_strikes(value: object, name: str = "", depth: int = 0) -> Iterator[str]:

@@ -76,7 +76,8 @@ def read_server_answer(answer: Mapping[str, Any], question: Question = _UNKNOWN)
     for choice, failure in zip(listed, failed, strict=True):
         if not failure:
             read = read_choice(choice, question=question)
-            read = replace(read, text=drop_numbered(read.text, answer))
+            if (text := drop_numbered(read.text, answer)) is not read.text:
+                read = replace(read, text=text)
             found.append(_look_beside(read, choice, answer, question))
     counted = count_tokens(found, answer, len("\n".join(question.turns).encode("utf-8", "replace")))
     counted = _explain_cuts(counted, question.most_tokens)
