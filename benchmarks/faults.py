@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif.faults.edges import make_edges
-from autoif.faults.probing import find_faults, gather_texts
+from autoif.faults.probing import find_faults, make_probing_texts
 from autoif.faults.reasons import FindingReason
 from autoif.records import Case, Verdict
 from autoif.reliability import score_functions
@@ -65,7 +65,7 @@ def try_instruction(row: dict[str, Any], cases: str, sandbox: Sandbox) -> list[T
         for text in texts[:OF_A_SIDE]
         if cases != "none"
     ]
-    texts = gather_texts(row["instruction"], given)
+    texts = make_probing_texts(row["instruction"], given)
     known = [(text, side) for side, texts_of_side in sides.items() for text in texts_of_side]
     asked = [*texts.all, *(text for text, _ in known)]
     sources = [(source, said) for said in (True, False) for source in row["right" if said else "wrong"]]

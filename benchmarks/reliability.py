@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from autoif.audit.material import WrittenInstruction, read_material
-from autoif.faults.probing import gather_texts
+from autoif.faults.probing import make_probing_texts
 from autoif.judging import judge
 from autoif.models.requests import sampling_seed
 from autoif.records import Case, Verdict
@@ -72,7 +72,7 @@ def judge_functions(folder: Path) -> list[Judged]:
         for written in read_material(folder / "instructions").instructions:
             right = check_functions(written, answers.get(written.instruction.id, []), sandbox)
             for own, others in draw_answers(written.instruction.id, answers):
-                texts = gather_texts(written.instruction.text, written.matrix.cases, own, others)
+                texts = make_probing_texts(written.instruction.text, written.matrix.cases, own, others)
                 rows = judge([(written.sources, text) for text in texts.all], sandbox, until_timeout=True)
                 found += [
                     Judged(written.instruction.id, signs, right[place], place in written.cross_validated)
@@ -103,7 +103,7 @@ def judge_other_kinds() -> list[Judged]:
     with Sandbox() as sandbox:
         for row in map(json.loads, OTHER_KINDS.read_text(encoding="utf-8").splitlines()):
             cases = [Case(input=text, expected=expected) for text, expected in row["cases"]]
-            texts = gather_texts(row["instruction"], cases)
+            texts = make_probing_texts(row["instruction"], cases)
             known = {text: side == "follow" for side in ("follow", "break") for text in row[side]}
             rows = judge([(row["functions"], text) for text in [*texts.all, *known]], sandbox, until_timeout=True)
             verdicts = list(zip(*rows, strict=True))

@@ -3,7 +3,7 @@
 import pytest
 
 from autoif.behaviour import Cluster
-from autoif.instructions.observation import Behaviour, ObservedText, Observer, follow_repairs, gather_texts
+from autoif.instructions.observation import Behaviour, ObservedText, Observer, follow_repairs, list_observed_texts
 from autoif.probes import load_probes
 from autoif.records import Answer, Draft, Function, FunctionFault, Repair, RepairOutcome, Verdict
 from autoif.sandbox.outcomes import Outcome
@@ -16,7 +16,7 @@ P, F = Verdict.PASS, Verdict.FAIL
 
 def test_the_texts_are_cases_responses_near_misses_and_probes_each_once() -> None:
     probe = load_probes()[5]
-    texts = gather_texts(draft([], [("tea for two", True), (probe, False)]), ["Tea.", "tea for two"])
+    texts = list_observed_texts(draft([], [("tea for two", True), (probe, False)]), ["Tea.", "tea for two"])
     assert len({each.text for each in texts}) == len(texts)
     assert texts[:3] == (
         ObservedText("tea for two", "case"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoif.faults.probing import ProbingTexts, gather_texts
+from autoif.faults.probing import ProbingTexts, make_probing_texts
 from autoif.judging import judge
 from autoif.records import Case, Verdict
 from autoif.reliability import Signs, load_fit, read_signs, run_patiently, score, score_functions
@@ -32,7 +32,9 @@ WORD = accepts("xylophone")
 def gather(
     *cases: tuple[str, bool], own: Sequence[str] = (), others: Sequence[str] = (), instruction: str = "Be musical."
 ) -> ProbingTexts:
-    return gather_texts(instruction, [Case(input=text, expected=expected) for text, expected in cases], own, others)
+    return make_probing_texts(
+        instruction, [Case(input=text, expected=expected) for text, expected in cases], own, others
+    )
 
 
 def run(sandbox: Sandbox, sources: Sequence[str], texts: ProbingTexts) -> list[tuple[Verdict, ...]]:

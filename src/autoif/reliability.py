@@ -1,6 +1,6 @@
 """How likely a function is right, told without gold: a score between 0 and 1 from what it does.
 
-    texts = gather_texts(instruction, cases, answers, others)       # of autoif.faults.probing
+    texts = make_probing_texts(instruction, cases, answers, others)       # of autoif.faults.probing
     verdicts = await run_patiently(sources, texts.all, sandbox)     # all functions of the instruction
     scores = score_functions(texts, verdicts)                       # one for each
 

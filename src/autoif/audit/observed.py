@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from autoif.audit.material import WrittenInstruction
-from autoif.faults.probing import ProbingTexts, gather_texts
+from autoif.faults.probing import ProbingTexts, make_probing_texts
 from autoif.records import Verdict
 from autoif.sandbox import Sandbox
 
@@ -46,7 +46,7 @@ def observe(
     texts = {name: list(dict.fromkeys(each.text for each in found)) for name, found in answers.items()}
     found: list[Observed] = []
     for at in range(0, len(instructions), _AT_ONCE):
-        part = [(written, _gather_texts(written, texts)) for written in instructions[at : at + _AT_ONCE]]
+        part = [(written, _make_texts(written, texts)) for written in instructions[at : at + _AT_ONCE]]
         judged = iter(
             sandbox.run_many_sync(
                 [(source, tried.all) for written, tried in part for source in written.sources], until_timeout=True
@@ -60,11 +60,11 @@ def observe(
     return found
 
 
-def _gather_texts(written: WrittenInstruction, answers: dict[str, list[str]]) -> ProbingTexts:
+def _make_texts(written: WrittenInstruction, answers: dict[str, list[str]]) -> ProbingTexts:
     """Return the texts for an instruction; answers to others from each in turn."""
     others = [texts for name, texts in answers.items() if name != written.instruction.id and texts]
     each = -(-MOST_ANSWERS // max(len(others), 1))
     drawn = [text for texts in others for text in texts[:each]][:MOST_ANSWERS]
     best = sorted(written.responses[:MOST_ANSWERS], key=lambda response: -response.pass_rate)
     own = list(dict.fromkeys(response.text for response in best))
-    return gather_texts(written.instruction.text, written.matrix.cases, own, drawn)
+    return make_probing_texts(written.instruction.text, written.matrix.cases, own, drawn)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from autoif.datasets.rows import Constraint, constraint_of
-from autoif.faults.probing import gather_texts
+from autoif.faults.probing import make_probing_texts
 from autoif.judging import Runner
 from autoif.records import Response, VerifiedInstruction, content_id
 from autoif.reliability import DECIMALS, run_patiently, score_functions
@@ -81,7 +81,7 @@ async def _balance(
     ]
     drawn = [each.text for each in answers], foreign[:MOST_ANSWERS]
     matrix = verified.matrix
-    texts = gather_texts(verified.instruction.text, matrix.cases, *(drawn if all(drawn) else ()))
+    texts = make_probing_texts(verified.instruction.text, matrix.cases, *(drawn if all(drawn) else ()))
     rows = await run_patiently([function.source for function in matrix.functions], texts.all, sandbox)
     scores = score_functions(texts, rows)
     kept = [round(scores[place], DECIMALS) for place in verified.kept_functions]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
 
-from autoif.faults.probing import gather_texts
+from autoif.faults.probing import make_probing_texts
 from autoif.judging import Runner
 from autoif.probes import load_probes
 from autoif.records import Dropped, Reason, Response, Verdict, VerifiedInstruction, content_id
@@ -51,7 +51,7 @@ async def fold_alike(
     instructions: Sequence[VerifiedInstruction], responses: Iterable[Response], sandbox: Runner, alike: Threshold
 ) -> list[Dropped]:
     """Return the instructions that are alike a better one; `responses` have verdicts and one constraint each."""
-    texts = _gather_texts(instructions, responses)
+    texts = _choose_texts(instructions, responses)
     read = [await _read(verified, texts[verified.id], sandbox) for verified in instructions]
     folded: dict[str, VerifiedInstruction] = {}
     for group in _group_candidates(sorted(read, key=lambda each: each.rank), alike):
@@ -122,7 +122,7 @@ def _is_alike(counts: Counter[tuple[bool, bool]], alike: Threshold, *, one_sided
     )
 
 
-def _gather_texts(
+def _choose_texts(
     instructions: Sequence[VerifiedInstruction], responses: Iterable[Response]
 ) -> dict[str, tuple[str, ...]]:
     """Return texts of each instruction that most of its functions accept, and some that they refuse."""
@@ -148,7 +148,7 @@ def _list_cases(verified: VerifiedInstruction) -> Iterable[tuple[str, bool]]:
 
 async def _read(verified: VerifiedInstruction, texts: tuple[str, ...], sandbox: Runner) -> _Read:
     matrix = verified.matrix
-    tried = gather_texts(verified.instruction.text, matrix.cases)
+    tried = make_probing_texts(verified.instruction.text, matrix.cases)
     rows = await run_patiently([function.source for function in matrix.functions], tried.all, sandbox)
     scores = score_functions(tried, rows)
     places = {text: place for place, text in enumerate(tried.all)}

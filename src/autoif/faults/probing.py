@@ -103,7 +103,7 @@ class ProbingTexts:
         return _leave_out_scraps(self.probes)
 
 
-def gather_texts(
+def make_probing_texts(
     instruction: str, cases: Sequence[Case], own: Sequence[str] = (), others: Sequence[str] = ()
 ) -> ProbingTexts:
     """Return the texts on which the functions of an instruction show what is wrong with them.

@@ -84,7 +84,7 @@ class Observer:
 
     async def observe(self, draft: Draft) -> Behaviour:
         """Run the functions of a draft on its cases, near misses of these, responses and the probes."""
-        texts = gather_texts(draft, self._responses)
+        texts = list_observed_texts(draft, self._responses)
         outcomes = await self.run(draft.matrix.functions, texts)
         votes = count_votes(draft)
         loading = [place for place, row in enumerate(outcomes) if any(outcome.loaded for outcome in row)]
@@ -116,7 +116,7 @@ class Observer:
         return tuple(known[text] for text in inputs)
 
 
-def gather_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[ObservedText, ...]:
+def list_observed_texts(draft: Draft, responses: Sequence[str] = ()) -> tuple[ObservedText, ...]:
     """Return the texts that tell a draft's functions apart, each once."""
     cases = [case.input for case in draft.matrix.cases]
     own = [draft.instruction.text, *cases[:_CASES_VARIED]]

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoif.behaviour import cluster_functions
-from autoif.faults.probing import find_faults, gather_texts
+from autoif.faults.probing import find_faults, make_probing_texts
 from autoif.faults.reasons import FindingReason
 from autoif.instructions.contrast import STAGE, verify_chosen
 from autoif.instructions.observation import count_votes
@@ -79,7 +79,7 @@ class RatedBehaviour:
 
 async def look_at(draft: Draft, tools: Tools) -> list[Soundness]:
     """Return what each function of a draft shows."""
-    texts = gather_texts(draft.instruction.text, draft.matrix.cases)
+    texts = make_probing_texts(draft.instruction.text, draft.matrix.cases)
     rows = await run_patiently([function.source for function in draft.matrix.functions], texts.all, tools.sandbox)
     findings = [find_faults(texts, dict(zip(texts.all, row, strict=True))) for row in rows]
     alike = {place: cluster.members for cluster in cluster_functions(rows) for place in cluster.members}

@@ -41,7 +41,9 @@ _CONVERSATION = re.compile(
     r"|chat|script|###|对话|對話|会話|диалог|gespräch|diálogo",
     re.IGNORECASE,
 )
-_NEXT_LABEL = re.compile(r"\n(?:\n(?:human|user): |#{2,3} ?(?:instruction|human|user) ?:[ \t]*(?:\n|\w))", re.IGNORECASE)
+_NEXT_LABEL = re.compile(
+    r"\n(?:\n(?:human|user): |#{2,3} ?(?:instruction|human|user) ?:[ \t]*(?:\n|\w))", re.IGNORECASE
+)
 _ANSWERED = re.compile(r"\n(?:#{2,3} ?)?(?:assistant|ai|response) ?:", re.IGNORECASE)
 """A turn of the user's that is one is answered; else it may be a name in a form."""
 _NEXT_LINE = re.compile(r"(?<=[.!?…。！？\"”)*`])[ \t]*\n{1,3}(?:user|assistant)\n{1,3}(?=[^\n]{20})")
