@@ -14,11 +14,13 @@ Say = Callable[[str], None]
 """Takes a line for a person."""
 
 
-class SamplingSettings(Record):
-    """How responses are drawn."""
+ENGINE_OPTIONS = ("tensor_parallel_size", "gpu_memory_utilization", "max_model_len")
+"""Settings of vLLM alone."""
 
-    responses: int = Field(default=8, ge=1)
-    """Responses to each prompt (§3.4: K)."""
+
+class GenerationSettings(Record):
+    """How a model generates a response, in evaluations and in the rounds of online data."""
+
     temperature: float = Field(default=0.8, ge=0, le=2)
     """§3.4: 0.8; 0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -40,8 +42,14 @@ class SamplingSettings(Record):
 
     def engine_options(self) -> dict[str, int | float]:
         """Return the settings of vLLM alone that are set, by vLLM's names."""
-        names = ("tensor_parallel_size", "gpu_memory_utilization", "max_model_len")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {name: value for name in ENGINE_OPTIONS if (value := getattr(self, name)) is not None}
+
+
+class SamplingSettings(GenerationSettings):
+    """How responses are drawn."""
+
+    responses: int = Field(default=8, ge=1)
+    """Responses to each prompt (§3.4: K)."""
 
 
 class SamplingPrompt(Record):

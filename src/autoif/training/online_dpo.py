@@ -122,7 +122,7 @@ def train_online(request: OnlineRequest, say: Say = print) -> dict[str, Any]:
         say(f"{len(data.rows) - len(prompts)} of the {len(data.rows)} prompts are copies and left out")
     record = {
         **make_record("online-dpo", model, request.dpo), "data": data.record(), "eval_data": None,
-        "online": {**request.online.model_dump(mode="json"), "sampler": _name_sampler(request)}, "identity": identity,
+        "online": {**request.online.record(), "sampler": _name_sampler(request)}, "identity": identity,
     }  # fmt: skip
     return _run(request, prompts, record, before, say)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from autoif.datasets.preferences import Candidate, make_pair, pair_candidates
 from autoif.datasets.rows import Constraint, PreferenceRow, Turn
@@ -28,13 +28,14 @@ from autoif.models.requests import sampling_seed
 from autoif.records import Reason, Record, Verdict, content_id
 from autoif.sampling import Sample, SamplingPrompt, SamplingSettings
 from autoif.sampling.precision import Precision, choose_precision
+from autoif.sampling.settings import ENGINE_OPTIONS, GenerationSettings
 from autoif.sandbox import Sandbox, SandboxSettings
 from autoif.settings import Preferences
 from autoif.thresholds import RejectedThreshold, ShareThreshold, meets
 from autoif.training.settings import TrainingSettings, merge_settings, read_settings, resolve_settings, take_table
 
 
-class OnlineSettings(SandboxSettings):
+class OnlineSettings(GenerationSettings, SandboxSettings):
     """§3.4, how each round makes its pairs; and how functions are run on what the policy says."""
 
     rounds: int = Field(default=3, ge=1)
@@ -43,9 +44,6 @@ class OnlineSettings(SandboxSettings):
     """§3.3: K = 8."""
     temperature: float = Field(default=0.8, gt=0, le=2)
     """§3.4: 0.8."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int = Field(default=1024, ge=1)
-    """Of a response; what is cut there is no whole answer, and in no pair."""
     prompts_per_round: int = Field(default=0, ge=0)
     """Drawn from the data anew in each round; 0 takes all."""
     positive: ShareThreshold = "> 0.5"
@@ -57,24 +55,12 @@ class OnlineSettings(SandboxSettings):
     """Pairs of a prompt: at most positives x negatives."""
     gate: bool = True
     """Whether what passes functions vacuously, as an empty or copied text does, is never chosen."""
-    batch_size: int = Field(default=32, ge=1)
-    """Responses generated together by transformers."""
     dtype: Precision = Field(default_factory=choose_precision)
     """Of the policy's weights while it is sampled; bfloat16 where the machine computes in it."""
-    tensor_parallel_size: int | None = Field(default=None, ge=1)
-    """Of vLLM, as the next two: GPUs that it divides the policy over."""
-    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
-    """Share of each GPU's memory."""
-    max_model_len: int | None = Field(default=None, ge=1)
-    """Tokens of prompt and response together."""
-    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
-    """What the chat template is given beside the messages while the policy is sampled, and in the DPO."""
-    seed: int = 0
-    """Of drawing prompts and responses; `seed` without `online.` is the DPO's."""
 
     def sampling(self, number: int) -> SamplingSettings:
-        """Return the settings of one round's sampling; each round draws anew."""
-        own = self.model_dump(include=set(SamplingSettings.model_fields))
+        """Return the settings of one round's sampling; each round draws anew, and `seed` draws its prompts, too."""
+        own = {name: getattr(self, name) for name in GenerationSettings.model_fields}
         drawn = {"responses": self.responses_per_prompt, "seed": sampling_seed("online", self.seed, number)}
         return SamplingSettings(**{**own, **drawn})
 
@@ -83,12 +69,14 @@ class OnlineSettings(SandboxSettings):
 
     def identity(self) -> dict[str, Any]:
         """Return what shapes the result, as "online.KEY"."""
-        layout = {"workers", "tensor_parallel_size", "gpu_memory_utilization"}
         # Left out where it isn't set, as it was before there was one.
-        left = layout | {
-            name for name in ("chat_template_kwargs", "max_model_len", "packages") if not getattr(self, name)
-        }
-        return {f"online.{key}": value for key, value in self.model_dump(mode="json", exclude=left).items()}
+        later = {name for name in ("chat_template_kwargs", "packages") if not getattr(self, name)}
+        shaping = self.model_dump(mode="json", exclude={"workers", *later})
+        return {f"online.{key}": value for key, value in shaping.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Return all settings, those of vLLM that don't shape the result, too."""
+        return {**self.model_dump(mode="json"), **{name: getattr(self, name) for name in ENGINE_OPTIONS}}
 
 
 def resolve_online(
