@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from autoif.sandbox import cpython
 from support.habit_runs import DATA, HALF, ROWS, Runner
 from support.habit_server import (
     QUERIES,
@@ -45,6 +46,13 @@ def test_an_honest_server_fills_every_file(run: Runner) -> None:
     assert ended.code == 0
     assert [len(ended.rows(name)) > 0 for name in DATA] == [True] * 4
     assert len(ended.rows()) == ROWS
+
+
+def test_all_steps_of_a_run_use_one_sandbox(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, start = [], cpython._start_contained
+    monkeypatch.setattr(cpython, "_start_contained", lambda limits: started.append(limits) or start(limits))
+    assert run(honest, "--set", "preferences.strict=true").code == 0
+    assert len(started) == 1
 
 
 # Thoughts. What they say would do harm wherever it is taken for an answer.

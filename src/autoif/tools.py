@@ -15,6 +15,7 @@ from autoif.models.requests import Chat, Completion, Request
 from autoif.models.stored_answers import StoredAnswers
 from autoif.records import Query
 from autoif.runs.segments import open_segments
+from autoif.sandbox import Sandbox
 from autoif.telemetry import Telemetry, open_telemetry
 
 
@@ -60,6 +61,17 @@ class ToolSettings:
     """The span of the run, as OpenTelemetry writes it."""
     marks: tuple[str, ...] = ()
     """Of the run's batches at a provider (autoif.models.batches)."""
+    sandbox: Sandbox | None = None
+    """The one that all steps of a run use in this process: it was entered, and does not travel."""
+
+    @asynccontextmanager
+    async def open_sandbox(self) -> AsyncIterator[Sandbox]:
+        """Yield the run's sandbox, else one that is left afterwards. Raises SandboxError."""
+        if self.sandbox:
+            yield self.sandbox
+        else:
+            async with self.config.sandbox.make_sandbox() as sandbox:
+                yield sandbox
 
     @asynccontextmanager
     async def open(self, answers: Answers | None = None) -> AsyncIterator[Tools]:
@@ -86,7 +98,7 @@ class ToolSettings:
                 marks=self.marks,
             )
             chat = await stack.enter_async_context(client)
-            sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
+            sandbox = await stack.enter_async_context(self.open_sandbox())
             kind = translation.nli if translation.enabled else "chat"
             nli = open_nli(kind, translation.nli_model, chat, config.prompts)
             yield Tools(config, chat, nli, sandbox, self.queries, self.answers, telemetry)

@@ -122,7 +122,7 @@ async def write_data(folder: RunFolder, tools: ToolSettings, *, anew: bool = Fal
     def read_verified() -> Iterator[VerifiedInstruction]:
         return (each for _, some in _read_verified(folder, config) for each in some)
 
-    made = await make_data_sets(read_verified, read_shards, config, config.sandbox.make_sandbox, review)
+    made = await make_data_sets(read_verified, read_shards, config, tools.open_sandbox, review)
     folder.write_rows(store.QUERIES, tools.queries, made_of=source)
     await asyncio.to_thread(write_data_sets, made, folder, source)
     if store.REVIEWED in names:

@@ -105,9 +105,9 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         cache = stack.enter_context(CompletionCache(completions))  # first of all that open it: it sets it up
         earlier = _read_earlier(folder, cache, options)
         config = manifest.settle(config, earlier)
-        alone = config.sandbox.model_copy(update={"workers": 1})
-        async with alone.make_sandbox() as sandbox:  # before a model is asked or loaded
-            enforced = sandbox.describe()
+        # Before a model is asked or loaded.
+        sandbox = await stack.enter_async_context(config.sandbox.make_sandbox())
+        enforced = sandbox.describe()
         config = manifest.settle_backend(config, enforced.partition(":")[0])
         read_review(folder.path)  # a decision that can't be read ends the run here, and not after hours
         lost = not earlier and cache.total().completions > 0
@@ -134,7 +134,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         elsewhere = options.remote.address if options.remote else ""
         marks = manifest.read_marks(record)
         tools = ToolSettings(
-            served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span, marks
+            served, completions, queries, options.replay, inputs.answers, journal, elsewhere, span, marks, sandbox
         )
         job = OpenRun(folder, tools, engine, progress, options.slice, events, times, telemetry)
         for note in await _run_job(inputs.given, inputs.seeds, job, options):

@@ -273,6 +273,7 @@ class _CrewProcess:
             config=_fill_in(settings.config, urls),
             completions=settings.completions.resolve(),
             journal=settings.journal and settings.journal.resolve(),
+            sandbox=None,
         )
         self.link.send(Hire(settings, workers))
         self.has_workers = True
