@@ -31,12 +31,13 @@ def find_network_disk(path: Path, mounts: Path) -> str:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
-    best, kind = -1, ""
+    around = {str(each) for each in (place, *place.parents)}
+    nearest, kind = "", ""
     for line in lines:
         fields, _, rest = line.partition(" - ")
-        mount = Path(_unescape(fields.split(" ")[4]))
-        if (place == mount or mount in place.parents) and len(mount.parts) >= best:  # of several the last hides others
-            best, kind = len(mount.parts), rest.split(" ")[0]
+        mount = _unescape(fields.split(" ")[4])
+        if mount in around and len(mount) >= len(nearest):  # of several at one place the last hides the others
+            nearest, kind = mount, rest.split(" ")[0]
     fuse = kind.startswith("fuse") and kind not in _LOCAL_FUSE and kind != "fusectl"
     return kind if kind in _NETWORK or fuse else ""
 
