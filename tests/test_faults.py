@@ -28,7 +28,7 @@ from autoif.runs import shards
 from autoif.runs.orchestration import RunOptions, make_data
 from support.command import fails_here, run_here
 from support.faulty_endpoint import FaultyEndpoint, busy, cut, no_fault, slow
-from support.processes import data_of, fork_autoif, make_plain_run, model_server, stages_of, start_autoif
+from support.processes import data_of, fork_autoif, make_plain_run, model_server, stages_of
 
 IN_FLIGHT = 4
 MANY = (
@@ -228,7 +228,7 @@ def test_sigterm_ends_a_run_within_ten_seconds_with_requests_in_flight_and_its_e
     plain, tmp_path, engine, again
 ):
     with model_server(tmp_path) as server, FaultyEndpoint(server.url) as endpoint:
-        process = start_autoif(*arguments(endpoint.url, tmp_path / "run", *engine), cwd=tmp_path)
+        process = fork_autoif(*arguments(endpoint.url, tmp_path / "run", *engine), cwd=tmp_path)
         wait_for(lambda: len(endpoint.delivered) > 30, process)
         endpoint.fault = slow(600.0)
         time.sleep(0.5)
