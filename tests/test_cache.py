@@ -37,10 +37,14 @@ def answer(text: str = "yes", **fields: object) -> Completion:
     return Completion(text=text, finish_reason="stop", **fields)  # type: ignore[arg-type]
 
 
-def test_an_answer_comes_back_as_it_was_put(path: Path) -> None:
+def store(cache: CompletionCache, key: str, completions: dict[int, Completion], usd: float = 0.0) -> int:
+    return cache.insert(answer_rows.list_rows(key, completions, stage=REQUEST.stage, usd=usd))
+
+
+def test_an_answer_comes_back_as_it_was_stored(path: Path) -> None:
     stored = Completion("naïve\x00 – 日本語 🙂\n", "length", 12, 34, (("A", -0.1), (" B", -2.302585092994046)))
     with CompletionCache(path) as cache:
-        cache.put(key_of("k"), {0: stored}, request=REQUEST, usd=0.0)
+        store(cache, key_of("k"), {0: stored})
         assert cache.get(key_of("k"), 1) == {0: stored}
     with CompletionCache(path) as reopened:
         assert reopened.get(key_of("k"), 1) == {0: stored}
@@ -48,7 +52,7 @@ def test_an_answer_comes_back_as_it_was_put(path: Path) -> None:
 
 def test_only_samples_below_the_asked_number_come_back(path: Path) -> None:
     with CompletionCache(path) as cache:
-        cache.put(key_of("k"), {index: answer(str(index)) for index in (0, 1, 5)}, request=REQUEST, usd=0.0)
+        store(cache, key_of("k"), {index: answer(str(index)) for index in (0, 1, 5)})
         assert sorted(cache.get(key_of("k"), 2)) == [0, 1]
         assert sorted(cache.get(key_of("k"), 8)) == [0, 1, 5]
         assert cache.get(key_of("other"), 8) == {}
@@ -56,20 +60,21 @@ def test_only_samples_below_the_asked_number_come_back(path: Path) -> None:
 
 def test_the_first_answer_stays_and_is_paid_once(path: Path) -> None:
     with CompletionCache(path) as cache:
-        cache.put(key_of("k"), {0: answer("first", prompt_tokens=1)}, request=REQUEST, usd=0.5)
+        store(cache, key_of("k"), {0: answer("first", prompt_tokens=1)}, usd=0.5)
         again = {0: answer("second", prompt_tokens=1)}
-        assert cache.put(key_of("k"), again, request=REQUEST, usd=0.5)[0].text == "first"
+        assert store(cache, key_of("k"), again, usd=0.5) == 0
+        assert cache.pick(key_of("k"), again)[0].text == "first"
         assert cache.get(key_of("k"), 1)[0].text == "first"
         assert cache.total() == Usage(requests=1, completions=1, prompt_tokens=1, usd=0.5)
 
 
 def test_usage_is_kept_by_stage_and_adds_up(path: Path) -> None:
-    scoring = replace(REQUEST, stage="scoring")
     with CompletionCache(path) as cache:
         two = {0: answer(prompt_tokens=10, completion_tokens=3), 1: answer(completion_tokens=4)}
-        cache.put(key_of("a"), two, request=REQUEST, usd=0.1)
-        cache.put(key_of("b"), {0: answer(prompt_tokens=5, completion_tokens=1)}, request=REQUEST, usd=0.2)
-        cache.put(key_of("c"), {7: answer(prompt_tokens=1, completion_tokens=1)}, request=scoring, usd=0.4)
+        store(cache, key_of("a"), two, usd=0.1)
+        store(cache, key_of("b"), {0: answer(prompt_tokens=5, completion_tokens=1)}, usd=0.2)
+        scored = {7: answer(prompt_tokens=1, completion_tokens=1)}
+        cache.insert(answer_rows.list_rows(key_of("c"), scored, stage="scoring", usd=0.4))
     with CompletionCache(path) as cache:
         assert cache.usage() == {
             "scoring": Usage(requests=1, completions=1, prompt_tokens=1, completion_tokens=1, usd=0.4),
@@ -84,11 +89,11 @@ def test_usage_adds_up_over_many_answers_deletions_and_processes(path: Path) -> 
     refused = {0: Completion("", "refused", prompt_tokens=3)}
     with CompletionCache(path) as cache, CompletionCache(path) as other:
         for number in range(700):
-            (cache if number % 3 else other).put(f"{number:032x}", one, request=REQUEST, usd=1e-9)
-        other.put(f"{700:032x}", refused, request=REQUEST, usd=0.0)
+            store(cache if number % 3 else other, f"{number:032x}", one, usd=1e-9)
+        store(other, f"{700:032x}", refused)
         assert other.forget_refused() == 1
         for number in range(701, 1400):
-            cache.put(f"{number:032x}", one, request=REQUEST, usd=1e-9)
+            store(cache, f"{number:032x}", one, usd=1e-9)
         expected = Usage(requests=1400, completions=1400, prompt_tokens=2 * 1399 + 3, usd=1399 / 1e9)
         assert cache.total() == other.total() == expected
     with CompletionCache(path) as cache:
@@ -127,12 +132,13 @@ def test_the_key_does_not_change_between_versions() -> None:
     assert request_key(REQUEST, "m") == "4ee0dae6229f8bb2a33347af8f6e975e"
 
 
-def test_an_answer_survives_a_kill_right_after_it_was_put(path: Path) -> None:
+def test_an_answer_survives_a_kill_right_after_it_was_stored(path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from autoif.models.cache import CompletionCache; from autoif.models.requests import Completion, Request\n"
+        "from autoif.models.answer_rows import list_rows; from autoif.models.cache import CompletionCache\n"
+        "from autoif.models.requests import Completion\n"
         "cache = CompletionCache(Path(sys.argv[1]))\n"
-        "cache.put('6b' * 16, {0: Completion('kept', 'stop')}, request=Request('writer', 's'), usd=0.0)\n"
+        "cache.insert(list_rows('6b' * 16, {0: Completion('kept', 'stop')}, stage='s', usd=0.0))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
@@ -140,16 +146,16 @@ def test_an_answer_survives_a_kill_right_after_it_was_put(path: Path) -> None:
         assert cache.get(key_of("k"), 1)[0].text == "kept"
 
 
-def _put_many(path: Path, worker: int) -> None:
+def _store_many(path: Path, worker: int) -> None:
     with CompletionCache(path) as cache:
         for number in range(100):
-            cache.put(key_of(f"{worker}-{number}"), {0: answer(prompt_tokens=1)}, request=REQUEST, usd=0.0)
-            cache.put(key_of(f"shared-{number}"), {0: answer(str(worker))}, request=REQUEST, usd=0.0)
+            store(cache, key_of(f"{worker}-{number}"), {0: answer(prompt_tokens=1)})
+            store(cache, key_of(f"shared-{number}"), {0: answer(str(worker))})
 
 
 def test_several_processes_create_and_fill_one_cache(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_put_many, args=(path, number)) for number in range(3)]
+    workers = [context.Process(target=_store_many, args=(path, number)) for number in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -178,7 +184,7 @@ def test_a_file_that_another_process_lengthens_as_it_is_opened_is_not_taken_for_
             monkeypatch.undo()
             writers.append(CompletionCache(path))
             long = {sample: answer(random.randbytes(2_000).hex()) for sample in range(99)}
-            writers[0].put(key_of("k"), long, request=REQUEST, usd=0.0)
+            store(writers[0], key_of("k"), long)
         return found
 
     monkeypatch.setattr(Path, "exists", lengthen)
@@ -190,7 +196,7 @@ def test_a_file_that_another_process_lengthens_as_it_is_opened_is_not_taken_for_
 @pytest.mark.parametrize("kept", [0.9, 0.5, 0.1])
 def test_a_truncated_file_is_refused(path: Path, kept: float) -> None:
     with CompletionCache(path) as cache:
-        cache.put(key_of("k"), {index: answer("x" * 3000) for index in range(100)}, request=REQUEST, usd=0.0)
+        store(cache, key_of("k"), {index: answer("x" * 3000) for index in range(100)})
     os.truncate(path, int(path.stat().st_size * kept))
     with pytest.raises(StoreError, match="is damaged"):
         CompletionCache(path)
@@ -200,7 +206,7 @@ def test_a_truncated_file_is_refused(path: Path, kept: float) -> None:
 def test_damage_in_the_middle_is_found_when_it_is_read(path: Path, place: float) -> None:
     with CompletionCache(path) as cache:
         many = {index: answer(random.Random(index).randbytes(2000).hex()) for index in range(100)}
-        cache.put(key_of("k"), many, request=REQUEST, usd=0.0)
+        store(cache, key_of("k"), many)
     content = bytearray(path.read_bytes())
     page = int(len(content) * place) // 4096 * 4096
     content[page : page + 4096] = b"\xff" * 4096
@@ -237,7 +243,7 @@ def test_texts_of_a_stage_are_packed_with_what_they_have_in_common(path: Path, m
 
     def put(cache: CompletionCache, first: int) -> None:
         many = {index: answer(text(first + index), reasoning=f"{index}?") for index in range(100)}
-        cache.put(f"{first:032x}", many, request=REQUEST, usd=0.0)
+        store(cache, f"{first:032x}", many)
 
     with CompletionCache(path) as cache:
         for first in range(0, 1000, 100):
@@ -305,7 +311,7 @@ def test_refused_completions_can_be_forgotten_and_odd_endings_are_counted(path: 
             "c": Completion("", "refused", detail=said),
             "d": Completion("y", "unknown", detail="finish_reason null"),
         }.items():
-            cache.put(key_of(key), {0: completion}, request=REQUEST, usd=0.0)
+            store(cache, key_of(key), {0: completion})
         stage = REQUEST.stage
         assert list(cache.endings()) == [(stage, "refused", said, 2), (stage, "unknown", "finish_reason null", 1)]
         assert cache.forget_refused() == 2
@@ -345,19 +351,14 @@ def test_a_file_of_another_format_is_refused(path: Path) -> None:
 
 def test_a_full_disk_says_so_and_keeps_what_was_stored(path: Path) -> None:
     with CompletionCache(path) as cache:
-        cache.put(key_of("k"), {0: answer("kept")}, request=REQUEST, usd=0.0)
+        store(cache, key_of("k"), {0: answer("kept")})
         # SQLite's own limit fails with the very code of a full disk.
         cache._db.execute("PRAGMA max_page_count = 8")
         with pytest.raises(StoreError, match=r"no space left for .*: free some, then run the same command again"):
-            cache.put(
-                key_of("l"),
-                {0: answer(random.Random(0).randbytes(100_000).hex()), 1: answer("y")},
-                request=REQUEST,
-                usd=0.0,
-            )
+            store(cache, key_of("l"), {0: answer(random.Random(0).randbytes(100_000).hex()), 1: answer("y")})
         assert cache.get(key_of("l"), 2) == {}
         cache._db.execute("PRAGMA max_page_count = 1000000")
-        cache.put(key_of("m"), {0: answer("again")}, request=REQUEST, usd=0.0)
+        store(cache, key_of("m"), {0: answer("again")})
     with CompletionCache(path) as cache:
         assert {row[2] for row in cache.rows()} == {"kept", "again"}
 
@@ -374,6 +375,6 @@ def test_a_locked_cache_is_named(path: Path) -> None:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreError, match="not locked"):
-            cache.put(key_of("k"), {0: answer()}, request=REQUEST, usd=0.0)
+            store(cache, key_of("k"), {0: answer()})
         other.execute("ROLLBACK")
         other.close()

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from autoif.errors import BudgetExhausted, ModelError, StoreError
+from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache, request_key
 from autoif.models.client import ChatClient
 from autoif.models.endpoint import Budget, Endpoint
@@ -159,7 +160,7 @@ async def test_the_answer_that_another_process_stored_first_is_the_one_that_coun
 
     async def be_overtaken(*_: object) -> web.Response:
         with CompletionCache(tmp_path / "completions.sqlite") as quicker:
-            quicker.put(request_key(request, "m"), {1: first}, request=request, usd=0.0)
+            quicker.insert(list_rows(request_key(request, "m"), {1: first}, stage=request.stage, usd=0.0))
         return web.json_response(answer({"messages": [{"content": "mine"}], "n": 2, "seed": 0}))
 
     async with StubServer(be_overtaken) as server, ChatClient({"writer": at(server)}, cache) as client:

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from autoif.errors import NoData
+from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
-from autoif.models.requests import Completion, Request
+from autoif.models.requests import Completion
 from autoif.records import Dropped, Instruction, Reason
 from autoif.report.ending import check_ending, describe_ending
 from autoif.report.funnel import read_funnel
@@ -31,8 +32,7 @@ def make_run(tmp_path):
             made = {"identity": {}, "format": FORMAT, "status": "complete", "config": config}
             folder.write_manifest({**made, "notes": ["seed: left out"]})
             for number, completion in enumerate(completions):
-                request = Request("writer", "verification")
-                cache.put(f"{number:032x}", {0: completion}, request=request, usd=0.0)
+                cache.insert(list_rows(f"{number:032x}", {0: completion}, stage="verification", usd=0.0))
         return path
 
     return make

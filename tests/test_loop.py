@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from autoif.errors import StoreError
+from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache, request_key
 from autoif.models.endpoint import Endpoint
 from autoif.models.fleet import Call, Fleet
@@ -212,7 +213,7 @@ async def test_what_comes_while_others_are_stored_is_one_transaction_and_each_ge
     quicker, begun = {1: Completion("quicker", "stop", 1, 1)}, []
     async with StoredAnswers(path) as answers:
         with CompletionCache(path) as other:
-            other.put("b" * 32, quicker, request=REQUEST, usd=0.0)
+            other.insert(list_rows("b" * 32, quicker, stage=REQUEST.stage, usd=0.0))
         answers._written._db.set_trace_callback(lambda each: begun.append(each) if "BEGIN" in each else None)
         tasks = [asyncio.create_task(answers.store(key, each, request=REQUEST, usd=0.5)) for key, each in asked.items()]
         await asyncio.sleep(0)

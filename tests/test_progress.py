@@ -7,8 +7,9 @@ import types
 
 from rich.console import Console
 
+from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache, Usage
-from autoif.models.requests import Completion, Request
+from autoif.models.requests import Completion
 from autoif.records import Dropped, Instruction, Reason
 from autoif.report import progress as module
 from autoif.report.progress import Progress
@@ -75,8 +76,7 @@ def test_on_a_terminal_a_table_is_redrawn_with_tokens_from_the_completions(tmp_p
     monkeypatch.setattr(module, "_REDRAW_S", 0.02)
     path = tmp_path / "completions.sqlite"
     with CompletionCache(path) as cache:
-        request = Request(role="writer", stage="scoring", prompt="x")
-        cache.put("6b" * 16, {0: Completion("y", "stop", 1000, 234)}, request=request, usd=0.0)
+        cache.insert(list_rows("6b" * 16, {0: Completion("y", "stop", 1000, 234)}, stage="scoring", usd=0.0))
     out = io.StringIO()
     progress = Progress(Console(file=out, width=120, force_terminal=True))
     with progress.watching(path, lambda: 7):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autoif.errors import StoreError
+from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache, CompletionRow
 from autoif.models.recording import Recorded, export_recording, import_recording
 from autoif.models.requests import Completion, Request
@@ -23,7 +24,7 @@ ANSWERS = [
 def fill(path: Path, answers: list[tuple[str, int, Completion]]) -> None:
     with CompletionCache(path) as cache:
         for key, index, completion in answers:
-            cache.put(key, {index: completion}, request=REQUEST, usd=0.001)
+            cache.insert(list_rows(key, {index: completion}, stage=REQUEST.stage, usd=0.001))
 
 
 def test_the_same_completions_make_the_same_bytes_in_any_order(tmp_path: Path) -> None:

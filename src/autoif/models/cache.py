@@ -1,7 +1,7 @@
 """Every model answer of a run in one SQLite file: the only state that a run resumes from.
 
 An answer is stored under the hash of its request and its sample index, and is in the operating system's hands when
-`put` returns, so killing the process loses nothing that was paid for. Several processes of one machine may use the
+`insert` returns, so killing the process loses nothing that was paid for. Several processes of one machine may use the
 file at once; where two of them asked the same thing, the first answer stays. Prompts and keys are not stored.
 
 Made for ten million answers: texts are packed (`answer_rows`), answers lie in the order in which they came, the index
@@ -26,7 +26,6 @@ from autoif.models.answer_rows import (
     SELECT,
     CompletionRow,
     RowPacker,
-    list_rows,
     read_logprobs,
     shorten_key,
     split_key,
@@ -188,14 +187,6 @@ class CompletionCache:
             self._db.executemany(INSERT, [self._rows.pack(row) for row in rows])
             self._db.execute(COUNTED)
             self._db.execute("DELETE FROM elsewhere WHERE segment = ?", (segment,))
-
-    def put(self, key: str, completions: Samples, *, request: Request, usd: float) -> Samples:
-        """Store the completions of one answer of the server, by sample index: all of them, or none.
-
-        `usd` is the price of the whole answer. A completion that is already there stays as it is, and is returned.
-        """
-        rows = list_rows(key, completions, stage=request.stage, usd=usd)
-        return completions if self.insert(rows) == len(rows) else self.pick(key, completions)
 
     def pick(self, key: str, completions: Samples) -> Samples:
         """Return what is stored of these: another process may have been quicker."""
