@@ -8,5 +8,6 @@ embedding.py       the same by a model's vectors
 measure.py         training data is read once and compared
 rephrasing.py      a judge model says whether a neighbour asks for the same
 constraint_*.py    training functions that check the same constraint as a benchmark's checker
+search.py          all of this in one call, for `autoif contamination`
 results.py         the report, and training files without the rows that overlap
 """

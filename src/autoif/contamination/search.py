@@ -1,0 +1,73 @@
+"""Training data searched for the prompts of benchmarks: all that `autoif contamination` finds and writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoif.contamination.constraint_types import find_trained_types
+from autoif.contamination.measure import ContaminationComparison, compare
+from autoif.contamination.nearest import Nearest
+from autoif.contamination.prompts import BENCHMARKS, read_prompts
+from autoif.contamination.rephrasing import judge_rephrasing
+from autoif.contamination.results import (
+    ContaminationReport,
+    check_clean,
+    list_contaminated,
+    list_nearest,
+    report,
+    write_clean,
+    write_results,
+)
+from autoif.contamination.training_rows import list_files
+from autoif.errors import needing_extra
+from autoif.evaluation.judge import Judge
+from autoif.sampling.settings import Say
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The options of `autoif contamination`; vectors and a judge's answers are stored in `output`."""
+
+    against: Sequence[str]
+    """Benchmarks; where none is named, those that are known and those of `data`."""
+    data: Mapping[str, Path]
+    ngram: int
+    neighbours: int
+    constraints: bool
+    output: Path | None
+    clean: Path | None
+    embeddings: str | None
+    judge: Judge | None
+
+
+def find_contamination(train: Sequence[Path], search: Search, say: Say, warn: Say) -> ContaminationReport:
+    """Return what training data shares with benchmarks, and write the files that are asked for.
+
+    `warn` gets why types of constraints are not looked for. Raises as the functions that it calls.
+    """
+    names = search.against or [*BENCHMARKS, *search.data]
+    files = list_files(train)
+    if search.clean:
+        check_clean(files, search.clean)
+    comparison = compare(files, read_prompts(names, search.data), search.ngram, search.neighbours, say)
+    # before torch and its threads are there
+    types = find_trained_types(comparison, say, warn) if search.constraints else None
+    nearest = list(list_nearest(comparison, _embed(comparison, search, say)))
+    if search.judge and search.output:
+        nearest = judge_rephrasing(nearest, search.judge, search.output, say)
+    found = report(comparison, types, nearest, search.judge.identity if search.judge else None)
+    if search.output:
+        write_results(search.output, found, nearest, list(list_contaminated(comparison)))
+    if search.clean:
+        write_clean(comparison, search.clean)
+    return found
+
+
+def _embed(comparison: ContaminationComparison, search: Search, say: Say) -> Nearest | None:
+    """Return the neighbours by a model's vectors, if there is a model."""
+    if not (search.embeddings and search.output):
+        return None
+    with needing_extra("train", "--embeddings"):
+        from autoif.contamination.embedding import find_nearest_by_embedding
+    prompts, k = [prompt.text for prompt in comparison.prompts], comparison.nearest.texts.shape[1]
+    return find_nearest_by_embedding(prompts, list(comparison.data.asked), k, search.embeddings, search.output, say)
