@@ -49,7 +49,7 @@ def drawn(tmp_path_factory) -> dict[str, ET.Element]:
         write_rows(folder / name / "metrics.jsonl", *rows, {"step": 40, "eval_loss": 2.0})
     plot_training([folder / name for name in MODELS], folder / "training.svg")
     plot_comparison(compared(), folder / "comparison.svg")
-    plot_calibration([(0.1, 0.25, 4), (0.9, 0.75, 1200)], "Right functions by their score", folder / "calibration.svg")
+    plot_calibration([(0.1, 0.25, 4), (0.9, 0.75, 1200)], folder / "calibration.svg")
     return {name: read(folder / f"{name}.svg") for name in ("training", "comparison", "calibration")}
 
 
@@ -94,8 +94,8 @@ def measure_lightness(colour: str, seen: str = "as it is") -> float:
         ("comparison", {"Scores and their differences to zebra, with 95 % intervals", "model", "accepted answers (%)",
                         "difference (percentage points)", "levels satisfied in a row, of five", "difference (levels)",
                         "Pass rate accepted", "Difference to zebra", "hollow: no difference shown"}),
-        ("calibration", {"Right functions by their score", "score (0 to 1)", "share that is right (0 to 1)",
-                         "if scores held exactly"}),
+        ("calibration", {"Right functions by their score without gold", "score (0 to 1)",
+                         "share that is right (0 to 1)", "if scores held exactly"}),
     ],
 )  # fmt: skip
 def test_every_figure_has_a_title_and_plain_names_of_its_axes(drawn, figure, said):

@@ -1,9 +1,12 @@
 """How texts, lists and folders of others are shown in one line of a message."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+Say = Callable[[str], None]
+"""Takes a line for a person."""
 
 _DIFFERENCES = 6
 """The most that an error names."""

@@ -25,10 +25,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from autoif.errors import ConfigError
+from autoif.messages import Say
 from autoif.models.requests import Completion, Request
 from autoif.records import Dropped
 
-Say = Callable[[str], None]
 _SIGNALS = ("traces", "metrics")
 _PREFIX = "OTEL_EXPORTER_OTLP"
 _TOKEN_BOUNDS = tuple(float(4**power) for power in range(14))

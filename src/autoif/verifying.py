@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, Turn, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
+from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record
 from autoif.runs.store import SFT, find_rows
@@ -60,9 +61,7 @@ class VerifiedDataset(NamedTuple):
     rows: int
 
 
-async def verify_pairs(
-    functions: Path, responses: Path, output: Path | None, sandbox: Sandbox, say: Callable[[str], None]
-) -> None:
+async def verify_pairs(functions: Path, responses: Path, output: Path | None, sandbox: Sandbox, say: Say) -> None:
     """Write a row for every function and every response, a function after the other, to a file or standard output.
 
     Raises:
@@ -120,7 +119,7 @@ def _show_rows(function: str, responses: list[str], outcomes: list[Outcome]) -> 
     )
 
 
-def verify_dataset(path: Path, sandbox: Sandbox, say: Callable[[str], None]) -> VerifiedDataset:
+def verify_dataset(path: Path, sandbox: Sandbox, say: Say) -> VerifiedDataset:
     """Run the functions of each row on its answers. Raises as `verify_pairs` does."""
     rows = list(_read_dataset(find_rows(path, SFT)))
     with sandbox:

@@ -7,7 +7,7 @@ report/audit.py.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoif.audit.agreement import AgreementAudit, measure_agreement, measure_shared_errors
@@ -23,6 +23,7 @@ from autoif.audit.rates import InstructionRates, LevelRates, measure, sum_up
 from autoif.audit.second_author import SecondAuthor, compare_authors
 from autoif.benchmark_wordings import TITLES
 from autoif.errors import ConfigError, StoreError
+from autoif.messages import Say
 from autoif.probes import load_probes
 from autoif.records import Record
 from autoif.runs.contents import read_audit
@@ -36,8 +37,6 @@ LONGEST_CALL_S = 20.0
 """For one function on all its texts, so that one that hangs on each doesn't take an hour; the rest are timeouts."""
 DATA_VARIABLE = "AUTOIF_DATA"
 """Names the folder of recorded responses."""
-Watch = Callable[[str], None]
-"""Is told in words what is being done."""
 
 
 class GoldAudit(Record):
@@ -83,7 +82,7 @@ def audit_run(
     gold: str | Path | None = None,
     second: Path | None = None,
     data: Path | None = None,
-    watch: Watch = lambda said: None,
+    watch: Say = lambda said: None,
 ) -> Audit:
     """Measure a run's functions, write audit.json into its folder, and return it.
 
@@ -115,7 +114,7 @@ def audit_run(
     return found
 
 
-def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: Watch) -> Gold:
+def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: Say) -> Gold:
     benchmark = next((each for each in TITLES if each == str(gold).lower()), None)
     if benchmark is None:
         return read_gold(Path(gold))
@@ -130,7 +129,7 @@ def _find_gold(gold: str | Path, data: Path | None, material: Material, watch: W
     return make_official_gold(benchmark, named, material)
 
 
-def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Watch) -> Audit:
+def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: list[str], watch: Say) -> Audit:
     whole = len(material.instructions)
     watch(f"0 of {whole:,} instructions")
     observed = observe(material.instructions, sandbox, lambda done: watch(f"{done:,} of {whole:,} instructions"))

@@ -60,4 +60,4 @@ def audit(
         if not found.scores.calibration:
             raise ConfigError(_PLOTS_GOLD)
         bins = [(each.score, each.right, each.functions) for each in found.scores.calibration.bins]
-        plot_calibration(bins, "Right functions by their score without gold", plot)
+        plot_calibration(bins, plot)

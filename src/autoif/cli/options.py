@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from autoif.errors import ConfigError
+from autoif.messages import Say
 
 Command = Callable[..., None]
 
@@ -40,7 +41,7 @@ def gather_options(
     return decorate
 
 
-def choose_say(quiet: bool) -> Callable[[str], None]:
+def choose_say(quiet: bool) -> Say:
     """Return what shows lines of progress, or swallows them."""
     return (lambda line: None) if quiet else functools.partial(click.echo, err=True)
 

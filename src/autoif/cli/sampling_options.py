@@ -13,9 +13,10 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from autoif.cli.options import Command, LocalPath, gather_options
 from autoif.errors import ConfigError
+from autoif.messages import Say
 from autoif.models.catalog import runs_in_llama_cpp
 from autoif.models.endpoint import Endpoint
-from autoif.sampling import Backend, SamplingSettings, Say, open_sampler
+from autoif.sampling import Backend, SamplingSettings, open_sampler
 from autoif.sampling.precision import choose_precision
 
 if TYPE_CHECKING:

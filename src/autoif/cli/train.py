@@ -11,7 +11,7 @@ from autoif.cli.interruption import interruptible
 from autoif.cli.options import QUIET, SETTINGS, LocalPath, OutputPath, add_options, choose_say
 from autoif.cli.sampling_options import API_KEY_ENV, BACKEND, read_backend
 from autoif.errors import needing_extra
-from autoif.sampling.settings import Say
+from autoif.messages import Say
 from autoif.training.data import Kind
 from autoif.training.settings import resolve_settings
 

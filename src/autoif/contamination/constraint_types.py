@@ -24,8 +24,8 @@ from autoif.contamination.measure import ContaminationComparison
 from autoif.contamination.results import TypeCoverage, TypeInstruction
 from autoif.errors import ConfigError, SandboxError
 from autoif.judging import Row, judge
+from autoif.messages import Say
 from autoif.records import Verdict
-from autoif.sampling.settings import Say
 from autoif.sandbox import Sandbox, SandboxSettings
 
 ALIKE = 0.9

@@ -18,9 +18,9 @@ from transformers.utils import logging as notes
 
 from autoif.contamination.nearest import Nearest, Vectors, find_closest
 from autoif.errors import ModelError, first_line
+from autoif.messages import Say
 from autoif.runs.whole_files import storage_errors
 from autoif.sampling.policy import check_model
-from autoif.sampling.settings import Say
 from autoif.training.identity import identify_model
 
 VECTORS = "embeddings.sqlite"

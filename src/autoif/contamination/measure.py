@@ -14,7 +14,7 @@ from autoif.contamination.overlap import PromptWords, split_words
 from autoif.contamination.prompts import BenchmarkPrompt
 from autoif.contamination.training_rows import TrainingRow, read_rows
 from autoif.errors import ConfigError
-from autoif.sampling.settings import Say
+from autoif.messages import Say
 
 Kind = Literal["run", "prompt"]
 """What a row and a prompt share: n words that follow one another, or all of a prompt that is shorter than that."""

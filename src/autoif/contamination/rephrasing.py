@@ -10,8 +10,8 @@ from pathlib import Path
 
 from autoif.contamination.results import NearestResult, Neighbour, Rephrasing
 from autoif.evaluation.judge import Judge, consult, explain_unread
+from autoif.messages import Say
 from autoif.models.requests import Completion
-from autoif.sampling.settings import Say
 
 STAGE = "contamination"
 _ANSWER = re.compile(r"none|(?:same:?\s*)?\d{1,9}(?:(?:\s*,\s*|\s+and\s+|\s+)\d{1,9})*", re.IGNORECASE)

@@ -21,7 +21,7 @@ from autoif.contamination.results import (
 from autoif.contamination.training_rows import list_files
 from autoif.errors import needing_extra
 from autoif.evaluation.judge import Judge
-from autoif.sampling.settings import Say
+from autoif.messages import Say
 
 
 @dataclass(frozen=True, slots=True)

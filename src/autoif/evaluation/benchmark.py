@@ -27,8 +27,9 @@ from autoif.evaluation.results import (
     score,
     write_results,
 )
+from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
-from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, Say, sample_all
+from autoif.sampling import Sampler, SamplingPrompt, SamplingSettings, sample_all
 from autoif.training.card import versions
 
 _SAID = 5

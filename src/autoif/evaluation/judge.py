@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoif.messages import Say
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import EMBEDDED, Budget, Endpoint
@@ -13,7 +14,6 @@ from autoif.models.requests import Chat, Completion, Request, sampling_seed
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
 from autoif.runs.whole_files import storage_errors
-from autoif.sampling.settings import Say
 
 _QUESTION_TOKENS = 6_144
 """Room for a question to an embedded judge: FollowBench's longest prompts with a response, or with their neighbours."""

@@ -19,12 +19,12 @@ from autoif.evaluation.responses import SubjectResponse
 from autoif.evaluation.results import Column, PromptResult
 from autoif.gate import Fault, find_fault
 from autoif.judging import judge as run_functions
+from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Verdict, content_id
 from autoif.reward import RewardMode, compute_reward
 from autoif.runs.store import REWARDS, find_rows
 from autoif.runs.whole_files import digest_file
-from autoif.sampling.settings import Say
 from autoif.sandbox import Sandbox
 
 _TITLE = "Pass rate"

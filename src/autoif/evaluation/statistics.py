@@ -114,7 +114,7 @@ def _find_variance(sums: np.ndarray, counts: np.ndarray) -> float:
     return float((rest**2).sum()) / float(counts.sum()) ** 2 * len(sums) / (len(sums) - 1)
 
 
-def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *, seed: int = 0) -> Interval:
+def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum]) -> Interval:
     """Return the mean of second - first with its 95 % interval, paired value by value.
 
     Both have the same sets, with the values of the same prompts in the same order.
@@ -123,7 +123,7 @@ def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], *,
         ([b - a for a, b in zip(ours, theirs, strict=True)], clusters)
         for (ours, _), (theirs, clusters) in zip(first, second, strict=True)
     ]
-    return bootstrap_strata(paired, seed=seed)
+    return bootstrap_strata(paired)
 
 
 def compute_mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:

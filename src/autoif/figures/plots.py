@@ -15,13 +15,13 @@ from autoif.errors import ConfigError
 from autoif.evaluation.comparison import ComparedBenchmark, Comparison
 from autoif.figures.curves import CurvePanel, arrange_curves, read_trainings
 from autoif.figures.style import (
+    FAINT,
     INK,
     MARKERS,
     SeriesLook,
     check_kind,
     choose_look,
     draw_interval,
-    draw_reference,
     name_axis,
     name_difference,
     save_figure,
@@ -62,7 +62,7 @@ def plot_comparison(comparison: Comparison, output: Path) -> None:
     save_figure(lambda: draw_comparison(comparison), output)
 
 
-def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, output: Path) -> None:
+def plot_calibration(bins: Sequence[tuple[float, float, int]], output: Path) -> None:
     """Draw a reliability diagram: what is right of what has a score, beside what would be if scores held. A bin is a
     mean score, the share that is right, and how many there are.
 
@@ -72,9 +72,9 @@ def plot_calibration(bins: Sequence[tuple[float, float, int]], title: str, outpu
 
     def draw() -> Figure:
         figure = Figure(figsize=(5.2, 4.8), layout="constrained")
-        figure.suptitle(show_name(title, most=80))
+        figure.suptitle("Right functions by their score without gold")
         panel = figure.add_subplot()
-        draw_reference(panel, [0, 1], [0, 1], "if scores held exactly")
+        panel.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), label="if scores held exactly")
         scores, right, counts = zip(*bins, strict=True)
         look = choose_look(0)
         [line] = panel.plot(scores, right, f"{look.marker}-", color=look.colour, label="measured (how many functions)")

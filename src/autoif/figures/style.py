@@ -42,6 +42,7 @@ _STYLE = {
     "ytick.color": INK,
 }  # fmt: skip
 _VALUE_POINTS = 7.5
+_NAME_CHARS = 36
 """Size of the values beside points."""
 _AXES = {
     "pass_rate": "accepted answers",
@@ -108,11 +109,11 @@ def name_difference(column: Column) -> str:
     return f"difference ({'percentage points' if column.unit == '%' else column.unit})"
 
 
-def show_name(name: str, most: int = 36) -> str:
-    """Return a name for an axis or a legend: not read as a formula, and cut in its middle beyond `most` letters."""
+def show_name(name: str) -> str:
+    """Return a name for an axis or a legend: not read as a formula, and cut in its middle if it is long."""
     said = show_in_line(name)
-    if len(said) > most:
-        said = f"{said[: most // 2 - 1]}…{said[-(most // 2) :]}"
+    if len(said) > _NAME_CHARS:
+        said = f"{said[: _NAME_CHARS // 2 - 1]}…{said[-(_NAME_CHARS // 2) :]}"
     return said.replace("$", r"\$")
 
 
@@ -147,8 +148,3 @@ def write_ends(panel: Axes, ends: Sequence[tuple[float, float]]) -> None:
             f"{y:.3g}", (x, place), textcoords="offset points", xytext=(6, 0), va="center", fontsize=_VALUE_POINTS,
             color=INK, annotation_clip=False,
         )  # fmt: skip
-
-
-def draw_reference(panel: Axes, x: Sequence[float], y: Sequence[float], label: str = "") -> None:
-    """Draw a line that only helps to read."""
-    panel.plot(x, y, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), label=label or None)

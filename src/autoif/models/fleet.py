@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from pydantic_core import to_json
 
 from autoif.errors import ModelError
-from autoif.messages import list_some
+from autoif.messages import Say, list_some
 from autoif.models.batches import Batches, RunBatches
 from autoif.models.dealing import Dealer
 from autoif.models.endpoint import Endpoint
@@ -82,9 +82,7 @@ def _write(body: dict[str, Any]) -> bytes:
 class Fleet:
     """Sends JSON to the addresses of an endpoint, between `open` and `close`, in one event loop."""
 
-    def __init__(
-        self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None, run: RunBatches = _UNKNOWN
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, note: Say = lambda sentence: None, run: RunBatches = _UNKNOWN) -> None:
         """`note` gets what the user should know of the addresses; `run` tells of the run's batches."""
         self.transports = [Transport(each, note) for each in endpoint.spread()]
         self.retries = 0

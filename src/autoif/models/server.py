@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from autoif.errors import ModelError
+from autoif.messages import Say
 from autoif.models.batches import RunBatches
 from autoif.models.dialect import Dialect, Narrowed, fewer_samples, is_too_long, narrow, narrowest, request_body
 from autoif.models.endpoint import Endpoint
@@ -38,7 +39,7 @@ _PROBE = Request(role="writer", stage="probe", messages=(("user", "Hello"),), ma
 class Server:
     """An endpoint's addresses and the dialect that has been learned from their answers."""
 
-    def __init__(self, endpoint: Endpoint, note: Callable[[str], None], run: RunBatches) -> None:
+    def __init__(self, endpoint: Endpoint, note: Say, run: RunBatches) -> None:
         """`note` gets a sentence for each thing that the server doesn't take; `run` tells of the run's batches."""
         self.endpoint = endpoint
         self.fleet = Fleet(endpoint, note, run)

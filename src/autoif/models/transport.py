@@ -15,6 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from autoif.errors import ModelError
+from autoif.messages import Say
 from autoif.models.bodies import ENCODINGS, LARGE_BYTES, MAX_BODY_BYTES, UnreadableBody, read_body, read_content
 from autoif.models.complaints import ComplaintKind, guess_status, is_about_request
 from autoif.models.endpoint import Endpoint
@@ -117,7 +118,7 @@ class Unfinished(Passing):
 class Transport:
     """Sends JSON to one address, between `open` and `close`, in one event loop."""
 
-    def __init__(self, endpoint: Endpoint, note: Callable[[str], None] = lambda sentence: None) -> None:
+    def __init__(self, endpoint: Endpoint, note: Say = lambda sentence: None) -> None:
         """`endpoint` has one address; `note` gets what the user should know while the transport waits."""
         assert isinstance(endpoint.concurrency, int)
         self.pace = Pace(endpoint.concurrency, retry_wait_s=endpoint.retry_wait_s, slow_s=endpoint.slow_s)

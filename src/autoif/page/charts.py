@@ -57,11 +57,11 @@ def draw_line(title: str, labels: Sequence[str], values: Sequence[float | None],
     return make("figure", make("figcaption", title), svg)
 
 
-def draw_histogram(title: str, values: Sequence[float], low: float, high: float) -> list[Element]:
-    """Return how many values there are in each tenth of a range; what lies beyond is in the last."""
-    width = (high - low) / _BINS
-    counts = Counter(min(_BINS - 1, max(0, int((value - low) / width + 1e-9))) for value in values)
-    labels = [f"{low + place * width:g}–{low + (place + 1) * width:g}" for place in range(_BINS)]
+def draw_histogram(title: str, values: Sequence[float], most: float) -> list[Element]:
+    """Return how many values there are in each tenth of the range from 0; what lies beyond is in the last."""
+    width = most / _BINS
+    counts = Counter(min(_BINS - 1, max(0, int(value / width + 1e-9))) for value in values)
+    labels = [f"{place * width:g}–{(place + 1) * width:g}" for place in range(_BINS)]
     return draw_counts(title, [(label, counts[place]) for place, label in enumerate(labels)])
 
 

@@ -34,12 +34,12 @@ def draw_distributions(data: RunData) -> list[Element]:
     agreement = [line.agreement for line in data.instructions if line.agreement is not None]
     folded = [line.text for line in data.instructions if line.stage > first or not line.reason]
     return [
-        *draw_histogram("Pass rate of responses", rates, 0, 1),
+        *draw_histogram("Pass rate of responses", rates, 1),
         *_draw_learnability(data),
-        *draw_histogram("Quality of responses", quality, 0, 10),
-        *draw_histogram("Length of responses, characters", columns.characters, 0, _round_up(columns.characters)),
-        *draw_histogram("Agreement of functions with cases", agreement, 0, 1),
-        *draw_histogram(_name_similarity(len(folded)), measure_similarity(folded), 0, 100),
+        *draw_histogram("Quality of responses", quality, 10),
+        *draw_histogram("Length of responses, characters", columns.characters, _round_up(columns.characters)),
+        *draw_histogram("Agreement of functions with cases", agreement, 1),
+        *draw_histogram(_name_similarity(len(folded)), measure_similarity(folded), 100),
         *draw_counts("Verified instructions by kind of constraint (told by their words)", kinds.most_common()),
     ]
 

@@ -15,8 +15,8 @@ All but `policy`, `transformers` and `vllm` can be imported without the extra `t
 
 from autoif.sampling.backends import Backend, open_sampler
 from autoif.sampling.samples import sample_all
-from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
+from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings
 
 __all__ = [
-    "Backend", "Draw", "Sample", "Sampler", "SamplingPrompt", "SamplingSettings", "Say", "open_sampler", "sample_all",
+    "Backend", "Draw", "Sample", "Sampler", "SamplingPrompt", "SamplingSettings", "open_sampler", "sample_all",
 ]  # fmt: skip

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 from autoif.errors import ConfigError
+from autoif.messages import Say
 from autoif.models.catalog import runs_in_llama_cpp
 from autoif.models.endpoint import Endpoint
-from autoif.sampling.settings import Sampler, SamplingSettings, Say
+from autoif.sampling.settings import Sampler, SamplingSettings
 
 Chosen = Literal["llama", "transformers", "vllm"] | Endpoint
 Backend = Literal["auto"] | Chosen

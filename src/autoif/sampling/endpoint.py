@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
+from autoif.messages import Say
 from autoif.models.client import ChatClient
 from autoif.models.embedded import EmbeddedServer
 from autoif.models.endpoint import Endpoint
 from autoif.models.requests import Completion, Request
 from autoif.models.stored_answers import StoredAnswers
 from autoif.runs.store import COMPLETIONS
-from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
+from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 
 _BATCH = 512
 """Enough for every server to be busy; little enough to lose when the machine goes down."""

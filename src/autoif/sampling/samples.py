@@ -14,12 +14,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autoif.errors import ConfigError, StoreError
-from autoif.messages import list_differences
+from autoif.messages import Say, list_differences
 from autoif.models.requests import Completion
 from autoif.reading.jsonl import read_jsonl
 from autoif.records import Record, content_id
 from autoif.runs.whole_files import storage_errors, write_jsonl
-from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings, Say
+from autoif.sampling.settings import Draw, Sample, Sampler, SamplingPrompt, SamplingSettings
 
 _LINES = 10
 """Lines of progress that one sampling says."""

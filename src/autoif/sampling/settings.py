@@ -1,6 +1,6 @@
 """What to sample, and what comes of it: plain records, the same for every backend."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,10 +9,6 @@ from pydantic import Field, JsonValue
 from autoif.models.requests import Completion, FinishReason, sampling_seed
 from autoif.records import Record
 from autoif.sampling.precision import Precision
-
-Say = Callable[[str], None]
-"""Takes a line for a person."""
-
 
 ENGINE_OPTIONS = ("tensor_parallel_size", "gpu_memory_utilization", "max_model_len")
 """Settings of vLLM alone."""

@@ -9,6 +9,7 @@ import torch
 from transformers import GenerationConfig
 
 from autoif.errors import ModelError
+from autoif.messages import Say
 from autoif.models.requests import Completion
 from autoif.sampling.policy import (
     check_model,
@@ -24,7 +25,7 @@ from autoif.sampling.policy import (
     read_tokens,
 )
 from autoif.sampling.precision import describe_slow
-from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
+from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 from autoif.sampling.tokens import check_tokens
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import vllm  # type: ignore[import-not-found]
 
 from autoif.errors import ModelError, first_line
+from autoif.messages import Say
 from autoif.models.requests import Completion
 from autoif.sampling.policy import check_model, encode_prompt, find_turn_end, load_tokenizer, measure_room, read_tokens
-from autoif.sampling.settings import Draw, SamplingSettings, Say, seed_rows
+from autoif.sampling.settings import Draw, SamplingSettings, seed_rows
 
 _BATCH = 1024
 """vLLM schedules what runs together by itself; this many are lost at most when the machine goes down."""

@@ -38,7 +38,6 @@ _MEBIBYTE: Final = 1 << 20
 _CLIENT_GONE: Final = 499
 """Nobody sees this status but `/metrics`."""
 _RETRY_S: Final = 5
-KEEP_ALIVE_S: Final = 75.0
 _SLOWEST_READER: Final = 500_000
 """Bytes a second."""
 _DETAIL_CHARS: Final = 4 << 20
@@ -189,7 +188,7 @@ class Service:
             status = response.status
             return response
         finally:
-            wait_for_next(connection, request, KEEP_ALIVE_S)
+            wait_for_next(connection, request)
             self.metrics.count_request(route, status, monotonic() - began)
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -10,6 +10,8 @@ from aiohttp import web
 from autoif.service.connections import Connection
 from autoif.service.schemas import Refusal
 
+KEEP_ALIVE_S = 75.0
+
 
 def refuse_foreign_name(request: web.Request) -> None:
     """Raise Refusal if a server without a token is called by a name that isn't this machine's own."""
@@ -37,10 +39,10 @@ def connection_of(request: web.Request) -> Connection:
     return connection
 
 
-def wait_for_next(connection: Connection, request: web.Request, seconds: float) -> None:
+def wait_for_next(connection: Connection, request: web.Request) -> None:
     """Wait for the next request, and before it for what is left of a refused body, which is no head."""
-    connection.wait(seconds)
-    request.content.on_eof(partial(connection.wait_for_head, seconds))
+    connection.wait(KEEP_ALIVE_S)
+    request.content.on_eof(partial(connection.wait_for_head, KEEP_ALIVE_S))
 
 
 @contextmanager

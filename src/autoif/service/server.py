@@ -5,14 +5,16 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from typing import Final, Protocol
 
 from aiohttp import web
 
 from autoif.errors import ConfigError
-from autoif.service.app import KEEP_ALIVE_S, Service
+from autoif.messages import Say
+from autoif.service.app import Service
+from autoif.service.callers import KEEP_ALIVE_S
 from autoif.service.connections import Connections
 from autoif.service.settings import ServiceSettings, require_token_beyond_loopback
 
@@ -41,7 +43,7 @@ class Listener(Protocol):
         ...
 
 
-async def serve(settings: ServiceSettings, announce: Callable[[str], None]) -> None:
+async def serve(settings: ServiceSettings, announce: Say) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. `announce` gets the URL once requests are taken.
 
     Raises:

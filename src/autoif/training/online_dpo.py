@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ConfigError, StoreError
+from autoif.messages import Say
 from autoif.models.endpoint import Endpoint
 from autoif.reading.jsonl import read_jsonl
 from autoif.runs.store import PREFERENCES
 from autoif.runs.whole_files import replacing, storage_errors, write_jsonl
-from autoif.sampling import Sampler, SamplingSettings, Say, open_sampler, sample_all
+from autoif.sampling import Sampler, SamplingSettings, open_sampler, sample_all
 from autoif.sampling.backends import Backend, choose_backend
 from autoif.sampling.policy import adopt_turn_end, check_model, free_memory, load_tokenizer
 from autoif.training.card import CARD, METRICS, RECORD, read_metrics, write_card, write_record

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from autoif.errors import ConfigError, ModelError
+from autoif.messages import Say
 from autoif.models.endpoint import Endpoint
 from autoif.models.transport import Transport
 from autoif.runs.whole_files import storage_errors
-from autoif.sampling.settings import Say
 from autoif.training.card import RECORD, read_record
 from autoif.training.settings import TrainingSettings
 from autoif.training.train import TrainingRequest

@@ -21,6 +21,7 @@ from datasets import Dataset, load_from_disk
 from transformers import PrinterCallback
 
 from autoif.errors import ConfigError, ModelError, in_one_line
+from autoif.messages import Say
 from autoif.sampling.policy import (
     TurnEnd,
     adopt_turn_end,
@@ -36,7 +37,6 @@ from autoif.sampling.policy import (
     read_vocabulary,
 )
 from autoif.sampling.precision import describe_slow
-from autoif.sampling.settings import Say
 from autoif.training.card import METRICS, describe_ancestry, read_metrics, versions, write_card, write_record
 from autoif.training.data import Kind, Row, TrainingData, read_data
 from autoif.training.folder import check_same, open_output, plain_errors, remove_broken, step_of, whole_checkpoints

@@ -33,12 +33,11 @@ from pydantic import Field, ValidationError
 from autoif.datasets.reviewing import list_items
 from autoif.decisions import Decision, Standing, Target, add_decisions, read_decisions, settle_decisions
 from autoif.errors import AutoIFError
-from autoif.messages import name_folders, show_in_line
+from autoif.messages import Say, name_folders, show_in_line
 from autoif.reading.json_text import parse_json
 from autoif.reading.jsonl import name_problem
 from autoif.records import Record
 from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
-from autoif.service.app import KEEP_ALIVE_S
 from autoif.service.callers import (
     client_has_the_turn,
     connection_of,
@@ -270,7 +269,7 @@ class Viewer:
                     await response.write_eof()
             return response
         finally:
-            wait_for_next(connection, request, KEEP_ALIVE_S)
+            wait_for_next(connection, request)
 
     async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -358,9 +357,7 @@ def _stamp(path: Path) -> str:
     return f"{found.st_mtime_ns:x}.{found.st_size:x} "
 
 
-async def view_until_stopped(
-    runs: Sequence[Path], settings: ServiceSettings, author: str, announce: Callable[[str], None]
-) -> None:
+async def view_until_stopped(runs: Sequence[Path], settings: ServiceSettings, author: str, announce: Say) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the URL once requests are taken.
 
     Raises ConfigError: the address can't be listened on, or could be reached by others without a token.

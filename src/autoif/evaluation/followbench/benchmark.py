@@ -29,7 +29,7 @@ from autoif.evaluation.judge import Judge, consult
 from autoif.evaluation.responses import SubjectResponse, digest_files
 from autoif.evaluation.results import Column, PromptResult, score
 from autoif.evaluation.statistics import Interval, describe
-from autoif.sampling.settings import Say
+from autoif.messages import Say
 
 _TITLE = "FollowBench"
 _UNREAD = -1

@@ -14,9 +14,10 @@ from typing import Any
 from autoif.errors import ConfigError, ModelError, first_line
 from autoif.evaluation.general.data import GeneralSettings
 from autoif.evaluation.general.definitions import Requests, keep_quiet
+from autoif.messages import Say
 from autoif.models.requests import Completion, FinishReason
 from autoif.models.wire import read_text
-from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, Say, open_sampler
+from autoif.sampling import Backend, Draw, Sampler, SamplingSettings, open_sampler
 from autoif.sampling.settings import seed_rows
 
 _CHOICES_AT_ONCE = 8

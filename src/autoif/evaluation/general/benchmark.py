@@ -37,8 +37,9 @@ from autoif.evaluation.general.programs import LIMITS, join_completion, read_pro
 from autoif.evaluation.provenance import identify_policy
 from autoif.evaluation.responses import RecordedRow, SubjectResponse
 from autoif.evaluation.results import Column, PromptResult, Scores
+from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
-from autoif.sampling import Backend, SamplingSettings, Say
+from autoif.sampling import Backend, SamplingSettings
 from autoif.sandbox import Sandbox
 
 _PASSES = (10, 100)

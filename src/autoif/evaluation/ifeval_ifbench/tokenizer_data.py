@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autoif.errors import ConfigError
+from autoif.messages import Say
 from autoif.models.download import models_folder
 from autoif.models.sources import Unavailable, open_wheel
 from autoif.runs.whole_files import storage_errors
-from autoif.sampling.settings import Say
 
 PUNKT, STOPWORDS = "tokenizers/punkt_tab", "corpora/stopwords"
 TAGGER = "taggers/averaged_perceptron_tagger_eng"
