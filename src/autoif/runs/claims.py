@@ -1,4 +1,4 @@
-"""Who works on what, in a place that several machines see: locks that hold wherever a name can be created once.
+"""Locks between machines: a claim says which process works on something in a place that several machines see.
 
 A claim is a folder's file `claim-0001`, `claim-0002`, …: whoever creates the next number holds it, and a file system,
 or an object store with conditional writes, creates a name once. The holder lengthens its file every few seconds. The
@@ -25,12 +25,12 @@ from autoif.runs.whole_files import storage_errors
 
 BEAT_S = 5.0
 STALE_S = 60.0
-"""Without a sign of life: many times the seconds for which a network disk may show an old state."""
+"""Seconds without a sign of life: many times as long as a network disk may show an old state."""
 _RELEASED = "."
 _HELD = set[tuple[str, int]]()
-"""The claims of this process, which may have had to leave one without a word: its place was away."""
+"""The claims that this process holds. One that it could not mark as released is not among them, and is free for it."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Of Linux: a machine's sleep counts."""
+"""On Linux the clock that goes on while the machine sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Holder:
     host: str
     pid: int
     kernel: str = ""
-    """The boot of the machine and the space of its process numbers: only where it is ours, a pid tells anything."""
+    """Boot id and pid namespace: only a process that shares both can look up `pid`."""
     started: str = ""
-    """The clock ticks at which the process began: a pid may be given again."""
+    """When the process began, in clock ticks since boot: a pid may be reused."""
 
     @classmethod
     def here(cls) -> "Holder":
@@ -50,7 +50,7 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """True if it ran on this machine and does no more; of another machine nobody knows."""
+        """True if it ran on this machine and has ended; False on another machine, where nobody can tell."""
         return bool(self.kernel) and self.kernel == _kernel() and _started(self.pid) != self.started
 
     @property
@@ -105,7 +105,7 @@ class FolderPlace:
         return max((int(path.name[-4:]) for path in self._folder.glob("claim-[0-9][0-9][0-9][0-9]")), default=0)
 
     def read(self, number: int) -> bytes | None:
-        try:  # opened anew, as a network disk shows what is new to those alone
+        try:  # opened anew: a network disk shows new content only to files opened after it
             return (self._folder / _name(number)).read_bytes()
         except OSError:
             return None

@@ -22,6 +22,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from autoif.errors import AutoIFError, StoreError, in_one_line
+from autoif.messages import Say
 from autoif.models.cache import CompletionCache
 from autoif.pipeline import STAGES
 from autoif.runs.claims import Claim, RemotePlace, holding
@@ -44,24 +45,24 @@ from autoif.runs.store import (
 )
 
 SYNC_S = 2.0
-"""Between looks at what is new: what the death of a machine may cost, beside what was in flight."""
+"""Seconds between copies: a machine that dies loses the answers of this time, and those in flight."""
 _HURRY_S = 5.0
-"""For a last look when the user wants out."""
+"""Seconds for the last copy when the user stops the run."""
 _LOOK_S = 0.05
 _PIECE_BYTES = 32_000_000
 _LONGEST_LINE = 1_000_000
 _GROWTH = {EVENTS: 1.25}
-"""A file that only grows is copied when it has grown so much: all copies together are a few times its size."""
+"""A file that only grows is copied when it is this many times as large: all copies are a few times its size."""
 _SHARD_FILE = re.compile(r"(\d\d_\w+)/(kept|dropped)-(\d{4,})\.jsonl(?:\.zst)?")
 _STEPS = {SELF_INSTRUCT: "self_instruct"} | {each.folder: step for step, stages in STAGES.items() for each in stages}
 _LAST = {SELF_INSTRUCT, BACK_TRANSLATION, SCORING}
-"""The stage of each step whose file of kept records is written last of a shard's."""
+"""The last stage of each step: a shard is finished when its file of kept records is there."""
 
 
 class Mirror:
     """Follows a run folder, in a thread of its own."""
 
-    def __init__(self, remote: Remote, folder: Path, claim: Claim, start: Start, say: Callable[[str], None]) -> None:
+    def __init__(self, remote: Remote, folder: Path, claim: Claim, start: Start, say: Say) -> None:
         self.journals = folder / SEGMENTS
         """Where answers are appended, a file for each shard."""
         self._remote = remote
@@ -80,7 +81,7 @@ class Mirror:
         """Files of no shard, as they are noted at the address."""
         self._new_data: dict[str, FileCount] = {}
         self._offsets: dict[str, int] = {}
-        """How much of each journal is at the address."""
+        """Bytes of each journal that are at the address."""
         self._pieces: dict[str, set[str]] = {}
         """The shards of which each segment of this driver has answers."""
         self._copied: dict[str, tuple[int, int]] = {}
@@ -110,7 +111,7 @@ class Mirror:
         self._remote.delete(name, self._check)
 
     def note(self, count: FileCount) -> None:
-        """Hear that a file is in its place in the folder."""
+        """Note that a file is complete in the folder."""
         found = _SHARD_FILE.fullmatch(count.file)
         with self._lock:
             if not found:
@@ -126,7 +127,7 @@ class Mirror:
                     self._finished[shard] = files
 
     async def replace(self) -> None:
-        """Wait until refusals that are asked again are no answers any more. Raises StoreError: the store is away."""
+        """Wait until refusals that are asked again no longer count as answers. Raises StoreError: the store is away."""
         while True:
             if not self._retried:
                 return
@@ -135,7 +136,7 @@ class Mirror:
             await asyncio.sleep(_LOOK_S)
 
     def bring(self, digests: Mapping[str, str]) -> None:
-        """Put files that another machine has made into the folder."""
+        """Fetch files that another machine has made into the folder."""
         fetch_files(self._remote, self._folder, digests)
 
     def close(self, patience_s: float | None) -> None:
@@ -191,7 +192,7 @@ class Mirror:
         self._put_small(last=last)
 
     def _has_put_identity(self) -> bool:
-        """Put what the run is made with, which must be there before anything that it has made; tell if it is there."""
+        """Put run.json, whose identity must be at the address before any results; tell if it is there."""
         manifest = read_manifest(self._folder)
         if manifest and manifest["identity"] != self._identity:
             self._put(MANIFEST, json.dumps({**manifest, "status": "running"}, indent=2).encode())
@@ -200,7 +201,7 @@ class Mirror:
         return self._identity is not None
 
     def _put_answers(self) -> None:
-        """Put what journals have gained since the last time, as segments of shards that aren't finished."""
+        """Put what was appended to journals since the last time, as segments of unfinished shards."""
         full = True
         while full:  # more than a segment of them, as a driver begins
             parts, left = dict[str, bytes](), _PIECE_BYTES
@@ -280,7 +281,7 @@ class Mirror:
             self._new_data = {name: each for name, each in self._new_data.items() if data.get(name) != each}
 
     def _put_small(self, *, last: bool) -> None:
-        """Copy what changes as the run goes on; a run.json that says "complete" when nothing else waits."""
+        """Copy files that change during the run; a run.json that says "complete" only when nothing else waits."""
         self._put_changed(NOW, self._folder / EVENTS, lambda path: read_recent(path.parent))
         for name in (*(each for each in SMALL if each != MANIFEST), *((DIGESTS, COUNTS) if last else ()), MANIFEST):
             if name == MANIFEST and (self._finished or self._new_data) and self._says_complete():
@@ -303,9 +304,9 @@ class Mirror:
 
 @asynccontextmanager
 async def mirroring(
-    remote: Remote, folder: Path, say: Callable[[str], None], *, anew: bool = False, refused: bool = True
+    remote: Remote, folder: Path, say: Say, *, anew: bool = False, refused: bool = True
 ) -> AsyncIterator[Mirror]:
-    """Hold a run at an address, get what this machine lacks of it, and mirror the folder while the block runs.
+    """Claim a run at an address, fetch what this machine lacks of it, and mirror the folder while the block runs.
 
     `anew` makes all results anew from the answers; without `refused`, those that servers refused are asked again.
     Raises StoreError: another process works on the run, the folder is of another, or the store can't be used.
