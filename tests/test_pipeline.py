@@ -29,7 +29,7 @@ async def drop_odd(record, _tools):
 @pytest.fixture
 def stages(monkeypatch):
     def install(*functions):
-        made = tuple(Stage(f"0{n}_test", "test", function, Instruction) for n, function in enumerate(functions))
+        made = tuple(Stage(f"0{n}_test", function, Instruction) for n, function in enumerate(functions))
         monkeypatch.setitem(pipeline.STAGES, "instructions", made)
 
     return install
@@ -62,8 +62,8 @@ async def test_records_of_one_record_go_together_into_a_stage_that_wants_it_and_
         groups.append([record.text for record in records])
         return [*records]
 
-    doubling = Stage("00_test", "test", double, Instruction)
-    answering = Stage("01_test", "test", answer, Instruction, together=lambda config: 2)
+    doubling = Stage("00_test", double, Instruction)
+    answering = Stage("01_test", answer, Instruction, together=lambda config: 2)
     monkeypatch.setitem(pipeline.STAGES, "instructions", (doubling, doubling, answering))
     heard = []
     result = await run_shard(Shard("instructions", 0, RECORDS[:2]), make_tools(), lambda *event: heard.append(event))
@@ -76,7 +76,7 @@ async def test_records_of_one_record_go_together_into_a_stage_that_wants_it_and_
 
 async def test_a_second_step_begins_before_the_first_step_of_the_shards_that_wait(stages, make_tools, monkeypatch):
     stages(double)
-    monkeypatch.setitem(pipeline.STAGES, "queries", (Stage("05_test", "test", double, Instruction),))
+    monkeypatch.setitem(pipeline.STAGES, "queries", (Stage("05_test", double, Instruction),))
 
     class Settings:
         @asynccontextmanager

@@ -99,7 +99,7 @@ def test_an_engine_takes_shards_as_it_has_room_for_them_and_keeps_no_finished_on
     async def keep(record, _tools):
         return [record]
 
-    monkeypatch.setitem(pipeline.STAGES, "instructions", (Stage("00_test", "test", keep, Instruction),))
+    monkeypatch.setitem(pipeline.STAGES, "instructions", (Stage("00_test", keep, Instruction),))
     taken, ahead, held = [], [], []
 
     class Settings:
@@ -149,7 +149,7 @@ def test_garbage_is_not_looked_for_among_the_objects_of_a_run_and_as_before_afte
         async for _ in LocalEngine(workers=1).run(_one(shard), Settings(), lambda *event: None, lambda result: []):
             pass
 
-    monkeypatch.setitem(pipeline.STAGES, "instructions", (Stage("00_test", "test", keep, Instruction),))
+    monkeypatch.setitem(pipeline.STAGES, "instructions", (Stage("00_test", keep, Instruction),))
     kept, looked, before = [], [], gc.get_threshold()
     asyncio.run(work())
     assert kept and not looked  # it would stop the event loop

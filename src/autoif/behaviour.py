@@ -9,10 +9,8 @@ cluster says what the model means most often, not what is right.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from autoif.records import Verdict
-from autoif.thresholds import share
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,6 @@ class Cluster:
     def is_constant(self) -> bool:
         """Tell whether the verdict is the same on every text: accepts all, refuses all, or always fails to run."""
         return len(set(self.verdicts)) < 2
-
-    @property
-    def pass_rate(self) -> Fraction:
-        """The share of the texts that the cluster accepts; 0 of none."""
-        return share(self.verdicts.count(Verdict.PASS), len(self.verdicts))
 
 
 def cluster_functions(verdicts: Sequence[Sequence[Verdict]]) -> list[Cluster]:

@@ -14,12 +14,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autoif.instructions import back_translation, cross_validation, verification
 from autoif.instructions.back_translation import back_translate
 from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.settling import write_settled_functions
 from autoif.models.requests import ASKED_FOR
-from autoif.queries import augmentation, rejection_sampling, scoring
 from autoif.queries.augmentation import augment
 from autoif.queries.rejection_sampling import sample_responses
 from autoif.queries.scoring import score
@@ -42,7 +40,6 @@ class Stage:
     """One box of the paper's Figure 2: its folder in the run, its function, and what it makes."""
 
     folder: str
-    name: str
     apply: Callable[[Any, Tools], Awaitable[list[Any]] | AsyncGenerator[list[Any]]]
     """What becomes of a record: all at once, or part by part, each of which goes on at once."""
     makes: type[Record]
@@ -52,14 +49,14 @@ class Stage:
 
 STAGES: dict[Step, tuple[Stage, ...]] = {
     "instructions": (
-        Stage(store.VERIFICATION, verification.STAGE, write_settled_functions, Draft),
-        Stage(store.CROSS_VALIDATION, cross_validation.STAGE, cross_validate, VerifiedInstruction),
-        Stage(store.BACK_TRANSLATION, back_translation.STAGE, back_translate, VerifiedInstruction),
+        Stage(store.VERIFICATION, write_settled_functions, Draft),
+        Stage(store.CROSS_VALIDATION, cross_validate, VerifiedInstruction),
+        Stage(store.BACK_TRANSLATION, back_translate, VerifiedInstruction),
     ),
     "queries": (
-        Stage(store.AUGMENTATION, augmentation.STAGE, augment, Prompt),
-        Stage(store.REJECTION_SAMPLING, rejection_sampling.STAGE, sample_responses, Response, together=True),
-        Stage(store.SCORING, scoring.STAGE, score, Response),
+        Stage(store.AUGMENTATION, augment, Prompt),
+        Stage(store.REJECTION_SAMPLING, sample_responses, Response, together=True),
+        Stage(store.SCORING, score, Response),
     ),
 }
 

@@ -29,7 +29,7 @@ Dropped: a Draft that misses a condition, with its matrix: `no_function_loads`, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoif.instructions.contrast import choose_by_contrast, keep_two_sided, verify_chosen
+from autoif.instructions.contrast import STAGE, choose_by_contrast, keep_two_sided, verify_chosen
 from autoif.instructions.discrimination import find_judged, weigh_functions
 from autoif.instructions.majority import choose_by_majority
 from autoif.instructions.soundness import Soundness, choose_by_score, describe_findings, look_at
@@ -37,8 +37,6 @@ from autoif.records import Draft, Dropped, Matrix, Reason, VerifiedInstruction
 from autoif.settings import CrossValidation
 from autoif.thresholds import meets, share
 from autoif.tools import Tools
-
-STAGE = "cross_validation"
 
 
 @dataclass(frozen=True, slots=True)

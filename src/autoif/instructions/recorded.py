@@ -9,7 +9,8 @@ from pathlib import Path
 
 from autoif.config import Config
 from autoif.errors import ConfigError
-from autoif.instructions.cross_validation import STAGE, cross_validate
+from autoif.instructions.contrast import STAGE
+from autoif.instructions.cross_validation import cross_validate
 from autoif.instructions.verification import read_function_answers
 from autoif.messages import list_counts
 from autoif.models.recorded import find_choices

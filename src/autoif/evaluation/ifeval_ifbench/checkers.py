@@ -64,11 +64,6 @@ class Checkers:
         self._checkers = _load_registry(suite, revision, data_folders)
         self._has_tagger = has_data(data_folders, TAGGER)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The instructions that can be checked."""
-        return frozenset(self._checkers)
-
     def judge(
         self, prompt: str, instructions: Sequence[tuple[str, Mapping[str, JsonValue]]], response: str
     ) -> Verdicts:
