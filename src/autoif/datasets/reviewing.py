@@ -1,4 +1,4 @@
-"""What reviewers decided (`autoif.decisions`), honoured where data is made and where its rows are read.
+"""Applies reviewers' decisions (`autoif.decisions`) where data is made and where its rows are read.
 
     a rejected instruction    no row, pair or prompt has it
     a rejected function       judges nothing: what no longer passes without it is left out, and an instruction without a

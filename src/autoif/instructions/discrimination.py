@@ -1,4 +1,4 @@
-"""§3.2, the judge on the texts on which functions split.
+"""§3.2, the judge rules on texts to which functions give different verdicts.
 
 The texts that tell the functions for an instruction apart are put to the judge: does this text follow it? Its word is
 one more witness and not the decision:

@@ -1,4 +1,4 @@
-"""What stands around an answer that is no part of it, though no token of a template marks it.
+"""Removes what surrounds an answer and is no part of it, where no token of a template marks it.
 
 | around the answer                                      | of                                         |
 |--------------------------------------------------------|--------------------------------------------|

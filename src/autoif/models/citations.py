@@ -1,4 +1,4 @@
-"""References that a searching model's server puts into its text, which lead nowhere outside that answer, taken out.
+"""Removes the citation marks of web-search models, which lead nowhere outside that answer.
 
 | in the text                                | told by                                                          |
 |--------------------------------------------|------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""How an answer ended, by everything in which servers say so: the set of their words is open.
+"""How an answer ended, by all the words that servers have for it; unknown words are allowed.
 
 | said by                                                           | means                                         |
 |-------------------------------------------------------------------|-----------------------------------------------|

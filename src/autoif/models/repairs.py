@@ -1,4 +1,4 @@
-"""What servers and gateways do to a text on its way, undone.
+"""Undoes what servers and gateways do to a text on its way.
 
 | in the text                                         | done by                                        |
 |-----------------------------------------------------|------------------------------------------------|

@@ -1,4 +1,4 @@
-"""What can be read of a completions file that was cut or damaged, so that only the rest has to be paid for again.
+"""Reads what is left of a cut or damaged completions file, so that only the rest has to be paid for again.
 
 `autoif run --answers FILE` takes such a file. SQLite finds rows by the pages above them. Here they are read from the
 pages that hold them, as SQLite's file format has it ("B-tree Pages", "Record Format"), into a new file of the same

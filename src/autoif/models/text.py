@@ -1,4 +1,4 @@
-"""What a model wrote, made fit for files, trainers and terminals, once, where it is read.
+"""Cleans what a model wrote for files, trainers and terminals, once, where it is read.
 
     | in the text                                   | becomes                                                        |
     |-----------------------------------------------|----------------------------------------------------------------|

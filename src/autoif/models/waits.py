@@ -1,4 +1,4 @@
-"""How long a busy server asks to wait, wherever it says so and however it writes it.
+"""Reads how long a busy server asks to wait, from headers or text, in whatever form.
 
 | where                                                           | whose                                      |
 |-----------------------------------------------------------------|--------------------------------------------|

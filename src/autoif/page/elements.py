@@ -1,4 +1,4 @@
-"""The parts of a page as elements, so that no text of others is ever read as markup: the serialiser escapes it."""
+"""The parts of a page as XML elements: the serialiser escapes text, so that none of others is read as markup."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""JSON and TOML from outside, as values that nothing done with them later can go too deep in.
+"""Parses JSON and TOML of others; values that nest too deep for the code that uses them later are refused.
 
 | function     | returns                                                             |
 |--------------|---------------------------------------------------------------------|

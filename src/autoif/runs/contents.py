@@ -1,4 +1,4 @@
-"""What became of the records of a run, read from its files by those who only look at it; runs that go on are read, too.
+"""Reads the records of a run, kept and dropped, without writing anything; the run may still be going on.
 
     read_kept, read_dropped    the records of a stage, typed
     read_records               its rows as JSON: the page and the comparison of runs look at some hundred thousand

@@ -1,4 +1,4 @@
-"""What a driver finds at an address and in the folder that it is to work in, and how the two come together.
+"""Begins or resumes a run at an address: brings what is there and what the work folder holds together.
 
 | the folder                                  | what happens                                                          |
 |---------------------------------------------|-----------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""Whom the server waits for, and how long.
+"""HTTP connections with time limits: how long the server waits for each client.
 
 The server either works for a connection or waits for its client: for a head, for more of a body, or until an answer is
 taken. A client that keeps it waiting too long is hung up on, and so is the slowest where there are too many.

@@ -1,4 +1,4 @@
-"""What a chat template makes of rows to train on: how long they are, what of them it loses, and what it adds to learn.
+"""Rows as a chat template renders them: how long they are, what the template drops, and what it adds to the loss.
 
 What is too long is counted in tokens, and never passed over in silence:
 
