@@ -49,9 +49,9 @@ from autoif.records import Record
 __all__ = ["CompletionCache", "CompletionRow", "Usage", "read_logprobs", "request_key"]
 
 _COUNTED_AT_ONCE = 512
-"""Completions whose tokens are added to what a stage has spent at once: each time a page is written."""
+"""Completions after which the sums of what stages have spent are brought up to date, which writes a page."""
 _REFUSALS = f"FROM completions WHERE ending > 1 AND ending = {REFUSED}"
-"""In the words by which SQLite knows that it has an index of them."""
+"""Worded so that SQLite uses its partial index."""
 _ROWS_AT_ONCE = 1000
 _KEY_FORMAT = 1
 """Raised when request hashes change their meaning: recordings are keyed by them."""
@@ -244,7 +244,7 @@ class CompletionCache:
             self._db.executemany(INSERT, [self._rows.pack(row) for row in answers.values()])
 
     def empty_log(self) -> None:
-        """Write what is in the log beside the file into it, though others may have it open: it can then be copied."""
+        """Checkpoint the write-ahead log into the file, though others may have it open: it can then be copied."""
         with self._errors_named():
             [(busy, *_)] = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if busy:

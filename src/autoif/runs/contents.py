@@ -128,7 +128,7 @@ def refuse_gaps(run: Path) -> None:
 
 @contextmanager
 def naming_damage(path: Path, mend: str = "run the same command again (model answers are kept)") -> Iterator[None]:
-    """Turn what isn't in a file's records as it should be into a StoreError, one line that says what to do."""
+    """Turn errors of reading damaged records into a StoreError: one line that says what to do."""
     try:
         yield
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:

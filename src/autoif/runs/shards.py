@@ -43,7 +43,7 @@ class OpenRun:
 
 @contextmanager
 def timing(job: OpenRun) -> Iterator[dict[str, float]]:
-    """Share the time that passes out among stages, by what is counted of each: they work at the same time."""
+    """Divide the elapsed time among stages, which work at the same time, in proportion to what is counted of each."""
     started = time.monotonic()
     spent = defaultdict[str, float](float)
     try:

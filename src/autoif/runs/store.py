@@ -78,7 +78,7 @@ _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\n")
 
 
 def read_digests(run: Path) -> dict[str, str]:
-    """Return what is noted of each file; of a line that a kill has cut the file is written again."""
+    """Return the digest noted of each file. A line that a kill has cut is ignored, and its file written again."""
     try:
         with reading_errors(run / DIGESTS):
             lines = (run / DIGESTS).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
