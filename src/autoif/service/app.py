@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
@@ -16,6 +16,7 @@ from autoif.sandbox import Sandbox
 from autoif.service.admission import Admission, Place
 from autoif.service.bodies import AnyRequest, Ask, Judged, answer_reward, answer_verify, collect
 from autoif.service.callers import (
+    Handler,
     client_has_the_turn,
     connection_of,
     refuse_foreign_name,
@@ -32,9 +33,6 @@ from autoif.service.settings import ServiceSettings
 from autoif.service.telemetry import CONTENT_TYPE, Metrics
 from autoif.service.turns import Verifier
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_MEBIBYTE: Final = 1 << 20
 _CLIENT_GONE: Final = 499
 """Nobody sees this status but `/metrics`."""
 _RETRY_S: Final = 5
@@ -54,7 +52,7 @@ class Service:
         self.draining = False
         self._settings = settings
         self._sandbox = sandbox
-        self.admission = Admission(settings.queue, settings.queue_mb * _MEBIBYTE)
+        self.admission = Admission(settings.queue, settings.queue_mb << 20)
         self._reader = Reader()
         self._verifier = Verifier(sandbox, settings.sandbox.count_workers(), settings.sandbox.timeout_s)
         self._deadlines: set[asyncio.Timeout] = set()
@@ -64,7 +62,7 @@ class Service:
         document = make_document(with_token=bool(settings.token), body_mb=settings.body_mb)
         self._document = json.dumps(document)
         self._page = render_page(document)
-        self.app = web.Application(middlewares=[self._frame], client_max_size=settings.body_mb * _MEBIBYTE)
+        self.app = web.Application(middlewares=[self._frame], client_max_size=settings.body_mb << 20)
         self.app.add_routes(
             [
                 web.post("/v1/verify", self._verify),

@@ -1,6 +1,6 @@
 """What every server here asks of its callers: a name of this machine, a body that is JSON, steps in time."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -11,6 +11,7 @@ from autoif.service.connections import Connection
 from autoif.service.schemas import Refusal
 
 KEEP_ALIVE_S = 75.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def refuse_foreign_name(request: web.Request) -> None:

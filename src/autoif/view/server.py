@@ -20,7 +20,7 @@ import hmac
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from autoif.reading.jsonl import name_problem
 from autoif.records import Record
 from autoif.runs.store import AUDIT, DECISIONS, FOLDERS, MANIFEST, PREFERENCES, REVIEWED, SFT, read_manifest
 from autoif.service.callers import (
+    Handler,
     client_has_the_turn,
     connection_of,
     refuse_foreign_name,
@@ -68,7 +69,6 @@ _TICK_S: Final = 1.0
 _HEARTBEAT_TICKS: Final = 15
 _logger = logging.getLogger("autoif.view")
 Made = TypeVar("Made")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class DecisionRequest(Record):
