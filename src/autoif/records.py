@@ -26,6 +26,12 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+class ForeignRow(Record):
+    """A row of a file that others wrote: what else it holds is left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def _find_named(given: Any, info: ValidationInfo) -> Any:
     if not isinstance(given, str):
         return given

@@ -9,14 +9,12 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from pydantic import ConfigDict
-
 from autoif.datasets.rows import AnyRow, PreferenceRow, SftRow, Turn, find_kind, list_functions
 from autoif.errors import ConfigError
 from autoif.judging import compute_pass_rate, judge
 from autoif.messages import Say
 from autoif.reading.jsonl import read_jsonl
-from autoif.records import Record
+from autoif.records import ForeignRow
 from autoif.runs.store import SFT, find_rows
 from autoif.runs.whole_files import storage_errors
 from autoif.sandbox import Outcome, Sandbox
@@ -24,19 +22,15 @@ from autoif.sandbox import Outcome, Sandbox
 _FUNCTIONS_AT_ONCE = 64
 
 
-class FunctionRow(Record):
-    """One line of FUNCTIONS. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class FunctionRow(ForeignRow):
+    """One line of FUNCTIONS."""
 
     id: str | int
     source: str
 
 
-class ResponseRow(Record):
-    """One line of RESPONSES. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class ResponseRow(ForeignRow):
+    """One line of RESPONSES."""
 
     id: str | int
     text: str

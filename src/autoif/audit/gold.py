@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, StrictBool, model_validator
+from pydantic import StrictBool, model_validator
 
 from autoif.errors import ConfigError
 from autoif.messages import cut_text
 from autoif.reading.jsonl import read_jsonl
 from autoif.reading.lines import make_key
-from autoif.records import Record
+from autoif.records import ForeignRow
 
 RESPONSES = "responses"
 """The group of rows that name none."""
@@ -25,10 +25,8 @@ _KEYS = ("instruction", "response", "followed")
 _SHOWN_CHARS = 60
 
 
-class GoldRow(Record):
-    """One line of a file of gold. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class GoldRow(ForeignRow):
+    """One line of a file of gold."""
 
     instruction: str
     response: str

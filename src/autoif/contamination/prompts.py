@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ConfigDict
-
 from autoif.benchmark_wordings import Suite
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.data import fetch_items, read_items
 from autoif.evaluation.ifeval_ifbench.data import read_questions
 from autoif.reading.jsonl import read_jsonl
-from autoif.records import Record
+from autoif.records import ForeignRow
 
 BENCHMARKS = ("ifeval", "followbench", "ifbench")
 _WITH_INSTRUCTIONS: dict[str, Suite] = {"ifeval": "ifeval", "ifbench": "ifbench"}
@@ -29,10 +27,8 @@ class BenchmarkPrompt:
     """The types of its constraints, where the benchmark names them."""
 
 
-class PromptRow(Record):
-    """A line of your own file. Other keys are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class PromptRow(ForeignRow):
+    """A line of your own file."""
 
     prompt: str
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, JsonValue, model_validator
+from pydantic import JsonValue, model_validator
 
 from autoif.models.ends import ENDS
 from autoif.models.reasoning import split_reasoning
 from autoif.models.recorded import find_choices
 from autoif.models.requests import Completion
 from autoif.models.wire import REASONING_FIELDS, read_choice
-from autoif.records import Record
+from autoif.records import ForeignRow
 from autoif.sampling.settings import Sample
 
 Lack = Literal["only_reasoning", "unfinished_reasoning", "refused"]
@@ -75,10 +75,8 @@ def read_sample(sample: Sample, *, keep_thinking: bool = False) -> SubjectRespon
     return _make_response(found, _write_thought_and_answer(found) if keep_thinking else found.text, is_end_told=True)
 
 
-class RecordedRow(Record):
-    """One line of recorded responses. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class RecordedRow(ForeignRow):
+    """One line of recorded responses."""
 
     prompt: str | None = None
     prompt_new: str | None = None

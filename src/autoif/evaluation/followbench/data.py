@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from autoif.errors import ConfigError
 from autoif.evaluation.followbench.rules import Language, Rule, find_rule
 from autoif.evaluation.hub import fetch_rows
 from autoif.reading.jsonl import name_problem
 from autoif.reading.row_files import SourceRow, read_rows
-from autoif.records import Record
+from autoif.records import ForeignRow
 
 HUB = "YuxinJiang/FollowBench"
 TYPES = ("content", "situation", "style", "format", "example", "mixed")
@@ -65,10 +65,8 @@ class Items:
     """What the benchmark has and this hasn't, in words."""
 
 
-class FollowBenchRow(Record):
-    """One object of a file. What else it holds is not looked at."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class FollowBenchRow(ForeignRow):
+    """One object of a file."""
 
     example_id: int
     source: str

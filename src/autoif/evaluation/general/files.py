@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from autoif.errors import ConfigError, StoreError
 from autoif.reading.jsonl import name_problem, read_jsonl
-from autoif.records import Record
+from autoif.records import ForeignRow
 
 TaskName = Literal["gsm8k", "mmlu", "humaneval", "ceval"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
@@ -29,20 +29,14 @@ _COLUMNS = ("question", *_LETTERS, "answer")
 _CSV_FIELD_BYTES = 1 << 20
 
 
-class _Row(Record):
-    """What a question needs; other columns are left out, so that its id doesn't depend on them."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class GSM8K(_Row):
+class GSM8K(ForeignRow):
     """The answer reasons, and ends with #### and a number."""
 
     question: str
     answer: Annotated[str, Field(pattern="#### ")]
 
 
-class HumanEval(_Row):
+class HumanEval(ForeignRow):
     """A function to be completed, and a `check` of it."""
 
     task_id: str
@@ -52,7 +46,7 @@ class HumanEval(_Row):
     test: Annotated[str, Field(pattern=r"def check\(")]
 
 
-class MMLU(_Row):
+class MMLU(ForeignRow):
     """The answer is the place of the right choice."""
 
     question: str
@@ -60,7 +54,7 @@ class MMLU(_Row):
     answer: Annotated[int, Field(ge=0, le=3)]
 
 
-class CEval(_Row):
+class CEval(ForeignRow):
     """The answer is a letter."""
 
     question: str
@@ -76,7 +70,7 @@ class Published:
     """What is fixed of a benchmark."""
 
     title: str
-    row: type[_Row]
+    row: type[ForeignRow]
     size: int
     """Questions of the whole benchmark."""
     place: int

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ConfigDict, JsonValue, field_validator, model_validator
+from pydantic import JsonValue, field_validator, model_validator
 
 from autoif.benchmark_wordings import TITLES, Suite, load_wordings
 from autoif.errors import ConfigError
 from autoif.evaluation.hub import fetch_rows, refuse_twins
 from autoif.reading.jsonl import read_jsonl
-from autoif.records import Record, content_id
+from autoif.records import ForeignRow, content_id
 
 INSTRUCTIONS = {suite: frozenset(words) for suite, words in load_wordings().items()}
 """The types of instruction of each benchmark."""
@@ -26,10 +26,8 @@ _VERSIONS = {
 """Official data sets by their content."""
 
 
-class Question(Record):
+class Question(ForeignRow):
     """A prompt with its instructions, as in both benchmarks' files."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     key: str
     prompt: str
