@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 
 from autoif.config import Config
 from autoif.datasets.writing import DataSets, SampledShard, add_accepted, make_data_sets
-from autoif.instructions import back_translation, cross_validation
+from autoif.instructions import back_translation, contrast
 from autoif.instructions.back_translation import judge_labels
 from autoif.instructions.contrast import choose_by_evidence
 from autoif.instructions.cross_validation import choose_unasked, find_candidates
@@ -228,10 +228,10 @@ async def _judge_draft(entrant: Entrant, _: Stored, tools: Tools, unasked: Count
     if entrant.contrast:
         return [await choose_by_evidence(found.draft, found.functions, entrant.contrast, tools)]
     if lost := entrant.answerless:
-        return [Dropped.of(cross_validation.STAGE, lost.reason, found.draft, lost.detail)]
+        return [Dropped.of(contrast.STAGE, lost.reason, found.draft, lost.detail)]
     settings = tools.config.contrast
     unasked["contrast"] += 2 * settings.queries * settings.responses_per_query
-    return [Dropped.of(cross_validation.STAGE, Reason.NEVER_ASKED, found.draft, _NEVER)]
+    return [Dropped.of(contrast.STAGE, Reason.NEVER_ASKED, found.draft, _NEVER)]
 
 
 async def _judge_labels(entrant: Entrant, stored: Stored, tools: Tools, unasked: Counter[str]) -> Outcomes:
