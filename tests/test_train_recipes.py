@@ -8,14 +8,16 @@ import click
 import pytest
 
 from autoif import api
-from autoif.cli import run
 from autoif.cli.main import cli
 from autoif.config import Config, load_config
 from autoif.training.settings import resolve_settings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "training.md").read_text("utf-8")
 RECIPE = "Self-alignment and strong-to-weak"
-SHORT = {"base_url": "models.all.base_url", "model": "models.all.model", **api._SETTINGS, **run._SETTINGS}
+SHORT = {
+    "base_url": "models.all.base_url", "model": "models.all.model", "sandbox": "sandbox.backend",
+    "budget_tokens": "budget.tokens", "budget_usd": "budget.usd", **api._SETTINGS,
+}  # fmt: skip
 """Options that are short for a setting."""
 STRONG, STUDENT = "Qwen/Qwen2-72B-Instruct", "Qwen/Qwen2-7B"
 

@@ -15,13 +15,6 @@ from autoif.errors import BudgetExhausted, NoData
 from autoif.report.plan import print_plan
 from autoif.report.show import show_made
 
-_SETTINGS = {
-    "sandbox": "sandbox.backend",
-    "budget_tokens": "budget.tokens",
-    "budget_usd": "budget.usd",
-}
-"""Options that are short for a setting, beside those that `autoif.run` has too."""
-
 
 @click.command()
 @click.argument("config")
@@ -103,8 +96,8 @@ def run(
 
     Run the same command again to resume an interrupted run: no stored answer is asked for twice.
     """
-    short = {"sandbox": sandbox, "budget_tokens": budget_tokens, "budget_usd": budget_usd}
-    changed = [f"{_SETTINGS[name]}={value}" for name, value in short.items() if value is not None]
+    short = {"sandbox.backend": sandbox, "budget.tokens": budget_tokens, "budget.usd": budget_usd}
+    changed = [f"{key}={value}" for key, value in short.items() if value is not None]
     replayed = recorded or options["recordings"]
     folder, _ = api.place_run(output, work, f"{Path(config).stem}{'-recorded' if replayed else ''}")
     given = {name: value for name, value in options.items() if value is not None}
