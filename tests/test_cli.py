@@ -390,3 +390,9 @@ def test_a_locale_without_a_sign_shows_it_escaped(finished):
     done = autoif("show", "run", cwd=finished, COLUMNS="20", PYTHONIOENCODING="ascii:strict")
     assert done.returncode == 0, done.stderr
     assert "\\u2026" in done.stdout  # rich's ellipsis, in a table of 20 columns
+
+
+def test_a_run_without_a_server_says_which_model_answers(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)  # else it would really run
+    said = run_here("run", "recommended", cwd=tmp_path).stderr
+    assert "writer, responder, judge: qwen2.5-coder-1.5b on this machine (a server: --base-url and --model)" in said

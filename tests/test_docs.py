@@ -1,8 +1,10 @@
 """What the documentation says of the code is true."""
 
+import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,6 +56,21 @@ def test_every_setting_and_command_that_the_prose_names_exists(path):
 def test_every_call_that_the_prose_gives_needs_only_import_autoif(path):
     called = re.findall(r"\bautoif\.([\w.]+)\(", path.read_text(encoding="utf-8"))
     assert [name for name in called if name.partition(".")[0] not in autoif.__all__] == []
+
+
+def test_the_reward_function_for_any_trainer_rewards_what_its_functions_accept(monkeypatch):
+    [block] = re.findall(
+        r"^```py\n(# reward_func\.py.*?)^```", (ROOT / "docs/exports.md").read_text("utf-8"), re.M | re.S
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(tensor=list))  # the real one takes seconds to load
+    names: dict = {}
+    exec(block, names)
+    label, prompt = json.dumps(["def evaluate(response):\n    return response.endswith('.')"]), "<|im_start|>user\nHi"
+    found = names["reward_func"](
+        [f"{prompt}Yes, indeed.<|im_end|>", f"{prompt}No<|im_end|>"], [prompt] * 2, [label] * 2
+    )
+    names["reward"].close()
+    assert found["rewards"] == [1.0, 0.0]
 
 
 def test_every_place_that_the_map_of_the_code_names_is_there_and_every_folder_is_in_it():

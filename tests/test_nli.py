@@ -299,7 +299,9 @@ async def test_a_classifier_of_other_labels_is_refused_by_naming_them(tmp_path: 
 
 
 async def test_a_model_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="set nli_model to a local folder, or nli to chat") as caught:
+    with pytest.raises(
+        ModelError, match=r"set back_translation\.nli=chat, or back_translation\.nli_model to a"
+    ) as caught:
         await TransformersNli(str(tmp_path / "nowhere")).judge([PAIR])
     assert "\n" not in str(caught.value)
 

@@ -148,7 +148,10 @@ def test_a_text_file_has_one_query_a_line_whatever_its_line_ends(tmp_path: Path)
         (b"\n \n", "it is empty"),
         (COOK.encode() + b"\n\xe9t\xe9\n", "line 2: not UTF-8"),
         (COOK.encode() + b"\n" + b"x" * 1_048_576, "line 2: longer than 1,000,000 bytes"),
-        (b"too short\nshort, too\n" + b"x" * 400, "20 < length < 300 in 'en': too short 2, too long 1"),
+        (
+            b"too short\nshort, too\n" + b"x" * 400,
+            "20 < length < 300 in 'en': too short 2, too long 1; augmentation.min_chars and",
+        ),
     ],
 )
 def test_a_text_file_that_gives_no_pool_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:

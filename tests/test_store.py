@@ -329,6 +329,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_file_in_the_place_of_a_folder_is_told_as_such(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="a file is where a folder should be: choose"), RunFolder(tmp_path / place):
+        pass
+
+
 FULL_DISK = """
 import sys
 from pathlib import Path

@@ -31,7 +31,7 @@ CALL: Call[Any] = Call("/chat/completions", BODY, lambda: None, lambda answer: a
 
 async def post(server: StubServer, count: int = 1, **fields: Any) -> tuple[list[Any], Fleet]:
     """Send some requests at once; return their answers and what carried them."""
-    endpoint = Endpoint(base_url=server.url, model="m", **{"api_key_env": "", "retry_wait_s": 0.01, **fields})
+    endpoint = Endpoint(base_url=server.url, **{"model": "m", "api_key_env": "", "retry_wait_s": 0.01, **fields})
     fleet = Fleet(endpoint)
     await fleet.open()
     try:
@@ -323,6 +323,12 @@ def test_a_key_with_strange_characters_is_refused_without_showing_it(monkeypatch
 async def test_an_unknown_model_is_named_with_those_there_are() -> None:
     server = StubServer(default=status(404, "model not found"), models=["b", "a"])
     assert await error_of(server) == "URL has no model 'm'; it offers: a, b"
+
+
+async def test_whoever_names_no_model_is_told_how_to() -> None:
+    server = StubServer(default=status(404, "model not found"), models=["b"])
+    said = await error_of(server, model=Endpoint().model)
+    assert said.endswith("it offers: b; name one of its models (--model, models.ROLE.model)")
 
 
 async def test_a_server_without_models_says_so() -> None:

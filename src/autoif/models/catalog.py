@@ -67,7 +67,10 @@ def find_model(name: str) -> Model:
     """Return the model of this name; raise `ModelError` naming those there are."""
     catalog = load_catalog()
     if name not in catalog:
-        raise ModelError(f"no embedded model is called {name!r}; there are {', '.join(catalog)}; or set base_url")
+        raise ModelError(
+            f"no embedded model is called {name!r}; there are {', '.join(catalog)}; for a model of a server, name the "
+            "server too (--base-url)"
+        )
     return catalog[name]
 
 

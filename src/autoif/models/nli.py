@@ -156,7 +156,9 @@ class TransformersNli:
         """`model` is a name on the Hugging Face hub or a local folder.
         Raises ConfigError: the `nli` extra is not installed."""
         if not _has_transformers():
-            raise ConfigError("an NLI model needs torch and transformers: pip install 'autoif[nli]', or set nli = chat")
+            raise ConfigError(
+                "an NLI model needs torch and transformers: pip install 'autoif[nli]', or set back_translation.nli=chat"
+            )
         self._model = model
         self._batch_size = batch_size
         self._loaded: tuple[Any, Any, tuple[Label, ...]] | None = None
@@ -192,7 +194,8 @@ class TransformersNli:
         except Exception as error:  # the hub's, safetensors', the tokenizer's and the system's own
             why = in_one_line(error)
             raise ModelError(
-                f"the NLI model {self._model} can't be loaded ({why}): set nli_model to a local folder, or nli to chat"
+                f"the NLI model {self._model} can't be loaded ({why}): set back_translation.nli=chat, or "
+                "back_translation.nli_model to a local folder"
             ) from error
         return tokenizer, model, _read_labels(model.config.id2label.values(), self._model)
 

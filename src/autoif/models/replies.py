@@ -14,6 +14,7 @@ import aiohttp
 from autoif.errors import ModelError
 from autoif.messages import list_some
 from autoif.models.bodies import read_body, read_content
+from autoif.models.catalog import load_catalog
 from autoif.models.complaints import ComplaintKind, find_kind
 from autoif.models.endpoint import Endpoint, check_url, is_own_host
 from autoif.models.text import clean_text
@@ -251,13 +252,14 @@ async def explain_missing(session: aiohttp.ClientSession, endpoint: Endpoint, st
     """Return what a 404 means: a model that the server doesn't have, or an address that isn't the API."""
     url = endpoint.addresses[0]
     names = await list_models(session, endpoint)
+    hint = "; name one of its models (--model, models.ROLE.model)" if endpoint.model in load_catalog() else ""
     if names is None and re.search(rf"(?<!\w){re.escape(endpoint.model)}(?!\w)", complaint):
-        return f"{url} has no model {endpoint.model!r} (HTTP {status}): {complaint}"
+        return f"{url} has no model {endpoint.model!r} (HTTP {status}): {complaint}{hint}"
     if names is None:
         meant = f", as in {url}/v1" if "/v" not in urlsplit(url).path else ""
         return f"{url} has no such page (HTTP {status}): base_url should be the API's and end in /v1{meant}"
     if endpoint.model.removeprefix("models/") not in names:
-        return f"{url} has no model {endpoint.model!r}; it offers: {list_some(names, _LISTED_MODELS) or 'none'}"
+        return f"{url} has no model {endpoint.model!r}; it offers: {list_some(names, _LISTED_MODELS) or 'none'}{hint}"
     return f"{url} can't do this with the model {endpoint.model!r}: {complaint}"
 
 

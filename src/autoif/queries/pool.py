@@ -67,6 +67,8 @@ def load_queries(source: str | None, *, min_chars: int = 20, max_chars: int = 30
     if not pool.kept:
         found = list_counts(pool.reasons) if pool.reasons else "it is empty"
         hint = '; augmentation.language = "" takes every language' if pool.reasons[Reason.WRONG_LANGUAGE] else ""
+        if pool.reasons[Reason.TOO_SHORT] or pool.reasons[Reason.TOO_LONG]:
+            hint += "; augmentation.min_chars and augmentation.max_chars set the lengths"
         written = f" in {language!r}" if language else ""
         raise ConfigError(f"queries {source}: none with {min_chars} < length < {max_chars}{written}: {found}{hint}")
     return pool

@@ -9,7 +9,7 @@ completions if it is there. So the same command goes on where it stopped.
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -123,7 +123,7 @@ async def make_data(config: Config, options: RunOptions, progress: Progress) -> 
         record["sandbox"], times = enforced, manifest.read_times(earlier)
         stack.enter_context(_accounting(folder, completions, record, times, options))
         engine = open_engine(config.execution)
-        served = stack.enter_context(_serve(config, options.replay))
+        served = stack.enter_context(_serve(config, options.replay, progress.say))
         telemetry = stack.enter_context(open_telemetry(config.execution.otlp_endpoint, progress.say))
         stack.enter_context(telemetry.run(config.preset))
         stack.enter_context(progress.watching(completions, lambda: engine.verdicts, lambda: engine.bound))
@@ -339,8 +339,8 @@ def name_keys(config: Config, progress: Progress) -> None:
 
 
 @contextmanager
-def _serve(config: Config, replay: bool) -> Iterator[Config]:
-    """Start the embedded model if a role is left to it; yield the config with its address filled in."""
+def _serve(config: Config, replay: bool, say: Callable[[str], None]) -> Iterator[Config]:
+    """Start the embedded model if a role is left to it, and say so; yield the config with its address filled in."""
     embedded = {role: endpoint for role, endpoint in config.models.by_role().items() if endpoint.is_embedded}
     if replay or not embedded:
         yield config
@@ -348,6 +348,8 @@ def _serve(config: Config, replay: bool) -> Iterator[Config]:
     names = {endpoint.model for endpoint in embedded.values()}
     if len(names) > 1:
         raise ConfigError(f"one embedded model at a time: models.*.model names {', '.join(sorted(names))}")
-    with EmbeddedServer(names.pop(), slots=config.models.slots) as server:
+    [name] = names
+    say(f"{', '.join(embedded)}: {name} on this machine (a server: --base-url and --model)")
+    with EmbeddedServer(name, slots=config.models.slots) as server:
         served = {role: server.endpoint(endpoint) for role, endpoint in embedded.items()}
         yield config.model_copy(update={"models": config.models.with_endpoints(served)})

@@ -167,7 +167,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         if full := explain_full_disk(error, path):
             raise StoreError(full) from None
         named = error.filename if path.is_dir() and error.filename else path
-        raise StoreError(f"{named} can't be written or read: {error.strerror or error}") from None
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        hint = "; a file is where a folder should be: choose another path" if is_file else ""
+        raise StoreError(f"{named} can't be written or read: {error.strerror or error}{hint}") from None
     except sqlite3.Error as error:
         if full := explain_full_disk(error, path):
             raise StoreError(full) from None
