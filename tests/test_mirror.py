@@ -26,7 +26,7 @@ from autoif.runs.resuming import prepare
 from autoif.runs.segments import Segments, open_segments, pack, sum_up, sum_up_retried, unpack
 from support.claims import held
 from support.command import fails_here, run_here
-from support.processes import data_of, make_plain_run, model_server, quickstart, stages_of, start_autoif
+from support.processes import SHORT_REPLAY, data_of, fork_autoif, make_plain_run, model_server, quickstart, stages_of
 from support.s3_server import BUCKET, SECRET, s3_server
 
 IN_FLIGHT = 4
@@ -34,7 +34,7 @@ LAST = 20
 """So many requests are not answered until a driver was killed, lest it ends before."""
 FEW = (
     *("--set", "self_instruct.max_instructions=6", "--set", "augmentation.queries_per_instruction=4"),
-    *("--set", "execution.shard_size=1", "--set", "sandbox.workers=1"),
+    *("--set", "execution.shard_size=2", "--set", "sandbox.workers=1"),
     *("--set", f"models.all.concurrency={IN_FLIGHT}", "--quiet"),
 )
 
@@ -83,7 +83,7 @@ def kill_when(remote, enough, process) -> None:
     deadline = time.monotonic() + 150
     while len((found := Segments(remote)).notes) < enough or not found.open:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.1)
+        time.sleep(0.2)  # each look is a request
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
@@ -102,7 +102,7 @@ def test_a_machine_that_is_lost_costs_no_answer_that_was_copied_and_another_fetc
     remote = Remote(address)
     with model_server(tmp_path) as server:
         server.hold(wanted - LAST)
-        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        first = fork_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(remote, 3, first)
         server.release()
         shutil.rmtree(tmp_path / "a")
@@ -139,7 +139,7 @@ def test_a_driver_that_is_killed_goes_on_in_its_folder_and_asks_again_only_what_
     with model_server(tmp_path) as server:
         server.hold(wanted - LAST)
         began = time.time()
-        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        first = fork_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(Remote(address), 3, first)
         killed = time.time()
         server.release()
@@ -154,13 +154,13 @@ def test_a_driver_that_is_killed_goes_on_in_its_folder_and_asks_again_only_what_
 
 
 @pytest.mark.timeout(400)
-def test_a_folder_that_was_left_behind_is_put_aside_and_its_answers_count(plain, store, address, tmp_path):
-    run, wanted = plain
+def test_a_folder_that_was_left_behind_is_put_aside_and_its_answers_count(plain, tmp_path):
+    (run, wanted), address = plain, f"file://{tmp_path}/store/run"
     with model_server(tmp_path) as server:
         server.hold(wanted - LAST)
-        first = start_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
+        first = fork_autoif(*arguments(server, address, "--work", "a"), cwd=tmp_path)
         kill_when(Remote(address), 2, first)
-        second = start_autoif(*arguments(server, address, "--work", "b"), cwd=tmp_path)
+        second = fork_autoif(*arguments(server, address, "--work", "b"), cwd=tmp_path)
         kill_when(Remote(address), len(Segments(Remote(address)).notes) + 1, second)
         server.release()
         third = run_here(
@@ -278,7 +278,8 @@ def test_a_run_that_is_finished_is_shown_fetched_and_started_again_elsewhere_wit
         assert asked(server) == wanted
 
 
-def test_results_made_anew_on_another_machine_take_all_answers_and_ask_for_what_is_new(store, address, tmp_path):
+def test_results_made_anew_on_another_machine_take_all_answers_and_ask_for_what_is_new(tmp_path):
+    address = f"file://{tmp_path}/store/run"
     changed = ("--set", "scoring.mean=>= 9", "--resume-with-changes")
     with model_server(tmp_path) as server:
         assert run_here(*arguments(server, tmp_path / "run"), cwd=tmp_path).returncode == 0
@@ -357,20 +358,16 @@ def test_commands_that_need_a_folder_say_how_to_fetch_it(command, tmp_path):
 def test_a_work_folder_is_refused_to_other_runs(tmp_path):
     work = tmp_path / "w"
     one, other = (f"file://{tmp_path}/store/{name}" for name in ("one", "other"))
-    assert (
-        run_here("run", "quickstart", "--recorded", "--quiet", "-o", one, "--work", work, cwd=tmp_path).returncode == 0
-    )
-    assert f"is the work folder of {one}" in fails_here("run", "quickstart", "--recorded", "-o", work)
-    assert "holds something else" in fails_here("run", "quickstart", "--recorded", "-o", other, "--work", work)
+    assert run_here(*SHORT_REPLAY, "-o", one, "--work", work, cwd=tmp_path).returncode == 0
+    assert f"is the work folder of {one}" in fails_here(*SHORT_REPLAY, "-o", work)
+    assert "holds something else" in fails_here(*SHORT_REPLAY, "-o", other, "--work", work)
     shutil.rmtree(tmp_path / "store")
-    assert "is empty, and" in fails_here("run", "quickstart", "--recorded", "-o", one, "--work", work)
+    assert "is empty, and" in fails_here(*SHORT_REPLAY, "-o", one, "--work", work)
 
 
 def test_a_file_that_was_changed_at_the_address_is_named(tmp_path):
     one = f"file://{tmp_path}/store/one"
-    assert (
-        run_here("run", "quickstart", "--recorded", "--quiet", "-o", one, "--work", "w", cwd=tmp_path).returncode == 0
-    )
+    assert run_here(*SHORT_REPLAY, "-o", one, "--work", "w", cwd=tmp_path).returncode == 0
     Path(tmp_path / "store/one/sft.jsonl").write_text("{}\n")
     said = fails_here("fetch", one, str(tmp_path / "f"))
     assert f"{one}/sft.jsonl was changed after it was written: bring it back, or run the same command with" in said
@@ -495,13 +492,13 @@ def test_sigterm_ends_a_driver_in_time_and_leaves_what_it_had_at_the_address(pla
     remote = Remote(address)
     with model_server(tmp_path) as server:
         server.hold(wanted - LAST)
-        first = start_autoif(
+        first = fork_autoif(
             *[each for each in arguments(server, address, "--work", "a") if each != "--quiet"], cwd=tmp_path
         )
         deadline = time.monotonic() + 150
         while len(Segments(remote).notes) < 2:
             assert first.poll() is None and time.monotonic() < deadline, first.communicate()
-            time.sleep(0.05)
+            time.sleep(0.2)
         began = time.time()
         first.terminate()
         said, _ = first.communicate(timeout=60)
