@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +148,11 @@ def smollm2(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """SmolLM2-135M as a folder that transformers loads."""
 
     def fetch(folder: Path) -> None:
-        with warnings.catch_warnings(action="ignore"):
+        import gguf
+
+        with warnings.catch_warnings(action="ignore"), pytest.MonkeyPatch.context() as patch:
+            # Of transformers, which reads the whole file three times, each in some seconds.
+            patch.setattr(gguf, "GGUFReader", lru_cache(gguf.GGUFReader))
             done = run_here("models", "fetch", "smollm2-135m", "--weights", folder, cwd=folder.parent)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split()[-1] == str(folder)
