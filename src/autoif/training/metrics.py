@@ -121,7 +121,7 @@ def describe_learning(rows: Sequence[Row], arguments: Any) -> Iterator[str]:
         yield (
             f"in {share:.0%} of the groups all completions earned the same, which teaches nothing: the prompts are "
             f"{'too hard' if reward < 0.5 else 'too easy'} for this model (mean reward {reward:.2f}); take others, "
-            "raise num_generations, or set reward.mode=fraction"
+            "raise num_generations, or let some functions earn something (reward.mode=fraction), if they don't yet"
         )
     cut = _list_values(rows, "completions/clipped_ratio")
     if cut and (share := fmean(cut)) > 0.5 and arguments.mask_truncated_completions:
