@@ -11,7 +11,7 @@ import pytest
 from autoif.audit.gold import Gold, GoldRow, read_gold
 from autoif.audit.material import read_material
 from autoif.audit.rates import InstructionRates, Level, VerdictCounts, count_verdicts, rate_instruction, sum_up
-from autoif.audit.run import Audit, describe_slow
+from autoif.audit.run import Audit, describe_timeouts
 from autoif.decisions import Decision, add_decisions
 from autoif.reading.lines import make_key
 from autoif.records import Verdict
@@ -256,7 +256,7 @@ def test_verdicts_that_gold_was_too_slow_for_are_counted(tmp_path, gold):
     verdicts = [(Verdict.PASS, Verdict.TIMEOUT, Verdict.FAIL)] * 2
     found = rate_instruction(written, "a", {"x": True, "y": False}, verdicts, "> 0.5")
     assert [each.out_of_time for each in found.functions] == [0, 2, 0]
-    assert "2 verdicts count as refused as 1 functions met the limit of time" in describe_slow([found])[0]
+    assert "2 verdicts count as refused as 1 functions met the limit of time" in describe_timeouts([found])[0]
 
 
 @pytest.mark.parametrize("gold", [[], ["--gold", "mine.jsonl"]])

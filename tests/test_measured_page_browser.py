@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from autoif.page.measured import write_measured_report
+from autoif.page.measured import build_measured_page
 from support.browser import Opened, find_faults, list_tables, measure_overflow
 from support.measured_folders import answer_prompts, write_evaluation, write_training
 
@@ -28,7 +28,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folders.append(
             write_evaluation(place / name, rows, {row.id: f"{name}: {_HOSTILE}" for row in rows}, text=_HOSTILE)
         )
-    write_measured_report(folders, place / "report.html")
+    (place / "report.html").write_text(build_measured_page(folders), encoding="utf-8")
     return place / "report.html"
 
 

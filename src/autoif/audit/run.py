@@ -141,7 +141,7 @@ def _measure(material: Material, sandbox: Sandbox, gold: Gold | None, notes: lis
         findings = findings.model_copy(update={"against_gold": compare_with_gold(findings, against.instructions)})
         shared = measure_shared_errors(material, gold, sandbox)
         agreement = agreement.model_copy(update={"shared_errors": shared})
-        notes += describe_slow(against.instructions)
+        notes += describe_timeouts(against.instructions)
         calibration = measure_calibration(scores, against.instructions)
         scores = scores.model_copy(update={"calibration": calibration})
     kept = [each for each in material.instructions if each.back_translated]
@@ -172,7 +172,7 @@ def _measure_gold(material: Material, sandbox: Sandbox, gold: Gold) -> GoldAudit
     )
 
 
-def describe_slow(rates: Sequence[InstructionRates]) -> list[str]:
+def describe_timeouts(rates: Sequence[InstructionRates]) -> list[str]:
     """Say how many verdicts on gold the limit of time cost."""
     slow = [each for one in rates for each in one.functions if each.out_of_time]
     if not slow:

@@ -10,6 +10,7 @@ from autoif.errors import ConfigError, needing_extra
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.report import write_report
 from autoif.reading.text_lines import refuse_repeats
+from autoif.runs.whole_files import replace_file
 
 
 @click.command()
@@ -35,7 +36,8 @@ def report(folders: tuple[Path, ...], output: Path | None) -> None:
         made = write_report(folders[0], place)
     else:
         with needing_extra("eval", "autoif report of trainings and evaluations"):
-            from autoif.page.measured import write_measured_report
-        made = write_measured_report(folders, place)
+            from autoif.page.measured import build_measured_page
+        replace_file(place, [build_measured_page(folders)])
+        made = [place]
     for path in made:
         click.echo(os.path.relpath(path))

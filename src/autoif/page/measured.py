@@ -9,17 +9,6 @@ from autoif.page.build import Page, PageSection, build_page
 from autoif.page.evaluations import describe_evaluations
 from autoif.page.folders import FolderKind, find_kind
 from autoif.page.trainings import describe_trainings
-from autoif.runs.whole_files import replace_file
-
-
-def write_measured_report(folders: Sequence[Path], output: Path) -> list[Path]:
-    """Write the page of trained and evaluated folders; return the file that was made.
-
-    Raises:
-        ConfigError, StoreError: as `build_measured_page` says, or the file can't be written.
-    """
-    replace_file(output, [build_measured_page(folders)])
-    return [output]
 
 
 def build_measured_page(folders: Sequence[Path]) -> str:

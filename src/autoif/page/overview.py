@@ -44,7 +44,7 @@ def describe_run(manifest: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def make_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
+def make_run_notes(run: Path, manifest: Mapping[str, Any]) -> list[Element]:
     """Return what should not pass without a word."""
     lines = list(map(str, manifest.get("notes", ())))
     if (run / COMPLETIONS).exists():

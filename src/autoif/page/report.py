@@ -19,8 +19,8 @@ from autoif.page.overview import (
     describe_run,
     make_funnel,
     make_instruction_table,
-    make_notes,
     make_reviewed,
+    make_run_notes,
     make_settings,
     make_usage,
 )
@@ -69,7 +69,7 @@ def make_run_page(run: Path, limit: int = LIMIT, beside: str = "") -> tuple[Page
     said = (
         f"{data.rows:,} rows are too many for one file: they lie in the folder {beside} beside it; keep them together."
     )
-    notes = [*make_notes(run, manifest), *([make("p", said, class_="note")] if split else [])]
+    notes = [*make_run_notes(run, manifest), *([make("p", said, class_="note")] if split else [])]
     sections = [
         PageSection(
             "funnel", "Funnel", [*notes, make_funnel(funnel), *make_reviewed(run, data), *make_usage(manifest, data)]
