@@ -94,6 +94,9 @@ def run(
 ) -> None:
     """Make training data with CONFIG: a preset (quickstart, recommended, paper, released) or a TOML file.
 
+    With a server: `autoif run recommended --base-url http://127.0.0.1:8000/v1 --model NAME`. Without one, a small model
+    runs on this machine.
+
     Run the same command again to resume an interrupted run: no stored answer is asked for twice.
     """
     short = {"sandbox.backend": sandbox, "budget.tokens": budget_tokens, "budget.usd": budget_usd}
