@@ -373,21 +373,6 @@ def test_a_file_that_was_changed_at_the_address_is_named(tmp_path):
     assert f"{one}/sft.jsonl was changed after it was written: bring it back, or run the same command with" in said
 
 
-@pytest.mark.timeout(400)
-def test_answers_of_ray_workers_are_copied_with_their_shards(plain, tmp_path):
-    run, wanted = plain
-    address = f"file://{tmp_path}/store/run"
-    with model_server(tmp_path) as server:
-        done = run_here(*arguments(server, address, "--work", "a", "--engine", "ray", "--workers", "2"), cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert asked(server) <= wanted + 2  # two workers may ask the same at the same time
-    check_same(tmp_path / "store" / "run", run)
-    found = Segments(Remote(address))
-    assert not found.open and count_answers(Remote(address)) == wanted
-    assert {"instructions-0000.zst", "self_instruct-0000.zst"} <= set(found.sealed)
-    assert any(name.startswith("queries-") for name in found.sealed)
-
-
 def test_answers_that_only_a_folder_left_behind_has_are_added_but_not_those_of_finished_shards(tmp_path):
     remote, work = Remote(f"file://{tmp_path}/store"), tmp_path / "work"
     prepare(remote, work, 1, anew=False, refused=True)

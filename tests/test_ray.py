@@ -31,18 +31,21 @@ from autoif.models.answer_rows import list_rows
 from autoif.models.cache import CompletionCache
 from autoif.models.requests import ASKED_FOR, Completion, Request
 from autoif.pipeline import Shard, ShardResult
+from autoif.runs.remote import Remote
+from autoif.runs.segments import Segments
 from autoif.tools import ToolSettings
 from support.command import run_here
 from support.processes import (
     SUPPORT,
     Served,
     data_of,
+    fork_autoif,
     make_plain_run,
     model_server,
     quickstart,
     stages_of,
-    start_autoif,
 )
+from test_mirror import check_same, count_answers
 
 IN_FLIGHT = 6
 NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 10**8}
@@ -70,8 +73,8 @@ def machines(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """The folder of the run without Ray."""
-    return make_plain_run(tmp_path_factory.mktemp("plain"), *FEW)[0]
+    """The run without Ray, and how often its model was asked."""
+    return make_plain_run(tmp_path_factory.mktemp("plain"), *FEW)
 
 
 def start_cluster(homes, tries=3):
@@ -116,8 +119,8 @@ def find_processes(title, mark):
     return found
 
 
-def on(started):
-    return "--engine", "ray", "--ray-address", started.address, "--workers", "3"
+def on(started, workers=3):
+    return "--engine", "ray", "--ray-address", started.address, "--workers", str(workers)
 
 
 def check_ending(process, server, driver, plain, most_lost):
@@ -132,8 +135,53 @@ def check_ending(process, server, driver, plain, most_lost):
     again = run_here(*nowhere, cwd=driver)
     assert again.returncode == 0, again.stderr  # without a model
     assert len(server.events()) == events
-    assert data_of(driver / "run") == data_of(plain)
-    assert stages_of(driver / "run") == stages_of(plain)
+    assert data_of(driver / "run") == data_of(plain[0])
+    assert stages_of(driver / "run") == stages_of(plain[0])
+
+
+SANDBOXES = """
+import sys
+import ray
+from autoif import Limits, Sandbox
+
+LENGTH = "def evaluate(response):\\n    return len(response) > 3"
+
+@ray.remote
+def task(sandbox):
+    with sandbox:
+        return [outcome.verdict.value for outcome in sandbox.run_sync(LENGTH, ["no", "long"])]
+
+@ray.remote
+class Actor:
+    async def judge(self):
+        async with Sandbox(workers=1) as sandbox:
+            return [outcome.verdict.value for outcome in await sandbox.run(LENGTH, ["no", "long"])]
+
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+print(*ray.get([task.remote(Sandbox(workers=1)), Actor.remote().judge.remote()]))
+"""
+
+
+def test_a_sandbox_works_in_a_ray_task_and_in_a_ray_actor(machines):
+    started, _ = machines
+    command = [sys.executable, "-c", SANDBOXES, started.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.stdout.strip() == "['fail', 'pass'] ['fail', 'pass']", done.stderr
+
+
+@pytest.mark.timeout(420)
+def test_answers_of_workers_are_copied_to_an_address_with_their_shards(machines, plain, tmp_path):
+    (run, wanted), (started, _) = plain, machines
+    address = f"file://{tmp_path}/store/run"
+    with model_server(tmp_path) as server:
+        done = run_here(*arguments(server, address, "--work", "a", *on(started, 2)), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(server.asked()) <= wanted + 2  # two workers may ask the same at the same time
+    check_same(tmp_path / "store" / "run", run)
+    found = Segments(Remote(address))
+    assert not found.open and count_answers(Remote(address)) == wanted
+    assert {"instructions-0000.zst", "self_instruct-0000.zst"} <= set(found.sealed)
+    assert any(name.startswith("queries-") for name in found.sealed)
 
 
 @pytest.mark.timeout(420)  # where three nodes share a busy core
@@ -143,7 +191,7 @@ def test_a_cluster_that_loses_a_node_a_worker_and_the_writer_makes_the_same_byte
     started, mark = machines
     (driver := tmp_path / "driver").mkdir()
     with model_server(driver) as server:
-        process = start_autoif(*arguments(server, "run", *on(started)), cwd=driver)
+        process = fork_autoif(*arguments(server, "run", *on(started)), cwd=driver)
         wait_for(lambda: len(stages_of(driver / "run")) > 2, process)  # a shard is done, others are under way
         [writer] = find_processes("ray::WriterActor", mark)
         os.kill(writer, signal.SIGKILL)
@@ -157,7 +205,7 @@ def test_the_driver_of_a_cluster_is_killed_and_the_same_command_goes_on_without_
     started, mark = machines
     with model_server(tmp_path) as server:
         began = time.time()
-        process = start_autoif(*arguments(server, "run", *on(started)), cwd=tmp_path)
+        process = fork_autoif(*arguments(server, "run", *on(started)), cwd=tmp_path)
         wait_for(lambda: len(stages_of(tmp_path / "run")) > 2, process)
         os.killpg(process.pid, signal.SIGKILL)
         killed = time.time()
@@ -166,7 +214,7 @@ def test_the_driver_of_a_cluster_is_killed_and_the_same_command_goes_on_without_
         done = run_here(*arguments(server, tmp_path / "run"), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert len(server.asked_again(began, killed)) <= IN_FLIGHT
-    assert data_of(tmp_path / "run") == data_of(plain)
+    assert data_of(tmp_path / "run") == data_of(plain[0])
 
 
 @pytest.mark.timeout(420)
@@ -181,7 +229,7 @@ def test_a_head_that_comes_back_without_what_it_knew_costs_what_was_in_flight_an
     served = Served("", driver / "requests.log")
     command = f"{sys.executable} {SUPPORT / 'model_server.py'} {served.log} {{port}} {{host}}"
     find_servers = partial(find_processes, f"{sys.executable}\0{SUPPORT / 'model_server.py'}\0{served.log}", mark)
-    process = start_autoif(
+    process = fork_autoif(
         *("run", "quickstart", "--model", "test", "-o", "run", *FEW, *on(started)),
         *("--set", f"models.all.serve={command}", "--set", "models.all.serve_count=2"),
         cwd=driver,
@@ -209,7 +257,7 @@ def test_a_head_that_stays_away_ends_the_run_in_one_line_and_the_same_command_go
     address = started.address
     (driver := tmp_path / "driver").mkdir()
     with model_server(driver) as server:
-        process = start_autoif(*arguments(server, "run", *on(started), "--set", "execution.ray_wait_s=2"), cwd=driver)
+        process = fork_autoif(*arguments(server, "run", *on(started), "--set", "execution.ray_wait_s=2"), cwd=driver)
         wait_for(lambda: len(stages_of(driver / "run")) > 2, process)
         lose_head(started)
         output, _ = process.communicate(timeout=200)
@@ -219,7 +267,7 @@ def test_a_head_that_stays_away_ends_the_run_in_one_line_and_the_same_command_go
         assert run_here(*arguments(server, driver / "run"), cwd=driver).returncode == 0
         asked = [key for event, key, _ in server.events() if event == "asked"]
         assert len(asked) - len(set(asked)) <= IN_FLIGHT
-    assert data_of(driver / "run") == data_of(plain)
+    assert data_of(driver / "run") == data_of(plain[0])
 
 
 def wait_until(reached):

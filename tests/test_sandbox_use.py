@@ -520,33 +520,6 @@ def test_it_works_in_the_daemonic_workers_of_a_pool(method, tmp_path):
     assert done.stdout.split() == ["fail", "fail", "pass", "pass", "pass", "pass"], done.stderr
 
 
-RAY = """
-import ray
-from autoif import Limits, Sandbox
-
-LENGTH = "def evaluate(response):\\n    return len(response) > 3"
-
-@ray.remote
-def task(sandbox):
-    with sandbox:
-        return [outcome.verdict.value for outcome in sandbox.run_sync(LENGTH, ["no", "long"])]
-
-@ray.remote
-class Actor:
-    async def judge(self):
-        async with Sandbox(workers=1) as sandbox:
-            return [outcome.verdict.value for outcome in await sandbox.run(LENGTH, ["no", "long"])]
-
-ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-print(*ray.get([task.remote(Sandbox(workers=1)), Actor.remote().judge.remote()]))
-"""
-
-
-def test_it_works_in_a_ray_task_and_in_a_ray_actor():
-    done = subprocess.run([sys.executable, "-c", RAY], capture_output=True, text=True, timeout=240)
-    assert done.stdout.strip() == "['fail', 'pass'] ['fail', 'pass']", done.stderr
-
-
 @pytest.mark.parametrize("backend", ["cpython", "monty"])
 def test_a_function_that_hangs_costs_the_time_of_one_text_where_that_is_enough(backend: str) -> None:
     hangs = "def evaluate(response):\n    while 'x' in response: pass\n    return True"
